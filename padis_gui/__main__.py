@@ -1,0 +1,28 @@
+"""`padis-gui` opens the window; `padis-gui <verb>` is the command line, which imports no Qt."""
+
+import sys
+
+
+def main() -> int:
+    """Entry point of the program."""
+    arguments = sys.argv[1:]
+    if arguments and not _is_file_or_window_option(arguments[0]):
+        from padis_gui.cli.main import main as command_line
+
+        return command_line(arguments)
+    import torch  # noqa: F401 - before any Qt import: on Windows the other order clashes (pytorch #166628)
+
+    from padis_gui.gui.app import main as window
+
+    return window(arguments)
+
+
+def _is_file_or_window_option(argument: str) -> bool:
+    """`padis-gui scan.tif` opens the window on that file; a verb or an option is for the command line."""
+    from padis_gui.cli.main import VERBS
+
+    return not argument.startswith("-") and argument not in VERBS and "." in argument
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""`padis-gui <verb>`: parse, dispatch, and turn a user's error into one sentence and exit code 2."""
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from padis_gui import __version__
+from padis_gui.core.errors import DivergenceError, PadisError
+
+# verb -> (module, one line of help). A module has add_arguments(parser) and run(arguments) -> exit code.
+VERBS = {
+    "reconstruct": ("padis_gui.cli.reconstruct", "reconstruct one image from a simulated measurement"),
+    "train": ("padis_gui.cli.train", "train a patch prior on a multi-page TIFF or a folder of images"),
+    "bench": ("padis_gui.cli.bench", "measure solvers or the live display on this machine"),
+    "inspect": ("padis_gui.cli.inspect", "say what a prior file is, without loading it"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help.\n")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one verb; returns the exit code (0 done, 1 the run failed, 2 bad input, 130 interrupted)."""
+    parser = _Parser(
+        prog="padis-gui",
+        description="Patch-diffusion reconstruction. Without a verb, the window opens.",
+    )
+    parser.add_argument("--version", action="version", version=f"padis-gui {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
+    chosen = next((a for a in arguments if a in VERBS), None)
+    for name, (module, summary) in VERBS.items():
+        sub = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == chosen:  # only the chosen verb pays for its imports
+            importlib.import_module(module).add_arguments(sub)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        return int(importlib.import_module(VERBS[options.verb][0]).run(options))
+    except DivergenceError as error:
+        print(f"padis-gui: {error}", file=sys.stderr)
+        return 1
+    except PadisError as error:
+        print(f"padis-gui: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("padis-gui: interrupted.", file=sys.stderr)
+        return 130

@@ -1,0 +1,97 @@
+"""`padis-gui train DATA --out DIR`: train or resume a patch prior, with a progress bar."""
+
+import argparse
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from padis_gui.cli.options import add_settings, given_settings
+from padis_gui.core.network import NetworkSettings
+from padis_gui.core.settings import make
+from padis_gui.core.training.settings import TrainingSettings
+
+LOG_EVERY = 50
+_NOT_FOR_USERS = ("image_channels", "position_channels")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this verb."""
+    parser.add_argument("data", type=Path, help="a multi-page TIFF, a stacked NPY or a folder of images")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where checkpoints and the log go")
+    parser.add_argument("--name", default=None, help="the prior's name (default: the folder's)")
+    parser.add_argument("--window", default=None, metavar="LOW,HIGH", help="intensities that map to 0 and 1")
+    parser.add_argument("--subjects", type=Path, default=None, metavar="CSV", help="which page is whose")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    add_settings(parser, TrainingSettings)
+    add_settings(parser, NetworkSettings, skip=_NOT_FOR_USERS)
+
+
+def _window(text: str | None) -> tuple[float, float] | None:
+    from padis_gui.core.errors import SettingError
+
+    if text is None:
+        return None
+    try:
+        low, high = (float(v) for v in text.split(","))
+    except ValueError:
+        low = high = 0.0
+    if not low < high:
+        raise SettingError(f"A window LOW,HIGH with LOW < HIGH was wanted, but {text!r} was given; write -1000,1000.")
+    return low, high
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train until done or interrupted; Ctrl-C and SIGTERM save a checkpoint first."""
+    from padis_gui.cli.progress import progress_bar
+    from padis_gui.core.device import describe_device, fastest_precision, pick_device, use_all_threads
+    from padis_gui.core.training.dataset import load_training_data
+    from padis_gui.core.training.train import PRIOR_FILE, train
+
+    settings = make(TrainingSettings, given_settings(options, TrainingSettings))
+    network = make(NetworkSettings, given_settings(options, NetworkSettings))
+    device = pick_device(options.device)
+    use_all_threads()
+    precision = fastest_precision(device) if options.precision == "auto" else options.precision
+    data = load_training_data(
+        options.data,
+        image_size=settings.image_size,
+        window=_window(options.window),
+        channels=network.image_channels,
+        subjects_csv=options.subjects,
+    )
+    print(
+        f"{len(data.images)} images of {len(data.subjects)} subjects; {describe_device(device)}, {precision}; "
+        f"checkpoints go to {options.out}"
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    notes = {"data": options.data.name, "images": len(data.images), "subjects": len(data.subjects)}
+    notes |= {"device": describe_device(device), "precision": precision}
+    steps = train(
+        data,
+        options.out,
+        settings,
+        network,
+        name=options.name or options.out.resolve().name,
+        device=device,
+        precision=precision,
+        notes=notes,
+    )
+    log_path = options.out / "log.jsonl"
+    with progress_bar("training") as bar, log_path.open("a", encoding="utf-8") as log:
+        try:
+            for event in steps:
+                if event.step % LOG_EVERY == 0 or event.step == event.total:
+                    record: dict[str, Any] = {
+                        "step": event.step, "loss": round(event.average, 5), "lr": event.learning_rate,
+                        "patches": event.patches_seen, "seconds": round(event.seconds, 1),
+                    }  # fmt: skip
+                    log.write(json.dumps(record) + os.linesep)
+                    log.flush()
+                bar(event.step, event.total, f"loss {event.average:.4f}  patch {event.patch}")
+        finally:
+            steps.close()  # type: ignore[attr-defined]
+    print(f"The prior is {options.out / PRIOR_FILE}")
+    return 0

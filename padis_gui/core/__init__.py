@@ -1,0 +1,1 @@
+"""The mathematics of patch-diffusion reconstruction, without Qt."""

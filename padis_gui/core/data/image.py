@@ -1,0 +1,80 @@
+"""An image with what its numbers mean."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from padis_gui.core.errors import InputError
+
+HU_WINDOW = (-1000.0, 1000.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """Pixels (C, rows, columns), float32, in the file's own unit, and how they map to [0, 1].
+
+    ``window`` holds the intensities that become 0 and 1; the mapping is linear and invertible, except that
+    :meth:`to_unit` clips what lies outside, as priors are trained on clipped images. ``spacing`` is the
+    pixel pitch (rows, columns) in millimetres where the file says so.
+    """
+
+    pixels: NDArray[np.float32]
+    unit: str = ""
+    window: tuple[float, float] = (0.0, 1.0)
+    spacing: tuple[float, float] | None = None
+    name: str = ""
+    page: int = 0
+    pages: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.pixels.shape[1], self.pixels.shape[2]
+
+    @property
+    def channels(self) -> int:
+        """1 for grey or CT, 3 for colour."""
+        return int(self.pixels.shape[0])
+
+    def to_unit(self) -> Tensor:
+        """The image scaled to [0, 1] and clipped there: float32 (C, rows, columns)."""
+        low, high = self.window
+        return torch.from_numpy((self.pixels - low) / (high - low)).clamp(0, 1)
+
+    def from_unit(self, x: Tensor) -> NDArray[np.float32]:
+        """Values in [0, 1] back in the image's own unit; nothing is clipped."""
+        low, high = self.window
+        restored: NDArray[np.float32] = x.detach().cpu().numpy().astype(np.float32) * np.float32(high - low)
+        return restored + np.float32(low)
+
+    def with_window(self, window: tuple[float, float]) -> "Image":
+        """The same pixels under another window, such as a prior's."""
+        return replace(self, window=window)
+
+    def with_channels(self, channels: int) -> "Image":
+        """The image with that many channels: colour becomes luminance, grey is never coloured."""
+        if channels == self.channels:
+            return self
+        if channels == 1 and self.channels in (3, 4):
+            weights = np.array([0.2125, 0.7154, 0.0721], dtype=np.float32)  # ITU-R BT.709
+            grey = np.tensordot(weights, self.pixels[:3], axes=1)[None]
+            return replace(self, pixels=grey.astype(np.float32))
+        raise InputError(
+            f"An image of {channels} channels was wanted, but {self.name or 'this one'} has {self.channels}; "
+            "open another image or another prior."
+        )
+
+
+def propose_window(pixels: NDArray[np.float32], dtype: np.dtype[np.generic]) -> tuple[tuple[float, float], str]:
+    """A window and unit for pixels read as ``dtype``: HU where they look like it, else their own range."""
+    low, high = float(pixels.min()), float(pixels.max())
+    if dtype == np.uint8 or dtype == np.bool_:
+        return (0.0, 255.0 if dtype == np.uint8 else 1.0), ""
+    if low <= -200.0 and low >= -9000.0 and high <= 32767.0:
+        return HU_WINDOW, "HU"
+    if dtype.kind == "f" and low >= 0.0 and high <= 1.0:
+        return (0.0, 1.0), ""
+    return (low, high if high > low else low + 1.0), ""

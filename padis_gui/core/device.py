@@ -1,0 +1,68 @@
+"""Where the computing happens: device, threads, precision, memory."""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from padis_gui.core.errors import SettingError
+from padis_gui.core.prior import Precision
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of that name: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N"."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise SettingError(f"The device must be auto, cpu, cuda or cuda:N, but {name!r} was given; pick one of those.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SettingError(
+            f"Device {name} was asked for, but torch sees {torch.cuda.device_count()} CUDA devices here; "
+            "use --device cpu, or install a CUDA build of torch."
+        )
+    return device
+
+
+def describe_device(device: torch.device) -> str:
+    """The device in words: the GPU's name, or the number of CPU threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def fastest_precision(device: torch.device) -> Precision:
+    """bfloat16 where the hardware multiplies it natively, else float32."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    native = torch.backends.cpu.get_cpu_capability().startswith("AVX512") and "avx512_bf16" in _cpu_flags()
+    return "bfloat16" if native else "float32"
+
+
+def _cpu_flags() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:  # not Linux: be careful, float32 is always right
+        return ""
+
+
+def use_all_threads() -> None:
+    """Give torch every core this process may use; call it in the thread that computes."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(cores)
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Peak memory of this process so far, in MiB: of the GPU, or resident on the CPU (0 if unknown)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        import resource  # absent on Windows
+    except ImportError:
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

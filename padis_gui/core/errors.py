@@ -1,0 +1,29 @@
+"""The errors that a user can cause and can mend.
+
+Every message is one sentence in three parts: what was wanted, what came, what to do.
+Anything that is not a :class:`PadisError` is a defect of the program.
+"""
+
+
+class PadisError(Exception):
+    """Base of all errors with a message for the user."""
+
+
+class InputError(PadisError):
+    """A file or an array cannot be used as an image or a measurement."""
+
+
+class CheckpointError(PadisError):
+    """A file is not a prior that this program reads."""
+
+
+class SettingError(PadisError):
+    """A setting lies outside its range, or two settings contradict each other."""
+
+
+class DivergenceError(PadisError):
+    """A solver left the range in which its iterates mean anything."""
+
+
+class Interrupted(Exception):  # noqa: N818 - a control signal, not a fault
+    """Raised at a patch-batch boundary when the run was asked to stop."""

@@ -1,0 +1,171 @@
+"""How a setting is declared: once, with its range, unit, symbol and help.
+
+A settings class is a frozen pydantic model whose fields are made by :func:`setting`. The form in the
+window, the options of the command line, the JSON of a recipe, the tooltip and the TIFF metadata all
+read that one declaration through :func:`specs`.
+"""
+
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from padis_gui.core.errors import SettingError
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, complete, finite numbers only, no unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def setting(
+    default: Any,
+    *,
+    label: str,
+    help: str,
+    symbol: str = "",
+    unit: str = "",
+    ge: float | None = None,
+    le: float | None = None,
+    gt: float | None = None,
+    live: bool = False,
+    advanced: bool = False,
+) -> Any:
+    """Declare one setting.
+
+    ``label`` is its name in the form, ``symbol`` the paper's letter, ``unit`` what it is measured in;
+    ``ge``, ``gt``, ``le`` bound it. ``live`` settings may change between two iterates of a run;
+    ``advanced`` ones are folded away in the form.
+    """
+    return Field(
+        default=default,
+        title=label,
+        description=help,
+        ge=ge,
+        le=le,
+        gt=gt,
+        json_schema_extra={"symbol": symbol, "unit": unit, "live": live, "advanced": advanced},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingSpec:
+    """What a form, an option parser or a tooltip needs to know of one setting."""
+
+    name: str
+    label: str
+    help: str
+    symbol: str
+    unit: str
+    kind: Literal["int", "float", "bool", "choice", "text"]
+    default: Any
+    minimum: float | None
+    maximum: float | None
+    choices: tuple[Any, ...]
+    optional: bool
+    live: bool
+    advanced: bool
+
+    @property
+    def range_text(self) -> str:
+        """The range in words, for messages and tooltips."""
+        if self.kind == "choice":
+            return "one of " + ", ".join(str(c) for c in self.choices)
+        if self.minimum is not None and self.maximum is not None:
+            return f"{self.minimum:g} to {self.maximum:g}"
+        if self.minimum is not None:
+            return f"at least {self.minimum:g}"
+        if self.maximum is not None:
+            return f"at most {self.maximum:g}"
+        return {"int": "a whole number", "float": "a number", "bool": "on or off"}.get(self.kind, "a text")
+
+    @property
+    def tooltip(self) -> str:
+        """Help, symbol, unit, range and default as one text."""
+        symbol = f" ({self.symbol})" if self.symbol else ""
+        unit = f" [{self.unit}]" if self.unit else ""
+        default = "automatic" if self.default is None else self.default
+        return f"{self.label}{symbol}{unit}: {self.help}\nRange: {self.range_text}. Default: {default}."
+
+
+def _unwrap(annotation: Any) -> tuple[Any, bool]:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        inner = [a for a in typing.get_args(annotation) if a is not type(None)]
+        return inner[0], True
+    return annotation, False
+
+
+def specs(settings_type: type[Settings]) -> tuple[SettingSpec, ...]:
+    """The declarations of a settings class, in the order of its fields."""
+    found = []
+    for name, field in settings_type.model_fields.items():
+        annotation, optional = _unwrap(field.annotation)
+        choices: tuple[Any, ...] = ()
+        kind: Literal["int", "float", "bool", "choice", "text"]
+        if typing.get_origin(annotation) is Literal:
+            kind, choices = "choice", typing.get_args(annotation)
+        elif annotation is bool:
+            kind = "bool"
+        elif annotation is int:
+            kind = "int"
+        elif annotation is float:
+            kind = "float"
+        else:
+            kind = "text"
+        bounds = {
+            key: getattr(rule, key)
+            for rule in field.metadata
+            for key in ("ge", "gt", "le")
+            if getattr(rule, key, None) is not None
+        }
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        found.append(
+            SettingSpec(
+                name=name,
+                label=field.title or name,
+                help=field.description or "",
+                symbol=str(extra.get("symbol", "")),
+                unit=str(extra.get("unit", "")),
+                kind=kind,
+                default=field.get_default(),
+                minimum=bounds.get("ge", bounds.get("gt")),
+                maximum=bounds.get("le"),
+                choices=choices,
+                optional=optional,
+                live=bool(extra.get("live", False)),
+                advanced=bool(extra.get("advanced", False)),
+            )
+        )
+    return tuple(found)
+
+
+def make(settings_type: type[S], values: dict[str, Any]) -> S:
+    """Build settings from plain values; one clear sentence where a value does not fit.
+
+    Raises :class:`SettingError` naming the setting, what was wanted and what came.
+    """
+    known = {spec.name: spec for spec in specs(settings_type)}
+    try:
+        return settings_type(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        if name not in known:
+            if name:
+                raise SettingError(
+                    f"'{name}' is not a setting here; known are {', '.join(sorted(known))}."
+                ) from None
+            raise SettingError(f"The settings contradict each other: {first['msg']}.") from None
+        spec = known[name]
+        unit = f" {spec.unit}" if spec.unit else ""
+        above = " (exclusive)" if first["type"] == "greater_than" else ""
+        raise SettingError(
+            f"{spec.label} must be {spec.range_text}{unit}{above}, but {first['input']!r} was given; "
+            f"change --{name.replace('_', '-')} or the field of that name."
+        ) from None

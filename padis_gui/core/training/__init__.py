@@ -1,0 +1,1 @@
+"""Training patch priors."""

@@ -1,0 +1,127 @@
+"""Training images: read once, zero-padded, cropped at random with their positions."""
+
+import csv
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from padis_gui.core.data.image import Image
+from padis_gui.core.data.read import SUFFIXES, count_pages, read_image
+from padis_gui.core.errors import InputError, PadisError
+from padis_gui.core.tiling import Frame
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Images (n, C, N, N) in [0, 1] and the indices of each subject's images.
+
+    Subjects are sampled evenly, so that one with sixty slices does not outweigh one with three.
+    """
+
+    images: Tensor
+    subjects: tuple[tuple[int, ...], ...]
+    window: tuple[float, float]
+    unit: str
+
+    def crops(self, patch: int, count: int, frame: Frame, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """``count`` uniform crops of the zero-padded images, (n, C, P, P), and their positions (n, 2, P, P)."""
+        images, pad = self.images, frame.pad
+        size = images.shape[-1]
+        subject = torch.randint(len(self.subjects), (count,), generator=rng).tolist()
+        draw = torch.rand(count, generator=rng).tolist()
+        corner = torch.randint(frame.padded - patch + 1, (count, 2), generator=rng)
+        axis = frame.position(torch.arange(frame.padded, dtype=torch.float64) - pad, size).float()
+        crops = images.new_zeros(count, images.shape[1], patch, patch)
+        positions = torch.empty(count, 2, patch, patch)
+        for n, (row, column) in enumerate(corner.tolist()):
+            members = self.subjects[subject[n]]
+            source = images[members[int(draw[n] * len(members))]]
+            # the part of the crop that lies on the image; the rest is padding and stays zero
+            top, left = max(row, pad), max(column, pad)
+            bottom, right = min(row + patch, pad + size), min(column + patch, pad + size)
+            if top < bottom and left < right:
+                crops[n, :, top - row : bottom - row, left - column : right - column] = source[
+                    :, top - pad : bottom - pad, left - pad : right - pad
+                ]
+            positions[n, 0] = axis[column : column + patch]
+            positions[n, 1] = axis[row : row + patch, None]
+        return crops, positions
+
+
+def load_training_data(
+    source: Path, *, image_size: int, window: tuple[float, float] | None, channels: int, subjects_csv: Path | None
+) -> TrainingData:
+    """Read a multi-page TIFF, a stacked NPY or every image below a folder.
+
+    Images of another size are scaled on their shorter side and centre-cropped to ``image_size``. Files that
+    cannot be read are skipped, each with a warning. ``subjects_csv`` (columns ``page`` and ``patient`` or
+    ``subject``; by default the file beside the data with the ending .csv) says which page is whose.
+    """
+    source = Path(source)
+    if source.is_dir():
+        files = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
+        wanted = [(f, page) for f in files for page in range(count_pages(f))]
+    else:
+        pages = count_pages(source)
+        wanted = [(source, page) for page in range(pages)]
+    images: list[Tensor] = []
+    pages_read: list[int] = []
+    unit, used = "", window
+    for index, (path, page) in enumerate(wanted):
+        try:
+            image = read_image(path, page).with_channels(channels)
+        except PadisError as error:
+            if not source.is_dir() and len(wanted) == 1:
+                raise
+            log.warning("Skipped: %s", error)
+            continue
+        used = used or image.window
+        unit = unit or image.unit
+        images.append(_fit(image.with_window(used), image_size))
+        pages_read.append(index)
+    if not images or used is None:
+        raise InputError(
+            f"Training images were wanted, but {source} holds none that can be read; give a multi-page TIFF or a "
+            "folder of images."
+        )
+    return TrainingData(torch.stack(images), _subjects(source, subjects_csv, pages_read), used, unit)
+
+
+def _fit(image: Image, size: int) -> Tensor:
+    x = image.to_unit()
+    rows, columns = image.shape
+    if min(rows, columns) != size:
+        from skimage.transform import resize
+
+        scale = size / min(rows, columns)
+        shape = (x.shape[0], max(size, round(rows * scale)), max(size, round(columns * scale)))
+        x = torch.from_numpy(resize(x.numpy(), shape, anti_aliasing=True, order=1).astype(np.float32))
+    top, left = (x.shape[1] - size) // 2, (x.shape[2] - size) // 2
+    return x[:, top : top + size, left : left + size].contiguous()
+
+
+def _subjects(source: Path, table: Path | None, pages: list[int]) -> tuple[tuple[int, ...], ...]:
+    beside = source.with_suffix(".csv")
+    if table is None and source.is_file() and beside.is_file():
+        table = beside
+    owner: dict[int, str] = {}
+    if table is not None:
+        try:
+            with Path(table).open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    owner[int(row["page"])] = row.get("patient") or row["subject"]
+        except (OSError, KeyError, ValueError, csv.Error):
+            raise InputError(
+                f"A table with the columns page and patient was wanted, but {Path(table).name} is none; "
+                "correct it or train without it."
+            ) from None
+    groups: dict[str, list[int]] = {}
+    for index, page in enumerate(pages):
+        groups.setdefault(owner.get(page, f"image {page}"), []).append(index)
+    return tuple(tuple(g) for g in groups.values())
