@@ -1,0 +1,62 @@
+"""Writing results: float32 TIFF in ImageJ's convention, with the whole recipe inside."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from padis_gui.core.checkpoint import write_atomically
+from padis_gui.core.errors import InputError
+from padis_gui.core.recipe import Recipe
+
+
+def write_tiff(
+    path: Path,
+    pixels: NDArray[np.float32],
+    recipe: Recipe,
+    metrics: dict[str, float],
+    *,
+    spacing: tuple[float, float] | None = None,
+) -> None:
+    """Write (C, rows, columns) as float32 TIFF, neither clipped nor rescaled. Atomic.
+
+    ImageJ's ``Info`` holds JSON: ``recipe`` (resolved settings, actual seed, hashes) and ``metrics``.
+    Raises :class:`InputError` where the file cannot be written.
+    """
+    import tifffile
+
+    metadata: dict[str, Any] = {
+        "axes": "YX" if pixels.shape[0] == 1 else "CYX",
+        "Info": json.dumps({"recipe": recipe.model_dump(mode="json"), "metrics": metrics}, ensure_ascii=False),
+    }
+    options: dict[str, Any] = {}
+    if spacing is not None:
+        metadata["unit"] = "mm"
+        options["resolution"] = (1 / spacing[1], 1 / spacing[0])
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer, pixels[0] if pixels.shape[0] == 1 else pixels, imagej=True, dtype=np.float32, metadata=metadata,
+        **options,
+    )  # fmt: skip
+    try:
+        write_atomically(Path(path), buffer.getvalue())
+    except OSError as error:
+        raise InputError(f"The result cannot be written to {path} ({error.strerror}); choose another place.") from None
+
+
+def read_recipe(path: Path) -> tuple[Recipe, dict[str, float]]:
+    """The recipe and metrics inside a TIFF that :func:`write_tiff` wrote; :class:`InputError` for others."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            info = json.loads((file.imagej_metadata or {})["Info"])
+        return Recipe.model_validate(info["recipe"]), dict(info["metrics"])
+    except (OSError, ValueError, KeyError, TypeError, ValidationError, tifffile.TiffFileError):
+        raise InputError(
+            f"A TIFF exported by padis-gui was wanted, but {Path(path).name} carries no recipe; open it as an image."
+        ) from None

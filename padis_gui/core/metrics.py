@@ -1,0 +1,26 @@
+"""Image quality against a truth, and agreement with the measurement."""
+
+import math
+
+from torch import Tensor
+
+from padis_gui.core.operators.base import LinearOperator
+
+
+def psnr(x: Tensor, truth: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of an image scaled to [0, 1]; values outside are clipped first."""
+    error = float(((x.clamp(0, 1) - truth) ** 2).mean())
+    return 10 * math.log10(1 / error) if error > 0 else math.inf
+
+
+def ssim(x: Tensor, truth: Tensor) -> float:
+    """Structural similarity of (C, rows, columns) images scaled to [0, 1]; 7x7 windows, data range 1."""
+    from skimage.metrics import structural_similarity
+
+    clipped = x.clamp(0, 1).cpu().numpy()
+    return float(structural_similarity(clipped, truth.cpu().numpy(), data_range=1.0, channel_axis=0))
+
+
+def residual(A: LinearOperator, x: Tensor, y: Tensor) -> float:
+    """||A x - y|| / ||y||: 0 where the image explains the measurement exactly."""
+    return float((A(x) - y).norm() / y.norm().clamp(min=1e-12))

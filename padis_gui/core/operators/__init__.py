@@ -1,0 +1,1 @@
+"""Forward operators: one physics a file."""

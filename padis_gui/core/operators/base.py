@@ -1,0 +1,158 @@
+"""Linear operators as values: ``A(x)``, ``A.T(y)``, shapes as properties, autograd wired once."""
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from padis_gui.core.errors import SettingError
+
+
+class _Apply(torch.autograd.Function):
+    """y = A x; the gradient of a linear map is its adjoint."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, operator: "LinearOperator") -> Tensor:  # type: ignore[override]
+        ctx.operator = operator
+        return operator._forward(x.detach())
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        return cast(Tensor, ctx.operator.T(gradient)), None
+
+
+class LinearOperator(ABC):
+    """A linear map from images (C, rows, columns) to measurements.
+
+    Subclasses give ``_forward`` and its exact transpose ``_adjoint`` on plain tensors.
+    """
+
+    @property
+    @abstractmethod
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of what the operator takes."""
+
+    @property
+    @abstractmethod
+    def measurement_shape(self) -> tuple[int, ...]:
+        """Shape of what it returns."""
+
+    @abstractmethod
+    def _forward(self, x: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _adjoint(self, y: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def pinv(self, y: Tensor) -> Tensor:
+        """The baseline picture of this physics (FBP, a fill, an upsampling), (C, rows, columns)."""
+
+    @property
+    def T(self) -> "LinearOperator":
+        """The exact adjoint; ``A.T.T is A``."""
+        return Adjoint(self)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply the operator; differentiable. Raises :class:`SettingError` for a wrong shape."""
+        if tuple(x.shape) != self.image_shape:
+            raise SettingError(
+                f"The operator takes the shape {self.image_shape}, but {tuple(x.shape)} came; use an image and a "
+                "measurement that belong together."
+            )
+        if torch.is_grad_enabled() and x.requires_grad:
+            return cast(Tensor, _Apply.apply(x, self))  # type: ignore[no-untyped-call]
+        return self._forward(x)
+
+    @cached_property
+    def norm(self) -> float:
+        """The spectral norm ||A||, by power iteration on A^T A from a fixed start."""
+        x = torch.ones(self.image_shape) + torch.rand(
+            self.image_shape, generator=torch.Generator().manual_seed(0)
+        )
+        x = x.to(self.device, self.dtype)
+        length = 1.0
+        for _ in range(30):
+            x = self.T(self(x / x.norm()))
+            length = float(x.norm())
+        return float(length**0.5)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the operator computes."""
+        return torch.device("cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating type it computes in."""
+        return torch.float32
+
+
+class Adjoint(LinearOperator):
+    """The transpose of an operator."""
+
+    def __init__(self, of: LinearOperator) -> None:
+        self._of = of
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        return self._of.measurement_shape
+
+    @property
+    def measurement_shape(self) -> tuple[int, ...]:
+        return self._of.image_shape
+
+    @property
+    def T(self) -> LinearOperator:
+        return self._of
+
+    @property
+    def device(self) -> torch.device:
+        return self._of.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._of.dtype
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self._of._adjoint(x)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return self._of._forward(y)
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """The forward operator: what the baseline picture of the adjoint problem is."""
+        return self._of(y)
+
+
+class Scaled(LinearOperator):
+    """factor * A. Solvers work on A / ||A||, so that their step sizes mean the same for every physics."""
+
+    def __init__(self, of: LinearOperator, factor: float) -> None:
+        self._of, self._factor = of, factor
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        return self._of.image_shape
+
+    @property
+    def measurement_shape(self) -> tuple[int, ...]:
+        return self._of.measurement_shape
+
+    @property
+    def device(self) -> torch.device:
+        return self._of.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._of.dtype
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self._factor * self._of._forward(x)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return self._factor * self._of._adjoint(y)
+
+    def pinv(self, y: Tensor) -> Tensor:
+        return self._of.pinv(y / self._factor)

@@ -1,0 +1,39 @@
+"""What the program ships: priors and example images, found in a checkout and in an installed copy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from padis_gui.core.errors import InputError
+
+
+def resource(name: str) -> Path:
+    """Path of a bundled file, such as ``priors/ct-small.safetensors``."""
+    package = Path(__file__).resolve().parents[1]
+    for root in (package / "_resources", package.parent / "resources"):
+        if (root / name).exists():
+            return root / name
+    raise InputError(f"The bundled file {name} was wanted, but it is missing; install padis-gui again.")
+
+
+DEFAULT_PRIOR = "priors/ct-small.safetensors"
+DEMO_IMAGE = "images/ct_slices.tif"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A whole problem and solver under one name; what is not named keeps its default."""
+
+    name: str
+    label: str
+    summary: str
+    problem: dict[str, object]
+    solver: str
+    settings: dict[str, object]
+
+
+PRESETS: tuple[Preset, ...] = (
+    Preset("ct-60", "CT, 60 views", "Parallel beam, 60 views over half a turn", {"views": 60}, "balanced", {}),
+    Preset("ct-20", "CT, 20 views", "Parallel beam, 20 views over half a turn", {"views": 20}, "balanced", {}),
+    Preset("ct-8", "CT, 8 views", "Parallel beam, 8 views over half a turn", {"views": 8}, "balanced", {}),
+)
+DEFAULT_PRESET = "ct-20"

@@ -1,0 +1,145 @@
+"""What a solver yields, and the small things that all solvers share."""
+
+import math
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from padis_gui.core.errors import DivergenceError
+from padis_gui.core.operators.base import LinearOperator, Scaled
+from padis_gui.core.prior import PatchPrior
+from padis_gui.core.problem import Problem
+from padis_gui.core.schedule import ScheduleName
+from padis_gui.core.settings import Settings, setting
+from padis_gui.core.tiling import Partition, Tiling
+
+_EXPLODED = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Iterate:
+    """One step of a solver. Tensors are (C, rows, columns), detached, and never written again.
+
+    ``x`` is the noisy state x_t after the step, ``denoised`` the prior's D(x, sigma), ``estimate`` the image
+    that the solver would return if it stopped here (data-consistent where the method makes it so).
+    ``residual`` is ||A estimate - y|| / ||y||; ``evaluations`` counts denoiser calls so far; ``seconds`` is the
+    time this step took.
+    """
+
+    step: int
+    total: int
+    sigma: float
+    x: Tensor
+    denoised: Tensor
+    estimate: Tensor
+    partition: Partition
+    residual: float
+    evaluations: int
+    seconds: float
+
+
+S = TypeVar("S", bound=Settings)
+# A solver is a generator of iterates; `send` hands it new settings, of which it honours the live ones.
+Iterates = Generator[Iterate, S | None, None]
+
+
+class SolverSettings(Settings):
+    """What every diffusion solver has: its noise levels."""
+
+    steps: int = setting(
+        50, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
+    )
+    schedule: ScheduleName = setting(
+        "geometric", label="Schedule", advanced=True,
+        help="Spacing of the noise levels; geometric is about 1 dB better for CT than Karras",
+    )  # fmt: skip
+    sigma_max: float = setting(
+        10.0, gt=0, le=200, label="Highest noise", symbol="σ_max", advanced=True,
+        help="Noise level of the first step, relative to an image in [0, 1]",
+    )  # fmt: skip
+    sigma_min: float = setting(
+        0.01, gt=0, le=1, label="Lowest noise", symbol="σ_min", advanced=True,
+        help="Noise level of the last step",
+    )  # fmt: skip
+
+
+def normal(like: Tensor, rng: torch.Generator) -> Tensor:
+    """Standard normal noise shaped and placed as ``like``, drawn from a CPU generator on every device."""
+    return torch.randn(like.shape, generator=rng).to(like.device, like.dtype)
+
+
+def unit_norm(problem: Problem) -> tuple[LinearOperator, Tensor, float]:
+    """Operator, measurement and noise level scaled so that ||A|| = 1."""
+    factor = 1 / problem.operator.norm
+    return Scaled(problem.operator, factor), problem.measurement * factor, problem.noise * factor
+
+
+@torch.no_grad()
+def denoise(
+    prior: PatchPrior, x: Tensor, sigma: float, tiling: Tiling, rng: torch.Generator
+) -> tuple[Tensor, Partition]:
+    """One denoiser call through a freshly drawn partition: D(x, sigma) and the partition."""
+    partition = tiling.draw(rng)
+    return prior.denoise(x, sigma, partition, rng), partition
+
+
+def relative_residual(A: LinearOperator, x: Tensor, y: Tensor) -> float:
+    """||A x - y|| / ||y||."""
+    return float((A(x) - y).norm() / y.norm().clamp(min=1e-12))
+
+
+class Clock:
+    """Seconds since it was last asked."""
+
+    def __init__(self) -> None:
+        self._then = time.perf_counter()
+
+    def lap(self) -> float:
+        """Seconds since the last lap; forgets the time that the consumer held the generator."""
+        now = time.perf_counter()
+        gone, self._then = now - self._then, now
+        return gone
+
+    def restart(self) -> None:
+        """Begin the next lap now."""
+        self._then = time.perf_counter()
+
+
+def watched(iterates: Iterates[S], lower: str) -> Iterates[S]:
+    """Pass iterates on; raise :class:`DivergenceError` before one that is NaN or has exploded.
+
+    ``lower`` names the setting to lower. The consumer keeps the last good iterate it got.
+    """
+    best = math.inf
+    sent: S | None = None
+    try:
+        while True:
+            try:
+                iterate = iterates.send(sent)
+            except StopIteration:
+                return
+            finite = math.isfinite(iterate.residual) and bool(torch.isfinite(iterate.estimate).all())
+            if not finite or iterate.residual > _EXPLODED * max(best, 0.05):
+                what = f"{iterate.residual:.3g}" if finite else "NaN"
+                raise DivergenceError(
+                    f"The solver diverged at step {iterate.step} of {iterate.total} (residual {what}); the last good "
+                    f"iterate is kept, lower the {lower}."
+                )
+            best = min(best, iterate.residual)
+            sent = yield iterate
+    finally:
+        iterates.close()
+
+
+def drain(iterates: Iterator[Iterate]) -> Iterate:
+    """Run a solver to its end and return the last iterate."""
+    last = None
+    for last in iterates:
+        pass
+    if last is None:
+        raise ValueError("a solver yields at least one iterate")
+    return last
