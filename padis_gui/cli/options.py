@@ -6,7 +6,9 @@ from typing import Any
 from padis_gui.core.settings import Settings, specs
 
 
-def add_settings(parser: argparse.ArgumentParser, settings_type: type[Settings], skip: tuple[str, ...] = ()) -> None:
+def add_settings(
+    parser: argparse.ArgumentParser, settings_type: type[Settings], skip: tuple[str, ...] = ()
+) -> None:
     """One option for each setting; left out, it keeps the default. Values are checked by the settings."""
     for spec in specs(settings_type):
         if spec.name in skip:

@@ -18,33 +18,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=Path, metavar="INPUT", help="PNG, JPEG, TIFF, NPY or a DICOM slice")
     parser.add_argument("--page", type=int, default=0, metavar="N", help="page of a multi-page file, from 0")
     parser.add_argument(
-        "--preset", default=DEFAULT_PRESET, metavar="NAME", help=f"one of {', '.join(p.name for p in PRESETS)}"
+        "--preset",
+        default=DEFAULT_PRESET,
+        metavar="NAME",
+        help=f"one of {', '.join(p.name for p in PRESETS)}",
     )
-    parser.add_argument("--prior", type=Path, default=None, metavar="FILE", help="a prior (default: the bundled one)")
+    parser.add_argument(
+        "--prior", type=Path, default=None, metavar="FILE", help="a prior (default: the bundled one)"
+    )
     parser.add_argument(
         "--solver", default=None, metavar="NAME", help=f"one of {', '.join(s.name for s in SOLVERS)}"
     )
     parser.add_argument("--views", default=None, metavar="N", help="number of projections")
-    parser.add_argument("--noise", default=None, metavar="S", help="noise relative to the sinogram's RMS, 0.01 = 1 %%")
+    parser.add_argument(
+        "--noise", default=None, metavar="S", help="noise relative to the sinogram's RMS, 0.01 = 1 %%"
+    )
     parser.add_argument("--steps", default=None, metavar="N", help="noise levels of the solver")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
         help="any other setting of the solver, such as --set zeta=0.8; repeatable",
     )  # fmt: skip
     parser.add_argument("--patch", default=None, metavar="P", help="patch size that the prior was trained on")
-    parser.add_argument("--tiling", default=None, metavar="NAME", help=f"one of {', '.join(t.name for t in TILINGS)}")
-    parser.add_argument("--seed", type=int, default=None, metavar="N", help="default: drawn, and written down")
+    parser.add_argument(
+        "--tiling", default=None, metavar="NAME", help=f"one of {', '.join(t.name for t in TILINGS)}"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=None, metavar="N", help="default: drawn, and written down"
+    )
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT.tif", help="the float32 TIFF to write")
-    parser.add_argument("--report", type=Path, default=None, metavar="REPORT.json", help="metrics and recipe as JSON")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="OUT.tif", help="the float32 TIFF to write"
+    )
+    parser.add_argument(
+        "--report", type=Path, default=None, metavar="REPORT.json", help="metrics and recipe as JSON"
+    )
 
 
 def _overrides(texts: list[str]) -> dict[str, str]:
     pairs = [text.partition("=") for text in texts]
     for text, (name, equals, _) in zip(texts, pairs, strict=True):
         if not (name and equals):
-            raise SettingError(f"A setting NAME=VALUE was wanted, but {text!r} was given; write --set zeta=0.8.")
+            raise SettingError(
+                f"A setting NAME=VALUE was wanted, but {text!r} was given; write --set zeta=0.8."
+            )
     return {name.strip().replace("-", "_"): value.strip() for name, _, value in pairs}
 
 
@@ -66,7 +83,13 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.checkpoint import load_prior
     from padis_gui.core.data.read import read_image
     from padis_gui.core.data.write import write_tiff
-    from padis_gui.core.device import describe_device, fastest_precision, peak_memory_mb, pick_device, use_all_threads
+    from padis_gui.core.device import (
+        describe_device,
+        fastest_precision,
+        peak_memory_mb,
+        pick_device,
+        use_all_threads,
+    )
     from padis_gui.core.recipe import (
         ProblemSettings,
         build_problem,
@@ -136,6 +159,7 @@ def run(options: argparse.Namespace) -> int:
         write_atomically(options.report, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
     print(
         f"{options.out}: PSNR {metrics['psnr']:.2f} dB, SSIM {metrics['ssim']:.3f} "
-        f"(FBP {metrics['psnr_baseline']:.2f} dB, {metrics['ssim_baseline']:.3f}), {seconds:.1f} s, seed {seed}"
+        f"(FBP {metrics['psnr_baseline']:.2f} dB, {metrics['ssim_baseline']:.3f}), {seconds:.1f} s, seed "
+        f"{seed}"
     )
     return 0

@@ -19,7 +19,9 @@ _NOT_FOR_USERS = ("image_channels", "position_channels")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
     parser.add_argument("data", type=Path, help="a multi-page TIFF, a stacked NPY or a folder of images")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where checkpoints and the log go")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where checkpoints and the log go"
+    )
     parser.add_argument("--name", default=None, help="the prior's name (default: the folder's)")
     parser.add_argument("--window", default=None, metavar="LOW,HIGH", help="intensities that map to 0 and 1")
     parser.add_argument("--subjects", type=Path, default=None, metavar="CSV", help="which page is whose")
@@ -39,7 +41,9 @@ def _window(text: str | None) -> tuple[float, float] | None:
     except ValueError:
         low = high = 0.0
     if not low < high:
-        raise SettingError(f"A window LOW,HIGH with LOW < HIGH was wanted, but {text!r} was given; write -1000,1000.")
+        raise SettingError(
+            f"A window LOW,HIGH with LOW < HIGH was wanted, but {text!r} was given; write -1000,1000."
+        )
     return low, high
 
 
@@ -63,8 +67,8 @@ def run(options: argparse.Namespace) -> int:
         subjects_csv=options.subjects,
     )
     print(
-        f"{len(data.images)} images of {len(data.subjects)} subjects; {describe_device(device)}, {precision}; "
-        f"checkpoints go to {options.out}"
+        f"{len(data.images)} images of {len(data.subjects)} subjects; {describe_device(device)}, "
+        f"{precision}; checkpoints go to {options.out}"
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     notes = {"data": options.data.name, "images": len(data.images), "subjects": len(data.subjects)}

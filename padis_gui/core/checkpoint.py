@@ -87,12 +87,14 @@ def read_record(path: Path) -> PriorRecord:
     except (KeyError, ValidationError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "the record is missing"
         raise CheckpointError(
-            f"{name} says it is a padis-gui prior, but its description is damaged ({reason}); get a fresh copy."
+            f"{name} says it is a padis-gui prior, but its description is damaged ({reason}); get a fresh "
+            "copy."
         ) from None
     bad = [p for p in record.conventions.patch_sizes if p < 1 or p % record.network.downsampling]
     if bad or not record.conventions.patch_sizes:
         raise CheckpointError(
-            f"{name} names patch sizes that its network cannot take ({bad or 'none at all'}); get a fresh copy."
+            f"{name} names patch sizes that its network cannot take ({bad or 'none at all'}); get a fresh "
+            "copy."
         )
     return record
 
@@ -107,18 +109,21 @@ def _read_metadata(path: Path) -> dict[str, str]:
             size = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
             if not 2 <= size <= _MAX_HEADER or size + 8 > path.stat().st_size:
                 raise CheckpointError(
-                    f"A padis-gui prior (.safetensors) was wanted, but {path.name} is another kind of file or cut "
-                    "short; open one that padis-gui train wrote."
+                    f"A padis-gui prior (.safetensors) was wanted, but {path.name} is another kind of file "
+                    "or cut short; open one that padis-gui train wrote."
                 )
             header = json.loads(file.read(size))
     except OSError as error:
-        raise CheckpointError(f"{path.name} cannot be read ({error.strerror}); check its permissions.") from None
+        raise CheckpointError(
+            f"{path.name} cannot be read ({error.strerror}); check its permissions."
+        ) from None
     except (ValueError, RecursionError):
         header = None
     metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise CheckpointError(
-            f"A padis-gui prior (.safetensors) was wanted, but {path.name} has no readable header; get a fresh copy."
+            f"A padis-gui prior (.safetensors) was wanted, but {path.name} has no readable header; get a "
+            "fresh copy."
         )
     return metadata
 
@@ -147,7 +152,8 @@ def load_prior(path: Path, device: torch.device, precision: Precision) -> PatchP
         ) from None
     if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
         raise CheckpointError(f"{path.name} holds NaN or infinite weights; use an earlier checkpoint.")
-    network.requires_grad_(False).eval().to(device=device, memory_format=torch.channels_last)
+    network.requires_grad_(False).eval()
+    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return PatchPrior(
         network=network,
         conventions=record.conventions,

@@ -19,7 +19,9 @@ def pick_device(name: str = "auto") -> torch.device:
     except RuntimeError:
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
-        raise SettingError(f"The device must be auto, cpu, cuda or cuda:N, but {name!r} was given; pick one of those.")
+        raise SettingError(
+            f"The device must be auto, cpu, cuda or cuda:N, but {name!r} was given; pick one of those."
+        )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise SettingError(
             f"Device {name} was asked for, but torch sees {torch.cuda.device_count()} CUDA devices here; "

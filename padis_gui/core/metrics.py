@@ -18,7 +18,10 @@ def ssim(x: Tensor, truth: Tensor) -> float:
     from skimage.metrics import structural_similarity
 
     clipped = x.clamp(0, 1).cpu().numpy()
-    return float(structural_similarity(clipped, truth.cpu().numpy(), data_range=1.0, channel_axis=0))
+    found = structural_similarity(  # type: ignore[no-untyped-call]
+        clipped, truth.cpu().numpy(), data_range=1.0, channel_axis=0
+    )
+    return float(found)
 
 
 def residual(A: LinearOperator, x: Tensor, y: Tensor) -> float:

@@ -6,10 +6,11 @@ modulation follows DDPM/EDM (arXiv 2206.00364); preconditioning is not here but 
 """
 
 import math
+from itertools import pairwise
 from typing import cast
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812 - the name it goes by
 from pydantic import field_validator
 from torch import Tensor, nn
 
@@ -127,9 +128,7 @@ class PatchUNet(nn.Module):
         self.encoder = nn.ModuleList(
             nn.ModuleList(_ResidualBlock(w, w, emb) for _ in range(settings.blocks)) for w in widths
         )
-        self.down = nn.ModuleList(
-            nn.Conv2d(w, wider, 2, stride=2) for w, wider in zip(widths, widths[1:], strict=False)
-        )
+        self.down = nn.ModuleList(nn.Conv2d(w, wider, 2, stride=2) for w, wider in pairwise(widths))
         self.attention = _Attention(widths[-1]) if settings.attention else nn.Identity()
         self.middle = _ResidualBlock(widths[-1], widths[-1], emb)
         finer = widths[-2::-1]
@@ -137,9 +136,7 @@ class PatchUNet(nn.Module):
             nn.Conv2d(wide, 4 * w, 1) for wide, w in zip(widths[::-1], finer, strict=False)
         )
         self.decoder = nn.ModuleList(
-            nn.ModuleList(
-                _ResidualBlock(2 * w if i == 0 else w, w, emb) for i in range(settings.blocks)
-            )
+            nn.ModuleList(_ResidualBlock(2 * w if i == 0 else w, w, emb) for i in range(settings.blocks))
             for w in finer
         )
         self.leave = _zeroed(nn.Conv2d(widths[0], 4 * settings.image_channels, 3, padding=1))

@@ -25,7 +25,9 @@ class Conventions(Settings):
     """What a prior was trained with and what inference must repeat; stored in the checkpoint."""
 
     image_size: int = setting(256, ge=8, label="Image size", help="Side of the training images", unit="px")
-    pad: int = setting(0, ge=0, label="Padding", help="Zeros on every side in training", symbol="M", unit="px")
+    pad: int = setting(
+        0, ge=0, label="Padding", help="Zeros on every side in training", symbol="M", unit="px"
+    )
     patch_sizes: tuple[int, ...] = setting((56,), label="Patch sizes", help="Trained patch sides", unit="px")
     sigma_data: float = setting(
         0.5, gt=0, label="Data deviation", help="Standard deviation in the preconditioning", symbol="σ_d"
@@ -53,7 +55,12 @@ def precondition(sigma: Tensor, sigma_data: float) -> tuple[Tensor, Tensor, Tens
 
 
 def denoise_patches(
-    network: nn.Module, noisy: Tensor, sigma: Tensor, positions: Tensor, sigma_data: float, precision: Precision
+    network: nn.Module,
+    noisy: Tensor,
+    sigma: Tensor,
+    positions: Tensor,
+    sigma_data: float,
+    precision: Precision,
 ) -> Tensor:
     """D_theta of patches: noisy (n, C, P, P), sigma (n,), positions (n, 2, P, P) -> (n, C, P, P).
 
@@ -62,7 +69,7 @@ def denoise_patches(
     c_skip, c_out, c_in, c_noise = precondition(sigma.view(-1, 1, 1, 1), sigma_data)
     entering = torch.cat([c_in * noisy, positions], dim=1)
     with torch.autocast(noisy.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        correction = network(entering, c_noise.flatten())
+        correction: Tensor = network(entering, c_noise.flatten())
     return c_skip * noisy + c_out * correction
 
 
@@ -100,21 +107,21 @@ class PatchPrior:
         trained = ", ".join(str(s) for s in sorted(sizes))
         if patch % self.downsampling:
             raise SettingError(
-                f"The patch size must be divisible by {self.downsampling}, the network's downsampling, but {patch} "
-                f"was given; this prior was trained on {trained}."
+                f"The patch size must be divisible by {self.downsampling}, the network's downsampling, but "
+                f"{patch} was given; this prior was trained on {trained}."
             )
         if patch not in sizes:
             raise SettingError(
-                f"The patch size must be one that this prior was trained on ({trained}), but {patch} was given; "
-                "pick one of those."
+                f"The patch size must be one that this prior was trained on ({trained}), but {patch} was "
+                "given; pick one of those."
             )
         return patch
 
     def denoise(self, x: Tensor, sigma: float, partition: Partition, rng: torch.Generator) -> Tensor:
         """D(x, sigma) of a whole image x (C, rows, columns) through one partition.
 
-        The padding border gets fresh noise sigma * epsilon from ``rng`` (a CPU generator), which is exactly the
-        forward process of its known zeros. Differentiable in x.
+        The padding border gets fresh noise sigma * epsilon from ``rng`` (a CPU generator), which is exactly
+        the forward process of its known zeros. Differentiable in x.
         """
         border = sigma * torch.randn(x.shape[0], *partition.padded_shape, generator=rng)
         tiles = partition.extract(x, border.to(x.device, x.dtype))
@@ -134,15 +141,21 @@ class PatchPrior:
             try:
                 done.append(
                     denoise_patches(
-                        self.network, tiles[part], level[part], positions[part],
-                        self.conventions.sigma_data, self.precision,
-                    )  # fmt: skip
+                        self.network,
+                        tiles[part],
+                        level[part],
+                        positions[part],
+                        self.conventions.sigma_data,
+                        self.precision,
+                    )
                 )
             except torch.OutOfMemoryError:
                 if batch == 1:
                     raise
                 batch = max(1, batch // 2)
-                log.warning("Out of device memory: the patch batch was halved to %d and the run goes on.", batch)
+                log.warning(
+                    "Out of device memory: the patch batch was halved to %d and the run goes on.", batch
+                )
                 continue
             first += batch
         return torch.cat(done)

@@ -10,7 +10,8 @@ from padis_gui.core.operators.base import LinearOperator
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """``measurement`` = operator(truth) + noise; ``noise`` is its standard deviation in the measurement's unit."""
+    """``measurement`` = operator(truth) + noise; ``noise`` is its standard deviation in the measurement's "
+    "unit."""
 
     operator: LinearOperator
     measurement: Tensor

@@ -59,8 +59,20 @@ class PriorReference(BaseModel):
     sha256: str = ""
 
 
+class Change(BaseModel):
+    """A live setting that was changed after a step."""
+
+    model_config = ConfigDict(frozen=True)
+    step: int
+    settings: dict[str, Any]
+
+
 class Recipe(BaseModel):
-    """Everything that a run needs to be repeated; round-trips through JSON."""
+    """Everything that a run needs to be repeated; round-trips through JSON.
+
+    ``changes`` are the live changes that were made on the way, ``stop_after`` the step at which the run was
+    finished early; both are replayed.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,6 +85,8 @@ class Recipe(BaseModel):
     solver: str
     settings: dict[str, Any]
     seed: int
+    changes: tuple[Change, ...] = ()
+    stop_after: int | None = None
     device: str
     precision: Literal["float32", "bfloat16"]
     threads: int
@@ -90,7 +104,8 @@ def find_preset(name: str) -> Preset:
         if preset.name == name:
             return preset
     raise SettingError(
-        f"The preset must be one of {', '.join(p.name for p in PRESETS)}, but {name!r} was given; pick one of them."
+        f"The preset must be one of {', '.join(p.name for p in PRESETS)}, but {name!r} was given; pick one "
+        "of them."
     )
 
 
@@ -102,7 +117,9 @@ def new_seed() -> int:
 def check_seed(seed: int) -> int:
     """The seed itself, if it is one; raises :class:`SettingError` otherwise."""
     if not 0 <= seed <= MAX_SEED:
-        raise SettingError(f"The seed must be 0 to {MAX_SEED}, but {seed} was given; use a number in that range.")
+        raise SettingError(
+            f"The seed must be 0 to {MAX_SEED}, but {seed} was given; use a number in that range."
+        )
     return seed
 
 
@@ -179,7 +196,25 @@ def solve(recipe: Recipe, problem: Problem, prior: PatchPrior) -> Iterates[Any]:
     tiling = make_tiling(recipe.tiling.strategy, (shape[1], shape[2]), patch, prior.conventions.frame)
     levels = noise_levels(settings.schedule, settings.steps, settings.sigma_max, settings.sigma_min)
     rng = _generators(recipe.seed)[1]
-    return watched(solver.solve(problem, prior, tiling, levels, settings, rng=rng), solver.lower)
+    return _replayed(watched(solver.solve(problem, prior, tiling, levels, settings, rng=rng), solver.lower), recipe)
+
+
+def _replayed(iterates: Iterates[Any], recipe: Recipe) -> Iterates[Any]:
+    """Make the recorded live changes at their steps and stop where the run was stopped."""
+    settings_type = find_solver(recipe.solver).settings_type
+    recorded = {change.step: make(settings_type, change.settings) for change in recipe.changes}
+    sent: SolverSettings | None = None
+    try:
+        while True:
+            try:
+                iterate = iterates.send(sent)
+            except StopIteration:
+                return
+            sent = (yield iterate) or recorded.get(iterate.step)
+            if iterate.step == recipe.stop_after:
+                return
+    finally:
+        iterates.close()
 
 
 def measure(problem: Problem, estimate: Tensor) -> dict[str, float]:
@@ -188,4 +223,3 @@ def measure(problem: Problem, estimate: Tensor) -> dict[str, float]:
     if problem.truth is not None:
         found |= {"psnr": psnr(estimate, problem.truth), "ssim": ssim(estimate, problem.truth)}
     return found
-

@@ -32,8 +32,12 @@ class Preset:
 
 
 PRESETS: tuple[Preset, ...] = (
-    Preset("ct-60", "CT, 60 views", "Parallel beam, 60 views over half a turn", {"views": 60}, "balanced", {}),
-    Preset("ct-20", "CT, 20 views", "Parallel beam, 20 views over half a turn", {"views": 20}, "balanced", {}),
+    Preset(
+        "ct-60", "CT, 60 views", "Parallel beam, 60 views over half a turn", {"views": 60}, "balanced", {}
+    ),
+    Preset(
+        "ct-20", "CT, 20 views", "Parallel beam, 20 views over half a turn", {"views": 20}, "balanced", {}
+    ),
     Preset("ct-8", "CT, 8 views", "Parallel beam, 8 views over half a turn", {"views": 8}, "balanced", {}),
 )
 DEFAULT_PRESET = "ct-20"

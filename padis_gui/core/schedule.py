@@ -34,9 +34,11 @@ def noise_levels(name: ScheduleName, steps: int, sigma_max: float, sigma_min: fl
 
 def _check(steps: int, sigma_max: float, sigma_min: float) -> None:
     if steps < 1:
-        raise SettingError(f"A schedule needs at least 1 step, but {steps} was given; raise the number of steps.")
+        raise SettingError(
+            f"A schedule needs at least 1 step, but {steps} was given; raise the number of steps."
+        )
     if not 0 < sigma_min < sigma_max:
         raise SettingError(
-            f"The noise levels must satisfy 0 < sigma_min < sigma_max, but {sigma_min:g} and {sigma_max:g} were "
-            "given; lower sigma_min or raise sigma_max."
+            f"The noise levels must satisfy 0 < sigma_min < sigma_max, but {sigma_min:g} and {sigma_max:g} "
+            "were given; lower sigma_min or raise sigma_max."
         )

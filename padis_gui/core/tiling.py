@@ -72,8 +72,8 @@ class Partition:
         for axis in (0, 1):
             if not 0 <= self.offset[axis] <= self.pad[axis]:
                 raise SettingError(
-                    f"A tile offset must lie in 0 to {self.pad[axis]} on axis {axis}, but {self.offset[axis]} "
-                    "was given; choose one inside the padding."
+                    f"A tile offset must lie in 0 to {self.pad[axis]} on axis {axis}, but "
+                    f"{self.offset[axis]} was given; choose one inside the padding."
                 )
         rows, columns = self.grid
         object.__setattr__(
@@ -125,9 +125,7 @@ class Partition:
         for box in self.boxes:
             along = [
                 self.frame.position(start - pad + steps, length)
-                for start, pad, length in zip(
-                    (box.row, box.column), self.pad, self.image_shape, strict=True
-                )
+                for start, pad, length in zip((box.row, box.column), self.pad, self.image_shape, strict=True)
             ]
             rows, columns = torch.meshgrid(along[0], along[1], indexing="ij")
             tiles.append(torch.stack([columns, rows]))
@@ -162,7 +160,9 @@ class _GridTiling:
         return Partition(self.image_shape, self.patch, pad, offset, self.frame)
 
     def _pad(self) -> tuple[int, int]:
-        return tiles_and_pad(self.image_shape[0], self.patch)[1], tiles_and_pad(self.image_shape[1], self.patch)[1]
+        return tiles_and_pad(self.image_shape[0], self.patch)[1], tiles_and_pad(
+            self.image_shape[1], self.patch
+        )[1]
 
 
 class RandomTiling(_GridTiling):
@@ -216,5 +216,6 @@ def make_tiling(strategy: str, image_shape: tuple[int, int], patch: int, frame: 
         if record.name == strategy:
             return record.make(image_shape, patch, frame)
     raise SettingError(
-        f"Tiling must be one of {', '.join(t.name for t in TILINGS)}, but {strategy!r} was given; pick one of them."
+        f"Tiling must be one of {', '.join(t.name for t in TILINGS)}, but {strategy!r} was given; pick one "
+        "of them."
     )

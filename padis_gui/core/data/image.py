@@ -68,7 +68,9 @@ class Image:
         )
 
 
-def propose_window(pixels: NDArray[np.float32], dtype: np.dtype[np.generic]) -> tuple[tuple[float, float], str]:
+def propose_window(
+    pixels: NDArray[np.float32], dtype: np.dtype[np.generic]
+) -> tuple[tuple[float, float], str]:
     """A window and unit for pixels read as ``dtype``: HU where they look like it, else their own range."""
     low, high = float(pixels.min()), float(pixels.max())
     if dtype == np.uint8 or dtype == np.bool_:

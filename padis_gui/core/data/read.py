@@ -37,8 +37,8 @@ def read_image(path: str | os.PathLike[str], page: int = 0) -> Image:
     except Exception as error:  # any parser may fail in its own way on a broken file
         reason = str(error).split("\n")[0][:120] or type(error).__name__
         raise InputError(
-            f"An image was wanted, but {path.name} is damaged or not a {kind.upper()} that can be read ({reason}); "
-            "open another file or save it anew."
+            f"An image was wanted, but {path.name} is damaged or not a {kind.upper()} that can be read "
+            f"({reason}); open another file or save it anew."
         ) from None
     return image
 
@@ -68,7 +68,9 @@ def _kind(path: Path) -> str:
     if not path.exists():
         raise InputError(f"An image file was wanted, but {path} does not exist; check the name.")
     if not path.is_file():
-        raise InputError(f"An image file was wanted, but {path.name} is a device or pipe; save it to a file first.")
+        raise InputError(
+            f"An image file was wanted, but {path.name} is a device or pipe; save it to a file first."
+        )
     try:
         with path.open("rb") as file:
             start = file.read(132)
@@ -102,7 +104,8 @@ def _check(pixels: NDArray[Any], path: Path) -> NDArray[np.float32]:
     else:
         raise InputError(
             f"An image of rows x columns (grey or RGB) was wanted, but {path.name} has the shape "
-            f"{' x '.join(map(str, pixels.shape)) or 'of a single number'}; open a file with one image a page."
+            f"{' x '.join(map(str, pixels.shape)) or 'of a single number'}; open a file with one image a "
+            "page."
         )
     if not all(SMALLEST <= side <= LARGEST for side in pixels.shape[1:]):
         raise InputError(
@@ -132,8 +135,9 @@ def _read_picture(path: Path, page: int) -> Image:
                     f"{picture.size[1]} x {picture.size[0]}; crop or resize it."
                 )
             if picture.mode in ("P", "LA", "PA", "CMYK", "YCbCr", "HSV", "RGBA"):
-                picture = picture.convert("RGB" if picture.mode != "LA" else "L")
-            raw = np.asarray(picture)
+                raw = np.asarray(picture.convert("RGB" if picture.mode != "LA" else "L"))
+            else:
+                raw = np.asarray(picture)
     except UnidentifiedImageError:
         raise InputError(
             f"An image (PNG, JPEG, TIFF, NPY or DICOM) was wanted, but {path.name} is none that can be read; "
@@ -219,7 +223,7 @@ def _read_npy(path: Path, page: int) -> Image:
 
 def _read_dicom(path: Path, page: int) -> Image:
     import pydicom
-    from pydicom.pixels import apply_rescale
+    from pydicom.pixels.processing import apply_rescale
 
     dataset = pydicom.dcmread(path)
     if "PixelData" not in dataset:

@@ -31,7 +31,9 @@ def write_tiff(
 
     metadata: dict[str, Any] = {
         "axes": "YX" if pixels.shape[0] == 1 else "CYX",
-        "Info": json.dumps({"recipe": recipe.model_dump(mode="json"), "metrics": metrics}, ensure_ascii=False),
+        "Info": json.dumps(
+            {"recipe": recipe.model_dump(mode="json"), "metrics": metrics}, ensure_ascii=False
+        ),
     }
     options: dict[str, Any] = {}
     if spacing is not None:
@@ -39,13 +41,15 @@ def write_tiff(
         options["resolution"] = (1 / spacing[1], 1 / spacing[0])
     buffer = io.BytesIO()
     tifffile.imwrite(
-        buffer, pixels[0] if pixels.shape[0] == 1 else pixels, imagej=True, dtype=np.float32, metadata=metadata,
-        **options,
+        buffer, pixels[0] if pixels.shape[0] == 1 else pixels,
+        imagej=True, dtype=np.float32, metadata=metadata, **options,
     )  # fmt: skip
     try:
         write_atomically(Path(path), buffer.getvalue())
     except OSError as error:
-        raise InputError(f"The result cannot be written to {path} ({error.strerror}); choose another place.") from None
+        raise InputError(
+            f"The result cannot be written to {path} ({error.strerror}); choose another place."
+        ) from None
 
 
 def read_recipe(path: Path) -> tuple[Recipe, dict[str, float]]:
@@ -58,5 +62,6 @@ def read_recipe(path: Path) -> tuple[Recipe, dict[str, float]]:
         return Recipe.model_validate(info["recipe"]), dict(info["metrics"])
     except (OSError, ValueError, KeyError, TypeError, ValidationError, tifffile.TiffFileError):
         raise InputError(
-            f"A TIFF exported by padis-gui was wanted, but {Path(path).name} carries no recipe; open it as an image."
+            f"A TIFF exported by padis-gui was wanted, but {Path(path).name} carries no recipe; open it as "
+            "an image."
         ) from None

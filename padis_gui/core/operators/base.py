@@ -14,12 +14,12 @@ class _Apply(torch.autograd.Function):
     """y = A x; the gradient of a linear map is its adjoint."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, operator: "LinearOperator") -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, operator: "LinearOperator") -> Tensor:
         ctx.operator = operator
         return operator._forward(x.detach())
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return cast(Tensor, ctx.operator.T(gradient)), None
 
 
@@ -58,8 +58,8 @@ class LinearOperator(ABC):
         """Apply the operator; differentiable. Raises :class:`SettingError` for a wrong shape."""
         if tuple(x.shape) != self.image_shape:
             raise SettingError(
-                f"The operator takes the shape {self.image_shape}, but {tuple(x.shape)} came; use an image and a "
-                "measurement that belong together."
+                f"The operator takes the shape {self.image_shape}, but {tuple(x.shape)} came; use an image "
+                "and a measurement that belong together."
             )
         if torch.is_grad_enabled() and x.requires_grad:
             return cast(Tensor, _Apply.apply(x, self))  # type: ignore[no-untyped-call]

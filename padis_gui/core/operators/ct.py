@@ -92,8 +92,8 @@ class ParallelBeamCT(LinearOperator):
     ) -> None:
         if angles.ndim != 1 or len(angles) < 1:
             raise SettingError(
-                f"A list of at least one angle was wanted, but the shape {tuple(angles.shape)} came; raise the "
-                "number of views."
+                f"A list of at least one angle was wanted, but the shape {tuple(angles.shape)} came; raise "
+                "the number of views."
             )
         self._image_shape = image_shape
         self.angles = angles
@@ -155,7 +155,9 @@ class ParallelBeamCT(LinearOperator):
         length = 1 << (2 * self.bins - 1).bit_length()
         n = torch.arange(length, device=y.device)
         distance = torch.minimum(n, length - n).to(torch.float64)
-        kernel = torch.where(n % 2 == 1, -1 / (math.pi * distance).square().clamp(min=1e-12), torch.zeros(()).double())
+        kernel = torch.where(
+            n % 2 == 1, -1 / (math.pi * distance).square().clamp(min=1e-12), torch.zeros(()).double()
+        )
         kernel[0] = 0.25
         response = torch.fft.rfft(kernel).real
         if filter_name == "hann":

@@ -39,7 +39,8 @@ SOLVERS: tuple[Solver, ...] = (
     ),
     Solver(
         "padis-dps", "PaDIS–DPS", PaDISDPSSettings, padis_dps, "arXiv 2406.02462, algorithm 1",
-        "The paper's solver: Langevin steps with the data gradient through the network. 1000 calls.", "step size ζ",
+        "The paper's solver: Langevin steps with the data gradient through the network. 1000 calls.", "step "
+        "size ζ",
     ),
 )  # fmt: skip
 
@@ -50,5 +51,6 @@ def find_solver(name: str) -> Solver:
         if solver.name == name:
             return solver
     raise SettingError(
-        f"The solver must be one of {', '.join(s.name for s in SOLVERS)}, but {name!r} was given; pick one of them."
+        f"The solver must be one of {', '.join(s.name for s in SOLVERS)}, but {name!r} was given; pick one "
+        "of them."
     )

@@ -27,7 +27,12 @@ class DDSSettings(SolverSettings):
     """Settings of :func:`dds`."""
 
     cg_steps: int = setting(
-        10, ge=1, le=200, label="CG steps", symbol="M", help="Conjugate-gradient steps towards the data at each step"
+        10,
+        ge=1,
+        le=200,
+        label="CG steps",
+        symbol="M",
+        help="Conjugate-gradient steps towards the data at each step",
     )
     eta: float = setting(
         1.0, ge=0, le=1, label="Stochasticity", symbol="η", live=True,
@@ -36,21 +41,30 @@ class DDSSettings(SolverSettings):
 
 
 def dds(
-    problem: Problem, prior: PatchPrior, tiling: Tiling, levels: Tensor, settings: DDSSettings, *, rng: torch.Generator
+    problem: Problem,
+    prior: PatchPrior,
+    tiling: Tiling,
+    levels: Tensor,
+    settings: DDSSettings,
+    *,
+    rng: torch.Generator,
 ) -> Iterates[DDSSettings]:
     """x_hat = M steps of CG on A^T A x = A^T y from D; x <- x_hat + s' (sqrt(1-eta^2) (x-D)/s + eta eps)."""
     A, y, _ = unit_norm(problem)
     x = float(levels[0]) * normal(A.T(y), rng)
     total = len(levels) - 1
     clock = Clock()
-    for step, (sigma, following) in enumerate(zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True), start=1):
+    for step, (sigma, following) in enumerate(
+        zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True), start=1
+    ):
         denoised, partition = denoise(prior, x, sigma, tiling, rng)
         estimate = least_squares(A, y, denoised, settings.cg_steps)
         kept = (1 - settings.eta**2) ** 0.5 * (x - denoised) / sigma
         x = estimate + following * (kept + settings.eta * normal(x, rng))
         changed = yield Iterate(
-            step=step, total=total, sigma=sigma, x=x, denoised=denoised, estimate=estimate, partition=partition,
-            residual=relative_residual(A, estimate, y), evaluations=step, seconds=clock.lap(),
+            step=step, total=total, sigma=sigma, x=x, denoised=denoised, estimate=estimate,
+            partition=partition, residual=relative_residual(A, estimate, y),
+            evaluations=step, seconds=clock.lap(),
         )  # fmt: skip
         settings = changed or settings
         clock.restart()

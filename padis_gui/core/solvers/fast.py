@@ -85,15 +85,18 @@ def fast(
         x = x + least_squares(A, y, torch.zeros_like(backprojected), _JUMP_CG_STEPS)
     total = len(levels) - 1
     clock = Clock()
-    for step, (sigma, following) in enumerate(zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True), start=1):
+    for step, (sigma, following) in enumerate(
+        zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True), start=1
+    ):
         denoised, partition = denoise(prior, x, sigma, tiling, rng)
         rho = settings.prior_weight * max(noise, settings.noise_floor) ** 2 / sigma**2
         estimate = prox(A, y, denoised, rho, settings.cg_steps)
         kept = (1 - settings.zeta) ** 0.5 * (x - estimate) / sigma
         x = estimate + following * (kept + settings.zeta**0.5 * normal(x, rng))
         changed = yield Iterate(
-            step=step, total=total, sigma=sigma, x=x, denoised=denoised, estimate=estimate, partition=partition,
-            residual=relative_residual(A, estimate, y), evaluations=step, seconds=clock.lap(),
+            step=step, total=total, sigma=sigma, x=x, denoised=denoised, estimate=estimate,
+            partition=partition, residual=relative_residual(A, estimate, y),
+            evaluations=step, seconds=clock.lap(),
         )  # fmt: skip
         settings = changed or settings
         clock.restart()

@@ -26,8 +26,8 @@ class Iterate:
 
     ``x`` is the noisy state x_t after the step, ``denoised`` the prior's D(x, sigma), ``estimate`` the image
     that the solver would return if it stopped here (data-consistent where the method makes it so).
-    ``residual`` is ||A estimate - y|| / ||y||; ``evaluations`` counts denoiser calls so far; ``seconds`` is the
-    time this step took.
+    ``residual`` is ||A estimate - y|| / ||y||; ``evaluations`` counts denoiser calls so far; ``seconds`` is
+    the time this step took.
     """
 
     step: int
@@ -126,8 +126,8 @@ def watched(iterates: Iterates[S], lower: str) -> Iterates[S]:
             if not finite or iterate.residual > _EXPLODED * max(best, 0.05):
                 what = f"{iterate.residual:.3g}" if finite else "NaN"
                 raise DivergenceError(
-                    f"The solver diverged at step {iterate.step} of {iterate.total} (residual {what}); the last good "
-                    f"iterate is kept, lower the {lower}."
+                    f"The solver diverged at step {iterate.step} of {iterate.total} (residual {what}); the "
+                    f"last good iterate is kept, lower the {lower}."
                 )
             best = min(best, iterate.residual)
             sent = yield iterate
@@ -138,8 +138,8 @@ def watched(iterates: Iterates[S], lower: str) -> Iterates[S]:
 def drain(iterates: Iterator[Iterate]) -> Iterate:
     """Run a solver to its end and return the last iterate."""
     last = None
-    for last in iterates:
-        pass
+    for iterate in iterates:
+        last = iterate
     if last is None:
         raise ValueError("a solver yields at least one iterate")
     return last

@@ -1,8 +1,9 @@
 """PaDIS-DPS: the paper's own solver (arXiv 2406.02462, algorithm 1): annealed Langevin dynamics with the
 DPS step (arXiv 2209.14687) taken through the network.
 
-For every noise level, ``inner`` times: D = D(x, s) through a new random partition; x <- x - zeta * gradient of
-||y - A D(x)||; x <- x + (alpha/2) (D - x)/s^2 + sqrt(alpha) z with alpha = epsilon s^2; no z at the last level.
+For every noise level, ``inner`` times: D = D(x, s) through a new random partition; x <- x - zeta * gradient
+of ||y - A D(x)||; x <- x + (alpha/2) (D - x)/s^2 + sqrt(alpha) z with alpha = epsilon s^2; no z at the last
+level.
 
 Deviations: it starts from noise as the paper says (its published code starts from a clamped FBP); by default
 ||A|| = 1, so that zeta means the same for every geometry ("physical" keeps the operator's own scale).
@@ -33,10 +34,21 @@ class PaDISDPSSettings(SolverSettings):
     """Settings of :func:`padis_dps`."""
 
     steps: int = setting(
-        100, ge=1, le=10_000, label="Noise levels", symbol="T", help="Noise levels from the highest to the lowest"
+        100,
+        ge=1,
+        le=10_000,
+        label="Noise levels",
+        symbol="T",
+        help="Noise levels from the highest to the lowest",
     )
     sigma_min: float = setting(
-        0.002, gt=0, le=1, label="Lowest noise", symbol="σ_min", advanced=True, help="Noise level of the last step"
+        0.002,
+        gt=0,
+        le=1,
+        label="Lowest noise",
+        symbol="σ_min",
+        advanced=True,
+        help="Noise level of the last step",
     )
     inner: int = setting(
         10, ge=1, le=1000, label="Inner steps", symbol="K", help="Langevin steps at each noise level"
@@ -46,7 +58,13 @@ class PaDISDPSSettings(SolverSettings):
         help="Step towards the data through the network; it collapses just past its best value",
     )  # fmt: skip
     epsilon: float = setting(
-        1.0, gt=0, le=2, label="Langevin step", symbol="ε", live=True, help="α = εσ²: 1 in the paper, ½ in its code"
+        1.0,
+        gt=0,
+        le=2,
+        label="Langevin step",
+        symbol="ε",
+        live=True,
+        help="α = εσ²: 1 in the paper, ½ in its code",
     )
     scale: Literal["unit norm", "physical"] = setting(
         "unit norm", label="Operator scale", advanced=True,
@@ -55,7 +73,13 @@ class PaDISDPSSettings(SolverSettings):
 
 
 def _guided(
-    prior: PatchPrior, A: LinearOperator, y: Tensor, x: Tensor, sigma: float, partition: Partition, rng: torch.Generator
+    prior: PatchPrior,
+    A: LinearOperator,
+    y: Tensor,
+    x: Tensor,
+    sigma: float,
+    partition: Partition,
+    rng: torch.Generator,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """D(x, sigma), the gradient of ||y - A D(x)||_2 by x, and that norm; nothing keeps the graph."""
     with torch.enable_grad():
@@ -94,8 +118,9 @@ def padis_dps(
             if level < len(sigmas) - 1:
                 x = x + alpha**0.5 * normal(x, rng)
             changed = yield Iterate(
-                step=step, total=total, sigma=sigma, x=x, denoised=denoised, estimate=denoised, partition=partition,
-                residual=relative_residual(A, denoised, y), evaluations=step, seconds=clock.lap(),
+                step=step, total=total, sigma=sigma, x=x, denoised=denoised, estimate=denoised,
+                partition=partition, residual=relative_residual(A, denoised, y),
+                evaluations=step, seconds=clock.lap(),
             )  # fmt: skip
             settings = changed or settings
             clock.restart()

@@ -30,7 +30,8 @@ class TrainingData:
     unit: str
 
     def crops(self, patch: int, count: int, frame: Frame, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """``count`` uniform crops of the zero-padded images, (n, C, P, P), and their positions (n, 2, P, P)."""
+        """``count`` uniform crops of the zero-padded images, (n, C, P, P), and their positions (n, 2, P, "
+        "P)."""
         images, pad = self.images, frame.pad
         size = images.shape[-1]
         subject = torch.randint(len(self.subjects), (count,), generator=rng).tolist()
@@ -55,7 +56,12 @@ class TrainingData:
 
 
 def load_training_data(
-    source: Path, *, image_size: int, window: tuple[float, float] | None, channels: int, subjects_csv: Path | None
+    source: Path,
+    *,
+    image_size: int,
+    window: tuple[float, float] | None,
+    channels: int,
+    subjects_csv: Path | None,
 ) -> TrainingData:
     """Read a multi-page TIFF, a stacked NPY or every image below a folder.
 
@@ -87,8 +93,8 @@ def load_training_data(
         pages_read.append(index)
     if not images or used is None:
         raise InputError(
-            f"Training images were wanted, but {source} holds none that can be read; give a multi-page TIFF or a "
-            "folder of images."
+            f"Training images were wanted, but {source} holds none that can be read; give a multi-page TIFF "
+            "or a folder of images."
         )
     return TrainingData(torch.stack(images), _subjects(source, subjects_csv, pages_read), used, unit)
 
@@ -101,7 +107,8 @@ def _fit(image: Image, size: int) -> Tensor:
 
         scale = size / min(rows, columns)
         shape = (x.shape[0], max(size, round(rows * scale)), max(size, round(columns * scale)))
-        x = torch.from_numpy(resize(x.numpy(), shape, anti_aliasing=True, order=1).astype(np.float32))
+        scaled = resize(x.numpy(), shape, anti_aliasing=True, order=1)  # type: ignore[no-untyped-call]
+        x = torch.from_numpy(scaled.astype(np.float32))
     top, left = (x.shape[1] - size) // 2, (x.shape[2] - size) // 2
     return x[:, top : top + size, left : left + size].contiguous()
 

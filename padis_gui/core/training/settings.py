@@ -7,37 +7,65 @@ from padis_gui.core.tiling import tiles_and_pad
 
 
 class TrainingSettings(Settings):
-    """Settings of :func:`padis_gui.core.training.train.train`; defaults as measured best, not as published."""
+    """Settings of :func:`padis_gui.core.training.train.train`; defaults as measured best, not as "
+    "published."""
 
     steps: int = setting(20_000, ge=1, label="Steps", help="Optimiser steps in all")
     image_size: int = setting(
         256, ge=32, le=4096, label="Image size", unit="px", help="Side of the training images"
     )
     patch_sizes: tuple[int, ...] = setting(
-        (96, 56, 32, 16), label="Patch sizes", unit="px", symbol="P", help="One of these is drawn at each step"
+        (96, 56, 32, 16),
+        label="Patch sizes",
+        unit="px",
+        symbol="P",
+        help="One of these is drawn at each step",
     )
     patch_probabilities: tuple[float, ...] = setting(
         (0.6, 0.25, 0.1, 0.05), label="Patch probabilities", help="How often each patch size is drawn"
     )
     pixels: int = setting(
-        100_000, ge=256, label="Pixels a step", help="Each step takes as many patches as fit into this many pixels"
+        100_000,
+        ge=256,
+        label="Pixels a step",
+        help="Each step takes as many patches as fit into this many pixels",
     )
     sigma_mean: float = setting(
-        -1.6, ge=-8, le=4, label="Mean of ln σ", symbol="P_mean", help="Centre of the noise-level distribution"
+        -1.6,
+        ge=-8,
+        le=4,
+        label="Mean of ln σ",
+        symbol="P_mean",
+        help="Centre of the noise-level distribution",
     )
     sigma_std: float = setting(
-        1.4, gt=0, le=5, label="Deviation of ln σ", symbol="P_std", help="Width of the noise-level distribution"
+        1.4,
+        gt=0,
+        le=5,
+        label="Deviation of ln σ",
+        symbol="P_std",
+        help="Width of the noise-level distribution",
     )
     sigma_low: float = setting(
-        0.002, gt=0, label="Lowest noise", symbol="σ", help="Drawn noise levels are clipped to this from below"
+        0.002,
+        gt=0,
+        label="Lowest noise",
+        symbol="σ",
+        help="Drawn noise levels are clipped to this from below",
     )
     sigma_high: float = setting(
-        20.0, gt=0, label="Highest noise", symbol="σ", help="Drawn noise levels are clipped to this from above"
+        20.0,
+        gt=0,
+        label="Highest noise",
+        symbol="σ",
+        help="Drawn noise levels are clipped to this from above",
     )
     learning_rate: float = setting(
         1e-3, gt=0, le=1, label="Learning rate", help="Peak rate of AdamW (betas 0.9, 0.99)"
     )
-    warmup: int = setting(500, ge=0, label="Warm-up", unit="steps", help="Steps of linear rise to the peak rate")
+    warmup: int = setting(
+        500, ge=0, label="Warm-up", unit="steps", help="Steps of linear rise to the peak rate"
+    )
     decay: float = setting(
         0.4, ge=0, le=1, label="Decay", help="The last part of the run, in which the rate falls linearly to 0"
     )
@@ -48,7 +76,9 @@ class TrainingSettings(Settings):
     checkpoint_every: int = setting(
         500, ge=1, label="Checkpoint", unit="steps", help="A kill loses at most this many steps"
     )
-    seed: int = setting(0, ge=0, le=2**63 - 1, label="Seed", help="Start of every random draw of the training")
+    seed: int = setting(
+        0, ge=0, le=2**63 - 1, label="Seed", help="Start of every random draw of the training"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "TrainingSettings":

@@ -82,13 +82,13 @@ def train(
     bad = [p for p in settings.patch_sizes if p % network_settings.downsampling]
     if bad:
         raise SettingError(
-            f"Patch sizes must be divisible by {network_settings.downsampling}, the network's downsampling, but "
-            f"{', '.join(map(str, bad))} was given; choose others."
+            f"Patch sizes must be divisible by {network_settings.downsampling}, the network's downsampling, "
+            f"but {', '.join(map(str, bad))} was given; choose others."
         )
     if settings.image_size != data.images.shape[-1]:
         raise SettingError(
-            f"Training images of {settings.image_size} px were announced, but they have {data.images.shape[-1]}; "
-            "make the two agree."
+            f"Training images of {settings.image_size} px were announced, but they have "
+            f"{data.images.shape[-1]}; make the two agree."
         )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -140,8 +140,8 @@ def _steps(
                 log.warning("Step %d gave a loss that is not finite; it was left out.", state.step)
                 if bad_steps >= _MAX_BAD_STEPS:
                     raise DivergenceError(
-                        f"The loss has not been finite for {bad_steps} steps; the last good checkpoint is kept, "
-                        "lower the learning rate."
+                        f"The loss has not been finite for {bad_steps} steps; the last good checkpoint is "
+                        "kept, lower the learning rate."
                     )
             due = state.step % settings.checkpoint_every == 0 or state.step == settings.steps
             if due and not bad_steps:
@@ -223,11 +223,13 @@ def _start(settings: TrainingSettings, network_settings: NetworkSettings, device
     with torch.random.fork_rng(devices=[]):  # torch initialises layers from the global generator only
         torch.manual_seed(settings.seed)
         network = PatchUNet(network_settings)
-    network.to(device=device, memory_format=torch.channels_last)
+    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return _State(
         network=network,
         average={k: v.detach().clone() for k, v in network.state_dict().items()},
-        optimizer=torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.0),
+        optimizer=torch.optim.AdamW(
+            network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.0
+        ),
         rng=torch.Generator().manual_seed(settings.seed),
     )
 
@@ -250,8 +252,8 @@ def _resume_or_start(
         if changed or meta["network"] != network_settings.model_dump(mode="json"):
             what = ", ".join(changed) or "the network"
             raise SettingError(
-                f"{folder} holds a training with other settings ({what}); give it the same ones to resume, or train "
-                "into another folder."
+                f"{folder} holds a training with other settings ({what}); give it the same ones to resume, "
+                "or train into another folder."
             )
         state.network.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
         for key in state.average:
