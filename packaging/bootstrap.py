@@ -6,7 +6,7 @@ constraints.txt, pyproject.toml, the Python version or the place of the checkout
 
 import sys
 
-if sys.version_info < (3, 11):  # before anything that an older Python cannot even define
+if sys.version_info < (3, 11):  # noqa: UP036 - an older Python is told so before it fails on what follows
     sys.exit(
         f"padis-gui needs Python 3.11 or newer, but this is {sys.version.split()[0]}; "
         "run the same command with a newer one, such as python3.11."
