@@ -142,6 +142,19 @@ class Partition:
         return padded[:, *self._interior]
 
 
+    def tile_at(self, row: int, column: int) -> tuple[int, int] | None:
+        """The index of the tile that holds an *image* pixel, and its distance in pixels to the nearest seam.
+
+        A pixel beside a tile border has distance 0. None outside the image.
+        """
+        if not (0 <= row < self.image_shape[0] and 0 <= column < self.image_shape[1]):
+            return None
+        inside = (row + self.pad[0] - self.offset[0], column + self.pad[1] - self.offset[1])
+        index = (inside[0] // self.patch) * self.grid[1] + inside[1] // self.patch
+        along = [value % self.patch for value in inside]
+        return index, min(min(value, self.patch - 1 - value) for value in along)
+
+
 class Tiling(Protocol):
     """A strategy: draws the partition for the next denoiser call."""
 

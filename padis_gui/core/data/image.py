@@ -50,6 +50,11 @@ class Image:
         restored: NDArray[np.float32] = x.detach().cpu().numpy().astype(np.float32) * np.float32(high - low)
         return restored + np.float32(low)
 
+    def robust_range(self) -> tuple[float, float]:
+        """The 1st and 99th percentile of the pixels, for display."""
+        low, high = (float(v) for v in np.percentile(self.pixels, (1, 99)))
+        return (low, high) if high > low else (low, low + 1.0)
+
     def with_window(self, window: tuple[float, float]) -> "Image":
         """The same pixels under another window, such as a prior's."""
         return replace(self, window=window)

@@ -1,0 +1,133 @@
+"""A form made from declared settings: one row each, everything in it from the declaration."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QLabel,
+    QSpinBox,
+    QToolButton,
+    QWidget,
+)
+
+from padis_gui.core.settings import Settings, SettingSpec, specs
+from padis_gui.gui.layouts import column, form
+
+_INT_LIMIT = 2**31 - 1
+
+
+def _int_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
+    box = QSpinBox()
+    box.setKeyboardTracking(False)
+    low = int(spec.minimum) if spec.minimum is not None else -_INT_LIMIT
+    high = int(min(spec.maximum, _INT_LIMIT)) if spec.maximum is not None else _INT_LIMIT
+    if spec.optional:
+        low -= 1
+        box.setSpecialValueText("automatic")
+    box.setRange(low, high)
+    box.valueChanged.connect(lambda value: changed(None if spec.optional and value == low else value))
+    return box
+
+
+def _float_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
+    box = QDoubleSpinBox(decimals=4)
+    box.setKeyboardTracking(False)
+    smallest = spec.minimum if spec.minimum is not None else -1e9
+    box.setRange(smallest, spec.maximum if spec.maximum is not None else 1e9)
+    box.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
+    box.valueChanged.connect(changed)
+    return box
+
+
+def _choice_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
+    box = QComboBox()
+    for choice in spec.choices:
+        box.addItem(str(choice), choice)
+    box.currentIndexChanged.connect(lambda index: changed(box.itemData(index)))
+    return box
+
+
+def _check_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
+    box = QCheckBox()
+    box.toggled.connect(changed)
+    return box
+
+
+_MAKERS = {"int": _int_box, "float": _float_box, "choice": _choice_box, "bool": _check_box}
+
+
+def show_value(widget: QWidget, value: Any) -> None:
+    """Put a value into an editor without announcing it."""
+    with QSignalBlocker(widget):
+        match widget:
+            case QCheckBox():
+                widget.setChecked(bool(value))
+            case QComboBox():
+                widget.setCurrentIndex(widget.findData(value))
+            case QSpinBox():
+                widget.setValue(widget.minimum() if value is None else int(value))
+            case QDoubleSpinBox():
+                widget.setValue(float(value))
+
+
+class SettingsForm(QWidget):
+    """Edits one settings class; emits (name, value) and shows what it is told."""
+
+    edited = Signal(str, object)
+
+    def __init__(self, settings_type: type[Settings], skip: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.editors: dict[str, QWidget] = {}
+        self._live: set[str] = set()
+        layout = column(self, spacing=4)
+        self._basic, self._folded = QWidget(), QWidget()
+        self._rows = {False: form(self._basic), True: form(self._folded)}
+        for spec in specs(settings_type):
+            if spec.name not in skip and spec.kind in _MAKERS:
+                self._add(spec)
+        self.more = QToolButton(autoRaise=True)
+        self.more.setText("More settings")
+        self.more.setCheckable(True)
+        self.more.setArrowType(Qt.ArrowType.RightArrow)
+        self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.more.toggled.connect(self._unfold)
+        self._folded.hide()
+        layout.addWidget(self._basic)
+        if self._rows[True].rowCount():
+            layout.addWidget(self.more)
+            layout.addWidget(self._folded)
+
+    def _add(self, spec: SettingSpec) -> None:
+        editor = _MAKERS[spec.kind](spec, partial(self.edited.emit, spec.name))
+        editor.setToolTip(spec.tooltip)
+        editor.setAccessibleName(spec.label)
+        editor.setObjectName(spec.name)
+        if isinstance(editor, QSpinBox | QDoubleSpinBox) and spec.unit:
+            editor.setSuffix(f" {spec.unit}")
+        label = QLabel(f"{spec.label} {spec.symbol}".strip())
+        label.setToolTip(spec.tooltip)
+        label.setBuddy(editor)
+        self._rows[spec.advanced].addRow(label, editor)
+        self.editors[spec.name] = editor
+        if spec.live:
+            self._live.add(spec.name)
+
+    def _unfold(self, unfolded: bool) -> None:
+        self._folded.setVisible(unfolded)
+        self.more.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
+
+    def show_settings(self, settings: Settings) -> None:
+        """Show these values without announcing them."""
+        for name, editor in self.editors.items():
+            show_value(editor, getattr(settings, name))
+
+    def set_running(self, running: bool) -> None:
+        """While a run is under way only its live settings can be edited."""
+        for name, editor in self.editors.items():
+            editor.setEnabled(not running or name in self._live)

@@ -1,0 +1,1 @@
+"""Docks and sections of the window."""

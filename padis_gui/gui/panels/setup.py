@@ -1,0 +1,254 @@
+"""The left column, in the order of the work: Data, Problem, Prior, Solver."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QGroupBox,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from padis_gui.core.recipe import ProblemSettings
+from padis_gui.core.resources import DEFAULT_PRESET, PRESETS
+from padis_gui.core.settings import specs
+from padis_gui.core.solvers import SOLVERS
+from padis_gui.core.tiling import TILINGS, TilingSettings
+from padis_gui.gui.forms import SettingsForm, show_value
+from padis_gui.gui.layouts import column, form, row
+from padis_gui.viewmodels.session import Session
+
+_AUTOMATIC_SEED = -1
+
+
+def _section(title: str) -> tuple[QGroupBox, QVBoxLayout]:
+    box = QGroupBox(title)
+    return box, column(box, spacing=4, margins=(0, 8, 0, 0))
+
+
+def _muted(text: str = "") -> QLabel:
+    label = QLabel(text, wordWrap=True)
+    label.setProperty("muted", True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
+
+
+def _row(rows: QFormLayout, label: str, editor: QWidget, tooltip: str) -> None:
+    text = QLabel(label)
+    text.setBuddy(editor)
+    for widget in (text, editor):
+        widget.setToolTip(tooltip)
+    editor.setAccessibleName(label)
+    rows.addRow(text, editor)
+
+
+class DataSection(QWidget):
+    """Which image is open, and which page of it."""
+
+    def __init__(self, session: Session, open_image: Callable[[], None]) -> None:
+        super().__init__()
+        self._session = session
+        box, layout = _section("Data")
+        self.name, self.details = QLabel("No image", wordWrap=True), _muted()
+        self.page = QSpinBox(prefix="page ")
+        self.page.setKeyboardTracking(False)
+        self.page.setAccessibleName("Page")
+        self.page.setToolTip("Page of a multi-page file, from 0")
+        self.page.valueChanged.connect(lambda page: session.spawn(session.open_page(page)))
+        self.open = QPushButton("Open image…")
+        self.open.setToolTip("PNG, JPEG, TIFF (with pages), NPY or one DICOM slice")
+        self.open.clicked.connect(open_image)
+        opening = row()
+        opening.addWidget(self.open, 1)
+        opening.addWidget(self.page)
+        for item in (self.name, self.details):
+            layout.addWidget(item)
+        layout.addLayout(opening)
+        column(self).addWidget(box)
+        session.data_changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what is open."""
+        image = self._session.image
+        self.page.setVisible(image is not None and image.pages > 1)
+        if image is None:
+            return
+        self.name.setText(image.name)
+        low, high = image.window
+        spacing = f", {image.spacing[1]:.3g} mm pixels" if image.spacing else ""
+        unit = f" {image.unit}" if image.unit else ""
+        self.details.setText(
+            f"{image.shape[0]} × {image.shape[1]} px{spacing}; {low:g} to {high:g}{unit} become 0 to 1"
+        )
+        with QSignalBlocker(self.page):
+            self.page.setRange(0, image.pages - 1)
+            self.page.setValue(image.page)
+            self.page.setSuffix(f" of {image.pages}")
+
+
+class ProblemSection(QWidget):
+    """Preset and geometry of the simulated measurement."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        box, layout = _section("Problem")
+        self.preset = QComboBox()
+        for preset in PRESETS:
+            self.preset.addItem(preset.label, preset.name)
+            self.preset.setItemData(self.preset.count() - 1, preset.summary, Qt.ItemDataRole.ToolTipRole)
+        self.preset.setCurrentIndex(self.preset.findData(DEFAULT_PRESET))
+        self.preset.activated.connect(lambda index: session.apply_preset(self.preset.itemData(index)))
+        rows = form()
+        _row(rows, "Preset", self.preset, "A whole problem and solver under one name")
+        self.form = SettingsForm(ProblemSettings)
+        self.form.edited.connect(session.set_problem)
+        layout.addLayout(rows)
+        layout.addWidget(self.form)
+        column(self).addWidget(box)
+        session.settings_changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the session's choices."""
+        self.form.show_settings(self._session.problem)
+        self.form.set_running(self._session.run.active)
+        self.preset.setEnabled(not self._session.run.active)
+
+
+class PriorSection(QWidget):
+    """Which checkpoint is open, and how it is tiled."""
+
+    def __init__(self, session: Session, open_prior: Callable[[], None]) -> None:
+        super().__init__()
+        self._session = session
+        box, layout = _section("Prior")
+        self.name, self.details = QLabel("No prior", wordWrap=True), _muted()
+        self.open = QPushButton("Open checkpoint…")
+        self.open.setToolTip("A prior that padis-gui train wrote (.safetensors); nothing in it is executed")
+        self.open.clicked.connect(open_prior)
+        self.tiling, self.patch = QComboBox(), QComboBox()
+        for strategy in TILINGS:
+            self.tiling.addItem(strategy.label, strategy.name)
+            self.tiling.setItemData(self.tiling.count() - 1, strategy.summary, Qt.ItemDataRole.ToolTipRole)
+        tips = {spec.name: spec.tooltip for spec in specs(TilingSettings)}
+        self.tiling.activated.connect(lambda i: session.set_tiling("strategy", self.tiling.itemData(i)))
+        self.patch.activated.connect(lambda i: session.set_tiling("patch", self.patch.itemData(i)))
+        rows = form()
+        _row(rows, "Patch size P", self.patch, tips["patch"])
+        _row(rows, "Tiling", self.tiling, tips["strategy"])
+        layout.addWidget(self.name)
+        layout.addWidget(self.details)
+        layout.addWidget(self.open)
+        layout.addLayout(rows)
+        column(self).addWidget(box)
+        session.prior_changed.connect(self._refresh_prior)
+        session.settings_changed.connect(self.refresh)
+        self._refresh_prior()
+
+    def _refresh_prior(self) -> None:
+        record, path = self._session.prior_record, self._session.prior_path
+        if record is None or path is None:
+            return
+        conventions = record.conventions
+        steps = record.training.get("steps")
+        trained = f"; {steps:,} training steps" if isinstance(steps, int) else ""
+        self.name.setText(record.name)
+        self.name.setToolTip(str(Path(path)))
+        unit = f" {conventions.unit}" if conventions.unit else ""
+        self.details.setText(
+            f"trained on {conventions.image_size}² px, {conventions.window[0]:g} to {conventions.window[1]:g}{unit}"
+            f"{trained}"
+        )
+        with QSignalBlocker(self.patch):
+            self.patch.clear()
+            sizes = sorted(conventions.patch_sizes, reverse=True)
+            self.patch.addItem(f"automatic ({sizes[0]} px)", None)
+            for size in sizes:
+                self.patch.addItem(f"{size} px", size)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the session's choices."""
+        running = self._session.run.active
+        show_value(self.tiling, self._session.tiling.strategy)
+        with QSignalBlocker(self.patch):
+            sizes = [self.patch.itemData(i) for i in range(self.patch.count())]
+            patch = self._session.tiling.patch
+            self.patch.setCurrentIndex(sizes.index(patch) if patch in sizes else 0)
+        for widget in (self.tiling, self.patch, self.open):
+            widget.setEnabled(not running)
+
+
+class SolverSection(QWidget):
+    """Which solver, its settings, and the seed."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        box, layout = _section("Solver")
+        self.solver = QComboBox()
+        self.summary = _muted()
+        self.forms: dict[str, SettingsForm] = {}
+        for record in SOLVERS:
+            self.solver.addItem(record.label, record.name)
+            editor = SettingsForm(record.settings_type)
+            editor.edited.connect(session.set_solver_setting)
+            self.forms[record.name] = editor
+            editor.hide()
+        self.solver.activated.connect(lambda i: session.set_solver(self.solver.itemData(i)))
+        self.seed = QSpinBox(minimum=_AUTOMATIC_SEED, maximum=2**31 - 1)
+        self.seed.setKeyboardTracking(False)
+        self.seed.setSpecialValueText("new at each run")
+        self.seed.valueChanged.connect(lambda v: session.set_seed(None if v == _AUTOMATIC_SEED else v))
+        self.keep = QPushButton("Keep")
+        self.keep.setToolTip("Use the last run's seed from now on, to repeat it bit for bit")
+        self.keep.clicked.connect(self._keep_seed)
+        top, bottom = form(), form()
+        _row(top, "Method", self.solver, "How the prior and the data are brought together")
+        seed_row = QWidget()
+        inner = row(seed_row)
+        inner.addWidget(self.seed, 1)
+        inner.addWidget(self.keep)
+        self.seed.setAccessibleName("Seed")
+        self.seed.setToolTip("Start of every random draw; the actual one is always saved")
+        label = QLabel("Seed")
+        label.setBuddy(self.seed)
+        bottom.addRow(label, seed_row)
+        layout.addLayout(top)
+        layout.addWidget(self.summary)
+        for editor in self.forms.values():
+            layout.addWidget(editor)
+        layout.addLayout(bottom)
+        column(self).addWidget(box)
+        session.settings_changed.connect(self.refresh)
+        session.result_changed.connect(self.refresh)
+        self.refresh()
+
+    def _keep_seed(self) -> None:
+        if self._session.result is not None:
+            self._session.set_seed(self._session.result.recipe.seed)
+
+    def refresh(self) -> None:
+        """Show the session's choices."""
+        session = self._session
+        running = session.run.active
+        record = next(s for s in SOLVERS if s.name == session.solver)
+        show_value(self.solver, record.name)
+        self.summary.setText(f"{record.summary} ({record.source})")
+        shown = self.forms[record.name]
+        for editor in self.forms.values():
+            editor.setVisible(editor is shown)
+        shown.show_settings(session.solver_settings)
+        shown.set_running(running)
+        show_value(self.seed, _AUTOMATIC_SEED if session.seed is None else session.seed)
+        self.keep.setEnabled(session.result is not None)
+        for widget in (self.solver, self.seed):
+            widget.setEnabled(not running)

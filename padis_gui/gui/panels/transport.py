@@ -1,0 +1,66 @@
+"""Run, Pause, Step, Finish now, Cancel; progress and time left."""
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QLabel, QProgressBar, QToolButton, QWidget
+
+from padis_gui.gui.layouts import column, grid
+from padis_gui.viewmodels.run import RunState, Snapshot
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
+
+
+class Transport(QWidget):
+    """Buttons for the run's actions, and where the run stands."""
+
+    def __init__(self, run: QAction, pause: QAction, step: QAction, finish: QAction, cancel: QAction) -> None:
+        super().__init__()
+        layout = column(self, spacing=6, margins=(8, 6, 8, 8))
+        buttons = grid()
+        for position, action in (
+            ((0, 0, 1, 4), run), ((1, 0, 1, 1), pause), ((1, 1, 1, 1), step), ((1, 2, 1, 1), finish),
+            ((1, 3, 1, 1), cancel),
+        ):  # fmt: skip
+            button = QToolButton()
+            button.setDefaultAction(action)
+            button.setToolButtonStyle(
+                Qt.ToolButtonStyle.ToolButtonTextBesideIcon
+                if action is run
+                else Qt.ToolButtonStyle.ToolButtonTextUnderIcon
+            )
+            button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Fixed)
+            button.setObjectName(f"{action.objectName()}_button")
+            if action is run:
+                button.setStyleSheet(
+                    "QToolButton { background: #2e7d4f; color: white; font-weight: 600; padding: 6px;"
+                    " border-radius: 4px; } QToolButton:hover { background: #37945e; }"
+                    " QToolButton:disabled { background: #5b6b62; color: #c8d0cb; }"
+                )
+            buttons.addWidget(button, *position)
+        self.bar = QProgressBar(textVisible=True, minimum=0, maximum=1)
+        self.bar.setAccessibleName("Progress of the run")
+        self.state, self.time = QLabel("Ready"), QLabel()
+        layout.addLayout(buttons)
+        layout.addWidget(self.bar)
+        for label in (self.state, self.time):
+            layout.addWidget(label)
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Show the step counter and the time left; the estimate stands still while paused."""
+        self.bar.setMaximum(max(1, snapshot.total))
+        self.bar.setValue(snapshot.step)
+        self.bar.setFormat(f"step {snapshot.step} of {snapshot.total}" if snapshot.total else "")
+        sigma = f", σ = {snapshot.sigma:.3g}" if snapshot.step else ""
+        self.state.setText(f"{snapshot.state.value}{sigma}")
+        pace = snapshot.seconds_per_step
+        if pace is None:
+            self.time.setText("timing the first steps…" if snapshot.state is RunState.RUNNING else " ")
+        else:
+            rest = f"{clock(snapshot.eta)} left, " if snapshot.eta is not None else ""
+            self.time.setText(f"{rest}{pace * 1000:.0f} ms a step")

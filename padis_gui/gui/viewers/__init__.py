@@ -1,0 +1,1 @@
+"""Image panes and curves: narrow setters, no model behind them."""

@@ -1,0 +1,82 @@
+"""The curves of a run: PSNR, data residual, noise level; they grow while it runs."""
+
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent
+from PySide6.QtWidgets import QWidget
+
+from padis_gui.gui.layouts import row
+from padis_gui.gui.theme import BASELINE, CURVE, plot_colours
+from padis_gui.viewmodels.frames import Point
+
+_TITLES = {"psnr": "PSNR [dB]", "residual": "Residual ‖Ax̂−y‖/‖y‖", "sigma": "Noise level σ"}
+_LOGARITHMIC = ("residual", "sigma")
+
+
+class Curves(QWidget):
+    """Three plots over the step, side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layout = row(self, spacing=6, margins=(6, 0, 6, 6))
+        self.plots: dict[str, pg.PlotWidget] = {}
+        self.lines: dict[str, pg.PlotDataItem] = {}
+        for key, title in _TITLES.items():
+            plot = pg.PlotWidget()
+            plot.setMinimumHeight(110)
+            plot.setMenuEnabled(False)
+            plot.hideButtons()
+            plot.setMouseEnabled(x=False, y=False)
+            plot.setTitle(title, size="9pt")
+            plot.showGrid(x=True, y=True, alpha=0.15)
+            plot.setLogMode(y=key in _LOGARITHMIC)
+            plot.getAxis("left").setWidth(46)
+            plot.getAxis("left").enableAutoSIPrefix(False)
+            if key == "sigma":
+                plot.getAxis("left").setStyle(maxTextLevel=0)  # decades only: finer labels overlap
+            self.lines[key] = plot.plot(
+                pen=pg.mkPen(CURVE[key], width=2),
+                symbol="o",
+                symbolSize=4,
+                symbolBrush=CURVE[key],
+                symbolPen=None,
+            )
+            self.plots[key] = plot
+            layout.addWidget(plot, 1)
+        self._baseline = pg.InfiniteLine(
+            angle=0, pen=pg.mkPen(BASELINE, style=pg.QtCore.Qt.PenStyle.DashLine), label="FBP",
+            labelOpts={"position": 0.92, "color": BASELINE, "anchors": [(0.5, 1.05), (0.5, 1.05)]},
+        )  # fmt: skip
+        self._baseline.hide()
+        self.plots["psnr"].addItem(self._baseline)
+        self._colour()
+
+    def set_points(self, points: list[Point], total: int) -> None:
+        """Show these points; the step axis spans the whole run."""
+        steps = [p.step for p in points]
+        for key, line in self.lines.items():
+            floor = 1e-12 if key in _LOGARITHMIC else None
+            values = [getattr(p, key) if floor is None else max(getattr(p, key), floor) for p in points]
+            line.setData(steps, values)
+            line.setSymbol("o" if len(points) <= 120 else None)
+            if total:
+                self.plots[key].setXRange(0, total, padding=0.02)
+
+    def set_baseline(self, psnr: float | None) -> None:
+        """A dashed line at the baseline's PSNR."""
+        self._baseline.setVisible(psnr is not None)
+        if psnr is not None:
+            self._baseline.setPos(psnr)
+
+    def _colour(self) -> None:
+        background, foreground = plot_colours(self.palette())
+        for plot in self.plots.values():
+            plot.setBackground(background)
+            for name in ("left", "bottom"):
+                plot.getAxis(name).setPen(foreground)
+                plot.getAxis(name).setTextPen(foreground)
+            plot.getPlotItem().titleLabel.setText(plot.getPlotItem().titleLabel.text, color=foreground.name())
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and self.plots:
+            self._colour()

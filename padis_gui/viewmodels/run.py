@@ -1,0 +1,302 @@
+"""One run: a generator driven in the compute thread, steered from the UI thread at patch-batch boundaries.
+
+Pause = don't ask for the next item; step = ask once; finish = keep the last estimate; cancel = stop asking
+and close. Frames go through a mailbox where the latest wins, so a slow window never queues up memory.
+"""
+
+import logging
+import threading
+import traceback
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from enum import Enum
+
+from PySide6.QtCore import QObject, Signal
+
+from padis_gui.core.errors import DivergenceError, Interrupted, PadisError
+from padis_gui.core.metrics import psnr
+from padis_gui.core.recipe import Change, Recipe, make_recipe, measure, solve
+from padis_gui.core.solvers.iterate import Iterate, SolverSettings
+from padis_gui.viewmodels.frames import Frame, Job, Point, Prepared, Result, frame_of, prepare
+
+log = logging.getLogger(__name__)
+
+
+class RunState(Enum):
+    """Where a run stands."""
+
+    IDLE = "Ready"
+    PREPARING = "Preparing"
+    RUNNING = "Running"
+    PAUSED = "Paused"
+    STOPPING = "Stopping"
+    DONE = "Done"
+    FINISHED = "Finished early"
+    CANCELLED = "Cancelled"
+    FAILED = "Failed"
+
+    @property
+    def active(self) -> bool:
+        """Whether the compute thread is at work on it (or waits in it)."""
+        return self in (RunState.PREPARING, RunState.RUNNING, RunState.PAUSED, RunState.STOPPING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The run as the status bar shows it. ``eta`` is in seconds, None until two steps are timed."""
+
+    state: RunState = RunState.IDLE
+    step: int = 0
+    total: int = 0
+    sigma: float = 0.0
+    seconds_per_step: float | None = None
+    eta: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A sentence for the user, and the details for a report where the fault is the program's."""
+
+    sentence: str
+    details: str = ""
+
+
+class Run(QObject):
+    """Drives one job at a time on ``executor``. Signals come on the thread of this object."""
+
+    changed = Signal()
+    dirty = Signal()
+    prepared_ready = Signal(object)
+    ended = Signal(object, object)
+
+    def __init__(self, executor: Executor, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._executor = executor
+        self._gate = threading.Condition()
+        self._state = RunState.IDLE
+        self._paused = False
+        self._steps_allowed = 0
+        self._stop: RunState | None = None
+        self._live: SolverSettings | None = None
+        self._frame: Frame | None = None
+        self._points: list[Point] = []
+        self._total = 0
+        self._future: Future[None] | None = None
+
+    # What the UI thread asks and says -------------------------------------------------------------
+
+    @property
+    def active(self) -> bool:
+        """Whether a run is under way."""
+        return self._state.active
+
+    def snapshot(self) -> Snapshot:
+        """State and progress now; the ETA leaves out the first step, which warms up."""
+        with self._gate:
+            points, state, total = self._points, self._state, self._total
+            last = points[-1] if points else None
+            timed = [p.seconds for p in points[1:]]
+        mean = sum(timed) / len(timed) if len(timed) >= 2 else None
+        step = last.step if last else 0
+        return Snapshot(
+            state=state,
+            step=step,
+            total=total,
+            sigma=last.sigma if last else 0.0,
+            seconds_per_step=mean,
+            eta=mean * (total - step) if mean is not None and state.active else None,
+        )
+
+    def take_frame(self) -> Frame | None:
+        """The latest frame, once; None when it has been taken."""
+        with self._gate:
+            frame, self._frame = self._frame, None
+        return frame
+
+    def points(self) -> list[Point]:
+        """A copy of the curves so far."""
+        with self._gate:
+            return list(self._points)
+
+    def start(self, job: Job, seed: int, prepared: Prepared | None, *, paused: bool = False) -> None:
+        """Begin a run; ``prepared`` is used where it belongs to this job. Ignored while one is active."""
+        with self._gate:
+            if self._state.active:
+                return
+            self._state = RunState.PREPARING
+            self._paused, self._steps_allowed = paused, 1 if paused else 0
+            self._stop = self._live = self._frame = None
+            self._points = []
+            self._total = 0
+        self.changed.emit()
+        self._future = self._executor.submit(self._work, job, seed, prepared)
+
+    def pause(self) -> None:
+        """Stop after the patch batch in hand; the run stays where it is."""
+        self._steer(paused=True)
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._steer(paused=False)
+
+    def step(self) -> None:
+        """Go on to the end of one iterate, then pause."""
+        self._steer(paused=True, steps=1)
+
+    def finish(self) -> None:
+        """Stop now and keep the current estimate."""
+        self._steer(stop=RunState.FINISHED)
+
+    def cancel(self) -> None:
+        """Stop now and keep nothing."""
+        self._steer(stop=RunState.CANCELLED)
+
+    def change(self, settings: SolverSettings) -> None:
+        """Give a running solver new settings; it takes the live ones after the current iterate."""
+        with self._gate:
+            self._live = settings
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until the compute thread has left the run; for shutting down."""
+        if self._future is not None:
+            self._future.result(timeout)
+
+    def _steer(self, *, paused: bool | None = None, steps: int = 0, stop: RunState | None = None) -> None:
+        with self._gate:
+            if not self._state.active or self._state is RunState.STOPPING:
+                return
+            if paused is not None:
+                self._paused = paused
+                self._steps_allowed = steps
+            if stop is not None:
+                self._stop = stop
+                self._state = RunState.STOPPING
+            self._gate.notify_all()
+        self.changed.emit()
+
+    # What the compute thread does -----------------------------------------------------------------
+
+    def _check(self) -> None:
+        """Called at every patch batch: waits while paused, raises when asked to stop."""
+        with self._gate:
+            while self._paused and not self._steps_allowed and self._stop is None:
+                if self._state is not RunState.PAUSED:
+                    self._state = RunState.PAUSED
+                    self.changed.emit()
+                self._gate.wait()
+            if self._stop is not None:
+                raise Interrupted
+            if self._state is not RunState.RUNNING:
+                self._state = RunState.RUNNING
+                self.changed.emit()
+
+    def _work(self, job: Job, seed: int, prepared: Prepared | None) -> None:
+        result: Result | None = None
+        failure: Failure | None = None
+        state = RunState.FAILED
+        try:
+            fits = prepared is not None and prepared.job.same_problem(job)
+            if prepared is None or not fits or (job.problem.noise > 0 and prepared.seed != seed):
+                prepared = prepare(job, seed)
+            self.prepared_ready.emit(prepared)
+            state, result, failure = self._drive(job, seed, prepared)
+        except PadisError as error:
+            failure = Failure(str(error))
+        except Exception as error:  # a defect or the machine's limits: the window must survive it
+            log.exception("The run failed")
+            failure = Failure(
+                f"The run stopped with an unexpected {type(error).__name__} ({str(error)[:200]}); try again, or "
+                "copy the report and send it to us.",
+                traceback.format_exc(),
+            )
+        finally:
+            with self._gate:
+                self._state = state
+            self.ended.emit(result, failure)
+            self.changed.emit()
+
+    def _drive(
+        self, job: Job, seed: int, prepared: Prepared
+    ) -> tuple[RunState, Result | None, Failure | None]:
+        prior = job.prior.interrupted_by(self._check)
+        recipe = make_recipe(
+            image=job.image, data_path=job.data_path, prior=prior, prior_path=job.prior_path, problem=job.problem,
+            tiling=job.tiling, solver=job.solver, settings=job.settings, seed=seed,
+        )  # fmt: skip
+        iterates = solve(recipe, prepared.problem, prior)
+        changes: list[Change] = []
+        last: Iterate | None = None
+        failure: Failure | None = None
+        state = RunState.DONE
+        sent: SolverSettings | None = None
+        try:
+            while True:
+                self._check()
+                try:
+                    iterate = iterates.send(sent)
+                except StopIteration:
+                    if self._stop is RunState.CANCELLED:
+                        state = RunState.CANCELLED
+                    break
+                last = iterate
+                sent = self._publish(iterate, prepared)
+                if sent is not None:
+                    changes.append(Change(step=iterate.step, settings=sent.model_dump(mode="json")))
+        except Interrupted:
+            state = self._stop or RunState.CANCELLED
+        except DivergenceError as error:  # keep what was good until then
+            state, failure = RunState.FAILED, Failure(str(error))
+        finally:
+            iterates.close()
+        if last is None and state is RunState.FINISHED:
+            state = RunState.CANCELLED
+            failure = Failure(
+                "There was no estimate to keep yet, so the run was cancelled; let it make a step first."
+            )
+        if last is None or state is RunState.CANCELLED:
+            return state, None, failure
+        complete = last.step == last.total
+        result = self._result(
+            job,
+            recipe.model_copy(
+                update={"changes": tuple(changes), "stop_after": None if complete else last.step}
+            ),
+            prepared,
+            last,
+            sum(point.seconds for point in self.points()),
+        )
+        return state, result, failure
+
+    def _publish(self, iterate: Iterate, prepared: Prepared) -> SolverSettings | None:
+        """Leave the iterate in the mailbox; returns the live settings that wait to be sent."""
+        frame = frame_of(iterate, prepared)
+        truth = prepared.problem.truth
+        point = Point(
+            step=iterate.step,
+            sigma=iterate.sigma,
+            residual=iterate.residual,
+            psnr=psnr(iterate.estimate, truth) if truth is not None else float("nan"),
+            seconds=iterate.seconds,
+        )
+        with self._gate:
+            self._frame = frame
+            self._points.append(point)
+            self._total = iterate.total
+            self._steps_allowed = max(0, self._steps_allowed - 1)
+            live, self._live = self._live, None
+        self.dirty.emit()
+        return live
+
+    @staticmethod
+    def _result(job: Job, recipe: Recipe, prepared: Prepared, last: Iterate, seconds: float) -> Result:
+        metrics = measure(prepared.problem, last.estimate)
+        metrics |= {f"{name}_baseline": value for name, value in prepared.baseline_metrics.items()}
+        return Result(
+            job=job,
+            recipe=recipe,
+            image=prepared.image,
+            pixels=prepared.image.from_unit(last.estimate),
+            metrics=metrics,
+            seconds=seconds,
+            evaluations=last.evaluations,
+        )

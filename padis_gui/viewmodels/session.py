@@ -1,0 +1,320 @@
+"""What is open and chosen: data, problem, prior, tiling, solver, seed; and the last result.
+
+Nothing here is a widget and nothing expensive runs in the UI thread: files are read in an I/O thread, all
+computing happens in the one compute thread. Coroutines run on Qt's event loop (qasync).
+"""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from padis_gui.core.checkpoint import PriorRecord, load_prior, read_record
+from padis_gui.core.data.image import Image
+from padis_gui.core.data.read import read_image
+from padis_gui.core.data.write import write_tiff
+from padis_gui.core.device import describe_device, fastest_precision, pick_device, use_all_threads
+from padis_gui.core.errors import PadisError, SettingError
+from padis_gui.core.prior import PatchPrior
+from padis_gui.core.recipe import ProblemSettings, check_seed, find_preset, new_seed
+from padis_gui.core.resources import DEFAULT_PRESET, DEFAULT_PRIOR, DEMO_IMAGE, Preset, resource
+from padis_gui.core.settings import Settings, make, specs
+from padis_gui.core.solvers import SOLVERS, find_solver
+from padis_gui.core.solvers.iterate import SolverSettings
+from padis_gui.core.tiling import TilingSettings
+from padis_gui.viewmodels.frames import Job, Prepared, Result, prepare
+from padis_gui.viewmodels.run import Failure, Run
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_PREPARE_DELAY_MS = 250
+# Above this many matrix rows times pixels the problem is prepared by Run only, not after every change.
+_CHEAP = 256 * 256 * 128
+
+
+class Session(QObject):
+    """The window's state. Setters check, keep what was there where the new value is bad, and say why."""
+
+    data_changed = Signal()
+    prior_changed = Signal()
+    settings_changed = Signal()
+    prepared_changed = Signal()
+    result_changed = Signal()
+    message = Signal(str, str, str)  # level ("info", "warning", "error"), sentence, details
+
+    def __init__(self, device: str = "auto", parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.device = pick_device(device)
+        self._io = ThreadPoolExecutor(1, thread_name_prefix="io")
+        self._compute = ThreadPoolExecutor(1, thread_name_prefix="compute", initializer=use_all_threads)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.run = Run(self._compute, self)
+        self.run.prepared_ready.connect(self._keep_prepared)
+        self.run.ended.connect(self._run_ended)
+        self.image: Image | None = None
+        self.data_path: Path | None = None
+        self.prior: PatchPrior | None = None
+        self.prior_path: Path | None = None
+        self.prior_record: PriorRecord | None = None
+        self.prepared: Prepared | None = None
+        self.result: Result | None = None
+        self.seed: int | None = None
+        self.problem = ProblemSettings()
+        self.tiling = TilingSettings()
+        self.solver = SOLVERS[0].name
+        self._solver_settings: dict[str, SolverSettings] = {s.name: s.settings_type() for s in SOLVERS}
+        self._shown_job: Job | None = None
+        self._preparing = QTimer(self, singleShot=True, interval=_PREPARE_DELAY_MS)
+        self._preparing.timeout.connect(self._prepare_soon)
+        self.apply_preset(DEFAULT_PRESET)
+
+    # Choices --------------------------------------------------------------------------------------
+
+    @property
+    def solver_settings(self) -> SolverSettings:
+        """The settings of the chosen solver."""
+        return self._solver_settings[self.solver]
+
+    def set_problem(self, name: str, value: Any) -> None:
+        """Change one setting of the measurement."""
+        self._set(lambda: setattr(self, "problem", _changed(self.problem, name, value)))
+        self._preparing.start()
+
+    def set_tiling(self, name: str, value: Any) -> None:
+        """Change the strategy or the patch size."""
+
+        def change() -> None:
+            tiling = _changed(self.tiling, name, value)
+            if self.prior is not None:
+                self.prior.resolve_patch(tiling.patch)
+            self.tiling = tiling
+
+        self._set(change)
+
+    def set_solver(self, name: str) -> None:
+        """Choose a solver; its own settings come back with it."""
+        self._set(lambda: setattr(self, "solver", find_solver(name).name))
+
+    def set_solver_setting(self, name: str, value: Any) -> None:
+        """Change one setting of the chosen solver; live ones reach a running solver at its next iterate."""
+
+        def change() -> None:
+            self._solver_settings[self.solver] = _changed(self.solver_settings, name, value)
+            live = {spec.name for spec in specs(type(self.solver_settings)) if spec.live}
+            if self.run.active and name in live:
+                self.run.change(self.solver_settings)
+
+        self._set(change)
+
+    def set_seed(self, seed: int | None) -> None:
+        """A fixed seed, or None for a new one at every run."""
+        self._set(lambda: setattr(self, "seed", None if seed is None else check_seed(seed)))
+
+    def apply_preset(self, name: str) -> None:
+        """Problem, solver and solver settings of a preset."""
+
+        def change() -> None:
+            preset: Preset = find_preset(name)
+            self.problem = make(ProblemSettings, dict(preset.problem))
+            self.solver = preset.solver
+            settings_type = find_solver(preset.solver).settings_type
+            self._solver_settings[preset.solver] = make(settings_type, dict(preset.settings))
+
+        self._set(change)
+        self._preparing.start()
+
+    def _set(self, change: Callable[[], None]) -> None:
+        try:
+            change()
+        except PadisError as error:
+            self.message.emit("error", str(error), "")
+        self.settings_changed.emit()
+
+    def job(self) -> Job | None:
+        """The choices as they stand; None while data or prior are missing."""
+        if self.image is None or self.data_path is None or self.prior is None or self.prior_path is None:
+            return None
+        return Job(
+            image=self.image, data_path=self.data_path, prior=self.prior, prior_path=self.prior_path,
+            problem=self.problem, tiling=self.tiling, solver=self.solver, settings=self.solver_settings,
+        )  # fmt: skip
+
+    @property
+    def stale(self) -> bool:
+        """Whether the shown result belongs to other choices than the present ones."""
+        job = self.job()
+        return self._shown_job is not None and job is not None and not job.same_as(self._shown_job)
+
+    # Files ----------------------------------------------------------------------------------------
+
+    async def open_image(self, path: Path, page: int = 0) -> bool:
+        """Open a page of an image; what was open stays where it cannot be read."""
+        image = await self._attempt(self._io, read_image, path, page)
+        if image is None:
+            return False
+        if self.prior is not None:
+            try:
+                image.with_channels(self.prior.channels)
+            except PadisError as error:
+                self.message.emit("error", str(error), "")
+                return False
+        self.image, self.data_path = image, Path(path)
+        self.data_changed.emit()
+        self._preparing.start(0)
+        return True
+
+    async def open_page(self, page: int) -> bool:
+        """Open another page of the open file."""
+        return self.data_path is not None and await self.open_image(self.data_path, page)
+
+    async def open_prior(self, path: Path) -> bool:
+        """Open a checkpoint; what was open stays where it cannot be read."""
+        if self.run.active:
+            self.message.emit(
+                "warning", "A prior is changed between runs; finish or cancel this one first.", ""
+            )
+            return False
+        precision = fastest_precision(self.device)
+        record = await self._attempt(self._io, read_record, path)
+        if record is None:
+            return False
+        prior = await self._attempt(self._compute, load_prior, Path(path), self.device, precision)
+        if prior is None:
+            return False
+        self.prior, self.prior_path, self.prior_record = prior, Path(path), record
+        if self.tiling.patch is not None and self.tiling.patch not in prior.conventions.patch_sizes:
+            self.tiling = _changed(self.tiling, "patch", None)
+            self.message.emit(
+                "info", "This prior was trained on other patch sizes; the largest is used now.", ""
+            )
+        self.prior_changed.emit()
+        self.settings_changed.emit()
+        self._preparing.start(0)
+        return True
+
+    async def open_demo(self) -> None:
+        """The bundled slice and prior."""
+        try:
+            prior, image = resource(DEFAULT_PRIOR), resource(DEMO_IMAGE)
+        except PadisError as error:
+            self.message.emit("error", str(error), "")
+            return
+        await asyncio.gather(self.open_prior(prior), self.open_image(image))
+
+    async def export(self, path: Path) -> bool:
+        """Write the last result as float32 TIFF with its recipe."""
+        result = self.result
+        if result is None:
+            self.message.emit("warning", "There is no result to export yet; press Run first.", "")
+            return False
+        def write() -> bool:
+            write_tiff(path, result.pixels, result.recipe, result.metrics, spacing=result.image.spacing)
+            return True
+
+        done = await self._attempt(self._io, write)
+        if done:
+            self.message.emit("info", f"Exported {path.name}: float32, with the recipe of its run.", "")
+        return bool(done)
+
+    async def _attempt(
+        self, executor: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any
+    ) -> T | None:
+        """Run in a thread; a failure becomes a message and None."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+        except PadisError as error:
+            self.message.emit("error", str(error), "")
+        except Exception as error:
+            log.exception("A background task failed")
+            self.message.emit(
+                "error", f"Something unexpected went wrong ({type(error).__name__}: {str(error)[:200]}).",
+                traceback.format_exc(),
+            )  # fmt: skip
+        return None
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start a coroutine from a click and keep hold of it until it ends."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # Computing ------------------------------------------------------------------------------------
+
+    def _prepare_soon(self) -> None:
+        job = self.job()
+        if job is None or self.run.active or (self.prepared and self.prepared.job.same_problem(job)):
+            return
+        if job.problem.views * job.image.shape[0] * job.image.shape[1] > _CHEAP:
+            return
+        self.spawn(self._prepare(job))
+
+    async def _prepare(self, job: Job) -> None:
+        prepared = await self._attempt(self._compute, prepare, job, self.seed or 0)
+        current = self.job()
+        if prepared is not None and current is not None and current.same_problem(job):
+            self._keep_prepared(prepared)
+
+    def _keep_prepared(self, prepared: Prepared) -> None:
+        if prepared is not self.prepared:
+            self.prepared = prepared
+            self.prepared_changed.emit()
+
+    def start(self, *, paused: bool = False) -> None:
+        """Run the present choices; ``paused`` stops after the first step."""
+        job = self.job()
+        if job is None:
+            what = "an image" if self.image is None else "a prior"
+            self.message.emit("warning", f"{what.capitalize()} is wanted before a run; open one.", "")
+            return
+        if self.run.active:
+            return
+        self._shown_job = job
+        self.run.start(job, new_seed() if self.seed is None else self.seed, self.prepared, paused=paused)
+        self.settings_changed.emit()
+
+    def _run_ended(self, result: Result | None, failure: Failure | None) -> None:
+        if failure is not None:
+            self.message.emit("error", failure.sentence, failure.details)
+        if result is not None:
+            self.result = result
+            if failure is None and (changes := result.recipe.changes):
+                final = make(type(result.job.settings), dict(changes[-1].settings))
+                self._shown_job = replace(result.job, settings=final)
+        self.result_changed.emit()
+        self._preparing.start()
+
+    @property
+    def device_text(self) -> str:
+        """The device in words."""
+        precision = f", {self.prior.precision}" if self.prior else ""
+        return describe_device(self.device) + precision
+
+    async def close(self) -> None:
+        """Cancel the run, let the threads end, and forget what was planned."""
+        self._preparing.stop()
+        self.run.cancel()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._io, self.run.wait)
+        for task in list(self._tasks):
+            if task is not asyncio.current_task():
+                task.cancel()
+        self._compute.shutdown(wait=False, cancel_futures=True)
+        await loop.run_in_executor(self._io, self._compute.shutdown)
+        self._io.shutdown(wait=False)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def _changed(settings: S, name: str, value: Any) -> S:
+    if name not in type(settings).model_fields:
+        raise SettingError(f"'{name}' is not a setting of this form; choose one that is shown.")
+    return make(type(settings), settings.model_dump() | {name: value})
