@@ -20,7 +20,12 @@ VERBS = {
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help.\n")
+        self.exit(2, f"{self.prog}: {_one_line(message)}; see {self.prog} --help.\n")
+
+
+def _one_line(message: object) -> str:
+    """A message on one line, whatever a file is called."""
+    return " ".join(str(message).split())
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,10 +46,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return int(importlib.import_module(VERBS[options.verb][0]).run(options))
     except DivergenceError as error:
-        print(f"padis-gui: {error}", file=sys.stderr)
+        print(f"padis-gui: {_one_line(error)}", file=sys.stderr)
         return 1
     except PadisError as error:
-        print(f"padis-gui: {error}", file=sys.stderr)
+        print(f"padis-gui: {_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("padis-gui: interrupted.", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -65,16 +66,42 @@ def _overrides(texts: list[str]) -> dict[str, str]:
     return {name.strip().replace("-", "_"): value.strip() for name, _, value in pairs}
 
 
+def _why_not_writable(path: Path) -> str:
+    folder = path.resolve().parent
+    try:
+        if path.is_dir():
+            return "is a folder"
+    except OSError as error:
+        return f"is no name that can be ({error.strerror})"
+    if not folder.is_dir():
+        return "lies in a folder that does not exist"
+    return "" if os.access(folder, os.W_OK) else "lies in a folder that cannot be written"
+
+
 def _check_outputs(options: argparse.Namespace) -> None:
     """A long run must not fail at its last line."""
+    taken = {options.input.resolve(): "is the input"}
     for path in (options.out, options.report):
         if path is None:
             continue
-        if path.is_dir() or not path.resolve().parent.is_dir():
-            what = "is a folder" if path.is_dir() else "lies in a folder that does not exist"
+        what = taken.get(path.resolve()) or _why_not_writable(path)
+        if what:
             raise InputError(f"A file to write was wanted, but {path} {what}; choose another name.")
+        taken[path.resolve()] = "is the result already"
     if options.out.suffix.lower() not in (".tif", ".tiff"):
         raise InputError(f"The result is a TIFF, but {options.out.name} does not end in .tif; rename it.")
+
+
+def _write_report(path: Path, report: dict[str, Any]) -> None:
+    from padis_gui.core.checkpoint import write_atomically
+
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise InputError(
+            f"The report cannot be written to {path} ({error.strerror}); choose another place."
+        ) from None
 
 
 def run(options: argparse.Namespace) -> int:
@@ -154,9 +181,7 @@ def run(options: argparse.Namespace) -> int:
         "recipe": recipe.model_dump(mode="json"),
     }
     if options.report is not None:
-        from padis_gui.core.checkpoint import write_atomically
-
-        write_atomically(options.report, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
+        _write_report(options.report, report)
     print(
         f"{options.out}: PSNR {metrics['psnr']:.2f} dB, SSIM {metrics['ssim']:.3f} "
         f"(FBP {metrics['psnr_baseline']:.2f} dB, {metrics['ssim_baseline']:.3f}), {seconds:.1f} s, seed "

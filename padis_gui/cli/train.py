@@ -2,9 +2,11 @@
 
 import argparse
 import json
-import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from padis_gui.cli.options import add_settings, given_settings
@@ -47,6 +49,27 @@ def _window(text: str | None) -> tuple[float, float] | None:
     return low, high
 
 
+@contextmanager
+def _asked_to_stop() -> Iterator[list[int]]:
+    """Grows by the signal's number on Ctrl-C or SIGTERM, to be looked at between two steps.
+
+    Only there is the training state whole. A second signal interrupts at once, without saving.
+    """
+    received: list[int] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def run(options: argparse.Namespace) -> int:
     """Train until done or interrupted; Ctrl-C and SIGTERM save a checkpoint first."""
     from padis_gui.cli.progress import progress_bar
@@ -70,7 +93,6 @@ def run(options: argparse.Namespace) -> int:
         f"{len(data.images)} images of {len(data.subjects)} subjects; {describe_device(device)}, "
         f"{precision}; checkpoints go to {options.out}"
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     notes = {"data": options.data.name, "images": len(data.images), "subjects": len(data.subjects)}
     notes |= {"device": describe_device(device), "precision": precision}
     steps = train(
@@ -84,7 +106,11 @@ def run(options: argparse.Namespace) -> int:
         notes=notes,
     )
     log_path = options.out / "log.jsonl"
-    with progress_bar("training") as bar, log_path.open("a", encoding="utf-8") as log:
+    with (
+        _asked_to_stop() as stop,
+        progress_bar("training") as bar,
+        log_path.open("a", encoding="utf-8") as log,
+    ):
         try:
             for event in steps:
                 if event.step % LOG_EVERY == 0 or event.step == event.total:
@@ -92,10 +118,12 @@ def run(options: argparse.Namespace) -> int:
                         "step": event.step, "loss": round(event.average, 5), "lr": event.learning_rate,
                         "patches": event.patches_seen, "seconds": round(event.seconds, 1),
                     }  # fmt: skip
-                    log.write(json.dumps(record) + os.linesep)
+                    log.write(json.dumps(record) + "\n")
                     log.flush()
                 bar(event.step, event.total, f"loss {event.average:.4f}  patch {event.patch}")
+                if stop and event.step < event.total:
+                    raise KeyboardInterrupt
         finally:
-            steps.close()  # type: ignore[attr-defined]
+            steps.close()
     print(f"The prior is {options.out / PRIOR_FILE}")
     return 0

@@ -236,13 +236,13 @@ def time_solver(request: BenchRequest, name: str) -> SolverTiming:
     )  # fmt: skip
     problem = build_problem(image, prior, request.problem, request.seed)
     _ = problem.operator.norm  # found once a problem
+    memory = _MemoryPeak(device)  # the warm-up allocates what the run then uses again
     warm_up = solve(recipe, problem, prior)
     next(warm_up)
     warm_up.close()
 
     network, operator = Stopwatch(device), Stopwatch(device)
     timed = replace(problem, operator=TimedOperator(problem.operator, operator))
-    memory = _MemoryPeak(device)
     evaluations, estimate, diverged = 0, None, False
     whole = Stopwatch(device)
     with timed_network(prior.network, network), whole.span():

@@ -90,11 +90,15 @@ def read_record(path: Path) -> PriorRecord:
             f"{name} says it is a padis-gui prior, but its description is damaged ({reason}); get a fresh "
             "copy."
         ) from None
-    bad = [p for p in record.conventions.patch_sizes if p < 1 or p % record.network.downsampling]
-    if bad or not record.conventions.patch_sizes:
+    if record.network.position_channels != 2:
         raise CheckpointError(
-            f"{name} names patch sizes that its network cannot take ({bad or 'none at all'}); get a fresh "
-            "copy."
+            f"A prior with 2 position channels was wanted, but {name} has {record.network.position_channels}; "
+            "train it again with both."
+        )
+    bad = [p for p in record.conventions.patch_sizes if p % record.network.downsampling]
+    if bad:
+        raise CheckpointError(
+            f"{name} names patch sizes that its network cannot take ({bad}); get a fresh copy."
         )
     return record
 
@@ -143,13 +147,14 @@ def load_prior(path: Path, device: torch.device, precision: Precision) -> PatchP
         state = safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{path.name} is damaged ({str(error)[:120]}); get a fresh copy.") from None
-    network = PatchUNet(record.network)
-    try:
-        network.load_state_dict({k: v.float() for k, v in state.items()}, strict=True)
-    except RuntimeError:
+    described = {key: tensor.shape for key, tensor in network.state_dict().items()}
+    found = {key: tensor.shape for key, tensor in state.items() if tensor.is_floating_point()}
+    if found != described or len(state) != len(found):  # before any memory is spent on the network
         raise CheckpointError(
             f"The tensors in {path.name} do not fit the network that it describes; get a fresh copy."
-        ) from None
+        )
+    network = PatchUNet(record.network)
+    network.load_state_dict({key: tensor.float() for key, tensor in state.items()}, strict=True)
     if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
         raise CheckpointError(f"{path.name} holds NaN or infinite weights; use an earlier checkpoint.")
     network.requires_grad_(False).eval()

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from padis_gui.core.errors import SettingError
 from padis_gui.core.settings import Settings, setting
-from padis_gui.core.tiling import Frame, Partition
+from padis_gui.core.tiling import LARGEST_PATCH, Frame, Partition
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +25,11 @@ Precision = Literal["float32", "bfloat16"]
 class Conventions(Settings):
     """What a prior was trained with and what inference must repeat; stored in the checkpoint."""
 
-    image_size: int = setting(256, ge=8, label="Image size", help="Side of the training images", unit="px")
+    image_size: int = setting(
+        256, ge=8, le=65536, label="Image size", help="Side of the training images", unit="px"
+    )
     pad: int = setting(
-        0, ge=0, label="Padding", help="Zeros on every side in training", symbol="M", unit="px"
+        0, ge=0, le=65536, label="Padding", help="Zeros on every side in training", symbol="M", unit="px"
     )
     patch_sizes: tuple[int, ...] = setting((56,), label="Patch sizes", help="Trained patch sides", unit="px")
     sigma_data: float = setting(
@@ -36,6 +39,14 @@ class Conventions(Settings):
         (-1000.0, 1000.0), label="Window", help="Intensities that map to 0 and 1"
     )
     unit: str = setting("HU", label="Unit", help="Unit of the window; empty where the data has none")
+
+    @model_validator(mode="after")
+    def _usable(self) -> "Conventions":
+        if not self.patch_sizes or not all(1 <= p <= LARGEST_PATCH for p in self.patch_sizes):
+            raise ValueError(f"patch sizes of 1 to {LARGEST_PATCH} are wanted")
+        if not self.window[0] < self.window[1]:
+            raise ValueError("a window whose lower end lies below its upper end is wanted")
+        return self
 
     @property
     def frame(self) -> Frame:

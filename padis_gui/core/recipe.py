@@ -196,7 +196,9 @@ def solve(recipe: Recipe, problem: Problem, prior: PatchPrior) -> Iterates[Any]:
     tiling = make_tiling(recipe.tiling.strategy, (shape[1], shape[2]), patch, prior.conventions.frame)
     levels = noise_levels(settings.schedule, settings.steps, settings.sigma_max, settings.sigma_min)
     rng = _generators(recipe.seed)[1]
-    return _replayed(watched(solver.solve(problem, prior, tiling, levels, settings, rng=rng), solver.lower), recipe)
+    return _replayed(
+        watched(solver.solve(problem, prior, tiling, levels, settings, rng=rng), solver.lower), recipe
+    )
 
 
 def _replayed(iterates: Iterates[Any], recipe: Recipe) -> Iterates[Any]:

@@ -83,6 +83,8 @@ class SettingSpec:
             return f"at least {self.minimum:g}"
         if self.maximum is not None:
             return f"at most {self.maximum:g}"
+        if self.kind == "text" and isinstance(self.default, tuple):
+            return "numbers separated by commas"
         return {"int": "a whole number", "float": "a number", "bool": "on or off"}.get(self.kind, "a text")
 
     @property
@@ -145,6 +147,14 @@ def specs(settings_type: type[Settings]) -> tuple[SettingSpec, ...]:
     return tuple(found)
 
 
+def with_live(settings: S, sent: S | None) -> S:
+    """``settings`` with the live values of ``sent``; everything else stays as the run began."""
+    if sent is None:
+        return settings
+    live = {spec.name: getattr(sent, spec.name) for spec in specs(type(settings)) if spec.live}
+    return settings.model_copy(update=live)
+
+
 def make(settings_type: type[S], values: dict[str, Any]) -> S:
     """Build settings from plain values; one clear sentence where a value does not fit.
 
@@ -152,7 +162,7 @@ def make(settings_type: type[S], values: dict[str, Any]) -> S:
     """
     known = {spec.name: spec for spec in specs(settings_type)}
     try:
-        return settings_type(**values)
+        return settings_type.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""
@@ -161,11 +171,14 @@ def make(settings_type: type[S], values: dict[str, Any]) -> S:
                 raise SettingError(
                     f"'{name}' is not a setting here; known are {', '.join(sorted(known))}."
                 ) from None
-            raise SettingError(f"The settings contradict each other: {first['msg']}.") from None
+            reason = first.get("ctx", {}).get("error", first["msg"])
+            raise SettingError(f"The settings contradict each other: {reason}; change one of them.") from None
         spec = known[name]
         unit = f" {spec.unit}" if spec.unit else ""
         above = " (exclusive)" if first["type"] == "greater_than" else ""
+        given = repr(first["input"])
+        given = given if len(given) <= 60 else given[:60] + "…"
         raise SettingError(
-            f"{spec.label} must be {spec.range_text}{unit}{above}, but {first['input']!r} was given; "
+            f"{spec.label} must be {spec.range_text}{unit}{above}, but {given} was given; "
             f"change --{name.replace('_', '-')} or the field of that name."
         ) from None

@@ -16,6 +16,8 @@ from torch import Tensor
 from padis_gui.core.errors import SettingError
 from padis_gui.core.settings import Settings, setting
 
+LARGEST_PATCH = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -141,7 +143,6 @@ class Partition:
             padded[:, box.row : box.row + box.size, box.column : box.column + box.size] = patch
         return padded[:, *self._interior]
 
-
     def tile_at(self, row: int, column: int) -> tuple[int, int] | None:
         """The index of the tile that holds an *image* pixel, and its distance in pixels to the nearest seam.
 
@@ -218,7 +219,7 @@ class TilingSettings(Settings):
         "random", label="Tiling", help="Where the patch grid goes at each denoiser call"
     )
     patch: int | None = setting(
-        None, ge=8, le=4096, label="Patch size", symbol="P", unit="px",
+        None, ge=8, le=LARGEST_PATCH, label="Patch size", symbol="P", unit="px",
         help="Side of a patch; automatic is the largest that the prior was trained on",
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Reading one image from PNG, JPEG, TIFF, NPY or DICOM; every failure is one clear sentence."""
 
+import math
 import os
 import warnings
 from collections.abc import Callable
@@ -63,6 +64,15 @@ def count_pages(path: str | os.PathLike[str]) -> int:
 
 
 def _kind(path: Path) -> str:
+    try:
+        return _recognise(path)
+    except OSError as error:
+        raise InputError(
+            f"{path.name} cannot be read ({error.strerror}); check its name and permissions."
+        ) from None
+
+
+def _recognise(path: Path) -> str:
     if path.is_dir():
         raise InputError(f"An image file was wanted, but {path} is a folder; open one of the files in it.")
     if not path.exists():
@@ -71,11 +81,8 @@ def _kind(path: Path) -> str:
         raise InputError(
             f"An image file was wanted, but {path.name} is a device or pipe; save it to a file first."
         )
-    try:
-        with path.open("rb") as file:
-            start = file.read(132)
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read ({error.strerror}); check its permissions.") from None
+    with path.open("rb") as file:
+        start = file.read(132)
     if not start:
         raise InputError(f"An image was wanted, but {path.name} is empty; get a fresh copy.")
     for signature, kind in _SIGNATURES.items():
@@ -236,11 +243,19 @@ def _read_dicom(path: Path, page: int) -> Image:
     pixels = _check(raw, path)
     is_ct = dataset.get("Modality", "") == "CT"
     window, unit = (HU_WINDOW, "HU") if is_ct else propose_window(pixels, raw.dtype)
-    pitch = dataset.get("PixelSpacing")
-    spacing = (float(pitch[0]), float(pitch[1])) if pitch is not None and len(pitch) == 2 else None
+    spacing = _dicom_spacing(dataset)
     return Image(
         pixels=pixels, unit=unit, window=window, spacing=spacing, name=path.name, page=page, pages=pages
     )
+
+
+def _dicom_spacing(dataset: Any) -> tuple[float, float] | None:
+    """Pixel pitch (rows, columns) in mm, where the file states one that can be."""
+    try:
+        rows, columns = (float(pitch) for pitch in dataset.PixelSpacing)
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return (rows, columns) if 0 < rows < math.inf and 0 < columns < math.inf else None
 
 
 _READERS: dict[str, Callable[[Path, int], Image]] = {

@@ -9,7 +9,7 @@ from torch import Tensor
 from padis_gui.core.linalg import least_squares
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.settings import setting
+from padis_gui.core.settings import setting, with_live
 from padis_gui.core.solvers.iterate import (
     Clock,
     Iterate,
@@ -66,5 +66,5 @@ def dds(
             partition=partition, residual=relative_residual(A, estimate, y),
             evaluations=step, seconds=clock.lap(),
         )  # fmt: skip
-        settings = changed or settings
+        settings = with_live(settings, changed)
         clock.restart()

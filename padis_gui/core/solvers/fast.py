@@ -13,7 +13,7 @@ from torch import Tensor
 from padis_gui.core.linalg import least_squares, prox
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.settings import setting
+from padis_gui.core.settings import setting, with_live
 from padis_gui.core.solvers.iterate import (
     Clock,
     Iterate,
@@ -98,5 +98,5 @@ def fast(
             partition=partition, residual=relative_residual(A, estimate, y),
             evaluations=step, seconds=clock.lap(),
         )  # fmt: skip
-        settings = changed or settings
+        settings = with_live(settings, changed)
         clock.restart()

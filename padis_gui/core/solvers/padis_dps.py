@@ -17,7 +17,7 @@ from torch import Tensor
 from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.settings import setting
+from padis_gui.core.settings import setting, with_live
 from padis_gui.core.solvers.iterate import (
     Clock,
     Iterate,
@@ -122,5 +122,5 @@ def padis_dps(
                 partition=partition, residual=relative_residual(A, denoised, y),
                 evaluations=step, seconds=clock.lap(),
             )  # fmt: skip
-            settings = changed or settings
+            settings = with_live(settings, changed)
             clock.restart()

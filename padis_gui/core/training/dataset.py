@@ -72,7 +72,7 @@ def load_training_data(
     source = Path(source)
     if source.is_dir():
         files = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
-        wanted = [(f, page) for f in files for page in range(count_pages(f))]
+        wanted = [(f, page) for f in files for page in range(_pages(f))]
     else:
         pages = count_pages(source)
         wanted = [(source, page) for page in range(pages)]
@@ -99,6 +99,13 @@ def load_training_data(
     return TrainingData(torch.stack(images), _subjects(source, subjects_csv, pages_read), used, unit)
 
 
+def _pages(path: Path) -> int:
+    try:
+        return count_pages(path)
+    except PadisError:  # reading the one page says why, and skips it
+        return 1
+
+
 def _fit(image: Image, size: int) -> Tensor:
     x = image.to_unit()
     rows, columns = image.shape
@@ -123,7 +130,7 @@ def _subjects(source: Path, table: Path | None, pages: list[int]) -> tuple[tuple
             with Path(table).open(newline="", encoding="utf-8") as file:
                 for row in csv.DictReader(file):
                     owner[int(row["page"])] = row.get("patient") or row["subject"]
-        except (OSError, KeyError, ValueError, csv.Error):
+        except (OSError, KeyError, ValueError, TypeError, csv.Error):
             raise InputError(
                 f"A table with the columns page and patient was wanted, but {Path(table).name} is none; "
                 "correct it or train without it."

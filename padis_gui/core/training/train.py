@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.checkpoint import PriorRecord, save_prior, write_atomically
-from padis_gui.core.errors import CheckpointError, DivergenceError, SettingError
+from padis_gui.core.errors import CheckpointError, DivergenceError, InputError, SettingError
 from padis_gui.core.network import NetworkSettings, PatchUNet
 from padis_gui.core.prior import Conventions, Precision, denoise_patches
 from padis_gui.core.training.dataset import TrainingData
@@ -72,7 +72,7 @@ def train(
     device: torch.device,
     precision: Precision,
     notes: dict[str, Any] | None = None,
-) -> Iterator[TrainStep]:
+) -> Generator[TrainStep, None, None]:
     """Train a patch prior; ``folder`` receives ``state.safetensors`` (to resume) and ``prior.safetensors``.
 
     Resumes from ``folder`` where it holds a state; only the number of steps, the checkpoint interval and the
@@ -91,7 +91,12 @@ def train(
             f"{data.images.shape[-1]}; make the two agree."
         )
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"A folder for the training was wanted, but {folder} cannot be made ({error.strerror}); choose another."
+        ) from None
     conventions = Conventions(
         image_size=settings.image_size,
         pad=settings.pad,
@@ -113,7 +118,7 @@ def _steps(
     name: str,
     precision: Precision,
     notes: dict[str, Any],
-) -> Iterator[TrainStep]:
+) -> Generator[TrainStep, None, None]:
     began = time.perf_counter() - state.seconds
     saved_at = state.step
     bad_steps = 0
@@ -157,9 +162,11 @@ def _steps(
                 seconds=state.seconds,
                 saved=saved_at == state.step,
             )
-    finally:
+    except GeneratorExit:
+        # closed between two steps: only there is the state whole (an error inside a step leaves it half done)
         if saved_at != state.step and not bad_steps:
             save()
+        raise
 
 
 def learning_rate(settings: TrainingSettings, step: int) -> float:

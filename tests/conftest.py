@@ -1,0 +1,73 @@
+"""Fixtures of all tests: a tiny prior, a phantom, the shared data. Nothing here imports Qt."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tiny import PHANTOM_SIZE, phantom, tiny_record, tiny_state
+
+THREADS = 1  # small problems: more threads would only wait for each other
+_SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _few_threads() -> None:
+    torch.set_num_threads(THREADS)
+
+
+@pytest.fixture(autouse=True)
+def _threads_stay_few():
+    """The command line gives torch every core; the next test gets the small number again."""
+    yield
+    if torch.get_num_threads() != THREADS:
+        torch.set_num_threads(THREADS)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The development data beside the repository; tests that need it are skipped where it is absent."""
+    if not _SHARED.is_dir():
+        pytest.skip("the shared data are not beside the repository")
+    return _SHARED
+
+
+@pytest.fixture(scope="session")
+def prior_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A native checkpoint of a tiny, untrained prior for 64 px images, patches of 32 and 16."""
+    from padis_gui.core.checkpoint import save_prior
+
+    path = tmp_path_factory.mktemp("prior") / "tiny.safetensors"
+    save_prior(path, tiny_record(), tiny_state(), half=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def prior(prior_path: Path):
+    """The tiny prior, loaded on the CPU in float32."""
+    from padis_gui.core.checkpoint import load_prior
+
+    return load_prior(prior_path, torch.device("cpu"), "float32")
+
+
+@pytest.fixture(scope="session")
+def phantom_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 64 x 64 phantom in HU as an int16 TIFF."""
+    import numpy as np
+    import tifffile
+
+    path = tmp_path_factory.mktemp("phantom") / "phantom.tif"
+    hounsfield = (phantom(PHANTOM_SIZE).numpy() * 2000 - 1000).round().astype(np.int16)
+    tifffile.imwrite(path, hounsfield)
+    return path
+
+
+@pytest.fixture(scope="session")
+def ct_problem():
+    """The 64 px phantom measured from 12 views, without noise."""
+    from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
+    from padis_gui.core.problem import simulate
+
+    settings = ParallelBeamSettings(views=12, bins=96)
+    operator = ParallelBeamCT.evenly((1, PHANTOM_SIZE, PHANTOM_SIZE), settings, torch.device("cpu"))
+    return simulate(operator, phantom(PHANTOM_SIZE)[None], 0.0, torch.Generator().manual_seed(0))

@@ -1,0 +1,94 @@
+"""Conjugate gradients solve what they say they solve."""
+
+import math
+from itertools import pairwise
+
+import torch
+
+from padis_gui.core.linalg import conjugate_gradients, least_squares, prox
+from padis_gui.core.operators.base import Scaled
+from padis_gui.core.operators.ct import ParallelBeamCT
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def spd(n: int) -> torch.Tensor:
+    factor = torch.randn(n, n, generator=rng(), dtype=torch.float64)
+    return factor @ factor.T + torch.eye(n, dtype=torch.float64)
+
+
+def operator(dtype: torch.dtype = torch.float64) -> Scaled:
+    angles = torch.arange(9, dtype=torch.float64) * (math.pi / 9)
+    A = ParallelBeamCT((1, 16, 16), angles, bins=24, dtype=dtype)
+    return Scaled(A, 1 / A.norm)
+
+
+def test_solves_a_small_spd_system_in_as_many_steps_as_unknowns() -> None:
+    M, b = spd(12), torch.randn(12, generator=rng(1), dtype=torch.float64)
+    x = conjugate_gradients(lambda v: M @ v, b, torch.zeros_like(b), 14, tolerance=1e-12)
+    torch.testing.assert_close(x, torch.linalg.solve(M, b), rtol=1e-6, atol=1e-8)
+
+
+def test_each_step_lowers_the_energy_norm_of_the_error() -> None:
+    M, b = spd(20), torch.randn(20, generator=rng(1), dtype=torch.float64)
+    solution, errors = torch.linalg.solve(M, b), []
+    for steps in range(8):
+        e = conjugate_gradients(lambda v: M @ v, b, torch.zeros_like(b), steps, tolerance=0.0) - solution
+        errors.append(float(e @ M @ e))
+    assert all(later < earlier for earlier, later in pairwise(errors))
+
+
+def test_start_is_kept_when_it_solves_the_system_already() -> None:
+    M = spd(6)
+    x = torch.randn(6, generator=rng(2), dtype=torch.float64)
+    calls = []
+
+    def apply(v: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return M @ v
+
+    found = conjugate_gradients(apply, M @ x, x, 50)
+    assert torch.equal(found, x)
+    assert len(calls) == 1
+
+
+def test_zero_right_side_is_not_divided_by() -> None:
+    zero = torch.zeros(5, dtype=torch.float64)
+    assert torch.equal(conjugate_gradients(lambda v: 2 * v, zero, zero.clone(), 10), zero)
+
+
+def test_start_is_not_written() -> None:
+    M, b = spd(6), torch.ones(6, dtype=torch.float64)
+    start = torch.zeros(6, dtype=torch.float64)
+    conjugate_gradients(lambda v: M @ v, b, start, 5)
+    assert torch.equal(start, torch.zeros(6, dtype=torch.float64))
+
+
+def test_prox_satisfies_its_optimality_condition() -> None:
+    """A^T (A x - y) + rho (x - v) = 0 at the minimiser of ||A x - y||^2 + rho ||x - v||^2."""
+    A = operator()
+    y = torch.randn(A.measurement_shape, generator=rng(1), dtype=torch.float64)
+    v = torch.randn(A.image_shape, generator=rng(2), dtype=torch.float64)
+    for rho in (1e-2, 0.3, 10.0):
+        x = prox(A, y, v, rho, 200)
+        stationary = A.T(A(x) - y) + rho * (x - v)
+        assert float(stationary.norm()) < 1e-5 * float((A.T(y) + rho * v).norm())
+
+
+def test_prox_between_data_and_prior() -> None:
+    A = operator()
+    truth = torch.rand(A.image_shape, generator=rng(3), dtype=torch.float64)
+    y, v = A(truth), torch.zeros(A.image_shape, dtype=torch.float64)
+    assert float((prox(A, y, v, 1e6, 100) - v).norm()) < 1e-4
+    assert float((A(prox(A, y, v, 1e-8, 500)) - y).norm() / y.norm()) < 1e-3
+
+
+def test_least_squares_from_consistent_data() -> None:
+    A = operator()
+    y = A(torch.rand(A.image_shape, generator=rng(3), dtype=torch.float64))
+    zero = torch.zeros(A.image_shape, dtype=torch.float64)
+    residuals = [float((A(least_squares(A, y, zero, n)) - y).norm() / y.norm()) for n in (1, 5, 40, 400)]
+    assert residuals == sorted(residuals, reverse=True)
+    assert residuals[-1] < 1e-4
