@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -14,6 +15,7 @@ from types import TracebackType
 os.environ.setdefault("QT_API", "pyside6")
 
 import qasync
+from pyqtgraph.util.garbage_collector import GarbageCollector
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
@@ -32,6 +34,16 @@ def make_application(arguments: list[str]) -> QApplication:
     app.setQuitOnLastWindowClosed(False)
     configure(app)
     return app
+
+
+def collect_garbage_here() -> GarbageCollector:
+    """Collect cycles in this thread only: a widget that the compute thread collected would take Qt down.
+
+    What start-up made is frozen out of it, so that a collection never holds the window for long.
+    """
+    gc.collect()
+    gc.freeze()
+    return GarbageCollector(interval=1.0)
 
 
 async def _live(window: MainWindow, path: Path | None) -> None:
@@ -60,6 +72,7 @@ def main(arguments: list[str]) -> int:
 
     sys.excepthook = show_crash
     signal.signal(signal.SIGINT, lambda *_: window.close())
+    collector = collect_garbage_here()
     wake = QTimer(interval=200)  # lets Python see Ctrl-C while Qt waits
     wake.timeout.connect(lambda: None)
     wake.start()
@@ -67,4 +80,5 @@ def main(arguments: list[str]) -> int:
     path = Path(arguments[0]) if arguments else None
     with loop, contextlib.suppress(asyncio.CancelledError):
         loop.run_until_complete(_live(window, path))
+    collector.timer.stop()
     return 0

@@ -53,7 +53,6 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.session = session
         self.closed = asyncio.Event()
-        self.display_enabled = True
         self._closing = False
         self._frames_shown = 0
         self._frame: Frame | None = None
@@ -241,7 +240,7 @@ class MainWindow(QMainWindow):
     # From the session to the widgets --------------------------------------------------------------
 
     def _ask_for_paint(self) -> None:
-        if self.display_enabled and not self._paint.isActive():
+        if not self._paint.isActive():
             self._paint.start()
 
     def _paint_latest(self) -> None:
@@ -284,7 +283,7 @@ class MainWindow(QMainWindow):
             self.panes.set_partition(None)
             self.panes.set_captions(dict.fromkeys(cleared, ""))
             self._frame = None
-        if not state.active and self.display_enabled:
+        if not state.active:
             self._paint_latest()
         self._show_progress()
         self._show_state()

@@ -82,6 +82,7 @@ class Run(QObject):
         self._points: list[Point] = []
         self._total = 0
         self._future: Future[None] | None = None
+        self.frames_wanted = True  # off: the run makes no pictures at all, only points for the curves
 
     # What the UI thread asks and says -------------------------------------------------------------
 
@@ -269,7 +270,7 @@ class Run(QObject):
 
     def _publish(self, iterate: Iterate, prepared: Prepared) -> SolverSettings | None:
         """Leave the iterate in the mailbox; returns the live settings that wait to be sent."""
-        frame = frame_of(iterate, prepared)
+        frame = frame_of(iterate, prepared) if self.frames_wanted else None
         truth = prepared.problem.truth
         point = Point(
             step=iterate.step,

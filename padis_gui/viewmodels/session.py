@@ -214,6 +214,7 @@ class Session(QObject):
         if result is None:
             self.message.emit("warning", "There is no result to export yet; press Run first.", "")
             return False
+
         def write() -> bool:
             write_tiff(path, result.pixels, result.recipe, result.metrics, spacing=result.image.spacing)
             return True
@@ -308,7 +309,7 @@ class Session(QObject):
                 task.cancel()
         self._compute.shutdown(wait=False, cancel_futures=True)
         await loop.run_in_executor(self._io, self._compute.shutdown)
-        self._io.shutdown(wait=False)
+        self._io.shutdown(cancel_futures=True)
 
 
 S = TypeVar("S", bound=Settings)

@@ -74,13 +74,17 @@ class Image:
 
 
 def propose_window(
-    pixels: NDArray[np.float32], dtype: np.dtype[np.generic]
+    pixels: NDArray[np.float32], dtype: np.dtype[np.generic], lowest: float = 0.0
 ) -> tuple[tuple[float, float], str]:
-    """A window and unit for pixels read as ``dtype``: HU where they look like it, else their own range."""
+    """A window and unit for pixels read as ``dtype``: HU where they look like it, else their own range.
+
+    Hounsfield units show by their air, far below 0; ``lowest`` is the lowest value seen elsewhere in the file,
+    so that a page without air is read like its neighbours.
+    """
     low, high = float(pixels.min()), float(pixels.max())
     if dtype == np.uint8 or dtype == np.bool_:
         return (0.0, 255.0 if dtype == np.uint8 else 1.0), ""
-    if low <= -200.0 and low >= -9000.0 and high <= 32767.0:
+    if -9000.0 <= min(low, lowest) <= -200.0 and high <= 32767.0:
         return HU_WINDOW, "HU"
     if dtype.kind == "f" and low >= 0.0 and high <= 1.0:
         return (0.0, 1.0), ""

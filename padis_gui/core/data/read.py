@@ -191,8 +191,11 @@ def _read_tiff(path: Path, page: int) -> Image:
         if index < 0 and raw.ndim == 3 and raw.shape[0] in (3, 4) and raw.shape[2] not in (3, 4):
             raw = np.moveaxis(raw, 0, 2)  # planar colour
         spacing = _tiff_spacing(file)
+        first, index = planes[0]
+        signed = raw.dtype.kind in "if" and page > 0
+        lowest = float((first.asarray() if index < 0 else first.asarray()[index]).min()) if signed else 0.0
     pixels = _check(raw, path)
-    window, unit = propose_window(pixels, raw.dtype)
+    window, unit = propose_window(pixels, raw.dtype, lowest)
     return Image(
         pixels=pixels, unit=unit, window=window, spacing=spacing, name=path.name, page=page, pages=len(planes)
     )

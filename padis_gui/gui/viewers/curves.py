@@ -1,5 +1,7 @@
 """The curves of a run: PSNR, data residual, noise level; they grow while it runs."""
 
+import math
+
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QWidget
@@ -62,9 +64,10 @@ class Curves(QWidget):
                 self.plots[key].setXRange(0, total, padding=0.02)
 
     def set_baseline(self, psnr: float | None) -> None:
-        """A dashed line at the baseline's PSNR."""
-        self._baseline.setVisible(psnr is not None)
-        if psnr is not None:
+        """A dashed line at the baseline's PSNR; none where there is none or it is infinite."""
+        shown = psnr is not None and math.isfinite(psnr)
+        self._baseline.setVisible(shown)
+        if shown:
             self._baseline.setPos(psnr)
 
     def _colour(self) -> None:

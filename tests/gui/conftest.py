@@ -1,0 +1,56 @@
+"""The real window on the offscreen platform, closed after every test; a thread left behind fails it."""
+
+import gc
+import os
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import pytest
+import torch  # noqa: F401 - before Qt, as in the program
+from PySide6.QtWidgets import QApplication
+
+from padis_gui.gui.theme import configure
+from tests.qt import qt_loop, worker_threads
+
+
+@pytest.fixture(scope="session")
+def styled(qapp):
+    """The application as the program styles it."""
+    qapp.setQuitOnLastWindowClosed(False)
+    configure(qapp)
+    gc.disable()  # as in the program: cycles with widgets in them are collected in this thread only
+    yield qapp
+    gc.enable()
+
+
+@pytest.fixture
+def drive(styled):
+    """Run a coroutine on Qt's loop."""
+    with qt_loop(styled) as run:
+        yield run
+
+
+@pytest.fixture
+def window(drive):
+    """A shown main window on an empty session; small problems need no more than one torch thread."""
+    from padis_gui.gui.main_window import MainWindow
+    from padis_gui.viewmodels.session import Session
+
+    async def make():
+        made = MainWindow(Session("cpu"))
+        made.resize(1280, 720)
+        made.show()
+        return made
+
+    async def leave(made):
+        made.close()
+        await made.closed.wait()
+
+    made = drive(make())
+    yield made
+    drive(leave(made))
+    made.deleteLater()
+    QApplication.processEvents()
+    gc.collect()
+    assert not worker_threads()
+    assert not [w for w in QApplication.topLevelWidgets() if w.isVisible()]

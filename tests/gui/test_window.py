@@ -1,0 +1,523 @@
+"""The window as a user drives it: open, run, pause, step, finish, cancel, close, export."""
+
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
+from PySide6.QtTest import QTest
+
+from padis_gui.core.data.write import read_recipe
+from padis_gui.core.errors import DivergenceError
+from padis_gui.core.recipe import solve
+from padis_gui.viewmodels import run as run_module
+from padis_gui.viewmodels.run import RunState
+from tests.qt import open_both, until
+
+
+@pytest.fixture
+def ready(window, drive, phantom_path, prior_path):
+    """The window with the phantom and the tiny prior open."""
+    drive(open_both(window.session, phantom_path, prior_path))
+    window.session.set_solver("balanced")
+    return window
+
+
+def click(window, name):
+    """A real mouse click on the button of an action."""
+    button = window.findChild(object, f"{name}_button")
+    assert button.isEnabled(), f"{name} is disabled"
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def state(window):
+    return window.session.run.snapshot().state
+
+
+def step(window):
+    return window.session.run.snapshot().step
+
+
+async def started(window, steps=400):
+    """Click Run on a long run and wait for its first iterates."""
+    window.session.set_solver_setting("steps", steps)
+    click(window, "run")
+    await until(lambda: step(window) >= 3)
+
+
+async def ended(window):
+    await until(lambda: not window.session.run.active)
+    await asyncio.sleep(0.05)
+
+
+def test_opening_shows_truth_and_baseline_and_starts_nothing(ready):
+    assert ready.panes.pixels("truth").shape == (64, 64)
+    assert ready.panes.pixels("baseline") is not None
+    assert ready.panes.pixels("estimate") is None
+    assert state(ready) is RunState.IDLE
+    assert "Press Run" in ready.panes.panes[2].empty.text()
+
+
+def test_a_run_fills_panes_curves_and_verdict(ready, drive):
+    async def go():
+        ready.session.set_solver_setting("steps", 12)
+        click(ready, "run")
+        await ended(ready)
+
+    drive(go())
+    assert state(ready) is RunState.DONE
+    result = ready.session.result
+    np.testing.assert_array_equal(ready.panes.pixels("estimate"), result.pixels[0])
+    np.testing.assert_allclose(
+        ready.panes.pixels("difference"), result.pixels[0] - ready.panes.pixels("truth"), atol=1e-3
+    )
+    for line in ready.curves.lines.values():
+        assert len(line.xData) == 12
+    assert f"{result.metrics['psnr']:.2f}" in ready.verdict.text()
+    assert str(result.recipe.seed) in ready.verdict.text()
+    assert ready.transport.bar.value() == 12
+    assert ready.act_export.isEnabled()
+
+
+def test_the_tiling_of_the_shown_step_is_drawn_and_toggled_by_its_key(ready, drive):
+    async def go():
+        ready.session.set_solver_setting("steps", 5)
+        click(ready, "run")
+        await ended(ready)
+
+    drive(go())
+    pane = next(p for p in ready.panes.panes if p.source == "estimate")
+    partition = pane.overlay.partition
+    assert partition is ready._frame.partition
+    assert len(partition.boxes) == 9  # patches of 32 on 64 px: K = 3 an axis
+    assert next(p for p in ready.panes.panes if p.source == "truth").overlay.partition is None
+    ready.activateWindow()
+    QTest.keyClick(ready, Qt.Key.Key_T)
+    assert pane.overlay.partition is None
+    QTest.keyClick(ready, Qt.Key.Key_T)
+    assert pane.overlay.partition is partition
+
+
+def test_pause_holds_step_makes_one_iterate_resume_goes_on(ready, drive):
+    async def go():
+        await started(ready)
+        click(ready, "pause")
+        await until(lambda: state(ready) is RunState.PAUSED)
+        held, eta = step(ready), ready.session.run.snapshot().eta
+        await asyncio.sleep(0.2)
+        assert step(ready) == held
+        assert ready.session.run.snapshot().eta == eta  # frozen while paused
+        for expected in (held + 1, held + 2):
+            click(ready, "step")
+            await until(lambda expected=expected: step(ready) == expected)
+            await until(lambda: state(ready) is RunState.PAUSED)
+        await asyncio.sleep(0.1)
+        assert step(ready) == held + 2
+        assert ready.act_pause.text() == "Resume"
+        click(ready, "pause")
+        await until(lambda: step(ready) > held + 5)
+        click(ready, "cancel")
+        await ended(ready)
+
+    drive(go())
+
+
+def test_step_from_rest_starts_a_paused_run(ready, drive):
+    async def go():
+        click(ready, "step")
+        await until(lambda: state(ready) is RunState.PAUSED)
+        assert step(ready) == 1
+        click(ready, "finish")
+        await ended(ready)
+
+    drive(go())
+    assert ready.session.result.recipe.stop_after == 1
+
+
+def test_finish_now_keeps_the_estimate_and_exports_what_repeats_it(ready, drive, tmp_path):
+    path = tmp_path / "kept.tif"
+
+    async def go():
+        await started(ready)
+        click(ready, "finish")
+        await ended(ready)
+        assert await ready.session.export(path)
+
+    drive(go())
+    assert state(ready) is RunState.FINISHED
+    result = ready.session.result
+    recipe, metrics = read_recipe(path)
+    assert recipe == result.recipe
+    assert recipe.seed >= 0
+    assert metrics["psnr"] == pytest.approx(result.metrics["psnr"])
+    written = tifffile.imread(path)
+    assert written.dtype == np.float32
+    *_, last = solve(recipe, ready.session.prepared.problem, ready.session.prior)
+    assert last.step == recipe.stop_after
+    np.testing.assert_array_equal(result.image.from_unit(last.estimate)[0], written)
+
+
+@pytest.mark.parametrize("phase", ["preparing", "running", "paused", "after a step"])
+def test_cancel_at_every_phase_leaves_a_clean_runnable_window(ready, drive, phase):
+    async def go():
+        ready.session.set_solver_setting("steps", 400)
+        click(ready, "run")
+        if phase != "preparing":
+            await until(lambda: step(ready) >= 2)
+        if phase in ("paused", "after a step"):
+            click(ready, "pause")
+            await until(lambda: state(ready) is RunState.PAUSED)
+        if phase == "after a step":
+            click(ready, "step")
+        click(ready, "cancel")
+        await ended(ready)
+        assert state(ready) is RunState.CANCELLED
+        assert ready.session.result is None
+        ready.session.set_solver_setting("steps", 3)
+        click(ready, "run")
+        await ended(ready)
+
+    drive(go())
+    assert state(ready) is RunState.DONE
+    assert ready.session.result is not None
+
+
+def test_closing_during_a_run_ends_its_thread(ready, drive):
+    async def go():
+        await started(ready)
+        ready.close()
+        await ready.closed.wait()
+
+    drive(go())  # the window fixture checks that no thread is left
+    assert not ready.session.run.active
+
+
+def test_closing_while_paused_ends_its_thread(ready, drive):
+    async def go():
+        await started(ready)
+        click(ready, "pause")
+        await until(lambda: state(ready) is RunState.PAUSED)
+        ready.close()
+        await ready.closed.wait()
+
+    drive(go())
+    assert not ready.session.run.active
+
+
+def test_a_solver_that_raises_is_reported_and_the_window_goes_on(ready, drive, monkeypatch, caplog):
+    def faulty(*_):
+        raise RuntimeError("out of something")
+        yield
+
+    async def go():
+        with monkeypatch.context() as patch:
+            patch.setattr(run_module, "solve", faulty)
+            click(ready, "run")
+            await ended(ready)
+        assert state(ready) is RunState.FAILED
+        assert ready.messages.isVisible()
+        assert ready.messages.level == "error"
+        assert "out of something" in ready.messages.text.text()
+        assert ready.messages.copy.isVisible()
+        ready.session.set_solver_setting("steps", 3)
+        click(ready, "run")
+        await ended(ready)
+
+    drive(go())
+    assert state(ready) is RunState.DONE
+    assert "The run failed" in caplog.text
+
+
+def test_a_diverging_solver_keeps_its_last_good_iterate(ready, drive, monkeypatch):
+    true_solve = run_module.solve
+
+    def diverging(*arguments):
+        for iterate in true_solve(*arguments):
+            yield iterate
+            if iterate.step == 4:
+                raise DivergenceError("The solver diverged at step 5; lower the step size.")
+
+    async def go():
+        monkeypatch.setattr(run_module, "solve", diverging)
+        click(ready, "run")
+        await ended(ready)
+
+    drive(go())
+    assert state(ready) is RunState.FAILED
+    assert "lower the step size" in ready.messages.text.text()
+    assert ready.session.result.recipe.stop_after == 4
+
+
+def test_computing_happens_in_the_compute_thread_only(ready, drive, monkeypatch):
+    names = set()
+    network = ready.session.prior.network
+    network.register_forward_hook(lambda *_: names.add(threading.current_thread().name))
+
+    async def go():
+        ready.session.set_solver_setting("steps", 3)
+        click(ready, "run")
+        await ended(ready)
+
+    drive(go())
+    assert names
+    assert all(name.startswith("compute") for name in names)
+
+
+def test_a_live_change_reaches_the_run_and_is_in_its_recipe(ready, drive):
+    async def go():
+        ready.session.set_solver_setting("steps", 40)
+        click(ready, "step")
+        await until(lambda: state(ready) is RunState.PAUSED)
+        form = ready.solver.forms["balanced"]
+        assert form.editors["zeta"].isEnabled()
+        assert not form.editors["steps"].isEnabled()
+        form.editors["zeta"].setValue(0.5)
+        click(ready, "pause")
+        await ended(ready)
+
+    drive(go())
+    result = ready.session.result
+    assert [c.settings["zeta"] for c in result.recipe.changes] == [0.5]
+    *_, last = solve(result.recipe, ready.session.prepared.problem, ready.session.prior)
+    np.testing.assert_array_equal(result.image.from_unit(last.estimate), result.pixels)
+
+
+def test_a_changed_setting_marks_the_result_stale_and_back(ready, drive):
+    async def go():
+        ready.session.set_solver_setting("steps", 3)
+        click(ready, "run")
+        await ended(ready)
+
+    drive(go())
+    assert "Stale" not in ready.verdict.text()
+    ready.problem.form.editors["views"].setValue(30)
+    assert "Stale" in ready.verdict.text()
+    ready.problem.form.editors["views"].setValue(20)
+    assert "Stale" not in ready.verdict.text()
+
+
+def test_more_views_make_a_new_baseline(ready, drive):
+    before = ready.panes.pixels("sinogram").shape
+    ready.problem.form.editors["views"].setValue(30)
+    drive(until(lambda: ready.panes.pixels("sinogram").shape[0] == 30))
+    assert before[0] == 20
+
+
+def test_the_same_seed_gives_the_same_bits(ready, drive):
+    pixels = []
+
+    async def go():
+        ready.session.set_solver_setting("steps", 4)
+        ready.solver.seed.setValue(7)
+        for _ in range(2):
+            click(ready, "run")
+            await ended(ready)
+            pixels.append(ready.session.result.pixels)
+
+    drive(go())
+    np.testing.assert_array_equal(*pixels)
+    assert ready.session.result.recipe.seed == 7
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "missing", "nan", "folder"])
+def test_a_bad_image_is_one_sentence_and_what_was_open_stays(ready, drive, tmp_path, kind):
+    path = tmp_path / "bad.png"
+    if kind == "text":
+        path.write_text("not an image")
+    elif kind == "empty":
+        path.touch()
+    elif kind == "nan":
+        path = tmp_path / "bad.npy"
+        np.save(path, np.full((64, 64), np.nan, dtype=np.float32))
+    elif kind == "folder":
+        path.mkdir()
+    before = ready.session.image
+    assert drive(ready.session.open_image(path)) is False
+    assert ready.session.image is before
+    assert ready.messages.isVisible()
+    assert "\n" not in ready.messages.text.text()
+    assert "bad" in ready.messages.text.text()
+
+
+def test_a_bad_checkpoint_leaves_the_prior(ready, drive, phantom_path):
+    before = ready.session.prior
+    assert drive(ready.session.open_prior(phantom_path)) is False
+    assert ready.session.prior is before
+    assert ready.messages.level == "error"
+
+
+def test_a_bad_setting_is_refused_and_the_form_shows_the_old_value(ready):
+    ready.session.set_problem("views", 0)
+    assert ready.session.problem.views == 20
+    assert "Views must be 1 to" in ready.messages.text.text()
+    ready.session.set_tiling("patch", 40)
+    assert ready.session.tiling.patch is None
+    assert "trained on" in ready.messages.text.text()
+
+
+def test_patch_sizes_are_those_of_the_prior(ready, drive):
+    assert [ready.prior.patch.itemData(i) for i in range(ready.prior.patch.count())] == [None, 32, 16]
+
+    async def go():
+        ready.session.set_tiling("patch", 16)
+        ready.session.set_solver_setting("steps", 2)
+        click(ready, "run")
+        await ended(ready)
+
+    drive(go())
+    assert ready.session.result.recipe.tiling.patch == 16
+    assert ready._frame.partition.patch == 16
+
+
+def test_a_page_is_chosen_in_the_left_column(window, drive, tmp_path, prior_path):
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(
+        path,
+        np.stack([np.full((64, 64), v, dtype=np.int16) for v in (-500, 0, 500)]),
+        photometric="minisblack",
+    )
+
+    async def go():
+        await open_both(window.session, path, prior_path)
+        assert window.data.page.isVisible()
+        window.data.page.setValue(2)
+        await until(lambda: window.session.image.page == 2)
+        await until(lambda: window.panes.pixels("truth")[0, 0] == pytest.approx(500, abs=1e-2))
+
+    drive(go())
+    assert window.data.page.maximum() == 2
+
+
+def test_dropping_files_opens_them(ready, drive, tmp_path, prior_path):
+    path = tmp_path / "dropped.npy"
+    np.save(path, np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64))
+
+    async def drop(target):
+        data = QMimeData()
+        data.setUrls([QUrl.fromLocalFile(str(target))])
+        event = QDropEvent(
+            QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton,
+            Qt.KeyboardModifier.NoModifier,
+        )  # fmt: skip
+        ready.dropEvent(event)
+
+    async def go():
+        before = ready.session.prior
+        await drop(path)
+        await until(lambda: ready.session.image.name == "dropped.npy")
+        await drop(prior_path)
+        await until(lambda: ready.session.prior is not before)
+
+    drive(go())
+
+
+def test_panes_move_together_and_stay_put_under_thirty_resizes(ready, drive):
+    async def go():
+        first, *others = ready.panes.panes[:2]
+        first.box.scaleBy((0.5, 0.5))
+        first.box.sigRangeChangedManually.emit(first.box.state["mouseEnabled"])
+        await asyncio.sleep(0.02)
+        centre = first.box.viewRect().center()
+        scale = first.box.viewRect().width() / first.box.width()
+        for other in others:
+            assert other.box.viewRect().center().x() == pytest.approx(centre.x(), abs=0.5)
+            assert other.box.viewRect().width() / other.box.width() == pytest.approx(scale, rel=0.02)
+        for i in range(30):
+            ready.resize(1000 + 17 * (i % 7), 700 + 13 * (i % 5))
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        for pane in (first, *others):
+            rect = pane.box.viewRect()
+            assert rect.center().x() == pytest.approx(centre.x(), abs=0.5)
+            assert rect.width() / pane.box.width() == pytest.approx(scale, rel=0.02)
+
+    drive(go())
+
+
+def test_the_cursor_reads_every_pane(ready, drive):
+    pane = ready.panes.panes[0]
+
+    async def go():
+        await asyncio.sleep(0.05)
+        point = pane.box.mapViewToScene(QPointF(20.5, 30.5))
+        position = pane.graphics.mapFromScene(point)
+        QTest.mouseMove(pane.graphics.viewport(), QPoint(position.x(), position.y()))
+        await until(lambda: "row 30, column 20" in ready.cursor_text.text())
+
+    drive(go())
+    truth = ready.panes.pixels("truth")[30, 20]
+    assert f"Truth {truth:.4g} HU" in ready.cursor_text.text()
+    assert "FBP" in ready.cursor_text.text()
+
+
+def test_frames_do_not_queue_up(ready, drive):
+    """The mailbox holds one frame, the latest, however long nobody looks."""
+    run = ready.session.run
+
+    async def go():
+        ready._paint.setInterval(10_000)
+        ready.session.set_solver_setting("steps", 30)
+        click(ready, "run")
+        await until(lambda: step(ready) >= 20)
+        first = run.take_frame()
+        assert first is not None
+        assert first.step >= 20
+        await ended(ready)
+
+    drive(go())
+    ready._paint.setInterval(33)
+    assert ready._frame.step == 30  # the end is always shown
+
+
+def test_levels_stay_where_they_are_put(ready, drive):
+    async def go():
+        ready.levels.setCurrentText("Soft tissue")
+        ready.session.set_solver_setting("steps", 3)
+        click(ready, "run")
+        await ended(ready)
+
+    drive(go())
+    for pane in ready.panes.panes[:3]:
+        assert tuple(pane.item.levels) == (-160.0, 240.0)
+
+
+def test_ctrl_r_runs(ready, drive):
+    async def go():
+        ready.session.set_solver_setting("steps", 2)
+        ready.activateWindow()
+        QTest.keyClick(ready, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+        await until(lambda: ready.session.result is not None)
+
+    drive(go())
+
+
+def test_torch_has_not_leaked_a_grad_mode(ready, drive):
+    async def go():
+        ready.session.set_solver("padis-dps")
+        ready.session.set_solver_setting("steps", 2)
+        ready.session.set_solver_setting("inner", 2)
+        click(ready, "run")
+        await ended(ready)
+
+    drive(go())
+    assert torch.is_grad_enabled()
+    assert ready.session.result.evaluations == 4
+
+
+def test_a_perfect_baseline_has_no_line_and_breaks_no_plot(window, drive, tmp_path, prior_path):
+    """A black image is all zeros: its FBP is exact and its PSNR infinite."""
+    path = tmp_path / "black.npy"
+    np.save(path, np.zeros((64, 64), dtype=np.float32))
+    drive(open_both(window.session, path, prior_path))
+    window.session.set_solver_setting("steps", 2)
+
+    async def go():
+        click(window, "run")
+        await ended(window)
+
+    drive(go())
+    assert not window.curves._baseline.isVisible()

@@ -1,0 +1,50 @@
+"""What tests of view models and of the window share: Qt's loop under asyncio, and waiting without blocking it."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import qasync
+
+from padis_gui.viewmodels.session import Session
+
+TIMEOUT = 60.0
+
+
+@contextmanager
+def qt_loop(app: Any) -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """A function that runs a coroutine to its end on Qt's event loop."""
+    loop = qasync.QEventLoop(app)
+    asyncio.set_event_loop(loop)
+    errors: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _loop, context: errors.append(context))
+    try:
+        yield lambda coroutine: loop.run_until_complete(asyncio.wait_for(coroutine, TIMEOUT))
+        assert not errors, errors
+    finally:
+        loop.close()
+        asyncio.set_event_loop(None)
+
+
+async def until(condition: Callable[[], Any], timeout: float = TIMEOUT / 2) -> None:
+    """Let the event loop run until the condition holds."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        await asyncio.sleep(0.005)
+
+
+async def open_both(session: Session, image: Path, prior: Path) -> None:
+    """Open an image and a prior and wait for the baseline."""
+    assert await session.open_prior(prior)
+    assert await session.open_image(image)
+    await until(lambda: session.prepared is not None)
+
+
+def worker_threads() -> list[str]:
+    """Names of the session threads that are alive."""
+    return [t.name for t in threading.enumerate() if t.name.startswith(("compute", "io"))]
