@@ -126,8 +126,8 @@ def watched(iterates: Iterates[S], lower: str) -> Iterates[S]:
             if not finite or iterate.residual > _EXPLODED * max(best, 0.05):
                 what = f"{iterate.residual:.3g}" if finite else "NaN"
                 raise DivergenceError(
-                    f"The solver diverged at step {iterate.step} of {iterate.total} (residual {what}); the "
-                    f"last good iterate is kept, lower the {lower}."
+                    f"The solver diverged at step {iterate.step} of {iterate.total} (residual {what}); what "
+                    f"came before is still good, lower the {lower}."
                 )
             best = min(best, iterate.residual)
             sent = yield iterate

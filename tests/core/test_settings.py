@@ -1,0 +1,113 @@
+"""A setting is declared once; a bad value is one sentence with its range and what came."""
+
+from typing import Any
+
+import pytest
+
+from padis_gui.core.errors import SettingError
+from padis_gui.core.network import NetworkSettings
+from padis_gui.core.operators.ct import ParallelBeamSettings
+from padis_gui.core.prior import Conventions
+from padis_gui.core.recipe import ProblemSettings
+from padis_gui.core.settings import Settings, make, specs
+from padis_gui.core.solvers import SOLVERS
+from padis_gui.core.solvers.fast import BalancedSettings
+from padis_gui.core.tiling import TilingSettings
+from padis_gui.core.training.settings import TrainingSettings
+
+ALL: list[type[Settings]] = [
+    ProblemSettings, TilingSettings, TrainingSettings, NetworkSettings, Conventions,
+    *(s.settings_type for s in SOLVERS),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
+def test_every_setting_is_documented_and_round_trips(kind: type[Settings]) -> None:
+    for spec in specs(kind):
+        assert spec.label
+        assert spec.help
+        assert spec.range_text in spec.tooltip
+        assert spec.minimum is None or spec.maximum is None or spec.minimum < spec.maximum
+    settings = kind()
+    assert kind.model_validate_json(settings.model_dump_json()) == settings
+    assert make(kind, settings.model_dump(mode="json")) == settings
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
+def test_settings_are_frozen(kind: type[Settings]) -> None:
+    name = next(iter(kind.model_fields))
+    settings = kind()
+    with pytest.raises(ValueError, match="frozen"):
+        setattr(settings, name, getattr(settings, name))
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
+def test_numbers_just_outside_the_range_are_refused(kind: type[Settings]) -> None:
+    for spec in specs(kind):
+        if spec.kind not in ("int", "float"):
+            continue
+        for value in ([] if spec.minimum is None else [spec.minimum - 1]) + (
+            [] if spec.maximum is None else [spec.maximum + 1]
+        ):
+            with pytest.raises(SettingError) as caught:
+                make(kind, {spec.name: int(value) if spec.kind == "int" else value})
+            assert spec.label in str(caught.value)
+            assert spec.range_text in str(caught.value)
+
+
+BAD: list[tuple[type[Settings], dict[str, Any], str]] = [
+    (ProblemSettings, {"views": 0}, r"Views must be 1 to 2000, but 0 was given"),
+    (ProblemSettings, {"views": "-3"}, r"Views must be 1 to 2000, but '-3' was given"),
+    (ProblemSettings, {"views": "abc"}, r"Views must be 1 to 2000, but 'abc' was given"),
+    (ProblemSettings, {"views": 2.5}, r"but 2.5 was given"),
+    (ProblemSettings, {"noise": float("nan")}, r"Noise must be 0 to 1, but nan was given"),
+    (ProblemSettings, {"noise": "inf"}, r"Noise must be 0 to 1, but 'inf' was given"),
+    (ProblemSettings, {"bins": 8}, r"Detector bins must be 16 to 16384 px, but 8 was given"),
+    (ParallelBeamSettings, {"fbp_filter": "boxcar"}, r"one of ram-lak, hann, but 'boxcar'"),
+    (BalancedSettings, {"prior_weight": 0}, r"0 to 1000 \(exclusive\), but 0 was given"),
+    (BalancedSettings, {"jump_start": "perhaps"}, r"Jump start must be on or off, but 'perhaps'"),
+    (BalancedSettings, {"zeal": 1}, r"'zeal' is not a setting here; known are .*zeta"),
+    (TilingSettings, {"strategy": "spiral"}, r"one of random, fixed, but 'spiral'"),
+    (TilingSettings, {"patch": 7}, r"Patch size must be 8 to 4096 px, but 7 was given"),
+    (TrainingSettings, {"patch_sizes": (32,)}, r"contradict each other: as many patch probabilities"),
+    (TrainingSettings, {"sigma_low": 30.0}, r"lowest noise must lie below the highest"),
+    (
+        TrainingSettings,
+        {"patch_sizes": ["x"]},
+        r"Patch sizes must be numbers separated by commas px, but 'x'",
+    ),
+    (NetworkSettings, {"multipliers": (99.0,)}, r"Channel multipliers must be numbers separated by commas"),
+    (Conventions, {"window": (1.0, 1.0)}, r"lower end lies below"),
+    (Conventions, {"patch_sizes": ()}, r"patch sizes of 1 to"),
+]
+
+
+@pytest.mark.parametrize(("kind", "values", "message"), BAD)
+def test_one_clear_sentence(kind: type[Settings], values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError, match=message) as caught:
+        make(kind, values)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_long_value_is_not_repeated_in_full() -> None:
+    with pytest.raises(SettingError) as caught:
+        make(ProblemSettings, {"views": "9" * 4000})
+    assert len(str(caught.value)) < 300
+
+
+def test_texts_are_parsed() -> None:
+    settings = make(BalancedSettings, {"steps": "7", "zeta": "0.5", "jump_start": "true"})
+    assert (settings.steps, settings.zeta, settings.jump_start) == (7, 0.5, True)
+
+
+def test_specs_read_the_declaration() -> None:
+    found = {spec.name: spec for spec in specs(ProblemSettings)}
+    assert found["views"].kind == "int"
+    assert (found["views"].minimum, found["views"].maximum) == (1, 2000)
+    assert found["bins"].optional
+    assert found["fbp_filter"].choices == ("ram-lak", "hann")
+    assert found["noise"].symbol == "σ_y"
+    zeta = {spec.name: spec for spec in specs(BalancedSettings)}["zeta"]
+    assert zeta.live
+    assert "ζ" in zeta.tooltip

@@ -1,0 +1,365 @@
+"""Every registered solver: reproducible, honest about its iterates, steerable, and it ends when it diverges."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from padis_gui.core.errors import DivergenceError, Interrupted, SettingError
+from padis_gui.core.prior import PatchPrior
+from padis_gui.core.problem import Problem
+from padis_gui.core.schedule import noise_levels
+from padis_gui.core.settings import specs, with_live
+from padis_gui.core.solvers import SOLVERS, Solver, find_solver
+from padis_gui.core.solvers.iterate import Iterate, Iterates, SolverSettings, drain, watched
+from padis_gui.core.tiling import make_tiling
+from tests.tiny import tiny_network
+
+# The smallest run of each solver; a new solver joins by one line.
+TINY: dict[str, dict[str, Any]] = {
+    "fast": {"steps": 4, "cg_steps": 3},
+    "balanced": {"steps": 4, "cg_steps": 3},
+    "dds": {"steps": 4, "cg_steps": 3},
+    "padis-dps": {"steps": 3, "inner": 2, "sigma_max": 1.0, "zeta": 0.5},
+}
+
+every_solver = pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: s.name)
+
+
+def settings_of(solver: Solver, **changes: Any) -> SolverSettings:
+    return solver.settings_type(**{**TINY[solver.name], **changes})
+
+
+def run(
+    solver: Solver, problem: Problem, prior: PatchPrior, seed: int = 0, watch: bool = True, **changes: Any
+) -> Iterates[Any]:
+    settings = settings_of(solver, **changes)
+    levels = noise_levels(settings.schedule, settings.steps, settings.sigma_max, settings.sigma_min)
+    shape = problem.operator.image_shape
+    tiling = make_tiling("random", (shape[1], shape[2]), 32, prior.conventions.frame)
+    rng = torch.Generator().manual_seed(seed)
+    iterates = solver.solve(problem, prior, tiling, levels, settings, rng=rng)
+    return watched(iterates, solver.lower) if watch else iterates
+
+
+def tensors(iterate: Iterate) -> tuple[Tensor, Tensor, Tensor]:
+    return iterate.x, iterate.denoised, iterate.estimate
+
+
+def same(a: list[Iterate], b: list[Iterate]) -> bool:
+    return len(a) == len(b) and all(
+        torch.equal(s, t)
+        for i, j in zip(a, b, strict=True)
+        for s, t in zip(tensors(i), tensors(j), strict=True)
+    )
+
+
+def test_every_solver_has_a_tiny_run() -> None:
+    assert {s.name for s in SOLVERS} == set(TINY)
+
+
+@every_solver
+def test_same_seed_same_bits(solver: Solver, ct_problem: Problem, prior: PatchPrior) -> None:
+    first = list(run(solver, ct_problem, prior, seed=3))
+    torch.manual_seed(99)  # the global generator has no say
+    assert same(first, list(run(solver, ct_problem, prior, seed=3)))
+    assert not same(first, list(run(solver, ct_problem, prior, seed=4)))
+
+
+@every_solver
+def test_global_generator_is_not_touched(solver: Solver, ct_problem: Problem, prior: PatchPrior) -> None:
+    before = torch.get_rng_state()
+    drain(run(solver, ct_problem, prior))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@every_solver
+def test_iterates_say_where_they_are(solver: Solver, ct_problem: Problem, prior: PatchPrior) -> None:
+    found = list(run(solver, ct_problem, prior))
+    total = found[0].total
+    assert [i.step for i in found] == list(range(1, total + 1))
+    assert [i.evaluations for i in found] == list(range(1, total + 1))
+    sigmas = [i.sigma for i in found]
+    settings = settings_of(solver)
+    assert sigmas == sorted(sigmas, reverse=True)
+    assert sigmas[0] == pytest.approx(settings.sigma_max)
+    assert sigmas[-1] == pytest.approx(settings.sigma_min)
+    A, y = ct_problem.operator, ct_problem.measurement
+    for iterate in found:
+        for tensor in tensors(iterate):
+            assert tuple(tensor.shape) == A.image_shape
+            assert not tensor.requires_grad
+        expected = float((A(iterate.estimate) - y).norm() / y.norm())
+        assert iterate.residual == pytest.approx(expected, rel=1e-3)
+        assert iterate.seconds > 0
+        assert iterate.partition.patch == 32
+
+
+@every_solver
+def test_yielded_tensors_never_change_later(solver: Solver, ct_problem: Problem, prior: PatchPrior) -> None:
+    kept = [(i, [t.clone() for t in tensors(i)]) for i in run(solver, ct_problem, prior)]
+    for iterate, copies in kept:
+        assert all(torch.equal(t, c) for t, c in zip(tensors(iterate), copies, strict=True))
+
+
+@every_solver
+def test_writing_on_a_yielded_estimate_is_the_only_way_to_change_it(
+    solver: Solver, ct_problem: Problem, prior: PatchPrior
+) -> None:
+    """A consumer that spoils an iterate's denoised picture or estimate does not steer the run."""
+    clean = list(run(solver, ct_problem, prior))
+    final = None
+    for final in run(solver, ct_problem, prior):
+        states = final.x.clone()
+        final.denoised.fill_(7.0)
+        assert torch.equal(final.x, states)
+    assert final is not None
+    assert torch.equal(final.x, clean[-1].x)
+
+
+@every_solver
+def test_measurement_and_truth_are_not_written(
+    solver: Solver, ct_problem: Problem, prior: PatchPrior
+) -> None:
+    assert ct_problem.truth is not None
+    y, truth = ct_problem.measurement.clone(), ct_problem.truth.clone()
+    drain(run(solver, ct_problem, prior))
+    assert torch.equal(ct_problem.measurement, y)
+    assert torch.equal(ct_problem.truth, truth)
+
+
+@every_solver
+@pytest.mark.parametrize("mode", [True, False])
+def test_grad_mode_is_not_leaked(solver: Solver, ct_problem: Problem, prior: PatchPrior, mode: bool) -> None:
+    with torch.set_grad_enabled(mode):
+        for _ in run(solver, ct_problem, prior):
+            assert torch.is_grad_enabled() is mode
+            assert not torch.is_inference_mode_enabled()
+        assert torch.is_grad_enabled() is mode
+
+
+@every_solver
+def test_solver_ignores_the_callers_grad_mode(solver: Solver, ct_problem: Problem, prior: PatchPrior) -> None:
+    with torch.no_grad():
+        without = list(run(solver, ct_problem, prior))
+    assert same(without, list(run(solver, ct_problem, prior)))
+
+
+# -- steering ---------------------------------------------------------------------------------------------
+
+
+def steered(
+    solver: Solver, problem: Problem, prior: PatchPrior, after: int, settings: SolverSettings, watch: bool
+) -> list[Iterate]:
+    """A run to which new settings are sent once ``after`` iterates have come."""
+    iterates, found = run(solver, problem, prior, watch=watch), []
+    sent = None
+    try:
+        while True:
+            found.append(iterates.send(sent))
+            sent = settings if len(found) == after else None
+    except StopIteration:
+        return found
+
+
+LIVE = {
+    "fast": [("zeta", 0.2), ("prior_weight", 50.0)],
+    "balanced": [("zeta", 0.2), ("prior_weight", 50.0)],
+    "dds": [("eta", 0.1)],
+    "padis-dps": [("zeta", 0.1), ("epsilon", 0.3)],
+}
+
+
+@every_solver
+def test_the_table_of_live_settings_is_complete(solver: Solver) -> None:
+    assert {name for name, _ in LIVE[solver.name]} == {s.name for s in specs(solver.settings_type) if s.live}
+
+
+@pytest.mark.parametrize("watch", [True, False])
+@pytest.mark.parametrize(
+    ("name", "field", "value"), [(n, f, v) for n, fields in LIVE.items() for f, v in fields]
+)
+def test_live_settings_take_effect_from_the_next_step(
+    name: str, field: str, value: float, watch: bool, ct_problem: Problem, prior: PatchPrior
+) -> None:
+    from dataclasses import replace
+
+    noisy = replace(ct_problem, noise=2.0)  # without noise the prior's weight would not be seen
+    solver = find_solver(name)
+    plain = list(run(solver, noisy, prior))
+    changed = steered(solver, noisy, prior, 2, settings_of(solver, **{field: value}), watch)
+    assert same(plain[:2], changed[:2])
+    assert not torch.equal(plain[2].x, changed[2].x)
+    assert len(plain) == len(changed)
+
+
+@every_solver
+def test_other_settings_stay_as_the_run_began(solver: Solver, ct_problem: Problem, prior: PatchPrior) -> None:
+    frozen = {"steps": 7, "sigma_max": 3.0}
+    frozen |= {"inner": 5} if solver.name == "padis-dps" else {"cg_steps": 1}
+    plain = list(run(solver, ct_problem, prior))
+    assert same(plain, steered(solver, ct_problem, prior, 1, settings_of(solver, **frozen), True))
+
+
+def test_with_live_keeps_the_rest() -> None:
+    solver = find_solver("balanced")
+    before = settings_of(solver, cg_steps=3, zeta=1.0)
+    after = with_live(before, settings_of(solver, cg_steps=9, zeta=0.5))
+    assert (after.cg_steps, after.zeta) == (3, 0.5)
+    assert with_live(before, None) is before
+
+
+@every_solver
+def test_closing_early_is_quiet(solver: Solver, ct_problem: Problem, prior: PatchPrior) -> None:
+    iterates = run(solver, ct_problem, prior)
+    assert len(list(islice(iterates, 2))) == 2
+    iterates.close()
+    with pytest.raises(StopIteration):
+        next(iterates)
+
+
+@every_solver
+def test_interrupt_passes_through(solver: Solver, ct_problem: Problem, prior: PatchPrior) -> None:
+    calls = 0
+
+    def check() -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 2:
+            raise Interrupted
+
+    iterates = run(solver, ct_problem, prior.interrupted_by(check))
+    assert len(list(islice(iterates, 2))) == 2
+    with pytest.raises(Interrupted):
+        next(iterates)
+
+
+# -- what comes out ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["fast", "balanced", "dds"])
+def test_data_steps_explain_the_measurement(name: str, ct_problem: Problem, prior: PatchPrior) -> None:
+    """With clean data and enough CG, the estimate projects to the measurement whatever the prior says."""
+    last = drain(run(find_solver(name), ct_problem, prior, cg_steps=60))
+    assert last.residual < 0.02
+
+
+def test_fast_jumps_from_the_data(ct_problem: Problem, prior: PatchPrior) -> None:
+    """At a tiny noise level the start is the least-squares picture, not noise."""
+    last = drain(run(find_solver("fast"), ct_problem, prior, steps=1, sigma_max=0.011, sigma_min=0.01))
+    assert ct_problem.truth is not None
+    error = float((last.estimate - ct_problem.truth).norm() / ct_problem.truth.norm())
+    assert error < 0.5
+
+
+def test_last_step_adds_no_noise(ct_problem: Problem, prior: PatchPrior) -> None:
+    for name in ("fast", "balanced", "dds"):
+        last = drain(run(find_solver(name), ct_problem, prior))
+        torch.testing.assert_close(last.x, last.estimate)
+
+
+def test_dps_gradient_is_that_of_the_distance(ct_problem: Problem, prior: PatchPrior) -> None:
+    """zeta moves x along -grad ||y - A D(x)||: the difference of two runs is that gradient."""
+    solver = find_solver("padis-dps")
+    one = {"steps": 1, "inner": 1, "sigma_max": 0.5, "sigma_min": 0.4}
+    still, moved = (next(run(solver, ct_problem, prior, zeta=z, **one)) for z in (0.0, 1.0))
+    gradient = still.x - moved.x
+    A = ct_problem.operator
+    scale = 1 / A.norm
+    rng = torch.Generator().manual_seed(0)
+    x = 0.5 * torch.randn(A.image_shape, generator=rng)
+    tiling = make_tiling("random", (64, 64), 32, prior.conventions.frame)
+    part, state = tiling.draw(rng), None
+    state = rng.get_state()
+
+    def distance(v: Tensor) -> Tensor:
+        rng.set_state(state)
+        return (scale * (ct_problem.measurement - A(prior.denoise(v, 0.5, part, rng)))).norm()
+
+    direction = gradient / gradient.norm()
+    step = 0.05
+    with torch.no_grad():
+        numeric = float(distance(x + step * direction) - distance(x - step * direction)) / (2 * step)
+    assert float(gradient.norm()) == pytest.approx(numeric, rel=0.05)
+
+
+# -- divergence -------------------------------------------------------------------------------------------
+
+
+def test_a_huge_step_is_noticed_and_the_last_iterate_is_good(ct_problem: Problem, prior: PatchPrior) -> None:
+    solver, last = find_solver("padis-dps"), None
+    with pytest.raises(DivergenceError, match=r"step \d+ of \d+.*lower the step size ζ"):
+        for iterate in run(solver, ct_problem, prior, steps=40, inner=3, zeta=100.0, scale="physical"):
+            last = iterate
+            assert bool(torch.isfinite(iterate.estimate).all())
+    assert last is not None
+
+
+def iterate_with(estimate: Tensor, residual: float, like: Iterate) -> Iterate:
+    from dataclasses import replace
+
+    return replace(like, estimate=estimate, residual=residual)
+
+
+@pytest.mark.parametrize("bad", ["nan picture", "infinite picture", "nan residual", "explosion"])
+def test_watched_stops_before_a_bad_iterate(bad: str, ct_problem: Problem, prior: PatchPrior) -> None:
+    good = drain(run(find_solver("dds"), ct_problem, prior))
+    picture, residual = good.estimate.clone(), good.residual
+    if bad.endswith("picture"):
+        picture[0, 0, 0] = float("nan" if bad.startswith("nan") else "inf")
+    else:
+        residual = float("nan") if bad.startswith("nan") else 1e6
+    closed = []
+
+    def solver() -> Iterator[Iterate]:
+        try:
+            yield good
+            yield iterate_with(picture, residual, good)
+            pytest.fail("the solver was asked for more")
+        finally:
+            closed.append(True)
+
+    iterates = watched(solver(), "number of CG steps")  # type: ignore[arg-type]
+    assert next(iterates) is good
+    with pytest.raises(DivergenceError, match="lower the number of CG steps"):
+        next(iterates)
+    assert closed == [True]
+
+
+def test_drain_of_nothing() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        drain(iter(()))
+
+
+def test_unknown_solver_names_the_known_ones() -> None:
+    with pytest.raises(SettingError, match=r"fast, balanced, dds, padis-dps, but 'magic'"):
+        find_solver("magic")
+
+
+def test_registry_defaults_are_valid_and_documented() -> None:
+    for solver in SOLVERS:
+        settings = solver.settings_type()
+        noise_levels(settings.schedule, settings.steps, settings.sigma_max, settings.sigma_min)
+        assert "arXiv" in solver.source
+        assert len({s.name for s in SOLVERS}) == len(SOLVERS)
+
+
+def test_works_on_images_of_another_shape(prior: PatchPrior) -> None:
+    from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
+    from padis_gui.core.problem import simulate
+
+    operator = ParallelBeamCT.evenly((1, 40, 72), ParallelBeamSettings(views=6, bins=96), torch.device("cpu"))
+    problem = simulate(operator, torch.rand(1, 40, 72), 0.01, torch.Generator().manual_seed(0))
+    for solver in SOLVERS:
+        assert drain(run(solver, problem, prior)).estimate.shape == (1, 40, 72)
+
+
+def test_network_of_the_fixture_is_frozen(prior: PatchPrior) -> None:
+    """Solvers must not collect gradients in the weights."""
+    assert not any(p.requires_grad for p in prior.network.parameters())
+    assert sum(p.numel() for p in prior.network.parameters()) == sum(
+        p.numel() for p in tiny_network().parameters()
+    )
