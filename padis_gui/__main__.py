@@ -10,8 +10,6 @@ def main() -> int:
         from padis_gui.cli.main import main as command_line
 
         return command_line(arguments)
-    import torch  # noqa: F401 - before any Qt import: on Windows the other order clashes (pytorch #166628)
-
     from padis_gui.gui.app import main as window
 
     return window(arguments)

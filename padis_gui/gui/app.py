@@ -36,6 +36,13 @@ def make_application(arguments: list[str]) -> QApplication:
     return app
 
 
+def make_loop(app: QApplication) -> qasync.QEventLoop:
+    """Qt's event loop as asyncio's."""
+    loop = qasync.QEventLoop(app)
+    asyncio.set_event_loop(loop)
+    return loop
+
+
 def collect_garbage_here() -> GarbageCollector:
     """Collect cycles in this thread only: a widget that the compute thread collected would take Qt down.
 
@@ -59,8 +66,7 @@ async def _live(window: MainWindow, path: Path | None) -> None:
 def main(arguments: list[str]) -> int:
     """Open the window, on a file where one is given; returns the exit code."""
     app = make_application([])
-    loop = qasync.QEventLoop(app)
-    asyncio.set_event_loop(loop)
+    loop = make_loop(app)
     window = MainWindow(Session())
 
     def show_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -7,12 +7,11 @@ import statistics
 import time
 from collections.abc import Callable
 
-import qasync
 from PySide6.QtCore import QTimer
 from rich.console import Console
 
 from padis_gui.core.errors import PadisError
-from padis_gui.gui.app import collect_garbage_here, make_application
+from padis_gui.gui.app import collect_garbage_here, make_application, make_loop
 from padis_gui.gui.main_window import MainWindow
 from padis_gui.viewmodels.session import Session
 
@@ -77,8 +76,7 @@ async def _measure(window: MainWindow) -> tuple[list[float], list[float], float]
 def main(options: argparse.Namespace) -> int:
     """Open the real window with the demo and measure it; prints one table, writes JSON where asked."""
     app = make_application([])
-    loop = qasync.QEventLoop(app)
-    asyncio.set_event_loop(loop)
+    loop = make_loop(app)
     session = Session()
     window = MainWindow(session)
     collector = collect_garbage_here()

@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui import __version__
-from padis_gui.gui.layouts import column as vertical
+from padis_gui.gui.layouts import column
 from padis_gui.gui.message_bar import MessageBar
 from padis_gui.gui.panels.setup import DataSection, PriorSection, ProblemSection, SolverSection
 from padis_gui.gui.panels.transport import Transport
@@ -150,7 +150,7 @@ class MainWindow(QMainWindow):
         self.panes = PaneGrid()
         self.panes.hovered.connect(self._show_cursor)
         centre = QWidget()
-        layout = vertical(centre)
+        layout = column(centre)
         layout.addWidget(self.messages)
         layout.addWidget(self.panes, 1)
         self.setCentralWidget(centre)
@@ -162,25 +162,24 @@ class MainWindow(QMainWindow):
         self.problem = ProblemSection(self.session)
         self.prior = PriorSection(self.session, self._choose_prior)
         self.solver = SolverSection(self.session)
-        column = QWidget()
-        sections = vertical(column, spacing=10, margins=(8, 4, 8, 8))
+        setup = QWidget()
+        sections = column(setup, spacing=10, margins=(8, 4, 8, 8))
         for section in (self.data, self.problem, self.prior, self.solver):
             sections.addWidget(section)
         sections.addStretch(1)
         scroll = QScrollArea(widgetResizable=True)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(column)
+        scroll.setWidget(setup)
         left = QWidget()
-        stacked = vertical(left)
+        stacked = column(left)
         stacked.addWidget(scroll, 1)
         stacked.addWidget(self.transport)
         left.setMinimumWidth(310)
         self._dock("Setup", left, Qt.DockWidgetArea.LeftDockWidgetArea)
         self.curves = Curves()
-        bottom = self._dock("Curves", self.curves, Qt.DockWidgetArea.BottomDockWidgetArea)
-        self.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
-        self.resizeDocks([bottom], [190], Qt.Orientation.Vertical)
+        right = self._dock("Curves", self.curves, Qt.DockWidgetArea.RightDockWidgetArea)
+        self.resizeDocks([right], [290], Qt.Orientation.Horizontal)
 
         self.levels = QComboBox()
         self.levels.setAccessibleName("Levels")

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QApplication
 PANE_BACKGROUND = "#101214"
 TILE = "#ffb000"
 BORDER = "#4fb3ff"
-CURSOR = "#57d38c"
+CURSOR = "#57d38c90"
 CURVE = {"psnr": "#3aa675", "residual": "#d9822b", "sigma": "#5b8def"}
 BASELINE = "#9aa0a6"
 LEVEL_COLOURS = {"info": "#2f6fb3", "warning": "#b07a00", "error": "#b3382f"}

@@ -54,6 +54,7 @@ class Session(QObject):
         self.device = pick_device(device)
         self._io = ThreadPoolExecutor(1, thread_name_prefix="io")
         self._compute = ThreadPoolExecutor(1, thread_name_prefix="compute", initializer=use_all_threads)
+        self._closed = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self.run = Run(self._compute, self)
         self.run.prepared_ready.connect(self._keep_prepared)
@@ -227,12 +228,16 @@ class Session(QObject):
     async def _attempt(
         self, executor: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any
     ) -> T | None:
-        """Run in a thread; a failure becomes a message and None."""
+        """Run in a thread; a failure becomes a message and None, and so does a session that has closed."""
+        if self._closed:
+            return None
         try:
             return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
         except PadisError as error:
             self.message.emit("error", str(error), "")
         except Exception as error:
+            if self._closed:  # the window went while this waited for its thread
+                return None
             log.exception("A background task failed")
             self.message.emit(
                 "error", f"Something unexpected went wrong ({type(error).__name__}: {str(error)[:200]}).",
@@ -251,7 +256,12 @@ class Session(QObject):
 
     def _prepare_soon(self) -> None:
         job = self.job()
-        if job is None or self.run.active or (self.prepared and self.prepared.job.same_problem(job)):
+        if (
+            self._closed
+            or job is None
+            or self.run.active
+            or (self.prepared and self.prepared.job.same_problem(job))
+        ):
             return
         if job.problem.views * job.image.shape[0] * job.image.shape[1] > _CHEAP:
             return
@@ -290,6 +300,7 @@ class Session(QObject):
                 final = make(type(result.job.settings), dict(changes[-1].settings))
                 self._shown_job = replace(result.job, settings=final)
         self.result_changed.emit()
+        self.settings_changed.emit()  # the forms can be edited again
         self._preparing.start()
 
     @property
@@ -300,6 +311,7 @@ class Session(QObject):
 
     async def close(self) -> None:
         """Cancel the run, let the threads end, and forget what was planned."""
+        self._closed = True
         self._preparing.stop()
         self.run.cancel()
         loop = asyncio.get_running_loop()

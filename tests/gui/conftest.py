@@ -6,7 +6,6 @@ import os
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
-import torch  # noqa: F401 - before Qt, as in the program
 from PySide6.QtWidgets import QApplication
 
 from padis_gui.gui.theme import configure

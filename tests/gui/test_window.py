@@ -81,6 +81,9 @@ def test_a_run_fills_panes_curves_and_verdict(ready, drive):
     assert str(result.recipe.seed) in ready.verdict.text()
     assert ready.transport.bar.value() == 12
     assert ready.act_export.isEnabled()
+    assert ready.problem.form.editors["views"].isEnabled()
+    assert ready.prior.patch.isEnabled()
+    assert ready.data.open.isEnabled()
 
 
 def test_the_tiling_of_the_shown_step_is_drawn_and_toggled_by_its_key(ready, drive):

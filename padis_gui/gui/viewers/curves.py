@@ -4,7 +4,8 @@ import math
 
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QWidget
 
 from padis_gui.gui.layouts import row
 from padis_gui.gui.theme import BASELINE, CURVE, plot_colours
@@ -15,11 +16,11 @@ _LOGARITHMIC = ("residual", "sigma")
 
 
 class Curves(QWidget):
-    """Three plots over the step, side by side."""
+    """Three plots over the step, stacked or side by side as the dock is tall or wide."""
 
     def __init__(self) -> None:
         super().__init__()
-        layout = row(self, spacing=6, margins=(6, 0, 6, 6))
+        self._layout = row(self, spacing=6, margins=(6, 0, 6, 6))
         self.plots: dict[str, pg.PlotWidget] = {}
         self.lines: dict[str, pg.PlotDataItem] = {}
         for key, title in _TITLES.items():
@@ -43,7 +44,7 @@ class Curves(QWidget):
                 symbolPen=None,
             )
             self.plots[key] = plot
-            layout.addWidget(plot, 1)
+            self._layout.addWidget(plot, 1)
         self._baseline = pg.InfiniteLine(
             angle=0, pen=pg.mkPen(BASELINE, style=pg.QtCore.Qt.PenStyle.DashLine), label="FBP",
             labelOpts={"position": 0.92, "color": BASELINE, "anchors": [(0.5, 1.05), (0.5, 1.05)]},
@@ -78,6 +79,13 @@ class Curves(QWidget):
                 plot.getAxis(name).setPen(foreground)
                 plot.getAxis(name).setTextPen(foreground)
             plot.getPlotItem().titleLabel.setText(plot.getPlotItem().titleLabel.text, color=foreground.name())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        tall = self.height() > self.width()
+        self._layout.setDirection(
+            QBoxLayout.Direction.TopToBottom if tall else QBoxLayout.Direction.LeftToRight
+        )
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

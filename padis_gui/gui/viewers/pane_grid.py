@@ -48,7 +48,7 @@ class PaneGrid(QWidget):
             layout.addWidget(pane, index // 2, index % 2)
             pane.source_chosen.connect(self._refresh_all)
             pane.moved.connect(self._look)
-            pane.hovered.connect(self._point)
+            pane.hovered.connect(self.point_at)
 
     def set_pictures(self, pictures: Mapping[str, Pixels | None]) -> None:
         """Replace these sources; None clears one."""
@@ -133,7 +133,8 @@ class PaneGrid(QWidget):
             if pane is not self.sender() or view is None:
                 pane.set_view(view)
 
-    def _point(self, row: int, column: int) -> None:
+    def point_at(self, row: int, column: int) -> None:
+        """Put the shared cursor on this image pixel; a negative row hides it."""
         for pane in self.panes:
             pane.set_cursor(row, column)
         self.hovered.emit(row, column)

@@ -1,0 +1,61 @@
+"""The program as a process: import order, and a window that opens and closes."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+_ORDER = """
+import sys
+import {module}
+names = list(sys.modules)
+assert names.index("torch") < names.index("PySide6"), "Qt came first"
+"""
+_OPEN_AND_CLOSE = """
+import sys
+from PySide6.QtCore import QTimer
+import padis_gui.gui.main_window as module
+shown = module.MainWindow.showEvent
+def close_soon(self, event):
+    shown(self, event)
+    QTimer.singleShot(1500, self.close)
+module.MainWindow.showEvent = close_soon
+from padis_gui.gui.app import main
+sys.exit(main({arguments}))
+"""
+
+
+def _python(code: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "module", ["padis_gui.gui.app", "padis_gui.gui.main_window", "padis_gui.viewmodels.session"]
+)
+def test_torch_is_imported_before_qt(module):
+    done = _python(_ORDER.format(module=module))
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_program_opens_its_window_and_leaves_cleanly(phantom_path):
+    done = _python(_OPEN_AND_CLOSE.format(arguments=[str(phantom_path)]))
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if "propagateSizeHints" not in line]
+    assert lines == []
+
+
+def test_the_core_imports_no_qt():
+    done = _python(
+        "import sys, padis_gui.core.recipe, padis_gui.core.training.train, padis_gui.core.data.write\n"
+        "assert not [m for m in sys.modules if m.startswith(('PySide6', 'pyqtgraph', 'qasync'))]"
+    )
+    assert done.returncode == 0, done.stderr
