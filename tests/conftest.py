@@ -1,11 +1,14 @@
 """Fixtures of all tests: a tiny prior, a phantom, the shared data. Nothing here imports Qt."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.tiny import PHANTOM_SIZE, phantom, tiny_record, tiny_state
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # for the tests that open windows
 
 THREADS = 1  # small problems: more threads would only wait for each other
 _SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -1,9 +1,6 @@
 """The real window on the offscreen platform, closed after every test; a thread left behind fails it."""
 
 import gc
-import os
-
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
 from PySide6.QtWidgets import QApplication

@@ -1,0 +1,118 @@
+"""The session: choices are checked and kept, files are opened whole or not at all, runs are described."""
+
+import asyncio
+
+import pytest
+
+from padis_gui.core.resources import PRESETS
+from padis_gui.core.solvers import SOLVERS
+from padis_gui.viewmodels.run import RunState, Snapshot
+from tests.qt import open_both, until
+
+
+def test_every_preset_can_be_applied_and_runs_its_own_solver(session):
+    for preset in PRESETS:
+        session.apply_preset(preset.name)
+        assert session.problem.views == preset.problem["views"]
+        assert session.solver == preset.solver
+    assert session.said == []
+
+
+def test_settings_of_a_solver_come_back_with_it(session):
+    session.set_solver("dds")
+    session.set_solver_setting("eta", 0.5)
+    for solver in SOLVERS:
+        session.set_solver(solver.name)
+    session.set_solver("dds")
+    assert session.solver_settings.eta == 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: s.set_problem("views", -3), "Views must be"),
+        (lambda s: s.set_problem("noise", float("nan")), "Noise must be"),
+        (lambda s: s.set_solver_setting("steps", 0), "Steps must be"),
+        (lambda s: s.set_solver_setting("colour", 1), "not a setting"),
+        (lambda s: s.set_solver("newton"), "must be one of"),
+        (lambda s: s.set_seed(-1), "seed must be"),
+        (lambda s: s.apply_preset("ct-1000"), "must be one of"),
+    ],
+)
+def test_a_bad_choice_is_refused_in_words_and_changes_nothing(session, change, words):
+    before = (session.problem, session.tiling, session.solver, session.solver_settings, session.seed)
+    change(session)
+    assert (session.problem, session.tiling, session.solver, session.solver_settings, session.seed) == before
+    assert [level for level, _, _ in session.said] == ["error"]
+    assert words in session.said[0][1]
+
+
+def test_running_without_data_says_what_is_missing(session):
+    session.start()
+    assert not session.run.active
+    assert "image is wanted" in session.said[0][1]
+
+
+def test_exporting_without_a_result_says_so(session, drive, tmp_path):
+    assert drive(session.export(tmp_path / "nothing.tif")) is False
+    assert not (tmp_path / "nothing.tif").exists()
+    assert "no result" in session.said[0][1]
+
+
+def test_export_to_a_missing_folder_keeps_the_result(session, drive, phantom_path, prior_path, tmp_path):
+    async def go():
+        await open_both(session, phantom_path, prior_path)
+        session.set_solver_setting("steps", 2)
+        session.start()
+        await until(lambda: session.result is not None)
+        assert await session.export(tmp_path / "missing" / "x.tif") is False
+
+    drive(go())
+    assert session.result is not None
+    assert "cannot be written" in session.said[-1][1]
+
+
+def test_a_prior_is_not_changed_under_a_run(session, drive, phantom_path, prior_path):
+    async def go():
+        await open_both(session, phantom_path, prior_path)
+        prior = session.prior
+        session.start(paused=True)
+        assert await session.open_prior(prior_path) is False
+        assert session.prior is prior
+        session.run.cancel()
+        await until(lambda: not session.run.active)
+
+    drive(go())
+
+
+def test_noise_changes_the_measurement_with_the_seed(session, drive, phantom_path, prior_path):
+    sinograms = []
+
+    async def go():
+        await open_both(session, phantom_path, prior_path)
+        session.set_problem("noise", 0.05)
+        session.set_solver_setting("steps", 1)
+        for seed in (1, 1, 2):
+            session.set_seed(seed)
+            session.start()
+            await until(lambda: not session.run.active)
+            await asyncio.sleep(0.02)
+            sinograms.append(session.prepared.sinogram)
+
+    drive(go())
+    assert (sinograms[0] == sinograms[1]).all()
+    assert (sinograms[0] != sinograms[2]).any()
+
+
+def test_the_clock_leaves_out_the_first_step_and_needs_two_more(session):
+    from padis_gui.viewmodels.frames import Point
+
+    run = session.run
+    run._state, run._total = RunState.RUNNING, 10
+    for step, seconds in enumerate((9.0, 1.0, 3.0), start=1):
+        snapshot: Snapshot = run.snapshot()
+        assert snapshot.eta is None
+        run._points.append(Point(step=step, sigma=1.0, residual=0.1, psnr=20.0, seconds=seconds))
+    assert run.snapshot().seconds_per_step == pytest.approx(2.0)
+    assert run.snapshot().eta == pytest.approx(2.0 * 7)
+    run._state = RunState.IDLE
