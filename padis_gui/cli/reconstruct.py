@@ -117,6 +117,7 @@ def run(options: argparse.Namespace) -> int:
         pick_device,
         use_all_threads,
     )
+    from padis_gui.core.metrics import as_json
     from padis_gui.core.recipe import (
         ProblemSettings,
         build_problem,
@@ -171,7 +172,7 @@ def run(options: argparse.Namespace) -> int:
     prepared = prepare_image(image, prior)
     write_tiff(options.out, prepared.from_unit(iterate.estimate), recipe, metrics, spacing=image.spacing)
     report = {
-        **metrics,
+        **as_json(metrics),
         "seconds": seconds,
         "evaluations": iterate.evaluations,
         "seed": seed,

@@ -7,6 +7,11 @@ from torch import Tensor
 from padis_gui.core.operators.base import LinearOperator
 
 
+def as_json(metrics: dict[str, float]) -> dict[str, float | None]:
+    """Metrics as JSON can hold them: null where one is not finite, such as the PSNR of a perfect image."""
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+
+
 def psnr(x: Tensor, truth: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of an image scaled to [0, 1]; values outside are clipped first."""
     error = float(((x.clamp(0, 1) - truth) ** 2).mean())

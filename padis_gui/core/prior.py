@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from padis_gui.core.errors import SettingError
 from padis_gui.core.settings import Settings, setting
-from padis_gui.core.tiling import LARGEST_PATCH, Frame, Partition
+from padis_gui.core.partition import LARGEST_PATCH, Frame, Partition
 
 log = logging.getLogger(__name__)
 

@@ -151,7 +151,7 @@ def make_recipe(
         ),
         problem=problem,
         prior=PriorReference(file=str(Path(prior_path).resolve()), sha256=file_sha256(prior_path)),
-        tiling=TilingSettings(strategy=tiling.strategy, patch=patch),
+        tiling=tiling.model_copy(update={"patch": patch}),
         solver=find_solver(solver).name,
         settings=settings.model_dump(mode="json"),
         seed=check_seed(seed),
@@ -193,7 +193,8 @@ def solve(recipe: Recipe, problem: Problem, prior: PatchPrior) -> Iterates[Any]:
     solver, settings = find_solver(recipe.solver), recipe.solver_settings
     patch = prior.resolve_patch(recipe.tiling.patch)
     shape = problem.operator.image_shape
-    tiling = make_tiling(recipe.tiling.strategy, (shape[1], shape[2]), patch, prior.conventions.frame)
+    frame = prior.conventions.frame
+    tiling = make_tiling(recipe.tiling.strategy, (shape[1], shape[2]), patch, frame, recipe.tiling)
     levels = noise_levels(settings.schedule, settings.steps, settings.sigma_max, settings.sigma_min)
     rng = _generators(recipe.seed)[1]
     return _replayed(

@@ -1,234 +1,190 @@
-"""Partitions of the zero-padded image into patches, and the strategies that draw them.
+"""The strategies that draw partitions, one for each denoiser call.
 
-The geometry of PaDIS (arXiv 2406.02462, section 3): an axis of N pixels cut into patches of P takes
-K = floor(N/P) + 1 tiles and a padding of M = K P - N on every side; an offset in {0..M} shifts the grid.
-Every offset covers the image. What lies outside the tiles is padding, whose truth is known to be zero.
-Coordinates in this module are (row, column) on the *padded* image unless they say "image".
+PaDIS (arXiv 2406.02462) draws a random offset at every call, so that seams average out over the steps. The
+others are for comparison and for the last noise levels, where nothing averages any more.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import torch
-from torch import Tensor
 
 from padis_gui.core.errors import SettingError
+from padis_gui.core.partition import LARGEST_PATCH, Blend, Frame, Partition, tiles_and_pad
 from padis_gui.core.settings import Settings, setting
 
-LARGEST_PATCH = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A square tile: its first row and column on the padded image, and its side in pixels."""
-
-    row: int
-    column: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """The coordinate convention that a prior was trained with.
-
-    Position of padded pixel i is 2 i / (padded - 1) - 1 along each axis, where ``padded`` = image_size +
-    2 pad. Images of another size are centred on the training frame, so their positions may leave [-1, 1].
-    """
-
-    image_size: int
-    pad: int
-
-    @property
-    def padded(self) -> int:
-        """Side of the padded training image, R = N + 2M."""
-        return self.image_size + 2 * self.pad
-
-    def position(self, pixel: Tensor, length: int) -> Tensor:
-        """Coordinate of *image* pixels (0 is the first of ``length``; padding is negative or beyond)."""
-        return 2 * (pixel + (self.image_size - length) / 2 + self.pad) / (self.padded - 1) - 1
-
-
-def tiles_and_pad(length: int, patch: int) -> tuple[int, int]:
-    """K tiles and padding M for an axis of ``length`` pixels: K = floor(N/P) + 1, M = K P - N."""
-    tiles = length // patch + 1
-    return tiles, tiles * patch - length
-
-
-@dataclass(frozen=True, slots=True)
-class Partition:
-    """One placement of the patch grid on the padded image.
-
-    ``image_shape`` is (rows, columns) of the image; ``pad`` the (M_rows, M_columns) zeros on every side;
-    ``offset`` the grid's first row and column, each in {0..M}.
-    """
-
-    image_shape: tuple[int, int]
-    patch: int
-    pad: tuple[int, int]
-    offset: tuple[int, int]
-    frame: Frame
-    boxes: tuple[Box, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        for axis in (0, 1):
-            if not 0 <= self.offset[axis] <= self.pad[axis]:
-                raise SettingError(
-                    f"A tile offset must lie in 0 to {self.pad[axis]} on axis {axis}, but "
-                    f"{self.offset[axis]} was given; choose one inside the padding."
-                )
-        rows, columns = self.grid
-        object.__setattr__(
-            self,
-            "boxes",
-            tuple(
-                Box(self.offset[0] + p * self.patch, self.offset[1] + q * self.patch, self.patch)
-                for p in range(rows)
-                for q in range(columns)
-            ),
-        )
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Tiles along rows and columns."""
-        return (
-            (self.image_shape[0] + self.pad[0]) // self.patch,
-            (self.image_shape[1] + self.pad[1]) // self.patch,
-        )
-
-    @property
-    def padded_shape(self) -> tuple[int, int]:
-        """Rows and columns of the padded image."""
-        return self.image_shape[0] + 2 * self.pad[0], self.image_shape[1] + 2 * self.pad[1]
-
-    @property
-    def _interior(self) -> tuple[slice, slice]:
-        return (
-            slice(self.pad[0], self.pad[0] + self.image_shape[0]),
-            slice(self.pad[1], self.pad[1] + self.image_shape[1]),
-        )
-
-    def extract(self, x: Tensor, border: Tensor | None = None) -> Tensor:
-        """Cut image x (C, rows, columns) into its tiles, (tiles, C, P, P), in the order of ``boxes``.
-
-        ``border`` (C, padded rows, padded columns) is what surrounds the image, by default zeros; its
-        interior is ignored. Differentiable in x.
-        """
-        padded = x.new_zeros(x.shape[0], *self.padded_shape) if border is None else border.clone()
-        padded[:, *self._interior] = x
-        return torch.stack(
-            [padded[:, b.row : b.row + b.size, b.column : b.column + b.size] for b in self.boxes]
-        )
-
-    def positions(self, device: torch.device | str = "cpu") -> Tensor:
-        """Position channels of every tile, (tiles, 2, P, P): along columns first, then along rows."""
-        steps = torch.arange(self.patch, dtype=torch.float64)
-        tiles = []
-        for box in self.boxes:
-            along = [
-                self.frame.position(start - pad + steps, length)
-                for start, pad, length in zip((box.row, box.column), self.pad, self.image_shape, strict=True)
-            ]
-            rows, columns = torch.meshgrid(along[0], along[1], indexing="ij")
-            tiles.append(torch.stack([columns, rows]))
-        return torch.stack(tiles).to(device=device, dtype=torch.float32)
-
-    def assemble(self, patches: Tensor) -> Tensor:
-        """Put tiles (tiles, C, P, P) back together and return the image, (C, rows, columns).
-
-        ``assemble(extract(x)) == x`` exactly: the tiles are disjoint and cover the image.
-        """
-        padded = patches.new_zeros(patches.shape[1], *self.padded_shape)
-        for box, patch in zip(self.boxes, patches, strict=True):
-            padded[:, box.row : box.row + box.size, box.column : box.column + box.size] = patch
-        return padded[:, *self._interior]
-
-    def tile_at(self, row: int, column: int) -> tuple[int, int] | None:
-        """The index of the tile that holds an *image* pixel, and its distance in pixels to the nearest seam.
-
-        A pixel beside a tile border has distance 0. None outside the image.
-        """
-        if not (0 <= row < self.image_shape[0] and 0 <= column < self.image_shape[1]):
-            return None
-        inside = (row + self.pad[0] - self.offset[0], column + self.pad[1] - self.offset[1])
-        index = (inside[0] // self.patch) * self.grid[1] + inside[1] // self.patch
-        along = [value % self.patch for value in inside]
-        return index, min(min(value, self.patch - 1 - value) for value in along)
-
-
-class Tiling(Protocol):
-    """A strategy: draws the partition for the next denoiser call."""
-
-    def draw(self, rng: torch.Generator) -> Partition: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _GridTiling:
-    """Shared by the strategies that place one regular grid."""
-
-    image_shape: tuple[int, int]
-    patch: int
-    frame: Frame
-
-    def _at(self, pad: tuple[int, int], offset: tuple[int, int]) -> Partition:
-        return Partition(self.image_shape, self.patch, pad, offset, self.frame)
-
-    def _pad(self) -> tuple[int, int]:
-        return tiles_and_pad(self.image_shape[0], self.patch)[1], tiles_and_pad(
-            self.image_shape[1], self.patch
-        )[1]
-
-
-class RandomTiling(_GridTiling):
-    """PaDIS: a new offset at every denoiser call, uniform over all (M+1)^2 of them."""
-
-    def draw(self, rng: torch.Generator) -> Partition:
-        pad = self._pad()
-        offset = [int(torch.randint(0, m + 1, (), generator=rng)) for m in pad]
-        return self._at(pad, (offset[0], offset[1]))
-
-
-class FixedTiling(_GridTiling):
-    """The same centred grid at every call: the naive tiling, whose seams stay where they are."""
-
-    def draw(self, rng: torch.Generator) -> Partition:
-        pad = self._pad()
-        return self._at(pad, (pad[0] // 2, pad[1] // 2))
-
-
-@dataclass(frozen=True, slots=True)
-class TilingStrategy:
-    """A registry record."""
-
-    name: str
-    label: str
-    summary: str
-    make: Callable[[tuple[int, int], int, Frame], Tiling]
-
-
-TILINGS: tuple[TilingStrategy, ...] = (
-    TilingStrategy("random", "Random (PaDIS)", "A new offset at every denoiser call.", RandomTiling),
-    TilingStrategy("fixed", "Fixed grid", "Never moves; shows what seams look like.", FixedTiling),
-)
+StrategyName = Literal[
+    "auto", "random", "fixed", "low-discrepancy", "average", "overlap", "window", "stitch"
+]
 
 
 class TilingSettings(Settings):
     """How the image is cut into patches."""
 
-    strategy: Literal["random", "fixed"] = setting(
+    strategy: StrategyName = setting(
         "random", label="Tiling", help="Where the patch grid goes at each denoiser call"
     )
     patch: int | None = setting(
         None, ge=8, le=LARGEST_PATCH, label="Patch size", symbol="P", unit="px",
         help="Side of a patch; automatic is the largest that the prior was trained on",
     )  # fmt: skip
+    overlap: int = setting(
+        8, ge=1, le=LARGEST_PATCH, label="Overlap", symbol="o", unit="px", advanced=True,
+        help="Pixels that neighbours share under the overlap and stitch tilings",
+    )  # fmt: skip
+    average: int = setting(
+        2, ge=2, le=64, label="Averaged grids", symbol="K", advanced=True,
+        help="Offsets averaged in one denoiser call under the average tiling, at K times the cost",
+    )  # fmt: skip
+    window_below: float = setting(
+        0.03, ge=0, le=100, label="Window below", symbol="σ_w", advanced=True,
+        help="Noise level below which the auto tiling blends overlapping windows",
+    )  # fmt: skip
 
 
-def make_tiling(strategy: str, image_shape: tuple[int, int], patch: int, frame: Frame) -> Tiling:
+class Tiling(Protocol):
+    """A strategy: draws the partition for the denoiser call at noise level ``sigma``."""
+
+    def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition: ...
+
+
+@dataclass(frozen=True)
+class GridTiling:
+    """Shared by all strategies: the geometry, and one partition at given offsets."""
+
+    image_shape: tuple[int, int]
+    patch: int
+    frame: Frame
+    settings: TilingSettings = field(default_factory=TilingSettings)
+
+    def _place(self, offsets: list[tuple[int, int]], stride: int | None = None, blend: Blend = "uniform") -> Partition:
+        return Partition(
+            self.image_shape, self.patch, self._pad(stride), offsets[0], self.frame, stride, tuple(offsets[1:]), blend
+        )
+
+    def _pad(self, stride: int | None = None) -> tuple[int, int]:
+        rows, columns = (tiles_and_pad(n, self.patch, stride)[1] for n in self.image_shape)
+        return rows, columns
+
+    def _random_offset(self, rng: torch.Generator, stride: int | None = None) -> tuple[int, int]:
+        row, column = (int(torch.randint(0, m + 1, (), generator=rng)) for m in self._pad(stride))
+        return row, column
+
+    @property
+    def _overlapping_stride(self) -> int:
+        return max(1, self.patch - min(self.settings.overlap, self.patch - 1))
+
+
+class RandomTiling(GridTiling):
+    """PaDIS: a new offset at every denoiser call, uniform over all (M+1)^2 of them."""
+
+    def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
+        return self._place([self._random_offset(rng)])
+
+
+class FixedTiling(GridTiling):
+    """The same centred grid at every call: the naive tiling, whose seams stay where they are."""
+
+    def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
+        pad = self._pad()
+        return self._place([(pad[0] // 2, pad[1] // 2)])
+
+
+# Generators of the R2 sequence (the plastic number), the plane's analogue of the golden ratio
+_PLASTIC = 1.32471795724474602596
+_R2 = (1 / _PLASTIC, 1 / _PLASTIC**2)
+
+
+@dataclass(frozen=True)
+class LowDiscrepancyTiling(GridTiling):
+    """Offsets that visit {0..M}^2 evenly: the R2 sequence from a random start, drawn once a run."""
+
+    _start: list[float] = field(default_factory=list, init=False)
+    _count: list[int] = field(default_factory=lambda: [0], init=False)
+
+    def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
+        if not self._start:
+            self._start.extend(torch.rand(2, generator=rng).tolist())
+        self._count[0] += 1
+        row, column = (
+            int((start + self._count[0] * ratio) % 1 * (m + 1))
+            for start, ratio, m in zip(self._start, _R2, self._pad(), strict=True)
+        )
+        return self._place([(row, column)])
+
+
+class AverageTiling(GridTiling):
+    """The mean of K random offsets over the same noisy image, at K times the cost."""
+
+    def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
+        return self._place([self._random_offset(rng) for _ in range(self.settings.average)])
+
+
+class OverlapTiling(GridTiling):
+    """Neighbours share a band whose values are averaged, as in the paper's comparison."""
+
+    def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
+        stride = self._overlapping_stride
+        return self._place([self._random_offset(rng, stride)], stride)
+
+
+class WindowTiling(GridTiling):
+    """Half-overlapping patches under Hann windows: no seam, at two to four times the cost."""
+
+    def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
+        stride = max(1, self.patch // 2)
+        return self._place([self._random_offset(rng, stride)], stride, "hann")
+
+
+class StitchTiling(GridTiling):
+    """Neighbours overlap and the later one is laid on top: the classic mistake, for comparison."""
+
+    def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
+        stride = self._overlapping_stride
+        return self._place([self._random_offset(rng, stride)], stride, "stitch")
+
+
+class AutoTiling(GridTiling):
+    """Random while the noise hides seams, window below sigma_w, where nothing washes them out any more."""
+
+    def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
+        kind = WindowTiling if sigma < self.settings.window_below else RandomTiling
+        return kind(self.image_shape, self.patch, self.frame, self.settings).draw(rng, sigma)
+
+
+@dataclass(frozen=True, slots=True)
+class TilingStrategy:
+    """A registry record."""
+
+    name: StrategyName
+    label: str
+    summary: str
+    make: Callable[[tuple[int, int], int, Frame, TilingSettings], Tiling]
+
+
+TILINGS: tuple[TilingStrategy, ...] = (
+    TilingStrategy("auto", "Auto", "Random, then blended windows at the last noise levels.", AutoTiling),
+    TilingStrategy("random", "Random (PaDIS)", "A new offset at every denoiser call.", RandomTiling),
+    TilingStrategy("fixed", "Fixed grid", "Never moves; shows what seams look like.", FixedTiling),
+    TilingStrategy(
+        "low-discrepancy", "Low discrepancy", "New offsets that visit all places evenly.", LowDiscrepancyTiling
+    ),
+    TilingStrategy("average", "Average of K", "The mean of K random offsets, K times the cost.", AverageTiling),
+    TilingStrategy("overlap", "Overlap", "Neighbours share a band that is averaged.", OverlapTiling),
+    TilingStrategy("window", "Window (Hann)", "Half-overlapping Hann windows, up to four times the cost.", WindowTiling),
+    TilingStrategy("stitch", "Stitch", "Overlapping, the later tile on top; shows hard seams.", StitchTiling),
+)  # fmt: skip
+
+
+def make_tiling(
+    strategy: str, image_shape: tuple[int, int], patch: int, frame: Frame, settings: TilingSettings | None = None
+) -> Tiling:
     """The tiling strategy of that name for images of ``image_shape`` (rows, columns)."""
     for record in TILINGS:
         if record.name == strategy:
-            return record.make(image_shape, patch, frame)
+            return record.make(image_shape, patch, frame, settings or TilingSettings())
     raise SettingError(
         f"Tiling must be one of {', '.join(t.name for t in TILINGS)}, but {strategy!r} was given; pick one "
         "of them."

@@ -304,7 +304,7 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
         picture(tmp_path / "a.png", array), tiff(tmp_path / "a.tif", array), npy(tmp_path / "a.npy", array),
         dicom(tmp_path / "a.dcm", array.astype(np.int16)), tiff(tmp_path / "z.tif", array, compression="zlib"),
     ]  # fmt: skip
-    rng, refusals = np.random.default_rng(1), 0
+    rng, messages = np.random.default_rng(1), []
     for path in samples:
         whole = path.read_bytes()
         for _ in range(40):
@@ -316,9 +316,9 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
                 count_pages(path)
                 assert np.isfinite(read_image(path).pixels).all()
             except InputError as error:
-                assert "\n" not in str(error)
-                refusals += 1
-    assert refusals > 20
+                messages.append(str(error))
+    assert len(messages) > 20
+    assert not any("\n" in message for message in messages)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from padis_gui.core.checkpoint import write_atomically
 from padis_gui.core.errors import InputError
+from padis_gui.core.metrics import as_json
 from padis_gui.core.recipe import Recipe
 
 

@@ -15,7 +15,8 @@ from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.schedule import ScheduleName
 from padis_gui.core.settings import Settings, setting
-from padis_gui.core.tiling import Partition, Tiling
+from padis_gui.core.partition import Partition
+from padis_gui.core.tiling import Tiling
 
 _EXPLODED = 20.0
 
@@ -83,7 +84,7 @@ def denoise(
     prior: PatchPrior, x: Tensor, sigma: float, tiling: Tiling, rng: torch.Generator
 ) -> tuple[Tensor, Partition]:
     """One denoiser call through a freshly drawn partition: D(x, sigma) and the partition."""
-    partition = tiling.draw(rng)
+    partition = tiling.draw(rng, sigma)
     return prior.denoise(x, sigma, partition, rng), partition
 
 

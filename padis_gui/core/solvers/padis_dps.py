@@ -27,7 +27,8 @@ from padis_gui.core.solvers.iterate import (
     relative_residual,
     unit_norm,
 )
-from padis_gui.core.tiling import Partition, Tiling
+from padis_gui.core.partition import Partition
+from padis_gui.core.tiling import Tiling
 
 
 class PaDISDPSSettings(SolverSettings):
@@ -111,7 +112,7 @@ def padis_dps(
     for level, sigma in enumerate(sigmas):
         for _ in range(total // len(sigmas)):
             step += 1
-            partition = tiling.draw(rng)
+            partition = tiling.draw(rng, sigma)
             denoised, gradient, _ = _guided(prior, A, y, x, sigma, partition, rng)
             alpha = settings.epsilon * sigma**2
             x = x - settings.zeta * gradient + (alpha / 2) * (denoised - x) / sigma**2

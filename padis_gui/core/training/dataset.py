@@ -12,7 +12,7 @@ from torch import Tensor
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import SUFFIXES, count_pages, read_image
 from padis_gui.core.errors import InputError, PadisError
-from padis_gui.core.tiling import Frame
+from padis_gui.core.partition import Frame
 
 log = logging.getLogger(__name__)
 

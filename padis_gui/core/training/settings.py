@@ -3,7 +3,7 @@
 from pydantic import model_validator
 
 from padis_gui.core.settings import Settings, setting
-from padis_gui.core.tiling import tiles_and_pad
+from padis_gui.core.partition import tiles_and_pad
 
 
 class TrainingSettings(Settings):

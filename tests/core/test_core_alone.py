@@ -1,0 +1,52 @@
+"""The core is importable by itself: no Qt, no terminal toys."""
+
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import padis_gui.core
+from padis_gui.core.device import (
+    describe_device,
+    fastest_precision,
+    peak_memory_mb,
+    pick_device,
+    use_all_threads,
+)
+from padis_gui.core.errors import InputError, SettingError
+from padis_gui.core.resources import resource
+
+
+def test_no_module_of_the_core_brings_qt() -> None:
+    names = [m.name for m in pkgutil.walk_packages(padis_gui.core.__path__, "padis_gui.core.")]
+    assert len(names) > 20
+    code = (
+        "import importlib, sys\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        "bad = [m for m in sys.modules if m.split('.')[0] in "
+        "('PySide6', 'shiboken6', 'pyqtgraph', 'qasync', 'rich', 'matplotlib')]\n"
+        "assert not bad, bad\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_devices() -> None:
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("auto").type in ("cpu", "cuda")
+    for name in ("", "tpu", "meta", "cuda:99", "cuda:-1", "gpu", "cpu\n"):
+        with pytest.raises(SettingError):
+            pick_device(name)
+    cpu = torch.device("cpu")
+    assert "CPU" in describe_device(cpu)
+    assert fastest_precision(cpu) in ("float32", "bfloat16")
+    assert 10 < peak_memory_mb(cpu) < 1e6
+    use_all_threads()
+    assert torch.get_num_threads() >= 1
+
+
+def test_missing_resource_says_what_to_do() -> None:
+    with pytest.raises(InputError, match="install padis-gui again"):
+        resource("priors/none.safetensors")

@@ -1,0 +1,133 @@
+"""An exported TIFF holds the exact values, the recipe and the metrics, for this program and for others."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from padis_gui.core import checkpoint
+from padis_gui.core.data.read import read_image
+from padis_gui.core.data.write import read_recipe, write_tiff
+from padis_gui.core.errors import InputError
+from padis_gui.core.recipe import DataReference, PriorReference, ProblemSettings, Recipe
+from padis_gui.core.solvers.dds import DDSSettings
+from padis_gui.core.tiling import TilingSettings
+
+METRICS = {"psnr": 31.25, "ssim": 0.875, "residual": 1e-4}
+
+
+def recipe(**changes: Any) -> Recipe:
+    fields: dict[str, Any] = {
+        "data": DataReference(
+            file="/somewhere/σ µ slice.tif", page=2, sha256="ab" * 32, window=(-1000, 1000), unit="HU"
+        ),
+        "problem": ProblemSettings(views=17, noise=0.01),
+        "prior": PriorReference(file="prior.safetensors", sha256="cd" * 32),
+        "tiling": TilingSettings(patch=32),
+        "solver": "dds",
+        "settings": DDSSettings(eta=0.85).model_dump(mode="json"),
+        "seed": 2**63 - 1,
+        "device": "cpu",
+        "precision": "float32",
+        "threads": 2,
+        "versions": {"torch": "2"},
+    }
+    return Recipe(**fields | changes)
+
+
+def awkward() -> np.ndarray:
+    """Values that rescaling or rounding would spoil."""
+    values = np.random.default_rng(0).standard_normal((1, 21, 34)).astype(np.float32) * 3000
+    values[0, 0, :6] = (-1024, 3071.5, 1e-30, -0.0, np.float32(1) / 3, 16_777_217)
+    return values
+
+
+def test_values_come_back_bit_for_bit_everywhere(tmp_path: Path) -> None:
+    from PIL import Image as Pillow
+    from skimage import io
+
+    path, pixels = tmp_path / "out.tif", awkward()
+    write_tiff(path, pixels, recipe(), METRICS, spacing=(0.7, 0.8))
+    with Pillow.open(path) as picture:
+        pillow = np.asarray(picture)
+    for found in (tifffile.imread(path), pillow, io.imread(path), read_image(path).pixels[0]):
+        assert found.dtype == np.float32
+        assert np.array_equal(found.view(np.uint32), pixels[0].view(np.uint32))
+
+
+def test_recipe_and_metrics_come_back_equal(tmp_path: Path) -> None:
+    path = tmp_path / "out.tif"
+    write_tiff(path, awkward(), recipe(), METRICS)
+    assert read_recipe(path) == (recipe(), METRICS)
+
+
+def test_recipe_round_trips_through_json() -> None:
+    assert Recipe.model_validate_json(recipe().model_dump_json()) == recipe()
+
+
+@pytest.mark.parametrize("spacing", [(0.797, 0.797), (0.25, 0.5), (5.0, 0.01)])
+def test_spacing(tmp_path: Path, spacing: tuple[float, float]) -> None:
+    path = tmp_path / "out.tif"
+    write_tiff(path, awkward(), recipe(), METRICS, spacing=spacing)
+    assert read_image(path).spacing == pytest.approx(spacing, rel=1e-5)
+    write_tiff(path, awkward(), recipe(), METRICS)
+    assert read_image(path).spacing is None
+
+
+def test_colour(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).random((3, 21, 34), dtype=np.float32)
+    path = tmp_path / "out.tif"
+    write_tiff(path, pixels, recipe(), METRICS)
+    assert np.array_equal(tifffile.imread(path), pixels)
+    assert read_recipe(path)[0] == recipe()
+
+
+def test_big_and_little_values_are_not_clipped(tmp_path: Path) -> None:
+    pixels = np.array([[[-5.0, 0.0], [1.0, 9.0]]], np.float32).repeat(16, 1).repeat(16, 2)
+    write_tiff(tmp_path / "out.tif", pixels, recipe(), METRICS)
+    assert read_image(tmp_path / "out.tif").pixels.min() == -5
+    assert read_image(tmp_path / "out.tif").pixels.max() == 9
+
+
+def test_failed_write_leaves_the_old_file_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out.tif"
+    write_tiff(path, awkward(), recipe(), METRICS)
+    before = path.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "replace", fail)
+    with pytest.raises(InputError, match="No space left"):
+        write_tiff(path, awkward() + 1, recipe(), METRICS)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_folder_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be written.*choose another place"):
+        write_tiff(tmp_path / "no" / "out.tif", awkward(), recipe(), METRICS)
+
+
+def test_other_files_carry_no_recipe(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "plain.tif", np.zeros((20, 20), np.float32))
+    tifffile.imwrite(
+        tmp_path / "j.tif", np.zeros((20, 20), np.float32), imagej=True, metadata={"Info": "words"}
+    )
+    tifffile.imwrite(
+        tmp_path / "k.tif", np.zeros((20, 20), np.float32), imagej=True, metadata={"Info": "[1]"}
+    )
+    (tmp_path / "text.tif").write_text("words")
+    (tmp_path / "empty.tif").write_bytes(b"")
+    for name in ("plain.tif", "j.tif", "k.tif", "text.tif", "empty.tif", "none.tif"):
+        with pytest.raises(InputError, match="carries no recipe"):
+            read_recipe(tmp_path / name)
+
+
+def test_recipe_with_unknown_fields_is_refused() -> None:
+    with pytest.raises(ValueError, match="extra"):
+        Recipe.model_validate(recipe().model_dump() | {"surprise": 1})

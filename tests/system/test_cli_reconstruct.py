@@ -1,0 +1,139 @@
+"""`padis-gui reconstruct`: what it writes, and that a seed fixes every pixel."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from padis_gui.cli.main import main
+from padis_gui.core.data.read import read_image
+from padis_gui.core.data.write import read_recipe
+
+TINY = ["--views", "10", "--solver", "dds", "--steps", "3", "--set", "cg-steps=3", "--precision", "float32"]
+
+
+@pytest.fixture
+def arguments(phantom_path: Path, prior_path: Path, tmp_path: Path) -> list[str]:
+    out, report = str(tmp_path / "out.tif"), str(tmp_path / "report.json")
+    return ["reconstruct", str(phantom_path), "--prior", str(prior_path), "--device", "cpu",
+            "--out", out, "--report", report, *TINY]  # fmt: skip
+
+
+def test_writes_the_image_and_the_report(
+    arguments: list[str], tmp_path: Path, phantom_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--seed", "7"]) == 0
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    wanted = {
+        "psnr", "ssim", "psnr_baseline", "ssim_baseline", "seconds", "evaluations", "seed", "solver", "device",
+        "peak_memory_mb", "recipe",
+    }  # fmt: skip
+    assert wanted <= set(report)
+    assert (report["seed"], report["solver"], report["evaluations"]) == (7, "dds", 3)
+    assert report["seconds"] > 0
+    assert report["peak_memory_mb"] > 1
+    assert "CPU" in report["device"]
+    recipe, metrics = read_recipe(tmp_path / "out.tif")
+    assert recipe.model_dump(mode="json") == report["recipe"]
+    assert recipe.settings["cg_steps"] == 3
+    assert (recipe.problem.views, recipe.seed, recipe.tiling.patch) == (10, 7, 32)
+    assert metrics["psnr"] == report["psnr"]
+    # the metrics are those of the pixels that were written
+    truth, found = read_image(phantom_path).pixels, tifffile.imread(tmp_path / "out.tif")
+    assert found.dtype == np.float32
+    unit = np.clip((found + 1000) / 2000, 0, 1)
+    error = np.mean((unit - np.clip((truth[0] + 1000) / 2000, 0, 1)) ** 2)
+    assert report["psnr"] == pytest.approx(-10 * np.log10(error), abs=1e-2)
+    told = capsys.readouterr()
+    assert "PSNR" in told.out
+    assert "seed 7" in told.out
+
+
+def test_same_seed_same_pixels(arguments: list[str], tmp_path: Path) -> None:
+    pixels = []
+    for seed in ("5", "5", "6"):
+        assert main([*arguments, "--seed", seed]) == 0
+        pixels.append(tifffile.imread(tmp_path / "out.tif"))
+    assert np.array_equal(pixels[0], pixels[1])
+    assert not np.array_equal(pixels[0], pixels[2])
+
+
+def test_a_drawn_seed_is_written_down_and_repeats_the_run(arguments: list[str], tmp_path: Path) -> None:
+    assert main(arguments) == 0
+    first = tifffile.imread(tmp_path / "out.tif")
+    seed = read_recipe(tmp_path / "out.tif")[0].seed
+    assert main([*arguments, "--seed", str(seed)]) == 0
+    assert np.array_equal(first, tifffile.imread(tmp_path / "out.tif"))
+
+
+def test_spacing_and_page_reach_the_result(prior_path: Path, tmp_path: Path) -> None:
+    pages = np.random.default_rng(0).integers(-1000, 1000, (3, 32, 48), dtype=np.int16)
+    source = tmp_path / "stack.tif"
+    tifffile.imwrite(
+        source, pages, imagej=True, resolution=(1 / 0.5, 1 / 0.25), metadata={"unit": "mm", "axes": "ZYX"}
+    )
+    options = [
+        "--prior",
+        str(prior_path),
+        "--out",
+        str(tmp_path / "o.tif"),
+        "--page",
+        "2",
+        "--patch",
+        "16",
+        *TINY,
+    ]
+    assert main(["reconstruct", str(source), *options, "--tiling", "fixed", "--noise", "0.01"]) == 0
+    recipe, _ = read_recipe(tmp_path / "o.tif")
+    assert (recipe.data.page, recipe.tiling.strategy, recipe.tiling.patch) == (2, "fixed", 16)
+    assert recipe.problem.noise == 0.01
+    image = read_image(tmp_path / "o.tif")
+    assert image.shape == (32, 48)
+    assert image.spacing == pytest.approx((0.25, 0.5), rel=1e-5)
+
+
+def test_a_solver_that_diverges_ends_with_one_line(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    huge = ["--solver", "padis-dps", "--set", "zeta=100", "--set", "scale=physical", "--set", "inner=3"]
+    swapped = [a for a in arguments if a != "cg-steps=3"]
+    swapped.remove("--set")
+    assert main([*swapped, *huge, "--steps", "40", "--seed", "0"]) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if "padis-gui:" in line]
+    assert len(lines) == 1
+    assert "lower the step size" in lines[0]
+    assert not (tmp_path / "out.tif").exists()
+
+
+def test_an_all_black_image_is_no_fault(prior_path: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "black.npy", np.zeros((32, 32), np.uint8))
+    out = ["--out", str(tmp_path / "o.tif"), "--report", str(tmp_path / "r.json")]
+    assert main(["reconstruct", str(tmp_path / "black.npy"), "--prior", str(prior_path), *out, *TINY]) == 0
+    text = (tmp_path / "r.json").read_text(encoding="utf-8")
+    assert "NaN" not in text
+    assert "Infinity" not in text  # neither is JSON
+
+
+def test_the_command_line_imports_no_qt(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from padis_gui.cli.main import main\n"
+        f"code = main({arguments!r})\n"
+        "qt = [m for m in sys.modules if m.split('.')[0] in ('PySide6', 'shiboken6', 'pyqtgraph', 'qasync')]\n"
+        "sys.exit(f'imported {qt}' if qt else code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_version() -> None:
+    from padis_gui import __version__
+
+    done = subprocess.run(
+        [sys.executable, "-m", "padis_gui", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, f"padis-gui {__version__}")
