@@ -5,8 +5,8 @@ from torch import Tensor
 
 from padis_gui.core.checkpoint import PriorRecord
 from padis_gui.core.network import NetworkSettings, PatchUNet
+from padis_gui.core.partition import tiles_and_pad
 from padis_gui.core.prior import Conventions
-from padis_gui.core.tiling import tiles_and_pad
 
 PHANTOM_SIZE = 64
 PATCHES = (32, 16)

@@ -14,8 +14,8 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from padis_gui.core.errors import SettingError
-from padis_gui.core.settings import Settings, setting
 from padis_gui.core.partition import LARGEST_PATCH, Frame, Partition
+from padis_gui.core.settings import Settings, setting
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,7 @@ from padis_gui.core.errors import SettingError
 from padis_gui.core.partition import LARGEST_PATCH, Blend, Frame, Partition, tiles_and_pad
 from padis_gui.core.settings import Settings, setting
 
-StrategyName = Literal[
-    "auto", "random", "fixed", "low-discrepancy", "average", "overlap", "window", "stitch"
-]
+StrategyName = Literal["auto", "random", "fixed", "low-discrepancy", "average", "overlap", "window", "stitch"]
 
 
 class TilingSettings(Settings):
@@ -59,9 +57,18 @@ class GridTiling:
     frame: Frame
     settings: TilingSettings = field(default_factory=TilingSettings)
 
-    def _place(self, offsets: list[tuple[int, int]], stride: int | None = None, blend: Blend = "uniform") -> Partition:
+    def _place(
+        self, offsets: list[tuple[int, int]], stride: int | None = None, blend: Blend = "uniform"
+    ) -> Partition:
         return Partition(
-            self.image_shape, self.patch, self._pad(stride), offsets[0], self.frame, stride, tuple(offsets[1:]), blend
+            self.image_shape,
+            self.patch,
+            self._pad(stride),
+            offsets[0],
+            self.frame,
+            stride,
+            tuple(offsets[1:]),
+            blend,
         )
 
     def _pad(self, stride: int | None = None) -> tuple[int, int]:
@@ -179,7 +186,11 @@ TILINGS: tuple[TilingStrategy, ...] = (
 
 
 def make_tiling(
-    strategy: str, image_shape: tuple[int, int], patch: int, frame: Frame, settings: TilingSettings | None = None
+    strategy: str,
+    image_shape: tuple[int, int],
+    patch: int,
+    frame: Frame,
+    settings: TilingSettings | None = None,
 ) -> Tiling:
     """The tiling strategy of that name for images of ``image_shape`` (rows, columns)."""
     for record in TILINGS:

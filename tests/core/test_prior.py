@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from padis_gui.core.errors import Interrupted, SettingError
+from padis_gui.core.partition import Frame, Partition
 from padis_gui.core.prior import PatchPrior, denoise_patches, precondition
-from padis_gui.core.tiling import Frame, Partition, make_tiling
+from padis_gui.core.tiling import make_tiling
 from tests.tiny import PATCHES, TINY_NETWORK, phantom, tiny_conventions, tiny_network
 
 

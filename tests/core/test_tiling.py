@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from padis_gui.core.errors import SettingError
-from padis_gui.core.tiling import TILINGS, Frame, Partition, TilingSettings, make_tiling, tiles_and_pad
+from padis_gui.core.partition import Blend, Frame, Partition, tiles_and_pad
+from padis_gui.core.tiling import TILINGS, TilingSettings, make_tiling
 
 
 def partition(
@@ -154,7 +155,7 @@ def test_every_strategy_draws_partitions_that_cover_the_image(
     x = torch.randn(1, *shape, generator=rng)
     for _ in range(10):
         part = tiling.draw(rng)
-        assert torch.equal(part.assemble(part.extract(x)), x)
+        assert torch.allclose(part.assemble(part.extract(x)), x, rtol=0, atol=1e-6)
 
 
 def test_random_offsets_are_uniform_and_reach_both_ends() -> None:
@@ -175,6 +176,39 @@ def test_random_draws_follow_the_generator_only() -> None:
     assert len(set(first)) == 1
     rng = torch.Generator().manual_seed(7)
     assert len({tiling.draw(rng).offset for _ in range(20)}) > 5
+
+
+@pytest.mark.parametrize("strategy", [t.name for t in TILINGS])
+def test_every_strategy_follows_its_generator(strategy: str) -> None:
+    def drawn(seed: int) -> list[Partition]:
+        tiling, rng = make_tiling(strategy, (64, 64), 24, Frame(64, 8)), torch.Generator().manual_seed(seed)
+        return [tiling.draw(rng, sigma) for sigma in (1.0, 0.5, 0.001)]
+
+    assert drawn(3) == drawn(3)
+    assert strategy == "fixed" or drawn(3) != drawn(4)
+
+
+# -- overlapping tiles ------------------------------------------------------------------------------------
+
+BLENDS: tuple[Blend, ...] = ("uniform", "hann", "stitch")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.integers(1, 50), columns=st.integers(1, 50), patch=st.integers(1, 40), cut=st.floats(0, 1),
+    blend=st.sampled_from(BLENDS), where=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=3),
+)  # fmt: skip
+def test_weights_of_overlapping_tiles_sum_to_one(
+    rows: int, columns: int, patch: int, cut: float, blend: Blend, where: list[tuple[float, float]]
+) -> None:
+    stride = max(1, round(cut * patch), patch // 4)
+    pads = tiles_and_pad(rows, patch, stride)[1], tiles_and_pad(columns, patch, stride)[1]
+    offsets = [(round(a * pads[0]), round(b * pads[1])) for a, b in where]
+    part = Partition(
+        (rows, columns), patch, pads, offsets[0], Frame(rows, pads[0]), stride, tuple(offsets[1:]), blend
+    )
+    x = torch.randn(2, rows, columns, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(part.assemble(part.extract(x)), x, rtol=1e-4, atol=1e-5)
 
 
 def test_fixed_never_moves_and_draws_nothing() -> None:

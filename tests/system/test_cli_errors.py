@@ -65,7 +65,7 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"--preset": "mri"}, "ct-20"),
     ({"--device": "tpu"}, "auto, cpu, cuda"),
     ({"--device": "cuda:99"}, "CUDA"),
-    ({"--tiling": "spiral"}, "random, fixed"),
+    ({"--tiling": "spiral"}, "'spiral' was given"),
     ({"--precision": "float8"}, "--precision"),
     ({"--seed": "-1"}, "seed"),
     ({"--seed": "many"}, "--seed"),

@@ -33,7 +33,7 @@ def write_tiff(
     metadata: dict[str, Any] = {
         "axes": "YX" if pixels.shape[0] == 1 else "CYX",
         "Info": json.dumps(
-            {"recipe": recipe.model_dump(mode="json"), "metrics": metrics}, ensure_ascii=False
+            {"recipe": recipe.model_dump(mode="json"), "metrics": as_json(metrics)}, ensure_ascii=False
         ),
     }
     options: dict[str, Any] = {}
@@ -53,7 +53,7 @@ def write_tiff(
         ) from None
 
 
-def read_recipe(path: Path) -> tuple[Recipe, dict[str, float]]:
+def read_recipe(path: Path) -> tuple[Recipe, dict[str, float | None]]:
     """The recipe and metrics inside a TIFF that :func:`write_tiff` wrote; :class:`InputError` for others."""
     import tifffile
 

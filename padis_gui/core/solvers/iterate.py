@@ -11,11 +11,11 @@ from torch import Tensor
 
 from padis_gui.core.errors import DivergenceError
 from padis_gui.core.operators.base import LinearOperator, Scaled
+from padis_gui.core.partition import Partition
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.schedule import ScheduleName
 from padis_gui.core.settings import Settings, setting
-from padis_gui.core.partition import Partition
 from padis_gui.core.tiling import Tiling
 
 _EXPLODED = 20.0

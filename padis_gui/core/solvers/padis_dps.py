@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.operators.base import LinearOperator
+from padis_gui.core.partition import Partition
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting, with_live
@@ -27,7 +28,6 @@ from padis_gui.core.solvers.iterate import (
     relative_residual,
     unit_norm,
 )
-from padis_gui.core.partition import Partition
 from padis_gui.core.tiling import Tiling
 
 

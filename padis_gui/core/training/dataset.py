@@ -128,8 +128,15 @@ def _subjects(source: Path, table: Path | None, pages: list[int]) -> tuple[tuple
     if table is not None:
         try:
             with Path(table).open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    owner[int(row["page"])] = row.get("patient") or row["subject"]
+                rows = csv.DictReader(file)
+                names = rows.fieldnames or ()
+                column = "patient" if "patient" in names else "subject"
+                if "page" not in names or column not in names:
+                    raise KeyError(column)
+                for row in rows:
+                    if not row[column]:
+                        raise ValueError("a page without a subject")
+                    owner[int(row["page"])] = row[column]
         except (OSError, KeyError, ValueError, TypeError, csv.Error):
             raise InputError(
                 f"A table with the columns page and patient was wanted, but {Path(table).name} is none; "

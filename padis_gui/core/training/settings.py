@@ -2,8 +2,8 @@
 
 from pydantic import model_validator
 
-from padis_gui.core.settings import Settings, setting
 from padis_gui.core.partition import tiles_and_pad
+from padis_gui.core.settings import Settings, setting
 
 
 class TrainingSettings(Settings):

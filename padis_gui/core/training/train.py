@@ -280,7 +280,16 @@ def _resume_or_start(
         state.rng.set_state(tensors["rng"])
         state.step, state.patches_seen = meta["step"], meta["patches_seen"]
         state.seconds, state.loss_average = meta["seconds"], meta["loss_average"]
-    except (safetensors.SafetensorError, OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+    except (
+        safetensors.SafetensorError,
+        OSError,
+        LookupError,
+        ValueError,
+        ArithmeticError,
+        RuntimeError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise CheckpointError(
             f"The training state in {folder} is damaged ({str(error)[:100]}); train into another folder."
         ) from None
