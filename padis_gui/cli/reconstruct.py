@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from padis_gui.cli.options import add_settings, given_settings
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.resources import DEFAULT_PRESET, DEFAULT_PRIOR, PRESETS
 
@@ -14,7 +15,7 @@ from padis_gui.core.resources import DEFAULT_PRESET, DEFAULT_PRIOR, PRESETS
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
     from padis_gui.core.solvers import SOLVERS
-    from padis_gui.core.tiling import TILINGS
+    from padis_gui.core.tiling import TILINGS, TilingSettings
 
     parser.add_argument("input", type=Path, metavar="INPUT", help="PNG, JPEG, TIFF, NPY or a DICOM slice")
     parser.add_argument("--page", type=int, default=0, metavar="N", help="page of a multi-page file, from 0")
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
         help="any other setting of the solver, such as --set zeta=0.8; repeatable",
     )  # fmt: skip
-    parser.add_argument("--patch", default=None, metavar="P", help="patch size that the prior was trained on")
+    add_settings(parser, TilingSettings, skip=("strategy",))
     parser.add_argument(
         "--tiling", default=None, metavar="NAME", help=f"one of {', '.join(t.name for t in TILINGS)}"
     )
@@ -144,8 +145,8 @@ def run(options: argparse.Namespace) -> int:
     if options.steps is not None:
         values["steps"] = options.steps
     settings = make(solver.settings_type, values | _overrides(options.overrides))
-    chosen = {"strategy": options.tiling, "patch": options.patch}
-    tiling = make(TilingSettings, {k: v for k, v in chosen.items() if v is not None})
+    strategy = {} if options.tiling is None else {"strategy": options.tiling}
+    tiling = make(TilingSettings, strategy | given_settings(options, TilingSettings))
     seed = new_seed() if options.seed is None else options.seed
     device = pick_device(options.device)
     use_all_threads()

@@ -277,6 +277,7 @@ class MainWindow(QMainWindow):
     def _show_run(self) -> None:
         state = self.session.run.snapshot().state
         if state is RunState.PREPARING:
+            self.messages.hide()
             cleared = ("estimate", "state", "denoised", "difference")
             self.panes.set_pictures(dict.fromkeys(cleared))
             self.panes.set_partition(None)

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.data.image import Image
+from padis_gui.core.partition import Partition
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.recipe import ProblemSettings, Recipe, build_problem, measure, prepare_image
 from padis_gui.core.solvers.iterate import Iterate, SolverSettings
-from padis_gui.core.tiling import Partition, TilingSettings
+from padis_gui.core.tiling import TilingSettings
 
 Pixels = NDArray[np.float32]
 

@@ -90,7 +90,7 @@ class DataSection(QWidget):
         with QSignalBlocker(self.page):
             self.page.setRange(0, image.pages - 1)
             self.page.setValue(image.page)
-            self.page.setSuffix(f" of {image.pages}")
+            self.page.setSuffix(f" of 0–{image.pages - 1}")
 
 
 class ProblemSection(QWidget):
@@ -144,10 +144,13 @@ class PriorSection(QWidget):
         rows = form()
         _row(rows, "Patch size P", self.patch, tips["patch"])
         _row(rows, "Tiling", self.tiling, tips["strategy"])
+        self.form = SettingsForm(TilingSettings, skip=("strategy", "patch"))
+        self.form.edited.connect(session.set_tiling)
         layout.addWidget(self.name)
         layout.addWidget(self.details)
         layout.addWidget(self.open)
         layout.addLayout(rows)
+        layout.addWidget(self.form)
         column(self).addWidget(box)
         session.prior_changed.connect(self._refresh_prior)
         session.settings_changed.connect(self.refresh)
@@ -179,6 +182,8 @@ class PriorSection(QWidget):
         """Show the session's choices."""
         running = self._session.run.active
         show_value(self.tiling, self._session.tiling.strategy)
+        self.form.show_settings(self._session.tiling)
+        self.form.set_running(running)
         with QSignalBlocker(self.patch):
             sizes = [self.patch.itemData(i) for i in range(self.patch.count())]
             patch = self._session.tiling.patch

@@ -9,7 +9,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QComboBox, QLabel, QSizePolicy, QWidget
 
-from padis_gui.core.tiling import Partition
+from padis_gui.core.partition import Partition
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.theme import CURSOR, PANE_BACKGROUND
 from padis_gui.gui.viewers.tiling_overlay import TilingOverlay

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
-from padis_gui.core.tiling import Partition
+from padis_gui.core.partition import Partition
 from padis_gui.gui.layouts import grid
 from padis_gui.gui.viewers.image_pane import ImagePane, View
 

@@ -5,7 +5,7 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter, QPen
 from PySide6.QtWidgets import QGraphicsObject, QStyleOptionGraphicsItem, QWidget
 
-from padis_gui.core.tiling import Partition
+from padis_gui.core.partition import Partition
 from padis_gui.gui.theme import BORDER, TILE
 
 
