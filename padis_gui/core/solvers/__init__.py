@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from padis_gui.core.errors import SettingError
+from padis_gui.core.solvers.ddnm import DDNMSettings, ddnm
 from padis_gui.core.solvers.dds import DDSSettings, dds
 from padis_gui.core.solvers.fast import BalancedSettings, FastSettings, fast
 from padis_gui.core.solvers.iterate import Iterates, SolverSettings
+from padis_gui.core.solvers.langevin import LangevinSettings, QualitySettings, langevin, langevin_cg
 from padis_gui.core.solvers.padis_dps import PaDISDPSSettings, padis_dps
+from padis_gui.core.solvers.predictor_corrector import PredictorCorrectorSettings, predictor_corrector
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,29 @@ SOLVERS: tuple[Solver, ...] = (
         "The same data step, from pure noise in 50 denoiser calls.", "step size ζ",
     ),
     Solver(
+        "quality", "Quality", QualitySettings, langevin_cg, "Langevin of arXiv 2406.02462 with CG data steps",
+        "Langevin steps around an exact data step: 200 denoiser calls.", "step size ε",
+    ),
+    Solver(
         "dds", "DDS", DDSSettings, dds, "arXiv 2303.05754",
         "Conjugate gradients on the data from each denoised image.", "number of CG steps",
     ),
     Solver(
         "padis-dps", "PaDIS–DPS", PaDISDPSSettings, padis_dps, "arXiv 2406.02462, algorithm 1",
-        "The paper's solver: Langevin steps with the data gradient through the network. 1000 calls.", "step "
-        "size ζ",
+        "The paper's solver: Langevin steps with the data gradient through the network. 1000 calls.",
+        "step size ζ",
+    ),
+    Solver(
+        "langevin", "Langevin", LangevinSettings, langevin, "arXiv 2406.02462",
+        "Langevin steps with a plain gradient step on the data. 400 calls.", "step size ζ",
+    ),
+    Solver(
+        "predictor-corrector", "Predictor–corrector", PredictorCorrectorSettings, predictor_corrector,
+        "arXiv 2011.13456, algorithm 2", "Reverse diffusion and a Langevin correction. 200 calls.", "step size r",
+    ),
+    Solver(
+        "ve-ddnm", "VE-DDNM", DDNMSettings, ddnm, "arXiv 2212.00490; arXiv 2406.02462",
+        "Replaces what the data determine, keeps the null space of the prior's image.", "number of CG steps",
     ),
 )  # fmt: skip
 

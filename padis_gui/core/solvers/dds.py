@@ -9,15 +9,14 @@ from torch import Tensor
 from padis_gui.core.linalg import least_squares
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.settings import setting, with_live
+from padis_gui.core.settings import setting
 from padis_gui.core.solvers.iterate import (
-    Clock,
-    Iterate,
     Iterates,
+    Recorder,
     SolverSettings,
     denoise,
+    descent,
     normal,
-    relative_residual,
     unit_norm,
 )
 from padis_gui.core.tiling import Tiling
@@ -52,19 +51,11 @@ def dds(
     """x_hat = M steps of CG on A^T A x = A^T y from D; x <- x_hat + s' (sqrt(1-eta^2) (x-D)/s + eta eps)."""
     A, y, _ = unit_norm(problem)
     x = float(levels[0]) * normal(A.T(y), rng)
-    total = len(levels) - 1
-    clock = Clock()
-    for step, (sigma, following) in enumerate(
-        zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True), start=1
-    ):
+    recorder = Recorder(A, y, len(levels) - 1)
+    for sigma, following in descent(levels):
         denoised, partition = denoise(prior, x, sigma, tiling, rng)
         estimate = least_squares(A, y, denoised, settings.cg_steps)
         kept = (1 - settings.eta**2) ** 0.5 * (x - denoised) / sigma
         x = estimate + following * (kept + settings.eta * normal(x, rng))
-        changed = yield Iterate(
-            step=step, total=total, sigma=sigma, x=x, denoised=denoised, estimate=estimate,
-            partition=partition, residual=relative_residual(A, estimate, y),
-            evaluations=step, seconds=clock.lap(),
-        )  # fmt: skip
-        settings = with_live(settings, changed)
-        clock.restart()
+        changed = yield recorder.iterate(sigma, x, denoised, estimate, partition)
+        settings = recorder.resume(settings, changed)

@@ -13,15 +13,14 @@ from torch import Tensor
 from padis_gui.core.linalg import least_squares, prox
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.settings import setting, with_live
+from padis_gui.core.settings import setting
 from padis_gui.core.solvers.iterate import (
-    Clock,
-    Iterate,
     Iterates,
+    Recorder,
     SolverSettings,
     denoise,
+    descent,
     normal,
-    relative_residual,
     unit_norm,
 )
 from padis_gui.core.tiling import Tiling
@@ -83,20 +82,12 @@ def fast(
     x = float(levels[0]) * normal(backprojected, rng)
     if settings.jump_start:
         x = x + least_squares(A, y, torch.zeros_like(backprojected), _JUMP_CG_STEPS)
-    total = len(levels) - 1
-    clock = Clock()
-    for step, (sigma, following) in enumerate(
-        zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True), start=1
-    ):
+    recorder = Recorder(A, y, len(levels) - 1)
+    for sigma, following in descent(levels):
         denoised, partition = denoise(prior, x, sigma, tiling, rng)
         rho = settings.prior_weight * max(noise, settings.noise_floor) ** 2 / sigma**2
         estimate = prox(A, y, denoised, rho, settings.cg_steps)
         kept = (1 - settings.zeta) ** 0.5 * (x - estimate) / sigma
         x = estimate + following * (kept + settings.zeta**0.5 * normal(x, rng))
-        changed = yield Iterate(
-            step=step, total=total, sigma=sigma, x=x, denoised=denoised, estimate=estimate,
-            partition=partition, residual=relative_residual(A, estimate, y),
-            evaluations=step, seconds=clock.lap(),
-        )  # fmt: skip
-        settings = with_live(settings, changed)
-        clock.restart()
+        changed = yield recorder.iterate(sigma, x, denoised, estimate, partition)
+        settings = recorder.resume(settings, changed)

@@ -1,5 +1,6 @@
 """What a solver yields, and the small things that all solvers share."""
 
+import itertools
 import math
 import time
 from collections.abc import Generator, Iterator
@@ -15,7 +16,7 @@ from padis_gui.core.partition import Partition
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.schedule import ScheduleName
-from padis_gui.core.settings import Settings, setting
+from padis_gui.core.settings import Settings, setting, with_live
 from padis_gui.core.tiling import Tiling
 
 _EXPLODED = 20.0
@@ -88,26 +89,67 @@ def denoise(
     return prior.denoise(x, sigma, partition, rng), partition
 
 
+def langevin_step(
+    x: Tensor, towards: Tensor, sigma: float, epsilon: float, rng: torch.Generator, *, noisy: bool
+) -> Tensor:
+    """x + (alpha/2) score + sqrt(alpha) z with score = (towards - x)/sigma^2 and alpha = epsilon sigma^2."""
+    moved = x + (epsilon / 2) * (towards - x)
+    return moved + epsilon**0.5 * sigma * normal(x, rng) if noisy else moved
+
+
 def relative_residual(A: LinearOperator, x: Tensor, y: Tensor) -> float:
     """||A x - y|| / ||y||."""
     return float((A(x) - y).norm() / y.norm().clamp(min=1e-12))
 
 
-class Clock:
-    """Seconds since it was last asked."""
+class Recorder:
+    """Makes the iterates of one run: counts, times and measures them.
 
-    def __init__(self) -> None:
-        self._then = time.perf_counter()
+    Time that the consumer holds the generator is not counted: call :meth:`resume` after each yield.
+    """
 
-    def lap(self) -> float:
-        """Seconds since the last lap; forgets the time that the consumer held the generator."""
-        now = time.perf_counter()
-        gone, self._then = now - self._then, now
-        return gone
+    def __init__(self, A: LinearOperator, y: Tensor, total: int) -> None:
+        self._A, self._y, self._total = A, y, total
+        self._step = self._evaluations = 0
+        self._began = time.perf_counter()
 
-    def restart(self) -> None:
-        """Begin the next lap now."""
-        self._then = time.perf_counter()
+    def iterate(
+        self,
+        sigma: float,
+        x: Tensor,
+        denoised: Tensor,
+        estimate: Tensor,
+        partition: Partition,
+        *,
+        evaluations: int = 1,
+    ) -> Iterate:
+        """The next iterate, which took ``evaluations`` denoiser calls."""
+        self._step += 1
+        self._evaluations += evaluations
+        residual = relative_residual(self._A, estimate, self._y)
+        return Iterate(
+            step=self._step,
+            total=self._total,
+            sigma=sigma,
+            x=x,
+            denoised=denoised,
+            estimate=estimate,
+            partition=partition,
+            residual=residual,
+            evaluations=self._evaluations,
+            seconds=time.perf_counter() - self._began,
+        )
+
+    def resume(self, settings: S, changed: S | None) -> S:
+        """Start the next lap; the settings for it, with the live ones among ``changed``."""
+        self._began = time.perf_counter()
+        return with_live(settings, changed)
+
+
+def descent(levels: Tensor) -> list[tuple[float, float]]:
+    """Pairs (sigma, next sigma) of a schedule; the last next one is 0."""
+    values = levels.tolist()
+    return list(itertools.pairwise(values))
 
 
 def watched(iterates: Iterates[S], lower: str) -> Iterates[S]:

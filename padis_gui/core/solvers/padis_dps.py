@@ -18,14 +18,14 @@ from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.partition import Partition
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.settings import setting, with_live
+from padis_gui.core.settings import setting
 from padis_gui.core.solvers.iterate import (
-    Clock,
-    Iterate,
     Iterates,
+    Recorder,
     SolverSettings,
+    descent,
+    langevin_step,
     normal,
-    relative_residual,
     unit_norm,
 )
 from padis_gui.core.tiling import Tiling
@@ -81,14 +81,14 @@ def _guided(
     sigma: float,
     partition: Partition,
     rng: torch.Generator,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """D(x, sigma), the gradient of ||y - A D(x)||_2 by x, and that norm; nothing keeps the graph."""
+) -> tuple[Tensor, Tensor]:
+    """D(x, sigma) and the gradient of ||y - A D(x)||_2 by x; nothing keeps the graph."""
     with torch.enable_grad():
         leaf = x.detach().requires_grad_(True)
         denoised = prior.denoise(leaf, sigma, partition, rng)
         distance = torch.linalg.vector_norm(y - A(denoised))
         (gradient,) = torch.autograd.grad(distance, leaf)
-    return denoised.detach(), gradient, distance.detach()
+    return denoised.detach(), gradient
 
 
 def padis_dps(
@@ -106,22 +106,12 @@ def padis_dps(
     else:
         A, y = problem.operator, problem.measurement
     x = float(levels[0]) * normal(A.T(y), rng)
-    sigmas = levels[:-1].tolist()
-    total, step = len(sigmas) * settings.inner, 0
-    clock = Clock()
-    for level, sigma in enumerate(sigmas):
-        for _ in range(total // len(sigmas)):
-            step += 1
+    recorder = Recorder(A, y, (len(levels) - 1) * settings.inner)
+    for sigma, following in descent(levels):
+        for _ in range(settings.inner):
             partition = tiling.draw(rng, sigma)
-            denoised, gradient, _ = _guided(prior, A, y, x, sigma, partition, rng)
-            alpha = settings.epsilon * sigma**2
-            x = x - settings.zeta * gradient + (alpha / 2) * (denoised - x) / sigma**2
-            if level < len(sigmas) - 1:
-                x = x + alpha**0.5 * normal(x, rng)
-            changed = yield Iterate(
-                step=step, total=total, sigma=sigma, x=x, denoised=denoised, estimate=denoised,
-                partition=partition, residual=relative_residual(A, denoised, y),
-                evaluations=step, seconds=clock.lap(),
-            )  # fmt: skip
-            settings = with_live(settings, changed)
-            clock.restart()
+            denoised, gradient = _guided(prior, A, y, x, sigma, partition, rng)
+            x = langevin_step(x, denoised, sigma, settings.epsilon, rng, noisy=following > 0)
+            x = x - settings.zeta * gradient  # score and gradient both belong to the x that was denoised
+            changed = yield recorder.iterate(sigma, x, denoised, denoised, partition)
+            settings = recorder.resume(settings, changed)

@@ -1,0 +1,68 @@
+"""VE-DDNM: the null-space diffusion of DDNM (arXiv 2212.00490) in variance-exploding form, as in PaDIS.
+
+The range-space part of each denoised image is replaced by the data's: x_hat = D + A^+ (y - A D). The
+pseudo-inverse A^+ is conjugate gradients on the normal equations by default, or filtered back projection.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from padis_gui.core.linalg import least_squares
+from padis_gui.core.prior import PatchPrior
+from padis_gui.core.problem import Problem
+from padis_gui.core.settings import setting
+from padis_gui.core.solvers.iterate import (
+    Iterates,
+    Recorder,
+    SolverSettings,
+    denoise,
+    descent,
+    normal,
+    unit_norm,
+)
+from padis_gui.core.tiling import Tiling
+
+
+class DDNMSettings(SolverSettings):
+    """Settings of :func:`ddnm`."""
+
+    inverse: Literal["cg", "baseline"] = setting(
+        "cg", label="Pseudo-inverse", symbol="A†",
+        help="Conjugate gradients, or the baseline reconstruction (FBP for CT), which is cheaper and less exact",
+    )  # fmt: skip
+    cg_steps: int = setting(
+        20, ge=1, le=200, label="CG steps", symbol="M", help="Steps of the pseudo-inverse by CG"
+    )
+    eta: float = setting(
+        0.85, ge=0, le=1, label="Stochasticity", symbol="η", live=True,
+        help="Share of fresh noise at each step: 0 is deterministic, 1 forgets the old noise",
+    )  # fmt: skip
+
+
+def ddnm(
+    problem: Problem,
+    prior: PatchPrior,
+    tiling: Tiling,
+    levels: Tensor,
+    settings: DDNMSettings,
+    *,
+    rng: torch.Generator,
+) -> Iterates[DDNMSettings]:
+    """x_hat = D + A^+ (y - A D); x <- x_hat + s' (sqrt(1-eta^2) (x - x_hat)/s + eta eps)."""
+    A, y, _ = unit_norm(problem)
+    x = float(levels[0]) * normal(A.T(y), rng)
+    recorder = Recorder(A, y, len(levels) - 1)
+    for sigma, following in descent(levels):
+        denoised, partition = denoise(prior, x, sigma, tiling, rng)
+        missing = y - A(denoised)
+        if settings.inverse == "cg":
+            correction = least_squares(A, missing, torch.zeros_like(x), settings.cg_steps)
+        else:
+            correction = A.pinv(missing)
+        estimate = denoised + correction
+        kept = (1 - settings.eta**2) ** 0.5 * (x - estimate) / sigma
+        x = estimate + following * (kept + settings.eta * normal(x, rng))
+        changed = yield recorder.iterate(sigma, x, denoised, estimate, partition)
+        settings = recorder.resume(settings, changed)

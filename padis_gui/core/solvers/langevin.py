@@ -1,0 +1,114 @@
+"""Annealed Langevin dynamics with a data step: PaDIS' other solvers (arXiv 2406.02462, appendix).
+
+"Langevin" takes a gradient step on the data before each Langevin step, x <- x + zeta/||r|| A^T r with
+r = y - A x. "Quality" replaces it by the exact proximal step of the data at the denoised image, solved by
+conjugate gradients: nothing is differentiated through the network, and more steps only make it better.
+"""
+
+import torch
+from torch import Tensor
+
+from padis_gui.core.linalg import prox
+from padis_gui.core.prior import PatchPrior
+from padis_gui.core.problem import Problem
+from padis_gui.core.settings import setting
+from padis_gui.core.solvers.iterate import (
+    Iterates,
+    Recorder,
+    SolverSettings,
+    denoise,
+    descent,
+    langevin_step,
+    normal,
+    unit_norm,
+)
+from padis_gui.core.tiling import Tiling
+
+
+class LangevinSettings(SolverSettings):
+    """Settings of :func:`langevin`."""
+
+    steps: int = setting(
+        100, ge=1, le=10_000, label="Noise levels", symbol="T", help="Noise levels, highest to lowest"
+    )
+    inner: int = setting(
+        4, ge=1, le=1000, label="Inner steps", symbol="K", help="Langevin steps at each noise level"
+    )
+    epsilon: float = setting(
+        1.0, gt=0, le=2, label="Langevin step", symbol="ε", live=True, help="α = εσ² of each Langevin step"
+    )
+    zeta: float = setting(
+        1.0, ge=0, le=100, label="Step size", symbol="ζ", live=True,
+        help="Length of the step towards the data, on the scale where ‖A‖ = 1",
+    )  # fmt: skip
+
+
+class QualitySettings(SolverSettings):
+    """Settings of :func:`langevin_cg`."""
+
+    steps: int = setting(
+        50, ge=1, le=10_000, label="Noise levels", symbol="T", help="Noise levels, highest to lowest"
+    )
+    inner: int = setting(
+        4, ge=1, le=1000, label="Inner steps", symbol="K", help="Langevin steps at each noise level"
+    )
+    epsilon: float = setting(
+        1.0, gt=0, le=2, label="Step size", symbol="ε", live=True, help="α = εσ² of each Langevin step"
+    )
+    cg_steps: int = setting(
+        20, ge=1, le=200, label="CG steps", symbol="M", help="Conjugate-gradient steps in each data step"
+    )
+    prior_weight: float = setting(
+        1.0, gt=0, le=1000, label="Prior weight", symbol="λ", live=True,
+        help="Weight of the prior against the data; higher follows the prior more",
+    )  # fmt: skip
+    noise_floor: float = setting(
+        1e-3, gt=0, le=1, label="Noise floor", symbol="σ_y", advanced=True,
+        help="Smallest measurement noise assumed, on the scale where ‖A‖ = 1",
+    )  # fmt: skip
+
+
+def langevin(
+    problem: Problem,
+    prior: PatchPrior,
+    tiling: Tiling,
+    levels: Tensor,
+    settings: LangevinSettings,
+    *,
+    rng: torch.Generator,
+) -> Iterates[LangevinSettings]:
+    """A Langevin step towards D and the step zeta/||r|| A^T r towards the data; the estimate is D."""
+    A, y, _ = unit_norm(problem)
+    x = float(levels[0]) * normal(A.T(y), rng)
+    recorder = Recorder(A, y, (len(levels) - 1) * settings.inner)
+    for sigma, following in descent(levels):
+        for _ in range(settings.inner):
+            denoised, partition = denoise(prior, x, sigma, tiling, rng)
+            r = y - A(x)
+            towards_data = settings.zeta / r.norm().clamp(min=1e-12) * A.T(r)
+            x = langevin_step(x, denoised, sigma, settings.epsilon, rng, noisy=following > 0) + towards_data
+            changed = yield recorder.iterate(sigma, x, denoised, denoised, partition)
+            settings = recorder.resume(settings, changed)
+
+
+def langevin_cg(
+    problem: Problem,
+    prior: PatchPrior,
+    tiling: Tiling,
+    levels: Tensor,
+    settings: QualitySettings,
+    *,
+    rng: torch.Generator,
+) -> Iterates[QualitySettings]:
+    """x_hat = prox of the data at D with rho = lambda s_y^2/s^2, then a Langevin step towards x_hat."""
+    A, y, noise = unit_norm(problem)
+    x = float(levels[0]) * normal(A.T(y), rng)
+    recorder = Recorder(A, y, (len(levels) - 1) * settings.inner)
+    for sigma, following in descent(levels):
+        rho = settings.prior_weight * max(noise, settings.noise_floor) ** 2 / sigma**2
+        for _ in range(settings.inner):
+            denoised, partition = denoise(prior, x, sigma, tiling, rng)
+            estimate = prox(A, y, denoised, rho, settings.cg_steps)
+            x = langevin_step(x, estimate, sigma, settings.epsilon, rng, noisy=following > 0)
+            changed = yield recorder.iterate(sigma, x, denoised, estimate, partition)
+            settings = recorder.resume(settings, changed)
