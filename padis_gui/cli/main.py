@@ -43,6 +43,9 @@ def main(arguments: Sequence[str]) -> int:
             importlib.import_module(module).add_arguments(sub)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    # what the parsers complain of comes back as our one sentence
+    for parser_library in ("tifffile", "pydicom", "PIL"):
+        logging.getLogger(parser_library).setLevel(logging.CRITICAL)
     try:
         return int(importlib.import_module(VERBS[options.verb][0]).run(options))
     except DivergenceError as error:

@@ -14,6 +14,7 @@ from padis_gui.core.resources import DEFAULT_PRESET, DEFAULT_PRIOR, PRESETS
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
+    from padis_gui.core.recipe import ProblemSettings
     from padis_gui.core.solvers import SOLVERS
     from padis_gui.core.tiling import TILINGS, TilingSettings
 
@@ -31,10 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--solver", default=None, metavar="NAME", help=f"one of {', '.join(s.name for s in SOLVERS)}"
     )
-    parser.add_argument("--views", default=None, metavar="N", help="number of projections")
-    parser.add_argument(
-        "--noise", default=None, metavar="S", help="noise relative to the sinogram's RMS, 0.01 = 1 %%"
-    )
+    add_settings(parser, ProblemSettings)
     parser.add_argument("--steps", default=None, metavar="N", help="noise levels of the solver")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
@@ -136,7 +134,7 @@ def run(options: argparse.Namespace) -> int:
 
     _check_outputs(options)
     preset = find_preset(options.preset)
-    given = {"views": options.views, "noise": options.noise}
+    given = given_settings(options, ProblemSettings)
     problem_settings = make(
         ProblemSettings, {**preset.problem, **{k: v for k, v in given.items() if v is not None}}
     )

@@ -39,5 +39,13 @@ PRESETS: tuple[Preset, ...] = (
         "ct-20", "CT, 20 views", "Parallel beam, 20 views over half a turn", {"views": 20}, "balanced", {}
     ),
     Preset("ct-8", "CT, 8 views", "Parallel beam, 8 views over half a turn", {"views": 8}, "balanced", {}),
+    Preset(
+        "ct-limited",
+        "CT, limited angle",
+        "Parallel beam, 60 views over 120°",
+        {"views": 60, "arc": 120.0},
+        "balanced",
+        {},
+    ),
 )
 DEFAULT_PRESET = "ct-20"

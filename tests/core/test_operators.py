@@ -195,6 +195,26 @@ def test_fbp_recovers_a_disc(filter_name: str, pixel_size: float) -> None:
     assert abs(float(found[outside].mean())) < 0.02
 
 
+def test_a_full_turn_sees_every_line_twice_and_gives_the_same_fbp() -> None:
+    truth = 0.7 * disc(96, 30)
+    half, full = (
+        ParallelBeamCT.evenly(
+            (1, 96, 96), ParallelBeamSettings(views=v, arc=arc, bins=145), torch.device("cpu")
+        )
+        for v, arc in ((90, 180.0), (180, 360.0))
+    )
+    assert torch.allclose(half.pinv(half(truth)), full.pinv(full(truth)), atol=5e-3)
+
+
+def test_limited_angle_leaves_the_rest_of_the_half_turn_out() -> None:
+    limited = ParallelBeamCT.evenly(
+        (1, 64, 64), ParallelBeamSettings(views=40, arc=120.0), torch.device("cpu")
+    )
+    whole = ParallelBeamCT.evenly((1, 64, 64), ParallelBeamSettings(views=60), torch.device("cpu"))
+    x = phantom(64)[None]
+    assert torch.equal(limited(x), whole(x)[:, :40])  # the same 3 degrees apart, up to 117
+
+
 def test_fbp_is_not_mirrored_or_turned() -> None:
     truth = phantom(64)[None]
     truth[:, 10:16, 40:60] = 1.0  # a mark that no symmetry maps to itself

@@ -28,11 +28,15 @@ DEFAULT_PIXEL_SIZE = 40 / 256
 
 
 class ParallelBeamSettings(Settings):
-    """The geometry of a parallel-beam scan with evenly spread views over half a turn."""
+    """The geometry of a parallel-beam scan with evenly spread views over an arc."""
 
     views: int = setting(
-        20, ge=1, le=2000, label="Views", help="Number of projections, evenly spread over [0, π)"
+        20, ge=1, le=2000, label="Views", help="Number of projections, evenly spread over the arc"
     )
+    arc: float = setting(
+        180.0, gt=0, le=360, label="Arc", symbol="Θ", unit="°",
+        help="Range of angles: 180 is a complete parallel-beam scan, less is a limited-angle scan",
+    )  # fmt: skip
     bins: int | None = setting(
         None, ge=16, le=16384, label="Detector bins", unit="px", advanced=True,
         help="Detector bins of one pixel width; automatic is 512, or the image's diagonal where that is more",
@@ -87,6 +91,7 @@ class ParallelBeamCT(LinearOperator):
         bins: int | None = None,
         pixel_size: float = DEFAULT_PIXEL_SIZE,
         fbp_filter: FilterName = "hann",
+        arc: float = math.pi,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -101,6 +106,8 @@ class ParallelBeamCT(LinearOperator):
         self.bins = bins if bins is not None else max(DEFAULT_BINS, diagonal + diagonal % 2)
         self.pixel_size = pixel_size
         self.fbp_filter: FilterName = fbp_filter
+        # each view stands for this much of the half turn in the FBP; a full turn sees every line twice
+        self._angle_weight = min(arc, math.pi) / len(angles)
         self._device = device or torch.device("cpu")
         self._dtype = dtype
         with _astra_matrix(image_shape[1:], self.bins, angles) as matrix:
@@ -112,9 +119,17 @@ class ParallelBeamCT(LinearOperator):
     def evenly(
         cls, image_shape: tuple[int, int, int], settings: ParallelBeamSettings, device: torch.device
     ) -> "ParallelBeamCT":
-        """Views evenly spread over [0, π), as in [P]."""
-        angles = torch.arange(settings.views, dtype=torch.float64) * (math.pi / settings.views)
-        return cls(image_shape, angles, bins=settings.bins, fbp_filter=settings.fbp_filter, device=device)
+        """Views evenly spread over the arc, its end left out: [0, π) by default, as in [P]."""
+        arc = math.radians(settings.arc)
+        angles = torch.arange(settings.views, dtype=torch.float64) * (arc / settings.views)
+        return cls(
+            image_shape,
+            angles,
+            bins=settings.bins,
+            fbp_filter=settings.fbp_filter,
+            arc=arc,
+            device=device,
+        )
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -166,4 +181,4 @@ class ParallelBeamCT(LinearOperator):
         filtered = torch.fft.irfft(torch.fft.rfft(y, n=length) * response.to(y.dtype), n=length)
         filtered = filtered[..., : self.bins].contiguous().to(y.dtype)
         # one pixel_size undoes the line integral's unit, the other the one inside the adjoint
-        return self.T(filtered) * (math.pi / len(self.angles) / self.pixel_size**2)
+        return self.T(filtered) * (self._angle_weight / self.pixel_size**2)
