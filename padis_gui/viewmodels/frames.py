@@ -55,6 +55,7 @@ class Prepared:
     truth: Pixels
     baseline: Pixels
     sinogram: Pixels
+    robust_range: tuple[float, float]
     baseline_metrics: dict[str, float]
 
 
@@ -95,6 +96,13 @@ class Result:
     seconds: float
     evaluations: int
 
+    @property
+    def proposed_name(self) -> str:
+        """A file name that says what this is."""
+        recipe = self.recipe
+        stem = Path(recipe.data.file).stem
+        return f"{stem}_p{recipe.data.page}_{recipe.solver}_{recipe.problem.views}views.tif"
+
 
 def for_display(channels: Pixels) -> Pixels:
     """(C, rows, columns) as a private copy that a viewer takes: (rows, columns) or (rows, columns, 3)."""
@@ -117,6 +125,7 @@ def prepare(job: Job, seed: int) -> Prepared:
         truth=for_display(image.from_unit(problem.truth)),
         baseline=for_display(image.from_unit(baseline)),
         sinogram=for_display(problem.measurement.cpu().numpy()),
+        robust_range=image.robust_range(),
         baseline_metrics=measure(problem, baseline),
     )
 

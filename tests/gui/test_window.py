@@ -80,7 +80,7 @@ def test_a_run_fills_panes_curves_and_verdict(ready, drive):
     assert f"{result.metrics['psnr']:.2f}" in ready.verdict.text()
     assert str(result.recipe.seed) in ready.verdict.text()
     assert ready.transport.bar.value() == 12
-    assert ready.act_export.isEnabled()
+    assert ready.act.export.isEnabled()
     assert ready.problem.form.editors["views"].isEnabled()
     assert ready.prior.patch.isEnabled()
     assert ready.data.open.isEnabled()
@@ -95,7 +95,7 @@ def test_the_tiling_of_the_shown_step_is_drawn_and_toggled_by_its_key(ready, dri
     drive(go())
     pane = next(p for p in ready.panes.panes if p.source == "estimate")
     partition = pane.overlay.partition
-    assert partition is ready._frame.partition
+    assert partition is ready.display.frame.partition
     assert len(partition.boxes) == 9  # patches of 32 on 64 px: K = 3 an axis
     assert next(p for p in ready.panes.panes if p.source == "truth").overlay.partition is None
     ready.activateWindow()
@@ -120,7 +120,7 @@ def test_pause_holds_step_makes_one_iterate_resume_goes_on(ready, drive):
             await until(lambda: state(ready) is RunState.PAUSED)
         await asyncio.sleep(0.1)
         assert step(ready) == held + 2
-        assert ready.act_pause.text() == "Resume"
+        assert ready.act.pause.text() == "Resume"
         click(ready, "pause")
         await until(lambda: step(ready) > held + 5)
         click(ready, "cancel")
@@ -373,7 +373,7 @@ def test_patch_sizes_are_those_of_the_prior(ready, drive):
 
     drive(go())
     assert ready.session.result.recipe.tiling.patch == 16
-    assert ready._frame.partition.patch == 16
+    assert ready.display.frame.partition.patch == 16
 
 
 def test_a_page_is_chosen_in_the_left_column(window, drive, tmp_path, prior_path):
@@ -462,7 +462,7 @@ def test_frames_do_not_queue_up(ready, drive):
     run = ready.session.run
 
     async def go():
-        ready._paint.setInterval(10_000)
+        ready.display.timer.setInterval(10_000)
         ready.session.set_solver_setting("steps", 30)
         click(ready, "run")
         await until(lambda: step(ready) >= 20)
@@ -472,8 +472,8 @@ def test_frames_do_not_queue_up(ready, drive):
         await ended(ready)
 
     drive(go())
-    ready._paint.setInterval(33)
-    assert ready._frame.step == 30  # the end is always shown
+    ready.display.timer.setInterval(33)
+    assert ready.display.frame.step == 30  # the end is always shown
 
 
 def test_levels_stay_where_they_are_put(ready, drive):

@@ -1,9 +1,9 @@
 """Run, Pause, Step, Finish now, Cancel; progress and time left."""
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QLabel, QProgressBar, QToolButton, QWidget
 
+from padis_gui.gui.actions import Actions
 from padis_gui.gui.layouts import column, grid
 from padis_gui.viewmodels.run import RunState, Snapshot
 
@@ -19,30 +19,28 @@ def clock(seconds: float) -> str:
 class Transport(QWidget):
     """Buttons for the run's actions, and where the run stands."""
 
-    def __init__(self, run: QAction, pause: QAction, step: QAction, finish: QAction, cancel: QAction) -> None:
+    def __init__(self, act: Actions) -> None:
         super().__init__()
         layout = column(self, spacing=6, margins=(8, 6, 8, 8))
         buttons = grid()
-        for position, action in (
-            ((0, 0, 1, 4), run), ((1, 0, 1, 1), pause), ((1, 1, 1, 1), step), ((1, 2, 1, 1), finish),
-            ((1, 3, 1, 1), cancel),
-        ):  # fmt: skip
+        places = ((0, 0, 1, 4), (1, 0, 1, 1), (1, 1, 1, 1), (1, 2, 1, 1), (1, 3, 1, 1))
+        for place, action in zip(places, act.steering, strict=True):
             button = QToolButton()
             button.setDefaultAction(action)
             button.setToolButtonStyle(
                 Qt.ToolButtonStyle.ToolButtonTextBesideIcon
-                if action is run
+                if action is act.run
                 else Qt.ToolButtonStyle.ToolButtonTextUnderIcon
             )
             button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Fixed)
             button.setObjectName(f"{action.objectName()}_button")
-            if action is run:
+            if action is act.run:
                 button.setStyleSheet(
                     "QToolButton { background: #2e7d4f; color: white; font-weight: 600; padding: 6px;"
                     " border-radius: 4px; } QToolButton:hover { background: #37945e; }"
                     " QToolButton:disabled { background: #5b6b62; color: #c8d0cb; }"
                 )
-            buttons.addWidget(button, *position)
+            buttons.addWidget(button, *place)
         self.bar = QProgressBar(textVisible=True, minimum=0, maximum=1)
         self.bar.setAccessibleName("Progress of the run")
         self.state, self.time = QLabel("Ready"), QLabel()

@@ -1,0 +1,96 @@
+"""The window's actions: names, shortcuts, icons and tips in one table."""
+
+from dataclasses import dataclass
+
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QMainWindow, QStyle
+
+from padis_gui.viewmodels.run import RunState
+from padis_gui.viewmodels.session import Session
+
+_Icons = QStyle.StandardPixmap
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    name: str
+    text: str
+    keys: str
+    tip: str
+    icon: QStyle.StandardPixmap | None = None
+
+
+_TABLE = (
+    _Record("open_image", "Open image…", "Ctrl+O", "Open an image", _Icons.SP_DialogOpenButton),
+    _Record("open_prior", "Open checkpoint…", "Ctrl+P", "Open a prior", _Icons.SP_FileDialogDetailedView),
+    _Record(
+        "export", "Export TIFF…", "Ctrl+S", "Write the result as float32 TIFF that carries its recipe and seed",
+        _Icons.SP_DialogSaveButton,
+    ),
+    _Record("quit", "Quit", "Ctrl+Q", "Close the window"),
+    _Record("run", "Run", "Ctrl+R", "Reconstruct with these settings", _Icons.SP_MediaPlay),
+    _Record(
+        "pause", "Pause", "Space", "Pause after the patch batch in hand; again to go on", _Icons.SP_MediaPause
+    ),
+    _Record(
+        "step", "Step", "N", "One iterate, then pause; also starts a run", _Icons.SP_MediaSkipForward
+    ),
+    _Record(
+        "finish", "Finish now", "Ctrl+Return", "Stop and keep the current estimate", _Icons.SP_DialogApplyButton
+    ),
+    _Record("cancel", "Cancel", "Esc", "Stop and keep nothing of this run", _Icons.SP_MediaStop),
+    _Record("fit", "Fit", "F", "Show the whole image in all panes"),
+    _Record("tiling", "Tiling", "T", "Show the tiling of the shown step"),
+)  # fmt: skip
+
+
+class Actions:
+    """One attribute for each action; the window connects them."""
+
+    open_image: QAction
+    open_prior: QAction
+    export: QAction
+    quit: QAction
+    run: QAction
+    pause: QAction
+    step: QAction
+    finish: QAction
+    cancel: QAction
+    fit: QAction
+    tiling: QAction
+
+    def __init__(self, window: QMainWindow) -> None:
+        for record in _TABLE:
+            action = QAction(record.text, window)
+            if record.icon is not None:
+                action.setIcon(window.style().standardIcon(record.icon))
+            action.setObjectName(record.name)
+            action.setShortcut(QKeySequence(record.keys))
+            action.setToolTip(f"{record.tip} ({action.shortcut().toString()})")
+            window.addAction(action)
+            setattr(self, record.name, action)
+        self.tiling.setCheckable(True)
+        self.tiling.setChecked(True)
+
+    @property
+    def files(self) -> list[QAction]:
+        """What opens and writes files."""
+        return [self.open_image, self.open_prior, self.export]
+
+    @property
+    def steering(self) -> list[QAction]:
+        """What steers a run."""
+        return [self.run, self.pause, self.step, self.finish, self.cancel]
+
+    def allow(self, session: Session) -> None:
+        """Enable exactly what can be done now."""
+        state = session.run.snapshot().state
+        ready, steerable = session.job() is not None, state.active and state is not RunState.STOPPING
+        for action in (self.pause, self.finish, self.cancel):
+            action.setEnabled(steerable)
+        for action in (self.open_image, self.open_prior):
+            action.setEnabled(not state.active)
+        self.run.setEnabled(ready and not state.active)
+        self.step.setEnabled(ready and (steerable or not state.active))
+        self.export.setEnabled(session.result is not None and not state.active)
+        self.pause.setText("Resume" if state is RunState.PAUSED else "Pause")

@@ -1,0 +1,150 @@
+"""Paints what the session has: the latest frame from a timer, the curves, the problem's pictures, the levels."""
+
+from PySide6.QtCore import QObject, QSignalBlocker, QTimer, Signal
+from PySide6.QtWidgets import QComboBox
+
+from padis_gui.gui.panels.transport import Transport
+from padis_gui.gui.viewers.curves import Curves
+from padis_gui.gui.viewers.pane_grid import PaneGrid
+from padis_gui.viewmodels.frames import Frame
+from padis_gui.viewmodels.run import RunState
+from padis_gui.viewmodels.session import Session
+
+FRAME_INTERVAL_MS = 33
+CURVE_EVERY_FRAMES = 3
+# Window presets in Hounsfield units, as radiologists set them: (low, high)
+HU_LEVELS = {"Soft tissue": (-160.0, 240.0), "Lung": (-1350.0, 150.0), "Bone": (-500.0, 1300.0)}
+FULL, ROBUST = "Full range", "1–99 % of truth"
+_OF_A_RUN = ("estimate", "state", "denoised", "difference")
+_NO_CURSOR = "Point at a pane to read its values"
+
+
+class Display(QObject):
+    """Moves the session's pictures to the viewers; ``pointed`` carries the text of the pixel under the cursor."""
+
+    pointed = Signal(str)
+
+    def __init__(
+        self, session: Session, panes: PaneGrid, curves: Curves, transport: Transport, levels: QComboBox
+    ) -> None:
+        super().__init__(panes)
+        self._session, self._panes, self._curves = session, panes, curves
+        self._transport, self._levels = transport, levels
+        self._shown = 0
+        self.frame: Frame | None = None
+        self.timer = QTimer(self, singleShot=True, interval=FRAME_INTERVAL_MS)
+        self.timer.timeout.connect(self._paint_latest)
+        session.run.dirty.connect(self._ask_for_paint)
+        session.run.changed.connect(self._show_run)
+        session.data_changed.connect(self._show_data)
+        session.prepared_changed.connect(self._show_prepared)
+        levels.currentIndexChanged.connect(self._set_levels)
+        panes.hovered.connect(self._point)
+        self._show_data()
+
+    def _ask_for_paint(self) -> None:
+        if not self.timer.isActive():
+            self.timer.start()
+
+    def _paint_latest(self) -> None:
+        """Paint the newest frame, if one came; the curves follow at a third of the rate."""
+        frame = self._session.run.take_frame()
+        if frame is None:
+            return
+        self.frame = frame
+        self._panes.set_pictures({source: getattr(frame, source) for source in _OF_A_RUN})
+        self._panes.set_partition(frame.partition)
+        self._shown += 1
+        if self._shown % CURVE_EVERY_FRAMES == 0:
+            self._show_progress()
+
+    def _show_progress(self) -> None:
+        points, snapshot = self._session.run.points(), self._session.run.snapshot()
+        self._transport.show_snapshot(snapshot)
+        self._curves.set_points(points, snapshot.total)
+        if points and self.frame is not None:
+            last = points[-1]
+            self._panes.set_captions(
+                {
+                    "estimate": f"step {last.step}, {last.psnr:.2f} dB",
+                    "state": f"σ = {last.sigma:.3g}",
+                    "difference": "−10 % to +10 % of the levels",
+                }
+            )
+
+    def _show_run(self) -> None:
+        state = self._session.run.snapshot().state
+        if state is RunState.PREPARING:
+            self._clear_run()
+        if not state.active:
+            self._paint_latest()
+        self._show_progress()
+
+    def _clear_run(self) -> None:
+        self.frame = None
+        self._panes.set_pictures(dict.fromkeys(_OF_A_RUN))
+        self._panes.set_partition(None)
+        self._panes.set_captions(dict.fromkeys(_OF_A_RUN, ""))
+
+    def _show_data(self) -> None:
+        """Another image: the old run's pictures would stand beside a truth that is not theirs."""
+        image = self._session.image
+        names = [FULL, *(HU_LEVELS if image is not None and image.unit == "HU" else ()), ROBUST]
+        if [self._levels.itemText(i) for i in range(self._levels.count())] != names:
+            with QSignalBlocker(self._levels):
+                self._levels.clear()
+                self._levels.addItems(names)
+        self._clear_run()
+        nothing = "Open an image: drop a file here, or Ctrl+O" if image is None else ""
+        self._panes.set_empty_texts(
+            {
+                "truth": nothing,
+                "baseline": nothing,
+                "estimate": nothing or "Press Run (Ctrl+R)\nto reconstruct",
+                "difference": nothing or "Appears with the first step",
+            }
+        )
+
+    def _show_prepared(self) -> None:
+        prepared = self._session.prepared
+        if prepared is None:
+            return
+        previous = self._panes.pixels("truth")
+        self._panes.set_pictures(
+            {"truth": prepared.truth, "baseline": prepared.baseline, "sinogram": prepared.sinogram}
+        )
+        views, bins = prepared.sinogram.shape[:2]
+        psnr = prepared.baseline_metrics["psnr"]
+        self._panes.set_captions(
+            {
+                "truth": prepared.image.unit,
+                "baseline": f"{prepared.job.problem.fbp_filter}, {psnr:.2f} dB",
+                "sinogram": f"{views} views × {bins} bins",
+            }
+        )
+        self._curves.set_baseline(psnr)
+        if previous is None or previous.shape != prepared.truth.shape:
+            self._panes.fit()
+        self._set_levels()
+
+    def _set_levels(self) -> None:
+        prepared, name = self._session.prepared, self._levels.currentText()
+        if prepared is None:
+            return
+        chosen = prepared.robust_range if name == ROBUST else prepared.image.window
+        self._panes.set_levels(HU_LEVELS.get(name, chosen))
+
+    def _point(self, row: int, column: int) -> None:
+        image = self._session.image
+        if row < 0 or image is None:
+            self.pointed.emit(_NO_CURSOR)
+            return
+        where = f"row {row}, column {column}"
+        if image.spacing:
+            where += f"  ({row * image.spacing[0]:.1f}, {column * image.spacing[1]:.1f} mm)"
+        unit = f" {image.unit}" if image.unit else ""
+        values = "   ".join(f"{name} {text}{unit}" for name, text in self._panes.values_at(row, column))
+        tile = ""
+        if self.frame is not None and (found := self.frame.partition.tile_at(row, column)) is not None:
+            tile = f"   tile {found[0]}, {found[1]} px to the nearest seam"
+        self.pointed.emit(f"{where}   {values}{tile}")
