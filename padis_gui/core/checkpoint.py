@@ -1,23 +1,30 @@
-"""The native checkpoint: one safetensors file, tensors plus JSON in its metadata.
+"""Checkpoints: the native one (a safetensors file, tensors plus JSON in its metadata) and published snapshots.
 
-A checkpoint is data: reading one parses a header and copies numbers; nothing in it is ever executed.
+A checkpoint is data: reading one parses a header and copies numbers; nothing in it is ever executed. The content
+of a file says which kind it is, its name does not matter. Published snapshots are read by :mod:`edm_snapshot`.
 """
 
 import hashlib
 import json
+import math
 import os
 import struct
 import tempfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import safetensors
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
-from torch import Tensor
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
+from torch import Tensor, nn
 
+from padis_gui.core.edm_conventions import published_conventions
+from padis_gui.core.edm_network import EdmNetworkSettings, EdmUNet
+from padis_gui.core.edm_snapshot import Snapshot, read_snapshot
 from padis_gui.core.errors import CheckpointError
+from padis_gui.core.inert_pickle import UnreadablePickle
 from padis_gui.core.network import NetworkSettings, PatchUNet
 from padis_gui.core.prior import Conventions, PatchPrior, Precision
 
@@ -28,13 +35,23 @@ _MAX_HEADER = 4 * 2**20
 _MAX_PARAMETERS = 500_000_000
 
 
+def _kind(network: Any) -> str:
+    kind = network.get("kind") if isinstance(network, dict) else getattr(network, "kind", None)
+    return "edm" if kind == "edm" else "own"  # descriptions of our own network carry no kind
+
+
+NetworkDescription = Annotated[
+    Annotated[NetworkSettings, Tag("own")] | Annotated[EdmNetworkSettings, Tag("edm")], Discriminator(_kind)
+]
+
+
 class PriorRecord(BaseModel):
-    """What a native checkpoint says of itself, beside its tensors."""
+    """What a checkpoint says of itself, beside its tensors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    network: NetworkSettings
+    network: NetworkDescription
     conventions: Conventions
     training: dict[str, Any] = {}
 
@@ -57,21 +74,65 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def save_prior(path: Path, record: PriorRecord, state: dict[str, Tensor], *, half: bool = True) -> None:
-    """Write a native checkpoint, in half precision unless told otherwise. Atomic."""
-    dtype = torch.float16 if half else torch.float32
-    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state.items()}
+def save_prior(
+    path: Path,
+    record: PriorRecord,
+    state: Mapping[str, Tensor],
+    *,
+    half: bool = True,
+    keep: Collection[str] = (),
+) -> None:
+    """Write a native checkpoint, in half precision unless told otherwise. Atomic.
+
+    Tensors named in ``keep`` stay in single precision.
+    """
+    tensors = {
+        name: tensor.detach()
+        .to("cpu", torch.float16 if half and name not in keep else torch.float32)
+        .contiguous()
+        for name, tensor in state.items()
+    }
     metadata = {"format": FORMAT, "version": str(VERSION), "record": record.model_dump_json()}
     write_atomically(path, safetensors.torch.save(tensors, metadata))
 
 
-def read_record(path: Path) -> PriorRecord:
-    """The record of a native checkpoint, without reading its tensors.
+def read_record(path: Path, training_image_size: int | None = None) -> PriorRecord:
+    """The record of a checkpoint, without reading its tensors.
 
-    Raises :class:`CheckpointError` with one sentence for anything that is not one.
+    ``training_image_size`` is for published snapshots, which may leave it open; a native checkpoint knows its
+    own. Raises :class:`CheckpointError` with one sentence for anything that is not a prior.
     """
-    name = Path(path).name
-    metadata = _read_metadata(Path(path))
+    path = Path(path)
+    return _snapshot_record(path, training_image_size)[0] if _is_pickle(path) else _native_record(path)
+
+
+def _snapshot_record(path: Path, training_image_size: int | None) -> tuple[PriorRecord, Snapshot]:
+    snapshot = read_snapshot(path)
+    conventions, assumed = published_conventions(snapshot, path.name, training_image_size)
+    origin = {
+        "source": "published snapshot",
+        "class": snapshot.class_name,
+        "module_source_sha256": list(snapshot.sources),
+        "assumed": list(assumed),
+    }
+    record = PriorRecord(
+        name=path.stem.encode("utf-8", "replace").decode(),
+        network=snapshot.network,
+        conventions=conventions,
+        training=origin,
+    )
+    shapes = {
+        name: tensor.shape
+        for name, tensor in snapshot.tensors.items()
+        if tensor.storage.dtype.is_floating_point
+    }
+    _check_fit(path, record, shapes, len(snapshot.tensors))
+    return record, snapshot
+
+
+def _native_record(path: Path) -> PriorRecord:
+    name = path.name
+    metadata = _read_metadata(path)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"A padis-gui prior was wanted, but {name} is a safetensors file of another kind; "
@@ -103,11 +164,29 @@ def read_record(path: Path) -> PriorRecord:
     return record
 
 
-def _read_metadata(path: Path) -> dict[str, str]:
+def _is_pickle(path: Path) -> bool:
+    """Whether a file begins as pickles do; torch's zip archives are refused here."""
     try:
         if not path.is_file():
             what = "is a folder or device" if path.exists() else "does not exist"
             raise CheckpointError(f"A prior file was wanted, but {path} {what}; check the name.")
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path.name} cannot be read ({error.strerror}); check its permissions."
+        ) from None
+    if start.startswith(b"PK"):
+        raise CheckpointError(
+            f"A published snapshot (.pkl) or a padis-gui prior (.safetensors) was wanted, but {path.name} is a "
+            "zip archive, as torch.save writes; open the network-snapshot file of that training instead."
+        )
+    native = start[8:] == b"{" and int.from_bytes(start[:8], "little") <= _MAX_HEADER
+    return start[:1] == b"\x80" and not native
+
+
+def _read_metadata(path: Path) -> dict[str, str]:
+    try:
         with path.open("rb") as file:
             start = file.read(8)
             size = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
@@ -132,31 +211,69 @@ def _read_metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
-def load_prior(path: Path, device: torch.device, precision: Precision) -> PatchPrior:
-    """Read a native checkpoint and set it up on ``device``.
+def _build(record: PriorRecord) -> nn.Module:
+    if isinstance(record.network, EdmNetworkSettings):
+        return EdmUNet(record.network)
+    return PatchUNet(record.network)
+
+
+def _check_fit(path: Path, record: PriorRecord, found: Mapping[str, tuple[int, ...]], count: int) -> None:
+    """Compare the shapes of a file's floating-point tensors with the network's, before memory is spent on it.
+
+    ``count`` is how many tensors there are of any type.
+    """
+    try:
+        with torch.device("meta"):
+            network = _build(record)
+    except (ValueError, RuntimeError, OverflowError) as error:
+        raise CheckpointError(f"{path.name} is damaged ({str(error)[:120]}); get a fresh copy.") from None
+    if sum(p.numel() for p in network.parameters()) > _MAX_PARAMETERS:
+        raise CheckpointError(f"{path.name} asks for an absurdly large network; get a fresh copy.")
+    described = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    if {key: tuple(shape) for key, shape in found.items()} != described or count != len(found):
+        raise CheckpointError(
+            f"The tensors in {path.name} do not fit the network that it describes; get a fresh copy."
+        )
+
+
+def read_prior(path: Path, training_image_size: int | None = None) -> tuple[PriorRecord, dict[str, Tensor]]:
+    """The record and the tensors (float32, on the CPU) of a checkpoint of either kind.
 
     Raises :class:`CheckpointError` with one sentence for anything that is not a whole, finite prior.
     """
     path = Path(path)
-    record = read_record(path)
     try:
-        with torch.device("meta"):
-            network = PatchUNet(record.network)
-        if sum(p.numel() for p in network.parameters()) > _MAX_PARAMETERS:
-            raise CheckpointError(f"{path.name} asks for an absurdly large network; get a fresh copy.")
-        state = safetensors.torch.load_file(path)
+        if _is_pickle(path):
+            record, snapshot = _snapshot_record(path, training_image_size)
+            state = snapshot.state()
+        else:
+            record = _native_record(path)
+            state = safetensors.torch.load_file(path)
+            shapes = {key: tensor.shape for key, tensor in state.items() if tensor.is_floating_point()}
+            _check_fit(path, record, shapes, len(state))
+    except CheckpointError:
+        raise
+    except UnreadablePickle as error:
+        raise CheckpointError(f"{path.name} {error}; get a fresh copy.") from None
     except (safetensors.SafetensorError, OSError, ValueError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{path.name} is damaged ({str(error)[:120]}); get a fresh copy.") from None
-    described = {key: tensor.shape for key, tensor in network.state_dict().items()}
-    found = {key: tensor.shape for key, tensor in state.items() if tensor.is_floating_point()}
-    if found != described or len(state) != len(found):  # before any memory is spent on the network
-        raise CheckpointError(
-            f"The tensors in {path.name} do not fit the network that it describes; get a fresh copy."
-        )
-    network = PatchUNet(record.network)
-    network.load_state_dict({key: tensor.float() for key, tensor in state.items()}, strict=True)
-    if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
+    state = {key: tensor.float() for key, tensor in state.items()}
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
         raise CheckpointError(f"{path.name} holds NaN or infinite weights; use an earlier checkpoint.")
+    return record, state
+
+
+def load_prior(
+    path: Path, device: torch.device, precision: Precision, training_image_size: int | None = None
+) -> PatchPrior:
+    """Read a checkpoint of either kind and set it up on ``device``.
+
+    ``training_image_size`` is for published snapshots that do not say it. Raises :class:`CheckpointError` with
+    one sentence for anything that is not a whole, finite prior.
+    """
+    record, state = read_prior(path, training_image_size)
+    network = _build(record)
+    network.load_state_dict(state, strict=True)
     network.requires_grad_(False).eval()
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return PatchPrior(
@@ -167,6 +284,24 @@ def load_prior(path: Path, device: torch.device, precision: Precision) -> PatchP
         device=device,
         precision=precision,
     )
+
+
+def summarise_prior(path: Path, training_image_size: int | None = None) -> tuple[PriorRecord, int]:
+    """The record of a checkpoint of either kind, and how many numbers its tensors hold, without copying them.
+
+    Refuses a file that is cut short.
+    """
+    path = Path(path)
+    if _is_pickle(path):
+        record, snapshot = _snapshot_record(path, training_image_size)
+        return record, sum(tensor.count for tensor in snapshot.tensors.values())
+    record = _native_record(path)
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path.name} is damaged ({str(error)[:120]}); get a fresh copy.") from None
+    return record, sum(math.prod(shape) for shape in shapes)
 
 
 def file_sha256(path: Path) -> str:

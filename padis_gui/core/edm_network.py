@@ -183,11 +183,12 @@ class _PositionalFeatures(nn.Module):
 
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.half = features // 2
+        self.count = features // 2
 
     def forward(self, c_noise: Tensor) -> Tensor:
-        steps = torch.arange(self.half, dtype=torch.float32, device=c_noise.device)
-        return c_noise[:, None] * 10000.0 ** -(steps / max(1, self.half - 1))
+        steps = torch.arange(self.count, dtype=torch.float32, device=c_noise.device)
+        frequencies = torch.exp(steps * (-math.log(10000.0) / max(1, self.count - 1)))
+        return c_noise[:, None] * frequencies
 
 
 class _SongUNet(nn.Module):
