@@ -74,7 +74,7 @@ def _module(tensors: dict[str, Tensor], name: str, attributes: dict[str, Any], s
         return container
     if "resample_filter" not in state["_buffers"]:
         state["_buffers"]["resample_filter"] = None  # convolutions without resampling say so
-    return Persistent("Conv2d", {**state, "_init_args": (), "_init_kwargs": {}}, source)
+    return Persistent("Conv2d", {"_init_args": (), "_init_kwargs": {}} | state, source)
 
 
 def snapshot_content(

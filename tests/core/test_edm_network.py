@@ -57,7 +57,7 @@ def test_shapes_and_dtypes(changes: dict[str, Any], colour: bool) -> None:
     out = network(entering, c_noise)
     assert out.shape == (2, 3 if colour else 1, 16, 16)
     torch.testing.assert_close(out[1:], network(entering[1:], c_noise[1:]), rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(out, network(entering, c_noise + 1), atol=1e-3)
+    assert not torch.allclose(out, network(entering, c_noise + 0.3), atol=1e-3)
     with torch.autocast("cpu", torch.bfloat16):
         rough = network(entering, c_noise)
     assert rough.dtype == torch.float32
@@ -81,10 +81,9 @@ def _ncsn_by_hand(state: dict[str, torch.Tensor], x: torch.Tensor, c_noise: torc
         n, c, h, w = image.shape
         spread = torch.zeros(n, c, 2 * h + 4, 2 * w + 4)
         spread[:, :, 2:-2:2, 2:-2:2] = image
-        rows = sum(2 * taps[i] * spread[:, :, i : i + 2 * h + 1] for i in range(4))
+        rows = sum(2 * taps[i] * spread[:, :, i : i + 2 * h] for i in range(4))
         assert isinstance(rows, torch.Tensor)
-        full = sum(2 * taps[i] * rows[..., i : i + 2 * w + 1] for i in range(4))
-        return full[..., 1:, 1:]  # type: ignore
+        return sum(2 * taps[i] * rows[..., i : i + 2 * w] for i in range(4))  # type: ignore
 
     def norm(name: str, image: torch.Tensor) -> torch.Tensor:
         return F.group_norm(
@@ -144,7 +143,8 @@ def test_ncsn_settings_against_the_description_written_out() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"channel_mult": ()}, {"channel_mult": (1,) * 7}, {"channel_mult": (0,)}, {"img_resolution": 8, "channel_mult": (1,) * 5},
+        {"channel_mult": ()}, {"channel_mult": (1,) * 7}, {"channel_mult": (0,)},
+        {"img_resolution": 8, "channel_mult": (1,) * 5},
         {"resample_filter": (1,)}, {"resample_filter": (1, 2)}, {"resample_filter": (0, 0)}, {"model_channels": 6},
         {"attn_resolutions": (16,) * 17}, {"position_channels": 1}, {"kind": "own"},
     ],
