@@ -1,9 +1,11 @@
-"""`padis-gui inspect FILE...`: one verdict a line, from the header alone."""
+"""`padis-gui inspect FILE...`: one verdict a line, without loading it."""
 
 import argparse
 import sys
 from pathlib import Path
 
+from padis_gui.cli.convert import says_assumed
+from padis_gui.cli.options import add_training_image_size
 from padis_gui.core.errors import CheckpointError
 
 
@@ -11,10 +13,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
     parser.description = (
         "Say what each file is: kind, name, parameters, patch sizes, image size, window and training steps, "
-        "one line a file. The header and the tensors' shapes are read, not their numbers. Files that are no "
+        "one line a file. The header and the tensors' shapes are read, not their numbers, and nothing in a file is "
+        "executed. Files that are no "
         "prior are refused with one sentence on standard error, and the exit code is then 2."
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a prior (.safetensors)")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a prior (.safetensors or .pkl)")
+    add_training_image_size(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -22,38 +26,26 @@ def run(options: argparse.Namespace) -> int:
     refused = False
     for path in options.files:
         try:
-            print(f"{path}: {verdict(path)}")
+            print(f"{path}: {verdict(path, options.training_image_size)}")
         except CheckpointError as error:
             refused = True
             print(f"{path}: refused: {error}", file=sys.stderr)
     return 2 if refused else 0
 
 
-def verdict(path: Path) -> str:
+def verdict(path: Path, training_image_size: int | None = None) -> str:
     """What a prior file says of itself, as one line; :class:`CheckpointError` for other files."""
-    from padis_gui.core.checkpoint import FORMAT, read_record
+    from padis_gui.core.checkpoint import FORMAT, is_snapshot, summarise_prior
 
-    record = read_record(path)
-    parameters = _count_parameters(path)
+    record, parameters = summarise_prior(path, training_image_size)
     conventions = record.conventions
     patches = ", ".join(str(p) for p in sorted(conventions.patch_sizes, reverse=True))
     low, high = conventions.window
     steps = record.training.get("steps")
+    kind = "published snapshot" if is_snapshot(path) else FORMAT
     return (
-        f"{FORMAT}, name {record.name!r}, {parameters:,} parameters, patches {patches} px, "
+        f"{kind}, name {record.name!r}, {parameters:,} parameters, patches {patches} px, "
         f"image {conventions.image_size} px, window {low:g} to {high:g} {conventions.unit}".rstrip()
         + f", {steps if isinstance(steps, int) else 'unknown'} training steps"
+        + says_assumed(record.training.get("assumed"))
     )
-
-
-def _count_parameters(path: Path) -> int:
-    """Numbers in all tensors, from the file's table of contents; refuses a file that is cut short."""
-    import math
-
-    import safetensors
-
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is damaged ({str(error)[:120]}); get a fresh copy.") from None

@@ -14,6 +14,7 @@ VERBS = {
     "reconstruct": ("padis_gui.cli.reconstruct", "reconstruct one image from a simulated measurement"),
     "train": ("padis_gui.cli.train", "train a patch prior on a multi-page TIFF or a folder of images"),
     "bench": ("padis_gui.cli.bench", "measure solvers or the live display on this machine"),
+    "convert": ("padis_gui.cli.convert", "write a published snapshot as a native prior"),
     "inspect": ("padis_gui.cli.inspect", "say what a prior file is, without loading it"),
 }
 

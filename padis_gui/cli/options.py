@@ -6,6 +6,18 @@ from typing import Any
 from padis_gui.core.settings import Settings, specs
 
 
+def add_training_image_size(parser: argparse.ArgumentParser) -> None:
+    """The option that tells what a published snapshot may leave open."""
+    parser.add_argument(
+        "--training-image-size",
+        type=int,
+        default=None,
+        metavar="N",
+        help="side in px of the images that a published snapshot was trained on, without padding "
+        "(default: what the file says, else 256)",
+    )
+
+
 def add_settings(
     parser: argparse.ArgumentParser, settings_type: type[Settings], skip: tuple[str, ...] = ()
 ) -> None:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from padis_gui.cli.options import add_settings, given_settings
+from padis_gui.cli.options import add_settings, add_training_image_size, given_settings
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.resources import DEFAULT_PRESET, DEFAULT_PRIOR, PRESETS
 
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prior", type=Path, default=None, metavar="FILE", help="a prior (default: the bundled one)"
     )
+    add_training_image_size(parser)
     parser.add_argument(
         "--solver", default=None, metavar="NAME", help=f"one of {', '.join(s.name for s in SOLVERS)}"
     )
@@ -150,7 +151,7 @@ def run(options: argparse.Namespace) -> int:
     use_all_threads()
     precision = fastest_precision(device) if options.precision == "auto" else options.precision
     prior_path = options.prior or resource(DEFAULT_PRIOR)
-    prior = load_prior(prior_path, device, precision)
+    prior = load_prior(prior_path, device, precision, options.training_image_size)
     image = read_image(options.input, options.page)
     recipe = make_recipe(
         image=image, data_path=options.input, prior=prior, prior_path=prior_path, problem=problem_settings,

@@ -103,7 +103,7 @@ def read_record(path: Path, training_image_size: int | None = None) -> PriorReco
     own. Raises :class:`CheckpointError` with one sentence for anything that is not a prior.
     """
     path = Path(path)
-    return _snapshot_record(path, training_image_size)[0] if _is_pickle(path) else _native_record(path)
+    return _snapshot_record(path, training_image_size)[0] if is_snapshot(path) else _native_record(path)
 
 
 def _snapshot_record(path: Path, training_image_size: int | None) -> tuple[PriorRecord, Snapshot]:
@@ -164,7 +164,7 @@ def _native_record(path: Path) -> PriorRecord:
     return record
 
 
-def _is_pickle(path: Path) -> bool:
+def is_snapshot(path: Path) -> bool:
     """Whether a file begins as pickles do; torch's zip archives are refused here."""
     try:
         if not path.is_file():
@@ -243,7 +243,7 @@ def read_prior(path: Path, training_image_size: int | None = None) -> tuple[Prio
     """
     path = Path(path)
     try:
-        if _is_pickle(path):
+        if is_snapshot(path):
             record, snapshot = _snapshot_record(path, training_image_size)
             state = snapshot.state()
         else:
@@ -292,7 +292,7 @@ def summarise_prior(path: Path, training_image_size: int | None = None) -> tuple
     Refuses a file that is cut short.
     """
     path = Path(path)
-    if _is_pickle(path):
+    if is_snapshot(path):
         record, snapshot = _snapshot_record(path, training_image_size)
         return record, sum(tensor.count for tensor in snapshot.tensors.values())
     record = _native_record(path)

@@ -7,8 +7,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 IMAGES = "Images (*.png *.jpg *.jpeg *.bmp *.tif *.tiff *.npy *.dcm);;All files (*)"
-PRIORS = "Priors (*.safetensors);;All files (*)"
-PRIOR_SUFFIXES = (".safetensors",)
+PRIORS = "Priors (*.safetensors *.pkl);;All files (*)"
+PRIOR_SUFFIXES = (".safetensors", ".pkl")
 _TIFF = "TIFF (*.tif *.tiff)"
 
 

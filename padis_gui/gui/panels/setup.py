@@ -132,7 +132,10 @@ class PriorSection(QWidget):
         box, layout = _section("Prior")
         self.name, self.details = QLabel("No prior", wordWrap=True), _muted()
         self.open = QPushButton("Open checkpoint…")
-        self.open.setToolTip("A prior that padis-gui train wrote (.safetensors); nothing in it is executed")
+        self.open.setToolTip(
+            "A prior that padis-gui train wrote (.safetensors) or a published network-snapshot (.pkl);"
+            " nothing in it is executed"
+        )
         self.open.clicked.connect(open_prior)
         self.tiling, self.patch = QComboBox(), QComboBox()
         for strategy in TILINGS:

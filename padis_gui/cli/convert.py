@@ -1,0 +1,64 @@
+"""`padis-gui convert IN.pkl OUT.safetensors`: a published snapshot as a native checkpoint."""
+
+import argparse
+import os
+from pathlib import Path
+
+from padis_gui.cli.options import add_training_image_size
+from padis_gui.core.errors import CheckpointError
+
+_LARGEST_HALF = 65504.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this verb."""
+    parser.description = (
+        "Read a published network-snapshot file, without executing anything in it, and write a native prior "
+        "(safetensors with JSON) that holds the same weights."
+    )
+    parser.add_argument("source", type=Path, metavar="IN", help="a network-snapshot file (.pkl)")
+    parser.add_argument("out", type=Path, metavar="OUT.safetensors", help="the prior to write")
+    add_training_image_size(parser)
+    parser.add_argument(
+        "--half", action="store_true", help="half precision: half the size, outputs change by about 0.1 %%"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Convert one file; :class:`CheckpointError` for everything that stands against it."""
+    from padis_gui.core.checkpoint import read_prior, save_prior
+
+    out: Path = options.out
+    if out.suffix.lower() != ".safetensors":
+        raise CheckpointError(
+            f"A native prior was to be written, but {out.name} does not end in .safetensors; rename it."
+        )
+    if out.resolve() == options.source.resolve():
+        raise CheckpointError(f"A new file was wanted, but {out.name} is the input; choose another name.")
+    if not out.resolve().parent.is_dir() or not os.access(out.resolve().parent, os.W_OK):
+        raise CheckpointError(
+            f"A file to write was wanted, but the folder of {out} cannot be written; choose another."
+        )
+    record, state = read_prior(options.source, options.training_image_size)
+    # Fourier frequencies are multiplied by the noise level: half precision would turn their phases.
+    exact = [name for name in state if name.endswith("map_noise.freqs")]
+    largest = max(float(t.abs().max()) for name, t in state.items() if t.numel() and name not in exact)
+    if options.half and largest > _LARGEST_HALF:
+        raise CheckpointError(
+            f"Half precision was wanted, but {options.source.name} has a weight of {largest:.3g}, which it cannot "
+            "hold; convert without --half."
+        )
+    try:
+        save_prior(out, record, state, half=options.half, keep=exact)
+    except OSError as error:
+        raise CheckpointError(f"{out} cannot be written ({error.strerror}); choose another place.") from None
+    assumed = record.training.get("assumed", [])
+    print(f"{out}: {sum(t.numel() for t in state.values()):,} parameters" + says_assumed(assumed))
+    return 0
+
+
+def says_assumed(assumed: object) -> str:
+    """The end of a line that names what a snapshot leaves open."""
+    if not isinstance(assumed, list) or not assumed:
+        return ""
+    return f" (assumed, since the file does not say: {', '.join(str(a) for a in assumed)})"
