@@ -272,8 +272,13 @@ def load_prior(
     one sentence for anything that is not a whole, finite prior.
     """
     record, state = read_prior(path, training_image_size)
-    network = _build(record)
-    network.load_state_dict(state, strict=True)
+    if isinstance(record.network, EdmNetworkSettings):  # large, and the state holds every tensor of it
+        with torch.device("meta"):
+            network = _build(record)
+        network.load_state_dict(state, strict=True, assign=True)
+    else:
+        network = _build(record)
+        network.load_state_dict(state, strict=True)
     network.requires_grad_(False).eval()
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return PatchPrior(

@@ -97,7 +97,10 @@ class Interpreter:
         self._stack, self._memo = [], {}
         while True:
             self._budget.step()
-            opcode = self._take(1)[0]
+            if self.position >= len(self._data):
+                raise UnreadablePickle("is cut short or damaged")
+            opcode = self._data[self.position]
+            self.position += 1
             if opcode == pickle.STOP[0]:
                 if len(self._stack) != 1 or self._stack[0] is _MARK:
                     raise UnreadablePickle("is a damaged pickle")
@@ -119,7 +122,12 @@ class Interpreter:
 
     def number(self, code: str) -> Any:
         """One number in :mod:`struct`'s ``code``."""
-        return struct.unpack(code, self._take(struct.calcsize(code)))[0]
+        try:
+            (value,) = struct.unpack_from(code, self._data, self.position)
+        except struct.error:
+            raise UnreadablePickle("is cut short or damaged") from None
+        self.position += struct.calcsize(code)
+        return value
 
     def _line(self) -> str:
         window = bytes(self._data[self.position : self.position + _LONGEST_NAME])
