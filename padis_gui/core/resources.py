@@ -38,7 +38,14 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "ct-20", "CT, 20 views", "Parallel beam, 20 views over half a turn", {"views": 20}, "balanced", {}
     ),
-    Preset("ct-8", "CT, 8 views", "Parallel beam, 8 views over half a turn", {"views": 8}, "balanced", {}),
+    Preset(
+        "ct-8",
+        "CT, 8 views",
+        "Parallel beam, 8 views over half a turn",
+        {"views": 8},
+        "balanced",
+        {"sigma_max": 10.0},
+    ),
     Preset(
         "ct-limited",
         "CT, limited angle",

@@ -176,8 +176,8 @@ LIVE = {
     "langevin": [("epsilon", 0.3), ("zeta", 0.1)],
     "predictor-corrector": [("snr", 0.01), ("data_weight", 0.01)],
     "ve-ddnm": [("eta", 0.1)],
-    "fast": [("zeta", 0.2), ("prior_weight", 50.0)],
-    "balanced": [("zeta", 0.2), ("prior_weight", 50.0)],
+    "fast": [("zeta", 0.2), ("prior_weight", 50.0), ("temperature", 0.1)],
+    "balanced": [("zeta", 0.2), ("prior_weight", 50.0), ("temperature", 0.1)],
     "dds": [("eta", 0.1)],
     "padis-dps": [("zeta", 0.1), ("epsilon", 0.3)],
 }

@@ -34,7 +34,7 @@ SOLVERS: tuple[Solver, ...] = (
     ),
     Solver(
         "balanced", "Balanced", BalancedSettings, fast, "DiffPIR, arXiv 2305.08995",
-        "The same data step, from pure noise in 50 denoiser calls.", "step size ζ",
+        "The same data step, from pure noise in 80 denoiser calls.", "step size ζ",
     ),
     Solver(
         "quality", "Quality", QualitySettings, langevin_cg, "Langevin of arXiv 2406.02462 with CG data steps",
