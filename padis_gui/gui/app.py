@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import time
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -58,8 +57,6 @@ async def _live(window: MainWindow, path: Path | None) -> None:
     await window.session.open_demo()
     if path is not None:
         await window.session.open_image(path)
-    if (started := os.environ.get("PADIS_GUI_STARTED_AT")) is not None:
-        log.warning("The demo was loaded %.2f s after the start.", time.time() - float(started))
     await window.closed.wait()
 
 

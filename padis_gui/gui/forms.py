@@ -22,6 +22,13 @@ from padis_gui.gui.layouts import column, form
 _INT_LIMIT = 2**31 - 1
 
 
+class _FloatBox(QDoubleSpinBox):
+    """Shows 0.005 and 180, not 180.000000."""
+
+    def textFromValue(self, value: float) -> str:
+        return self.locale().toString(value, "g", 6)
+
+
 def _int_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
     box = QSpinBox()
     box.setKeyboardTracking(False)
@@ -36,7 +43,7 @@ def _int_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
 
 
 def _float_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
-    box = QDoubleSpinBox(decimals=4)
+    box = _FloatBox(decimals=6)
     box.setKeyboardTracking(False)
     smallest = spec.minimum if spec.minimum is not None else -1e9
     box.setRange(smallest, spec.maximum if spec.maximum is not None else 1e9)

@@ -84,7 +84,7 @@ class MainWindow(QMainWindow):
         self.prior = PriorSection(self.session, self._choose_prior)
         self.solver = SolverSection(self.session)
         setup = QWidget()
-        sections = column(setup, spacing=10, margins=(8, 4, 8, 8))
+        sections = column(setup, spacing=4, margins=(8, 0, 8, 4))
         for section in (self.data, self.problem, self.prior, self.solver):
             sections.addWidget(section)
         sections.addStretch(1)

@@ -109,7 +109,7 @@ def test_presets_are_valid() -> None:
     for preset in PRESETS:
         make(ProblemSettings, dict(preset.problem))
         make(find_solver(preset.solver).settings_type, dict(preset.settings))
-    with pytest.raises(SettingError, match=r"ct-60, ct-20, ct-8, but 'mri'"):
+    with pytest.raises(SettingError, match=r"ct-60, ct-20, ct-8, .*but 'mri'"):
         find_preset("mri")
 
 

@@ -34,7 +34,7 @@ class ParallelBeamSettings(Settings):
         20, ge=1, le=2000, label="Views", help="Number of projections, evenly spread over the arc"
     )
     arc: float = setting(
-        180.0, gt=0, le=360, label="Arc", symbol="Θ", unit="°",
+        180.0, gt=0, le=360, label="Arc", symbol="Θ", unit="°", advanced=True,
         help="Range of angles: 180 is a complete parallel-beam scan, less is a limited-angle scan",
     )  # fmt: skip
     bins: int | None = setting(

@@ -62,7 +62,10 @@ class BalancedSettings(SolverSettings):
         help="Smallest measurement noise assumed, on the scale where ‖A‖ = 1",
     )  # fmt: skip
     jump_start: bool = setting(
-        False, label="Jump start", help="Start from a least-squares picture plus noise instead of pure noise"
+        False,
+        label="Jump start",
+        advanced=True,
+        help="Start from a least-squares picture plus noise instead of pure noise",
     )
 
 
@@ -77,7 +80,10 @@ class FastSettings(BalancedSettings):
         help="Noise level of the jump: 0.5 for 20 views or more, 1 to 3 for fewer",
     )  # fmt: skip
     jump_start: bool = setting(
-        True, label="Jump start", help="Start from a least-squares picture plus noise instead of pure noise"
+        True,
+        label="Jump start",
+        advanced=True,
+        help="Start from a least-squares picture plus noise instead of pure noise",
     )
 
 

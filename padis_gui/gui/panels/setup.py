@@ -85,7 +85,7 @@ class DataSection(QWidget):
         spacing = f", {image.spacing[1]:.3g} mm pixels" if image.spacing else ""
         unit = f" {image.unit}" if image.unit else ""
         self.details.setText(
-            f"{image.shape[0]} × {image.shape[1]} px{spacing}; {low:g} to {high:g}{unit} become 0 to 1"
+            f"{image.shape[0]} × {image.shape[1]} px{spacing}; {low:g} to {high:g}{unit} is 0 to 1"
         )
         with QSignalBlocker(self.page):
             self.page.setRange(0, image.pages - 1)

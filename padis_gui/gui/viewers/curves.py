@@ -15,6 +15,18 @@ _TITLES = {"psnr": "PSNR [dB]", "residual": "Residual ‖Ax̂−y‖/‖y‖", "
 _LOGARITHMIC = ("residual", "sigma")
 
 
+class _DecadeAxis(pg.AxisItem):  # type: ignore[misc]
+    """Labels the decades of a logarithmic axis, and 2 and 5 between them where there are few: more would overlap."""
+
+    def logTickValues(
+        self, low: float, high: float, size: float, levels: object
+    ) -> list[tuple[float | None, list[float]]]:
+        decades = range(math.floor(low), math.ceil(high) + 1)
+        factors = (1,) if high - low > 3 else (1, 2, 5)
+        ticks = [d + math.log10(f) for d in decades for f in factors]
+        return [(1.0, [t for t in ticks if low <= t <= high])]
+
+
 class Curves(QWidget):
     """Three plots over the step, stacked or side by side as the dock is tall or wide."""
 
@@ -24,7 +36,8 @@ class Curves(QWidget):
         self.plots: dict[str, pg.PlotWidget] = {}
         self.lines: dict[str, pg.PlotDataItem] = {}
         for key, title in _TITLES.items():
-            plot = pg.PlotWidget()
+            axes = {"left": _DecadeAxis("left")} if key in _LOGARITHMIC else {}
+            plot = pg.PlotWidget(axisItems=axes)
             plot.setMinimumHeight(110)
             plot.setMenuEnabled(False)
             plot.hideButtons()
@@ -32,10 +45,8 @@ class Curves(QWidget):
             plot.setTitle(title, size="9pt")
             plot.showGrid(x=True, y=True, alpha=0.15)
             plot.setLogMode(y=key in _LOGARITHMIC)
-            plot.getAxis("left").setWidth(46)
+            plot.getAxis("left").setWidth(54)
             plot.getAxis("left").enableAutoSIPrefix(False)
-            if key == "sigma":
-                plot.getAxis("left").setStyle(maxTextLevel=0)  # decades only: finer labels overlap
             self.lines[key] = plot.plot(
                 pen=pg.mkPen(CURVE[key], width=2),
                 symbol="o",
