@@ -32,6 +32,7 @@ FORMAT = "padis-gui prior"
 VERSION = 1
 # Far above any prior; keeps a hostile header from making us allocate the machine away.
 _MAX_HEADER = 4 * 2**20
+_SMALL_NETWORK = 50_000_000
 _MAX_PARAMETERS = 500_000_000
 
 
@@ -222,8 +223,12 @@ def _check_fit(path: Path, record: PriorRecord, found: Mapping[str, tuple[int, .
 
     ``count`` is how many tensors there are of any type.
     """
+    # Nothing large is built before the tensors fit; for what is small, importing torch's meta device (1 s) is
+    # what would take the time.
+    settings = record.network
+    small = isinstance(settings, NetworkSettings) and settings.parameter_bound < _SMALL_NETWORK
     try:
-        with torch.device("meta"):
+        with torch.device("cpu" if small else "meta"):
             network = _build(record)
     except (ValueError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{path.name} is damaged ({str(error)[:120]}); get a fresh copy.") from None

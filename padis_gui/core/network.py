@@ -60,6 +60,13 @@ class NetworkSettings(Settings):
         )
 
     @property
+    def parameter_bound(self) -> int:
+        """More parameters than the network can have, without building it."""
+        blocks, emb = self.blocks, self.embedding
+        levels = sum(60 * (blocks + 1) * w * w + 4 * (blocks + 1) * w * emb for w in self.channels)
+        return levels + emb * (emb + 128) + 1000 * max(self.channels)
+
+    @property
     def downsampling(self) -> int:
         """Patch sides must be divisible by this: 2 from space-to-depth, 2 from each further level."""
         return int(2 ** len(self.multipliers))

@@ -47,7 +47,6 @@ def collect_garbage_here() -> GarbageCollector:
 
     What start-up made is frozen out of it, so that a collection never holds the window for long.
     """
-    gc.collect()
     gc.freeze()
     return GarbageCollector(interval=1.0)
 

@@ -1,5 +1,7 @@
 """Paints what the session has: the latest frame from a timer, the curves, the problem's pictures, the levels."""
 
+import time
+
 from PySide6.QtCore import QObject, QSignalBlocker, QTimer, Signal
 from PySide6.QtWidgets import QComboBox
 
@@ -10,7 +12,9 @@ from padis_gui.viewmodels.frames import Frame
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.session import Session
 
-FRAME_INTERVAL_MS = 33
+# Painting takes its time from the solver's cores: at most this share of the clock, whatever a frame costs here
+DISPLAY_SHARE = 0.03
+FASTEST_MS, SLOWEST_MS = 33, 500
 CURVE_EVERY_FRAMES = 3
 # Window presets in Hounsfield units, as radiologists set them: (low, high)
 HU_LEVELS = {"Soft tissue": (-160.0, 240.0), "Lung": (-1350.0, 150.0), "Bone": (-500.0, 1300.0)}
@@ -31,8 +35,9 @@ class Display(QObject):
         self._session, self._panes, self._curves = session, panes, curves
         self._transport, self._levels = transport, levels
         self._shown = 0
+        self._busy_before = time.thread_time()
         self.frame: Frame | None = None
-        self.timer = QTimer(self, singleShot=True, interval=FRAME_INTERVAL_MS)
+        self.timer = QTimer(self, singleShot=True, interval=FASTEST_MS)
         self.timer.timeout.connect(self._paint_latest)
         session.run.dirty.connect(self._ask_for_paint)
         session.run.changed.connect(self._show_run)
@@ -47,7 +52,14 @@ class Display(QObject):
             self.timer.start()
 
     def _paint_latest(self) -> None:
-        """Paint the newest frame, if one came; the curves follow at a third of the rate."""
+        """Paint the newest frame, if one came; the curves follow at a third of the rate.
+
+        The next frame waits until what this thread did since the last one is a small share of the time.
+        """
+        busy = time.thread_time()
+        wait = round(1000 * (busy - self._busy_before) / DISPLAY_SHARE)
+        self._busy_before = busy
+        self.timer.setInterval(min(max(wait, FASTEST_MS), SLOWEST_MS))
         frame = self._session.run.take_frame()
         if frame is None:
             return
@@ -114,7 +126,7 @@ class Display(QObject):
             {"truth": prepared.truth, "baseline": prepared.baseline, "sinogram": prepared.sinogram}
         )
         views, bins = prepared.sinogram.shape[:2]
-        psnr = prepared.baseline_metrics["psnr"]
+        psnr = prepared.baseline_psnr
         self._panes.set_captions(
             {
                 "truth": prepared.image.unit,

@@ -25,7 +25,7 @@ _DARK_DISABLED = "#6d7278"
 
 def configure(app: QApplication) -> None:
     """Set style and pyqtgraph's options; call before the first plot item is made."""
-    pg.setConfigOptions(imageAxisOrder="row-major", antialias=True)
+    pg.setConfigOptions(imageAxisOrder="row-major")
     app.setStyle("Fusion")
     set_scheme("System")
     app.setStyleSheet(

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from padis_gui.core.data.image import Image
+from padis_gui.core.metrics import psnr
 from padis_gui.core.partition import Partition
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.recipe import ProblemSettings, Recipe, build_problem, measure, prepare_image
+from padis_gui.core.recipe import ProblemSettings, Recipe, build_problem, prepare_image
 from padis_gui.core.solvers.iterate import Iterate, SolverSettings
 from padis_gui.core.tiling import TilingSettings
 
@@ -56,7 +58,8 @@ class Prepared:
     baseline: Pixels
     sinogram: Pixels
     robust_range: tuple[float, float]
-    baseline_metrics: dict[str, float]
+    baseline_estimate: Tensor
+    baseline_psnr: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +129,8 @@ def prepare(job: Job, seed: int) -> Prepared:
         baseline=for_display(image.from_unit(baseline)),
         sinogram=for_display(problem.measurement.cpu().numpy()),
         robust_range=image.robust_range(),
-        baseline_metrics=measure(problem, baseline),
+        baseline_estimate=baseline,
+        baseline_psnr=psnr(baseline, problem.truth),
     )
 
 

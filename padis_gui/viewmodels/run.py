@@ -291,7 +291,8 @@ class Run(QObject):
     @staticmethod
     def _result(job: Job, recipe: Recipe, prepared: Prepared, last: Iterate, seconds: float) -> Result:
         metrics = measure(prepared.problem, last.estimate)
-        metrics |= {f"{name}_baseline": value for name, value in prepared.baseline_metrics.items()}
+        baseline = measure(prepared.problem, prepared.baseline_estimate)
+        metrics |= {f"{name}_baseline": value for name, value in baseline.items()}
         return Result(
             job=job,
             recipe=recipe,

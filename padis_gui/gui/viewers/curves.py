@@ -35,6 +35,7 @@ class Curves(QWidget):
         self._layout = row(self, spacing=6, margins=(6, 0, 6, 6))
         self.plots: dict[str, pg.PlotWidget] = {}
         self.lines: dict[str, pg.PlotDataItem] = {}
+        self._total = 0
         for key, title in _TITLES.items():
             axes = {"left": _DecadeAxis("left")} if key in _LOGARITHMIC else {}
             plot = pg.PlotWidget(axisItems=axes)
@@ -47,13 +48,8 @@ class Curves(QWidget):
             plot.setLogMode(y=key in _LOGARITHMIC)
             plot.getAxis("left").setWidth(54)
             plot.getAxis("left").enableAutoSIPrefix(False)
-            self.lines[key] = plot.plot(
-                pen=pg.mkPen(CURVE[key], width=2),
-                symbol="o",
-                symbolSize=4,
-                symbolBrush=CURVE[key],
-                symbolPen=None,
-            )
+            # one pixel wide and without symbols: Qt draws wide lines and markers many times slower
+            self.lines[key] = plot.plot(pen=pg.mkPen(CURVE[key], width=1), antialias=True)
             self.plots[key] = plot
             self._layout.addWidget(plot, 1)
         self._baseline = pg.InfiniteLine(
@@ -66,14 +62,15 @@ class Curves(QWidget):
 
     def set_points(self, points: list[Point], total: int) -> None:
         """Show these points; the step axis spans the whole run."""
+        if total != self._total:
+            self._total = total
+            for plot in self.plots.values():
+                plot.setXRange(0, max(total, 1), padding=0.02)
         steps = [p.step for p in points]
         for key, line in self.lines.items():
             floor = 1e-12 if key in _LOGARITHMIC else None
             values = [getattr(p, key) if floor is None else max(getattr(p, key), floor) for p in points]
             line.setData(steps, values)
-            line.setSymbol("o" if len(points) <= 120 else None)
-            if total:
-                self.plots[key].setXRange(0, total, padding=0.02)
 
     def set_baseline(self, psnr: float | None) -> None:
         """A dashed line at the baseline's PSNR; none where there is none or it is infinite."""
