@@ -3,7 +3,7 @@
 import math
 
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent
+from PySide6.QtCore import QEvent, QTimer
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QWidget
 
@@ -13,6 +13,8 @@ from padis_gui.viewmodels.frames import Point
 
 _TITLES = {"psnr": "PSNR [dB]", "residual": "Residual ‖Ax̂−y‖/‖y‖", "sigma": "Noise level σ"}
 _LOGARITHMIC = ("residual", "sigma")
+_FLOOR = 1e-12
+_BETWEEN_PLOTS_MS = 10
 
 
 class _DecadeAxis(pg.AxisItem):  # type: ignore[misc]
@@ -35,7 +37,11 @@ class Curves(QWidget):
         self._layout = row(self, spacing=6, margins=(6, 0, 6, 6))
         self.plots: dict[str, pg.PlotWidget] = {}
         self.lines: dict[str, pg.PlotDataItem] = {}
+        self._points: list[Point] = []
+        self._waiting: list[str] = []
         self._total = 0
+        self._next = QTimer(self, singleShot=True, interval=_BETWEEN_PLOTS_MS)
+        self._next.timeout.connect(self._draw_next)
         for key, title in _TITLES.items():
             axes = {"left": _DecadeAxis("left")} if key in _LOGARITHMIC else {}
             plot = pg.PlotWidget(axisItems=axes)
@@ -61,16 +67,21 @@ class Curves(QWidget):
         self._colour()
 
     def set_points(self, points: list[Point], total: int) -> None:
-        """Show these points; the step axis spans the whole run."""
-        if total != self._total:
-            self._total = total
-            for plot in self.plots.values():
-                plot.setXRange(0, max(total, 1), padding=0.02)
-        steps = [p.step for p in points]
-        for key, line in self.lines.items():
-            floor = 1e-12 if key in _LOGARITHMIC else None
-            values = [getattr(p, key) if floor is None else max(getattr(p, key), floor) for p in points]
-            line.setData(steps, values)
+        """Show these points; the step axis spans the whole run. One plot at a time, so that events pass between."""
+        self._points, self._total = points, total
+        self._waiting = list(self.plots)
+        self._next.start()
+
+    def _draw_next(self) -> None:
+        key = self._waiting.pop(0)
+        plot, line = self.plots[key], self.lines[key]
+        plot.setXRange(0, max(self._total, 1), padding=0.02)
+        values = [getattr(point, key) for point in self._points]
+        if key in _LOGARITHMIC:
+            values = [max(value, _FLOOR) for value in values]
+        line.setData([point.step for point in self._points], values)
+        if self._waiting:
+            self._next.start()
 
     def set_baseline(self, psnr: float | None) -> None:
         """A dashed line at the baseline's PSNR; none where there is none or it is infinite."""
