@@ -55,7 +55,7 @@ class PaDISDPSSettings(SolverSettings):
         10, ge=1, le=1000, label="Inner steps", symbol="K", help="Langevin steps at each noise level"
     )
     zeta: float = setting(
-        1.0, ge=0, le=100, label="Step size", symbol="ζ", live=True,
+        4.0, ge=0, le=100, label="Step size", symbol="ζ", live=True,
         help="Step towards the data through the network; it collapses just past its best value",
     )  # fmt: skip
     epsilon: float = setting(
