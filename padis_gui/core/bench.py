@@ -32,7 +32,7 @@ from padis_gui.core.device import (
 )
 from padis_gui.core.errors import DivergenceError, SettingError
 from padis_gui.core.metrics import psnr
-from padis_gui.core.operators.base import LinearOperator
+from padis_gui.core.operators.base import LinearOperator, Wrapper
 from padis_gui.core.prior import Precision
 from padis_gui.core.recipe import ProblemSettings, build_problem, make_recipe, solve
 from padis_gui.core.resources import DEFAULT_PRIOR, DEMO_IMAGE, resource
@@ -87,27 +87,12 @@ class Stopwatch:
         return time.perf_counter()
 
 
-class TimedOperator(LinearOperator):
+class TimedOperator(Wrapper):
     """The same linear map, with its forward, adjoint and baseline under a stopwatch."""
 
     def __init__(self, of: LinearOperator, watch: Stopwatch) -> None:
-        self._of, self._watch = of, watch
-
-    @property
-    def image_shape(self) -> tuple[int, ...]:
-        return self._of.image_shape
-
-    @property
-    def measurement_shape(self) -> tuple[int, ...]:
-        return self._of.measurement_shape
-
-    @property
-    def device(self) -> torch.device:
-        return self._of.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self._of.dtype
+        super().__init__(of)
+        self._watch = watch
 
     @cached_property
     def norm(self) -> float:

@@ -126,11 +126,11 @@ class Adjoint(LinearOperator):
         return self._of(y)
 
 
-class Scaled(LinearOperator):
-    """factor * A. Solvers work on A / ||A||, so that their step sizes mean the same for every physics."""
+class Wrapper(LinearOperator):
+    """Another operator with the same shapes and place; what it does is up to the subclass."""
 
-    def __init__(self, of: LinearOperator, factor: float) -> None:
-        self._of, self._factor = of, factor
+    def __init__(self, of: LinearOperator) -> None:
+        self._of = of
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -147,6 +147,14 @@ class Scaled(LinearOperator):
     @property
     def dtype(self) -> torch.dtype:
         return self._of.dtype
+
+
+class Scaled(Wrapper):
+    """factor * A. Solvers work on A / ||A||, so that their step sizes mean the same for every physics."""
+
+    def __init__(self, of: LinearOperator, factor: float) -> None:
+        super().__init__(of)
+        self._factor = factor
 
     def _forward(self, x: Tensor) -> Tensor:
         return self._factor * self._of._forward(x)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.errors import DivergenceError
+from padis_gui.core.metrics import residual
 from padis_gui.core.operators.base import LinearOperator, Scaled
 from padis_gui.core.partition import Partition
 from padis_gui.core.prior import PatchPrior
@@ -97,11 +98,6 @@ def langevin_step(
     return moved + epsilon**0.5 * sigma * normal(x, rng) if noisy else moved
 
 
-def relative_residual(A: LinearOperator, x: Tensor, y: Tensor) -> float:
-    """||A x - y|| / ||y||."""
-    return float((A(x) - y).norm() / y.norm().clamp(min=1e-12))
-
-
 class Recorder:
     """Makes the iterates of one run: counts, times and measures them.
 
@@ -126,7 +122,6 @@ class Recorder:
         """The next iterate, which took ``evaluations`` denoiser calls."""
         self._step += 1
         self._evaluations += evaluations
-        residual = relative_residual(self._A, estimate, self._y)
         return Iterate(
             step=self._step,
             total=self._total,
@@ -135,7 +130,7 @@ class Recorder:
             denoised=denoised,
             estimate=estimate,
             partition=partition,
-            residual=residual,
+            residual=residual(self._A, estimate, self._y),
             evaluations=self._evaluations,
             seconds=time.perf_counter() - self._began,
         )
