@@ -14,8 +14,9 @@ from pathlib import Path
 from padis_gui.core.checkpoint import load_prior
 from padis_gui.core.data.read import count_pages, read_image
 from padis_gui.core.device import describe_device, fastest_precision, pick_device, use_all_threads
+from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.prior import PatchPrior
-from padis_gui.core.recipe import ProblemSettings, build_problem, make_recipe, measure, solve
+from padis_gui.core.recipe import build_problem, make_recipe, measure, solve
 from padis_gui.core.resources import DEFAULT_PRIOR, resource
 from padis_gui.core.settings import make
 from padis_gui.core.solvers import SOLVERS, find_solver
@@ -27,14 +28,15 @@ Figures = dict[str, float]
 def one(options: argparse.Namespace, prior: PatchPrior, page: int, views: int, name: str) -> Figures:
     """Metrics, seconds and baseline of one page with one solver."""
     image = read_image(options.data, page)
-    problem_settings = make(ProblemSettings, {"views": views, "noise": options.noise})
+    problem_settings = make(ParallelBeamSettings, {"views": views, "noise": options.noise})
     overrides = dict(text.split("=", 1) for text in options.set)
     recipe = make_recipe(
-        image=image, data_path=options.data, prior=prior, prior_path=options.prior, problem=problem_settings,
-        tiling=make(TilingSettings, dict(text.split("=", 1) for text in options.tiling)), solver=name,
-        settings=make(find_solver(name).settings_type, overrides), seed=options.seed,
+        image=image, data_path=options.data, prior=prior, prior_path=options.prior,
+        physics="ct-parallel", problem=problem_settings,
+        tiling=make(TilingSettings, dict(text.split("=", 1) for text in options.tiling)),
+        solver=name,        settings=make(find_solver(name).settings_type, overrides), seed=options.seed,
     )  # fmt: skip
-    problem = build_problem(image, prior, problem_settings, options.seed)
+    problem = build_problem(image, prior, "ct-parallel", problem_settings, options.seed)
     began = time.perf_counter()
     *_, last = solve(recipe, problem, prior)
     seconds = time.perf_counter() - began

@@ -73,4 +73,4 @@ def ct_problem():
 
     settings = ParallelBeamSettings(views=12, bins=96)
     operator = ParallelBeamCT.evenly((1, PHANTOM_SIZE, PHANTOM_SIZE), settings, torch.device("cpu"))
-    return simulate(operator, phantom(PHANTOM_SIZE)[None], 0.0, torch.Generator().manual_seed(0))
+    return simulate(operator, phantom(PHANTOM_SIZE)[None], settings, torch.Generator().manual_seed(0))

@@ -95,18 +95,19 @@ def _solvers(options: argparse.Namespace) -> int:
 
     from padis_gui.core.bench import BenchRequest, bench_solvers
     from padis_gui.core.checkpoint import write_atomically
-    from padis_gui.core.recipe import ProblemSettings
+    from padis_gui.core.operators.ct import ParallelBeamSettings
     from padis_gui.core.resources import DEFAULT_PRIOR, DEMO_IMAGE, resource
     from padis_gui.core.settings import make
     from padis_gui.core.tiling import TilingSettings
 
     scan = {"views": options.views, "noise": options.noise}
     cut = {"strategy": options.tiling, "patch": options.patch}
+    problem = make(ParallelBeamSettings, {k: v for k, v in scan.items() if v is not None})
     request = BenchRequest(
         image=options.image or resource(DEMO_IMAGE),
         page=options.page,
         prior=options.prior or resource(DEFAULT_PRIOR),
-        problem=make(ProblemSettings, {k: v for k, v in scan.items() if v is not None}),
+        problem=problem,
         tiling=make(TilingSettings, {k: v for k, v in cut.items() if v is not None}),
         steps=options.steps,
         full=options.full,
@@ -124,8 +125,8 @@ def _solvers(options: argparse.Namespace) -> int:
     rows = [timing.as_dict() for timing in timings]
     first = timings[0]
     print(
-        f"{request.image.name} page {request.page}, {request.problem.views} views, "
-        f"noise {request.problem.noise:g}, seed {request.seed}; {first.device}, {first.precision}"
+        f"{request.image.name} page {request.page}, {problem.views} views, "
+        f"noise {problem.noise:g}, seed {request.seed}; {first.device}, {first.precision}"
     )
     print(table(rows))
     if any(row["shortened"] for row in rows):

@@ -1,9 +1,14 @@
 """Options made from declared settings, so that a setting is written once."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from padis_gui.core.settings import Settings, specs
+from padis_gui.core.errors import SettingError
+from padis_gui.core.settings import Settings, make, specs
+
+if TYPE_CHECKING:
+    from padis_gui.core.operators.settings import PhysicsSettings
+    from padis_gui.core.resources import Preset
 
 
 def add_training_image_size(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +45,38 @@ def given_settings(options: argparse.Namespace, settings_type: type[Settings]) -
     for spec in specs(settings_type):
         value = getattr(options, spec.name, None)
         if value is not None:
-            listed = spec.kind == "text" and isinstance(spec.default, tuple)
-            found[spec.name] = [v.strip() for v in value.split(",")] if listed else value
+            found[spec.name] = [v.strip() for v in value.split(",")] if spec.kind == "numbers" else value
     return found
+
+
+def add_problem(parser: argparse.ArgumentParser) -> None:
+    """`--physics` and the settings of every physics; which of them may be given depends on the physics chosen."""
+    from padis_gui.core.operators import PHYSICS
+
+    parser.add_argument(
+        "--physics", default=None, metavar="NAME", help=f"one of {', '.join(p.name for p in PHYSICS)}"
+    )
+    added: set[str] = set()
+    for physics in PHYSICS:
+        add_settings(parser, physics.settings_type, skip=tuple(added))
+        added |= {spec.name for spec in specs(physics.settings_type)}
+
+
+def chosen_problem(options: argparse.Namespace, preset: "Preset") -> "tuple[str, PhysicsSettings]":
+    """The physics and its settings: the preset's, changed by what was given.
+
+    Raises :class:`SettingError` for a setting of another physics.
+    """
+    from padis_gui.core.operators import PHYSICS, find_physics
+
+    physics = find_physics(options.physics or preset.physics)
+    known = {spec.name for spec in specs(physics.settings_type)}
+    for other in PHYSICS:
+        for name in given_settings(options, other.settings_type):
+            if name not in known:
+                raise SettingError(
+                    f"A setting of {physics.name} was wanted, but --{name.replace('_', '-')} belongs to "
+                    f"{other.name}; leave it out or choose --physics {other.name}."
+                )
+    values = dict(preset.problem) if physics.name == preset.physics else {}
+    return physics.name, make(physics.settings_type, values | given_settings(options, physics.settings_type))

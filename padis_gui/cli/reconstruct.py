@@ -7,14 +7,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from padis_gui.cli.options import add_settings, add_training_image_size, given_settings
+from padis_gui.cli.options import (
+    add_problem,
+    add_settings,
+    add_training_image_size,
+    chosen_problem,
+    given_settings,
+)
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.resources import DEFAULT_PRESET, DEFAULT_PRIOR, PRESETS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
-    from padis_gui.core.recipe import ProblemSettings
     from padis_gui.core.solvers import SOLVERS
     from padis_gui.core.tiling import TILINGS, TilingSettings
 
@@ -33,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--solver", default=None, metavar="NAME", help=f"one of {', '.join(s.name for s in SOLVERS)}"
     )
-    add_settings(parser, ProblemSettings)
+    add_problem(parser)
     parser.add_argument("--steps", default=None, metavar="N", help="noise levels of the solver")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
@@ -118,8 +123,8 @@ def run(options: argparse.Namespace) -> int:
         use_all_threads,
     )
     from padis_gui.core.metrics import as_json
+    from padis_gui.core.operators import find_physics
     from padis_gui.core.recipe import (
-        ProblemSettings,
         build_problem,
         find_preset,
         make_recipe,
@@ -135,10 +140,7 @@ def run(options: argparse.Namespace) -> int:
 
     _check_outputs(options)
     preset = find_preset(options.preset)
-    given = given_settings(options, ProblemSettings)
-    problem_settings = make(
-        ProblemSettings, {**preset.problem, **{k: v for k, v in given.items() if v is not None}}
-    )
+    physics, problem_settings = chosen_problem(options, preset)
     solver = find_solver(options.solver or preset.solver)
     values: dict[str, Any] = dict(preset.settings) if solver.name == preset.solver else {}
     if options.steps is not None:
@@ -154,10 +156,10 @@ def run(options: argparse.Namespace) -> int:
     prior = load_prior(prior_path, device, precision, options.training_image_size)
     image = read_image(options.input, options.page)
     recipe = make_recipe(
-        image=image, data_path=options.input, prior=prior, prior_path=prior_path, problem=problem_settings,
-        tiling=tiling, solver=solver.name, settings=settings, seed=seed,
+        image=image, data_path=options.input, prior=prior, prior_path=prior_path, physics=physics,
+        problem=problem_settings, tiling=tiling, solver=solver.name, settings=settings, seed=seed,
     )  # fmt: skip
-    problem = build_problem(image, prior, problem_settings, seed)
+    problem = build_problem(image, prior, physics, problem_settings, seed)
     baseline = problem.operator.pinv(problem.measurement)
 
     began = time.perf_counter()
@@ -169,7 +171,7 @@ def run(options: argparse.Namespace) -> int:
     metrics = measure(problem, iterate.estimate)
     reference = measure(problem, baseline)
     metrics |= {f"{name}_baseline": value for name, value in reference.items()}
-    prepared = prepare_image(image, prior)
+    prepared = prepare_image(image, prior, problem_settings)
     write_tiff(options.out, prepared.from_unit(iterate.estimate), recipe, metrics, spacing=image.spacing)
     report = {
         **as_json(metrics),
@@ -185,7 +187,7 @@ def run(options: argparse.Namespace) -> int:
         _write_report(options.report, report)
     print(
         f"{options.out}: PSNR {metrics['psnr']:.2f} dB, SSIM {metrics['ssim']:.3f} "
-        f"(FBP {metrics['psnr_baseline']:.2f} dB, {metrics['ssim_baseline']:.3f}), {seconds:.1f} s, seed "
-        f"{seed}"
+        f"({find_physics(physics).baseline} {metrics['psnr_baseline']:.2f} dB, {metrics['ssim_baseline']:.3f}), "
+        f"{seconds:.1f} s, seed {seed}"
     )
     return 0

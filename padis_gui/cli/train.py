@@ -88,6 +88,9 @@ def run(options: argparse.Namespace) -> int:
         window=_window(options.window),
         channels=network.image_channels,
         subjects_csv=options.subjects,
+        crops=settings.crops,
+        shrink=settings.shrink,
+        seed=settings.seed,
     )
     print(
         f"{len(data.images)} images of {len(data.subjects)} subjects; {describe_device(device)}, "

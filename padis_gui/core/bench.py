@@ -33,8 +33,10 @@ from padis_gui.core.device import (
 from padis_gui.core.errors import DivergenceError, SettingError
 from padis_gui.core.metrics import psnr
 from padis_gui.core.operators.base import LinearOperator, Wrapper
+from padis_gui.core.operators.ct import ParallelBeamSettings
+from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import Precision
-from padis_gui.core.recipe import ProblemSettings, build_problem, make_recipe, solve
+from padis_gui.core.recipe import build_problem, make_recipe, solve
 from padis_gui.core.resources import DEFAULT_PRIOR, DEMO_IMAGE, resource
 from padis_gui.core.settings import make
 from padis_gui.core.solvers import SOLVERS, find_solver
@@ -138,7 +140,8 @@ class BenchRequest:
     image: Path = field(default_factory=lambda: resource(DEMO_IMAGE))
     page: int = 0
     prior: Path = field(default_factory=lambda: resource(DEFAULT_PRIOR))
-    problem: ProblemSettings = field(default_factory=ProblemSettings)
+    physics: str = "ct-parallel"
+    problem: PhysicsSettings = field(default_factory=ParallelBeamSettings)
     tiling: TilingSettings = field(default_factory=TilingSettings)
     steps: int | None = None
     full: bool = False
@@ -216,10 +219,11 @@ def time_solver(request: BenchRequest, name: str) -> SolverTiming:
     prior = load_prior(request.prior, device, precision)
     image = read_image(request.image, request.page)
     recipe = make_recipe(
-        image=image, data_path=request.image, prior=prior, prior_path=request.prior, problem=request.problem,
-        tiling=request.tiling, solver=solver.name, settings=settings, seed=request.seed,
+        image=image, data_path=request.image, prior=prior, prior_path=request.prior,
+        physics=request.physics, problem=request.problem, tiling=request.tiling, solver=solver.name,
+        settings=settings, seed=request.seed,
     )  # fmt: skip
-    problem = build_problem(image, prior, request.problem, request.seed)
+    problem = build_problem(image, prior, request.physics, request.problem, request.seed)
     _ = problem.operator.norm  # found once a problem
     memory = _MemoryPeak(device)  # the warm-up allocates what the run then uses again
     warm_up = solve(recipe, problem, prior)

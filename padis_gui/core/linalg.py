@@ -1,11 +1,9 @@
-"""Data steps that solvers share: conjugate gradients on A^T A, without losing the interrupt."""
+"""Conjugate gradients, the one linear solver that data steps share."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
-
-from padis_gui.core.operators.base import LinearOperator
 
 
 @torch.no_grad()
@@ -33,13 +31,3 @@ def conjugate_gradients(
         rr, previous = torch.sum(r * r), rr
         p = r + (rr / previous) * p
     return x
-
-
-def least_squares(A: LinearOperator, y: Tensor, x: Tensor, iterations: int) -> Tensor:
-    """``iterations`` CG steps on A^T A x = A^T y from x: the data step of DDS (arXiv 2303.05754)."""
-    return conjugate_gradients(lambda v: A.T(A(v)), A.T(y), x, iterations)
-
-
-def prox(A: LinearOperator, y: Tensor, v: Tensor, rho: float, iterations: int) -> Tensor:
-    """argmin ||A x - y||^2 + rho ||x - v||^2, by CG from v."""
-    return conjugate_gradients(lambda u: A.T(A(u)) + rho * u, A.T(y) + rho * v, v, iterations)

@@ -139,7 +139,15 @@ class PatchPrior:
         return partition.assemble(self.denoise_tiles(tiles, sigma, partition.positions(x.device)))
 
     def denoise_tiles(self, tiles: Tensor, sigma: float, positions: Tensor) -> Tensor:
-        """D of noisy tiles (n, C, P, P) at ``positions`` (n, 2, P, P), one patch batch at a time."""
+        """D of noisy tiles (n, C, P, P) at ``positions`` (n, 2, P, P), one patch batch at a time.
+
+        A grey prior takes each channel of colour tiles as a tile of its own.
+        """
+        if self.channels == 1 and tiles.shape[1] > 1:
+            n, colours, rows, columns = tiles.shape
+            folded = tiles.reshape(n * colours, 1, rows, columns)
+            apart = self.denoise_tiles(folded, sigma, positions.repeat_interleave(colours, 0))
+            return apart.reshape(tiles.shape)
         largest = max(self.conventions.patch_sizes)
         batch = max(1, self.patch_batch * largest**2 // tiles.shape[-1] ** 2)
         level = torch.full((tiles.shape[0],), sigma, dtype=tiles.dtype, device=tiles.device)

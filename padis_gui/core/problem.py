@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.operators.base import LinearOperator
+from padis_gui.core.operators.settings import PhysicsSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +25,13 @@ class Problem:
         return self.measurement.device
 
 
-def simulate(operator: LinearOperator, truth: Tensor, noise_level: float, rng: torch.Generator) -> Problem:
-    """Measure a known image (C, rows, columns) scaled to [0, 1].
+def simulate(
+    operator: LinearOperator, truth: Tensor, settings: PhysicsSettings, rng: torch.Generator
+) -> Problem:
+    """Measure a known image (C, rows, columns) scaled to [0, 1], with the noise that ``settings`` describe.
 
-    ``noise_level`` is the standard deviation of the added Gaussian noise relative to the root mean square of
-    the clean measurement (0.01 = 1 %). ``rng`` is a CPU generator, so every device sees the same noise.
+    ``rng`` is a CPU generator, so every device sees the same noise.
     """
     truth = truth.to(operator.device, operator.dtype)
-    clean = operator(truth)
-    noise = noise_level * float(clean.square().mean().sqrt())
-    drawn = torch.randn(clean.shape, generator=rng).to(clean.device, clean.dtype)
-    return Problem(operator=operator, measurement=clean + noise * drawn, noise=noise, truth=truth)
+    measurement, noise = settings.noisy(operator(truth), rng)
+    return Problem(operator=operator, measurement=measurement, noise=noise, truth=truth)

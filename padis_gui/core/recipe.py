@@ -6,9 +6,12 @@ The window, the command line and the metadata of an exported TIFF all speak :cla
 
 import platform
 import secrets
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
@@ -16,28 +19,19 @@ from torch import Tensor
 from padis_gui import __version__
 from padis_gui.core.checkpoint import file_sha256
 from padis_gui.core.data.image import Image
-from padis_gui.core.errors import SettingError
+from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.metrics import psnr, residual, ssim
-from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
+from padis_gui.core.operators import find_physics
+from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem, simulate
 from padis_gui.core.resources import PRESETS, Preset
-from padis_gui.core.schedule import noise_levels
-from padis_gui.core.settings import make, setting
+from padis_gui.core.settings import Settings, make, specs
 from padis_gui.core.solvers import find_solver
-from padis_gui.core.solvers.iterate import Iterates, SolverSettings, watched
-from padis_gui.core.tiling import TilingSettings, make_tiling
+from padis_gui.core.solvers.iterate import Iterate, Iterates, watched
+from padis_gui.core.tiling import LiveTiling, Tiling, TilingSettings, make_tiling
 
 MAX_SEED = 2**63 - 1
-
-
-class ProblemSettings(ParallelBeamSettings):
-    """The geometry and the noise of a simulated measurement."""
-
-    noise: float = setting(
-        0.0, ge=0, le=1, label="Noise", symbol="σ_y",
-        help="Gaussian noise on the sinogram, relative to its root mean square (0.01 = 1 %)",
-    )  # fmt: skip
 
 
 class DataReference(BaseModel):
@@ -60,26 +54,41 @@ class PriorReference(BaseModel):
 
 
 class Change(BaseModel):
-    """A live setting that was changed after a step."""
+    """Live settings of the solver, or another tiling, that came after a step."""
 
     model_config = ConfigDict(frozen=True)
     step: int
-    settings: dict[str, Any]
+    settings: dict[str, Any] | None = None
+    tiling: TilingSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What may be sent into a running solver between two iterates."""
+
+    settings: Settings | None = None
+    tiling: TilingSettings | None = None
+
+
+Run = Generator[Iterate, Steering | None, None]
 
 
 class Recipe(BaseModel):
     """Everything that a run needs to be repeated; round-trips through JSON.
 
     ``changes`` are the live changes that were made on the way, ``stop_after`` the step at which the run was
-    finished early; both are replayed.
+    finished early; both are replayed. ``files`` are the SHA-256 sums of the files that the problem names (a
+    mask, a kernel). ``data`` is None where nothing was measured (generation).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["padis-gui recipe"] = "padis-gui recipe"
     version: int = 1
-    data: DataReference
-    problem: ProblemSettings
+    data: DataReference | None
+    physics: str = "ct-parallel"
+    problem: dict[str, Any]
+    files: dict[str, str] = {}
     prior: PriorReference
     tiling: TilingSettings
     solver: str
@@ -93,9 +102,14 @@ class Recipe(BaseModel):
     versions: dict[str, str]
 
     @property
-    def solver_settings(self) -> SolverSettings:
+    def solver_settings(self) -> Settings:
         """The settings of this recipe's solver, checked again."""
         return make(find_solver(self.solver).settings_type, self.settings)
+
+    @property
+    def problem_settings(self) -> PhysicsSettings:
+        """The settings of this recipe's measurement, checked again."""
+        return make(find_physics(self.physics).settings_type, self.problem)
 
 
 def find_preset(name: str) -> Preset:
@@ -125,19 +139,29 @@ def check_seed(seed: int) -> int:
 
 def make_recipe(
     *,
-    image: Image,
-    data_path: Path,
+    image: Image | None,
+    data_path: Path | None,
     prior: PatchPrior,
     prior_path: Path,
-    problem: ProblemSettings,
+    physics: str,
+    problem: PhysicsSettings,
     tiling: TilingSettings,
     solver: str,
-    settings: SolverSettings,
+    settings: Settings,
     seed: int,
 ) -> Recipe:
-    """Resolve and describe a run on an open image and prior. Hashes both files."""
+    """Resolve and describe a run on an open image and prior. Hashes all files that it depends on."""
     patch = prior.resolve_patch(tiling.patch)
-    noise_levels(settings.schedule, settings.steps, settings.sigma_max, settings.sigma_min)
+    find_solver(solver).levels(settings)
+    data = None
+    if not find_physics(physics).imageless:
+        if image is None or data_path is None:
+            raise InputError("An image is wanted before a run, but none was given; open one.")
+        data = DataReference(
+            file=str(Path(data_path).resolve()), page=image.page, sha256=file_sha256(data_path),
+            window=prior_window(image, prior), unit=image.unit,
+        )  # fmt: skip
+    named = [getattr(problem, spec.name) for spec in specs(type(problem)) if spec.kind == "file"]
     versions = {
         "padis_gui": __version__,
         "torch": torch.__version__,
@@ -145,11 +169,10 @@ def make_recipe(
         "machine": platform.machine(),
     }
     return Recipe(
-        data=DataReference(
-            file=str(Path(data_path).resolve()), page=image.page, sha256=file_sha256(data_path),
-            window=prior_window(image, prior), unit=image.unit,
-        ),
-        problem=problem,
+        data=data,
+        physics=find_physics(physics).name,
+        problem=problem.model_dump(mode="json"),
+        files={file: file_sha256(Path(file)) for file in named if file},
         prior=PriorReference(file=str(Path(prior_path).resolve()), sha256=file_sha256(prior_path)),
         tiling=tiling.model_copy(update={"patch": patch}),
         solver=find_solver(solver).name,
@@ -169,9 +192,22 @@ def prior_window(image: Image, prior: PatchPrior) -> tuple[float, float]:
     return image.window
 
 
-def prepare_image(image: Image, prior: PatchPrior) -> Image:
-    """The image with the prior's channels and window."""
-    return image.with_channels(prior.channels).with_window(prior_window(image, prior))
+def prepare_image(image: Image | None, prior: PatchPrior, problem: PhysicsSettings) -> Image:
+    """The image with the prior's window, and the channels that the problem and the prior call for.
+
+    Without an image (generation) a blank one of the wanted size. A colour picture under a grey prior keeps its
+    colours where the problem says so: each channel is then an image of its own to the prior.
+    """
+    if image is None:
+        size = prior.conventions.image_size
+        rows, columns = (getattr(problem, name, None) or size for name in ("rows", "columns"))
+        blank = np.zeros((prior.channels, rows, columns), dtype=np.float32)
+        return Image(
+            pixels=blank, unit=prior.conventions.unit, window=prior.conventions.window, name="generated"
+        )
+    coloured = prior.channels == 1 and problem.keeps_colours and image.is_coloured
+    prepared = image.with_channels(3 if coloured else prior.channels)
+    return prepared.with_window(prior_window(image, prior))
 
 
 def _generators(seed: int) -> tuple[torch.Generator, torch.Generator]:
@@ -181,39 +217,58 @@ def _generators(seed: int) -> tuple[torch.Generator, torch.Generator]:
     return measuring, solving
 
 
-def build_problem(image: Image, prior: PatchPrior, settings: ProblemSettings, seed: int) -> Problem:
+def build_problem(
+    image: Image | None, prior: PatchPrior, physics: str, settings: PhysicsSettings, seed: int
+) -> Problem:
     """Simulate the measurement of ``image`` on the prior's device."""
-    prepared = prepare_image(image, prior)
-    operator = ParallelBeamCT.evenly((prepared.channels, *prepared.shape), settings, prior.device)
-    return simulate(operator, prepared.to_unit(), settings.noise, _generators(seed)[0])
+    prepared = prepare_image(image, prior, settings)
+    record = find_physics(physics)
+    operator = record.make((prepared.channels, *prepared.shape), settings, prior.device)
+    if record.imageless:
+        return Problem(
+            operator=operator, measurement=torch.zeros(operator.measurement_shape, device=prior.device)
+        )
+    return simulate(operator, prepared.to_unit(), settings, _generators(seed)[0])
 
 
-def solve(recipe: Recipe, problem: Problem, prior: PatchPrior) -> Iterates[Any]:
-    """The iterates of this recipe's solver; ``send`` new settings to change live ones."""
+def solve(recipe: Recipe, problem: Problem, prior: PatchPrior) -> Run:
+    """The iterates of this recipe's solver; ``send`` a :class:`Steering` to change live settings or the tiling."""
     solver, settings = find_solver(recipe.solver), recipe.solver_settings
-    patch = prior.resolve_patch(recipe.tiling.patch)
     shape = problem.operator.image_shape
-    frame = prior.conventions.frame
-    tiling = make_tiling(recipe.tiling.strategy, (shape[1], shape[2]), patch, frame, recipe.tiling)
-    levels = noise_levels(settings.schedule, settings.steps, settings.sigma_max, settings.sigma_min)
+
+    def tiling_of(chosen: TilingSettings) -> Tiling:
+        patch = prior.resolve_patch(chosen.patch)
+        return make_tiling(chosen.strategy, (shape[1], shape[2]), patch, prior.conventions.frame, chosen)
+
+    tiling = LiveTiling(tiling_of(recipe.tiling))
     rng = _generators(recipe.seed)[1]
-    return _replayed(
-        watched(solver.solve(problem, prior, tiling, levels, settings, rng=rng), solver.lower), recipe
-    )
+    iterates = solver.solve(problem, prior, tiling, solver.levels(settings), settings, rng=rng)
+    return _steered(watched(iterates, solver.lower), recipe, tiling, tiling_of)
 
 
-def _replayed(iterates: Iterates[Any], recipe: Recipe) -> Iterates[Any]:
-    """Make the recorded live changes at their steps and stop where the run was stopped."""
+def _steered(
+    iterates: Iterates[Any],
+    recipe: Recipe,
+    tiling: LiveTiling,
+    tiling_of: Callable[[TilingSettings], Tiling],
+) -> Run:
+    """Hand what is sent to the solver and the tiling; replay the recorded changes and the early stop."""
     settings_type = find_solver(recipe.solver).settings_type
-    recorded = {change.step: make(settings_type, change.settings) for change in recipe.changes}
-    sent: SolverSettings | None = None
+    recorded = {change.step: change for change in recipe.changes}
+    sent: Settings | None = None
     try:
         while True:
             try:
                 iterate = iterates.send(sent)
             except StopIteration:
                 return
-            sent = (yield iterate) or recorded.get(iterate.step)
+            steering = yield iterate
+            if steering is None and (change := recorded.get(iterate.step)) is not None:
+                values = change.settings
+                steering = Steering(None if values is None else make(settings_type, values), change.tiling)
+            sent = None if steering is None else steering.settings
+            if steering is not None and steering.tiling is not None:
+                tiling.current = tiling_of(steering.tiling)
             if iterate.step == recipe.stop_after:
                 return
     finally:
@@ -221,8 +276,10 @@ def _replayed(iterates: Iterates[Any], recipe: Recipe) -> Iterates[Any]:
 
 
 def measure(problem: Problem, estimate: Tensor) -> dict[str, float]:
-    """Metrics of an estimate: the residual, and PSNR and SSIM where the truth is known."""
-    found = {"residual": residual(problem.operator, estimate, problem.measurement)}
+    """Metrics of an estimate: the residual where something was measured, PSNR and SSIM where the truth is known."""
+    found: dict[str, float] = {}
+    if problem.measurement.numel():
+        found["residual"] = residual(problem.operator, estimate, problem.measurement)
     if problem.truth is not None:
         found |= {"psnr": psnr(estimate, problem.truth), "ssim": ssim(estimate, problem.truth)}
     return found

@@ -26,6 +26,7 @@ class Preset:
     name: str
     label: str
     summary: str
+    physics: str
     problem: dict[str, object]
     solver: str
     settings: dict[str, object]
@@ -33,26 +34,24 @@ class Preset:
 
 PRESETS: tuple[Preset, ...] = (
     Preset(
-        "ct-60", "CT, 60 views", "Parallel beam, 60 views over half a turn", {"views": 60}, "balanced", {}
+        "ct-60", "CT, 60 views", "Parallel beam, 60 views over half a turn",
+        "ct-parallel", {"views": 60}, "balanced", {},
     ),
     Preset(
-        "ct-20", "CT, 20 views", "Parallel beam, 20 views over half a turn", {"views": 20}, "balanced", {}
+        "ct-20", "CT, 20 views", "Parallel beam, 20 views over half a turn",
+        "ct-parallel", {"views": 20}, "balanced", {},
     ),
     Preset(
-        "ct-8",
-        "CT, 8 views",
-        "Parallel beam, 8 views over half a turn",
-        {"views": 8},
-        "balanced",
-        {"sigma_max": 10.0},
+        "ct-8", "CT, 8 views", "Parallel beam, 8 views over half a turn",
+        "ct-parallel", {"views": 8}, "balanced", {"sigma_max": 10.0},
     ),
     Preset(
-        "ct-limited",
-        "CT, limited angle",
-        "Parallel beam, 60 views over 120°",
-        {"views": 60, "arc": 120.0},
-        "balanced",
-        {},
+        "ct-limited", "CT, limited angle", "Parallel beam, 60 views over 120°",
+        "ct-parallel", {"views": 60, "arc": 120.0}, "balanced", {},
     ),
-)
+    Preset(
+        "generate", "Generate", "No data: a sample of the prior",
+        "nothing", {}, "balanced", {"sigma_max": 20.0, "temperature": 1.0},
+    ),
+)  # fmt: skip
 DEFAULT_PRESET = "ct-20"

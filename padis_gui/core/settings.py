@@ -36,12 +36,13 @@ def setting(
     gt: float | None = None,
     live: bool = False,
     advanced: bool = False,
+    file: bool = False,
 ) -> Any:
     """Declare one setting.
 
     ``label`` is its name in the form, ``symbol`` the paper's letter, ``unit`` what it is measured in;
     ``ge``, ``gt``, ``le`` bound it. ``live`` settings may change between two iterates of a run;
-    ``advanced`` ones are folded away in the form.
+    ``advanced`` ones are folded away in the form. ``file`` says that a text is the path of a file to read.
     """
     return Field(
         default=default,
@@ -50,8 +51,11 @@ def setting(
         ge=ge,
         le=le,
         gt=gt,
-        json_schema_extra={"symbol": symbol, "unit": unit, "live": live, "advanced": advanced},
+        json_schema_extra={"symbol": symbol, "unit": unit, "live": live, "advanced": advanced, "file": file},
     )
+
+
+Kind = Literal["int", "float", "bool", "choice", "numbers", "text", "file"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,7 @@ class SettingSpec:
     help: str
     symbol: str
     unit: str
-    kind: Literal["int", "float", "bool", "choice", "text"]
+    kind: Kind
     default: Any
     minimum: float | None
     maximum: float | None
@@ -83,9 +87,10 @@ class SettingSpec:
             return f"at least {self.minimum:g}"
         if self.maximum is not None:
             return f"at most {self.maximum:g}"
-        if self.kind == "text" and isinstance(self.default, tuple):
+        if self.kind == "numbers":
             return "numbers separated by commas"
-        return {"int": "a whole number", "float": "a number", "bool": "on or off"}.get(self.kind, "a text")
+        words = {"int": "a whole number", "float": "a number", "bool": "on or off", "file": "a file"}
+        return words.get(self.kind, "a text")
 
     @property
     def tooltip(self) -> str:
@@ -109,7 +114,7 @@ def specs(settings_type: type[Settings]) -> tuple[SettingSpec, ...]:
     for name, field in settings_type.model_fields.items():
         annotation, optional = _unwrap(field.annotation)
         choices: tuple[Any, ...] = ()
-        kind: Literal["int", "float", "bool", "choice", "text"]
+        kind: Kind
         if typing.get_origin(annotation) is Literal:
             kind, choices = "choice", typing.get_args(annotation)
         elif annotation is bool:
@@ -119,7 +124,7 @@ def specs(settings_type: type[Settings]) -> tuple[SettingSpec, ...]:
         elif annotation is float:
             kind = "float"
         else:
-            kind = "text"
+            kind = "numbers" if typing.get_origin(annotation) is tuple else "text"
         bounds = {
             key: getattr(rule, key)
             for rule in field.metadata
@@ -127,6 +132,8 @@ def specs(settings_type: type[Settings]) -> tuple[SettingSpec, ...]:
             if getattr(rule, key, None) is not None
         }
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        if extra.get("file"):
+            kind = "file"
         found.append(
             SettingSpec(
                 name=name,

@@ -48,6 +48,17 @@ class Tiling(Protocol):
     def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition: ...
 
 
+@dataclass
+class LiveTiling:
+    """A tiling that may be exchanged between two denoiser calls."""
+
+    current: Tiling
+
+    def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
+        """The partition of whatever is current."""
+        return self.current.draw(rng, sigma)
+
+
 @dataclass(frozen=True)
 class GridTiling:
     """Shared by all strategies: the geometry, and one partition at given offsets."""

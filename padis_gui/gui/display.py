@@ -1,10 +1,12 @@
 """Paints what the session has: the latest frame from a timer, the curves, the problem's pictures, the levels."""
 
+import math
 import time
 
 from PySide6.QtCore import QObject, QSignalBlocker, QTimer, Signal
 from PySide6.QtWidgets import QComboBox
 
+from padis_gui.core.operators import find_physics
 from padis_gui.gui.panels.transport import Transport
 from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.pane_grid import PaneGrid
@@ -19,7 +21,7 @@ CURVE_EVERY_FRAMES = 3
 # Window presets in Hounsfield units, as radiologists set them: (low, high)
 HU_LEVELS = {"Soft tissue": (-160.0, 240.0), "Lung": (-1350.0, 150.0), "Bone": (-500.0, 1300.0)}
 FULL, ROBUST = "Full range", "1–99 % of truth"
-_OF_A_RUN = ("estimate", "state", "denoised", "difference")
+_OF_A_RUN = ("estimate", "state", "denoised", "difference", "deviation")
 _NO_CURSOR = "Point at a pane to read its values"
 
 
@@ -78,7 +80,8 @@ class Display(QObject):
             last = points[-1]
             self._panes.set_captions(
                 {
-                    "estimate": f"step {last.step}, {last.psnr:.2f} dB",
+                    "estimate": f"step {last.step}"
+                    + (f", {last.psnr:.2f} dB" if math.isfinite(last.psnr) else ""),
                     "state": f"σ = {last.sigma:.3g}",
                     "difference": "−10 % to +10 % of the levels",
                 }
@@ -121,21 +124,24 @@ class Display(QObject):
         prepared = self._session.prepared
         if prepared is None:
             return
-        previous = self._panes.pixels("truth")
+        previous = self._panes.pixels("baseline")
         self._panes.set_pictures(
-            {"truth": prepared.truth, "baseline": prepared.baseline, "sinogram": prepared.sinogram}
+            {"truth": prepared.truth, "baseline": prepared.baseline, "measurement": prepared.measurement}
         )
-        views, bins = prepared.sinogram.shape[:2]
         psnr = prepared.baseline_psnr
+        physics = find_physics(prepared.job.physics)
+        self._panes.rename({"baseline": physics.baseline, "measurement": f"{physics.measurement} y"})
+        self._panes.set_measurement_pictorial(physics.pictorial)
+        size = "" if prepared.measurement is None else " × ".join(map(str, prepared.measurement.shape[:2]))
         self._panes.set_captions(
             {
                 "truth": prepared.image.unit,
-                "baseline": f"{prepared.job.problem.fbp_filter}, {psnr:.2f} dB",
-                "sinogram": f"{views} views × {bins} bins",
+                "baseline": f"{psnr:.2f} dB" if math.isfinite(psnr) else "",
+                "measurement": size,
             }
         )
         self._curves.set_baseline(psnr)
-        if previous is None or previous.shape != prepared.truth.shape:
+        if previous is None or previous.shape != prepared.baseline.shape:
             self._panes.fit()
         self._set_levels()
 
@@ -157,6 +163,7 @@ class Display(QObject):
         unit = f" {image.unit}" if image.unit else ""
         values = "   ".join(f"{name} {text}{unit}" for name, text in self._panes.values_at(row, column))
         tile = ""
-        if self.frame is not None and (found := self.frame.partition.tile_at(row, column)) is not None:
+        partition = None if self.frame is None else self.frame.partition
+        if partition is not None and (found := partition.tile_at(row, column)) is not None:
             tile = f"   tile {found[0]}, {found[1]} px to the nearest seam"
         self.pointed.emit(f"{where}   {values}{tile}")

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 IMAGES = "Images (*.png *.jpg *.jpeg *.bmp *.tif *.tiff *.npy *.dcm);;All files (*)"
 PRIORS = "Priors (*.safetensors *.pkl);;All files (*)"
+ANY_FILE = "All files (*)"
 PRIOR_SUFFIXES = (".safetensors", ".pkl")
 _TIFF = "TIFF (*.tif *.tiff)"
 

@@ -11,13 +11,15 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QLabel,
+    QLineEdit,
     QSpinBox,
     QToolButton,
     QWidget,
 )
 
 from padis_gui.core.settings import Settings, SettingSpec, specs
-from padis_gui.gui.layouts import column, form
+from padis_gui.gui.files import ANY_FILE, choose_to_open
+from padis_gui.gui.layouts import column, form, row
 
 _INT_LIMIT = 2**31 - 1
 
@@ -46,9 +48,12 @@ def _float_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
     box = _FloatBox(decimals=6)
     box.setKeyboardTracking(False)
     smallest = spec.minimum if spec.minimum is not None else -1e9
+    if spec.optional:  # one step below what is allowed stands for None
+        smallest -= 1.0
+        box.setSpecialValueText("automatic")
     box.setRange(smallest, spec.maximum if spec.maximum is not None else 1e9)
     box.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
-    box.valueChanged.connect(changed)
+    box.valueChanged.connect(lambda value: changed(None if spec.optional and value == smallest else value))
     return box
 
 
@@ -66,7 +71,49 @@ def _check_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
     return box
 
 
-_MAKERS = {"int": _int_box, "float": _float_box, "choice": _choice_box, "bool": _check_box}
+def _numbers_line(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
+    line = QLineEdit(placeholderText="automatic" if not spec.default else "")
+    line.editingFinished.connect(
+        lambda: changed([part.strip() for part in line.text().split(",") if part.strip()])
+    )
+    return line
+
+
+class FileLine(QWidget):
+    """The path of a file, typed or chosen."""
+
+    chosen = Signal(str)
+
+    def __init__(self, label: str) -> None:
+        super().__init__()
+        self.line = QLineEdit(placeholderText="none")
+        self.line.setAccessibleName(label)
+        self.button = QToolButton()
+        self.button.setText("…")
+        self.button.setAccessibleName(f"Choose {label}")
+        layout = row(self)
+        layout.addWidget(self.line, 1)
+        layout.addWidget(self.button)
+        self.line.editingFinished.connect(lambda: self.chosen.emit(self.line.text().strip()))
+        self.button.clicked.connect(
+            lambda: choose_to_open(self, label, ANY_FILE, lambda path: self.chosen.emit(str(path)))
+        )
+
+
+def _file_line(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
+    editor = FileLine(spec.label)
+    editor.chosen.connect(changed)
+    return editor
+
+
+_MAKERS = {
+    "int": _int_box,
+    "float": _float_box,
+    "choice": _choice_box,
+    "bool": _check_box,
+    "numbers": _numbers_line,
+    "file": _file_line,
+}
 
 
 def show_value(widget: QWidget, value: Any) -> None:
@@ -80,7 +127,11 @@ def show_value(widget: QWidget, value: Any) -> None:
             case QSpinBox():
                 widget.setValue(widget.minimum() if value is None else int(value))
             case QDoubleSpinBox():
-                widget.setValue(float(value))
+                widget.setValue(widget.minimum() if value is None else float(value))
+            case QLineEdit():
+                widget.setText(", ".join(f"{v:g}" for v in value))
+            case FileLine():
+                widget.line.setText(str(value))
 
 
 class SettingsForm(QWidget):

@@ -8,6 +8,7 @@ from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, Q
 from PySide6.QtWidgets import QComboBox, QDockWidget, QLabel, QMainWindow, QScrollArea, QToolBar, QWidget
 
 from padis_gui import __version__
+from padis_gui.core.operators import find_physics
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.display import Display
 from padis_gui.gui.files import IMAGES, PRIOR_SUFFIXES, PRIORS, choose_tiff_to_write, choose_to_open
@@ -18,6 +19,7 @@ from padis_gui.gui.panels.transport import Transport
 from padis_gui.gui.theme import SCHEMES, set_scheme
 from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.pane_grid import PaneGrid
+from padis_gui.viewmodels.frames import Result
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.session import Session
 
@@ -175,11 +177,7 @@ class MainWindow(QMainWindow):
             return "⚠ Stale: the settings have changed since this result; press Run"
         if result is None:
             return "Ready: press Run"
-        m = result.metrics
-        return (
-            f"PSNR {m['psnr']:.2f} dB, SSIM {m['ssim']:.3f}   (FBP {m['psnr_baseline']:.2f} dB, "
-            f"{m['ssim_baseline']:.3f})   {result.seconds:.1f} s   seed {result.recipe.seed}"
-        )
+        return f"{_quality(result)}   {result.seconds:.1f} s   seed {result.recipe.seed}"
 
     # From the user to the session -----------------------------------------------------------------
 
@@ -244,3 +242,14 @@ class MainWindow(QMainWindow):
         self.display.timer.stop()
         await self.session.close()
         self.closed.set()
+
+
+def _quality(result: Result) -> str:
+    """What the metrics say, beside the baseline's."""
+    m = result.metrics
+    if "psnr" in m:
+        return (
+            f"PSNR {m['psnr']:.2f} dB, SSIM {m['ssim']:.3f}   ({find_physics(result.recipe.physics).baseline} "
+            f"{m['psnr_baseline']:.2f} dB, {m['ssim_baseline']:.3f})"
+        )
+    return f"Residual {m['residual']:.2e}" if "residual" in m else "Sample of the prior"

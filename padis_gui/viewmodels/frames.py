@@ -1,5 +1,6 @@
 """What leaves the compute thread: plain numbers and arrays that nobody writes again."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,14 @@ from torch import Tensor
 
 from padis_gui.core.data.image import Image
 from padis_gui.core.metrics import psnr
+from padis_gui.core.operators import Physics, find_physics
+from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.partition import Partition
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.recipe import ProblemSettings, Recipe, build_problem, prepare_image
-from padis_gui.core.solvers.iterate import Iterate, SolverSettings
+from padis_gui.core.recipe import Recipe, build_problem, prepare_image
+from padis_gui.core.settings import Settings
+from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.tiling import TilingSettings
 
 Pixels = NDArray[np.float32]
@@ -23,18 +27,24 @@ Pixels = NDArray[np.float32]
 class Job:
     """All the choices of one run, as they stood when Run was clicked."""
 
-    image: Image
-    data_path: Path
+    image: Image | None
+    data_path: Path | None
     prior: PatchPrior
     prior_path: Path
-    problem: ProblemSettings
+    physics: str
+    problem: PhysicsSettings
     tiling: TilingSettings
     solver: str
-    settings: SolverSettings
+    settings: Settings
 
     def same_problem(self, other: "Job") -> bool:
         """Whether both measure the same thing."""
-        return self.image is other.image and self.prior is other.prior and self.problem == other.problem
+        return (
+            self.image is other.image
+            and self.prior is other.prior
+            and self.physics == other.physics
+            and self.problem == other.problem
+        )
 
     def same_as(self, other: "Job") -> bool:
         """Whether both would give the same result from the same seed."""
@@ -48,15 +58,18 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A simulated problem and its pictures, (rows, columns) or (rows, columns, 3), in the image's unit."""
+    """A problem and its pictures, (rows, columns) or (rows, columns, 3), in the image's unit.
+
+    ``truth`` is None, and the baseline's PSNR NaN, where there is none.
+    """
 
     job: Job
     seed: int
     problem: Problem
     image: Image
-    truth: Pixels
+    truth: Pixels | None
     baseline: Pixels
-    sinogram: Pixels
+    measurement: Pixels | None
     robust_range: tuple[float, float]
     baseline_estimate: Tensor
     baseline_psnr: float
@@ -64,7 +77,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One iterate for the panes, in the image's unit; ``difference`` is estimate - truth."""
+    """One iterate for the panes, in the image's unit; ``difference`` is estimate - truth.
+
+    ``deviation`` is the samples' standard deviation, where the method draws several.
+    """
 
     step: int
     total: int
@@ -72,8 +88,9 @@ class Frame:
     estimate: Pixels
     denoised: Pixels
     state: Pixels
-    difference: Pixels
-    partition: Partition
+    difference: Pixels | None
+    deviation: Pixels | None
+    partition: Partition | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +120,9 @@ class Result:
     def proposed_name(self) -> str:
         """A file name that says what this is."""
         recipe = self.recipe
-        stem = Path(recipe.data.file).stem
-        return f"{stem}_p{recipe.data.page}_{recipe.solver}_{recipe.problem.views}views.tif"
+        data = f"{Path(recipe.data.file).stem}_p{recipe.data.page}" if recipe.data else "generated"
+        views = f"_{recipe.problem['views']}views" if "views" in recipe.problem else ""
+        return f"{data}_{recipe.physics}{views}_{recipe.solver}.tif"
 
 
 def for_display(channels: Pixels) -> Pixels:
@@ -115,29 +133,46 @@ def for_display(channels: Pixels) -> Pixels:
 
 def prepare(job: Job, seed: int) -> Prepared:
     """Simulate the job's problem and its baseline; call it in the compute thread."""
-    problem = build_problem(job.image, job.prior, job.problem, seed)
-    image = prepare_image(job.image, job.prior)
+    physics = find_physics(job.physics)
+    problem = build_problem(job.image, job.prior, job.physics, job.problem, seed)
+    image = prepare_image(job.image, job.prior, job.problem)
     baseline = problem.operator.pinv(problem.measurement)
-    if problem.truth is None:
-        raise ValueError("a simulated problem knows its truth")
+    truth = problem.truth
     return Prepared(
         job=job,
         seed=seed,
         problem=problem,
         image=image,
-        truth=for_display(image.from_unit(problem.truth)),
+        truth=None if truth is None else for_display(image.from_unit(truth)),
         baseline=for_display(image.from_unit(baseline)),
-        sinogram=for_display(problem.measurement.cpu().numpy()),
+        measurement=_measurement_picture(physics, problem, image),
         robust_range=image.robust_range(),
         baseline_estimate=baseline,
-        baseline_psnr=psnr(baseline, problem.truth),
+        baseline_psnr=math.nan if truth is None else psnr(baseline, truth),
     )
+
+
+def _measurement_picture(physics: Physics, problem: Problem, image: Image) -> Pixels | None:
+    """The measurement as the viewer shows it: in the image's unit where it is a picture; None where it is empty."""
+    measured = problem.measurement
+    if measured.ndim != 3 or not measured.numel():
+        return None
+    return for_display(image.from_unit(measured) if physics.pictorial else measured.cpu().numpy())
+
+
+def _grey(pixels: Pixels) -> Pixels:
+    """The mean over the colours, (rows, columns)."""
+    return pixels if pixels.ndim == 2 else pixels.mean(axis=2, dtype=np.float32)
 
 
 def frame_of(iterate: Iterate, prepared: Prepared) -> Frame:
     """Copy an iterate off the device, in the image's unit."""
     image = prepared.image
     estimate = for_display(image.from_unit(iterate.estimate))
+    deviation = None
+    if iterate.deviation is not None:
+        low, high = image.window
+        deviation = iterate.deviation.mean(0).cpu().numpy() * np.float32(high - low)
     return Frame(
         step=iterate.step,
         total=iterate.total,
@@ -145,6 +180,7 @@ def frame_of(iterate: Iterate, prepared: Prepared) -> Frame:
         estimate=estimate,
         denoised=for_display(image.from_unit(iterate.denoised)),
         state=for_display(image.from_unit(iterate.x)),
-        difference=estimate - prepared.truth,
+        difference=None if prepared.truth is None else _grey(estimate - prepared.truth),
+        deviation=deviation,
         partition=iterate.partition,
     )

@@ -8,15 +8,17 @@ import logging
 import threading
 import traceback
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.errors import DivergenceError, Interrupted, PadisError
 from padis_gui.core.metrics import psnr
-from padis_gui.core.recipe import Change, Recipe, make_recipe, measure, solve
-from padis_gui.core.solvers.iterate import Iterate, SolverSettings
+from padis_gui.core.recipe import Change, Recipe, Steering, make_recipe, measure, solve
+from padis_gui.core.settings import Settings
+from padis_gui.core.solvers.iterate import Iterate
+from padis_gui.core.tiling import TilingSettings
 from padis_gui.viewmodels.frames import Frame, Job, Point, Prepared, Result, frame_of, prepare
 
 log = logging.getLogger(__name__)
@@ -77,7 +79,7 @@ class Run(QObject):
         self._paused = False
         self._steps_allowed = 0
         self._stop: RunState | None = None
-        self._live: SolverSettings | None = None
+        self._live = Steering()
         self._frame: Frame | None = None
         self._points: list[Point] = []
         self._total = 0
@@ -126,7 +128,8 @@ class Run(QObject):
                 return
             self._state = RunState.PREPARING
             self._paused, self._steps_allowed = paused, 1 if paused else 0
-            self._stop = self._live = self._frame = None
+            self._stop = self._frame = None
+            self._live = Steering()
             self._points = []
             self._total = 0
         self.changed.emit()
@@ -152,10 +155,15 @@ class Run(QObject):
         """Stop now and keep nothing."""
         self._steer(stop=RunState.CANCELLED)
 
-    def change(self, settings: SolverSettings) -> None:
+    def change(self, settings: Settings) -> None:
         """Give a running solver new settings; it takes the live ones after the current iterate."""
         with self._gate:
-            self._live = settings
+            self._live = replace(self._live, settings=settings)
+
+    def change_tiling(self, tiling: TilingSettings) -> None:
+        """Tile otherwise from the next iterate on."""
+        with self._gate:
+            self._live = replace(self._live, tiling=tiling)
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until the compute thread has left the run; for shutting down."""
@@ -197,7 +205,7 @@ class Run(QObject):
         state = RunState.FAILED
         try:
             fits = prepared is not None and prepared.job.same_problem(job)
-            if prepared is None or not fits or (job.problem.noise > 0 and prepared.seed != seed):
+            if prepared is None or not fits or (job.problem.is_noisy and prepared.seed != seed):
                 prepared = prepare(job, seed)
             self.prepared_ready.emit(prepared)
             state, result, failure = self._drive(job, seed, prepared)
@@ -221,15 +229,16 @@ class Run(QObject):
     ) -> tuple[RunState, Result | None, Failure | None]:
         prior = job.prior.interrupted_by(self._check)
         recipe = make_recipe(
-            image=job.image, data_path=job.data_path, prior=prior, prior_path=job.prior_path, problem=job.problem,
-            tiling=job.tiling, solver=job.solver, settings=job.settings, seed=seed,
+            image=job.image, data_path=job.data_path, prior=prior, prior_path=job.prior_path,
+            physics=job.physics, problem=job.problem, tiling=job.tiling, solver=job.solver,
+            settings=job.settings, seed=seed,
         )  # fmt: skip
         iterates = solve(recipe, prepared.problem, prior)
         changes: list[Change] = []
         last: Iterate | None = None
         failure: Failure | None = None
         state = RunState.DONE
-        sent: SolverSettings | None = None
+        sent: Steering | None = None
         try:
             while True:
                 self._check()
@@ -242,7 +251,8 @@ class Run(QObject):
                 last = iterate
                 sent = self._publish(iterate, prepared)
                 if sent is not None:
-                    changes.append(Change(step=iterate.step, settings=sent.model_dump(mode="json")))
+                    values = None if sent.settings is None else sent.settings.model_dump(mode="json")
+                    changes.append(Change(step=iterate.step, settings=values, tiling=sent.tiling))
         except Interrupted:
             state = self._stop or RunState.CANCELLED
         except DivergenceError as error:  # keep what was good until then
@@ -268,8 +278,8 @@ class Run(QObject):
         )
         return state, result, failure
 
-    def _publish(self, iterate: Iterate, prepared: Prepared) -> SolverSettings | None:
-        """Leave the iterate in the mailbox; returns the live settings that wait to be sent."""
+    def _publish(self, iterate: Iterate, prepared: Prepared) -> Steering | None:
+        """Leave the iterate in the mailbox; returns the changes that wait to be sent."""
         frame = frame_of(iterate, prepared) if self.frames_wanted else None
         truth = prepared.problem.truth
         point = Point(
@@ -284,9 +294,9 @@ class Run(QObject):
             self._points.append(point)
             self._total = iterate.total
             self._steps_allowed = max(0, self._steps_allowed - 1)
-            live, self._live = self._live, None
+            live, self._live = self._live, Steering()
         self.dirty.emit()
-        return live
+        return None if live == Steering() else live
 
     @staticmethod
     def _result(job: Job, recipe: Recipe, prepared: Prepared, last: Iterate, seconds: float) -> Result:

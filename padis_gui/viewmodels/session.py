@@ -21,12 +21,13 @@ from padis_gui.core.data.read import read_image
 from padis_gui.core.data.write import write_tiff
 from padis_gui.core.device import describe_device, fastest_precision, pick_device, use_all_threads
 from padis_gui.core.errors import PadisError, SettingError
+from padis_gui.core.operators import PHYSICS, find_physics
+from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import PatchPrior
-from padis_gui.core.recipe import ProblemSettings, check_seed, find_preset, new_seed
+from padis_gui.core.recipe import Change, check_seed, find_preset, new_seed
 from padis_gui.core.resources import DEFAULT_PRESET, DEFAULT_PRIOR, DEMO_IMAGE, Preset, resource
 from padis_gui.core.settings import Settings, make, specs
 from padis_gui.core.solvers import SOLVERS, find_solver
-from padis_gui.core.solvers.iterate import SolverSettings
 from padis_gui.core.tiling import TilingSettings
 from padis_gui.viewmodels.frames import Job, Prepared, Result, prepare
 from padis_gui.viewmodels.run import Failure, Run
@@ -67,10 +68,11 @@ class Session(QObject):
         self.prepared: Prepared | None = None
         self.result: Result | None = None
         self.seed: int | None = None
-        self.problem = ProblemSettings()
+        self.physics = PHYSICS[0].name
+        self._problems: dict[str, PhysicsSettings] = {p.name: p.settings_type() for p in PHYSICS}
         self.tiling = TilingSettings()
         self.solver = SOLVERS[0].name
-        self._solver_settings: dict[str, SolverSettings] = {s.name: s.settings_type() for s in SOLVERS}
+        self._solver_settings: dict[str, Settings] = {s.name: s.settings_type() for s in SOLVERS}
         self._shown_job: Job | None = None
         self._preparing = QTimer(self, singleShot=True, interval=_PREPARE_DELAY_MS)
         self._preparing.timeout.connect(self._prepare_soon)
@@ -79,23 +81,39 @@ class Session(QObject):
     # Choices --------------------------------------------------------------------------------------
 
     @property
-    def solver_settings(self) -> SolverSettings:
+    def solver_settings(self) -> Settings:
         """The settings of the chosen solver."""
         return self._solver_settings[self.solver]
 
+    @property
+    def problem(self) -> PhysicsSettings:
+        """The settings of the chosen measurement."""
+        return self._problems[self.physics]
+
+    def set_physics(self, name: str) -> None:
+        """Choose what is measured; its own settings come back with it."""
+        self._set(lambda: setattr(self, "physics", find_physics(name).name))
+        self._preparing.start()
+
     def set_problem(self, name: str, value: Any) -> None:
         """Change one setting of the measurement."""
-        self._set(lambda: setattr(self, "problem", _changed(self.problem, name, value)))
+
+        def change() -> None:
+            self._problems[self.physics] = _changed(self.problem, name, value)
+
+        self._set(change)
         self._preparing.start()
 
     def set_tiling(self, name: str, value: Any) -> None:
-        """Change the strategy or the patch size."""
+        """Change the strategy or the patch size; a running solver tiles so from its next iterate on."""
 
         def change() -> None:
             tiling = _changed(self.tiling, name, value)
             if self.prior is not None:
                 self.prior.resolve_patch(tiling.patch)
             self.tiling = tiling
+            if self.run.active:
+                self.run.change_tiling(tiling)
 
         self._set(change)
 
@@ -123,7 +141,9 @@ class Session(QObject):
 
         def change() -> None:
             preset: Preset = find_preset(name)
-            self.problem = make(ProblemSettings, dict(preset.problem))
+            physics = find_physics(preset.physics)
+            self._problems[physics.name] = make(physics.settings_type, dict(preset.problem))
+            self.physics = physics.name
             self.solver = preset.solver
             settings_type = find_solver(preset.solver).settings_type
             self._solver_settings[preset.solver] = make(settings_type, dict(preset.settings))
@@ -140,11 +160,15 @@ class Session(QObject):
 
     def job(self) -> Job | None:
         """The choices as they stand; None while data or prior are missing."""
-        if self.image is None or self.data_path is None or self.prior is None or self.prior_path is None:
+        if self.prior is None or self.prior_path is None:
+            return None
+        imageless = find_physics(self.physics).imageless
+        if self.image is None and not imageless:
             return None
         return Job(
-            image=self.image, data_path=self.data_path, prior=self.prior, prior_path=self.prior_path,
-            problem=self.problem, tiling=self.tiling, solver=self.solver, settings=self.solver_settings,
+            image=None if imageless else self.image, data_path=None if imageless else self.data_path,
+            prior=self.prior, prior_path=self.prior_path, physics=self.physics, problem=self.problem,
+            tiling=self.tiling, solver=self.solver, settings=self.solver_settings,
         )  # fmt: skip
 
     @property
@@ -263,7 +287,8 @@ class Session(QObject):
             or (self.prepared and self.prepared.job.same_problem(job))
         ):
             return
-        if job.problem.views * job.image.shape[0] * job.image.shape[1] > _CHEAP:
+        views = getattr(job.problem, "views", 1)
+        if job.image is not None and views * job.image.shape[0] * job.image.shape[1] > _CHEAP:
             return
         self.spawn(self._prepare(job))
 
@@ -282,7 +307,7 @@ class Session(QObject):
         """Run the present choices; ``paused`` stops after the first step."""
         job = self.job()
         if job is None:
-            what = "an image" if self.image is None else "a prior"
+            what = "a prior" if self.prior is None else "an image"
             self.message.emit("warning", f"{what.capitalize()} is wanted before a run; open one.", "")
             return
         if self.run.active:
@@ -296,9 +321,8 @@ class Session(QObject):
             self.message.emit("error", failure.sentence, failure.details)
         if result is not None:
             self.result = result
-            if failure is None and (changes := result.recipe.changes):
-                final = make(type(result.job.settings), dict(changes[-1].settings))
-                self._shown_job = replace(result.job, settings=final)
+            if failure is None:
+                self._shown_job = _after(result.job, result.recipe.changes)
         self.result_changed.emit()
         self.settings_changed.emit()  # the forms can be edited again
         self._preparing.start()
@@ -325,6 +349,16 @@ class Session(QObject):
 
 
 S = TypeVar("S", bound=Settings)
+
+
+def _after(job: Job, changes: tuple[Change, ...]) -> Job:
+    """The job as its live changes left it: what the forms show when the run has ended."""
+    for change in changes:
+        if change.settings is not None:
+            job = replace(job, settings=make(type(job.settings), dict(change.settings)))
+        if change.tiling is not None:
+            job = replace(job, tiling=change.tiling)
+    return job
 
 
 def _changed(settings: S, name: str, value: Any) -> S:

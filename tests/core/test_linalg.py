@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import torch
 
-from padis_gui.core.linalg import conjugate_gradients, least_squares, prox
+from padis_gui.core.linalg import conjugate_gradients
 from padis_gui.core.operators.base import Scaled
 from padis_gui.core.operators.ct import ParallelBeamCT
 
@@ -72,7 +72,7 @@ def test_prox_satisfies_its_optimality_condition() -> None:
     y = torch.randn(A.measurement_shape, generator=rng(1), dtype=torch.float64)
     v = torch.randn(A.image_shape, generator=rng(2), dtype=torch.float64)
     for rho in (1e-2, 0.3, 10.0):
-        x = prox(A, y, v, rho, 200)
+        x = A.prox(y, v, rho, 200)
         stationary = A.T(A(x) - y) + rho * (x - v)
         assert float(stationary.norm()) < 1e-5 * float((A.T(y) + rho * v).norm())
 
@@ -81,14 +81,14 @@ def test_prox_between_data_and_prior() -> None:
     A = operator()
     truth = torch.rand(A.image_shape, generator=rng(3), dtype=torch.float64)
     y, v = A(truth), torch.zeros(A.image_shape, dtype=torch.float64)
-    assert float((prox(A, y, v, 1e6, 100) - v).norm()) < 1e-4
-    assert float((A(prox(A, y, v, 1e-8, 500)) - y).norm() / y.norm()) < 1e-3
+    assert float((A.prox(y, v, 1e6, 100) - v).norm()) < 1e-4
+    assert float((A(A.prox(y, v, 1e-8, 500)) - y).norm() / y.norm()) < 1e-3
 
 
 def test_least_squares_from_consistent_data() -> None:
     A = operator()
     y = A(torch.rand(A.image_shape, generator=rng(3), dtype=torch.float64))
     zero = torch.zeros(A.image_shape, dtype=torch.float64)
-    residuals = [float((A(least_squares(A, y, zero, n)) - y).norm() / y.norm()) for n in (1, 5, 40, 400)]
+    residuals = [float((A(A.least_squares(y, zero, n)) - y).norm() / y.norm()) for n in (1, 5, 40, 400)]
     assert residuals == sorted(residuals, reverse=True)
     assert residuals[-1] < 1e-4

@@ -11,11 +11,12 @@ from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import read_image
 from padis_gui.core.errors import SettingError
 from padis_gui.core.metrics import psnr, residual, ssim
+from padis_gui.core.operators import find_physics
+from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem, simulate
 from padis_gui.core.recipe import (
     MAX_SEED,
-    ProblemSettings,
     Recipe,
     build_problem,
     check_seed,
@@ -41,7 +42,8 @@ def image(phantom_path: Path) -> Image:
 
 def described(image: Image, prior: PatchPrior, phantom_path: Path, prior_path: Path, **changes) -> Recipe:
     fields = {
-        "problem": ProblemSettings(views=10, bins=96, noise=0.02), "tiling": TilingSettings(), "solver": "dds",
+        "physics": "ct-parallel", "problem": ParallelBeamSettings(views=10, bins=96, noise=0.02),
+        "tiling": TilingSettings(), "solver": "dds",
         "settings": DDSSettings(steps=3, cg_steps=2), "seed": 5,
     } | changes  # fmt: skip
     return make_recipe(image=image, data_path=phantom_path, prior=prior, prior_path=prior_path, **fields)
@@ -67,7 +69,7 @@ def test_repeating_a_recipe_gives_the_same_bits(
     again = Recipe.model_validate_json(recipe.model_dump_json())
     results = []
     for r in (recipe, again, recipe.model_copy(update={"seed": 6})):
-        problem = build_problem(image, prior, r.problem, r.seed)
+        problem = build_problem(image, prior, r.physics, r.problem_settings, r.seed)
         results.append((problem.measurement, drain(solve(r, problem, prior)).estimate))
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])
@@ -89,11 +91,11 @@ def test_contradictions_are_found_before_the_run(
 def test_windows(image: Image, prior: PatchPrior) -> None:
     """HU images take the prior's window; images without a unit keep their own."""
     narrow = image.with_window((-160.0, 240.0))
-    assert prepare_image(narrow, prior).window == (-1000.0, 1000.0)
+    assert prepare_image(narrow, prior, ParallelBeamSettings()).window == (-1000.0, 1000.0)
     plain = Image(pixels=np.zeros((1, 64, 64), np.float32), window=(0.0, 255.0))
-    assert prepare_image(plain, prior).window == (0.0, 255.0)
+    assert prepare_image(plain, prior, ParallelBeamSettings()).window == (0.0, 255.0)
     colour = Image(pixels=np.zeros((3, 64, 64), np.float32), window=(0.0, 255.0))
-    assert prepare_image(colour, prior).channels == 1
+    assert prepare_image(colour, prior, ParallelBeamSettings()).channels == 1
 
 
 def test_seeds() -> None:
@@ -107,7 +109,7 @@ def test_seeds() -> None:
 def test_presets_are_valid() -> None:
     assert find_preset(DEFAULT_PRESET) in PRESETS
     for preset in PRESETS:
-        make(ProblemSettings, dict(preset.problem))
+        make(find_physics(preset.physics).settings_type, dict(preset.problem))
         make(find_solver(preset.solver).settings_type, dict(preset.settings))
     with pytest.raises(SettingError, match=r"ct-60, ct-20, ct-8, .*but 'mri'"):
         find_preset("mri")
@@ -118,7 +120,12 @@ def test_presets_are_valid() -> None:
 
 def test_noise_has_the_stated_level(ct_problem: Problem) -> None:
     assert ct_problem.truth is not None
-    noisy = simulate(ct_problem.operator, ct_problem.truth, 0.05, torch.Generator().manual_seed(1))
+    noisy = simulate(
+        ct_problem.operator,
+        ct_problem.truth,
+        ParallelBeamSettings(noise=0.05),
+        torch.Generator().manual_seed(1),
+    )
     clean = ct_problem.measurement
     error = noisy.measurement - clean
     assert noisy.noise == pytest.approx(0.05 * float(clean.square().mean().sqrt()), rel=1e-5)

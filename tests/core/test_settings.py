@@ -8,7 +8,6 @@ from padis_gui.core.errors import SettingError
 from padis_gui.core.network import NetworkSettings
 from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.prior import Conventions
-from padis_gui.core.recipe import ProblemSettings
 from padis_gui.core.settings import Settings, make, specs
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.solvers.fast import BalancedSettings
@@ -16,7 +15,7 @@ from padis_gui.core.tiling import TilingSettings
 from padis_gui.core.training.settings import TrainingSettings
 
 ALL: list[type[Settings]] = [
-    ProblemSettings, TilingSettings, TrainingSettings, NetworkSettings, Conventions,
+    ParallelBeamSettings, TilingSettings, TrainingSettings, NetworkSettings, Conventions,
     *(s.settings_type for s in SOLVERS),
 ]  # fmt: skip
 
@@ -56,13 +55,13 @@ def test_numbers_just_outside_the_range_are_refused(kind: type[Settings]) -> Non
 
 
 BAD: list[tuple[type[Settings], dict[str, Any], str]] = [
-    (ProblemSettings, {"views": 0}, r"Views must be 1 to 2000, but 0 was given"),
-    (ProblemSettings, {"views": "-3"}, r"Views must be 1 to 2000, but '-3' was given"),
-    (ProblemSettings, {"views": "abc"}, r"Views must be 1 to 2000, but 'abc' was given"),
-    (ProblemSettings, {"views": 2.5}, r"but 2.5 was given"),
-    (ProblemSettings, {"noise": float("nan")}, r"Noise must be 0 to 1, but nan was given"),
-    (ProblemSettings, {"noise": "inf"}, r"Noise must be 0 to 1, but 'inf' was given"),
-    (ProblemSettings, {"bins": 8}, r"Detector bins must be 16 to 16384 px, but 8 was given"),
+    (ParallelBeamSettings, {"views": 0}, r"Views must be 1 to 2000, but 0 was given"),
+    (ParallelBeamSettings, {"views": "-3"}, r"Views must be 1 to 2000, but '-3' was given"),
+    (ParallelBeamSettings, {"views": "abc"}, r"Views must be 1 to 2000, but 'abc' was given"),
+    (ParallelBeamSettings, {"views": 2.5}, r"but 2.5 was given"),
+    (ParallelBeamSettings, {"noise": float("nan")}, r"Noise must be 0 to 1, but nan was given"),
+    (ParallelBeamSettings, {"noise": "inf"}, r"Noise must be 0 to 1, but 'inf' was given"),
+    (ParallelBeamSettings, {"bins": 8}, r"Detector bins must be 16 to 16384 px, but 8 was given"),
     (ParallelBeamSettings, {"fbp_filter": "boxcar"}, r"one of ram-lak, hann, but 'boxcar'"),
     (BalancedSettings, {"prior_weight": 0}, r"0 to 1000 \(exclusive\), but 0 was given"),
     (BalancedSettings, {"jump_start": "perhaps"}, r"Jump start must be on or off, but 'perhaps'"),
@@ -92,7 +91,7 @@ def test_one_clear_sentence(kind: type[Settings], values: dict[str, Any], messag
 
 def test_a_long_value_is_not_repeated_in_full() -> None:
     with pytest.raises(SettingError) as caught:
-        make(ProblemSettings, {"views": "9" * 4000})
+        make(ParallelBeamSettings, {"views": "9" * 4000})
     assert len(str(caught.value)) < 300
 
 
@@ -102,7 +101,7 @@ def test_texts_are_parsed() -> None:
 
 
 def test_specs_read_the_declaration() -> None:
-    found = {spec.name: spec for spec in specs(ProblemSettings)}
+    found = {spec.name: spec for spec in specs(ParallelBeamSettings)}
     assert found["views"].kind == "int"
     assert (found["views"].minimum, found["views"].maximum) == (1, 2000)
     assert found["bins"].optional

@@ -11,7 +11,8 @@ from padis_gui.core import checkpoint
 from padis_gui.core.data.read import read_image
 from padis_gui.core.data.write import read_recipe, write_tiff
 from padis_gui.core.errors import InputError
-from padis_gui.core.recipe import DataReference, PriorReference, ProblemSettings, Recipe
+from padis_gui.core.operators.ct import ParallelBeamSettings
+from padis_gui.core.recipe import DataReference, PriorReference, Recipe
 from padis_gui.core.solvers.dds import DDSSettings
 from padis_gui.core.tiling import TilingSettings
 
@@ -23,7 +24,7 @@ def recipe(**changes: Any) -> Recipe:
         "data": DataReference(
             file="/somewhere/σ µ slice.tif", page=2, sha256="ab" * 32, window=(-1000, 1000), unit="HU"
         ),
-        "problem": ProblemSettings(views=17, noise=0.01),
+        "problem": ParallelBeamSettings(views=17, noise=0.01).model_dump(),
         "prior": PriorReference(file="prior.safetensors", sha256="cd" * 32),
         "tiling": TilingSettings(patch=32),
         "solver": "dds",

@@ -304,9 +304,9 @@ def test_a_changed_setting_marks_the_result_stale_and_back(ready, drive):
 
 
 def test_more_views_make_a_new_baseline(ready, drive):
-    before = ready.panes.pixels("sinogram").shape
+    before = ready.panes.pixels("measurement").shape
     ready.problem.form.editors["views"].setValue(30)
-    drive(until(lambda: ready.panes.pixels("sinogram").shape[0] == 30))
+    drive(until(lambda: ready.panes.pixels("measurement").shape[0] == 30))
     assert before[0] == 20
 
 

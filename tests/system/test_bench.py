@@ -17,7 +17,7 @@ from padis_gui.core.bench import (
     bench_solvers,
     timed_network,
 )
-from padis_gui.core.recipe import ProblemSettings
+from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TilingSettings
 
@@ -29,7 +29,7 @@ def request_(phantom_path: Path, prior_path: Path) -> BenchRequest:
     return BenchRequest(
         image=phantom_path,
         prior=prior_path,
-        problem=ProblemSettings(views=6, bins=96),
+        problem=ParallelBeamSettings(views=6, bins=96),
         tiling=TilingSettings(patch=32),
         steps=3,
         device="cpu",

@@ -97,7 +97,7 @@ def test_noise_changes_the_measurement_with_the_seed(session, drive, phantom_pat
             session.start()
             await until(lambda: not session.run.active)
             await asyncio.sleep(0.02)
-            sinograms.append(session.prepared.sinogram)
+            sinograms.append(session.prepared.measurement)
 
     drive(go())
     assert (sinograms[0] == sinograms[1]).all()

@@ -39,6 +39,14 @@ class Image:
         """1 for grey or CT, 3 for colour."""
         return int(self.pixels.shape[0])
 
+    @property
+    def is_coloured(self) -> bool:
+        """Whether its channels differ: a grey picture saved in colour is grey."""
+        if self.channels not in (3, 4):
+            return False
+        first, *others = self.pixels[:3]
+        return any(not np.array_equal(first, other) for other in others)
+
     def to_unit(self) -> Tensor:
         """The image scaled to [0, 1] and clipped there: float32 (C, rows, columns)."""
         low, high = self.window
@@ -60,9 +68,11 @@ class Image:
         return replace(self, window=window)
 
     def with_channels(self, channels: int) -> "Image":
-        """The image with that many channels: colour becomes luminance, grey is never coloured."""
+        """The image with that many channels: colour becomes luminance, opacity is left out, grey is never coloured."""
         if channels == self.channels:
             return self
+        if channels == 3 and self.channels == 4:
+            return replace(self, pixels=self.pixels[:3])
         if channels == 1 and self.channels in (3, 4):
             weights = np.array([0.2125, 0.7154, 0.0721], dtype=np.float32)  # ITU-R BT.709
             grey = np.tensordot(weights, self.pixels[:3], axes=1)[None]

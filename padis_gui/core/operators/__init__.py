@@ -1,1 +1,53 @@
-"""Forward operators: one physics a file."""
+"""The registry of physics: one record a kind of measurement, one file each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from padis_gui.core.errors import SettingError
+from padis_gui.core.operators.base import LinearOperator
+from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
+from padis_gui.core.operators.nothing import Nothing, NothingSettings
+from padis_gui.core.operators.settings import PhysicsSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Physics:
+    """``make`` builds the operator for images (C, rows, columns); ``measurement`` and ``baseline`` name what the
+    viewers show. ``pictorial`` measurements have the image's own intensities; ``imageless`` ones need no image."""
+
+    name: str
+    label: str
+    settings_type: type[PhysicsSettings]
+    make: Callable[[tuple[int, int, int], Any, torch.device], LinearOperator]
+    measurement: str
+    baseline: str
+    source: str
+    summary: str
+    pictorial: bool = False
+    imageless: bool = False
+
+
+PHYSICS: tuple[Physics, ...] = (
+    Physics(
+        "ct-parallel", "CT, parallel beam", ParallelBeamSettings, ParallelBeamCT.evenly, "Sinogram", "FBP",
+        "arXiv 2406.02462, section 4", "Line integrals along parallel rays, views evenly spread over an arc.",
+    ),
+    Physics(
+        "nothing", "Generate", NothingSettings, lambda shape, _settings, device: Nothing(shape, device),
+        "Nothing", "Blank", "arXiv 2011.13456", "No data: an unconditional sample of the prior.", imageless=True,
+    ),
+)  # fmt: skip
+
+
+def find_physics(name: str) -> Physics:
+    """The physics of that name; raises :class:`SettingError` for others."""
+    for physics in PHYSICS:
+        if physics.name == name:
+            return physics
+    raise SettingError(
+        f"The physics must be one of {', '.join(p.name for p in PHYSICS)}, but {name!r} was given; pick one "
+        "of them."
+    )

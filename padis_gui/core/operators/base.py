@@ -1,5 +1,6 @@
 """Linear operators as values: ``A(x)``, ``A.T(y)``, shapes as properties, autograd wired once."""
 
+import math
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any, cast
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.errors import SettingError
+from padis_gui.core.linalg import conjugate_gradients
 
 
 class _Apply(torch.autograd.Function):
@@ -49,6 +51,23 @@ class LinearOperator(ABC):
     def pinv(self, y: Tensor) -> Tensor:
         """The baseline picture of this physics (FBP, a fill, an upsampling), (C, rows, columns)."""
 
+    def prox(self, y: Tensor, v: Tensor, rho: float, iterations: int) -> Tensor:
+        """argmin ||A x - y||^2 + rho ||x - v||^2, the data step of most solvers; not differentiable.
+
+        Here by at most ``iterations`` conjugate-gradient steps from v; operators with a closed form override it.
+        """
+        return conjugate_gradients(
+            lambda u: self._adjoint(self._forward(u)) + rho * u, self._adjoint(y) + rho * v, v, iterations
+        )
+
+    def least_squares(self, y: Tensor, x: Tensor, iterations: int) -> Tensor:
+        """The solution of A^T A u = A^T y that is nearest to x; not differentiable.
+
+        Here by at most ``iterations`` conjugate-gradient steps from x (which never leave x + range(A^T));
+        operators with a closed form, x + A^+ (y - A x), override it.
+        """
+        return conjugate_gradients(lambda u: self._adjoint(self._forward(u)), self._adjoint(y), x, iterations)
+
     @property
     def T(self) -> "LinearOperator":
         """The exact adjoint; ``A.T.T is A``."""
@@ -72,6 +91,8 @@ class LinearOperator(ABC):
             self.image_shape, generator=torch.Generator().manual_seed(0)
         )
         x = x.to(self.device, self.dtype)
+        if not math.prod(self.measurement_shape):
+            return 1.0  # nothing is measured; any scale will do
         length = 1.0
         for _ in range(30):
             x = self.T(self(x / x.norm()))
@@ -164,3 +185,9 @@ class Scaled(Wrapper):
 
     def pinv(self, y: Tensor) -> Tensor:
         return self._of.pinv(y / self._factor)
+
+    def prox(self, y: Tensor, v: Tensor, rho: float, iterations: int) -> Tensor:
+        return self._of.prox(y / self._factor, v, rho / self._factor**2, iterations)
+
+    def least_squares(self, y: Tensor, x: Tensor, iterations: int) -> Tensor:
+        return self._of.least_squares(y / self._factor, x, iterations)

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from padis_gui.core.errors import SettingError
 from padis_gui.core.operators.base import LinearOperator
-from padis_gui.core.settings import Settings, setting
+from padis_gui.core.operators.settings import ScanSettings
+from padis_gui.core.settings import setting
 
 FilterName = Literal["ram-lak", "hann"]
 DEFAULT_BINS = 512
@@ -27,7 +28,7 @@ DEFAULT_BINS = 512
 DEFAULT_PIXEL_SIZE = 40 / 256
 
 
-class ParallelBeamSettings(Settings):
+class ParallelBeamSettings(ScanSettings):
     """The geometry of a parallel-beam scan with evenly spread views over an arc."""
 
     views: int = setting(
@@ -45,6 +46,11 @@ class ParallelBeamSettings(Settings):
         "hann", label="FBP filter", advanced=True,
         help="Window on the ramp filter of the FBP baseline: ram-lak is sharp, hann is smooth",
     )  # fmt: skip
+
+    @property
+    def length_of_a_pixel(self) -> float:
+        """One pixel in the unit of the line integrals."""
+        return DEFAULT_PIXEL_SIZE
 
 
 @contextmanager

@@ -4,7 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from padis_gui.core.errors import SettingError
+from padis_gui.core.schedule import noise_levels
+from padis_gui.core.settings import Settings
 from padis_gui.core.solvers.ddnm import DDNMSettings, ddnm
 from padis_gui.core.solvers.dds import DDSSettings, dds
 from padis_gui.core.solvers.fast import BalancedSettings, FastSettings, fast
@@ -16,15 +21,29 @@ from padis_gui.core.solvers.predictor_corrector import PredictorCorrectorSetting
 
 @dataclass(frozen=True, slots=True)
 class Solver:
-    """``lower`` names the setting to lower when the solver diverges."""
+    """``lower`` names the setting to lower when the solver diverges.
+
+    A baseline uses no noise levels; its settings are no :class:`SolverSettings`.
+    """
 
     name: str
     label: str
-    settings_type: type[SolverSettings]
+    settings_type: type[Settings]
     solve: Callable[..., Iterates[Any]]
     source: str
     summary: str
     lower: str
+
+    @property
+    def diffusion(self) -> bool:
+        """Whether it walks down noise levels with the prior; else it is a baseline."""
+        return issubclass(self.settings_type, SolverSettings)
+
+    def levels(self, settings: Settings) -> Tensor:
+        """The noise levels of these settings, ending in 0; none for a baseline."""
+        if not isinstance(settings, SolverSettings):
+            return torch.zeros(0, dtype=torch.float64)
+        return noise_levels(settings.schedule, settings.steps, settings.sigma_max, settings.sigma_min)
 
 
 SOLVERS: tuple[Solver, ...] = (

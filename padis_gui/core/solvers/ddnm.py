@@ -9,7 +9,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from padis_gui.core.linalg import least_squares
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
@@ -58,7 +57,7 @@ def ddnm(
         denoised, partition = denoise(prior, x, sigma, tiling, rng)
         missing = y - A(denoised)
         if settings.inverse == "cg":
-            correction = least_squares(A, missing, torch.zeros_like(x), settings.cg_steps)
+            correction = A.least_squares(missing, torch.zeros_like(x), settings.cg_steps)
         else:
             correction = A.pinv(missing)
         estimate = denoised + correction

@@ -6,7 +6,6 @@ Deviation: the paper's eta is 0.85; with the patch prior full stochasticity (1) 
 import torch
 from torch import Tensor
 
-from padis_gui.core.linalg import least_squares
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
@@ -54,7 +53,7 @@ def dds(
     recorder = Recorder(A, y, len(levels) - 1)
     for sigma, following in descent(levels):
         denoised, partition = denoise(prior, x, sigma, tiling, rng)
-        estimate = least_squares(A, y, denoised, settings.cg_steps)
+        estimate = A.least_squares(y, denoised, settings.cg_steps)
         kept = (1 - settings.eta**2) ** 0.5 * (x - denoised) / sigma
         x = estimate + following * (kept + settings.eta * normal(x, rng))
         changed = yield recorder.iterate(sigma, x, denoised, estimate, partition)

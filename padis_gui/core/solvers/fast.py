@@ -12,7 +12,6 @@ the posterior's mean (20 views, 50 steps, four validation slices: 31.1 dB at 1, 
 import torch
 from torch import Tensor
 
-from padis_gui.core.linalg import least_squares, prox
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
@@ -104,12 +103,12 @@ def fast(
     backprojected = A.T(y)
     x = float(levels[0]) * normal(backprojected, rng)
     if settings.jump_start:
-        x = x + least_squares(A, y, torch.zeros_like(backprojected), _JUMP_CG_STEPS)
+        x = x + A.least_squares(y, torch.zeros_like(backprojected), _JUMP_CG_STEPS)
     recorder = Recorder(A, y, len(levels) - 1)
     for sigma, following in descent(levels):
         denoised, partition = denoise(prior, x, sigma, tiling, rng)
         rho = settings.prior_weight * max(noise, settings.noise_floor) ** 2 / sigma**2
-        estimate = prox(A, y, denoised, rho, settings.cg_steps)
+        estimate = A.prox(y, denoised, rho, settings.cg_steps)
         kept = (1 - settings.zeta) ** 0.5 * (x - estimate) / sigma
         x = estimate + following * (kept + settings.temperature * settings.zeta**0.5 * normal(x, rng))
         changed = yield recorder.iterate(sigma, x, denoised, estimate, partition)

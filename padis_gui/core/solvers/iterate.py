@@ -29,6 +29,8 @@ class Iterate:
 
     ``x`` is the noisy state x_t after the step, ``denoised`` the prior's D(x, sigma), ``estimate`` the image
     that the solver would return if it stopped here (data-consistent where the method makes it so).
+    ``partition`` is that of the last denoiser call, None where a method has none; ``deviation`` the standard
+    deviation of each pixel over the samples so far, where a method draws several.
     ``residual`` is ||A estimate - y|| / ||y||; ``evaluations`` counts denoiser calls so far; ``seconds`` is
     the time this step took.
     """
@@ -39,10 +41,11 @@ class Iterate:
     x: Tensor
     denoised: Tensor
     estimate: Tensor
-    partition: Partition
+    partition: Partition | None
     residual: float
     evaluations: int
     seconds: float
+    deviation: Tensor | None = None
 
 
 S = TypeVar("S", bound=Settings)
@@ -115,9 +118,10 @@ class Recorder:
         x: Tensor,
         denoised: Tensor,
         estimate: Tensor,
-        partition: Partition,
+        partition: Partition | None,
         *,
         evaluations: int = 1,
+        deviation: Tensor | None = None,
     ) -> Iterate:
         """The next iterate, which took ``evaluations`` denoiser calls."""
         self._step += 1
@@ -133,6 +137,7 @@ class Recorder:
             residual=residual(self._A, estimate, self._y),
             evaluations=self._evaluations,
             seconds=time.perf_counter() - self._began,
+            deviation=deviation,
         )
 
     def resume(self, settings: S, changed: S | None) -> S:

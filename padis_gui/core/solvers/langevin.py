@@ -8,7 +8,6 @@ conjugate gradients: nothing is differentiated through the network, and more ste
 import torch
 from torch import Tensor
 
-from padis_gui.core.linalg import prox
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
@@ -108,7 +107,7 @@ def langevin_cg(
         rho = settings.prior_weight * max(noise, settings.noise_floor) ** 2 / sigma**2
         for _ in range(settings.inner):
             denoised, partition = denoise(prior, x, sigma, tiling, rng)
-            estimate = prox(A, y, denoised, rho, settings.cg_steps)
+            estimate = A.prox(y, denoised, rho, settings.cg_steps)
             x = langevin_step(x, estimate, sigma, settings.epsilon, rng, noisy=following > 0)
             changed = yield recorder.iterate(sigma, x, denoised, estimate, partition)
             settings = recorder.resume(settings, changed)

@@ -7,7 +7,6 @@ length keeps the signal-to-noise ratio r: epsilon = 2 (r ||z||/||score||)^2.
 import torch
 from torch import Tensor
 
-from padis_gui.core.linalg import prox
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
@@ -62,12 +61,12 @@ def predictor_corrector(
         x = x + variance * (denoised - x) / sigma**2
         calls = 1
         if following > 0:
-            x = prox(A, y, x + variance**0.5 * normal(x, rng), rho, cg_steps)
+            x = A.prox(y, x + variance**0.5 * normal(x, rng), rho, cg_steps)
             denoised, partition = denoise(prior, x, following, tiling, rng)
             calls = 2
             score, z = (denoised - x) / following**2, normal(x, rng)
             length = 2 * (settings.snr * z.norm() / score.norm().clamp(min=1e-12)) ** 2
-            x = prox(A, y, x + length * score + (2 * length) ** 0.5 * z, rho, cg_steps)
-        estimate = prox(A, y, denoised, rho, cg_steps)
+            x = A.prox(y, x + length * score + (2 * length) ** 0.5 * z, rho, cg_steps)
+        estimate = A.prox(y, denoised, rho, cg_steps)
         changed = yield recorder.iterate(sigma, x, denoised, estimate, partition, evaluations=calls)
         settings = recorder.resume(settings, changed)

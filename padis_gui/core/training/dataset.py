@@ -5,11 +5,9 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import SUFFIXES, count_pages, read_image
 from padis_gui.core.errors import InputError, PadisError
 from padis_gui.core.partition import Frame
@@ -62,10 +60,16 @@ def load_training_data(
     window: tuple[float, float] | None,
     channels: int,
     subjects_csv: Path | None,
+    crops: int = 0,
+    shrink: float = 1.0,
+    seed: int = 0,
 ) -> TrainingData:
     """Read a multi-page TIFF, a stacked NPY or every image below a folder.
 
-    Images of another size are scaled on their shorter side and centre-cropped to ``image_size``. Files that
+    Images of another size are scaled on their shorter side and centre-cropped to ``image_size``. With
+    ``crops`` each file gives that many random squares instead, of sides drawn evenly in the logarithm from
+    ``shrink`` times ``image_size`` to the whole shorter side, each scaled to ``image_size``: for photographs
+    much larger than what the prior will see. The crops of one file count as one subject. Files that
     cannot be read are skipped, each with a warning. ``subjects_csv`` (columns ``page`` and ``patient`` or
     ``subject``; by default the file beside the data with the ending .csv) says which page is whose.
     """
@@ -79,6 +83,7 @@ def load_training_data(
     images: list[Tensor] = []
     pages_read: list[int] = []
     unit, used = "", window
+    rng = torch.Generator().manual_seed(seed)
     for index, (path, page) in enumerate(wanted):
         try:
             image = read_image(path, page).with_channels(channels)
@@ -89,8 +94,10 @@ def load_training_data(
             continue
         used = used or image.window
         unit = unit or image.unit
-        images.append(_fit(image.with_window(used), image_size))
-        pages_read.append(index)
+        x = image.with_window(used).to_unit()
+        squares = _random_squares(x, image_size, crops, shrink, rng) if crops else [_fit(x, image_size)]
+        images += squares
+        pages_read += [index] * len(squares)
     if not images or used is None:
         raise InputError(
             f"Training images were wanted, but {source} holds none that can be read; give a multi-page TIFF "
@@ -106,18 +113,32 @@ def _pages(path: Path) -> int:
         return 1
 
 
-def _fit(image: Image, size: int) -> Tensor:
-    x = image.to_unit()
-    rows, columns = image.shape
-    if min(rows, columns) != size:
-        from skimage.transform import resize
+def _fit(x: Tensor, size: int) -> Tensor:
+    """The centred square of ``x``, its side scaled to ``size``."""
+    side = min(x.shape[1:])
+    top, left = (x.shape[1] - side) // 2, (x.shape[2] - side) // 2
+    return _scaled(x[:, top : top + side, left : left + side], size)
 
-        scale = size / min(rows, columns)
-        shape = (x.shape[0], max(size, round(rows * scale)), max(size, round(columns * scale)))
-        scaled = resize(x.numpy(), shape, anti_aliasing=True, order=1)  # type: ignore[no-untyped-call]
-        x = torch.from_numpy(scaled.astype(np.float32))
-    top, left = (x.shape[1] - size) // 2, (x.shape[2] - size) // 2
-    return x[:, top : top + size, left : left + size].contiguous()
+
+def _random_squares(x: Tensor, size: int, count: int, shrink: float, rng: torch.Generator) -> list[Tensor]:
+    largest = min(x.shape[1:])
+    smallest = min(largest, round(shrink * size))
+    squares = []
+    for _ in range(count):
+        log_side, top, left = torch.rand(3, generator=rng, dtype=torch.float64).tolist()
+        side = round(smallest * (largest / smallest) ** log_side)
+        row, column = int(top * (x.shape[1] - side + 1)), int(left * (x.shape[2] - side + 1))
+        squares.append(_scaled(x[:, row : row + side, column : column + side], size))
+    return squares
+
+
+def _scaled(x: Tensor, size: int) -> Tensor:
+    if x.shape[-1] == size:
+        return x.contiguous()
+    scaled = torch.nn.functional.interpolate(
+        x[None], (size, size), mode="bicubic", antialias=True, align_corners=False
+    )[0]
+    return scaled.clamp(0, 1)
 
 
 def _subjects(source: Path, table: Path | None, pages: list[int]) -> tuple[tuple[int, ...], ...]:

@@ -14,6 +14,20 @@ class TrainingSettings(Settings):
     image_size: int = setting(
         256, ge=32, le=4096, label="Image size", unit="px", help="Side of the training images"
     )
+    crops: int = setting(
+        0,
+        ge=0,
+        le=10_000,
+        label="Crops of each image",
+        help="Random squares taken from each large image; 0 takes the whole image, centred",
+    )
+    shrink: float = setting(
+        1.0,
+        ge=1,
+        le=64,
+        label="Least reduction",
+        help="Random squares are reduced by at least this factor, which removes the camera's noise and blur",
+    )
     patch_sizes: tuple[int, ...] = setting(
         (96, 56, 32, 16),
         label="Patch sizes",

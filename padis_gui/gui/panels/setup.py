@@ -1,9 +1,9 @@
 """The left column, in the order of the work: Data, Problem, Prior, Solver."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -15,9 +15,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from padis_gui.core.recipe import ProblemSettings
+from padis_gui.core.operators import PHYSICS
 from padis_gui.core.resources import DEFAULT_PRESET, PRESETS
-from padis_gui.core.settings import specs
+from padis_gui.core.settings import Settings, specs
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TILINGS, TilingSettings
 from padis_gui.gui.forms import SettingsForm, show_value
@@ -93,34 +93,69 @@ class DataSection(QWidget):
             self.page.setSuffix(f" of 0–{image.pages - 1}")
 
 
+class _Forms(QWidget):
+    """One form for each of several records (physics, solvers); the chosen one's is shown."""
+
+    edited = Signal(str, object)
+
+    def __init__(self, records: Iterable[tuple[str, type[Settings]]]) -> None:
+        super().__init__()
+        self.by_name: dict[str, SettingsForm] = {}
+        layout = column(self)
+        for name, settings_type in records:
+            editor = SettingsForm(settings_type)
+            editor.edited.connect(self.edited)
+            editor.hide()
+            self.by_name[name] = editor
+            layout.addWidget(editor)
+
+    def show_settings(self, name: str, settings: Settings, *, running: bool) -> None:
+        """Show this record's form with these values."""
+        shown = self.by_name[name]
+        for editor in self.by_name.values():
+            editor.setVisible(editor is shown)
+        shown.show_settings(settings)
+        shown.set_running(running)
+
+
 class ProblemSection(QWidget):
-    """Preset and geometry of the simulated measurement."""
+    """Preset, physics, and the settings of the simulated measurement."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
         box, layout = _section("Problem")
-        self.preset = QComboBox()
-        for preset in PRESETS:
-            self.preset.addItem(preset.label, preset.name)
-            self.preset.setItemData(self.preset.count() - 1, preset.summary, Qt.ItemDataRole.ToolTipRole)
+        self.preset, self.physics = QComboBox(), QComboBox()
+        for combo, records in ((self.preset, PRESETS), (self.physics, PHYSICS)):
+            for record in records:
+                combo.addItem(record.label, record.name)
+                combo.setItemData(combo.count() - 1, record.summary, Qt.ItemDataRole.ToolTipRole)
         self.preset.setCurrentIndex(self.preset.findData(DEFAULT_PRESET))
         self.preset.activated.connect(lambda index: session.apply_preset(self.preset.itemData(index)))
+        self.physics.activated.connect(lambda index: session.set_physics(self.physics.itemData(index)))
         rows = form()
         _row(rows, "Preset", self.preset, "A whole problem and solver under one name")
-        self.form = SettingsForm(ProblemSettings)
-        self.form.edited.connect(session.set_problem)
+        _row(rows, "Physics", self.physics, "What is measured of the image")
+        self.forms = _Forms((p.name, p.settings_type) for p in PHYSICS)
+        self.forms.edited.connect(session.set_problem)
         layout.addLayout(rows)
-        layout.addWidget(self.form)
+        layout.addWidget(self.forms)
         column(self).addWidget(box)
         session.settings_changed.connect(self.refresh)
         self.refresh()
 
+    @property
+    def form(self) -> SettingsForm:
+        """The form of the chosen physics."""
+        return self.forms.by_name[self._session.physics]
+
     def refresh(self) -> None:
         """Show the session's choices."""
-        self.form.show_settings(self._session.problem)
-        self.form.set_running(self._session.run.active)
-        self.preset.setEnabled(not self._session.run.active)
+        session, running = self._session, self._session.run.active
+        show_value(self.physics, session.physics)
+        self.forms.show_settings(session.physics, session.problem, running=running)
+        self.preset.setEnabled(not running)
+        self.physics.setEnabled(not running)
 
 
 class PriorSection(QWidget):
@@ -186,13 +221,11 @@ class PriorSection(QWidget):
         running = self._session.run.active
         show_value(self.tiling, self._session.tiling.strategy)
         self.form.show_settings(self._session.tiling)
-        self.form.set_running(running)
         with QSignalBlocker(self.patch):
             sizes = [self.patch.itemData(i) for i in range(self.patch.count())]
             patch = self._session.tiling.patch
             self.patch.setCurrentIndex(sizes.index(patch) if patch in sizes else 0)
-        for widget in (self.tiling, self.patch, self.open):
-            widget.setEnabled(not running)
+        self.open.setEnabled(not running)
 
 
 class SolverSection(QWidget):
@@ -204,13 +237,10 @@ class SolverSection(QWidget):
         box, layout = _section("Solver")
         self.solver = QComboBox()
         self.summary = _muted()
-        self.forms: dict[str, SettingsForm] = {}
         for record in SOLVERS:
             self.solver.addItem(record.label, record.name)
-            editor = SettingsForm(record.settings_type)
-            editor.edited.connect(session.set_solver_setting)
-            self.forms[record.name] = editor
-            editor.hide()
+        self.editors = _Forms((s.name, s.settings_type) for s in SOLVERS)
+        self.editors.edited.connect(session.set_solver_setting)
         self.solver.activated.connect(lambda i: session.set_solver(self.solver.itemData(i)))
         self.seed = QSpinBox(minimum=_AUTOMATIC_SEED, maximum=2**31 - 1)
         self.seed.setKeyboardTracking(False)
@@ -232,13 +262,17 @@ class SolverSection(QWidget):
         bottom.addRow(label, seed_row)
         layout.addLayout(top)
         layout.addWidget(self.summary)
-        for editor in self.forms.values():
-            layout.addWidget(editor)
+        layout.addWidget(self.editors)
         layout.addLayout(bottom)
         column(self).addWidget(box)
         session.settings_changed.connect(self.refresh)
         session.result_changed.connect(self.refresh)
         self.refresh()
+
+    @property
+    def forms(self) -> dict[str, SettingsForm]:
+        """The form of each solver."""
+        return self.editors.by_name
 
     def _keep_seed(self) -> None:
         if self._session.result is not None:
@@ -251,11 +285,7 @@ class SolverSection(QWidget):
         record = next(s for s in SOLVERS if s.name == session.solver)
         show_value(self.solver, record.name)
         self.summary.setText(f"{record.summary} ({record.source})")
-        shown = self.forms[record.name]
-        for editor in self.forms.values():
-            editor.setVisible(editor is shown)
-        shown.show_settings(session.solver_settings)
-        shown.set_running(running)
+        self.editors.show_settings(record.name, session.solver_settings, running=running)
         show_value(self.seed, _AUTOMATIC_SEED if session.seed is None else session.seed)
         self.keep.setEnabled(session.result is not None)
         for widget in (self.solver, self.seed):

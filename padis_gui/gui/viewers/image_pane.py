@@ -1,5 +1,6 @@
 """One image pane: pixels, levels, a cursor, and a view that can be linked to others."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,6 +105,11 @@ class ImagePane(QWidget):
             self.box.setAspectLocked(linked)
             self._view = None
             self._apply_view()
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Other names for these sources in the header."""
+        for source, name in names.items():
+            self.choice.setItemText(self.choice.findData(source), name)
 
     def set_empty_text(self, text: str) -> None:
         """What to do next, shown while there is nothing to see."""

@@ -21,7 +21,8 @@ SOURCES = {
     "state": "Iterate x_t",
     "denoised": "Denoised D(x_t)",
     "difference": "Difference x̂₀ − truth",
-    "sinogram": "Sinogram y",
+    "measurement": "Measurement y",
+    "deviation": "Deviation of samples",
 }
 _DEFAULT = ("truth", "baseline", "estimate", "difference")
 _TILED = ("estimate", "state", "denoised")
@@ -36,10 +37,12 @@ class PaneGrid(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._pictures: dict[str, Pixels] = {}
+        self._names = dict(SOURCES)
         self._levels = (0.0, 1.0)
         self._partition: Partition | None = None
         self._tiling_shown = True
         self._captions: dict[str, str] = {}
+        self._pictorial = False
         self._diverging = pg.colormap.get("CET-D1").getLookupTable(0.0, 1.0, 256)
         self._ramp = pg.colormap.get("viridis").getLookupTable(0.0, 1.0, 256)
         layout = grid(self, spacing=6, margins=(6, 6, 6, 6))
@@ -58,6 +61,17 @@ class PaneGrid(QWidget):
             else:
                 self._pictures[source] = pixels
         self._refresh(pictures.keys())
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Call these sources by other names in every pane's header."""
+        self._names |= names
+        for pane in self.panes:
+            pane.rename(names)
+
+    def set_measurement_pictorial(self, pictorial: bool) -> None:
+        """Whether the measurement has the image's intensities, and so its levels."""
+        self._pictorial = pictorial
+        self._refresh(("measurement",))
 
     def set_levels(self, levels: tuple[float, float]) -> None:
         """The intensities shown black and white, the same in all panes."""
@@ -91,7 +105,7 @@ class PaneGrid(QWidget):
 
     def values_at(self, row: int, column: int) -> list[tuple[str, str]]:
         """(pane name, value) for every pane with a value under the cursor."""
-        found = [(SOURCES[pane.source], pane.value_text(row, column)) for pane in self.panes]
+        found = [(self._names[pane.source], pane.value_text(row, column)) for pane in self.panes]
         return [(name, text) for name, text in found if text]
 
     def pixels(self, source: str) -> Pixels | None:
@@ -107,10 +121,17 @@ class PaneGrid(QWidget):
             if pane.source not in sources:
                 continue
             pixels = self._pictures.get(pane.source)
-            pane.set_pixels(pixels, *self._style(pane.source, pixels), linked=pane.source != "sinogram")
+            pane.set_pixels(pixels, *self._style(pane.source, pixels), linked=self._linked(pane.source))
             pane.caption.setText(self._captions.get(pane.source, ""))
             if pixels is not None:
                 pane.set_empty_text("")
+
+    def _linked(self, source: str) -> bool:
+        """Whether a source lies on the image's own pixel grid, so that view and cursor are shared."""
+        measured, baseline = self._pictures.get(source), self._pictures.get("baseline")
+        if source != "measurement" or measured is None or baseline is None:
+            return source != "measurement"
+        return self._pictorial and measured.shape == baseline.shape
 
     def _style(
         self, source: str, pixels: Pixels | None
@@ -119,8 +140,9 @@ class PaneGrid(QWidget):
         if source == "difference":
             reach = _DIFFERENCE_SHARE * (high - low)
             return (-reach, reach), self._diverging
-        if source == "sinogram":
-            return (0.0, float(pixels.max()) if pixels is not None else 1.0), self._ramp
+        if source == "deviation" or (source == "measurement" and not self._pictorial):
+            highest = float(pixels.max()) if pixels is not None else 0.0
+            return (0.0, highest if highest > 0 else 1.0), self._ramp
         return (low, high), None
 
     def _draw_tiling(self) -> None:
