@@ -40,7 +40,7 @@ def test_writes_the_image_and_the_report(
     recipe, metrics = read_recipe(tmp_path / "out.tif")
     assert recipe.model_dump(mode="json") == report["recipe"]
     assert recipe.settings["cg_steps"] == 3
-    assert (recipe.problem.views, recipe.seed, recipe.tiling.patch) == (10, 7, 32)
+    assert (recipe.problem["views"], recipe.seed, recipe.tiling.patch) == (10, 7, 32)
     assert metrics["psnr"] == report["psnr"]
     # the metrics are those of the pixels that were written
     truth, found = read_image(phantom_path).pixels, tifffile.imread(tmp_path / "out.tif")
@@ -90,7 +90,7 @@ def test_spacing_and_page_reach_the_result(prior_path: Path, tmp_path: Path) -> 
     assert main(["reconstruct", str(source), *options, "--tiling", "fixed", "--noise", "0.01"]) == 0
     recipe, _ = read_recipe(tmp_path / "o.tif")
     assert (recipe.data.page, recipe.tiling.strategy, recipe.tiling.patch) == (2, "fixed", 16)
-    assert recipe.problem.noise == 0.01
+    assert recipe.problem["noise"] == 0.01
     image = read_image(tmp_path / "o.tif")
     assert image.shape == (32, 48)
     assert image.spacing == pytest.approx((0.25, 0.5), rel=1e-5)

@@ -13,7 +13,8 @@ from tests.qt import open_both, until
 def test_every_preset_can_be_applied_and_runs_its_own_solver(session):
     for preset in PRESETS:
         session.apply_preset(preset.name)
-        assert session.problem.views == preset.problem["views"]
+        assert session.physics == preset.physics
+        assert session.problem.model_dump() == session.problem.model_dump() | preset.problem
         assert session.solver == preset.solver
     assert session.said == []
 
@@ -50,7 +51,7 @@ def test_a_bad_choice_is_refused_in_words_and_changes_nothing(session, change, w
 def test_running_without_data_says_what_is_missing(session):
     session.start()
     assert not session.run.active
-    assert "image is wanted" in session.said[0][1]
+    assert "prior is wanted" in session.said[0][1]
 
 
 def test_exporting_without_a_result_says_so(session, drive, tmp_path):

@@ -114,10 +114,12 @@ def _pages(path: Path) -> int:
 
 
 def _fit(x: Tensor, size: int) -> Tensor:
-    """The centred square of ``x``, its side scaled to ``size``."""
-    side = min(x.shape[1:])
-    top, left = (x.shape[1] - side) // 2, (x.shape[2] - side) // 2
-    return _scaled(x[:, top : top + side, left : left + side], size)
+    """``x`` scaled so that its shorter side is ``size``, and the middle of it."""
+    shorter = min(x.shape[1:])
+    shape = tuple(max(size, round(n * size / shorter)) for n in x.shape[1:])
+    x = _scaled(x, shape)
+    top, left = (x.shape[1] - size) // 2, (x.shape[2] - size) // 2
+    return x[:, top : top + size, left : left + size].contiguous()
 
 
 def _random_squares(x: Tensor, size: int, count: int, shrink: float, rng: torch.Generator) -> list[Tensor]:
@@ -128,17 +130,17 @@ def _random_squares(x: Tensor, size: int, count: int, shrink: float, rng: torch.
         log_side, top, left = torch.rand(3, generator=rng, dtype=torch.float64).tolist()
         side = round(smallest * (largest / smallest) ** log_side)
         row, column = int(top * (x.shape[1] - side + 1)), int(left * (x.shape[2] - side + 1))
-        squares.append(_scaled(x[:, row : row + side, column : column + side], size))
+        squares.append(_scaled(x[:, row : row + side, column : column + side], (size, size)))
     return squares
 
 
-def _scaled(x: Tensor, size: int) -> Tensor:
-    if x.shape[-1] == size:
+def _scaled(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    if tuple(x.shape[1:]) == shape:
         return x.contiguous()
     scaled = torch.nn.functional.interpolate(
-        x[None], (size, size), mode="bicubic", antialias=True, align_corners=False
-    )[0]
-    return scaled.clamp(0, 1)
+        x[None], shape, mode="bicubic", antialias=True, align_corners=False
+    )
+    return scaled[0].clamp(0, 1)
 
 
 def _subjects(source: Path, table: Path | None, pages: list[int]) -> tuple[tuple[int, ...], ...]:

@@ -23,7 +23,6 @@ from padis_gui.core.checkpoint import PriorRecord, save_prior, write_atomically
 from padis_gui.core.errors import CheckpointError, DivergenceError, InputError, SettingError
 from padis_gui.core.network import NetworkSettings, PatchUNet
 from padis_gui.core.prior import Conventions, Precision, denoise_patches
-from padis_gui.core.settings import make
 from padis_gui.core.training.dataset import TrainingData
 from padis_gui.core.training.settings import TrainingSettings
 
@@ -254,9 +253,8 @@ def _resume_or_start(
             meta = json.loads((file.metadata() or {})["training"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
         mutable = {"steps", "checkpoint_every", "decay"}
-        began = make(
-            TrainingSettings, meta["settings"]
-        )  # an older version's, without today's newest settings
+        # an older version's state lacks today's newest settings; the defaults stand for them
+        began = TrainingSettings.model_validate(meta["settings"])
         then = {k: v for k, v in began.model_dump(mode="json").items() if k not in mutable}
         now = {k: v for k, v in settings.model_dump(mode="json").items() if k not in mutable}
         changed = [k for k in now if then.get(k) != now[k]]
