@@ -29,8 +29,8 @@ def published_conventions(
     if size < 8 or size > padded or (padded - size) % 2:
         raise CheckpointError(
             f"The network in {name} was made for zero-padded images of {padded} px, which training images of "
-            f"{size} px cannot give with equal padding on every side; give their size in pixels with "
-            "--training-image-size."
+            f"{size} px cannot give with equal padding on every side; give their size (--training-image-size, or "
+            '"Trained on" in the window).'
         )
     pad = (padded - size) // 2
     published = _PATCHES_OF_PAD_64 if pad == 64 else _PUBLISHED_PATCHES

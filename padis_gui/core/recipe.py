@@ -51,6 +51,7 @@ class PriorReference(BaseModel):
     model_config = ConfigDict(frozen=True)
     file: str
     sha256: str = ""
+    image_size: int | None = None
 
 
 class Change(BaseModel):
@@ -173,7 +174,9 @@ def make_recipe(
         physics=find_physics(physics).name,
         problem=problem.model_dump(mode="json"),
         files={file: file_sha256(Path(file)) for file in named if file},
-        prior=PriorReference(file=str(Path(prior_path).resolve()), sha256=file_sha256(prior_path)),
+        prior=PriorReference(file=str(Path(prior_path).resolve()), sha256=file_sha256(prior_path),
+            image_size=prior.conventions.image_size,
+        ),
         tiling=tiling.model_copy(update={"patch": patch}),
         solver=find_solver(solver).name,
         settings=settings.model_dump(mode="json"),

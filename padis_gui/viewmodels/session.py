@@ -199,19 +199,26 @@ class Session(QObject):
         """Open another page of the open file."""
         return self.data_path is not None and await self.open_image(self.data_path, page)
 
-    async def open_prior(self, path: Path) -> bool:
-        """Open a checkpoint; what was open stays where it cannot be read."""
+    async def open_prior(self, path: Path, training_image_size: int | None = None) -> bool:
+        """Open a checkpoint; what was open stays where it cannot be read.
+
+        ``training_image_size`` is for published snapshots, which may leave it open.
+        """
         if self.run.active:
             self.message.emit(
                 "warning", "A prior is changed between runs; finish or cancel this one first.", ""
             )
             return False
         precision = fastest_precision(self.device)
-        record = await self._attempt(self._io, read_record, path)
+        record = await self._attempt(self._io, read_record, path, training_image_size)
         if record is None:
+            self.prior_changed.emit()
             return False
-        prior = await self._attempt(self._compute, load_prior, Path(path), self.device, precision)
+        prior = await self._attempt(
+            self._compute, load_prior, Path(path), self.device, precision, training_image_size
+        )
         if prior is None:
+            self.prior_changed.emit()  # whatever was tried in a field, the open prior's stands again
             return False
         self.prior, self.prior_path, self.prior_record = prior, Path(path), record
         if self.tiling.patch is not None and self.tiling.patch not in prior.conventions.patch_sizes:

@@ -179,7 +179,16 @@ class PriorSection(QWidget):
         tips = {spec.name: spec.tooltip for spec in specs(TilingSettings)}
         self.tiling.activated.connect(lambda i: session.set_tiling("strategy", self.tiling.itemData(i)))
         self.patch.activated.connect(lambda i: session.set_tiling("patch", self.patch.itemData(i)))
-        rows = form()
+        self.assumed = _muted()
+        self.trained_on = QSpinBox(minimum=8, maximum=4096, suffix=" px")
+        self.trained_on.setKeyboardTracking(False)
+        self.trained_on.valueChanged.connect(self._reopen)
+        rows = self._rows = form()
+        _row(
+            rows, "Trained on", self.trained_on,
+            "Side of the images that this published snapshot was trained on, without their zero padding; it "
+            "gives the position channels their frame",
+        )  # fmt: skip
         _row(rows, "Patch size P", self.patch, tips["patch"])
         _row(rows, "Tiling", self.tiling, tips["strategy"])
         self.form = SettingsForm(TilingSettings, skip=("strategy", "patch"))
@@ -187,9 +196,12 @@ class PriorSection(QWidget):
         layout.addWidget(self.name)
         layout.addWidget(self.details)
         layout.addWidget(self.open)
+        layout.addWidget(self.assumed)
         layout.addLayout(rows)
         layout.addWidget(self.form)
         column(self).addWidget(box)
+        self.assumed.hide()
+        rows.setRowVisible(self.trained_on, False)
         session.prior_changed.connect(self._refresh_prior)
         session.settings_changed.connect(self.refresh)
         self._refresh_prior()
@@ -214,11 +226,23 @@ class PriorSection(QWidget):
             self.patch.addItem(f"automatic ({sizes[0]} px)", None)
             for size in sizes:
                 self.patch.addItem(f"{size} px", size)
+        published = record.training.get("source") == "published snapshot"
+        assumed = record.training.get("assumed")
+        self._rows.setRowVisible(self.trained_on, published)
+        show_value(self.trained_on, conventions.image_size)
+        self.assumed.setVisible(bool(assumed))
+        if isinstance(assumed, list):
+            self.assumed.setText(f"The file does not say its {', '.join(map(str, assumed))}: assumed.")
         self.refresh()
+
+    def _reopen(self, size: int) -> None:
+        if self._session.prior_path is not None:
+            self._session.spawn(self._session.open_prior(self._session.prior_path, size))
 
     def refresh(self) -> None:
         """Show the session's choices."""
         running = self._session.run.active
+        self.trained_on.setEnabled(not running)
         show_value(self.tiling, self._session.tiling.strategy)
         self.form.show_settings(self._session.tiling)
         with QSignalBlocker(self.patch):
