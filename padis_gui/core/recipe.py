@@ -29,7 +29,7 @@ from padis_gui.core.resources import PRESETS, Preset
 from padis_gui.core.settings import Settings, make, specs
 from padis_gui.core.solvers import find_solver
 from padis_gui.core.solvers.iterate import Iterate, Iterates, watched
-from padis_gui.core.tiling import LiveTiling, Tiling, TilingSettings, make_tiling
+from padis_gui.core.tiling import LiveTiling, Tiling, TilingSettings, make_tiling, strategy_and_patch
 
 MAX_SEED = 2**63 - 1
 
@@ -152,7 +152,6 @@ def make_recipe(
     seed: int,
 ) -> Recipe:
     """Resolve and describe a run on an open image and prior. Hashes all files that it depends on."""
-    patch = prior.resolve_patch(tiling.patch)
     find_solver(solver).levels(settings)
     data = None
     if not find_physics(physics).imageless:
@@ -162,6 +161,7 @@ def make_recipe(
             file=str(Path(data_path).resolve()), page=image.page, sha256=file_sha256(data_path),
             window=prior_window(image, prior), unit=image.unit,
         )  # fmt: skip
+    strategy, patch = strategy_and_patch(tiling, prepare_image(image, prior, problem).shape, prior)
     named = [getattr(problem, spec.name) for spec in specs(type(problem)) if spec.kind == "file"]
     versions = {
         "padis_gui": __version__,
@@ -177,7 +177,7 @@ def make_recipe(
         prior=PriorReference(file=str(Path(prior_path).resolve()), sha256=file_sha256(prior_path),
             image_size=prior.conventions.image_size,
         ),
-        tiling=tiling.model_copy(update={"patch": patch}),
+        tiling=tiling.model_copy(update={"strategy": strategy, "patch": patch}),
         solver=find_solver(solver).name,
         settings=settings.model_dump(mode="json"),
         seed=check_seed(seed),
@@ -240,8 +240,8 @@ def solve(recipe: Recipe, problem: Problem, prior: PatchPrior) -> Run:
     shape = problem.operator.image_shape
 
     def tiling_of(chosen: TilingSettings) -> Tiling:
-        patch = prior.resolve_patch(chosen.patch)
-        return make_tiling(chosen.strategy, (shape[1], shape[2]), patch, prior.conventions.frame, chosen)
+        strategy, patch = strategy_and_patch(chosen, (shape[1], shape[2]), prior)
+        return make_tiling(strategy, (shape[1], shape[2]), patch, prior.conventions.frame, chosen)
 
     tiling = LiveTiling(tiling_of(recipe.tiling))
     rng = _generators(recipe.seed)[1]

@@ -13,20 +13,23 @@ import torch
 
 from padis_gui.core.errors import SettingError
 from padis_gui.core.partition import LARGEST_PATCH, Blend, Frame, Partition, tiles_and_pad
+from padis_gui.core.prior import PatchPrior
 from padis_gui.core.settings import Settings, setting
 
-StrategyName = Literal["auto", "random", "fixed", "low-discrepancy", "average", "overlap", "window", "stitch"]
+StrategyName = Literal[
+    "auto", "random", "fixed", "low-discrepancy", "average", "overlap", "window", "stitch", "whole"
+]
 
 
 class TilingSettings(Settings):
     """How the image is cut into patches."""
 
     strategy: StrategyName = setting(
-        "random", label="Tiling", help="Where the patch grid goes at each denoiser call"
+        "auto", label="Tiling", help="Where the patch grid goes at each denoiser call"
     )
     patch: int | None = setting(
         None, ge=8, le=LARGEST_PATCH, label="Patch size", symbol="P", unit="px",
-        help="Side of a patch; automatic is the largest that the prior was trained on",
+        help="Side of a patch; automatic is the largest that the prior was trained on, or the image under whole",
     )  # fmt: skip
     overlap: int = setting(
         8, ge=1, le=LARGEST_PATCH, label="Overlap", symbol="o", unit="px", advanced=True,
@@ -172,6 +175,32 @@ class AutoTiling(GridTiling):
         return kind(self.image_shape, self.patch, self.frame, self.settings).draw(rng, sigma)
 
 
+class WholeTiling(GridTiling):
+    """One tile with the image in its middle: whole-image diffusion, without tiles and seams.
+
+    ``patch`` is the side of that tile where it is larger than the image, else :func:`whole_side` is.
+    """
+
+    def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
+        side = self.patch if self.patch > max(self.image_shape) else whole_side(self.image_shape)
+        rows, columns = (tiles_and_pad(n, side)[1] for n in self.image_shape)
+        return Partition(self.image_shape, side, (rows, columns), (rows // 2, columns // 2), self.frame)
+
+
+def whole_side(image_shape: tuple[int, int], multiple: int = 32) -> int:
+    """Side of one tile around a whole image: the next multiple above both its sides.
+
+    Raises :class:`SettingError` where the tile would be larger than a patch may be.
+    """
+    side = (max(image_shape) // multiple + 1) * multiple
+    if side > LARGEST_PATCH:
+        raise SettingError(
+            f"An image of less than {LARGEST_PATCH} px a side was wanted for the whole-image tiling, but it has "
+            f"{max(image_shape)}; choose another tiling."
+        )
+    return side
+
+
 @dataclass(frozen=True, slots=True)
 class TilingStrategy:
     """A registry record."""
@@ -193,6 +222,7 @@ TILINGS: tuple[TilingStrategy, ...] = (
     TilingStrategy("overlap", "Overlap", "Neighbours share a band that is averaged.", OverlapTiling),
     TilingStrategy("window", "Window (Hann)", "Half-overlapping Hann windows, up to four times the cost.", WindowTiling),
     TilingStrategy("stitch", "Stitch", "Overlapping, the later tile on top; shows hard seams.", StitchTiling),
+    TilingStrategy("whole", "Whole image", "One tile: diffusion of the whole image, with any prior.", WholeTiling),
 )  # fmt: skip
 
 
@@ -211,3 +241,20 @@ def make_tiling(
         f"Tiling must be one of {', '.join(t.name for t in TILINGS)}, but {strategy!r} was given; pick one "
         "of them."
     )
+
+
+def strategy_and_patch(
+    chosen: TilingSettings, image_shape: tuple[int, int], prior: PatchPrior
+) -> tuple[StrategyName, int]:
+    """The strategy and the patch size that a choice comes to on an image of that shape.
+
+    A patch that is at least as large as the image makes every strategy ``whole``. One tile around the image has a
+    trained size where one fits, else a size that the network takes; the size chosen for patches does not matter.
+    Raises :class:`SettingError` for patch sizes that the prior was not trained on.
+    """
+    if chosen.strategy != "whole":
+        patch = prior.resolve_patch(chosen.patch)
+        if patch < max(image_shape):
+            return chosen.strategy, patch
+    fitting = [size for size in prior.conventions.patch_sizes if size > max(image_shape)]
+    return "whole", min(fitting) if fitting else whole_side(image_shape, prior.downsampling)

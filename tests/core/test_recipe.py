@@ -77,6 +77,19 @@ def test_repeating_a_recipe_gives_the_same_bits(
     assert not torch.equal(results[0][1], results[2][1])
 
 
+def test_whole_image_diffusion_is_recorded_and_repeated_with_any_prior(
+    image: Image, prior: PatchPrior, phantom_path: Path, prior_path: Path
+) -> None:
+    chosen = TilingSettings(strategy="whole", patch=16)
+    recipe = described(image, prior, phantom_path, prior_path, tiling=chosen)
+    assert (recipe.tiling.strategy, recipe.tiling.patch) == ("whole", 68)
+    again = Recipe.model_validate_json(recipe.model_dump_json())
+    problem = build_problem(image, prior, again.physics, again.problem_settings, again.seed)
+    last = drain(solve(again, problem, prior))
+    assert last.partition is not None
+    assert [box.size for box in last.partition.boxes] == [68]
+
+
 def test_contradictions_are_found_before_the_run(
     image: Image, prior: PatchPrior, phantom_path: Path, prior_path: Path
 ) -> None:

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from padis_gui.core.errors import SettingError
 from padis_gui.core.partition import Frame, Partition, tiles_and_pad
-from padis_gui.core.tiling import TILINGS, Tiling, TilingSettings, make_tiling
+from padis_gui.core.prior import PatchPrior
+from padis_gui.core.tiling import TILINGS, Tiling, TilingSettings, make_tiling, strategy_and_patch
 
 SHAPES = [((40, 40), 16), ((33, 50), 16), ((24, 24), 24), ((20, 28), 32)]
 NAMES = [record.name for record in TILINGS]
@@ -40,7 +42,8 @@ def test_assemble_undoes_extract(name: str, shape: tuple[int, int], patch: int, 
         part = drawn.draw(generator, sigma)
         assert bool((coverage(part) >= 1).all())
         assert torch.allclose(part.assemble(part.extract(x)), x, rtol=0, atol=1e-12)
-        assert part.positions().shape == (len(part.boxes), 2, patch, patch)
+        assert part.positions().shape == (len(part.boxes), 2, part.patch, part.patch)
+        assert part.patch == patch or name == "whole"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -92,6 +95,45 @@ def test_auto_is_random_above_and_window_below_sigma_w() -> None:
     below = draws(auto, 1, sigma=0.029)[0]
     assert below.overlapping
     assert below.blend == "hann"
+
+
+@pytest.mark.parametrize(("shape", "patch"), [*SHAPES, ((256, 200), 96), ((31, 32), 300)])
+def test_whole_is_one_tile_with_the_image_in_its_middle(shape: tuple[int, int], patch: int) -> None:
+    part = draws(tiling("whole", shape, patch), 1)[0]
+    (box,) = part.boxes
+    assert box.size > max(shape)
+    assert box.size == patch or (box.size % 32 == 0 and box.size <= max(shape) + 32)
+    for axis, corner in enumerate((box.row, box.column)):
+        before = part.pad[axis] - corner
+        assert abs(before - (box.size - shape[axis] - before)) <= 1
+
+
+def test_whole_takes_any_prior_and_a_patch_as_large_as_the_image_becomes_it(prior: PatchPrior) -> None:
+    """The tiny prior knows patches of 32 and 16 px and divides by 4."""
+
+    def found(strategy: str, shape: tuple[int, int], patch: int | None = None) -> tuple[str, int]:
+        chosen = TilingSettings.model_validate({"strategy": strategy, "patch": patch})
+        return strategy_and_patch(chosen, shape, prior)
+
+    assert found("whole", (64, 50)) == ("whole", 68)
+    assert found("whole", (64, 50), 16) == ("whole", 68)
+    assert found("whole", (20, 28)) == ("whole", 32)  # a trained size where one fits
+    assert found("whole", (20, 28), 8) == ("whole", 32)
+    for strategy in NAMES[:-1]:
+        assert found(strategy, (64, 50)) == (strategy, 32)
+        assert found(strategy, (20, 36), 16) == (strategy, 16)
+        assert found(strategy, (28, 20)) == ("whole", 32)
+        assert found(strategy, (32, 32)) == ("whole", 36)
+    used = TilingSettings(strategy="whole", patch=68)
+    assert strategy_and_patch(used, (64, 50), prior) == ("whole", 68)  # what a recipe holds means itself
+    with pytest.raises(SettingError, match="trained on"):
+        found("random", (64, 64), 40)
+    with pytest.raises(SettingError, match="less than 4096 px"):
+        found("whole", (5000, 20))
+
+
+def test_auto_is_what_is_chosen_by_default() -> None:
+    assert (TilingSettings().strategy, TilingSettings().window_below) == ("auto", 0.03)
 
 
 def test_low_discrepancy_visits_offsets_more_evenly_than_chance() -> None:
