@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox
 from padis_gui.core.operators import find_physics
 from padis_gui.gui.panels.transport import Transport
 from padis_gui.gui.viewers.curves import Curves
-from padis_gui.gui.viewers.pane_grid import PaneGrid
+from padis_gui.gui.viewers.pane_grid import SOURCES, PaneGrid
 from padis_gui.viewmodels.frames import Frame
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.session import Session
@@ -110,15 +110,24 @@ class Display(QObject):
                 self._levels.clear()
                 self._levels.addItems(names)
         self._clear_run()
-        nothing = "Open an image: drop a file here, or Ctrl+O" if image is None else ""
-        self._panes.set_empty_texts(
-            {
-                "truth": nothing,
-                "baseline": nothing,
-                "estimate": nothing or "Press Run (Ctrl+R)\nto reconstruct",
-                "difference": nothing or "Appears with the first step",
-            }
-        )
+        self._show_empty_texts()
+
+    def _show_empty_texts(self) -> None:
+        """What a pane without a picture waits for."""
+        session, prepared = self._session, self._session.prepared
+        physics = find_physics(session.physics)
+        if session.image is None and not physics.imageless:
+            self._panes.set_empty_texts(dict.fromkeys(SOURCES, "Open an image: drop a file here, or Ctrl+O"))
+            return
+        run = "Press Run (Ctrl+R)\nto generate" if physics.imageless else "Press Run (Ctrl+R)\nto reconstruct"
+        texts = dict.fromkeys(SOURCES, "Appears with the first step") | {
+            "estimate": run, "deviation": "Appears with a method that draws several samples, such as DAPS",
+        }  # fmt: skip
+        if prepared is not None and prepared.truth is None:
+            texts |= dict.fromkeys(("truth", "difference"), "There is no truth to compare with")
+        if physics.imageless:
+            texts |= {"measurement": "Nothing was measured"}
+        self._panes.set_empty_texts(texts)
 
     def _show_prepared(self) -> None:
         prepared = self._session.prepared
@@ -140,7 +149,8 @@ class Display(QObject):
                 "measurement": size,
             }
         )
-        self._curves.set_baseline(psnr)
+        self._curves.set_baseline(psnr, physics.baseline)
+        self._show_empty_texts()
         if previous is None or previous.shape != prepared.baseline.shape:
             self._panes.fit()
         self._set_levels()

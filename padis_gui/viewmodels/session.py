@@ -73,6 +73,7 @@ class Session(QObject):
         self.tiling = TilingSettings()
         self.solver = SOLVERS[0].name
         self._solver_settings: dict[str, Settings] = {s.name: s.settings_type() for s in SOLVERS}
+        self.preset: str | None = None  # None once problem or solver have been changed by hand
         self._shown_job: Job | None = None
         self._preparing = QTimer(self, singleShot=True, interval=_PREPARE_DELAY_MS)
         self._preparing.timeout.connect(self._prepare_soon)
@@ -92,7 +93,12 @@ class Session(QObject):
 
     def set_physics(self, name: str) -> None:
         """Choose what is measured; its own settings come back with it."""
-        self._set(lambda: setattr(self, "physics", find_physics(name).name))
+
+        def change() -> None:
+            self.physics = find_physics(name).name
+            self.preset = None
+
+        self._set(change)
         self._preparing.start()
 
     def set_problem(self, name: str, value: Any) -> None:
@@ -100,6 +106,7 @@ class Session(QObject):
 
         def change() -> None:
             self._problems[self.physics] = _changed(self.problem, name, value)
+            self.preset = None
 
         self._set(change)
         self._preparing.start()
@@ -119,13 +126,19 @@ class Session(QObject):
 
     def set_solver(self, name: str) -> None:
         """Choose a solver; its own settings come back with it."""
-        self._set(lambda: setattr(self, "solver", find_solver(name).name))
+
+        def change() -> None:
+            self.solver = find_solver(name).name
+            self.preset = None
+
+        self._set(change)
 
     def set_solver_setting(self, name: str, value: Any) -> None:
         """Change one setting of the chosen solver; live ones reach a running solver at its next iterate."""
 
         def change() -> None:
             self._solver_settings[self.solver] = _changed(self.solver_settings, name, value)
+            self.preset = None
             live = {spec.name for spec in specs(type(self.solver_settings)) if spec.live}
             if self.run.active and name in live:
                 self.run.change(self.solver_settings)
@@ -147,6 +160,7 @@ class Session(QObject):
             self.solver = preset.solver
             settings_type = find_solver(preset.solver).settings_type
             self._solver_settings[preset.solver] = make(settings_type, dict(preset.settings))
+            self.preset = preset.name
 
         self._set(change)
         self._preparing.start()

@@ -88,6 +88,7 @@ def test_a_run_fills_panes_curves_and_verdict(ready, drive):
 
 def test_the_tiling_of_the_shown_step_is_drawn_and_toggled_by_its_key(ready, drive):
     async def go():
+        ready.session.set_tiling("strategy", "random")
         ready.session.set_solver_setting("steps", 5)
         click(ready, "run")
         await ended(ready)
@@ -524,3 +525,61 @@ def test_a_perfect_baseline_has_no_line_and_breaks_no_plot(window, drive, tmp_pa
 
     drive(go())
     assert not window.curves._baseline.isVisible()
+
+
+# -- other physics ------------------------------------------------------------------------------------------
+
+
+def test_generation_needs_no_image_and_has_no_truth(ready, drive, tmp_path):
+    async def go():
+        ready.session.apply_preset("generate")
+        ready.session.set_solver_setting("steps", 3)
+        await until(lambda: ready.session.prepared.job.physics == "nothing")
+        click(ready, "run")
+        await ended(ready)
+
+    drive(go())
+    assert ready.panes.pixels("estimate").shape == (64, 64)
+    assert ready.panes.pixels("truth") is None
+    assert "no truth" in next(p for p in ready.panes.panes if p.source == "truth").empty.text()
+    assert not ready.curves.plots["psnr"].isVisible()
+    assert ready.curves.plots["sigma"].isVisible()
+    assert "Sample of the prior" in ready.verdict.text()
+    drive(ready.session.export(tmp_path / "sample.tif"))
+    recipe, metrics = read_recipe(tmp_path / "sample.tif")
+    assert (recipe.physics, recipe.data, metrics) == ("nothing", None, {})
+
+
+def test_preset_shows_own_choice_once_something_is_changed(ready, drive):
+    preset = ready.problem.preset
+
+    async def go():
+        ready.session.apply_preset("ct-60")
+        assert preset.currentData() == "ct-60"
+        ready.problem.form.editors["views"].setValue(30)
+        assert preset.currentIndex() == -1
+        ready.session.apply_preset("ct-60")
+        assert preset.currentData() == "ct-60"
+        assert ready.session.problem.views == 60
+        await until(lambda: ready.session.prepared.job.problem.views == 60)
+
+    drive(go())
+
+
+def test_tiling_changes_in_a_running_solver_and_in_its_recipe(ready, drive):
+    async def go():
+        await started(ready)
+        ready.session.set_tiling("strategy", "fixed")
+        ready.session.set_tiling("patch", 16)
+        changed_at = step(ready)
+        await until(lambda: step(ready) >= changed_at + 3)
+        click(ready, "finish")
+        await ended(ready)
+
+    drive(go())
+    assert ready.display.frame.partition.patch == 16
+    recipe = ready.session.result.recipe
+    assert recipe.tiling.strategy != "fixed"
+    assert recipe.changes[-1].tiling.strategy == "fixed"
+    assert recipe.changes[-1].tiling.patch == 16
+    assert not ready.session.stale

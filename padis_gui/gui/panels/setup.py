@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui.core.operators import PHYSICS
-from padis_gui.core.resources import DEFAULT_PRESET, PRESETS
+from padis_gui.core.resources import PRESETS
 from padis_gui.core.settings import Settings, specs
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TILINGS, TilingSettings
@@ -130,7 +130,7 @@ class ProblemSection(QWidget):
             for record in records:
                 combo.addItem(record.label, record.name)
                 combo.setItemData(combo.count() - 1, record.summary, Qt.ItemDataRole.ToolTipRole)
-        self.preset.setCurrentIndex(self.preset.findData(DEFAULT_PRESET))
+        self.preset.setPlaceholderText("Own choice")
         self.preset.activated.connect(lambda index: session.apply_preset(self.preset.itemData(index)))
         self.physics.activated.connect(lambda index: session.set_physics(self.physics.itemData(index)))
         rows = form()
@@ -152,6 +152,7 @@ class ProblemSection(QWidget):
     def refresh(self) -> None:
         """Show the session's choices."""
         session, running = self._session, self._session.run.active
+        show_value(self.preset, session.preset)
         show_value(self.physics, session.physics)
         self.forms.show_settings(session.physics, session.problem, running=running)
         self.preset.setEnabled(not running)
@@ -261,7 +262,9 @@ class SolverSection(QWidget):
         box, layout = _section("Solver")
         self.solver = QComboBox()
         self.summary = _muted()
-        for record in SOLVERS:
+        for record in sorted(SOLVERS, key=lambda s: not s.diffusion):
+            if not record.diffusion and self.solver.findText("") < 0:
+                self.solver.insertSeparator(self.solver.count())  # the baselines follow
             self.solver.addItem(record.label, record.name)
         self.editors = _Forms((s.name, s.settings_type) for s in SOLVERS)
         self.editors.edited.connect(session.set_solver_setting)

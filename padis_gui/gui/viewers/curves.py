@@ -65,9 +65,21 @@ class Curves(QWidget):
         self._baseline.hide()
         self.plots["psnr"].addItem(self._baseline)
         self._colour()
+        self._show_what_is_known()
+
+    def _show_what_is_known(self) -> None:
+        """No PSNR without a truth, no residual without a measurement: their plots go; all stay while empty."""
+        for key, plot in self.plots.items():
+            values = [getattr(point, key) for point in self._points]
+            plot.setVisible(not values or any(math.isfinite(v) and v > 0 for v in values))
+            for axis in ("left", "bottom"):  # numbers on the axes of an empty plot would mean nothing
+                plot.getAxis(axis).setStyle(showValues=bool(values))
 
     def set_points(self, points: list[Point], total: int) -> None:
         """Show these points; the step axis spans the whole run. One plot at a time, so that events pass between."""
+        if bool(points) != bool(self._points) or len(points) == 1:
+            self._points = points
+            self._show_what_is_known()
         self._points, self._total = points, total
         self._waiting = list(self.plots)
         self._next.start()
@@ -83,12 +95,13 @@ class Curves(QWidget):
         if self._waiting:
             self._next.start()
 
-    def set_baseline(self, psnr: float | None) -> None:
-        """A dashed line at the baseline's PSNR; none where there is none or it is infinite."""
+    def set_baseline(self, psnr: float | None, name: str) -> None:
+        """A dashed line at the PSNR of the baseline called ``name``; none where there is none or it is infinite."""
         shown = psnr is not None and math.isfinite(psnr)
         self._baseline.setVisible(shown)
         if shown:
             self._baseline.setPos(psnr)
+            self._baseline.label.setFormat(name)
 
     def _colour(self) -> None:
         background, foreground = plot_colours(self.palette())

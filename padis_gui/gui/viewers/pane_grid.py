@@ -38,6 +38,7 @@ class PaneGrid(QWidget):
         super().__init__()
         self._pictures: dict[str, Pixels] = {}
         self._names = dict(SOURCES)
+        self._empty_texts: dict[str, str] = {}
         self._levels = (0.0, 1.0)
         self._partition: Partition | None = None
         self._tiling_shown = True
@@ -96,8 +97,14 @@ class PaneGrid(QWidget):
 
     def set_empty_texts(self, texts: dict[str, str]) -> None:
         """What a pane says while its source has no picture."""
+        self._empty_texts = dict(texts)
+        self._say_what_is_missing()
+
+    def _say_what_is_missing(self) -> None:
         for pane in self.panes:
-            pane.set_empty_text("" if pane.source in self._pictures else texts.get(pane.source, ""))
+            pane.set_empty_text(
+                "" if pane.source in self._pictures else self._empty_texts.get(pane.source, "")
+            )
 
     def fit(self) -> None:
         """Show the whole image in every pane."""
@@ -123,8 +130,7 @@ class PaneGrid(QWidget):
             pixels = self._pictures.get(pane.source)
             pane.set_pixels(pixels, *self._style(pane.source, pixels), linked=self._linked(pane.source))
             pane.caption.setText(self._captions.get(pane.source, ""))
-            if pixels is not None:
-                pane.set_empty_text("")
+        self._say_what_is_missing()
 
     def _linked(self, source: str) -> bool:
         """Whether a source lies on the image's own pixel grid, so that view and cursor are shared."""
