@@ -12,6 +12,7 @@ from padis_gui.core.errors import DivergenceError, PadisError
 # verb -> (module, one line of help). A module has add_arguments(parser) and run(arguments) -> exit code.
 VERBS = {
     "reconstruct": ("padis_gui.cli.reconstruct", "reconstruct one image from a simulated measurement"),
+    "generate": ("padis_gui.cli.generate", "draw samples of a prior, without any measurement"),
     "train": ("padis_gui.cli.train", "train a patch prior on a multi-page TIFF or a folder of images"),
     "bench": ("padis_gui.cli.bench", "measure solvers or the live display on this machine"),
     "convert": ("padis_gui.cli.convert", "write a published snapshot as a native prior"),

@@ -1,6 +1,7 @@
 """Options made from declared settings, so that a setting is written once."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from padis_gui.core.errors import SettingError
@@ -8,7 +9,10 @@ from padis_gui.core.settings import Settings, make, specs
 
 if TYPE_CHECKING:
     from padis_gui.core.operators.settings import PhysicsSettings
+    from padis_gui.core.prior import PatchPrior
     from padis_gui.core.resources import Preset
+    from padis_gui.core.solvers import Solver
+    from padis_gui.core.tiling import TilingSettings
 
 
 def add_training_image_size(parser: argparse.ArgumentParser) -> None:
@@ -80,3 +84,79 @@ def chosen_problem(options: argparse.Namespace, preset: "Preset") -> "tuple[str,
                 )
     values = dict(preset.problem) if physics.name == preset.physics else {}
     return physics.name, make(physics.settings_type, values | given_settings(options, physics.settings_type))
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Where and how precisely the network computes."""
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """What every single run has: prior, solver and its settings, tiling, seed and device."""
+    from padis_gui.core.solvers import SOLVERS
+    from padis_gui.core.tiling import TILINGS, TilingSettings
+
+    parser.add_argument(
+        "--prior", type=Path, default=None, metavar="FILE", help="a prior (default: the bundled one)"
+    )
+    add_training_image_size(parser)
+    parser.add_argument(
+        "--solver", default=None, metavar="NAME", help=f"one of {', '.join(s.name for s in SOLVERS)}"
+    )
+    parser.add_argument("--steps", default=None, metavar="N", help="noise levels of the solver")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
+        help="any other setting of the solver, such as --set zeta=0.8; repeatable",
+    )  # fmt: skip
+    add_settings(parser, TilingSettings, skip=("strategy",))
+    parser.add_argument(
+        "--tiling", default=None, metavar="NAME", help=f"one of {', '.join(t.name for t in TILINGS)}"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=None, metavar="N", help="default: drawn, and written down"
+    )
+    add_device(parser)
+
+
+def overrides(texts: list[str]) -> dict[str, str]:
+    """NAME=VALUE texts as a dictionary; raises :class:`SettingError` for others."""
+    pairs = [text.partition("=") for text in texts]
+    for text, (name, equals, _) in zip(texts, pairs, strict=True):
+        if not (name and equals):
+            raise SettingError(
+                f"A setting NAME=VALUE was wanted, but {text!r} was given; write --set zeta=0.8."
+            )
+    return {name.strip().replace("-", "_"): value.strip() for name, _, value in pairs}
+
+
+def chosen_solver(options: argparse.Namespace, preset: "Preset") -> "tuple[Solver, Settings]":
+    """The solver and its settings: the preset's, changed by what was given."""
+    from padis_gui.core.solvers import find_solver
+
+    solver = find_solver(options.solver or preset.solver)
+    values: dict[str, Any] = dict(preset.settings) if solver.name == preset.solver else {}
+    if options.steps is not None:
+        values["steps"] = options.steps
+    return solver, make(solver.settings_type, values | overrides(options.overrides))
+
+
+def chosen_tiling(options: argparse.Namespace) -> "TilingSettings":
+    """The tiling, changed by what was given."""
+    from padis_gui.core.tiling import TilingSettings
+
+    strategy = {} if options.tiling is None else {"strategy": options.tiling}
+    return make(TilingSettings, strategy | given_settings(options, TilingSettings))
+
+
+def open_prior(options: argparse.Namespace, path: Path | None) -> "tuple[PatchPrior, Path]":
+    """The prior in ``path``, or the bundled one, on the device asked for; torch gets every core."""
+    from padis_gui.core.checkpoint import load_prior
+    from padis_gui.core.device import fastest_precision, pick_device, use_all_threads
+    from padis_gui.core.resources import DEFAULT_PRIOR, resource
+
+    device = pick_device(options.device)
+    use_all_threads()
+    precision = fastest_precision(device) if options.precision == "auto" else options.precision
+    path = path or resource(DEFAULT_PRIOR)
+    return load_prior(path, device, precision, options.training_image_size), path

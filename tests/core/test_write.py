@@ -85,6 +85,31 @@ def test_colour(tmp_path: Path) -> None:
     assert read_recipe(path)[0] == recipe()
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_labelled_pages(tmp_path: Path, channels: int) -> None:
+    pixels = np.random.default_rng(0).random((3, channels, 21, 34), dtype=np.float32)
+    labels = ("estimate", "σ of the samples", "seed 7")
+    path = tmp_path / "out.tif"
+    write_tiff(path, pixels, recipe(), METRICS, labels=labels)
+    with tifffile.TiffFile(path) as file:
+        assert file.imagej_metadata["Labels"] == [label for label in labels for _ in range(channels)]
+        assert len(file.pages) == 3 * channels
+        assert np.array_equal(np.squeeze(pixels), file.asarray())
+    assert read_recipe(path) == (recipe(), METRICS)
+    assert np.array_equal(read_image(path, channels).pixels[0], pixels[1, 0])
+    with pytest.raises(ValueError, match="zip"):
+        write_tiff(path, pixels, recipe(), METRICS, labels=labels[:2])
+
+
+def test_a_single_labelled_page(tmp_path: Path) -> None:
+    path = tmp_path / "out.tif"
+    write_tiff(path, awkward()[None], recipe(), METRICS, labels=("seed 7",))
+    assert read_image(path).pages == 1
+    assert np.array_equal(read_image(path).pixels, awkward())
+    with tifffile.TiffFile(path) as file:
+        assert file.imagej_metadata["Labels"] == "seed 7" or file.imagej_metadata["Labels"] == ["seed 7"]
+
+
 def test_big_and_little_values_are_not_clipped(tmp_path: Path) -> None:
     pixels = np.array([[[-5.0, 0.0], [1.0, 9.0]]], np.float32).repeat(16, 1).repeat(16, 2)
     write_tiff(tmp_path / "out.tif", pixels, recipe(), METRICS)

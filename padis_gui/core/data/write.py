@@ -22,27 +22,34 @@ def write_tiff(
     metrics: dict[str, float],
     *,
     spacing: tuple[float, float] | None = None,
+    labels: tuple[str, ...] = (),
 ) -> None:
-    """Write (C, rows, columns) as float32 TIFF, neither clipped nor rescaled. Atomic.
+    """Write (C, rows, columns), or (pages, C, rows, columns) with a label each, as float32 TIFF. Atomic.
 
-    ImageJ's ``Info`` holds JSON: ``recipe`` (resolved settings, actual seed, hashes) and ``metrics``.
+    Values are neither clipped nor rescaled. ImageJ's ``Info`` holds JSON: ``recipe`` (resolved settings, actual
+    seed, hashes) and ``metrics``.
     Raises :class:`InputError` where the file cannot be written.
     """
     import tifffile
 
+    pages = pixels if pixels.ndim == 4 else pixels[None]
+    grey = pages.shape[1] == 1
     metadata: dict[str, Any] = {
-        "axes": "YX" if pixels.shape[0] == 1 else "CYX",
+        "axes": ("T" if pixels.ndim == 4 else "") + ("YX" if grey else "CYX"),
         "Info": json.dumps(
             {"recipe": recipe.model_dump(mode="json"), "metrics": as_json(metrics)}, ensure_ascii=False
         ),
     }
+    if labels:
+        named = zip(labels, pages, strict=True)
+        metadata["Labels"] = [label for label, page in named for _ in page]  # ImageJ labels every plane
     options: dict[str, Any] = {}
     if spacing is not None:
         metadata["unit"] = "mm"
         options["resolution"] = (1 / spacing[1], 1 / spacing[0])
     buffer = io.BytesIO()
     tifffile.imwrite(
-        buffer, pixels[0] if pixels.shape[0] == 1 else pixels,
+        buffer, pixels[..., 0, :, :] if grey else pixels,
         imagej=True, dtype=np.float32, metadata=metadata, **options,
     )  # fmt: skip
     try:

@@ -1,0 +1,91 @@
+"""`padis-gui generate --out OUT.tif`: unconditional samples of a prior, to see what it has learned."""
+
+import argparse
+from pathlib import Path
+
+from padis_gui.cli.options import (
+    add_run,
+    add_settings,
+    chosen_solver,
+    chosen_tiling,
+    given_settings,
+    open_prior,
+)
+from padis_gui.cli.outputs import check_is_tiff, check_outputs
+from padis_gui.core.errors import SettingError
+
+MOST = 10_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this verb."""
+    from padis_gui.core.operators.nothing import NothingSettings
+
+    parser.add_argument(
+        "--count", type=int, default=1, metavar="N",
+        help="how many samples, one a page, with the seeds S, S+1, ... (default: 1)",
+    )  # fmt: skip
+    add_settings(parser, NothingSettings)
+    add_run(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="OUT.tif",
+        help="the float32 TIFF to write, with the recipe of the first sample and every seed",
+    )  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw the samples; what is finished is written, even when a later one is interrupted."""
+    import numpy as np
+
+    from padis_gui.cli.progress import progress_bar
+    from padis_gui.core.data.write import write_tiff
+    from padis_gui.core.operators.nothing import NothingSettings
+    from padis_gui.core.recipe import (
+        build_problem,
+        check_seed,
+        find_preset,
+        make_recipe,
+        new_seed,
+        prepare_image,
+        solve,
+    )
+    from padis_gui.core.settings import make
+
+    if not 1 <= options.count <= MOST:
+        raise SettingError(f"The count must be 1 to {MOST}, but {options.count} was given; change --count.")
+    check_outputs([], [options.out])
+    check_is_tiff(options.out)
+    preset = find_preset("generate")
+    solver, settings = chosen_solver(options, preset)
+    tiling = chosen_tiling(options)
+    size = make(NothingSettings, given_settings(options, NothingSettings))
+    seed = new_seed() if options.seed is None else options.seed
+    check_seed(seed + options.count - 1)
+    prior, prior_path = open_prior(options, options.prior)
+    first = make_recipe(
+        image=None, data_path=None, prior=prior, prior_path=prior_path, physics=preset.physics,
+        problem=size, tiling=tiling, solver=solver.name, settings=settings, seed=seed,
+    )  # fmt: skip
+    problem = build_problem(None, prior, preset.physics, size, seed)
+    blank = prepare_image(None, prior, size)
+
+    samples: dict[str, np.ndarray] = {}
+    try:
+        with progress_bar(solver.label) as bar:
+            for done in range(options.count):
+                recipe = first.model_copy(update={"seed": seed + done})
+                for iterate in solve(recipe, problem, prior):
+                    total = iterate.total * options.count
+                    note = f"sample {done + 1} of {options.count}  σ {iterate.sigma:.3g}"
+                    bar(done * iterate.total + iterate.step, total, note)
+                samples[f"seed {recipe.seed}"] = blank.from_unit(iterate.estimate)
+    finally:
+        if samples:
+            write_tiff(options.out, np.stack(list(samples.values())), first, {}, labels=tuple(samples))
+            rows, columns = blank.shape
+            last = seed + len(samples) - 1
+            print(
+                f"{options.out}: {len(samples)} of {options.count} samples of {rows} x {columns}, {solver.label}, "
+                f"seed {seed}" + (f" to {last}" if last > seed else "")
+            )
+    return 0
