@@ -1,8 +1,9 @@
 """Annealed Langevin dynamics with a data step: PaDIS' other solvers (arXiv 2406.02462, appendix).
 
 "Langevin" takes a gradient step on the data before each Langevin step, x <- x + zeta/||r|| A^T r with
-r = y - A x. "Quality" replaces it by the exact proximal step of the data at the denoised image, solved by
-conjugate gradients: nothing is differentiated through the network, and more steps only make it better.
+r = y - A x, and then the Langevin step from there. "Quality" replaces it by the exact proximal step of the data
+at the denoised image, solved by conjugate gradients: nothing is differentiated through the network, and more
+steps only make it better.
 """
 
 import torch
@@ -76,16 +77,16 @@ def langevin(
     *,
     rng: torch.Generator,
 ) -> Iterates[LangevinSettings]:
-    """A Langevin step towards D and the step zeta/||r|| A^T r towards the data; the estimate is D."""
+    """The step zeta/||r|| A^T r towards the data, then a Langevin step towards D; the estimate is D."""
     A, y, _ = unit_norm(problem)
     x = float(levels[0]) * normal(A.T(y), rng)
     recorder = Recorder(A, y, (len(levels) - 1) * settings.inner)
     for sigma, following in descent(levels):
         for _ in range(settings.inner):
-            denoised, partition = denoise(prior, x, sigma, tiling, rng)
             r = y - A(x)
-            towards_data = settings.zeta / r.norm().clamp(min=1e-12) * A.T(r)
-            x = langevin_step(x, denoised, sigma, settings.epsilon, rng, noisy=following > 0) + towards_data
+            x = x + settings.zeta / r.norm().clamp(min=1e-12) * A.T(r)
+            denoised, partition = denoise(prior, x, sigma, tiling, rng)
+            x = langevin_step(x, denoised, sigma, settings.epsilon, rng, noisy=following > 0)
             changed = yield recorder.iterate(sigma, x, denoised, denoised, partition)
             settings = recorder.resume(settings, changed)
 

@@ -2,6 +2,9 @@
 
 The predictor is the reverse diffusion of the variance-exploding SDE, the corrector a Langevin step whose
 length keeps the signal-to-noise ratio r: epsilon = 2 (r ||z||/||score||)^2.
+
+The state is noisy, so each data step pulls it to a measurement that is as noisy, y + sigma A z (arXiv 2111.08005,
+section 3.2): pulled to y itself, it would lose the noise that the denoiser is told of.
 """
 
 import torch
@@ -32,13 +35,17 @@ class PredictorCorrectorSettings(SolverSettings):
         0.16, gt=0, le=1, label="Step size", symbol="r", live=True,
         help="Signal-to-noise ratio of the corrector, which sets its step",
     )  # fmt: skip
-    data_weight: float = setting(
-        1.0, gt=0, le=1000, label="Data weight", symbol="κ", live=True,
-        help="The data step is argmin ‖Ax−y‖² + ‖x−v‖²/κ, on the scale where ‖A‖ = 1",
-    )  # fmt: skip
     cg_steps: int = setting(
-        5, ge=1, le=200, label="CG steps", symbol="M", help="Conjugate-gradient steps in each data step"
+        12, ge=1, le=200, label="CG steps", symbol="M", help="Conjugate-gradient steps in each data step"
     )
+    prior_weight: float = setting(
+        1.0, gt=0, le=1000, label="Prior weight", symbol="λ", live=True,
+        help="Weight of the prior against the data; higher follows the prior more",
+    )  # fmt: skip
+    noise_floor: float = setting(
+        1e-3, gt=0, le=1, label="Noise floor", symbol="σ_y", advanced=True,
+        help="Smallest measurement noise assumed, on the scale where ‖A‖ = 1",
+    )  # fmt: skip
 
 
 def predictor_corrector(
@@ -51,22 +58,28 @@ def predictor_corrector(
     rng: torch.Generator,
 ) -> Iterates[PredictorCorrectorSettings]:
     """Two denoiser calls a level; the estimate is the data step at the last denoised image."""
-    A, y, _ = unit_norm(problem)
+    A, y, noise = unit_norm(problem)
     x = float(levels[0]) * normal(A.T(y), rng)
     recorder = Recorder(A, y, len(levels) - 1)
+
+    def data_step(v: Tensor, noisy: float, sigma: float) -> Tensor:
+        """The prox of the data, itself ``noisy``, at an image whose error is ``sigma``."""
+        measured = y + A(noisy * normal(v, rng)) if noisy else y
+        rho = settings.prior_weight * max(noise, settings.noise_floor) ** 2 / sigma**2
+        return A.prox(measured, v, rho, settings.cg_steps)
+
     for sigma, following in descent(levels):
-        rho, cg_steps = 1 / settings.data_weight, settings.cg_steps
         denoised, partition = denoise(prior, x, sigma, tiling, rng)
         variance = sigma**2 - following**2
         x = x + variance * (denoised - x) / sigma**2
-        calls = 1
+        calls, error = 1, sigma
         if following > 0:
-            x = A.prox(y, x + variance**0.5 * normal(x, rng), rho, cg_steps)
+            x = data_step(x + variance**0.5 * normal(x, rng), following, following)
             denoised, partition = denoise(prior, x, following, tiling, rng)
-            calls = 2
+            calls, error = 2, following
             score, z = (denoised - x) / following**2, normal(x, rng)
             length = 2 * (settings.snr * z.norm() / score.norm().clamp(min=1e-12)) ** 2
-            x = A.prox(y, x + length * score + (2 * length) ** 0.5 * z, rho, cg_steps)
-        estimate = A.prox(y, denoised, rho, cg_steps)
+            x = data_step(x + length * score + (2 * length) ** 0.5 * z, following, following)
+        estimate = data_step(denoised, 0.0, error)
         changed = yield recorder.iterate(sigma, x, denoised, estimate, partition, evaluations=calls)
         settings = recorder.resume(settings, changed)
