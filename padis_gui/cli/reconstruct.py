@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     """Reconstruct one image; writes the TIFF and the report."""
     from padis_gui.cli.progress import progress_bar
     from padis_gui.core.data.read import read_image
-    from padis_gui.core.data.write import write_tiff
+    from padis_gui.core.data.write import write_result
     from padis_gui.core.device import describe_device, peak_memory_mb
     from padis_gui.core.metrics import as_json
     from padis_gui.core.operators import find_physics
@@ -85,7 +85,9 @@ def run(options: argparse.Namespace) -> int:
     reference = measure(problem, baseline)
     metrics |= {f"{name}_baseline": value for name, value in reference.items()}
     prepared = prepare_image(image, prior, problem_settings)
-    write_tiff(options.out, prepared.from_unit(iterate.estimate), recipe, metrics, spacing=image.spacing)
+    spread = None if iterate.deviation is None else prepared.spread_from_unit(iterate.deviation)
+    estimate = prepared.from_unit(iterate.estimate)
+    write_result(options.out, estimate, spread, recipe, metrics, image.spacing)
     report = {
         **as_json(metrics),
         "seconds": seconds,

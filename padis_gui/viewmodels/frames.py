@@ -106,12 +106,16 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A run that ended with an estimate, (C, rows, columns) in the image's unit."""
+    """A run that ended with an estimate, (C, rows, columns) in the image's unit.
+
+    ``deviation`` is the standard deviation of its samples, where the method drew several.
+    """
 
     job: Job
     recipe: Recipe
     image: Image
     pixels: Pixels
+    deviation: Pixels | None
     metrics: dict[str, float]
     seconds: float
     evaluations: int
@@ -169,10 +173,7 @@ def frame_of(iterate: Iterate, prepared: Prepared) -> Frame:
     """Copy an iterate off the device, in the image's unit."""
     image = prepared.image
     estimate = for_display(image.from_unit(iterate.estimate))
-    deviation = None
-    if iterate.deviation is not None:
-        low, high = image.window
-        deviation = iterate.deviation.mean(0).cpu().numpy() * np.float32(high - low)
+    spread = iterate.deviation
     return Frame(
         step=iterate.step,
         total=iterate.total,
@@ -181,6 +182,6 @@ def frame_of(iterate: Iterate, prepared: Prepared) -> Frame:
         denoised=for_display(image.from_unit(iterate.denoised)),
         state=for_display(image.from_unit(iterate.x)),
         difference=None if prepared.truth is None else _grey(estimate - prepared.truth),
-        deviation=deviation,
+        deviation=None if spread is None else _grey(for_display(image.spread_from_unit(spread))),
         partition=iterate.partition,
     )

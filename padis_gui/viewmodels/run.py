@@ -308,6 +308,7 @@ class Run(QObject):
             recipe=recipe,
             image=prepared.image,
             pixels=prepared.image.from_unit(last.estimate),
+            deviation=None if last.deviation is None else prepared.image.spread_from_unit(last.deviation),
             metrics=metrics,
             seconds=seconds,
             evaluations=last.evaluations,

@@ -18,7 +18,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from padis_gui.core.checkpoint import PriorRecord, load_prior, read_record
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import read_image
-from padis_gui.core.data.write import write_tiff
+from padis_gui.core.data.write import write_result
 from padis_gui.core.device import describe_device, fastest_precision, pick_device, use_all_threads
 from padis_gui.core.errors import PadisError, SettingError
 from padis_gui.core.operators import PHYSICS, find_physics
@@ -262,7 +262,8 @@ class Session(QObject):
             return False
 
         def write() -> bool:
-            write_tiff(path, result.pixels, result.recipe, result.metrics, spacing=result.image.spacing)
+            r = result
+            write_result(path, r.pixels, r.deviation, r.recipe, r.metrics, r.image.spacing)
             return True
 
         done = await self._attempt(self._io, write)

@@ -58,6 +58,12 @@ class Image:
         restored: NDArray[np.float32] = x.detach().cpu().numpy().astype(np.float32) * np.float32(high - low)
         return restored + np.float32(low)
 
+    def spread_from_unit(self, x: Tensor) -> NDArray[np.float32]:
+        """Differences or deviations on the [0, 1] scale in the image's own unit: scaled, not shifted."""
+        low, high = self.window
+        spread: NDArray[np.float32] = x.detach().cpu().numpy().astype(np.float32) * np.float32(high - low)
+        return spread
+
     def robust_range(self) -> tuple[float, float]:
         """The 1st and 99th percentile of the pixels, for display."""
         low, high = (float(v) for v in np.percentile(self.pixels, (1, 99)))

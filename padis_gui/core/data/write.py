@@ -60,6 +60,22 @@ def write_tiff(
         ) from None
 
 
+def write_result(
+    path: Path,
+    estimate: NDArray[np.float32],
+    deviation: NDArray[np.float32] | None,
+    recipe: Recipe,
+    metrics: dict[str, float],
+    spacing: tuple[float, float] | None,
+) -> None:
+    """Write an estimate (C, rows, columns), and as a second page its samples' deviation where there is one."""
+    if deviation is None:
+        write_tiff(path, estimate, recipe, metrics, spacing=spacing)
+        return
+    pages = np.stack([estimate, deviation])
+    write_tiff(path, pages, recipe, metrics, spacing=spacing, labels=("mean", "standard deviation"))
+
+
 def read_recipe(path: Path) -> tuple[Recipe, dict[str, float | None]]:
     """The recipe and metrics inside a TIFF that :func:`write_tiff` wrote; :class:`InputError` for others."""
     import tifffile
