@@ -7,8 +7,9 @@ K = floor((N-P)/s) + 2 and M = (K-1) s + P - N. What lies outside the tiles is p
 to be zero. Coordinates are (row, column) on the *padded* image unless they say "image".
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from padis_gui.core.errors import SettingError
 LARGEST_PATCH = 4096
 # How tiles that overlap become one image: weighted by a window, or the later tile on top ("stitch")
 Blend = Literal["uniform", "hann", "stitch"]
+_ALL = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,56 @@ class Box:
     row: int
     column: int
     size: int
+
+    def of(self, padded: Tensor) -> Tensor:
+        """This tile of a padded image (C, rows, columns), as a view (C, P, P)."""
+        return padded[:, self.row : self.row + self.size, self.column : self.column + self.size]
+
+
+class _Cut(torch.autograd.Function):
+    """Tiles of a padded image. Written out, as the gradient of each single slice would be an image of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, padded: Tensor, boxes: Sequence[Box]) -> Tensor:
+        ctx.boxes, ctx.padded_shape = boxes, padded.shape
+        return torch.stack([box.of(padded) for box in boxes])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        image = gradient.new_zeros(ctx.padded_shape)
+        for box, patch in zip(ctx.boxes, gradient, strict=True):
+            box.of(image).add_(patch)
+        return image, None
+
+
+class _Lay(torch.autograd.Function):
+    """Tiles onto a padded image, in place and in their order: added by weight, or on top of what is there."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, image: Tensor, patches: Tensor, boxes: Sequence[Box], weights: Sequence[Tensor]
+    ) -> Tensor:
+        ctx.boxes, ctx.weights = boxes, weights
+        ctx.mark_dirty(image)
+        if weights:
+            for box, patch, weight in zip(boxes, patches, weights, strict=True):
+                box.of(image).addcmul_(patch, weight)
+        else:
+            for box, patch in zip(boxes, patches, strict=True):
+                box.of(image).copy_(patch)
+        return image
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        if ctx.weights:
+            pairs = zip(ctx.boxes, ctx.weights, strict=True)
+            return gradient, torch.stack([box.of(gradient) * weight for box, weight in pairs]), None, None
+        below = gradient.clone()  # what a tile covers has no influence any more
+        patches = []
+        for box in reversed(ctx.boxes):
+            patches.append(box.of(below).clone())
+            box.of(below).zero_()
+        return below, torch.stack(patches[::-1]), None, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +163,11 @@ class Partition:
             slice(self.pad[1], self.pad[1] + self.image_shape[1]),
         )
 
+    def place(self, x: Tensor, padded: Tensor) -> Tensor:
+        """Write image x (C, rows, columns) into ``padded`` (C, padded rows, padded columns), which is returned."""
+        padded[:, *self._interior] = x
+        return padded
+
     def extract(self, x: Tensor, border: Tensor | None = None) -> Tensor:
         """Cut image x (C, rows, columns) into its tiles, (tiles, C, P, P), in the order of ``boxes``.
 
@@ -118,53 +175,73 @@ class Partition:
         interior is ignored. Differentiable in x.
         """
         padded = x.new_zeros(x.shape[0], *self.padded_shape) if border is None else border.clone()
-        padded[:, *self._interior] = x
-        return torch.stack(
-            [padded[:, b.row : b.row + b.size, b.column : b.column + b.size] for b in self.boxes]
-        )
+        return self.cut(self.place(x, padded))
 
-    def positions(self, device: torch.device | str = "cpu") -> Tensor:
-        """Position channels of every tile, (tiles, 2, P, P): along columns first, then along rows."""
+    def cut(self, padded: Tensor, part: slice = _ALL) -> Tensor:
+        """The tiles ``boxes[part]`` of a padded image, (tiles, C, P, P); differentiable."""
+        return cast(Tensor, _Cut.apply(padded, self.boxes[part]))  # type: ignore[no-untyped-call]
+
+    def positions(self, device: torch.device | str = "cpu", part: slice = _ALL) -> Tensor:
+        """Position channels of the tiles ``boxes[part]``, (tiles, 2, P, P): along columns first, then along rows."""
+        boxes = self.boxes[part]
+        shape = (len(boxes), self.patch, self.patch)
+        firsts = torch.tensor([(box.row, box.column) for box in boxes])
         rows, columns = (
-            self.frame.position(torch.arange(padded, dtype=torch.float64) - pad, length).float().to(device)
-            for padded, pad, length in zip(self.padded_shape, self.pad, self.image_shape, strict=True)
+            # where each tile's pixels lie along this axis of the image
+            self.frame.position((first[:, None] - pad + torch.arange(self.patch)).double(), length)
+            .float()
+            .to(device)
+            for first, pad, length in zip(firsts.T, self.pad, self.image_shape, strict=True)
         )
-        shape = (self.patch, self.patch)
-        return torch.stack(
-            [
-                torch.stack(
-                    (
-                        columns[box.column : box.column + box.size].expand(shape),
-                        rows[box.row : box.row + box.size, None].expand(shape),
-                    )
-                )
-                for box in self.boxes
-            ]
-        )
+        return torch.stack((columns[:, None, :].expand(shape), rows[:, :, None].expand(shape)), dim=1)
 
     def assemble(self, patches: Tensor) -> Tensor:
-        """Put tiles (tiles, C, P, P) back together and return the image, (C, rows, columns).
+        """Put tiles (tiles, C, P, P) back together and return the image, (C, rows, columns); differentiable.
 
         ``assemble(extract(x)) == x``: the tiles cover the image, and where they overlap their weights sum to 1.
         """
-        image = patches.new_zeros(patches.shape[1], *self.padded_shape)
-        if not self.overlapping or self.blend == "stitch":
-            for box, patch in zip(self.boxes, patches, strict=True):
-                image[:, box.row : box.row + box.size, box.column : box.column + box.size] = patch
-            return image[:, *self._interior]
-        total = patches.new_zeros(self.padded_shape)
-        window = self._window().to(patches.device, patches.dtype)
-        for box, patch in zip(self.boxes, patches * window, strict=True):
-            image[:, box.row : box.row + box.size, box.column : box.column + box.size] += patch
-            total[box.row : box.row + box.size, box.column : box.column + box.size] += window
-        return image[:, *self._interior] / total[*self._interior]
+        return self.interior(self.lay(patches.new_zeros(patches.shape[1], *self.padded_shape), patches))
 
-    def _window(self) -> Tensor:
-        """Weights of one tile, (P, P), positive everywhere."""
-        if self.blend != "hann":
-            return torch.ones(self.patch, self.patch)
-        half = torch.sin(torch.pi * (torch.arange(self.patch) + 0.5) / self.patch) ** 2
-        return torch.outer(half, half)
+    def lay(self, padded: Tensor, patches: Tensor, part: slice = _ALL) -> Tensor:
+        """Lay the tiles ``boxes[part]`` onto a padded image that began as zeros, in place; returns it.
+
+        Laid in their order, part by part, all tiles together are what :meth:`assemble` makes. Differentiable.
+        """
+        boxes = self.boxes[part]
+        laid = _Lay.apply(padded, patches, boxes, self._weights(boxes, patches))  # type: ignore[no-untyped-call]
+        return cast(Tensor, laid)
+
+    def interior(self, padded: Tensor) -> Tensor:
+        """The image inside a padded one, as a view."""
+        return padded[:, *self._interior]
+
+    def _weights(self, boxes: Sequence[Box], like: Tensor) -> list[Tensor]:
+        """Share of each tile in each of its pixels, (P, P); none where a tile has its pixels to itself.
+
+        Windows are products of one factor an axis, so their sum over a grid is one too.
+        """
+        if not self.overlapping or self.blend == "stitch":
+            return []
+        half = torch.ones(self.patch, dtype=torch.float64)
+        if self.blend == "hann":
+            half = torch.sin(torch.pi * (half.cumsum(0) - 0.5) / self.patch) ** 2
+        step = self.stride or self.patch
+        offsets = (self.offset, *self.more_offsets)
+        sums = []  # of the windows' factors, for each axis (grids, padded pixels)
+        for axis, (length, padded) in enumerate(zip(self.image_shape, self.padded_shape, strict=True)):
+            tiles = tiles_and_pad(length, self.patch, step)[0]
+            pixels = (torch.arange(tiles)[:, None] * step + torch.arange(self.patch)).flatten()
+            total = torch.zeros(len(offsets), padded, dtype=torch.float64)
+            for grid, offset in enumerate(offsets):
+                total[grid].index_add_(0, pixels + offset[axis], half.repeat(tiles))
+            sums.append(total)
+        rows, columns = sums
+        window = torch.outer(half, half)
+        shares = [
+            window / (rows[:, b.row : b.row + b.size].T @ columns[:, b.column : b.column + b.size])
+            for b in boxes
+        ]
+        return list(torch.stack(shares).to(like.device, like.dtype))
 
     def tile_at(self, row: int, column: int) -> tuple[int, int] | None:
         """The index of the tile that holds an *image* pixel, and its distance in pixels to the nearest seam.

@@ -1,13 +1,14 @@
 """The patch prior: preconditioning + position channels + partition -> denoised image.
 
 EDM preconditioning (arXiv 2206.00364, table 1) around the network, applied tile by tile as in PaDIS
-(arXiv 2406.02462): the whole image never enters the network, and memory depends on the patch batch only.
+(arXiv 2406.02462): the whole image never enters the network. Tiles are cut, denoised and laid a patch batch at
+a time, so that beside the image itself and its padded copy the memory depends on the patch batch only.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from pydantic import model_validator
@@ -132,42 +133,56 @@ class PatchPrior:
         """D(x, sigma) of a whole image x (C, rows, columns) through one partition.
 
         The padding border gets fresh noise sigma * epsilon from ``rng`` (a CPU generator), which is exactly
-        the forward process of its known zeros. Differentiable in x.
+        the forward process of its known zeros. A grey prior takes each channel of a colour image as an image of
+        its own. Differentiable in x; where there is more than one patch batch, its graph is made again on the
+        way back, for a third more time in the memory of one batch.
         """
-        border = sigma * torch.randn(x.shape[0], *partition.padded_shape, generator=rng)
-        tiles = partition.extract(x, border.to(x.device, x.dtype))
-        return partition.assemble(self.denoise_tiles(tiles, sigma, partition.positions(x.device)))
+        padded = torch.randn(x.shape[0], *partition.padded_shape, generator=rng).mul_(sigma)
+        padded = partition.place(x, padded.to(x.device, x.dtype))
+        planes = padded[:, None].unbind() if self.channels == 1 else (padded,)
+        done = [partition.interior(self._denoise_padded(plane, sigma, partition)) for plane in planes]
+        return done[0] if len(done) == 1 else torch.cat(done)
 
-    def denoise_tiles(self, tiles: Tensor, sigma: float, positions: Tensor) -> Tensor:
-        """D of noisy tiles (n, C, P, P) at ``positions`` (n, 2, P, P), one patch batch at a time.
+    def _denoise_padded(self, padded: Tensor, sigma: float, partition: Partition) -> Tensor:
+        """D on all tiles of a padded image. Without gradients, tiles that have their pixels to themselves
+        return to where they came from."""
+        count, differentiable = len(partition.boxes), torch.is_grad_enabled()
 
-        A grey prior takes each channel of colour tiles as a tile of its own.
-        """
-        if self.channels == 1 and tiles.shape[1] > 1:
-            n, colours, rows, columns = tiles.shape
-            folded = tiles.reshape(n * colours, 1, rows, columns)
-            apart = self.denoise_tiles(folded, sigma, positions.repeat_interleave(colours, 0))
-            return apart.reshape(tiles.shape)
-        largest = max(self.conventions.patch_sizes)
-        batch = max(1, self.patch_batch * largest**2 // tiles.shape[-1] ** 2)
-        level = torch.full((tiles.shape[0],), sigma, dtype=tiles.dtype, device=tiles.device)
-        done: list[Tensor] = []
-        first = 0
-        while first < len(tiles):
+        def work(part: slice) -> Tensor:
+            tiles, positions = partition.cut(padded, part), partition.positions(padded.device, part)
+            return self._denoise_batch(tiles, sigma, positions)
+
+        def work_twice(part: slice) -> Tensor:
+            from torch.utils.checkpoint import checkpoint
+
+            return cast(Tensor, checkpoint(work, part, use_reentrant=False, preserve_rng_state=False))
+
+        again = differentiable and padded.requires_grad and count > self._batch(partition.patch)
+        image = torch.zeros_like(padded) if differentiable or partition.overlapping else padded
+        for part, patches in self._in_batches(count, partition.patch, work_twice if again else work):
+            image = partition.lay(image, patches, part)
+        return image
+
+    def _batch(self, patch: int) -> int:
+        """How many patches of that size go through the network at once."""
+        return max(1, self.patch_batch * max(self.conventions.patch_sizes) ** 2 // patch**2)
+
+    def _denoise_batch(self, tiles: Tensor, sigma: float, positions: Tensor) -> Tensor:
+        level = torch.full((len(tiles),), sigma, dtype=tiles.dtype, device=tiles.device)
+        sigma_data = self.conventions.sigma_data
+        return denoise_patches(self.network, tiles, level, positions, sigma_data, self.precision)
+
+    def _in_batches(
+        self, count: int, patch: int, work: Callable[[slice], Tensor]
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """``work`` on one patch batch of ``count`` tiles after the other, smaller ones when memory runs out."""
+        batch, first = self._batch(patch), 0
+        while first < count:
             if self.interrupt is not None:
                 self.interrupt()
-            part = slice(first, first + batch)
+            part = slice(first, min(first + batch, count))
             try:
-                done.append(
-                    denoise_patches(
-                        self.network,
-                        tiles[part],
-                        level[part],
-                        positions[part],
-                        self.conventions.sigma_data,
-                        self.precision,
-                    )
-                )
+                done = work(part)
             except torch.OutOfMemoryError:
                 if batch == 1:
                     raise
@@ -176,5 +191,5 @@ class PatchPrior:
                     "Out of device memory: the patch batch was halved to %d and the run goes on.", batch
                 )
                 continue
-            first += batch
-        return torch.cat(done)
+            yield part, done
+            first = part.stop

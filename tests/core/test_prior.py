@@ -2,6 +2,7 @@
 
 import logging
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from padis_gui.core.errors import Interrupted, SettingError
 from padis_gui.core.partition import Frame, Partition
 from padis_gui.core.prior import PatchPrior, denoise_patches, precondition
-from padis_gui.core.tiling import make_tiling
+from padis_gui.core.tiling import TILINGS, make_tiling
 from tests.tiny import PATCHES, TINY_NETWORK, phantom, tiny_conventions, tiny_network
 
 
@@ -97,8 +98,6 @@ def test_what_enters_the_network() -> None:
 
 @pytest.mark.parametrize("patch", PATCHES)
 def test_result_does_not_depend_on_the_patch_batch(prior: PatchPrior, patch: int) -> None:
-    from dataclasses import replace
-
     x, part = torch.randn(1, 64, 64, generator=rng()), partition(prior, patch)
     with torch.no_grad():
         results = [replace(prior, patch_batch=n).denoise(x, 0.7, part, rng(1)) for n in (1, 2, 3, 1000)]
@@ -143,18 +142,17 @@ def test_denoise_leaves_its_input_alone(prior: PatchPrior) -> None:
     assert torch.equal(x, before)
 
 
-def test_denoise_is_differentiable() -> None:
-    """The gradient agrees with a finite difference, in float64 through a small network."""
-    network = tiny_network().double().requires_grad_(False)
-    prior = fake(network, patch_batch=3)
-    x = torch.randn(1, 16, 16, dtype=torch.float64, generator=rng()).requires_grad_(True)
-    part = make_tiling("random", (16, 16), 16, Frame(16, 16)).draw(rng())
-    direction, weight = (torch.randn(1, 16, 16, dtype=torch.float64, generator=rng(s)) for s in (1, 2))
+@pytest.mark.parametrize("patch_batch", [1, 3, 100])
+@pytest.mark.parametrize("strategy", ["random", "average", "window", "stitch"])
+def test_denoise_is_differentiable(strategy: str, patch_batch: int) -> None:
+    """The gradient agrees with a finite difference, in float64 through a small network, in one batch or several."""
+    prior = fake(tiny_network().double().requires_grad_(False), patch_batch=patch_batch)
+    x = torch.randn(1, 40, 40, dtype=torch.float64, generator=rng()).requires_grad_(True)
+    part = make_tiling(strategy, (40, 40), 32, Frame(40, 24)).draw(rng())
+    direction, weight = (torch.randn(1, 40, 40, dtype=torch.float64, generator=rng(s)) for s in (1, 2))
 
     def value(v: Tensor) -> Tensor:
-        tiles = part.extract(v, torch.zeros(1, *part.padded_shape, dtype=torch.float64))
-        positions = part.positions().double()
-        return (part.assemble(prior.denoise_tiles(tiles, 0.5, positions)) * weight).sum()
+        return (prior.denoise(v, 0.5, part, rng(3)) * weight).sum()
 
     (gradient,) = torch.autograd.grad(value(x), x)
     step = 1e-3  # the network returns float32
@@ -163,12 +161,65 @@ def test_denoise_is_differentiable() -> None:
     assert float((gradient * direction).sum()) == pytest.approx(float(numeric), rel=1e-2)
 
 
+def test_gradients_hold_the_graph_of_one_patch_batch_only() -> None:
+    """Of several batches, each comes twice: without a graph, and again, last one first, on the way back."""
+    recorder = Recorder(answer=0.5)
+    x = torch.zeros(1, 64, 64).requires_grad_(True)
+    part = partition(fake(recorder))
+    for patch_batch, passes in ((1, 2), (4, 2), (9, 1)):
+        recorder.seen.clear()
+        found = fake(recorder, patch_batch=patch_batch).denoise(x, 1.0, part, rng())
+        forward = list(recorder.seen)
+        torch.autograd.grad(found.sum(), x)
+        again = recorder.seen[len(forward) :]
+        assert sum(len(tiles) for tiles in recorder.seen) == passes * 9
+        for first, second in zip(forward, reversed(again), strict=passes == 2):
+            torch.testing.assert_close(first, second)
+
+
+@pytest.mark.parametrize("strategy", [t.name for t in TILINGS])
+def test_streaming_is_the_same_as_all_tiles_at_once(prior: PatchPrior, strategy: str) -> None:
+    """denoise = assemble(D(extract)), with gradients and without; and it draws what one border of noise takes."""
+    x, sigma = torch.randn(1, 50, 61, generator=rng()), 0.02
+    part = make_tiling(strategy, (50, 61), 16, prior.conventions.frame).draw(rng(), sigma)
+    sigma_data = prior.conventions.sigma_data
+    generator = rng(2)
+    tiles = part.extract(x, sigma * torch.randn(1, *part.padded_shape, generator=generator))
+    level, positions = torch.full((len(tiles),), sigma), part.positions()
+    with torch.no_grad():
+        expected = part.assemble(
+            denoise_patches(prior.network, tiles, level, positions, sigma_data, "float32")
+        )
+    for patch_batch in (1, 1000):
+        batched = replace(prior, patch_batch=patch_batch)
+        streaming = rng(2)
+        with torch.no_grad():
+            torch.testing.assert_close(batched.denoise(x, sigma, part, streaming), expected)
+        assert torch.equal(streaming.get_state(), generator.get_state())
+        leaf = x.clone().requires_grad_(True)
+        torch.testing.assert_close(batched.denoise(leaf, sigma, part, rng(2)).detach(), expected)
+
+
+def test_colours_are_images_of_their_own_to_a_grey_prior(prior: PatchPrior) -> None:
+    x, part = torch.randn(3, 64, 64, generator=rng()), partition(prior)
+    border = torch.randn(3, *part.padded_shape, generator=rng(1))
+    level, positions = torch.full((len(part.boxes),), 0.7), part.positions()
+    with torch.no_grad():
+        found = replace(prior, patch_batch=2).denoise(x, 0.7, part, rng(1))
+        for channel, plane in enumerate(found):
+            tiles = part.extract(x[channel, None], 0.7 * border[channel, None])
+            apart = denoise_patches(prior.network, tiles, level, positions, 0.3, "float32")
+            torch.testing.assert_close(plane, part.assemble(apart)[0])
+
+
 def test_positions_matter(prior: PatchPrior) -> None:
     """The same patch at two places is denoised differently."""
-    tile = torch.full((1, 1, 32, 32), 0.4)
+    tile, level = torch.full((1, 1, 32, 32), 0.4), torch.tensor([0.5])
     corner, middle = torch.full((1, 2, 32, 32), -0.9), torch.zeros(1, 2, 32, 32)
     with torch.no_grad():
-        here, there = (prior.denoise_tiles(tile, 0.5, p) for p in (corner, middle))
+        here, there = (
+            denoise_patches(prior.network, tile, level, p, 0.3, "float32") for p in (corner, middle)
+        )
     assert float((here - there).abs().max()) > 1e-3
 
 
