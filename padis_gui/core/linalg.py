@@ -12,22 +12,27 @@ def conjugate_gradients(
 ) -> Tensor:
     """Solve M x = b for a symmetric positive semi-definite M, from the start x; at most ``iterations`` steps.
 
-    Stops early when the residual has fallen below ``tolerance`` times ||b||.
+    Stops early when the residual has fallen below ``tolerance`` times ||b||. ``b`` and ``x`` are left alone.
+    Vectors are updated in place: beside a sparse product, the passes over them are what a step costs.
     """
     r = b - apply(x)
-    p = r
-    rr = torch.sum(r * r)
-    stop = (tolerance * torch.linalg.vector_norm(b)) ** 2
+    x, p = x.clone(), r
+    rr = _dot(r, r)
+    stop = tolerance**2 * _dot(b, b)
     for _ in range(iterations):
         if rr <= stop:
             break
         Mp = apply(p)
-        curvature = torch.sum(p * Mp)
+        curvature = _dot(p, Mp)
         if curvature <= 0:  # the null space, or round-off: nothing more to gain
             break
         alpha = rr / curvature
-        x = x + alpha * p
-        r = r - alpha * Mp
-        rr, previous = torch.sum(r * r), rr
-        p = r + (rr / previous) * p
+        x.add_(p, alpha=alpha)
+        r = torch.sub(r, Mp, alpha=alpha)
+        rr, previous = _dot(r, r), rr
+        p = torch.add(r, p, alpha=rr / previous)
     return x
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    return float(torch.dot(a.reshape(-1), b.reshape(-1)))

@@ -56,9 +56,11 @@ class LinearOperator(ABC):
 
         Here by at most ``iterations`` conjugate-gradient steps from v; operators with a closed form override it.
         """
-        return conjugate_gradients(
-            lambda u: self._adjoint(self._forward(u)) + rho * u, self._adjoint(y) + rho * v, v, iterations
-        )
+
+        def apply(u: Tensor) -> Tensor:
+            return torch.add(self._adjoint(self._forward(u)), u, alpha=rho)
+
+        return conjugate_gradients(apply, torch.add(self._adjoint(y), v, alpha=rho), v, iterations)
 
     def least_squares(self, y: Tensor, x: Tensor, iterations: int) -> Tensor:
         """The solution of A^T A u = A^T y that is nearest to x; not differentiable.
