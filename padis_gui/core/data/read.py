@@ -20,10 +20,10 @@ _SIGNATURES = {
 }  # fmt: skip
 
 
-def read_image(path: str | os.PathLike[str], page: int = 0) -> Image:
+def read_image(path: str | os.PathLike[str], page: int = 0, *, smallest: int = SMALLEST) -> Image:
     """Read page ``page`` (from 0) of an image file.
 
-    Raises :class:`InputError` for anything that is not a finite image of 16 to 8192 pixels a side.
+    Raises :class:`InputError` for anything that is not a finite image of ``smallest`` to 8192 pixels a side.
     """
     path = Path(path)
     kind = _kind(path)
@@ -31,6 +31,8 @@ def read_image(path: str | os.PathLike[str], page: int = 0) -> Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # readers warn about oddities that do not concern the pixels
             image = _READERS[kind](path, page)
+        if min(image.shape) < smallest:
+            raise _wrong_size(path, image.pixels, smallest)
     except PadisError:
         raise
     except MemoryError:
@@ -98,6 +100,13 @@ def _page_of(path: Path, page: int, pages: int) -> None:
         )
 
 
+def _wrong_size(path: Path, pixels: NDArray[Any], smallest: int = SMALLEST) -> InputError:
+    return InputError(
+        f"An image of {smallest} to {LARGEST} pixels a side was wanted, but {path.name} has "
+        f"{pixels.shape[1]} x {pixels.shape[2]}; crop or resize it."
+    )
+
+
 def _check(pixels: NDArray[Any], path: Path) -> NDArray[np.float32]:
     """Channel-first float32 pixels from an array of (rows, columns) or (rows, columns, 3 or 4)."""
     if pixels.dtype.kind not in "biuf":
@@ -114,11 +123,8 @@ def _check(pixels: NDArray[Any], path: Path) -> NDArray[np.float32]:
             f"{' x '.join(map(str, pixels.shape)) or 'of a single number'}; open a file with one image a "
             "page."
         )
-    if not all(SMALLEST <= side <= LARGEST for side in pixels.shape[1:]):
-        raise InputError(
-            f"An image of {SMALLEST} to {LARGEST} pixels a side was wanted, but {path.name} has "
-            f"{pixels.shape[1]} x {pixels.shape[2]}; crop or resize it."
-        )
+    if not all(1 <= side <= LARGEST for side in pixels.shape[1:]):
+        raise _wrong_size(path, pixels)
     values = np.ascontiguousarray(pixels, dtype=np.float32)
     bad = int(np.size(values) - np.count_nonzero(np.isfinite(values)))
     if bad:
