@@ -158,11 +158,15 @@ def make_recipe(
         if image is None or data_path is None:
             raise InputError("An image is wanted before a run, but none was given; open one.")
         data = DataReference(
-            file=str(Path(data_path).resolve()), page=image.page, sha256=file_sha256(data_path),
+            file=str(Path(data_path).resolve()), page=image.page, sha256=_hashed(data_path),
             window=prior_window(image, prior), unit=image.unit,
         )  # fmt: skip
     strategy, patch = strategy_and_patch(tiling, prepare_image(image, prior, problem).shape, prior)
-    named = [getattr(problem, spec.name) for spec in specs(type(problem)) if spec.kind == "file"]
+    named = {
+        spec.name: str(Path(file).resolve())
+        for spec in specs(type(problem))
+        if spec.kind == "file" and (file := getattr(problem, spec.name))
+    }
     versions = {
         "padis_gui": __version__,
         "torch": torch.__version__,
@@ -172,9 +176,9 @@ def make_recipe(
     return Recipe(
         data=data,
         physics=find_physics(physics).name,
-        problem=problem.model_dump(mode="json"),
-        files={file: file_sha256(Path(file)) for file in named if file},
-        prior=PriorReference(file=str(Path(prior_path).resolve()), sha256=file_sha256(prior_path),
+        problem=problem.model_dump(mode="json") | named,
+        files={file: _hashed(Path(file)) for file in named.values()},
+        prior=PriorReference(file=str(Path(prior_path).resolve()), sha256=_hashed(prior_path),
             image_size=prior.conventions.image_size,
         ),
         tiling=tiling.model_copy(update={"strategy": strategy, "patch": patch}),
@@ -186,6 +190,16 @@ def make_recipe(
         threads=torch.get_num_threads(),
         versions=versions,
     )  # fmt: skip
+
+
+def _hashed(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise InputError(
+            f"The file {path} was wanted for this run, but it cannot be read ({error.strerror}); choose another "
+            "one or put it back."
+        ) from None
 
 
 def prior_window(image: Image, prior: PatchPrior) -> tuple[float, float]:
