@@ -72,5 +72,5 @@ def ct_problem():
     from padis_gui.core.problem import simulate
 
     settings = ParallelBeamSettings(views=12, bins=96)
-    operator = ParallelBeamCT.evenly((1, PHANTOM_SIZE, PHANTOM_SIZE), settings, torch.device("cpu"))
+    operator = ParallelBeamCT.of((1, PHANTOM_SIZE, PHANTOM_SIZE), settings, torch.device("cpu"))
     return simulate(operator, phantom(PHANTOM_SIZE)[None], settings, torch.Generator().manual_seed(0))

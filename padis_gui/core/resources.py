@@ -50,6 +50,10 @@ PRESETS: tuple[Preset, ...] = (
         "ct-parallel", {"views": 60, "arc": 120.0}, "balanced", {},
     ),
     Preset(
+        "ct-fan", "CT, fan beam", "Fan beam, 20 views over a full turn",
+        "ct-fan", {"views": 20}, "balanced", {},
+    ),
+    Preset(
         "generate", "Generate", "No data: a sample of the prior",
         "nothing", {}, "balanced", {"sigma_max": 20.0, "temperature": 1.0},
     ),

@@ -10,7 +10,12 @@ from torch import Tensor
 
 from padis_gui.core.errors import SettingError
 from padis_gui.core.operators.base import LinearOperator, Scaled
+from padis_gui.core.operators.blur import Blur
 from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
+from padis_gui.core.operators.denoising import Denoising
+from padis_gui.core.operators.fan import FanBeamCT
+from padis_gui.core.operators.inpainting import Inpainting
+from padis_gui.core.operators.superresolution import SuperResolution
 from tests.tiny import phantom
 
 Make = Callable[[torch.dtype], LinearOperator]
@@ -21,6 +26,14 @@ def ct(shape: tuple[int, int, int], views: int, bins: int | None = None, **optio
     return lambda dtype: ParallelBeamCT(shape, angles, bins=bins, dtype=dtype, **options)
 
 
+def fan(shape: tuple[int, int, int], views: int, bins: int, **options) -> Make:
+    angles = torch.arange(views, dtype=torch.float64) * (2 * math.pi / views)
+    return lambda dtype: FanBeamCT(shape, angles, bins=bins, dtype=dtype, **options)
+
+
+UNEVEN = torch.tensor([0.1, 0.12, 2.0, -1.3, 4.0], dtype=torch.float64)
+LOPSIDED = torch.arange(20.0).reshape(4, 5) / 190
+
 OPERATORS: dict[str, Make] = {
     "ct square": ct((1, 20, 20), 7, 32),
     "ct one view": ct((1, 20, 20), 1, 32),
@@ -30,6 +43,24 @@ OPERATORS: dict[str, Make] = {
     "ct truncated detector": ct((1, 20, 20), 8, 16),
     "ct default detector": ct((1, 16, 16), 3),
     "ct pixel size": ct((1, 20, 17), 9, 32, pixel_size=2.5),
+    "ct angle list": lambda dtype: ParallelBeamCT((1, 20, 17), UNEVEN, bins=32, dtype=dtype),
+    "ct off centre": ct((1, 20, 17), 6, 40, centre=-4.3),
+    "ct wide bins": ct((1, 30, 24), 6, 20, bin_width=2.6),
+    "ct narrow bins": ct((1, 20, 17), 5, 70, bin_width=0.4),
+    "fan": fan((1, 20, 20), 7, 32),
+    "fan wide": fan((1, 20, 41), 6, 60),
+    "fan colour": fan((3, 24, 17), 5, 40),
+    "fan angle list": lambda dtype: FanBeamCT((1, 20, 17), UNEVEN, bins=32, dtype=dtype),
+    "fan off centre": fan((1, 20, 17), 6, 40, bin_width=1.5, centre=5.2),
+    "fan truncated detector": fan((1, 20, 20), 5, 16, bin_width=1.0),
+    "fan wide bins": fan((1, 30, 24), 6, 16, source_distance=90.0, detector_distance=40.0, bin_width=3.9),
+    "fan detector on the axis": fan((1, 20, 17), 6, 40, source_distance=60.0, detector_distance=0.0),
+    "blur": lambda dtype: Blur((3, 12, 15), LOPSIDED, dtype=dtype),
+    "blur zero": lambda dtype: Blur((1, 15, 12), LOPSIDED, boundary="zero", dtype=dtype),
+    "block average": lambda dtype: SuperResolution((1, 18, 16), 4, "average", dtype=dtype),
+    "bicubic": lambda dtype: SuperResolution((3, 16, 13), 3, dtype=dtype),
+    "inpainting": lambda dtype: Inpainting((3, 8, 8), torch.eye(8) < 1, dtype=dtype),
+    "denoising": lambda dtype: Denoising((1, 12, 16), dtype=dtype),
     "scaled": lambda dtype: Scaled(ct((1, 20, 18), 6, 32)(dtype), 0.37),
     "scaled twice": lambda dtype: Scaled(Scaled(ct((1, 16, 16), 6, 24)(dtype), -3.0), 0.5),
     "adjoint": lambda dtype: ct((1, 20, 18), 6, 32)(dtype).T,
@@ -148,7 +179,8 @@ def test_matrix_equals_astras_own_projector(shape: tuple[int, int], views: int, 
 
 def test_astra_objects_are_freed() -> None:
     before = {kind: len(_astra_ids(kind)) for kind in ("projector", "matrix")}
-    ct((1, 32, 32), 8, 48)(torch.float32)
+    A = ct((1, 32, 32), 8, 48)(torch.float32)
+    A(torch.ones(A.image_shape))
     assert {kind: len(_astra_ids(kind)) for kind in before} == before
 
 
@@ -198,19 +230,15 @@ def test_fbp_recovers_a_disc(filter_name: str, pixel_size: float) -> None:
 def test_a_full_turn_sees_every_line_twice_and_gives_the_same_fbp() -> None:
     truth = 0.7 * disc(96, 30)
     half, full = (
-        ParallelBeamCT.evenly(
-            (1, 96, 96), ParallelBeamSettings(views=v, arc=arc, bins=145), torch.device("cpu")
-        )
+        ParallelBeamCT.of((1, 96, 96), ParallelBeamSettings(views=v, arc=arc, bins=145), torch.device("cpu"))
         for v, arc in ((90, 180.0), (180, 360.0))
     )
     assert torch.allclose(half.pinv(half(truth)), full.pinv(full(truth)), atol=5e-3)
 
 
 def test_limited_angle_leaves_the_rest_of_the_half_turn_out() -> None:
-    limited = ParallelBeamCT.evenly(
-        (1, 64, 64), ParallelBeamSettings(views=40, arc=120.0), torch.device("cpu")
-    )
-    whole = ParallelBeamCT.evenly((1, 64, 64), ParallelBeamSettings(views=60), torch.device("cpu"))
+    limited = ParallelBeamCT.of((1, 64, 64), ParallelBeamSettings(views=40, arc=120.0), torch.device("cpu"))
+    whole = ParallelBeamCT.of((1, 64, 64), ParallelBeamSettings(views=60), torch.device("cpu"))
     x = phantom(64)[None]
     assert torch.equal(limited(x), whole(x)[:, :40])  # the same 3 degrees apart, up to 117
 
@@ -226,14 +254,14 @@ def test_fbp_is_not_mirrored_or_turned() -> None:
 
 
 def test_views_are_even_over_half_a_turn() -> None:
-    A = ParallelBeamCT.evenly((1, 16, 16), ParallelBeamSettings(views=8), torch.device("cpu"))
+    A = ParallelBeamCT.of((1, 16, 16), ParallelBeamSettings(views=8), torch.device("cpu"))
     assert A.angles[0] == 0
     torch.testing.assert_close(A.angles.diff(), torch.full((7,), math.pi / 8, dtype=torch.float64))
     assert A.measurement_shape == (1, 8, 512)
 
 
 def test_default_detector_sees_the_whole_image() -> None:
-    A = ParallelBeamCT.evenly((1, 600, 40), ParallelBeamSettings(views=2), torch.device("cpu"))
+    A = ParallelBeamCT.of((1, 600, 40), ParallelBeamSettings(views=2), torch.device("cpu"))
     assert A.bins >= math.hypot(600, 40)
     seen = A.T(torch.ones(A.measurement_shape))
     assert bool((seen > 0).all())

@@ -369,7 +369,7 @@ def test_works_on_images_of_another_shape(prior: PatchPrior) -> None:
     from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
     from padis_gui.core.problem import simulate
 
-    operator = ParallelBeamCT.evenly((1, 40, 72), ParallelBeamSettings(views=6, bins=96), torch.device("cpu"))
+    operator = ParallelBeamCT.of((1, 40, 72), ParallelBeamSettings(views=6, bins=96), torch.device("cpu"))
     problem = simulate(
         operator, torch.rand(1, 40, 72), ParallelBeamSettings(noise=0.01), torch.Generator().manual_seed(0)
     )

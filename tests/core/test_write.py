@@ -24,7 +24,7 @@ def recipe(**changes: Any) -> Recipe:
         "data": DataReference(
             file="/somewhere/σ µ slice.tif", page=2, sha256="ab" * 32, window=(-1000, 1000), unit="HU"
         ),
-        "problem": ParallelBeamSettings(views=17, noise=0.01).model_dump(),
+        "problem": ParallelBeamSettings(views=17, noise=0.01).model_dump(mode="json"),
         "prior": PriorReference(file="prior.safetensors", sha256="cd" * 32),
         "tiling": TilingSettings(patch=32),
         "solver": "dds",

@@ -9,6 +9,7 @@ import torch
 from padis_gui.core.errors import SettingError
 from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
+from padis_gui.core.operators.fan import FanBeamCT, FanBeamSettings
 from padis_gui.core.operators.nothing import Nothing, NothingSettings
 from padis_gui.core.operators.settings import PhysicsSettings
 
@@ -32,8 +33,12 @@ class Physics:
 
 PHYSICS: tuple[Physics, ...] = (
     Physics(
-        "ct-parallel", "CT, parallel beam", ParallelBeamSettings, ParallelBeamCT.evenly, "Sinogram", "FBP",
-        "arXiv 2406.02462, section 4", "Line integrals along parallel rays, views evenly spread over an arc.",
+        "ct-parallel", "CT, parallel beam", ParallelBeamSettings, ParallelBeamCT.of, "Sinogram", "FBP",
+        "arXiv 2406.02462, section 4", "Line integrals along parallel rays.",
+    ),
+    Physics(
+        "ct-fan", "CT, fan beam", FanBeamSettings, FanBeamCT.of, "Sinogram", "FBP",
+        "arXiv 2406.02462, section 4", "Line integrals along rays from a point to a flat detector.",
     ),
     Physics(
         "nothing", "Generate", NothingSettings, lambda shape, _settings, device: Nothing(shape, device),
