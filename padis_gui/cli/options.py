@@ -86,6 +86,13 @@ def chosen_problem(options: argparse.Namespace, preset: "Preset") -> "tuple[str,
     return physics.name, make(physics.settings_type, values | given_settings(options, physics.settings_type))
 
 
+def given_problem(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings of any physics that were given."""
+    from padis_gui.core.operators import PHYSICS
+
+    return {name: value for p in PHYSICS for name, value in given_settings(options, p.settings_type).items()}
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Where and how precisely the network computes."""
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")

@@ -92,7 +92,8 @@ class PatchPrior:
     ``network`` maps (n, C+2, P, P) and c_noise (n,) to (n, C, P, P). ``downsampling`` divides every patch
     size. ``patch_batch`` patches of the largest trained size go through the network at once; smaller
     patches in proportion. ``interrupt`` is called before every patch batch and may raise
-    :class:`~padis_gui.core.errors.Interrupted`.
+    :class:`~padis_gui.core.errors.Interrupted`. Without ``positions`` the network is told 0 instead of where a
+    patch lies, which shows what positions are worth.
     """
 
     network: nn.Module
@@ -103,6 +104,7 @@ class PatchPrior:
     precision: Precision
     patch_batch: int = 16
     interrupt: Callable[[], None] | None = None
+    positions: bool = True
 
     def interrupted_by(self, check: Callable[[], None]) -> "PatchPrior":
         """The same prior, asking ``check`` before every patch batch."""
@@ -150,7 +152,7 @@ class PatchPrior:
 
         def work(part: slice) -> Tensor:
             tiles, positions = partition.cut(padded, part), partition.positions(padded.device, part)
-            return self._denoise_batch(tiles, sigma, positions)
+            return self._denoise_batch(tiles, sigma, positions if self.positions else 0 * positions)
 
         def work_twice(part: slice) -> Tensor:
             from torch.utils.checkpoint import checkpoint

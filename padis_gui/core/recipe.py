@@ -7,7 +7,7 @@ The window, the command line and the metadata of an exported TIFF all speak :cla
 import platform
 import secrets
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,6 +52,7 @@ class PriorReference(BaseModel):
     file: str
     sha256: str = ""
     image_size: int | None = None
+    positions: bool = True
 
 
 class Change(BaseModel):
@@ -179,7 +180,7 @@ def make_recipe(
         problem=problem.model_dump(mode="json") | named,
         files={file: _hashed(Path(file)) for file in named.values()},
         prior=PriorReference(file=str(Path(prior_path).resolve()), sha256=_hashed(prior_path),
-            image_size=prior.conventions.image_size,
+            image_size=prior.conventions.image_size, positions=prior.positions,
         ),
         tiling=tiling.model_copy(update={"strategy": strategy, "patch": patch}),
         solver=find_solver(solver).name,
@@ -251,6 +252,7 @@ def build_problem(
 def solve(recipe: Recipe, problem: Problem, prior: PatchPrior) -> Run:
     """The iterates of this recipe's solver; ``send`` a :class:`Steering` to change live settings or the tiling."""
     solver, settings = find_solver(recipe.solver), recipe.solver_settings
+    prior = replace(prior, positions=recipe.prior.positions)
     shape = problem.operator.image_shape
 
     def tiling_of(chosen: TilingSettings) -> Tiling:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from padis_gui.core.errors import Interrupted, SettingError
 from padis_gui.core.partition import Frame, Partition
@@ -177,6 +178,31 @@ def test_gradients_hold_the_graph_of_one_patch_batch_only() -> None:
             torch.testing.assert_close(first, second)
 
 
+class Largest(TorchDispatchMode):
+    """Notes where the tensors live that take at least ``floor`` bytes."""
+
+    def __init__(self, floor: int) -> None:
+        super().__init__()
+        self.floor, self.places = floor, set()
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        found = function(*arguments, **(options or {}))
+        if isinstance(found, Tensor) and (storage := found.untyped_storage()).nbytes() >= self.floor:
+            self.places.add(storage.data_ptr())
+        return found
+
+
+@pytest.mark.parametrize(("strategy", "copies"), [("random", 1), ("window", 2), ("stitch", 2)])
+def test_beside_the_image_only_its_padded_copies_grow_with_it(strategy: str, copies: int) -> None:
+    """All else has the size of a patch batch: nothing as large as the image is made beside them."""
+    x = torch.zeros(1, 128, 128)
+    prior = fake(Recorder(), patch_batch=2)
+    part = make_tiling(strategy, (128, 128), 32, prior.conventions.frame).draw(rng())
+    with torch.no_grad(), Largest(x.nbytes) as seen:
+        prior.denoise(x, 1.0, part, rng())
+    assert len(seen.places - {x.untyped_storage().data_ptr()}) == copies
+
+
 @pytest.mark.parametrize("strategy", [t.name for t in TILINGS])
 def test_streaming_is_the_same_as_all_tiles_at_once(prior: PatchPrior, strategy: str) -> None:
     """denoise = assemble(D(extract)), with gradients and without; and it draws what one border of noise takes."""
@@ -221,6 +247,21 @@ def test_positions_matter(prior: PatchPrior) -> None:
             denoise_patches(prior.network, tile, level, p, 0.3, "float32") for p in (corner, middle)
         )
     assert float((here - there).abs().max()) > 1e-3
+
+
+def test_without_positions_the_frame_does_not_matter(prior: PatchPrior) -> None:
+    x = phantom(64)[None]
+    for patch_batch in (1, 16):
+        told = replace(prior, patch_batch=patch_batch)
+        blind = replace(told, positions=False)
+        found = []
+        for frame in (prior.conventions.frame, Frame(200, 0)):
+            part = make_tiling("random", (64, 64), 32, frame).draw(rng(4))
+            with torch.no_grad():
+                found.append([p.denoise(x, 0.3, part, rng(5)) for p in (told, blind)])
+        assert not torch.allclose(found[0][0], found[1][0], atol=1e-3)
+        assert torch.equal(found[0][1], found[1][1])
+        assert not torch.allclose(found[0][0], found[0][1], atol=1e-3)
 
 
 # -- interruption and memory ------------------------------------------------------------------------------

@@ -1,0 +1,186 @@
+"""`padis-gui experiment DATA --out RESULTS.jsonl`: compare methods on many images and make the table."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from padis_gui.cli.options import (
+    add_device,
+    add_problem,
+    add_settings,
+    add_training_image_size,
+    chosen_problem,
+    given_problem,
+    given_settings,
+    open_prior,
+    overrides,
+)
+from padis_gui.cli.outputs import check_outputs, write_text
+from padis_gui.core.errors import InputError, SettingError
+from padis_gui.core.resources import DEFAULT_PRESET, PRESETS
+
+if TYPE_CHECKING:
+    from padis_gui.core.resources import Preset
+    from padis_gui.core.tiling import TilingSettings
+
+_HELP = """\
+Run every combination of the images, problems, solvers, tilings, priors and seeds given, and print means over
+images and seeds: PSNR in dB and SSIM of the result and of the baseline picture, the data residual, the seam ratio
+along the last tiles' borders relative to the truth (1 = no seam), denoiser evaluations, and seconds.
+
+Results are appended to RESULTS.jsonl one by one, each with its recipe. The same command goes on after an
+interruption: what succeeded is not run again. A case that fails is counted in the table, the others go on, and the
+exit code is then 1.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this verb."""
+    from padis_gui.core.solvers import SOLVERS
+    from padis_gui.core.tiling import TILINGS, TilingSettings
+
+    parser.description, parser.formatter_class = _HELP, argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "data", type=Path, nargs="+", metavar="DATA", help="images; multi-page files count page by page"
+    )
+    parser.add_argument("--pages", type=int, nargs="+", metavar="N", help="pages, from 0 (default: all)")
+    parser.add_argument(
+        "--preset", nargs="+", default=[DEFAULT_PRESET], metavar="NAME",
+        help=f"problems, of {', '.join(p.name for p in PRESETS)}; --physics and its settings change them",
+    )  # fmt: skip
+    add_problem(parser)
+    parser.add_argument(
+        "--solver", nargs="+", default=[], metavar="NAME",
+        help=f"of {', '.join(s.name for s in SOLVERS)} (default: the preset's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--set", action="extend", nargs="+", default=[], metavar="SOLVER.NAME=VALUE", dest="overrides",
+        help="settings of a solver, such as balanced.steps=40; without SOLVER of all of them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tiling", nargs="+", default=[], metavar="NAME", help=f"of {', '.join(t.name for t in TILINGS)}"
+    )
+    add_settings(parser, TilingSettings, skip=("strategy",))
+    parser.add_argument(
+        "--prior", type=Path, nargs="+", default=[], metavar="FILE", help="priors (default: the bundled one)"
+    )
+    add_training_image_size(parser)
+    parser.add_argument(
+        "--positions", nargs="+", choices=("on", "off"), default=["on"],
+        help="whether the prior is told where a patch lies; 'on off' compares (default: on)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, nargs="+", default=[1], metavar="N", help="default: 1")
+    add_device(parser)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="RESULTS.jsonl",
+        help="results, one JSON line each; appended to",
+    )
+    parser.add_argument(
+        "--table", type=Path, nargs="+", default=[], metavar="FILE", help="write the table as .md or .csv too"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the grid, and print and write its table."""
+    from padis_gui.cli.progress import progress_bar
+    from padis_gui.core.experiment import Grid
+    from padis_gui.core.experiment import run as run_cases
+    from padis_gui.core.experiment_table import as_csv, as_markdown, summarise
+    from padis_gui.core.resources import DEFAULT_PRIOR, resource
+
+    _check_files(options)
+    problems = tuple(_problem(options, name) for name in options.preset)
+    priors = tuple(options.prior) or (resource(DEFAULT_PRIOR),)
+    solvers = tuple(options.solver) or tuple(dict.fromkeys(p.solver for p in problems))
+    grid = Grid(
+        images=_images(options), problems=problems, priors=priors, solvers=tuple(options.solver),
+        overrides=_by_solver(options.overrides, solvers), tilings=_tilings(options),
+        positions=tuple(p == "on" for p in options.positions), seeds=tuple(options.seed),
+    )  # fmt: skip
+    cases = list(grid.cases())
+    opened = {path: open_prior(options, path)[0] for path in priors}
+    results = []
+    with progress_bar("Experiment") as bar:
+        bar(0, len(cases), "")
+        for result in run_cases(cases, opened.__getitem__, options.out):
+            results.append(result)
+            psnr = result.metrics.get("psnr")
+            quality = result.error if psnr is None else f"{psnr:.2f} dB"
+            bar(len(results), len(cases), f"{' '.join(filter(None, result.case.group[:3]))}  {quality}")
+    rows = summarise(results)
+    for path in options.table:
+        write_text(path, as_csv(rows) if path.suffix.lower() == ".csv" else as_markdown(rows))
+    print(as_markdown(rows), end="")
+    errors = dict.fromkeys(f"{result.case.solver}: {result.error}" for result in results if result.error)
+    for error in errors:
+        print(f"failed: {error}")
+    return 1 if errors else 0
+
+
+def _check_files(options: argparse.Namespace) -> None:
+    for path, endings in [(options.out, (".jsonl",)), *((table, (".md", ".csv")) for table in options.table)]:
+        if path.suffix.lower() not in endings:
+            raise InputError(
+                f"A file that ends in {' or '.join(endings)} was wanted, but {path.name} was given; rename it."
+            )
+    check_outputs([*options.data, *options.prior], [options.out, *options.table])
+
+
+def _images(options: argparse.Namespace) -> tuple[tuple[Path, int], ...]:
+    """Every (file, page) of the grid; all are read once, so that a bad one is found before the first run."""
+    from padis_gui.core.data.read import count_pages, read_image
+
+    found = [
+        (path, page)
+        for path in options.data
+        for page in (range(count_pages(path)) if options.pages is None else options.pages)
+    ]
+    for path, page in found:
+        read_image(path, page)
+    return tuple(found)
+
+
+def _problem(options: argparse.Namespace, name: str) -> "Preset":
+    """The preset with the settings that were given, and a name that says so."""
+    from dataclasses import replace
+
+    from padis_gui.core.recipe import find_preset
+
+    preset = find_preset(name)
+    physics, settings = chosen_problem(options, preset)
+    given = [f"{key}={value}" for key, value in given_problem(options).items()]
+    base = preset.name if physics == preset.physics else physics
+    return replace(
+        preset, name=" ".join([base, *given]), physics=physics, problem=settings.model_dump(mode="json")
+    )
+
+
+def _tilings(options: argparse.Namespace) -> "tuple[TilingSettings, ...]":
+    from padis_gui.core.settings import make
+    from padis_gui.core.tiling import TilingSettings
+
+    given = given_settings(options, TilingSettings)
+    given.pop("strategy", None)
+    strategies = [{"strategy": name} for name in options.tiling] or [{}]
+    return tuple(make(TilingSettings, given | strategy) for strategy in strategies)
+
+
+def _by_solver(texts: list[str], solvers: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Settings by solver from SOLVER.NAME=VALUE; raises :class:`SettingError` for solvers not in the grid."""
+    from padis_gui.core.solvers import find_solver
+
+    found: dict[str, dict[str, Any]] = {find_solver(name).name: {} for name in solvers}
+    for text in texts:
+        for name, value in overrides([text]).items():
+            solver, dot, setting = name.rpartition(".")
+            solver = solver.replace("_", "-")
+            if dot and solver not in found:
+                raise SettingError(
+                    f"A setting of {', '.join(solvers)} was wanted, but {text!r} was given; add --solver {solver}."
+                )
+            for chosen in [solver] if dot else solvers:
+                found[chosen][setting] = value
+    return found
