@@ -139,6 +139,9 @@ def test_lengths_in_millimetres(beam: str) -> None:
 def test_an_automatic_detector_sees_the_whole_image(beam: str, shape: tuple[int, int]) -> None:
     A = scanner(beam, shape, angles=[0, 40, 90], centre=11)
     assert A.bins >= 512
+    edges = A.detector.positions()[[0, -1]] + A.detector.width * torch.tensor([-0.5, 0.5])
+    assert float(edges[0]) <= -0.999 * A._scan.half
+    assert float(edges[1]) >= 0.999 * A._scan.half
     assert bool((A.T(torch.ones(A.measurement_shape)) > 0).all())
 
 
@@ -249,6 +252,17 @@ def test_more_of_the_turn_gives_more_of_the_image(beam: str) -> None:
         errors.append(off(A.pinv(A(truth)), truth))
     assert errors[0] > errors[1] > 1.5 * errors[2]
     assert errors[3] < 1.1 * errors[2]
+
+
+def test_a_wide_fan_is_weighted_right() -> None:
+    """A disc seen under 73 degrees is as even as one that is far away."""
+    A = scanner("fan", (64, 64), views=240, bins=160, source_distance=47, pixel_size=1)
+    truth = disc(64, 28)
+    found = A.pinv(A(truth))
+    assert float(found[disc(64, 25).bool()].mean()) == pytest.approx(1, rel=0.01)
+    assert float(found[disc(64, 8).bool()].mean()) == pytest.approx(1, rel=0.02)
+    rim = disc(64, 25).bool() & ~disc(64, 22).bool()
+    assert float(found[rim].mean()) == pytest.approx(1, rel=0.02)
 
 
 def test_a_short_scan_needs_its_weights() -> None:
