@@ -45,8 +45,8 @@ class ScannerSettings(ScanSettings):
     )  # fmt: skip
     arc: float = setting(
         180.0, gt=0, le=360, label="Arc", symbol="Θ", unit="°", advanced=True,
-        help="Range of angles: 180 is a complete parallel-beam scan, 360 a complete fan-beam scan, less is a "
-        "limited-angle scan",
+        help="Range of angles: a complete parallel-beam scan has 180, a complete fan-beam scan 360 (there the default); "
+        "less is a limited-angle scan",
     )  # fmt: skip
     start: float = setting(
         0.0, ge=-360, le=360, label="Start", unit="°", advanced=True,
