@@ -54,6 +54,26 @@ PRESETS: tuple[Preset, ...] = (
         "ct-fan", {"views": 20}, "balanced", {},
     ),
     Preset(
+        "deblur", "Deblurring", "A uniform blur of 9 x 9 pixels with noise of 0.01",
+        "deblur", {"noise": 0.01}, "balanced", {"steps": 40, "prior_weight": 0.5},
+    ),
+    Preset(
+        "sr2", "Super-resolution 2x", "Bicubic reduction by 2",
+        "super-resolution", {"factor": 2}, "balanced", {},
+    ),
+    Preset(
+        "sr4", "Super-resolution 4x", "Bicubic reduction by 4",
+        "super-resolution", {"factor": 4}, "balanced", {},
+    ),
+    Preset(
+        "inpaint", "Inpainting", "Twelve missing boxes of 24 x 24 pixels",
+        "inpainting", {}, "balanced", {"sigma_max": 10.0},
+    ),
+    Preset(
+        "denoise", "Denoising", "Gaussian noise of 0.1",
+        "denoising", {}, "balanced", {"steps": 20},
+    ),
+    Preset(
         "generate", "Generate", "No data: a sample of the prior",
         "nothing", {}, "balanced", {"sigma_max": 20.0, "temperature": 1.0},
     ),

@@ -8,10 +8,14 @@ import torch
 
 from padis_gui.core.errors import SettingError
 from padis_gui.core.operators.base import LinearOperator
+from padis_gui.core.operators.blur import Blur, BlurSettings
 from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
+from padis_gui.core.operators.denoising import Denoising, DenoisingSettings
 from padis_gui.core.operators.fan import FanBeamCT, FanBeamSettings
+from padis_gui.core.operators.inpainting import Inpainting, InpaintingSettings
 from padis_gui.core.operators.nothing import Nothing, NothingSettings
 from padis_gui.core.operators.settings import PhysicsSettings
+from padis_gui.core.operators.superresolution import SuperResolution, SuperResolutionSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,23 @@ PHYSICS: tuple[Physics, ...] = (
     Physics(
         "ct-fan", "CT, fan beam", FanBeamSettings, FanBeamCT.of, "Sinogram", "FBP",
         "arXiv 2406.02462, section 4", "Line integrals along rays from a point to a flat detector.",
+    ),
+    Physics(
+        "deblur", "Deblurring", BlurSettings, Blur.of, "Blurred", "Wiener",
+        "arXiv 2406.02462, section 4", "The image convolved with a known kernel.", pictorial=True,
+    ),
+    Physics(
+        "super-resolution", "Super-resolution", SuperResolutionSettings, SuperResolution.of, "Small picture",
+        "Bicubic", "arXiv 2406.02462, section 4", "The image reduced by an integer factor.", pictorial=True,
+    ),
+    Physics(
+        "inpainting", "Inpainting", InpaintingSettings, Inpainting.of, "Masked", "Harmonic fill",
+        "arXiv 2212.00490, section 4", "The image with missing pixels.", pictorial=True,
+    ),
+    Physics(
+        "denoising", "Denoising", DenoisingSettings,
+        lambda shape, _settings, device: Denoising(shape, device=device), "Noisy", "Noisy picture",
+        "arXiv 2212.00490, section 4", "The image with Gaussian noise.", pictorial=True,
     ),
     Physics(
         "nothing", "Generate", NothingSettings, lambda shape, _settings, device: Nothing(shape, device),
