@@ -75,7 +75,7 @@ PRESETS: tuple[Preset, ...] = (
     ),
     Preset(
         "generate", "Generate", "No data: a sample of the prior",
-        "nothing", {}, "balanced", {"sigma_max": 20.0, "temperature": 1.0},
+        "nothing", {}, "balanced", {"steps": 100, "sigma_max": 20.0, "temperature": 1.0, "zeta": 0.2},
     ),
 )  # fmt: skip
 DEFAULT_PRESET = "ct-20"
