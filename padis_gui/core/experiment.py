@@ -36,6 +36,11 @@ from padis_gui.core.tiling import TilingSettings
 log = logging.getLogger(__name__)
 
 
+def asks_prior(solver: str, settings: Settings) -> bool:
+    """Whether a method calls the patch prior: diffusion does, and plug-and-play where its denoiser is the prior."""
+    return find_solver(solver).diffusion or getattr(settings, "denoiser", None) == "prior"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One run: everything that decides its result but the machine. ``problem`` is a name for tables."""
@@ -65,7 +70,7 @@ class Case:
             "page": self.page,
             "physics": [self.physics, self.problem_settings.model_dump(mode="json")],
             "solver": [self.solver, self.settings.model_dump(mode="json")],
-            "tiling": self.tiling.model_dump(mode="json") if find_solver(self.solver).diffusion else None,
+            "tiling": self.tiling.model_dump(mode="json") if asks_prior(self.solver, self.settings) else None,
             "positions": self.positions,
             "seed": self.seed,
         }  # fmt: skip
@@ -74,7 +79,7 @@ class Case:
     @property
     def group(self) -> tuple[str, str, str, str, str]:
         """Problem, solver, tiling, prior and positions: what one row of a table stands for."""
-        tiling = self.tiling.strategy if find_solver(self.solver).diffusion else ""
+        tiling = self.tiling.strategy if asks_prior(self.solver, self.settings) else ""
         return self.problem, self.solver, tiling, str(self.prior), "on" if self.positions else "off"
 
 
@@ -98,7 +103,7 @@ class Grid:
     def cases(self) -> Iterator[Case]:
         """Image by image, so that a grid that is stopped has compared everything on some images.
 
-        A baseline has no tiling and occurs once for all of them. Raises :class:`SettingError`.
+        A method without the prior has no tiling and occurs once for all of them. Raises :class:`SettingError`.
         """
         for (data, page), preset, seed in product(self.images, self.problems, self.seeds):
             physics = find_physics(preset.physics)
@@ -112,7 +117,7 @@ class Grid:
                 values = dict(preset.settings) if name == preset.solver else {}
                 settings = make(solver.settings_type, values | dict(self.overrides.get(name, {})))
                 solver.levels(settings)
-                once = not solver.diffusion
+                once = not asks_prior(name, settings)
                 variants = product(self.tilings, self.priors, self.positions)
                 for tiling, prior, positions in [next(variants)] if once else variants:
                     yield Case(

@@ -142,6 +142,10 @@ def test_a_baseline_runs_once_for_all_tilings(grid: Grid, monkeypatch: pytest.Mo
     cases = list(replace(grid, problems=(FEW,), seeds=(1,)).cases())
     assert [case.solver for case in cases] == ["dds", "fast", "fast"]
     assert cases[0].group[2] == ""
+    assert replace(cases[0], tiling=TilingSettings(strategy="fixed")).key == cases[0].key
+    around_the_prior = type("Around", (), {"denoiser": "prior"})()
+    assert experiment.asks_prior("dds", around_the_prior)  # plug-and-play
+    assert not experiment.asks_prior("dds", cases[0].settings)
 
 
 # -- the record -------------------------------------------------------------------------------------------
