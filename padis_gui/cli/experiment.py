@@ -89,11 +89,10 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.experiment import Grid
     from padis_gui.core.experiment import run as run_cases
     from padis_gui.core.experiment_table import as_csv, as_markdown, summarise
-    from padis_gui.core.resources import DEFAULT_PRIOR, resource
 
     _check_files(options)
     problems = tuple(_problem(options, name) for name in options.preset)
-    priors = tuple(options.prior) or (resource(DEFAULT_PRIOR),)
+    priors = tuple(options.prior) or _bundled_priors(problems)
     solvers = tuple(options.solver) or tuple(dict.fromkeys(p.solver for p in problems))
     grid = Grid(
         images=_images(options), problems=problems, priors=priors, solvers=tuple(options.solver),
@@ -101,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
         positions=tuple(p == "on" for p in options.positions), seeds=tuple(options.seed),
     )  # fmt: skip
     cases = list(grid.cases())
-    opened = {path: open_prior(options, path)[0] for path in priors}
+    opened = {path: open_prior(options, path) for path in priors}
     results = []
     with progress_bar("Experiment") as bar:
         bar(0, len(cases), "")
@@ -118,6 +117,19 @@ def run(options: argparse.Namespace) -> int:
     for error in errors:
         print(f"failed: {error}")
     return 1 if errors else 0
+
+
+def _bundled_priors(problems: "tuple[Preset, ...]") -> tuple[Path, ...]:
+    """The one bundled prior of these problems; raises :class:`SettingError` where they have several."""
+    from padis_gui.core.resources import bundled_prior
+
+    priors = tuple(dict.fromkeys(bundled_prior(problem.physics) for problem in problems))
+    if len(priors) > 1:
+        raise SettingError(
+            "Problems of one bundled prior were wanted, but CT and pictures came together; run them apart, or "
+            "choose the priors with --prior."
+        )
+    return priors
 
 
 def _check_files(options: argparse.Namespace) -> None:

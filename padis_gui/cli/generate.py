@@ -49,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
         prepare_image,
         solve,
     )
+    from padis_gui.core.resources import resource
     from padis_gui.core.settings import make
 
     if not 1 <= options.count <= MOST:
@@ -61,7 +62,8 @@ def run(options: argparse.Namespace) -> int:
     size = make(NothingSettings, given_settings(options, NothingSettings))
     seed = new_seed() if options.seed is None else options.seed
     check_seed(seed + options.count - 1)
-    prior, prior_path = open_prior(options, options.prior)
+    prior_path = options.prior or resource(preset.prior)
+    prior = open_prior(options, prior_path)
     first = make_recipe(
         image=None, data_path=None, prior=prior, prior_path=prior_path, physics=preset.physics,
         problem=size, tiling=tiling, solver=solver.name, settings=settings, seed=seed,

@@ -105,7 +105,11 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     from padis_gui.core.tiling import TILINGS, TilingSettings
 
     parser.add_argument(
-        "--prior", type=Path, default=None, metavar="FILE", help="a prior (default: the bundled one)"
+        "--prior",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="a prior (default: the bundled one for this physics)",
     )
     add_training_image_size(parser)
     parser.add_argument(
@@ -156,14 +160,12 @@ def chosen_tiling(options: argparse.Namespace) -> "TilingSettings":
     return make(TilingSettings, strategy | given_settings(options, TilingSettings))
 
 
-def open_prior(options: argparse.Namespace, path: Path | None) -> "tuple[PatchPrior, Path]":
-    """The prior in ``path``, or the bundled one, on the device asked for; torch gets every core."""
+def open_prior(options: argparse.Namespace, path: Path) -> "PatchPrior":
+    """The prior in ``path`` on the device asked for; torch gets every core."""
     from padis_gui.core.checkpoint import load_prior
     from padis_gui.core.device import fastest_precision, pick_device, use_all_threads
-    from padis_gui.core.resources import DEFAULT_PRIOR, resource
 
     device = pick_device(options.device)
     use_all_threads()
     precision = fastest_precision(device) if options.precision == "auto" else options.precision
-    path = path or resource(DEFAULT_PRIOR)
-    return load_prior(path, device, precision, options.training_image_size), path
+    return load_prior(path, device, precision, options.training_image_size)

@@ -55,6 +55,8 @@ def run(options: argparse.Namespace) -> int:
         solve,
     )
 
+    from padis_gui.core.resources import bundled_prior
+
     check_outputs([options.input], [options.out, options.report])
     check_is_tiff(options.out)
     preset = find_preset(options.preset)
@@ -66,7 +68,8 @@ def run(options: argparse.Namespace) -> int:
     solver, settings = chosen_solver(options, preset)
     tiling = chosen_tiling(options)
     seed = new_seed() if options.seed is None else options.seed
-    prior, prior_path = open_prior(options, options.prior)
+    prior_path = options.prior or bundled_prior(physics)
+    prior = open_prior(options, prior_path)
     image = read_image(options.input, options.page)
     recipe = make_recipe(
         image=image, data_path=options.input, prior=prior, prior_path=prior_path, physics=physics,

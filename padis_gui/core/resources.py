@@ -6,22 +6,36 @@ from pathlib import Path
 from padis_gui.core.errors import InputError
 
 
+def _roots() -> tuple[Path, ...]:
+    package = Path(__file__).resolve().parents[1]
+    return package / "_resources", package.parent / "resources"
+
+
+def is_bundled(path: Path | None) -> bool:
+    """Whether a file is one of those that the program ships."""
+    return path is not None and any(Path(path).resolve().is_relative_to(root) for root in _roots())
+
+
 def resource(name: str) -> Path:
     """Path of a bundled file, such as ``priors/ct-small.safetensors``."""
-    package = Path(__file__).resolve().parents[1]
-    for root in (package / "_resources", package.parent / "resources"):
+    for root in _roots():
         if (root / name).exists():
             return root / name
     raise InputError(f"The bundled file {name} was wanted, but it is missing; install padis-gui again.")
 
 
 DEFAULT_PRIOR = "priors/ct-small.safetensors"
+PHOTO_PRIOR = "priors/photos-small.safetensors"
 DEMO_IMAGE = "images/ct_slices.tif"
+DEMO_PHOTO = "images/photo.png"
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A whole problem and solver under one name; what is not named keeps its default."""
+    """A whole problem and solver under one name; what is not named keeps its default.
+
+    ``prior`` and ``demo`` are the bundled prior and image that belong to it.
+    """
 
     name: str
     label: str
@@ -30,6 +44,8 @@ class Preset:
     problem: dict[str, object]
     solver: str
     settings: dict[str, object]
+    prior: str = DEFAULT_PRIOR
+    demo: str = DEMO_IMAGE
 
 
 PRESETS: tuple[Preset, ...] = (
@@ -54,24 +70,29 @@ PRESETS: tuple[Preset, ...] = (
         "ct-fan", {"views": 20}, "balanced", {},
     ),
     Preset(
-        "deblur", "Deblurring", "A uniform blur of 9 x 9 pixels with noise of 0.01",
+        "deblur", "Deblurring", "A uniform blur of 9 × 9 pixels with noise of 0.01",
         "deblur", {"noise": 0.01}, "balanced", {"steps": 40, "prior_weight": 0.5},
+        PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(
-        "sr2", "Super-resolution 2x", "Bicubic reduction by 2",
+        "sr2", "Super-resolution 2×", "Bicubic reduction by 2",
         "super-resolution", {"factor": 2}, "balanced", {},
+        PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(
-        "sr4", "Super-resolution 4x", "Bicubic reduction by 4",
+        "sr4", "Super-resolution 4×", "Bicubic reduction by 4",
         "super-resolution", {"factor": 4}, "balanced", {},
+        PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(
-        "inpaint", "Inpainting", "Twelve missing boxes of 24 x 24 pixels",
+        "inpaint", "Inpainting", "Twelve missing boxes of 24 × 24 pixels",
         "inpainting", {}, "balanced", {"sigma_max": 10.0},
+        PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(
         "denoise", "Denoising", "Gaussian noise of 0.1",
         "denoising", {}, "balanced", {"steps": 20},
+        PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(
         "generate", "Generate", "No data: a sample of the prior",
@@ -79,3 +100,8 @@ PRESETS: tuple[Preset, ...] = (
     ),
 )  # fmt: skip
 DEFAULT_PRESET = "ct-20"
+
+
+def bundled_prior(physics: str) -> Path:
+    """The bundled prior that belongs to a physics: that of the first preset with it."""
+    return resource(next((p.prior for p in PRESETS if p.physics == physics), DEFAULT_PRIOR))

@@ -25,7 +25,7 @@ from padis_gui.core.operators import PHYSICS, find_physics
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.recipe import Change, check_seed, find_preset, new_seed
-from padis_gui.core.resources import DEFAULT_PRESET, DEFAULT_PRIOR, DEMO_IMAGE, Preset, resource
+from padis_gui.core.resources import DEFAULT_PRESET, DEFAULT_PRIOR, DEMO_IMAGE, Preset, is_bundled, resource
 from padis_gui.core.settings import Settings, make, specs
 from padis_gui.core.solvers import SOLVERS, find_solver
 from padis_gui.core.tiling import TilingSettings
@@ -164,6 +164,23 @@ class Session(QObject):
 
         self._set(change)
         self._preparing.start()
+
+    async def choose_preset(self, name: str) -> None:
+        """Apply a preset, and open the bundled prior and image that belong to it in the place of other bundled ones.
+
+        What the user has opened stays.
+        """
+        self.apply_preset(name)
+        try:
+            preset = find_preset(name)
+            prior, demo = resource(preset.prior), resource(preset.demo)
+        except PadisError as error:
+            self.message.emit("error", str(error), "")
+            return
+        if is_bundled(self.prior_path) and self.prior_path != prior:
+            await self.open_prior(prior)
+        if is_bundled(self.data_path) and self.data_path != demo:
+            await self.open_image(demo)
 
     def _set(self, change: Callable[[], None]) -> None:
         try:

@@ -131,7 +131,9 @@ class ProblemSection(QWidget):
                 combo.addItem(record.label, record.name)
                 combo.setItemData(combo.count() - 1, record.summary, Qt.ItemDataRole.ToolTipRole)
         self.preset.setPlaceholderText("Own choice")
-        self.preset.activated.connect(lambda index: session.apply_preset(self.preset.itemData(index)))
+        self.preset.activated.connect(
+            lambda index: session.spawn(session.choose_preset(self.preset.itemData(index)))
+        )
         self.physics.activated.connect(lambda index: session.set_physics(self.physics.itemData(index)))
         rows = form()
         _row(rows, "Preset", self.preset, "A whole problem and solver under one name")
