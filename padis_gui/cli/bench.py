@@ -1,14 +1,14 @@
-"""`padis-gui bench solvers` and `padis-gui bench display`: what this machine does with the time."""
+"""`padis-gui bench SUBJECT`: what this machine does with the time."""
 
 import argparse
 import importlib
-import json
 from pathlib import Path
 
-from padis_gui.core.errors import InputError
+from padis_gui.cli.outputs import check_outputs
+from padis_gui.core.resources import DEFAULT_PRESET, PRESETS
 
 _SOLVERS_HELP = """\
-Run each solver on one simulated scan and print, a line a solver:
+Run each solver on one simulated measurement and print, a line a solver:
 
   evaluations    denoiser evaluations of the whole image
   s/evaluation   seconds for one of them, with the data step and all else that belongs to it
@@ -25,6 +25,23 @@ Each solver runs in a fresh process. PaDIS-DPS, which takes 1000 evaluations, is
 given: its time per evaluation is right, its PSNR is not that of a whole run (marked *).
 """
 
+_OPERATOR_HELP = """\
+Time the parallel-beam operator and its adjoint against ASTRA's own OpTomo, which works in host memory. On a GPU
+OpTomo includes the copies there and back, and the table says whether ours waits for the host.
+"""
+
+_DENOISER_HELP = """\
+Time one whole-image denoiser call on square images of growing size, and find the peak memory of each in a fresh
+process. The time a megapixel and the memory should not depend on the size. --whole adds the same network over
+the whole image in one tile, whose memory grows with the area.
+"""
+
+_PRECISION_HELP = """\
+Time one whole-image denoiser call for each number format and layout of the network, in turns, and let each
+reconstruct the same measurement to see what it costs in PSNR. * marks what the program uses on this device.
+Compiled variants take a minute or two to prepare.
+"""
+
 _DISPLAY_HELP = """\
 Run a solver in a real window with the live display off and on, and print what the display costs. Set
 QT_QPA_PLATFORM=offscreen where there is no screen.
@@ -32,153 +49,122 @@ QT_QPA_PLATFORM=offscreen where there is no screen.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the two subjects and their options."""
-    from padis_gui.core.solvers import SOLVERS
+    """Declare the subjects and their options."""
+    subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
+
+    def subject(name: str, summary: str, description: str) -> argparse.ArgumentParser:
+        added = subjects.add_parser(
+            name, help=summary, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        added.add_argument("--json", type=Path, metavar="FILE", help="write the same figures as JSON")
+        return added
+
+    _add_solvers(subject("solvers", "time, shares, memory and PSNR of each solver", _SOLVERS_HELP))
+    _add_operator(subject("operator", "the CT operator against ASTRA's own", _OPERATOR_HELP))
+    _add_denoiser(subject("denoiser", "time and memory of a denoiser call at growing sizes", _DENOISER_HELP))
+    _add_precision(
+        subject("precision", "number formats: their time, and their cost in PSNR", _PRECISION_HELP)
+    )
+    _add_display(subject("display", "what the live display costs", _DISPLAY_HELP))
+
+
+def _add_reconstruction(parser: argparse.ArgumentParser) -> None:
+    """What is reconstructed, and with what."""
     from padis_gui.core.tiling import TILINGS
 
-    names = ", ".join(s.name for s in SOLVERS)
-    subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
-    raw = argparse.RawDescriptionHelpFormatter
-
-    solvers = subjects.add_parser(
-        "solvers",
-        help="time, shares, memory and PSNR of each solver",
-        description=_SOLVERS_HELP,
-        formatter_class=raw,
-    )
-    solvers.add_argument("--image", type=Path, metavar="FILE", help="default: the bundled CT slices")
-    solvers.add_argument("--page", type=int, default=0, metavar="N", help="page of a multi-page file, from 0")
-    solvers.add_argument("--prior", type=Path, metavar="FILE", help="default: the bundled prior")
-    solvers.add_argument("--views", metavar="N", help="number of projections (default: 20)")
-    solvers.add_argument("--noise", metavar="S", help="noise relative to the sinogram's RMS, 0.01 = 1 %%")
-    solvers.add_argument("--patch", metavar="P", help="patch size that the prior was trained on")
-    solvers.add_argument("--tiling", metavar="NAME", help=f"one of {', '.join(t.name for t in TILINGS)}")
-    solvers.add_argument(
-        "--solver", action="extend", nargs="+", default=[], metavar="NAME",
-        help=f"which solvers, the baseline first: {names} (default: all)",
+    parser.add_argument("--image", type=Path, metavar="FILE", help="default: the preset's bundled image")
+    parser.add_argument("--prior", type=Path, metavar="FILE", help="default: the preset's bundled prior")
+    parser.add_argument(
+        "--preset", default=DEFAULT_PRESET, metavar="NAME",
+        help=f"the problem, one of {', '.join(p.name for p in PRESETS)} (default: {DEFAULT_PRESET})",
     )  # fmt: skip
-    solvers.add_argument("--steps", type=int, metavar="N", help="noise levels, for every solver")
-    solvers.add_argument("--full", action="store_true", help="run long solvers to their end")
-    solvers.add_argument("--seed", type=int, default=0, metavar="N")
-    solvers.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
-    solvers.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
-    solvers.add_argument(
+    parser.add_argument("--views", metavar="N", help="number of projections of a CT problem")
+    parser.add_argument("--noise", metavar="S", help="noise of the measurement, as the problem defines it")
+    parser.add_argument("--patch", metavar="P", help="patch size that the prior was trained on")
+    parser.add_argument("--tiling", metavar="NAME", help=f"one of {', '.join(t.name for t in TILINGS)}")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
+
+
+def _add_solvers(parser: argparse.ArgumentParser) -> None:
+    from padis_gui.core.solvers import SOLVERS
+
+    _add_reconstruction(parser)
+    parser.add_argument("--page", type=int, default=0, metavar="N", help="page of a multi-page file, from 0")
+    parser.add_argument(
+        "--solver", action="extend", nargs="+", default=[], metavar="NAME",
+        help=f"which solvers, the baseline first: {', '.join(s.name for s in SOLVERS)} (default: all)",
+    )  # fmt: skip
+    parser.add_argument("--steps", type=int, metavar="N", help="noise levels, for every solver that has them")
+    parser.add_argument("--full", action="store_true", help="run long solvers to their end")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    parser.add_argument(
         "--in-process", action="store_true", help="run all in this process; memory figures are then mixed"
     )
-    solvers.add_argument("--json", type=Path, metavar="FILE", help="write the same figures as JSON")
 
-    display = subjects.add_parser(
-        "display", help="what the live display costs", description=_DISPLAY_HELP, formatter_class=raw
+
+def _add_operator(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size", type=int, default=256, metavar="N", help="side of the image in px")
+    parser.add_argument(
+        "--views", type=int, default=20, metavar="N", help="number of projections (default: 20)"
     )
-    display.add_argument("--steps", type=int, default=None, metavar="N", help="noise levels of the run")
-    display.add_argument("--solver", default=None, metavar="NAME", help=f"one of {names}")
-    display.add_argument("--seed", type=int, default=0, metavar="N")
-    display.add_argument("--json", type=Path, default=None, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--repeats", type=int, default=30, metavar="N", help="rounds (default: 30)")
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
+
+
+def _add_denoiser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--prior", type=Path, metavar="FILE", help="default: the bundled prior")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048], metavar="N", help="sides in px"
+    )
+    parser.add_argument(
+        "--whole", type=int, nargs="*", metavar="N",
+        help="compare with the whole image in one tile at these sides (without any: 256 512 1024)",
+    )  # fmt: skip
+    parser.add_argument("--patch", type=int, metavar="P", help="patch size that the prior was trained on")
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="rounds (default: 3)")
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+
+
+def _add_precision(parser: argparse.ArgumentParser) -> None:
+    from padis_gui.core.bench.precision import VARIANTS
+    from padis_gui.core.solvers import SOLVERS
+
+    _add_reconstruction(parser)
+    parser.add_argument(
+        "--page", type=int, nargs="+", default=[0], metavar="N",
+        help="pages of a multi-page file, from 0; PSNR is their mean (default: 0)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--variant", action="extend", nargs="+", default=[], metavar="NAME",
+        help=f"which variants, the baseline first: {', '.join(v.name for v in VARIANTS)} (default: all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--solver", metavar="NAME",
+        help=f"one of {', '.join(s.name for s in SOLVERS)} (default: the preset's)",
+    )  # fmt: skip
+    parser.add_argument("--steps", type=int, metavar="N", help="noise levels of the solver")
+    parser.add_argument("--repeats", type=int, default=10, metavar="N", help="rounds (default: 10)")
+
+
+def _add_display(parser: argparse.ArgumentParser) -> None:
+    from padis_gui.core.solvers import SOLVERS
+
+    names = ", ".join(s.name for s in SOLVERS)
+    parser.add_argument("--steps", type=int, metavar="N", help="noise levels of the run")
+    parser.add_argument("--solver", metavar="NAME", help=f"one of {names}")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure the subject asked for."""
-    if options.json is not None and not options.json.resolve().parent.is_dir():
-        raise InputError(
-            f"A file to write was wanted, but the folder of {options.json} does not exist; make it first."
-        )
+    check_outputs([], [options.json])
     if options.subject == "display":
         import torch  # noqa: F401 - before any Qt import (pytorch #166628)
 
         # the one place below the gui that opens it, and only when asked
         return int(importlib.import_module("padis_gui.gui.bench_display").main(options))
-    return _solvers(options)
+    from padis_gui.cli import bench_tables
 
-
-def _solvers(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from padis_gui.core.bench import BenchRequest, bench_solvers
-    from padis_gui.core.checkpoint import write_atomically
-    from padis_gui.core.operators.ct import ParallelBeamSettings
-    from padis_gui.core.resources import DEFAULT_PRIOR, DEMO_IMAGE, resource
-    from padis_gui.core.settings import make
-    from padis_gui.core.tiling import TilingSettings
-
-    scan = {"views": options.views, "noise": options.noise}
-    cut = {"strategy": options.tiling, "patch": options.patch}
-    problem = make(ParallelBeamSettings, {k: v for k, v in scan.items() if v is not None})
-    request = BenchRequest(
-        image=options.image or resource(DEMO_IMAGE),
-        page=options.page,
-        prior=options.prior or resource(DEFAULT_PRIOR),
-        problem=problem,
-        tiling=make(TilingSettings, {k: v for k, v in cut.items() if v is not None}),
-        steps=options.steps,
-        full=options.full,
-        seed=options.seed,
-        device=options.device,
-        precision=None if options.precision == "auto" else options.precision,
-    )
-    with Console(stderr=True).status("") as status:
-        timings = bench_solvers(
-            request,
-            options.solver,
-            isolated=not options.in_process,
-            started=lambda name: status.update(f"timing {name}"),
-        )
-    rows = [timing.as_dict() for timing in timings]
-    first = timings[0]
-    print(
-        f"{request.image.name} page {request.page}, {problem.views} views, "
-        f"noise {problem.noise:g}, seed {request.seed}; {first.device}, {first.precision}"
-    )
-    print(table(rows))
-    if any(row["shortened"] for row in rows):
-        print("* other settings than the solver's own: compare time per evaluation, not PSNR")
-    if options.json is not None:
-        report = {
-            "image": request.image.name,
-            "page": request.page,
-            "prior": request.prior.name,
-            "problem": request.problem.model_dump(mode="json"),
-            "tiling": request.tiling.model_dump(mode="json"),
-            "seed": request.seed,
-            "isolated": not options.in_process,
-            "baseline": first.solver,
-            "solvers": rows,
-        }
-        write_atomically(options.json, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
-    return 0
-
-
-_HEADINGS = (
-    "solver", "evaluations", "s/evaluation", "seconds", "network", "operator", "other",
-    "peak MiB", "added MiB", "PSNR", "ratio",
-)  # fmt: skip
-
-
-def table(rows: list[dict[str, object]]) -> str:
-    """The figures as aligned text, one line a solver."""
-    lines = [_HEADINGS]
-    for row in rows:
-        mark = "*" if row["shortened"] else " "
-        quality = "diverged" if row["diverged"] else "∞" if row["psnr"] is None else f"{row['psnr']:.2f}"
-        lines.append(
-            (
-                f"{row['solver']}",
-                f"{row['evaluations']}",
-                f"{row['seconds_per_evaluation']:.4f}",
-                f"{row['seconds']:.2f}",
-                f"{row['network_share']:.1f} %",
-                f"{row['operator_share']:.1f} %",
-                f"{row['other_share']:.1f} %",
-                f"{row['peak_memory_mb']:.0f}",
-                f"{row['added_memory_mb']:.0f}",
-                f"{quality}{mark}",
-                f"{row['ratio']:.2f}",
-            )
-        )
-    widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADINGS))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    return int(getattr(bench_tables, options.subject)(options))
