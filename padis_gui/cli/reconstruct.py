@@ -54,7 +54,6 @@ def run(options: argparse.Namespace) -> int:
         prepare_image,
         solve,
     )
-
     from padis_gui.core.resources import bundled_prior
 
     check_outputs([options.input], [options.out, options.report])
