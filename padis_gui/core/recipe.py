@@ -31,7 +31,7 @@ from padis_gui.core.solvers import find_solver
 from padis_gui.core.solvers.iterate import Iterate, Iterates, watched
 from padis_gui.core.tiling import LiveTiling, Tiling, TilingSettings, make_tiling, strategy_and_patch
 
-MAX_SEED = 2**63 - 1
+MAX_SEED = 2**32 - 1  # torch's CPU generator looks at 32 bits: larger seeds would repeat smaller ones
 
 
 class DataReference(BaseModel):

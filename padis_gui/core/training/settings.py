@@ -91,7 +91,7 @@ class TrainingSettings(Settings):
         500, ge=1, label="Checkpoint", unit="steps", help="A kill loses at most this many steps"
     )
     seed: int = setting(
-        0, ge=0, le=2**63 - 1, label="Seed", help="Start of every random draw of the training"
+        0, ge=0, le=2**32 - 1, label="Seed", help="Start of every random draw of the training"
     )
 
     @model_validator(mode="after")

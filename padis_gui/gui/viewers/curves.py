@@ -60,7 +60,7 @@ class Curves(QWidget):
             self._layout.addWidget(plot, 1)
         self._baseline = pg.InfiniteLine(
             angle=0, pen=pg.mkPen(BASELINE, style=pg.QtCore.Qt.PenStyle.DashLine), label="FBP",
-            labelOpts={"position": 0.92, "color": BASELINE, "anchors": [(0.5, 1.05), (0.5, 1.05)]},
+            labelOpts={"position": 0.98, "color": BASELINE, "anchors": [(1.0, 1.05), (1.0, 1.05)]},
         )  # fmt: skip
         self._baseline.hide()
         self.plots["psnr"].addItem(self._baseline)
