@@ -4,6 +4,11 @@
 r = y - A x, and then the Langevin step from there. "Quality" replaces it by the exact proximal step of the data
 at the denoised image, solved by conjugate gradients: nothing is differentiated through the network, and more
 steps only make it better.
+
+Deviations of "Quality": a plain Langevin step with alpha = epsilon sigma^2 leaves noise of variance
+sigma^2 / (1 - epsilon/4) where the denoiser expects sigma^2, so its fresh noise is scaled to keep sigma^2 exactly
+(at epsilon = 2 the step replaces all noise); a level's last step goes on to the noise of the next level; and a
+temperature below 1 draws nearer to the posterior's mean, as in "Balanced".
 """
 
 import torch
@@ -62,6 +67,10 @@ class QualitySettings(SolverSettings):
         1.0, gt=0, le=1000, label="Prior weight", symbol="λ", live=True,
         help="Weight of the prior against the data; higher follows the prior more",
     )  # fmt: skip
+    temperature: float = setting(
+        0.5, ge=0, le=1, label="Temperature", symbol="τ", live=True,
+        help="Scale of the fresh noise: 1 draws a sample, less comes nearer to the mean of all samples",
+    )  # fmt: skip
     noise_floor: float = setting(
         1e-3, gt=0, le=1, label="Noise floor", symbol="σ_y", advanced=True,
         help="Smallest measurement noise assumed, on the scale where ‖A‖ = 1",
@@ -100,15 +109,21 @@ def langevin_cg(
     *,
     rng: torch.Generator,
 ) -> Iterates[QualitySettings]:
-    """x_hat = prox of the data at D with rho = lambda s_y^2/s^2, then a Langevin step towards x_hat."""
+    """x_hat = prox of the data at D with rho = lambda s_y^2/s^2; x <- k x + (1-k) x_hat + tau sqrt(1-k^2) s z.
+
+    k = 1 - epsilon/2; s is the next level's noise in a level's last step.
+    """
     A, y, noise = unit_norm(problem)
     x = float(levels[0]) * normal(A.T(y), rng)
     recorder = Recorder(A, y, (len(levels) - 1) * settings.inner)
     for sigma, following in descent(levels):
         rho = settings.prior_weight * max(noise, settings.noise_floor) ** 2 / sigma**2
-        for _ in range(settings.inner):
+        for inner in range(settings.inner):
             denoised, partition = denoise(prior, x, sigma, tiling, rng)
             estimate = A.prox(y, denoised, rho, settings.cg_steps)
-            x = langevin_step(x, estimate, sigma, settings.epsilon, rng, noisy=following > 0)
+            level = following if inner == settings.inner - 1 else sigma
+            kept = (1 - settings.epsilon / 2) * level / sigma
+            fresh = settings.temperature * (1 - (1 - settings.epsilon / 2) ** 2) ** 0.5 * level
+            x = estimate + kept * (x - estimate) + fresh * normal(x, rng)
             changed = yield recorder.iterate(sigma, x, denoised, estimate, partition)
             settings = recorder.resume(settings, changed)
