@@ -8,7 +8,8 @@ steps only make it better.
 Deviations of "Quality": a plain Langevin step with alpha = epsilon sigma^2 leaves noise of variance
 sigma^2 / (1 - epsilon/4) where the denoiser expects sigma^2, so its fresh noise is scaled to keep sigma^2 exactly
 (at epsilon = 2 the step replaces all noise); a level's last step goes on to the noise of the next level; and a
-temperature below 1 draws nearer to the posterior's mean, as in "Balanced".
+temperature below 1 draws nearer to the posterior's mean, as in "Balanced". Many levels beat many steps a level at
+equal cost (20 views, two validation slices, 200 calls: 200 x 1 36.7 dB, 50 x 4 with epsilon 1 36.3).
 """
 
 import torch
@@ -52,16 +53,25 @@ class QualitySettings(SolverSettings):
     """Settings of :func:`langevin_cg`."""
 
     steps: int = setting(
-        50, ge=1, le=10_000, label="Noise levels", symbol="T", help="Noise levels, highest to lowest"
+        200, ge=1, le=10_000, label="Noise levels", symbol="T", help="Noise levels, highest to lowest"
     )
+    sigma_max: float = setting(
+        3.0, gt=0, le=200, label="Highest noise", symbol="σ_max", advanced=True,
+        help="Noise level of the first step: 3 for 20 views or more, 10 for fewer",
+    )  # fmt: skip
+    sigma_min: float = setting(
+        0.002, gt=0, le=1, label="Lowest noise", symbol="σ_min", advanced=True,
+        help="Noise level of the last step",
+    )  # fmt: skip
     inner: int = setting(
-        4, ge=1, le=1000, label="Inner steps", symbol="K", help="Langevin steps at each noise level"
+        1, ge=1, le=1000, label="Inner steps", symbol="K", help="Langevin steps at each noise level"
     )
     epsilon: float = setting(
-        1.0, gt=0, le=2, label="Step size", symbol="ε", live=True, help="α = εσ² of each Langevin step"
-    )
+        2.0, gt=0, le=2, label="Step size", symbol="ε", live=True,
+        help="α = εσ² of each Langevin step; 2 replaces all noise",
+    )  # fmt: skip
     cg_steps: int = setting(
-        20, ge=1, le=200, label="CG steps", symbol="M", help="Conjugate-gradient steps in each data step"
+        12, ge=1, le=200, label="CG steps", symbol="M", help="Conjugate-gradient steps in each data step"
     )
     prior_weight: float = setting(
         1.0, gt=0, le=1000, label="Prior weight", symbol="λ", live=True,
@@ -72,7 +82,7 @@ class QualitySettings(SolverSettings):
         help="Scale of the fresh noise: 1 draws a sample, less comes nearer to the mean of all samples",
     )  # fmt: skip
     noise_floor: float = setting(
-        1e-3, gt=0, le=1, label="Noise floor", symbol="σ_y", advanced=True,
+        2e-4, gt=0, le=1, label="Noise floor", symbol="σ_y", advanced=True,
         help="Smallest measurement noise assumed, on the scale where ‖A‖ = 1",
     )  # fmt: skip
 

@@ -31,6 +31,14 @@ class PredictorCorrectorSettings(SolverSettings):
     steps: int = setting(
         100, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
     )
+    sigma_max: float = setting(
+        3.0, gt=0, le=200, label="Highest noise", symbol="σ_max", advanced=True,
+        help="Noise level of the first step: 3 for 20 views or more, 10 for fewer",
+    )  # fmt: skip
+    sigma_min: float = setting(
+        0.005, gt=0, le=1, label="Lowest noise", symbol="σ_min", advanced=True,
+        help="Noise level of the last step",
+    )  # fmt: skip
     snr: float = setting(
         0.16, gt=0, le=1, label="Step size", symbol="r", live=True,
         help="Signal-to-noise ratio of the corrector, which sets its step",
@@ -43,7 +51,7 @@ class PredictorCorrectorSettings(SolverSettings):
         help="Weight of the prior against the data; higher follows the prior more",
     )  # fmt: skip
     noise_floor: float = setting(
-        1e-3, gt=0, le=1, label="Noise floor", symbol="σ_y", advanced=True,
+        2e-4, gt=0, le=1, label="Noise floor", symbol="σ_y", advanced=True,
         help="Smallest measurement noise assumed, on the scale where ‖A‖ = 1",
     )  # fmt: skip
 
