@@ -1,7 +1,7 @@
 """Every registered solver: reproducible, honest about its iterates, steerable, and it ends when it diverges."""
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 import pytest
@@ -11,10 +11,9 @@ from torch import Tensor
 from padis_gui.core.errors import DivergenceError, Interrupted, SettingError
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.schedule import noise_levels
-from padis_gui.core.settings import specs, with_live
+from padis_gui.core.settings import Settings, specs, with_live
 from padis_gui.core.solvers import SOLVERS, Solver, find_solver
-from padis_gui.core.solvers.iterate import Iterate, Iterates, SolverSettings, drain, watched
+from padis_gui.core.solvers.iterate import Iterate, Iterates, drain, watched
 from padis_gui.core.tiling import make_tiling
 from tests.tiny import tiny_network
 
@@ -28,12 +27,24 @@ TINY: dict[str, dict[str, Any]] = {
     "predictor-corrector": {"steps": 4, "cg_steps": 3, "sigma_max": 1.0},
     "ve-ddnm": {"steps": 4, "cg_steps": 3},
     "padis-dps": {"steps": 3, "inner": 2, "sigma_max": 1.0, "zeta": 0.5},
+    "daps": {"steps": 3, "samples": 2, "cg_steps": 3, "sigma_max": 1.0},
+    "baseline": {},
+    "least-squares": {"steps": 4},
+    "sirt": {"steps": 4},
+    "tv": {"steps": 4},
+    "pnp-admm": {"steps": 4, "cg_steps": 3},
+    "red": {"steps": 4, "cg_steps": 3},
 }
+# Baselines that draw nothing and call no denoiser.
+CLASSICAL = {"baseline", "least-squares", "sirt", "tv"}
 
 every_solver = pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: s.name)
+every_denoising_solver = pytest.mark.parametrize(
+    "solver", [s for s in SOLVERS if s.name not in CLASSICAL], ids=lambda s: s.name
+)
 
 
-def settings_of(solver: Solver, **changes: Any) -> SolverSettings:
+def settings_of(solver: Solver, **changes: Any) -> Settings:
     return solver.settings_type(**{**TINY[solver.name], **changes})
 
 
@@ -41,7 +52,7 @@ def run(
     solver: Solver, problem: Problem, prior: PatchPrior, seed: int = 0, watch: bool = True, **changes: Any
 ) -> Iterates[Any]:
     settings = settings_of(solver, **changes)
-    levels = noise_levels(settings.schedule, settings.steps, settings.sigma_max, settings.sigma_min)
+    levels = solver.levels(settings)
     shape = problem.operator.image_shape
     tiling = make_tiling("random", (shape[1], shape[2]), 32, prior.conventions.frame)
     rng = torch.Generator().manual_seed(seed)
@@ -70,7 +81,7 @@ def test_same_seed_same_bits(solver: Solver, ct_problem: Problem, prior: PatchPr
     first = list(run(solver, ct_problem, prior, seed=3))
     torch.manual_seed(99)  # the global generator has no say
     assert same(first, list(run(solver, ct_problem, prior, seed=3)))
-    assert not same(first, list(run(solver, ct_problem, prior, seed=4)))
+    assert same(first, list(run(solver, ct_problem, prior, seed=4))) is (solver.name in CLASSICAL)
 
 
 @every_solver
@@ -85,14 +96,6 @@ def test_iterates_say_where_they_are(solver: Solver, ct_problem: Problem, prior:
     found = list(run(solver, ct_problem, prior))
     total = found[0].total
     assert [i.step for i in found] == list(range(1, total + 1))
-    calls = 2 if solver.name == "predictor-corrector" else 1
-    assert [i.evaluations for i in found[:-1]] == [calls * step for step in range(1, total)]
-    assert found[-1].evaluations == calls * (total - 1) + 1  # no corrector at noise level 0
-    sigmas = [i.sigma for i in found]
-    settings = settings_of(solver)
-    assert sigmas == sorted(sigmas, reverse=True)
-    assert sigmas[0] == pytest.approx(settings.sigma_max)
-    assert sigmas[-1] == pytest.approx(settings.sigma_min)
     A, y = ct_problem.operator, ct_problem.measurement
     for iterate in found:
         for tensor in tensors(iterate):
@@ -101,7 +104,33 @@ def test_iterates_say_where_they_are(solver: Solver, ct_problem: Problem, prior:
         expected = float((A(iterate.estimate) - y).norm() / y.norm())
         assert iterate.residual == pytest.approx(expected, rel=1e-3)
         assert iterate.seconds > 0
-        assert iterate.partition.patch == 32
+
+
+@every_denoising_solver
+def test_iterates_say_how_they_denoised(solver: Solver, ct_problem: Problem, prior: PatchPrior) -> None:
+    found = list(run(solver, ct_problem, prior))
+    if solver.name == "predictor-corrector":
+        calls = [2] * (len(found) - 1) + [1]  # no corrector at noise level 0
+    elif solver.name == "daps":
+        calls = [2, 2, 2, 1, 1, 1]  # the first sample probes the prior
+        assert all(i.sigma == j.sigma for i, j in zip(found[:3], found[3:], strict=True))
+    else:
+        calls = [1] * len(found)
+    assert [i.evaluations for i in found] == list(accumulate(calls))
+    sigmas = [i.sigma for i in found[-3:] if solver.name == "daps"] or [i.sigma for i in found]
+    settings: Any = settings_of(solver)
+    assert sigmas == sorted(sigmas, reverse=True)
+    assert sigmas[0] == pytest.approx(settings.sigma_max)
+    assert sigmas[-1] == pytest.approx(settings.sigma_min)
+    assert all(i.partition is not None and i.partition.patch == 32 for i in found)
+
+
+@pytest.mark.parametrize("name", sorted(CLASSICAL))
+def test_classical_iterates_have_no_noise_level(name: str, ct_problem: Problem, prior: PatchPrior) -> None:
+    for iterate in run(find_solver(name), ct_problem, prior):
+        assert (iterate.sigma, iterate.partition, iterate.evaluations) == (0.0, None, 0)
+        assert torch.equal(iterate.x, iterate.estimate)
+        assert torch.equal(iterate.denoised, iterate.estimate)
 
 
 @every_solver
@@ -158,7 +187,7 @@ def test_solver_ignores_the_callers_grad_mode(solver: Solver, ct_problem: Proble
 
 
 def steered(
-    solver: Solver, problem: Problem, prior: PatchPrior, after: int, settings: SolverSettings, watch: bool
+    solver: Solver, problem: Problem, prior: PatchPrior, after: int, settings: Settings, watch: bool
 ) -> list[Iterate]:
     """A run to which new settings are sent once ``after`` iterates have come."""
     iterates, found = run(solver, problem, prior, watch=watch), []
@@ -172,14 +201,21 @@ def steered(
 
 
 LIVE = {
-    "quality": [("epsilon", 0.3), ("prior_weight", 50.0)],
+    "quality": [("epsilon", 0.3), ("prior_weight", 50.0), ("temperature", 0.1)],
     "langevin": [("epsilon", 0.3), ("zeta", 0.1)],
-    "predictor-corrector": [("snr", 0.01), ("data_weight", 0.01)],
+    "predictor-corrector": [("snr", 0.01), ("prior_weight", 50.0)],
     "ve-ddnm": [("eta", 0.1)],
     "fast": [("zeta", 0.2), ("prior_weight", 50.0), ("temperature", 0.1)],
     "balanced": [("zeta", 0.2), ("prior_weight", 50.0), ("temperature", 0.1)],
     "dds": [("eta", 0.1)],
     "padis-dps": [("zeta", 0.1), ("epsilon", 0.3)],
+    "daps": [("spread", 0.1)],
+    "baseline": [],
+    "least-squares": [],
+    "sirt": [("relaxation", 0.3)],
+    "tv": [("weight", 1e-3), ("discrepancy", 0.01)],
+    "pnp-admm": [("prior_weight", 50.0)],
+    "red": [("prior_weight", 50.0)],
 }
 
 
@@ -208,9 +244,9 @@ def test_live_settings_take_effect_from_the_next_step(
 
 @every_solver
 def test_other_settings_stay_as_the_run_began(solver: Solver, ct_problem: Problem, prior: PatchPrior) -> None:
-    frozen = {"steps": 7, "sigma_max": 3.0}
     known = solver.settings_type.model_fields
-    frozen |= {name: value for name, value in (("inner", 5), ("cg_steps", 1)) if name in known}
+    others = {"steps": 7, "sigma_max": 3.0, "inner": 5, "cg_steps": 1, "samples": 3, "non_negative": True}
+    frozen = {name: value for name, value in others.items() if name in known}
     plain = list(run(solver, ct_problem, prior))
     assert same(plain, steered(solver, ct_problem, prior, 1, settings_of(solver, **frozen), True))
 
@@ -226,13 +262,14 @@ def test_with_live_keeps_the_rest() -> None:
 @every_solver
 def test_closing_early_is_quiet(solver: Solver, ct_problem: Problem, prior: PatchPrior) -> None:
     iterates = run(solver, ct_problem, prior)
-    assert len(list(islice(iterates, 2))) == 2
+    wanted = 1 if solver.name == "baseline" else 2
+    assert len(list(islice(iterates, wanted))) == wanted
     iterates.close()
     with pytest.raises(StopIteration):
         next(iterates)
 
 
-@every_solver
+@every_denoising_solver
 def test_interrupt_passes_through(solver: Solver, ct_problem: Problem, prior: PatchPrior) -> None:
     calls, allowed = 0, list(run(solver, ct_problem, prior))[1].evaluations
 
@@ -359,10 +396,12 @@ def test_unknown_solver_names_the_known_ones() -> None:
 
 def test_registry_defaults_are_valid_and_documented() -> None:
     for solver in SOLVERS:
-        settings = solver.settings_type()
-        noise_levels(settings.schedule, settings.steps, settings.sigma_max, settings.sigma_min)
-        assert "arXiv" in solver.source
-        assert len({s.name for s in SOLVERS}) == len(SOLVERS)
+        levels = solver.levels(solver.settings_type())
+        assert len(levels) > 1 if solver.diffusion else len(levels) == 0
+        assert solver.source
+        assert solver.lower
+        assert "arXiv" in solver.source or not solver.diffusion
+    assert len({s.name for s in SOLVERS}) == len(SOLVERS)
 
 
 def test_works_on_images_of_another_shape(prior: PatchPrior) -> None:

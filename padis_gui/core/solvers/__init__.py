@@ -7,9 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from padis_gui.core.baselines.backprojection import BackprojectionSettings, backprojection
+from padis_gui.core.baselines.least_squares import LeastSquaresSettings, least_squares
+from padis_gui.core.baselines.pnp import PnPSettings, pnp_admm
+from padis_gui.core.baselines.red import REDSettings, red
+from padis_gui.core.baselines.sirt import SIRTSettings, sirt
+from padis_gui.core.baselines.tv import TVSettings, tv
 from padis_gui.core.errors import SettingError
 from padis_gui.core.schedule import noise_levels
 from padis_gui.core.settings import Settings
+from padis_gui.core.solvers.daps import DAPSSettings, daps
 from padis_gui.core.solvers.ddnm import DDNMSettings, ddnm
 from padis_gui.core.solvers.dds import DDSSettings, dds
 from padis_gui.core.solvers.fast import BalancedSettings, FastSettings, fast
@@ -79,6 +86,38 @@ SOLVERS: tuple[Solver, ...] = (
     Solver(
         "ve-ddnm", "VE-DDNM", DDNMSettings, ddnm, "arXiv 2212.00490; arXiv 2406.02462",
         "Replaces what the data determine, keeps the null space of the prior's image.", "number of CG steps",
+    ),
+    Solver(
+        "daps", "DAPS", DAPSSettings, daps, "arXiv 2407.01521, algorithm 1",
+        "Several samples of the posterior: their mean, and their deviation as a map of doubt. 150 calls.",
+        "spread κ",
+    ),
+    Solver(
+        "baseline", "Baseline", BackprojectionSettings, backprojection, "the operator's own pseudo-inverse",
+        "What the physics offers in one step: FBP for CT, the Wiener filter for blur. No prior.",
+        "noise of the measurement",
+    ),
+    Solver(
+        "least-squares", "Least squares", LeastSquaresSettings, least_squares,
+        "Hestenes and Stiefel 1952; arXiv 1204.3982",
+        "Conjugate gradients on the data, stopped early. No prior.", "number of steps",
+    ),
+    Solver(
+        "sirt", "SIRT", SIRTSettings, sirt, "Gilbert 1972, doi 10.1016/0022-5193(72)90180-4",
+        "Simultaneous updates weighted by the rays' and pixels' sums. No prior.", "relaxation λ",
+    ),
+    Solver(
+        "tv", "Total variation", TVSettings, tv, "Chambolle and Pock 2011, doi 10.1007/s10851-010-0251-1",
+        "The image of least total variation that explains the data. No learned prior.", "number of steps",
+    ),
+    Solver(
+        "pnp-admm", "PnP-ADMM", PnPSettings, pnp_admm, "arXiv 1605.01710",
+        "ADMM around a denoiser: the patch prior, total variation or non-local means.", "prior weight λ",
+    ),
+    Solver(
+        "red", "RED", REDSettings, red, "arXiv 1611.02862",
+        "Fixed point of the data and a denoiser: the patch prior, total variation or non-local means.",
+        "prior weight λ",
     ),
 )  # fmt: skip
 

@@ -1,0 +1,189 @@
+"""DAPS: decoupled annealing posterior sampling (arXiv 2407.01521, algorithm 1), several samples one after another.
+
+At each noise level s the clean image is first estimated from x alone, then drawn given the data, then renoised to
+the next level, so that a level does not inherit the errors of the last:
+
+    x0_hat = x followed down the probability flow,    x0 ~ exp(-||x0 - x0_hat||^2 / 2 r^2 - ||A x0 - y||^2 / 2 s_y^2),
+    x <- x0 + s' eps.
+
+Deviations. The paper draws x0 by a hundred Langevin steps, as its operators may be nonlinear; for a linear A that
+density is Gaussian, and the minimiser of ||A x0 - (y + s_y eps1)||^2 / s_y^2 + ||x0 - (x0_hat + r eps2)||^2 / r^2
+is an exact sample of it (perturb and optimise: Papandreou and Yuille, NIPS 2010), for one data step. The paper's r
+is s itself. Ours is what the prior leaves open, by Tweedie's formula for the posterior's covariance,
+r^2 = s^2 mean(dD_i/dx_i), measured with one more denoiser call a level during the first sample: with r = s a sample
+keeps more grain than the next level's s' and the denoiser is told too little. For a Gaussian prior of independent
+pixels and one flow step all samples are then exact. The last level takes the density's mode, which spares the
+result grain of that level.
+"""
+
+import itertools
+import math
+
+import torch
+from torch import Tensor
+
+from padis_gui.core.prior import PatchPrior
+from padis_gui.core.problem import Problem
+from padis_gui.core.schedule import geometric
+from padis_gui.core.settings import setting
+from padis_gui.core.solvers.iterate import (
+    Iterates,
+    Recorder,
+    SolverSettings,
+    denoise,
+    descent,
+    normal,
+    unit_norm,
+)
+from padis_gui.core.tiling import Tiling
+
+
+class DAPSSettings(SolverSettings):
+    """Settings of :func:`daps`."""
+
+    steps: int = setting(
+        30, ge=1, le=10_000, label="Noise levels", symbol="T", help="Noise levels of each sample"
+    )
+    sigma_max: float = setting(
+        3.0, gt=0, le=200, label="Highest noise", symbol="σ_max", advanced=True,
+        help="Noise level at which each sample starts: 3 for 20 views or more, 10 for fewer",
+    )  # fmt: skip
+    samples: int = setting(
+        4, ge=1, le=1000, label="Samples", symbol="S",
+        help="Samples drawn one after another; the result is their mean and deviation",
+    )  # fmt: skip
+    ode_steps: int = setting(
+        1, ge=1, le=100, label="Flow steps", symbol="N",
+        help="Denoiser calls that follow the probability flow from each noise level to a clean image",
+    )  # fmt: skip
+    spread: float = setting(
+        1.0, gt=0, le=10, label="Spread", symbol="κ", live=True,
+        help="How far a draw may leave the clean image, in units of what the prior leaves open",
+    )  # fmt: skip
+    cg_steps: int = setting(
+        12, ge=1, le=200, label="CG steps", symbol="M", help="Conjugate-gradient steps in each draw"
+    )
+    noise_floor: float = setting(
+        3e-4, gt=0, le=1, label="Noise floor", symbol="σ_y", advanced=True,
+        help="Smallest measurement noise assumed, on the scale where ‖A‖ = 1",
+    )  # fmt: skip
+
+
+# What a typical posterior leaves open for a pixel in [0, 1]: a sample whose own grain is larger hardly counts yet.
+_TYPICAL_DEVIATION = 0.03
+# Of the noise level: how far the slope of the denoiser is probed, well above the round-off of bfloat16.
+_REACH = 0.1
+_LEAST_SLOPE = 1e-4
+
+
+def _follow(
+    prior: PatchPrior,
+    x: Tensor,
+    denoised: Tensor,
+    levels: list[float],
+    tiling: Tiling,
+    rng: torch.Generator,
+) -> Tensor:
+    """x at the first of ``levels`` followed down dx/ds = (x - D(x, s)) / s to 0 by Euler steps at all of them.
+
+    ``denoised`` is D at the first one; the last step ends in D.
+    """
+    for level, following in itertools.pairwise(levels):
+        x = denoised + following / level * (x - denoised)
+        denoised, _ = denoise(prior, x, following, tiling, rng)
+    return denoised
+
+
+def _left_open(
+    prior: PatchPrior,
+    x: Tensor,
+    denoised: Tensor,
+    sigma: float,
+    tiling: Tiling,
+    before: torch.Generator,
+    rng: torch.Generator,
+) -> float:
+    """Root mean variance of a pixel of x0 given x = x0 + sigma eps, as the prior has it: Tweedie's formula.
+
+    The trace of dD/dx is a difference along random signs; ``before`` is the generator's state that ``denoised``
+    was drawn with, so that both have the same partition and padding.
+    """
+    signs = torch.randint(2, x.shape, generator=rng).to(x.device, x.dtype) * 2 - 1
+    reach = _REACH * sigma
+    moved, _ = denoise(prior, x + reach * signs, sigma, tiling, before)
+    slope = float((signs * (moved - denoised)).mean()) / reach
+    return sigma * math.sqrt(min(max(slope, _LEAST_SLOPE), 1.0))
+
+
+def _flow_levels(sigma: float, settings: DAPSSettings) -> list[float]:
+    """``ode_steps`` levels from sigma on, geometric towards the lowest noise, which is itself left out."""
+    if settings.ode_steps == 1 or sigma <= settings.sigma_min:
+        return [sigma]
+    return geometric(settings.ode_steps + 1, sigma, settings.sigma_min)[: settings.ode_steps].tolist()
+
+
+class _Samples:
+    """Mean and deviation of the samples that are done."""
+
+    def __init__(self) -> None:
+        self._done: list[Tensor] = []
+        self.deviation: Tensor | None = None
+
+    def add(self, sample: Tensor) -> None:
+        """One more is done."""
+        self._done.append(sample)
+        if len(self._done) > 1:
+            self.deviation = torch.stack(self._done).std(0)
+
+    def mean_with(self, sample: Tensor, weight: float) -> Tensor:
+        """The mean of those done and of one on its way, which counts as ``weight`` samples."""
+        if not self._done:
+            return sample.clone()
+        return (torch.stack(self._done).sum(0) + weight * sample) / (len(self._done) + weight)
+
+
+def daps(
+    problem: Problem,
+    prior: PatchPrior,
+    tiling: Tiling,
+    levels: Tensor,
+    settings: DAPSSettings,
+    *,
+    rng: torch.Generator,
+) -> Iterates[DAPSSettings]:
+    """One iterate for each noise level of each sample.
+
+    The estimate is the mean over the samples that are done and the present one, which gains weight as its grain
+    r falls; ``deviation`` the standard deviation of those done, once there are two.
+    """
+    A, y, noise = unit_norm(problem)
+    noise = max(noise, settings.noise_floor)
+    open_at: dict[float, float] = {}
+    samples, like = _Samples(), A.T(y)
+    recorder = Recorder(A, y, settings.samples * (len(levels) - 1))
+    for _ in range(settings.samples):
+        x = float(levels[0]) * normal(like, rng)
+        for sigma, following in descent(levels):
+            before = torch.Generator()
+            before.set_state(rng.get_state())
+            denoised, partition = denoise(prior, x, sigma, tiling, rng)
+            calls = settings.ode_steps
+            if sigma not in open_at:
+                open_at[sigma] = _left_open(prior, x, denoised, sigma, tiling, before, rng)
+                calls += 1
+            clean = _follow(prior, x, denoised, _flow_levels(sigma, settings), tiling, rng)
+            r = settings.spread * open_at[sigma]
+            target, centre = y, clean
+            if following > 0:
+                target, centre = y + noise * normal(y, rng), clean + r * normal(clean, rng)
+            sample = A.prox(target, centre, (noise / r) ** 2, settings.cg_steps)
+            x = sample + following * normal(sample, rng)
+            if following > 0:
+                estimate = samples.mean_with(sample, 1 / (1 + (r / _TYPICAL_DEVIATION) ** 2))
+            else:
+                estimate = samples.mean_with(sample, 1.0)
+                samples.add(sample)
+            changed = yield recorder.iterate(
+                sigma, x, clean, estimate, partition, evaluations=calls, deviation=samples.deviation
+            )
+            settings = recorder.resume(settings, changed)
