@@ -43,9 +43,17 @@ class LangevinSettings(SolverSettings):
     epsilon: float = setting(
         1.0, gt=0, le=2, label="Langevin step", symbol="ε", live=True, help="α = εσ² of each Langevin step"
     )
+    sigma_max: float = setting(
+        3.0, gt=0, le=200, label="Highest noise", symbol="σ_max", advanced=True,
+        help="Noise level of the first step: 3 for 20 views or more, 10 for fewer",
+    )  # fmt: skip
+    sigma_min: float = setting(
+        0.005, gt=0, le=1, label="Lowest noise", symbol="σ_min", advanced=True,
+        help="Noise level of the last step",
+    )  # fmt: skip
     zeta: float = setting(
-        1.0, ge=0, le=100, label="Step size", symbol="ζ", live=True,
-        help="Length of the step towards the data, on the scale where ‖A‖ = 1",
+        25.0, ge=0, le=1000, label="Step size", symbol="ζ", live=True,
+        help="Length of the step towards the data, on the scale where ‖A‖ = 1: all pixels together",
     )  # fmt: skip
 
 
