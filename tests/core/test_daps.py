@@ -65,21 +65,23 @@ def test_mean_and_deviation_are_those_of_the_posterior(problem: Problem) -> None
     # the mean of S samples strays by variance / S, here averaged over 576 pixels
     strays = ((last.estimate - mean) ** 2 / (variance / samples)).mean()
     assert float(strays) == pytest.approx(1, abs=0.2)
-    assert float((last.deviation**2 / variance).mean()) == pytest.approx(1, abs=0.05)
-    # and pixel by pixel: known pixels are surer than unknown ones
-    sure, open_ = variance < variance.mean(), variance > variance.mean()
-    if float(variance.max() / variance.min()) > 2:
-        ratio = (last.deviation[open_] ** 2).mean() / (last.deviation[sure] ** 2).mean()
-        assert float(ratio) == pytest.approx(float(variance[open_].mean() / variance[sure].mean()), rel=0.1)
+    for ratio in in_halves(last.deviation, variance):
+        assert ratio == pytest.approx(1, abs=0.1)
+
+
+def in_halves(deviation: Tensor, variance: Tensor) -> list[float]:
+    """deviation^2 / variance, averaged over the pixels that the data determine well, and over the others."""
+    sure = variance < variance.mean()
+    return [float((deviation**2 / variance)[half].mean()) for half in (sure, ~sure)]
 
 
 def test_a_wrong_spread_is_seen_in_the_deviation(problem: Problem) -> None:
-    """The law above can fail: a quarter or twice the spread misses it by far."""
+    """The law above can fail: half or twice the spread misses it by far."""
     _, variance = posterior(problem)
-    for spread in (0.25, 2.0):
+    for spread in (0.5, 2.0):
         deviation = run(problem, samples=6, spread=spread)[-1].deviation
         assert deviation is not None
-        assert abs(float((deviation**2 / variance).mean()) - 1) > 0.1
+        assert abs(in_halves(deviation, variance)[1] - 1) > 0.3
 
 
 def test_without_data_samples_are_those_of_the_prior() -> None:
