@@ -67,6 +67,8 @@ def test_a_run_fills_panes_curves_and_verdict(ready, drive):
         ready.session.set_solver_setting("steps", 12)
         click(ready, "run")
         await ended(ready)
+        lines = ready.curves.lines.values()  # drawn one after the other
+        await until(lambda: all(line.xData is not None and len(line.xData) == 12 for line in lines))
 
     drive(go())
     assert state(ready) is RunState.DONE
@@ -75,8 +77,6 @@ def test_a_run_fills_panes_curves_and_verdict(ready, drive):
     np.testing.assert_allclose(
         ready.panes.pixels("difference"), result.pixels[0] - ready.panes.pixels("truth"), atol=1e-3
     )
-    for line in ready.curves.lines.values():
-        assert len(line.xData) == 12
     assert f"{result.metrics['psnr']:.2f}" in ready.verdict.text()
     assert str(result.recipe.seed) in ready.verdict.text()
     assert ready.transport.bar.value() == 12
