@@ -1,0 +1,50 @@
+"""Every registered physics with every solver and every tiling gives a finite image of the right shape."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from padis_gui.core.data.read import read_image
+from padis_gui.core.experiment import asks_prior
+from padis_gui.core.operators import PHYSICS, Physics
+from padis_gui.core.prior import PatchPrior
+from padis_gui.core.recipe import Recipe, build_problem, make_recipe, measure, solve
+from padis_gui.core.settings import make
+from padis_gui.core.solvers import SOLVERS
+from padis_gui.core.solvers.iterate import drain
+from padis_gui.core.tiling import TILINGS, TilingSettings
+from tests.core.test_solvers import TINY
+
+SMALL: dict[str, dict[str, Any]] = {
+    "ct-parallel": {"views": 6, "bins": 96},
+    "ct-fan": {"views": 6, "bins": 128},
+    "inpainting": {"boxes": 3, "box_side": 8},
+}
+FEWER: dict[str, dict[str, Any]] = {"baseline": {}}
+
+
+@pytest.mark.parametrize("physics", PHYSICS, ids=lambda p: p.name)
+def test_physics_with_every_solver_and_tiling(
+    physics: Physics, prior: PatchPrior, prior_path: Path, phantom_path: Path
+) -> None:
+    image = None if physics.imageless else read_image(phantom_path)
+    measured = make(physics.settings_type, SMALL.get(physics.name, {}))
+    problem = build_problem(image, prior, physics.name, measured, seed=1)
+    known = set() if physics.imageless else {"residual", "psnr", "ssim"}
+    for solver, tiling in product(SOLVERS, TILINGS):
+        settings = make(solver.settings_type, TINY[solver.name] | FEWER.get(solver.name, {"steps": 2}))
+        if tiling is not TILINGS[0] and not asks_prior(solver.name, settings):
+            continue  # nothing is tiled
+        recipe = make_recipe(
+            image=image, data_path=None if image is None else phantom_path, prior=prior, prior_path=prior_path,
+            physics=physics.name, problem=measured, tiling=TilingSettings(strategy=tiling.name),
+            solver=solver.name, settings=settings, seed=1,
+        )  # fmt: skip
+        last = drain(solve(Recipe.model_validate_json(recipe.model_dump_json()), problem, prior))
+        which = (solver.name, tiling.name)
+        assert last.estimate.shape == problem.operator.image_shape, which
+        assert bool(torch.isfinite(last.estimate).all()), which
+        assert set(measure(problem, last.estimate)) == known, which
