@@ -1,7 +1,7 @@
 """What a published snapshot was trained with, as far as it says so; what it leaves open is assumed and named."""
 
 from padis_gui.core.edm_snapshot import Snapshot
-from padis_gui.core.errors import CheckpointError
+from padis_gui.core.errors import CheckpointError, TrainingSizeError
 from padis_gui.core.prior import Conventions
 
 _PUBLISHED_SIZE = 256  # px, arXiv 2406.02462
@@ -15,7 +15,7 @@ def published_conventions(
     """Conventions of the snapshot in file ``name``, and which of them are assumptions.
 
     ``training_image_size`` (pixels, without padding) overrides what the file says. Raises
-    :class:`CheckpointError` where the size of the images and of the padded images contradict each other.
+    :class:`TrainingSizeError` where the size of the images and of the padded images contradict each other.
     """
     network, assumed = snapshot.network, ["patch sizes"]
     padded, said = network.img_resolution, snapshot.resolution
@@ -27,10 +27,11 @@ def published_conventions(
         size = _PUBLISHED_SIZE
         assumed.append("image size")
     if size < 8 or size > padded or (padded - size) % 2:
-        raise CheckpointError(
+        raise TrainingSizeError(
             f"The network in {name} was made for zero-padded images of {padded} px, which training images of "
-            f"{size} px cannot give with equal padding on every side; give their size (--training-image-size, or "
-            '"Trained on" in the window).'
+            f"{size} px cannot give with equal padding on every side; give their size in pixels "
+            "(--training-image-size).",
+            padded,
         )
     pad = (padded - size) // 2
     published = _PATCHES_OF_PAD_64 if pad == 64 else _PUBLISHED_PATCHES

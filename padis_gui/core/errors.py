@@ -17,6 +17,17 @@ class CheckpointError(PadisError):
     """A file is not a prior that this program reads."""
 
 
+class TrainingSizeError(CheckpointError):
+    """A published snapshot does not say how large its training images were, or was given what cannot be.
+
+    ``padded`` is the side of its zero-padded images in px: the training images fit into it.
+    """
+
+    def __init__(self, message: str, padded: int) -> None:
+        super().__init__(message)
+        self.padded = padded
+
+
 class SettingError(PadisError):
     """A setting lies outside its range, or two settings contradict each other."""
 

@@ -5,7 +5,16 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QComboBox, QDockWidget, QLabel, QMainWindow, QScrollArea, QToolBar, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDockWidget,
+    QInputDialog,
+    QLabel,
+    QMainWindow,
+    QScrollArea,
+    QToolBar,
+    QWidget,
+)
 
 from padis_gui import __version__
 from padis_gui.core.operators import find_physics
@@ -50,6 +59,7 @@ class MainWindow(QMainWindow):
         ):  # fmt: skip
             signal.connect(self._show_state)
         session.message.connect(self.messages.show_message)
+        session.training_size_wanted.connect(self._ask_training_size)
         self._show_state()
 
     # Making the window ----------------------------------------------------------------------------
@@ -200,6 +210,27 @@ class MainWindow(QMainWindow):
 
     def _open_prior(self, path: Path) -> None:
         self.session.spawn(self.session.open_prior(path))
+
+    def _ask_training_size(self, path: Path, padded: int) -> None:
+        """Ask for what a published snapshot leaves open, and open it with the answer."""
+        dialog = QInputDialog(self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setWindowTitle("Size of the training images")
+        dialog.setLabelText(
+            f"{path.name} was trained on images that were zero-padded to {padded} px a side.\n"
+            "How large were they without the padding, in px?"
+        )
+        dialog.setInputMode(QInputDialog.InputMode.IntInput)
+        dialog.setIntRange(8, padded)
+        dialog.setIntStep(2)
+        dialog.setIntValue(max(8, padded - 48))
+
+        def answered(size: int) -> None:
+            self.messages.hide()
+            self.session.spawn(self.session.open_prior(path, size))
+
+        dialog.intValueSelected.connect(answered)
+        dialog.open()
 
     def _export(self, path: Path) -> None:
         self.session.spawn(self.session.export(path))

@@ -20,7 +20,7 @@ from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import read_image
 from padis_gui.core.data.write import write_result
 from padis_gui.core.device import describe_device, fastest_precision, pick_device, use_all_threads
-from padis_gui.core.errors import PadisError, SettingError
+from padis_gui.core.errors import PadisError, SettingError, TrainingSizeError
 from padis_gui.core.operators import PHYSICS, find_physics
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import PatchPrior
@@ -48,6 +48,7 @@ class Session(QObject):
     settings_changed = Signal()
     prepared_changed = Signal()
     result_changed = Signal()
+    training_size_wanted = Signal(object, int)  # a published snapshot's path, the side of its padded images
     message = Signal(str, str, str)  # level ("info", "warning", "error"), sentence, details
 
     def __init__(self, device: str = "auto", parent: QObject | None = None) -> None:
@@ -296,6 +297,9 @@ class Session(QObject):
             return None
         try:
             return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+        except TrainingSizeError as error:
+            self.message.emit("error", str(error), "")
+            self.training_size_wanted.emit(arguments[0], error.padded)
         except PadisError as error:
             self.message.emit("error", str(error), "")
         except Exception as error:

@@ -10,6 +10,7 @@ import torch
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QInputDialog
 
 from padis_gui.core.data.write import read_recipe
 from padis_gui.core.errors import DivergenceError
@@ -17,6 +18,7 @@ from padis_gui.core.recipe import solve
 from padis_gui.viewmodels import run as run_module
 from padis_gui.viewmodels.run import RunState
 from tests.qt import open_both, until
+from tests.snapshots import dump, random_snapshot
 
 
 @pytest.fixture
@@ -583,3 +585,29 @@ def test_tiling_changes_in_a_running_solver_and_in_its_recipe(ready, drive):
     assert recipe.changes[-1].tiling.strategy == "fixed"
     assert recipe.changes[-1].tiling.patch == 16
     assert not ready.session.stale
+
+
+def test_a_published_snapshot_asks_for_the_size_of_its_training_images(ready, drive, tmp_path):
+    path = tmp_path / "network-snapshot-000001.pkl"
+    path.write_bytes(dump(random_snapshot({"img_resolution": 96})))
+    size = ready.prior.trained_on
+
+    def dialog():
+        return next((d for d in ready.findChildren(QInputDialog) if d.isVisible()), None)
+
+    async def go():
+        assert not size.isVisible()
+        assert not await ready.session.open_prior(path)  # 256 px cannot have been padded to 96
+        await until(dialog)
+        assert "96 px" in dialog().labelText()
+        dialog().setIntValue(64)
+        dialog().accept()
+        await until(lambda: ready.session.prior_path == path)
+        assert ready.session.prior.conventions.image_size == 64
+        assert size.isVisible()
+        assert size.value() == 64
+        assert "assumed" in ready.prior.assumed.text()
+        size.setValue(48)
+        await until(lambda: ready.session.prior.conventions.image_size == 48)
+
+    drive(go())
