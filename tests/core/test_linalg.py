@@ -3,9 +3,10 @@
 import math
 from itertools import pairwise
 
+import pytest
 import torch
 
-from padis_gui.core.linalg import conjugate_gradients
+from padis_gui.core.linalg import conjugate_gradients, damped_least_squares
 from padis_gui.core.operators.base import Scaled
 from padis_gui.core.operators.ct import ParallelBeamCT
 
@@ -64,6 +65,48 @@ def test_start_is_not_written() -> None:
     start = torch.zeros(6, dtype=torch.float64)
     conjugate_gradients(lambda v: M @ v, b, start, 5)
     assert torch.equal(start, torch.zeros(6, dtype=torch.float64))
+
+
+def rectangular(rows: int, columns: int) -> torch.Tensor:
+    return torch.randn(rows, columns, generator=rng(4), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("shape", [(14, 9), (9, 14)])
+@pytest.mark.parametrize("damping", [0.0, 0.3])
+def test_damped_least_squares_takes_the_steps_of_cg_on_the_normal_equations(
+    shape: tuple[int, int], damping: float
+) -> None:
+    A = rectangular(*shape)
+    y, x = (torch.randn(n, generator=rng(5), dtype=torch.float64) for n in shape)
+    calls: list[str] = []
+
+    def forward(u: torch.Tensor) -> torch.Tensor:
+        calls.append("A")
+        return A @ u
+
+    def adjoint(r: torch.Tensor) -> torch.Tensor:
+        calls.append("A.T")
+        return A.T @ r
+
+    for steps in (0, 1, 2, 5):
+        calls.clear()
+        found = damped_least_squares(forward, adjoint, y, x, damping, steps)
+        assert (calls.count("A"), calls.count("A.T")) == (steps + 1, steps)
+        expected = conjugate_gradients(lambda u: A.T @ (A @ u) + damping * u, A.T @ y + damping * x, x, steps)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(14, 9), (9, 14)])
+def test_least_squares_comes_to_the_solution_nearest_to_the_start(shape: tuple[int, int]) -> None:
+    A = rectangular(*shape)
+    y, x = (torch.randn(n, generator=rng(5), dtype=torch.float64) for n in shape)
+    before = x.clone(), y.clone()
+    found = damped_least_squares(lambda u: A @ u, lambda r: A.T @ r, y, x, 0.0, 40)
+    torch.testing.assert_close(found, x + torch.linalg.pinv(A) @ (y - A @ x), rtol=1e-5, atol=1e-6)
+    assert torch.equal(x, before[0])
+    assert torch.equal(y, before[1])
+    again = damped_least_squares(lambda u: A @ u, lambda r: A.T @ r, A @ x, x, 0.0, 40)
+    assert torch.equal(again, x)  # nothing to gain from the start
 
 
 def test_prox_satisfies_its_optimality_condition() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.errors import SettingError
-from padis_gui.core.linalg import conjugate_gradients
+from padis_gui.core.linalg import damped_least_squares
 
 
 class _Apply(torch.autograd.Function):
@@ -56,11 +56,7 @@ class LinearOperator(ABC):
 
         Here by at most ``iterations`` conjugate-gradient steps from v; operators with a closed form override it.
         """
-
-        def apply(u: Tensor) -> Tensor:
-            return torch.add(self._adjoint(self._forward(u)), u, alpha=rho)
-
-        return conjugate_gradients(apply, torch.add(self._adjoint(y), v, alpha=rho), v, iterations)
+        return damped_least_squares(self._forward, self._adjoint, y, v, rho, iterations)
 
     def least_squares(self, y: Tensor, x: Tensor, iterations: int) -> Tensor:
         """The solution of A^T A u = A^T y that is nearest to x; not differentiable.
@@ -68,7 +64,7 @@ class LinearOperator(ABC):
         Here by at most ``iterations`` conjugate-gradient steps from x (which never leave x + range(A^T));
         operators with a closed form, x + A^+ (y - A x), override it.
         """
-        return conjugate_gradients(lambda u: self._adjoint(self._forward(u)), self._adjoint(y), x, iterations)
+        return damped_least_squares(self._forward, self._adjoint, y, x, 0.0, iterations)
 
     @property
     def T(self) -> "LinearOperator":
