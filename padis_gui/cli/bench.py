@@ -31,9 +31,10 @@ OpTomo includes the copies there and back, and the table says whether ours waits
 """
 
 _DENOISER_HELP = """\
-Time one whole-image denoiser call on square images of growing size, and find the peak memory of each in a fresh
-process. The time a megapixel and the memory should not depend on the size. --whole adds the same network over
-the whole image in one tile, whose memory grows with the area.
+Time one whole-image denoiser call on square images of growing size, and find the peak memory of each in fresh
+processes: as many as there are rounds, each for as many pixels as the largest size has. The time a megapixel and
+the memory should not depend on the size. --whole adds the same network over the whole image in one tile, whose
+memory grows with the area.
 """
 
 _PRECISION_HELP = """\

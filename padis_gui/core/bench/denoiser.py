@@ -43,10 +43,12 @@ class DenoiserRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenoiserTiming:
-    """The median time of a call, and the peak memory of a process that makes only one, in MiB.
+    """The median time of a call, and the median peak memory of processes that do nothing else, in MiB.
 
-    ``added_memory_mb`` is what the call added to the loaded program, prior and image. Ratios are to the first
-    size of the same kind (time a megapixel) and to the first of at least 512 pixels (memory).
+    Such a process makes as many calls as it takes to denoise as many pixels as one call at the largest size has:
+    the allocator needs some patch batches to settle. ``added_memory_mb`` is what the calls added to the loaded
+    program, prior and image. Ratios are to the first size of the same kind (time a megapixel) and to the first of
+    at least 512 pixels (memory).
     """
 
     size: int
@@ -74,7 +76,7 @@ class DenoiserTiming:
 def bench_denoiser(
     request: DenoiserRequest, started: Callable[[str], None] = lambda name: None
 ) -> list[DenoiserTiming]:
-    """Time all sizes in turns in this process, then let each show its memory in a process of its own."""
+    """Time all sizes in turns in this process, then let each show its memory in processes of their own."""
     check_range("The number of repeats", request.repeats, 1, 10_000)
     for size in (*request.sizes, *request.whole):
         check_range("An image size", size, 16, 4064)
@@ -87,9 +89,11 @@ def bench_denoiser(
     timings = []
     for size, whole in kinds:
         name = _name(size, whole)
-        started(f"{name}, memory")
-        peak, added = in_fresh_process(_memory, request, size, whole)
         partition = calls[name][1]
+        started(f"{name}, memory")
+        rounds = max(request.whole if whole else request.sizes) ** 2 // size**2
+        peaks = [in_fresh_process(_memory, request, size, whole, rounds) for _ in range(request.repeats)]
+        peak, added = (statistics.median(figures) for figures in zip(*peaks, strict=True))
         timings.append(
             DenoiserTiming(
                 size=size, whole=whole, patch=partition.patch, tiles=len(partition.boxes),
@@ -145,12 +149,13 @@ def denoiser_call(
     return call, partition
 
 
-def _memory(request: DenoiserRequest, size: int, whole: bool) -> tuple[float, float]:
-    """Peak memory of one call in this process, and what it adds."""
+def _memory(request: DenoiserRequest, size: int, whole: bool, calls: int) -> tuple[float, float]:
+    """Peak memory of calls in this process, and what they add."""
     prior = _prior(request)
     call, _ = denoiser_call(prior, size, _tiling(request, whole))
     memory = MemoryPeak(prior.device)
-    call()
+    for _ in range(calls):
+        call()
     return memory.read()
 
 
