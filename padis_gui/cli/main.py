@@ -15,7 +15,10 @@ VERBS = {
     "generate": ("padis_gui.cli.generate", "draw samples of a prior, without any measurement"),
     "train": ("padis_gui.cli.train", "train a patch prior on a multi-page TIFF or a folder of images"),
     "experiment": ("padis_gui.cli.experiment", "compare methods on many images, and make the table"),
-    "bench": ("padis_gui.cli.bench", "measure solvers, the operator, the denoiser or the display on this machine"),
+    "bench": (
+        "padis_gui.cli.bench",
+        "measure solvers, the operator, the denoiser or the display on this machine",
+    ),
     "convert": ("padis_gui.cli.convert", "write a published snapshot as a native prior"),
     "inspect": ("padis_gui.cli.inspect", "say what a prior file is, without loading it"),
 }

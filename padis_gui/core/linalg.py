@@ -77,4 +77,6 @@ def damped_least_squares(
 
 
 def _dot(a: Tensor, b: Tensor) -> float:
-    return float(torch.dot(a.reshape(-1), b.reshape(-1)))
+    # not torch.dot: the BLAS behind it sums in an order that depends on threads and alignment, and a run would not
+    # repeat bit for bit
+    return float(torch.sum(a * b))
