@@ -59,7 +59,7 @@ PRESETS: tuple[Preset, ...] = (
     ),
     Preset(
         "ct-8", "CT, 8 views", "Parallel beam, 8 views over half a turn",
-        "ct-parallel", {"views": 8}, "balanced", {"sigma_max": 10.0},
+        "ct-parallel", {"views": 8}, "balanced", {"sigma_max": 10.0, "sigma_min": 0.005, "noise_floor": 1e-3},
     ),
     Preset(
         "ct-limited", "CT, limited angle", "Parallel beam, 60 views over 120°",
