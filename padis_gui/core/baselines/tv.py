@@ -72,7 +72,8 @@ def differences_transposed(p: Tensor) -> Tensor:
 
 def _into_ball(p: Tensor) -> Tensor:
     """The dual of TV: the length of each pixel's vector is at most ||D||, over directions and channels."""
-    length = p.square().sum((0, 1), keepdim=True).sqrt_()  # vector_norm is ninety times slower along these axes
+    # vector_norm is ninety times slower along these axes
+    length = p.square().sum((0, 1), keepdim=True).sqrt_()
     return p * (_GRADIENT_NORM / length.clamp(min=_GRADIENT_NORM))
 
 
