@@ -52,7 +52,7 @@ class LangevinSettings(SolverSettings):
         help="Noise level of the last step",
     )  # fmt: skip
     zeta: float = setting(
-        25.0, ge=0, le=1000, label="Step size", symbol="ζ", live=True,
+        10.0, ge=0, le=1000, label="Step size", symbol="ζ", live=True,
         help="Length of the step towards the data, on the scale where ‖A‖ = 1: all pixels together",
     )  # fmt: skip
 
