@@ -89,7 +89,7 @@ SOLVERS: tuple[Solver, ...] = (
     ),
     Solver(
         "daps", "DAPS", DAPSSettings, daps, "arXiv 2407.01521, algorithm 1",
-        "Several samples of the posterior: their mean, and their deviation as a map of doubt. 150 calls.",
+        "Several samples of the posterior: their mean, and their deviation as a map of doubt. 140 calls.",
         "spread κ",
     ),
     Solver(
