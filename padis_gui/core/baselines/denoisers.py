@@ -10,6 +10,7 @@ from padis_gui.core.partition import Partition
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.schedule import geometric
 from padis_gui.core.settings import Settings, setting
+from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import denoise, descent
 from padis_gui.core.tiling import Tiling
 
@@ -27,25 +28,11 @@ class PlugAndPlaySettings(Settings):
         "prior", label="Denoiser",
         help="The patch prior, Chambolle's total variation (tv) or non-local means (nlm)",
     )  # fmt: skip
-    sigma_max: float = setting(
-        0.5, gt=0, le=200, label="Highest noise", symbol="σ_max", advanced=True,
-        help="Noise level that the denoiser is told first, relative to an image in [0, 1]",
-    )  # fmt: skip
-    sigma_min: float = setting(
-        0.01, gt=0, le=1, label="Lowest noise", symbol="σ_min", advanced=True,
-        help="Noise level that it is told last",
-    )  # fmt: skip
-    cg_steps: int = setting(
-        20, ge=1, le=200, label="CG steps", symbol="M", help="Conjugate-gradient steps in each data step"
-    )
-    prior_weight: float = setting(
-        1.0, gt=0, le=1000, label="Prior weight", symbol="λ", live=True,
-        help="Weight of the denoiser against the data; higher follows the denoiser more",
-    )  # fmt: skip
-    noise_floor: float = setting(
-        1e-3, gt=0, le=1, label="Noise floor", symbol="σ_y", advanced=True,
-        help="Smallest measurement noise assumed, on the scale where ‖A‖ = 1",
-    )  # fmt: skip
+    sigma_max: float = shared.highest_noise(0.5)
+    sigma_min: float = shared.lowest_noise(0.01)
+    cg_steps: int = shared.cg_steps(20)
+    prior_weight: float = shared.prior_weight(1.0)
+    noise_floor: float = shared.noise_floor(1e-3)
 
     def descent(self) -> list[tuple[float, float]]:
         """Pairs (sigma, next sigma), geometric; the last next one is 0.

@@ -30,6 +30,7 @@ from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.schedule import geometric
 from padis_gui.core.settings import setting
+from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import (
     Iterates,
     Recorder,
@@ -48,10 +49,7 @@ class DAPSSettings(SolverSettings):
     steps: int = setting(
         28, ge=1, le=10_000, label="Noise levels", symbol="T", help="Noise levels of each sample"
     )
-    sigma_max: float = setting(
-        3.0, gt=0, le=200, label="Highest noise", symbol="σ_max", advanced=True,
-        help="Noise level at which each sample starts: 3 for 20 views or more, 10 for fewer",
-    )  # fmt: skip
+    sigma_max: float = shared.highest_noise(3.0)
     samples: int = setting(
         4, ge=1, le=1000, label="Samples", symbol="S",
         help="Samples drawn one after another; the result is their mean and deviation",
@@ -64,13 +62,8 @@ class DAPSSettings(SolverSettings):
         1.0, gt=0, le=10, label="Spread", symbol="κ", live=True,
         help="How far a draw may leave the clean image, in units of what the prior leaves open",
     )  # fmt: skip
-    cg_steps: int = setting(
-        12, ge=1, le=200, label="CG steps", symbol="M", help="Conjugate-gradient steps in each draw"
-    )
-    noise_floor: float = setting(
-        3e-4, gt=0, le=1, label="Noise floor", symbol="σ_y", advanced=True,
-        help="Smallest measurement noise assumed, on the scale where ‖A‖ = 1",
-    )  # fmt: skip
+    cg_steps: int = shared.cg_steps(12)
+    noise_floor: float = shared.noise_floor(3e-4)
 
 
 # What a typical posterior leaves open for a pixel in [0, 1]: a sample whose own grain is larger hardly counts yet.

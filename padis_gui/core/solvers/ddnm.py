@@ -12,6 +12,7 @@ from torch import Tensor
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
+from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import (
     Iterates,
     Recorder,
@@ -31,9 +32,7 @@ class DDNMSettings(SolverSettings):
         "cg", label="Pseudo-inverse", symbol="A†",
         help="Conjugate gradients, or the baseline reconstruction (FBP for CT), which is cheaper and less exact",
     )  # fmt: skip
-    cg_steps: int = setting(
-        20, ge=1, le=200, label="CG steps", symbol="M", help="Steps of the pseudo-inverse by CG"
-    )
+    cg_steps: int = shared.cg_steps(20)
     eta: float = setting(
         0.85, ge=0, le=1, label="Stochasticity", symbol="η", live=True,
         help="Share of fresh noise at each step: 0 is deterministic, 1 forgets the old noise",

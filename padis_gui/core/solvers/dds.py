@@ -9,6 +9,7 @@ from torch import Tensor
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
+from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import (
     Iterates,
     Recorder,
@@ -24,14 +25,7 @@ from padis_gui.core.tiling import Tiling
 class DDSSettings(SolverSettings):
     """Settings of :func:`dds`."""
 
-    cg_steps: int = setting(
-        10,
-        ge=1,
-        le=200,
-        label="CG steps",
-        symbol="M",
-        help="Conjugate-gradient steps towards the data at each step",
-    )
+    cg_steps: int = shared.cg_steps(10)
     eta: float = setting(
         1.0, ge=0, le=1, label="Stochasticity", symbol="η", live=True,
         help="Share of fresh noise at each step: 0 is deterministic, 1 forgets the old noise",

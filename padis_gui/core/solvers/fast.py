@@ -16,6 +16,7 @@ from torch import Tensor
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
+from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import (
     Iterates,
     Recorder,
@@ -34,33 +35,16 @@ class BalancedSettings(SolverSettings):
     steps: int = setting(
         80, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
     )
-    sigma_max: float = setting(
-        3.0, gt=0, le=200, label="Highest noise", symbol="σ_max", advanced=True,
-        help="Noise level of the first step: 3 for 20 views or more, 10 for fewer",
-    )  # fmt: skip
-    sigma_min: float = setting(
-        0.003, gt=0, le=1, label="Lowest noise", symbol="σ_min", advanced=True,
-        help="Noise level of the last step",
-    )  # fmt: skip
-    cg_steps: int = setting(
-        12, ge=1, le=200, label="CG steps", symbol="M", help="Conjugate-gradient steps in each data step"
-    )
-    prior_weight: float = setting(
-        1.0, gt=0, le=1000, label="Prior weight", symbol="λ", live=True,
-        help="Weight of the prior against the data; higher follows the prior more",
-    )  # fmt: skip
+    sigma_max: float = shared.highest_noise(3.0)
+    sigma_min: float = shared.lowest_noise(0.003)
+    cg_steps: int = shared.cg_steps(12)
+    prior_weight: float = shared.prior_weight(1.0)
     zeta: float = setting(
         1.0, ge=0, le=1, label="Step size", symbol="ζ", live=True,
         help="How far each step renews the noise: 0 keeps the old direction, 1 replaces it",
     )  # fmt: skip
-    temperature: float = setting(
-        0.5, ge=0, le=1, label="Temperature", symbol="τ", live=True,
-        help="Scale of the fresh noise: 1 draws a sample, less comes nearer to the mean of all samples",
-    )  # fmt: skip
-    noise_floor: float = setting(
-        2e-4, gt=0, le=1, label="Noise floor", symbol="σ_y", advanced=True,
-        help="Smallest measurement noise assumed, on the scale where ‖A‖ = 1",
-    )  # fmt: skip
+    temperature: float = shared.temperature(0.5)
+    noise_floor: float = shared.noise_floor(2e-4)
     jump_start: bool = setting(
         False,
         label="Jump start",

@@ -18,6 +18,7 @@ from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.schedule import ScheduleName
 from padis_gui.core.settings import Settings, setting, with_live
+from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.tiling import Tiling
 
 _EXPLODED = 20.0
@@ -63,14 +64,8 @@ class SolverSettings(Settings):
         "geometric", label="Schedule", advanced=True,
         help="Spacing of the noise levels; geometric is about 1 dB better for CT than Karras",
     )  # fmt: skip
-    sigma_max: float = setting(
-        10.0, gt=0, le=200, label="Highest noise", symbol="σ_max", advanced=True,
-        help="Noise level of the first step, relative to an image in [0, 1]",
-    )  # fmt: skip
-    sigma_min: float = setting(
-        0.01, gt=0, le=1, label="Lowest noise", symbol="σ_min", advanced=True,
-        help="Noise level of the last step",
-    )  # fmt: skip
+    sigma_max: float = shared.highest_noise(10.0)
+    sigma_min: float = shared.lowest_noise(0.01)
 
 
 def normal(like: Tensor, rng: torch.Generator) -> Tensor:

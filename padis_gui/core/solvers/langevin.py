@@ -18,6 +18,7 @@ from torch import Tensor
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
+from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import (
     Iterates,
     Recorder,
@@ -34,23 +35,13 @@ from padis_gui.core.tiling import Tiling
 class LangevinSettings(SolverSettings):
     """Settings of :func:`langevin`."""
 
-    steps: int = setting(
-        100, ge=1, le=10_000, label="Noise levels", symbol="T", help="Noise levels, highest to lowest"
-    )
-    inner: int = setting(
-        4, ge=1, le=1000, label="Inner steps", symbol="K", help="Langevin steps at each noise level"
-    )
+    steps: int = shared.noise_level_count(100)
+    inner: int = shared.inner_steps(4)
     epsilon: float = setting(
         1.0, gt=0, le=2, label="Langevin step", symbol="ε", live=True, help="α = εσ² of each Langevin step"
     )
-    sigma_max: float = setting(
-        3.0, gt=0, le=200, label="Highest noise", symbol="σ_max", advanced=True,
-        help="Noise level of the first step: 3 for 20 views or more, 10 for fewer",
-    )  # fmt: skip
-    sigma_min: float = setting(
-        0.005, gt=0, le=1, label="Lowest noise", symbol="σ_min", advanced=True,
-        help="Noise level of the last step",
-    )  # fmt: skip
+    sigma_max: float = shared.highest_noise(3.0)
+    sigma_min: float = shared.lowest_noise(0.005)
     zeta: float = setting(
         10.0, ge=0, le=1000, label="Step size", symbol="ζ", live=True,
         help="Length of the step towards the data, on the scale where ‖A‖ = 1: all pixels together",
@@ -60,39 +51,18 @@ class LangevinSettings(SolverSettings):
 class QualitySettings(SolverSettings):
     """Settings of :func:`langevin_cg`."""
 
-    steps: int = setting(
-        200, ge=1, le=10_000, label="Noise levels", symbol="T", help="Noise levels, highest to lowest"
-    )
-    sigma_max: float = setting(
-        3.0, gt=0, le=200, label="Highest noise", symbol="σ_max", advanced=True,
-        help="Noise level of the first step: 3 for 20 views or more, 10 for fewer",
-    )  # fmt: skip
-    sigma_min: float = setting(
-        0.002, gt=0, le=1, label="Lowest noise", symbol="σ_min", advanced=True,
-        help="Noise level of the last step",
-    )  # fmt: skip
-    inner: int = setting(
-        1, ge=1, le=1000, label="Inner steps", symbol="K", help="Langevin steps at each noise level"
-    )
+    steps: int = shared.noise_level_count(200)
+    sigma_max: float = shared.highest_noise(3.0)
+    sigma_min: float = shared.lowest_noise(0.002)
+    inner: int = shared.inner_steps(1)
     epsilon: float = setting(
         2.0, gt=0, le=2, label="Step size", symbol="ε", live=True,
         help="α = εσ² of each Langevin step; 2 replaces all noise",
     )  # fmt: skip
-    cg_steps: int = setting(
-        12, ge=1, le=200, label="CG steps", symbol="M", help="Conjugate-gradient steps in each data step"
-    )
-    prior_weight: float = setting(
-        1.0, gt=0, le=1000, label="Prior weight", symbol="λ", live=True,
-        help="Weight of the prior against the data; higher follows the prior more",
-    )  # fmt: skip
-    temperature: float = setting(
-        0.5, ge=0, le=1, label="Temperature", symbol="τ", live=True,
-        help="Scale of the fresh noise: 1 draws a sample, less comes nearer to the mean of all samples",
-    )  # fmt: skip
-    noise_floor: float = setting(
-        2e-4, gt=0, le=1, label="Noise floor", symbol="σ_y", advanced=True,
-        help="Smallest measurement noise assumed, on the scale where ‖A‖ = 1",
-    )  # fmt: skip
+    cg_steps: int = shared.cg_steps(12)
+    prior_weight: float = shared.prior_weight(1.0)
+    temperature: float = shared.temperature(0.5)
+    noise_floor: float = shared.noise_floor(2e-4)
 
 
 def langevin(

@@ -19,6 +19,7 @@ from padis_gui.core.partition import Partition
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
+from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import (
     Iterates,
     Recorder,
@@ -34,26 +35,9 @@ from padis_gui.core.tiling import Tiling
 class PaDISDPSSettings(SolverSettings):
     """Settings of :func:`padis_dps`."""
 
-    steps: int = setting(
-        100,
-        ge=1,
-        le=10_000,
-        label="Noise levels",
-        symbol="T",
-        help="Noise levels from the highest to the lowest",
-    )
-    sigma_min: float = setting(
-        0.002,
-        gt=0,
-        le=1,
-        label="Lowest noise",
-        symbol="σ_min",
-        advanced=True,
-        help="Noise level of the last step",
-    )
-    inner: int = setting(
-        10, ge=1, le=1000, label="Inner steps", symbol="K", help="Langevin steps at each noise level"
-    )
+    steps: int = shared.noise_level_count(100)
+    sigma_min: float = shared.lowest_noise(0.002)
+    inner: int = shared.inner_steps(10)
     zeta: float = setting(
         4.0, ge=0, le=100, label="Step size", symbol="ζ", live=True,
         help="Step towards the data through the network; it collapses just past its best value",

@@ -13,6 +13,7 @@ from torch import Tensor
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
+from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import (
     Iterates,
     Recorder,
@@ -31,29 +32,15 @@ class PredictorCorrectorSettings(SolverSettings):
     steps: int = setting(
         100, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
     )
-    sigma_max: float = setting(
-        3.0, gt=0, le=200, label="Highest noise", symbol="σ_max", advanced=True,
-        help="Noise level of the first step: 3 for 20 views or more, 10 for fewer",
-    )  # fmt: skip
-    sigma_min: float = setting(
-        0.005, gt=0, le=1, label="Lowest noise", symbol="σ_min", advanced=True,
-        help="Noise level of the last step",
-    )  # fmt: skip
+    sigma_max: float = shared.highest_noise(3.0)
+    sigma_min: float = shared.lowest_noise(0.005)
     snr: float = setting(
         0.16, gt=0, le=1, label="Step size", symbol="r", live=True,
         help="Signal-to-noise ratio of the corrector, which sets its step",
     )  # fmt: skip
-    cg_steps: int = setting(
-        12, ge=1, le=200, label="CG steps", symbol="M", help="Conjugate-gradient steps in each data step"
-    )
-    prior_weight: float = setting(
-        1.0, gt=0, le=1000, label="Prior weight", symbol="λ", live=True,
-        help="Weight of the prior against the data; higher follows the prior more",
-    )  # fmt: skip
-    noise_floor: float = setting(
-        2e-4, gt=0, le=1, label="Noise floor", symbol="σ_y", advanced=True,
-        help="Smallest measurement noise assumed, on the scale where ‖A‖ = 1",
-    )  # fmt: skip
+    cg_steps: int = shared.cg_steps(12)
+    prior_weight: float = shared.prior_weight(1.0)
+    noise_floor: float = shared.noise_floor(2e-4)
 
 
 def predictor_corrector(
