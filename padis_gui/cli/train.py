@@ -12,10 +12,12 @@ from typing import Any
 from padis_gui.cli.options import add_settings, given_settings
 from padis_gui.core.network import NetworkSettings
 from padis_gui.core.settings import make
+from padis_gui.core.training.data_settings import DataSettings
 from padis_gui.core.training.settings import TrainingSettings
 
 LOG_EVERY = 50
-_NOT_FOR_USERS = ("image_channels", "position_channels")
+_NOT_FOR_USERS = ("image_channels", "position_channels")  # follow from the data and the method
+_NOT_YET_FOR_USERS = ("validation",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,18 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", default=None, help="the prior's name (default: the folder's)")
     parser.add_argument("--window", default=None, metavar="LOW,HIGH", help="intensities that map to 0 and 1")
-    parser.add_argument("--subjects", type=Path, default=None, metavar="CSV", help="which page is whose")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    add_settings(parser, DataSettings, skip=_NOT_YET_FOR_USERS)
     add_settings(parser, TrainingSettings)
     add_settings(parser, NetworkSettings, skip=_NOT_FOR_USERS)
 
 
-def _window(text: str | None) -> tuple[float, float] | None:
+def _window(text: str) -> tuple[float, float]:
     from padis_gui.core.errors import SettingError
 
-    if text is None:
-        return None
     try:
         low, high = (float(v) for v in text.split(","))
     except ValueError:
@@ -78,20 +78,16 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.training.train import PRIOR_FILE, train
 
     settings = make(TrainingSettings, given_settings(options, TrainingSettings))
-    network = make(NetworkSettings, given_settings(options, NetworkSettings))
+    given = given_settings(options, DataSettings)
+    if options.window is not None:
+        given |= dict(zip(("window_low", "window_high"), _window(options.window), strict=True))
+    choices = make(DataSettings, given)
+    channels = {"image_channels": choices.channels}
+    network = make(NetworkSettings, given_settings(options, NetworkSettings) | channels)
     device = pick_device(options.device)
     use_all_threads()
     precision = fastest_precision(device) if options.precision == "auto" else options.precision
-    data = load_training_data(
-        options.data,
-        image_size=settings.image_size,
-        window=_window(options.window),
-        channels=network.image_channels,
-        subjects_csv=options.subjects,
-        crops=settings.crops,
-        shrink=settings.shrink,
-        seed=settings.seed,
-    )
+    data = load_training_data(options.data, choices, seed=settings.seed)
     print(
         f"{len(data.images)} images of {len(data.subjects)} subjects; {describe_device(device)}, "
         f"{precision}; checkpoints go to {options.out}"

@@ -12,10 +12,11 @@ from padis_gui.core.settings import Settings, make, specs
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.solvers.fast import BalancedSettings
 from padis_gui.core.tiling import TilingSettings
+from padis_gui.core.training.data_settings import DataSettings
 from padis_gui.core.training.settings import TrainingSettings
 
 ALL: list[type[Settings]] = [
-    ParallelBeamSettings, TilingSettings, TrainingSettings, NetworkSettings, Conventions,
+    ParallelBeamSettings, TilingSettings, TrainingSettings, DataSettings, NetworkSettings, Conventions,
     *(s.settings_type for s in SOLVERS),
 ]  # fmt: skip
 

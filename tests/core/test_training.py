@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def toy_data() -> TrainingData:
 
 def settings(**changes: Any) -> TrainingSettings:
     fields = {
-        "steps": 8, "image_size": 32, "patch_sizes": (16, 8), "patch_probabilities": (0.7, 0.3), "pixels": 1024,
+        "steps": 8, "patch_sizes": (16, 8), "patch_probabilities": (0.7, 0.3), "pixels": 1024,
         "warmup": 2, "checkpoint_every": 1000, "seed": 3,
     } | changes  # fmt: skip
     return TrainingSettings(**fields)
@@ -154,6 +155,25 @@ def test_changed_settings_are_refused(tmp_path: Path, changes: dict[str, Any], n
     assert (tmp_path / STATE_FILE).read_bytes() == before
 
 
+def test_states_of_the_first_version_resume(tmp_path: Path) -> None:
+    """The training settings held the choice of the data then."""
+    list(start(tmp_path, settings(steps=1)))
+    meta = json.loads(_metadata(tmp_path / STATE_FILE)["training"])
+    del meta["image_size"]
+    meta["settings"] |= {"image_size": 32, "crops": 0, "shrink": 1.0}
+    old = safetensors.torch.save(tensors(tmp_path), {"training": json.dumps(meta)})
+    (tmp_path / STATE_FILE).write_bytes(old)
+    assert [e.step for e in start(tmp_path, settings(steps=2))] == [2]
+
+
+def test_another_image_size_is_refused(tmp_path: Path) -> None:
+    list(start(tmp_path, settings(steps=1)))
+    data = toy_data()
+    larger = replace(data, images=torch.nn.functional.pad(data.images, (4, 4, 4, 4)))
+    with pytest.raises(SettingError, match=r"other settings \(image_size\)"):
+        train(larger, tmp_path, settings(steps=2), TINY_NETWORK, device=CPU, precision="float32")
+
+
 def test_another_network_is_refused(tmp_path: Path) -> None:
     list(start(tmp_path, settings(steps=1)))
     with pytest.raises(SettingError, match="the network"):
@@ -265,8 +285,6 @@ def _metadata(path: Path) -> dict[str, str]:
 def test_contradictions_are_found_before_training(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"divisible by 4.*but 18 was given"):
         start(tmp_path, settings(patch_sizes=(18, 8)))
-    with pytest.raises(SettingError, match="images of 64 px were announced, but they have 32"):
-        start(tmp_path, settings(image_size=64))
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be made"):
         start(tmp_path / "file", settings())

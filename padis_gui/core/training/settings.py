@@ -1,33 +1,20 @@
 """What a training run can be told; stored whole in every checkpoint."""
 
+from typing import Any
+
 from pydantic import model_validator
 
 from padis_gui.core.partition import tiles_and_pad
 from padis_gui.core.settings import Settings, setting
 
+_MOVED_TO_DATA_SETTINGS = ("image_size", "crops", "shrink")
+
 
 class TrainingSettings(Settings):
-    """Settings of :func:`padis_gui.core.training.train.train`; defaults as measured best, not as "
-    "published."""
+    """Settings of :func:`padis_gui.core.training.train.train`; defaults as measured best, not
+    as published."""
 
     steps: int = setting(20_000, ge=1, label="Steps", help="Optimiser steps in all")
-    image_size: int = setting(
-        256, ge=32, le=4096, label="Image size", unit="px", help="Side of the training images"
-    )
-    crops: int = setting(
-        0,
-        ge=0,
-        le=10_000,
-        label="Crops of each image",
-        help="Random squares taken from each large image; 0 takes the whole image, centred",
-    )
-    shrink: float = setting(
-        1.0,
-        ge=1,
-        le=64,
-        label="Least reduction",
-        help="Random squares are reduced by at least this factor, which removes the camera's noise and blur",
-    )
     patch_sizes: tuple[int, ...] = setting(
         (96, 56, 32, 16),
         label="Patch sizes",
@@ -106,7 +93,11 @@ class TrainingSettings(Settings):
             raise ValueError("the lowest noise must lie below the highest")
         return self
 
-    @property
-    def pad(self) -> int:
+    @classmethod
+    def from_record(cls, values: dict[str, Any]) -> "TrainingSettings":
+        """Settings as a prior or a training state of any version wrote them down."""
+        return cls.model_validate({k: v for k, v in values.items() if k not in _MOVED_TO_DATA_SETTINGS})
+
+    def pad(self, image_size: int) -> int:
         """Zero padding in training: the largest that any trained patch size needs at inference."""
-        return max(tiles_and_pad(self.image_size, p)[1] for p in self.patch_sizes)
+        return max(tiles_and_pad(image_size, p)[1] for p in self.patch_sizes)

@@ -85,11 +85,6 @@ def train(
             f"Patch sizes must be divisible by {network_settings.downsampling}, the network's downsampling, "
             f"but {', '.join(map(str, bad))} was given; choose others."
         )
-    if settings.image_size != data.images.shape[-1]:
-        raise SettingError(
-            f"Training images of {settings.image_size} px were announced, but they have "
-            f"{data.images.shape[-1]}; make the two agree."
-        )
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,15 +92,17 @@ def train(
         raise InputError(
             f"A folder for the training was wanted, but {folder} cannot be made ({error.strerror}); choose another."
         ) from None
+    size = data.images.shape[-1]
+    pad = settings.pad(size)
     conventions = Conventions(
-        image_size=settings.image_size,
-        pad=settings.pad,
+        image_size=size,
+        pad=pad,
         patch_sizes=tuple(sorted(settings.patch_sizes, reverse=True)),
-        sigma_data=_deviation(data.images, settings.pad),
+        sigma_data=_deviation(data.images, pad),
         window=data.window,
         unit=data.unit,
     )
-    state = _resume_or_start(folder, settings, network_settings, device)
+    state = _resume_or_start(folder, settings, network_settings, device, size)
     return _steps(state, data, folder, settings, conventions, name, precision, notes or {})
 
 
@@ -242,7 +239,11 @@ def _start(settings: TrainingSettings, network_settings: NetworkSettings, device
 
 
 def _resume_or_start(
-    folder: Path, settings: TrainingSettings, network_settings: NetworkSettings, device: torch.device
+    folder: Path,
+    settings: TrainingSettings,
+    network_settings: NetworkSettings,
+    device: torch.device,
+    image_size: int,
 ) -> _State:
     state = _start(settings, network_settings, device)
     path = folder / STATE_FILE
@@ -254,10 +255,12 @@ def _resume_or_start(
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
         mutable = {"steps", "checkpoint_every", "decay"}
         # an older version's state lacks today's newest settings; the defaults stand for them
-        began = TrainingSettings.model_validate(meta["settings"])
+        began = TrainingSettings.from_record(meta["settings"])
         then = {k: v for k, v in began.model_dump(mode="json").items() if k not in mutable}
         now = {k: v for k, v in settings.model_dump(mode="json").items() if k not in mutable}
         changed = [k for k in now if then.get(k) != now[k]]
+        if image_size != meta["settings"].get("image_size", meta.get("image_size")):
+            changed.append("image_size")
         if changed or meta["network"] != network_settings.model_dump(mode="json"):
             what = ", ".join(changed) or "the network"
             raise SettingError(
@@ -319,6 +322,7 @@ def _save(
     meta = {
         "settings": settings.model_dump(mode="json"),
         "network": network_settings.model_dump(mode="json"),
+        "image_size": conventions.image_size,
         "step": state.step,
         "optimizer_steps": steps,
         "patches_seen": state.patches_seen,
