@@ -41,6 +41,7 @@ _TABLE = (
     _Record("cancel", "Cancel", "Esc", "Stop and keep nothing of this run", _Icons.SP_MediaStop),
     _Record("fit", "Fit", "F", "Show the whole image in all panes"),
     _Record("tiling", "Tiling", "T", "Show the tiling of the shown step"),
+    _Record("reset_layout", "&Reset layout", "", "Put every panel back to where it was at first"),
 )  # fmt: skip
 
 
@@ -58,6 +59,7 @@ class Actions:
     cancel: QAction
     fit: QAction
     tiling: QAction
+    reset_layout: QAction
 
     def __init__(self, window: QMainWindow) -> None:
         for record in _TABLE:
@@ -66,7 +68,7 @@ class Actions:
                 action.setIcon(window.style().standardIcon(record.icon))
             action.setObjectName(record.name)
             action.setShortcut(QKeySequence(record.keys))
-            action.setToolTip(f"{record.tip} ({action.shortcut().toString()})")
+            action.setToolTip(f"{record.tip} ({record.keys})" if record.keys else record.tip)
             window.addAction(action)
             setattr(self, record.name, action)
         self.tiling.setCheckable(True)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QMainWindow,
     QScrollArea,
+    QStackedWidget,
     QToolBar,
     QWidget,
 )
@@ -20,6 +21,7 @@ from padis_gui import __version__
 from padis_gui.core.operators import find_physics
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.display import Display
+from padis_gui.gui.docks import Docks
 from padis_gui.gui.files import IMAGES, PRIOR_SUFFIXES, PRIORS, choose_tiff_to_write, choose_to_open
 from padis_gui.gui.layouts import column
 from padis_gui.gui.message_bar import MessageBar
@@ -46,7 +48,7 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         self.act = Actions(self)
         self._connect_actions()
-        self._make_centre()
+        self._make_pages()
         self._make_docks()
         self._make_toolbar()
         self._make_status_bar()
@@ -71,6 +73,7 @@ class MainWindow(QMainWindow):
             (act.open_prior, self._choose_prior),
             (act.export, self._choose_export),
             (act.quit, self.close),
+            (act.reset_layout, lambda: self.docks.reset()),
             (act.run, self._run),
             (act.pause, self._pause_or_resume),
             (act.step, self._step),
@@ -79,15 +82,35 @@ class MainWindow(QMainWindow):
         ):
             action.triggered.connect(lambda _checked=False, slot=slot: slot())
 
-    def _make_centre(self) -> None:
+    def _make_pages(self) -> None:
+        """Pages fill the window under the messages; the first one, the workbench, has the docks around its panes."""
         self.messages, self.panes = MessageBar(), PaneGrid()
         self.act.fit.triggered.connect(self.panes.fit)
         self.act.tiling.toggled.connect(self.panes.show_tiling)
+        self.workbench, self.pages = QMainWindow(), QStackedWidget()
+        self.workbench.setWindowFlags(Qt.WindowType.Widget)
+        self.workbench.setCentralWidget(self.panes)
+        self.docks = Docks(self.workbench)
+        self._page_actions = QActionGroup(self)
         centre = QWidget()
         layout = column(centre)
         layout.addWidget(self.messages)
-        layout.addWidget(self.panes, 1)
+        layout.addWidget(self.pages, 1)
         self.setCentralWidget(centre)
+        self.add_page("Reconstruct", self.workbench, "Data, problem, prior, solver, and what comes of them")
+
+    def add_page(self, title: str, page: QWidget, tip: str) -> QAction:
+        """A page beside the others; the action shows it (Ctrl+1, Ctrl+2 in their order)."""
+        index = self.pages.addWidget(page)
+        action = QAction(title, self, checkable=True, checked=index == 0)
+        action.setObjectName(f"page_{title.lower()}")
+        action.setShortcut(f"Ctrl+{index + 1}")
+        action.setToolTip(f"{tip} ({action.shortcut().toString()})")
+        action.triggered.connect(lambda _checked=False: self.pages.setCurrentWidget(page))
+        self._page_actions.addAction(action)
+        for each in self._page_actions.actions():  # a single page needs no choosing
+            each.setVisible(index > 0)
+        return action
 
     def _make_docks(self) -> None:
         self.transport, self.curves = Transport(self.act), Curves()
@@ -96,7 +119,7 @@ class MainWindow(QMainWindow):
         self.prior = PriorSection(self.session, self._choose_prior)
         self.solver = SolverSection(self.session)
         setup = QWidget()
-        sections = column(setup, spacing=4, margins=(8, 0, 8, 4))
+        sections = column(setup, spacing=2, margins=(6, 2, 8, 4))
         for section in (self.data, self.problem, self.prior, self.solver):
             sections.addWidget(section)
         sections.addStretch(1)
@@ -110,18 +133,13 @@ class MainWindow(QMainWindow):
         stacked.addWidget(scroll, 1)
         stacked.addWidget(self.transport)
         self._dock("Setup", left, Qt.DockWidgetArea.LeftDockWidgetArea)
-        right = self._dock("Curves", self.curves, Qt.DockWidgetArea.RightDockWidgetArea)
-        self.resizeDocks([right], [290], Qt.Orientation.Horizontal)
+        self._dock("Curves", self.curves, Qt.DockWidgetArea.RightDockWidgetArea)
 
-    def _dock(self, title: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
-        dock = QDockWidget(title, self)
-        dock.setObjectName(title.lower())
-        dock.setWidget(widget)
-        dock.setFeatures(
-            QDockWidget.DockWidgetFeature.DockWidgetMovable | QDockWidget.DockWidgetFeature.DockWidgetClosable
-        )
-        self.addDockWidget(area, dock)
-        return dock
+    def _dock(
+        self, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True
+    ) -> QDockWidget:
+        """A dock of the workbench: a tab of its area until the user moves it, hidden at first unless ``shown``."""
+        return self.docks.add(title, widget, area, shown=shown)
 
     def _make_toolbar(self) -> None:
         self.levels, self.verdict = QComboBox(), QLabel()
@@ -133,6 +151,8 @@ class MainWindow(QMainWindow):
         bar = QToolBar("Main", movable=False)
         bar.setObjectName("main_toolbar")
         bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        bar.addActions(self._page_actions.actions())
+        bar.addSeparator()
         bar.addActions(self.act.files)
         bar.addSeparator()
         bar.addActions([self.act.fit, self.act.tiling])
@@ -156,7 +176,11 @@ class MainWindow(QMainWindow):
         run.addActions(self.act.steering)
         view.addActions([self.act.fit, self.act.tiling])
         view.addSeparator()
-        view.addActions([dock.toggleViewAction() for dock in self.findChildren(QDockWidget)])
+        view.addActions(self._page_actions.actions())
+        view.addSeparator()
+        panels = view.addMenu("&Panels")
+        panels.addActions(self.docks.toggles)
+        view.addAction(self.act.reset_layout)
         schemes, group = view.addMenu("Colours"), QActionGroup(self)
         for name in SCHEMES:
             action = QAction(name, self, checkable=True, checked=name == "System")

@@ -30,8 +30,7 @@ def configure(app: QApplication) -> None:
     set_scheme("System")
     app.setStyleSheet(
         "QToolTip { padding: 3px; }"
-        "QGroupBox { font-weight: 600; margin-top: 1.1em; border: none; }"
-        "QGroupBox::title { subcontrol-origin: margin; left: 0px; }"
+        "QToolButton[heading='true'] { font-weight: 600; border: none; padding: 3px 0px; }"
         "QLabel[muted='true'] { color: palette(placeholder-text); }"
     )
 

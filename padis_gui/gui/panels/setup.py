@@ -7,11 +7,9 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QFormLayout,
-    QGroupBox,
     QLabel,
     QPushButton,
     QSpinBox,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -22,14 +20,10 @@ from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TILINGS, TilingSettings
 from padis_gui.gui.forms import SettingsForm, show_value
 from padis_gui.gui.layouts import column, form, row
+from padis_gui.gui.section import Section
 from padis_gui.viewmodels.session import Session
 
 _AUTOMATIC_SEED = -1
-
-
-def _section(title: str) -> tuple[QGroupBox, QVBoxLayout]:
-    box = QGroupBox(title)
-    return box, column(box, spacing=4, margins=(0, 8, 0, 0))
 
 
 def _muted(text: str = "") -> QLabel:
@@ -48,13 +42,12 @@ def _row(rows: QFormLayout, label: str, editor: QWidget, tooltip: str) -> None:
     rows.addRow(text, editor)
 
 
-class DataSection(QWidget):
+class DataSection(Section):
     """Which image is open, and which page of it."""
 
     def __init__(self, session: Session, open_image: Callable[[], None]) -> None:
-        super().__init__()
-        self._session = session
-        box, layout = _section("Data")
+        super().__init__("Data")
+        self._session, layout = session, self.body
         self.name, self.details = QLabel("No image", wordWrap=True), _muted()
         self.page = QSpinBox(prefix="page ")
         self.page.setKeyboardTracking(False)
@@ -70,7 +63,6 @@ class DataSection(QWidget):
         for item in (self.name, self.details):
             layout.addWidget(item)
         layout.addLayout(opening)
-        column(self).addWidget(box)
         session.data_changed.connect(self.refresh)
         self.refresh()
 
@@ -81,6 +73,7 @@ class DataSection(QWidget):
         if image is None:
             return
         self.name.setText(image.name)
+        self.brief.setText(image.name)
         low, high = image.window
         spacing = f", {image.spacing[1]:.3g} mm pixels" if image.spacing else ""
         unit = f" {image.unit}" if image.unit else ""
@@ -118,13 +111,12 @@ class _Forms(QWidget):
         shown.set_running(running)
 
 
-class ProblemSection(QWidget):
+class ProblemSection(Section):
     """Preset, physics, and the settings of the simulated measurement."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
-        self._session = session
-        box, layout = _section("Problem")
+        super().__init__("Problem")
+        self._session, layout = session, self.body
         self.preset, self.physics = QComboBox(), QComboBox()
         for combo, records in ((self.preset, PRESETS), (self.physics, PHYSICS)):
             for record in records:
@@ -142,7 +134,6 @@ class ProblemSection(QWidget):
         self.forms.edited.connect(session.set_problem)
         layout.addLayout(rows)
         layout.addWidget(self.forms)
-        column(self).addWidget(box)
         session.settings_changed.connect(self.refresh)
         self.refresh()
 
@@ -156,18 +147,18 @@ class ProblemSection(QWidget):
         session, running = self._session, self._session.run.active
         show_value(self.preset, session.preset)
         show_value(self.physics, session.physics)
+        self.brief.setText(self.physics.currentText())
         self.forms.show_settings(session.physics, session.problem, running=running)
         self.preset.setEnabled(not running)
         self.physics.setEnabled(not running)
 
 
-class PriorSection(QWidget):
+class PriorSection(Section):
     """Which checkpoint is open, and how it is tiled."""
 
     def __init__(self, session: Session, open_prior: Callable[[], None]) -> None:
-        super().__init__()
-        self._session = session
-        box, layout = _section("Prior")
+        super().__init__("Prior")
+        self._session, layout = session, self.body
         self.name, self.details = QLabel("No prior", wordWrap=True), _muted()
         self.open = QPushButton("Open checkpoint…")
         self.open.setToolTip(
@@ -202,7 +193,6 @@ class PriorSection(QWidget):
         layout.addWidget(self.assumed)
         layout.addLayout(rows)
         layout.addWidget(self.form)
-        column(self).addWidget(box)
         self.assumed.hide()
         rows.setRowVisible(self.trained_on, False)
         session.prior_changed.connect(self._refresh_prior)
@@ -217,6 +207,7 @@ class PriorSection(QWidget):
         steps = record.training.get("steps")
         trained = f"; {steps:,} training steps" if isinstance(steps, int) else ""
         self.name.setText(record.name)
+        self.brief.setText(record.name)
         self.name.setToolTip(str(Path(path)))
         unit = f" {conventions.unit}" if conventions.unit else ""
         self.details.setText(
@@ -255,13 +246,12 @@ class PriorSection(QWidget):
         self.open.setEnabled(not running)
 
 
-class SolverSection(QWidget):
+class SolverSection(Section):
     """Which solver, its settings, and the seed."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
-        self._session = session
-        box, layout = _section("Solver")
+        super().__init__("Solver")
+        self._session, layout = session, self.body
         self.solver = QComboBox()
         self.summary = _muted()
         for record in sorted(SOLVERS, key=lambda s: not s.diffusion):
@@ -293,7 +283,6 @@ class SolverSection(QWidget):
         layout.addWidget(self.summary)
         layout.addWidget(self.editors)
         layout.addLayout(bottom)
-        column(self).addWidget(box)
         session.settings_changed.connect(self.refresh)
         session.result_changed.connect(self.refresh)
         self.refresh()
@@ -313,6 +302,7 @@ class SolverSection(QWidget):
         running = session.run.active
         record = next(s for s in SOLVERS if s.name == session.solver)
         show_value(self.solver, record.name)
+        self.brief.setText(record.label)
         self.summary.setText(f"{record.summary} ({record.source})")
         self.editors.show_settings(record.name, session.solver_settings, running=running)
         show_value(self.seed, _AUTOMATIC_SEED if session.seed is None else session.seed)

@@ -1,0 +1,89 @@
+"""The docks around a page: added by the window, moved by the user, saved, restored and reset."""
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QByteArray, QObject, Qt
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
+
+# Raise it when a saved arrangement of an earlier version would not make sense any more
+LAYOUT_VERSION = 1
+_SIZES = {
+    Qt.DockWidgetArea.LeftDockWidgetArea: (320, Qt.Orientation.Horizontal),
+    Qt.DockWidgetArea.RightDockWidgetArea: (300, Qt.Orientation.Horizontal),
+    Qt.DockWidgetArea.BottomDockWidgetArea: (170, Qt.Orientation.Vertical),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    dock: QDockWidget
+    area: Qt.DockWidgetArea
+    shown: bool
+
+
+class Docks(QObject):
+    """Docks of one main window. Those of one area are tabs, the first one in front, until the user moves them."""
+
+    def __init__(self, host: QMainWindow) -> None:
+        super().__init__(host)
+        self._host = host
+        self._placed: list[_Placed] = []
+        host.setDockOptions(QMainWindow.DockOption.AllowTabbedDocks | QMainWindow.DockOption.AllowNestedDocks)
+        host.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        for corner, area in (
+            (Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea),
+            (Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea),
+        ):
+            host.setCorner(corner, area)
+
+    def add(self, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True) -> QDockWidget:
+        """A dock around ``widget`` in ``area``, in front where it is the first there; hidden unless ``shown``."""
+        dock = QDockWidget(title, self._host)
+        dock.setObjectName(title.lower())
+        dock.setAccessibleName(title)
+        dock.setWidget(widget)
+        self._placed.append(_Placed(dock, area, shown))
+        self.reset()
+        return dock
+
+    @property
+    def toggles(self) -> list[QAction]:
+        """For each dock the action that shows and hides it."""
+        actions = []
+        for placed in self._placed:
+            action = placed.dock.toggleViewAction()
+            action.setToolTip(f"Show or hide the panel {placed.dock.windowTitle()}")
+            actions.append(action)
+        return actions
+
+    def bring(self, dock: QDockWidget) -> None:
+        """Show a dock, in front of those that share its place."""
+        dock.show()
+        dock.raise_()
+
+    def reset(self) -> None:
+        """Every dock back to where it was at first."""
+        first: dict[Qt.DockWidgetArea, QDockWidget] = {}
+        for placed in self._placed:
+            placed.dock.setFloating(False)
+            self._host.addDockWidget(placed.area, placed.dock)
+            if placed.area in first:
+                self._host.tabifyDockWidget(first[placed.area], placed.dock)
+            first.setdefault(placed.area, placed.dock)
+            placed.dock.setVisible(placed.shown)
+        for area, dock in first.items():
+            dock.raise_()
+            size, orientation = _SIZES[area]
+            self._host.resizeDocks([dock], [size], orientation)
+
+    def save(self) -> bytes:
+        """Where everything is now."""
+        return bytes(self._host.saveState(LAYOUT_VERSION).data())
+
+    def restore(self, state: bytes) -> bool:
+        """Put everything where :meth:`save` found it; a state that cannot be used resets the layout, and is False."""
+        if self._host.restoreState(QByteArray(state), LAYOUT_VERSION):
+            return True
+        self.reset()
+        return False
