@@ -39,8 +39,12 @@ def add_settings(
             dest=spec.name,
             default=None,
             metavar=spec.symbol or spec.name.upper(),
-            help=f"{spec.help} (default: {spec.default})".replace("%", "%%"),
+            help=f"{spec.help} ({_but(spec.when_text)}default: {spec.default})".replace("%", "%%"),
         )
+
+
+def _but(condition: str) -> str:
+    return f"{condition}; " if condition else ""
 
 
 def given_settings(options: argparse.Namespace, settings_type: type[Settings]) -> dict[str, Any]:

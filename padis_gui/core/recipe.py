@@ -166,7 +166,7 @@ def make_recipe(
     named = {
         spec.name: str(Path(file).resolve())
         for spec in specs(type(problem))
-        if spec.kind == "file" and (file := getattr(problem, spec.name))
+        if spec.kind == "file" and spec.applies(problem) and (file := getattr(problem, spec.name))
     }
     versions = {
         "padis_gui": __version__,

@@ -7,8 +7,9 @@ read that one declaration through :func:`specs`.
 
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,6 +23,10 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound=Settings)
+
+# For `when`: the other setting has any value at all, or none (automatic, an empty list)
+GIVEN: Final = "a value is given"
+NOT_GIVEN: Final = "no value is given"
 
 
 def setting(
@@ -37,12 +42,16 @@ def setting(
     live: bool = False,
     advanced: bool = False,
     file: bool = False,
+    when: Mapping[str, Any] | None = None,
 ) -> Any:
     """Declare one setting.
 
     ``label`` is its name in the form, ``symbol`` the paper's letter, ``unit`` what it is measured in;
     ``ge``, ``gt``, ``le`` bound it. ``live`` settings may change between two iterates of a run;
     ``advanced`` ones are folded away in the form. ``file`` says that a text is the path of a file to read.
+    ``when`` says that the setting means something only while another one has a certain value, one of several
+    (a tuple), :data:`GIVEN` or :data:`NOT_GIVEN`, such as ``when={"mask": ("boxes", "pixels")}``; the form hides it
+    otherwise. Where several are named, all must hold.
     """
     return Field(
         default=default,
@@ -51,8 +60,37 @@ def setting(
         ge=ge,
         le=le,
         gt=gt,
-        json_schema_extra={"symbol": symbol, "unit": unit, "live": live, "advanced": advanced, "file": file},
-    )
+        json_schema_extra={
+            "symbol": symbol, "unit": unit, "live": live, "advanced": advanced, "file": file,
+            "when": dict(when or {}),
+        },
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """That another setting, called ``name`` and shown as ``label``, has one of certain values."""
+
+    name: str
+    label: str
+    wanted: Any
+
+    def holds(self, settings: Settings) -> bool:
+        """Whether it has."""
+        value = getattr(settings, self.name)
+        if self.wanted in (GIVEN, NOT_GIVEN):
+            given = value not in (None, (), "")
+            return given if self.wanted == GIVEN else not given
+        return bool(value in self.wanted if isinstance(self.wanted, tuple) else value == self.wanted)
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        if self.wanted in (GIVEN, NOT_GIVEN):
+            return f"{self.label} {'given' if self.wanted == GIVEN else 'automatic'}"
+        wanted = self.wanted if isinstance(self.wanted, tuple) else (self.wanted,)
+        words = {True: "on", False: "off"}
+        return f"{self.label} " + " or ".join(words[w] if isinstance(w, bool) else str(w) for w in wanted)
 
 
 Kind = Literal["int", "float", "bool", "choice", "numbers", "text", "file"]
@@ -75,6 +113,16 @@ class SettingSpec:
     optional: bool
     live: bool
     advanced: bool
+    conditions: tuple[Condition, ...]
+
+    def applies(self, settings: Settings) -> bool:
+        """Whether the setting means something beside the others' values."""
+        return all(condition.holds(settings) for condition in self.conditions)
+
+    @property
+    def when_text(self) -> str:
+        """When the setting means something, such as "only with Mask boxes"; empty where it always does."""
+        return "only with " + " and ".join(c.text for c in self.conditions) if self.conditions else ""
 
     @property
     def range_text(self) -> str:
@@ -98,7 +146,8 @@ class SettingSpec:
         symbol = f" ({self.symbol})" if self.symbol else ""
         unit = f" [{self.unit}]" if self.unit else ""
         default = "automatic" if self.default is None else self.default
-        return f"{self.label}{symbol}{unit}: {self.help}\nRange: {self.range_text}. Default: {default}."
+        when = f" Shown {self.when_text}." if self.conditions else ""
+        return f"{self.label}{symbol}{unit}: {self.help}\nRange: {self.range_text}. Default: {default}.{when}"
 
 
 def _unwrap(annotation: Any) -> tuple[Any, bool]:
@@ -134,6 +183,11 @@ def specs(settings_type: type[Settings]) -> tuple[SettingSpec, ...]:
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         if extra.get("file"):
             kind = "file"
+        when = extra.get("when")
+        conditions = tuple(
+            Condition(other, settings_type.model_fields[other].title or other, wanted)
+            for other, wanted in (when.items() if isinstance(when, dict) else ())
+        )
         found.append(
             SettingSpec(
                 name=name,
@@ -149,6 +203,7 @@ def specs(settings_type: type[Settings]) -> tuple[SettingSpec, ...]:
                 optional=optional,
                 live=bool(extra.get("live", False)),
                 advanced=bool(extra.get("advanced", False)),
+                conditions=conditions,
             )
         )
     return tuple(found)

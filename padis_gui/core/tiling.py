@@ -34,14 +34,17 @@ class TilingSettings(Settings):
     overlap: int = setting(
         8, ge=1, le=LARGEST_PATCH, label="Overlap", symbol="o", unit="px", advanced=True,
         help="Pixels that neighbours share under the overlap and stitch tilings",
+        when={"strategy": ("overlap", "stitch")},
     )  # fmt: skip
     average: int = setting(
         2, ge=2, le=64, label="Averaged grids", symbol="K", advanced=True,
         help="Offsets averaged in one denoiser call under the average tiling, at K times the cost",
+        when={"strategy": "average"},
     )  # fmt: skip
     window_below: float = setting(
         0.03, ge=0, le=100, label="Window below", symbol="σ_w", advanced=True,
         help="Noise level below which the auto tiling blends overlapping windows",
+        when={"strategy": "auto"},
     )  # fmt: skip
 
 

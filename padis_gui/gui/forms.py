@@ -142,7 +142,7 @@ class SettingsForm(QWidget):
     def __init__(self, settings_type: type[Settings], skip: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.editors: dict[str, QWidget] = {}
-        self._live: set[str] = set()
+        self._specs: dict[str, SettingSpec] = {}
         layout = column(self, spacing=4)
         self._basic, self._folded = QWidget(), QWidget()
         self._rows = {False: form(self._basic), True: form(self._folded)}
@@ -157,9 +157,9 @@ class SettingsForm(QWidget):
         self.more.toggled.connect(self._unfold)
         self._folded.hide()
         layout.addWidget(self._basic)
-        if self._rows[True].rowCount():
-            layout.addWidget(self.more)
-            layout.addWidget(self._folded)
+        layout.addWidget(self.more)
+        layout.addWidget(self._folded)
+        self.more.setVisible(self._rows[True].rowCount() > 0)
 
     def _add(self, spec: SettingSpec) -> None:
         editor = _MAKERS[spec.kind](spec, partial(self.edited.emit, spec.name))
@@ -173,19 +173,25 @@ class SettingsForm(QWidget):
         label.setBuddy(editor)
         self._rows[spec.advanced].addRow(label, editor)
         self.editors[spec.name] = editor
-        if spec.live:
-            self._live.add(spec.name)
+        self._specs[spec.name] = spec
 
     def _unfold(self, unfolded: bool) -> None:
         self._folded.setVisible(unfolded)
         self.more.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
 
     def show_settings(self, settings: Settings) -> None:
-        """Show these values without announcing them."""
+        """Show these values without announcing them, and only the rows that mean something beside them."""
+        unfoldable = False
         for name, editor in self.editors.items():
+            spec = self._specs[name]
+            applies = spec.applies(settings)
             show_value(editor, getattr(settings, name))
+            self._rows[spec.advanced].setRowVisible(editor, applies)
+            unfoldable |= applies and spec.advanced
+        self.more.setVisible(unfoldable)
+        self._folded.setVisible(unfoldable and self.more.isChecked())
 
     def set_running(self, running: bool) -> None:
         """While a run is under way only its live settings can be edited."""
         for name, editor in self.editors.items():
-            editor.setEnabled(not running or name in self._live)
+            editor.setEnabled(not running or self._specs[name].live)

@@ -6,9 +6,11 @@ import pytest
 
 from padis_gui.core.errors import SettingError
 from padis_gui.core.network import NetworkSettings
+from padis_gui.core.operators import PHYSICS
 from padis_gui.core.operators.ct import ParallelBeamSettings
+from padis_gui.core.operators.inpainting import InpaintingSettings
 from padis_gui.core.prior import Conventions
-from padis_gui.core.settings import Settings, make, specs
+from padis_gui.core.settings import GIVEN, NOT_GIVEN, Settings, make, specs
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.solvers.fast import BalancedSettings
 from padis_gui.core.tiling import TilingSettings
@@ -17,7 +19,7 @@ from padis_gui.core.training.settings import TrainingSettings
 
 ALL: list[type[Settings]] = [
     ParallelBeamSettings, TilingSettings, TrainingSettings, DataSettings, NetworkSettings, Conventions,
-    *(s.settings_type for s in SOLVERS),
+    *(s.settings_type for s in SOLVERS), *(p.settings_type for p in PHYSICS),
 ]  # fmt: skip
 
 
@@ -111,3 +113,28 @@ def test_specs_read_the_declaration() -> None:
     zeta = {spec.name: spec for spec in specs(BalancedSettings)}["zeta"]
     assert zeta.live
     assert "ζ" in zeta.tooltip
+
+
+def test_a_setting_says_when_it_means_something() -> None:
+    found = {spec.name: spec for spec in specs(InpaintingSettings)}
+    assert found["missing"].applies(InpaintingSettings(mask="pixels"))
+    assert not found["missing"].applies(InpaintingSettings(mask="boxes"))
+    assert found["pattern"].when_text == "only with Mask boxes or pixels"
+    assert "Shown only with Mask boxes or pixels." in found["pattern"].tooltip
+    assert found["mask"].when_text == ""
+    photons = {spec.name: spec for spec in specs(ParallelBeamSettings)}["absorption"]
+    assert not photons.applies(ParallelBeamSettings())
+    assert photons.applies(ParallelBeamSettings(photons=1e4))
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
+def test_conditions_name_settings_and_values_that_exist(kind: type[Settings]) -> None:
+    found = {spec.name: spec for spec in specs(kind)}
+    for spec in found.values():
+        for condition in spec.conditions:
+            other = found[condition.name]
+            wanted = condition.wanted if isinstance(condition.wanted, tuple) else (condition.wanted,)
+            if other.kind == "choice":
+                assert set(wanted) <= set(other.choices)
+            else:
+                assert condition.wanted in (GIVEN, NOT_GIVEN, True, False)

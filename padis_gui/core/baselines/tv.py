@@ -23,7 +23,7 @@ from torch import Tensor
 from padis_gui.core.baselines.plain import noise_norm, plain
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.settings import Settings, setting
+from padis_gui.core.settings import NOT_GIVEN, Settings, setting
 from padis_gui.core.solvers.iterate import Iterates, Recorder, unit_norm
 from padis_gui.core.tiling import Tiling
 
@@ -40,6 +40,7 @@ class TVSettings(Settings):
     discrepancy: float = setting(
         0.95, ge=0, le=10, label="Discrepancy", symbol="τ", live=True, advanced=True,
         help="Residual that is left to the data, in units of their noise, where the weight is automatic",
+        when={"weight": NOT_GIVEN},
     )  # fmt: skip
     clip: bool = setting(
         True, label="Stay in range", advanced=True, help="Keep the image in its range, 0 to 1"

@@ -32,21 +32,25 @@ class BlurSettings(PictureSettings):
         help="What each pixel is smeared to: a square, a Gaussian, a straight line, or a picture in a file",
     )  # fmt: skip
     kernel_size: int = setting(
-        9, ge=1, le=255, label="Kernel size", unit="px", help="Side of the uniform kernel's square"
-    )
+        9, ge=1, le=255, label="Kernel size", unit="px", help="Side of the uniform kernel's square",
+        when={"kernel": "uniform"},
+    )  # fmt: skip
     kernel_std: float = setting(
         2.0, gt=0, le=50, label="Kernel width", symbol="σ_k", unit="px",
         help="Standard deviation of the Gaussian kernel, which is cut off at four of them",
+        when={"kernel": "gaussian"},
     )  # fmt: skip
     motion_length: float = setting(
-        15.0, ge=1, le=255, label="Motion length", unit="px", help="Length of the motion kernel's line"
-    )
+        15.0, ge=1, le=255, label="Motion length", unit="px", help="Length of the motion kernel's line",
+        when={"kernel": "motion"},
+    )  # fmt: skip
     motion_angle: float = setting(
         30.0, ge=0, le=180, label="Motion angle", unit="°",
         help="Direction of the motion kernel's line: 0 is horizontal, 90 vertical, counter-clockwise",
+        when={"kernel": "motion"},
     )  # fmt: skip
     kernel_file: str = setting(
-        "", label="Kernel file", file=True,
+        "", label="Kernel file", file=True, when={"kernel": "file"},
         help="Grey picture or array of the kernel; its weights are divided by their sum, its centre is the "
         "middle pixel (after the middle, where the side is even)",
     )  # fmt: skip

@@ -24,7 +24,7 @@ from padis_gui.core.operators.scanner import (
     radius,
 )
 from padis_gui.core.operators.system_matrix import Detector, Scan
-from padis_gui.core.settings import setting
+from padis_gui.core.settings import NOT_GIVEN, setting
 
 
 class FanBeamSettings(ScannerSettings):
@@ -34,6 +34,7 @@ class FanBeamSettings(ScannerSettings):
         360.0, gt=0, le=360, label="Arc", symbol="Θ", unit="°", advanced=True,
         help="Range of angles: 360 is a complete scan, 180 and the fan's opening a short scan, less is a "
         "limited-angle scan",
+        when={"angles": NOT_GIVEN},
     )  # fmt: skip
     source_distance: float | None = setting(
         None, ge=1e-6, le=1e9, label="Source distance", advanced=True,

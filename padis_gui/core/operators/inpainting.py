@@ -21,17 +21,29 @@ class InpaintingSettings(PictureSettings):
     mask: Literal["boxes", "pixels", "file"] = setting(
         "boxes", label="Mask", help="What is missing: square boxes, single pixels, or what a file marks"
     )
-    boxes: int = setting(12, ge=1, le=10_000, label="Boxes", help="Number of missing boxes; they may overlap")
-    box_side: int = setting(24, ge=1, le=2048, label="Box side", unit="px", help="Side of each missing box")
+    boxes: int = setting(
+        12, ge=1, le=10_000, label="Boxes", help="Number of missing boxes; they may overlap",
+        when={"mask": "boxes"},
+    )  # fmt: skip
+    box_side: int = setting(
+        24,
+        ge=1,
+        le=2048,
+        label="Box side",
+        unit="px",
+        help="Side of each missing box",
+        when={"mask": "boxes"},
+    )
     missing: float = setting(
-        0.7, ge=0, le=0.99, label="Missing", help="Share of missing pixels, where single pixels are missing"
+        0.7, ge=0, le=0.99, label="Missing", help="Share of missing pixels", when={"mask": "pixels"}
     )
     pattern: int = setting(
         0, ge=0, le=2**31 - 1, label="Pattern",
         help="Number of the drawn mask: the same number is the same mask, whatever the seed of the run",
+        when={"mask": ("boxes", "pixels")},
     )  # fmt: skip
     mask_file: str = setting(
-        "", label="Mask file", file=True,
+        "", label="Mask file", file=True, when={"mask": "file"},
         help="Picture as large as the image; what is bright (above the middle of its range) is missing",
     )  # fmt: skip
 

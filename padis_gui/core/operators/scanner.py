@@ -21,7 +21,7 @@ from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.operators.fbp import FilterName, filtered, interpolated, ramp_response
 from padis_gui.core.operators.settings import ScanSettings
 from padis_gui.core.operators.system_matrix import Scan, system_matrix
-from padis_gui.core.settings import setting
+from padis_gui.core.settings import NOT_GIVEN, setting
 
 DEFAULT_BINS = 512
 MAX_BINS = 16384
@@ -42,11 +42,13 @@ class ScannerSettings(ScanSettings):
     views: int = setting(
         20, ge=1, le=2000, label="Views",
         help="Number of projections, evenly spread over the arc; that of the angles where these are listed",
+        when={"angles": NOT_GIVEN},
     )  # fmt: skip
     arc: float = setting(
         180.0, gt=0, le=360, label="Arc", symbol="Θ", unit="°", advanced=True,
         help="Range of angles: a complete parallel-beam scan has 180, a complete fan-beam scan 360 (there the default); "
         "less is a limited-angle scan",
+        when={"angles": NOT_GIVEN},
     )  # fmt: skip
     start: float = setting(
         0.0, ge=-360, le=360, label="Start", unit="°", advanced=True,

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from padis_gui.core.settings import Settings, setting
+from padis_gui.core.settings import GIVEN, Settings, setting
 
 
 def _gaussian(clean: Tensor, deviation: float, rng: torch.Generator) -> Tensor:
@@ -48,6 +48,7 @@ class ScanSettings(PhysicsSettings):
         0.05, gt=0, le=10, label="Absorption", symbol="μ", unit="1/px", advanced=True,
         help="What one pixel of intensity 1 absorbs, for the photon count: 0.05 is a CT slice of 36 cm on 256 "
         "pixels, whose intensity 1 is +1000 HU at 70 keV",
+        when={"photons": GIVEN},
     )  # fmt: skip
 
     def noisy(self, clean: Tensor, rng: torch.Generator) -> tuple[Tensor, float]:

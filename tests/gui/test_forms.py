@@ -1,0 +1,83 @@
+"""A form is its declaration: the rows that mean something beside the others' values, and their tooltips."""
+
+import pytest
+
+from padis_gui.core.operators import PHYSICS
+from padis_gui.core.operators.blur import BlurSettings
+from padis_gui.core.operators.ct import ParallelBeamSettings
+from padis_gui.core.operators.inpainting import InpaintingSettings
+from padis_gui.core.solvers import SOLVERS
+from padis_gui.core.tiling import TilingSettings
+from padis_gui.gui.forms import SettingsForm
+
+ALL = [*(p.settings_type for p in PHYSICS), *(s.settings_type for s in SOLVERS), TilingSettings]
+
+
+@pytest.fixture
+def form_of(qtbot, styled):
+    def make(settings):
+        form = SettingsForm(type(settings))
+        qtbot.addWidget(form)
+        form.show_settings(settings)
+        form.more.setChecked(True)
+        form.show()
+        return form
+
+    return make
+
+
+def shown(form):
+    return {name for name, editor in form.editors.items() if editor.isVisible()}
+
+
+MASK = {"boxes", "box_side", "missing", "pattern", "mask_file"}
+KERNEL = {"kernel_size", "kernel_std", "motion_length", "motion_angle", "kernel_file"}
+SCAN = {"angles", "views", "arc", "photons", "absorption"}
+TILING = {"overlap", "average", "window_below"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "among", "wanted"),
+    [
+        (InpaintingSettings(mask="boxes"), MASK, {"boxes", "box_side", "pattern"}),
+        (InpaintingSettings(mask="pixels"), MASK, {"missing", "pattern"}),
+        (InpaintingSettings(mask="file"), MASK, {"mask_file"}),
+        (BlurSettings(kernel="motion"), KERNEL, {"motion_length", "motion_angle"}),
+        (ParallelBeamSettings(), SCAN, {"angles", "views", "arc", "photons"}),
+        (ParallelBeamSettings(angles=(0.0, 30.0), photons=1e4), SCAN, {"angles", "photons", "absorption"}),
+        (TilingSettings(strategy="random"), TILING, set()),
+        (TilingSettings(strategy="average"), TILING, {"average"}),
+    ],
+)
+def test_only_the_fields_that_mean_something_are_shown(form_of, settings, among, wanted):
+    form = form_of(settings)
+    assert shown(form) & among == wanted
+    for name in among - wanted:  # the label goes with its field
+        assert not form.editors[name].parentWidget().layout().labelForField(form.editors[name]).isVisible()
+
+
+def test_a_changed_kind_changes_the_fields_and_brings_them_back(form_of):
+    form = form_of(InpaintingSettings(mask="boxes"))
+    before = shown(form)
+    form.show_settings(InpaintingSettings(mask="file"))
+    assert "mask_file" in shown(form)
+    form.show_settings(InpaintingSettings(mask="boxes"))
+    assert shown(form) == before
+
+
+def test_folded_settings_have_a_fold_only_where_there_are_some(form_of):
+    form = form_of(TilingSettings(strategy="random"))
+    assert not form.more.isVisible()
+    form.show_settings(TilingSettings(strategy="auto"))
+    assert form.more.isVisible()
+    assert shown(form) >= {"window_below"}
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+def test_every_field_says_symbol_unit_range_and_default(form_of, kind):
+    form = form_of(kind())
+    for spec in form._specs.values():
+        tip = form.editors[spec.name].toolTip()
+        for part in (spec.symbol, spec.unit, spec.range_text, "Default:", spec.when_text):
+            assert part in tip, (spec.name, part)
+        assert form.editors[spec.name].accessibleName() == spec.label
