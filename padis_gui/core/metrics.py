@@ -31,4 +31,9 @@ def ssim(x: Tensor, truth: Tensor) -> float:
 
 def residual(A: LinearOperator, x: Tensor, y: Tensor) -> float:
     """||A x - y|| / ||y||: 0 where the image explains the measurement exactly."""
-    return float((A(x) - y).norm() / y.norm().clamp(min=1e-12))
+    return relative_misfit(A(x), y)
+
+
+def relative_misfit(measured: Tensor, y: Tensor) -> float:
+    """||A x - y|| / ||y|| where ``measured`` = A x is known already."""
+    return float((measured - y).norm() / y.norm().clamp(min=1e-12))

@@ -79,7 +79,8 @@ class Prepared:
 class Frame:
     """One iterate for the panes, in the image's unit; ``difference`` is estimate - truth.
 
-    ``deviation`` is the samples' standard deviation, where the method draws several.
+    ``deviation`` is the samples' standard deviation, where the method draws several; ``measured`` is A estimate
+    as :class:`Prepared` shows the measurement.
     """
 
     step: int
@@ -90,6 +91,7 @@ class Frame:
     state: Pixels
     difference: Pixels | None
     deviation: Pixels | None
+    measured: Pixels | None
     partition: Partition | None
 
 
@@ -149,16 +151,15 @@ def prepare(job: Job, seed: int) -> Prepared:
         image=image,
         truth=None if truth is None else for_display(image.from_unit(truth)),
         baseline=for_display(image.from_unit(baseline)),
-        measurement=_measurement_picture(physics, problem, image),
+        measurement=_measurement_picture(physics, problem.measurement, image),
         robust_range=image.robust_range(),
         baseline_estimate=baseline,
         baseline_psnr=math.nan if truth is None else psnr(baseline, truth),
     )
 
 
-def _measurement_picture(physics: Physics, problem: Problem, image: Image) -> Pixels | None:
-    """The measurement as the viewer shows it: in the image's unit where it is a picture; None where it is empty."""
-    measured = problem.measurement
+def _measurement_picture(physics: Physics, measured: Tensor, image: Image) -> Pixels | None:
+    """A measurement as the viewer shows it: in the image's unit where it is a picture; None where it is empty."""
     if measured.ndim != 3 or not measured.numel():
         return None
     return for_display(image.from_unit(measured) if physics.pictorial else measured.cpu().numpy())
@@ -173,7 +174,8 @@ def frame_of(iterate: Iterate, prepared: Prepared) -> Frame:
     """Copy an iterate off the device, in the image's unit."""
     image = prepared.image
     estimate = for_display(image.from_unit(iterate.estimate))
-    spread = iterate.deviation
+    spread, measured = iterate.deviation, iterate.measured
+    physics = find_physics(prepared.job.physics)
     return Frame(
         step=iterate.step,
         total=iterate.total,
@@ -183,5 +185,6 @@ def frame_of(iterate: Iterate, prepared: Prepared) -> Frame:
         state=for_display(image.from_unit(iterate.x)),
         difference=None if prepared.truth is None else _grey(estimate - prepared.truth),
         deviation=None if spread is None else _grey(for_display(image.spread_from_unit(spread))),
+        measured=None if measured is None else _measurement_picture(physics, measured, image),
         partition=iterate.partition,
     )

@@ -103,6 +103,8 @@ def test_iterates_say_where_they_are(solver: Solver, ct_problem: Problem, prior:
             assert not tensor.requires_grad
         expected = float((A(iterate.estimate) - y).norm() / y.norm())
         assert iterate.residual == pytest.approx(expected, rel=1e-3)
+        assert iterate.measured is not None
+        torch.testing.assert_close(iterate.measured, A(iterate.estimate), rtol=1e-4, atol=1e-3)
         assert iterate.seconds > 0
 
 

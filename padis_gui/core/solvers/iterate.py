@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.errors import DivergenceError
-from padis_gui.core.metrics import residual
+from padis_gui.core.metrics import relative_misfit
 from padis_gui.core.operators.base import LinearOperator, Scaled
 from padis_gui.core.partition import Partition
 from padis_gui.core.prior import PatchPrior
@@ -31,7 +31,8 @@ class Iterate:
     ``x`` is the noisy state x_t after the step, ``denoised`` the prior's D(x, sigma), ``estimate`` the image
     that the solver would return if it stopped here (data-consistent where the method makes it so).
     ``partition`` is that of the last denoiser call, None where a method has none; ``deviation`` the standard
-    deviation of each pixel over the samples so far, where a method draws several.
+    deviation of each pixel over the samples so far, where a method draws several. ``measured`` is A estimate, in
+    the units of the problem's measurement.
     ``residual`` is ||A estimate - y|| / ||y||; ``evaluations`` counts denoiser calls so far; ``seconds`` is
     the time this step took.
     """
@@ -47,6 +48,7 @@ class Iterate:
     evaluations: int
     seconds: float
     deviation: Tensor | None = None
+    measured: Tensor | None = None
 
 
 S = TypeVar("S", bound=Settings)
@@ -121,6 +123,7 @@ class Recorder:
         """The next iterate, which took ``evaluations`` denoiser calls."""
         self._step += 1
         self._evaluations += evaluations
+        measured = self._A(estimate)
         return Iterate(
             step=self._step,
             total=self._total,
@@ -129,10 +132,11 @@ class Recorder:
             denoised=denoised,
             estimate=estimate,
             partition=partition,
-            residual=residual(self._A, estimate, self._y),
+            residual=relative_misfit(measured, self._y),
             evaluations=self._evaluations,
             seconds=time.perf_counter() - self._began,
             deviation=deviation,
+            measured=measured / self._A.factor,
         )
 
     def resume(self, settings: S, changed: S | None) -> S:
