@@ -115,7 +115,8 @@ class Partition:
 
     ``image_shape`` is (rows, columns) of the image; ``pad`` the (M_rows, M_columns) zeros on every side;
     ``offset`` the grid's first row and column, each in {0..M}; ``stride`` the distance of neighbouring tiles
-    (the patch size where they do not overlap); ``more_offsets`` places further grids over the first.
+    (the patch size where they do not overlap); ``more_offsets`` places further grids over the first. ``inside``
+    pushes tiles that would stick out of the image back into it, where the image is large enough for a tile.
     """
 
     image_shape: tuple[int, int]
@@ -126,6 +127,7 @@ class Partition:
     stride: int | None = None
     more_offsets: tuple[tuple[int, int], ...] = ()
     blend: Blend = "uniform"
+    inside: bool = False
     boxes: tuple[Box, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -136,20 +138,26 @@ class Partition:
                         f"A tile offset must lie in 0 to {self.pad[axis]} on axis {axis}, but "
                         f"{offset[axis]} was given; choose one inside the padding."
                     )
-        step = self.stride or self.patch
-        rows, columns = (tiles_and_pad(n, self.patch, step)[0] for n in self.image_shape)
         boxes = tuple(
-            Box(top + p * step, left + q * step, self.patch)
-            for top, left in (self.offset, *self.more_offsets)
-            for p in range(rows)
-            for q in range(columns)
+            Box(row, column, self.patch)
+            for offset in (self.offset, *self.more_offsets)
+            for row in self._starts(0, offset[0])
+            for column in self._starts(1, offset[1])
         )
         object.__setattr__(self, "boxes", boxes)
+
+    def _starts(self, axis: int, first: int) -> list[int]:
+        """Where the tiles of a grid that begins at ``first`` start along an axis of the padded image."""
+        length, step = self.image_shape[axis], self.stride or self.patch
+        if not self.inside:
+            return [first + k * step for k in range(tiles_and_pad(length, self.patch, step)[0])]
+        last = max(first, self.pad[axis] + length - self.patch)
+        return [min(first + k * step, last) for k in range(-(-length // step))]
 
     @property
     def overlapping(self) -> bool:
         """Whether some pixels lie in more than one tile."""
-        return bool(self.more_offsets) or (self.stride or self.patch) < self.patch
+        return self.inside or bool(self.more_offsets) or (self.stride or self.patch) < self.patch
 
     @property
     def padded_shape(self) -> tuple[int, int]:
@@ -183,7 +191,10 @@ class Partition:
 
     def positions(self, device: torch.device | str = "cpu", part: slice = _ALL) -> Tensor:
         """Position channels of the tiles ``boxes[part]``, (tiles, 2, P, P): along columns first, then along rows."""
-        boxes = self.boxes[part]
+        return self.positions_of(self.boxes[part], device)
+
+    def positions_of(self, boxes: Sequence[Box], device: torch.device | str = "cpu") -> Tensor:
+        """Position channels of any tiles of this patch size on the padded image, as :meth:`positions`."""
         shape = (len(boxes), self.patch, self.patch)
         firsts = torch.tensor([(box.row, box.column) for box in boxes])
         rows, columns = (
@@ -225,15 +236,14 @@ class Partition:
         half = torch.ones(self.patch, dtype=torch.float64)
         if self.blend == "hann":
             half = torch.sin(torch.pi * (half.cumsum(0) - 0.5) / self.patch) ** 2
-        step = self.stride or self.patch
         offsets = (self.offset, *self.more_offsets)
         sums = []  # of the windows' factors, for each axis (grids, padded pixels)
-        for axis, (length, padded) in enumerate(zip(self.image_shape, self.padded_shape, strict=True)):
-            tiles = tiles_and_pad(length, self.patch, step)[0]
-            pixels = (torch.arange(tiles)[:, None] * step + torch.arange(self.patch)).flatten()
+        for axis, padded in enumerate(self.padded_shape):
             total = torch.zeros(len(offsets), padded, dtype=torch.float64)
             for grid, offset in enumerate(offsets):
-                total[grid].index_add_(0, pixels + offset[axis], half.repeat(tiles))
+                starts = torch.tensor(self._starts(axis, offset[axis]))
+                pixels = (starts[:, None] + torch.arange(self.patch)).flatten()
+                total[grid].index_add_(0, pixels, half.repeat(len(starts)))
             sums.append(total)
         rows, columns = sums
         window = torch.outer(half, half)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from padis_gui.core.errors import SettingError
 from padis_gui.core.partition import LARGEST_PATCH, Frame, Partition
+from padis_gui.core.randomness import branch
 from padis_gui.core.settings import Settings, setting
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,22 @@ def precondition(sigma: Tensor, sigma_data: float) -> tuple[Tensor, Tensor, Tens
     )
 
 
+def network_output(
+    network: nn.Module,
+    noisy: Tensor,
+    sigma: Tensor,
+    positions: Tensor,
+    sigma_data: float,
+    precision: Precision,
+) -> Tensor:
+    """F of patches, before preconditioning makes D of it; arguments and shape as :func:`denoise_patches`."""
+    _, _, c_in, c_noise = precondition(sigma.view(-1, 1, 1, 1), sigma_data)
+    entering = torch.cat([c_in * noisy, positions], dim=1)
+    with torch.autocast(noisy.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        output: Tensor = network(entering, c_noise.flatten())
+    return output
+
+
 def denoise_patches(
     network: nn.Module,
     noisy: Tensor,
@@ -78,11 +95,36 @@ def denoise_patches(
 
     Positions are neither noised nor scaled. Differentiable in ``noisy`` and the network's parameters.
     """
-    c_skip, c_out, c_in, c_noise = precondition(sigma.view(-1, 1, 1, 1), sigma_data)
-    entering = torch.cat([c_in * noisy, positions], dim=1)
-    with torch.autocast(noisy.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        correction: Tensor = network(entering, c_noise.flatten())
-    return c_skip * noisy + c_out * correction
+    c_skip, c_out, _, _ = precondition(sigma.view(-1, 1, 1, 1), sigma_data)
+    output = network_output(network, noisy, sigma, positions, sigma_data, precision)
+    return c_skip * noisy + c_out * output
+
+
+@dataclass(frozen=True, slots=True)
+class DenoiserCall:
+    """One call of :meth:`PatchPrior.denoise` with all that it takes to repeat it bit for bit.
+
+    ``x`` (C, rows, columns) is what was denoised, ``generator`` the state of the generator that the noise in
+    the padding came from.
+    """
+
+    x: Tensor
+    sigma: float
+    partition: Partition
+    generator: Tensor
+
+    def cpu(self) -> "DenoiserCall":
+        """The same call, off the device."""
+        return replace(self, x=self.x.cpu())
+
+
+def surround(x: Tensor, sigma: float, partition: Partition, rng: torch.Generator) -> Tensor:
+    """Image x (C, rows, columns) in a padding of noise sigma * epsilon: (C, padded rows, padded columns).
+
+    That is exactly the forward process of the padding's known zeros. ``rng`` is a CPU generator.
+    """
+    padded = torch.randn(x.shape[0], *partition.padded_shape, generator=rng).mul_(sigma)
+    return partition.place(x, padded.to(x.device, x.dtype))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +134,10 @@ class PatchPrior:
     ``network`` maps (n, C+2, P, P) and c_noise (n,) to (n, C, P, P). ``downsampling`` divides every patch
     size. ``patch_batch`` patches of the largest trained size go through the network at once; smaller
     patches in proportion. ``interrupt`` is called before every patch batch and may raise
-    :class:`~padis_gui.core.errors.Interrupted`. Without ``positions`` the network is told 0 instead of where a
-    patch lies, which shows what positions are worth.
+    :class:`~padis_gui.core.errors.Interrupted`; ``observe`` is told of every call of :meth:`denoise` before it
+    is made. Without ``positions`` the network is told 0 instead of where a patch lies, which shows what positions
+    are worth. ``branching`` takes one number of the generator for each call, whatever the size of the padding, so
+    that runs of one seed whose tilings differ meet the same noise everywhere else.
     """
 
     network: nn.Module
@@ -105,10 +149,16 @@ class PatchPrior:
     patch_batch: int = 16
     interrupt: Callable[[], None] | None = None
     positions: bool = True
+    observe: Callable[[DenoiserCall], None] | None = None
+    branching: bool = False
 
     def interrupted_by(self, check: Callable[[], None]) -> "PatchPrior":
         """The same prior, asking ``check`` before every patch batch."""
         return replace(self, interrupt=check)
+
+    def observed_by(self, observe: Callable[[DenoiserCall], None]) -> "PatchPrior":
+        """The same prior, telling ``observe`` of every call."""
+        return replace(self, observe=observe)
 
     def resolve_patch(self, patch: int | None) -> int:
         """The patch size to use: the largest trained one for None.
@@ -134,13 +184,15 @@ class PatchPrior:
     def denoise(self, x: Tensor, sigma: float, partition: Partition, rng: torch.Generator) -> Tensor:
         """D(x, sigma) of a whole image x (C, rows, columns) through one partition.
 
-        The padding border gets fresh noise sigma * epsilon from ``rng`` (a CPU generator), which is exactly
-        the forward process of its known zeros. A grey prior takes each channel of a colour image as an image of
-        its own. Differentiable in x; where there is more than one patch batch, its graph is made again on the
-        way back, for a third more time in the memory of one batch.
+        The padding gets fresh noise from ``rng`` (see :func:`surround`). A grey prior takes each channel of a
+        colour image as an image of its own. Differentiable in x; where there is more than one patch batch, its
+        graph is made again on the way back, for a third more time in the memory of one batch.
         """
-        padded = torch.randn(x.shape[0], *partition.padded_shape, generator=rng).mul_(sigma)
-        padded = partition.place(x, padded.to(x.device, x.dtype))
+        if self.branching:
+            rng = branch(rng)
+        if self.observe is not None:
+            self.observe(DenoiserCall(x.detach(), sigma, partition, rng.get_state()))
+        padded = surround(x, sigma, partition, rng)
         planes = padded[:, None].unbind() if self.channels == 1 else (padded,)
         done = [partition.interior(self._denoise_padded(plane, sigma, partition)) for plane in planes]
         return done[0] if len(done) == 1 else torch.cat(done)

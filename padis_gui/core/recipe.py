@@ -25,13 +25,19 @@ from padis_gui.core.operators import find_physics
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem, simulate
+from padis_gui.core.randomness import MAX_SEED, branch
 from padis_gui.core.resources import PRESETS, Preset
 from padis_gui.core.settings import Settings, make, specs
 from padis_gui.core.solvers import find_solver
 from padis_gui.core.solvers.iterate import Iterate, Iterates, watched
-from padis_gui.core.tiling import LiveTiling, Tiling, TilingSettings, make_tiling, strategy_and_patch
-
-MAX_SEED = 2**32 - 1  # torch's CPU generator looks at 32 bits: larger seeds would repeat smaller ones
+from padis_gui.core.tiling import (
+    BranchingTiling,
+    LiveTiling,
+    Tiling,
+    TilingSettings,
+    make_tiling,
+    strategy_and_patch,
+)
 
 
 class DataReference(BaseModel):
@@ -80,7 +86,8 @@ class Recipe(BaseModel):
 
     ``changes`` are the live changes that were made on the way, ``stop_after`` the step at which the run was
     finished early; both are replayed. ``files`` are the SHA-256 sums of the files that the problem names (a
-    mask, a kernel). ``data`` is None where nothing was measured (generation).
+    mask, a kernel). ``data`` is None where nothing was measured (generation). ``paired`` runs of one seed meet the
+    same noise in solver and start, whatever their tilings: offsets and padding draw from streams of their own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -98,6 +105,7 @@ class Recipe(BaseModel):
     seed: int
     changes: tuple[Change, ...] = ()
     stop_after: int | None = None
+    paired: bool = False
     device: str
     precision: Literal["float32", "bfloat16"]
     threads: int
@@ -151,6 +159,7 @@ def make_recipe(
     solver: str,
     settings: Settings,
     seed: int,
+    paired: bool = False,
 ) -> Recipe:
     """Resolve and describe a run on an open image and prior. Hashes all files that it depends on."""
     find_solver(solver).levels(settings)
@@ -186,6 +195,7 @@ def make_recipe(
         solver=find_solver(solver).name,
         settings=settings.model_dump(mode="json"),
         seed=check_seed(seed),
+        paired=paired,
         device=str(prior.device),
         precision=prior.precision,
         threads=torch.get_num_threads(),
@@ -230,9 +240,8 @@ def prepare_image(image: Image | None, prior: PatchPrior, problem: PhysicsSettin
 
 def _generators(seed: int) -> tuple[torch.Generator, torch.Generator]:
     """Independent streams for the measurement's noise and for the solver, both fixed by the seed."""
-    measuring, solving = torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed)
-    solving.manual_seed(int(torch.randint(0, MAX_SEED, (), generator=solving)))
-    return measuring, solving
+    measuring, solving = (torch.Generator().manual_seed(seed) for _ in range(2))
+    return measuring, branch(solving)
 
 
 def build_problem(
@@ -252,12 +261,13 @@ def build_problem(
 def solve(recipe: Recipe, problem: Problem, prior: PatchPrior) -> Run:
     """The iterates of this recipe's solver; ``send`` a :class:`Steering` to change live settings or the tiling."""
     solver, settings = find_solver(recipe.solver), recipe.solver_settings
-    prior = replace(prior, positions=recipe.prior.positions)
+    prior = replace(prior, positions=recipe.prior.positions, branching=recipe.paired)
     shape = problem.operator.image_shape
 
     def tiling_of(chosen: TilingSettings) -> Tiling:
         strategy, patch = strategy_and_patch(chosen, (shape[1], shape[2]), prior)
-        return make_tiling(strategy, (shape[1], shape[2]), patch, prior.conventions.frame, chosen)
+        made = make_tiling(strategy, (shape[1], shape[2]), patch, prior.conventions.frame, chosen)
+        return BranchingTiling(made) if recipe.paired else made
 
     tiling = LiveTiling(tiling_of(recipe.tiling))
     rng = _generators(recipe.seed)[1]

@@ -14,10 +14,11 @@ import torch
 from padis_gui.core.errors import SettingError
 from padis_gui.core.partition import LARGEST_PATCH, Blend, Frame, Partition, tiles_and_pad
 from padis_gui.core.prior import PatchPrior
+from padis_gui.core.randomness import branch
 from padis_gui.core.settings import Settings, setting
 
 StrategyName = Literal[
-    "auto", "random", "fixed", "low-discrepancy", "average", "overlap", "window", "stitch", "whole"
+    "auto", "random", "fixed", "low-discrepancy", "average", "overlap", "window", "stitch", "inside", "whole"
 ]
 
 
@@ -63,6 +64,20 @@ class LiveTiling:
     def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
         """The partition of whatever is current."""
         return self.current.draw(rng, sigma)
+
+
+@dataclass(frozen=True)
+class BranchingTiling:
+    """A tiling that takes one number of the generator for each draw, whatever its strategy needs.
+
+    See ``branching`` of :class:`~padis_gui.core.prior.PatchPrior`.
+    """
+
+    inner: Tiling
+
+    def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
+        """The inner tiling's partition, from a stream of its own."""
+        return self.inner.draw(branch(rng), sigma)
 
 
 @dataclass(frozen=True)
@@ -170,6 +185,21 @@ class StitchTiling(GridTiling):
         return self._place([self._random_offset(rng, stride)], stride, "stitch")
 
 
+class InsideTiling(GridTiling):
+    """No padding, M = 0: the ceil(N/P) tiles of an axis lie in the image, the last pushed back into it, later ones on top.
+
+    A classic mistake, for comparison: without padding around the image the grid has no room to move, so its seams
+    stay. An axis shorter than a patch keeps one tile, centred, and the padding that it takes.
+    """
+
+    def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
+        rows, columns = (max(0, self.patch - n) for n in self.image_shape)
+        return Partition(
+            self.image_shape, self.patch, (rows, columns), (rows // 2, columns // 2), self.frame,
+            blend="stitch", inside=True,
+        )  # fmt: skip
+
+
 class AutoTiling(GridTiling):
     """Random while the noise hides seams, window below sigma_w, where nothing washes them out any more."""
 
@@ -225,6 +255,7 @@ TILINGS: tuple[TilingStrategy, ...] = (
     TilingStrategy("overlap", "Overlap", "Neighbours share a band that is averaged.", OverlapTiling),
     TilingStrategy("window", "Window (Hann)", "Half-overlapping Hann windows, up to four times the cost.", WindowTiling),
     TilingStrategy("stitch", "Stitch", "Overlapping, the later tile on top; shows hard seams.", StitchTiling),
+    TilingStrategy("inside", "No padding", "Tiles pushed inside the image: a grid that cannot move.", InsideTiling),
     TilingStrategy("whole", "Whole image", "One tile: diffusion of the whole image, with any prior.", WholeTiling),
 )  # fmt: skip
 

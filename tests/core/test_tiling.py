@@ -185,7 +185,7 @@ def test_every_strategy_follows_its_generator(strategy: str) -> None:
         return [tiling.draw(rng, sigma) for sigma in (1.0, 0.5, 0.001)]
 
     assert drawn(3) == drawn(3)
-    assert strategy in ("fixed", "whole") or drawn(3) != drawn(4)
+    assert strategy in ("fixed", "inside", "whole") or drawn(3) != drawn(4)
 
 
 # -- overlapping tiles ------------------------------------------------------------------------------------
@@ -211,8 +211,8 @@ def test_weights_of_overlapping_tiles_sum_to_one(
     torch.testing.assert_close(part.assemble(part.extract(x)), x, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("strategy", ["fixed", "whole"])
-def test_fixed_and_whole_never_move_and_draw_nothing(strategy: str) -> None:
+@pytest.mark.parametrize("strategy", ["fixed", "inside", "whole"])
+def test_fixed_inside_and_whole_never_move_and_draw_nothing(strategy: str) -> None:
     tiling, rng = make_tiling(strategy, (64, 64), 24, Frame(64, 8)), torch.Generator().manual_seed(0)
     before = rng.get_state()
     assert len({tiling.draw(rng).offset for _ in range(5)}) == 1
