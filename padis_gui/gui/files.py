@@ -6,7 +6,9 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-IMAGES = "Images (*.png *.jpg *.jpeg *.bmp *.tif *.tiff *.npy *.dcm);;All files (*)"
+from padis_gui.core.data.read import SUFFIXES
+
+IMAGES = f"Images ({' '.join('*' + suffix for suffix in SUFFIXES)});;All files (*)"
 PRIORS = "Priors (*.safetensors *.pkl);;All files (*)"
 ANY_FILE = "All files (*)"
 PRIOR_SUFFIXES = (".safetensors", ".pkl")

@@ -161,9 +161,11 @@ def dicom(
     slope: float = 1.0,
     intercept: float = 0.0,
     modality: str = "CT",
+    stack: np.ndarray | None = None,
+    stated: tuple[int, int] | None = None,
     **tags,
 ) -> Path:
-    """A minimal CT slice written by pydicom."""
+    """A minimal CT slice written by pydicom; ``stack`` for several frames, ``stated`` for false sides."""
     import pydicom
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
@@ -173,7 +175,7 @@ def dicom(
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
     data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    data.Modality, data.Rows, data.Columns = modality, *stored.shape
+    data.Modality, data.Rows, data.Columns = modality, *(stated or stored.shape)
     data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
     data.BitsAllocated, data.BitsStored, data.HighBit = 16, 16, 15
     data.PixelRepresentation = int(stored.dtype.kind == "i")
@@ -181,7 +183,7 @@ def dicom(
     data.ContentDate = datetime.date(2020, 1, 1)
     for name, value in tags.items():
         setattr(data, name, value)
-    data.PixelData = stored.tobytes()
+    data.PixelData = (stored if stack is None else stack).tobytes()
     assert pydicom is not None
     data.save_as(path, enforce_file_format=True)
     return path
@@ -336,7 +338,7 @@ def test_numbers_too_big_for_float32(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [(), (64,), (2, 3, 64, 64), (0, 64), (64, 0), (15, 64), (64, 15), (LARGEST + 1, 16)]
+    "shape", [(), (64,), (2, 5, 64, 64), (0, 64), (64, 0), (15, 64), (64, 15), (LARGEST + 1, 16)]
 )
 def test_shapes_that_are_no_image(tmp_path: Path, shape: tuple[int, ...]) -> None:
     refused(npy(tmp_path / "a.npy", np.zeros(shape, np.uint8)))

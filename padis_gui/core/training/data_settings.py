@@ -48,12 +48,17 @@ class DataSettings(Settings):
         label="Window to",
         help="Intensity in the data's own unit that becomes 1; proposed from the data where none is given",
     )
+    dataset: str = setting(
+        "",
+        label="Data set",
+        help="Name of the array in an NPZ, MATLAB or HDF5 file; empty takes the only or obvious one",
+    )
     subjects: str = setting(
         "",
         label="Subjects",
         file=True,
-        help="CSV table with the columns page and patient, which says whose page is whose; empty takes the one "
-        "beside the data, if there is one",
+        help="CSV table with the columns page (or file) and patient, which says whose page is whose; empty takes "
+        "the one beside the data, if there is one, else what the files say",
     )
     validation: float = setting(
         0.1,

@@ -1,31 +1,28 @@
 """Training images: read once, zero-padded, cropped at random with their positions."""
 
-import csv
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from padis_gui.core.data.image import Image
-from padis_gui.core.data.read import SUFFIXES, count_pages, read_image
-from padis_gui.core.errors import InputError, PadisError, SettingError
+from padis_gui.core.data.pages import SMALLEST, Page
+from padis_gui.core.device import physical_memory
+from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.partition import Frame
 from padis_gui.core.training.data_settings import DataSettings
-from padis_gui.core.training.squares import fitted
+from padis_gui.core.training.sources import Found, Skipped, find_sources, read_pages
+from padis_gui.core.training.squares import fitted, with_channels
+from padis_gui.core.training.subjects import group_by_subject
+from padis_gui.core.training.windows import Proposal, claim_of, fits, propose_window
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """What could not be used, and why, in one sentence."""
-
-    name: str
-    reason: str
+_MEMORY_SHARE = 0.8  # of the machine, at most, for the images
 
 
 @dataclass(frozen=True)
@@ -120,117 +117,104 @@ def load_training_data(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> TrainingData:
-    """Read a multi-page TIFF, a stacked NPY, every image below a folder, or several of these.
+    """Read a file of any image format, every image below a folder, or several of these.
 
-    With ``settings.crops`` each image gives that many random squares, drawn from ``seed``, of sides even in
-    the logarithm from ``settings.shrink`` times the image size to the whole shorter side, each scaled to the
-    image size: for photographs much larger than what the prior will see. The crops of one image count as one
-    subject. What cannot be read is left out and listed in ``skipped``. ``progress`` is called with the pages
-    read and the pages in all. Raises :class:`InputError` where nothing can be read.
+    DICOM files are grouped into their series, whose slices stand in order. With ``settings.crops`` each image
+    gives that many random squares, drawn from ``seed``, of sides even in the logarithm from
+    ``settings.shrink`` times the image size to the whole shorter side, each scaled to the image size: for
+    photographs much larger than what the prior will see. The squares of one image belong to one subject.
+
+    What cannot be read, or is in another scale than most, is left out and listed in ``skipped``. ``progress``
+    is called with the pages read and the pages in all. Raises :class:`InputError` where nothing can be used.
     """
-    sources = [Path(source)] if isinstance(source, (str, Path)) else [Path(s) for s in source]
-    wanted = [(file, page) for file in _files(sources) for page in range(_pages(file))]
-    window: tuple[float, float] | None = None
-    unit = ""
-    images: list[Tensor] = []
-    pages_read: list[int] = []
-    names: list[str] = []
-    skipped: list[Skipped] = []
+    paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(s) for s in source]
+    sources, skipped = find_sources(paths, settings.dataset)
+    total = sum(s.count for s in sources)
+    each = settings.crops or 1
+    images = _room_for(total * each, settings)
+    proposal = propose_window(sources)
+    window = (0.0, 1.0) if proposal is None else _window(settings, proposal)
+    chosen = settings.window_low is not None and settings.window_high is not None
     rng = torch.Generator().manual_seed(seed)
-    for index, (path, page) in enumerate(wanted):
+    taken: list[Found] = []
+    for done, found in enumerate(read_pages(sources)):
         if progress is not None:
-            progress(index, len(wanted))
-        try:
-            image = read_image(path, page)
-            image = _with_channels(image, settings.channels)
-        except PadisError as error:
-            if len(wanted) == 1 and not sources[0].is_dir():
-                raise
-            log.warning("Skipped: %s", error)
-            skipped.append(Skipped(path.name, str(error)))
+            progress(done, total)
+        page, reason = found.page, found.reason
+        if page is not None and proposal is not None:
+            reason = _why_not(page, found.name, None if chosen else proposal)
+        if page is None or reason:
+            skipped.append(Skipped(found.name, reason))
             continue
-        window = window or _window(settings, image.window)
-        unit = unit or image.unit
-        x = image.with_window(window).to_unit()
-        squares = fitted(x, settings, rng)
-        images += squares
-        pages_read += [index] * len(squares)
-        names += [path.name if image.pages == 1 else f"{path.name} page {page}"] * len(squares)
-    if progress is not None:
-        progress(len(wanted), len(wanted))
-    if not images or window is None:
-        raise InputError(
-            f"Training images were wanted, but {', '.join(map(str, sources))} holds none that can be read; give "
-            "a multi-page TIFF or a folder of images."
-        )
-    table = Path(settings.subjects) if settings.subjects else None
+        image = with_channels(Image(pixels=page.pixels, window=window, name=found.name), settings.channels)
+        images[len(taken) : len(taken) + each] = torch.stack(fitted(image.to_unit(), settings, rng))
+        taken += [replace(found, page=None)] * each  # the pixels may go
+    if progress is not None and taken:
+        progress(total, total)
+    for left_out in skipped:
+        log.warning("Skipped: %s", left_out.reason)
+    if not taken or proposal is None:
+        raise _nothing_usable(paths, skipped)
     return TrainingData(
-        torch.stack(images),
-        _subjects(sources[0], table, pages_read),
+        images if len(taken) == len(images) else images[: len(taken)].clone(),
+        group_by_subject(paths, settings.subjects, sources, taken),
         window,
-        unit,
-        names=tuple(names),
+        proposal.unit,
+        names=tuple(found.name for found in taken),
         skipped=tuple(skipped),
     )
 
 
-def _files(sources: list[Path]) -> list[Path]:
-    files: list[Path] = []
-    for source in sources:
-        if source.is_dir():
-            files += sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
-        else:
-            files.append(source)
-    return files
+def _why_not(page: Page, name: str, proposal: Proposal | None) -> str:
+    """Why a page cannot be trained on, if it cannot; ``proposal`` is the window of the others, if it was proposed."""
+    if min(page.pixels.shape[1:]) < SMALLEST:
+        rows, columns = page.pixels.shape[1:]
+        return f"An image of at least {SMALLEST} pixels a side was wanted, but {name} has {rows} x {columns}; leave it out."
+    if proposal is not None and not fits(page, proposal):
+        low, high = claim_of(page) or (float(page.pixels.min()), float(page.pixels.max()))
+        return (
+            f"Intensities from {proposal.window[0]:g} to {proposal.window[1]:g}, as in most of the images, were "
+            f"wanted, but {name} has {low:g} to {high:g}; convert it, or give the window."
+        )
+    return ""
 
 
-def _window(settings: DataSettings, proposed: tuple[float, float]) -> tuple[float, float]:
-    low = proposed[0] if settings.window_low is None else settings.window_low
-    high = proposed[1] if settings.window_high is None else settings.window_high
+def _nothing_usable(paths: Sequence[Path], skipped: Sequence[Skipped]) -> InputError:
+    if len(skipped) == 1:
+        return InputError(skipped[0].reason)
+    names = ", ".join(str(path) for path in paths[:3]) + ("…" if len(paths) > 3 else "")
+    if skipped:
+        return InputError(
+            f"Training images were wanted, but none of the {len(skipped)} in {names} can be used, the first because: "
+            f"{skipped[0].reason}"
+        )
+    return InputError(
+        f"Training images were wanted, but {names} holds none that can be read; give a multi-page TIFF or a folder "
+        "of images."
+    )
+
+
+def _room_for(count: int, settings: DataSettings) -> Tensor:
+    """Memory for that many images, which the system gives as they are filled."""
+    size = settings.image_size
+    wanted, present = 4 * count * settings.channels * size**2, physical_memory()
+    try:
+        if not present or wanted <= _MEMORY_SHARE * present:
+            return torch.empty(count, settings.channels, size, size)
+    except RuntimeError:
+        log.debug("No memory for %d images", count)
+    raise InputError(
+        f"{count} training images of {size} x {size} pixels would take {wanted / 2**30:.1f} GiB of memory, more "
+        "than there is; choose a smaller image size, fewer crops or fewer files."
+    )
+
+
+def _window(settings: DataSettings, proposal: Proposal) -> tuple[float, float]:
+    low = proposal.window[0] if settings.window_low is None else settings.window_low
+    high = proposal.window[1] if settings.window_high is None else settings.window_high
     if not low < high:
         raise SettingError(
             f"A window from low to high was wanted, but {low:g} to {high:g} came of the settings and the data; "
             "give both of its ends."
         )
     return low, high
-
-
-def _with_channels(image: Image, channels: int) -> Image:
-    if channels == 3 and image.channels == 1:
-        return replace(image, pixels=np.repeat(image.pixels, 3, axis=0))
-    return image.with_channels(channels)
-
-
-def _pages(path: Path) -> int:
-    try:
-        return count_pages(path)
-    except PadisError:  # reading the one page says why, and skips it
-        return 1
-
-
-def _subjects(source: Path, table: Path | None, pages: list[int]) -> tuple[tuple[int, ...], ...]:
-    beside = source.with_suffix(".csv")
-    if table is None and source.is_file() and beside.is_file():
-        table = beside
-    owner: dict[int, str] = {}
-    if table is not None:
-        try:
-            with Path(table).open(newline="", encoding="utf-8") as file:
-                rows = csv.DictReader(file)
-                names = rows.fieldnames or ()
-                column = "patient" if "patient" in names else "subject"
-                if "page" not in names or column not in names:
-                    raise KeyError(column)
-                for row in rows:
-                    if not row[column]:
-                        raise ValueError("a page without a subject")
-                    owner[int(row["page"])] = row[column]
-        except (OSError, KeyError, ValueError, TypeError, csv.Error):
-            raise InputError(
-                f"A table with the columns page and patient was wanted, but {Path(table).name} is none; "
-                "correct it or train without it."
-            ) from None
-    groups: dict[str, list[int]] = {}
-    for index, page in enumerate(pages):
-        groups.setdefault(owner.get(page, f"image {page}"), []).append(index)
-    return tuple(tuple(g) for g in groups.values())

@@ -1,10 +1,21 @@
 """Images of any size as the squares that a prior is trained on."""
 
+from dataclasses import replace
+
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name it goes by
 from torch import Tensor
 
+from padis_gui.core.data.image import Image
 from padis_gui.core.training.data_settings import DataSettings
+
+
+def with_channels(image: Image, channels: int) -> Image:
+    """Grey of colour, or colour of grey: three channels alike."""
+    if channels == 3 and image.channels == 1:
+        return replace(image, pixels=np.repeat(image.pixels, 3, axis=0))
+    return image.with_channels(channels)
 
 
 def fitted(x: Tensor, settings: DataSettings, rng: torch.Generator) -> list[Tensor]:

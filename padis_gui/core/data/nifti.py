@@ -1,0 +1,98 @@
+"""NIfTI (.nii, .nii.gz): a volume in pages as axial slices, laid out as DICOM lays them out."""
+
+import gzip
+from io import IOBase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from padis_gui.core.data.pages import Page, Pages, check_sides, page_of, wrong_shape
+from padis_gui.core.errors import InputError
+
+KIND = "NIfTI file"
+_MILLIMETRES = {"mm": 1.0, "meter": 1000.0, "micron": 1e-3}
+_GZIP = b"\x1f\x8b"
+
+
+def open_nifti(path: Path, dataset: str) -> Pages:
+    """A volume, or several one after the other; slices are read when they are asked for."""
+    with path.open("rb") as start:
+        packed = start.read(2) == _GZIP
+    file: IOBase = gzip.open(path, "rb") if packed else path.open("rb")  # noqa: SIM115 - the pages close it
+    try:
+        return _Nifti(path, file)
+    except BaseException:
+        file.close()
+        raise
+
+
+class _Nifti(Pages):
+    is_volume = True
+
+    def __init__(self, path: Path, file: Any) -> None:
+        import nibabel
+
+        super().__init__(path, KIND, file.close)
+        header = file.read(352)
+        file.seek(0)
+        if header[344:348] == b"n+1\0":
+            image_type: Any = nibabel.Nifti1Image
+        elif header[4:8] == b"n+2\0":
+            image_type = nibabel.Nifti2Image
+        else:
+            raise InputError(
+                f"A NIfTI volume in one file was wanted, but {path.name} is none; save it as .nii or .nii.gz."
+            )
+        holder = nibabel.FileHolder(fileobj=file)
+        image = image_type.from_file_map({"header": holder, "image": holder}, mmap=False)
+        self._array, self._shape = image.dataobj, tuple(int(n) for n in image.shape)
+        if len(self._shape) < 2 or min(self._shape) < 1:
+            raise wrong_shape(path.name, self._shape)
+        self._axes, self._ascending = _orientation(image.affine, flat=len(self._shape) == 2)
+        rows, columns, depth = self._axes
+        check_sides(path.name, (self._shape[rows], self._shape[columns]))
+        self._depth = self._shape[depth] if depth < len(self._shape) else 1
+        self.count = self._depth * int(np.prod(self._shape[3:], dtype=object))
+        self._spacing = _spacing(image.header, rows, columns)
+
+    def _read(self, page: int) -> Page:
+        rows, columns, depth = self._axes
+        volume, slice_ = divmod(page, self._depth)
+        index: list[Any] = [slice(None)] * len(self._shape)
+        if depth < len(self._shape):
+            index[depth] = slice_ if self._ascending[2] else self._depth - 1 - slice_
+        later = np.unravel_index(volume, self._shape[3:], order="F") if self._shape[3:] else ()
+        index[3:] = [int(n) for n in later]
+        values = np.asarray(self._array[tuple(index)])
+        if values.ndim != 2:  # colours, which NIfTI keeps as records
+            raise wrong_shape(self.name, self._shape)
+        if rows > columns:
+            values = values.T
+        # rows go from front to back, columns from the patient's right to the left
+        values = values[:: -1 if self._ascending[0] else 1, :: -1 if self._ascending[1] else 1]
+        return page_of(values, self.name, spacing=self._spacing)
+
+
+def _orientation(affine: Any, *, flat: bool) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """The file's axes of (rows, columns, slices), and whether they run to the front, the right and the top."""
+    from nibabel.orientations import io_orientation
+
+    try:
+        found = io_orientation(affine)  # type: ignore[no-untyped-call]
+    except (ValueError, np.linalg.LinAlgError):
+        found = np.full((3, 2), np.nan)
+    if flat or not np.isfinite(found).all():  # an affine that maps to a plane or nowhere: as the file has it
+        return (1, 0, 2), (True, True, True)
+    axes = {int(direction): axis for axis, direction in enumerate(found[:, 0])}
+    order = axes[1], axes[0], axes[2]
+    return order, (bool(found[order[0], 1] > 0), bool(found[order[1], 1] > 0), bool(found[order[2], 1] > 0))
+
+
+def _spacing(header: Any, rows: int, columns: int) -> tuple[float, float] | None:
+    scale = _MILLIMETRES.get(header.get_xyzt_units()[0])
+    zooms = header.get_zooms()
+    if scale is None:
+        return None
+    pitch = float(zooms[rows]) * scale, float(zooms[columns]) * scale
+    return pitch if all(0 < p < float("inf") for p in pitch) else None

@@ -1,0 +1,147 @@
+"""What every format is read into: a file of pages, opened once and read a page at a time."""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padis_gui.core.errors import InputError, PadisError
+
+SMALLEST, LARGEST = 16, 8192
+MOST_PAGES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page: ``pixels`` (C, rows, columns), float32, finite, in the file's own unit.
+
+    ``stored`` is the type that the file keeps them in. ``unit`` and ``window`` (the intensities of black and
+    white) are what the file or its kind says; "" and None where it says nothing. ``spacing`` is the pixel
+    pitch (rows, columns) in mm.
+    """
+
+    pixels: NDArray[np.float32]
+    stored: np.dtype[Any]
+    unit: str = ""
+    window: tuple[float, float] | None = None
+    spacing: tuple[float, float] | None = None
+
+
+class Pages(ABC):
+    """An open file; close it, or use it as a context manager.
+
+    ``count`` is how many pages there are, ``subject`` whose they are where the file says so, and ``is_volume``
+    whether they are slices of one body rather than a collection.
+    """
+
+    count: int = 1
+    subject: str = ""
+    is_volume: bool = False
+
+    def __init__(self, path: Path, kind: str, close: Callable[[], None] | None = None) -> None:
+        self.name = path.name
+        self.kind = kind
+        self._close = close
+
+    def read(self, page: int) -> Page:
+        """Page ``page``, from 0; the others are not loaded. Raises :class:`InputError` in one sentence."""
+        if not 0 <= page < self.count:
+            raise InputError(
+                f"{self.name} has pages 0 to {self.count - 1}, but page {page} was asked for; choose one of those."
+            )
+        with in_one_sentence(self.name, self.kind):
+            return self._read(page)
+
+    def page_name(self, page: int) -> str:
+        """What to call a page."""
+        return self.name if self.count == 1 else f"{self.name} page {page}"
+
+    @abstractmethod
+    def _read(self, page: int) -> Page:
+        """``page`` lies within the count; any exception becomes one sentence."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._close is not None:
+            self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def in_one_sentence(name: str, kind: str) -> Iterator[None]:
+    """Turn whatever a reader raises into an :class:`InputError` about the file ``name``."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # readers warn about oddities that do not concern the pixels
+            yield
+    except PadisError:
+        raise
+    except MemoryError:
+        raise InputError(f"{name} needs more memory than there is; open a smaller image.") from None
+    except Exception as error:  # any parser may fail in its own way on a broken file
+        reason = str(error).split("\n")[0][:120] or type(error).__name__
+        raise InputError(
+            f"An image was wanted, but {name} is damaged or not a {kind} that can be read "
+            f"({reason}); open another file or save it anew."
+        ) from None
+
+
+def page_of(
+    values: NDArray[Any],
+    name: str,
+    *,
+    unit: str = "",
+    window: tuple[float, float] | None = None,
+    spacing: tuple[float, float] | None = None,
+) -> Page:
+    """A page from an array of (rows, columns) or (rows, columns, 1, 3 or 4); opacity is left out."""
+    if values.dtype.kind not in "biuf":
+        raise InputError(
+            f"An image of real numbers was wanted, but {name} holds {values.dtype}; save it as numbers."
+        )
+    if values.ndim == 3 and values.shape[2] in (1, 3, 4):
+        planes = np.moveaxis(values[..., :3] if values.shape[2] == 4 else values, 2, 0)
+    elif values.ndim == 2:
+        planes = values[None]
+    else:
+        raise wrong_shape(name, values.shape)
+    check_sides(name, planes.shape[1:])
+    pixels = np.ascontiguousarray(planes, dtype=np.float32)
+    bad = int(np.size(pixels) - np.count_nonzero(np.isfinite(pixels)))
+    if bad:
+        raise InputError(
+            f"An image of finite numbers was wanted, but {name} has {bad} NaN or infinite pixels; "
+            "replace them first."
+        )
+    return Page(pixels=pixels, stored=values.dtype, unit=unit, window=window, spacing=spacing)
+
+
+def check_sides(name: str, sides: tuple[int, ...], smallest: int = 1) -> None:
+    """Raise :class:`InputError` unless rows and columns can be an image's; ask before loading anything."""
+    if not all(smallest <= side <= LARGEST for side in sides):
+        raise InputError(
+            f"An image of {max(smallest, SMALLEST)} to {LARGEST} pixels a side was wanted, but {name} has "
+            f"{' x '.join(map(str, sides))}; crop or resize it."
+        )
+
+
+def wrong_shape(name: str, shape: tuple[int, ...]) -> InputError:
+    """The error for an array that is neither an image nor a stack of images."""
+    return InputError(
+        f"An image of rows x columns (grey or RGB) was wanted, but {name} has the shape "
+        f"{' x '.join(map(str, shape)) or 'of a single number'}; open a file with one image a page."
+    )
