@@ -21,27 +21,32 @@ class _Record:
 
 
 _TABLE = (
-    _Record("open_image", "Open image…", "Ctrl+O", "Open an image", _Icons.SP_DialogOpenButton),
-    _Record("open_prior", "Open checkpoint…", "Ctrl+P", "Open a prior", _Icons.SP_FileDialogDetailedView),
+    _Record("open_image", "&Open image…", "Ctrl+O", "Open an image", _Icons.SP_DialogOpenButton),
+    _Record("open_prior", "Open &checkpoint…", "Ctrl+P", "Open a prior", _Icons.SP_FileDialogDetailedView),
     _Record(
-        "export", "Export TIFF…", "Ctrl+S", "Write the result as float32 TIFF that carries its recipe and seed",
+        "export", "&Export TIFF…", "Ctrl+S", "Write the result as float32 TIFF that carries its recipe and seed",
         _Icons.SP_DialogSaveButton,
     ),
-    _Record("quit", "Quit", "Ctrl+Q", "Close the window"),
-    _Record("run", "Run", "Ctrl+R", "Reconstruct with these settings", _Icons.SP_MediaPlay),
+    _Record("preferences", "&Preferences…", "Ctrl+,", "Colours, how often iterates are shown, memory for their history"),
+    _Record("quit", "&Quit", "Ctrl+Q", "Close the window"),
+    _Record("run", "&Run", "Ctrl+R", "Reconstruct with these settings", _Icons.SP_MediaPlay),
     _Record(
-        "pause", "Pause", "Space", "Pause after the patch batch in hand; again to go on", _Icons.SP_MediaPause
+        "pause", "&Pause", "Space", "Pause after the patch batch in hand; again to go on", _Icons.SP_MediaPause
     ),
     _Record(
-        "step", "Step", "N", "One iterate, then pause; also starts a run", _Icons.SP_MediaSkipForward
+        "step", "&Step", "N", "One iterate, then pause; also starts a run", _Icons.SP_MediaSkipForward
     ),
     _Record(
-        "finish", "Finish now", "Ctrl+Return", "Stop and keep the current estimate", _Icons.SP_DialogApplyButton
+        "finish", "&Finish now", "Ctrl+Return", "Stop and keep the current estimate", _Icons.SP_DialogApplyButton
     ),
-    _Record("cancel", "Cancel", "Esc", "Stop and keep nothing of this run", _Icons.SP_MediaStop),
-    _Record("fit", "Fit", "F", "Show the whole image in all panes"),
-    _Record("tiling", "Tiling", "T", "Show the tiling of the shown step"),
+    _Record("cancel", "&Cancel", "Esc", "Stop and keep nothing of this run", _Icons.SP_MediaStop),
+    _Record("fit", "&Fit", "F", "Show the whole image in all panes"),
+    _Record("tiling", "&Tiling", "T", "Show the tiling of the shown step"),
+    _Record("next_panel", "&Next panel", "F6", "Put the keyboard into the next panel"),
     _Record("reset_layout", "&Reset layout", "", "Put every panel back to where it was at first"),
+    _Record("shortcuts", "&Keys and mouse", "F1", "All keys and what the mouse does"),
+    _Record("report", "&Report a problem…", "", "A report with versions, settings and the end of the log, to copy or save"),
+    _Record("about", "&About padis_gui", "", "Version, licence and where things are kept"),
 )  # fmt: skip
 
 
@@ -51,6 +56,7 @@ class Actions:
     open_image: QAction
     open_prior: QAction
     export: QAction
+    preferences: QAction
     quit: QAction
     run: QAction
     pause: QAction
@@ -59,7 +65,11 @@ class Actions:
     cancel: QAction
     fit: QAction
     tiling: QAction
+    next_panel: QAction
     reset_layout: QAction
+    shortcuts: QAction
+    report: QAction
+    about: QAction
 
     def __init__(self, window: QMainWindow) -> None:
         for record in _TABLE:
@@ -73,6 +83,11 @@ class Actions:
             setattr(self, record.name, action)
         self.tiling.setCheckable(True)
         self.tiling.setChecked(True)
+        # "?" is a second key of many keyboards' help
+        self.shortcuts.setShortcuts([QKeySequence("F1"), QKeySequence("?")])
+        self.quit.setMenuRole(QAction.MenuRole.QuitRole)
+        self.preferences.setMenuRole(QAction.MenuRole.PreferencesRole)
+        self.about.setMenuRole(QAction.MenuRole.AboutRole)
 
     @property
     def files(self) -> list[QAction]:
@@ -95,4 +110,4 @@ class Actions:
         self.run.setEnabled(ready and not state.active)
         self.step.setEnabled(ready and (steerable or not state.active))
         self.export.setEnabled(session.result is not None and not state.active)
-        self.pause.setText("Resume" if state is RunState.PAUSED else "Pause")
+        self.pause.setText("&Resume" if state is RunState.PAUSED else "&Pause")

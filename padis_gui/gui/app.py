@@ -7,9 +7,7 @@ import logging
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
-from types import TracebackType
 
 os.environ.setdefault("QT_API", "pyside6")
 
@@ -18,8 +16,14 @@ from pyqtgraph.util.garbage_collector import GarbageCollector
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
+from padis_gui import __version__
+from padis_gui.core.errors import PadisError
+from padis_gui.gui.crash import CrashReporter
 from padis_gui.gui.main_window import MainWindow
 from padis_gui.gui.theme import configure
+from padis_gui.viewmodels.logbook import Logbook
+from padis_gui.viewmodels.places import user_folder
+from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
 
 log = logging.getLogger(__name__)
@@ -59,28 +63,64 @@ async def _live(window: MainWindow, path: Path | None) -> None:
     await window.closed.wait()
 
 
+def _open_logbook(folder: Path) -> Logbook | None:
+    """The log, or None where the disk refuses: the program works without one."""
+    try:
+        book = Logbook(folder)
+        book.open()
+    except OSError as error:
+        log.warning("No log can be kept in %s: %s", folder, error)
+        return None
+    log.info("padis_gui %s starts", __version__)
+    return book
+
+
+def _make_session(preferences: Preferences) -> tuple[Session, str]:
+    """A session on the remembered device; where that is gone, on the usual one, and a sentence that says so."""
+    try:
+        return Session(preferences.device), ""
+    except PadisError as error:
+        return Session(), f"The device of last time is not there, so the usual one is used. {error}"
+
+
+def _tell_of_crash(window: MainWindow, book: Logbook) -> None:
+    details = f"The log: {book.path}\n\n{book.last_fault}".rstrip()
+    window.messages.show_message(
+        "warning", f"The program did not end as it should last time. Its log is {book.path}.", details
+    )
+
+
 def main(arguments: list[str]) -> int:
     """Open the window, on a file where one is given; returns the exit code."""
     app = make_application([])
     loop = make_loop(app)
-    window = MainWindow(Session())
-
-    def show_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        details = "".join(traceback.format_exception(kind, error, trace))
-        log.error("Unhandled: %s", details)
-        window.messages.show_message(
-            "error", f"Something unexpected went wrong ({kind.__name__}: {str(error)[:200]}).", details
-        )
-
-    sys.excepthook = show_crash
+    folder = user_folder()
+    book = _open_logbook(folder)
+    preferences = Preferences(folder)
+    session, trouble = _make_session(preferences)
+    window = MainWindow(session, preferences)
+    window.help.logbook = book
+    reporter = CrashReporter()
+    reporter.crashed.connect(
+        lambda sentence, details: window.messages.show_message("error", sentence, details)
+    )
+    reporter.install(loop)
     signal.signal(signal.SIGINT, lambda *_: window.close())
     collector = collect_garbage_here()
     wake = QTimer(interval=200)  # lets Python see Ctrl-C while Qt waits
     wake.timeout.connect(lambda: None)
     wake.start()
     window.show()
+    if trouble:
+        window.messages.show_message("warning", trouble)
+    if book is not None and book.crashed:
+        _tell_of_crash(window, book)
     path = Path(arguments[0]) if arguments else None
     with loop, contextlib.suppress(asyncio.CancelledError):
         loop.run_until_complete(_live(window, path))
     collector.timer.stop()
+    reporter.uninstall()
+    if book is not None:
+        log.info("padis_gui ends")
+        book.close()
     return 0

@@ -11,6 +11,7 @@ from padis_gui.gui.panels.transport import Transport
 from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.pane_grid import SOURCES, PaneGrid
 from padis_gui.viewmodels.frames import Frame
+from padis_gui.viewmodels.preferences import Options
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.session import Session
 
@@ -38,6 +39,8 @@ class Display(QObject):
         self._transport, self._levels = transport, levels
         self._shown = 0
         self._busy_before = time.thread_time()
+        self._busy = 0.0  # this thread's work since the run began, in seconds
+        self._options = Options()
         self.frame: Frame | None = None
         self.timer = QTimer(self, singleShot=True, interval=FASTEST_MS)
         self.timer.timeout.connect(self._paint_latest)
@@ -49,6 +52,28 @@ class Display(QObject):
         panes.hovered.connect(self._point)
         self._show_data()
 
+    def set_cadence(self, options: Options) -> None:
+        """How often iterates are painted from now on."""
+        self._options = options
+        steps = {"off": 0, "steps": options.every_steps}
+        self._session.run.frame_every = steps.get(options.cadence, 1)
+        self.timer.setInterval(self._next_interval(0.0))
+
+    def _next_interval(self, busy: float) -> int:
+        """Milliseconds to the next frame, after painting took ``busy`` seconds of this thread."""
+        if self._options.cadence == "milliseconds":
+            return self._options.every_ms
+        if self._options.cadence == "steps":
+            return FASTEST_MS
+        return min(max(round(1000 * busy / DISPLAY_SHARE), FASTEST_MS), SLOWEST_MS)
+
+    @property
+    def share(self) -> float | None:
+        """What the display takes of the run's time: this thread's work and the making of pictures. None at first."""
+        seconds = sum(point.seconds for point in self._session.run.points())
+        cost = self._busy + self._session.run.frame_seconds
+        return cost / (seconds + cost) if seconds else None
+
     def _ask_for_paint(self) -> None:
         if not self.timer.isActive():
             self.timer.start()
@@ -56,25 +81,26 @@ class Display(QObject):
     def _paint_latest(self) -> None:
         """Paint the newest frame, if one came; the curves follow at a third of the rate.
 
-        The next frame waits until what this thread did since the last one is a small share of the time.
+        Where the cadence is automatic, the next frame waits until what this thread did since the last one is a small
+        share of the time.
         """
-        busy = time.thread_time()
-        wait = round(1000 * (busy - self._busy_before) / DISPLAY_SHARE)
-        self._busy_before = busy
-        self.timer.setInterval(min(max(wait, FASTEST_MS), SLOWEST_MS))
+        now = time.thread_time()
+        busy, self._busy_before = now - self._busy_before, now
+        if self._session.run.active:
+            self._busy += busy
+        self.timer.setInterval(self._next_interval(busy))
         frame = self._session.run.take_frame()
-        if frame is None:
-            return
-        self.frame = frame
-        self._panes.set_pictures({source: getattr(frame, source) for source in _OF_A_RUN})
-        self._panes.set_partition(frame.partition)
+        if frame is not None:
+            self.frame = frame
+            self._panes.set_pictures({source: getattr(frame, source) for source in _OF_A_RUN})
+            self._panes.set_partition(frame.partition)
         self._shown += 1
         if self._shown % CURVE_EVERY_FRAMES == 0:
             self._show_progress()
 
     def _show_progress(self) -> None:
         points, snapshot = self._session.run.points(), self._session.run.snapshot()
-        self._transport.show_snapshot(snapshot)
+        self._transport.show_snapshot(snapshot, self.share)
         self._curves.set_points(points, snapshot.total)
         if points and self.frame is not None:
             last = points[-1]
@@ -91,6 +117,7 @@ class Display(QObject):
         state = self._session.run.snapshot().state
         if state is RunState.PREPARING:
             self._clear_run()
+            self._busy, self._busy_before = 0.0, time.thread_time()
         if not state.active:
             self._paint_latest()
         self._show_progress()

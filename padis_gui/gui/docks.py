@@ -77,6 +77,19 @@ class Docks(QObject):
             size, orientation = _SIZES[area]
             self._host.resizeDocks([dock], [size], orientation)
 
+    def focus_next(self, centre: QWidget) -> None:
+        """Put the keyboard into the next shown panel; ``centre`` comes after the last one."""
+        shown = [p.dock for p in self._placed if p.dock.isVisible() and not p.dock.visibleRegion().isEmpty()]
+        places: list[QWidget] = [*shown, centre]
+        focused = self._host.window().focusWidget()
+        inside = [i for i, place in enumerate(places) if focused is not None and place.isAncestorOf(focused)]
+        order = places[inside[0] + 1 :] + places[: inside[0] + 1] if inside else places
+        for place in order:
+            child = next((w for w in place.findChildren(QWidget) if _takes_keys(w)), None)
+            if child is not None:
+                child.setFocus(Qt.FocusReason.ShortcutFocusReason)
+                return
+
     def save(self) -> bytes:
         """Where everything is now."""
         return bytes(self._host.saveState(LAYOUT_VERSION).data())
@@ -87,3 +100,8 @@ class Docks(QObject):
             return True
         self.reset()
         return False
+
+
+def _takes_keys(widget: QWidget) -> bool:
+    by_tab = Qt.FocusPolicy.TabFocus.value & widget.focusPolicy().value
+    return bool(by_tab) and widget.isVisible() and widget.isEnabled()

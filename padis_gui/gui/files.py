@@ -12,21 +12,31 @@ IMAGES = f"Images ({' '.join('*' + suffix for suffix in SUFFIXES)});;All files (
 PRIORS = "Priors (*.safetensors *.pkl);;All files (*)"
 ANY_FILE = "All files (*)"
 PRIOR_SUFFIXES = (".safetensors", ".pkl")
-_TIFF = "TIFF (*.tif *.tiff)"
+TIFFS = "TIFF (*.tif *.tiff)"
+TEXTS = "Text (*.txt);;All files (*)"
 
 
-def choose_to_open(parent: QWidget, title: str, kinds: str, chosen: Callable[[Path], object]) -> None:
-    """Ask for an existing file; ``chosen`` is called with it, if there is one."""
-    dialog = QFileDialog(parent, title, "", kinds)
+def choose_to_open(
+    parent: QWidget, title: str, kinds: str, chosen: Callable[[Path], object], start: str = ""
+) -> None:
+    """Ask for an existing file, beginning in the folder ``start``; ``chosen`` is called with it, if there is one."""
+    dialog = QFileDialog(parent, title, start, kinds)
     dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
     _open(dialog, chosen)
 
 
-def choose_tiff_to_write(parent: QWidget, proposal: str, chosen: Callable[[Path], object]) -> None:
-    """Ask where to write a TIFF; an existing one is overwritten after a question only."""
-    dialog = QFileDialog(parent, "Export TIFF", "", _TIFF)
+def choose_to_write(
+    parent: QWidget,
+    title: str,
+    kinds: str,
+    proposal: str,
+    chosen: Callable[[Path], object],
+    start: str = "",
+) -> None:
+    """Ask where to write; an existing file is overwritten after a question only. ``proposal`` has the suffix."""
+    dialog = QFileDialog(parent, title, start, kinds)
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-    dialog.setDefaultSuffix("tif")
+    dialog.setDefaultSuffix(Path(proposal).suffix.lstrip("."))
     dialog.selectFile(proposal)
     _open(dialog, chosen)
 

@@ -1,14 +1,13 @@
 """The main window: layout, menus, and the wiring between actions, session and display."""
 
 import asyncio
-from pathlib import Path
+from base64 import b64decode, b64encode
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QByteArray, Qt
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QDockWidget,
-    QInputDialog,
     QLabel,
     QMainWindow,
     QScrollArea,
@@ -22,31 +21,41 @@ from padis_gui.core.operators import find_physics
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.display import Display
 from padis_gui.gui.docks import Docks
-from padis_gui.gui.files import IMAGES, PRIOR_SUFFIXES, PRIORS, choose_tiff_to_write, choose_to_open
+from padis_gui.gui.help import Help
 from padis_gui.gui.layouts import column
+from padis_gui.gui.menus import Menus
 from padis_gui.gui.message_bar import MessageBar
+from padis_gui.gui.opening import Opening
 from padis_gui.gui.panels.setup import DataSection, PriorSection, ProblemSection, SolverSection
 from padis_gui.gui.panels.transport import Transport
-from padis_gui.gui.theme import SCHEMES, set_scheme
+from padis_gui.gui.section import Section
+from padis_gui.gui.theme import set_scheme
 from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.frames import Result
+from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.session import Session
 
 
 class MainWindow(QMainWindow):
-    """Everything a run needs on one screen."""
+    """Everything a run needs on one screen.
 
-    def __init__(self, session: Session) -> None:
+    ``preferences`` bring back how the window was left; without them it has its defaults and remembers nothing.
+    """
+
+    def __init__(self, session: Session, preferences: Preferences | None = None) -> None:
         super().__init__()
         self.session = session
+        self.preferences = preferences or Preferences(parent=self)
         self.closed = asyncio.Event()
         self._closing = False
         self.setWindowTitle(f"padis_gui {__version__}")
         self.resize(1440, 900)
         self.setAcceptDrops(True)
         self.act = Actions(self)
+        self.opening = Opening(self, session, self.preferences)
+        self.help = Help(self, session, self.preferences)
         self._connect_actions()
         self._make_pages()
         self._make_docks()
@@ -61,17 +70,27 @@ class MainWindow(QMainWindow):
         ):  # fmt: skip
             signal.connect(self._show_state)
         session.message.connect(self.messages.show_message)
-        session.training_size_wanted.connect(self._ask_training_size)
+        self.messages.details_wanted.connect(self.help.report)
+        self.preferences.changed.connect(self._follow_preferences)
+        self._follow_preferences()
+        self._restore_arrangement()
         self._show_state()
+        if self.preferences.trouble:
+            self.messages.show_message("warning", self.preferences.trouble)
 
     # Making the window ----------------------------------------------------------------------------
 
     def _connect_actions(self) -> None:
         run, act = self.session.run, self.act
         for action, slot in (
-            (act.open_image, self._choose_image),
-            (act.open_prior, self._choose_prior),
-            (act.export, self._choose_export),
+            (act.open_image, self.opening.choose_image),
+            (act.open_prior, self.opening.choose_prior),
+            (act.export, self.opening.choose_export),
+            (act.preferences, self.help.preferences),
+            (act.shortcuts, self.help.shortcuts),
+            (act.report, self.help.report),
+            (act.about, self.help.about),
+            (act.next_panel, lambda: self.docks.focus_next(self.panes)),
             (act.quit, self.close),
             (act.reset_layout, lambda: self.docks.reset()),
             (act.run, self._run),
@@ -114,9 +133,9 @@ class MainWindow(QMainWindow):
 
     def _make_docks(self) -> None:
         self.transport, self.curves = Transport(self.act), Curves()
-        self.data = DataSection(self.session, self._choose_image)
+        self.data = DataSection(self.session, self.opening.choose_image)
         self.problem = ProblemSection(self.session)
-        self.prior = PriorSection(self.session, self._choose_prior)
+        self.prior = PriorSection(self.session, self.opening.choose_prior)
         self.solver = SolverSection(self.session)
         setup = QWidget()
         sections = column(setup, spacing=2, margins=(6, 2, 8, 4))
@@ -169,24 +188,7 @@ class MainWindow(QMainWindow):
         self.statusBar().addPermanentWidget(self.device_text)
 
     def _make_menus(self) -> None:
-        file, run, view = (self.menuBar().addMenu(name) for name in ("&File", "&Run", "&View"))
-        file.addActions(self.act.files)
-        file.addSeparator()
-        file.addAction(self.act.quit)
-        run.addActions(self.act.steering)
-        view.addActions([self.act.fit, self.act.tiling])
-        view.addSeparator()
-        view.addActions(self._page_actions.actions())
-        view.addSeparator()
-        panels = view.addMenu("&Panels")
-        panels.addActions(self.docks.toggles)
-        view.addAction(self.act.reset_layout)
-        schemes, group = view.addMenu("Colours"), QActionGroup(self)
-        for name in SCHEMES:
-            action = QAction(name, self, checkable=True, checked=name == "System")
-            action.triggered.connect(lambda _checked=False, name=name: set_scheme(name))
-            group.addAction(action)
-            schemes.addAction(action)
+        self.menus = Menus(self, self.act, self.preferences, self.docks, self._page_actions, self.opening)
 
     # From the session to the window ---------------------------------------------------------------
 
@@ -229,56 +231,36 @@ class MainWindow(QMainWindow):
         else:
             self._run(paused=True)
 
-    def _open_image(self, path: Path) -> None:
-        self.session.spawn(self.session.open_image(path))
-
-    def _open_prior(self, path: Path) -> None:
-        self.session.spawn(self.session.open_prior(path))
-
-    def _ask_training_size(self, path: Path, padded: int) -> None:
-        """Ask for what a published snapshot leaves open, and open it with the answer."""
-        dialog = QInputDialog(self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setWindowTitle("Size of the training images")
-        dialog.setLabelText(
-            f"{path.name} was trained on images that were zero-padded to {padded} px a side.\n"
-            "How large were they without the padding, in px?"
-        )
-        dialog.setInputMode(QInputDialog.InputMode.IntInput)
-        dialog.setIntRange(8, padded)
-        dialog.setIntStep(2)
-        dialog.setIntValue(max(8, padded - 48))
-
-        def answered(size: int) -> None:
-            self.messages.hide()
-            self.session.spawn(self.session.open_prior(path, size))
-
-        dialog.intValueSelected.connect(answered)
-        dialog.open()
-
-    def _export(self, path: Path) -> None:
-        self.session.spawn(self.session.export(path))
-
-    def _choose_image(self) -> None:
-        choose_to_open(self, "Open image", IMAGES, self._open_image)
-
-    def _choose_prior(self) -> None:
-        choose_to_open(self, "Open checkpoint", PRIORS, self._open_prior)
-
-    def _choose_export(self) -> None:
-        if self.session.result is not None:
-            choose_tiff_to_write(self, self.session.result.proposed_name, self._export)
-
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if event.mimeData().hasUrls() and not self.session.run.active:
-            event.acceptProposedAction()
+        self.opening.drag_enter(event)
 
     def dropEvent(self, event: QDropEvent) -> None:
-        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
-        for path in paths[:1]:
-            is_prior = path.suffix.lower() in PRIOR_SUFFIXES
-            (self._open_prior if is_prior else self._open_image)(path)
-            event.acceptProposedAction()
+        self.opening.drop(event)
+
+    # What is remembered ---------------------------------------------------------------------------
+
+    def _follow_preferences(self) -> None:
+        set_scheme(self.preferences.options.scheme)
+        self.display.set_cadence(self.preferences.options)
+
+    def _restore_arrangement(self) -> None:
+        """The window as it was left; whatever of it cannot be used has its default."""
+        kept = self.preferences.window
+        if kept("geometry"):
+            self.restoreGeometry(QByteArray(_decoded(kept("geometry"))))
+        if kept("layout"):
+            self.docks.restore(_decoded(kept("layout")))
+        folded = kept("folded").split(",")
+        for section in self.findChildren(Section):
+            section.fold(section.title in folded)
+
+    def _keep_arrangement(self) -> None:
+        self.preferences.keep_window(
+            geometry=b64encode(self.saveGeometry().data()).decode(),
+            layout=b64encode(self.docks.save()).decode(),
+            folded=",".join(s.title for s in self.findChildren(Section) if s.is_folded),
+        )
+        self.preferences.save()
 
     # Leaving --------------------------------------------------------------------------------------
 
@@ -293,10 +275,19 @@ class MainWindow(QMainWindow):
             self.session.spawn(self._leave())
 
     async def _leave(self) -> None:
+        self._keep_arrangement()
+        self.help.close()
         self.hide()
         self.display.timer.stop()
         await self.session.close()
         self.closed.set()
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        return b""
 
 
 def _quality(result: Result) -> str:

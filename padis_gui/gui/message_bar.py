@@ -1,7 +1,8 @@
 """Messages that don't block: a strip above the panes, with what happened and what to do."""
 
-from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QGuiApplication
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QToolButton
 
 from padis_gui.gui.layouts import row
@@ -11,36 +12,55 @@ _INFO_SECONDS = 6
 
 
 class MessageBar(QFrame):
-    """Shows the latest message; information goes away by itself, the rest stays until closed."""
+    """Shows the latest message; information goes away by itself, the rest stays until closed.
+
+    ``details_wanted`` carries the sentence and the details when the user asks for a report.
+    """
+
+    details_wanted = Signal(str, str)
 
     def __init__(self) -> None:
         super().__init__()
+        self._details = ""
         self.setObjectName("message_bar")
         layout = row(self, margins=(10, 4, 4, 4))
         self.text = QLabel(wordWrap=True)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.copy = QPushButton("Copy report")
-        self.copy.setToolTip("Put the message and its technical details on the clipboard")
-        self.copy.clicked.connect(self._copy)
+        self.offer = QPushButton()
+        self.details = QPushButton("Details…")
+        self.details.setToolTip("A report with the technical details, to copy or save")
+        self.details.clicked.connect(lambda: self.details_wanted.emit(self.text.text(), self._details))
         close = QToolButton(autoRaise=True)
         close.setText("✕")
         close.setToolTip("Close this message")
         close.setAccessibleName("Close message")
         close.clicked.connect(self.hide)
         layout.addWidget(self.text, 1)
-        layout.addWidget(self.copy)
-        layout.addWidget(close)
-        self._details = ""
+        for button in (self.offer, self.details, close):
+            layout.addWidget(button)
+        self._offered: Callable[[], object] | None = None
+        self.offer.clicked.connect(self._take_offer)
         self._timer = QTimer(self, singleShot=True, interval=_INFO_SECONDS * 1000)
         self._timer.timeout.connect(self.hide)
         self.level = ""
         self.hide()
 
-    def show_message(self, level: str, sentence: str, details: str = "") -> None:
-        """Show one sentence; ``level`` is info, warning or error."""
+    def show_message(
+        self,
+        level: str,
+        sentence: str,
+        details: str = "",
+        offer: tuple[str, str, Callable[[], object]] | None = None,
+    ) -> None:
+        """Show one sentence; ``level`` is info, warning or error. ``offer``: a button's text, its tip, what it does."""
         self.level, self._details = level, details
         self.text.setText(sentence)
-        self.copy.setVisible(bool(details))
+        self.details.setVisible(bool(details) or level == "error")
+        self.offer.setVisible(offer is not None)
+        if offer is not None:
+            text, tip, self._offered = offer
+            self.offer.setText(text)
+            self.offer.setToolTip(tip)
         self.setStyleSheet(
             f"#message_bar {{ background: {LEVEL_COLOURS[level]}; border-radius: 4px; }}"
             "#message_bar QLabel, #message_bar QToolButton { color: white; }"
@@ -48,5 +68,7 @@ class MessageBar(QFrame):
         self._timer.start() if level == "info" else self._timer.stop()
         self.show()
 
-    def _copy(self) -> None:
-        QGuiApplication.clipboard().setText(f"{self.text.text()}\n\n{self._details}")
+    def _take_offer(self) -> None:
+        self.hide()
+        if self._offered is not None:
+            self._offered()

@@ -12,7 +12,6 @@ CURSOR = "#57d38c90"
 CURVE = {"psnr": "#3aa675", "residual": "#d9822b", "sigma": "#5b8def"}
 BASELINE = "#9aa0a6"
 LEVEL_COLOURS = {"info": "#2f6fb3", "warning": "#b07a00", "error": "#b3382f"}
-SCHEMES = ("System", "Light", "Dark")
 _DARK = {
     "Window": "#1e2124", "WindowText": "#e6e6e6", "Base": "#16181b", "AlternateBase": "#1e2124", "Text": "#e6e6e6",
     "Button": "#2b2f34", "ButtonText": "#e6e6e6", "BrightText": "#ffffff", "Highlight": "#3d7bd9",
@@ -21,35 +20,54 @@ _DARK = {
     "Shadow": "#000000",
 }  # fmt: skip
 _DARK_DISABLED = "#6d7278"
+_LIGHT = {
+    "Window": "#f2f3f5", "WindowText": "#1b1d1f", "Base": "#ffffff", "AlternateBase": "#f5f6f8", "Text": "#1b1d1f",
+    "Button": "#f7f8fa", "ButtonText": "#1b1d1f", "BrightText": "#ffffff", "Highlight": "#2f6fd0",
+    "HighlightedText": "#ffffff", "ToolTipBase": "#ffffff", "ToolTipText": "#1b1d1f", "Link": "#1f5fc0",
+    "PlaceholderText": "#676d74", "Light": "#ffffff", "Midlight": "#eceef1", "Mid": "#b9bec5", "Dark": "#9aa0a7",
+    "Shadow": "#6a6f75",
+}  # fmt: skip
+_LIGHT_DISABLED = "#9aa0a6"
+
+
+_STYLE = (
+    "QToolTip { padding: 3px; }"
+    "QToolButton[heading='true'] { font-weight: 600; border: none; padding: 3px 0px; }"
+    "QLabel[heading='true'] { font-weight: 600; }"
+    "QLabel[muted='true'] { color: palette(placeholder-text); }"
+    "QLabel[key='true'] { border: 1px solid palette(mid); border-radius: 3px; padding: 1px 5px; }"
+)
+_chosen = "System"
 
 
 def configure(app: QApplication) -> None:
-    """Set style and pyqtgraph's options; call before the first plot item is made."""
+    """Set style and pyqtgraph's options, and follow the system; call before the first plot item is made."""
     pg.setConfigOptions(imageAxisOrder="row-major")
     app.setStyle("Fusion")
+    app.styleHints().colorSchemeChanged.connect(lambda _scheme: set_scheme(_chosen))
     set_scheme("System")
-    app.setStyleSheet(
-        "QToolTip { padding: 3px; }"
-        "QToolButton[heading='true'] { font-weight: 600; border: none; padding: 3px 0px; }"
-        "QLabel[muted='true'] { color: palette(placeholder-text); }"
-    )
+    app.setStyleSheet(_STYLE)
 
 
 def set_scheme(name: str) -> None:
-    """Follow the system, or be light or dark whatever the platform knows about schemes."""
+    """Follow the system, also when it changes, or be light or dark whatever the platform knows about schemes."""
+    global _chosen
     app = QApplication.instance()
     if not isinstance(app, QApplication):
         raise RuntimeError("colours are set once there is an application")
+    _chosen = name
     dark = name == "Dark" or (name == "System" and app.styleHints().colorScheme() is Qt.ColorScheme.Dark)
-    app.setPalette(_dark_palette() if dark else app.style().standardPalette())
+    palette = _palette(_DARK, _DARK_DISABLED) if dark else _palette(_LIGHT, _LIGHT_DISABLED)
+    if palette != app.palette():  # every widget is told of a palette that is set
+        app.setPalette(palette)
 
 
-def _dark_palette() -> QPalette:
+def _palette(colours: dict[str, str], disabled: str) -> QPalette:
     palette = QPalette()
-    for role, colour in _DARK.items():
+    for role, colour in colours.items():
         palette.setColor(QPalette.ColorRole[role], QColor(colour))
     for role in ("WindowText", "Text", "ButtonText", "HighlightedText"):
-        palette.setColor(QPalette.ColorGroup.Disabled, QPalette.ColorRole[role], QColor(_DARK_DISABLED))
+        palette.setColor(QPalette.ColorGroup.Disabled, QPalette.ColorRole[role], QColor(disabled))
     return palette
 
 

@@ -6,6 +6,7 @@ and close. Frames go through a mailbox where the latest wins, so a slow window n
 
 import logging
 import threading
+import time
 import traceback
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
@@ -81,10 +82,13 @@ class Run(QObject):
         self._stop: RunState | None = None
         self._live = Steering()
         self._frame: Frame | None = None
+        self._pictured = 0
         self._points: list[Point] = []
         self._total = 0
         self._future: Future[None] | None = None
         self.frames_wanted = True  # off: the run makes no pictures at all, only points for the curves
+        self.frame_every = 1  # steps from one picture to the next; 0 makes that of the last step only
+        self.frame_seconds = 0.0  # what making the pictures of this run has taken from the compute thread
 
     # What the UI thread asks and says -------------------------------------------------------------
 
@@ -132,6 +136,8 @@ class Run(QObject):
             self._live = Steering()
             self._points = []
             self._total = 0
+            self._pictured = 0
+            self.frame_seconds = 0.0
         self.changed.emit()
         self._future = self._executor.submit(self._work, job, seed, prepared)
 
@@ -259,6 +265,8 @@ class Run(QObject):
             state, failure = RunState.FAILED, Failure(str(error))
         finally:
             iterates.close()
+        if last is not None:
+            self._picture(last, prepared)
         if last is None and state is RunState.FINISHED:
             state = RunState.CANCELLED
             failure = Failure(
@@ -280,7 +288,8 @@ class Run(QObject):
 
     def _publish(self, iterate: Iterate, prepared: Prepared) -> Steering | None:
         """Leave the iterate in the mailbox; returns the changes that wait to be sent."""
-        frame = frame_of(iterate, prepared) if self.frames_wanted else None
+        if (self.frame_every and iterate.step % self.frame_every == 0) or self._paused:
+            self._picture(iterate, prepared)
         truth = prepared.problem.truth
         point = Point(
             step=iterate.step,
@@ -290,13 +299,23 @@ class Run(QObject):
             seconds=iterate.seconds,
         )
         with self._gate:
-            self._frame = frame
             self._points.append(point)
             self._total = iterate.total
             self._steps_allowed = max(0, self._steps_allowed - 1)
             live, self._live = self._live, Steering()
         self.dirty.emit()
         return None if live == Steering() else live
+
+    def _picture(self, iterate: Iterate, prepared: Prepared) -> None:
+        """Leave the iterate's picture in the mailbox, unless it was the last one that went there."""
+        if not self.frames_wanted or iterate.step == self._pictured:
+            return
+        began = time.perf_counter()
+        frame = frame_of(iterate, prepared)
+        with self._gate:
+            self._frame = frame
+            self._pictured = iterate.step
+            self.frame_seconds += time.perf_counter() - began
 
     @staticmethod
     def _result(job: Job, recipe: Recipe, prepared: Prepared, last: Iterate, seconds: float) -> Result:

@@ -316,8 +316,15 @@ class Session(QObject):
         """Start a coroutine from a click and keep hold of it until it ends."""
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._task_ended)
         return task
+
+    def _task_ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # a defect: the loop's handler shows it now, not when the task is collected
+            context = {"message": "A task failed", "exception": error, "task": task}
+            asyncio.get_running_loop().call_exception_handler(context)
 
     # Computing ------------------------------------------------------------------------------------
 

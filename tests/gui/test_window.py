@@ -123,7 +123,7 @@ def test_pause_holds_step_makes_one_iterate_resume_goes_on(ready, drive):
             await until(lambda: state(ready) is RunState.PAUSED)
         await asyncio.sleep(0.1)
         assert step(ready) == held + 2
-        assert ready.act.pause.text() == "Resume"
+        assert ready.act.pause.iconText() == "Resume"
         click(ready, "pause")
         await until(lambda: step(ready) > held + 5)
         click(ready, "cancel")
@@ -228,7 +228,7 @@ def test_a_solver_that_raises_is_reported_and_the_window_goes_on(ready, drive, m
         assert ready.messages.isVisible()
         assert ready.messages.level == "error"
         assert "out of something" in ready.messages.text.text()
-        assert ready.messages.copy.isVisible()
+        assert ready.messages.details.isVisible()
         ready.session.set_solver_setting("steps", 3)
         click(ready, "run")
         await ended(ready)
@@ -611,3 +611,40 @@ def test_a_published_snapshot_asks_for_the_size_of_its_training_images(ready, dr
         await until(lambda: ready.session.prior.conventions.image_size == 48)
 
     drive(go())
+
+
+# -- cadence ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cadence", "wanted"), [({"cadence": "off"}, {12}), ({"cadence": "steps", "every_steps": 5}, {5, 10, 12})]
+)
+def test_iterates_are_pictured_at_the_chosen_cadence(ready, drive, monkeypatch, cadence, wanted):
+    made = []
+    frame_of = run_module.frame_of
+    monkeypatch.setattr(run_module, "frame_of", lambda i, p: made.append(i.step) or frame_of(i, p))
+
+    async def go():
+        for name, value in cadence.items():
+            ready.preferences.set_option(name, value)
+        ready.session.set_solver_setting("steps", 12)
+        click(ready, "run")
+        await ended(ready)
+
+    drive(go())
+    assert set(made) == wanted
+    assert len(made) == len(wanted)
+    assert ready.display.frame.step == 12  # the end is always shown
+    assert ready.transport.bar.value() == 12
+    assert len(ready.session.run.points()) == 12
+
+
+def test_the_cost_of_the_display_is_shown(ready, drive):
+    async def go():
+        ready.session.set_solver_setting("steps", 20)
+        click(ready, "run")
+        await ended(ready)
+
+    drive(go())
+    assert 0 < ready.display.share < 1
+    assert f"display {ready.display.share:.1%}" in ready.transport.time.text()

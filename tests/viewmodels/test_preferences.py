@@ -41,7 +41,8 @@ def test_recent_files_have_the_latest_first_once_and_an_end(qapp, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"version": 2}', b"\xff\xfe", b'{"recent": {"image": 5}}', b" " * 2_000_000]
+    "content",
+    [b"", b"{", b"[]", b'{"version": 2}', b"\xff\xfe", b'{"recent": {"image": 5}}', b" " * 2_000_000],
 )
 def test_a_broken_file_is_put_aside_and_the_defaults_are_back(qapp, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "preferences.json"

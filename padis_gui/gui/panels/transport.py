@@ -49,8 +49,8 @@ class Transport(QWidget):
         for label in (self.state, self.time):
             layout.addWidget(label)
 
-    def show_snapshot(self, snapshot: Snapshot) -> None:
-        """Show the step counter and the time left; the estimate stands still while paused."""
+    def show_snapshot(self, snapshot: Snapshot, display_share: float | None) -> None:
+        """Show the step counter, the time left, which stands still while paused, and what the display costs."""
         self.bar.setMaximum(max(1, snapshot.total))
         self.bar.setValue(snapshot.step)
         self.bar.setFormat(f"step {snapshot.step} of {snapshot.total}" if snapshot.total else "")
@@ -61,4 +61,5 @@ class Transport(QWidget):
             self.time.setText("timing the first steps…" if snapshot.state is RunState.RUNNING else " ")
         else:
             rest = f"{clock(snapshot.eta)} left, " if snapshot.eta is not None else ""
-            self.time.setText(f"{rest}{pace * 1000:.0f} ms a step")
+            display = f", display {display_share:.1%}" if display_share is not None else ""
+            self.time.setText(f"{rest}{pace * 1000:.0f} ms a step{display}")

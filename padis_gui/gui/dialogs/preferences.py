@@ -1,0 +1,52 @@
+"""The window's own options; they act at once and are remembered."""
+
+from PySide6.QtCore import QSize
+from PySide6.QtWidgets import QDialog, QLabel, QPushButton, QWidget
+
+from padis_gui.core.errors import PadisError
+from padis_gui.gui.forms import SettingsForm
+from padis_gui.gui.layouts import column, row
+from padis_gui.viewmodels.preferences import Options, Preferences
+
+
+class PreferencesDialog(QDialog):
+    """A form of :class:`Options`."""
+
+    def __init__(self, parent: QWidget, preferences: Preferences) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Preferences")
+        self.setModal(False)
+        self._preferences = preferences
+        self.form = SettingsForm(Options)
+        self.form.edited.connect(self._set)
+        self.trouble = QLabel(wordWrap=True)
+        where = "only until the window closes" if preferences.path is None else str(preferences.path)
+        kept = QLabel(f"Kept in {where}" if preferences.path else f"Kept {where}", wordWrap=True)
+        kept.setProperty("muted", True)
+        close = QPushButton("C&lose")
+        close.setToolTip("Close; everything here has already taken effect (Esc)")
+        close.clicked.connect(self.close)
+        layout = column(self, spacing=8, margins=(12, 12, 12, 12))
+        for widget in (self.form, self.trouble, kept):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        buttons = row()
+        buttons.addStretch(1)
+        buttons.addWidget(close)
+        layout.addLayout(buttons)
+        preferences.changed.connect(self._show)
+        self._show()
+
+    def _show(self) -> None:
+        self.form.show_settings(self._preferences.options)
+
+    def _set(self, name: str, value: object) -> None:
+        try:
+            self._preferences.set_option(name, value)
+            self.trouble.clear()
+        except PadisError as error:
+            self.trouble.setText(str(error))
+            self._show()
+
+    def sizeHint(self) -> QSize:
+        return QSize(420, 260)

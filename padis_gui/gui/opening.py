@@ -1,0 +1,93 @@
+"""Opening and writing files from the window: dialogs, recent files, drops, and a question that a file may raise."""
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QInputDialog, QWidget
+
+from padis_gui.core.resources import is_bundled
+from padis_gui.gui.files import IMAGES, PRIOR_SUFFIXES, PRIORS, TIFFS, choose_to_open, choose_to_write
+from padis_gui.viewmodels.preferences import Preferences
+from padis_gui.viewmodels.session import Session
+
+
+class Opening(QObject):
+    """Opens what the user names, and remembers it once it is open."""
+
+    def __init__(self, window: QWidget, session: Session, preferences: Preferences) -> None:
+        super().__init__(window)
+        self._window, self._session, self._preferences = window, session, preferences
+        session.data_changed.connect(self._remember_image)
+        session.prior_changed.connect(self._remember_prior)
+        session.training_size_wanted.connect(self._ask_training_size)
+
+    def open_image(self, path: Path) -> None:
+        """Open a file as image."""
+        self._session.spawn(self._session.open_image(path))
+
+    def open_prior(self, path: Path) -> None:
+        """Open a file as prior."""
+        self._session.spawn(self._session.open_prior(path))
+
+    def choose_image(self) -> None:
+        """Ask for an image."""
+        start = self._preferences.folder_of("image")
+        choose_to_open(self._window, "Open image", IMAGES, self.open_image, start)
+
+    def choose_prior(self) -> None:
+        """Ask for a prior."""
+        start = self._preferences.folder_of("prior")
+        choose_to_open(self._window, "Open checkpoint", PRIORS, self.open_prior, start)
+
+    def choose_export(self) -> None:
+        """Ask where the result goes."""
+        result = self._session.result
+        if result is not None:
+            start = self._preferences.folder_of("export")
+            choose_to_write(self._window, "Export TIFF", TIFFS, result.proposed_name, self._export, start)
+
+    def _export(self, path: Path) -> None:
+        self._preferences.went_to("export", path)
+        self._session.spawn(self._session.export(path))
+
+    def _remember_image(self) -> None:
+        path = self._session.data_path
+        if path is not None and not is_bundled(path):
+            self._preferences.opened("image", path)
+
+    def _remember_prior(self) -> None:
+        path = self._session.prior_path
+        if path is not None and not is_bundled(path):
+            self._preferences.opened("prior", path)
+
+    def drag_enter(self, event: QDragEnterEvent) -> None:
+        """Take files, while nothing runs."""
+        if event.mimeData().hasUrls() and not self._session.run.active:
+            event.acceptProposedAction()
+
+    def drop(self, event: QDropEvent) -> None:
+        """Open the first file: a prior where its name says so, else an image."""
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        for path in paths[:1]:
+            is_prior = path.suffix.lower() in PRIOR_SUFFIXES
+            (self.open_prior if is_prior else self.open_image)(path)
+            event.acceptProposedAction()
+
+    def _ask_training_size(self, path: Path, padded: int) -> None:
+        """Ask for what a published snapshot leaves open, and open it with the answer."""
+        dialog = QInputDialog(self._window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setWindowTitle("Size of the training images")
+        dialog.setLabelText(
+            f"{path.name} was trained on images that were zero-padded to {padded} px a side.\n"
+            "How large were they without the padding, in px?"
+        )
+        dialog.setInputMode(QInputDialog.InputMode.IntInput)
+        dialog.setIntRange(8, padded)
+        dialog.setIntStep(2)
+        dialog.setIntValue(max(8, padded - 48))
+        dialog.intValueSelected.connect(
+            lambda size: self._session.spawn(self._session.open_prior(path, size))
+        )
+        dialog.open()
