@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--set", action="extend", nargs="+", default=[], metavar="SOLVER.NAME=VALUE", dest="overrides",
-        help="settings of a solver, such as balanced.steps=40; without SOLVER of all of them",
+        help="settings of a solver, such as diffpir.steps=40; without SOLVER of all of them",
     )  # fmt: skip
     parser.add_argument(
         "--tiling", nargs="+", default=[], metavar="NAME", help=f"of {', '.join(t.name for t in TILINGS)}"

@@ -51,52 +51,52 @@ class Preset:
 PRESETS: tuple[Preset, ...] = (
     Preset(
         "ct-60", "CT, 60 views", "Parallel beam, 60 views over half a turn",
-        "ct-parallel", {"views": 60}, "balanced", {},
+        "ct-parallel", {"views": 60}, "fast", {},
     ),
     Preset(
         "ct-20", "CT, 20 views", "Parallel beam, 20 views over half a turn",
-        "ct-parallel", {"views": 20}, "balanced", {},
+        "ct-parallel", {"views": 20}, "fast", {},
     ),
     Preset(
         "ct-8", "CT, 8 views", "Parallel beam, 8 views over half a turn",
-        "ct-parallel", {"views": 8}, "balanced", {"sigma_max": 10.0, "sigma_min": 0.005, "noise_floor": 1e-3},
+        "ct-parallel", {"views": 8}, "fast", {"steps": 40, "sigma_max": 2.0},
     ),
     Preset(
         "ct-limited", "CT, limited angle", "Parallel beam, 60 views over 120°",
-        "ct-parallel", {"views": 60, "arc": 120.0}, "balanced", {},
+        "ct-parallel", {"views": 60, "arc": 120.0}, "fast", {},
     ),
     Preset(
         "ct-fan", "CT, fan beam", "Fan beam, 20 views over a full turn",
-        "ct-fan", {"views": 20}, "balanced", {},
+        "ct-fan", {"views": 20}, "fast", {},
     ),
     Preset(
         "deblur", "Deblurring", "A uniform blur of 9 × 9 pixels with noise of 0.01",
-        "deblur", {"noise": 0.01}, "balanced", {"steps": 40, "prior_weight": 0.5},
+        "deblur", {"noise": 0.01}, "fast", {},
         PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(
         "sr2", "Super-resolution 2×", "Bicubic reduction by 2",
-        "super-resolution", {"factor": 2}, "balanced", {},
+        "super-resolution", {"factor": 2}, "fast", {},
         PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(
         "sr4", "Super-resolution 4×", "Bicubic reduction by 4",
-        "super-resolution", {"factor": 4}, "balanced", {},
+        "super-resolution", {"factor": 4}, "fast", {},
         PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(
         "inpaint", "Inpainting", "Twelve missing boxes of 24 × 24 pixels",
-        "inpainting", {}, "balanced", {"sigma_max": 10.0},
+        "inpainting", {}, "quality", {"sigma_max": 2.0},
         PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(
         "denoise", "Denoising", "Gaussian noise of 0.1",
-        "denoising", {}, "balanced", {"steps": 20},
+        "denoising", {}, "diffpir", {"steps": 20},
         PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(
         "generate", "Generate", "No data: a sample of the prior",
-        "nothing", {}, "balanced", {"steps": 100, "sigma_max": 20.0, "temperature": 1.0, "zeta": 0.2},
+        "nothing", {}, "diffpir", {"steps": 100, "sigma_max": 20.0, "temperature": 1.0, "zeta": 0.2},
     ),
 )  # fmt: skip
 DEFAULT_PRESET = "ct-20"

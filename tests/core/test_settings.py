@@ -12,7 +12,7 @@ from padis_gui.core.operators.inpainting import InpaintingSettings
 from padis_gui.core.prior import Conventions
 from padis_gui.core.settings import GIVEN, NOT_GIVEN, Settings, make, specs
 from padis_gui.core.solvers import SOLVERS
-from padis_gui.core.solvers.fast import BalancedSettings
+from padis_gui.core.solvers.diffpir import DiffPIRSettings
 from padis_gui.core.tiling import TilingSettings
 from padis_gui.core.training.data_settings import DataSettings
 from padis_gui.core.training.settings import TrainingSettings
@@ -66,9 +66,9 @@ BAD: list[tuple[type[Settings], dict[str, Any], str]] = [
     (ParallelBeamSettings, {"noise": "inf"}, r"Noise must be 0 to 1, but 'inf' was given"),
     (ParallelBeamSettings, {"bins": 8}, r"Detector bins must be 16 to 16384 px, but 8 was given"),
     (ParallelBeamSettings, {"fbp_filter": "boxcar"}, r"one of ram-lak, hann, but 'boxcar'"),
-    (BalancedSettings, {"prior_weight": 0}, r"0 to 1000 \(exclusive\), but 0 was given"),
-    (BalancedSettings, {"jump_start": "perhaps"}, r"Jump start must be on or off, but 'perhaps'"),
-    (BalancedSettings, {"zeal": 1}, r"'zeal' is not a setting here; known are .*zeta"),
+    (DiffPIRSettings, {"prior_weight": 0}, r"0 to 1000 \(exclusive\), but 0 was given"),
+    (DiffPIRSettings, {"jump_start": "perhaps"}, r"Jump start must be on or off, but 'perhaps'"),
+    (DiffPIRSettings, {"zeal": 1}, r"'zeal' is not a setting here; known are .*zeta"),
     (TilingSettings, {"strategy": "spiral"}, r"one of .*random, fixed.*, but 'spiral'"),
     (TilingSettings, {"patch": 7}, r"Patch size must be 8 to 4096 px, but 7 was given"),
     (TrainingSettings, {"patch_sizes": (32,)}, r"contradict each other: as many patch probabilities"),
@@ -99,7 +99,7 @@ def test_a_long_value_is_not_repeated_in_full() -> None:
 
 
 def test_texts_are_parsed() -> None:
-    settings = make(BalancedSettings, {"steps": "7", "zeta": "0.5", "jump_start": "true"})
+    settings = make(DiffPIRSettings, {"steps": "7", "zeta": "0.5", "jump_start": "true"})
     assert (settings.steps, settings.zeta, settings.jump_start) == (7, 0.5, True)
 
 
@@ -110,7 +110,7 @@ def test_specs_read_the_declaration() -> None:
     assert found["bins"].optional
     assert found["fbp_filter"].choices == ("ram-lak", "hann")
     assert found["noise"].symbol == "σ_y"
-    zeta = {spec.name: spec for spec in specs(BalancedSettings)}["zeta"]
+    zeta = {spec.name: spec for spec in specs(DiffPIRSettings)}["zeta"]
     assert zeta.live
     assert "ζ" in zeta.tooltip
 

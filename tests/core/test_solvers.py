@@ -20,9 +20,10 @@ from tests.tiny import tiny_network
 # The smallest run of each solver; a new solver joins by one line.
 TINY: dict[str, dict[str, Any]] = {
     "fast": {"steps": 4, "cg_steps": 3},
-    "balanced": {"steps": 4, "cg_steps": 3},
+    "diffpir": {"steps": 4, "cg_steps": 3},
+    "langevin-cg": {"steps": 2, "inner": 2, "cg_steps": 3, "sigma_max": 1.0},
     "dds": {"steps": 4, "cg_steps": 3},
-    "quality": {"steps": 2, "inner": 2, "cg_steps": 3, "sigma_max": 1.0},
+    "quality": {"steps": 5, "cg_steps": 3},
     "langevin": {"steps": 2, "inner": 2},
     "predictor-corrector": {"steps": 4, "cg_steps": 3, "sigma_max": 1.0},
     "ve-ddnm": {"steps": 4, "cg_steps": 3},
@@ -203,12 +204,13 @@ def steered(
 
 
 LIVE = {
-    "quality": [("epsilon", 0.3), ("prior_weight", 50.0), ("temperature", 0.1)],
+    "langevin-cg": [("epsilon", 0.3), ("prior_weight", 50.0), ("temperature", 0.1)],
     "langevin": [("epsilon", 0.3), ("zeta", 0.1)],
     "predictor-corrector": [("snr", 0.01), ("prior_weight", 50.0)],
     "ve-ddnm": [("eta", 0.1)],
-    "fast": [("zeta", 0.2), ("prior_weight", 50.0), ("temperature", 0.1)],
-    "balanced": [("zeta", 0.2), ("prior_weight", 50.0), ("temperature", 0.1)],
+    "fast": [("zeta", 0.2), ("prior_weight", 50.0)],
+    "quality": [("zeta", 0.2), ("prior_weight", 50.0)],
+    "diffpir": [("zeta", 0.2), ("prior_weight", 50.0), ("temperature", 0.1)],
     "dds": [("eta", 0.1)],
     "padis-dps": [("zeta", 0.1), ("epsilon", 0.3)],
     "daps": [("spread", 0.1)],
@@ -254,7 +256,7 @@ def test_other_settings_stay_as_the_run_began(solver: Solver, ct_problem: Proble
 
 
 def test_with_live_keeps_the_rest() -> None:
-    solver = find_solver("balanced")
+    solver = find_solver("diffpir")
     before = settings_of(solver, cg_steps=3, zeta=1.0)
     after = with_live(before, settings_of(solver, cg_steps=9, zeta=0.5))
     assert (after.cg_steps, after.zeta) == (3, 0.5)
@@ -290,7 +292,7 @@ def test_interrupt_passes_through(solver: Solver, ct_problem: Problem, prior: Pa
 # -- what comes out ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["fast", "balanced", "dds"])
+@pytest.mark.parametrize("name", ["fast", "diffpir", "dds"])
 def test_data_steps_explain_the_measurement(name: str, ct_problem: Problem, prior: PatchPrior) -> None:
     """With clean data and enough CG, the estimate projects to the measurement whatever the prior says."""
     last = drain(run(find_solver(name), ct_problem, prior, cg_steps=60))
@@ -306,7 +308,7 @@ def test_fast_jumps_from_the_data(ct_problem: Problem, prior: PatchPrior) -> Non
 
 
 def test_last_step_adds_no_noise(ct_problem: Problem, prior: PatchPrior) -> None:
-    for name in ("fast", "balanced", "dds"):
+    for name in ("fast", "diffpir", "dds"):
         last = drain(run(find_solver(name), ct_problem, prior))
         torch.testing.assert_close(last.x, last.estimate)
 
@@ -392,7 +394,7 @@ def test_drain_of_nothing() -> None:
 
 
 def test_unknown_solver_names_the_known_ones() -> None:
-    with pytest.raises(SettingError, match=r"fast, balanced, .*, but 'magic'"):
+    with pytest.raises(SettingError, match=r"fast, quality, .*, but 'magic'"):
         find_solver("magic")
 
 

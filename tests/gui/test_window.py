@@ -25,7 +25,7 @@ from tests.snapshots import dump, random_snapshot
 def ready(window, drive, phantom_path, prior_path):
     """The window with the phantom and the tiny prior open."""
     drive(open_both(window.session, phantom_path, prior_path))
-    window.session.set_solver("balanced")
+    window.session.set_solver("diffpir")
     return window
 
 
@@ -278,7 +278,7 @@ def test_a_live_change_reaches_the_run_and_is_in_its_recipe(ready, drive):
         ready.session.set_solver_setting("steps", 40)
         click(ready, "step")
         await until(lambda: state(ready) is RunState.PAUSED)
-        form = ready.solver.forms["balanced"]
+        form = ready.solver.forms["diffpir"]
         assert form.editors["zeta"].isEnabled()
         assert not form.editors["steps"].isEnabled()
         form.editors["zeta"].setValue(0.5)

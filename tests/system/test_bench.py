@@ -107,13 +107,13 @@ def test_short_runs_are_marked_and_full_ones_are_not(request_):
 
 
 def test_what_a_preset_sets_is_the_solvers_own(request_):
-    tuned = dataclasses.replace(request_, tuned={"balanced": {"sigma_max": 7.0}}, steps=None)
-    assert tuned.settings_for("balanced").sigma_max == 7.0
-    assert not tuned.is_shortened("balanced")
+    tuned = dataclasses.replace(request_, tuned={"diffpir": {"sigma_max": 7.0}}, steps=None)
+    assert tuned.settings_for("diffpir").sigma_max == 7.0
+    assert not tuned.is_shortened("diffpir")
     assert tuned.settings_for("fast") == find_solver("fast").settings_type()
     shorter = dataclasses.replace(tuned, steps=2)
-    assert shorter.settings_for("balanced").sigma_max == 7.0
-    assert shorter.is_shortened("balanced")
+    assert shorter.settings_for("diffpir").sigma_max == 7.0
+    assert shorter.is_shortened("diffpir")
 
 
 def test_generation_is_timed_without_image_and_truth(request_, tmp_path):

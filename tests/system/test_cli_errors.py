@@ -61,7 +61,7 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"--patch": "7"}, "8 to 4096"),
     ({"--patch": "30"}, "divisible by 4"),
     ({"--patch": "64"}, "trained on"),
-    ({"--solver": "magic"}, "one of fast, balanced"),
+    ({"--solver": "magic"}, "one of fast, quality"),
     ({"--preset": "mri"}, "ct-20"),
     ({"--device": "tpu"}, "auto, cpu, cuda"),
     ({"--device": "cuda:99"}, "CUDA"),

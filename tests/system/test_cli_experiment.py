@@ -108,7 +108,7 @@ def test_a_record_in_the_place_of_the_input_is_refused(
 def test_random_tiling_beats_a_fixed_grid(tmp_path: Path) -> None:
     """The paper's claim with the bundled prior on a bundled slice, at equal evaluations: no seams, higher PSNR."""
     table = tmp_path / "t.csv"
-    grid = ["experiment", str(resource(DEMO_IMAGE)), "--pages", "0", "--preset", "ct-20", "--solver", "balanced",
+    grid = ["experiment", str(resource(DEMO_IMAGE)), "--pages", "0", "--preset", "ct-20", "--solver", "diffpir",
             "--set", "steps=10", "sigma-max=1", "--tiling", "fixed", "random", "--out", str(tmp_path / "r.jsonl"),
             "--table", str(table)]  # fmt: skip
     assert main(grid) == 0

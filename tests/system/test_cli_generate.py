@@ -35,7 +35,7 @@ def test_samples_have_the_training_size_and_their_seeds_as_labels(
     assert not np.array_equal(samples[0], samples[1])
 
 
-@pytest.mark.parametrize("solver", ["balanced", "dds", "langevin", "predictor-corrector"])
+@pytest.mark.parametrize("solver", ["diffpir", "dds", "langevin", "predictor-corrector"])
 def test_any_size_and_solver(arguments: list[str], tmp_path: Path, solver: str) -> None:
     sized = [*arguments, "--rows", "40", "--columns", "72", "--solver", solver, "--tiling", "random"]
     assert main(sized) == 0

@@ -90,7 +90,7 @@ class PrecisionRequest:
     """``run`` says on what the variants reconstruct; its precision is not used. All variants where none is named."""
 
     run: BenchRequest = field(default_factory=BenchRequest)
-    solver: str = "balanced"
+    solver: str = "diffpir"
     pages: tuple[int, ...] = (0,)
     variants: tuple[str, ...] = ()
     repeats: int = 10

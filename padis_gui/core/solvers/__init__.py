@@ -16,12 +16,13 @@ from padis_gui.core.baselines.tv import TVSettings, tv
 from padis_gui.core.errors import SettingError
 from padis_gui.core.schedule import noise_levels
 from padis_gui.core.settings import Settings
+from padis_gui.core.solvers.admm import FastSettings, QualitySettings, admm
 from padis_gui.core.solvers.daps import DAPSSettings, daps
 from padis_gui.core.solvers.ddnm import DDNMSettings, ddnm
 from padis_gui.core.solvers.dds import DDSSettings, dds
-from padis_gui.core.solvers.fast import BalancedSettings, FastSettings, fast
+from padis_gui.core.solvers.diffpir import DiffPIRSettings, diffpir
 from padis_gui.core.solvers.iterate import Iterates, SolverSettings
-from padis_gui.core.solvers.langevin import LangevinSettings, QualitySettings, langevin, langevin_cg
+from padis_gui.core.solvers.langevin import LangevinCGSettings, LangevinSettings, langevin, langevin_cg
 from padis_gui.core.solvers.padis_dps import PaDISDPSSettings, padis_dps
 from padis_gui.core.solvers.predictor_corrector import PredictorCorrectorSettings, predictor_corrector
 
@@ -55,15 +56,20 @@ class Solver:
 
 SOLVERS: tuple[Solver, ...] = (
     Solver(
-        "fast", "Fast", FastSettings, fast, "DiffPIR, arXiv 2305.08995; jump-start, arXiv 2407.12956",
-        "Jumps in at a middle noise level: 20 denoiser calls.", "step size ζ",
+        "fast", "Fast", FastSettings, admm, "PnP-ADMM, arXiv 1605.01710; DPIR, arXiv 2008.13751",
+        "ADMM around the patch prior, from the baseline picture: 16 denoiser calls.", "step size ζ",
     ),
     Solver(
-        "balanced", "Balanced", BalancedSettings, fast, "DiffPIR, arXiv 2305.08995",
-        "The same data step, from pure noise in 80 denoiser calls.", "step size ζ",
+        "quality", "Quality", QualitySettings, admm, "PnP-ADMM, arXiv 1605.01710; DPIR, arXiv 2008.13751",
+        "The same in smaller steps: 60 denoiser calls.", "step size ζ",
     ),
     Solver(
-        "quality", "Quality", QualitySettings, langevin_cg, "Langevin of arXiv 2406.02462 with CG data steps",
+        "diffpir", "DiffPIR", DiffPIRSettings, diffpir, "arXiv 2305.08995; jump-start, arXiv 2407.12956",
+        "Diffusion from pure noise with an exact data step: 80 denoiser calls.", "step size ζ",
+    ),
+    Solver(
+        "langevin-cg", "Langevin + CG", LangevinCGSettings, langevin_cg,
+        "Langevin of arXiv 2406.02462 with CG data steps",
         "Langevin steps around an exact data step: 200 denoiser calls.", "step size ε",
     ),
     Solver(

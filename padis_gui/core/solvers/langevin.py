@@ -1,14 +1,14 @@
 """Annealed Langevin dynamics with a data step: PaDIS' other solvers (arXiv 2406.02462, appendix).
 
 "Langevin" takes a gradient step on the data before each Langevin step, x <- x + zeta/||r|| A^T r with
-r = y - A x, and then the Langevin step from there. "Quality" replaces it by the exact proximal step of the data
+r = y - A x, and then the Langevin step from there. "Langevin + CG" replaces it by the exact proximal step of the data
 at the denoised image, solved by conjugate gradients: nothing is differentiated through the network, and more
 steps only make it better.
 
-Deviations of "Quality": a plain Langevin step with alpha = epsilon sigma^2 leaves noise of variance
+Deviations of "Langevin + CG": a plain Langevin step with alpha = epsilon sigma^2 leaves noise of variance
 sigma^2 / (1 - epsilon/4) where the denoiser expects sigma^2, so its fresh noise is scaled to keep sigma^2 exactly
 (at epsilon = 2 the step replaces all noise); a level's last step goes on to the noise of the next level; and a
-temperature below 1 draws nearer to the posterior's mean, as in "Balanced". Many levels beat many steps a level at
+temperature below 1 draws nearer to the posterior's mean, as in DiffPIR. Many levels beat many steps a level at
 equal cost (20 views, two validation slices, 200 calls: 200 x 1 36.7 dB, 50 x 4 with epsilon 1 36.3).
 """
 
@@ -48,7 +48,7 @@ class LangevinSettings(SolverSettings):
     )  # fmt: skip
 
 
-class QualitySettings(SolverSettings):
+class LangevinCGSettings(SolverSettings):
     """Settings of :func:`langevin_cg`."""
 
     steps: int = shared.noise_level_count(200)
@@ -93,10 +93,10 @@ def langevin_cg(
     prior: PatchPrior,
     tiling: Tiling,
     levels: Tensor,
-    settings: QualitySettings,
+    settings: LangevinCGSettings,
     *,
     rng: torch.Generator,
-) -> Iterates[QualitySettings]:
+) -> Iterates[LangevinCGSettings]:
     """x_hat = prox of the data at D with rho = lambda s_y^2/s^2; x <- k x + (1-k) x_hat + tau sqrt(1-k^2) s z.
 
     k = 1 - epsilon/2; s is the next level's noise in a level's last step.

@@ -137,7 +137,7 @@ def look(prior: PatchPrior, image: Tensor, settings: SightSettings, seed: int = 
         )
         try:
             found["sample"] = _solve(
-                blank, prior, "balanced", _SAMPLE | {"steps": settings.sample_steps}, seed
+                blank, prior, "diffpir", _SAMPLE | {"steps": settings.sample_steps}, seed
             )
         except DivergenceError as error:
             troubles.append(f"The sample is left out: {error}")

@@ -1,8 +1,8 @@
-"""Fast and Balanced: plug-and-play diffusion with an exact data step, in DiffPIR's form (arXiv 2305.08995).
+"""DiffPIR: plug-and-play diffusion with an exact data step (arXiv 2305.08995).
 
 At each noise level the denoised image is pulled to the data by a proximal step with rho = lambda s_y^2 / s^2,
-solved by conjugate gradients, and renoised. "Fast" jumps in at a middle noise level from a least-squares
-picture (jump-start, arXiv 2407.12956); "Balanced" walks down from pure noise.
+solved by conjugate gradients, and renoised. It walks down from pure noise, or jumps in at a middle noise level from
+a least-squares picture (jump-start, arXiv 2407.12956).
 
 Deviations: zeta is 1 (all noise fresh), where the paper mixes; s_y is floored, as clean data have s_y = 0. The
 fresh noise is scaled by a temperature tau: at 1 the result is a sample of the posterior, below it comes nearer to
@@ -29,8 +29,8 @@ from padis_gui.core.solvers.iterate import (
 from padis_gui.core.tiling import Tiling
 
 
-class BalancedSettings(SolverSettings):
-    """Settings of :func:`fast`, walking down from pure noise."""
+class DiffPIRSettings(SolverSettings):
+    """Settings of :func:`diffpir`."""
 
     steps: int = setting(
         80, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
@@ -53,36 +53,18 @@ class BalancedSettings(SolverSettings):
     )
 
 
-class FastSettings(BalancedSettings):
-    """Settings of :func:`fast`, jumping in at a middle noise level."""
-
-    steps: int = setting(
-        20, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
-    )
-    sigma_max: float = setting(
-        0.5, gt=0, le=200, label="Highest noise", symbol="σ₀", advanced=True,
-        help="Noise level of the jump: 0.5 for 20 views or more, 1 to 3 for fewer",
-    )  # fmt: skip
-    jump_start: bool = setting(
-        True,
-        label="Jump start",
-        advanced=True,
-        help="Start from a least-squares picture plus noise instead of pure noise",
-    )
-
-
 _JUMP_CG_STEPS = 30
 
 
-def fast(
+def diffpir(
     problem: Problem,
     prior: PatchPrior,
     tiling: Tiling,
     levels: Tensor,
-    settings: BalancedSettings,
+    settings: DiffPIRSettings,
     *,
     rng: torch.Generator,
-) -> Iterates[BalancedSettings]:
+) -> Iterates[DiffPIRSettings]:
     """x_hat = prox of the data at D; x <- x_hat + s' (sqrt(1-zeta) (x - x_hat)/s + tau sqrt(zeta) eps)."""
     A, y, noise = unit_norm(problem)
     backprojected = A.T(y)
