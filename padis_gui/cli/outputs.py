@@ -44,7 +44,7 @@ def _why_not_writable(path: Path) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a report or a table; :class:`InputError` where that fails."""
-    from padis_gui.core.checkpoint import write_atomically
+    from padis_gui.core.atomic import write_atomically
 
     try:
         write_atomically(path, text.encode())

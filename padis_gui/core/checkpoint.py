@@ -7,9 +7,7 @@ of a file says which kind it is, its name does not matter. Published snapshots a
 import hashlib
 import json
 import math
-import os
 import struct
-import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +18,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 from torch import Tensor, nn
 
+from padis_gui.core.atomic import write_atomically
 from padis_gui.core.edm_conventions import published_conventions
 from padis_gui.core.edm_network import EdmNetworkSettings, EdmUNet
 from padis_gui.core.edm_snapshot import Snapshot, read_snapshot
@@ -34,6 +33,7 @@ VERSION = 1
 _MAX_HEADER = 4 * 2**20
 _SMALL_NETWORK = 50_000_000
 _MAX_PARAMETERS = 500_000_000
+_DIGEST = "tensors_sha256"
 
 
 def _kind(network: Any) -> str:
@@ -57,24 +57,6 @@ class PriorRecord(BaseModel):
     training: dict[str, Any] = {}
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` under a temporary name, flush it to disk, then rename: no half file is ever seen."""
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes private files; these are ordinary ones
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def save_prior(
     path: Path,
     record: PriorRecord,
@@ -85,7 +67,8 @@ def save_prior(
 ) -> None:
     """Write a native checkpoint, in half precision unless told otherwise. Atomic.
 
-    Tensors named in ``keep`` stay in single precision.
+    Tensors named in ``keep`` stay in single precision. A digest of the tensors is written with them, which
+    :func:`read_prior` verifies. Raises :class:`OSError` where the file cannot be written.
     """
     tensors = {
         name: tensor.detach()
@@ -93,7 +76,12 @@ def save_prior(
         .contiguous()
         for name, tensor in state.items()
     }
-    metadata = {"format": FORMAT, "version": str(VERSION), "record": record.model_dump_json()}
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "record": record.model_dump_json(),
+        _DIGEST: _tensors_sha256(tensors),
+    }
     write_atomically(path, safetensors.torch.save(tensors, metadata))
 
 
@@ -152,11 +140,6 @@ def _native_record(path: Path) -> PriorRecord:
             f"{name} says it is a padis-gui prior, but its description is damaged ({reason}); get a fresh "
             "copy."
         ) from None
-    if record.network.position_channels != 2:
-        raise CheckpointError(
-            f"A prior with 2 position channels was wanted, but {name} has {record.network.position_channels}; "
-            "train it again with both."
-        )
     bad = [p for p in record.conventions.patch_sizes if p % record.network.downsampling]
     if bad:
         raise CheckpointError(
@@ -256,6 +239,12 @@ def read_prior(path: Path, training_image_size: int | None = None) -> tuple[Prio
             state = safetensors.torch.load_file(path)
             shapes = {key: tensor.shape for key, tensor in state.items() if tensor.is_floating_point()}
             _check_fit(path, record, shapes, len(state))
+            digest = _read_metadata(path).get(_DIGEST)  # files of older versions carry none
+            if digest is not None and digest != _tensors_sha256(state):
+                raise CheckpointError(
+                    f"The weights in {path.name} are not those that were written (their checksum differs); get a "
+                    "fresh copy."
+                )
     except CheckpointError:
         raise
     except UnreadablePickle as error:
@@ -312,6 +301,16 @@ def summarise_prior(path: Path, training_image_size: int | None = None) -> tuple
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path.name} is damaged ({str(error)[:120]}); get a fresh copy.") from None
     return record, sum(math.prod(shape) for shape in shapes)
+
+
+def _tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the names, types, shapes and bytes of tensors on the CPU, in hexadecimal."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def file_sha256(path: Path) -> str:

@@ -7,13 +7,14 @@ modulation follows DDPM/EDM (arXiv 2206.00364); preconditioning is not here but 
 
 import math
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name it goes by
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 from torch import Tensor, nn
 
+from padis_gui.core.position_encoding import ENCODINGS, EncodingName
 from padis_gui.core.settings import Settings, setting
 
 _EMBEDDING_FEATURES = 64
@@ -26,8 +27,11 @@ class NetworkSettings(Settings):
     image_channels: int = setting(
         1, ge=1, le=4, label="Image channels", help="1 for grey or CT, 3 for colour", symbol="C"
     )
-    position_channels: int = setting(
-        2, ge=0, le=2, label="Position channels", help="2: column and row coordinate of each pixel; 0: none"
+    position_encoding: EncodingName = setting(
+        "coordinates",
+        label="Position encoding",
+        help="How the network is told where a patch lies: by the coordinates of its pixels, by Fourier features of "
+        "them, by features of places that it learns, or not at all",
     )
     width: int = setting(
         64, ge=32, le=512, label="Width", help="Channels at the finest level (a multiple of 32)"
@@ -44,6 +48,18 @@ class NetworkSettings(Settings):
     attention: bool = setting(
         True, label="Attention", help="Self-attention among the pixels of the coarsest level"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_first_version(cls, values: Any) -> Any:
+        """Checkpoints of the first version counted position channels, 2 or 0, instead of naming the encoding."""
+        if isinstance(values, dict) and "position_channels" in values:
+            count = values["position_channels"]
+            if type(count) is not int or count not in (0, 2) or "position_encoding" in values:
+                raise ValueError("2 position channels or none are wanted")
+            values = {k: v for k, v in values.items() if k != "position_channels"}
+            values["position_encoding"] = "coordinates" if count else "none"
+        return values
 
     @field_validator("multipliers")
     @classmethod
@@ -118,10 +134,13 @@ class _Attention(nn.Module):
 class PatchUNet(nn.Module):
     """F in EDM's D = c_skip x + c_out F(c_in x, c_noise).
 
-    Input (n, C + position channels, P, P) and c_noise (n,); output (n, C, P, P) in float32. P must be
-    divisible by ``settings.downsampling``. The first layer always computes in float32: at small sigma the
-    noise is finer than bfloat16 resolves in a bright pixel.
+    Input (n, C + 2, P, P), the image and its two coordinates, and c_noise (n,); output (n, C, P, P) in float32.
+    P must be divisible by ``settings.downsampling``. The first layer always computes in float32: at small sigma
+    the noise is finer than bfloat16 resolves in a bright pixel. ``channels_last`` is the layout between layers
+    and should be that of the weights.
     """
+
+    channels_last = True
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
@@ -130,7 +149,8 @@ class PatchUNet(nn.Module):
         self.embed = nn.Sequential(
             nn.Linear(_EMBEDDING_FEATURES, emb), nn.SiLU(), nn.Linear(emb, emb), nn.SiLU()
         )
-        entering = 4 * (settings.image_channels + settings.position_channels)
+        self.positions = ENCODINGS[settings.position_encoding]()
+        entering = 4 * settings.image_channels + self.positions.features
         self.enter = nn.Conv2d(entering, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             nn.ModuleList(_ResidualBlock(w, w, emb) for _ in range(settings.blocks)) for w in widths
@@ -153,8 +173,11 @@ class PatchUNet(nn.Module):
     def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
         angles = c_noise[:, None] * cast(Tensor, self.frequencies)
         embedding = self.embed(torch.cat([angles.sin(), angles.cos()], dim=1))
-        h = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
+        image, positions = x.tensor_split((self.settings.image_channels,), dim=1)
         with torch.autocast(x.device.type, enabled=False):
+            h = torch.cat([F.pixel_unshuffle(image, 2), self.positions(positions)], dim=1)
+            if self.channels_last:
+                h = h.contiguous(memory_format=torch.channels_last)
             h = self.enter(h)
         skips = []
         for level, blocks in enumerate(self.encoder):

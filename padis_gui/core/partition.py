@@ -149,6 +149,8 @@ class Partition:
     def _starts(self, axis: int, first: int) -> list[int]:
         """Where the tiles of a grid that begins at ``first`` start along an axis of the padded image."""
         length, step = self.image_shape[axis], self.stride or self.patch
+        if length + 2 * self.pad[axis] == self.patch:  # one tile is all of the padded image
+            return [first]
         if not self.inside:
             return [first + k * step for k in range(tiles_and_pad(length, self.patch, step)[0])]
         last = max(first, self.pad[axis] + length - self.patch)

@@ -211,12 +211,12 @@ class AutoTiling(GridTiling):
 class WholeTiling(GridTiling):
     """One tile with the image in its middle: whole-image diffusion, without tiles and seams.
 
-    ``patch`` is the side of that tile where it is larger than the image, else :func:`whole_side` is.
+    ``patch`` is the side of that tile where the image fits into it, else :func:`whole_side` is.
     """
 
     def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
-        side = self.patch if self.patch > max(self.image_shape) else whole_side(self.image_shape)
-        rows, columns = (tiles_and_pad(n, side)[1] for n in self.image_shape)
+        side = self.patch if self.patch >= max(self.image_shape) else whole_side(self.image_shape)
+        rows, columns = (side - n for n in self.image_shape)
         return Partition(self.image_shape, side, (rows, columns), (rows // 2, columns // 2), self.frame)
 
 
@@ -290,5 +290,5 @@ def strategy_and_patch(
         patch = prior.resolve_patch(chosen.patch)
         if patch < max(image_shape):
             return chosen.strategy, patch
-    fitting = [size for size in prior.conventions.patch_sizes if size > max(image_shape)]
+    fitting = [size for size in prior.conventions.patch_sizes if size >= max(image_shape)]
     return "whole", min(fitting) if fitting else whole_side(image_shape, prior.downsampling)

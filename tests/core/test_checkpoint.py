@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors
 import safetensors.torch
 import torch
 
@@ -18,7 +19,6 @@ from padis_gui.core.checkpoint import (
     load_prior,
     read_record,
     save_prior,
-    write_atomically,
 )
 from padis_gui.core.errors import CheckpointError
 from padis_gui.core.prior import PatchPrior
@@ -90,36 +90,6 @@ def test_record_round_trips_without_the_tensors(prior_path: Path) -> None:
 def test_record_json_round_trip() -> None:
     record = tiny_record()
     assert type(record).model_validate_json(record.model_dump_json()) == record
-
-
-# -- atomic writing ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("failing", ["fsync", "replace", "chmod"])
-def test_a_failed_write_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
-) -> None:
-    path = tmp_path / "file.bin"
-    write_atomically(path, b"old")
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoint.os, failing, fail)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(path, b"new")
-    monkeypatch.undo()
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]  # no litter
-    write_atomically(path, b"new")
-    assert path.read_bytes() == b"new"
-
-
-def test_written_files_are_ordinary_ones(tmp_path: Path) -> None:
-    ordinary, ours = tmp_path / "a", tmp_path / "b"
-    ordinary.write_bytes(b"")
-    write_atomically(ours, b"")
-    assert ours.stat().st_mode == ordinary.stat().st_mode
 
 
 # -- files that are none ----------------------------------------------------------------------------------
@@ -206,6 +176,35 @@ def test_absurd_header_sizes_cost_no_memory(tmp_path: Path, size: int) -> None:
     refused(path)
 
 
+# -- the digest of the tensors -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_a_changed_bit_in_the_weights_is_found(tmp_path: Path, half: bool) -> None:
+    path = tmp_path / "prior.safetensors"
+    save_prior(path, tiny_record(), tiny_state(), half=half)
+    load(path)
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1  # the least bit of some weight: still a whole, finite file
+    path.write_bytes(data)
+    assert "checksum" in refused(path)
+
+
+def test_weights_under_each_others_names_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "prior.safetensors"
+    save_prior(path, tiny_record(), tiny_state(), half=False)
+    with safetensors.safe_open(path, framework="pt") as file:
+        described = file.metadata()
+    state = safetensors.torch.load_file(path)
+    first, second = "encoder.0.0.conv0.weight", "encoder.1.0.conv0.weight"
+    state[first], state[second] = state[second], state[first]
+    assert "checksum" in refused(write(path, state, **described))
+
+
+def test_files_of_older_versions_carry_no_digest(tmp_path: Path) -> None:
+    load(write(tmp_path / "old.safetensors", tiny_state(), **metadata()))
+
+
 # -- priors that are damaged ------------------------------------------------------------------------------
 
 
@@ -248,7 +247,10 @@ HOSTILE: list[dict[str, Any]] = [
     {"network": {"width": -32}},
     {"network": {"blocks": 0}},
     {"network": {"image_channels": 0}},
-    {"network": {"position_channels": 0}},
+    {"network": {"position_channels": 1}},
+    {"network": {"position_channels": True}},
+    {"network": {"position_channels": 2, "position_encoding": "learned"}},
+    {"network": {"position_encoding": "guessed"}},
     {"network": "big"},
     {"conventions": {"patch_sizes": []}},
     {"conventions": {"patch_sizes": [30]}},

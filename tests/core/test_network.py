@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from padis_gui.core.network import NetworkSettings, PatchUNet
+from padis_gui.core.position_encoding import COORDINATES
 from tests.tiny import tiny_network
 
 
@@ -17,7 +18,7 @@ from tests.tiny import tiny_network
 )
 def test_output_has_the_image_channels_and_the_patch_size(settings: NetworkSettings, patch: int) -> None:
     network = PatchUNet(settings)
-    channels = settings.image_channels + settings.position_channels
+    channels = settings.image_channels + COORDINATES
     with torch.no_grad():
         out = network(torch.randn(2, channels, patch, patch), torch.zeros(2))
     assert out.shape == (2, settings.image_channels, patch, patch)

@@ -101,7 +101,7 @@ def test_auto_is_random_above_and_window_below_sigma_w() -> None:
 def test_whole_is_one_tile_with_the_image_in_its_middle(shape: tuple[int, int], patch: int) -> None:
     part = draws(tiling("whole", shape, patch), 1)[0]
     (box,) = part.boxes
-    assert box.size > max(shape)
+    assert box.size >= max(shape)
     assert box.size == patch or (box.size % 32 == 0 and box.size <= max(shape) + 32)
     for axis, corner in enumerate((box.row, box.column)):
         before = part.pad[axis] - corner
@@ -123,7 +123,7 @@ def test_whole_takes_any_prior_and_a_patch_as_large_as_the_image_becomes_it(prio
         assert found(strategy, (64, 50)) == (strategy, 32)
         assert found(strategy, (20, 36), 16) == (strategy, 16)
         assert found(strategy, (28, 20)) == ("whole", 32)
-        assert found(strategy, (32, 32)) == ("whole", 36)
+        assert found(strategy, (32, 32)) == ("whole", 32)  # what a whole-image prior is trained on
     used = TilingSettings(strategy="whole", patch=68)
     assert strategy_and_patch(used, (64, 50), prior) == ("whole", 68)  # what a recipe holds means itself
     with pytest.raises(SettingError, match="trained on"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from padis_gui.core import checkpoint
+from padis_gui.core import atomic
 from padis_gui.core.data.read import read_image
 from padis_gui.core.data.write import read_recipe, write_tiff
 from padis_gui.core.errors import InputError
@@ -127,7 +127,7 @@ def test_failed_write_leaves_the_old_file_and_says_so(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "replace", fail)
+    monkeypatch.setattr(atomic.os, "replace", fail)
     with pytest.raises(InputError, match="No space left"):
         write_tiff(path, awkward() + 1, recipe(), METRICS)
     assert path.read_bytes() == before

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from padis_gui.core.checkpoint import write_atomically
+from padis_gui.core.atomic import write_atomically
 from padis_gui.core.errors import InputError
 from padis_gui.core.metrics import as_json
 from padis_gui.core.recipe import Recipe

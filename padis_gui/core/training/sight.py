@@ -17,7 +17,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, field_validator
 from torch import Tensor
 
-from padis_gui.core.checkpoint import write_atomically
+from padis_gui.core.atomic import write_atomically
 from padis_gui.core.errors import DivergenceError, InputError, SettingError
 from padis_gui.core.metrics import as_json, psnr, ssim
 from padis_gui.core.operators import Physics, find_physics
