@@ -16,7 +16,7 @@ from padis_gui.core.training.data_settings import DataSettings
 from padis_gui.core.training.settings import TrainingSettings
 
 LOG_EVERY = 50
-_NOT_FOR_USERS = ("image_channels", "position_channels")  # follow from the data and the method
+_NOT_FOR_USERS = ("image_channels",)  # follows from the data
 _NOT_YET_FOR_USERS = ("validation",)
 
 

@@ -20,7 +20,7 @@ from padis_gui.core.checkpoint import load_prior, read_record
 from padis_gui.core.errors import CheckpointError, DivergenceError, InputError, SettingError
 from padis_gui.core.network import NetworkSettings
 from padis_gui.core.partition import tiles_and_pad
-from padis_gui.core.training import train as module
+from padis_gui.core.training import batch as module
 from padis_gui.core.training.dataset import TrainingData
 from padis_gui.core.training.settings import TrainingSettings
 from padis_gui.core.training.train import PRIOR_FILE, STATE_FILE, TrainStep, learning_rate, train

@@ -1,41 +1,62 @@
-"""Training as a generator: one :class:`TrainStep` a step, checkpoints on the way, resumable at any moment.
+"""Training as an iterator: one :class:`TrainStep` a step, checkpoints on the way, resumable at any moment.
 
-Patch diffusion training of PaDIS (arXiv 2406.02462, section 3.2) with EDM's loss (arXiv 2206.00364):
-each step draws one patch size, uniform crops of zero-padded images and a noise level for each, and
-weights the squared error by (sigma^2 + sigma_d^2) / (sigma sigma_d)^2.
+The method is that of PaDIS (arXiv 2406.02462, section 3.2): :mod:`batch` draws what a step trains on,
+:mod:`optimise` makes the step, :mod:`state` keeps what it leads to.
 """
 
-import json
+import copy
 import logging
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
-import safetensors
-import safetensors.torch
 import torch
-from torch import Tensor
 
-from padis_gui.core.checkpoint import PriorRecord, save_prior, write_atomically
+from padis_gui.core.checkpoint import PriorRecord
+from padis_gui.core.device import peak_memory_mb
 from padis_gui.core.errors import CheckpointError, DivergenceError, InputError, SettingError
-from padis_gui.core.network import NetworkSettings, PatchUNet
-from padis_gui.core.prior import Conventions, Precision, denoise_patches
+from padis_gui.core.network import NetworkSettings
+from padis_gui.core.prior import Conventions, PatchPrior, Precision
+from padis_gui.core.training.batch import draw_batch
 from padis_gui.core.training.dataset import TrainingData
+from padis_gui.core.training.distributed import World
+from padis_gui.core.training.optimise import Optimiser, learning_rate
+from padis_gui.core.training.plan import Plan, fresh, further, resumed
 from padis_gui.core.training.settings import TrainingSettings
+from padis_gui.core.training.state import (
+    NOISE_BINS,
+    PRIOR_FILE,
+    STATE_FILE,
+    Best,
+    State,
+    find_state,
+    remove_temporary_files,
+    save_state,
+)
+from padis_gui.core.training.validation import Validation
+
+__all__ = ["NOISE_BINS", "PRIOR_FILE", "STATE_FILE", "TrainStep", "Training", "learning_rate", "train"]
 
 log = logging.getLogger(__name__)
 
-STATE_FILE, PRIOR_FILE = "state.safetensors", "prior.safetensors"
-_SMOOTHING = 0.99
 _MAX_BAD_STEPS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainStep:
-    """One optimiser step: ``loss`` of this step, ``average`` running, ``seconds`` since training began."""
+    """One optimiser step.
+
+    ``loss`` is that of this step (NaN where the step was left out), ``average`` the running one; ``losses`` the
+    running average for each patch size drawn so far, ``levels`` for each noise level (between the edges
+    ``NOISE_BINS``; NaN where none was drawn yet). ``validation`` is the loss on the data kept aside, of the best of
+    the averaged weights, at steps where it was measured. ``seconds`` counts what was spent in steps since training
+    began, ``memory`` is the peak so far in bytes, of the GPU or resident. ``saved``: a checkpoint of this step is on
+    disk. ``stopped`` says why training ended early, at its last step.
+    """
 
     step: int
     total: int
@@ -46,20 +67,11 @@ class TrainStep:
     learning_rate: float
     seconds: float
     saved: bool
-
-
-@dataclass
-class _State:
-    """Everything that a resumed run must find again."""
-
-    network: PatchUNet
-    average: dict[str, Tensor]
-    optimizer: torch.optim.AdamW
-    rng: torch.Generator
-    step: int = 0
-    patches_seen: int = 0
-    seconds: float = 0.0
-    loss_average: float = float("nan")
+    losses: dict[int, float]
+    levels: tuple[float, ...]
+    validation: float | None
+    stopped: str
+    memory: int
 
 
 def train(
@@ -71,277 +83,283 @@ def train(
     name: str = "prior",
     device: torch.device,
     precision: Precision,
+    validation: TrainingData | None = None,
+    start_from: Path | None = None,
     notes: dict[str, Any] | None = None,
-) -> Generator[TrainStep, None, None]:
+    world: World | None = None,
+) -> "Training":
     """Train a patch prior; ``folder`` receives ``state.safetensors`` (to resume) and ``prior.safetensors``.
 
-    Resumes from ``folder`` where it holds a state; only the number of steps, the checkpoint interval and the
-    decay may differ then. Checkpoints are written atomically, at the end and when the iterator is closed too.
-    Raises :class:`SettingError` for contradictions and :class:`DivergenceError` when the loss stays NaN.
+    Resumes from ``folder`` where it holds a state; only the number of steps, the decay, further EMA lengths and what
+    leaves the weights alone may differ then. ``start_from`` is a prior to train further: its network is taken
+    instead of ``network_settings``, and its conventions are kept. ``validation`` holds data of the same kind that
+    are not trained on; ``notes`` go into the prior's record. With a ``world`` of several processes all of them call
+    this with the same arguments, on their own device, and the first writes. Checkpoints are written atomically, at
+    the end and when the iterator is closed too. Raises :class:`SettingError` for contradictions.
     """
-    bad = [p for p in settings.patch_sizes if p % network_settings.downsampling]
-    if bad:
-        raise SettingError(
-            f"Patch sizes must be divisible by {network_settings.downsampling}, the network's downsampling, "
-            f"but {', '.join(map(str, bad))} was given; choose others."
-        )
-    folder = Path(folder)
+    folder, world = Path(folder), world or World(device=device)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
             f"A folder for the training was wanted, but {folder} cannot be made ({error.strerror}); choose another."
         ) from None
-    size = data.images.shape[-1]
-    pad = settings.pad(size)
-    conventions = Conventions(
-        image_size=size,
-        pad=pad,
-        patch_sizes=tuple(sorted(settings.patch_sizes, reverse=True)),
-        sigma_data=_deviation(data.images, pad),
-        window=data.window,
-        unit=data.unit,
-    )
-    state = _resume_or_start(folder, settings, network_settings, device, size)
-    return _steps(state, data, folder, settings, conventions, name, precision, notes or {})
+    if world.main:
+        remove_temporary_files(folder)
+    if validation is not None and validation.images.shape[1:] != data.images.shape[1:]:
+        raise SettingError(
+            f"Validation images of the shape {tuple(data.images.shape[1:])} were wanted, like those trained on, but "
+            f"they have {tuple(validation.images.shape[1:])}; read them with the same settings."
+        )
+    stored = find_state(folder)
+    if stored is not None:
+        plan = resumed(stored, folder, data, settings, network_settings, start_from)
+    elif start_from is not None:
+        plan = further(data, settings, start_from)
+    else:
+        plan = fresh(data, settings, network_settings)
+    state = plan.begin(device)
+    if not world.agree(
+        f"{state.step} {plan.settings.model_dump_json()} {plan.conventions.model_dump_json()}"
+    ):
+        raise SettingError(
+            f"One folder and one set of data for all processes was wanted, but they found different ones in {folder}; "
+            "put both where every machine sees them."
+        )
+    return Training(state, plan, data, validation, folder, name, precision, notes or {}, world)
 
 
-def _steps(
-    state: _State,
-    data: TrainingData,
-    folder: Path,
-    settings: TrainingSettings,
-    conventions: Conventions,
-    name: str,
-    precision: Precision,
-    notes: dict[str, Any],
-) -> Generator[TrainStep, None, None]:
-    began = time.perf_counter() - state.seconds
-    saved_at = state.step
-    bad_steps = 0
+class Training(Iterator[TrainStep]):
+    """A training in progress: each ``next`` makes one step, :meth:`close` saves it as it is between two steps.
 
-    def save() -> None:
-        nonlocal saved_at
-        _save(state, folder, settings, conventions, name, notes)
-        saved_at = state.step
+    Nothing happens between the steps, so waiting is pausing. ``settings`` are those that are carried out,
+    ``conventions`` what the prior will say, ``step`` how many steps are done.
+    """
 
-    try:
-        while state.step < settings.steps:
-            rate = learning_rate(settings, state.step)
-            patch, count = _draw_patch(settings, state.rng)
-            loss = _optimise(state, data, settings, conventions, precision, patch, count, rate)
-            state.step += 1
-            state.seconds = time.perf_counter() - began
-            if math.isfinite(loss):
-                bad_steps = 0
-                state.patches_seen += count
-                previous = loss if math.isnan(state.loss_average) else state.loss_average
-                state.loss_average = _SMOOTHING * previous + (1 - _SMOOTHING) * loss
-            else:
-                bad_steps += 1
-                log.warning("Step %d gave a loss that is not finite; it was left out.", state.step)
-                if bad_steps >= _MAX_BAD_STEPS:
-                    raise DivergenceError(
-                        f"The loss has not been finite for {bad_steps} steps; the last good checkpoint is "
-                        "kept, lower the learning rate."
-                    )
-            due = state.step % settings.checkpoint_every == 0 or state.step == settings.steps
-            if due and not bad_steps:
-                save()
-            yield TrainStep(
-                step=state.step,
-                total=settings.steps,
-                loss=loss,
-                average=state.loss_average,
-                patch=patch,
-                patches_seen=state.patches_seen,
-                learning_rate=rate,
-                seconds=state.seconds,
-                saved=saved_at == state.step,
+    def __init__(
+        self,
+        state: State,
+        plan: Plan,
+        data: TrainingData,
+        validation: TrainingData | None,
+        folder: Path,
+        name: str,
+        precision: Precision,
+        notes: dict[str, Any],
+        world: World,
+    ) -> None:
+        self._state, self._plan, self._data, self._folder = state, plan, data, folder
+        self._name, self._precision, self._notes, self._world = name, precision, notes, world
+        self.settings = plan.settings
+        self._validation = (
+            None if validation is None else Validation(validation, self.settings, self.conventions)
+        )
+        if validation is None and state.best is not None:  # measured no more, it would stay the best for ever
+            state.best, state.stale = None, 0
+        self._optimiser = Optimiser(state, self.settings, self.data_sigma, precision, world)
+        self._saved_at = state.step
+        self._bad_steps = 0
+        self._over = False
+
+    @property
+    def conventions(self) -> Conventions:
+        """What the prior was trained with, and inference must repeat."""
+        return self._plan.conventions
+
+    @property
+    def data_sigma(self) -> float:
+        """Standard deviation of the zero-padded data, sigma_d, on the [0, 1] scale."""
+        return self.conventions.sigma_data
+
+    @property
+    def step(self) -> int:
+        """How many steps are done."""
+        return self._state.step
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """The prior that was trained further (name, sha256, steps, and what changed), or nothing."""
+        return self._plan.origin
+
+    def prior(self) -> PatchPrior:
+        """A copy of the averaged weights as they are now, ready for inference: of the average that is best so far.
+
+        The prior's file differs where validation found earlier weights better.
+        """
+        network = copy.deepcopy(self._state.network)
+        network.zero_grad(set_to_none=True)
+        network.load_state_dict(self._state.averages[self._state.chosen])
+        network.requires_grad_(False).eval()
+        settings = network.settings
+        return PatchPrior(
+            network=network,
+            conventions=self.conventions,
+            channels=settings.image_channels,
+            downsampling=settings.downsampling,
+            device=self._optimiser.device,
+            precision=self._precision,
+        )
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the training here and save it, so that it can be resumed; once is enough.
+
+        Raises :class:`CheckpointError` where it cannot be saved.
+        """
+        if not self._over:
+            self._over = True
+            if self._saved_at != self._state.step and not self._bad_steps:
+                self._save_or_fail()
+
+    def __next__(self) -> TrainStep:
+        state, settings = self._state, self.settings
+        if self._over or state.step >= settings.steps or self._stopped():
+            raise StopIteration
+        try:
+            return self._next_step()
+        except BaseException:
+            self._over = True  # an error inside a step leaves the state half done: it must not be saved
+            raise
+
+    def _next_step(self) -> TrainStep:
+        state, settings = self._state, self.settings
+        began = time.perf_counter()
+        rate = learning_rate(settings, state.step)
+        batch = draw_batch(self._data, settings, self.conventions.frame, state.rng)
+        loss = self._optimiser.step(batch, rate)
+        state.step += 1
+        patch = batch.clean.shape[-1]
+        if math.isfinite(loss):
+            self._bad_steps = 0
+            state.patches_seen += len(batch)
+        else:
+            self._count_bad_step()
+        last = state.step == settings.steps
+        validation = None
+        if self._validation is not None and (last or state.step % settings.validate_every == 0):
+            validation = self._validate(self._validation)
+        state.seconds += time.perf_counter() - began
+        stopped = self._stopped()
+        if (last or stopped) and not self._bad_steps:
+            self._save_or_fail()
+        elif state.step % settings.checkpoint_every == 0 and not self._bad_steps:
+            self._save_or_warn()
+        return TrainStep(
+            step=state.step,
+            total=settings.steps,
+            loss=loss,
+            average=state.loss_average,
+            patch=patch,
+            patches_seen=state.patches_seen,
+            learning_rate=rate,
+            seconds=state.seconds,
+            saved=self._saved_at == state.step,
+            losses=dict(state.losses),
+            levels=tuple(state.levels),
+            validation=validation,
+            stopped=stopped,
+            memory=round(peak_memory_mb(self._optimiser.device) * 2**20),
+        )
+
+    def _count_bad_step(self) -> None:
+        self._bad_steps += 1
+        log.warning("Step %d gave a loss that is not finite; it was left out.", self._state.step)
+        if self._bad_steps >= _MAX_BAD_STEPS:
+            raise DivergenceError(
+                f"The loss has not been finite for {self._bad_steps} steps; the last good checkpoint is "
+                "kept, lower the learning rate."
             )
-    except GeneratorExit:
-        # closed between two steps: only there is the state whole (an error inside a step leaves it half done)
-        if saved_at != state.step and not bad_steps:
-            save()
-        raise
 
+    # -- validation -----------------------------------------------------------------------------------------
 
-def learning_rate(settings: TrainingSettings, step: int) -> float:
-    """Linear warm-up, constant, linear decay to 0 over the last part of the run."""
-    rise = min(1.0, (step + 1) / settings.warmup) if settings.warmup else 1.0
-    fall = min(1.0, (1 - step / settings.steps) / settings.decay) if settings.decay else 1.0
-    return settings.learning_rate * rise * fall
+    def _validate(self, validation: Validation) -> float:
+        state = self._state
+        state.validation = validation.measure(state.network, state.averages, self._precision, self._world)
+        state.chosen = min(state.validation, key=lambda decay: state.validation[decay])
+        loss = state.validation[state.chosen]
+        if loss < (math.inf if state.best is None else state.best.loss):
+            weights = {key: value.clone() for key, value in state.averages[state.chosen].items()}
+            state.best, state.stale = Best(loss, state.step, state.chosen, weights), 0
+        else:
+            state.stale += 1
+        return loss
 
+    def _stopped(self) -> str:
+        """Why training ends before its last step; empty where it goes on."""
+        state, patience = self._state, self.settings.patience
+        if self._validation is None or not patience or state.stale < patience or state.best is None:
+            return ""
+        return (
+            f"no better validation loss in {state.stale} measurements since step {state.best.step} "
+            f"({state.best.loss:.4g})"
+        )
 
-def _draw_patch(settings: TrainingSettings, rng: torch.Generator) -> tuple[int, int]:
-    weights = torch.tensor(settings.patch_probabilities)
-    patch = settings.patch_sizes[int(torch.multinomial(weights, 1, generator=rng))]
-    return patch, max(1, settings.pixels // patch**2)
+    # -- saving ---------------------------------------------------------------------------------------------
 
-
-def _optimise(
-    state: _State,
-    data: TrainingData,
-    settings: TrainingSettings,
-    conventions: Conventions,
-    precision: Precision,
-    patch: int,
-    count: int,
-    rate: float,
-) -> float:
-    device = next(state.network.parameters()).device
-    clean, positions = data.crops(patch, count, conventions.frame, state.rng)
-    log_sigma = settings.sigma_mean + settings.sigma_std * torch.randn(count, generator=state.rng)
-    sigma = log_sigma.exp().clamp(settings.sigma_low, settings.sigma_high)
-    noise = torch.randn(clean.shape, generator=state.rng)
-    clean, positions, sigma, noise = (t.to(device) for t in (clean, positions, sigma, noise))
-    noisy = clean + sigma.view(-1, 1, 1, 1) * noise
-    denoised = denoise_patches(state.network, noisy, sigma, positions, conventions.sigma_data, precision)
-    weight = (sigma**2 + conventions.sigma_data**2) / (sigma * conventions.sigma_data) ** 2
-    loss = (weight.view(-1, 1, 1, 1) * (denoised - clean) ** 2).mean()
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip)
-    value = float(loss.detach())
-    if not (math.isfinite(value) and math.isfinite(float(norm))):
-        return float("nan")
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
-    state.optimizer.step()
-    # the average forgets its random start quickly, then settles to the chosen decay
-    decay = min(settings.ema, (1 + state.step) / (10 + state.step))
-    with torch.no_grad():
-        for key, value_now in state.network.state_dict().items():
-            state.average[key].lerp_(value_now, 1 - decay)
-    return value
-
-
-def _deviation(images: Tensor, pad: int) -> float:
-    """Standard deviation of the zero-padded images: the sigma_d of the preconditioning."""
-    share = (images.shape[-1] / (images.shape[-1] + 2 * pad)) ** 2
-    mean, square = float(images.mean()) * share, float((images**2).mean()) * share
-    return round(math.sqrt(max(square - mean**2, 1e-6)), 4)
-
-
-def _start(settings: TrainingSettings, network_settings: NetworkSettings, device: torch.device) -> _State:
-    with torch.random.fork_rng(devices=[]):  # torch initialises layers from the global generator only
-        torch.manual_seed(settings.seed)
-        network = PatchUNet(network_settings)
-    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return _State(
-        network=network,
-        average={k: v.detach().clone() for k, v in network.state_dict().items()},
-        optimizer=torch.optim.AdamW(
-            network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.0
-        ),
-        rng=torch.Generator().manual_seed(settings.seed),
-    )
-
-
-def _resume_or_start(
-    folder: Path,
-    settings: TrainingSettings,
-    network_settings: NetworkSettings,
-    device: torch.device,
-    image_size: int,
-) -> _State:
-    state = _start(settings, network_settings, device)
-    path = folder / STATE_FILE
-    if not path.exists():
-        return state
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            meta = json.loads((file.metadata() or {})["training"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-        mutable = {"steps", "checkpoint_every", "decay"}
-        # an older version's state lacks today's newest settings; the defaults stand for them
-        began = TrainingSettings.from_record(meta["settings"])
-        then = {k: v for k, v in began.model_dump(mode="json").items() if k not in mutable}
-        now = {k: v for k, v in settings.model_dump(mode="json").items() if k not in mutable}
-        changed = [k for k in now if then.get(k) != now[k]]
-        if image_size != meta["settings"].get("image_size", meta.get("image_size")):
-            changed.append("image_size")
-        if changed or meta["network"] != network_settings.model_dump(mode="json"):
-            what = ", ".join(changed) or "the network"
-            raise SettingError(
-                f"{folder} holds a training with other settings ({what}); give it the same ones to resume, "
-                "or train into another folder."
+    def _save(self) -> None:
+        if self._world.main:
+            save_state(
+                self._state,
+                self._folder,
+                self._plan.given,
+                self.conventions,
+                self._plan.origin,
+                self._record(),
             )
-        state.network.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-        for key in state.average:
-            state.average[key].copy_(tensors[f"ema.{key}"])
-        names = [name for name, _ in state.network.named_parameters()]
-        moments = {
-            i: {
-                "step": torch.tensor(float(meta["optimizer_steps"])),
-                "exp_avg": tensors[f"m.{n}"],
-                "exp_avg_sq": tensors[f"v.{n}"],
-            }
-            for i, n in enumerate(names)
-        }
-        if meta["optimizer_steps"]:
-            groups = state.optimizer.state_dict()["param_groups"]
-            state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        state.rng.set_state(tensors["rng"])
-        state.step, state.patches_seen = meta["step"], meta["patches_seen"]
-        state.seconds, state.loss_average = meta["seconds"], meta["loss_average"]
-    except (
-        safetensors.SafetensorError,
-        OSError,
-        LookupError,
-        ValueError,
-        ArithmeticError,
-        RuntimeError,
-        TypeError,
-        AttributeError,
-    ) as error:
-        raise CheckpointError(
-            f"The training state in {folder} is damaged ({str(error)[:100]}); train into another folder."
-        ) from None
-    return state
+        self._saved_at = self._state.step
 
+    def _save_or_warn(self) -> None:
+        """Save on the way: a disk that is full now may have room again at the next checkpoint."""
+        try:
+            self._save()
+        except OSError as error:
+            log.warning(
+                "The checkpoint of step %d cannot be written to %s (%s); the previous one is kept and training goes on.",
+                self._state.step, self._folder, error.strerror,
+            )  # fmt: skip
 
-def _save(
-    state: _State,
-    folder: Path,
-    settings: TrainingSettings,
-    conventions: Conventions,
-    name: str,
-    notes: dict[str, Any],
-) -> None:
-    network_settings = state.network.settings
-    tensors = {f"model.{k}": v for k, v in state.network.state_dict().items()}
-    tensors |= {f"ema.{k}": v for k, v in state.average.items()}
-    steps = 0
-    for key, parameter in state.network.named_parameters():
-        moment = state.optimizer.state.get(parameter)
-        if moment:
-            steps = int(moment["step"])
-            tensors[f"m.{key}"], tensors[f"v.{key}"] = moment["exp_avg"], moment["exp_avg_sq"]
-    tensors["rng"] = state.rng.get_state()
-    meta = {
-        "settings": settings.model_dump(mode="json"),
-        "network": network_settings.model_dump(mode="json"),
-        "image_size": conventions.image_size,
-        "step": state.step,
-        "optimizer_steps": steps,
-        "patches_seen": state.patches_seen,
-        "seconds": state.seconds,
-        "loss_average": state.loss_average,
-    }
-    cpu = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    write_atomically(folder / STATE_FILE, safetensors.torch.save(cpu, {"training": json.dumps(meta)}))
-    record = PriorRecord(
-        name=name,
-        network=network_settings,
-        conventions=conventions,
-        training={
-            "settings": settings.model_dump(mode="json"),
+    def _save_or_fail(self) -> None:
+        try:
+            self._save()
+        except OSError as error:
+            raise CheckpointError(
+                f"The checkpoint of step {self._state.step} cannot be written to {self._folder} ({error.strerror}); "
+                "the previous one is kept, make room and resume from it."
+            ) from None
+
+    def _record(self) -> PriorRecord:
+        """What the prior's file says of the training."""
+        state, best = self._state, self._state.best
+        training: dict[str, Any] = {
+            "settings": self.settings.model_dump(mode="json"),
             "steps": state.step,
             "patches_seen": state.patches_seen,
             "seconds": round(state.seconds, 1),
             "loss": round(state.loss_average, 5),
-            **notes,
-        },
-    )
-    save_prior(folder / PRIOR_FILE, record, state.average)
+        }
+        if best is None:
+            training["weights"] = {"ema": state.chosen, "step": state.step, "why": "no validation"}
+        else:
+            training["weights"] = {"ema": best.decay, "step": best.step, "why": "least validation loss"}
+            training["validation"] = {
+                "loss": round(best.loss, 5),
+                "last": {str(decay): round(v, 5) for decay, v in state.validation.items()},
+            }
+        if self._plan.origin:
+            training["started_from"] = self._plan.origin
+        return PriorRecord(
+            name=self._name,
+            network=state.network.settings,
+            conventions=self.conventions,
+            training=training | self._notes,
+        )
