@@ -140,10 +140,13 @@ def resumed(
         changed.append("ema")  # more averages may be asked for, but none of those that are kept may go
     if data.image_size != stored.image_size:
         changed.append("image_size")
+    kept = stored.conventions
+    if kept is not None and (data.window, data.unit) != (kept.window, kept.unit):
+        changed.append("the window of the data")
     if bool(stored.origin) < (start_from is not None) or (
         start_from is not None
         and Path(start_from).is_file()
-        and stored.origin["sha256"] != file_sha256(start_from)
+        and stored.origin.get("sha256") != file_sha256(start_from)
     ):
         changed.append("the prior that it starts from")
     if not stored.origin and stored.network != network:

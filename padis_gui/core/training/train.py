@@ -9,14 +9,12 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import torch
 
-from padis_gui.core.checkpoint import PriorRecord
 from padis_gui.core.device import peak_memory_mb
 from padis_gui.core.errors import CheckpointError, DivergenceError, InputError, SettingError
 from padis_gui.core.network import NetworkSettings
@@ -26,6 +24,7 @@ from padis_gui.core.training.dataset import TrainingData
 from padis_gui.core.training.distributed import World
 from padis_gui.core.training.optimise import Optimiser, learning_rate
 from padis_gui.core.training.plan import Plan, fresh, further, resumed
+from padis_gui.core.training.record import prior_record
 from padis_gui.core.training.settings import TrainingSettings
 from padis_gui.core.training.state import (
     NOISE_BINS,
@@ -37,6 +36,7 @@ from padis_gui.core.training.state import (
     remove_temporary_files,
     save_state,
 )
+from padis_gui.core.training.step import TrainStep
 from padis_gui.core.training.validation import Validation
 
 __all__ = ["NOISE_BINS", "PRIOR_FILE", "STATE_FILE", "TrainStep", "Training", "learning_rate", "train"]
@@ -44,34 +44,6 @@ __all__ = ["NOISE_BINS", "PRIOR_FILE", "STATE_FILE", "TrainStep", "Training", "l
 log = logging.getLogger(__name__)
 
 _MAX_BAD_STEPS = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainStep:
-    """One optimiser step.
-
-    ``loss`` is that of this step (NaN where the step was left out), ``average`` the running one; ``losses`` the
-    running average for each patch size drawn so far, ``levels`` for each noise level (between the edges
-    ``NOISE_BINS``; NaN where none was drawn yet). ``validation`` is the loss on the data kept aside, of the best of
-    the averaged weights, at steps where it was measured. ``seconds`` counts what was spent in steps since training
-    began, ``memory`` is the peak so far in bytes, of the GPU or resident. ``saved``: a checkpoint of this step is on
-    disk. ``stopped`` says why training ended early, at its last step.
-    """
-
-    step: int
-    total: int
-    loss: float
-    average: float
-    patch: int
-    patches_seen: int
-    learning_rate: float
-    seconds: float
-    saved: bool
-    losses: dict[int, float]
-    levels: tuple[float, ...]
-    validation: float | None
-    stopped: str
-    memory: int
 
 
 def train(
@@ -120,7 +92,7 @@ def train(
         plan = fresh(data, settings, network_settings)
     state = plan.begin(device)
     if not world.agree(
-        f"{state.step} {plan.settings.model_dump_json()} {plan.conventions.model_dump_json()}"
+        f"{state.step} {plan.settings.model_dump_json()} {plan.conventions.model_dump_json()} {plan.origin}"
     ):
         raise SettingError(
             f"One folder and one set of data for all processes was wanted, but they found different ones in {folder}; "
@@ -308,14 +280,8 @@ class Training(Iterator[TrainStep]):
 
     def _save(self) -> None:
         if self._world.main:
-            save_state(
-                self._state,
-                self._folder,
-                self._plan.given,
-                self.conventions,
-                self._plan.origin,
-                self._record(),
-            )
+            plan, record = self._plan, prior_record(self._state, self._plan, self._name, self._notes)
+            save_state(self._state, self._folder, plan.given, plan.conventions, plan.origin, record)
         self._saved_at = self._state.step
 
     def _save_or_warn(self) -> None:
@@ -336,30 +302,3 @@ class Training(Iterator[TrainStep]):
                 f"The checkpoint of step {self._state.step} cannot be written to {self._folder} ({error.strerror}); "
                 "the previous one is kept, make room and resume from it."
             ) from None
-
-    def _record(self) -> PriorRecord:
-        """What the prior's file says of the training."""
-        state, best = self._state, self._state.best
-        training: dict[str, Any] = {
-            "settings": self.settings.model_dump(mode="json"),
-            "steps": state.step,
-            "patches_seen": state.patches_seen,
-            "seconds": round(state.seconds, 1),
-            "loss": round(state.loss_average, 5),
-        }
-        if best is None:
-            training["weights"] = {"ema": state.chosen, "step": state.step, "why": "no validation"}
-        else:
-            training["weights"] = {"ema": best.decay, "step": best.step, "why": "least validation loss"}
-            training["validation"] = {
-                "loss": round(best.loss, 5),
-                "last": {str(decay): round(v, 5) for decay, v in state.validation.items()},
-            }
-        if self._plan.origin:
-            training["started_from"] = self._plan.origin
-        return PriorRecord(
-            name=self._name,
-            network=state.network.settings,
-            conventions=self.conventions,
-            training=training | self._notes,
-        )
