@@ -13,8 +13,10 @@ from PIL import Image as Pillow
 
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.partition import Frame
+from padis_gui.core.training import dataset as module
 from padis_gui.core.training.data_settings import DataSettings
 from padis_gui.core.training.dataset import TrainingData, load_training_data
+from tests.core.test_formats import nifti, series_of
 
 
 def load(source: Path, size: int = 32, **options) -> TrainingData:
@@ -270,3 +272,167 @@ def test_a_window_that_is_none(tmp_path: Path) -> None:
     assert load(tmp_path / "a.tif", window_high=400.5).window == (-1000.0, 400.5)
     with pytest.raises(SettingError, match="2000 to 1000"):
         load(tmp_path / "a.tif", window_low=2000.0)
+
+
+# -- one window for all -----------------------------------------------------------------------------------
+
+
+def spread(low: float, high: float, dtype: type, pages: int = 3) -> np.ndarray:
+    """Stacks whose pages lie in different parts of the range."""
+    ramp = np.linspace(low, high, pages * 32 * 32)
+    return ramp.astype(dtype).reshape(pages, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("array", "window", "unit"),
+    [
+        (spread(3, 200, np.uint8), (0, 255), ""),
+        (spread(0, 60000, np.uint16), (0, 65535), ""),
+        (spread(10, 4000, np.uint16), (0, 4095), ""),
+        (spread(0, 2500, np.uint16), (0, 2497), ""),
+        (spread(900, 2500, np.uint16), (901, 2498), ""),
+        (spread(-1024, 3000, np.int16), (-1000, 1000), "HU"),
+        (spread(-1000, 400, np.float32), (-1000, 1000), "HU"),
+        (spread(0.1, 0.8, np.float32), (0, 1), ""),
+        (spread(0, 5, np.float64), (0, 4.995), ""),
+        (spread(-2, 2, np.float32), (-1.996, 1.996), ""),
+        (np.full((3, 32, 32), 7.5), (7.5, 8.5), ""),
+    ],
+)
+def test_proposed_windows(tmp_path: Path, array: np.ndarray, window: tuple[float, float], unit: str) -> None:
+    np.save(tmp_path / "a.npy", array)
+    data = load(tmp_path / "a.npy")
+    assert data.window == pytest.approx(window)
+    assert data.unit == unit
+    scaled = (array.astype(np.float32) - data.window[0]) / (data.window[1] - data.window[0])
+    np.testing.assert_allclose(data.images[:, 0], scaled.clip(0, 1), atol=1e-6)  # the same for every page
+
+
+def test_a_few_hot_pixels_change_no_window(tmp_path: Path) -> None:
+    array = spread(0, 2500, np.uint16)
+    array[1, 2, 3] = 65535
+    np.save(tmp_path / "a.npy", array)
+    assert load(tmp_path / "a.npy").window == pytest.approx((0.0, 2500.0), abs=5)
+
+
+def test_a_page_without_air_is_in_the_unit_of_the_others(tmp_path: Path) -> None:
+    array = spread(-1000, 900, np.int16, pages=40)  # the first page is air, most have none
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="minisblack")
+    data = load(tmp_path / "a.tif")
+    assert data.unit == "HU"
+    np.testing.assert_allclose(data.images[39, 0], (array[39] + 1000.0) / 2000, atol=1e-6)
+
+
+def test_decimal_windows(tmp_path: Path) -> None:
+    array = spread(-1, 1, np.float32)
+    np.save(tmp_path / "a.npy", array)
+    data = load(tmp_path / "a.npy", window_low=-0.25, window_high=0.75)
+    np.testing.assert_allclose(data.images[:, 0], (array + 0.25).clip(0, 1), atol=1e-6)
+
+
+def test_pages_in_another_scale_are_skipped_unless_a_window_is_given(tmp_path: Path) -> None:
+    for name in "abc":
+        picture(tmp_path / f"{name}.png", np.full((32, 32), 100, np.uint8))
+    tifffile.imwrite(tmp_path / "d.tif", np.full((32, 32), 60000, np.uint16))
+    data = load(tmp_path)
+    assert data.names == ("a.png", "b.png", "c.png")
+    assert "0 to 255" in data.skipped[0].reason
+    assert "60000" in data.skipped[0].reason
+    assert len(load(tmp_path, window_low=0.0, window_high=65535.0).images) == 4
+
+
+# -- volumes, series and arrays ---------------------------------------------------------------------------
+
+
+def test_a_folder_of_dicom_series(tmp_path: Path) -> None:
+    """Two patients, one with two series; slices in order whatever their names; a scout and words left out."""
+    first = series_of(tmp_path / "p1", 4, uid="1.2.3", PatientID="A")
+    series_of(tmp_path / "p1", 3, uid="1.2.4", PatientID="A")
+    series_of(tmp_path / "p2", 5, uid="1.2.5", PatientID="B")
+    series_of(tmp_path / "p2", 1, uid="1.2.6", PatientID="B", ImageType=["DERIVED", "PRIMARY", "LOCALIZER"])
+    (tmp_path / "p2" / "notes.txt").write_text("words")
+    data = load(tmp_path)
+    assert (data.unit, data.window, len(data.images)) == ("HU", (-1000.0, 1000.0), 12)
+    assert sorted(map(len, data.subjects)) == [5, 7]
+    assert ["localizer" in s.reason for s in data.skipped] == [True]
+    expected = load_training_data(
+        [write_stack(tmp_path / "s.npy", first - 1024)],
+        DataSettings(image_size=32, window_low=-1000, window_high=1000),
+    )
+    torch.testing.assert_close(data.images[:4], expected.images)
+    train, validation = data.split(0.4)
+    assert validation is not None
+    assert {len(train.images), len(validation.images)} == {5, 7}
+
+
+def write_stack(path: Path, array: np.ndarray) -> Path:
+    np.save(path, array)
+    return path
+
+
+def test_a_volume_is_one_subject_and_so_is_a_file_among_several(tmp_path: Path) -> None:
+    volume = np.random.default_rng(0).random((32, 32, 5)).astype(np.float32)
+    nifti(tmp_path / "a.nii.gz", volume)
+    assert load(tmp_path / "a.nii.gz").subjects == ((0, 1, 2, 3, 4),)
+    one = write_stack(tmp_path / "b.npy", volume.transpose(2, 0, 1)[:, :32, :30])
+    assert load(one).subjects == ((0,), (1,), (2,), (3,), (4,))
+    assert [len(s) for s in load(tmp_path).subjects] == [5, 5]
+
+
+def test_a_named_array(tmp_path: Path) -> None:
+    low, high = spread(0, 0.4, np.float64), spread(0.5, 1, np.float64)
+    np.savez(tmp_path / "a.npz", low=low, high=high)
+    np.testing.assert_allclose(load(tmp_path / "a.npz", dataset="high").images[:, 0], high, atol=1e-6)
+    with pytest.raises(InputError, match="holds low, high"):
+        load(tmp_path / "a.npz")
+
+
+def test_subjects_by_the_name_of_the_file(tmp_path: Path) -> None:
+    for name in ("a.tif", "b.tif"):
+        stack(tmp_path / name, pages=3)
+    picture(tmp_path / "c.tif.png", np.zeros((32, 32), np.uint8))
+    (tmp_path / "subjects.csv").write_text("file,page,patient\na.tif,,A\nb.tif,0,A\nb.tif,1,B\n")
+    data = load(tmp_path, window_low=-1000.0, window_high=1000.0)
+    assert data.names[0] == "a.tif page 0"
+    assert data.subjects == ((0, 1, 2, 3), (4,), (5,), (6,))
+    (tmp_path / "other.csv").write_text("file,patient\nz.tif,A\n")
+    with pytest.raises(InputError, match=r"other\.csv names none of them"):
+        load(tmp_path, subjects=str(tmp_path / "other.csv"))
+
+
+def test_a_folder_that_skips_much_says_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    picture(tmp_path / "good.png", np.zeros((32, 32), np.uint8))
+    write_stack(tmp_path / "flat.npy", np.zeros((500, 8, 40), np.uint8))
+    with caplog.at_level(logging.WARNING, "padis_gui"):
+        data = load(tmp_path)
+    assert len(data.skipped) == 500
+    assert data.skipped[7].name == "flat.npy page 7"
+    assert "8 x 40" in data.skipped[7].reason
+    assert len(caplog.records) < 30
+    assert "480 more" in caplog.records[-1].getMessage()
+
+
+def test_more_than_the_memory_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture(tmp_path / "a.png", np.zeros((32, 32), np.uint8))
+    monkeypatch.setattr(module, "physical_memory", lambda: 2**30)
+    with pytest.raises(InputError, match=r"10000 training images.*2\.4 GiB"):
+        load(tmp_path, 256, crops=10_000)
+
+
+def test_random_squares_follow_the_seed_and_stay_with_their_image(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        picture(tmp_path / f"{name}.png", rng.integers(0, 256, (90, 70), dtype=np.uint8))
+    settings = DataSettings(image_size=32, crops=4, shrink=1.5)
+    one, same, other = (load_training_data(tmp_path, settings, seed=s) for s in (1, 1, 2))
+    assert torch.equal(one.images, same.images)
+    assert not torch.equal(one.images, other.images)
+    assert one.subjects == ((0, 1, 2, 3), (4, 5, 6, 7))
+
+
+def test_the_real_slices(shared: Path) -> None:
+    data = load_training_data(shared / "data" / "ct_val_256.tif", DataSettings())
+    assert (tuple(data.images.shape), len(data.subjects)) == ((22, 1, 256, 256), 8)
+    assert (data.window, data.unit, data.skipped) == ((-1000.0, 1000.0), "HU", ())
+    series = load_training_data(shared / "data" / "dicom", DataSettings(image_size=64))
+    assert (len(series.images), len(series.subjects), series.unit) == (10, 1, "HU")

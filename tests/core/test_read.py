@@ -147,6 +147,14 @@ def test_npy_stack_and_colour(tmp_path: Path) -> None:
     assert np.array_equal(read_image(npy(tmp_path / "f.npy", fortran)).pixels[0], fortran.astype(np.float32))
 
 
+def test_photographs_stand_upright(tmp_path: Path) -> None:
+    array = RNG.integers(0, 256, (20, 31), dtype=np.uint8)
+    exif = Pillow.Exif()
+    exif[0x0112] = 6  # held on its side
+    Pillow.fromarray(array).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "a.png").pixels[0], np.rot90(array, -1).astype(np.float32))
+
+
 def test_kind_is_told_by_content_not_by_name(tmp_path: Path) -> None:
     array = RNG.integers(0, 256, (20, 31), dtype=np.uint8)
     picture(tmp_path / "a.png", array)

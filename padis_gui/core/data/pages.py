@@ -121,7 +121,9 @@ def page_of(
         raise wrong_shape(name, values.shape)
     check_sides(name, planes.shape[1:])
     pixels = np.ascontiguousarray(planes, dtype=np.float32)
-    bad = int(np.size(pixels) - np.count_nonzero(np.isfinite(pixels)))
+    bad = 0
+    if values.dtype.kind == "f":
+        bad = int(np.size(pixels) - np.count_nonzero(np.isfinite(pixels)))
     if bad:
         raise InputError(
             f"An image of finite numbers was wanted, but {name} has {bad} NaN or infinite pixels; "

@@ -22,11 +22,12 @@ class _Picture(Pages):
 
     def _read(self, page: int) -> Page:
         from PIL import Image as Pillow
-        from PIL import UnidentifiedImageError
+        from PIL import ImageOps, UnidentifiedImageError
 
         try:
             with Pillow.open(self._path) as picture:
                 check_sides(self.name, picture.size[::-1])
+                ImageOps.exif_transpose(picture, in_place=True)  # cameras store how they were held
                 if picture.mode in ("P", "LA", "PA", "CMYK", "YCbCr", "HSV", "RGBA"):
                     values = np.asarray(picture.convert("RGB" if picture.mode != "LA" else "L"))
                 else:

@@ -16,6 +16,7 @@ class DataSettings(Settings):
     fit: Literal["crop", "resize", "pad"] = setting(
         "resize",
         label="Other sizes",
+        when={"crops": 0},
         help="Images of another size: crop keeps their pixels and takes the middle, resize scales the shorter "
         "side and takes the middle, pad shrinks what is too large and surrounds the image by the lowest value",
     )
@@ -31,6 +32,7 @@ class DataSettings(Settings):
         ge=1,
         le=64,
         label="Least reduction",
+        advanced=True,
         help="Random squares are reduced by at least this factor, which removes the camera's noise and blur",
     )
     colour: Literal["grey", "colour"] = setting(
@@ -51,6 +53,7 @@ class DataSettings(Settings):
     dataset: str = setting(
         "",
         label="Data set",
+        advanced=True,
         help="Name of the array in an NPZ, MATLAB or HDF5 file; empty takes the only or obvious one",
     )
     subjects: str = setting(

@@ -22,6 +22,7 @@ from padis_gui.core.training.windows import Proposal, claim_of, fits, propose_wi
 log = logging.getLogger(__name__)
 
 
+_LOGGED = 20  # skipped pages; all are in the list
 _MEMORY_SHARE = 0.8  # of the machine, at most, for the images
 
 
@@ -151,10 +152,12 @@ def load_training_data(
         taken += [replace(found, page=None)] * each  # the pixels may go
     if progress is not None and taken:
         progress(total, total)
-    for left_out in skipped:
-        log.warning("Skipped: %s", left_out.reason)
     if not taken or proposal is None:
         raise _nothing_usable(paths, skipped)
+    for left_out in skipped[:_LOGGED]:
+        log.warning("Skipped: %s", left_out.reason)
+    if len(skipped) > _LOGGED:
+        log.warning("Skipped %d more", len(skipped) - _LOGGED)
     return TrainingData(
         images if len(taken) == len(images) else images[: len(taken)].clone(),
         group_by_subject(paths, settings.subjects, sources, taken),

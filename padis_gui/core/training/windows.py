@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from padis_gui.core.data.image import HU_WINDOW
-from padis_gui.core.data.pages import Page
+from padis_gui.core.data.pages import SMALLEST, Page
 from padis_gui.core.training.sources import Source, read_pages
 
 Window = tuple[float, float]
 
-_PAGES, _ALIKE = 32, 8  # pages looked at, fewer where they agree on what their kind of file says
+_PAGES, _ALIKE = 32, 4  # pages looked at, fewer where they agree on what their kind of file says
 _PIXELS = 2**16  # of each
 _SHARES = (0.1, 99.9)  # percentiles
 _NEAR_ZERO = 0.1
@@ -41,7 +41,7 @@ def propose_window(sources: Sequence[Source]) -> Proposal | None:
     spread = np.linspace(0, total - 1, min(total, _PAGES)).round().astype(int) if total else np.zeros(0, int)
     pages: list[Page] = []
     for found in read_pages(sources, {numbered[n] for n in spread}):
-        if found.page is not None:
+        if found.page is not None and min(found.page.pixels.shape[1:]) >= SMALLEST:
             pages.append(found.page)
         claims = {claim_of(page) for page in pages}
         if len(pages) == _ALIKE and len(claims) == 1 and None not in claims:
