@@ -48,3 +48,5 @@ def test_physics_with_every_solver_and_tiling(
         assert last.estimate.shape == problem.operator.image_shape, which
         assert bool(torch.isfinite(last.estimate).all()), which
         assert set(measure(problem, last.estimate)) == known, which
+        if last.measured is not None:
+            torch.testing.assert_close(last.measured, problem.operator(last.estimate), rtol=1e-3, atol=1e-3)

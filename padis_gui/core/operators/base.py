@@ -28,11 +28,11 @@ class _Apply(torch.autograd.Function):
 class LinearOperator(ABC):
     """A linear map from images (C, rows, columns) to measurements.
 
-    Subclasses give ``_forward`` and its exact transpose ``_adjoint`` on plain tensors. ``factor`` is what the
+    Subclasses give ``_forward`` and its exact transpose ``_adjoint`` on plain tensors. ``scale`` is what the
     problem's own operator was multiplied by, see :class:`Scaled`.
     """
 
-    factor: float = 1.0
+    scale: float = 1.0
 
     @property
     @abstractmethod
@@ -176,19 +176,19 @@ class Scaled(Wrapper):
 
     def __init__(self, of: LinearOperator, factor: float) -> None:
         super().__init__(of)
-        self.factor = factor
+        self.scale = factor
 
     def _forward(self, x: Tensor) -> Tensor:
-        return self.factor * self._of._forward(x)
+        return self.scale * self._of._forward(x)
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        return self.factor * self._of._adjoint(y)
+        return self.scale * self._of._adjoint(y)
 
     def pinv(self, y: Tensor) -> Tensor:
-        return self._of.pinv(y / self.factor)
+        return self._of.pinv(y / self.scale)
 
     def prox(self, y: Tensor, v: Tensor, rho: float, iterations: int) -> Tensor:
-        return self._of.prox(y / self.factor, v, rho / self.factor**2, iterations)
+        return self._of.prox(y / self.scale, v, rho / self.scale**2, iterations)
 
     def least_squares(self, y: Tensor, x: Tensor, iterations: int) -> Tensor:
-        return self._of.least_squares(y / self.factor, x, iterations)
+        return self._of.least_squares(y / self.scale, x, iterations)

@@ -136,7 +136,7 @@ class Recorder:
             evaluations=self._evaluations,
             seconds=time.perf_counter() - self._began,
             deviation=deviation,
-            measured=measured / self._A.factor,
+            measured=measured / self._A.scale,
         )
 
     def resume(self, settings: S, changed: S | None) -> S:
