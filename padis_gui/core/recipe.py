@@ -85,7 +85,8 @@ class Recipe(BaseModel):
     """Everything that a run needs to be repeated; round-trips through JSON.
 
     ``changes`` are the live changes that were made on the way, ``stop_after`` the step at which the run was
-    finished early; both are replayed. ``files`` are the SHA-256 sums of the files that the problem names (a
+    finished early; both are replayed. ``measurement_seed`` drew the measurement's noise where ``seed`` did not:
+    several samples are of one measurement. ``files`` are the SHA-256 sums of the files that the problem names (a
     mask, a kernel). ``data`` is None where nothing was measured (generation). ``paired`` runs of one seed meet the
     same noise in solver and start, whatever their tilings: offsets and padding draw from streams of their own.
     """
@@ -103,6 +104,7 @@ class Recipe(BaseModel):
     solver: str
     settings: dict[str, Any]
     seed: int
+    measurement_seed: int | None = None
     changes: tuple[Change, ...] = ()
     stop_after: int | None = None
     paired: bool = False

@@ -30,6 +30,7 @@ class Display(QObject):
     """Moves the session's pictures to the viewers; ``pointed`` carries the text of the pixel under the cursor."""
 
     pointed = Signal(str)
+    progressed = Signal()  # at the cadence of the curves while a run goes on
 
     def __init__(
         self, session: Session, panes: PaneGrid, curves: Curves, transport: Transport, levels: QComboBox
@@ -48,6 +49,8 @@ class Display(QObject):
         session.run.changed.connect(self._show_run)
         session.data_changed.connect(self._show_data)
         session.prepared_changed.connect(self._show_prepared)
+        session.shown_changed.connect(self._show_shown)
+        curves.step_chosen.connect(session.shown.go_to)
         levels.currentIndexChanged.connect(self._set_levels)
         panes.hovered.connect(self._point)
         self._show_data()
@@ -90,33 +93,63 @@ class Display(QObject):
             self._busy += busy
         self.timer.setInterval(self._next_interval(busy))
         frame = self._session.run.take_frame()
-        if frame is not None:
-            self.frame = frame
-            self._panes.set_pictures({source: getattr(frame, source) for source in _OF_A_RUN})
-            self._panes.set_partition(frame.partition)
+        if frame is not None and self._follows_run:
+            self._paint(frame)
         self._shown += 1
         if self._shown % CURVE_EVERY_FRAMES == 0:
             self._show_progress()
 
+    @property
+    def _follows_run(self) -> bool:
+        """Whether the panes show whatever iterate comes; else the user looks at an earlier one, or another run."""
+        shown = self._session.shown
+        return shown.live and shown.history is self._session.run.history
+
+    def _paint(self, frame: Frame) -> None:
+        self.frame = frame
+        self._panes.set_pictures({source: getattr(frame, source) for source in _OF_A_RUN})
+        self._panes.set_partition(frame.partition)
+
+    def _show_shown(self) -> None:
+        """Another run or another step is to be seen: panes, overlay, captions, curves and their marker."""
+        frame = self._session.shown_frame()
+        if frame is None:
+            self._clear_run()
+        else:
+            self._paint(frame)
+            self._show_captions()
+        self._show_curves()
+
     def _show_progress(self) -> None:
-        points, snapshot = self._session.run.points(), self._session.run.snapshot()
-        self._transport.show_snapshot(snapshot, self.share)
-        self._curves.set_points(points, snapshot.total)
-        if points and self.frame is not None:
-            last = points[-1]
-            self._panes.set_captions(
-                {
-                    "estimate": f"step {last.step}"
-                    + (f", {last.psnr:.2f} dB" if math.isfinite(last.psnr) else ""),
-                    "state": f"σ = {last.sigma:.3g}",
-                    "difference": "−10 % to +10 % of the levels",
-                }
-            )
+        self._transport.show_snapshot(self._session.run.snapshot(), self.share)
+        self._show_curves()
+        self._show_captions()
+        self.progressed.emit()
+
+    def _show_curves(self) -> None:
+        shown = self._session.shown
+        self._curves.set_points(shown.history.points, shown.history.total)
+        self._curves.set_marker(shown.step)
+
+    def _show_captions(self) -> None:
+        frame, shown = self.frame, self._session.shown
+        if frame is None:
+            return
+        point = shown.history.point_at(frame.step)
+        known = point is not None and math.isfinite(point.psnr)
+        name = f"{shown.record.name}, " if shown.record is not None else ""
+        self._panes.set_captions(
+            {
+                "estimate": f"{name}step {frame.step}"
+                + (f", {point.psnr:.2f} dB" if point and known else ""),
+                "state": f"σ = {frame.sigma:.3g}" if frame.state is not None else "",
+                "difference": "−10 % to +10 % of the levels",
+            }
+        )
 
     def _show_run(self) -> None:
         state = self._session.run.snapshot().state
         if state is RunState.PREPARING:
-            self._clear_run()
             self._busy, self._busy_before = 0.0, time.thread_time()
         if not state.active:
             self._paint_latest()
@@ -129,14 +162,13 @@ class Display(QObject):
         self._panes.set_captions(dict.fromkeys(_OF_A_RUN, ""))
 
     def _show_data(self) -> None:
-        """Another image: the old run's pictures would stand beside a truth that is not theirs."""
+        """Another image, which may have other levels; its panes wait for its run."""
         image = self._session.image
         names = [FULL, *(HU_LEVELS if image is not None and image.unit == "HU" else ()), ROBUST]
         if [self._levels.itemText(i) for i in range(self._levels.count())] != names:
             with QSignalBlocker(self._levels):
                 self._levels.clear()
                 self._levels.addItems(names)
-        self._clear_run()
         self._show_empty_texts()
 
     def _show_empty_texts(self) -> None:

@@ -27,6 +27,7 @@ from padis_gui.gui.menus import Menus
 from padis_gui.gui.message_bar import MessageBar
 from padis_gui.gui.opening import Opening
 from padis_gui.gui.panels.setup import DataSection, PriorSection, ProblemSection, SolverSection
+from padis_gui.gui.panels.timeline import Timeline
 from padis_gui.gui.panels.transport import Transport
 from padis_gui.gui.section import Section
 from padis_gui.gui.theme import set_scheme
@@ -64,6 +65,7 @@ class MainWindow(QMainWindow):
         self._make_menus()
         self.display = Display(session, self.panes, self.curves, self.transport, self.levels)
         self.display.pointed.connect(self.cursor_text.setText)
+        self.display.progressed.connect(self.timeline.refresh)
         for signal in (
             session.run.changed, session.settings_changed, session.data_changed, session.prior_changed,
             session.prepared_changed, session.result_changed,
@@ -108,7 +110,12 @@ class MainWindow(QMainWindow):
         self.act.tiling.toggled.connect(self.panes.show_tiling)
         self.workbench, self.pages = QMainWindow(), QStackedWidget()
         self.workbench.setWindowFlags(Qt.WindowType.Widget)
-        self.workbench.setCentralWidget(self.panes)
+        central = QWidget()
+        self.timeline = Timeline(self.session, central)
+        around = column(central)
+        around.addWidget(self.panes, 1)
+        around.addWidget(self.timeline)
+        self.workbench.setCentralWidget(central)
         self.docks = Docks(self.workbench)
         self._page_actions = QActionGroup(self)
         centre = QWidget()
@@ -189,6 +196,7 @@ class MainWindow(QMainWindow):
 
     def _make_menus(self) -> None:
         self.menus = Menus(self, self.act, self.preferences, self.docks, self._page_actions, self.opening)
+        self.menus.view.addMenu(self.timeline.menu())
 
     # From the session to the window ---------------------------------------------------------------
 
@@ -242,6 +250,7 @@ class MainWindow(QMainWindow):
     def _follow_preferences(self) -> None:
         set_scheme(self.preferences.options.scheme)
         self.display.set_cadence(self.preferences.options)
+        self.session.runs.history_budget = self.preferences.options.history_mb * 2**20
 
     def _restore_arrangement(self) -> None:
         """The window as it was left; whatever of it cannot be used has its default."""
@@ -250,6 +259,7 @@ class MainWindow(QMainWindow):
             self.restoreGeometry(QByteArray(_decoded(kept("geometry"))))
         if kept("layout"):
             self.docks.restore(_decoded(kept("layout")))
+        self.curves.choose(kept("curves").split(","))
         folded = kept("folded").split(",")
         for section in self.findChildren(Section):
             section.fold(section.title in folded)
@@ -258,6 +268,7 @@ class MainWindow(QMainWindow):
         self.preferences.keep_window(
             geometry=b64encode(self.saveGeometry().data()).decode(),
             layout=b64encode(self.docks.save()).decode(),
+            curves=",".join(self.curves.chosen),
             folded=",".join(s.title for s in self.findChildren(Section) if s.is_folded),
         )
         self.preferences.save()

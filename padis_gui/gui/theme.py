@@ -9,7 +9,12 @@ PANE_BACKGROUND = "#101214"
 TILE = "#ffb000"
 BORDER = "#4fb3ff"
 CURSOR = "#57d38c90"
-CURVE = {"psnr": "#3aa675", "residual": "#d9822b", "sigma": "#5b8def"}
+CURVE = {
+    "psnr": "#3aa675", "ssim": "#2aa7b8", "residual": "#d9822b", "seam_ratio": "#c25fb0", "sigma": "#5b8def",
+    "milliseconds": "#8a8f98",
+}  # fmt: skip
+COMPARED = "#b59b6a"
+MARKER = "#e0b84c"
 BASELINE = "#9aa0a6"
 LEVEL_COLOURS = {"info": "#2f6fb3", "warning": "#b07a00", "error": "#b3382f"}
 _DARK = {

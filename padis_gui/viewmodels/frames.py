@@ -1,7 +1,7 @@
 """What leaves the compute thread: plain numbers and arrays that nobody writes again."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.partition import Partition
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.recipe import Recipe, build_problem, prepare_image
+from padis_gui.core.recipe import Change, Recipe, build_problem, prepare_image
 from padis_gui.core.settings import Settings
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.tiling import TilingSettings
@@ -25,7 +25,11 @@ Pixels = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """All the choices of one run, as they stood when Run was clicked."""
+    """All the choices of one run, as they stood when Run was clicked.
+
+    ``measurement_seed`` draws the measurement's noise, where that is not the run's own seed; ``changes`` and
+    ``stop_after`` are replayed, and ``threads`` used, where an earlier run is repeated.
+    """
 
     image: Image | None
     data_path: Path | None
@@ -36,6 +40,10 @@ class Job:
     tiling: TilingSettings
     solver: str
     settings: Settings
+    measurement_seed: int | None = None
+    changes: tuple[Change, ...] = ()
+    stop_after: int | None = None
+    threads: int | None = None
 
     def same_problem(self, other: "Job") -> bool:
         """Whether both measure the same thing."""
@@ -80,47 +88,79 @@ class Frame:
     """One iterate for the panes, in the image's unit; ``difference`` is estimate - truth.
 
     ``deviation`` is the samples' standard deviation, where the method draws several; ``measured`` is A estimate
-    as :class:`Prepared` shows the measurement.
+    as :class:`Prepared` shows the measurement. Of a run whose iterates are no longer kept there is only the
+    estimate.
     """
 
     step: int
     total: int
     sigma: float
     estimate: Pixels
-    denoised: Pixels
-    state: Pixels
-    difference: Pixels | None
-    deviation: Pixels | None
-    measured: Pixels | None
-    partition: Partition | None
+    denoised: Pixels | None = None
+    state: Pixels | None = None
+    difference: Pixels | None = None
+    deviation: Pixels | None = None
+    measured: Pixels | None = None
+    partition: Partition | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that its pictures take."""
+        pictures = (
+            self.estimate, self.denoised, self.state, self.difference, self.deviation, self.measured,
+        )  # fmt: skip
+        return sum(picture.nbytes for picture in pictures if picture is not None)
+
+    def against(self, truth: Pixels | None) -> "Frame":
+        """The same with its difference to a truth of its size; without one as it is."""
+        if truth is None or truth.shape != self.estimate.shape:
+            return self
+        return replace(self, difference=_grey(self.estimate - truth))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One iterate for the curves."""
+    """One iterate for the curves. What is not known, or was not measured at this step, is NaN."""
 
     step: int
     sigma: float
     residual: float
     psnr: float
     seconds: float
+    ssim: float = math.nan
+    seam_ratio: float = math.nan
+
+    @property
+    def milliseconds(self) -> float:
+        """The time that the step took."""
+        return 1000 * self.seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A run that ended with an estimate, (C, rows, columns) in the image's unit.
+    """A run that ended with an estimate.
 
-    ``deviation`` is the standard deviation of its samples, where the method drew several.
+    ``image`` is the estimate with its unit, window and spacing; ``deviation`` (C, rows, columns) the standard
+    deviation of its samples, where the method drew several. ``job`` is None where the result came from a file.
     """
 
-    job: Job
+    job: Job | None
     recipe: Recipe
     image: Image
-    pixels: Pixels
     deviation: Pixels | None
     metrics: dict[str, float]
     seconds: float
     evaluations: int
+
+    @property
+    def pixels(self) -> Pixels:
+        """The estimate, (C, rows, columns) in the image's unit."""
+        return self.image.pixels
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that its pictures take."""
+        return self.pixels.nbytes + (0 if self.deviation is None else self.deviation.nbytes)
 
     @property
     def proposed_name(self) -> str:

@@ -45,7 +45,7 @@ class Options(Settings):
     )  # fmt: skip
     history_mb: int = setting(
         256, ge=16, le=65_536, label="History", unit="MB",
-        help="Memory for the kept iterates of one run; where they are more, every second one goes",
+        help="Memory for the kept iterates of all runs; where they are more, every second one goes",
     )  # fmt: skip
 
 

@@ -14,13 +14,15 @@ from enum import Enum
 
 from PySide6.QtCore import QObject, Signal
 
+from padis_gui.core.device import torch_threads
 from padis_gui.core.errors import DivergenceError, Interrupted, PadisError
-from padis_gui.core.metrics import psnr
 from padis_gui.core.recipe import Change, Recipe, Steering, make_recipe, measure, solve
 from padis_gui.core.settings import Settings
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.tiling import TilingSettings
 from padis_gui.viewmodels.frames import Frame, Job, Point, Prepared, Result, frame_of, prepare
+from padis_gui.viewmodels.history import DEFAULT_BUDGET, History
+from padis_gui.viewmodels.measuring import Meter
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +85,7 @@ class Run(QObject):
         self._live = Steering()
         self._frame: Frame | None = None
         self._pictured = 0
-        self._points: list[Point] = []
-        self._total = 0
+        self.history = History()
         self._future: Future[None] | None = None
         self.frames_wanted = True  # off: the run makes no pictures at all, only points for the curves
         self.frame_every = 1  # steps from one picture to the next; 0 makes that of the last step only
@@ -100,9 +101,10 @@ class Run(QObject):
     def snapshot(self) -> Snapshot:
         """State and progress now; the ETA leaves out the first step, which warms up."""
         with self._gate:
-            points, state, total = self._points, self._state, self._total
-            last = points[-1] if points else None
-            timed = [p.seconds for p in points[1:]]
+            history, state = self.history, self._state
+        points, total = history.points, history.total
+        last = points[-1] if points else None
+        timed = [p.seconds for p in points[1:]]
         mean = sum(timed) / len(timed) if len(timed) >= 2 else None
         step = last.step if last else 0
         return Snapshot(
@@ -122,11 +124,21 @@ class Run(QObject):
 
     def points(self) -> list[Point]:
         """A copy of the curves so far."""
-        with self._gate:
-            return list(self._points)
+        return list(self.history.points)
 
-    def start(self, job: Job, seed: int, prepared: Prepared | None, *, paused: bool = False) -> None:
-        """Begin a run; ``prepared`` is used where it belongs to this job. Ignored while one is active."""
+    def start(
+        self,
+        job: Job,
+        seed: int,
+        prepared: Prepared | None,
+        *,
+        paused: bool = False,
+        history_budget: int = DEFAULT_BUDGET,
+    ) -> None:
+        """Begin a run; ``prepared`` is used where it belongs to this job. Ignored while one is active.
+
+        Its iterates are kept in a new :attr:`history` of at most ``history_budget`` bytes.
+        """
         with self._gate:
             if self._state.active:
                 return
@@ -134,10 +146,9 @@ class Run(QObject):
             self._paused, self._steps_allowed = paused, 1 if paused else 0
             self._stop = self._frame = None
             self._live = Steering()
-            self._points = []
-            self._total = 0
             self._pictured = 0
             self.frame_seconds = 0.0
+            self.history = History(history_budget)
         self.changed.emit()
         self._future = self._executor.submit(self._work, job, seed, prepared)
 
@@ -210,11 +221,13 @@ class Run(QObject):
         failure: Failure | None = None
         state = RunState.FAILED
         try:
+            measured_with = seed if job.measurement_seed is None else job.measurement_seed
             fits = prepared is not None and prepared.job.same_problem(job)
-            if prepared is None or not fits or (job.problem.is_noisy and prepared.seed != seed):
-                prepared = prepare(job, seed)
+            if prepared is None or not fits or (job.problem.is_noisy and prepared.seed != measured_with):
+                prepared = prepare(job, measured_with)
             self.prepared_ready.emit(prepared)
-            state, result, failure = self._drive(job, seed, prepared)
+            with torch_threads(job.threads):
+                state, result, failure = self._drive(job, seed, prepared)
         except PadisError as error:
             failure = Failure(str(error))
         except Exception as error:  # a defect or the machine's limits: the window must survive it
@@ -239,7 +252,16 @@ class Run(QObject):
             physics=job.physics, problem=job.problem, tiling=job.tiling, solver=job.solver,
             settings=job.settings, seed=seed,
         )  # fmt: skip
+        recipe = recipe.model_copy(
+            update={
+                "measurement_seed": job.measurement_seed,
+                "changes": job.changes,
+                "stop_after": job.stop_after,
+            }
+        )
         iterates = solve(recipe, prepared.problem, prior)
+        meter = Meter(prepared.problem)
+        recorded = {change.step: change for change in job.changes}
         changes: list[Change] = []
         last: Iterate | None = None
         failure: Failure | None = None
@@ -255,10 +277,12 @@ class Run(QObject):
                         state = RunState.CANCELLED
                     break
                 last = iterate
-                sent = self._publish(iterate, prepared)
+                sent = self._publish(iterate, prepared, meter)
                 if sent is not None:
                     values = None if sent.settings is None else sent.settings.model_dump(mode="json")
                     changes.append(Change(step=iterate.step, settings=values, tiling=sent.tiling))
+                elif iterate.step in recorded:  # which the solver replays by itself
+                    changes.append(recorded[iterate.step])
         except Interrupted:
             state = self._stop or RunState.CANCELLED
         except DivergenceError as error:  # keep what was good until then
@@ -286,32 +310,24 @@ class Run(QObject):
         )
         return state, result, failure
 
-    def _publish(self, iterate: Iterate, prepared: Prepared) -> Steering | None:
-        """Leave the iterate in the mailbox; returns the changes that wait to be sent."""
+    def _publish(self, iterate: Iterate, prepared: Prepared, meter: Meter) -> Steering | None:
+        """Leave the iterate in mailbox and history; returns the changes that wait to be sent."""
+        self.history.append(None, meter.point(iterate), iterate.total)
         if (self.frame_every and iterate.step % self.frame_every == 0) or self._paused:
             self._picture(iterate, prepared)
-        truth = prepared.problem.truth
-        point = Point(
-            step=iterate.step,
-            sigma=iterate.sigma,
-            residual=iterate.residual,
-            psnr=psnr(iterate.estimate, truth) if truth is not None else float("nan"),
-            seconds=iterate.seconds,
-        )
         with self._gate:
-            self._points.append(point)
-            self._total = iterate.total
             self._steps_allowed = max(0, self._steps_allowed - 1)
             live, self._live = self._live, Steering()
         self.dirty.emit()
         return None if live == Steering() else live
 
     def _picture(self, iterate: Iterate, prepared: Prepared) -> None:
-        """Leave the iterate's picture in the mailbox, unless it was the last one that went there."""
+        """Leave the iterate's picture in mailbox and history, unless it was the last one that went there."""
         if not self.frames_wanted or iterate.step == self._pictured:
             return
         began = time.perf_counter()
         frame = frame_of(iterate, prepared)
+        self.history.keep(frame)
         with self._gate:
             self._frame = frame
             self._pictured = iterate.step
@@ -325,8 +341,7 @@ class Run(QObject):
         return Result(
             job=job,
             recipe=recipe,
-            image=prepared.image,
-            pixels=prepared.image.from_unit(last.estimate),
+            image=replace(prepared.image, pixels=prepared.image.from_unit(last.estimate)),
             deviation=None if last.deviation is None else prepared.image.spread_from_unit(last.deviation),
             metrics=metrics,
             seconds=seconds,

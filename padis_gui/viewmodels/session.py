@@ -24,13 +24,16 @@ from padis_gui.core.errors import PadisError, SettingError, TrainingSizeError
 from padis_gui.core.operators import PHYSICS, find_physics
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import PatchPrior
-from padis_gui.core.recipe import Change, check_seed, find_preset, new_seed
+from padis_gui.core.recipe import Change, Recipe, check_seed, find_preset, new_seed
 from padis_gui.core.resources import DEFAULT_PRESET, DEFAULT_PRIOR, DEMO_IMAGE, Preset, is_bundled, resource
 from padis_gui.core.settings import Settings, make, specs
 from padis_gui.core.solvers import SOLVERS, find_solver
 from padis_gui.core.tiling import TilingSettings
-from padis_gui.viewmodels.frames import Job, Prepared, Result, prepare
+from padis_gui.viewmodels.frames import Frame, Job, Prepared, Result, prepare
+from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.run import Failure, Run
+from padis_gui.viewmodels.runs import RunRecord, Runs, record_of
+from padis_gui.viewmodels.shown import Shown
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -48,6 +51,7 @@ class Session(QObject):
     settings_changed = Signal()
     prepared_changed = Signal()
     result_changed = Signal()
+    shown_changed = Signal()  # another run or step is shown; the live run's going on is run.dirty
     training_size_wanted = Signal(object, int)  # a published snapshot's path, the side of its padded images
     message = Signal(str, str, str)  # level ("info", "warning", "error"), sentence, details
 
@@ -61,6 +65,9 @@ class Session(QObject):
         self.run = Run(self._compute, self)
         self.run.prepared_ready.connect(self._keep_prepared)
         self.run.ended.connect(self._run_ended)
+        self.runs = Runs(parent=self)
+        self.shown = Shown(self)
+        self.shown.changed.connect(self.shown_changed)
         self.image: Image | None = None
         self.data_path: Path | None = None
         self.prior: PatchPrior | None = None
@@ -223,6 +230,7 @@ class Session(QObject):
                 self.message.emit("error", str(error), "")
                 return False
         self.image, self.data_path = image, Path(path)
+        self.shown.clear()  # its pictures would stand beside a truth that is not theirs
         self.data_changed.emit()
         self._preparing.start(0)
         return True
@@ -363,7 +371,9 @@ class Session(QObject):
         if self.run.active:
             return
         self._shown_job = job
-        self.run.start(job, new_seed() if self.seed is None else self.seed, self.prepared, paused=paused)
+        seed = new_seed() if self.seed is None else self.seed
+        self.run.start(job, seed, self.prepared, paused=paused, history_budget=self.runs.make_room())
+        self.shown.follow(self.run.history)
         self.settings_changed.emit()
 
     def _run_ended(self, result: Result | None, failure: Failure | None) -> None:
@@ -371,11 +381,39 @@ class Session(QObject):
             self.message.emit("error", failure.sentence, failure.details)
         if result is not None:
             self.result = result
-            if failure is None:
+            if failure is None and result.job is not None:
                 self._shown_job = _after(result.job, result.recipe.changes)
+            state = self.run.snapshot().state.value
+            self.runs.add(record_of(result, self.run.history, name=self.runs.next_name(), state=state))
         self.result_changed.emit()
         self.settings_changed.emit()  # the forms can be edited again
         self._preparing.start()
+
+    # What is shown --------------------------------------------------------------------------------
+
+    @property
+    def history(self) -> History:
+        """The kept iterates of the shown run."""
+        return self.shown.history
+
+    @property
+    def shown_step(self) -> int | None:
+        """The step that is shown; None for the latest one, whatever comes."""
+        return self.shown.step
+
+    def shown_frame(self) -> Frame | None:
+        """The iterate that panes, overlay and seam curves show; None while there is none."""
+        frame, record, prepared = self.shown.frame(), self.shown.record, self.prepared
+        if frame is None or frame.difference is not None or record is None or prepared is None:
+            return frame
+        return frame.against(prepared.truth) if _same_data(prepared.job, record.recipe) else frame
+
+    def show_run(self, record: RunRecord) -> None:
+        """Put an earlier run's result in the panes; what is exported is then that one."""
+        self.result = record.result
+        self._shown_job = None
+        self.shown.show(record)
+        self.result_changed.emit()
 
     @property
     def device_text(self) -> str:
@@ -399,6 +437,13 @@ class Session(QObject):
 
 
 S = TypeVar("S", bound=Settings)
+
+
+def _same_data(job: Job, recipe: Recipe) -> bool:
+    """Whether a recipe is of the image that a job has open."""
+    if recipe.data is None or job.image is None or job.data_path is None:
+        return False
+    return (str(job.data_path.resolve()), job.image.page) == (recipe.data.file, recipe.data.page)
 
 
 def _after(job: Job, changes: tuple[Change, ...]) -> Job:

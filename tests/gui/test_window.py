@@ -69,7 +69,9 @@ def test_a_run_fills_panes_curves_and_verdict(ready, drive):
         ready.session.set_solver_setting("steps", 12)
         click(ready, "run")
         await ended(ready)
-        lines = ready.curves.lines.values()  # drawn one after the other
+        lines = [
+            ready.curves.lines[key] for key in ("psnr", "residual", "sigma")
+        ]  # drawn one after the other
         await until(lambda: all(line.xData is not None and len(line.xData) == 12 for line in lines))
 
     drive(go())

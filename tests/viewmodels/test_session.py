@@ -109,11 +109,11 @@ def test_the_clock_leaves_out_the_first_step_and_needs_two_more(session):
     from padis_gui.viewmodels.frames import Point
 
     run = session.run
-    run._state, run._total = RunState.RUNNING, 10
+    run._state = RunState.RUNNING
     for step, seconds in enumerate((9.0, 1.0, 3.0), start=1):
         snapshot: Snapshot = run.snapshot()
         assert snapshot.eta is None
-        run._points.append(Point(step=step, sigma=1.0, residual=0.1, psnr=20.0, seconds=seconds))
+        run.history.append(None, Point(step=step, sigma=1.0, residual=0.1, psnr=20.0, seconds=seconds), 10)
     assert run.snapshot().seconds_per_step == pytest.approx(2.0)
     assert run.snapshot().eta == pytest.approx(2.0 * 7)
     run._state = RunState.IDLE

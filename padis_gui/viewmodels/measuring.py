@@ -1,0 +1,62 @@
+"""What is measured of each iterate for the curves; costly measures only as often as their time allows."""
+
+import math
+import time
+from collections.abc import Callable
+
+from padis_gui.core.metrics import psnr, ssim
+from padis_gui.core.problem import Problem
+from padis_gui.core.seams import seam_ratio
+from padis_gui.core.solvers.iterate import Iterate
+from padis_gui.viewmodels.frames import Point
+
+SHARE = 0.01
+
+
+class _Sparing:
+    """Calls a measure only when it has taken at most ``SHARE`` of the solver's time so far.
+
+    The first call doesn't count: it may import what it needs.
+    """
+
+    def __init__(self) -> None:
+        self._owed = 0.0
+        self._warm = False
+
+    def __call__(self, seconds: float, measure: Callable[[], float], *, always: bool) -> float:
+        """The measure, or NaN where it is not its turn; ``seconds`` is what the step took."""
+        self._owed -= SHARE * seconds
+        if self._owed > 0 and not always:
+            return math.nan
+        began = time.perf_counter()
+        value = measure()
+        self._owed = time.perf_counter() - began if self._warm else 0.0
+        self._warm = True
+        return value
+
+
+class Meter:
+    """Makes the points of one run, in the compute thread."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._ssim, self._seams = _Sparing(), _Sparing()
+
+    def point(self, iterate: Iterate) -> Point:
+        """PSNR at every step; SSIM and seam ratio at the first and the last one and when they are due."""
+        truth, partition, estimate = self._problem.truth, iterate.partition, iterate.estimate
+        ends = iterate.step in (1, iterate.total)
+        similarity = ratio = math.nan
+        if truth is not None:
+            similarity = self._ssim(iterate.seconds, lambda: ssim(estimate, truth), always=ends)
+        if partition is not None:
+            ratio = self._seams(iterate.seconds, lambda: seam_ratio(estimate, partition, truth), always=ends)
+        return Point(
+            step=iterate.step,
+            sigma=iterate.sigma,
+            residual=iterate.residual,
+            psnr=math.nan if truth is None else psnr(estimate, truth),
+            seconds=iterate.seconds,
+            ssim=similarity,
+            seam_ratio=ratio,
+        )

@@ -1,0 +1,181 @@
+"""Time in the window: scrub, step and play through the kept iterates; curves and overlay follow."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtTest import QTest
+
+from padis_gui.viewmodels.run import RunState
+from tests.qt import open_both, until
+
+
+@pytest.fixture
+def ready(window, drive, phantom_path, prior_path):
+    """The window with the phantom and the tiny prior open."""
+    drive(open_both(window.session, phantom_path, prior_path))
+    window.session.set_solver("balanced")
+    window.session.set_tiling("strategy", "random")
+    return window
+
+
+@pytest.fixture
+def done(ready, drive):
+    """After a run of eight steps."""
+
+    async def go():
+        ready.session.set_solver_setting("steps", 8)
+        ready.session.start()
+        await until(lambda: not ready.session.run.active)
+        await asyncio.sleep(0.1)
+
+    drive(go())
+    return ready
+
+
+def press(window, name):
+    """A real mouse click on a button of the timeline."""
+    button = window.timeline.findChild(object, f"{name}_button")
+    assert button.isEnabled()
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def shown_pixels(window):
+    return window.panes.pixels("estimate")
+
+
+def test_every_iterate_of_a_short_run_can_be_seen_again(done):
+    session = done.session
+    assert session.history.steps == tuple(range(1, 9))
+    assert session.shown_step is None
+    final = shown_pixels(done).copy()
+    overlays = set()
+    for step in session.history.steps:
+        done.timeline.slider.setValue(step - 1)
+        assert session.shown_step == step
+        frame = session.shown_frame()
+        assert done.display.frame is frame
+        np.testing.assert_array_equal(shown_pixels(done), frame.estimate)
+        pane = next(p for p in done.panes.panes if p.source == "estimate")
+        assert pane.overlay.partition is frame.partition
+        assert f"step {step}" in pane.caption.text()
+        overlays.add(frame.partition.offset)
+    assert len(overlays) > 1
+    press(done, "live")
+    assert session.shown_step is None
+    np.testing.assert_array_equal(shown_pixels(done), final)
+
+
+def test_keys_step_and_jump_while_the_panes_or_the_timeline_have_the_focus(done, drive):
+    done.activateWindow()
+    done.timeline.slider.setFocus()
+    session = done.session
+    for key, expected in (
+        (Qt.Key.Key_Home, 1), (Qt.Key.Key_Right, 2), (Qt.Key.Key_Right, 3), (Qt.Key.Key_Left, 2), (Qt.Key.Key_End, 8),
+    ):  # fmt: skip
+        QTest.keyClick(done.timeline.slider, key)
+        assert session.shown_step == expected
+    done.panes.panes[0].graphics.setFocus()
+    QTest.keyClick(done.panes.panes[0].graphics, Qt.Key.Key_Left)
+    assert session.shown_step == 7
+
+
+def test_keys_in_a_text_field_stay_there(done):
+    done.activateWindow()
+    done.solver.seed.setFocus()
+    QTest.keyClick(done.solver.seed, Qt.Key.Key_Home)
+    assert done.session.shown_step is None
+
+
+def test_playing_shows_all_iterates_and_stops_at_the_end(done, drive):
+    seen = []
+    done.session.shown_changed.connect(lambda: seen.append(done.session.shown_step))
+
+    async def go():
+        press(done, "play_the_iterates")
+        assert done.timeline.play.text() == "Stop playing"
+        await until(lambda: done.timeline.play.text() == "Play the iterates")
+
+    drive(go())
+    assert seen == list(range(1, 9))
+
+
+def test_playing_stops_when_asked(done, drive):
+    async def go():
+        press(done, "play_the_iterates")
+        await until(lambda: done.session.shown_step == 2)
+        press(done, "play_the_iterates")
+        await asyncio.sleep(0.6)
+
+    drive(go())
+    assert done.session.shown_step <= 3
+
+
+def test_a_click_into_a_plot_goes_to_that_step_and_marks_it(done, drive):
+    plot = done.curves.plots["psnr"]
+
+    async def go():
+        await until(lambda: len(done.curves.lines["psnr"].xData) == 8)
+        await asyncio.sleep(0.1)
+        scene = plot.getPlotItem().vb.mapViewToScene(QPointF(3.2, 20.0))
+        at = plot.mapFromScene(scene)
+        middle = plot.viewport().rect().center().y()
+        QTest.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(at.x(), middle))
+
+    drive(go())
+    assert done.session.shown_step == 3
+    for marker in done.curves.markers.values():
+        assert marker.isVisible()
+        assert marker.value() == 3
+
+
+def test_looking_back_during_a_run_holds_the_panes_and_live_follows_again(ready, drive):
+    session = ready.session
+
+    async def go():
+        session.set_solver_setting("steps", 400)
+        session.start()
+        await until(lambda: session.run.snapshot().step >= 6)
+        session.shown.go_to(2)
+        held = shown_pixels(ready)
+        before = session.run.snapshot().step
+        await until(lambda: session.run.snapshot().step >= before + 8)
+        await until(lambda: ready.timeline.slider.maximum() >= before)  # the run goes on behind it
+        assert shown_pixels(ready) is held
+        assert session.shown_step == 2
+        press(ready, "live")
+        await until(lambda: ready.display.frame.step > before + 8)
+        session.run.cancel()
+        await until(lambda: not session.run.active)
+
+    drive(go())
+    assert session.run.snapshot().state is RunState.CANCELLED
+
+
+def test_another_image_shows_no_iterates_of_the_old_one(done, drive, phantom_path):
+    drive(done.session.open_image(phantom_path))
+    assert shown_pixels(done) is None
+    assert done.session.history.steps == ()
+    assert not done.timeline.slider.isEnabled()
+
+
+def test_curves_are_chosen_and_one_always_stays(done):
+    curves = done.curves
+    curves.choose(("ssim", "milliseconds"))
+    assert curves.chosen == ("ssim", "milliseconds")
+    assert curves.plots["ssim"].isVisible()
+    assert not curves.plots["psnr"].isVisible()
+    curves.choices["ssim"].trigger()
+    curves.choices["milliseconds"].trigger()
+    assert curves.chosen == ("milliseconds",)
+    curves.choose(("nothing",))
+    assert curves.chosen == ("milliseconds",)
+
+
+def test_similarity_and_seams_are_measured_at_both_ends(done):
+    points = done.session.history.points
+    for at in (0, -1):
+        assert 0 <= points[at].ssim <= 1
+        assert points[at].seam_ratio > 0
+    assert points[-1].ssim == pytest.approx(done.session.result.metrics["ssim"])
