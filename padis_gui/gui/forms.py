@@ -84,13 +84,16 @@ class FileLine(QWidget):
 
     chosen = Signal(str)
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, tooltip: str) -> None:
         super().__init__()
         self.line = QLineEdit(placeholderText="none")
         self.line.setAccessibleName(label)
         self.button = QToolButton()
         self.button.setText("…")
         self.button.setAccessibleName(f"Choose {label}")
+        self.line.setToolTip(tooltip)
+        self.button.setToolTip(f"Choose the {label.lower()} in a dialog")
+        self.setFocusProxy(self.line)
         layout = row(self)
         layout.addWidget(self.line, 1)
         layout.addWidget(self.button)
@@ -101,7 +104,7 @@ class FileLine(QWidget):
 
 
 def _file_line(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
-    editor = FileLine(spec.label)
+    editor = FileLine(spec.label, spec.tooltip)
     editor.chosen.connect(changed)
     return editor
 
@@ -151,6 +154,7 @@ class SettingsForm(QWidget):
                 self._add(spec)
         self.more = QToolButton(autoRaise=True)
         self.more.setText("More settings")
+        self.more.setToolTip("Show or hide the settings that are seldom changed")
         self.more.setCheckable(True)
         self.more.setArrowType(Qt.ArrowType.RightArrow)
         self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)

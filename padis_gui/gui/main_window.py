@@ -176,6 +176,7 @@ class MainWindow(QMainWindow):
         self.verdict.setContentsMargins(8, 0, 8, 0)
         bar = QToolBar("Main", movable=False)
         bar.setObjectName("main_toolbar")
+        bar.toggleViewAction().setToolTip("Show or hide the tool bar")
         bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         bar.addActions(self._page_actions.actions())
         bar.addSeparator()

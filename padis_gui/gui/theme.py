@@ -2,7 +2,7 @@
 
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QPalette
+from PySide6.QtGui import QColor, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
 PANE_BACKGROUND = "#101214"
@@ -51,7 +51,6 @@ def configure(app: QApplication) -> None:
     app.setStyle("Fusion")
     app.styleHints().colorSchemeChanged.connect(lambda _scheme: set_scheme(_chosen))
     set_scheme("System")
-    app.setStyleSheet(_STYLE)
 
 
 def set_scheme(name: str) -> None:
@@ -61,10 +60,16 @@ def set_scheme(name: str) -> None:
     if not isinstance(app, QApplication):
         raise RuntimeError("colours are set once there is an application")
     _chosen = name
-    dark = name == "Dark" or (name == "System" and app.styleHints().colorScheme() is Qt.ColorScheme.Dark)
+    dark = name == "Dark" or (name == "System" and _system_is_dark())
     palette = _palette(_DARK, _DARK_DISABLED) if dark else _palette(_LIGHT, _LIGHT_DISABLED)
-    if palette != app.palette():  # every widget is told of a palette that is set
+    if palette != app.palette():
+        app.setStyleSheet("")  # widgets keep the palette that a style sheet was resolved with
         app.setPalette(palette)
+        app.setStyleSheet(_STYLE)
+
+
+def _system_is_dark() -> bool:
+    return QGuiApplication.styleHints().colorScheme() is Qt.ColorScheme.Dark
 
 
 def _palette(colours: dict[str, str], disabled: str) -> QPalette:

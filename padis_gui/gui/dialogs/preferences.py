@@ -1,6 +1,5 @@
 """The window's own options; they act at once and are remembered."""
 
-from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QDialog, QLabel, QPushButton, QWidget
 
 from padis_gui.core.errors import PadisError
@@ -36,6 +35,7 @@ class PreferencesDialog(QDialog):
         layout.addLayout(buttons)
         preferences.changed.connect(self._show)
         self._show()
+        self.resize(440, 260)
 
     def _show(self) -> None:
         self.form.show_settings(self._preferences.options)
@@ -47,6 +47,3 @@ class PreferencesDialog(QDialog):
         except PadisError as error:
             self.trouble.setText(str(error))
             self._show()
-
-    def sizeHint(self) -> QSize:
-        return QSize(420, 260)

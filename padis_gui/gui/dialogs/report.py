@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from PySide6.QtCore import QSize
 from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import QDialog, QLabel, QPlainTextEdit, QPushButton, QWidget
 
@@ -50,6 +49,7 @@ class ReportDialog(QDialog):
         for button in (self.copy, self.save, close):
             buttons.addWidget(button)
         layout.addLayout(buttons)
+        self.resize(760, 520)
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self.text.toPlainText())
@@ -62,6 +62,3 @@ class ReportDialog(QDialog):
             self.outcome.setText(f"{path.name} cannot be written: {error.strerror}.")
         else:
             self.outcome.setText(f"Saved as {path.name}.")
-
-    def sizeHint(self) -> QSize:
-        return QSize(760, 520)

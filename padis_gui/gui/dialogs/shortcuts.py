@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from PySide6.QtCore import QSize
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QDialog, QLabel, QMainWindow, QMenu, QPushButton, QScrollArea, QWidget
 
@@ -87,6 +86,4 @@ class ShortcutSheet(QDialog):
         buttons.addStretch(1)
         buttons.addWidget(close)
         layout.addLayout(buttons)
-
-    def sizeHint(self) -> QSize:
-        return QSize(520, 600)
+        self.resize(520, 620)

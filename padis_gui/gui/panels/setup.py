@@ -87,23 +87,22 @@ class DataSection(Section):
 
 
 class _Forms(QWidget):
-    """One form for each of several records (physics, solvers); the chosen one's is shown."""
+    """One form for each of several records (physics, solvers), made when it is first shown; the chosen one's is."""
 
     edited = Signal(str, object)
 
     def __init__(self, records: Iterable[tuple[str, type[Settings]]]) -> None:
         super().__init__()
+        self._types = dict(records)
         self.by_name: dict[str, SettingsForm] = {}
-        layout = column(self)
-        for name, settings_type in records:
-            editor = SettingsForm(settings_type)
-            editor.edited.connect(self.edited)
-            editor.hide()
-            self.by_name[name] = editor
-            layout.addWidget(editor)
+        self._layout = column(self)
 
     def show_settings(self, name: str, settings: Settings, *, running: bool) -> None:
         """Show this record's form with these values."""
+        if name not in self.by_name:
+            made = self.by_name[name] = SettingsForm(self._types[name])
+            made.edited.connect(self.edited)
+            self._layout.addWidget(made)
         shown = self.by_name[name]
         for editor in self.by_name.values():
             editor.setVisible(editor is shown)

@@ -43,6 +43,7 @@ class Transport(QWidget):
             buttons.addWidget(button, *place)
         self.bar = QProgressBar(textVisible=True, minimum=0, maximum=1)
         self.bar.setAccessibleName("Progress of the run")
+        self.bar.setToolTip("Steps of the run so far")
         self.state, self.time = QLabel("Ready"), QLabel()
         layout.addLayout(buttons)
         layout.addWidget(self.bar)

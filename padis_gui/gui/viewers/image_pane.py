@@ -57,6 +57,7 @@ class ImagePane(QWidget):
         header.addWidget(self.caption, 1)
         self.graphics = pg.GraphicsView(background=PANE_BACKGROUND)
         self.graphics.setMinimumSize(120, 120)
+        self.graphics.setAccessibleName("Picture")
         self.box = pg.ViewBox(lockAspect=True, invertY=True, enableMenu=False, defaultPadding=0)
         self.graphics.setCentralItem(self.box)
         self.item = pg.ImageItem(autoLevels=False)

@@ -1,0 +1,72 @@
+"""Every control has a name and a tooltip, every action a key or a menu, and no key two meanings."""
+
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QMenu
+
+from padis_gui.core.operators import PHYSICS
+from padis_gui.core.solvers import SOLVERS
+from padis_gui.gui.dialogs.shortcuts import actions_of, keys_by_menu
+from tests.gui.controls import controls, nameless, repeated_keys, unexplained
+from tests.qt import open_both
+
+
+def in_menus(window):
+    return [
+        action
+        for top in window.menuBar().actions()
+        if isinstance(top.menu(), QMenu)
+        for action in actions_of(top.menu())
+    ]
+
+
+def test_every_control_has_an_accessible_name_and_a_tooltip(window, drive, phantom_path, prior_path):
+    drive(open_both(window.session, phantom_path, prior_path))
+    for record in PHYSICS:
+        window.session.set_physics(record.name)
+    for record in SOLVERS:
+        window.session.set_solver(record.name)
+    for action in (window.act.preferences, window.act.shortcuts, window.act.report):
+        action.trigger()
+    assert len(controls(window)) > 60
+    assert nameless(window) == []
+    assert unexplained(window) == []
+
+
+def test_no_key_has_two_meanings(window):
+    assert repeated_keys(window) == []
+
+
+def test_the_walk_finds_what_it_looks_for(window):
+    """A nameless button, a mute action and a doubled key are seen."""
+    from PySide6.QtWidgets import QToolButton
+
+    QToolButton(window)
+    action = QAction("Twice", window)
+    action.setShortcut("Ctrl+R")
+    assert len(nameless(window)) == 1
+    assert len(unexplained(window)) == 2
+    assert repeated_keys(window) == ["Ctrl+R"]
+
+
+def test_every_action_is_in_a_menu(window):
+    listed = set(in_menus(window))
+    missing = [a.text() for a in window.actions() if a not in listed]
+    assert missing == []
+
+
+def test_mnemonics_are_unlike_within_a_menu(window):
+    menus = [window.menuBar(), *(m for m in window.findChildren(QMenu) if m.actions())]
+    for menu in menus:
+        letters = [
+            a.text().replace("&&", "").split("&")[1][0].lower()
+            for a in menu.actions()
+            if "&" in a.text().replace("&&", "")
+        ]
+        assert len(letters) == len(set(letters)), [a.text() for a in menu.actions()]
+
+
+def test_the_sheet_lists_every_key(window):
+    listed = " ".join(keys for rows in keys_by_menu(window).values() for keys, _ in rows)
+    for action in window.findChildren(QAction):
+        for key in action.shortcuts():
+            assert key.toString(key.SequenceFormat.NativeText) in listed

@@ -1,0 +1,370 @@
+"""The frame around the viewers: what it remembers, how it is arranged, what it says when something goes wrong."""
+
+import asyncio
+import gc
+import logging
+import os
+import subprocess
+import sys
+import threading
+from base64 import b64encode
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication, QPalette
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QDialog, QDockWidget
+
+from padis_gui.gui import theme
+from padis_gui.gui.crash import CrashReporter
+from padis_gui.gui.dialogs.report import ReportDialog
+from padis_gui.gui.main_window import MainWindow
+from padis_gui.viewmodels.logbook import Logbook
+from padis_gui.viewmodels.preferences import Preferences
+from padis_gui.viewmodels.session import Session
+from tests.qt import open_both, until
+
+
+@pytest.fixture
+def opened(drive):
+    """Opens windows that share one set of preferences; `leave` closes one as the user does."""
+    made = []
+
+    def make(preferences):
+        async def go():
+            window = MainWindow(Session("cpu"), preferences)
+            window.show()
+            return window
+
+        made.append(drive(go()))
+        return made[-1]
+
+    def leave(window):
+        async def go():
+            window.close()
+            await window.closed.wait()
+
+        drive(go())
+        window.deleteLater()
+        made.remove(window)
+
+    make.leave = leave
+    yield make
+    for window in list(made):
+        leave(window)
+    QApplication.processEvents()
+    gc.collect()
+
+
+def dock(window, name):
+    return window.findChild(QDockWidget, name)
+
+
+def area(window, name):
+    return window.workbench.dockWidgetArea(dock(window, name))
+
+
+# -- arrangement --------------------------------------------------------------------------------------------
+
+
+def test_the_window_comes_back_as_it_was_left(opened, tmp_path):
+    first = opened(Preferences(tmp_path))
+    first.resize(first.minimumSizeHint().width() + 5, 640)  # what fits into the platform's small screen
+    size = first.size()
+    first.workbench.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock(first, "curves"))
+    dock(first, "setup").hide()
+    first.solver.fold(True)
+    first.preferences.set_option("scheme", "Dark")
+    opened.leave(first)
+    second = opened(Preferences(tmp_path))
+    assert second.size() == size
+    assert area(second, "curves") is Qt.DockWidgetArea.LeftDockWidgetArea
+    assert not dock(second, "setup").isVisible()
+    assert second.solver.is_folded
+    assert not second.prior.is_folded
+    assert second.palette().color(QPalette.ColorRole.Window).lightness() < 80
+    second.preferences.set_option("scheme", "System")
+
+
+def test_reset_puts_every_panel_back(opened):
+    window = opened(Preferences())
+    docks = window.findChildren(QDockWidget)
+    before = {d.objectName(): (area(window, d.objectName()), d.isVisible()) for d in docks}
+    for moved in docks:
+        moved.setFloating(True)
+    dock(window, "setup").hide()
+    window.act.reset_layout.trigger()
+    assert {d.objectName(): (area(window, d.objectName()), d.isVisible()) for d in docks} == before
+    assert not any(d.isFloating() for d in docks)
+
+
+@pytest.mark.parametrize("state", ["%%%", b64encode(b"nonsense" * 9).decode(), b64encode(b"").decode()])
+def test_a_broken_arrangement_is_the_default_one(opened, state):
+    preferences = Preferences()
+    preferences.keep_window(geometry=state, layout=state, folded="None such")
+    window = opened(preferences)
+    assert area(window, "setup") is Qt.DockWidgetArea.LeftDockWidgetArea
+    assert area(window, "curves") is Qt.DockWidgetArea.RightDockWidgetArea
+    assert dock(window, "setup").isVisible()
+    assert not window.messages.isVisible()
+
+
+def test_docks_can_be_moved_floated_hidden_and_tabbed(opened):
+    window = opened(Preferences())
+    features = QDockWidget.DockWidgetFeature
+    wanted = features.DockWidgetMovable | features.DockWidgetFloatable | features.DockWidgetClosable
+    for each in window.findChildren(QDockWidget):
+        assert each.features() & wanted == wanted
+        assert each.allowedAreas() == Qt.DockWidgetArea.AllDockWidgetAreas
+    toggle = next(a for a in window.docks.toggles if a.text() == "Curves")
+    toggle.trigger()
+    assert not dock(window, "curves").isVisible()
+    toggle.trigger()
+    assert dock(window, "curves").isVisible()
+
+
+def test_everything_fits_into_1280_by_720(opened, drive, phantom_path, prior_path):
+    window = opened(Preferences())
+    drive(open_both(window.session, phantom_path, prior_path))
+    window.resize(1280, 720)
+    drive(asyncio.sleep(0.05))
+    assert (window.width(), window.height()) == (1280, 720)  # no panel asks for more
+    for button in (
+        window.findChild(object, f"{n}_button") for n in ("run", "pause", "step", "finish", "cancel")
+    ):
+        assert button.isVisible()
+        assert window.rect().contains(button.mapTo(window, button.rect().bottomRight()))
+    assert window.panes.width() > 500
+
+
+def test_f6_goes_round_the_panels(opened):
+    window = opened(Preferences())
+    window.activateWindow()
+    visited = []
+    for _ in range(3):
+        QTest.keyClick(window, Qt.Key.Key_F6)
+        focused = window.focusWidget()
+        at = focused
+        while at is not None and not isinstance(at, QDockWidget) and at is not window.panes:
+            at = at.parentWidget()
+        visited.append(at)
+    assert dock(window, "setup") in visited
+    assert window.panes in visited
+
+
+def test_the_colours_follow_the_system_while_the_window_is_open(opened, styled, monkeypatch):
+    window = opened(Preferences())
+    hints = styled.styleHints()
+
+    def lightness():
+        """Of the window, and of the text of a label that the style sheet names."""
+        QApplication.processEvents()
+        label = window.data.details
+        return (
+            window.palette().color(QPalette.ColorRole.Window).lightness(),
+            label.palette().color(label.foregroundRole()).lightness(),
+        )
+
+    light = lightness()
+    try:
+        monkeypatch.setattr(theme, "_system_is_dark", lambda: True)
+        hints.colorSchemeChanged.emit(Qt.ColorScheme.Dark)
+        dark = lightness()
+        assert dark[0] < 80 < light[0]
+        assert dark[1] > 120 > light[1]
+        window.preferences.set_option("scheme", "Light")
+        hints.colorSchemeChanged.emit(Qt.ColorScheme.Dark)  # a choice stays, whatever the system does
+        assert lightness() == light
+    finally:
+        monkeypatch.undo()
+        window.preferences.set_option("scheme", "System")
+        hints.colorSchemeChanged.emit(Qt.ColorScheme.Light)
+
+
+# -- recent files -------------------------------------------------------------------------------------------
+
+
+def test_opened_files_are_offered_again(opened, drive, tmp_path, phantom_path, prior_path):
+    first = opened(Preferences(tmp_path))
+    drive(open_both(first.session, phantom_path, prior_path))
+    opened.leave(first)
+    second = opened(Preferences(tmp_path))
+    offered = second.menus.recent["image"].actions()[0]
+    assert offered.toolTip() == str(phantom_path)
+
+    async def go():
+        offered.trigger()
+        second.menus.recent["prior"].actions()[0].trigger()
+        await until(lambda: second.session.image is not None and second.session.prior is not None)
+
+    drive(go())
+    assert second.session.data_path == phantom_path
+    assert second.session.prior_path == prior_path
+
+
+def test_a_recent_file_that_is_gone_is_one_sentence(opened, drive, tmp_path):
+    preferences = Preferences()
+    preferences.opened("image", tmp_path / "gone.tif")
+    window = opened(preferences)
+
+    async def go():
+        window.menus.recent["image"].actions()[0].trigger()
+        await until(window.messages.isVisible)
+
+    drive(go())
+    assert "gone.tif" in window.messages.text.text()
+
+
+def test_the_bundled_demo_is_not_a_recent_file(opened, drive):
+    window = opened(Preferences())
+    drive(window.session.open_demo())
+    assert window.preferences.recent("image") == ()
+    assert window.preferences.recent("prior") == ()
+
+
+# -- dialogs ------------------------------------------------------------------------------------------------
+
+
+def shown_dialog(window, kind=QDialog):
+    return next((d for d in window.findChildren(kind) if d.isVisible()), None)
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_F1, Qt.Key.Key_Question])
+def test_the_sheet_of_keys_opens_by_its_keys_and_closes_by_escape(opened, key):
+    window = opened(Preferences())
+    window.activateWindow()
+    QTest.keyClick(window, key)
+    sheet = shown_dialog(window)
+    assert sheet.windowTitle() == "Keys and mouse"
+    QTest.keyClick(sheet, Qt.Key.Key_Escape)
+    assert not sheet.isVisible()
+
+
+def test_preferences_act_at_once(opened):
+    window = opened(Preferences())
+    window.act.preferences.trigger()
+    form = shown_dialog(window).form
+    assert not form.editors["every_steps"].isVisible()
+    form.editors["cadence"].setCurrentText("steps")
+    form.editors["every_steps"].setValue(9)
+    assert window.preferences.options.every_steps == 9
+    assert window.session.run.frame_every == 9
+    assert form.editors["every_steps"].isVisible()
+
+
+# -- errors -------------------------------------------------------------------------------------------------
+
+
+def test_an_error_has_a_report_with_traceback_versions_settings_and_log(opened, drive, tmp_path):
+    window = opened(Preferences())
+    book = Logbook(tmp_path)
+    book.open()
+    window.help.logbook = book
+    reporter = CrashReporter()
+    reporter.crashed.connect(
+        lambda sentence, details: window.messages.show_message("error", sentence, details)
+    )
+
+    async def go():
+        loop = asyncio.get_running_loop()
+        tests_own = loop.get_exception_handler()
+        reporter.install(loop)
+        try:
+
+            async def broken():
+                raise LookupError("nobody expected this")
+
+            window.session.spawn(broken())
+            await until(window.messages.isVisible)
+        finally:
+            reporter.uninstall()
+            loop.set_exception_handler(tests_own)
+
+    drive(go())
+    assert "LookupError: nobody expected this" in window.messages.text.text()
+    window.messages.details.click()
+    dialog = shown_dialog(window, ReportDialog)
+    dialog.copy.click()
+    report = QGuiApplication.clipboard().text()
+    for part in (
+        "Traceback",
+        "in broken",
+        "torch: ",
+        "PySide6-Essentials: ",
+        '"solver": "balanced"',
+        "Unhandled: ",
+    ):
+        assert part in report
+    dialog._save(tmp_path / "report.txt")
+    assert (tmp_path / "report.txt").read_text(encoding="utf-8") == report
+    dialog._save(tmp_path)  # a folder
+    assert "cannot be written" in dialog.outcome.text()
+    book.close()
+
+
+def test_an_exception_in_a_thread_or_a_slot_comes_to_the_window(opened, drive):
+    reporter, seen = CrashReporter(), []
+    reporter.crashed.connect(lambda sentence, _details: seen.append((sentence, threading.current_thread())))
+
+    def fail():
+        raise ZeroDivisionError("in a thread")
+
+    async def go():
+        loop = asyncio.get_running_loop()
+        tests_own = loop.get_exception_handler()
+        reporter.install(loop)
+        try:
+            thread = threading.Thread(target=fail)
+            thread.start()
+            thread.join()
+            await until(lambda: seen)
+        finally:
+            reporter.uninstall()
+            loop.set_exception_handler(tests_own)
+
+    logging.disable(logging.CRITICAL)
+    try:
+        drive(go())
+    finally:
+        logging.disable(logging.NOTSET)
+    sentence, thread = seen[0]
+    assert "ZeroDivisionError: in a thread" in sentence
+    assert thread is threading.main_thread()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from padis_gui.viewmodels.logbook import Logbook
+book = Logbook(Path(sys.argv[1])); book.open()
+assert not book.crashed
+import logging; logging.getLogger("x").warning("the last words")
+os._exit(9)
+"""
+
+
+def test_the_log_knows_of_an_unclean_end_and_of_a_second_window(tmp_path):
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False, env=os.environ)
+    book = Logbook(tmp_path)
+    assert book.crashed
+    assert "the last words" in book.tail()
+    second = Logbook(tmp_path)
+    assert not second.first
+    assert not second.crashed
+    second.close()
+    book.close()
+    after = Logbook(tmp_path)
+    assert not after.crashed
+    after.close()
+
+
+def test_the_log_turns_over(tmp_path):
+    book = Logbook(tmp_path)
+    book.open()
+    logger = logging.getLogger("padis_gui.turning")
+    for _ in range(45):
+        logger.warning("x" * 100_000)
+    book.close()
+    files = list(tmp_path.glob("padis_gui.log*"))
+    assert len(files) == 4
+    assert all(f.stat().st_size <= 2**20 + 200_000 for f in files)
