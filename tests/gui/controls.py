@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -74,10 +75,12 @@ def unexplained(root: QWidget) -> list[str]:
 
 
 def repeated_keys(window: QMainWindow) -> list[str]:
-    """Keys that more than one action or shortcut of the window wants."""
-    keys: Counter[str] = Counter()
-    for action in window.findChildren(QAction):
-        keys.update(k.toString() for k in action.shortcuts() if not k.isEmpty())
-    for shortcut in window.findChildren(QShortcut):
-        keys.update(k.toString() for k in shortcut.keys() if k != QKeySequence())  # noqa: SIM118 - not a dict
-    return [key for key, count in keys.items() if count > 1]
+    """Keys that more than one action or shortcut wants in the same place: the window, or one widget in it."""
+    keys: Counter[tuple[str, object]] = Counter()
+    wanted = [(a, a.shortcuts(), a.shortcutContext()) for a in window.findChildren(QAction)]
+    wanted += [(s, s.keys(), s.context()) for s in window.findChildren(QShortcut)]
+    for owner, sequences, context in wanted:
+        everywhere = context in (Qt.ShortcutContext.WindowShortcut, Qt.ShortcutContext.ApplicationShortcut)
+        place = window if everywhere else owner.parent()
+        keys.update((k.toString(), place) for k in sequences if k != QKeySequence())
+    return [key for (key, _), count in keys.items() if count > 1]

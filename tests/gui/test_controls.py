@@ -20,11 +20,14 @@ def in_menus(window):
 
 
 def test_every_control_has_an_accessible_name_and_a_tooltip(window, drive, phantom_path, prior_path):
-    drive(open_both(window.session, phantom_path, prior_path))
-    for record in PHYSICS:
-        window.session.set_physics(record.name)
-    for record in SOLVERS:
-        window.session.set_solver(record.name)
+    async def go():
+        await open_both(window.session, phantom_path, prior_path)
+        for record in PHYSICS:
+            window.session.set_physics(record.name)
+        for record in SOLVERS:
+            window.session.set_solver(record.name)
+
+    drive(go())
     for action in (window.act.preferences, window.act.shortcuts, window.act.report):
         action.trigger()
     assert len(controls(window)) > 60

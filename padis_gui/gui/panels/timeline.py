@@ -74,7 +74,7 @@ class Timeline(QWidget):
 
     def menu(self) -> QMenu:
         """A menu of the actions."""
-        menu = QMenu("&Time", self)
+        menu = QMenu("T&ime", self)
         menu.setToolTipsVisible(True)
         menu.addActions([self.first, self.back, self.play, self.forward, self.last, self.live])
         return menu
