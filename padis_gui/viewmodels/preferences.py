@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from padis_gui.core.checkpoint import write_atomically
+from padis_gui.core.atomic import write_atomically
 from padis_gui.core.errors import PadisError
 from padis_gui.core.settings import Settings, make, setting
 
