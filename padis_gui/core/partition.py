@@ -8,7 +8,8 @@ to be zero. Coordinates are (row, column) on the *padded* image unless they say 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, cast
 
 import torch
@@ -109,7 +110,7 @@ def tiles_and_pad(length: int, patch: int, stride: int | None = None) -> tuple[i
     return tiles, (tiles - 1) * stride + patch - length
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Partition:
     """One placement of the patch grid, or of several grids, on the padded image.
 
@@ -128,7 +129,6 @@ class Partition:
     more_offsets: tuple[tuple[int, int], ...] = ()
     blend: Blend = "uniform"
     inside: bool = False
-    boxes: tuple[Box, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         for offset in (self.offset, *self.more_offsets):
@@ -138,23 +138,28 @@ class Partition:
                         f"A tile offset must lie in 0 to {self.pad[axis]} on axis {axis}, but "
                         f"{offset[axis]} was given; choose one inside the padding."
                     )
-        boxes = tuple(
-            Box(row, column, self.patch)
-            for offset in (self.offset, *self.more_offsets)
-            for row in self._starts(0, offset[0])
-            for column in self._starts(1, offset[1])
-        )
-        object.__setattr__(self, "boxes", boxes)
 
-    def _starts(self, axis: int, first: int) -> list[int]:
-        """Where the tiles of a grid that begins at ``first`` start along an axis of the padded image."""
+    @cached_property
+    def boxes(self) -> tuple[Box, ...]:
+        """The tiles, grid by grid, each row by row."""
+        grids = zip(self.starts(0), self.starts(1), strict=True)
+        return tuple(
+            Box(row, column, self.patch) for rows, columns in grids for row in rows for column in columns
+        )
+
+    def starts(self, axis: int) -> list[list[int]]:
+        """Where the tiles start along an axis of the padded image, for each grid."""
         length, step = self.image_shape[axis], self.stride or self.patch
+        firsts = [offset[axis] for offset in (self.offset, *self.more_offsets)]
         if length + 2 * self.pad[axis] == self.patch:  # one tile is all of the padded image
-            return [first]
+            return [[first] for first in firsts]
         if not self.inside:
-            return [first + k * step for k in range(tiles_and_pad(length, self.patch, step)[0])]
-        last = max(first, self.pad[axis] + length - self.patch)
-        return [min(first + k * step, last) for k in range(-(-length // step))]
+            tiles = tiles_and_pad(length, self.patch, step)[0]
+            return [[first + k * step for k in range(tiles)] for first in firsts]
+        last = self.pad[axis] + length - self.patch
+        return [
+            [min(first + k * step, max(first, last)) for k in range(-(-length // step))] for first in firsts
+        ]
 
     @property
     def overlapping(self) -> bool:
@@ -238,14 +243,13 @@ class Partition:
         half = torch.ones(self.patch, dtype=torch.float64)
         if self.blend == "hann":
             half = torch.sin(torch.pi * (half.cumsum(0) - 0.5) / self.patch) ** 2
-        offsets = (self.offset, *self.more_offsets)
         sums = []  # of the windows' factors, for each axis (grids, padded pixels)
         for axis, padded in enumerate(self.padded_shape):
-            total = torch.zeros(len(offsets), padded, dtype=torch.float64)
-            for grid, offset in enumerate(offsets):
-                starts = torch.tensor(self._starts(axis, offset[axis]))
-                pixels = (starts[:, None] + torch.arange(self.patch)).flatten()
-                total[grid].index_add_(0, pixels, half.repeat(len(starts)))
+            grids = self.starts(axis)
+            total = torch.zeros(len(grids), padded, dtype=torch.float64)
+            for sum_of_grid, starts in zip(total, grids, strict=True):
+                pixels = (torch.tensor(starts)[:, None] + torch.arange(self.patch)).flatten()
+                sum_of_grid.index_add_(0, pixels, half.repeat(len(starts)))
             sums.append(total)
         rows, columns = sums
         window = torch.outer(half, half)

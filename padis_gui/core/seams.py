@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.partition import Partition
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.tiling import Tiling
+from padis_gui.core.prior import DenoiserCall, PatchPrior
+from padis_gui.core.tiling import RandomTiling, Tiling
 
 MEDIAN_SIDE = 9  # of the window that says what steps are usual around a border
 _SHIFTS = tuple(
@@ -40,15 +40,14 @@ def seam_lines(partition: Partition, shift: int = 0) -> tuple[Tensor, Tensor]:
 
 def _edges(partition: Partition, axis: int) -> Iterable[int]:
     """Where tiles begin and end along an axis of the image, as the first pixel after the border."""
-    pad = partition.pad[axis]
-    starts = {(box.row, box.column)[axis] - pad for box in partition.boxes}
+    pad, side = partition.pad[axis], partition.patch
+    starts = [start - pad for grid in partition.starts(axis) for start in grid]
     if partition.blend != "stitch":
-        return starts | {start + partition.patch for start in starts}
+        return {edge for start in starts for edge in (start, start + side)}
     # Laid in their order, the tiles of a later row (or column) of a grid cover those before, and a later grid all.
     edges: set[int] = set()
-    for start in dict.fromkeys((box.row, box.column)[axis] - pad for box in partition.boxes):
-        end = start + partition.patch
-        edges = {edge for edge in edges if not start < edge < end} | {start, end}
+    for start in starts:
+        edges = {edge for edge in edges if not start < edge < start + side} | {start, start + side}
     return edges
 
 
@@ -129,6 +128,16 @@ def disagreement_map(
 def disagreement(prior: PatchPrior, x: Tensor, sigma: float, tiling: Tiling, rng: torch.Generator) -> float:
     """Root mean square of :func:`disagreement_map`: 0 where it does not matter where the tiles lie."""
     return float(disagreement_map(prior, x, sigma, tiling, rng).square().mean().sqrt())
+
+
+def disagreement_at(prior: PatchPrior, call: DenoiserCall, rng: torch.Generator) -> Tensor:
+    """:func:`disagreement_map` for the image and noise level of a denoiser call: (C, rows, columns).
+
+    The two offsets are random whatever the call's own tiling was, so that tilings can be compared.
+    """
+    partition = call.partition
+    tiling = RandomTiling(partition.image_shape, partition.patch, partition.frame)
+    return disagreement_map(prior, call.x.to(prior.device), call.sigma, tiling, rng)
 
 
 def seam_coverage(partitions: Sequence[Partition]) -> Tensor:
