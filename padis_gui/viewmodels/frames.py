@@ -13,7 +13,7 @@ from padis_gui.core.metrics import psnr
 from padis_gui.core.operators import Physics, find_physics
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.partition import Partition
-from padis_gui.core.prior import PatchPrior
+from padis_gui.core.prior import DenoiserCall, PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.recipe import Change, Recipe, build_problem, prepare_image
 from padis_gui.core.settings import Settings
@@ -88,8 +88,9 @@ class Frame:
     """One iterate for the panes, in the image's unit; ``difference`` is estimate - truth.
 
     ``deviation`` is the samples' standard deviation, where the method draws several; ``measured`` is A estimate
-    as :class:`Prepared` shows the measurement. Of a run whose iterates are no longer kept there is only the
-    estimate.
+    as :class:`Prepared` shows the measurement; ``disagreement`` the difference that two offsets of the grid make,
+    where it was measured; ``call`` the step's last denoiser call, off the device. Of a run whose iterates are no
+    longer kept there is only the estimate.
     """
 
     step: int
@@ -101,26 +102,34 @@ class Frame:
     difference: Pixels | None = None
     deviation: Pixels | None = None
     measured: Pixels | None = None
+    disagreement: Pixels | None = None
     partition: Partition | None = None
+    call: DenoiserCall | None = None
 
     @property
     def nbytes(self) -> int:
         """Memory that its pictures take."""
         pictures = (
             self.estimate, self.denoised, self.state, self.difference, self.deviation, self.measured,
+            self.disagreement,
         )  # fmt: skip
-        return sum(picture.nbytes for picture in pictures if picture is not None)
+        entered = 0 if self.call is None else self.call.x.nbytes
+        return entered + sum(picture.nbytes for picture in pictures if picture is not None)
 
     def against(self, truth: Pixels | None) -> "Frame":
         """The same with its difference to a truth of its size; without one as it is."""
         if truth is None or truth.shape != self.estimate.shape:
             return self
-        return replace(self, difference=_grey(self.estimate - truth))
+        return replace(self, difference=grey(self.estimate - truth))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One iterate for the curves. What is not known, or was not measured at this step, is NaN."""
+    """One iterate for the curves. What is not known, or was not measured at this step, is NaN.
+
+    ``seam_denoised`` is the seam ratio of D before the data step, ``disagreement`` the root mean square on [0, 1] of
+    what two offsets of the grid differ by.
+    """
 
     step: int
     sigma: float
@@ -129,6 +138,9 @@ class Point:
     seconds: float
     ssim: float = math.nan
     seam_ratio: float = math.nan
+    seam_denoised: float = math.nan
+    disagreement: float = math.nan
+    partition: Partition | None = None
 
     @property
     def milliseconds(self) -> float:
@@ -177,6 +189,11 @@ def for_display(channels: Pixels) -> Pixels:
     return np.array(plane, dtype=np.float32, order="C", copy=True)
 
 
+def channels_first(pixels: Pixels) -> Pixels:
+    """What :func:`for_display` made, as (C, rows, columns) again."""
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
+
+
 def prepare(job: Job, seed: int) -> Prepared:
     """Simulate the job's problem and its baseline; call it in the compute thread."""
     physics = find_physics(job.physics)
@@ -205,13 +222,21 @@ def _measurement_picture(physics: Physics, measured: Tensor, image: Image) -> Pi
     return for_display(image.from_unit(measured) if physics.pictorial else measured.cpu().numpy())
 
 
-def _grey(pixels: Pixels) -> Pixels:
+def grey(pixels: Pixels) -> Pixels:
     """The mean over the colours, (rows, columns)."""
     return pixels if pixels.ndim == 2 else pixels.mean(axis=2, dtype=np.float32)
 
 
-def frame_of(iterate: Iterate, prepared: Prepared) -> Frame:
-    """Copy an iterate off the device, in the image's unit."""
+def frame_of(
+    iterate: Iterate,
+    prepared: Prepared,
+    call: DenoiserCall | None = None,
+    disagreement: Tensor | None = None,
+) -> Frame:
+    """Copy an iterate off the device, in the image's unit.
+
+    ``call`` is its last denoiser call, ``disagreement`` the map (C, rows, columns) of two offsets on [0, 1].
+    """
     image = prepared.image
     estimate = for_display(image.from_unit(iterate.estimate))
     spread, measured = iterate.deviation, iterate.measured
@@ -223,8 +248,15 @@ def frame_of(iterate: Iterate, prepared: Prepared) -> Frame:
         estimate=estimate,
         denoised=for_display(image.from_unit(iterate.denoised)),
         state=for_display(image.from_unit(iterate.x)),
-        difference=None if prepared.truth is None else _grey(estimate - prepared.truth),
-        deviation=None if spread is None else _grey(for_display(image.spread_from_unit(spread))),
+        difference=None if prepared.truth is None else grey(estimate - prepared.truth),
+        deviation=None if spread is None else spread_of(spread, image),
         measured=None if measured is None else _measurement_picture(physics, measured, image),
+        disagreement=None if disagreement is None else spread_of(disagreement, image),
         partition=iterate.partition,
+        call=None if call is None else call.cpu(),
     )
+
+
+def spread_of(x: Tensor, image: Image) -> Pixels:
+    """A difference (C, rows, columns) on [0, 1] for a pane, in the image's unit: (rows, columns)."""
+    return grey(for_display(image.spread_from_unit(x)))

@@ -3,10 +3,15 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
 
 from padis_gui.core.metrics import psnr, ssim
+from padis_gui.core.prior import DenoiserCall, PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.seams import seam_ratio
+from padis_gui.core.seams import disagreement_at, seam_ratio
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.viewmodels.frames import Point
 
@@ -38,19 +43,25 @@ class _Sparing:
 class Meter:
     """Makes the points of one run, in the compute thread."""
 
-    def __init__(self, problem: Problem) -> None:
-        self._problem = problem
+    def __init__(self, problem: Problem, prior: PatchPrior) -> None:
+        self._problem, self._prior = problem, prior
         self._ssim, self._seams = _Sparing(), _Sparing()
 
-    def point(self, iterate: Iterate) -> Point:
-        """PSNR at every step; SSIM and seam ratio at the first and the last one and when they are due."""
+    def disagreement(self, call: DenoiserCall, step: int) -> Tensor:
+        """What two offsets of the grid differ by at the image of a denoiser call, (C, rows, columns) on [0, 1]."""
+        return disagreement_at(self._prior, call, torch.Generator().manual_seed(step))
+
+    def point(self, iterate: Iterate, disagreement: Tensor | None = None) -> Point:
+        """PSNR at every step; SSIM and seam ratios at the first and the last one and when they are due."""
         truth, partition, estimate = self._problem.truth, iterate.partition, iterate.estimate
         ends = iterate.step in (1, iterate.total)
-        similarity = ratio = math.nan
+        similarity = ratio = ratio_denoised = math.nan
         if truth is not None:
             similarity = self._ssim(iterate.seconds, lambda: ssim(estimate, truth), always=ends)
         if partition is not None:
             ratio = self._seams(iterate.seconds, lambda: seam_ratio(estimate, partition, truth), always=ends)
+            if not math.isnan(ratio):
+                ratio_denoised = seam_ratio(iterate.denoised, partition, truth)
         return Point(
             step=iterate.step,
             sigma=iterate.sigma,
@@ -59,4 +70,7 @@ class Meter:
             seconds=iterate.seconds,
             ssim=similarity,
             seam_ratio=ratio,
+            seam_denoised=ratio_denoised,
+            disagreement=math.nan if disagreement is None else float(disagreement.square().mean().sqrt()),
+            partition=None if partition is None else replace(partition),  # without the boxes that it has made
         )

@@ -13,13 +13,16 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from PySide6.QtCore import QObject, Signal
+from torch import Tensor
 
 from padis_gui.core.device import torch_threads
 from padis_gui.core.errors import DivergenceError, Interrupted, PadisError
+from padis_gui.core.prior import DenoiserCall
 from padis_gui.core.recipe import Change, Recipe, Steering, make_recipe, measure, solve
 from padis_gui.core.settings import Settings
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.tiling import TilingSettings
+from padis_gui.viewmodels.errands import Errands
 from padis_gui.viewmodels.frames import Frame, Job, Point, Prepared, Result, frame_of, prepare
 from padis_gui.viewmodels.history import DEFAULT_BUDGET, History
 from padis_gui.viewmodels.measuring import Meter
@@ -74,10 +77,11 @@ class Run(QObject):
     prepared_ready = Signal(object)
     ended = Signal(object, object)
 
-    def __init__(self, executor: Executor, parent: QObject | None = None) -> None:
+    def __init__(self, executor: Executor, errands: Errands, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._executor = executor
+        self._executor, self._errands = executor, errands
         self._gate = threading.Condition()
+        errands.wakes(self._wake)
         self._state = RunState.IDLE
         self._paused = False
         self._steps_allowed = 0
@@ -87,6 +91,10 @@ class Run(QObject):
         self._pictured = 0
         self.history = History()
         self._future: Future[None] | None = None
+        self._call: DenoiserCall | None = None  # the latest
+        # of the latest iterate: its last denoiser call, and the disagreement where it was measured
+        self._seen: tuple[DenoiserCall | None, Tensor | None] = None, None
+        self.disagreement_every = 0  # steps between measurements, each two denoiser calls; 0: never
         self.frames_wanted = True  # off: the run makes no pictures at all, only points for the curves
         self.frame_every = 1  # steps from one picture to the next; 0 makes that of the last step only
         self.frame_seconds = 0.0  # what making the pictures of this run has taken from the compute thread
@@ -187,6 +195,10 @@ class Run(QObject):
         if self._future is not None:
             self._future.result(timeout)
 
+    def _wake(self) -> None:
+        with self._gate:
+            self._gate.notify_all()
+
     def _steer(self, *, paused: bool | None = None, steps: int = 0, stop: RunState | None = None) -> None:
         with self._gate:
             if not self._state.active or self._state is RunState.STOPPING:
@@ -203,18 +215,29 @@ class Run(QObject):
     # What the compute thread does -----------------------------------------------------------------
 
     def _check(self) -> None:
-        """Called at every patch batch: waits while paused, raises when asked to stop."""
-        with self._gate:
-            while self._paused and not self._steps_allowed and self._stop is None:
-                if self._state is not RunState.PAUSED:
-                    self._state = RunState.PAUSED
-                    self.changed.emit()
-                self._gate.wait()
-            if self._stop is not None:
-                raise Interrupted
-            if self._state is not RunState.RUNNING:
-                self._state = RunState.RUNNING
-                self.changed.emit()
+        """Called at every patch batch: does errands, waits while paused, raises when asked to stop."""
+        while True:
+            self._errands.do_waiting(self._raise_if_stopped)
+            with self._gate:
+                self._raise_if_stopped()
+                if not self._paused or self._steps_allowed:
+                    self._enter(RunState.RUNNING)
+                    return
+                self._enter(RunState.PAUSED)
+                if not self._errands.waiting:
+                    self._gate.wait()
+
+    def _raise_if_stopped(self) -> None:
+        if self._stop is not None:
+            raise Interrupted
+
+    def _enter(self, state: RunState) -> None:
+        if self._state is not state:
+            self._state = state
+            self.changed.emit()
+
+    def _observe(self, call: DenoiserCall) -> None:
+        self._call = call
 
     def _work(self, job: Job, seed: int, prepared: Prepared | None) -> None:
         result: Result | None = None
@@ -247,6 +270,7 @@ class Run(QObject):
         self, job: Job, seed: int, prepared: Prepared
     ) -> tuple[RunState, Result | None, Failure | None]:
         prior = job.prior.interrupted_by(self._check)
+        self._call = None
         recipe = make_recipe(
             image=job.image, data_path=job.data_path, prior=prior, prior_path=job.prior_path,
             physics=job.physics, problem=job.problem, tiling=job.tiling, solver=job.solver,
@@ -259,8 +283,8 @@ class Run(QObject):
                 "stop_after": job.stop_after,
             }
         )
-        iterates = solve(recipe, prepared.problem, prior)
-        meter = Meter(prepared.problem)
+        iterates = solve(recipe, prepared.problem, prior.observed_by(self._observe))
+        meter = Meter(prepared.problem, prior)
         recorded = {change.step: change for change in job.changes}
         changes: list[Change] = []
         last: Iterate | None = None
@@ -299,7 +323,7 @@ class Run(QObject):
         if last is None or state is RunState.CANCELLED:
             return state, None, failure
         complete = last.step == last.total
-        result = self._result(
+        result = result_of(
             job,
             recipe.model_copy(
                 update={"changes": tuple(changes), "stop_after": None if complete else last.step}
@@ -312,8 +336,12 @@ class Run(QObject):
 
     def _publish(self, iterate: Iterate, prepared: Prepared, meter: Meter) -> Steering | None:
         """Leave the iterate in mailbox and history; returns the changes that wait to be sent."""
-        self.history.append(None, meter.point(iterate), iterate.total)
-        if (self.frame_every and iterate.step % self.frame_every == 0) or self._paused:
+        call, every = self._call, self.disagreement_every
+        due = call is not None and every > 0 and iterate.step % every == 0
+        disagreement = meter.disagreement(call, iterate.step) if call is not None and due else None
+        self._seen = call, disagreement
+        self.history.append(None, meter.point(iterate, disagreement), iterate.total)
+        if due or (self.frame_every and iterate.step % self.frame_every == 0) or self._paused:
             self._picture(iterate, prepared)
         with self._gate:
             self._steps_allowed = max(0, self._steps_allowed - 1)
@@ -326,24 +354,25 @@ class Run(QObject):
         if not self.frames_wanted or iterate.step == self._pictured:
             return
         began = time.perf_counter()
-        frame = frame_of(iterate, prepared)
+        frame = frame_of(iterate, prepared, *self._seen)
         self.history.keep(frame)
         with self._gate:
             self._frame = frame
             self._pictured = iterate.step
             self.frame_seconds += time.perf_counter() - began
 
-    @staticmethod
-    def _result(job: Job, recipe: Recipe, prepared: Prepared, last: Iterate, seconds: float) -> Result:
-        metrics = measure(prepared.problem, last.estimate)
-        baseline = measure(prepared.problem, prepared.baseline_estimate)
-        metrics |= {f"{name}_baseline": value for name, value in baseline.items()}
-        return Result(
-            job=job,
-            recipe=recipe,
-            image=replace(prepared.image, pixels=prepared.image.from_unit(last.estimate)),
-            deviation=None if last.deviation is None else prepared.image.spread_from_unit(last.deviation),
-            metrics=metrics,
-            seconds=seconds,
-            evaluations=last.evaluations,
-        )
+
+def result_of(job: Job, recipe: Recipe, prepared: Prepared, last: Iterate, seconds: float) -> Result:
+    """The result of a run that ended with this iterate, measured."""
+    metrics = measure(prepared.problem, last.estimate)
+    baseline = measure(prepared.problem, prepared.baseline_estimate)
+    metrics |= {f"{name}_baseline": value for name, value in baseline.items()}
+    return Result(
+        job=job,
+        recipe=recipe,
+        image=replace(prepared.image, pixels=prepared.image.from_unit(last.estimate)),
+        deviation=None if last.deviation is None else prepared.image.spread_from_unit(last.deviation),
+        metrics=metrics,
+        seconds=seconds,
+        evaluations=last.evaluations,
+    )

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +29,7 @@ from padis_gui.core.resources import DEFAULT_PRESET, DEFAULT_PRIOR, DEMO_IMAGE, 
 from padis_gui.core.settings import Settings, make, specs
 from padis_gui.core.solvers import SOLVERS, find_solver
 from padis_gui.core.tiling import TilingSettings
+from padis_gui.viewmodels.errands import Errands
 from padis_gui.viewmodels.frames import Frame, Job, Prepared, Result, prepare
 from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.run import Failure, Run
@@ -51,6 +52,7 @@ class Session(QObject):
     settings_changed = Signal()
     prepared_changed = Signal()
     result_changed = Signal()
+    closing = Signal()
     shown_changed = Signal()  # another run or step is shown; the live run's going on is run.dirty
     training_size_wanted = Signal(object, int)  # a published snapshot's path, the side of its padded images
     message = Signal(str, str, str)  # level ("info", "warning", "error"), sentence, details
@@ -61,8 +63,11 @@ class Session(QObject):
         self._io = ThreadPoolExecutor(1, thread_name_prefix="io")
         self._compute = ThreadPoolExecutor(1, thread_name_prefix="compute", initializer=use_all_threads)
         self._closed = False
+        self.occupied_by = ""  # what else has the compute thread, as the beginning of a sentence
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.run = Run(self._compute, self)
+        self.errands = Errands(self._compute, self)  # for the compute thread, beside runs and within
+        self.chores = Errands(self._io, self)  # for the I/O thread: what needs no device
+        self.run = Run(self._compute, self.errands, self)
         self.run.prepared_ready.connect(self._keep_prepared)
         self.run.ended.connect(self._run_ended)
         self.runs = Runs(parent=self)
@@ -98,6 +103,10 @@ class Session(QObject):
     def problem(self) -> PhysicsSettings:
         """The settings of the chosen measurement."""
         return self._problems[self.physics]
+
+    def settings_of(self, solver: str) -> Settings:
+        """The settings of any solver."""
+        return self._solver_settings[find_solver(solver).name]
 
     def set_physics(self, name: str) -> None:
         """Choose what is measured; its own settings come back with it."""
@@ -244,7 +253,7 @@ class Session(QObject):
 
         ``training_image_size`` is for published snapshots, which may leave it open.
         """
-        if self.run.active:
+        if self.run.active or self.occupied_by:
             self.message.emit(
                 "warning", "A prior is changed between runs; finish or cancel this one first.", ""
             )
@@ -342,6 +351,7 @@ class Session(QObject):
             self._closed
             or job is None
             or self.run.active
+            or self.occupied_by
             or (self.prepared and self.prepared.job.same_problem(job))
         ):
             return
@@ -356,6 +366,17 @@ class Session(QObject):
         if prepared is not None and current is not None and current.same_problem(job):
             self._keep_prepared(prepared)
 
+    def submit(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
+        """Do something in the compute thread, after what it is doing."""
+        return self._compute.submit(work, *arguments)
+
+    def occupy(self, by: str) -> None:
+        """Something else than a run has the compute thread from now on, until this is called with ""."""
+        self.occupied_by = by
+        self.settings_changed.emit()
+        if not by:
+            self._preparing.start()
+
     def _keep_prepared(self, prepared: Prepared) -> None:
         if prepared is not self.prepared:
             self.prepared = prepared
@@ -369,6 +390,9 @@ class Session(QObject):
             self.message.emit("warning", f"{what.capitalize()} is wanted before a run; open one.", "")
             return
         if self.run.active:
+            return
+        if self.occupied_by:
+            self.message.emit("warning", f"{self.occupied_by} is under way; finish or cancel it first.", "")
             return
         self._shown_job = job
         seed = new_seed() if self.seed is None else self.seed
@@ -425,6 +449,9 @@ class Session(QObject):
         """Cancel the run, let the threads end, and forget what was planned."""
         self._closed = True
         self._preparing.stop()
+        self.closing.emit()
+        self.errands.stop()
+        self.chores.stop()
         self.run.cancel()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._io, self.run.wait)

@@ -1,0 +1,122 @@
+"""Small jobs for a thread that has other work: beside a run, between its iterates, or while it is paused.
+
+Of each kind only the latest waits (dragging a tile asks for many and wants the last). A run that has the compute
+thread calls :meth:`Errands.do_waiting` at its patch-batch boundaries; otherwise they are done at once.
+"""
+
+import logging
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from padis_gui.core.errors import Interrupted, PadisError
+
+log = logging.getLogger(__name__)
+
+Check = Callable[[], None]
+# The work of an errand; it calls what it is given now and then, which raises Interrupted when it must stop.
+Work = Callable[[Check], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why an errand came to nothing: a sentence for the user, and details where the fault is the program's."""
+
+    sentence: str
+    details: str = ""
+
+
+class Errands(QObject):
+    """Errands for ``executor``, a pool of one thread. Results come back on the thread of this object."""
+
+    _came = Signal(object, object)
+
+    def __init__(self, executor: Executor, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._executor = executor
+        self._lock = threading.Lock()
+        self._waiting: dict[str, tuple[Work, Callable[[Any], None]]] = {}
+        self._stopped = threading.Event()
+        self._busy = False
+        self._wakers: list[Callable[[], None]] = []
+        self._came.connect(self._deliver)
+
+    def wakes(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` whenever an errand comes: it rouses a run that waits in the thread."""
+        self._wakers.append(wake)
+
+    def ask(self, kind: str, work: Work, done: Callable[[Any], None]) -> None:
+        """Do ``work`` soon; ``done`` gets its result, a :class:`Trouble`, or None where it was interrupted.
+
+        Replaces what of this kind still waits.
+        """
+        with self._lock:
+            if self._stopped.is_set():
+                return
+            self._waiting[kind] = (work, done)
+        self._executor.submit(self.do_waiting)
+        for wake in self._wakers:
+            wake()
+
+    def forget(self, kind: str) -> None:
+        """What of this kind still waits is no longer wanted."""
+        with self._lock:
+            self._waiting.pop(kind, None)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to do."""
+        with self._lock:
+            return bool(self._waiting)
+
+    def stop(self) -> None:
+        """Drop what waits, interrupt what is being done, and take nothing on any more; for shutting down."""
+        self._stopped.set()
+        with self._lock:
+            self._waiting.clear()
+
+    def do_waiting(self, check: Check | None = None) -> None:
+        """Do what waits, in the calling thread. ``check`` raises :class:`Interrupted` when the caller must stop."""
+        if self._busy:  # an errand's own patch batches come by here too
+            return
+        self._busy = True
+        try:
+            while (next_one := self._take()) is not None:
+                work, done = next_one
+                self._came.emit(done, self._attempt(work, check))
+        finally:
+            self._busy = False
+
+    def _take(self) -> tuple[Work, Callable[[Any], None]] | None:
+        with self._lock:
+            kind = next(iter(self._waiting), None)
+            return None if kind is None else self._waiting.pop(kind)
+
+    def _attempt(self, work: Work, check: Check | None) -> Any:
+        def go_on() -> None:
+            if self._stopped.is_set():
+                raise Interrupted
+            if check is not None:
+                check()
+
+        try:
+            return work(go_on)
+        except Interrupted:
+            return None
+        except PadisError as error:
+            return Trouble(str(error))
+        except Exception as error:  # whoever's thread this is must survive it
+            log.exception("An errand failed")
+            return Trouble(
+                f"Something unexpected went wrong ({type(error).__name__}: {str(error)[:200]}).",
+                traceback.format_exc(),
+            )
+
+    def _deliver(self, done: Callable[[Any], None], result: Any) -> None:
+        if not self._stopped.is_set():
+            done(result)

@@ -1,0 +1,51 @@
+"""Follows the shown iterate: at once when another is chosen, and now and then while a run goes on."""
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from padis_gui.viewmodels.session import Session
+
+
+class Follower(QObject):
+    """``due`` is emitted when the shown iterate, or what it is shown with, may be another one.
+
+    While a run goes on at most every ``pace_ms`` milliseconds, as whoever listens takes time from the solver. Nothing
+    is emitted while nobody is :attr:`wanted`; then once, where something was missed.
+    """
+
+    due = Signal()
+
+    def __init__(self, session: Session, pace_ms: int) -> None:
+        super().__init__(session)
+        self._session, self._pace = session, pace_ms
+        self._wanted, self._missed = False, True
+        self._timer = QTimer(self, singleShot=True)
+        self._timer.timeout.connect(self._tell)
+        for signal in (
+            session.shown_changed, session.run.dirty, session.prepared_changed, session.prior_changed,
+            session.settings_changed, session.result_changed,
+        ):  # fmt: skip
+            signal.connect(self._came)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody listens."""
+        return self._wanted
+
+    @wanted.setter
+    def wanted(self, wanted: bool) -> None:
+        self._wanted = wanted
+        if wanted and self._missed:
+            self._came()
+
+    def _came(self) -> None:
+        self._missed = True
+        if not self._wanted:
+            return
+        running = self._session.run.active and self._session.shown_step is None
+        if not self._timer.isActive() or not running:
+            self._timer.start(self._pace if running else 0)
+
+    def _tell(self) -> None:
+        if self._wanted:
+            self._missed = False
+            self.due.emit()

@@ -1,0 +1,353 @@
+"""The tile inspector: which tile is looked at, where it was shifted, at which noise level, and what came of it.
+
+The network runs in the compute thread, beside a run or between its patch batches; while one tile is computed, the
+requests that follow are merged into the last.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+from torch import Tensor
+
+from padis_gui.core.data.image import Image
+from padis_gui.core.inspect_tile import InspectedTile, as_called, inspect_tile, with_noise
+from padis_gui.core.partition import Box, Partition
+from padis_gui.core.prior import DenoiserCall, PatchPrior
+from padis_gui.core.tiling import make_tiling, strategy_and_patch
+from padis_gui.viewmodels.errands import Check, Trouble
+from padis_gui.viewmodels.follower import Follower
+from padis_gui.viewmodels.frames import Frame, channels_first, for_display
+from padis_gui.viewmodels.session import Session
+
+Pixels = NDArray[np.float32]
+Input = Literal["step", "truth", "estimate"]
+INPUTS: dict[Input, tuple[str, str]] = {
+    "step": (
+        "What entered at this step",
+        "The noisy image of the shown step's last denoiser call, bit for bit",
+    ),
+    "estimate": (
+        "Estimate + σ · noise",
+        "The shown estimate with fresh noise of the chosen level, always the same",
+    ),
+    "truth": ("Truth + σ · noise", "The known image with fresh noise of the chosen level, always the same"),
+}
+_FOLLOW_MS = 400  # while a run goes on, at most so often
+_FIRST_SIGMA = 0.3
+_NOISE_SEED = 0
+_KIND = "inspect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """One request, with all that the compute thread needs.
+
+    ``source`` is a call, or a clean image (C, rows, columns) on the [0, 1] scale, made from ``origin``.
+    """
+
+    prior: PatchPrior
+    image: Image
+    origin: object
+    source: DenoiserCall | Tensor
+    sigma: float
+    partition: Partition
+    home: Box
+    row: int
+    column: int
+
+    def same_noise(self, other: "_Asked") -> bool:
+        """Whether both look at the same padded image."""
+        renoised = isinstance(self.source, Tensor)
+        return (
+            self.origin is other.origin
+            and isinstance(other.source, Tensor) == renoised
+            and self.partition == other.partition
+            and (self.sigma == other.sigma or not renoised)
+        )
+
+    def same_home(self, other: "_Asked") -> bool:
+        """Whether both have the same tile before it was shifted."""
+        return self.same_noise(other) and self.home == other.home and self.sigma == other.sigma
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the compute thread keeps for the next request: the padded image and its tile where the grid has it."""
+
+    asked: _Asked
+    padded: Tensor
+    home: InspectedTile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """A tile with its pictures, (P, P) or (P, P, 3), in the image's unit where they are images.
+
+    ``positions`` of the tile and its ``output`` F have no unit. ``home`` is where the grid has the tile.
+    """
+
+    tile: InspectedTile
+    home: Box
+    pictures: Mapping[str, Pixels]
+    step: int | None
+    moved_rms: float
+    influence_rms: float
+
+
+def _pictures(tile: InspectedTile, moved: Tensor, image: Image) -> dict[str, Pixels]:
+    across, down = tile.positions
+    images = {"noisy": tile.noisy, "denoised": tile.denoised, "blind": tile.blind}
+    spreads = {"removed": tile.removed, "influence": tile.influence, "moved": moved}
+    plain = {"across": across[None], "down": down[None], "output": tile.output}
+    return (
+        {name: for_display(image.from_unit(x)) for name, x in images.items()}
+        | {name: for_display(image.spread_from_unit(x)) for name, x in spreads.items()}
+        | {name: for_display(x.numpy()) for name, x in plain.items()}
+    )
+
+
+def _padded(asked: _Asked) -> Tensor:
+    if isinstance(asked.source, DenoiserCall):
+        return as_called(asked.source)
+    rng = torch.Generator().manual_seed(_NOISE_SEED)
+    return with_noise(asked.source, asked.sigma, asked.partition, rng)
+
+
+class Inspector(QObject):
+    """``selected`` is emitted when another tile, place, level or input is chosen, ``inspected`` when a result came.
+
+    It works only while it is ``watched``.
+    """
+
+    selected = Signal()
+    inspected = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self.input: Input = "step"
+        self.tile = 0
+        self.shift = (0, 0)
+        self.sigma: float | None = None  # None: that of the shown step
+        self.result: Inspection | None = None
+        self._kept: _Kept | None = None  # of the compute thread
+        self._follower = Follower(session, _FOLLOW_MS)
+        self._follower.due.connect(self._changed)
+
+    # What there is to choose from -----------------------------------------------------------------
+
+    @property
+    def frame(self) -> Frame | None:
+        """The shown iterate."""
+        return self._session.shown_frame()
+
+    @property
+    def partition(self) -> Partition | None:
+        """The shown step's tiling; before a run a grid of the present patch size."""
+        frame = self.frame
+        if frame is not None and frame.partition is not None:
+            return frame.partition
+        prior, prepared = self._session.prior, self._session.prepared
+        if prior is None or prepared is None:
+            return None
+        shape = prepared.image.shape
+        strategy, patch = strategy_and_patch(self._session.tiling, shape, prior)
+        grid = "whole" if strategy == "whole" else "fixed"
+        return make_tiling(grid, shape, patch, prior.conventions.frame).draw(torch.Generator())
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What can be put in now."""
+        frame, prepared = self.frame, self._session.prepared
+        known: dict[Input, bool] = {
+            "step": frame is not None and frame.call is not None,
+            "estimate": frame is not None and prepared is not None,
+            "truth": prepared is not None and prepared.problem.truth is not None,
+        }
+        return tuple(name for name, there in known.items() if there)
+
+    @property
+    def used_input(self) -> Input | None:
+        """What is put in: the chosen one, or the first that there is."""
+        there = self.inputs
+        return self.input if self.input in there else (there[0] if there else None)
+
+    @property
+    def used_sigma(self) -> float:
+        """The noise level that the network is told."""
+        if self.sigma is not None:
+            return self.sigma
+        frame = self.frame
+        call = None if frame is None else frame.call
+        return _FIRST_SIGMA if call is None else call.sigma
+
+    @property
+    def home(self) -> Box | None:
+        """The chosen tile where the grid has it."""
+        partition = self.partition
+        return None if partition is None else partition.boxes[min(self.tile, len(partition.boxes) - 1)]
+
+    @property
+    def box(self) -> Box | None:
+        """The chosen tile where it was shifted to, within the padded image."""
+        partition, home = self.partition, self.home
+        if partition is None or home is None:
+            return None
+        row, column = (
+            min(max(first + by, 0), length - partition.patch)
+            for first, by, length in zip(
+                (home.row, home.column), self.shift, partition.padded_shape, strict=True
+            )
+        )
+        return Box(row, column, partition.patch)
+
+    @property
+    def overview(self) -> Pixels | None:
+        """The whole image to choose a tile on: what is shown of the run, else the truth, else the baseline."""
+        frame, prepared = self.frame, self._session.prepared
+        if self.used_input != "truth" and frame is not None:
+            return frame.estimate
+        return (
+            None
+            if prepared is None
+            else (prepared.truth if prepared.truth is not None else prepared.baseline)
+        )
+
+    # What the user does ---------------------------------------------------------------------------
+
+    def pick(self, row: int, column: int) -> bool:
+        """Choose the tile that holds an *image* pixel; False outside the image."""
+        partition = self.partition
+        found = None if partition is None else partition.tile_at(row, column)
+        if found is not None:
+            self.choose(found[0])
+        return found is not None
+
+    def choose(self, tile: int) -> None:
+        """Choose a tile by its number, where the grid has it."""
+        partition = self.partition
+        last = 0 if partition is None else len(partition.boxes) - 1
+        self.tile, self.shift = min(max(tile, 0), last), (0, 0)
+        self._changed()
+
+    def place(self, row: int, column: int) -> None:
+        """Put the tile's first pixel at this row and column of the *image*; padding is negative or beyond."""
+        partition, home = self.partition, self.home
+        if partition is not None and home is not None:
+            self.shift = row + partition.pad[0] - home.row, column + partition.pad[1] - home.column
+            self._hold_inside()
+
+    def move(self, rows: int, columns: int) -> None:
+        """Shift the tile by that many pixels."""
+        self.shift = self.shift[0] + rows, self.shift[1] + columns
+        self._hold_inside()
+
+    def put_back(self) -> None:
+        """Where the grid has it."""
+        self.shift = (0, 0)
+        self._changed()
+
+    def set_sigma(self, sigma: float | None) -> None:
+        """Tell the network another noise level; None for the shown step's own."""
+        self.sigma = sigma
+        self._changed()
+
+    def set_input(self, chosen: Input) -> None:
+        """Put in another image."""
+        self.input = chosen
+        self._changed()
+
+    def watch(self, watched: bool) -> None:
+        """Whether somebody looks; nothing is computed otherwise."""
+        self._follower.wanted = watched
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody looks."""
+        return self._follower.wanted
+
+    # Computing ------------------------------------------------------------------------------------
+
+    def _hold_inside(self) -> None:
+        box, home = self.box, self.home
+        if box is not None and home is not None:
+            self.shift = box.row - home.row, box.column - home.column
+        self._changed()
+
+    def _changed(self) -> None:
+        self.selected.emit()
+        if not self.watched:
+            return
+        asked = self._asked()
+        if asked is None:
+            self._session.errands.forget(_KIND)
+            if self.result is not None:
+                self.result = None
+                self.inspected.emit()
+            return
+        frame = self.frame
+        step = frame.step if frame is not None and self.used_input != "truth" else None
+        self._session.errands.ask(_KIND, lambda check: self._inspect(asked, step, check), self._take)
+
+    def _asked(self) -> _Asked | None:
+        session, box, home, partition = self._session, self.box, self.home, self.partition
+        found, prepared = self._source(), session.prepared
+        if session.prior is None or prepared is None or found is None:
+            return None
+        if box is None or home is None or partition is None:
+            return None
+        return _Asked(
+            prior=session.prior, image=prepared.image, origin=found[0], source=found[1], sigma=self.used_sigma,
+            partition=partition, home=home, row=box.row, column=box.column,
+        )  # fmt: skip
+
+    def _source(self) -> tuple[object, DenoiserCall | Tensor] | None:
+        """What is put in, and what it was made from."""
+        frame, prepared, chosen = self.frame, self._session.prepared, self.used_input
+        if prepared is None or chosen is None:
+            return None
+        if chosen == "truth":
+            truth = prepared.problem.truth
+            return None if truth is None else (prepared, truth)
+        if frame is None:
+            return None
+        if chosen == "step":
+            return None if frame.call is None else (frame, frame.call)
+        return frame, replace(prepared.image, pixels=channels_first(frame.estimate)).to_unit()
+
+    def _inspect(self, asked: _Asked, step: int | None, check: Check) -> Inspection:
+        """In the compute thread."""
+        kept = self._kept
+
+        def look(padded: Tensor, row: int, column: int) -> InspectedTile:
+            check()
+            return inspect_tile(asked.prior, padded, asked.sigma, asked.partition, row, column)
+
+        if kept is None or kept.asked.prior is not asked.prior or not kept.asked.same_home(asked):
+            same = kept is not None and kept.asked.same_noise(asked)
+            padded = kept.padded if kept is not None and same else _padded(asked).to(asked.prior.device)
+            kept = _Kept(asked, padded, look(padded, asked.home.row, asked.home.column))
+            self._kept = kept
+        moved = (asked.row, asked.column) != (asked.home.row, asked.home.column)
+        tile = look(kept.padded, asked.row, asked.column) if moved else kept.home
+        difference = tile.moved_from(kept.home)
+        common = difference[~difference.isnan()]
+        return Inspection(
+            tile=tile, home=asked.home, step=step, pictures=_pictures(tile, difference, asked.image),
+            moved_rms=float(common.square().mean().sqrt()) if len(common) else float("nan"),
+            influence_rms=float(tile.influence.square().mean().sqrt()),
+        )  # fmt: skip
+
+    def _take(self, result: Inspection | Trouble | None) -> None:
+        if result is None:
+            return
+        if isinstance(result, Trouble):
+            self._session.message.emit("error", result.sentence, result.details)
+            return
+        self.result = result
+        self.inspected.emit()
