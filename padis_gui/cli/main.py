@@ -13,7 +13,8 @@ from padis_gui.core.errors import DivergenceError, PadisError
 VERBS = {
     "reconstruct": ("padis_gui.cli.reconstruct", "reconstruct one image from a simulated measurement"),
     "generate": ("padis_gui.cli.generate", "draw samples of a prior, without any measurement"),
-    "train": ("padis_gui.cli.train", "train a patch prior on a multi-page TIFF or a folder of images"),
+    "train": ("padis_gui.cli.train", "train a patch prior on images of your own, or resume a training"),
+    "runs": ("padis_gui.cli.runs", "compare trainings: steps, time, loss, validation, PSNR"),
     "experiment": ("padis_gui.cli.experiment", "compare methods on many images, and make the table"),
     "bench": (
         "padis_gui.cli.bench",

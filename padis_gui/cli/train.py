@@ -1,43 +1,161 @@
-"""`padis-gui train DATA --out DIR`: train or resume a patch prior, with a progress bar."""
+"""`padis-gui train DATA… --out DIR`: train or resume a patch prior, with a progress bar or with events as lines."""
 
 import argparse
-import json
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from padis_gui.cli.options import add_settings, given_settings
+from padis_gui.core.errors import SettingError
 from padis_gui.core.network import NetworkSettings
-from padis_gui.core.settings import make
+from padis_gui.core.settings import S, make
 from padis_gui.core.training.data_settings import DataSettings
 from padis_gui.core.training.settings import TrainingSettings
+from padis_gui.core.training.sight import SightSettings
 
-LOG_EVERY = 50
+if TYPE_CHECKING:
+    from padis_gui.core.training.request import TrainingRequest
+
 _NOT_FOR_USERS = ("image_channels",)  # follows from the data
-_NOT_YET_FOR_USERS = ("validation",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
-    parser.add_argument("data", type=Path, help="a multi-page TIFF, a stacked NPY or a folder of images")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="where checkpoints and the log go"
+        "data",
+        type=Path,
+        nargs="*",
+        metavar="DATA",
+        help="folders of images, and files: see the data's settings",
     )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        "--out", type=Path, default=None, metavar="DIR",
+        help="where checkpoints, log and looks go; a training that is there already goes on",
+    )  # fmt: skip
+    where.add_argument(
+        "--resume", type=Path, default=None, metavar="DIR",
+        help="go on with the training in DIR, as it was meant when it began; --steps may ask for more",
+    )  # fmt: skip
+    where.add_argument(
+        "--preview", type=Path, default=None, metavar="FILE.png",
+        help="do not train: write what the network would see, and list what cannot be used",
+    )  # fmt: skip
+    parser.add_argument(
+        "--from", type=Path, default=None, dest="start_from", metavar="PRIOR",
+        help="train this prior further: its network and conventions are kept",
+    )  # fmt: skip
+    parser.add_argument(
+        "--events", action="store_true",
+        help="write every event as a line of JSON instead of a progress bar, and obey the words pause, resume and "
+        "stop on standard input",
+    )  # fmt: skip
     parser.add_argument("--name", default=None, help="the prior's name (default: the folder's)")
-    parser.add_argument("--window", default=None, metavar="LOW,HIGH", help="intensities that map to 0 and 1")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
-    add_settings(parser, DataSettings, skip=_NOT_YET_FOR_USERS)
+    parser.add_argument(
+        "--window", default=None, metavar="LOW,HIGH", help="short for --window-low LOW --window-high HIGH"
+    )
+    parser.add_argument("--device", default=None, metavar="D", help="auto (the default), cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--precision", choices=("auto", "float32", "bfloat16"), default=None, help="default: auto"
+    )
+    add_settings(parser, DataSettings)
     add_settings(parser, TrainingSettings)
     add_settings(parser, NetworkSettings, skip=_NOT_FOR_USERS)
+    add_settings(parser, SightSettings)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train until done, or until Ctrl-C, SIGTERM or the word stop, which save a checkpoint first."""
+    if options.preview is not None:
+        from padis_gui.cli.train_preview import preview
+
+        return preview(_sources(options), _data_settings(options, DataSettings()), options.preview)
+    from padis_gui.cli.train_control import Control
+    from padis_gui.cli.train_display import display
+    from padis_gui.core.device import pick_device, use_all_threads
+    from padis_gui.core.training.distributed import world_from_environment
+    from padis_gui.core.training.events import Stepped
+    from padis_gui.core.training.run import run_training
+
+    request, folder = _request(options)
+    with (
+        world_from_environment(pick_device(request.device)) as world,
+        Control(words=options.events and world.main) as control,
+        display(folder, events=options.events, silent=not world.main) as shown,
+    ):
+        if world.size == 1:
+            use_all_threads()
+
+        def reading(done: int, total: int) -> None:
+            if control.stop:
+                raise KeyboardInterrupt
+            shown.reading(done, total)
+
+        events = run_training(request, folder, world=world, reading=reading, check=control.check)
+        try:
+            for event in events:
+                if not shown.show(event):  # nobody listens any more
+                    control.stop = True
+                if isinstance(event, Stepped) and event.step < event.made.total:
+                    control.wait_while_paused(world, event.step, shown)
+                    if world.any(control.stop):
+                        break
+            else:
+                return 0
+        finally:
+            events.close()
+        shown.note("stopped", event.step)
+    if control.interrupted:
+        raise KeyboardInterrupt
+    return 0
+
+
+def _sources(options: argparse.Namespace) -> tuple[Path, ...]:
+    if not options.data:
+        raise SettingError(
+            "The data to train on were wanted, but none were named; give a folder of images or files before the "
+            "options."
+        )
+    return tuple(path.absolute() for path in options.data)
+
+
+def _request(options: argparse.Namespace) -> "tuple[TrainingRequest, Path]":
+    """What is to be trained, and where: as said now, over what was said when the training in --resume began."""
+    from padis_gui.core.training.request import TrainingRequest, load_request
+
+    if options.resume is None:
+        folder, before = options.out, TrainingRequest(data=_sources(options))
+    else:
+        folder, before = options.resume, load_request(options.resume)
+    changes: dict[str, Any] = {
+        "data_settings": _data_settings(options, before.data_settings),
+        "training": _changed(options, before.training),
+        "network": _changed(options, before.network),
+        "sight": _changed(options, before.sight),
+    }
+    if options.data:
+        changes["data"] = _sources(options)
+    if options.start_from is not None:
+        changes["start_from"] = options.start_from.absolute()
+    for name in ("name", "device", "precision"):
+        if getattr(options, name) is not None:
+            changes[name] = getattr(options, name)
+    return before.model_copy(update=changes), folder
+
+
+def _changed(options: argparse.Namespace, before: S) -> S:
+    return make(type(before), before.model_dump() | given_settings(options, type(before)))
+
+
+def _data_settings(options: argparse.Namespace, before: DataSettings) -> DataSettings:
+    given = given_settings(options, DataSettings)
+    if options.window is not None:
+        given |= dict(zip(("window_low", "window_high"), _window(options.window), strict=True))
+    if subjects := given.get("subjects"):
+        given["subjects"] = str(Path(subjects).absolute())
+    return make(DataSettings, before.model_dump() | given)
 
 
 def _window(text: str) -> tuple[float, float]:
-    from padis_gui.core.errors import SettingError
-
     try:
         low, high = (float(v) for v in text.split(","))
     except ValueError:
@@ -47,82 +165,3 @@ def _window(text: str) -> tuple[float, float]:
             f"A window LOW,HIGH with LOW < HIGH was wanted, but {text!r} was given; write -1000,1000."
         )
     return low, high
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[list[int]]:
-    """Grows by the signal's number on Ctrl-C or SIGTERM, to be looked at between two steps.
-
-    Only there is the training state whole. A second signal interrupts at once, without saving.
-    """
-    received: list[int] = []
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def run(options: argparse.Namespace) -> int:
-    """Train until done or interrupted; Ctrl-C and SIGTERM save a checkpoint first."""
-    from padis_gui.cli.progress import progress_bar
-    from padis_gui.core.device import describe_device, fastest_precision, pick_device, use_all_threads
-    from padis_gui.core.training.dataset import load_training_data
-    from padis_gui.core.training.train import PRIOR_FILE, train
-
-    settings = make(TrainingSettings, given_settings(options, TrainingSettings))
-    given = given_settings(options, DataSettings)
-    if options.window is not None:
-        given |= dict(zip(("window_low", "window_high"), _window(options.window), strict=True))
-    choices = make(DataSettings, given)
-    channels = {"image_channels": choices.channels}
-    network = make(NetworkSettings, given_settings(options, NetworkSettings) | channels)
-    device = pick_device(options.device)
-    use_all_threads()
-    precision = fastest_precision(device) if options.precision == "auto" else options.precision
-    data = load_training_data(options.data, choices, seed=settings.seed)
-    print(
-        f"{len(data.images)} images of {len(data.subjects)} subjects; {describe_device(device)}, "
-        f"{precision}; checkpoints go to {options.out}"
-    )
-    notes = {"data": options.data.name, "images": len(data.images), "subjects": len(data.subjects)}
-    notes |= {"device": describe_device(device), "precision": precision}
-    steps = train(
-        data,
-        options.out,
-        settings,
-        network,
-        name=options.name or options.out.resolve().name,
-        device=device,
-        precision=precision,
-        notes=notes,
-    )
-    log_path = options.out / "log.jsonl"
-    with (
-        _asked_to_stop() as stop,
-        progress_bar("training") as bar,
-        log_path.open("a", encoding="utf-8") as log,
-    ):
-        try:
-            for event in steps:
-                if event.step % LOG_EVERY == 0 or event.step == event.total:
-                    record: dict[str, Any] = {
-                        "step": event.step, "loss": round(event.average, 5), "lr": event.learning_rate,
-                        "patches": event.patches_seen, "seconds": round(event.seconds, 1),
-                    }  # fmt: skip
-                    log.write(json.dumps(record) + "\n")
-                    log.flush()
-                bar(event.step, event.total, f"loss {event.average:.4f}  patch {event.patch}")
-                if stop and event.step < event.total:
-                    raise KeyboardInterrupt
-        finally:
-            steps.close()
-    print(f"The prior is {options.out / PRIOR_FILE}")
-    return 0
