@@ -15,6 +15,7 @@ import nibabel
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 import tifffile
 
 from padis_gui.core.data.dicom import find_series
@@ -48,6 +49,29 @@ def hdf5(path: Path, **arrays: np.ndarray) -> Path:
 
 def mat5(path: Path, **arrays: object) -> Path:
     scipy.io.savemat(path, arrays, do_compression=True)
+    return path
+
+
+def element(kind: int, data: bytes, order: str) -> bytes:
+    return struct.pack(order + "II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+
+def matlab5(
+    path: Path, shape: tuple[int, ...], stored: np.dtype, data: bytes | None, class_: int = 6
+) -> Path:
+    """A level 5 file with the variable `images`, as MATLAB itself stores it; without ``data`` a hole of that size."""
+    order = ">" if stored.byteorder == ">" else "<"
+    kind = {"u1": 2, "i2": 3, "f8": 9}[stored.str[1:]]
+    size = stored.itemsize * int(np.prod(shape))
+    inside = element(6, struct.pack(order + "II", class_, 0), order)
+    inside += element(5, struct.pack(f"{order}{len(shape)}i", *shape), order) + element(1, b"images", order)
+    inside += struct.pack(order + "II", kind, size)
+    mark = b"IM" if order == "<" else b"MI"
+    header = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack(order + "H", 0x100) + mark
+    with path.open("wb") as file:
+        file.write(header + struct.pack(order + "II", 14, len(inside) + size) + inside)
+        file.write(data or b"")
+        file.truncate(len(header) + 8 + len(inside) + size)
     return path
 
 
@@ -190,6 +214,54 @@ def test_images_beside_other_arrays_are_obvious(tmp_path: Path, kind: str) -> No
     np.testing.assert_array_equal(read_image(path, 3).pixels[0], PAGES[3])
 
 
+@pytest.mark.parametrize("stored", ["<u1", "<i2", ">i2", ">f8", "<f8"])
+def test_matlab_stores_its_numbers_as_small_as_they_are(tmp_path: Path, stored: str) -> None:
+    """Doubles that happen to be small whole numbers lie there as bytes; they are doubles still, in either byte order."""
+    values = RNG.integers(0, 200, (20, 31, 5)).astype(stored)
+    path = matlab5(tmp_path / "a.mat", values.shape, np.dtype(stored), values.tobytes(order="F"))
+    with open_pages(path) as pages:
+        page = pages.read(2)
+    np.testing.assert_array_equal(page.pixels[0], values[:, :, 2])
+    assert page.stored == np.float64
+    bytes_ = matlab5(tmp_path / "b.mat", values.shape, np.dtype(stored), values.tobytes(order="F"), class_=9)
+    assert read_image(bytes_).window == (0.0, 255.0)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_damaged_matlab_files_end_nothing_but_themselves(tmp_path: Path, compressed: bool) -> None:
+    """SciPy's own reader crashes on some of these: an unknown tag suffices."""
+    content = {"scan": {"picture": PAGES[0], "geometry": {"x": np.arange(5.0), "name": "fan"}}, "s": "text"}
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, content, do_compression=compressed)
+    whole, rng, read = path.read_bytes(), np.random.default_rng(3), 0
+    for _ in range(300):
+        data = bytearray(whole)
+        for _ in range(int(rng.integers(1, 4))):
+            data[int(rng.integers(128, min(len(data), 700)))] = int(
+                rng.choice([0, 255, 1, 127, rng.integers(256)])
+            )
+        path.write_bytes(data)
+        with contextlib.suppress(InputError), open_pages(path, "scan.picture") as pages:
+            pages.read(0)
+            read += 1
+    assert read < 300
+
+
+def test_what_is_not_of_real_numbers_in_matlab_files(tmp_path: Path) -> None:
+    others = {
+        "z": PAGES[0] * 1j, "words": "text", "sparse": scipy.sparse.eye(40), "cells": np.array([[1, "a"]], dtype=object),
+        "empty": {}, "list": np.array([({"a": 1},), ({"a": 2},)], dtype=object), "images": last(PAGES) > 0,
+    }  # fmt: skip
+    np.testing.assert_array_equal(read_image(mat5(tmp_path / "a.mat", **others), 3).pixels[0], PAGES[3] > 0)
+    del others["images"]
+    assert "no array of real numbers" in refused(mat5(tmp_path / "b.mat", **others))
+
+
+def test_the_oldest_matlab_files(tmp_path: Path) -> None:
+    scipy.io.savemat(tmp_path / "a.mat", {"picture": PAGES[0].astype(float)}, format="4")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.mat").pixels[0], PAGES[0])
+
+
 def test_fields_of_a_structure(tmp_path: Path) -> None:
     path = mat5(
         tmp_path / "a.mat", scan={"picture": PAGES[0], "geometry": {"angles": np.arange(5.0), "name": "fan"}}
@@ -235,6 +307,8 @@ def huge(kind: str, folder: Path) -> tuple[Path, int]:
             path, shape=(count, 256, 256), dtype=np.float32, photometric="minisblack", metadata=None
         )
         return path, count
+    if kind == "mat5":
+        return matlab5(folder / "a.mat", (256, 256, 8000), np.dtype("u1"), None), 8000
     path = folder / ("a.mat" if kind == "mat73" else "a.h5")
     with h5py.File(path, "w", userblock_size=512 if kind == "mat73" else 0) as file:
         file.create_dataset("images", (count, 256, 256), np.float32, chunks=(1, 256, 256))
@@ -245,7 +319,7 @@ def huge(kind: str, folder: Path) -> tuple[Path, int]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="files with holes are of another kind there")
-@pytest.mark.parametrize("kind", ["npy", "tiff", "tiff of pages", "hdf5", "mat73"])
+@pytest.mark.parametrize("kind", ["npy", "tiff", "tiff of pages", "hdf5", "mat5", "mat73"])
 def test_a_page_of_a_large_stack_loads_only_itself(tmp_path: Path, kind: str) -> None:
     path, count = huge(kind, tmp_path)
     read_image(path, 1)  # what is imported is not counted

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import h5py
+import numpy as np
 import pytest
 
 from padis_gui.core.resources import PRESETS
@@ -117,3 +119,16 @@ def test_the_clock_leaves_out_the_first_step_and_needs_two_more(session):
     assert run.snapshot().seconds_per_step == pytest.approx(2.0)
     assert run.snapshot().eta == pytest.approx(2.0 * 7)
     run._state = RunState.IDLE
+
+
+def test_a_page_of_a_volume_is_opened_like_a_picture(session, drive, tmp_path):
+    volume = np.random.default_rng(0).random((5, 40, 48)).astype(np.float32)
+    with h5py.File(tmp_path / "volume.h5", "w") as file:
+        file["entry/images"] = volume
+    assert drive(session.open_image(tmp_path / "volume.h5", 1))
+    assert (session.image.pages, session.image.page) == (5, 1)
+    assert drive(session.open_page(4))
+    assert np.array_equal(session.image.pixels[0], volume[4])
+    assert not drive(session.open_page(5))
+    assert "pages 0 to 4" in session.said[-1][1]
+    assert np.array_equal(session.image.pixels[0], volume[4])

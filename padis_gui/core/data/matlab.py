@@ -1,55 +1,60 @@
-"""MATLAB's .mat: v4 to v7 through SciPy, v7.3 as HDF5. The published training sets are `images`, H x W x n."""
+"""MATLAB's .mat files of every version. The published training sets are a variable `images`, H x W x n."""
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from padis_gui.core.data.choose import choose_array
 from padis_gui.core.data.hdf5 import open_hdf5
-from padis_gui.core.data.layout import ArrayPages, find_layout
-from padis_gui.core.data.pages import Pages
+from padis_gui.core.data.layout import Array, ArrayPages, find_layout
+from padis_gui.core.data.matlab5 import Variable, is_level_5, read_variables
+from padis_gui.core.data.pages import SMALLEST, Pages
 
 KIND = "MATLAB file"
-_NUMBERS = {"double", "single", "logical"} | {
-    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
-}
 _HDF5_AT_512 = b"\x89HDF\r\n\x1a\n"
 
 
 def open_matlab(path: Path, dataset: str) -> Pages:
     """The variable called ``dataset`` (a field of a structure as `name.field`), or the obvious one.
 
-    Before v7.3 a variable can only be read whole; it is kept until the file is closed.
+    v7.3 is HDF5, of which a page is read at a time; what v7 compresses is unpacked whole and kept until the file is
+    closed.
     """
     with path.open("rb") as file:
-        if file.read(520)[512:] == _HDF5_AT_512:
-            return open_hdf5(path, dataset)
+        start = file.read(520)
+    if start[512:] == _HDF5_AT_512:
+        return open_hdf5(path, dataset)
+    if is_level_5(start):
+        array, shape = _level_5(path, dataset)
+    elif 0 in start[:4]:
+        array, shape = _level_4(path, dataset)
+    else:
+        raise ValueError("its header is of no version that is known")
+    return ArrayPages(path, KIND, array, find_layout(shape, path.name, pages_last=True))
+
+
+def _level_5(path: Path, dataset: str) -> tuple[Array, tuple[int, ...]]:
+    variables = read_variables(path)
+    plain = {v.name: v for v in variables if v.shape is not None}
+    structures = [v for v in variables if v.is_structure]
+    inside = any(dataset.strip("/").replace("/", ".").startswith(f"{v.name}.") for v in structures)
+    if inside or not (dataset or any(_is_large(v) for v in plain.values())):
+        # structures are looked into only where no variable beside them is an image
+        fields = {name: numbers for v in structures for name, numbers in v.numbers().items()}
+        if fields:
+            chosen = fields[choose_array({n: f.shape for n, f in fields.items()}, dataset, path.name)]
+            return chosen, chosen.shape
+    name = choose_array({n: v.shape or () for n, v in plain.items()}, dataset, path.name)
+    numbers = plain[name].numbers()[name]
+    return numbers, numbers.shape
+
+
+def _is_large(variable: Variable) -> bool:
+    return sum(side >= SMALLEST for side in variable.shape or ()) >= 2
+
+
+def _level_4(path: Path, dataset: str) -> tuple[Array, tuple[int, ...]]:
     from scipy.io import loadmat, whosmat
 
-    variables = whosmat(path)
-    shapes = {name: shape for name, shape, kind in variables if kind in _NUMBERS}
-    structures = [name for name, _, kind in variables if kind == "struct"]
-    inside = any(dataset.replace("/", ".").startswith(f"{name}.") for name in structures)
-    if not inside and (dataset or any(min(shape) > 1 for shape in shapes.values()) or not structures):
-        name = choose_array(shapes, dataset, path.name)
-        array = loadmat(path, variable_names=[name])[name]
-    else:
-        fields: dict[str, NDArray[Any]] = {}
-        for name, value in loadmat(path, variable_names=structures).items():
-            _collect(name, value, fields)
-        array = fields[choose_array({n: a.shape for n, a in fields.items()}, dataset, path.name)]
-    return ArrayPages(path, KIND, array, find_layout(array.shape, path.name, pages_last=True))
-
-
-def _collect(name: str, value: Any, found: dict[str, NDArray[Any]]) -> None:
-    """Every array of real numbers in a structure, under its path of fields."""
-    if not isinstance(value, np.ndarray):
-        return
-    if value.dtype.names is None:
-        if value.dtype.kind in "biuf":
-            found[name] = value
-    elif value.size == 1:
-        for field in value.dtype.names:
-            _collect(f"{name}.{field}", value.flat[0][field], found)
+    shapes = {name: shape for name, shape, kind in whosmat(path) if kind == "double"}
+    name = choose_array(shapes, dataset, path.name)
+    array = loadmat(path, variable_names=[name])[name]
+    return array, array.shape
