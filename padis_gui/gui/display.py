@@ -3,26 +3,27 @@
 import math
 import time
 
-from PySide6.QtCore import QObject, QSignalBlocker, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QComboBox
 
 from padis_gui.core.operators import find_physics
 from padis_gui.gui.panels.transport import Transport
 from padis_gui.gui.viewers.curves import Curves
-from padis_gui.gui.viewers.pane_grid import SOURCES, PaneGrid
+from padis_gui.gui.viewers.levels_choice import LevelsChoice
+from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.frames import Frame
 from padis_gui.viewmodels.preferences import Options
+from padis_gui.viewmodels.gallery import RUN_KEYS, pictures_of
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.session import Session
+from padis_gui.viewmodels.sources import BUILT_IN, Lattice, Scale
 
 # Painting takes its time from the solver's cores: at most this share of the clock, whatever a frame costs here
 DISPLAY_SHARE = 0.03
 FASTEST_MS, SLOWEST_MS = 33, 500
 CURVE_EVERY_FRAMES = 3
-# Window presets in Hounsfield units, as radiologists set them: (low, high)
-HU_LEVELS = {"Soft tissue": (-160.0, 240.0), "Lung": (-1350.0, 150.0), "Bone": (-500.0, 1300.0)}
-FULL, ROBUST = "Full range", "1–99 % of truth"
-_OF_A_RUN = ("estimate", "state", "denoised", "difference", "deviation")
+_SOURCES = tuple(source.key for source in BUILT_IN)
+_UNITLESS = (Scale.MEASURED, Scale.MISFIT)
 _NO_CURSOR = "Point at a pane to read its values"
 
 
@@ -37,7 +38,8 @@ class Display(QObject):
     ) -> None:
         super().__init__(panes)
         self._session, self._panes, self._curves = session, panes, curves
-        self._transport, self._levels = transport, levels
+        self._transport = transport
+        self.levels = LevelsChoice(session, panes.gallery, levels)
         self._shown = 0
         self._busy_before = time.thread_time()
         self._busy = 0.0  # this thread's work since the run began, in seconds
@@ -51,7 +53,6 @@ class Display(QObject):
         session.prepared_changed.connect(self._show_prepared)
         session.shown_changed.connect(self._show_shown)
         curves.step_chosen.connect(session.shown.go_to)
-        levels.currentIndexChanged.connect(self._set_levels)
         panes.hovered.connect(self._point)
         self._show_data()
 
@@ -107,7 +108,7 @@ class Display(QObject):
 
     def _paint(self, frame: Frame) -> None:
         self.frame = frame
-        self._panes.set_pictures({source: getattr(frame, source) for source in _OF_A_RUN})
+        self._panes.set_pictures(pictures_of(frame, self._panes.pixels("measurement")))
         self._panes.set_partition(frame.partition)
 
     def _show_shown(self) -> None:
@@ -143,7 +144,6 @@ class Display(QObject):
                 "estimate": f"{name}step {frame.step}"
                 + (f", {point.psnr:.2f} dB" if point and known else ""),
                 "state": f"σ = {frame.sigma:.3g}" if frame.state is not None else "",
-                "difference": "−10 % to +10 % of the levels",
             }
         )
 
@@ -157,18 +157,12 @@ class Display(QObject):
 
     def _clear_run(self) -> None:
         self.frame = None
-        self._panes.set_pictures(dict.fromkeys(_OF_A_RUN))
+        self._panes.set_pictures(dict.fromkeys(RUN_KEYS))
         self._panes.set_partition(None)
-        self._panes.set_captions(dict.fromkeys(_OF_A_RUN, ""))
+        self._panes.set_captions(dict.fromkeys(RUN_KEYS, ""))
 
     def _show_data(self) -> None:
-        """Another image, which may have other levels; its panes wait for its run."""
-        image = self._session.image
-        names = [FULL, *(HU_LEVELS if image is not None and image.unit == "HU" else ()), ROBUST]
-        if [self._levels.itemText(i) for i in range(self._levels.count())] != names:
-            with QSignalBlocker(self._levels):
-                self._levels.clear()
-                self._levels.addItems(names)
+        """Another image: its panes wait for its run."""
         self._show_empty_texts()
 
     def _show_empty_texts(self) -> None:
@@ -176,17 +170,19 @@ class Display(QObject):
         session, prepared = self._session, self._session.prepared
         physics = find_physics(session.physics)
         if session.image is None and not physics.imageless:
-            self._panes.set_empty_texts(dict.fromkeys(SOURCES, "Open an image: drop a file here, or Ctrl+O"))
+            self._panes.gallery.set_empty_texts(
+                dict.fromkeys(_SOURCES, "Open an image: drop a file here, or Ctrl+O")
+            )
             return
         run = "Press Run (Ctrl+R)\nto generate" if physics.imageless else "Press Run (Ctrl+R)\nto reconstruct"
-        texts = dict.fromkeys(SOURCES, "Appears with the first step") | {
+        texts = dict.fromkeys(_SOURCES, "Appears with the first step") | {
             "estimate": run, "deviation": "Appears with a method that draws several samples, such as DAPS",
         }  # fmt: skip
         if prepared is not None and prepared.truth is None:
             texts |= dict.fromkeys(("truth", "difference"), "There is no truth to compare with")
         if physics.imageless:
-            texts |= {"measurement": "Nothing was measured"}
-        self._panes.set_empty_texts(texts)
+            texts |= dict.fromkeys(("measurement", "measured", "misfit"), "Nothing was measured")
+        self._panes.gallery.set_empty_texts(texts)
 
     def _show_prepared(self) -> None:
         prepared = self._session.prepared
@@ -198,8 +194,7 @@ class Display(QObject):
         )
         psnr = prepared.baseline_psnr
         physics = find_physics(prepared.job.physics)
-        self._panes.rename({"baseline": physics.baseline, "measurement": f"{physics.measurement} y"})
-        self._panes.set_measurement_pictorial(physics.pictorial)
+        self._panes.gallery.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)
         size = "" if prepared.measurement is None else " × ".join(map(str, prepared.measurement.shape[:2]))
         self._panes.set_captions(
             {
@@ -212,27 +207,25 @@ class Display(QObject):
         self._show_empty_texts()
         if previous is None or previous.shape != prepared.baseline.shape:
             self._panes.fit()
-        self._set_levels()
-
-    def _set_levels(self) -> None:
-        prepared, name = self._session.prepared, self._levels.currentText()
-        if prepared is None:
-            return
-        chosen = prepared.robust_range if name == ROBUST else prepared.image.window
-        self._panes.set_levels(HU_LEVELS.get(name, chosen))
 
     def _point(self, row: int, column: int) -> None:
-        image = self._session.image
-        if row < 0 or image is None:
+        """Say in words what is under the cursor: place, values, tile, step."""
+        prepared, group = self._session.prepared, self._panes.links.group
+        image = self._session.image if prepared is None else prepared.image
+        values = self._panes.values_at(row, column) if row >= 0 else []
+        if group is None or not values:
             self.pointed.emit(_NO_CURSOR)
             return
-        where = f"row {row}, column {column}"
-        if image.spacing:
-            where += f"  ({row * image.spacing[0]:.1f}, {column * image.spacing[1]:.1f} mm)"
-        unit = f" {image.unit}" if image.unit else ""
-        values = "   ".join(f"{name} {text}{unit}" for name, text in self._panes.values_at(row, column))
-        tile = ""
-        partition = None if self.frame is None else self.frame.partition
-        if partition is not None and (found := partition.tile_at(row, column)) is not None:
-            tile = f"   tile {found[0]}, {found[1]} px to the nearest seam"
-        self.pointed.emit(f"{where}   {values}{tile}")
+        on_image = group[0] == Lattice.IMAGE.value
+        parts = [f"x {column}, y {row} px" if on_image else f"row {row}, column {column}"]
+        if on_image and image is not None and image.spacing and image.shape == group[1:]:
+            parts[0] += f" ({column * image.spacing[1]:.1f}, {row * image.spacing[0]:.1f} mm)"
+        unit = f" {image.unit}" if image is not None and image.unit else ""
+        for source, text in values:
+            parts.append(f"{source.short} {text}{'' if source.scale in _UNITLESS else unit}")
+        frame = self.frame
+        if on_image and frame is not None:
+            if frame.partition is not None and (found := frame.partition.tile_at(row, column)) is not None:
+                parts.append(f"tile {found[0]}, {found[1]} px to the nearest seam")
+            parts.append(f"step {frame.step}, σ {frame.sigma:.3g}")
+        self.pointed.emit("   ".join(parts))

@@ -11,6 +11,7 @@ BORDER = "#4fb3ff"
 INSPECTED = "#7dff9b"
 SIDES = ("#3b9eff", "#ff7a45")  # A and B of a comparison
 CURSOR = "#57d38c90"
+LINE, REGION = "#ffd84d", "#ff8ad8"
 CURVE = {
     "psnr": "#3aa675", "ssim": "#2aa7b8", "residual": "#d9822b", "seam_ratio": "#c25fb0", "sigma": "#5b8def",
     "milliseconds": "#8a8f98",

@@ -61,7 +61,7 @@ def test_opening_shows_truth_and_baseline_and_starts_nothing(ready):
     assert ready.panes.pixels("baseline") is not None
     assert ready.panes.pixels("estimate") is None
     assert state(ready) is RunState.IDLE
-    assert "Press Run" in ready.panes.panes[2].empty.text()
+    assert "Press Run" in ready.panes.panes[2].canvas.empty.text()
 
 
 def test_a_run_fills_panes_curves_and_verdict(ready, drive):
@@ -99,15 +99,15 @@ def test_the_tiling_of_the_shown_step_is_drawn_and_toggled_by_its_key(ready, dri
 
     drive(go())
     pane = next(p for p in ready.panes.panes if p.source == "estimate")
-    partition = pane.overlay.partition
+    partition = pane.canvas.overlay.partition
     assert partition is ready.display.frame.partition
     assert len(partition.boxes) == 9  # patches of 32 on 64 px: K = 3 an axis
-    assert next(p for p in ready.panes.panes if p.source == "truth").overlay.partition is None
+    assert next(p for p in ready.panes.panes if p.source == "truth").canvas.overlay.partition is None
     ready.activateWindow()
     QTest.keyClick(ready, Qt.Key.Key_T)
-    assert pane.overlay.partition is None
+    assert pane.canvas.overlay.partition is None
     QTest.keyClick(ready, Qt.Key.Key_T)
-    assert pane.overlay.partition is partition
+    assert pane.canvas.overlay.partition is partition
 
 
 def test_pause_holds_step_makes_one_iterate_resume_goes_on(ready, drive):
@@ -426,22 +426,24 @@ def test_dropping_files_opens_them(ready, drive, tmp_path, prior_path):
 def test_panes_move_together_and_stay_put_under_thirty_resizes(ready, drive):
     async def go():
         first, *others = ready.panes.panes[:2]
-        first.box.scaleBy((0.5, 0.5))
-        first.box.sigRangeChangedManually.emit(first.box.state["mouseEnabled"])
+        first.canvas.box.scaleBy((0.5, 0.5))
+        first.canvas.box.sigRangeChangedManually.emit(first.canvas.box.state["mouseEnabled"])
         await asyncio.sleep(0.02)
-        centre = first.box.viewRect().center()
-        scale = first.box.viewRect().width() / first.box.width()
+        centre = first.canvas.box.viewRect().center()
+        scale = first.canvas.box.viewRect().width() / first.canvas.box.width()
         for other in others:
-            assert other.box.viewRect().center().x() == pytest.approx(centre.x(), abs=0.5)
-            assert other.box.viewRect().width() / other.box.width() == pytest.approx(scale, rel=0.02)
+            assert other.canvas.box.viewRect().center().x() == pytest.approx(centre.x(), abs=0.5)
+            assert other.canvas.box.viewRect().width() / other.canvas.box.width() == pytest.approx(
+                scale, rel=0.02
+            )
         for i in range(30):
             ready.resize(1000 + 17 * (i % 7), 700 + 13 * (i % 5))
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
         for pane in (first, *others):
-            rect = pane.box.viewRect()
+            rect = pane.canvas.box.viewRect()
             assert rect.center().x() == pytest.approx(centre.x(), abs=0.5)
-            assert rect.width() / pane.box.width() == pytest.approx(scale, rel=0.02)
+            assert rect.width() / pane.canvas.box.width() == pytest.approx(scale, rel=0.02)
 
     drive(go())
 
@@ -451,10 +453,10 @@ def test_the_cursor_reads_every_pane(ready, drive):
 
     async def go():
         await asyncio.sleep(0.05)
-        point = pane.box.mapViewToScene(QPointF(20.5, 30.5))
-        position = pane.graphics.mapFromScene(point)
-        QTest.mouseMove(pane.graphics.viewport(), QPoint(position.x(), position.y()))
-        await until(lambda: "row 30, column 20" in ready.cursor_text.text())
+        point = pane.canvas.box.mapViewToScene(QPointF(20.5, 30.5))
+        position = pane.canvas.mapFromScene(point)
+        QTest.mouseMove(pane.canvas.viewport(), QPoint(position.x(), position.y()))
+        await until(lambda: "x 20, y 30 px" in ready.cursor_text.text())
 
     drive(go())
     truth = ready.panes.pixels("truth")[30, 20]
@@ -545,7 +547,7 @@ def test_generation_needs_no_image_and_has_no_truth(ready, drive, tmp_path):
     drive(go())
     assert ready.panes.pixels("estimate").shape == (64, 64)
     assert ready.panes.pixels("truth") is None
-    assert "no truth" in next(p for p in ready.panes.panes if p.source == "truth").empty.text()
+    assert "no truth" in next(p for p in ready.panes.panes if p.source == "truth").canvas.empty.text()
     assert not ready.curves.plots["psnr"].isVisible()
     assert ready.curves.plots["sigma"].isVisible()
     assert "Sample of the prior" in ready.verdict.text()

@@ -1,194 +1,255 @@
-"""One image pane: pixels, levels, a cursor, and a view that can be linked to others."""
+"""One pane: a header that says and chooses what is shown, and the canvas below it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from PySide6.QtCore import QEvent, QPoint, QSignalBlocker, QSize, Signal
+from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QFrame, QSizePolicy, QToolButton, QWidget
 
-import numpy as np
-import pyqtgraph as pg
-from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QMouseEvent, QResizeEvent
-from PySide6.QtWidgets import QComboBox, QLabel, QSizePolicy, QWidget
-
-from padis_gui.core.partition import Partition
+from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.layouts import column, row
-from padis_gui.gui.theme import CURSOR, PANE_BACKGROUND
-from padis_gui.gui.viewers.tiling_overlay import TilingOverlay
+from padis_gui.gui.viewers.canvas import Canvas, Group
+from padis_gui.gui.viewers.icons import icon
+from padis_gui.gui.viewers.source_choice import SourceChoice, SourceModel
+from padis_gui.viewmodels.gallery import Gallery, Look, Pixels
+from padis_gui.viewmodels.levels import Range
+from padis_gui.viewmodels.sources import Lattice, Scale, Source
 
-_MARGIN = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Where a pane looks: the centre in image coordinates and image pixels per screen pixel."""
-
-    x: float
-    y: float
-    scale: float
+FALLBACK = "estimate"
+_WIDE = 380
 
 
-class ImagePane(QWidget):
-    """Shows one of several sources. It never changes what it is given.
+def group_of(source: Source, pixels: Pixels | None) -> Group | None:
+    """Which canvases a picture of this source shares its view and its cursor with."""
+    return None if pixels is None else (source.lattice.value, pixels.shape[0], pixels.shape[1])
 
-    ``source_chosen`` is emitted when the user picks another source in the header, ``moved`` (a View, or None
-    for "fit") when the user pans or zooms, ``hovered`` with (row, column) or (-1, -1).
+
+def is_square(source: Source) -> bool:
+    """Whether a source's pixels are as wide as high; those of a sinogram are views by bins."""
+    return source.lattice is Lattice.IMAGE or source.scale in (Scale.IMAGE, Scale.SIGNED)
+
+
+class ImagePane(QFrame):
+    """Shows one of the gallery's sources, with the levels in common or its own.
+
+    ``source_chosen`` comes when another source is shown, ``regrouped`` when what it shows has other pixels than
+    before, ``maximise_wanted``, ``link_toggled``, ``close_wanted`` and ``menu_wanted`` (a global position) from
+    its header.
     """
 
     source_chosen = Signal()
-    moved = Signal(object)
-    hovered = Signal(int, int)
+    regrouped = Signal()
+    maximise_wanted = Signal()
+    link_toggled = Signal(bool)
+    close_wanted = Signal()
+    menu_wanted = Signal(QPoint)
 
-    def __init__(self, sources: dict[str, str], source: str) -> None:
+    def __init__(self, gallery: Gallery, model: SourceModel, source: str) -> None:
         super().__init__()
-        self.pixels: NDArray[np.float32] | None = None
-        self._linked = True
-        self._view: View | None = None
-        self.choice = QComboBox()
-        self.choice.setToolTip("What this pane shows")
-        self.choice.setAccessibleName("Pane source")
-        for key, label in sources.items():
-            self.choice.addItem(label, key)
-        self.choice.setCurrentIndex(self.choice.findData(source))
-        self.choice.currentIndexChanged.connect(self.source_chosen)
-        self.caption = QLabel()
+        self._gallery = gallery
+        self._waiting = True
+        self._active = self._closable = False
+        self.group: Group | None = None
+        self.own: Look | None = None  # levels and colours where they are not those in common
+        self.choice = SourceChoice(model, source, "Pane source")
+        self.choice.chosen.connect(lambda _key: self._show_other())
+        self.caption = ElidedLabel()
         self.caption.setProperty("muted", True)
-        header = row()
+        self.link = self._button("linked", "Link", "", checkable=True)
+        self.link.setChecked(True)
+        self.link.toggled.connect(self._link)
+        self.maximiser = self._button("maximise", "Maximise", "")
+        self.maximiser.clicked.connect(self.maximise_wanted)
+        self.more = self._button("menu", "Pane menu", "Levels, colours, comparison, saving")
+        self.more.clicked.connect(
+            lambda: self.menu_wanted.emit(self.more.mapToGlobal(QPoint(0, self.more.height())))
+        )
+        self.closer = self._button("close", "Close pane", "Close this pane")
+        self.closer.clicked.connect(self.close_wanted)
+        self.header = QWidget()
+        header = row(self.header, spacing=1, margins=(2, 2, 2, 2))
         header.addWidget(self.choice)
+        header.addSpacing(4)
         header.addWidget(self.caption, 1)
-        self.graphics = pg.GraphicsView(background=PANE_BACKGROUND)
-        self.graphics.setMinimumSize(120, 120)
-        self.graphics.setAccessibleName("Picture")
-        self.box = pg.ViewBox(lockAspect=True, invertY=True, enableMenu=False, defaultPadding=0)
-        self.graphics.setCentralItem(self.box)
-        self.item = pg.ImageItem(autoLevels=False)
-        self.overlay = TilingOverlay()
-        self._lines = [pg.InfiniteLine(angle=angle, pen=pg.mkPen(CURSOR, width=1)) for angle in (0, 90)]
-        for child in (self.item, self.overlay, *self._lines):
-            self.box.addItem(child, ignoreBounds=True)
-        self.empty = QLabel("", self.graphics, alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
-        self.empty.setStyleSheet("color: #9aa0a6; background: transparent;")
-        self.set_cursor(-1, -1)
-        layout = column(self, spacing=2)
-        layout.addLayout(header)
-        layout.addWidget(self.graphics, 1)
+        for button in (self.link, self.maximiser, self.more, self.closer):
+            header.addWidget(button)
+        self.canvas = Canvas("Picture")
+        self.canvas.menu_wanted.connect(self.menu_wanted)
+        layout = column(self, margins=(2, 1, 2, 2))
+        layout.addWidget(self.header)
+        layout.addWidget(self.canvas, 1)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.box.sigRangeChangedManually.connect(self._moved_by_hand)
-        self.graphics.scene().sigMouseMoved.connect(self._hover)
-        self._settle = QTimer(self, singleShot=True, interval=0)
-        self._settle.timeout.connect(self._apply_view)
+        self.say_link()
+        self.set_maximised(False)
+
+    def _button(self, name: str, title: str, tip: str, *, checkable: bool = False) -> QToolButton:
+        button = QToolButton(autoRaise=True)
+        button.setCheckable(checkable)
+        button.setIcon(icon(name))
+        button.setIconSize(QSize(13, 13))
+        button.setAccessibleName(title)
+        button.setToolTip(tip)
+        return button
+
+    # What it shows --------------------------------------------------------------------------------
 
     @property
     def source(self) -> str:
         """The key of the shown source."""
-        return str(self.choice.currentData())
+        return self.choice.key
 
-    def set_pixels(
-        self,
-        pixels: NDArray[np.float32] | None,
-        levels: tuple[float, float],
-        lookup: NDArray[np.uint8] | None,
-        *,
-        linked: bool = True,
-    ) -> None:
-        """Show (rows, columns[, 3]) pixels; a NaN or infinity shows as the lowest level."""
-        shape = None if self.pixels is None else self.pixels.shape
-        self.pixels = pixels
-        if pixels is None:
-            self.item.clear()
+    @property
+    def record(self) -> Source:
+        """The shown source."""
+        return self._gallery.sources[self.source]
+
+    @property
+    def look(self) -> Look:
+        """The levels and colours it is shown with."""
+        return self.own or self._gallery.look(self.record)
+
+    def show_source(self, key: str) -> None:
+        """Show another source."""
+        if key in self._gallery.sources and key != self.source:
+            self.choice.select(key)
+            self._show_other()
+
+    def _show_other(self) -> None:
+        self.own = None  # it was the other picture's
+        self.refresh()
+        self.say_link()
+        self.source_chosen.emit()
+
+    def refresh(self) -> None:
+        """Show what the gallery has now; waits until somebody can see it."""
+        if self.source not in self._gallery.sources:
+            self.choice.select(FALLBACK)
+        if not self.isVisible():
+            self._waiting = True
             return
-        finite = (
-            pixels if np.isfinite(pixels).all() else np.nan_to_num(pixels, nan=levels[0], posinf=levels[1])
+        self._waiting = False
+        source, pixels = self.record, self._gallery.pixels(self.source)
+        look = self.look
+        legend = source.scale is not Scale.IMAGE or self.own is not None
+        self.canvas.set_picture(pixels, look, square=is_square(source), legend=legend)
+        self.canvas.set_empty_text(self._gallery.empty_text(self.source))
+        trouble = self.canvas.layer.trouble
+        caption = self._gallery.caption(self.source)
+        self.caption.setText(f"{trouble.text}  {caption}" if trouble is not None else caption)
+        group = group_of(source, pixels)
+        if group != self.group:
+            self.group = group
+            self.regrouped.emit()
+
+    @property
+    def item(self) -> object:
+        """pyqtgraph's item of the picture."""
+        return self.canvas.layer.item
+
+    # Levels of its own ----------------------------------------------------------------------------
+
+    def set_own_levels(self, own: bool) -> None:
+        """Keep the present levels and colours whatever the others do, or go back to those in common."""
+        if own != (self.own is not None):
+            self.own = self.look if own else None
+            self.refresh()
+            self.say_link()
+
+    def set_levels(self, levels: Range) -> None:
+        """Set its own levels, or those in common."""
+        if self.own is None:
+            self._gallery.set_levels(self.record, levels)
+        else:
+            self.own = Look(levels, self.own.colours)
+            self.refresh()
+
+    def set_colours(self, name: str) -> None:
+        """Set its own colour map, or that in common."""
+        if self.own is None:
+            self._gallery.set_colours(self.record, name)
+        else:
+            self.own = Look(self.own.levels, name)
+            self.refresh()
+
+    # Header ---------------------------------------------------------------------------------------
+
+    def _link(self, linked: bool) -> None:
+        self.set_own_levels(not linked)
+        self.link_toggled.emit(linked)
+        self.say_link()
+
+    def say_link(self) -> None:
+        """Show in the header whether the pane goes with the others in everything."""
+        linked = self.canvas.linked and self.own is None
+        with QSignalBlocker(self.link):
+            self.link.setChecked(linked)
+        self.link.setIcon(icon("linked" if linked else "unlinked"))
+        self.link.setToolTip(
+            "Pans, zooms and takes its levels with the others; click to unlink (K)"
+            if linked
+            else "Has its own view and levels; click to link it with the others (K)"
         )
-        self.item.setImage(finite, autoLevels=False, levels=levels)
-        self.item.setLookupTable(lookup)
-        if pixels.shape != shape or linked != self._linked:
-            self._linked = linked
-            self.box.setAspectLocked(linked)
-            self._view = None
-            self._apply_view()
 
-    def rename(self, names: Mapping[str, str]) -> None:
-        """Other names for these sources in the header."""
-        for source, name in names.items():
-            self.choice.setItemText(self.choice.findData(source), name)
+    def set_maximised(self, maximised: bool) -> None:
+        """Show the button that undoes it."""
+        self.maximiser.setIcon(icon("restore" if maximised else "maximise"))
+        self.maximiser.setToolTip("Show all panes (M)" if maximised else "Show this pane alone (M)")
 
-    def set_empty_text(self, text: str) -> None:
-        """What to do next, shown while there is nothing to see."""
-        self.empty.setText(text)
-        self.empty.setVisible(bool(text))
-
-    def set_partition(self, partition: Partition | None) -> None:
-        """Draw this tiling over the image; None hides it."""
-        self.overlay.set_partition(partition)
-
-    def set_view(self, view: View | None) -> None:
-        """Look there; None fits the image. Panes that are not linked stay."""
-        if self._linked:
-            self._view = view
-            self._apply_view()
-
-    def set_cursor(self, row: int, column: int) -> None:
-        """Draw the shared cursor through the middle of that pixel; a negative row hides it."""
-        shown = self._linked and row >= 0
-        for line, position in zip(self._lines, (row + 0.5, column + 0.5), strict=True):
-            line.setVisible(shown)
-            line.setPos(position)
-
-    def value_text(self, row: int, column: int) -> str:
-        """The value under the cursor as text, empty outside."""
-        pixels = self.pixels
-        if (
-            pixels is None
-            or not self._linked
-            or not (0 <= row < pixels.shape[0] and 0 <= column < pixels.shape[1])
-        ):
-            return ""
-        value = pixels[row, column]
-        return f"{value:.4g}" if np.ndim(value) == 0 else "/".join(f"{v:.3g}" for v in value)
-
-    def _apply_view(self) -> None:
-        if self.pixels is None:
-            return
-        rows, columns = self.pixels.shape[:2]
-        if self._view is None or not self._linked:
-            margin = _MARGIN if self._linked else 0.0
-            whole = QRectF(-margin, -margin, columns + 2 * margin, rows + 2 * margin)
-            self.box.setRange(whole, padding=0, disableAutoRange=True)
-            return
-        width, height = max(1.0, self.box.width()), max(1.0, self.box.height())
-        half_x, half_y = self._view.scale * width / 2, self._view.scale * height / 2
-        x, y = self._view.x, self._view.y
-        self.box.setRange(
-            QRectF(QPointF(x - half_x, y - half_y), QPointF(x + half_x, y + half_y)),
-            padding=0,
-            disableAutoRange=True,
-        )
-
-    def _moved_by_hand(self) -> None:
-        if not self._linked:
-            return
-        rect = self.box.viewRect()
-        centre = rect.center()
-        self._view = View(centre.x(), centre.y(), rect.width() / max(1.0, self.box.width()))
-        self.moved.emit(self._view)
-
-    def _hover(self, position: QPointF) -> None:
-        if self.pixels is None or not self._linked or not self.box.sceneBoundingRect().contains(position):
-            self.hovered.emit(-1, -1)
-            return
-        point = self.box.mapSceneToView(position)
-        row, column = int(np.floor(point.y())), int(np.floor(point.x()))
-        inside = 0 <= row < self.pixels.shape[0] and 0 <= column < self.pixels.shape[1]
-        self.hovered.emit(row if inside else -1, column if inside else -1)
+    def set_active(self, active: bool) -> None:
+        """Frame the pane that keys and the levels act on."""
+        if active != self._active:
+            self._active = active
+            self.update()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        self.moved.emit(None)
+        if event.position().y() < self.canvas.y():
+            self.maximise_wanted.emit()
         super().mouseDoubleClickEvent(event)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._waiting:
+            self.refresh()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        role = QPalette.ColorRole.Highlight if self._active else QPalette.ColorRole.Mid
+        painter.setPen(QPen(self.palette().color(role), 1.4 if self._active else 1.0))
+        painter.drawRoundedRect(self.rect().toRectF().adjusted(0.7, 0.7, -0.7, -0.7), 4, 4)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self.empty.setGeometry(self.graphics.rect())
-        self._settle.start()  # after the layout has settled: pyqtgraph's own linking runs away here (#1348)
+        self._show_buttons()
+
+    def set_closable(self, closable: bool) -> None:
+        """Whether there are others left."""
+        self._closable = closable
+        self._show_buttons()
+
+    def _show_buttons(self) -> None:
+        """In a narrow header name and caption come first; keys, menu and double clicks do the same."""
+        wide = self.width() >= _WIDE
+        self.maximiser.setVisible(wide)
+        self.closer.setVisible(wide and self._closable)
 
     def sizeHint(self) -> QSize:
         return QSize(360, 380)
+
+    def contextMenuEvent(self, event: object) -> None:
+        if event.pos().y() < self.canvas.y():  # type: ignore[attr-defined]
+            self.menu_wanted.emit(event.globalPos())  # type: ignore[attr-defined]
+
+
+def column_count(panes: int, width: int, height: int, header: int = 30) -> int:
+    """In how many columns that many panes show the largest squares; the fewest among equals."""
+
+    def side(columns: int) -> float:
+        return min(width / columns, height / -(-panes // columns) - header)
+
+    counts = range(1, max(panes, 1) + 1)
+    best = max(side(c) for c in counts)
+    return next(c for c in counts if side(c) >= 0.97 * best)

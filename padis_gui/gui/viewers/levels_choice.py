@@ -1,0 +1,74 @@
+"""The window's short list of levels: the image's window, the truth's 1 to 99 %, Hounsfield presets, or by hand."""
+
+from PySide6.QtCore import QObject, QSignalBlocker
+from PySide6.QtWidgets import QComboBox
+
+from padis_gui.viewmodels.gallery import Gallery
+from padis_gui.viewmodels.levels import HU_PRESETS, Range
+from padis_gui.viewmodels.session import Session
+from padis_gui.viewmodels.sources import Scale
+
+FULL_WINDOW, ROBUST_TRUTH, BY_HAND = "Full range", "1–99 % of truth", "By hand"
+_IMAGE = Scale.IMAGE.value
+
+
+class LevelsChoice(QObject):
+    """Fills a box with what fits the open image, and sets the levels in common. They never move by themselves."""
+
+    def __init__(self, session: Session, gallery: Gallery, box: QComboBox) -> None:
+        super().__init__(box)
+        self._session, self._gallery, self._box = session, gallery, box
+        self._scale: tuple[str, Range] | None = None
+        self._physics: str | None = None
+        box.setPlaceholderText(BY_HAND)
+        box.currentIndexChanged.connect(self._choose)
+        gallery.restyled.connect(self._follow)
+        session.data_changed.connect(self._offer)
+        session.prepared_changed.connect(self._propose)
+        self._offer()
+
+    def _offer(self) -> None:
+        """Another image; levels set by hand hold on where its numbers mean the same."""
+        image = self._session.image
+        scale = ("", (0.0, 1.0)) if image is None else (image.unit, image.window)
+        if scale == self._scale:
+            return
+        self._scale, unit = scale, scale[0]
+        with QSignalBlocker(self._box):
+            self._box.clear()
+            self._box.addItems([FULL_WINDOW, ROBUST_TRUTH, *(HU_PRESETS if unit == "HU" else ())])
+            self._box.setCurrentIndex(0)
+        self._gallery.propose_levels({}, forget=[scale.value for scale in Scale])
+
+    def _propose(self) -> None:
+        """A problem is prepared: its image's levels, and those of its measurement."""
+        prepared = self._session.prepared
+        if prepared is None:
+            return
+        proposals = {_IMAGE: self._wanted()}
+        if prepared.measurement is not None and prepared.measurement.size:
+            highest = float(prepared.measurement.max())
+            proposals[Scale.MEASURED.value] = (min(0.0, float(prepared.measurement.min())), highest)
+        other = prepared.job.physics != self._physics
+        self._physics = prepared.job.physics
+        self._gallery.propose_levels(
+            proposals, forget=(Scale.MEASURED.value, Scale.MISFIT.value) if other else ()
+        )
+
+    def _wanted(self) -> Range:
+        prepared, name = self._session.prepared, self._box.currentText()
+        if name in HU_PRESETS:
+            return HU_PRESETS[name]
+        if prepared is None:
+            return 0.0, 1.0
+        return prepared.robust_range if name == ROBUST_TRUTH else prepared.image.window
+
+    def _choose(self, index: int) -> None:
+        if index >= 0 and self._session.prepared is not None:
+            self._gallery.propose_levels({_IMAGE: self._wanted()}, forget=(_IMAGE,))
+
+    def _follow(self) -> None:
+        """Somebody has set levels by hand: none of the list's."""
+        if self._box.currentIndex() >= 0 and _IMAGE in self._gallery.levels.by_hand:
+            with QSignalBlocker(self._box):
+                self._box.setCurrentIndex(-1)

@@ -1,0 +1,33 @@
+"""Two pictures against each other."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padis_gui.viewmodels.levels import Range, automatic
+from padis_gui.viewmodels.sources import Scale
+
+Pixels = NDArray[np.float32]
+
+
+def grey(pixels: Pixels) -> Pixels:
+    """The mean over the colours, (rows, columns)."""
+    return pixels if pixels.ndim == 2 else pixels.mean(axis=2, dtype=np.float32)
+
+
+def signed_difference(first: Pixels, second: Pixels) -> Pixels | None:
+    """first - second, (rows, columns); None where they have not as many rows and columns."""
+    if first.shape[:2] != second.shape[:2]:
+        return None
+    with np.errstate(invalid="ignore"):  # Inf - Inf is NaN, which is shown as such
+        return grey(first) - grey(second)
+
+
+def reach_of(difference: Pixels) -> float:
+    """The reach of symmetric levels that saturate 0.35 % of a difference."""
+    levels: Range = automatic(difference, Scale.SIGNED)
+    return levels[1]
+
+
+def size_text(pixels: Pixels) -> str:
+    """Rows and columns in words."""
+    return f"{pixels.shape[0]} × {pixels.shape[1]} px"
