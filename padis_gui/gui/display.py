@@ -12,8 +12,8 @@ from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.levels_choice import LevelsChoice
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.frames import Frame
-from padis_gui.viewmodels.preferences import Options
 from padis_gui.viewmodels.gallery import RUN_KEYS, pictures_of
+from padis_gui.viewmodels.preferences import Options
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.sources import BUILT_IN, Lattice, Scale

@@ -76,8 +76,8 @@ def test_keys_step_and_jump_while_the_panes_or_the_timeline_have_the_focus(done,
     ):  # fmt: skip
         QTest.keyClick(done.timeline.slider, key)
         assert session.shown_step == expected
-    done.panes.panes[0].graphics.setFocus()
-    QTest.keyClick(done.panes.panes[0].graphics, Qt.Key.Key_Left)
+    done.panes.panes[0].canvas.setFocus()
+    QTest.keyClick(done.panes.panes[0].canvas, Qt.Key.Key_Left)
     assert session.shown_step == 7
 
 

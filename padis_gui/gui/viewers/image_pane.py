@@ -9,6 +9,7 @@ from padis_gui.gui.layouts import column, row
 from padis_gui.gui.viewers.canvas import Canvas, Group
 from padis_gui.gui.viewers.icons import icon
 from padis_gui.gui.viewers.source_choice import SourceChoice, SourceModel
+from padis_gui.gui.viewers.tiling_overlay import TilingOverlay
 from padis_gui.viewmodels.gallery import Gallery, Look, Pixels
 from padis_gui.viewmodels.levels import Range
 from padis_gui.viewmodels.sources import Lattice, Scale, Source
@@ -138,6 +139,11 @@ class ImagePane(QFrame):
         if group != self.group:
             self.group = group
             self.regrouped.emit()
+
+    @property
+    def overlay(self) -> TilingOverlay:
+        """The tiling over the picture."""
+        return self.canvas.overlay
 
     @property
     def item(self) -> object:

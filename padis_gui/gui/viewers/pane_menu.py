@@ -34,7 +34,7 @@ def fill_menu(menu: QMenu, grid: "PaneGrid", pane: ImagePane) -> None:
     against = menu.addMenu("Compare with")
     for source in grid.gallery.sources:
         if source.key != pane.source and grid.gallery.has(source.key):
-            _choice(against, source.label, grid.compare_with("wipe", pane.source, key))
+            _choice(against, source.label, partial(grid.compare_with, "wipe", pane.source, source.key))
     against.setEnabled(not against.isEmpty())
     menu.addSeparator()
     there = grid.gallery.has(pane.source)
