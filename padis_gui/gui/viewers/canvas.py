@@ -11,13 +11,13 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QLabel
 
-from padis_gui.core.partition import Partition
 from padis_gui.gui.theme import CURSOR, PANE_BACKGROUND
 from padis_gui.gui.viewers.layer import Layer
 from padis_gui.gui.viewers.legend import Legend
 from padis_gui.gui.viewers.shapes import ShapesItem
 from padis_gui.gui.viewers.tiling_overlay import TilingOverlay
 from padis_gui.viewmodels.gallery import Look
+from padis_gui.viewmodels.overlay import Overlay
 from padis_gui.viewmodels.profiles import Line, Region
 
 Pixels = NDArray[np.float32]
@@ -146,10 +146,9 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
             self.empty.setText(text)
             self.empty.setVisible(bool(text))
 
-    def set_partition(self, partition: Partition | None) -> None:
+    def set_overlay(self, overlay: Overlay | None) -> None:
         """Draw this tiling over the image; None hides it."""
-        if partition is not self.overlay.partition:
-            self.overlay.set_partition(partition)
+        self.overlay.set_overlay(overlay)
 
     def set_shapes(self, shapes: Sequence[Line | Region]) -> None:
         """Draw these shapes."""

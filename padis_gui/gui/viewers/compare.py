@@ -7,7 +7,6 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QLabel, QPushButton, QToolButton, QWidget
 
-from padis_gui.core.partition import Partition
 from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.numbers import NumberBox
@@ -19,6 +18,7 @@ from padis_gui.gui.viewers.links import Links
 from padis_gui.gui.viewers.source_choice import SourceChoice, SourceModel
 from padis_gui.viewmodels.comparison import reach_of, signed_difference, size_text
 from padis_gui.viewmodels.gallery import DIVERGING, Gallery, Look, Pixels
+from padis_gui.viewmodels.overlay import Overlay
 
 Mode = Literal["side", "wipe", "blink", "subtract"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -41,7 +41,7 @@ class CompareView(QWidget):
         self._reach: float | None = None  # of the difference's levels, None until there is a difference
         self._divided = 0.5  # where the divider stands, as a share of the width
         self._second_shown = False
-        self._partition: Partition | None = None
+        self._overlay: Overlay | None = None
         self.first = SourceChoice(model, "truth", "First picture")
         self.second = SourceChoice(model, "estimate", "Second picture")
         for choice in (self.first, self.second):
@@ -97,7 +97,7 @@ class CompareView(QWidget):
         self.fit_reach.clicked.connect(self._reach_from_picture)
         self.tiling = QCheckBox("Tiling")
         self.tiling.setToolTip("Draw the tiling of the shown step over the pictures")
-        self.tiling.toggled.connect(lambda _on: self.set_partition(self._partition))
+        self.tiling.toggled.connect(lambda _on: self.set_overlay(self._overlay))
         self.said = ElidedLabel()
         self.said.setProperty("muted", True)
         self.leave = QToolButton(autoRaise=True)
@@ -231,12 +231,11 @@ class CompareView(QWidget):
             left = 6 if tag is not right else max(6, self.canvases[0].width() - tag.width() - 6)
             tag.move(left, 6)
 
-    def set_partition(self, partition: Partition | None) -> None:
-        """The tiling of the shown step; drawn where the pictures are of this step and it is wanted."""
-        self._partition = partition
-        wanted = partition if self.tiling.isChecked() else None
+    def set_overlay(self, overlay: Overlay | None) -> None:
+        """The tiling of the shown step; drawn where it is wanted."""
+        self._overlay = overlay
         for canvas in self.canvases:
-            canvas.set_partition(wanted)
+            canvas.set_overlay(overlay if self.tiling.isChecked() else None)
 
     # Divider, turns, levels -----------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from padis_gui.gui.viewers.source_choice import SourceModel
 from padis_gui.gui.viewers.view_actions import ViewActions
 from padis_gui.gui.viewers.view_bar import ViewBar
 from padis_gui.viewmodels.gallery import Gallery, Picture, Pixels, value_text
+from padis_gui.viewmodels.overlay import Overlay
 from padis_gui.viewmodels.sources import Source
 
 _DEFAULT = ("truth", "baseline", "estimate", "difference")
@@ -45,7 +46,7 @@ class PaneGrid(QWidget):
         self.panes: list[ImagePane] = []
         self.maximised: ImagePane | None = None
         self._active: ImagePane | None = None
-        self._partition: Partition | None = None
+        self._overlay: Overlay | None = None
         self._tiling_shown = True
         self.model = SourceModel(self.gallery, self)
         self.links = Links(self)
@@ -243,8 +244,17 @@ class PaneGrid(QWidget):
 
     def set_partition(self, partition: Partition | None) -> None:
         """The tiling of the shown step."""
-        self._partition = partition
+        self.set_overlay(None if partition is None else Overlay(partition=partition))
+
+    def set_overlay(self, overlay: Overlay | None) -> None:
+        """The tiling of the shown step, with what else is drawn of it."""
+        self._overlay = overlay
         self._redraw_overlays()
+
+    @property
+    def partition(self) -> Partition | None:
+        """The tiling of the shown step."""
+        return None if self._overlay is None else self._overlay.partition
 
     def show_tiling(self, shown: bool) -> None:
         """Switch the tiling overlay on or off."""
@@ -252,10 +262,10 @@ class PaneGrid(QWidget):
         self._redraw_overlays()
 
     def _redraw_overlays(self) -> None:
-        partition = self._partition if self._tiling_shown else None
+        overlay = self._overlay if self._tiling_shown else None
         for pane in self.panes:
-            pane.canvas.set_partition(partition if pane.record.tiled else None)
-        self.compare.set_partition(partition)
+            pane.canvas.set_overlay(overlay if pane.record.tiled else None)
+        self.compare.set_overlay(overlay)
 
     def _refresh(self, keys: tuple[str, ...]) -> None:
         for pane in self.panes:
