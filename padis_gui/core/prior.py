@@ -211,13 +211,13 @@ class PatchPrior:
 
             return cast(Tensor, checkpoint(work, part, use_reentrant=False, preserve_rng_state=False))
 
-        again = differentiable and padded.requires_grad and count > self._batch(partition.patch)
+        again = differentiable and padded.requires_grad and count > self.batch_of(partition.patch)
         image = torch.zeros_like(padded) if differentiable or partition.overlapping else padded
         for part, patches in self._in_batches(count, partition.patch, work_twice if again else work):
             image = partition.lay(image, patches, part)
         return image
 
-    def _batch(self, patch: int) -> int:
+    def batch_of(self, patch: int) -> int:
         """How many patches of that size go through the network at once."""
         return max(1, self.patch_batch * max(self.conventions.patch_sizes) ** 2 // patch**2)
 
@@ -230,7 +230,7 @@ class PatchPrior:
         self, count: int, patch: int, work: Callable[[slice], Tensor]
     ) -> Iterator[tuple[slice, Tensor]]:
         """``work`` on one patch batch of ``count`` tiles after the other, smaller ones when memory runs out."""
-        batch, first = self._batch(patch), 0
+        batch, first = self.batch_of(patch), 0
         while first < count:
             if self.interrupt is not None:
                 self.interrupt()

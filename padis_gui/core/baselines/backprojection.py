@@ -6,12 +6,12 @@ from torch import Tensor
 from padis_gui.core.baselines.plain import plain
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.settings import Settings, setting
-from padis_gui.core.solvers.iterate import Iterates, Recorder
+from padis_gui.core.settings import setting
+from padis_gui.core.solvers.iterate import Iterates, MethodSettings, Recorder
 from padis_gui.core.tiling import Tiling
 
 
-class BackprojectionSettings(Settings):
+class BackprojectionSettings(MethodSettings):
     """Settings of :func:`backprojection`."""
 
     clip: bool = setting(False, label="Clip", help="Clip the picture to the image's range, 0 to 1")

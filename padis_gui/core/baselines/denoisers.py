@@ -9,16 +9,16 @@ from torch import Tensor
 from padis_gui.core.partition import Partition
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.schedule import geometric
-from padis_gui.core.settings import Settings, setting
+from padis_gui.core.settings import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers.iterate import denoise, descent
+from padis_gui.core.solvers.iterate import Cost, MethodSettings, denoise, descent
 from padis_gui.core.tiling import Tiling
 
 DenoiserName = Literal["prior", "tv", "nlm"]
 Denoiser = Callable[[Tensor, float], tuple[Tensor, Partition | None]]
 
 
-class PlugAndPlaySettings(Settings):
+class PlugAndPlaySettings(MethodSettings):
     """What methods around a denoiser share: which one, and the noise levels it is told."""
 
     steps: int = setting(
@@ -33,6 +33,12 @@ class PlugAndPlaySettings(Settings):
     cg_steps: int = shared.cg_steps(20)
     prior_weight: float = shared.prior_weight(1.0)
     noise_floor: float = shared.noise_floor(1e-3)
+
+    @property
+    def cost(self) -> Cost:
+        """A data step and a call of the denoiser, where that is the prior, in each step."""
+        calls = self.steps if self.denoiser == "prior" else 0
+        return Cost(calls=calls, products=self.data_steps(self.steps))
 
     def descent(self) -> list[tuple[float, float]]:
         """Pairs (sigma, next sigma), geometric; the last next one is 0.

@@ -14,12 +14,12 @@ from padis_gui.core.baselines.plain import plain
 from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.settings import Settings, setting
-from padis_gui.core.solvers.iterate import Iterates, Recorder, unit_norm
+from padis_gui.core.settings import setting
+from padis_gui.core.solvers.iterate import Iterates, MethodSettings, Recorder, unit_norm
 from padis_gui.core.tiling import Tiling
 
 
-class SIRTSettings(Settings):
+class SIRTSettings(MethodSettings):
     """Settings of :func:`sirt`."""
 
     steps: int = setting(

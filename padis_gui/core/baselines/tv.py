@@ -23,12 +23,12 @@ from torch import Tensor
 from padis_gui.core.baselines.plain import noise_norm, plain
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.settings import NOT_GIVEN, Settings, setting
-from padis_gui.core.solvers.iterate import Iterates, Recorder, unit_norm
+from padis_gui.core.settings import NOT_GIVEN, setting
+from padis_gui.core.solvers.iterate import Iterates, MethodSettings, Recorder, unit_norm
 from padis_gui.core.tiling import Tiling
 
 
-class TVSettings(Settings):
+class TVSettings(MethodSettings):
     """Settings of :func:`tv`."""
 
     steps: int = setting(300, ge=1, le=100_000, label="Steps", symbol="n", help="Primal-dual iterations")

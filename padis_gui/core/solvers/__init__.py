@@ -21,7 +21,7 @@ from padis_gui.core.solvers.daps import DAPSSettings, daps
 from padis_gui.core.solvers.ddnm import DDNMSettings, ddnm
 from padis_gui.core.solvers.dds import DDSSettings, dds
 from padis_gui.core.solvers.diffpir import DiffPIRSettings, diffpir
-from padis_gui.core.solvers.iterate import Iterates, SolverSettings
+from padis_gui.core.solvers.iterate import Cost, Iterates, MethodSettings, SolverSettings
 from padis_gui.core.solvers.langevin import LangevinCGSettings, LangevinSettings, langevin, langevin_cg
 from padis_gui.core.solvers.padis_dps import PaDISDPSSettings, padis_dps
 from padis_gui.core.solvers.predictor_corrector import PredictorCorrectorSettings, predictor_corrector
@@ -41,6 +41,10 @@ class Solver:
     source: str
     summary: str
     lower: str
+
+    def cost(self, settings: Settings) -> Cost:
+        """What a run with these settings consists of."""
+        return settings.cost if isinstance(settings, MethodSettings) else Cost()
 
     @property
     def diffusion(self) -> bool:

@@ -32,6 +32,7 @@ from padis_gui.core.schedule import geometric
 from padis_gui.core.settings import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import (
+    Cost,
     Iterates,
     Recorder,
     SolverSettings,
@@ -64,6 +65,12 @@ class DAPSSettings(SolverSettings):
     )  # fmt: skip
     cg_steps: int = shared.cg_steps(12)
     noise_floor: float = shared.noise_floor(3e-4)
+
+    @property
+    def cost(self) -> Cost:
+        """The flow's calls at each level of each sample, and once a level what the prior leaves open."""
+        levels = self.samples * self.steps
+        return Cost(calls=levels * self.ode_steps + self.steps, products=self.data_steps(levels))
 
 
 # What a typical posterior leaves open for a pixel in [0, 1]: a sample whose own grain is larger hardly counts yet.

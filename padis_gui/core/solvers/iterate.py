@@ -56,7 +56,32 @@ S = TypeVar("S", bound=Settings)
 Iterates = Generator[Iterate, S | None, None]
 
 
-class SolverSettings(Settings):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a run consists of: denoiser calls, with or without their gradient, and products with A or its transpose.
+
+    Products are an upper bound: a data step may end early, or have a closed form.
+    """
+
+    calls: int = 0
+    products: int = 0
+    gradient: bool = False
+
+
+class MethodSettings(Settings):
+    """Base of the settings of every method."""
+
+    @property
+    def cost(self) -> Cost:
+        """What a run with these settings consists of; here two products and a residual a step."""
+        return Cost(products=3 * int(getattr(self, "steps", 1)))
+
+    def data_steps(self, count: int) -> int:
+        """Products in ``count`` data steps by conjugate gradients and as many residuals."""
+        return count * (2 * int(getattr(self, "cg_steps", 0)) + 2)
+
+
+class SolverSettings(MethodSettings):
     """What every diffusion solver has: its noise levels."""
 
     steps: int = setting(
@@ -68,6 +93,11 @@ class SolverSettings(Settings):
     )  # fmt: skip
     sigma_max: float = shared.highest_noise(10.0)
     sigma_min: float = shared.lowest_noise(0.01)
+
+    @property
+    def cost(self) -> Cost:
+        """A denoiser call and a data step at each level."""
+        return Cost(calls=self.steps, products=self.data_steps(self.steps))
 
 
 def normal(like: Tensor, rng: torch.Generator) -> Tensor:

@@ -20,6 +20,7 @@ from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import (
+    Cost,
     Iterates,
     Recorder,
     SolverSettings,
@@ -47,6 +48,12 @@ class LangevinSettings(SolverSettings):
         help="Length of the step towards the data, on the scale where ‖A‖ = 1: all pixels together",
     )  # fmt: skip
 
+    @property
+    def cost(self) -> Cost:
+        """A denoiser call and a data step in each inner step."""
+        count = self.steps * self.inner
+        return Cost(calls=count, products=self.data_steps(count))
+
 
 class LangevinCGSettings(SolverSettings):
     """Settings of :func:`langevin_cg`."""
@@ -63,6 +70,12 @@ class LangevinCGSettings(SolverSettings):
     prior_weight: float = shared.prior_weight(1.0)
     temperature: float = shared.temperature(0.5)
     noise_floor: float = shared.noise_floor(2e-4)
+
+    @property
+    def cost(self) -> Cost:
+        """A denoiser call and a data step in each inner step."""
+        count = self.steps * self.inner
+        return Cost(calls=count, products=self.data_steps(count))
 
 
 def langevin(

@@ -21,6 +21,7 @@ from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import (
+    Cost,
     Iterates,
     Recorder,
     SolverSettings,
@@ -55,6 +56,12 @@ class PaDISDPSSettings(SolverSettings):
         "unit norm", label="Operator scale", advanced=True,
         help="Unit norm makes ζ comparable between geometries; physical is the paper's own scale",
     )  # fmt: skip
+
+    @property
+    def cost(self) -> Cost:
+        """A denoiser call and its gradient in each inner step."""
+        count = self.steps * self.inner
+        return Cost(calls=count, products=self.data_steps(count), gradient=True)
 
 
 def _guided(

@@ -15,6 +15,7 @@ from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import (
+    Cost,
     Iterates,
     Recorder,
     SolverSettings,
@@ -41,6 +42,11 @@ class PredictorCorrectorSettings(SolverSettings):
     cg_steps: int = shared.cg_steps(12)
     prior_weight: float = shared.prior_weight(1.0)
     noise_floor: float = shared.noise_floor(2e-4)
+
+    @property
+    def cost(self) -> Cost:
+        """Two denoiser calls and three data steps at each level; one of each at the last."""
+        return Cost(calls=2 * self.steps - 1, products=self.data_steps(3 * self.steps - 2))
 
 
 def predictor_corrector(
