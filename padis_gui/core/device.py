@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -70,6 +71,56 @@ def peak_memory_mb(device: torch.device) -> float:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def memory_in_use_mb(device: torch.device) -> float:
+    """Memory in use now, in MiB: what torch holds on the GPU, or what this process holds resident (0 if unknown)."""
+    if device.type == "cuda":
+        return torch.cuda.memory_reserved(device) / 2**20
+    return proc_mb("/proc/self/status", "VmRSS")
+
+
+def free_memory_mb(device: torch.device) -> float:
+    """Memory that a run could still have, in MiB: free on the GPU, or available on the machine (0 if unknown)."""
+    if device.type == "cuda":
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return (torch.cuda.mem_get_info(device)[0] + idle) / 2**20
+    return proc_mb("/proc/meminfo", "MemAvailable")
+
+
+def proc_mb(file: str, entry: str) -> float:
+    """An entry in kB of one of Linux's tables, in MiB; 0 where there is none."""
+    try:
+        lines = Path(file).read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 2**10 for line in lines if line.startswith(f"{entry}:")), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChoice:
+    """A device that may be chosen; ``why_not`` is empty where it can be used here."""
+
+    name: str
+    label: str
+    why_not: str = ""
+
+
+def device_choices() -> tuple[DeviceChoice, ...]:
+    """The CPU and every GPU, or one that says why there is none."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = [DeviceChoice("cpu", f"CPU, {cores} threads")]
+    for index in range(torch.cuda.device_count()):
+        found.append(DeviceChoice(f"cuda:{index}", torch.cuda.get_device_name(index)))
+    if len(found) == 1:
+        built = torch.version.cuda is not None or torch.version.hip is not None
+        reason = (
+            "torch sees no CUDA device on this machine"
+            if built
+            else f"this build of torch ({torch.__version__}) is for the CPU only; install a CUDA build"
+        )
+        found.append(DeviceChoice("cuda", "GPU (CUDA)", reason))
+    return tuple(found)
 
 
 def physical_memory() -> int:

@@ -222,21 +222,29 @@ def prior_window(image: Image, prior: PatchPrior) -> tuple[float, float]:
     return image.window
 
 
+def prepared_shape(image: Image | None, prior: PatchPrior, problem: PhysicsSettings) -> tuple[int, int, int]:
+    """(C, rows, columns) of what :func:`prepare_image` makes, without making it."""
+    if image is None:
+        size = prior.conventions.image_size
+        rows, columns = (getattr(problem, name, None) or size for name in ("rows", "columns"))
+        return prior.channels, rows, columns
+    coloured = prior.channels == 1 and problem.keeps_colours and image.is_coloured
+    return 3 if coloured else prior.channels, *image.shape
+
+
 def prepare_image(image: Image | None, prior: PatchPrior, problem: PhysicsSettings) -> Image:
     """The image with the prior's window, and the channels that the problem and the prior call for.
 
     Without an image (generation) a blank one of the wanted size. A colour picture under a grey prior keeps its
     colours where the problem says so: each channel is then an image of its own to the prior.
     """
+    shape = prepared_shape(image, prior, problem)
     if image is None:
-        size = prior.conventions.image_size
-        rows, columns = (getattr(problem, name, None) or size for name in ("rows", "columns"))
-        blank = np.zeros((prior.channels, rows, columns), dtype=np.float32)
         return Image(
-            pixels=blank, unit=prior.conventions.unit, window=prior.conventions.window, name="generated"
-        )
-    coloured = prior.channels == 1 and problem.keeps_colours and image.is_coloured
-    prepared = image.with_channels(3 if coloured else prior.channels)
+            pixels=np.zeros(shape, dtype=np.float32), unit=prior.conventions.unit,
+            window=prior.conventions.window, name="generated",
+        )  # fmt: skip
+    prepared = image.with_channels(shape[0])
     return prepared.with_window(prior_window(image, prior))
 
 

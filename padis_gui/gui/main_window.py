@@ -26,6 +26,7 @@ from padis_gui.gui.layouts import column
 from padis_gui.gui.menus import Menus
 from padis_gui.gui.message_bar import MessageBar
 from padis_gui.gui.opening import Opening
+from padis_gui.gui.panels.plan import DeviceButton, PlanLine
 from padis_gui.gui.panels.setup import DataSection, PriorSection, ProblemSection, SolverSection
 from padis_gui.gui.panels.timeline import Timeline
 from padis_gui.gui.panels.transport import Transport
@@ -34,6 +35,8 @@ from padis_gui.gui.theme import set_scheme
 from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.frames import Result
+from padis_gui.viewmodels.paces import Paces
+from padis_gui.viewmodels.planner import Planner
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.session import Session
@@ -139,7 +142,8 @@ class MainWindow(QMainWindow):
         return action
 
     def _make_docks(self) -> None:
-        self.transport, self.curves = Transport(self.act), Curves()
+        self.planner = Planner(self.session, Paces(self.preferences.folder))
+        self.transport, self.curves = Transport(self.act, PlanLine(self.planner)), Curves()
         self.data = DataSection(self.session, self.opening.choose_image)
         self.problem = ProblemSection(self.session)
         self.prior = PriorSection(self.session, self.opening.choose_prior)
@@ -191,13 +195,16 @@ class MainWindow(QMainWindow):
         self.addToolBar(bar)
 
     def _make_status_bar(self) -> None:
-        self.cursor_text, self.device_text = QLabel(), QLabel()
+        self.cursor_text = QLabel()
+        self.device = DeviceButton(self.session, self._use_device)
         self.statusBar().addWidget(self.cursor_text, 1)
-        self.statusBar().addPermanentWidget(self.device_text)
+        self.statusBar().addPermanentWidget(self.device)
 
     def _make_menus(self) -> None:
         self.menus = Menus(self, self.act, self.preferences, self.docks, self._page_actions, self.opening)
         self.menus.view.addMenu(self.timeline.menu())
+        self.menus.run.addSeparator()
+        self.menus.run.addMenu(self.device.device_menu(self))
 
     # From the session to the window ---------------------------------------------------------------
 
@@ -207,7 +214,6 @@ class MainWindow(QMainWindow):
         self.act.allow(session)
         for widget in (self.data.open, self.data.page):
             widget.setEnabled(not session.run.active)
-        self.device_text.setText(f"Device: {session.device_text}")
         if session.image is not None:
             self.setWindowTitle(f"{session.image.name}, page {session.image.page} — padis_gui {__version__}")
         self.verdict.setText(self._verdict())
@@ -239,6 +245,10 @@ class MainWindow(QMainWindow):
             self.session.run.step()
         else:
             self._run(paused=True)
+
+    def _use_device(self, name: str) -> None:
+        self.preferences.set_device(name)
+        self.session.spawn(self.session.use_device(name))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         self.opening.drag_enter(event)

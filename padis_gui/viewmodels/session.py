@@ -280,6 +280,27 @@ class Session(QObject):
         self._preparing.start(0)
         return True
 
+    async def use_device(self, name: str) -> bool:
+        """Compute on another device from now on; the open prior moves there. Not while a run is under way."""
+        if self.run.active:
+            self.message.emit(
+                "warning", "The device is changed between runs; finish or cancel this one first.", ""
+            )
+            return False
+        try:
+            device = pick_device(name)
+        except PadisError as error:
+            self.message.emit("error", str(error), "")
+            return False
+        if device == self.device:
+            return True
+        before, self.device = self.device, device
+        size = None if self.prior is None else self.prior.conventions.image_size
+        if self.prior_path is not None and not await self.open_prior(self.prior_path, size):
+            self.device = before
+        self.prior_changed.emit()
+        return self.device == device
+
     async def open_demo(self) -> None:
         """The bundled slice and prior."""
         try:

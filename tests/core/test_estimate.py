@@ -69,7 +69,13 @@ def test_tiles_are_those_that_go_through_the_network(
     rng = torch.Generator().manual_seed(0)
     drain(solver.solve(ct_problem, prior, Counting(), solver.levels(settings), settings, rng=rng))
     found = estimate(
-        solver="diffpir", settings=settings, tiling=chosen, prior=prior, image_shape=SHAPE, views=12, pace=PACE
+        solver="diffpir",
+        settings=settings,
+        tiling=chosen,
+        prior=prior,
+        image_shape=SHAPE,
+        views=12,
+        pace=PACE,
     )
     assert found.tiles == sum(seen)
     assert found.seconds == pytest.approx(found.tiles * 0.5 + found.products * 0.25)

@@ -15,10 +15,14 @@ from PySide6.QtGui import QGuiApplication, QPalette
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog, QDockWidget
 
+from padis_gui.core import operators
+from padis_gui.core.device import DeviceChoice
 from padis_gui.gui import theme
 from padis_gui.gui.crash import CrashReporter
 from padis_gui.gui.dialogs.report import ReportDialog
 from padis_gui.gui.main_window import MainWindow
+from padis_gui.gui.panels import plan
+from padis_gui.gui.panels.plan import PlanLine
 from padis_gui.viewmodels.logbook import Logbook
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
@@ -334,6 +338,8 @@ def test_an_exception_in_a_thread_or_a_slot_comes_to_the_window(opened, drive):
 KILLED = """
 import os, sys
 from pathlib import Path
+from padis_gui.gui.panels import plan
+from padis_gui.gui.panels.plan import PlanLine
 from padis_gui.viewmodels.logbook import Logbook
 book = Logbook(Path(sys.argv[1])); book.open()
 assert not book.crashed
@@ -367,3 +373,58 @@ def test_the_log_turns_over(tmp_path):
     files = list(tmp_path.glob("padis_gui.log*"))
     assert len(files) == 4
     assert all(f.stat().st_size <= 2**20 + 200_000 for f in files)
+
+
+# -- before Run ---------------------------------------------------------------------------------------------
+
+
+def test_what_run_will_take_stands_above_it(opened, drive, phantom_path, prior_path):
+    window = opened(Preferences())
+    line = window.findChild(PlanLine)
+
+    async def go():
+        await open_both(window.session, phantom_path, prior_path)
+        await until(lambda: line.text().startswith(("about", "less")))
+        window.session.set_solver_setting("steps", 33)
+        await until(lambda: "33 denoiser calls" in line.text())
+
+    drive(go())
+    assert "memory" in line.text()
+    assert "tiles through the network" in line.toolTip()
+    window.planner.free_mb = 1.0
+    line.refresh()
+    assert "only 1 MB free" in line.text()
+
+
+def test_the_device_is_shown_and_what_cannot_be_used_says_why(
+    opened, drive, phantom_path, prior_path, monkeypatch
+):
+    monkeypatch.setattr(plan, "device_choices", lambda: (
+        DeviceChoice("cpu", "CPU, 2 threads"), DeviceChoice("cuda", "GPU (CUDA)", "torch sees none"),
+    ))  # fmt: skip
+    window = opened(Preferences())
+    drive(open_both(window.session, phantom_path, prior_path))
+    assert "CPU" in window.device.text()
+    assert "in use" in window.device.text()
+    choices = window.device.choices
+    assert choices["cpu"].isChecked()
+    assert choices["cpu"].isEnabled()
+    assert not choices["cuda"].isEnabled()
+    assert "torch sees none" in choices["cuda"].text()
+    assert drive(window.session.use_device("cuda:7")) is False
+    assert "torch sees" in window.messages.text.text()
+    assert window.session.device.type == "cpu"
+
+
+def test_a_physics_that_this_machine_lacks_is_greyed_out_with_the_reason(opened, monkeypatch):
+    monkeypatch.setattr(operators, "find_spec", lambda name: None)
+    window = opened(Preferences())
+    for combo, names in (
+        (window.problem.physics, ["ct-parallel", "ct-fan"]),
+        (window.problem.preset, ["ct-20"]),
+    ):
+        for name in names:
+            index = combo.findData(name)
+            assert not combo.model().item(index).isEnabled()
+            assert "needs the package astra" in combo.itemData(index, Qt.ItemDataRole.ToolTipRole)
+    assert window.problem.physics.model().item(window.problem.physics.findData("deblur")).isEnabled()

@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import torch
 
-from padis_gui.core.device import peak_memory_mb
+from padis_gui.core.device import memory_in_use_mb, peak_memory_mb, proc_mb
 
 log = logging.getLogger(__name__)
 
@@ -42,20 +42,11 @@ class MemoryPeak:
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # 5: reset VmHWM (proc(5))
         except OSError:
             log.debug("The peak of resident memory cannot be reset here; it counts from the process's start.")
-        self._before = _resident("VmRSS") or peak_memory_mb(device)
+        self._before = memory_in_use_mb(device) or peak_memory_mb(device)
 
     def read(self) -> tuple[float, float]:
         """Peak, and what it adds."""
         peak = peak_memory_mb(self._device)
         if self._device.type == "cpu":
-            peak = _resident("VmHWM") or peak
+            peak = proc_mb("/proc/self/status", "VmHWM") or peak
         return peak, max(0.0, peak - self._before)
-
-
-def _resident(entry: str) -> float:
-    """An entry of /proc/self/status in MiB; 0 where there is none."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 2**10 for line in lines if line.startswith(f"{entry}:")), 0.0)

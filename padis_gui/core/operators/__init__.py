@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -21,7 +22,8 @@ from padis_gui.core.operators.superresolution import SuperResolution, SuperResol
 @dataclass(frozen=True, slots=True)
 class Physics:
     """``make`` builds the operator for images (C, rows, columns); ``measurement`` and ``baseline`` name what the
-    viewers show. ``pictorial`` measurements have the image's own intensities; ``imageless`` ones need no image."""
+    viewers show. ``pictorial`` measurements have the image's own intensities; ``imageless`` ones need no image.
+    ``needs`` is a module that some systems lack."""
 
     name: str
     label: str
@@ -33,16 +35,26 @@ class Physics:
     summary: str
     pictorial: bool = False
     imageless: bool = False
+    needs: str = ""
+
+    @property
+    def why_not(self) -> str:
+        """Why this machine cannot do it; empty where it can."""
+        if not self.needs or find_spec(self.needs) is not None:
+            return ""
+        return f"{self.label} needs the package {self.needs}, which is not installed here"
 
 
 PHYSICS: tuple[Physics, ...] = (
     Physics(
         "ct-parallel", "CT, parallel beam", ParallelBeamSettings, ParallelBeamCT.of, "Sinogram", "FBP",
         "arXiv 2406.02462, section 4", "Line integrals along parallel rays.",
+        needs="astra",
     ),
     Physics(
         "ct-fan", "CT, fan beam", FanBeamSettings, FanBeamCT.of, "Sinogram", "FBP",
         "arXiv 2406.02462, section 4", "Line integrals along rays from a point to a flat detector.",
+        needs="astra",
     ),
     Physics(
         "deblur", "Deblurring", BlurSettings, Blur.of, "Blurred", "Wiener",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -13,7 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from padis_gui.core.operators import PHYSICS
+from padis_gui.core.operators import PHYSICS, find_physics
 from padis_gui.core.resources import PRESETS
 from padis_gui.core.settings import Settings, specs
 from padis_gui.core.solvers import SOLVERS
@@ -40,6 +41,16 @@ def _row(rows: QFormLayout, label: str, editor: QWidget, tooltip: str) -> None:
         widget.setToolTip(tooltip)
     editor.setAccessibleName(label)
     rows.addRow(text, editor)
+
+
+def _offer(combo: QComboBox, label: str, name: str, summary: str, why_not: str) -> None:
+    """An item of a combo box; greyed out with the reason where this machine cannot do it."""
+    combo.addItem(f"{label} (not here)" if why_not else label, name)
+    index = combo.count() - 1
+    combo.setItemData(index, why_not or summary, Qt.ItemDataRole.ToolTipRole)
+    model = combo.model()
+    if why_not and isinstance(model, QStandardItemModel):
+        model.item(index).setEnabled(False)
 
 
 class DataSection(Section):
@@ -117,10 +128,12 @@ class ProblemSection(Section):
         super().__init__("Problem")
         self._session, layout = session, self.body
         self.preset, self.physics = QComboBox(), QComboBox()
-        for combo, records in ((self.preset, PRESETS), (self.physics, PHYSICS)):
-            for record in records:
-                combo.addItem(record.label, record.name)
-                combo.setItemData(combo.count() - 1, record.summary, Qt.ItemDataRole.ToolTipRole)
+        for record in PRESETS:
+            _offer(
+                self.preset, record.label, record.name, record.summary, find_physics(record.physics).why_not
+            )
+        for physics in PHYSICS:
+            _offer(self.physics, physics.label, physics.name, physics.summary, physics.why_not)
         self.preset.setPlaceholderText("Own choice")
         self.preset.activated.connect(
             lambda index: session.spawn(session.choose_preset(self.preset.itemData(index)))

@@ -19,7 +19,8 @@ def clock(seconds: float) -> str:
 class Transport(QWidget):
     """Buttons for the run's actions, and where the run stands."""
 
-    def __init__(self, act: Actions) -> None:
+    def __init__(self, act: Actions, plan: QWidget) -> None:
+        """``plan`` says what a run will take; it stands above the buttons."""
         super().__init__()
         layout = column(self, spacing=6, margins=(8, 6, 8, 8))
         buttons = grid()
@@ -45,6 +46,7 @@ class Transport(QWidget):
         self.bar.setAccessibleName("Progress of the run")
         self.bar.setToolTip("Steps of the run so far")
         self.state, self.time = QLabel("Ready"), QLabel()
+        layout.addWidget(plan)
         layout.addLayout(buttons)
         layout.addWidget(self.bar)
         for label in (self.state, self.time):

@@ -1,0 +1,107 @@
+"""The estimate before Run: measured once, kept, corrected by runs; quiet where there is nothing to run."""
+
+from pathlib import Path
+
+import pytest
+
+from padis_gui.core.estimate import Pace
+from padis_gui.viewmodels import planner as planner_module
+from padis_gui.viewmodels.paces import Paces
+from padis_gui.viewmodels.planner import Planner
+from tests.qt import open_both, until
+
+PACE = Pace(patch=32, tile_seconds=0.25, batch_mb=8.0)
+
+
+def test_an_estimate_appears_once_there_is_something_to_run(session, drive, phantom_path, prior_path):
+    planner = Planner(session)
+    assert planner.plan is None
+
+    async def go():
+        await open_both(session, phantom_path, prior_path)
+        await until(lambda: planner.plan is not None and planner.plan.seconds is not None)
+
+    drive(go())
+    assert planner.plan.calls == session.solver_settings.steps
+    assert planner.plan.tiles >= 9 * planner.plan.calls
+    assert planner.plan.memory_mb > 0
+    assert planner.history_mb > 0
+
+
+def test_the_machine_is_measured_once(session, drive, phantom_path, prior_path, tmp_path, monkeypatch):
+    measured = []
+    truth = planner_module.tile_pace
+    monkeypatch.setattr(planner_module, "tile_pace", lambda *a: measured.append(a) or truth(*a))
+    first = Planner(session, Paces(tmp_path))
+
+    async def ready(planner):
+        await until(lambda: planner.plan is not None and planner.plan.seconds is not None)
+
+    async def go():
+        await open_both(session, phantom_path, prior_path)
+        await ready(first)
+        session.set_solver_setting("steps", 30)
+        await until(lambda: first.plan is not None and first.plan.calls == 30)
+        second = Planner(session, Paces(tmp_path))
+        second.refresh()
+        await ready(second)
+
+    drive(go())
+    assert len(measured) == 1
+
+
+def test_a_run_corrects_the_estimate(session, drive, phantom_path, prior_path):
+    planner = Planner(session)
+
+    async def go():
+        await open_both(session, phantom_path, prior_path)
+        session.set_solver_setting("steps", 20)
+        await until(
+            lambda: planner.plan is not None and planner.plan.seconds is not None and planner.plan.calls == 20
+        )
+        session.start()
+        await until(lambda: session.result is not None)
+        actual = session.result.seconds
+        planner.refresh()
+        assert planner.plan.seconds == pytest.approx(actual, rel=0.05)
+
+    drive(go())
+
+
+def test_choices_that_contradict_each_other_have_no_estimate(
+    session, drive, phantom_path, prior_path, monkeypatch
+):
+    planner = Planner(session)
+
+    async def go():
+        await open_both(session, phantom_path, prior_path)
+        session.set_solver("diffpir")
+        session.set_solver_setting("sigma_min", 0.5)
+        session.set_solver_setting("sigma_max", 0.1)  # the highest below the lowest: Run would say so
+        planner.refresh()
+        assert planner.plan is None
+
+    drive(go())
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b'{"tiles": {"x": {"patch": 0}}}', b'{"factors": {"x": "many"}}', b"\xff"]
+)
+def test_a_broken_file_of_paces_is_left_behind(tmp_path: Path, content: bytes, caplog) -> None:
+    (tmp_path / "paces.json").write_bytes(content)
+    paces = Paces(tmp_path)
+    assert paces.tile("x") is None
+    assert paces.factor("x") == 1.0
+    assert "cannot be used" in caplog.text
+    paces.keep_tile("x", PACE)
+    assert Paces(tmp_path).tile("x") == PACE
+
+
+def test_what_is_learned_moves_towards_what_runs_took_and_stays_in_bounds(tmp_path: Path) -> None:
+    paces = Paces(tmp_path)
+    paces.learn("fast", 2.0)
+    assert paces.factor("fast") == 2.0
+    paces.learn("fast", 1.0)
+    assert paces.factor("fast") == 1.5
+    paces.learn("fast", 1e9)
+    assert 1.5 < Paces(tmp_path).factor("fast") <= 5
