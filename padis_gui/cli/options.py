@@ -28,7 +28,7 @@ def add_training_image_size(parser: argparse.ArgumentParser) -> None:
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, settings_type: type[Settings], skip: tuple[str, ...] = ()
+    parser: argparse._ActionsContainer, settings_type: type[Settings], skip: tuple[str, ...] = ()
 ) -> None:
     """One option for each setting; left out, it keeps the default. Values are checked by the settings."""
     for spec in specs(settings_type):

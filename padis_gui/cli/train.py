@@ -57,10 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=("auto", "float32", "bfloat16"), default=None, help="default: auto"
     )
-    add_settings(parser, DataSettings)
-    add_settings(parser, TrainingSettings)
-    add_settings(parser, NetworkSettings, skip=_NOT_FOR_USERS)
-    add_settings(parser, SightSettings)
+    add_settings(parser.add_argument_group("data"), DataSettings)
+    add_settings(parser.add_argument_group("training"), TrainingSettings)
+    add_settings(parser.add_argument_group("network"), NetworkSettings, skip=_NOT_FOR_USERS)
+    add_settings(parser.add_argument_group("looks and logs"), SightSettings)
 
 
 def run(options: argparse.Namespace) -> int:
