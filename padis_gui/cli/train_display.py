@@ -13,7 +13,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from padis_gui.core.training.events import DataRead, Done, Looked, Stepped, TrainEvent
+from padis_gui.core.training.events import DataRead, Done, Looked, Looking, Stepped, TrainEvent
 
 _BAR = 20
 _OTHER_COLUMNS = 50  # the bar, the steps and the time gone
@@ -123,7 +123,9 @@ class _Bar:
                 self._begin(event)
             case Stepped():
                 note = _fitting(_notes(event, self._quality), self._console.width - _OTHER_COLUMNS)
-                self._progress.update(self._task, completed=event.step, note=note)
+                self._progress.update(self._task, completed=event.step, note=note, description="training")
+            case Looking():
+                self._progress.update(self._task, description="looking ")
             case Looked(look=look) if look.reconstruction is not None:
                 self._quality = f"{look.psnr:.1f} dB"
             case Done():

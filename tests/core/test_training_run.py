@@ -106,8 +106,8 @@ def test_what_happens_in_which_order(stack: Path, tmp_path: Path) -> None:
         run_training(request(stack), folder, reading=lambda done, total: read.append((done, total)))
     )
     assert kinds(events) == [
-        "data 0", "step 1", "step 2", "look 2", "step 3", "validation 3", "step 4", "saved 4", "look 4",
-        "step 5", "step 6", "validation 6", "saved 6", "look 6", "done 6",
+        "data 0", "step 1", "step 2", "looking 2", "look 2", "step 3", "validation 3", "step 4", "saved 4",
+        "looking 4", "look 4", "step 5", "step 6", "validation 6", "saved 6", "looking 6", "look 6", "done 6",
     ]  # fmt: skip
     assert read[-1] == (6, 6)
     data = events[0]

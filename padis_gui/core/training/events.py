@@ -92,6 +92,18 @@ class Validated(TrainEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Looking(TrainEvent):
+    """A look begins, which takes a while."""
+
+    event: ClassVar[str] = "looking"
+
+    @property
+    def logged(self) -> bool:
+        """What was seen is."""
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Looked(TrainEvent):
     """A look at the prior so far. ``file`` is where it lies in the training's folder, empty where it could not be
     written."""

@@ -21,6 +21,7 @@ from padis_gui.core.training.events import (
     DataRead,
     Done,
     Looked,
+    Looking,
     Saved,
     Stepped,
     TrainEvent,
@@ -207,6 +208,7 @@ class _Looks:
         if not self._due or not (affordable or last):
             return
         self._due = False
+        yield Looking(step=made.step)
         began = time.perf_counter()
         try:
             seen = self._look(training, made.step)
