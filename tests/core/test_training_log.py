@@ -251,8 +251,8 @@ def test_a_full_disk_costs_a_piece_of_the_curves_only(
     monkeypatch.setattr(EventFile, "write", sometimes)
     kept(tmp_path, [stepped(step) for step in (1, 2, 3, 4)], tensorboard=True)
     assert len(caplog.records) == 1
-    steps = [e.step for events in event_files(tmp_path) for e in events if e.summary.value]
-    assert steps == [1, 4]
+    first, second = event_files(tmp_path)  # nothing is left of those that could not be written
+    assert [e.step for e in first + second if e.summary.value] == [1, 4]
 
 
 # -- sheets and pace --------------------------------------------------------------------------------------

@@ -38,8 +38,9 @@ class EventFile:
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         folder.mkdir(exist_ok=True)
-        suffix = f".{os.getpid()}.{next(_numbers)}"
-        self._file = EventsWriter(str(folder / "events"), suffix)
+        self._folder, self._suffix = folder, f".{os.getpid()}.{next(_numbers)}"
+        self._empty = True
+        self._file = EventsWriter(str(folder / "events"), self._suffix)
         start = SessionLog(status=SessionLog.START)
         self._file.write_event(Event(wall_time=time.time(), step=first_step + 1, session_log=start))
 
@@ -58,10 +59,16 @@ class EventFile:
             summary = Summary(value=values)
             self._file.write_event(Event(wall_time=time.time(), step=event.step, summary=summary))
             self._file.flush()
+            self._empty = False
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; one that nothing could be written to is removed."""
+        try:
+            self._file.close()
+        finally:
+            if self._empty:
+                for path in self._folder.glob(f"*{self._suffix}"):
+                    path.unlink()
 
 
 def _scalars(event: TrainEvent) -> Iterator[tuple[str, float]]:
