@@ -222,7 +222,7 @@ def _reconstruction(options: argparse.Namespace) -> BenchRequest:
         prior=options.prior or resource(preset.prior),
         physics=physics.name,
         problem=make(physics.settings_type, problem),
-        tuned={preset.solver: preset.settings},
+        tuned={preset.solver: preset.settings} | preset.others,
         tiling=make(TilingSettings, {k: v for k, v in cut.items() if v is not None}),
         steps=options.steps,
         seed=options.seed,

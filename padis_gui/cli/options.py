@@ -150,7 +150,7 @@ def chosen_solver(options: argparse.Namespace, preset: "Preset") -> "tuple[Solve
     from padis_gui.core.solvers import find_solver
 
     solver = find_solver(options.solver or preset.solver)
-    values: dict[str, Any] = dict(preset.settings) if solver.name == preset.solver else {}
+    values: dict[str, Any] = dict(preset.settings_for(solver.name))
     if options.steps is not None:
         values["steps"] = options.steps
     return solver, make(solver.settings_type, values | overrides(options.overrides))

@@ -114,7 +114,7 @@ class Grid:
                 )
             for name in self.solvers or (preset.solver,):
                 solver = find_solver(name)
-                values = dict(preset.settings) if name == preset.solver else {}
+                values = dict(preset.settings_for(name))
                 settings = make(solver.settings_type, values | dict(self.overrides.get(name, {})))
                 solver.levels(settings)
                 once = not asks_prior(name, settings)

@@ -1,6 +1,6 @@
 """What the program ships: priors and example images, found in a checkout and in an installed copy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from padis_gui.core.errors import InputError
@@ -34,7 +34,8 @@ DEMO_PHOTO = "images/photo.png"
 class Preset:
     """A whole problem and solver under one name; what is not named keeps its default.
 
-    ``prior`` and ``demo`` are the bundled prior and image that belong to it.
+    ``others`` are the settings that other solvers want for this problem; ``prior`` and ``demo`` are the bundled prior
+    and image that belong to it.
     """
 
     name: str
@@ -46,6 +47,11 @@ class Preset:
     settings: dict[str, object]
     prior: str = DEFAULT_PRIOR
     demo: str = DEMO_IMAGE
+    others: dict[str, dict[str, object]] = field(default_factory=dict)
+
+    def settings_for(self, solver: str) -> dict[str, object]:
+        """What this solver's settings are here, where they differ from its defaults."""
+        return self.settings if solver == self.solver else self.others.get(solver, {})
 
 
 PRESETS: tuple[Preset, ...] = (
@@ -60,6 +66,10 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "ct-8", "CT, 8 views", "Parallel beam, 8 views over half a turn",
         "ct-parallel", {"views": 8}, "fast", {"steps": 40, "sigma_max": 2.0},
+        others={
+            "quality": {"sigma_max": 2.0},
+            "diffpir": {"sigma_max": 10.0, "sigma_min": 0.005, "noise_floor": 1e-3},
+        },
     ),
     Preset(
         "ct-limited", "CT, limited angle", "Parallel beam, 60 views over 120°",
@@ -86,7 +96,7 @@ PRESETS: tuple[Preset, ...] = (
     ),
     Preset(
         "inpaint", "Inpainting", "Twelve missing boxes of 24 × 24 pixels",
-        "inpainting", {}, "quality", {"sigma_max": 2.0},
+        "inpainting", {}, "fast", {"steps": 20},
         PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(

@@ -175,8 +175,9 @@ class Session(QObject):
             self._problems[physics.name] = make(physics.settings_type, dict(preset.problem))
             self.physics = physics.name
             self.solver = preset.solver
-            settings_type = find_solver(preset.solver).settings_type
-            self._solver_settings[preset.solver] = make(settings_type, dict(preset.settings))
+            for solver in (preset.solver, *preset.others):
+                settings_type = find_solver(solver).settings_type
+                self._solver_settings[solver] = make(settings_type, dict(preset.settings_for(solver)))
             self.preset = preset.name
 
         self._set(change)

@@ -123,7 +123,8 @@ def test_presets_are_valid() -> None:
     assert find_preset(DEFAULT_PRESET) in PRESETS
     for preset in PRESETS:
         make(find_physics(preset.physics).settings_type, dict(preset.problem))
-        make(find_solver(preset.solver).settings_type, dict(preset.settings))
+        for name in (preset.solver, *preset.others):
+            make(find_solver(name).settings_type, dict(preset.settings_for(name)))
     with pytest.raises(SettingError, match=r"ct-60, ct-20, ct-8, .*but 'mri'"):
         find_preset("mri")
 
