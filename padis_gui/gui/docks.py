@@ -48,6 +48,11 @@ class Docks(QObject):
         return dock
 
     @property
+    def all(self) -> list[QDockWidget]:
+        """Every dock, in the order they were added."""
+        return [placed.dock for placed in self._placed]
+
+    @property
     def toggles(self) -> list[QAction]:
         """For each dock the action that shows and hides it."""
         actions = []

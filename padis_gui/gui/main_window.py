@@ -26,6 +26,7 @@ from padis_gui.gui.layouts import column
 from padis_gui.gui.menus import Menus
 from padis_gui.gui.message_bar import MessageBar
 from padis_gui.gui.opening import Opening
+from padis_gui.gui.panels.geometry import GeometryPanel
 from padis_gui.gui.panels.plan import DeviceButton, PlanLine
 from padis_gui.gui.panels.setup import DataSection, PriorSection, ProblemSection, SolverSection
 from padis_gui.gui.panels.timeline import Timeline
@@ -164,6 +165,8 @@ class MainWindow(QMainWindow):
         stacked.addWidget(self.transport)
         self._dock("Setup", left, Qt.DockWidgetArea.LeftDockWidgetArea)
         self._dock("Curves", self.curves, Qt.DockWidgetArea.RightDockWidgetArea)
+        self.geometry_panel = GeometryPanel(self.session)
+        self._dock("Geometry", self.geometry_panel, Qt.DockWidgetArea.RightDockWidgetArea)
 
     def _dock(
         self, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True

@@ -19,6 +19,7 @@ CURVE = {
 COMPARED = "#b59b6a"
 MARKER = "#e0b84c"
 BASELINE = "#9aa0a6"
+GEOMETRY = {"source": "#e08a1e", "seen": "#3aa675", "unseen": "#d2503c"}
 LEVEL_COLOURS = {"info": "#2f6fb3", "warning": "#b07a00", "error": "#b3382f"}
 _DARK = {
     "Window": "#1e2124", "WindowText": "#e6e6e6", "Base": "#16181b", "AlternateBase": "#1e2124", "Text": "#e6e6e6",

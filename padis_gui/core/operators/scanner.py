@@ -12,7 +12,9 @@ from abc import abstractmethod
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ConfigDict, ValidationInfo, field_validator
 from torch import Tensor
 
@@ -20,7 +22,7 @@ from padis_gui.core.errors import SettingError
 from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.operators.fbp import FilterName, filtered, interpolated, ramp_response
 from padis_gui.core.operators.settings import ScanSettings
-from padis_gui.core.operators.system_matrix import Scan, system_matrix
+from padis_gui.core.operators.system_matrix import Beam, Scan, system_matrix
 from padis_gui.core.settings import NOT_GIVEN, setting
 
 DEFAULT_BINS = 512
@@ -184,6 +186,22 @@ class Scanner(LinearOperator):
     def bins(self) -> int:
         """Number of detector bins."""
         return self.detector.bins
+
+    @property
+    def beam(self) -> Beam:
+        """Parallel or fan."""
+        return self._scan.beam
+
+    @property
+    def magnification(self) -> float:
+        """How much larger the detector sees what lies at the axis of rotation."""
+        return self._scan.magnification
+
+    @property
+    def vectors(self) -> NDArray[np.float64]:
+        """Each view's source (in a parallel beam the rays' direction), middle of the detector, and step from bin to
+        bin, (views, 6): x and y of each in pixels from the axis, y upwards."""
+        return self._scan.vectors(self.detector)
 
     @property
     def image_shape(self) -> tuple[int, ...]:

@@ -1,0 +1,88 @@
+"""The geometry panel draws the settings as they are."""
+
+import asyncio
+
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QColor, QWheelEvent
+from PySide6.QtWidgets import QApplication
+
+from padis_gui.gui.theme import BORDER, GEOMETRY
+from tests.qt import open_both
+
+
+@pytest.fixture
+def panel(window, drive, phantom_path, prior_path):
+    drive(open_both(window.session, phantom_path, prior_path))
+    dock = next(d for d in window.docks.all if d.windowTitle() == "Geometry")
+    window.docks.bring(dock)
+    drive(asyncio.sleep(0.15))
+    return window.geometry_panel
+
+
+def change(panel, drive, **settings):
+    async def go():
+        for name, value in settings.items():
+            panel._session.set_problem(name, value)
+        await asyncio.sleep(0.15)
+
+    drive(go())
+
+
+def like(a, b):
+    return all(abs(x - y) < 40 for x, y in zip(a.getRgb()[:3], QColor(b).getRgb()[:3], strict=True))
+
+
+def test_it_follows_the_settings_and_names_units(panel, drive):
+    assert panel.isVisible()
+    assert "20 views over 180°, counter-clockwise from 0°" in panel.facts.text()
+    change(panel, drive, views=6, turn="clockwise", arc=90.0, start=45.0)
+    assert "6 views over 90°, clockwise from 45°" in panel.facts.text()
+    assert panel.slider.maximum() == 5
+    assert "mm" in panel.facts.text()
+    assert "counter-clockwise" in panel.convention.text()
+
+
+def test_source_and_detector_are_painted_where_the_scan_has_them(panel, drive):
+    async def go():
+        panel._session.set_physics("ct-fan")
+        await asyncio.sleep(0.15)
+
+    drive(go())
+    panel.number.setValue(5)
+    QApplication.processEvents()
+    sketch = panel.sketch
+    view = sketch.sketch.views[5]
+    assert panel.angle.text() == "θ = 90°"
+    assert view.sources[0][0] > 0  # a quarter of a turn: to the right
+    picture = sketch.grab().toImage()
+    source = sketch.place(view.sources[0]).toPoint()
+    middle = tuple((a + b) / 2 for a, b in zip(*view.detector, strict=True))
+    assert like(picture.pixelColor(source), GEOMETRY["source"])
+    assert like(picture.pixelColor(sketch.place(middle).toPoint()), BORDER)
+
+
+def test_the_wheel_goes_through_the_views(panel):
+    assert panel.number.value() == 0
+    for turn in (-120, -120, 120):
+        event = QWheelEvent(
+            QPointF(50, 50), QPointF(50, 50), QPoint(), QPoint(0, turn), Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        QApplication.sendEvent(panel, event)
+    assert panel.number.value() == 1
+    assert panel.slider.value() == 1
+
+
+def test_what_is_no_scan_says_so_and_a_bad_scan_says_why(panel, drive):
+    async def go():
+        panel._session.set_physics("deblur")
+        await asyncio.sleep(0.15)
+        assert "no scanner" in panel.empty.text()
+        assert not panel.sketch.isVisible()
+        panel._session.set_physics("ct-fan")
+        panel._session.set_problem("source_distance", 5.0)
+        await asyncio.sleep(0.15)
+        assert "farther from the axis" in panel.empty.text()
+
+    drive(go())
