@@ -192,6 +192,8 @@ class Display(QObject):
         self._panes.set_pictures(
             {"truth": prepared.truth, "baseline": prepared.baseline, "measurement": prepared.measurement}
         )
+        image = prepared.image
+        self._panes.gallery.describe(image.unit, image.spacing, image.window)
         psnr = prepared.baseline_psnr
         physics = find_physics(prepared.job.physics)
         self._panes.gallery.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)

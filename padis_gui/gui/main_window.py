@@ -1,6 +1,7 @@
 """The main window: layout, menus, and the wiring between actions, session and display."""
 
 import asyncio
+import json
 from base64 import b64decode, b64encode
 
 from PySide6.QtCore import QByteArray, Qt
@@ -21,6 +22,7 @@ from padis_gui.core.operators import find_physics
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.display import Display
 from padis_gui.gui.docks import Docks
+from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.help import Help
 from padis_gui.gui.layouts import column
 from padis_gui.gui.menus import Menus
@@ -33,6 +35,7 @@ from padis_gui.gui.panels.timeline import Timeline
 from padis_gui.gui.panels.transport import Transport
 from padis_gui.gui.section import Section
 from padis_gui.gui.theme import set_scheme
+from padis_gui.gui.view_tools import ViewTools
 from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.frames import Result
@@ -167,6 +170,7 @@ class MainWindow(QMainWindow):
         self._dock("Curves", self.curves, Qt.DockWidgetArea.RightDockWidgetArea)
         self.geometry_panel = GeometryPanel(self.session)
         self._dock("Geometry", self.geometry_panel, Qt.DockWidgetArea.RightDockWidgetArea)
+        self.views = ViewTools(self.session, self.panes, self.preferences, self.docks, self._dock)
 
     def _dock(
         self, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True
@@ -198,7 +202,7 @@ class MainWindow(QMainWindow):
         self.addToolBar(bar)
 
     def _make_status_bar(self) -> None:
-        self.cursor_text = QLabel()
+        self.cursor_text = ElidedLabel()
         self.device = DeviceButton(self.session, self._use_device)
         self.statusBar().addWidget(self.cursor_text, 1)
         self.statusBar().addPermanentWidget(self.device)
@@ -208,6 +212,7 @@ class MainWindow(QMainWindow):
         self.menus.view.addMenu(self.timeline.menu())
         self.menus.run.addSeparator()
         self.menus.run.addMenu(self.device.device_menu(self))
+        self.menus.view.addMenu(self.views.menu(self))
 
     # From the session to the window ---------------------------------------------------------------
 
@@ -274,6 +279,7 @@ class MainWindow(QMainWindow):
         if kept("layout"):
             self.docks.restore(_decoded(kept("layout")))
         self.curves.choose(kept("curves").split(","))
+        self.panes.restore(_read_json(kept("panes")))
         folded = kept("folded").split(",")
         for section in self.findChildren(Section):
             section.fold(section.title in folded)
@@ -283,6 +289,7 @@ class MainWindow(QMainWindow):
             geometry=b64encode(self.saveGeometry().data()).decode(),
             layout=b64encode(self.docks.save()).decode(),
             curves=",".join(self.curves.chosen),
+            panes=json.dumps(self.panes.state()),
             folded=",".join(s.title for s in self.findChildren(Section) if s.is_folded),
         )
         self.preferences.save()
@@ -306,6 +313,13 @@ class MainWindow(QMainWindow):
         self.display.timer.stop()
         await self.session.close()
         self.closed.set()
+
+
+def _read_json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _decoded(text: str) -> bytes:

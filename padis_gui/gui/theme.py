@@ -12,6 +12,12 @@ INSPECTED = "#7dff9b"
 SIDES = ("#3b9eff", "#ff7a45")  # A and B of a comparison
 CURSOR = "#57d38c90"
 LINE, REGION = "#ffd84d", "#ff8ad8"
+SEAM_LINE = "#ffb000a0"
+# Curves side by side, to be told apart on light and on dark
+SERIES = (
+    "#9aa0a6", "#3d8bfd", "#f28e2b", "#2ca58d", "#d1495b", "#9467bd",
+    "#b8a12c", "#17a2c6", "#e377c2", "#8c6d46", "#6aa84f", "#c05a2e",
+)  # fmt: skip
 CURVE = {
     "psnr": "#3aa675", "ssim": "#2aa7b8", "residual": "#d9822b", "seam_ratio": "#c25fb0", "sigma": "#5b8def",
     "milliseconds": "#8a8f98",

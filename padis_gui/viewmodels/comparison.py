@@ -25,7 +25,7 @@ def signed_difference(first: Pixels, second: Pixels) -> Pixels | None:
 def reach_of(difference: Pixels) -> float:
     """The reach of symmetric levels that saturate 0.35 % of a difference."""
     levels: Range = automatic(difference, Scale.SIGNED)
-    return levels[1]
+    return float(f"{levels[1]:.3g}")  # a number that can be read
 
 
 def size_text(pixels: Pixels) -> str:

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 from padis_gui.viewmodels.comparison import signed_difference
 from padis_gui.viewmodels.frames import Frame
 from padis_gui.viewmodels.levels import Levels, Range
+from padis_gui.viewmodels.profiles import Spacing
 from padis_gui.viewmodels.sources import Scale, Source, SourceList
 
 Pixels = NDArray[np.float32]
@@ -74,6 +75,14 @@ class Gallery(QObject):
         self._captions: dict[str, str] = {}
         self._empty_texts: dict[str, str] = {}
         self._colours: dict[str, str] = {}
+        self.unit = ""
+        self.spacing: Spacing | None = None
+        self.window: Range = (0.0, 1.0)
+
+    def describe(self, unit: str, spacing: Spacing | None, window: Range) -> None:
+        """What the images' numbers mean: unit, pixel pitch (rows, columns) in mm, the intensities of 0 and 1."""
+        self.unit, self.spacing, self.window = unit, spacing, window
+        self.restyled.emit()
 
     # Sources --------------------------------------------------------------------------------------
 
@@ -130,6 +139,10 @@ class Gallery(QObject):
     def has(self, key: str) -> bool:
         """Whether there is something to see, or may be."""
         return key in self._pictures
+
+    def is_made(self, key: str) -> bool:
+        """Whether a picture is in memory, not only what would make it."""
+        return key in self._pictures and not callable(self._pictures[key])
 
     # Texts ----------------------------------------------------------------------------------------
 

@@ -4,8 +4,10 @@ Points are (x, y) in image coordinates: pixel (row r, column c) covers c <= x < 
 """
 
 import csv
+import importlib
 import io
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -132,6 +134,11 @@ class Profile:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     values: NDArray[np.float64]
+
+
+def warm_up() -> None:
+    """Load what sampling needs in a thread of its own, so that the first profile does not hold the window."""
+    threading.Thread(target=importlib.import_module, args=("scipy.ndimage",), daemon=True).start()
 
 
 def profile(pixels: Pixels, line: Line) -> Profile:

@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from padis_gui.core.atomic import write_atomically
 from padis_gui.core.checkpoint import PriorRecord, load_prior, read_record
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import read_image
 from padis_gui.core.data.write import write_result
 from padis_gui.core.device import describe_device, fastest_precision, pick_device, use_all_threads
-from padis_gui.core.errors import PadisError, SettingError, TrainingSizeError
+from padis_gui.core.errors import InputError, PadisError, SettingError, TrainingSizeError
 from padis_gui.core.operators import PHYSICS, find_physics
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import PatchPrior
@@ -326,6 +327,23 @@ class Session(QObject):
         done = await self._attempt(self._io, write)
         if done:
             self.message.emit("info", f"Exported {path.name}: float32, with the recipe of its run.", "")
+        return bool(done)
+
+    async def write_file(self, path: Path, make_data: Callable[[], bytes], what: str) -> bool:
+        """Write what ``make_data`` makes, both in the I/O thread; ``what`` names it in the message that follows."""
+
+        def write() -> bool:
+            try:
+                write_atomically(path, make_data())
+            except OSError as error:
+                raise InputError(
+                    f"{what} cannot be written to {path} ({error.strerror}); choose another place."
+                ) from None
+            return True
+
+        done = await self._attempt(self._io, write)
+        if done:
+            self.message.emit("info", f"{what} written to {path.name}.", "")
         return bool(done)
 
     async def _attempt(

@@ -30,8 +30,6 @@ def write_tiff(
     seed, hashes) and ``metrics``.
     Raises :class:`InputError` where the file cannot be written.
     """
-    import tifffile
-
     pages = pixels if pixels.ndim == 4 else pixels[None]
     grey = pages.shape[1] == 1
     metadata: dict[str, Any] = {
@@ -43,21 +41,41 @@ def write_tiff(
     if labels:
         named = zip(labels, pages, strict=True)
         metadata["Labels"] = [label for label, page in named for _ in page]  # ImageJ labels every plane
-    options: dict[str, Any] = {}
-    if spacing is not None:
-        metadata["unit"] = "mm"
-        options["resolution"] = (1 / spacing[1], 1 / spacing[0])
-    buffer = io.BytesIO()
-    tifffile.imwrite(
-        buffer, pixels[..., 0, :, :] if grey else pixels,
-        imagej=True, dtype=np.float32, metadata=metadata, **options,
-    )  # fmt: skip
+    planes = pixels[..., 0, :, :] if grey else pixels
+    data = _imagej(planes, metadata, spacing)
     try:
-        write_atomically(Path(path), buffer.getvalue())
+        write_atomically(Path(path), data)
     except OSError as error:
         raise InputError(
             f"The result cannot be written to {path} ({error.strerror}); choose another place."
         ) from None
+
+
+def picture_as_tiff(
+    pixels: NDArray[np.float32], info: dict[str, Any], *, spacing: tuple[float, float] | None = None
+) -> bytes:
+    """One picture of the window, (rows, columns) or (rows, columns, 3), as a float32 TIFF file.
+
+    Values are neither clipped nor rescaled; ``info`` becomes ImageJ's ``Info`` as JSON.
+    """
+    planes = pixels if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
+    metadata = {"axes": "YX" if pixels.ndim == 2 else "CYX", "Info": json.dumps(info, ensure_ascii=False)}
+    return _imagej(np.ascontiguousarray(planes), metadata, spacing)
+
+
+def _imagej(
+    planes: NDArray[np.float32], metadata: dict[str, Any], spacing: tuple[float, float] | None
+) -> bytes:
+    """A float32 TIFF file in ImageJ's convention; ``spacing`` is the pixel pitch (rows, columns) in mm."""
+    import tifffile
+
+    options: dict[str, Any] = {}
+    if spacing is not None:
+        metadata = metadata | {"unit": "mm"}
+        options["resolution"] = (1 / spacing[1], 1 / spacing[0])
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, planes, imagej=True, dtype=np.float32, metadata=metadata, **options)
+    return buffer.getvalue()
 
 
 def write_result(

@@ -19,6 +19,7 @@ from padis_gui.gui.viewers.source_choice import SourceChoice, SourceModel
 from padis_gui.viewmodels.comparison import reach_of, signed_difference, size_text
 from padis_gui.viewmodels.gallery import DIVERGING, Gallery, Look, Pixels
 from padis_gui.viewmodels.overlay import Overlay
+from padis_gui.viewmodels.sources import Scale, Source
 
 Mode = Literal["side", "wipe", "blink", "subtract"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -126,6 +127,14 @@ class CompareView(QWidget):
     def keys(self) -> tuple[str, str]:
         """The sources that are compared."""
         return self.first.key, self.second.key
+
+    @property
+    def as_source(self) -> Source:
+        """What the difference is, to name its values."""
+        first, second = (self._gallery.sources[key] for key in self.keys)
+        scale = Scale.MISFIT if first.scale in (Scale.MEASURED, Scale.MISFIT) else Scale.SIGNED
+        name = f"{first.short} − {second.short}"
+        return Source(key="compared", label=name, short=name, origin=first.origin, scale=scale)
 
     def show_mode(self, mode: Mode, first: str | None = None, second: str | None = None) -> None:
         """Compare in this way; sources that are not named stay."""

@@ -28,6 +28,7 @@ class DrawingTools(QObject):
         self.group: Group | None = None
         self._hold: Handle | None = None
         self._before: Line | Region | None = None
+        links.placed.connect(self.show_on)
 
     def join(self, canvas: Canvas) -> None:
         """Draw on this canvas too."""
@@ -53,6 +54,11 @@ class DrawingTools(QObject):
         """Another region, or none."""
         self.region = region
         self._changed()
+
+    def mark(self, point: Point | None) -> None:
+        """Mark a point on the line; None removes the mark."""
+        for canvas in self._links.canvases:
+            canvas.set_marker(point if canvas.group == self.group else None)
 
     def adopt(self, group: Group | None) -> None:
         """Shapes belong to these pixels; those that were drawn on others go."""

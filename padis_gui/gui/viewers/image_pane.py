@@ -251,11 +251,11 @@ class ImagePane(QFrame):
 
 
 def column_count(panes: int, width: int, height: int, header: int = 30) -> int:
-    """In how many columns that many panes show the largest squares; the fewest among equals."""
+    """In how many columns that many panes show the largest squares; fewer where that costs little, for the headers."""
 
     def side(columns: int) -> float:
         return min(width / columns, height / -(-panes // columns) - header)
 
     counts = range(1, max(panes, 1) + 1)
     best = max(side(c) for c in counts)
-    return next(c for c in counts if side(c) >= 0.97 * best)
+    return next(c for c in counts if side(c) >= 0.88 * best)

@@ -13,6 +13,7 @@ class Links(QObject):
     """Passes views and cursor on among its canvases. ``pointed`` carries (row, column) in ``group``, or (-1, -1)."""
 
     pointed = Signal(int, int)
+    placed = Signal(object)  # a canvas that shows other pixels than before
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -36,6 +37,7 @@ class Links(QObject):
             canvas.group = group
             if group is not None:
                 canvas.set_view(self._views.get(group) if canvas.linked else None)
+            self.placed.emit(canvas)
 
     def set_linked(self, canvas: Canvas, linked: bool) -> None:
         """Tie a canvas to its group, or let it look where it likes."""

@@ -187,7 +187,6 @@ class PaneGrid(QWidget):
 
     def _regroup(self, pane: ImagePane) -> None:
         self.links.place(pane.canvas, pane.group)
-        self.tools.show_on(pane.canvas)
         self._redraw_overlays()
 
     def set_linked_view(self, pane: ImagePane, linked: bool) -> None:
@@ -304,7 +303,14 @@ class PaneGrid(QWidget):
         found = [
             (source, value_text(pixels, row, column)) for source, pixels in self.shown_on(self.links.group)
         ]
+        if self.comparing and self.compare.difference is not None:
+            found.append((self.compare.as_source, value_text(self.compare.difference, row, column)))
         return [(source, text) for source, text in found if text]
+
+    @property
+    def looked_at(self) -> set[str]:
+        """The sources that panes or the comparison are set to."""
+        return {pane.source for pane in self.panes} | set(self.compare.keys)
 
     # Comparison -----------------------------------------------------------------------------------
 
