@@ -56,7 +56,7 @@ class ViewTools(QObject):
 
     def menu(self, parent: QWidget) -> QMenu:
         """What can be done with the panes."""
-        menu = QMenu("Pa&nes", parent)
+        menu = QMenu("Pan&es", parent)
         menu.setToolTipsVisible(True)
         act = self._panes.act
         menu.addActions(act.panes)

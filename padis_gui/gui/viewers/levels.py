@@ -124,6 +124,7 @@ class LevelsPanel(QWidget):
         for place, name in enumerate(PROPOSALS):
             button = QPushButton(name)
             button.setMinimumWidth(30)
+            button.setAccessibleName(f"{name} levels".replace("1–99 %", "1 to 99 percent"))
             button.setToolTip(_TIPS[name])
             button.clicked.connect(partial(self._propose, name))
             buttons.addWidget(button, 0, place)

@@ -43,6 +43,7 @@ class RegionPanel(QWidget):
         self.rows: list[tuple[str, ...]] = []
         self.table = QTableWidget(0, len(STATISTICS_HEAD))
         self.table.setAccessibleName("Statistics of the region")
+        self.table.setToolTip("Of the finite pixels in the region; PSNR against the truth, within the region")
         self.table.setHorizontalHeaderLabels(STATISTICS_HEAD)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
