@@ -1,76 +1,190 @@
-"""Take the README's screenshots: the demo in mid-run and at its end, in the real window.
+"""Take the pictures of the window: every scene, light and dark, small and large, in the real window.
 
-Run it in the environment of the program, on a screen or on a virtual one:
+Run it in the environment of the program, on a screen or on a virtual one that is large enough:
 
-    xvfb-run -s "-screen 0 1440x900x24" .venv/bin/python packaging/screenshots.py
+    xvfb-run -s "-screen 0 2560x1440x24" .venv/bin/python packaging/screenshots.py
+    xvfb-run -s "-screen 0 2560x1440x24" .venv/bin/python packaging/screenshots.py --scene mid-run --scheme Dark
+
+One process takes one scheme and one size after the other; a scene is a coroutine that brings the window into a state.
 """
 
 import argparse
 import asyncio
-from collections.abc import Callable
+import itertools
+import os
+import tempfile
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
+
+from PySide6.QtGui import QPainter
+from PySide6.QtWidgets import QDialog, QWidget
 
 from padis_gui.gui.app import make_application, make_loop
 from padis_gui.gui.main_window import MainWindow
-from padis_gui.gui.theme import set_scheme
+from padis_gui.viewmodels.places import HOME_VARIABLE
+from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
 
 FOLDER = Path(__file__).resolve().parents[1] / "resources" / "screenshots"
+SCHEMES, SIZES = ("Light", "Dark"), ("1280x720", "2560x1440")
 CURSOR = (118, 96)
+PATIENCE = 180.0
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], object]) -> None:
     """Let the window live until the condition holds."""
-    while not condition():
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
-async def tour(window: MainWindow, options: argparse.Namespace) -> None:
-    """Open the demo, run it, and take a picture at 70 % of the steps and one at the end."""
+async def demo(window: MainWindow, preset: str = "ct-20") -> None:
+    """The bundled image and prior of a preset, ready to run from seed 1."""
     session = window.session
-    window.show()
     await session.open_demo()
-    await until(lambda: session.prepared is not None)
-    session.set_seed(options.seed)
-    steps = session.solver_settings.steps
+    await session.choose_preset(preset)
+    session.set_seed(1)
+    await until(lambda: session.prepared is not None and session.prepared.job.same_problem(session.job()))
+
+
+async def run_to(window: MainWindow, share: float) -> None:
+    """Run, and stop in the middle of it at that share of the steps."""
+    session = window.session
     session.start()
-    await until(lambda: session.run.snapshot().step >= round(0.7 * steps))
+    await until(lambda: session.run.snapshot().total)
+    total = session.run.snapshot().total
+    await until(lambda: session.run.snapshot().step >= round(share * total))
+    if share < 1:
+        session.run.pause()
+    await until(lambda: session.run.snapshot().state.value != "Running")
+    await asyncio.sleep(0.7)
+
+
+async def mid_run(window: MainWindow) -> QWidget:
+    """The estimate at 60 % of the steps, with its tiling and the cursor in all panes."""
+    await demo(window)
+    await run_to(window, 0.6)
     window.panes.point_at(*CURSOR)
+    return window
+
+
+async def finished(window: MainWindow) -> QWidget:
+    """A run that has ended."""
+    await demo(window)
+    await run_to(window, 1.0)
+    return window
+
+
+async def geometry(window: MainWindow) -> QWidget:
+    """The sketch of a fan beam, beside the baseline that it gives."""
+    await demo(window, "ct-fan")
+    bring(window, "Geometry")
+    window.geometry_panel.number.setValue(3)
+    return window
+
+
+async def error_report(window: MainWindow) -> QWidget:
+    """A message with its report open."""
+    await demo(window)
+    try:
+        _ = 1 / (len(str(window)) - len(str(window)))
+    except ZeroDivisionError as error:
+        trace = "".join(traceback.format_exception(error))
+    window.messages.show_message("error", "Something unexpected went wrong (ZeroDivisionError).", trace)
+    window.messages.details.click()
+    return window
+
+
+async def keys(window: MainWindow) -> QWidget:
+    """The sheet of keys."""
+    await demo(window)
+    window.act.shortcuts.trigger()
+    return window
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A picture: its file's name, and what brings the window there and returns what is to be seen."""
+
+    name: str
+    prepare: Callable[[MainWindow], Awaitable[QWidget]]
+
+
+SCENES = (
+    Scene("mid-run", mid_run),
+    Scene("finished", finished),
+    Scene("geometry", geometry),
+    Scene("error-report", error_report),
+    Scene("keys", keys),
+)
+
+
+def bring(window: MainWindow, title: str) -> None:
+    """Put a panel in front."""
+    window.docks.bring(next(dock for dock in window.docks.all if dock.windowTitle() == title))
+
+
+async def take(scene: Scene, scheme: str, size: str, folder: Path) -> None:
+    """One picture in a window of its own, which remembers nothing."""
+    preferences = Preferences()
+    preferences.set_option("scheme", scheme)
+    window = MainWindow(Session(), preferences)
+    window.resize(*(int(side) for side in size.split("x")))
+    window.show()
     await asyncio.sleep(0.1)
-    save(window, options.folder / f"mid-run{options.suffix}.png")
-    await until(lambda: not session.run.active)
-    await asyncio.sleep(0.2)
-    save(window, options.folder / f"finished{options.suffix}.png")
+    shown = await scene.prepare(window)
+    await asyncio.sleep(0.5)
+    save(shown, folder / f"{scene.name}-{scheme.lower()}-{size}.png")
     window.close()
     await window.closed.wait()
+    window.deleteLater()
+    await asyncio.sleep(0.1)
 
 
-def save(window: MainWindow, path: Path) -> None:
-    """Write the window as a PNG."""
-    if not window.grab().save(str(path)):
+def save(shown: QWidget, path: Path) -> None:
+    """Write a widget as PNG, with the dialogs that are open over it."""
+    picture = shown.grab()
+    with QPainter(picture) as painter:
+        for dialog in shown.findChildren(QDialog):
+            if dialog.isVisible():
+                middle = shown.rect().center() - dialog.rect().center()
+                painter.drawPixmap(middle, dialog.grab())
+                painter.setPen(dialog.palette().mid().color())
+                painter.drawRect(dialog.rect().translated(middle))
+    if not picture.save(str(path)):
         raise SystemExit(f"{path} cannot be written.")
     print(path)
 
 
+async def take_all(options: argparse.Namespace) -> None:
+    """Every picture that was asked for."""
+    wanted = [scene for scene in SCENES if options.scene is None or scene.name in options.scene]
+    for scheme, size, scene in itertools.product(options.scheme, options.size, wanted):
+        await take(scene, scheme, size, options.folder)
+
+
 def main() -> None:
-    """Parse the options and take the tour."""
+    """Parse the options and take the pictures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--scheme", choices=("Light", "Dark"), default="Dark")
-    parser.add_argument("--size", default="1440x900", help="width x height of the window")
+    parser.add_argument("--scene", nargs="+", choices=[scene.name for scene in SCENES], help="default: all")
+    parser.add_argument("--scheme", nargs="+", choices=SCHEMES, default=list(SCHEMES))
+    parser.add_argument("--size", nargs="+", default=list(SIZES), help="width x height of the window")
+    parser.add_argument("--scale", default=None, help="device pixels a pixel, such as 2 for a 4K screen")
     parser.add_argument("--folder", type=Path, default=FOLDER)
-    parser.add_argument("--suffix", default="", help="added to the file names")
-    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    app = make_application([])
-    set_scheme(options.scheme)
-    loop = make_loop(app)
-    window = MainWindow(Session())
-    window.resize(*(int(side) for side in options.size.split("x")))
-    with loop:
-        loop.run_until_complete(tour(window, options))
+    if options.scale is not None:
+        os.environ["QT_SCALE_FACTOR"] = options.scale
+    with tempfile.TemporaryDirectory() as home:
+        os.environ[HOME_VARIABLE] = home
+        app = make_application([])
+        loop = make_loop(app)
+        with loop:
+            loop.run_until_complete(take_all(options))
 
 
 if __name__ == "__main__":
