@@ -86,9 +86,10 @@ class Recipe(BaseModel):
 
     ``changes`` are the live changes that were made on the way, ``stop_after`` the step at which the run was
     finished early; both are replayed. ``measurement_seed`` drew the measurement's noise where ``seed`` did not:
-    several samples are of one measurement. ``files`` are the SHA-256 sums of the files that the problem names (a
-    mask, a kernel). ``data`` is None where nothing was measured (generation). ``paired`` runs of one seed meet the
-    same noise in solver and start, whatever their tilings: offsets and padding draw from streams of their own.
+    several samples are of one measurement; a mean of samples has their seeds in ``sample_seeds``. ``files`` are
+    the SHA-256 sums of the files that the problem names (a mask, a kernel). ``data`` is None where nothing was
+    measured (generation). ``paired`` runs of one seed meet the same noise in solver and start, whatever their
+    tilings: offsets and padding draw from streams of their own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -105,6 +106,7 @@ class Recipe(BaseModel):
     settings: dict[str, Any]
     seed: int
     measurement_seed: int | None = None
+    sample_seeds: tuple[int, ...] = ()
     changes: tuple[Change, ...] = ()
     stop_after: int | None = None
     paired: bool = False
@@ -266,6 +268,17 @@ def build_problem(
             operator=operator, measurement=torch.zeros(operator.measurement_shape, device=prior.device)
         )
     return simulate(operator, prepared.to_unit(), settings, _generators(seed)[0])
+
+
+def differences(one: Recipe, other: Recipe) -> tuple[str, ...]:
+    """What two recipes do not share, in words: a run repeated under these may give other bits."""
+    words = {
+        "data": "the image", "files": "the problem's files", "prior": "the prior", "device": "the device",
+        "precision": "the precision", "threads": "the number of threads", "versions": "the versions of the programs",
+        "changes": "the live changes", "stop_after": "the last step",
+    }  # fmt: skip
+    fields = (name for name in Recipe.model_fields if getattr(one, name) != getattr(other, name))
+    return tuple(words.get(name, f"the {name}") for name in fields)
 
 
 def solve(recipe: Recipe, problem: Problem, prior: PatchPrior) -> Run:

@@ -28,7 +28,7 @@ class Job:
     """All the choices of one run, as they stood when Run was clicked.
 
     ``measurement_seed`` draws the measurement's noise, where that is not the run's own seed; ``changes`` and
-    ``stop_after`` are replayed, and ``threads`` used, where an earlier run is repeated.
+    ``stop_after`` are replayed, and ``threads`` used, where an earlier run is repeated; ``paired`` is the recipe's.
     """
 
     image: Image | None
@@ -43,6 +43,7 @@ class Job:
     measurement_seed: int | None = None
     changes: tuple[Change, ...] = ()
     stop_after: int | None = None
+    paired: bool = False
     threads: int | None = None
 
     def same_problem(self, other: "Job") -> bool:
@@ -153,7 +154,8 @@ class Result:
     """A run that ended with an estimate.
 
     ``image`` is the estimate with its unit, window and spacing; ``deviation`` (C, rows, columns) the standard
-    deviation of its samples, where the method drew several. ``job`` is None where the result came from a file.
+    deviation of its samples, where the method drew several, ``interval`` the ends of an interval of each pixel,
+    where the result is a set of samples. ``job`` is None where the result came from a file.
     """
 
     job: Job | None
@@ -163,6 +165,7 @@ class Result:
     metrics: dict[str, float]
     seconds: float
     evaluations: int
+    interval: tuple[Pixels, Pixels] | None = None
 
     @property
     def pixels(self) -> Pixels:
@@ -172,7 +175,11 @@ class Result:
     @property
     def nbytes(self) -> int:
         """Memory that its pictures take."""
-        return self.pixels.nbytes + (0 if self.deviation is None else self.deviation.nbytes)
+        return sum(
+            picture.nbytes
+            for picture in (self.pixels, self.deviation, *(self.interval or ()))
+            if picture is not None
+        )
 
     @property
     def proposed_name(self) -> str:

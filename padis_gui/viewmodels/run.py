@@ -274,7 +274,7 @@ class Run(QObject):
         recipe = make_recipe(
             image=job.image, data_path=job.data_path, prior=prior, prior_path=job.prior_path,
             physics=job.physics, problem=job.problem, tiling=job.tiling, solver=job.solver,
-            settings=job.settings, seed=seed,
+            settings=job.settings, seed=seed, paired=job.paired,
         )  # fmt: skip
         recipe = recipe.model_copy(
             update={

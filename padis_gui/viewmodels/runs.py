@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, Signal
 from padis_gui.core.data.image import Image
 from padis_gui.core.recipe import Recipe
 from padis_gui.core.solvers import find_solver
+from padis_gui.core.uncertainty import Calibration
 from padis_gui.viewmodels.frames import Frame, Result, for_display
 from padis_gui.viewmodels.history import DEFAULT_BUDGET, History
 
@@ -42,8 +43,9 @@ class RunRecord:
     """One run that ended with an estimate.
 
     ``state`` says how it ended, ``when`` in UTC. ``history`` keeps its curves' points and, while there is memory,
-    its iterates. ``group`` is the id of the set of samples that it belongs to. ``load`` reads the result again
-    where it is no longer in memory.
+    its iterates. ``group`` is the id of the set of samples that it belongs to; the set itself has ``calibration``
+    where the truth is known. ``note`` is what else is known of it. ``load`` reads the result again where it is no
+    longer in memory.
     """
 
     id: str
@@ -59,6 +61,7 @@ class RunRecord:
     pinned: bool = False
     group: str | None = None
     note: str = ""
+    calibration: Calibration | None = None
     load: Callable[[], Result] | None = None
     _result: Result | None = field(default=None, repr=False)
 
@@ -127,11 +130,13 @@ def record_of(result: Result, history: History, *, name: str, state: str) -> Run
 class Runs(QObject):
     """The records, the oldest first. ``history_budget`` and ``results_budget`` bound what they keep in memory.
 
-    ``changed`` is emitted when a record comes, goes or is another; ``compare`` with two of them that are to be
+    ``changed`` is emitted when a record comes, goes or is another, ``edited`` with the one that is another or new;
+    ``compare`` with two of them that are to be
     seen against each other.
     """
 
     changed = Signal()
+    edited = Signal(object)
     selection_changed = Signal()
     removed = Signal(object)  # ids whose files are to go, since nothing can bring them back
     compare = Signal(object, object)
@@ -173,6 +178,7 @@ class Runs(QObject):
         """Put a record at the end of the list."""
         self._records[record.id] = record
         self._hold_to_budgets()
+        self.edited.emit(record)
         self.changed.emit()
 
     def restore(self, records: Iterable[RunRecord], count: int) -> None:
@@ -206,6 +212,7 @@ class Runs(QObject):
         record = self._records.get(identity)
         if record is not None and name.strip() and name.strip() != record.name:
             record.name = name.strip()[:200]
+            self.edited.emit(record)
             self.changed.emit()
 
     def pin(self, identity: str, pinned: bool) -> None:
@@ -213,6 +220,15 @@ class Runs(QObject):
         record = self._records.get(identity)
         if record is not None and record.pinned != pinned:
             record.pinned = pinned
+            self.edited.emit(record)
+            self.changed.emit()
+
+    def remark(self, identity: str, note: str) -> None:
+        """Say what else is known of a record."""
+        record = self._records.get(identity)
+        if record is not None and record.note != note:
+            record.note = note
+            self.edited.emit(record)
             self.changed.emit()
 
     def delete(self, identities: Iterable[str]) -> int:
@@ -249,6 +265,17 @@ class Runs(QObject):
         self.changed.emit()
         return len(back)
 
+    @property
+    def deleted(self) -> tuple[RunRecord, ...]:
+        """The deleted records that can still be brought back."""
+        return tuple(record for batch in self._deleted for record in batch)
+
+    def drop(self, identities: Iterable[str]) -> None:
+        """Records whose files had to go: they are gone for good."""
+        for identity in identities:
+            self._records.pop(identity, None)
+        self.changed.emit()
+
     def empty_bin(self) -> None:
         """Deletions cannot be taken back any more."""
         while self._deleted:
@@ -274,7 +301,7 @@ class Runs(QObject):
         return self.history_budget - sum(record.history.nbytes for record in self._all())
 
     def _all(self) -> list[RunRecord]:
-        return [*self._records.values(), *(record for batch in self._deleted for record in batch)]
+        return [*self._records.values(), *self.deleted]
 
     def _hold_to_budgets(self) -> None:
         self._thin_histories(self.history_budget)

@@ -27,15 +27,20 @@ from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.recipe import Change, Recipe, check_seed, find_preset, new_seed
 from padis_gui.core.resources import DEFAULT_PRESET, DEFAULT_PRIOR, DEMO_IMAGE, Preset, is_bundled, resource
-from padis_gui.core.settings import Settings, make, specs
+from padis_gui.core.settings import Settings, make, specs, with_live
 from padis_gui.core.solvers import SOLVERS, find_solver
 from padis_gui.core.tiling import TilingSettings
+from padis_gui.viewmodels.choices import Choices, choices_from, usable
 from padis_gui.viewmodels.errands import Errands
 from padis_gui.viewmodels.frames import Frame, Job, Prepared, Result, prepare
 from padis_gui.viewmodels.history import History
+from padis_gui.viewmodels.queue import Queue
 from padis_gui.viewmodels.run import Failure, Run
-from padis_gui.viewmodels.runs import RunRecord, Runs, record_of
+from padis_gui.viewmodels.runner import Runner
+from padis_gui.viewmodels.runs import RunRecord, Runs
+from padis_gui.viewmodels.saver import Saver
 from padis_gui.viewmodels.shown import Shown
+from padis_gui.viewmodels.store import Store
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -58,7 +63,10 @@ class Session(QObject):
     training_size_wanted = Signal(object, int)  # a published snapshot's path, the side of its padded images
     message = Signal(str, str, str)  # level ("info", "warning", "error"), sentence, details
 
-    def __init__(self, device: str = "auto", parent: QObject | None = None) -> None:
+    def __init__(
+        self, device: str = "auto", store: Store | None = None, parent: QObject | None = None
+    ) -> None:
+        """``store`` is where the session is saved; without one it is not."""
         super().__init__(parent)
         self.device = pick_device(device)
         self._io = ThreadPoolExecutor(1, thread_name_prefix="io")
@@ -72,6 +80,7 @@ class Session(QObject):
         self.run.prepared_ready.connect(self._keep_prepared)
         self.run.ended.connect(self._run_ended)
         self.runs = Runs(parent=self)
+        self.runner = Runner(self)
         self.shown = Shown(self)
         self.shown.changed.connect(self.shown_changed)
         self.image: Image | None = None
@@ -89,9 +98,12 @@ class Session(QObject):
         self._solver_settings: dict[str, Settings] = {s.name: s.settings_type() for s in SOLVERS}
         self.preset: str | None = None  # None once problem or solver have been changed by hand
         self._shown_job: Job | None = None
+        self._running: Job | None = None  # as live changes have left it
+        self._prepare_waits = False  # the problem was changed during a run
         self._preparing = QTimer(self, singleShot=True, interval=_PREPARE_DELAY_MS)
         self._preparing.timeout.connect(self._prepare_soon)
         self.apply_preset(DEFAULT_PRESET)
+        self.saver = None if store is None else Saver(self, store)
 
     # Choices --------------------------------------------------------------------------------------
 
@@ -136,8 +148,11 @@ class Session(QObject):
             tiling = _changed(self.tiling, name, value)
             if self.prior is not None:
                 self.prior.resolve_patch(tiling.patch)
+            running = self._running
+            steers = running is not None and running.prior is self.prior and running.tiling == self.tiling
             self.tiling = tiling
-            if self.run.active:
+            if running is not None and self._may_steer(steers):
+                self._running = replace(running, tiling=tiling)
                 self.run.change_tiling(tiling)
 
         self._set(change)
@@ -155,13 +170,30 @@ class Session(QObject):
         """Change one setting of the chosen solver; live ones reach a running solver at its next iterate."""
 
         def change() -> None:
-            self._solver_settings[self.solver] = _changed(self.solver_settings, name, value)
+            before = self.solver_settings
+            self._solver_settings[self.solver] = after = _changed(before, name, value)
             self.preset = None
-            live = {spec.name for spec in specs(type(self.solver_settings)) if spec.live}
-            if self.run.active and name in live:
-                self.run.change(self.solver_settings)
+            live = {spec.name for spec in specs(type(before)) if spec.live}
+            running = self._running
+            if running is None or name not in live:
+                return
+            same = running.solver == self.solver
+            steers = same and all(getattr(running.settings, n) == getattr(before, n) for n in live)
+            if self._may_steer(steers):
+                self._running = replace(running, settings=with_live(running.settings, after))
+                self.run.change(after)
 
         self._set(change)
+
+    def _may_steer(self, shown: bool) -> bool:
+        """Whether a live change is for the run under way: only if what the forms showed before was that run's."""
+        if not shown:
+            self.message.emit(
+                "info",
+                "The running solver has other settings than those shown; this change is for the next run.",
+                "",
+            )
+        return shown
 
     def set_seed(self, seed: int | None) -> None:
         """A fixed seed, or None for a new one at every run."""
@@ -226,6 +258,43 @@ class Session(QObject):
         """Whether the shown result belongs to other choices than the present ones."""
         job = self.job()
         return self._shown_job is not None and job is not None and not job.same_as(self._shown_job)
+
+    @property
+    def all_settings(self) -> tuple[dict[str, PhysicsSettings], dict[str, Settings]]:
+        """The settings of every physics and of every solver, the chosen ones among them."""
+        return dict(self._problems), dict(self._solver_settings)
+
+    async def use(self, choices: Choices) -> None:
+        """Open what these choices name, unless it is open, and choose what they say; messages say what cannot be."""
+        found = usable(choices)
+        if choices.prior is not None and not _is_open(self.prior_path, choices.prior):
+            await self.open_prior(Path(choices.prior), choices.training_image_size)
+        page = None if self.image is None else self.image.page
+        if choices.data is not None and not (_is_open(self.data_path, choices.data) and page == choices.page):
+            await self.open_image(Path(choices.data), choices.page)
+
+        def change() -> None:
+            self._problems |= found.problems
+            self._solver_settings |= found.solvers
+            self.physics, self.solver = find_physics(choices.physics).name, find_solver(choices.solver).name
+            self.seed, self.preset = found.seed, choices.preset
+            if self.prior is not None:
+                self.prior.resolve_patch(found.tiling.patch)
+            self.tiling = found.tiling
+
+        self._set(change)
+        for complaint in found.complaints:
+            self.message.emit("warning", complaint, "")
+        self._preparing.start()
+
+    async def use_run(self, record: RunRecord) -> None:
+        """Choose what a run was made of, its seed included: Run then gives the same again."""
+        if self.run.active:
+            self.message.emit(
+                "warning", "Settings are brought back between runs; let this one end first.", ""
+            )
+            return
+        await self.use(choices_from(record.recipe))
 
     # Files ----------------------------------------------------------------------------------------
 
@@ -321,7 +390,7 @@ class Session(QObject):
 
         def write() -> bool:
             r = result
-            write_result(path, r.pixels, r.deviation, r.recipe, r.metrics, r.image.spacing)
+            write_result(path, r.pixels, r.deviation, r.recipe, r.metrics, r.image.spacing, r.interval)
             return True
 
         done = await self._attempt(self._io, write)
@@ -345,6 +414,19 @@ class Session(QObject):
         if done:
             self.message.emit("info", f"{what} written to {path.name}.", "")
         return bool(done)
+
+    async def compute(self, function: Callable[..., T], *arguments: Any) -> T | None:
+        """Call a function in the compute thread, after what runs there; None, and a message, where it fails."""
+        return await self._attempt(self._compute, function, *arguments)
+
+    async def io(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call a function in the I/O thread; raises what it raises."""
+        return await asyncio.get_running_loop().run_in_executor(self._io, function, *arguments)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is being left."""
+        return self._closed
 
     async def _attempt(
         self, executor: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any
@@ -387,6 +469,7 @@ class Session(QObject):
 
     def _prepare_soon(self) -> None:
         job = self.job()
+        self._prepare_waits = self.run.active
         if (
             self._closed
             or job is None
@@ -422,36 +505,55 @@ class Session(QObject):
             self.prepared = prepared
             self.prepared_changed.emit()
 
-    def start(self, *, paused: bool = False) -> None:
-        """Run the present choices; ``paused`` stops after the first step."""
+    def wanted_job(self) -> Job | None:
+        """The choices as they stand; None, and a message, while data or prior are missing."""
         job = self.job()
         if job is None:
             what = "a prior" if self.prior is None else "an image"
             self.message.emit("warning", f"{what.capitalize()} is wanted before a run; open one.", "")
-            return
-        if self.run.active:
+        return job
+
+    def start(self, *, paused: bool = False) -> None:
+        """Run the present choices; ``paused`` stops after the first step."""
+        job = self.wanted_job()
+        if job is None or self.run.active:
             return
         if self.occupied_by:
             self.message.emit("warning", f"{self.occupied_by} is under way; finish or cancel it first.", "")
-            return
-        self._shown_job = job
-        seed = new_seed() if self.seed is None else self.seed
+        else:
+            self.shown.clear()  # whatever was looked at: the user wants to see this run
+            self.begin(job, new_seed() if self.seed is None else self.seed, paused=paused)
+
+    def begin(self, job: Job, seed: int, *, paused: bool = False) -> None:
+        """Run a job. It is shown, unless the user is looking at an earlier run or step."""
+        self._running = job
         self.run.start(job, seed, self.prepared, paused=paused, history_budget=self.runs.make_room())
-        self.shown.follow(self.run.history)
+        if self.shown.live and self.shown.record is None:
+            self._shown_job = job
+            self.shown.follow(self.run.history)
         self.settings_changed.emit()
 
     def _run_ended(self, result: Result | None, failure: Failure | None) -> None:
         if failure is not None:
             self.message.emit("error", failure.sentence, failure.details)
+        state, record, self._running = self.run.snapshot().state, None, None
         if result is not None:
-            self.result = result
-            if failure is None and result.job is not None:
-                self._shown_job = _after(result.job, result.recipe.changes)
-            state = self.run.snapshot().state.value
-            self.runs.add(record_of(result, self.run.history, name=self.runs.next_name(), state=state))
+            record = self.runner.record(result, state)
+            if self.shown.history is self.run.history:
+                self.result = result
+                if failure is None and result.job is not None:
+                    self._shown_job = _after(result.job, result.recipe.changes)
+            self.runs.add(record)
         self.result_changed.emit()
         self.settings_changed.emit()  # the forms can be edited again
-        self._preparing.start()
+        if self._prepare_waits:
+            self._preparing.start()
+        self.runner.ended(state, record, failure)
+
+    @property
+    def queue(self) -> Queue:
+        """The runs that wait, and what has become of earlier ones."""
+        return self.runner.queue
 
     # What is shown --------------------------------------------------------------------------------
 
@@ -495,6 +597,8 @@ class Session(QObject):
         self.run.cancel()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._io, self.run.wait)
+        if self.saver is not None:
+            await self.saver.close()
         for task in list(self._tasks):
             if task is not asyncio.current_task():
                 task.cancel()
@@ -504,6 +608,10 @@ class Session(QObject):
 
 
 S = TypeVar("S", bound=Settings)
+
+
+def _is_open(path: Path | None, name: str) -> bool:
+    return path is not None and path.resolve() == Path(name)
 
 
 def _same_data(job: Job, recipe: Recipe) -> bool:

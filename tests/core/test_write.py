@@ -9,7 +9,7 @@ import tifffile
 
 from padis_gui.core import atomic
 from padis_gui.core.data.read import read_image
-from padis_gui.core.data.write import read_recipe, write_tiff
+from padis_gui.core.data.write import read_recipe, read_result, write_result, write_tiff
 from padis_gui.core.errors import InputError
 from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.recipe import DataReference, PriorReference, Recipe
@@ -157,3 +157,33 @@ def test_other_files_carry_no_recipe(tmp_path: Path) -> None:
 def test_recipe_with_unknown_fields_is_refused() -> None:
     with pytest.raises(ValueError, match="extra"):
         Recipe.model_validate(recipe().model_dump() | {"surprise": 1})
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("pages", [1, 2, 4])
+def test_a_result_comes_back_bit_for_bit(tmp_path: Path, channels: int, pages: int) -> None:
+    pixels = np.random.default_rng(0).normal(size=(4, channels, 21, 34)).astype(np.float32)
+    estimate, deviation, low, high = pixels
+    path = tmp_path / "out.tif"
+    interval = (low, high) if pages == 4 else None
+    write_result(path, estimate, deviation if pages > 1 else None, recipe(), METRICS, (0.7, 0.8), interval)
+    found = read_result(path)
+    assert (found.recipe, found.metrics) == (recipe(), METRICS)
+    assert np.array_equal(found.estimate, estimate)
+    assert (found.deviation is None) == (pages == 1)
+    assert (found.interval is None) == (pages < 4)
+    if found.deviation is not None:
+        assert np.array_equal(found.deviation, deviation)
+    if found.interval is not None:
+        assert np.array_equal(np.stack(found.interval), pixels[2:])
+
+
+def test_only_results_are_read_as_results(tmp_path: Path) -> None:
+    path = tmp_path / "out.tif"
+    tifffile.imwrite(path, awkward()[0])
+    with pytest.raises(InputError, match=r"out\.tif"):
+        read_result(path)
+    write_result(path, awkward(), None, recipe(), METRICS, None)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError, match=r"out\.tif"):
+        read_result(path)

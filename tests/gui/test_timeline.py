@@ -15,7 +15,7 @@ from tests.qt import open_both, until
 def ready(window, drive, phantom_path, prior_path):
     """The window with the phantom and the tiny prior open."""
     drive(open_both(window.session, phantom_path, prior_path))
-    window.session.set_solver("balanced")
+    window.session.set_solver("diffpir")
     window.session.set_tiling("strategy", "random")
     return window
 

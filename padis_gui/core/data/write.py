@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from padis_gui.core.atomic import write_atomically
 from padis_gui.core.errors import InputError
 from padis_gui.core.metrics import as_json
 from padis_gui.core.recipe import Recipe
+
+_SAMPLE_LABELS = ("mean", "standard deviation", "lower end of the interval", "upper end of the interval")
 
 
 def write_tiff(
@@ -85,13 +88,61 @@ def write_result(
     recipe: Recipe,
     metrics: dict[str, float],
     spacing: tuple[float, float] | None,
+    interval: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
 ) -> None:
-    """Write an estimate (C, rows, columns), and as a second page its samples' deviation where there is one."""
+    """Write an estimate (C, rows, columns), and as further pages what is known of its samples.
+
+    These are their deviation, and the ends of an interval of each pixel; each page has its label.
+    """
     if deviation is None:
         write_tiff(path, estimate, recipe, metrics, spacing=spacing)
         return
-    pages = np.stack([estimate, deviation])
-    write_tiff(path, pages, recipe, metrics, spacing=spacing, labels=("mean", "standard deviation"))
+    pages = [estimate, deviation, *(interval or ())]
+    labels = _SAMPLE_LABELS[: len(pages)]
+    write_tiff(path, np.stack(pages), recipe, metrics, spacing=spacing, labels=labels)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """What :func:`write_result` wrote; pictures are (C, rows, columns) float32."""
+
+    estimate: NDArray[np.float32]
+    deviation: NDArray[np.float32] | None
+    interval: tuple[NDArray[np.float32], NDArray[np.float32]] | None
+    recipe: Recipe
+    metrics: dict[str, float | None]
+
+
+def read_result(path: Path) -> StoredResult:
+    """Read back what :func:`write_result` wrote, bit for bit; :class:`InputError` for anything else."""
+    import tifffile
+
+    recipe, metrics = read_recipe(path)
+    try:
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            axes, pixels = series.axes, series.asarray().astype(np.float32, copy=False)
+    except (OSError, ValueError, IndexError, tifffile.TiffFileError) as error:
+        raise _unreadable(path) from error
+    if axes not in ("YX", "CYX", "TYX", "TCYX"):
+        raise _unreadable(path)
+    if "C" not in axes:
+        pixels = np.expand_dims(pixels, -3)
+    pages = list(pixels) if "T" in axes else [pixels]
+    return StoredResult(
+        estimate=pages[0],
+        deviation=pages[1] if len(pages) > 1 else None,
+        interval=(pages[2], pages[3]) if len(pages) > 3 else None,
+        recipe=recipe,
+        metrics=metrics,
+    )
+
+
+def _unreadable(path: Path) -> InputError:
+    return InputError(
+        f"A result exported by padis-gui was wanted, but the pages of {Path(path).name} cannot be read; run its "
+        "recipe again."
+    )
 
 
 def read_recipe(path: Path) -> tuple[Recipe, dict[str, float | None]]:

@@ -1,0 +1,112 @@
+"""What is chosen, as plain values: saved with the session, brought back from it or from a recipe."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from padis_gui.core.errors import PadisError
+from padis_gui.core.operators import PHYSICS, find_physics
+from padis_gui.core.operators.settings import PhysicsSettings
+from padis_gui.core.recipe import Recipe, check_seed
+from padis_gui.core.settings import Settings, make
+from padis_gui.core.solvers import SOLVERS, find_solver
+from padis_gui.core.tiling import TilingSettings
+
+if TYPE_CHECKING:
+    from padis_gui.viewmodels.session import Session
+
+
+class Choices(BaseModel):
+    """Everything in the left column. Unknown names in a file of another version are passed over."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data: str | None = None
+    page: int = 0
+    prior: str | None = None
+    training_image_size: int | None = None
+    physics: str
+    problems: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    tiling: dict[str, Any] = Field(default_factory=dict)
+    solver: str
+    solvers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    seed: int | None = None
+    preset: str | None = None
+
+
+def choices_of(session: "Session") -> Choices:
+    """What is chosen now."""
+    problems, solvers = session.all_settings
+    snapshot = session.prior_path is not None and session.prior_path.suffix == ".pkl"
+    size = session.prior.conventions.image_size if session.prior is not None and snapshot else None
+    return Choices(
+        data=None if session.data_path is None else str(session.data_path.resolve()),
+        page=0 if session.image is None else session.image.page,
+        prior=None if session.prior_path is None else str(session.prior_path.resolve()),
+        training_image_size=size,
+        physics=session.physics,
+        problems={p.name: _changed(problems[p.name], p.settings_type()) for p in PHYSICS},
+        tiling=session.tiling.model_dump(mode="json"),
+        solver=session.solver,
+        solvers={s.name: _changed(solvers[s.name], s.settings_type()) for s in SOLVERS},
+        seed=session.seed, preset=session.preset,
+    )  # fmt: skip
+
+
+def _changed(settings: Settings, default: Settings) -> dict[str, Any]:
+    """The values that are not the defaults."""
+    before = default.model_dump(mode="json")
+    return {name: value for name, value in settings.model_dump(mode="json").items() if value != before[name]}
+
+
+def choices_from(recipe: Recipe) -> Choices:
+    """What a recipe was made of, at its start: live changes came later."""
+    is_snapshot = Path(recipe.prior.file).suffix == ".pkl"
+    return Choices(
+        data=None if recipe.data is None else recipe.data.file,
+        page=0 if recipe.data is None else recipe.data.page,
+        prior=recipe.prior.file,
+        training_image_size=recipe.prior.image_size if is_snapshot else None,
+        physics=recipe.physics, problems={recipe.physics: recipe.problem},
+        tiling=recipe.tiling.model_dump(mode="json"), solver=recipe.solver,
+        solvers={recipe.solver: recipe.settings}, seed=recipe.seed,
+    )  # fmt: skip
+
+
+@dataclass
+class Usable:
+    """The settings of choices that this version knows and allows; ``complaints`` are about the rest, a sentence each."""
+
+    problems: dict[str, PhysicsSettings] = field(default_factory=dict)
+    tiling: TilingSettings = field(default_factory=TilingSettings)
+    solvers: dict[str, Settings] = field(default_factory=dict)
+    seed: int | None = None
+    complaints: list[str] = field(default_factory=list)
+
+
+def usable(choices: Choices) -> Usable:
+    """Check all settings; a bad one costs its own group only."""
+    found = Usable()
+    for name, values in choices.problems.items():
+        with _complaining(found):
+            found.problems[name] = make(find_physics(name).settings_type, values)
+    for name, values in choices.solvers.items():
+        with _complaining(found):
+            found.solvers[name] = make(find_solver(name).settings_type, values)
+    with _complaining(found):
+        found.tiling = make(TilingSettings, choices.tiling)
+    with _complaining(found):
+        found.seed = None if choices.seed is None else check_seed(choices.seed)
+    return found
+
+
+@contextmanager
+def _complaining(found: Usable) -> Iterator[None]:
+    try:
+        yield
+    except PadisError as error:
+        found.complaints.append(str(error))

@@ -1,0 +1,183 @@
+"""Starts runs by hand or from the queue, one after the other, and makes records of what comes of them."""
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PySide6.QtCore import QObject, QTimer
+
+from padis_gui.core.recipe import differences, new_seed
+from padis_gui.core.solvers import find_solver
+from padis_gui.viewmodels.frames import Prepared, Result
+from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem, label_of, label_of_recipe
+from padis_gui.viewmodels.reopen import job_of
+from padis_gui.viewmodels.run import Failure, RunState
+from padis_gui.viewmodels.runs import RunRecord, record_of
+from padis_gui.viewmodels.samples import gather, new_group, sample_seeds
+
+if TYPE_CHECKING:
+    from padis_gui.viewmodels.session import Session
+
+log = logging.getLogger(__name__)
+
+MOST_SAMPLES = 200
+
+
+class Runner(QObject):
+    """Works for one session; ``queue`` is what waits."""
+
+    def __init__(self, session: "Session") -> None:
+        super().__init__(session)
+        self._session = session
+        self.queue = Queue(self)
+        self._gathering = 0
+        self._soon = QTimer(self, singleShot=True, interval=0)
+        self._soon.timeout.connect(self._start_next)
+        self.queue.changed.connect(self._soon.start)
+        session.settings_changed.connect(self._soon.start)  # also when something else lets go of the thread
+
+    # What the user asks for -------------------------------------------------------------------------
+
+    def add_to_queue(self) -> bool:
+        """Put the present choices at the end of the queue; False, and a message, where they are not complete."""
+        job = self._session.wanted_job()
+        if job is None:
+            return False
+        seed = new_seed() if self._session.seed is None else self._session.seed
+        self.queue.add(QueueItem(job, seed, self._session.runs.next_name(), label_of(job)))
+        return True
+
+    def draw_samples(self, count: int) -> bool:
+        """Queue ``count`` runs of the present choices that differ in the solver's seed only."""
+        session = self._session
+        job = session.wanted_job()
+        if job is None:
+            return False
+        solver = find_solver(job.solver)
+        if not solver.diffusion:
+            session.message.emit(
+                "warning", f"Samples are draws from the posterior, and {solver.label} gives the same image each time; "
+                "choose a diffusion solver.", "",
+            )  # fmt: skip
+            return False
+        count = min(max(count, 2), MOST_SAMPLES)
+        prepared, start = session.prepared, new_seed() if session.seed is None else session.seed
+        shown = prepared is not None and prepared.job.same_problem(job) and session.seed is None
+        measured_with = prepared.seed if prepared is not None and shown else start  # what is seen is sampled
+        job, group = replace(job, measurement_seed=measured_with), new_group()
+        self.queue.add(
+            *(
+                QueueItem(job, seed, f"Sample {number} of {count}", label_of(job), group=group)
+                for number, seed in enumerate(sample_seeds(start, count), 1)
+            )
+        )
+        return True
+
+    async def repeat(self, record: RunRecord) -> bool:
+        """Queue a run's recipe again, live changes included; its end says whether the result is the same."""
+        session = self._session
+        if record.recipe.sample_seeds:
+            session.message.emit("warning", "A set of samples is repeated one sample at a time.", "")
+            return False
+        job = await session.compute(job_of, record.recipe, session.device, session.job())
+        if job is None:
+            return False
+        item = QueueItem(
+            job, record.recipe.seed, f"Repeat of {record.name}", label_of_recipe(record.recipe),
+            repeats=record.id,
+        )  # fmt: skip
+        self.queue.add(item)
+        return True
+
+    def cancel(self, identity: str) -> None:
+        """Take an item back, whether it waits or runs."""
+        running = self.queue.running
+        if running is not None and running.id == identity:
+            self._session.run.cancel()
+        else:
+            self.queue.cancel(identity)
+            item = self.queue.find(identity)
+            if item is not None and item.group is not None:
+                self._close_group(item.group)
+
+    def cancel_waiting(self) -> None:
+        """Take back everything that waits."""
+        groups = {item.group for item in self.queue.waiting if item.group is not None}
+        self.queue.clear_waiting()
+        for group in groups:
+            self._close_group(group)
+
+    # How it goes on -----------------------------------------------------------------------------------
+
+    def record(self, result: Result, state: RunState) -> RunRecord:
+        """The record of the run that has just ended, named and grouped as its item in the queue says."""
+        item, runs = self.queue.running, self._session.runs
+        record = record_of(
+            result, self._session.run.history, name=item.name if item else runs.next_name(), state=state.value
+        )
+        if item is not None:
+            record.group = item.group
+            if item.repeats is not None:
+                record.note = self._verdict(runs.find(item.repeats), record)
+        return record
+
+    def ended(self, state: RunState, record: RunRecord | None, failure: Failure | None) -> None:
+        """The run has ended: say so in the queue, and go on."""
+        item = self.queue.running
+        if item is None:
+            self._soon.start()
+            return
+        states = {RunState.CANCELLED: ItemState.CANCELLED, RunState.FAILED: ItemState.FAILED}
+        sentence = failure.sentence if failure is not None else record.note if record is not None else ""
+        self.queue.end(
+            item, states.get(state, ItemState.DONE), sentence, None if record is None else record.id
+        )
+        if item.repeats is not None and record is not None:
+            self._session.message.emit("info", f"{record.name}: {record.note}", "")
+        if item.group is not None:
+            self._close_group(item.group)
+
+    def _start_next(self) -> None:
+        session = self._session
+        if session.closed or session.run.active or session.occupied_by or self._gathering:
+            return
+        item = self.queue.take()
+        if item is not None and item.job is not None:
+            session.begin(item.job, item.seed)
+
+    def _close_group(self, group: str) -> None:
+        """Once the last sample of a set has ended, make the set's record, before anything else starts."""
+        items = self.queue.members(group)
+        if all(item.state.ended for item in items) and any(item.record for item in items):
+            self._gathering += 1
+            self._session.spawn(self._gather(group, self._session.prepared))
+
+    async def _gather(self, group: str, prepared: Prepared | None) -> None:
+        session = self._session
+        try:
+            record = await session.compute(gather, group, session.runs.members(group), prepared)
+        finally:
+            self._gathering -= 1
+            self._soon.start()
+        if record is not None:
+            following = session.shown.live and session.shown.record is None
+            session.runs.add(record)
+            if following:
+                session.show_run(record)
+
+    @staticmethod
+    def _verdict(first: RunRecord | None, again: RunRecord) -> str:
+        """Whether a repeated run gave the same bits, and if not, by how much and why it may be so."""
+        result, repeated = None if first is None else first.result, again.result
+        if first is None or result is None or repeated is None:
+            return "repeated; the first result is gone, so there is nothing to compare with"
+        if result.pixels.shape != repeated.pixels.shape:
+            return "repeated; the image has another size now"
+        if np.array_equal(result.pixels, repeated.pixels, equal_nan=True):
+            return f"identical to {first.name}, bit for bit"
+        largest = float(np.nanmax(np.abs(result.pixels - repeated.pixels)))
+        unit = f" {result.image.unit}" if result.image.unit else ""
+        other = differences(first.recipe, again.recipe)
+        reason = f"; different are {', '.join(other)}" if other else ""
+        return f"differs from {first.name} by at most {largest:.3g}{unit}{reason}"

@@ -1,0 +1,183 @@
+"""The queue: one run after the other, in an order that can be changed, and a failure stops only itself."""
+
+import asyncio
+
+import pytest
+
+from padis_gui.core.errors import DivergenceError
+from padis_gui.viewmodels import run as run_module
+from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem
+from tests.qt import open_both, until
+
+
+def item(name):
+    return QueueItem(job=object(), seed=1, name=name, label="")
+
+
+def names(items):
+    return [each.name for each in items]
+
+
+@pytest.fixture
+def filled(qapp):
+    queue = Queue()
+    queue.add(*(item(name) for name in "abcd"))
+    return queue
+
+
+def test_items_run_in_their_order_and_one_at_a_time(filled):
+    first = filled.take()
+    assert first.name == "a"
+    assert filled.take() is None
+    filled.end(first, ItemState.DONE)
+    assert filled.take().name == "b"
+    assert first.job is None  # images and priors are let go of
+
+
+@pytest.mark.parametrize(
+    ("moved", "by", "order"), [("c", -1, "acbd"), ("d", -9, "dabc"), ("a", 2, "bcad"), ("a", -1, "abcd")]
+)
+def test_waiting_items_are_reordered(filled, moved, by, order):
+    filled.move(next(i.id for i in filled.items if i.name == moved), by)
+    assert names(filled.waiting) == list(order)
+
+
+def test_nothing_goes_before_what_has_begun(filled):
+    running = filled.take()
+    filled.move(filled.waiting[-1].id, -9)
+    assert names(filled.items) == ["a", "d", "b", "c"]
+    filled.move(running.id, 2)
+    assert names(filled.items) == ["a", "d", "b", "c"]
+
+
+def test_one_is_taken_back_and_the_others_stay(filled):
+    filled.cancel(filled.waiting[1].id)
+    assert names(filled.waiting) == ["a", "c", "d"]
+    assert [i.state for i in filled.items if i.name == "b"] == [ItemState.CANCELLED]
+    filled.clear_ended()
+    assert names(filled.items) == ["a", "c", "d"]
+    filled.clear_waiting()
+    assert filled.waiting == ()
+
+
+def test_a_held_queue_starts_nothing(filled):
+    filled.hold(True)
+    assert filled.take() is None
+    filled.hold(False)
+    assert filled.take().name == "a"
+
+
+def test_what_has_ended_is_forgotten_some_day(qapp):
+    queue = Queue()
+    for number in range(300):
+        queue.add(item(str(number)))
+        queue.end(queue.take(), ItemState.DONE)
+    assert len(queue.items) <= 100
+    assert queue.items[-1].name == "299"
+
+
+# -- with a session -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ready(session, drive, phantom_path, prior_path):
+    drive(open_both(session, phantom_path, prior_path))
+    session.set_solver("diffpir")
+    session.set_solver_setting("steps", 3)
+    return session
+
+
+async def emptied(session):
+    await until(
+        lambda: not session.queue.waiting and session.queue.running is None and not session.run.active
+    )
+    await asyncio.sleep(0.05)
+
+
+def test_queued_runs_have_the_choices_of_their_moment(ready, drive):
+    async def go():
+        ready.queue.hold(True)
+        for steps in (2, 4, 3):
+            ready.set_solver_setting("steps", steps)
+            assert ready.runner.add_to_queue()
+        ready.set_solver_setting("steps", 7)
+        ready.queue.move(ready.queue.items[2].id, -1)
+        ready.queue.hold(False)
+        await emptied(ready)
+
+    drive(go())
+    assert [r.recipe.settings["steps"] for r in ready.runs.records] == [2, 3, 4]
+    assert [i.state for i in ready.queue.items] == [ItemState.DONE] * 3
+    assert [i.record for i in ready.queue.items] == [r.id for r in ready.runs.records]
+    assert ready.solver_settings.steps == 7
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("out of something"), DivergenceError("Lower the step size.")])
+def test_a_failure_does_not_stop_the_rest(ready, drive, monkeypatch, fault):
+    true_solve, runs = run_module.solve, []
+
+    def faulty(recipe, problem, prior):
+        runs.append(recipe)
+        if len(runs) == 2:
+            raise fault
+        return true_solve(recipe, problem, prior)
+
+    async def go():
+        monkeypatch.setattr(run_module, "solve", faulty)
+        for _ in range(3):
+            ready.runner.add_to_queue()
+        await emptied(ready)
+
+    drive(go())
+    assert [i.state for i in ready.queue.items] == [ItemState.DONE, ItemState.FAILED, ItemState.DONE]
+    assert str(fault)[:10] in ready.queue.items[1].sentence
+    assert len(ready.runs.records) == 2
+
+
+def test_cancelling_the_one_that_runs_goes_on_with_the_next(ready, drive):
+    async def go():
+        ready.set_solver_setting("steps", 500)
+        ready.runner.add_to_queue()
+        ready.set_solver_setting("steps", 2)
+        ready.runner.add_to_queue()
+        await until(lambda: ready.run.snapshot().step >= 2)
+        ready.runner.cancel(ready.queue.running.id)
+        await emptied(ready)
+
+    drive(go())
+    assert [i.state for i in ready.queue.items] == [ItemState.CANCELLED, ItemState.DONE]
+    assert [r.recipe.settings["steps"] for r in ready.runs.records] == [2]
+
+
+def test_settings_for_the_next_run_do_not_reach_one_that_has_others(ready, drive):
+    """The forms may show other settings than the running solver has: then they are for the next run."""
+
+    async def go():
+        ready.set_solver_setting("steps", 40)
+        ready.start(paused=True)
+        await until(lambda: ready.run.snapshot().step == 1)
+        ready.set_solver("dds")
+        ready.set_solver_setting("eta", 0.5)  # DDS's own live setting
+        ready.set_solver("diffpir")
+        ready.set_solver_setting("zeta", 0.7)  # shown as it runs: this one is for the run
+        ready.run.resume()
+        await until(lambda: not ready.run.active)
+        await asyncio.sleep(0.05)
+
+    drive(go())
+    recipe = ready.runs.records[-1].recipe
+    assert [c.settings["zeta"] for c in recipe.changes] == [0.7]
+    assert recipe.solver == "diffpir"
+
+
+def test_the_queue_waits_while_the_laboratory_has_the_thread(ready, drive):
+    async def go():
+        ready.occupy("An A/B run")
+        ready.runner.add_to_queue()
+        await asyncio.sleep(0.1)
+        assert ready.queue.running is None
+        ready.occupy("")
+        await emptied(ready)
+
+    drive(go())
+    assert len(ready.runs.records) == 1

@@ -1,0 +1,118 @@
+"""Samples of the posterior: one measurement, different draws, one entry in the list."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from padis_gui.viewmodels.queue import ItemState
+from padis_gui.viewmodels.samples import sample_seeds
+from tests.qt import open_both, until
+
+
+@pytest.fixture
+def ready(session, drive, phantom_path, prior_path):
+    async def go():
+        await open_both(session, phantom_path, prior_path)
+        session.set_solver("diffpir")
+        session.set_solver_setting("steps", 2)
+        session.set_problem("noise", 0.05)
+        await until(lambda: session.prepared.job.problem.noise == 0.05)
+
+    drive(go())
+    return session
+
+
+async def idle(session):
+    await until(
+        lambda: not session.queue.waiting and session.queue.running is None and not session.run.active
+    )
+    await until(lambda: not session.runner._gathering)
+    await asyncio.sleep(0.05)
+
+
+def test_samples_share_the_measurement_and_differ_in_the_draw(ready, drive):
+    async def go():
+        before = ready.prepared.measurement
+        assert ready.runner.draw_samples(4)
+        await idle(ready)
+        np.testing.assert_array_equal(ready.prepared.measurement, before)  # what was seen is what was sampled
+
+    drive(go())
+    *members, group = ready.runs.records
+    assert len(members) == 4
+    assert {m.group for m in members} == {group.id}
+    assert len({m.recipe.measurement_seed for m in members}) == 1
+    assert len({m.recipe.seed for m in members}) == 4
+    stack = np.stack([m.result.pixels for m in members])
+    assert np.ptp(stack, axis=0).max() > 0
+    result = group.result
+    np.testing.assert_allclose(result.pixels, stack.mean(axis=0), rtol=1e-5, atol=1e-2)
+    np.testing.assert_allclose(result.deviation, stack.std(axis=0, ddof=1), rtol=1e-3, atol=1e-2)
+    low, high = result.interval
+    assert np.all(low <= high)
+    assert result.recipe.sample_seeds == tuple(m.recipe.seed for m in members)
+    assert group.metrics["samples"] == 4
+    assert {"psnr", "ssim", "residual", "psnr_baseline"} <= set(group.metrics)
+    assert 0 <= group.calibration.coverage <= 1
+    assert group.calibration.expected_coverage == pytest.approx(0.6)
+    assert ready.shown.record is group  # the mean and the deviation are what was asked for
+    frame = ready.shown_frame()
+    np.testing.assert_array_equal(frame.estimate, result.pixels[0])
+    np.testing.assert_array_equal(frame.deviation, result.deviation[0])
+    np.testing.assert_allclose(frame.difference, frame.estimate - ready.prepared.truth)
+
+
+def test_a_sample_is_repeated_bit_for_bit_with_its_measurement(ready, drive):
+    async def go():
+        ready.runner.draw_samples(2)
+        await idle(ready)
+        await ready.runner.repeat(ready.runs.records[1])
+        await idle(ready)
+
+    drive(go())
+    assert "identical" in ready.runs.records[-1].note
+    assert drive(ready.runner.repeat(ready.runs.records[2])) is False
+
+
+def test_a_cancelled_rest_leaves_the_set_of_what_there_is(ready, drive):
+    async def go():
+        ready.queue.hold(True)
+        ready.runner.draw_samples(6)
+        ready.queue.hold(False)
+        await until(lambda: len(ready.runs.records) >= 3)
+        ready.run.pause()
+        ready.runner.cancel_waiting()
+        ready.run.cancel()
+        await idle(ready)
+
+    drive(go())
+    *members, group = ready.runs.records
+    assert group.metrics["samples"] == len(members) < 6
+    assert ItemState.CANCELLED in {item.state for item in ready.queue.items}
+
+
+def test_a_method_without_draws_is_refused_in_words(ready):
+    ready.set_solver("tv")
+    assert not ready.runner.draw_samples(4)
+    assert "diffusion solver" in ready.said[-1][1]
+    assert ready.queue.items == ()
+
+
+def test_deleting_a_set_deletes_its_samples(ready, drive):
+    async def go():
+        ready.runner.draw_samples(2)
+        await idle(ready)
+
+    drive(go())
+    assert ready.runs.delete([ready.runs.records[-1].id]) == 3
+    assert ready.runs.records == ()
+    assert ready.runs.undo_delete() == 3
+
+
+@pytest.mark.parametrize("base", [0, 7, 2**32 - 1])
+def test_seeds_of_samples_differ_and_come_from_their_base_alone(base):
+    seeds = sample_seeds(base, 50)
+    assert len({*seeds, base}) == 51
+    assert seeds == sample_seeds(base, 50)
+    assert seeds[:10] == sample_seeds(base, 10)

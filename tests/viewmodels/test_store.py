@@ -1,0 +1,361 @@
+"""The session on disk: it comes back after a clean end and after a kill, and damaged files stop nothing."""
+
+import asyncio
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from padis_gui.core.data.write import read_recipe
+from padis_gui.viewmodels.choices import Choices, choices_of, usable
+from padis_gui.viewmodels.session import Session
+from padis_gui.viewmodels.store import Store
+from tests.qt import open_both, until
+
+
+@pytest.fixture
+def stored(drive, tmp_path):
+    """Make sessions on one store folder; all are closed in the end."""
+    import gc
+
+    made = []
+
+    def make(root=tmp_path / "sessions", **options):
+        async def session():
+            return Session("cpu", store=Store(root, **options))
+
+        session = drive(session())
+        session.said = []
+        session.message.connect(lambda *message: session.said.append(message))
+        made.append(session)
+        return session
+
+    gc.disable()
+    yield make
+    for session in made:
+        if not session.closed:
+            drive(session.close())
+        session.deleteLater()
+    gc.collect()
+    gc.enable()
+
+
+async def one_run(session, steps=2):
+    session.set_solver("diffpir")
+    session.set_solver_setting("steps", steps)
+    session.start()
+    await until(lambda: not session.run.active)
+    await asyncio.sleep(0.02)
+
+
+def test_a_session_comes_back_after_a_clean_end(stored, drive, phantom_path, prior_path, tmp_path):
+    first = stored()
+    assert first.saver.was_clean
+    assert not first.saver.has_previous
+
+    async def before():
+        await open_both(first, phantom_path, prior_path)
+        first.set_problem("views", 13)
+        first.set_tiling("patch", 16)
+        first.set_seed(5)
+        await one_run(first)
+        first.set_seed(6)
+        await one_run(first, steps=3)
+        first.runs.rename(first.runs.records[0].id, "kept")
+        first.runs.pin(first.runs.records[0].id, True)
+        await one_run(first)
+        first.runs.delete([first.runs.records[2].id])
+        await first.close()
+
+    drive(before())
+    second = stored()
+    assert second.saver.was_clean
+    assert drive(second.saver.restore())
+    assert choices_of(second) == choices_of(first)
+    assert second.image.name == first.image.name
+    assert second.prior is not None
+    assert [r.name for r in second.runs.records] == ["kept", "Run 2"]
+    assert second.runs.next_name() == "Run 4"
+    for old, new in zip(first.runs.records, second.runs.records, strict=True):
+        assert new.id == old.id
+        assert (new.recipe, new.metrics, new.pinned, new.when) == (
+            old.recipe,
+            old.metrics,
+            old.pinned,
+            old.when,
+        )
+        np.testing.assert_array_equal(new.result.pixels, old.result.pixels)
+        np.testing.assert_array_equal(new.thumbnail, old.thumbnail)
+        assert new.result.image.unit == "HU"
+        assert new.result.image.window == old.result.image.window
+        for a, b in zip(new.history.points, old.history.points, strict=True):
+            assert (a.step, a.psnr, a.residual) == (b.step, b.psnr, b.residual)
+    assert second.said == []
+
+
+def test_every_run_is_a_float32_tiff_with_its_recipe_while_the_program_runs(
+    stored, drive, phantom_path, prior_path
+):
+    session = stored()
+
+    async def go():
+        await open_both(session, phantom_path, prior_path)
+        await one_run(session)
+        await session.saver.flush()
+
+    drive(go())
+    record = session.runs.records[0]
+    (picture,) = session.saver._store.folder.glob("*.tif")
+    assert read_recipe(picture)[0] == record.recipe
+    assert record.forgettable
+    pixels = record.result.pixels
+    record.forget()
+    assert record.nbytes == 0
+    np.testing.assert_array_equal(record.result.pixels, pixels)
+
+
+_PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+from PySide6.QtCore import QCoreApplication
+import qasync
+from padis_gui.viewmodels.session import Session
+from padis_gui.viewmodels.store import Store
+app = QCoreApplication([])
+loop = qasync.QEventLoop(app)
+asyncio.set_event_loop(loop)
+image, prior, root = map(Path, sys.argv[1:])
+async def go():
+    session = Session("cpu", store=Store(root))
+    await session.open_prior(prior)
+    await session.open_image(image)
+    session.set_solver("diffpir")
+    session.set_problem("views", 17)
+    for steps in (2, 3):
+        session.set_solver_setting("steps", steps)
+        session.start()
+        while session.run.active:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    await session.saver.flush()
+    session.set_solver_setting("steps", 5000)
+    session.start()
+    while session.run.snapshot().step < 2:
+        await asyncio.sleep(0.01)
+    await session.saver.flush()
+    print("ready", flush=True)
+    await asyncio.sleep(600)
+loop.run_until_complete(go())
+"""
+
+
+def killed_in_a_run(phantom_path, prior_path, root):
+    """Start the program on a store, and kill it in the middle of its third run."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, str(phantom_path), str(prior_path), str(root)], stdout=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True,
+    )  # fmt: skip
+    assert process.stdout.readline().strip() == "ready"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_killed_program_is_noticed_and_its_runs_come_back(
+    stored, drive, phantom_path, prior_path, tmp_path
+):
+    killed_in_a_run(phantom_path, prior_path, tmp_path / "sessions")
+    session = stored()
+    assert not session.saver.was_clean
+    assert session.saver.has_previous
+    assert drive(session.saver.restore())
+    assert session.problem.views == 17
+    assert session.solver_settings.steps == 5000
+    assert [r.recipe.settings["steps"] for r in session.runs.records] == [2, 3]
+    assert session.runs.records[1].result.pixels.shape == (1, 64, 64)
+    drive(session.close())
+    assert stored().saver.was_clean  # the next end was one
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_restoring_later_keeps_what_has_been_done_since(stored, drive, phantom_path, prior_path, tmp_path):
+    killed_in_a_run(phantom_path, prior_path, tmp_path / "sessions")
+    session = stored()
+
+    async def go():
+        await open_both(session, phantom_path, prior_path)
+        await one_run(session)
+        await session.saver.flush()
+        assert await session.saver.restore()
+        assert not session.saver.has_previous
+        assert not await session.saver.restore()
+        await session.close()
+
+    drive(go())
+    assert len(session.runs.records) == 3
+    again = stored()
+    drive(again.saver.restore())
+    assert {r.id for r in again.runs.records} == {r.id for r in session.runs.records}
+    assert all(r.result is not None for r in again.runs.records)
+
+
+@pytest.mark.parametrize(
+    "damage", ["cut", "empty", "garbage", "nan", "other json", "huge numbers", "directory"]
+)
+@pytest.mark.parametrize("victim", ["session.json", "run.json", "run.tif"])
+def test_damaged_files_stop_nothing(
+    stored, drive, phantom_path, prior_path, tmp_path, victim, damage, request
+):
+    first = stored()
+
+    async def before():
+        first.prior_path, first.data_path = None, None
+        first.runs.add(fake_record("a" * 12))
+        first.runs.add(fake_record("b" * 12))
+        await first.close()
+
+    drive(before())
+    (folder,) = (tmp_path / "sessions").iterdir()
+    path = (
+        folder
+        / {"session.json": "session.json", "run.json": "a" * 12 + ".json", "run.tif": "a" * 12 + ".tif"}[
+            victim
+        ]
+    )
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "directory":
+        path.mkdir()
+    else:
+        path.write_bytes(
+            {"empty": b"", "garbage": bytes(range(256)) * 8, "nan": content.replace(b"64", b"NaN"),
+             "other json": b'{"a": [1, 2]}', "huge numbers": content.replace(b"1", b"9" * 400)}[damage]
+        )  # fmt: skip
+    second = stored()
+    drive(second.saver.restore())
+    kept = {r.id: r.result for r in second.runs.records}
+    assert kept["b" * 12] is not None
+    if victim == "session.json" and damage != "nan":
+        assert kept["a" * 12] is not None
+    drive(second.close())
+
+
+def fake_record(identity):
+    """A small record as a run leaves it, without running."""
+    from datetime import UTC, datetime
+
+    from padis_gui.core.data.image import Image
+    from padis_gui.core.recipe import Recipe
+    from padis_gui.viewmodels.frames import Point, Result
+    from padis_gui.viewmodels.history import History
+    from padis_gui.viewmodels.runs import RunRecord, thumbnail
+
+    recipe = Recipe.model_validate(
+        {"data": {"file": "/x.tif", "window": (-1.0, 1.0)}, "problem": {}, "prior": {"file": "/p.safetensors"},
+         "tiling": {}, "solver": "fast", "settings": {}, "seed": 1, "device": "cpu", "precision": "float32",
+         "threads": 1, "versions": {}}
+    )  # fmt: skip
+    image = Image(pixels=np.full((1, 8, 9), 0.25, np.float32), window=(-1.0, 1.0))
+    history = History()
+    history.append(None, Point(step=1, sigma=1.0, residual=0.5, psnr=math.inf, seconds=0.1), 1)
+    metrics = {"psnr": math.inf, "residual": 0.5}
+    result = Result(
+        job=None, recipe=recipe, image=image, deviation=None, metrics=metrics, seconds=0.1, evaluations=1
+    )
+    return RunRecord(
+        id=identity, name="fake", recipe=recipe, metrics=metrics, seconds=0.1, evaluations=1,
+        when=datetime.now(UTC), state="Done", thumbnail=thumbnail(image), history=history, _result=result,
+    )  # fmt: skip
+
+
+def test_the_oldest_runs_go_where_the_disk_budget_is_short_and_pinned_ones_stay(stored, drive):
+    async def save(session, *identities):
+        for identity in identities:
+            session.runs.add(fake_record(identity))
+            await session.saver.flush()
+            await asyncio.sleep(0.02)
+
+    session = stored(budget=5000)
+    drive(save(session, "0" * 12))
+    size = next(session.saver._store.folder.glob("*.tif")).stat().st_size
+    session.saver._store.budget = int(3.5 * size)
+    session.runs.pin("0" * 12, True)
+    drive(save(session, *(f"{n:012x}" for n in range(1, 7))))
+    assert [r.id for r in session.runs.records] == ["0" * 12, f"{5:012x}", f"{6:012x}"]
+    assert len(list(session.saver._store.folder.glob("*.tif"))) == 3
+    assert "let go" in session.said[-1][1]
+
+
+def test_a_second_window_leaves_the_first_ones_session_alone(stored):
+    first = stored()
+    first.saver._store.save(choices_of(first), (), (), 0)
+    second = stored()
+    assert second.saver.was_clean
+    assert not second.saver.has_previous
+    second.saver._store.save(choices_of(second), (), (), 0)
+    assert first.saver._store.folder != second.saver._store.folder
+
+
+def test_old_sessions_are_deleted(stored, drive, tmp_path):
+    for _ in range(6):
+        store = Store(tmp_path / "sessions")
+        store.previous = None  # as if it were not gone on with
+        store.save(Choices(physics="ct-parallel", solver="fast"), (), (), 0)
+        store.close()
+        time.sleep(0.01)
+    assert len(list((tmp_path / "sessions").iterdir())) <= 5
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_disk_that_refuses_is_said_once_and_the_session_goes_on(stored, drive, tmp_path):
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed").chmod(0o500)
+    session = stored(tmp_path / "closed" / "sessions")
+    drive(session.saver.flush())
+    assert len(session.said) == 1
+
+
+def test_a_disk_that_fails_is_said_once_and_the_session_goes_on(stored, drive, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    session = stored()
+    monkeypatch.setattr("padis_gui.viewmodels.store.write_atomically", refuse)
+
+    async def go():
+        session.runs.add(fake_record("a" * 12))
+        await session.saver.flush()
+        session.runs.add(fake_record("b" * 12))
+        await session.saver.flush()
+
+    drive(go())
+    assert [level for level, _, _ in session.said] == ["warning"]
+    assert "No space left" in session.said[0][1]
+    assert all(r.result is not None for r in session.runs.records)
+
+
+def test_choices_of_another_version_cost_only_what_is_unknown(session):
+    choices = choices_of(session).model_copy(
+        update={
+            "problems": {"ct-parallel": {"views": 33}, "x-ray-vision": {}, "deblur": {"noise": -1}},
+            "solvers": {"dds": {"eta": 0.5}, "newton": {}},
+            "tiling": {"patch": "round"},
+            "seed": -3,
+        }
+    )
+    found = usable(choices)
+    assert found.problems["ct-parallel"].views == 33
+    assert set(found.problems) == {"ct-parallel"}
+    assert set(found.solvers) == {"dds"}
+    assert found.seed is None
+    assert len(found.complaints) == 5
+    assert json.loads(choices.model_dump_json())["seed"] == -3
