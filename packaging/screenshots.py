@@ -85,6 +85,20 @@ async def geometry(window: MainWindow) -> QWidget:
     return window
 
 
+async def mask(window: MainWindow) -> QWidget:
+    """A mask that is being painted for inpainting."""
+    await demo(window, "inpaint")
+    window.panes.act.mask.trigger()
+    window.mask_editor.clear()
+    window.mask_editor.remember()
+    for row in range(70, 180, 6):
+        window.mask_editor.stroke((row, 60 + row / 3), (row + 5, 62 + row / 3), 14, erase=False)
+    window.mask_editor.remember()
+    window.mask_editor.box((110, 150), (150, 200), erase=False)
+    await asyncio.sleep(1.0)
+    return window
+
+
 async def error_report(window: MainWindow) -> QWidget:
     """A message with its report open."""
     await demo(window)
@@ -116,6 +130,7 @@ SCENES = (
     Scene("mid-run", mid_run),
     Scene("finished", finished),
     Scene("geometry", geometry),
+    Scene("mask", mask),
     Scene("error-report", error_report),
     Scene("keys", keys),
 )

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QMainWindow, QStyle
+from PySide6.QtWidgets import QMainWindow
 
+from padis_gui.gui.viewers.icons import icon
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.session import Session
-
-_Icons = QStyle.StandardPixmap
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,29 +16,29 @@ class _Record:
     text: str
     keys: str
     tip: str
-    icon: QStyle.StandardPixmap | None = None
+    icon: str = ""
 
 
 _TABLE = (
-    _Record("open_image", "&Open image…", "Ctrl+O", "Open an image", _Icons.SP_DialogOpenButton),
-    _Record("open_prior", "Open &checkpoint…", "Ctrl+P", "Open a prior", _Icons.SP_FileDialogDetailedView),
+    _Record("open_image", "&Open image…", "Ctrl+O", "Open an image", "open"),
+    _Record("open_prior", "Open &checkpoint…", "Ctrl+P", "Open a prior", "prior"),
     _Record(
         "export", "&Export TIFF…", "Ctrl+S", "Write the result as float32 TIFF that carries its recipe and seed",
-        _Icons.SP_DialogSaveButton,
+        "export",
     ),
     _Record("preferences", "&Preferences…", "Ctrl+,", "Colours, how often iterates are shown, memory for their history"),
     _Record("quit", "&Quit", "Ctrl+Q", "Close the window"),
-    _Record("run", "&Run", "Ctrl+R", "Reconstruct with these settings", _Icons.SP_MediaPlay),
+    _Record("run", "&Run", "Ctrl+R", "Reconstruct with these settings", "run"),
     _Record(
-        "pause", "&Pause", "Space", "Pause after the patch batch in hand; again to go on", _Icons.SP_MediaPause
+        "pause", "&Pause", "Space", "Pause after the patch batch in hand; again to go on", "pause"
     ),
     _Record(
-        "step", "&Step", "N", "One iterate, then pause; also starts a run", _Icons.SP_MediaSkipForward
+        "step", "&Step", "N", "One iterate, then pause; also starts a run", "step"
     ),
     _Record(
-        "finish", "&Finish now", "Ctrl+Return", "Stop and keep the current estimate", _Icons.SP_DialogApplyButton
+        "finish", "&Finish now", "Ctrl+Return", "Stop and keep the current estimate", "finish"
     ),
-    _Record("cancel", "&Cancel", "Esc", "Stop and keep nothing of this run", _Icons.SP_MediaStop),
+    _Record("cancel", "&Cancel", "Esc", "Stop and keep nothing of this run", "cancel"),
     _Record("fit", "&Fit", "F", "Show the whole image in all panes"),
     _Record("tiling", "&Tiling", "T", "Show the tiling of the shown step"),
     _Record("next_panel", "&Next panel", "F6", "Put the keyboard into the next panel"),
@@ -74,8 +73,8 @@ class Actions:
     def __init__(self, window: QMainWindow) -> None:
         for record in _TABLE:
             action = QAction(record.text, window)
-            if record.icon is not None:
-                action.setIcon(window.style().standardIcon(record.icon))
+            if record.icon:
+                action.setIcon(icon(record.icon))
             action.setObjectName(record.name)
             action.setShortcut(QKeySequence(record.keys))
             action.setToolTip(f"{record.tip} ({record.keys})" if record.keys else record.tip)

@@ -30,7 +30,14 @@ class Docks(QObject):
         self._host = host
         self._placed: list[_Placed] = []
         host.setDockOptions(QMainWindow.DockOption.AllowTabbedDocks | QMainWindow.DockOption.AllowNestedDocks)
-        host.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        # upright tabs at the sides: many fit beside a narrow panel without being cut
+        for area, side in (
+            (Qt.DockWidgetArea.LeftDockWidgetArea, QTabWidget.TabPosition.West),
+            (Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.East),
+            (Qt.DockWidgetArea.TopDockWidgetArea, QTabWidget.TabPosition.North),
+            (Qt.DockWidgetArea.BottomDockWidgetArea, QTabWidget.TabPosition.North),
+        ):
+            host.setTabPosition(area, side)
         for corner, area in (
             (Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea),
             (Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea),

@@ -37,8 +37,10 @@ from padis_gui.gui.section import Section
 from padis_gui.gui.theme import set_scheme
 from padis_gui.gui.view_tools import ViewTools
 from padis_gui.gui.viewers.curves import Curves
+from padis_gui.gui.viewers.mask_painter import MaskPainter
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.frames import Result
+from padis_gui.viewmodels.mask import MaskEditor
 from padis_gui.viewmodels.paces import Paces
 from padis_gui.viewmodels.planner import Planner
 from padis_gui.viewmodels.preferences import Preferences
@@ -119,7 +121,10 @@ class MainWindow(QMainWindow):
         self.workbench.setWindowFlags(Qt.WindowType.Widget)
         central = QWidget()
         self.timeline = Timeline(self.session, central)
+        self.mask_editor = MaskEditor(self.session, self.preferences.folder)
+        self.painter = MaskPainter(self.mask_editor, self.panes, self.preferences)
         around = column(central)
+        around.addWidget(self.painter)
         around.addWidget(self.panes, 1)
         around.addWidget(self.timeline)
         self.workbench.setCentralWidget(central)
@@ -149,7 +154,7 @@ class MainWindow(QMainWindow):
         self.planner = Planner(self.session, Paces(self.preferences.folder))
         self.transport, self.curves = Transport(self.act, PlanLine(self.planner)), Curves()
         self.data = DataSection(self.session, self.opening.choose_image)
-        self.problem = ProblemSection(self.session)
+        self.problem = ProblemSection(self.session, {"inpainting": self.panes.act.mask})
         self.prior = PriorSection(self.session, self.opening.choose_prior)
         self.solver = SolverSection(self.session)
         setup = QWidget()
@@ -220,6 +225,7 @@ class MainWindow(QMainWindow):
         """Enable what can be done now, and say what is shown: a result, a stale one, or a run under way."""
         session = self.session
         self.act.allow(session)
+        self.painter.allow()
         for widget in (self.data.open, self.data.page):
             widget.setEnabled(not session.run.active)
         if session.image is not None:

@@ -25,6 +25,7 @@ CURVE = {
 COMPARED = "#b59b6a"
 MARKER = "#e0b84c"
 BASELINE = "#9aa0a6"
+MASK = "#e0483c"
 GEOMETRY = {"source": "#e08a1e", "seen": "#3aa675", "unseen": "#d2503c"}
 LEVEL_COLOURS = {"info": "#2f6fb3", "warning": "#b07a00", "error": "#b3382f"}
 _DARK = {

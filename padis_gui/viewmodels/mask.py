@@ -96,8 +96,10 @@ class MaskEditor(QObject):
             self._changed()
 
     def box(self, corner: Place, opposite: Place, *, erase: bool) -> None:
-        """Fill the box between two corners; part of one change."""
+        """Fill the box between two corners, in the place of what the change in hand has drawn so far."""
         if self.missing is not None:
+            if self._done:
+                self.missing[:] = self._done[-1]
             fill_box(self.missing, corner, opposite, value=not erase)
             self._changed()
 
@@ -113,12 +115,6 @@ class MaskEditor(QObject):
         if self.missing is not None:
             self.remember()
             self.missing[:] = False
-            self._changed()
-
-    def restore(self) -> None:
-        """Take the change in hand back, without a trace."""
-        if self.missing is not None and self._done:
-            self.missing = self._done.pop()
             self._changed()
 
     def undo(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QDialog, QLabel, QMainWindow, QMenu, QPushButton, QScrollArea, QWidget
 
@@ -11,6 +12,8 @@ from padis_gui.gui.layouts import column, grid, row
 GESTURES = (
     ("Wheel over a pane", "Zoom"),
     ("Drag in a pane", "Pan"),
+    ("[ and ], wheel over a pane", "Size of the brush, while the mask is painted"),
+    ("Ctrl+Z, Ctrl+Shift+Z", "Take the last stroke back, make it again"),
     ("Double click in a pane", "Show the whole image"),
     ("Drop a file on the window", "Open it: an image, or a prior (.safetensors, .pkl)"),
     (
@@ -68,7 +71,7 @@ class ShortcutSheet(QDialog):
             for line, (keys, what) in enumerate(rows, line + 1):  # noqa: B020 - goes on from the heading's line
                 key = QLabel(keys)
                 key.setProperty("key", True)
-                table.addWidget(key, line, 0)
+                table.addWidget(key, line, 0, Qt.AlignmentFlag.AlignLeft)
                 table.addWidget(QLabel(what, wordWrap=True), line, 1)
             line += 1
         table.setColumnStretch(1, 1)

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QStandardItemModel
+from PySide6.QtGui import QAction, QStandardItemModel
 from PySide6.QtWidgets import (
     QComboBox,
     QFormLayout,
     QLabel,
     QPushButton,
     QSpinBox,
+    QToolButton,
     QWidget,
 )
 
@@ -124,7 +125,8 @@ class _Forms(QWidget):
 class ProblemSection(Section):
     """Preset, physics, and the settings of the simulated measurement."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, tools: dict[str, QAction]) -> None:
+        """``tools`` are actions that help with a physics, by its name."""
         super().__init__("Problem")
         self._session, layout = session, self.body
         self.preset, self.physics = QComboBox(), QComboBox()
@@ -146,6 +148,12 @@ class ProblemSection(Section):
         self.forms.edited.connect(session.set_problem)
         layout.addLayout(rows)
         layout.addWidget(self.forms)
+        self.tools: dict[str, QToolButton] = {}
+        for physics_name, action in tools.items():
+            button = self.tools[physics_name] = QToolButton()
+            button.setDefaultAction(action)
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            layout.addWidget(button)
         session.settings_changed.connect(self.refresh)
         self.refresh()
 
@@ -161,6 +169,8 @@ class ProblemSection(Section):
         show_value(self.physics, session.physics)
         self.brief.setText(self.physics.currentText())
         self.forms.show_settings(session.physics, session.problem, running=running)
+        for name, button in self.tools.items():
+            button.setVisible(name == session.physics)
         self.preset.setEnabled(not running)
         self.physics.setEnabled(not running)
 

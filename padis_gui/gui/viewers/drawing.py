@@ -8,7 +8,7 @@ from padis_gui.gui.viewers.canvas import Canvas, Group
 from padis_gui.gui.viewers.links import Links
 from padis_gui.viewmodels.profiles import Handle, Line, Point, Region, dragged, grab
 
-Tool = Literal["move", "profile", "rectangle", "ellipse"]
+Tool = Literal["move", "profile", "rectangle", "ellipse", "mask"]
 _REACH = 9.0  # screen pixels within which a handle is taken hold of
 _SHORTEST = 1.0
 
@@ -76,7 +76,7 @@ class DrawingTools(QObject):
         self.changed.emit()
 
     def _drag(self, canvas: Canvas, start: Point, now: Point, *, begins: bool) -> None:
-        if canvas.group is None:
+        if canvas.group is None or self.tool == "mask":  # which the mask's painter draws
             return
         if begins:
             self.adopt(canvas.group)

@@ -41,6 +41,13 @@ def _dots(*centres: tuple[float, float], radius: float) -> Callable[[QPainterPat
     return add
 
 
+def _stroke(path: QPainterPath) -> None:
+    """The bristles of a brush and what they leave."""
+    path.moveTo(7.5, 8.5)
+    path.cubicTo(4.5, 8.5, 5.5, 12.5, 2, 13.5)
+    path.cubicTo(5, 14.5, 8.8, 12.8, 7.5, 8.5)
+
+
 def _paths() -> dict[str, QPainterPath]:
     chain = _lines(((6.5, 9.5), (9.5, 6.5)))
     for x, y in ((1.8, 7.2), (7.2, 1.8)):
@@ -62,6 +69,23 @@ def _paths() -> dict[str, QPainterPath]:
         "profile": _with(_lines(((4, 12), (12, 4))), _dots((3, 13), (13, 3), radius=1.5)),
         "rectangle": _with(QPainterPath(), _box(2, 3.5, 12, 9)),
         "ellipse": _with(QPainterPath(), lambda path: path.addEllipse(QRectF(1.5, 3.5, 13, 9))),
+        "mask": _with(_lines(((13.5, 2.5), (7.5, 8.5))), _stroke),
+        "eraser": _lines(((6, 13), (2.5, 9.5), (9.5, 2.5), (13.5, 6.5), (7, 13), (6, 13)),
+                        ((6, 6), (10, 10)), ((6, 13), (13.5, 13))),
+        "undo": _lines(((2.5, 6), (9.5, 6), (12, 7), (13.5, 9.5), (12, 12), (9.5, 13), (6, 13)),
+                        ((5.5, 3), (2.5, 6), (5.5, 9))),
+        "redo": _lines(((13.5, 6), (6.5, 6), (4, 7), (2.5, 9.5), (4, 12), (6.5, 13), (10, 13)),
+                        ((10.5, 3), (13.5, 6), (10.5, 9))),
+        "open": _lines(((1.5, 13), (1.5, 3), (6, 3), (7.5, 5), (13, 5), (13, 7)),
+                        ((1.5, 13), (4, 7), (15, 7), (12.5, 13), (1.5, 13))),
+        "prior": _with(_lines(((5, 5), (11, 5)), ((5, 8), (11, 8)), ((5, 11), (9, 11))), _box(2, 1.5, 12, 13)),
+        "export": _lines(((2, 10), (2, 14), (14, 14), (14, 10)), ((8, 10.5), (8, 1.5)),
+                        ((4.8, 7.3), (8, 10.5), (11.2, 7.3))),
+        "run": _lines(((4, 2), (13, 8), (4, 14), (4, 2))),
+        "pause": _lines(((5, 2.5), (5, 13.5)), ((11, 2.5), (11, 13.5))),
+        "step": _lines(((3, 2.5), (10, 8), (3, 13.5), (3, 2.5)), ((13, 2.5), (13, 13.5))),
+        "finish": _lines(((2.5, 8.5), (6.5, 12.5), (13.5, 3.5))),
+        "cancel": _with(QPainterPath(), _box(3, 3, 10, 10)),
         "side": _with(QPainterPath(), _box(1.5, 3, 5.5, 10), _box(9, 3, 5.5, 10)),
         "wipe": _with(_lines(((8, 1), (8, 15))), _box(1.5, 3.5, 13, 9)),
         "blink": _with(QPainterPath(), _box(1.5, 1.5, 9, 9), _box(5.5, 5.5, 9, 9)),

@@ -27,6 +27,7 @@ _TABLE = (
     _Record("profile", "Line profile", "L", "Drag a line: its values in every pane", "tool", True),
     _Record("rectangle", "Rectangle", "R", "Drag a rectangle: its statistics in every pane", "tool", True),
     _Record("ellipse", "Ellipse", "E", "Drag an ellipse: its statistics in every pane", "tool", True),
+    _Record("mask", "Paint mask", "P", "Paint what is missing on the image, for inpainting", "tool", True),
     _Record("side", "Side by side", "S", "Compare two pictures side by side; again to leave", "compare", True),
     _Record("wipe", "Wipe", "W", "Compare two pictures with a divider that can be dragged; again to leave",
             "compare", True),
@@ -46,6 +47,7 @@ class ViewActions:
     profile: QAction
     rectangle: QAction
     ellipse: QAction
+    mask: QAction
     side: QAction
     wipe: QAction
     blink: QAction
