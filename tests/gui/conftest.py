@@ -50,3 +50,19 @@ def window(drive):
     gc.collect()
     assert not worker_threads()
     assert not [w for w in QApplication.topLevelWidgets() if w.isVisible()]
+
+
+@pytest.fixture
+def panes(styled):
+    """Four shown panes without a session, thrown away after the test."""
+    from padis_gui.gui.viewers.pane_grid import PaneGrid
+
+    made = PaneGrid()
+    made.resize(900, 700)
+    made.show()
+    QApplication.processEvents()
+    yield made
+    made.close()
+    made.deleteLater()
+    QApplication.processEvents()
+    gc.collect()

@@ -73,6 +73,7 @@ class CompareView(QWidget):
         self._turn.timeout.connect(self._take_turns)
         gallery.changed.connect(self._follow)
         gallery.restyled.connect(self.refresh)
+        gallery.listed.connect(self.refresh)
         self._set_rate(USUAL)
 
     def _make_controls(self) -> None:
@@ -164,9 +165,6 @@ class CompareView(QWidget):
         """Show the two as the gallery has them now; nothing happens while nobody can see it."""
         if not self.isVisible():
             return
-        for choice in (self.first, self.second):
-            if choice.key not in self._gallery.sources:
-                choice.select("estimate")
         sources = [self._gallery.sources[key] for key in self.keys]
         pictures = [self._gallery.pixels(key) for key in self.keys]
         looks = [self._gallery.look(source) for source in sources]

@@ -14,7 +14,6 @@ from padis_gui.viewmodels.gallery import Gallery, Look, Pixels
 from padis_gui.viewmodels.levels import Range
 from padis_gui.viewmodels.sources import Lattice, Scale, Source
 
-FALLBACK = "estimate"
 _WIDE = 380
 
 
@@ -121,8 +120,6 @@ class ImagePane(QFrame):
 
     def refresh(self) -> None:
         """Show what the gallery has now; waits until somebody can see it."""
-        if self.source not in self._gallery.sources:
-            self.choice.select(FALLBACK)
         if not self.isVisible():
             self._waiting = True
             return

@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QBuffer, QIODevice, QObject
-from PySide6.QtGui import QImage
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject
+from PySide6.QtGui import QImage, QImageWriter
 
 from padis_gui.core.data.write import picture_as_tiff
 from padis_gui.core.metrics import as_json
@@ -59,7 +59,7 @@ class Saving(QObject):
         """Write a pane as it was seen."""
         buffer = QBuffer()
         buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-        image.save(buffer, b"PNG")
+        QImageWriter(buffer, QByteArray(b"png")).write(image)
         data = bytes(buffer.data().data())
         self._write(path, lambda: data, f"The view of {self._panes.gallery.sources[key].label}")
 

@@ -7,13 +7,15 @@ from PySide6.QtWidgets import QComboBox, QSizePolicy, QStyle, QStyleOptionComboB
 from padis_gui.viewmodels.gallery import Gallery
 from padis_gui.viewmodels.sources import Source
 
+FALLBACK = "estimate"
 _KEY = Qt.ItemDataRole.UserRole
 
 
 class SourceModel(QStandardItemModel):
-    """The gallery's sources under their headings; ``renewed`` comes after rows were made anew."""
+    """The gallery's sources under their headings; ``renewed`` comes after they have changed."""
 
     renewed = Signal()
+    settled = Signal()  # after every choice has found its source again, or another
 
     def __init__(self, gallery: Gallery, parent: QObject) -> None:
         super().__init__(parent)
@@ -36,6 +38,7 @@ class SourceModel(QStandardItemModel):
                 item.setText(source.label)
                 item.setToolTip(source.help)
         self.renewed.emit()
+        self.settled.emit()
 
     def _make(self, sources: list[Source]) -> None:
         self.clear()
@@ -56,13 +59,16 @@ class SourceModel(QStandardItemModel):
 
 
 class SourceChoice(QComboBox):
-    """``chosen`` carries the key of the source that the user picked. The wheel is for zooming, not for this."""
+    """``chosen`` carries the key of another source: the user has picked it, or the one before is gone.
+
+    The wheel is for zooming, not for this.
+    """
 
     chosen = Signal(str)
 
     def __init__(self, model: SourceModel, key: str, name: str) -> None:
         super().__init__()
-        self.key = key
+        self.key, self._lost = key, False
         self.setModel(model)
         self.setAccessibleName(name)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -72,6 +78,7 @@ class SourceChoice(QComboBox):
         self.setMaxVisibleItems(24)
         self.view().setMinimumWidth(230)
         model.renewed.connect(self._reselect)
+        model.settled.connect(self._say_loss)
         self.activated.connect(self._choose)
         self._reselect()
 
@@ -81,10 +88,17 @@ class SourceChoice(QComboBox):
         self._reselect()
 
     def _reselect(self) -> None:
+        if self.findData(self.key) < 0:
+            self.key, self._lost = FALLBACK, True
         with QSignalBlocker(self):
             self.setCurrentIndex(self.findData(self.key))
         self.updateGeometry()
         self.setToolTip(str(self.currentData(Qt.ItemDataRole.ToolTipRole) or "What is shown here"))
+
+    def _say_loss(self) -> None:
+        if self._lost:
+            self._lost = False
+            self.chosen.emit(self.key)
 
     def sizeHint(self) -> QSize:
         """As wide as the chosen name, however long the others are."""
