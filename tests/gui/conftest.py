@@ -27,13 +27,15 @@ def drive(styled):
 
 
 @pytest.fixture
-def window(drive):
+def window(drive, tmp_path):
     """A shown main window on an empty session; small problems need no more than one torch thread."""
     from padis_gui.gui.main_window import MainWindow
     from padis_gui.viewmodels.session import Session
+    from padis_gui.viewmodels.training import Trainer
 
     async def make():
-        made = MainWindow(Session("cpu"))
+        session = Session("cpu")
+        made = MainWindow(session, trainer=Trainer(session, tmp_path / "trainings"))
         made.resize(1280, 720)
         made.show()
         return made

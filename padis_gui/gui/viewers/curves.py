@@ -41,7 +41,7 @@ _KINDS = (
 )  # fmt: skip
 
 
-class _DecadeAxis(pg.AxisItem):  # type: ignore[misc]
+class DecadeAxis(pg.AxisItem):  # type: ignore[misc]
     """Labels the decades of a logarithmic axis, and 2 and 5 between them where there are few: more would overlap."""
 
     def logTickValues(
@@ -130,7 +130,7 @@ class Curves(QWidget):
         return header
 
     def _add(self, kind: _Kind) -> None:
-        axes = {"left": _DecadeAxis("left")} if kind.logarithmic else {}
+        axes = {"left": DecadeAxis("left")} if kind.logarithmic else {}
         plot = pg.PlotWidget(axisItems=axes)
         plot.setAccessibleName(kind.title)
         plot.setToolTip(kind.tip)
