@@ -6,7 +6,7 @@ import pytest
 from PySide6.QtWidgets import QApplication
 
 from padis_gui.gui.theme import configure
-from tests.qt import qt_loop, worker_threads
+from tests.qt import qt_loop, until, worker_threads
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +41,8 @@ def window(drive, tmp_path):
         return made
 
     async def leave(made):
+        made.trainer.stop()  # a test that failed in the middle of a training would be asked what to do with it
+        await until(lambda: not made.trainer.active)
         made.close()
         await made.closed.wait()
 

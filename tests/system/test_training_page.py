@@ -33,8 +33,8 @@ def make_it_small(plan):
         plan.set_network(name, value)
     plan.set_training("patch_sizes", ["16"])
     plan.set_training("pixels", 1024)
-    plan.set_training("validate_every", 20)
-    sight = {"look_every": 20, "look_share": 1.0, "levels": ["0.2", "1"], "evaluations": 2, "sample_steps": 2}
+    plan.set_training("validate_every", 5)
+    sight = {"look_every": 5, "look_share": 1.0, "levels": ["0.2", "1"], "evaluations": 2, "sample_steps": 2}
     for name, value in (sight | {"tensorboard": False}).items():
         plan.set_sight(name, value)
     plan.set_budget("steps", 100_000)
@@ -48,7 +48,7 @@ def test_a_prior_is_trained_steered_and_used(window, drive, tmp_path, monkeypatc
     said = []
     session.message.connect(lambda *message: said.append(message))
 
-    async def go():
+    async def start_and_see():
         window.activateWindow()
         QTest.keyClick(window, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
         trainer.plan.choose_data((images,))
@@ -61,6 +61,7 @@ def test_a_prior_is_trained_steered_and_used(window, drive, tmp_path, monkeypatc
         await until(lambda: trainer.history.validation)
         assert page.progress.looks.wall.tiles
 
+    async def pause_resume_and_stop():
         click(page.transport.buttons["pause"])
         await until(lambda: trainer.state is TrainingState.PAUSED)
         held = trainer.history.step
@@ -73,6 +74,7 @@ def test_a_prior_is_trained_steered_and_used(window, drive, tmp_path, monkeypatc
         assert trainer.state is TrainingState.STOPPED
         assert (trainer.running / "state.safetensors").exists()
 
+    async def use():
         click(page.progress.use)
         await until(lambda: window.at_work)
         assert session.prior_path == trainer.running / "prior.safetensors"
@@ -84,5 +86,6 @@ def test_a_prior_is_trained_steered_and_used(window, drive, tmp_path, monkeypatc
         await until(lambda: not session.run.active)
         assert session.result is not None
 
-    drive(go())
+    for part in (start_and_see, pause_resume_and_stop, use):
+        drive(part())
     assert not [message for message in said if message[0] == "error"]
