@@ -4,46 +4,30 @@ Both generators are advanced in the one compute thread, in turn; each side leave
 its iterates in a history.
 """
 
-import logging
-import traceback
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from PySide6.QtCore import QObject, Signal
 
-from padis_gui.core.ab import Side, find_what_if, in_step
-from padis_gui.core.errors import Interrupted, PadisError
-from padis_gui.core.prior import DenoiserCall, PatchPrior
-from padis_gui.core.recipe import Recipe, Run, make_recipe, new_seed, solve
+from padis_gui.core.ab import Side, find_what_if
+from padis_gui.core.prior import PatchPrior
+from padis_gui.core.recipe import new_seed
 from padis_gui.core.seams import seam_map
 from padis_gui.core.solvers import find_solver
-from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.tiling import TILINGS, strategy_and_patch
+from padis_gui.viewmodels.ab_drive import NAMES, Outcome, drive
 from padis_gui.viewmodels.errands import Trouble
-from padis_gui.viewmodels.frames import (
-    Frame,
-    Job,
-    Pixels,
-    Point,
-    Prepared,
-    Result,
-    channels_first,
-    frame_of,
-    prepare,
-)
+from padis_gui.viewmodels.frames import Frame, Job, Pixels, Point, Prepared, Result, channels_first
 from padis_gui.viewmodels.gate import Gate
 from padis_gui.viewmodels.history import History
-from padis_gui.viewmodels.measuring import Meter
-from padis_gui.viewmodels.run import Failure, RunState, result_of
+from padis_gui.viewmodels.lab_export import Pages
+from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.runs import record_of
 from padis_gui.viewmodels.session import Session
 
-log = logging.getLogger(__name__)
-
-NAMES = ("A", "B")
 SEAM_MAP = "seams"
 # What both panes can show of an iterate
 PICTURES = {
@@ -67,25 +51,6 @@ class Choices:
     positions: bool | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class _Driven:
-    """One side in the compute thread."""
-
-    job: Job
-    recipe: Recipe
-    meter: Meter
-    history: History
-    last: Iterate | None = None
-    call: DenoiserCall | None = None
-    seconds: float = 0.0
-    failure: str = ""
-    run: Run | None = field(default=None, repr=False)
-
-    def observe(self, call: DenoiserCall) -> None:
-        """Told of every denoiser call of this side."""
-        self.call = call
-
-
 class ABRun(QObject):
     """Two runs in step. ``changed`` comes with every new state or choice, ``dirty`` with every iterate, ``mapped``
     with new seam maps."""
@@ -93,7 +58,7 @@ class ABRun(QObject):
     changed = Signal()
     dirty = Signal()
     mapped = Signal()
-    _ended = Signal(object, object)
+    _ended = Signal(object)
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -138,6 +103,17 @@ class ABRun(QObject):
     def describe(self, side: Side) -> str:
         """A side in a line."""
         return describe(side, self._session.prior, self._session.prepared)
+
+    def label(self, side: int) -> str:
+        """A side of the comparison that is shown, in a line; of the one to come where there was none."""
+        if self.jobs is None:
+            sides = self.sides()
+            return "" if sides is None else self.describe(sides[side])
+        job = self.jobs[side]
+        shown = Side(
+            tiling=job.tiling, solver=job.solver, settings=job.settings, positions=job.prior.positions
+        )
+        return describe(shown, job.prior, self.prepared)
 
     @property
     def differs(self) -> bool:
@@ -187,7 +163,8 @@ class ABRun(QObject):
         self.seed = new_seed() if session.seed is None else session.seed
         session.occupy(_OCCUPIED)
         prepared = session.prepared if session.prepared and session.prepared.job.same_problem(job) else None
-        self._future = session.submit(self._work, self.jobs, job, self.seed, prepared)
+        self.prepared = prepared or session.prepared
+        self._future = session.submit(self._work, self.jobs, self.seed, prepared)
         self.changed.emit()
 
     def _refuse(self) -> None:
@@ -295,84 +272,34 @@ class ABRun(QObject):
                 runs.add(record)
         self.changed.emit()
 
-    # The compute thread ---------------------------------------------------------------------------
-
-    def _work(self, jobs: tuple[Job, Job], whole: Job, seed: int, prepared: Prepared | None) -> None:
-        results: tuple[Result | None, ...] = (None, None)
-        failure: Failure | None = None
-        state = RunState.FAILED
-        try:
-            if prepared is None or (whole.problem.is_noisy and prepared.seed != seed):
-                prepared = prepare(whole, seed)
-            self.prepared = prepared
-            driven = [self._side(job, seed, prepared, index) for index, job in enumerate(jobs)]
-            state = self._drive(driven, prepared)
-            if state is not RunState.CANCELLED:
-                results = tuple(self._result(side, prepared) for side in driven)
-            failures = [f"{NAMES[i]}: {side.failure}" for i, side in enumerate(driven) if side.failure]
-            failure = Failure(" ".join(failures)) if failures else None
-        except Interrupted:
-            state = self.gate.stop or RunState.CANCELLED
-        except PadisError as error:
-            failure = Failure(str(error))
-        except Exception as error:  # a defect or the machine's limits: the window must survive it
-            log.exception("The comparison failed")
-            failure = Failure(
-                f"The comparison stopped with an unexpected {type(error).__name__} ({str(error)[:200]}); try again, "
-                "or copy the report and send it to us.",
-                traceback.format_exc(),
-            )
-        finally:
-            self.gate.end(state)
-            self._ended.emit(results, failure)
-
-    def _side(self, job: Job, seed: int, prepared: Prepared, index: int) -> _Driven:
-        prior = job.prior.interrupted_by(self.gate.check)
-        recipe = make_recipe(
-            image=job.image, data_path=job.data_path, prior=prior, prior_path=job.prior_path, physics=job.physics,
-            problem=job.problem, tiling=job.tiling, solver=job.solver, settings=job.settings, seed=seed, paired=True,
-        )  # fmt: skip
-        side = _Driven(
-            job=job, recipe=recipe, meter=Meter(prepared.problem, prior), history=self.histories[index]
-        )
-        side.run = solve(recipe, prepared.problem, prior.observed_by(side.observe))
-        return side
-
-    def _drive(self, sides: list[_Driven], prepared: Prepared) -> RunState:
-        turns = in_step([side.run for side in sides if side.run is not None])
-        try:
-            while True:
-                self.gate.check()
-                turn = next(turns, None)
-                if turn is None:
-                    return RunState.DONE
-                side = sides[turn.side]
-                if turn.iterate is None:
-                    side.failure = str(turn.failure)
-                    continue
-                side.last = turn.iterate
-                side.seconds += turn.iterate.seconds
-                frame = frame_of(turn.iterate, prepared, side.call)
-                side.history.append(frame, side.meter.point(turn.iterate), turn.iterate.total)
-                self.gate.passed()
-                self.dirty.emit()
-        except Interrupted:
-            return self.gate.stop or RunState.CANCELLED
-        finally:
-            turns.close()
-
-    def _result(self, side: _Driven, prepared: Prepared) -> Result | None:
-        if side.last is None:
+    def pages(self) -> Pages | None:
+        """The shown estimates of A and B, and B − A, with both recipes; None until a comparison has ended."""
+        a, b, difference = self.frame(0), self.frame(1), self.difference()
+        results = [result for result in self.results if result is not None]
+        if a is None or b is None or difference is None or len(results) < len(NAMES):
             return None
-        complete = side.last.step == side.last.total
-        recipe = side.recipe.model_copy(update={"stop_after": None if complete else side.last.step})
-        return result_of(side.job, recipe, prepared, side.last, side.seconds)
+        metrics = {
+            f"{name}_{side}": value
+            for side, result in zip(NAMES, results, strict=True)
+            for name, value in result.metrics.items()
+        }
+        return Pages(
+            name="A/B", pictures={"A": a.estimate, "B": b.estimate, "B − A": difference}, recipe=results[0].recipe,
+            metrics=metrics | {"difference_rms": self.difference_rms()},
+            details={"steps": [a.step, b.step], "recipe_b": results[1].recipe.model_dump(mode="json")},
+        )  # fmt: skip
 
-    def _end(self, results: tuple[Result | None, Result | None], failure: Failure | None) -> None:
-        self.results = results
+    # How it ends ----------------------------------------------------------------------------------
+
+    def _work(self, jobs: tuple[Job, Job], seed: int, prepared: Prepared | None) -> None:
+        """In the compute thread."""
+        self._ended.emit(drive(jobs, seed, prepared, self.histories, self.gate, self.dirty.emit))
+
+    def _end(self, outcome: Outcome) -> None:
+        self.results, self.prepared = outcome.results, outcome.prepared or self.prepared
         self._session.occupy("")
-        if failure is not None:
-            self._session.message.emit("error", failure.sentence, failure.details)
+        if outcome.failure is not None:
+            self._session.message.emit("error", outcome.failure.sentence, outcome.failure.details)
         self.dirty.emit()
         self.changed.emit()
 

@@ -4,118 +4,32 @@ The network runs in the compute thread, beside a run or between its patch batche
 requests that follow are merged into the last.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 from torch import Tensor
 
-from padis_gui.core.data.image import Image
-from padis_gui.core.inspect_tile import InspectedTile, as_called, inspect_tile, with_noise
 from padis_gui.core.partition import Box, Partition
-from padis_gui.core.prior import DenoiserCall, PatchPrior
+from padis_gui.core.prior import DenoiserCall
 from padis_gui.core.tiling import make_tiling, strategy_and_patch
-from padis_gui.viewmodels.errands import Check, Trouble
+from padis_gui.viewmodels.errands import Trouble
 from padis_gui.viewmodels.follower import Follower
-from padis_gui.viewmodels.frames import Frame, channels_first, for_display
+from padis_gui.viewmodels.frames import Frame, Pixels, channels_first
+from padis_gui.viewmodels.inspection import Asked, Inspection, TileDesk
+from padis_gui.viewmodels.lab_export import Pages
 from padis_gui.viewmodels.session import Session
 
-Pixels = NDArray[np.float32]
 Input = Literal["step", "truth", "estimate"]
 INPUTS: dict[Input, tuple[str, str]] = {
-    "step": (
-        "What entered at this step",
-        "The noisy image of the shown step's last denoiser call, bit for bit",
-    ),
-    "estimate": (
-        "Estimate + σ · noise",
-        "The shown estimate with fresh noise of the chosen level, always the same",
-    ),
-    "truth": ("Truth + σ · noise", "The known image with fresh noise of the chosen level, always the same"),
+    "step": ("This step's own", "The noisy image of the shown step's last denoiser call, bit for bit"),
+    "estimate": ("Estimate + noise", "The shown estimate with noise of the chosen level, always the same"),
+    "truth": ("Truth + noise", "The known image with noise of the chosen level, always the same"),
 }
 _FOLLOW_MS = 400  # while a run goes on, at most so often
 _FIRST_SIGMA = 0.3
-_NOISE_SEED = 0
 _KIND = "inspect"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """One request, with all that the compute thread needs.
-
-    ``source`` is a call, or a clean image (C, rows, columns) on the [0, 1] scale, made from ``origin``.
-    """
-
-    prior: PatchPrior
-    image: Image
-    origin: object
-    source: DenoiserCall | Tensor
-    sigma: float
-    partition: Partition
-    home: Box
-    row: int
-    column: int
-
-    def same_noise(self, other: "_Asked") -> bool:
-        """Whether both look at the same padded image."""
-        renoised = isinstance(self.source, Tensor)
-        return (
-            self.origin is other.origin
-            and isinstance(other.source, Tensor) == renoised
-            and self.partition == other.partition
-            and (self.sigma == other.sigma or not renoised)
-        )
-
-    def same_home(self, other: "_Asked") -> bool:
-        """Whether both have the same tile before it was shifted."""
-        return self.same_noise(other) and self.home == other.home and self.sigma == other.sigma
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """What the compute thread keeps for the next request: the padded image and its tile where the grid has it."""
-
-    asked: _Asked
-    padded: Tensor
-    home: InspectedTile
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspection:
-    """A tile with its pictures, (P, P) or (P, P, 3), in the image's unit where they are images.
-
-    ``positions`` of the tile and its ``output`` F have no unit. ``home`` is where the grid has the tile.
-    """
-
-    tile: InspectedTile
-    home: Box
-    pictures: Mapping[str, Pixels]
-    step: int | None
-    moved_rms: float
-    influence_rms: float
-
-
-def _pictures(tile: InspectedTile, moved: Tensor, image: Image) -> dict[str, Pixels]:
-    across, down = tile.positions
-    images = {"noisy": tile.noisy, "denoised": tile.denoised, "blind": tile.blind}
-    spreads = {"removed": tile.removed, "influence": tile.influence, "moved": moved}
-    plain = {"across": across[None], "down": down[None], "output": tile.output}
-    return (
-        {name: for_display(image.from_unit(x)) for name, x in images.items()}
-        | {name: for_display(image.spread_from_unit(x)) for name, x in spreads.items()}
-        | {name: for_display(x.numpy()) for name, x in plain.items()}
-    )
-
-
-def _padded(asked: _Asked) -> Tensor:
-    if isinstance(asked.source, DenoiserCall):
-        return as_called(asked.source)
-    rng = torch.Generator().manual_seed(_NOISE_SEED)
-    return with_noise(asked.source, asked.sigma, asked.partition, rng)
 
 
 class Inspector(QObject):
@@ -135,7 +49,7 @@ class Inspector(QObject):
         self.shift = (0, 0)
         self.sigma: float | None = None  # None: that of the shown step
         self.result: Inspection | None = None
-        self._kept: _Kept | None = None  # of the compute thread
+        self._desk = TileDesk()
         self._follower = Follower(session, _FOLLOW_MS)
         self._follower.due.connect(self._changed)
 
@@ -180,8 +94,11 @@ class Inspector(QObject):
     @property
     def used_sigma(self) -> float:
         """The noise level that the network is told."""
-        if self.sigma is not None:
-            return self.sigma
+        return self.step_sigma if self.sigma is None else self.sigma
+
+    @property
+    def step_sigma(self) -> float:
+        """The shown step's own noise level; a middle one before a run."""
         frame = self.frame
         call = None if frame is None else frame.call
         return _FIRST_SIGMA if call is None else call.sigma
@@ -265,11 +182,28 @@ class Inspector(QObject):
     def watch(self, watched: bool) -> None:
         """Whether somebody looks; nothing is computed otherwise."""
         self._follower.wanted = watched
+        self.selected.emit()
 
     @property
     def watched(self) -> bool:
         """Whether somebody looks."""
         return self._follower.wanted
+
+    def pages(self) -> Pages | None:
+        """The pictures of the present result; None while there is none."""
+        found = self.result
+        if found is None:
+            return None
+        tile, home = found.tile, found.home
+        metrics = {
+            "sigma": tile.sigma, "c_skip": tile.c_skip, "c_out": tile.c_out, "c_in": tile.c_in, "c_noise": tile.c_noise,
+            "influence_rms": found.influence_rms, "moved_rms": found.moved_rms,
+        }  # fmt: skip
+        details = {
+            "input": self.used_input, "step": found.step, "patch": tile.box.size, "row": tile.box.row,
+            "column": tile.box.column, "home_row": home.row, "home_column": home.column,
+        }  # fmt: skip
+        return Pages(name="inspected tile", pictures=dict(found.pictures), metrics=metrics, details=details)
 
     # Computing ------------------------------------------------------------------------------------
 
@@ -290,20 +224,20 @@ class Inspector(QObject):
                 self.result = None
                 self.inspected.emit()
             return
-        frame = self.frame
-        step = frame.step if frame is not None and self.used_input != "truth" else None
-        self._session.errands.ask(_KIND, lambda check: self._inspect(asked, step, check), self._take)
+        self._session.errands.ask(_KIND, lambda check: self._desk.inspect(asked, check), self._take)
 
-    def _asked(self) -> _Asked | None:
+    def _asked(self) -> Asked | None:
         session, box, home, partition = self._session, self.box, self.home, self.partition
         found, prepared = self._source(), session.prepared
         if session.prior is None or prepared is None or found is None:
             return None
         if box is None or home is None or partition is None:
             return None
-        return _Asked(
+        frame = self.frame
+        step = frame.step if frame is not None and self.used_input != "truth" else None
+        return Asked(
             prior=session.prior, image=prepared.image, origin=found[0], source=found[1], sigma=self.used_sigma,
-            partition=partition, home=home, row=box.row, column=box.column,
+            partition=partition, home=home, row=box.row, column=box.column, step=step,
         )  # fmt: skip
 
     def _source(self) -> tuple[object, DenoiserCall | Tensor] | None:
@@ -319,29 +253,6 @@ class Inspector(QObject):
         if chosen == "step":
             return None if frame.call is None else (frame, frame.call)
         return frame, replace(prepared.image, pixels=channels_first(frame.estimate)).to_unit()
-
-    def _inspect(self, asked: _Asked, step: int | None, check: Check) -> Inspection:
-        """In the compute thread."""
-        kept = self._kept
-
-        def look(padded: Tensor, row: int, column: int) -> InspectedTile:
-            check()
-            return inspect_tile(asked.prior, padded, asked.sigma, asked.partition, row, column)
-
-        if kept is None or kept.asked.prior is not asked.prior or not kept.asked.same_home(asked):
-            same = kept is not None and kept.asked.same_noise(asked)
-            padded = kept.padded if kept is not None and same else _padded(asked).to(asked.prior.device)
-            kept = _Kept(asked, padded, look(padded, asked.home.row, asked.home.column))
-            self._kept = kept
-        moved = (asked.row, asked.column) != (asked.home.row, asked.home.column)
-        tile = look(kept.padded, asked.row, asked.column) if moved else kept.home
-        difference = tile.moved_from(kept.home)
-        common = difference[~difference.isnan()]
-        return Inspection(
-            tile=tile, home=asked.home, step=step, pictures=_pictures(tile, difference, asked.image),
-            moved_rms=float(common.square().mean().sqrt()) if len(common) else float("nan"),
-            influence_rms=float(tile.influence.square().mean().sqrt()),
-        )  # fmt: skip
 
     def _take(self, result: Inspection | Trouble | None) -> None:
         if result is None:

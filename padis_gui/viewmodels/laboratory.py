@@ -5,76 +5,36 @@ finished pictures. Everything follows the shown iterate, in a run under way and 
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from padis_gui.core.data.image import Image
 from padis_gui.core.partition import Box, Partition
-from padis_gui.core.prior import DenoiserCall, PatchPrior
-from padis_gui.core.seams import disagreement_at, seam_coverage, seam_map
 from padis_gui.core.settings import make
-from padis_gui.viewmodels.errands import Check, Trouble
+from padis_gui.viewmodels.errands import Trouble
 from padis_gui.viewmodels.follower import Follower
-from padis_gui.viewmodels.frames import Frame, Pixels, Point, channels_first, spread_of
-from padis_gui.viewmodels.history import History
+from padis_gui.viewmodels.frames import Frame, Pixels, Point
+from padis_gui.viewmodels.lab_export import Pages
 from padis_gui.viewmodels.overlay import Overlay, OverlaySettings
+from padis_gui.viewmodels.seam_maps import (
+    COVERAGE,
+    DISAGREEMENT,
+    SEAMS,
+    SEAMS_DENOISED,
+    Coverage,
+    Disagreement,
+    MapRequest,
+    Maps,
+    make_maps,
+    measure_disagreement,
+)
 from padis_gui.viewmodels.session import Session
 
-SEAMS, SEAMS_DENOISED, COVERAGE, DISAGREEMENT = "seams", "seams-denoised", "coverage", "disagreement"
-MAPS = (SEAMS, SEAMS_DENOISED, COVERAGE, DISAGREEMENT)
 _PACE_MS = 300
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
-    """How often each pixel has lain beside a tile border, (rows, columns), in ``steps`` steps."""
-
-    history: History
-    upto: int
-    steps: int
-    count: NDArray[np.int64]
-
-    @property
-    def most(self) -> int:
-        """The highest count."""
-        return int(self.count.max(initial=0))
-
-    @property
-    def share_of_pixels(self) -> float:
-        """The share of pixels that have been on a seam at all."""
-        return float((self.count > 0).mean()) if self.count.size else 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disagreement:
-    """The difference that two offsets make at a step: a map (rows, columns) in the image's unit, its RMS on [0, 1]."""
-
-    step: int
-    sigma: float
-    pixels: Pixels
-    rms: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    history: History
-    frame: Frame
-    points: tuple[Point, ...]
-    maps: frozenset[str]
-    before: Coverage | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Made:
-    frame: Frame
-    maps: Mapping[str, Pixels]
-    coverage: Coverage | None
 
 
 class Laboratory(QObject):
@@ -95,8 +55,10 @@ class Laboratory(QObject):
         self.maps: dict[str, Pixels] = {}
         self.coverage: Coverage | None = None
         self.measuring = False
-        self.inspected: Box | None = None
+        self.inspected: Callable[[], Box | None] = lambda: None  # a tile to set off from the others
+        self._watched = False
         self._wanted: frozenset[str] = frozenset()
+        self._ratios: tuple[Frame, tuple[float, float]] | None = None  # seam ratios of x̂₀ and D of a frame
         self._on_request: dict[int, Disagreement] = {}  # of the shown run, by step
         self._heat: tuple[Coverage, NDArray[np.float32]] | None = None
         self._history = session.history
@@ -112,19 +74,13 @@ class Laboratory(QObject):
         self._follow_if_wanted()
         self.overlay_changed.emit()
 
-    def set_inspected(self, box: Box | None) -> None:
-        """Set this tile of the shown partition off from the others."""
-        if box != self.inspected:
-            self.inspected = box
-            self.overlay_changed.emit()
-
     def overlay(self, frame: Frame | None) -> Overlay | None:
         """What to draw over a frame of the shown run; None where it has no tiling."""
         if frame is None or frame.partition is None:
             return None
         settings = self.settings
         return Overlay(
-            partition=frame.partition, trail=self._trail(frame.step), heat=self._heat_map(), inspected=self.inspected,
+            partition=frame.partition, trail=self._trail(frame.step), heat=self._heat_map(), inspected=self.inspected(),
             border=settings.border, offset=settings.offset, numbers=settings.numbers,
         )  # fmt: skip
 
@@ -156,8 +112,13 @@ class Laboratory(QObject):
             if more:
                 self._ask_for_maps()
 
+    def watch(self, watched: bool) -> None:
+        """Whether somebody reads the numbers of the shown step."""
+        self._watched = watched
+        self._follow_if_wanted()
+
     def _follow_if_wanted(self) -> None:
-        needed = bool(self._wanted) or self.settings.heat
+        needed = bool(self._wanted) or self.settings.heat or self._watched
         began = needed and not self._follower.wanted
         self._follower.wanted = needed
         if began or (self.settings.heat and self.coverage is None):
@@ -175,16 +136,17 @@ class Laboratory(QObject):
 
     def _ask_for_maps(self) -> None:
         session = self._session
-        frame = session.shown_frame()
+        frame, prepared = session.shown_frame(), session.prepared
         if frame is None:
             return
-        request = _Request(
+        request = MapRequest(
             history=session.history, frame=frame, points=session.history.points, before=self.coverage,
             maps=self._wanted | ({COVERAGE} if self.settings.heat else set()),
+            truth=None if prepared is None else prepared.problem.truth,
         )  # fmt: skip
-        session.chores.ask("maps", lambda check: _make(request), self._take_maps)
+        session.chores.ask("maps", lambda check: make_maps(request), self._take_maps)
 
-    def _take_maps(self, made: _Made | Trouble | None) -> None:
+    def _take_maps(self, made: Maps | Trouble | None) -> None:
         if made is None:
             return
         if isinstance(made, Trouble):
@@ -192,7 +154,7 @@ class Laboratory(QObject):
             return
         if made.coverage is not None and made.coverage.history is self._session.history:
             self.coverage = made.coverage
-        self.maps = dict(made.maps)
+        self.maps, self._ratios = dict(made.maps), (made.frame, made.ratios)
         if (found := self.disagreement) is not None:
             self.maps[DISAGREEMENT] = found.pixels
         self.maps_changed.emit()
@@ -266,56 +228,49 @@ class Laboratory(QObject):
             self.measured.emit()
 
         self._session.errands.ask(
-            "disagreement", lambda check: _disagreement(prior, call, image, frame.step, check), done
+            "disagreement", lambda check: measure_disagreement(prior, call, image, frame.step, check), done
         )
         self.measured.emit()
 
+    def values(self) -> dict[str, float]:
+        """The shown step's seam ratios and disagreement, those that are known, by the names of a point's fields."""
+        frame, found = self._session.shown_frame(), self.disagreement
+        if frame is None:
+            return {}
+        point = self._session.history.point_at(frame.step)
+        ratios = (math.nan, math.nan) if point is None else (point.seam_ratio, point.seam_denoised)
+        if self._ratios is not None and self._ratios[0] is frame:
+            ratios = self._ratios[1]
+        rms = math.nan if found is None else found.rms
+        values = {"seam_ratio": ratios[0], "seam_denoised": ratios[1], "disagreement": rms}
+        return {name: value for name, value in values.items() if not math.isnan(value)}
 
-def _disagreement(
-    prior: PatchPrior, call: DenoiserCall, image: Image, step: int, check: Check
-) -> Disagreement:
-    found = disagreement_at(prior.interrupted_by(check), call, torch.Generator().manual_seed(step))
-    rms = float(found.square().mean().sqrt())
-    return Disagreement(step=step, sigma=call.sigma, pixels=spread_of(found, image), rms=rms)
+    def captions(self) -> dict[str, str]:
+        """What to say beside each map."""
+        values, coverage = self.values(), self.coverage
+        texts = {
+            SEAMS: ("seam_ratio", "seam ratio {:.2f}"), SEAMS_DENOISED: ("seam_denoised", "seam ratio {:.2f}"),
+            DISAGREEMENT: ("disagreement", "rms {:.2g}"),
+        }  # fmt: skip
+        said = {
+            key: text.format(values[name]) if name in values else "" for key, (name, text) in texts.items()
+        }
+        return said | {
+            COVERAGE: "" if coverage is None else f"at most {coverage.most} of {coverage.steps} steps"
+        }
 
+    # Export ---------------------------------------------------------------------------------------
 
-def _make(request: _Request) -> _Made:
-    """The maps of a request; in the I/O thread."""
-    frame, made = request.frame, {}
-    if (partition := frame.partition) is not None:
-        for name, pixels in ((SEAMS, frame.estimate), (SEAMS_DENOISED, frame.denoised)):
-            if name in request.maps and pixels is not None:
-                x = torch.from_numpy(np.ascontiguousarray(channels_first(pixels)))
-                made[name] = seam_map(x, partition).numpy()
-    coverage = _cover(request) if COVERAGE in request.maps else None
-    if coverage is not None:
-        made[COVERAGE] = coverage.count.astype(np.float32)
-    return _Made(frame=frame, maps=made, coverage=coverage)
-
-
-def _cover(request: _Request) -> Coverage | None:
-    """The count up to the request's frame: what came before goes on, where it belongs to the same run."""
-    before, upto = request.before, request.frame.step
-    if before is not None and (before.history is not request.history or before.upto > upto):
-        before = None
-    since = 0 if before is None else before.upto
-    new = [p.partition for p in request.points if since < p.step <= upto and p.partition is not None]
-    if before is not None and not new:
-        return before if before.upto == upto else replace(before, upto=upto)
-    if not new:
-        return None
-    count = seam_coverage(new).numpy()
-    steps = len(new)
-    if before is not None and before.count.shape == count.shape:
-        count, steps = count + before.count, steps + before.steps
-    return Coverage(history=request.history, upto=upto, steps=steps, count=count)
-
-
-def shown_values(point: Point | None) -> dict[str, float]:
-    """The shown step's seam ratios and disagreement, those that are known."""
-    if point is None:
-        return {}
-    values = {
-        "seam ratio x̂₀": point.seam_ratio, "seam ratio D": point.seam_denoised, "disagreement": point.disagreement
-    }  # fmt: skip
-    return {name: value for name, value in values.items() if not math.isnan(value)}
+    def pages(self) -> Pages | None:
+        """All maps of the shown step that were made, as pages; None while there are none."""
+        frame = self._session.shown_frame()
+        if frame is None or frame.partition is None or not self.maps:
+            return None
+        partition, steps = frame.partition, 0 if self.coverage is None else self.coverage.steps
+        return Pages(
+            name="seam maps", pictures=dict(self.maps), metrics=self.values(),
+            details={
+                "step": frame.step, "sigma": frame.sigma, "patch": partition.patch, "offset": list(partition.offset),
+                "coverage_steps": steps,
+            },
+        )  # fmt: skip

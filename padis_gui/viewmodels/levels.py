@@ -147,7 +147,8 @@ class Levels:
         if source.scale.signed:
             base = Scale.IMAGE if source.scale is Scale.SIGNED else Scale.MEASURED
             low, high = self._by_hand.get(base.value) or self._proposed.get(base.value, _UNKNOWN)
-            return -SIGNED_SHARE * (high - low), SIGNED_SHARE * (high - low)
+            reach = (source.share or SIGNED_SHARE) * (high - low)
+            return -reach, reach
         return self._proposed.get(group, _UNKNOWN)
 
     def set(self, source: Source, levels: Range) -> None:

@@ -91,6 +91,7 @@ class Run(QObject):
         self._pictured = 0
         self.history = History()
         self._future: Future[None] | None = None
+        self.recipe: Recipe | None = None  # of the run under way, or of the last one
         self._call: DenoiserCall | None = None  # the latest
         # of the latest iterate: its last denoiser call, and the disagreement where it was measured
         self._seen: tuple[DenoiserCall | None, Tensor | None] = None, None
@@ -270,7 +271,7 @@ class Run(QObject):
         self, job: Job, seed: int, prepared: Prepared
     ) -> tuple[RunState, Result | None, Failure | None]:
         prior = job.prior.interrupted_by(self._check)
-        self._call = None
+        self._call = self.recipe = None
         recipe = make_recipe(
             image=job.image, data_path=job.data_path, prior=prior, prior_path=job.prior_path,
             physics=job.physics, problem=job.problem, tiling=job.tiling, solver=job.solver,
@@ -283,6 +284,7 @@ class Run(QObject):
                 "stop_after": job.stop_after,
             }
         )
+        self.recipe = recipe
         iterates = solve(recipe, prepared.problem, prior.observed_by(self._observe))
         meter = Meter(prepared.problem, prior)
         recorded = {change.step: change for change in job.changes}

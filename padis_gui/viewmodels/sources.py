@@ -38,7 +38,9 @@ class Lattice(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One thing to look at. ``short`` is its name where room is scarce; ``tiled`` ones show the tiling's overlay.
+    """One thing to look at. ``short`` is its name where room is scarce; ``tiled`` ones show the tiling's overlay,
+    ``counted`` ones are numbers without a unit. ``share`` is for differences that are small as a rule: the share of
+    the images' levels that they are shown with.
 
     Pixels are (rows, columns) or (rows, columns, 3), float32.
     """
@@ -50,12 +52,15 @@ class Source:
     scale: Scale
     lattice: Lattice = Lattice.IMAGE
     tiled: bool = False
+    counted: bool = False
+    share: float = 0.0
     help: str = ""
 
     @property
     def levels_group(self) -> str:
         """Sources of one group are shown with the same levels and colours."""
-        return self.key if self.scale is Scale.MAGNITUDE else self.scale.value
+        small = f" {self.share:g}" if self.share else ""
+        return self.key if self.scale is Scale.MAGNITUDE else self.scale.value + small
 
 
 BUILT_IN: tuple[Source, ...] = (

@@ -16,8 +16,9 @@ from padis_gui.core.seams import seam_coverage, seam_map
 from padis_gui.viewmodels.ab import ABRun
 from padis_gui.viewmodels.errands import Errands, Trouble
 from padis_gui.viewmodels.inspector import Inspector
-from padis_gui.viewmodels.laboratory import COVERAGE, DISAGREEMENT, MAPS, SEAMS, Laboratory
+from padis_gui.viewmodels.laboratory import Laboratory
 from padis_gui.viewmodels.run import RunState
+from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, MAPS, SEAMS
 from tests.qt import open_both, until
 
 
@@ -145,12 +146,12 @@ def test_trails_and_heat_follow_the_shown_step(ready, drive):
 
 
 def test_maps_are_made_in_the_io_thread_of_the_shown_frame_and_only_when_wanted(ready, drive, monkeypatch):
-    from padis_gui.viewmodels import laboratory
+    from padis_gui.viewmodels import seam_maps
 
     threads = set()
-    true_map = laboratory.seam_map
+    true_map = seam_maps.seam_map
     monkeypatch.setattr(
-        laboratory, "seam_map", lambda *a: threads.add(threading.current_thread().name) or true_map(*a)
+        seam_maps, "seam_map", lambda *a: threads.add(threading.current_thread().name) or true_map(*a)
     )
 
     async def go():
@@ -538,7 +539,7 @@ def test_both_results_become_runs_once(ready, drive):
 
 def test_one_side_that_diverges_is_named_and_keeps_its_last_good_iterate(ready, drive, monkeypatch):
     from padis_gui.core.errors import DivergenceError
-    from padis_gui.viewmodels import ab as ab_module
+    from padis_gui.viewmodels import ab_drive as ab_module
 
     true_solve = ab_module.solve
 

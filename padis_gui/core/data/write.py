@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,12 @@ def write_tiff(
     *,
     spacing: tuple[float, float] | None = None,
     labels: tuple[str, ...] = (),
+    details: Mapping[str, Any] | None = None,
 ) -> None:
     """Write (C, rows, columns), or (pages, C, rows, columns) with a label each, as float32 TIFF. Atomic.
 
     Values are neither clipped nor rescaled. ImageJ's ``Info`` holds JSON: ``recipe`` (resolved settings, actual
-    seed, hashes) and ``metrics``.
+    seed, hashes), ``metrics``, and as ``laboratory`` the ``details`` of what else than a result this is.
     Raises :class:`InputError` where the file cannot be written.
     """
     pages = pixels if pixels.ndim == 4 else pixels[None]
@@ -38,7 +40,9 @@ def write_tiff(
     metadata: dict[str, Any] = {
         "axes": ("T" if pixels.ndim == 4 else "") + ("YX" if grey else "CYX"),
         "Info": json.dumps(
-            {"recipe": recipe.model_dump(mode="json"), "metrics": as_json(metrics)}, ensure_ascii=False
+            {"recipe": recipe.model_dump(mode="json"), "metrics": as_json(metrics)}
+            | ({} if details is None else {"laboratory": dict(details)}),
+            ensure_ascii=False,
         ),
     }
     if labels:
