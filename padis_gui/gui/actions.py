@@ -104,9 +104,10 @@ class Actions:
         ready, steerable = session.job() is not None, state.active and state is not RunState.STOPPING
         for action in (self.pause, self.finish, self.cancel):
             action.setEnabled(steerable)
+        free = not state.active and not session.occupied_by
         for action in (self.open_image, self.open_prior):
-            action.setEnabled(not state.active)
-        self.run.setEnabled(ready and not state.active)
-        self.step.setEnabled(ready and (steerable or not state.active))
+            action.setEnabled(free)
+        self.run.setEnabled(ready and free)
+        self.step.setEnabled(ready and (steerable or free))
         self.export.setEnabled(session.result is not None and not state.active)
         self.pause.setText("&Resume" if state is RunState.PAUSED else "&Pause")

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QComboBox
@@ -13,8 +14,10 @@ from padis_gui.gui.viewers.levels_choice import LevelsChoice
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.frames import Frame
 from padis_gui.viewmodels.gallery import RUN_KEYS, pictures_of
+from padis_gui.viewmodels.overlay import Overlay
 from padis_gui.viewmodels.preferences import Options
 from padis_gui.viewmodels.run import RunState
+from padis_gui.viewmodels.seam_maps import EMPTY_TEXTS
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.sources import BUILT_IN, Lattice, Scale
 
@@ -45,6 +48,7 @@ class Display(QObject):
         self._busy = 0.0  # this thread's work since the run began, in seconds
         self._options = Options()
         self.frame: Frame | None = None
+        self.overlay_of: Callable[[Frame | None], Overlay | None] = _plain_overlay
         self.timer = QTimer(self, singleShot=True, interval=FASTEST_MS)
         self.timer.timeout.connect(self._paint_latest)
         session.run.dirty.connect(self._ask_for_paint)
@@ -109,7 +113,11 @@ class Display(QObject):
     def _paint(self, frame: Frame) -> None:
         self.frame = frame
         self._panes.set_pictures(pictures_of(frame, self._panes.pixels("measurement")))
-        self._panes.set_partition(frame.partition)
+        self.redraw_overlay()
+
+    def redraw_overlay(self) -> None:
+        """Draw the tiling of the painted frame, as it is to be seen now."""
+        self._panes.set_overlay(self.overlay_of(self.frame))
 
     def _show_shown(self) -> None:
         """Another run or another step is to be seen: panes, overlay, captions, curves and their marker."""
@@ -158,7 +166,7 @@ class Display(QObject):
     def _clear_run(self) -> None:
         self.frame = None
         self._panes.set_pictures(dict.fromkeys(RUN_KEYS))
-        self._panes.set_partition(None)
+        self._panes.set_overlay(None)
         self._panes.set_captions(dict.fromkeys(RUN_KEYS, ""))
 
     def _show_data(self) -> None:
@@ -182,7 +190,7 @@ class Display(QObject):
             texts |= dict.fromkeys(("truth", "difference"), "There is no truth to compare with")
         if physics.imageless:
             texts |= dict.fromkeys(("measurement", "measured", "misfit"), "Nothing was measured")
-        self._panes.gallery.set_empty_texts(texts)
+        self._panes.gallery.set_empty_texts(texts | EMPTY_TEXTS)
 
     def _show_prepared(self) -> None:
         prepared = self._session.prepared
@@ -224,10 +232,16 @@ class Display(QObject):
             parts[0] += f" ({column * image.spacing[1]:.1f}, {row * image.spacing[0]:.1f} mm)"
         unit = f" {image.unit}" if image is not None and image.unit else ""
         for source, text in values:
-            parts.append(f"{source.short} {text}{'' if source.scale in _UNITLESS else unit}")
+            parts.append(
+                f"{source.short} {text}{'' if source.counted or source.scale in _UNITLESS else unit}"
+            )
         frame = self.frame
         if on_image and frame is not None:
             if frame.partition is not None and (found := frame.partition.tile_at(row, column)) is not None:
                 parts.append(f"tile {found[0]}, {found[1]} px to the nearest seam")
             parts.append(f"step {frame.step}, σ {frame.sigma:.3g}")
         self.pointed.emit("   ".join(parts))
+
+
+def _plain_overlay(frame: Frame | None) -> Overlay | None:
+    return None if frame is None or frame.partition is None else Overlay(partition=frame.partition)

@@ -23,6 +23,7 @@ class Layer(QGraphicsObject):
         self.pixels: Pixels | None = None
         self.look: Look | None = None
         self.trouble: NonFinite | None = None
+        self.nan_colour = NAN_COLOUR
         self.item = pg.ImageItem(autoLevels=False)
         self.item.setParentItem(self)
         self._flags: pg.ImageItem | None = None
@@ -58,7 +59,7 @@ class Layer(QGraphicsObject):
             self._flags.setParentItem(self)
             self._flags.setZValue(1)
         colours = np.zeros((*self.trouble.nan.shape, 4), dtype=np.uint8)
-        colours[self.trouble.nan], colours[self.trouble.infinite] = NAN_COLOUR, INF_COLOUR
+        colours[self.trouble.nan], colours[self.trouble.infinite] = self.nan_colour, INF_COLOUR
         self._flags.setImage(colours, autoLevels=False)
         self._flags.show()
 

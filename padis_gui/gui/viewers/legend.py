@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QWidget
 from padis_gui.gui.viewers.colormaps import swatch
 from padis_gui.viewmodels.gallery import Look
 
-_STRIP, _MARGIN, _GAP = 72, 6, 5
+_STRIP, _LEAST_STRIP, _MARGIN, _GAP = 72, 16, 6, 5
 _BACKGROUND, _TEXT = QColor(16, 18, 20, 190), QColor("#e6e6e6")
 
 
@@ -19,7 +19,7 @@ class Legend(QWidget):
         self._canvas = canvas
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._look: Look | None = None
-        self._strip = QImage()
+        self._strip, self._strip_width = QImage(), _STRIP
         font = self.font()
         font.setPointSizeF(max(7.0, font.pointSizeF() * 0.85))
         self.setFont(font)
@@ -41,7 +41,9 @@ class Legend(QWidget):
         if self._look is None:
             return
         metrics = self.fontMetrics()
-        width = _STRIP + 2 * _GAP + 2 * _MARGIN + sum(map(metrics.horizontalAdvance, self._ends()))
+        taken = 2 * _GAP + 2 * _MARGIN + sum(map(metrics.horizontalAdvance, self._ends()))
+        self._strip_width = max(_LEAST_STRIP, min(_STRIP, self._canvas.width() - 12 - taken))
+        width = self._strip_width + taken
         height = metrics.height() + 4
         self.setGeometry(6, self._canvas.height() - height - 6, width, height)
         self.update()
@@ -49,7 +51,7 @@ class Legend(QWidget):
     def _ends(self) -> tuple[str, str]:
         if self._look is None:
             return "", ""
-        low, high = (f"{value:.3g}".replace("-", "−") for value in self._look.levels)
+        low, high = map(_text, self._look.levels)
         return low, high
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -64,4 +66,9 @@ class Legend(QWidget):
         painter.drawText(inside, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, low)
         painter.drawText(inside, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, high)
         left = inside.left() + self.fontMetrics().horizontalAdvance(low) + _GAP
-        painter.drawImage(QRectF(left, self.height() / 2 - 4, _STRIP, 8), self._strip)
+        painter.drawImage(QRectF(left, self.height() / 2 - 4, self._strip_width, 8), self._strip)
+
+
+def _text(value: float) -> str:
+    """Three digits, or all before the point where there are more."""
+    return (f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}").replace("-", "−")

@@ -105,9 +105,8 @@ class TilingOverlay(QGraphicsObject):
         if shown.numbers:
             self._write_numbers(painter, partition)
         if shown.offset:
-            first = QPointF(partition.offset[1] - left, partition.offset[0] - top)
             text = f"(a, b) = ({partition.offset[0]}, {partition.offset[1]})"
-            _write(painter, [(QPointF(max(first.x(), 0), max(first.y(), 0)), text)], centred=False)
+            _write(painter, [(QPointF(0, partition.image_shape[0]), text)], centred=False)
 
     @staticmethod
     def _write_numbers(painter: QPainter, partition: Partition) -> None:
@@ -153,7 +152,7 @@ def _write(painter: QPainter, texts: Iterable[tuple[QPointF, str]], *, centred: 
         if centred:
             rect.moveCenter(place)
         else:
-            rect.moveTopLeft(place + QPointF(3, 3))
+            rect.moveBottomLeft(place + QPointF(3, -3))
         painter.fillRect(rect, QColor(0, 0, 0, 150))
         painter.setPen(QColor(TILE))
         painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)

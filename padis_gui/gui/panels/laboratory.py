@@ -1,0 +1,193 @@
+"""The boundary laboratory's panel: what the overlay shows, the curves of seams, and the maps for the panes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QActionGroup
+from PySide6.QtWidgets import QFrame, QLabel, QMenu, QPushButton, QScrollArea, QSpinBox, QWidget
+
+from padis_gui.core.settings import specs
+from padis_gui.gui.forms import SettingsForm
+from padis_gui.gui.layouts import column, grid, row
+from padis_gui.gui.panels.saving import SaveButtons
+from padis_gui.gui.section import Section
+from padis_gui.gui.theme import CURVE
+from padis_gui.gui.viewers.step_plot import Drawn, StepPlot
+from padis_gui.viewmodels.lab_export import export
+from padis_gui.viewmodels.laboratory import Laboratory
+from padis_gui.viewmodels.overlay import OverlaySettings
+from padis_gui.viewmodels.seam_maps import SOURCES
+from padis_gui.viewmodels.session import Session
+
+_TRAILS = (0, 3, 10, 20)
+_VALUES = {
+    "seam_ratio": ("x̂₀", "Seam ratio of the estimate: steps across tile borders over those elsewhere; 1 is no seam"),
+    "seam_denoised": ("D", "Seam ratio of the denoised image, before the data step"),
+    "disagreement": ("Disagreement", "Root mean square of what two random offsets differ by, of the window"),
+}  # fmt: skip
+
+
+class LaboratoryPanel(QWidget):
+    """``show_source`` puts a map into a pane; ``panes`` is what a saved view shows."""
+
+    def __init__(
+        self, session: Session, laboratory: Laboratory, panes: QWidget, show_source: Callable[[str], None]
+    ) -> None:
+        super().__init__()
+        self._session, self._laboratory, self._seen = session, laboratory, False
+        content = QWidget()
+        self._layout = column(content, spacing=4, margins=(6, 4, 8, 8))
+        for section in (self._overlay(), self._seams(), self._maps(show_source)):
+            self._layout.addWidget(section)
+        self.save = SaveButtons("Seam maps", panes, self._export)
+        self.save.said.connect(lambda level, text: session.message.emit(level, text, ""))
+        self._layout.addWidget(self.save)
+        self._layout.addStretch(1)
+        scroll = QScrollArea(widgetResizable=True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(content)
+        column(self).addWidget(scroll)
+        laboratory.overlay_changed.connect(lambda: self.form.show_settings(laboratory.settings))
+        laboratory.measured.connect(self.refresh)
+        laboratory.maps_changed.connect(self.refresh)
+        session.shown_changed.connect(self.refresh)
+        session.result_changed.connect(self.refresh)
+        self.refresh()
+
+    # Making it ------------------------------------------------------------------------------------
+
+    def _overlay(self) -> Section:
+        section = Section("Overlay")
+        self.form = SettingsForm(OverlaySettings)
+        self.form.show_settings(self._laboratory.settings)
+        self.form.edited.connect(self._laboratory.set_overlay)
+        section.body.addWidget(self.form)
+        return section
+
+    def _seams(self) -> Section:
+        section = Section("Seams")
+        values = QWidget()
+        cells = grid(values, spacing=2)
+        self.values: dict[str, QLabel] = {}
+        for index, (key, (name, tip)) in enumerate(_VALUES.items()):
+            label, value = QLabel(name if index else f"Seam ratio {name}"), QLabel("–")
+            label.setProperty("muted", True)
+            for part in (label, value):
+                part.setToolTip(tip)
+                part.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            cells.addWidget(label, 0, index)
+            cells.addWidget(value, 1, index)
+            self.values[key] = value
+        self.ratios = StepPlot(
+            "Seam ratio",
+            {"seam_denoised": Drawn("D", "#8f7bd8"), "seam_ratio": Drawn("x̂₀", CURVE["seam_ratio"])},
+            level=1.0,
+        )
+        self.spread = StepPlot(
+            "Disagreement", {"disagreement": Drawn("rms of the window", CURVE["ssim"])}, logarithmic=True
+        )
+        for plot in (self.ratios, self.spread):
+            plot.setFixedHeight(150)
+            plot.clicked.connect(lambda step: self._session.shown.go_to(round(step)))
+        self.measure = QPushButton("Measure now")
+        self.measure.setToolTip(
+            "Denoise the shown step's noisy image through two random offsets: two denoiser calls"
+        )
+        self.measure.clicked.connect(self._laboratory.measure)
+        self.every = QSpinBox(minimum=0, maximum=1000, prefix="every ", suffix=" steps")
+        self.every.setSpecialValueText("on request only")
+        self.every.setAccessibleName("Measure disagreement every so many steps")
+        self.every.setToolTip(
+            "Measure the disagreement during a run, between its iterates; each time costs two denoiser calls"
+        )
+        self.every.setValue(self._laboratory.every)
+        self.every.valueChanged.connect(self._laboratory.measure_every)
+        measuring = row()
+        measuring.addWidget(self.measure, 1)
+        measuring.addWidget(self.every, 1)
+        for widget in (values, self.ratios, self.spread):
+            section.body.addWidget(widget)
+        section.body.addLayout(measuring)
+        return section
+
+    def _maps(self, show_source: Callable[[str], None]) -> Section:
+        section = Section("Maps")
+        cells = grid(spacing=4)
+        self.show_map: dict[str, QPushButton] = {}
+        for index, source in enumerate(SOURCES):
+            button = QPushButton(source.label)
+            button.setToolTip(f"{source.help}. Shows it in the framed pane")
+            button.clicked.connect(lambda _checked=False, key=source.key: show_source(key))
+            cells.addWidget(button, index // 2, index % 2)
+            self.show_map[source.key] = button
+        section.body.addLayout(cells)
+        return section
+
+    # From the view model --------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Show the shown run's curves and the shown step's numbers, where somebody can see them."""
+        if not self._seen:
+            return
+        session, laboratory = self._session, self._laboratory
+        points, values = laboratory.points, laboratory.values()
+        steps = [p.step for p in points]
+        for plot in (self.ratios, self.spread):
+            plot.set_range(session.history.total)
+            plot.set_marker(session.shown_step)
+            for key in plot.lines:
+                plot.set_line(key, steps, [getattr(p, key) for p in points])
+        for key, label in self.values.items():
+            label.setText(f"{values[key]:.3g}" if key in values else "–")
+        self.measure.setEnabled(laboratory.measurable and not laboratory.measuring)
+        self.measure.setText("Measuring…" if laboratory.measuring else "Measure now")
+        self.save.tiff.setEnabled(bool(laboratory.maps))
+
+    def _export(self, path: Path) -> None:
+        export(self._session, path, self._laboratory.pages())
+
+    def set_seen(self, seen: bool) -> None:
+        """Whether somebody can see it: Qt calls a dock visible that lies behind another."""
+        self._seen = seen
+        self._laboratory.watch(seen)
+        self.refresh()
+
+
+def overlay_menu(laboratory: Laboratory, parent: QWidget) -> QMenu:
+    """The overlay's settings as a menu, for the button and the menu bar."""
+    menu = QMenu("Tiling &overlay", parent)
+    menu.setToolTipsVisible(True)
+    trails = QActionGroup(menu)
+    actions: dict[str, QAction] = {}
+    for spec in specs(OverlaySettings):
+        if spec.kind == "bool":
+            action = menu.addAction(f"&{spec.label}")
+            action.setCheckable(True)
+            action.setToolTip(spec.help)
+            action.toggled.connect(lambda on, name=spec.name: _set(laboratory, name, on))
+            actions[spec.name] = action
+    menu.addSeparator()
+    for count in _TRAILS:
+        action = trails.addAction(f"Trails of &{count} steps" if count else "&No trails")
+        action.setCheckable(True)
+        action.setToolTip("Draw the tilings of earlier steps too, the older the fainter")
+        action.triggered.connect(lambda _checked=False, count=count: _set(laboratory, "trails", count))
+        action.setData(count)
+    menu.addActions(trails.actions())
+
+    def follow() -> None:
+        for name, action in actions.items():
+            action.setChecked(bool(getattr(laboratory.settings, name)))
+        for action in trails.actions():
+            action.setChecked(action.data() == laboratory.settings.trails)
+
+    laboratory.overlay_changed.connect(follow)
+    follow()
+    return menu
+
+
+def _set(laboratory: Laboratory, name: str, value: object) -> None:
+    if getattr(laboratory.settings, name) != value:
+        laboratory.set_overlay(name, value)
