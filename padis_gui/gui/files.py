@@ -25,6 +25,27 @@ def choose_to_open(
     _open(dialog, chosen)
 
 
+def choose_several_to_open(
+    parent: QWidget, title: str, kinds: str, chosen: Callable[[list[Path]], object]
+) -> None:
+    """Ask for one or more existing files."""
+    dialog = QFileDialog(parent, title, "", kinds)
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.filesSelected.connect(lambda names: chosen([Path(name) for name in names]))
+    dialog.open()
+
+
+def choose_folder(
+    parent: QWidget, title: str, chosen: Callable[[Path], object], start: Path | None = None
+) -> None:
+    """Ask for a folder, beginning the search in ``start``."""
+    dialog = QFileDialog(parent, title, str(start or ""))
+    dialog.setFileMode(QFileDialog.FileMode.Directory)
+    dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+    _open(dialog, chosen)
+
+
 def choose_to_write(
     parent: QWidget,
     title: str,

@@ -109,12 +109,19 @@ def _file_line(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
     return editor
 
 
+def _text_line(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
+    line = QLineEdit(placeholderText="automatic" if not spec.default else "")
+    line.editingFinished.connect(lambda: changed(line.text().strip()))
+    return line
+
+
 _MAKERS = {
     "int": _int_box,
     "float": _float_box,
     "choice": _choice_box,
     "bool": _check_box,
     "numbers": _numbers_line,
+    "text": _text_line,
     "file": _file_line,
 }
 
@@ -132,7 +139,7 @@ def show_value(widget: QWidget, value: Any) -> None:
             case QDoubleSpinBox():
                 widget.setValue(widget.minimum() if value is None else float(value))
             case QLineEdit():
-                widget.setText(", ".join(f"{v:g}" for v in value))
+                widget.setText(value if isinstance(value, str) else ", ".join(f"{v:g}" for v in value))
             case FileLine():
                 widget.line.setText(str(value))
 
@@ -142,8 +149,12 @@ class SettingsForm(QWidget):
 
     edited = Signal(str, object)
 
-    def __init__(self, settings_type: type[Settings], skip: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, settings_type: type[Settings], skip: tuple[str, ...] = (), basic: tuple[str, ...] | None = None
+    ) -> None:
+        """``basic`` settings stay unfolded, all others are folded away; by default the declarations say which."""
         super().__init__()
+        self._basic_names = basic
         self.editors: dict[str, QWidget] = {}
         self._specs: dict[str, SettingSpec] = {}
         layout = column(self, spacing=4)
@@ -175,9 +186,13 @@ class SettingsForm(QWidget):
         label = QLabel(f"{spec.label} {spec.symbol}".strip())
         label.setToolTip(spec.tooltip)
         label.setBuddy(editor)
-        self._rows[spec.advanced].addRow(label, editor)
+        self._rows[self._folds(spec)].addRow(label, editor)
         self.editors[spec.name] = editor
         self._specs[spec.name] = spec
+
+    def _folds(self, spec: SettingSpec) -> bool:
+        """Whether a setting is folded away."""
+        return spec.advanced if self._basic_names is None else spec.name not in self._basic_names
 
     def _unfold(self, unfolded: bool) -> None:
         self._folded.setVisible(unfolded)
@@ -190,8 +205,8 @@ class SettingsForm(QWidget):
             spec = self._specs[name]
             applies = spec.applies(settings)
             show_value(editor, getattr(settings, name))
-            self._rows[spec.advanced].setRowVisible(editor, applies)
-            unfoldable |= applies and spec.advanced
+            self._rows[self._folds(spec)].setRowVisible(editor, applies)
+            unfoldable |= applies and self._folds(spec)
         self.more.setVisible(unfoldable)
         self._folded.setVisible(unfoldable and self.more.isChecked())
 

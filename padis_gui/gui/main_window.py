@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from padis_gui import __version__
 from padis_gui.core.operators import find_physics
 from padis_gui.gui.actions import Actions
+from padis_gui.gui.choice_bar import ChoiceBar
 from padis_gui.gui.display import Display
 from padis_gui.gui.docks import Docks
 from padis_gui.gui.elided import ElidedLabel
@@ -33,6 +34,8 @@ from padis_gui.gui.panels.geometry import GeometryPanel
 from padis_gui.gui.panels.plan import DeviceButton, PlanLine
 from padis_gui.gui.panels.setup import DataSection, PriorSection, ProblemSection, SolverSection
 from padis_gui.gui.panels.timeline import Timeline
+from padis_gui.gui.panels.training import TrainingPage
+from padis_gui.gui.panels.training_note import TrainingNote
 from padis_gui.gui.panels.transport import Transport
 from padis_gui.gui.section import Section
 from padis_gui.gui.theme import set_scheme
@@ -47,6 +50,7 @@ from padis_gui.viewmodels.planner import Planner
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.session import Session
+from padis_gui.viewmodels.training import Trainer
 
 
 class MainWindow(QMainWindow):
@@ -55,12 +59,16 @@ class MainWindow(QMainWindow):
     ``preferences`` bring back how the window was left; without them it has its defaults and remembers nothing.
     """
 
-    def __init__(self, session: Session, preferences: Preferences | None = None) -> None:
+    def __init__(
+        self, session: Session, preferences: Preferences | None = None, trainer: Trainer | None = None
+    ) -> None:
         super().__init__()
         self.session = session
+        self.trainer = trainer or Trainer(session)
         self.preferences = preferences or Preferences(parent=self)
         self.closed = asyncio.Event()
         self._closing = False
+        self._bar_was_shown, self._bar_away = True, False
         self.setWindowTitle(f"padis_gui {__version__}")
         self.resize(1440, 900)
         self.setAcceptDrops(True)
@@ -76,14 +84,15 @@ class MainWindow(QMainWindow):
         self.display = Display(session, self.panes, self.curves, self.transport, self.levels)
         self.display.pointed.connect(self.cursor_text.setText)
         self.display.progressed.connect(self.timeline.refresh)
-        self.laboratory.join(self.display, self.menus.view, self.tool_bar.widgetForAction(self.act.tiling))
+        self.laboratory.join(
+            self.display, self.menus.view, self.workbench_bar.widgetForAction(self.act.tiling)
+        )
         self.laboratory.page.pointed.connect(self.cursor_text.setText)
         for signal in (
             session.run.changed, session.settings_changed, session.data_changed, session.prior_changed,
             session.prepared_changed, session.result_changed, self.laboratory.ab.changed,
         ):  # fmt: skip
             signal.connect(self._show_state)
-        self.pages.currentChanged.connect(lambda _index: self._show_state())
         session.message.connect(self.messages.show_message)
         self.messages.details_wanted.connect(self.help.report)
         self.preferences.changed.connect(self._follow_preferences)
@@ -119,7 +128,7 @@ class MainWindow(QMainWindow):
 
     def _make_pages(self) -> None:
         """Pages fill the window under the messages; the first one, the workbench, has the docks around its panes."""
-        self.messages, self.panes = MessageBar(), PaneGrid()
+        self.messages, self.question, self.panes = MessageBar(), ChoiceBar(), PaneGrid()
         self.act.fit.triggered.connect(self.panes.fit)
         self.act.tiling.toggled.connect(self.panes.show_tiling)
         self.workbench, self.pages = QMainWindow(), QStackedWidget()
@@ -138,11 +147,40 @@ class MainWindow(QMainWindow):
         centre = QWidget()
         layout = column(centre)
         layout.addWidget(self.messages)
+        layout.addWidget(self.question)
         layout.addWidget(self.pages, 1)
         self.setCentralWidget(centre)
-        self.add_page("Reconstruct", self.workbench, "Data, problem, prior, solver, and what comes of them")
+        work = self.add_page(
+            "Reconstruct", self.workbench, "Data, problem, prior, solver, and what comes of them"
+        )
         self.laboratory = LaboratoryInWindow(self, self.session, self.act, self.panes)
         self.add_page("A/B", self.laboratory.page, "Two runs from the same noise, in step and side by side")
+        self.training = TrainingPage(self.trainer)
+        train = self.add_page("Train", self.training, "Train a prior on your own images")
+        self.training_note = TrainingNote(self.trainer, train.trigger)
+        self.trainer.prior_opened.connect(work.trigger)
+        self.pages.currentChanged.connect(self._page_changed)
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the workbench is in front: what steers a run only works there."""
+        return self.pages.currentWidget() is self.workbench
+
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether a page is in front whose pictures have levels and tilings."""
+        return self.at_work or self.pages.currentWidget() is self.laboratory.page
+
+    def _page_changed(self) -> None:
+        bar = self.workbench_bar
+        if self.shows_pictures and self._bar_away:
+            bar.setVisible(self._bar_was_shown)
+        elif not self.shows_pictures and not self._bar_away:
+            self._bar_was_shown = not bar.isHidden()
+            bar.hide()
+        self._bar_away = not self.shows_pictures
+        self.cursor_text.setVisible(self.shows_pictures)
+        self._show_state()
 
     def add_page(self, title: str, page: QWidget, tip: str) -> QAction:
         """A page beside the others; the action shows it (Ctrl+1, Ctrl+2 in their order)."""
@@ -200,12 +238,15 @@ class MainWindow(QMainWindow):
             "Intensities shown black and white, the same in every pane; they never move by themselves"
         )
         self.verdict.setContentsMargins(8, 0, 8, 0)
-        bar = self.tool_bar = QToolBar("Main", movable=False)
+        pages = QToolBar("Pages", movable=False)
+        pages.setObjectName("pages_toolbar")
+        pages.addActions(self._page_actions.actions())
+        pages.toggleViewAction().setToolTip("Show or hide the choice of pages")
+        self.addToolBar(pages)
+        self.workbench_bar = bar = QToolBar("Main", movable=False)
         bar.setObjectName("main_toolbar")
         bar.toggleViewAction().setToolTip("Show or hide the tool bar")
         bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        bar.addActions(self._page_actions.actions())
-        bar.addSeparator()
         bar.addActions(self.act.files)
         bar.addSeparator()
         bar.addActions([self.act.fit, self.act.tiling])
@@ -220,6 +261,7 @@ class MainWindow(QMainWindow):
         self.cursor_text = ElidedLabel()
         self.device = DeviceButton(self.session, self._use_device)
         self.statusBar().addWidget(self.cursor_text, 1)
+        self.statusBar().addPermanentWidget(self.training_note)
         self.statusBar().addPermanentWidget(self.device)
 
     def _make_menus(self) -> None:
@@ -236,6 +278,11 @@ class MainWindow(QMainWindow):
         session = self.session
         self.act.allow(session)
         self.painter.allow()
+        if not self.at_work:
+            for action in self.act.steering:
+                action.setEnabled(False)
+        for action in (self.act.fit, self.act.tiling):
+            action.setEnabled(self.shows_pictures)
         self.laboratory.allow(self.act)
         for widget in (self.data.open, self.data.page):
             widget.setEnabled(not session.run.active)
@@ -300,7 +347,7 @@ class MainWindow(QMainWindow):
         self.curves.choose(kept("curves").split(","))
         self.panes.restore(_read_json(kept("panes")))
         folded = kept("folded").split(",")
-        for section in self.findChildren(Section):
+        for section in self.workbench.findChildren(Section):
             section.fold(section.title in folded)
 
     def _keep_arrangement(self) -> None:
@@ -309,7 +356,7 @@ class MainWindow(QMainWindow):
             layout=b64encode(self.docks.save()).decode(),
             curves=",".join(self.curves.chosen),
             panes=json.dumps(self.panes.state()),
-            folded=",".join(s.title for s in self.findChildren(Section) if s.is_folded),
+            folded=",".join(s.title for s in self.workbench.findChildren(Section) if s.is_folded),
         )
         self.preferences.save()
 
@@ -321,6 +368,18 @@ class MainWindow(QMainWindow):
             event.accept()
             return
         event.ignore()
+        if self.trainer.active and not self.question.isVisible() and not self._closing:
+            self.question.ask(
+                "A training is under way. It is saved now and can be resumed whenever you like.",
+                (
+                    ("Save and close", "The training saves, stops, and can be resumed", self._close_now),
+                    ("Keep training", "The window stays open; minimise it instead", lambda: None),
+                ),
+            )
+            return
+        self._close_now()
+
+    def _close_now(self) -> None:
         if not self._closing:
             self._closing = True
             self.session.spawn(self._leave())
@@ -330,6 +389,7 @@ class MainWindow(QMainWindow):
         self.help.close()
         self.hide()
         self.display.timer.stop()
+        await self.trainer.close()
         await self.session.close()
         self.closed.set()
 

@@ -27,6 +27,11 @@ MARKER = "#e0b84c"
 BASELINE = "#9aa0a6"
 MASK = "#e0483c"
 GEOMETRY = {"source": "#e08a1e", "seen": "#3aa675", "unseen": "#d2503c"}
+RUN_BUTTON = (
+    "QToolButton { background: #2e7d4f; color: white; font-weight: 600; padding: 6px;"
+    " border-radius: 4px; } QToolButton:hover { background: #37945e; }"
+    " QToolButton:disabled { background: #5b6b62; color: #c8d0cb; }"
+)
 LEVEL_COLOURS = {"info": "#2f6fb3", "warning": "#b07a00", "error": "#b3382f"}
 _DARK = {
     "Window": "#1e2124", "WindowText": "#e6e6e6", "Base": "#16181b", "AlternateBase": "#1e2124", "Text": "#e6e6e6",
@@ -50,9 +55,6 @@ _STYLE = (
     "QToolTip { padding: 3px; }"
     "QToolButton[heading='true'] { font-weight: 600; border: none; padding: 3px 0px; }"
     "QLabel[heading='true'] { font-weight: 600; }"
-    "QToolButton[run='true'] { background: #2e7d4f; color: white; font-weight: 600; padding: 6px; border-radius: 4px; }"
-    "QToolButton[run='true']:hover { background: #37945e; }"
-    "QToolButton[run='true']:disabled { background: #5b6b62; color: #c8d0cb; }"
     "QLabel[muted='true'] { color: palette(placeholder-text); }"
     "QLabel[key='true'] { border: 1px solid palette(mid); border-radius: 3px; padding: 1px 5px; }"
 )
@@ -93,6 +95,12 @@ def _palette(colours: dict[str, str], disabled: str) -> QPalette:
     for role in ("WindowText", "Text", "ButtonText", "HighlightedText"):
         palette.setColor(QPalette.ColorGroup.Disabled, QPalette.ColorRole[role], QColor(disabled))
     return palette
+
+
+def ramp(count: int) -> list[str]:
+    """Colours from blue to red for what has an order, readable on light and dark."""
+    hues = [round(222 - 214 * n / max(1, count - 1)) for n in range(count)]
+    return [QColor.fromHsl(hue, 165, 138).name() for hue in hues]
 
 
 def plot_colours(palette: QPalette) -> tuple[QColor, QColor]:

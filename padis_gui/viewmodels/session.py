@@ -300,7 +300,7 @@ class Session(QObject):
 
     async def open_image(self, path: Path, page: int = 0) -> bool:
         """Open a page of an image; what was open stays where it cannot be read."""
-        image = await self._attempt(self._io, read_image, path, page)
+        image = await self.attempt(self._io, read_image, path, page)
         if image is None:
             return False
         if self.prior is not None:
@@ -330,11 +330,11 @@ class Session(QObject):
             )
             return False
         precision = fastest_precision(self.device)
-        record = await self._attempt(self._io, read_record, path, training_image_size)
+        record = await self.attempt(self._io, read_record, path, training_image_size)
         if record is None:
             self.prior_changed.emit()
             return False
-        prior = await self._attempt(
+        prior = await self.attempt(
             self._compute, load_prior, Path(path), self.device, precision, training_image_size
         )
         if prior is None:
@@ -393,7 +393,7 @@ class Session(QObject):
             write_result(path, r.pixels, r.deviation, r.recipe, r.metrics, r.image.spacing, r.interval)
             return True
 
-        done = await self._attempt(self._io, write)
+        done = await self.attempt(self._io, write)
         if done:
             self.message.emit("info", f"Exported {path.name}: float32, with the recipe of its run.", "")
         return bool(done)
@@ -410,14 +410,14 @@ class Session(QObject):
                 ) from None
             return True
 
-        done = await self._attempt(self._io, write)
+        done = await self.attempt(self._io, write)
         if done:
             self.message.emit("info", f"{what} written to {path.name}.", "")
         return bool(done)
 
     async def compute(self, function: Callable[..., T], *arguments: Any) -> T | None:
         """Call a function in the compute thread, after what runs there; None, and a message, where it fails."""
-        return await self._attempt(self._compute, function, *arguments)
+        return await self.attempt(self._compute, function, *arguments)
 
     async def io(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function in the I/O thread; raises what it raises."""
@@ -428,7 +428,7 @@ class Session(QObject):
         """Whether the session is being left."""
         return self._closed
 
-    async def _attempt(
+    async def attempt(
         self, executor: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any
     ) -> T | None:
         """Run in a thread; a failure becomes a message and None, and so does a session that has closed."""
@@ -484,7 +484,7 @@ class Session(QObject):
         self.spawn(self._prepare(job))
 
     async def _prepare(self, job: Job) -> None:
-        prepared = await self._attempt(self._compute, prepare, job, self.seed or 0)
+        prepared = await self.attempt(self._compute, prepare, job, self.seed or 0)
         current = self.job()
         if prepared is not None and current is not None and current.same_problem(job):
             self._keep_prepared(prepared)

@@ -6,7 +6,7 @@ import pytest
 from PySide6.QtWidgets import QApplication
 
 from padis_gui.gui.theme import configure
-from tests.qt import qt_loop, worker_threads
+from tests.qt import qt_loop, until, worker_threads
 
 
 @pytest.fixture(scope="session")
@@ -27,18 +27,22 @@ def drive(styled):
 
 
 @pytest.fixture
-def window(drive):
+def window(drive, tmp_path):
     """A shown main window on an empty session; small problems need no more than one torch thread."""
     from padis_gui.gui.main_window import MainWindow
     from padis_gui.viewmodels.session import Session
+    from padis_gui.viewmodels.training import Trainer
 
     async def make():
-        made = MainWindow(Session("cpu"))
+        session = Session("cpu")
+        made = MainWindow(session, trainer=Trainer(session, tmp_path / "trainings"))
         made.resize(1280, 720)
         made.show()
         return made
 
     async def leave(made):
+        made.trainer.stop()  # a test that failed in the middle of a training would be asked what to do with it
+        await until(lambda: not made.trainer.active)
         made.close()
         await made.closed.wait()
 

@@ -14,7 +14,7 @@ from padis_gui.core.tiling import TILINGS
 from padis_gui.gui.layouts import column, form, grid
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.section import Section
-from padis_gui.gui.theme import SIDES
+from padis_gui.gui.theme import RUN_BUTTON, SIDES
 from padis_gui.viewmodels.ab import ABRun
 from padis_gui.viewmodels.ab_drive import NAMES
 from padis_gui.viewmodels.run import RunState
@@ -142,7 +142,8 @@ class ABControls(QWidget):
                 if first
                 else Qt.ToolButtonStyle.ToolButtonTextUnderIcon
             )
-            button.setProperty("run", first)
+            if first:
+                button.setStyleSheet(RUN_BUTTON)
             button.setObjectName(f"ab_{name}_button")
             button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Fixed)
             button.clicked.connect(lambda _checked=False, slot=slot: slot())

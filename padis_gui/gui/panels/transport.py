@@ -5,6 +5,7 @@ from PySide6.QtWidgets import QLabel, QProgressBar, QToolButton, QWidget
 
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.layouts import column, grid
+from padis_gui.gui.theme import RUN_BUTTON
 from padis_gui.viewmodels.run import RunState, Snapshot
 
 
@@ -36,7 +37,7 @@ class Transport(QWidget):
             button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Fixed)
             button.setObjectName(f"{action.objectName()}_button")
             if action is act.run:
-                button.setProperty("run", True)
+                button.setStyleSheet(RUN_BUTTON)
             buttons.addWidget(button, *place)
         self.bar = QProgressBar(textVisible=True, minimum=0, maximum=1)
         self.bar.setAccessibleName("Progress of the run")

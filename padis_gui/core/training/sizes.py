@@ -1,0 +1,119 @@
+"""How large a prior to train and for how long: two sizes that were measured, and settings that fit a budget of time."""
+
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from padis_gui.core.errors import SettingError
+from padis_gui.core.network import NetworkSettings
+from padis_gui.core.prior import Precision
+from padis_gui.core.settings import make
+from padis_gui.core.training.dataset import TrainingData
+from padis_gui.core.training.settings import TrainingSettings
+from padis_gui.core.training.train import Training, train
+
+# The share of a budget that is left to training beside looks, validation, checkpoints and the start
+_TRAINING_SHARE = 0.85
+_LEAST_STEPS = 100
+_LOOKS = 12
+_CHECKPOINT_SECONDS = 60.0
+_TIMED_STEPS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A network under one name; what is not named keeps its default."""
+
+    name: str
+    label: str
+    summary: str
+    network: dict[str, Any] = field(default_factory=dict)
+
+
+SIZES: tuple[Size, ...] = (
+    Size(
+        "small", "Small: fast on a CPU",
+        "Trains and reconstructs in about half the time; the choice where there is no GPU",
+        {"width": 32, "multipliers": (1.0, 3.0, 6.0)},
+    ),
+    Size(
+        "medium", "Medium: better, with time or a GPU",
+        "Twice the work in every step, of training and of reconstruction; better where there is time for it",
+        {"width": 64, "multipliers": (1.0, 2.0, 3.0)},
+    ),
+)  # fmt: skip
+
+
+def find_size(name: str) -> Size:
+    """The size of that name; raises :class:`SettingError` listing the names."""
+    for size in SIZES:
+        if size.name == name:
+            return size
+    raise SettingError(
+        f"The size must be one of {', '.join(s.name for s in SIZES)}, but {name!r} was given; pick one of those."
+    )
+
+
+def seconds_a_step(
+    training: TrainingSettings,
+    network: NetworkSettings,
+    image_size: int,
+    device: torch.device,
+    precision: Precision,
+) -> float:
+    """Seconds that one training step takes on this machine: the fastest of a few, with noise for images."""
+    rng = torch.Generator().manual_seed(0)
+    images = torch.rand(2, network.image_channels, image_size, image_size, generator=rng)
+    data = TrainingData(images, ((0,), (1,)), (0.0, 1.0), "")
+    settings = training.model_copy(update={"steps": 1000, "checkpoint_every": 1000})
+    with tempfile.TemporaryDirectory(prefix="padis_gui-pace-") as folder:
+        # never closed: there is nothing worth saving
+        steps = train(data, Path(folder), settings, network, device=device, precision=precision)
+        next(steps)  # the first step warms up
+        return min(_seconds_of(steps) for _ in range(_TIMED_STEPS))
+
+
+def _seconds_of(steps: Training) -> float:
+    began = time.perf_counter()
+    next(steps)
+    return time.perf_counter() - began
+
+
+def steps_within(seconds: float, pace: float) -> int:
+    """How many steps of ``pace`` seconds fit into a budget, to two digits; at least a hundred."""
+    steps = max(_LEAST_STEPS, seconds * _TRAINING_SHARE / pace)
+    digit = 10 ** max(0, len(str(int(steps))) - 2)
+    return int(steps // digit * digit)
+
+
+def fitted_to(
+    training: TrainingSettings, steps: int, image_size: int, pace: float | None
+) -> TrainingSettings:
+    """The settings for a training of that many steps on images of that size.
+
+    The warm-up is at most a tenth of it, validation is measured a dozen times, patches are no larger than the
+    images, and a checkpoint is written about once a minute where the pace is known. ``pace`` is in seconds a step.
+    """
+    sizes = [
+        (size, share)
+        for size, share in zip(training.patch_sizes, training.patch_probabilities, strict=True)
+        if size <= image_size
+    ]
+    changes: dict[str, Any] = {"steps": steps, "warmup": min(training.warmup, max(1, steps // 10))}
+    changes["validate_every"] = look_interval(steps)
+    if sizes and sum(share for _, share in sizes) > 0:
+        changes["patch_sizes"], changes["patch_probabilities"] = zip(*sizes, strict=True)
+    if pace is not None:
+        changes["checkpoint_every"] = max(10, round(_CHECKPOINT_SECONDS / pace, -1 if pace < 5 else 0))
+    return make(TrainingSettings, training.model_dump() | changes)
+
+
+def look_interval(steps: int) -> int:
+    """Steps between two looks or validations, about a dozen in all, at a round number."""
+    every = max(1, steps // _LOOKS)
+    digit = 10 ** max(0, len(str(every)) - 1)
+    return int(max(1, every // digit * digit))

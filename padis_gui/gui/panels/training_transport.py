@@ -1,0 +1,135 @@
+"""Start, pause, resume and stop a training; how far it is and how long it will take."""
+
+import math
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QLabel, QProgressBar, QSizePolicy, QStyle, QToolButton, QWidget
+
+from padis_gui.gui.layouts import column, grid
+from padis_gui.gui.panels.transport import clock
+from padis_gui.gui.theme import RUN_BUTTON
+from padis_gui.viewmodels.training import Trainer
+from padis_gui.viewmodels.training_process import TrainingState
+
+_Icons = QStyle.StandardPixmap
+
+
+class TrainingTransport(QWidget):
+    """Buttons for the training's actions, and where it stands."""
+
+    def __init__(self, trainer: Trainer, page: QWidget) -> None:
+        super().__init__()
+        self._trainer = trainer
+        self.start = self._action(
+            page,
+            "Start training",
+            _Icons.SP_MediaPlay,
+            self._start,
+            "Train on these images with these settings",
+            "Ctrl+R",
+        )
+        self.pause = self._action(
+            page, "Pause", _Icons.SP_MediaPause, self._pause, "Hold after the step in hand; again to go on"
+        )
+        self.stop = self._action(
+            page,
+            "Stop",
+            _Icons.SP_MediaStop,
+            trainer.stop,
+            "Save and stop; the training can be resumed later",
+        )
+        layout = column(self, spacing=6, margins=(8, 6, 8, 8))
+        buttons = grid()
+        self.buttons: dict[str, QToolButton] = {}
+        for place, (name, action) in zip(
+            ((0, 0, 1, 2), (1, 0, 1, 1), (1, 1, 1, 1)),
+            (("start", self.start), ("pause", self.pause), ("stop", self.stop)),
+            strict=True,
+        ):
+            button = QToolButton()
+            button.setDefaultAction(action)
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            button.setObjectName(f"training_{name}_button")
+            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            button.setIconSize(QSize(16, 16))
+            self.buttons[name] = button
+            buttons.addWidget(button, *place)
+        self.buttons["start"].setStyleSheet(RUN_BUTTON)
+        self.bar = QProgressBar(textVisible=True, minimum=0, maximum=1)
+        self.bar.setAccessibleName("Progress of the training")
+        self.bar.setToolTip("Steps done, of all")
+        self.state, self.time = QLabel("Ready"), QLabel(" ")
+        for label in (self.state, self.time):  # long texts are cut; the column doesn't widen for them
+            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        layout.addLayout(buttons)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.state)
+        layout.addWidget(self.time)
+        for signal in (
+            trainer.state_changed,
+            trainer.progressed,
+            trainer.plan.changed,
+            trainer.plan.data.progressed,
+        ):
+            signal.connect(self.refresh)
+        self.refresh()
+
+    def _action(
+        self, page: QWidget, text: str, icon: QStyle.StandardPixmap, slot: object, tip: str, keys: str = ""
+    ) -> QAction:
+        action = QAction(self.style().standardIcon(icon), text, self)
+        action.triggered.connect(lambda _checked=False: slot())  # type: ignore[operator]
+        if keys:
+            action.setShortcut(QKeySequence(keys))
+            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            page.addAction(action)
+        action.setToolTip(f"{tip} ({keys})" if keys else tip)
+        return action
+
+    def _start(self) -> None:
+        self._trainer.session.spawn(self._trainer.start())
+
+    def _pause(self) -> None:
+        paused = self._trainer.state is TrainingState.PAUSED
+        self._trainer.go_on() if paused else self._trainer.pause()
+
+    def refresh(self) -> None:
+        """Show where the training stands; the time left stands still while it is paused."""
+        trainer, standing = self._trainer, self._trainer.standing()
+        state = standing.state
+        obstacle = trainer.plan.obstacle()
+        self.start.setEnabled(not state.active and not obstacle)
+        self.start.setToolTip(
+            "One training at a time: stop this one first" if state.active else obstacle
+            or "Train on these images with these settings (Ctrl+R)"
+        )  # fmt: skip
+        self.pause.setEnabled(state in (TrainingState.RUNNING, TrainingState.PAUSED))
+        paused = state is TrainingState.PAUSED
+        self.pause.setText("Resume" if paused else "Pause")
+        self.pause.setIcon(self.style().standardIcon(_Icons.SP_MediaPlay if paused else _Icons.SP_MediaPause))
+        self.stop.setEnabled(state.active and state is not TrainingState.STOPPING)
+        if trainer.running is None:
+            self.bar.setFormat("")
+            self.state.setText(
+                "Choose images first" if obstacle and not trainer.plan.data.sources else "Ready"
+            )
+            return
+        # no range while it is starting: the bar shows that something happens
+        known = standing.total > 0
+        self.bar.setRange(0, standing.total if known else int(not state.active))
+        self.bar.setValue(standing.step)
+        self.bar.setFormat(f"step {standing.step:,} of {standing.total:,}" if known else "")
+        self.state.setText(f"{trainer.running.name}: {state.value.lower()}")
+        parts = []
+        if math.isfinite(standing.eta):
+            parts.append(f"{clock(standing.eta)} left")
+        elif state is TrainingState.RUNNING:
+            parts.append("timing…")
+        if math.isfinite(standing.patches_a_second):
+            parts.append(f"{standing.patches_a_second:,.0f} patches/s")
+        if standing.memory:
+            parts.append(f"{standing.memory / 2**30:.1f} GiB")
+        self.time.setText(", ".join(parts) or " ")
+        self.time.setToolTip("Time left with the looks to come, patches a second, largest memory so far")

@@ -1,0 +1,317 @@
+"""The Training page's state: what is planned, the training under way, what it has shown, and earlier trainings."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from padis_gui.core.errors import PadisError
+from padis_gui.core.training.train import PRIOR_FILE
+from padis_gui.viewmodels.session import Session
+from padis_gui.viewmodels.training_folders import FolderReader, TrainingFolder, begin_folder
+from padis_gui.viewmodels.training_log import TrainingHistory, read_history
+from padis_gui.viewmodels.training_pictures import LookPictures, load_look_pictures
+from padis_gui.viewmodels.training_plan import DEFAULT_ROOT, TrainingPlan
+from padis_gui.viewmodels.training_process import (
+    ProcessFailure,
+    TrainingProcess,
+    TrainingState,
+    train_command,
+)
+
+log = logging.getLogger(__name__)
+
+_NEWS_MS = 150
+_KEPT_LOOKS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where the training under way stands. ``eta`` is in seconds; NaN is what nobody knows yet."""
+
+    state: TrainingState
+    step: int
+    total: int
+    eta: float
+    patches_a_second: float
+    memory: int
+
+
+class Trainer(QObject):
+    """Starts, steers and follows one training at a time, and knows the earlier ones."""
+
+    state_changed = Signal()
+    progressed = Signal()  # the shown history has grown, or another one is shown
+    look_changed = Signal()
+    trainings_changed = Signal()
+    brought = Signal()  # the shown training was asked for: bring its progress to the front
+    prior_opened = Signal()  # a training's prior is open for reconstruction
+
+    def __init__(self, session: Session, root: Path = DEFAULT_ROOT) -> None:
+        super().__init__(session)
+        self.session = session
+        self._io = ThreadPoolExecutor(1, thread_name_prefix="io-training")
+        self.plan = TrainingPlan(session, self._io, root)
+        self.process = TrainingProcess(self)
+        self.process.spoke.connect(self._hear)
+        self.process.changed.connect(self.state_changed)
+        self.process.ended.connect(self._ended)
+        self.history = TrainingHistory()  # of the shown training
+        self.shown: Path | None = None
+        self.running: Path | None = None
+        self._running_history = self.history
+        self.trainings: list[TrainingFolder] = []
+        self.compared: set[Path] = set()
+        self._folders = FolderReader()
+        self._elsewhere: set[Path] = set()
+        self.look: LookPictures | None = None
+        self._looks: dict[Path, LookPictures] = {}
+        self._look_index: int | None = None  # None follows the latest
+        self._look_wanted: Path | None = None
+        self._ended_event = asyncio.Event()
+        self._ended_event.set()
+        self._closed = False
+        self._news = QTimer(
+            self, singleShot=True, interval=_NEWS_MS
+        )  # a fast training has more news than eyes
+        self._news.timeout.connect(self.progressed)
+        self._refresh = QTimer(self, singleShot=True, interval=200)
+        self._refresh.timeout.connect(lambda: session.spawn(self.refresh_trainings()))
+
+    # The training under way -------------------------------------------------------------------------
+
+    @property
+    def active(self) -> bool:
+        """Whether a training is under way."""
+        return self.process.active
+
+    @property
+    def state(self) -> TrainingState:
+        """Where its process stands."""
+        return self.process.state
+
+    def standing(self) -> Standing:
+        """Progress now, of the training under way or of the one that ran last."""
+        history = self._running_history
+        return Standing(
+            state=self.state,
+            step=history.step,
+            total=history.total,
+            eta=history.left if self.active else math.nan,
+            patches_a_second=history.patches_per_second,
+            memory=history.memory,
+        )
+
+    async def start(self) -> bool:
+        """Begin what is planned, in its own folder and its own process."""
+        obstacle = self.plan.obstacle()
+        if self.active or self._closed:
+            return False
+        if obstacle:
+            self.session.message.emit("warning", obstacle, "")
+            return False
+        folder, request = self.plan.folder, self.plan.request()
+        if await self.session.attempt(self._io, begin_folder, folder, request) is None:
+            return False
+        return self._launch(folder, TrainingHistory())
+
+    async def resume(self, folder: Path, *, more: int = 0) -> bool:
+        """Go on where a training stopped, from its last checkpoint; to its end, or for so many ``more`` steps."""
+        if self.active or self._closed:
+            return False
+        found = await self.session.attempt(self._io, self._folders.read, folder)
+        if found is None or not found.has_request:
+            self.session.message.emit(
+                "error", f"The folder of a training was wanted, but {folder} holds none that can be resumed; choose "
+                "one with a training.json.", "",
+            )  # fmt: skip
+            return False
+        self._elsewhere.add(folder)
+        history = await self.session.attempt(self._io, read_history, folder)
+        if history is None:
+            return False
+        longer = ("--steps", str(history.step + more)) if more else ()
+        return self._launch(folder, history, *longer)
+
+    async def prolong(self, folder: Path) -> bool:
+        """Give a training as many more steps as are planned, and go on."""
+        return await self.resume(folder, more=self.plan.estimate.steps)
+
+    def _launch(self, folder: Path, history: TrainingHistory, *options: str) -> bool:
+        if self.active or self._closed:
+            return False
+        self.running, self._running_history = folder, history
+        history.finished, history.reason = False, ""
+        self._ended_event.clear()
+        self._show(folder, history)
+        self.brought.emit()
+        self.plan.set_busy(True)
+        self.process.start(train_command(["--resume", str(folder), *options, "--events"]))
+        return True
+
+    def pause(self) -> None:
+        """Hold after the step in hand; memory stays as it is, the processor is free."""
+        self.process.pause()
+
+    def go_on(self) -> None:
+        """Go on after a pause."""
+        self.process.resume()
+
+    def stop(self) -> None:
+        """Save and stop; it can be resumed."""
+        self.process.stop()
+
+    def _hear(self, event: Mapping[str, Any]) -> None:
+        history = self._running_history
+        name = history.take(event)
+        if name == "warning":
+            self.session.message.emit("warning", history.warnings[-1], "")
+        elif name in ("look", "saved") and self.shown == self.running:
+            self._want_look()
+        if not self._news.isActive():
+            self._news.start()
+
+    def _ended(self, failure: ProcessFailure | None) -> None:
+        self._ended_event.set()
+        if not self._closed:
+            self.plan.set_busy(False)
+            self._refresh.start()
+        if failure is not None:
+            self.session.message.emit("error", failure.sentence, failure.details)
+        elif self.state is TrainingState.DONE and self.running is not None:
+            why = f" {self._running_history.reason}" if self._running_history.reason else ""
+            self.session.message.emit(
+                "info", f"The training is done.{why} Its prior is {self.running / PRIOR_FILE}", ""
+            )
+        self.progressed.emit()
+        self.state_changed.emit()
+
+    # What is shown ----------------------------------------------------------------------------------
+
+    def show(self, folder: Path) -> None:
+        """Show the curves and looks of this training."""
+        if folder == self.running:
+            self._show(folder, self._running_history)
+            return
+        for found in self.trainings:
+            if found.path == folder:
+                self._show(folder, found.history)
+
+    def _show(self, folder: Path, history: TrainingHistory) -> None:
+        self.shown, self.history = folder, history
+        self.look, self._look_index = None, None
+        self.look_changed.emit()
+        self.progressed.emit()
+        self._want_look()
+
+    @property
+    def follows_latest(self) -> bool:
+        """Whether each new look is shown as it comes."""
+        return self._look_index is None
+
+    def choose_look(self, index: int | None) -> None:
+        """Show an earlier look by its index, or follow the latest (None)."""
+        self._look_index = index
+        self.look_changed.emit()
+        self._want_look()
+
+    def _want_look(self) -> None:
+        looks = self.history.looks
+        if not looks or self.shown is None:
+            return
+        index = len(looks) - 1 if self._look_index is None else min(self._look_index, len(looks) - 1)
+        path = self.shown / looks[index].file
+        self._look_wanted = path
+        if path in self._looks:
+            self._present(path)
+        else:
+            self.session.spawn(self._load_look(path))
+
+    async def _load_look(self, path: Path) -> None:
+        pictures = await self.session.attempt(self._io, _look_or_none, path)
+        if pictures is not None:
+            self._looks[path] = pictures
+            while len(self._looks) > _KEPT_LOOKS:
+                del self._looks[next(iter(self._looks))]
+            self._present(path)
+
+    def _present(self, path: Path) -> None:
+        if path == self._look_wanted and self.look is not self._looks[path]:
+            self.look = self._looks[path]
+            self.look_changed.emit()
+
+    # Earlier trainings ------------------------------------------------------------------------------
+
+    async def refresh_trainings(self) -> None:
+        """Read again which trainings there are."""
+        found = await self.session.attempt(
+            self._io, self._folders.read_all, self.plan.root, set(self._elsewhere)
+        )
+        if found is not None:
+            self.trainings = found
+            self.compared &= {training.path for training in found}
+            self.trainings_changed.emit()
+
+    async def add_folder(self, folder: Path) -> bool:
+        """List a training that lies elsewhere, and show it."""
+        found = await self.session.attempt(self._io, self._folders.read, folder)
+        if found is None:
+            self.session.message.emit(
+                "error", f"The folder of a training was wanted, but {folder} is none; choose one that padis-gui train "
+                "wrote.", "",
+            )  # fmt: skip
+            return False
+        self._elsewhere.add(folder)
+        await self.refresh_trainings()
+        self.show(folder)
+        return True
+
+    def compare(self, folder: Path, wanted: bool) -> None:
+        """Lay this training's curves over the others', or take them away."""
+        (self.compared.add if wanted else self.compared.discard)(folder)
+        self.trainings_changed.emit()
+
+    def history_of(self, training: TrainingFolder) -> TrainingHistory:
+        """Its curves; those of the training under way grow."""
+        return self._running_history if training.path == self.running else training.history
+
+    async def use(self, folder: Path) -> bool:
+        """Open the prior of a training for reconstruction."""
+        path = folder / PRIOR_FILE
+        if not path.is_file():
+            self.session.message.emit(
+                "warning",
+                "This training has not saved a prior yet; wait for its first checkpoint, or stop it.",
+                "",
+            )
+            return False
+        if not await self.session.open_prior(path):
+            return False
+        self.session.message.emit("info", f"The open prior is now {path}", "")
+        self.prior_opened.emit()
+        return True
+
+    async def close(self) -> None:
+        """Let the training save and end, then the thread."""
+        self._closed = True
+        self._refresh.stop()
+        self.plan.close()
+        self.process.stop()
+        await self._ended_event.wait()
+        self._io.shutdown(wait=False, cancel_futures=True)
+        await asyncio.get_running_loop().run_in_executor(None, self._io.shutdown)
+
+
+def _look_or_none(path: Path) -> LookPictures | None:
+    """A look that is gone or damaged is not worth a message: the others are still there."""
+    try:
+        return load_look_pictures(path)
+    except PadisError as error:
+        log.info("%s", error)
+        return None
