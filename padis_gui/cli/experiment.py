@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
 
     _check_files(options)
     problems = tuple(_problem(options, name) for name in options.preset)
-    priors = tuple(options.prior) or _bundled_priors(problems)
+    priors = tuple(options.prior) or _bundled_priors(problems, options.device)
     solvers = tuple(options.solver) or tuple(dict.fromkeys(p.solver for p in problems))
     grid = Grid(
         images=_images(options), problems=problems, priors=priors, solvers=tuple(options.solver),
@@ -119,11 +119,13 @@ def run(options: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
-def _bundled_priors(problems: "tuple[Preset, ...]") -> tuple[Path, ...]:
+def _bundled_priors(problems: "tuple[Preset, ...]", device: str) -> tuple[Path, ...]:
     """The one bundled prior of these problems; raises :class:`SettingError` where they have several."""
+    from padis_gui.core.device import pick_device
     from padis_gui.core.resources import bundled_prior
 
-    priors = tuple(dict.fromkeys(bundled_prior(problem.physics) for problem in problems))
+    kind = pick_device(device).type
+    priors = tuple(dict.fromkeys(bundled_prior(problem.physics, kind) for problem in problems))
     if len(priors) > 1:
         raise SettingError(
             "Problems of one bundled prior were wanted, but CT and pictures came together; run them apart, or "

@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
 
     from padis_gui.cli.progress import progress_bar
     from padis_gui.core.data.write import write_tiff
+    from padis_gui.core.device import pick_device
     from padis_gui.core.operators.nothing import NothingSettings
     from padis_gui.core.recipe import (
         build_problem,
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         prepare_image,
         solve,
     )
-    from padis_gui.core.resources import resource
+    from padis_gui.core.resources import fitting_prior
     from padis_gui.core.settings import make
 
     if not 1 <= options.count <= MOST:
@@ -62,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     size = make(NothingSettings, given_settings(options, NothingSettings))
     seed = new_seed() if options.seed is None else options.seed
     check_seed(seed + options.count - 1)
-    prior_path = options.prior or resource(preset.prior)
+    prior_path = options.prior or fitting_prior(preset.prior, pick_device(options.device).type)
     prior = open_prior(options, prior_path)
     first = make_recipe(
         image=None, data_path=None, prior=prior, prior_path=prior_path, physics=preset.physics,

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.cli.progress import progress_bar
     from padis_gui.core.data.read import read_image
     from padis_gui.core.data.write import write_result
-    from padis_gui.core.device import describe_device, peak_memory_mb
+    from padis_gui.core.device import describe_device, peak_memory_mb, pick_device
     from padis_gui.core.metrics import as_json
     from padis_gui.core.operators import find_physics
     from padis_gui.core.recipe import (
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     solver, settings = chosen_solver(options, preset)
     tiling = chosen_tiling(options)
     seed = new_seed() if options.seed is None else options.seed
-    prior_path = options.prior or bundled_prior(physics)
+    prior_path = options.prior or bundled_prior(physics, pick_device(options.device).type)
     prior = open_prior(options, prior_path)
     image = read_image(options.input, options.page)
     recipe = make_recipe(

@@ -25,6 +25,7 @@ def resource(name: str) -> Path:
 
 
 DEFAULT_PRIOR = "priors/ct-small.safetensors"
+LARGER_PRIORS = {DEFAULT_PRIOR: "priors/ct-medium.safetensors"}
 PHOTO_PRIOR = "priors/photos-small.safetensors"
 DEMO_IMAGE = "images/ct_slices.tif"
 DEMO_PHOTO = "images/photo.png"
@@ -112,6 +113,11 @@ PRESETS: tuple[Preset, ...] = (
 DEFAULT_PRESET = "ct-20"
 
 
-def bundled_prior(physics: str) -> Path:
-    """The bundled prior that belongs to a physics: that of the first preset with it."""
-    return resource(next((p.prior for p in PRESETS if p.physics == physics), DEFAULT_PRIOR))
+def fitting_prior(prior: str, device: str) -> Path:
+    """A bundled prior, or the larger one of its kind where a GPU makes that fast. ``device`` is torch's type or name."""
+    return resource(LARGER_PRIORS.get(prior, prior) if device.startswith("cuda") else prior)
+
+
+def bundled_prior(physics: str, device: str = "cpu") -> Path:
+    """The bundled prior that belongs to a physics on a device: that of the first preset with it."""
+    return fitting_prior(next((p.prior for p in PRESETS if p.physics == physics), DEFAULT_PRIOR), device)

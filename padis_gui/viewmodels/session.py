@@ -26,7 +26,15 @@ from padis_gui.core.operators import PHYSICS, find_physics
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.recipe import Change, Recipe, check_seed, find_preset, new_seed
-from padis_gui.core.resources import DEFAULT_PRESET, DEFAULT_PRIOR, DEMO_IMAGE, Preset, is_bundled, resource
+from padis_gui.core.resources import (
+    DEFAULT_PRESET,
+    DEFAULT_PRIOR,
+    DEMO_IMAGE,
+    Preset,
+    fitting_prior,
+    is_bundled,
+    resource,
+)
 from padis_gui.core.settings import Settings, make, specs, with_live
 from padis_gui.core.solvers import SOLVERS, find_solver
 from padis_gui.core.tiling import TilingSettings
@@ -224,11 +232,12 @@ class Session(QObject):
         self.apply_preset(name)
         try:
             preset = find_preset(name)
-            prior, demo = resource(preset.prior), resource(preset.demo)
+            prior, demo = fitting_prior(preset.prior, self.device.type), resource(preset.demo)
+            alternatives = {prior, resource(preset.prior)}
         except PadisError as error:
             self.message.emit("error", str(error), "")
             return
-        if is_bundled(self.prior_path) and self.prior_path != prior:
+        if is_bundled(self.prior_path) and self.prior_path not in alternatives:
             await self.open_prior(prior)
         if is_bundled(self.data_path) and self.data_path != demo:
             await self.open_image(demo)
@@ -375,7 +384,7 @@ class Session(QObject):
     async def open_demo(self) -> None:
         """The bundled slice and prior."""
         try:
-            prior, image = resource(DEFAULT_PRIOR), resource(DEMO_IMAGE)
+            prior, image = fitting_prior(DEFAULT_PRIOR, self.device.type), resource(DEMO_IMAGE)
         except PadisError as error:
             self.message.emit("error", str(error), "")
             return

@@ -146,6 +146,29 @@ def test_bundled_priors_are_small_and_readable():
         assert read_record(path).name == path.stem
 
 
+@pytest.mark.parametrize(
+    ("device", "name"), [("cpu", "ct-small"), ("cuda", "ct-medium"), ("cuda:1", "ct-medium")]
+)
+def test_a_gpu_gets_the_larger_prior(device, name):
+    from padis_gui.core.resources import bundled_prior
+
+    assert bundled_prior("ct-parallel", device).stem == name
+
+
+def test_a_gpu_gets_the_prior_for_photographs_that_there_is():
+    from padis_gui.core.resources import bundled_prior
+
+    assert bundled_prior("deblur", "cuda") == bundled_prior("deblur", "cpu")
+
+
+def test_notice_names_the_priors_as_they_are():
+    import hashlib
+
+    notice = (ROOT / "resources" / "NOTICE").read_text(encoding="utf-8")
+    for path in (ROOT / "resources" / "priors").iterdir():
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in notice
+
+
 def test_readmes_python_runs(tmp_path):
     """The README's first Python block, with fewer steps."""
     code = re.search(r"```python\n(.*?)```", README, re.DOTALL)

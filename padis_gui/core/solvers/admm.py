@@ -44,7 +44,7 @@ class QualitySettings(SolverSettings):
         help="Noise level of the first step, relative to an image in [0, 1]: 0.5 suits 20 views or more, 2 fewer",
     )  # fmt: skip
     sigma_min: float = shared.lowest_noise(0.01)
-    cg_steps: int = shared.cg_steps(20)
+    cg_steps: int = shared.cg_steps(10)
     prior_weight: float = shared.prior_weight(0.3)
     zeta: float = setting(
         1.0, ge=0, le=1.5, label="Step size", symbol="ζ", live=True,
