@@ -61,7 +61,7 @@ class Solver:
 SOLVERS: tuple[Solver, ...] = (
     Solver(
         "fast", "Fast", FastSettings, admm, "PnP-ADMM, arXiv 1605.01710; DPIR, arXiv 2008.13751",
-        "ADMM around the patch prior, from the baseline picture: 16 denoiser calls.", "step size ζ",
+        "ADMM around the patch prior, from the baseline picture: 18 denoiser calls.", "step size ζ",
     ),
     Solver(
         "quality", "Quality", QualitySettings, admm, "PnP-ADMM, arXiv 1605.01710; DPIR, arXiv 2008.13751",

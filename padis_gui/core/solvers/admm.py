@@ -57,7 +57,7 @@ class FastSettings(QualitySettings):
     """Settings of :func:`admm` with few levels."""
 
     steps: int = setting(
-        16, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
+        18, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
     )
 
 
