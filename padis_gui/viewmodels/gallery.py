@@ -60,10 +60,11 @@ class Look:
 
 
 class Gallery(QObject):
-    """``changed`` carries the keys whose pictures are new, ``restyled`` comes for levels, colours, captions and
-    empty texts, ``listed`` when sources came, went, or are called otherwise."""
+    """``changed`` carries the keys whose pictures are new, ``captioned`` those whose captions are, ``restyled`` comes
+    for levels, colours and empty texts, ``listed`` when sources came, went, or are called otherwise."""
 
     changed = Signal(object)
+    captioned = Signal(object)
     restyled = Signal()
     listed = Signal()
 
@@ -148,8 +149,10 @@ class Gallery(QObject):
 
     def set_captions(self, captions: Mapping[str, str]) -> None:
         """A short text beside the name of each of these sources."""
-        self._captions.update(captions)
-        self.restyled.emit()
+        others = {key: text for key, text in captions.items() if self.caption(key) != text}
+        if others:
+            self._captions.update(others)
+            self.captioned.emit(tuple(others))
 
     def caption(self, key: str) -> str:
         """The short text of a source, empty where it has none."""

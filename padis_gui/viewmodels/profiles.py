@@ -69,8 +69,19 @@ class Region:
 
     def mask(self, rows: int, columns: int) -> NDArray[np.bool_]:
         """The pixels whose centres lie inside: bool (rows, columns)."""
-        x = (np.arange(columns) + 0.5 - self.left) / max(self.width, 1e-9)
-        y = (np.arange(rows) + 0.5 - self.top) / max(self.height, 1e-9)
+        return self._inside(np.arange(rows), np.arange(columns))
+
+    def pixels_of(self, picture: Pixels) -> Pixels:
+        """The pixels of a picture whose centres lie inside, (n,) or (n, 3)."""
+        rows, columns = picture.shape[:2]
+        top, bottom = (int(min(max(v, 0), rows)) for v in (self.top, self.top + self.height + 1))
+        left, right = (int(min(max(v, 0), columns)) for v in (self.left, self.left + self.width + 1))
+        near = picture[top:bottom, left:right]
+        return near[self._inside(np.arange(top, bottom), np.arange(left, right))]
+
+    def _inside(self, rows: NDArray[np.int_], columns: NDArray[np.int_]) -> NDArray[np.bool_]:
+        x = (columns + 0.5 - self.left) / max(self.width, 1e-9)
+        y = (rows + 0.5 - self.top) / max(self.height, 1e-9)
         if self.shape == "ellipse":
             inside: NDArray[np.bool_] = (2 * x[None] - 1) ** 2 + (2 * y[:, None] - 1) ** 2 <= 1
             return inside
@@ -148,7 +159,7 @@ def profile(pixels: Pixels, line: Line) -> Profile:
     """
     from scipy.ndimage import map_coordinates
 
-    grey = (pixels if pixels.ndim == 2 else pixels.mean(axis=2)).astype(np.float64)
+    grey = pixels if pixels.ndim == 2 else pixels.mean(axis=2)
     (x0, y0), (x1, y1) = line.start, line.end
     count = math.ceil(line.length) + 1
     along = np.linspace(0.0, 1.0, count)
@@ -157,7 +168,8 @@ def profile(pixels: Pixels, line: Line) -> Profile:
     rows, columns = grey.shape
     all_x, all_y = x - across * (y1 - y0), y + across * (x1 - x0)
     inside = (all_x >= 0) & (all_x <= columns) & (all_y >= 0) & (all_y <= rows)
-    sampled = map_coordinates(grey, [all_y - 0.5, all_x - 0.5], order=1, mode="nearest")
+    places = [all_y - 0.5, all_x - 0.5]
+    sampled = map_coordinates(grey, places, output=np.float64, order=1, mode="nearest")
     known = inside & np.isfinite(sampled)
     count_across = known.sum(axis=0)
     values = np.full(count, np.nan)
@@ -205,20 +217,22 @@ def statistics(
 
     ``window`` holds the intensities that the PSNR calls 0 and 1.
     """
-    inside = region.mask(*pixels.shape[:2])
-    chosen = pixels[inside].astype(np.float64)
+    chosen = region.pixels_of(pixels)
     finite = chosen[np.isfinite(chosen)]
     if not finite.size:
         return None
     found = math.nan
     if truth is not None and truth.shape == pixels.shape and finite.size == chosen.size:
         low, high = window
-        mine, its = (torch.from_numpy((part - low) / (high - low)) for part in (chosen, truth[inside]))
+        mine, its = (
+            torch.from_numpy((part - np.float32(low)) / np.float32(high - low))
+            for part in (chosen, region.pixels_of(truth))
+        )
         found = psnr(mine, its)
     return Statistics(
-        pixels=int(inside.sum()),
-        mean=float(finite.mean()),
-        std=float(finite.std()),
+        pixels=len(chosen),
+        mean=float(finite.mean(dtype=np.float64)),
+        std=float(finite.std(dtype=np.float64)),
         minimum=float(finite.min()),
         maximum=float(finite.max()),
         median=float(np.median(finite)),

@@ -5,7 +5,8 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from padis_gui.gui.viewers.compare import FASTEST, MODES, SLOWEST
+from padis_gui.gui.viewers.compare import MODES
+from padis_gui.gui.viewers.compare_bar import FASTEST, SLOWEST
 from padis_gui.viewmodels.comparison import reach_of, signed_difference
 from padis_gui.viewmodels.profiles import Line
 from tests.gui.pictures import colour_at, drag, flat, hover, place_of, ramp, settle, wait_for
@@ -18,8 +19,8 @@ def compare(panes):
     """A dark and a bright picture, to be told apart at every pixel."""
     panes.gallery.propose_levels({"image": (0.0, 255.0)})
     panes.set_pictures({"baseline": flat(DARK), "estimate": flat(BRIGHT)})
-    panes.compare.first.select("baseline")
-    panes.compare.second.select("estimate")
+    panes.compare.bar.first.select("baseline")
+    panes.compare.bar.second.select("estimate")
     return panes.compare
 
 
@@ -70,7 +71,7 @@ def test_the_divider_stays_where_it_is_when_a_frame_comes(panes, compare):
 
 
 def test_blinking_shows_one_and_then_the_other_and_nothing_else(panes, compare, monkeypatch):
-    compare.rate.setValue(FASTEST)
+    compare.bar.rate.setValue(FASTEST)
     panes.compare_with("blink")
     settle()
     painted = []
@@ -101,12 +102,12 @@ def test_blinking_stops_when_nobody_can_see_it(panes, compare):
 
 
 def test_the_rate_is_in_changes_a_second_and_bounded(compare):
-    compare.rate.setValue(4)
+    compare.bar.rate.setValue(4)
     assert compare._turn.interval() == 250
-    compare.rate.setValue(1e6)
-    assert compare.rate.value() == FASTEST
-    compare.rate.setValue(0)
-    assert compare.rate.value() == SLOWEST
+    compare.bar.rate.setValue(1e6)
+    assert compare.bar.rate.value() == FASTEST
+    compare.bar.rate.setValue(0)
+    assert compare.bar.rate.value() == SLOWEST
 
 
 def test_the_difference_is_signed_and_its_levels_are_symmetric(panes, compare):
@@ -116,7 +117,7 @@ def test_the_difference_is_signed_and_its_levels_are_symmetric(panes, compare):
     np.testing.assert_array_equal(compare.difference, ramp() - ramp(3.0, -50))
     low, high = compare.canvases[0].layer.item.levels
     assert low == -high == -reach_of(compare.difference)
-    assert compare.reach.value() == high
+    assert compare.bar.reach.value() == high
 
 
 def test_no_difference_is_the_middle_of_the_map_and_the_signs_differ(panes, compare):
@@ -135,13 +136,13 @@ def test_no_difference_is_the_middle_of_the_map_and_the_signs_differ(panes, comp
 def test_levels_of_the_difference_do_not_move_by_themselves(panes, compare):
     panes.compare_with("subtract")
     settle()
-    reach = compare.reach.value()
+    reach = compare.bar.reach.value()
     panes.set_pictures({"estimate": flat(5000)})
     settle()
-    assert compare.reach.value() == reach
-    compare.fit_reach.click()
-    assert compare.reach.value() == pytest.approx(4960)
-    compare.reach.setValue(7)
+    assert compare.bar.reach.value() == reach
+    compare.bar.fit_reach.click()
+    assert compare.bar.reach.value() == pytest.approx(4960)
+    compare.bar.reach.setValue(7)
     assert tuple(compare.canvases[0].layer.item.levels) == (-7, 7)
 
 
@@ -188,7 +189,7 @@ def test_pictures_of_different_sizes_are_said_to_differ(panes, compare, mode):
     panes.set_pictures({"baseline": ramp(), "estimate": ramp(rows=20, columns=20)})
     panes.compare_with(mode)
     settle()
-    assert ("differ in size" in compare.said.text()) == (mode != "side")
+    assert ("differ in size" in compare.bar.said.text()) == (mode != "side")
     assert compare.difference is None
 
 
@@ -219,7 +220,7 @@ def test_keys_start_change_and_end_the_comparison(panes, compare):
     QTest.keyClick(panes, Qt.Key.Key_S)
     assert not panes.comparing
     panes.compare_with("wipe")
-    compare.leave.click()
+    compare.bar.leave.click()
     assert not panes.comparing
     assert not any(a.isChecked() for a in panes.act.modes.actions())
 
@@ -228,7 +229,7 @@ def test_swapping_changes_the_sign(panes, compare):
     panes.compare_with("subtract")
     settle()
     before = compare.difference.copy()
-    compare.swap.click()
+    compare.bar.swap.click()
     np.testing.assert_array_equal(compare.difference, -before)
 
 

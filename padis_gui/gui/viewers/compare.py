@@ -5,17 +5,15 @@ from typing import Any, Literal, get_args
 import pyqtgraph as pg
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
-from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QLabel, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import QLabel, QWidget
 
-from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.layouts import column, row
-from padis_gui.gui.numbers import NumberBox
 from padis_gui.gui.viewers.canvas import Canvas
-from padis_gui.gui.viewers.icons import icon
+from padis_gui.gui.viewers.compare_bar import FASTEST, SLOWEST, USUAL, CompareBar
 from padis_gui.gui.viewers.image_pane import group_of, is_square
 from padis_gui.gui.viewers.layer import Layer
 from padis_gui.gui.viewers.links import Links
-from padis_gui.gui.viewers.source_choice import SourceChoice, SourceModel
+from padis_gui.gui.viewers.source_choice import SourceModel
 from padis_gui.viewmodels.comparison import reach_of, signed_difference, size_text
 from padis_gui.viewmodels.gallery import DIVERGING, Gallery, Look, Pixels
 from padis_gui.viewmodels.overlay import Overlay
@@ -23,7 +21,6 @@ from padis_gui.viewmodels.sources import Scale, Source
 
 Mode = Literal["side", "wipe", "blink", "subtract"]
 MODES: tuple[str, ...] = get_args(Mode)
-SLOWEST, FASTEST, USUAL = 0.2, 8.0, 1.5  # changes a second
 _DIVIDER, _KEY_STEP = "#ffd84d", 0.02
 _TAG = "background: rgba(16, 18, 20, 190); color: #e6e6e6; border-radius: 4px; padding: 2px 6px;"
 
@@ -43,11 +40,15 @@ class CompareView(QWidget):
         self._divided = 0.5  # where the divider stands, as a share of the width
         self._second_shown = False
         self._overlay: Overlay | None = None
-        self.first = SourceChoice(model, "truth", "First picture")
-        self.second = SourceChoice(model, "estimate", "Second picture")
-        for choice in (self.first, self.second):
+        self.bar = bar = CompareBar(model)
+        for choice in (bar.first, bar.second):
             choice.chosen.connect(lambda _key: self._show_others())
-        self._make_controls()
+        bar.swap.clicked.connect(self._swap)
+        bar.rate.valueChanged.connect(self._set_rate)
+        bar.reach.valueChanged.connect(self._set_reach)
+        bar.fit_reach.clicked.connect(self._reach_from_picture)
+        bar.tiling.toggled.connect(lambda _on: self.set_overlay(self._overlay))
+        bar.leave.clicked.connect(self.left)
         self.canvases = (Canvas("First picture"), Canvas("Second picture"))
         self._over = Layer()
         self._over.setZValue(1)
@@ -67,67 +68,22 @@ class CompareView(QWidget):
         for canvas in self.canvases:
             pictures.addWidget(canvas, 1)
         layout = column(self, spacing=2)
-        layout.addWidget(self._bar)
+        layout.addWidget(bar)
         layout.addLayout(pictures, 1)
         self._turn = QTimer(self)
         self._turn.timeout.connect(self._take_turns)
         gallery.changed.connect(self._follow)
+        gallery.captioned.connect(self._follow)
         gallery.restyled.connect(self.refresh)
         gallery.listed.connect(self.refresh)
         self._set_rate(USUAL)
-
-    def _make_controls(self) -> None:
-        self.swap = QToolButton(autoRaise=True)
-        self.swap.setIcon(icon("swap"))
-        self.swap.setAccessibleName("Swap")
-        self.swap.setToolTip("Swap the two pictures")
-        self.swap.clicked.connect(self._swap)
-        self.rate = QDoubleSpinBox(minimum=SLOWEST, maximum=FASTEST, singleStep=0.5, decimals=1, value=USUAL)
-        self.rate.setSuffix(" /s")
-        self.rate.setAccessibleName("Blink rate")
-        self.rate.setToolTip("How often the pictures change places, in changes a second")
-        self.rate.valueChanged.connect(self._set_rate)
-        self.reach = NumberBox(minimum=0.0)
-        self.reach.setPrefix("± ")
-        self.reach.setAccessibleName("Levels of the difference")
-        self.reach.setToolTip("The difference is shown from minus to plus this value")
-        self.reach.valueChanged.connect(self._set_reach)
-        self.fit_reach = QPushButton("Auto")
-        self.fit_reach.setToolTip(
-            "Levels that saturate 0.35 % of the difference; they do not move by themselves"
-        )
-        self.fit_reach.clicked.connect(self._reach_from_picture)
-        self.tiling = QCheckBox("Tiling")
-        self.tiling.setToolTip("Draw the tiling of the shown step over the pictures")
-        self.tiling.toggled.connect(lambda _on: self.set_overlay(self._overlay))
-        self.said = ElidedLabel()
-        self.said.setProperty("muted", True)
-        self.leave = QToolButton(autoRaise=True)
-        self.leave.setIcon(icon("close"))
-        self.leave.setAccessibleName("Leave the comparison")
-        self.leave.setToolTip("Back to the panes")
-        self.leave.clicked.connect(self.left)
-        self._bar = QWidget()
-        bar = row(self._bar, margins=(2, 2, 2, 2))
-        for widget in (
-            self.first,
-            self.swap,
-            self.second,
-            self.rate,
-            self.reach,
-            self.fit_reach,
-            self.tiling,
-        ):
-            bar.addWidget(widget)
-        bar.addWidget(self.said, 1)
-        bar.addWidget(self.leave)
 
     # What is compared -----------------------------------------------------------------------------
 
     @property
     def keys(self) -> tuple[str, str]:
         """The sources that are compared."""
-        return self.first.key, self.second.key
+        return self.bar.first.key, self.bar.second.key
 
     @property
     def as_source(self) -> Source:
@@ -140,7 +96,7 @@ class CompareView(QWidget):
     def show_mode(self, mode: Mode, first: str | None = None, second: str | None = None) -> None:
         """Compare in this way; sources that are not named stay."""
         self.mode = mode
-        for choice, key in ((self.first, first), (self.second, second)):
+        for choice, key in ((self.bar.first, first), (self.bar.second, second)):
             if key in self._gallery.sources:
                 choice.select(str(key))
         self._show_others()
@@ -152,8 +108,8 @@ class CompareView(QWidget):
 
     def _swap(self) -> None:
         first, second = self.keys
-        self.first.select(second)
-        self.second.select(first)
+        self.bar.first.select(second)
+        self.bar.second.select(first)
         self.refresh()
         self.shown_changed.emit()
 
@@ -198,8 +154,7 @@ class CompareView(QWidget):
         if self._reach is None and self.difference is not None:
             self._reach = reach_of(self.difference)
         reach = self._reach or 1.0
-        with QSignalBlocker(self.reach):
-            self.reach.setValue(reach)
+        self.bar.show_reach(reach)
         return Look((-reach, reach), DIVERGING)
 
     # What is said about it ------------------------------------------------------------------------
@@ -207,16 +162,13 @@ class CompareView(QWidget):
     def _say(self, pictures: list[Pixels | None], *, fits: bool) -> None:
         names = [self._gallery.sources[key].label for key in self.keys]
         main, beside = self.canvases
-        blinking, subtracting = self.mode == "blink", self.mode == "subtract"
-        self.rate.setVisible(blinking)
-        for widget in (self.reach, self.fit_reach):
-            widget.setVisible(subtracting)
+        self.bar.show_mode(blinking=self.mode == "blink", subtracting=self.mode == "subtract")
         missing = [self._gallery.empty_text(key) for key in self.keys]
         main.set_empty_text(missing[0] or (missing[1] if self.mode != "side" else ""))
         beside.set_empty_text(missing[1])
         a, b = pictures
         apart = a is not None and b is not None and not fits and self.mode != "side"
-        self.said.setText(
+        self.bar.said.setText(
             f"These pictures differ in size: {size_text(a)} and {size_text(b)}; compare them side by side"
             if apart and a is not None and b is not None
             else "  ".join(filter(None, (self._gallery.caption(key) for key in self.keys)))
@@ -242,7 +194,7 @@ class CompareView(QWidget):
         """The tiling of the shown step; drawn where it is wanted."""
         self._overlay = overlay
         for canvas in self.canvases:
-            canvas.set_overlay(overlay if self.tiling.isChecked() else None)
+            canvas.set_overlay(overlay if self.bar.tiling.isChecked() else None)
 
     # Divider, turns, levels -----------------------------------------------------------------------
 
@@ -311,7 +263,12 @@ class CompareView(QWidget):
 
     def state(self) -> dict[str, Any]:
         """What is compared and how, as plain JSON."""
-        return {"first": self.keys[0], "second": self.keys[1], "mode": self.mode, "rate": self.rate.value()}
+        return {
+            "first": self.keys[0],
+            "second": self.keys[1],
+            "mode": self.mode,
+            "rate": self.bar.rate.value(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Compare as :meth:`state` said; what cannot be read is left as it is."""
@@ -319,7 +276,7 @@ class CompareView(QWidget):
             self.mode = state["mode"]
         rate = state.get("rate")
         if isinstance(rate, int | float):
-            self.rate.setValue(min(max(float(rate), SLOWEST), FASTEST))
-        for choice, key in ((self.first, state.get("first")), (self.second, state.get("second"))):
+            self.bar.rate.setValue(min(max(float(rate), SLOWEST), FASTEST))
+        for choice, key in ((self.bar.first, state.get("first")), (self.bar.second, state.get("second"))):
             if key in self._gallery.sources:
                 choice.select(str(key))

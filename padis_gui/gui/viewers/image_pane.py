@@ -129,13 +129,17 @@ class ImagePane(QFrame):
         legend = source.scale is not Scale.IMAGE or self.own is not None
         self.canvas.set_picture(pixels, look, square=is_square(source), legend=legend)
         self.canvas.set_empty_text(self._gallery.empty_text(self.source))
-        trouble = self.canvas.layer.trouble
-        caption = self._gallery.caption(self.source)
-        self.caption.setText(f"{trouble.text}  {caption}" if trouble is not None else caption)
+        self.show_caption()
         group = group_of(source, pixels)
         if group != self.group:
             self.group = group
             self.regrouped.emit()
+
+    def show_caption(self) -> None:
+        """Say what the gallery says of the source, after a count of the pixels that are no numbers."""
+        trouble = self.canvas.layer.trouble
+        caption = self._gallery.caption(self.source)
+        self.caption.setText(f"{trouble.text}  {caption}" if trouble is not None else caption)
 
     @property
     def overlay(self) -> TilingOverlay:

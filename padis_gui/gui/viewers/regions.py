@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.viewers.pane_grid import PaneGrid
+from padis_gui.viewmodels.gallery import Pixels
 from padis_gui.viewmodels.profiles import (
     STATISTICS_HEAD,
     Region,
@@ -25,7 +26,7 @@ from padis_gui.viewmodels.profiles import (
     statistics_as_csv,
     statistics_row,
 )
-from padis_gui.viewmodels.sources import Lattice, Scale
+from padis_gui.viewmodels.sources import Lattice, Scale, Source
 
 _FOLLOW_MS, _DRAG_MS = 250, 33
 _HINT = "Choose the tool Rectangle (R) or Ellipse (E) and drag on a pane"
@@ -41,6 +42,10 @@ class RegionPanel(QWidget):
         super().__init__()
         self._panes = panes
         self.rows: list[tuple[str, ...]] = []
+        self._found: list[tuple[str, ...]] = []
+        self._waiting: list[tuple[Source, Pixels]] = []
+        self._each = QTimer(self, singleShot=True, interval=0)
+        self._each.timeout.connect(self._measure_next)
         self.table = QTableWidget(0, len(STATISTICS_HEAD))
         self.table.setAccessibleName("Statistics of the region")
         self.table.setToolTip("Of the finite pixels in the region; PSNR against the truth, within the region")
@@ -123,18 +128,26 @@ class RegionPanel(QWidget):
             self._soon.start(milliseconds)
 
     def refresh(self) -> None:
-        """Measure the region in every shown picture that has its pixels."""
-        region, group, gallery = self._panes.tools.region, self._panes.tools.group, self._panes.gallery
-        self.rows = []
-        if region is not None:
-            truth = gallery.pixels("truth")
-            for source, pixels in self._panes.shown_on(group):
-                comparable = source.scale is Scale.IMAGE and source.key != "truth"
-                found = statistics(pixels, region, truth if comparable else None, gallery.window)
-                if found is not None:
-                    self.rows.append(statistics_row(source.label, found))
-        self._fill()
-        self._show_region(region)
+        """Measure the region in every shown picture that has its pixels: one after the other, so that events pass."""
+        tools = self._panes.tools
+        self._waiting = [] if tools.region is None else list(self._panes.shown_on(tools.group))
+        self._found = []
+        self._measure_next()
+
+    def _measure_next(self) -> None:
+        region, gallery = self._panes.tools.region, self._panes.gallery
+        if region is None or not self._waiting:
+            self.rows = self._found
+            self._fill()
+            self._show_region(region)
+            return
+        source, pixels = self._waiting.pop(0)
+        comparable = source.scale is Scale.IMAGE and source.key != "truth"
+        truth = gallery.pixels("truth") if comparable else None
+        found = statistics(pixels, region, truth, gallery.window)
+        if found is not None:
+            self._found.append(statistics_row(source.label, found))
+        self._each.start()
 
     def _fill(self) -> None:
         self.table.setRowCount(len(self.rows))

@@ -22,6 +22,8 @@ class ShapesItem(QGraphicsObject):
         self.shapes: tuple[Line | Region, ...] = ()
         self._marker: tuple[float, float] | None = None
         self.setZValue(20)
+        # drawn once, not with every frame below it: smooth wide lines cost more than the picture does
+        self.setCacheMode(QGraphicsObject.CacheMode.DeviceCoordinateCache)
 
     def set_shapes(self, shapes: Sequence[Line | Region]) -> None:
         """Draw these from now on."""
