@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ TIMEOUT = 60.0
 
 
 @contextmanager
-def qt_loop(app: Any) -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
-    """A function that runs a coroutine to its end on Qt's event loop."""
+def qt_loop(app: Any) -> Iterator[Callable[..., Any]]:
+    """A function that runs a coroutine to its end on Qt's event loop, in so many seconds at most."""
     loop = qasync.QEventLoop(app)
     asyncio.set_event_loop(loop)
     errors: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _loop, context: errors.append(context))
     try:
-        yield lambda coroutine: loop.run_until_complete(asyncio.wait_for(coroutine, TIMEOUT))
+        yield lambda coroutine, timeout=TIMEOUT: loop.run_until_complete(asyncio.wait_for(coroutine, timeout))
         assert not errors, errors
     finally:
         loop.close()

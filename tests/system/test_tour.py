@@ -1,0 +1,187 @@
+"""The README's tour through the real window, by mouse and keyboard alone, as a new user would take it."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from PySide6.QtCore import QPoint, Qt
+
+from padis_gui.core.data.write import read_recipe
+from padis_gui.viewmodels.run import RunState
+from tests.qt import until
+from tests.system.hand import Hand
+
+STEPS = 8  # enough to be better than the baseline, and no more than a test can wait for
+LONGEST_TOUR = 60.0  # seconds on a quiet machine of two cores
+
+
+@pytest.fixture
+def own_picture(tmp_path):
+    """A picture of the user's own: 96 px, with an edge and a gradient."""
+    rows, columns = np.mgrid[:96, :96] / 96
+    grey = 255 * (0.2 + 0.5 * columns + 0.3 * ((rows - 0.5) ** 2 + (columns - 0.5) ** 2 < 0.1))
+    path = tmp_path / "mine.png"
+    Image.fromarray(grey.clip(0, 255).astype(np.uint8)).save(path)
+    return path
+
+
+def state(window):
+    return window.session.run.snapshot().state
+
+
+def pane(window, source):
+    return next(p for p in window.panes.panes if p.source == source)
+
+
+async def ended(window):
+    await until(lambda: not window.session.run.active, LONGEST_TOUR)
+
+
+async def prepared(window):
+    session = window.session
+    await until(lambda: session.prepared is not None and session.prepared.job.same_problem(session.job()))
+
+
+async def look(window, hand):
+    """1. Four panes; other pictures in them, zoom, pan, fit, values under the cursor."""
+    assert [p.source for p in window.panes.panes[:4]] == ["truth", "baseline", "estimate", "difference"]
+    await hand.choose(pane(window, "difference").choice, "Sinogram y")
+    assert window.panes.panes[3].source == "measurement"
+    await hand.choose(window.panes.panes[3].choice, "Difference x̂₀ − truth")
+    first, second = (p.canvas for p in window.panes.panes[:2])
+    middle = first.viewport().rect().center()
+    whole = first.box.viewRect().width()
+    await hand.wheel(first.viewport(), middle, 3)
+    await until(lambda: first.box.viewRect().width() < whole)
+    assert second.box.viewRect().width() == pytest.approx(first.box.viewRect().width(), rel=0.02)
+    before = first.box.viewRect().center()
+    await hand.drag(first.viewport(), middle, middle + QPoint(40, 25))
+    assert (first.box.viewRect().center() - before).manhattanLength() > 1
+    assert second.box.viewRect().center().x() == pytest.approx(first.box.viewRect().center().x(), abs=0.5)
+    await hand.key(Qt.Key.Key_F)
+    assert first.box.viewRect().width() == pytest.approx(whole, rel=0.05)
+    await hand.point(first.viewport(), middle)
+    await until(lambda: "Truth" in window.cursor_text.text() and "FBP" in window.cursor_text.text())
+
+
+async def run(window, hand):
+    """2. Nothing starts by itself; Run; the tiling is drawn and goes with T; the curves grow."""
+    assert window.session.result is None
+    await hand.type(window.solver.editors.by_name[window.session.solver].editors["steps"], STEPS)
+    await hand.ctrl(Qt.Key.Key_R)
+    await until(lambda: state(window) is RunState.RUNNING)
+    await until(lambda: pane(window, "estimate").canvas.overlay.partition is not None)
+    await ended(window)
+    assert state(window) is RunState.DONE
+    result = window.session.result
+    assert result.metrics["psnr"] > result.metrics["psnr_baseline"] + 5
+    assert len(window.session.run.points()) == window.transport.bar.value()
+    await hand.key(Qt.Key.Key_T)
+    assert pane(window, "estimate").canvas.overlay.partition is None
+    await hand.key(Qt.Key.Key_T)
+
+
+async def interrupt(window, hand):
+    """3. Pause, go on, one step, keep what there is; and a run that leaves nothing behind."""
+    await hand.click(window.findChild(object, "run_button"))
+    await until(lambda: window.session.run.snapshot().step >= 1)
+    await hand.key(Qt.Key.Key_Space)
+    await until(lambda: state(window) is RunState.PAUSED)
+    held = window.session.run.snapshot().step
+    await hand.key(Qt.Key.Key_N)
+    await until(lambda: window.session.run.snapshot().step == held + 1 and state(window) is RunState.PAUSED)
+    await hand.key(Qt.Key.Key_Space)
+    await hand.ctrl(Qt.Key.Key_Return)
+    await ended(window)
+    assert state(window) is RunState.FINISHED
+    kept = window.session.result
+    await hand.ctrl(Qt.Key.Key_R)
+    await until(lambda: window.session.run.snapshot().step >= 1)
+    await hand.key(Qt.Key.Key_Escape)
+    await ended(window)
+    assert state(window) is RunState.CANCELLED
+    assert window.session.result is kept
+
+
+async def change(window, hand):
+    """4. Fewer views make the result stale; fixed tiling shows a seam; a chosen seed is kept."""
+    await hand.choose(window.problem.preset, "CT, 8 views")
+    await prepared(window)
+    assert "Stale" in window.verdict.text()
+    await hand.choose(window.problem.preset, "CT, 20 views")
+    await prepared(window)
+    await hand.choose(window.prior.tiling, "Fixed grid")
+    await hand.type(window.solver.seed, 7)
+    await hand.ctrl(Qt.Key.Key_R)
+    await ended(window)
+    assert "Stale" not in window.verdict.text()
+    offsets = {
+        window.session.history.frame_at(step).partition.offset for step in window.session.history.steps
+    }
+    assert len(offsets) == 1  # the grid never moved
+    await hand.choose(window.prior.tiling, "Random (PaDIS)")
+    assert "Stale" in window.verdict.text()
+
+
+async def open_own(window, hand, path):
+    """5. Open a picture by its dialog, choose CT 20 views, and reconstruct it with the bundled prior."""
+    await hand.ctrl(Qt.Key.Key_O)
+    await hand.answer_file_dialog(str(path))
+    await until(lambda: window.session.image.name == path.name)
+    await hand.choose(window.problem.preset, "CT, 20 views")
+    await prepared(window)
+    await hand.ctrl(Qt.Key.Key_R)
+    await ended(window)
+    assert window.session.result.metrics["psnr"] > window.session.result.metrics["psnr_baseline"]
+
+
+async def export(window, hand, path):
+    """6. Export a TIFF: float32, with the settings and the seed that were used."""
+    await hand.ctrl(Qt.Key.Key_S)
+    await hand.answer_file_dialog(str(path))
+    await until(path.exists)
+    await until(lambda: "Exported" in window.messages.text.text())
+    assert tifffile.imread(path).dtype == np.float32
+    recipe, _ = read_recipe(path)
+    assert recipe.seed == 7
+    assert recipe.problem["views"] == 20
+    assert json.loads(recipe.model_dump_json())["tiling"]["strategy"] == "random"
+
+
+async def keyboard(window, hand):
+    """Everything is reached by keyboard: the sheet of keys, the menus, another colour scheme, the layout."""
+    await hand.key(Qt.Key.Key_F1)
+    sheet = next(iter(window.help._open.values()))
+    assert sheet.isVisible()
+    await hand.key(Qt.Key.Key_F1)
+    window.help.close()
+    await hand.menu("View", "Colours", "Dark")
+    assert window.preferences.options.scheme == "Dark"
+    await hand.menu("View", "Colours", "System")
+    await hand.menu("View", "Reset layout")
+    await hand.menu("Help", "Report a problem…")
+    await until(lambda: "report" in window.help._open)
+    window.help.close()
+
+
+def test_the_tour_of_the_readme(window, drive, own_picture, tmp_path):
+    hand = Hand(window)
+    seconds = {}
+
+    async def go():
+        await window.session.open_demo()
+        await prepared(window)
+        window.activateWindow()
+        for stop, *more in (
+            (look,), (run,), (interrupt,), (change,), (open_own, own_picture),
+            (export, tmp_path / "mine.tif"), (keyboard,),
+        ):  # fmt: skip
+            began = time.perf_counter()
+            await stop(window, hand, *more)
+            seconds[stop.__name__] = time.perf_counter() - began
+
+    drive(go(), 4 * LONGEST_TOUR)  # other work on the machine may take its share
+    assert sum(seconds.values()) < 4 * LONGEST_TOUR, seconds
