@@ -21,6 +21,7 @@ class _Record:
 
 _TABLE = (
     _Record("open_image", "&Open image…", "Ctrl+O", "Open an image", "open"),
+    _Record("open_demo", "Open &demo", "Ctrl+D", "The bundled image and prior of the chosen preset, ready to run"),
     _Record("open_prior", "Open &checkpoint…", "Ctrl+P", "Open a prior", "prior"),
     _Record(
         "export", "&Export TIFF…", "Ctrl+S", "Write the result as float32 TIFF that carries its recipe and seed",
@@ -53,6 +54,7 @@ class Actions:
     """One attribute for each action; the window connects them."""
 
     open_image: QAction
+    open_demo: QAction
     open_prior: QAction
     export: QAction
     preferences: QAction
@@ -105,7 +107,7 @@ class Actions:
         for action in (self.pause, self.finish, self.cancel):
             action.setEnabled(steerable)
         free = not state.active and not session.occupied_by
-        for action in (self.open_image, self.open_prior):
+        for action in (self.open_image, self.open_demo, self.open_prior):
             action.setEnabled(free)
         self.run.setEnabled(ready and free)
         self.step.setEnabled(ready and (steerable or free))

@@ -6,7 +6,6 @@ from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import (
-    QAbstractSpinBox,
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
@@ -20,20 +19,13 @@ from PySide6.QtWidgets import (
 from padis_gui.core.settings import Settings, SettingSpec, specs
 from padis_gui.gui.files import ANY_FILE, choose_to_open
 from padis_gui.gui.layouts import column, form, row
+from padis_gui.gui.numbers import ChoiceBox, NumberBox, WholeBox
 
 _INT_LIMIT = 2**31 - 1
 
 
-class _FloatBox(QDoubleSpinBox):
-    """Shows 0.005 and 180, not 180.000000."""
-
-    def textFromValue(self, value: float) -> str:
-        return self.locale().toString(value, "g", 6)
-
-
 def _int_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
-    box = QSpinBox()
-    box.setKeyboardTracking(False)
+    box = WholeBox()
     low = int(spec.minimum) if spec.minimum is not None else -_INT_LIMIT
     high = int(min(spec.maximum, _INT_LIMIT)) if spec.maximum is not None else _INT_LIMIT
     if spec.optional:
@@ -45,20 +37,18 @@ def _int_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
 
 
 def _float_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
-    box = _FloatBox(decimals=6)
-    box.setKeyboardTracking(False)
+    box = NumberBox()
     smallest = spec.minimum if spec.minimum is not None else -1e9
     if spec.optional:  # one step below what is allowed stands for None
         smallest -= 1.0
         box.setSpecialValueText("automatic")
     box.setRange(smallest, spec.maximum if spec.maximum is not None else 1e9)
-    box.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
     box.valueChanged.connect(lambda value: changed(None if spec.optional and value == smallest else value))
     return box
 
 
 def _choice_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
-    box = QComboBox()
+    box = ChoiceBox()
     for choice in spec.choices:
         box.addItem(str(choice), choice)
     box.currentIndexChanged.connect(lambda index: changed(box.itemData(index)))

@@ -109,6 +109,7 @@ class MainWindow(QMainWindow):
         for action, slot in (
             (act.open_image, self.opening.choose_image),
             (act.open_prior, self.opening.choose_prior),
+            (act.open_demo, self.opening.open_demo),
             (act.export, self.opening.choose_export),
             (act.preferences, self.help.preferences),
             (act.shortcuts, self.help.shortcuts),
@@ -297,7 +298,8 @@ class MainWindow(QMainWindow):
         if session.occupied_by:
             return f"{session.occupied_by} is under way…"
         if session.job() is None:
-            return "Opening…" if not self.messages.isVisible() else ""
+            what = "an image (Ctrl+O)" if session.prior is not None else "a checkpoint (Ctrl+P)"
+            return f"Open {what}, or the demo (Ctrl+D)"
         if session.stale:
             return "⚠ Stale: the settings have changed since this result; press Run"
         if result is None:

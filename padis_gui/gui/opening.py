@@ -6,7 +6,9 @@ from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QInputDialog, QWidget
 
-from padis_gui.core.resources import is_bundled
+from padis_gui.core.errors import PadisError
+from padis_gui.core.recipe import find_preset
+from padis_gui.core.resources import DEFAULT_PRESET, is_bundled, resource
 from padis_gui.gui.files import IMAGES, PRIOR_SUFFIXES, PRIORS, TIFFS, choose_to_open, choose_to_write
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
@@ -29,6 +31,23 @@ class Opening(QObject):
     def open_prior(self, path: Path) -> None:
         """Open a file as prior."""
         self._session.spawn(self._session.open_prior(path))
+
+    def open_demo(self) -> None:
+        """The bundled image and prior that belong to the chosen preset, whatever is open now."""
+        session = self._session
+        try:
+            preset = find_preset(session.preset or DEFAULT_PRESET)
+            prior, image = resource(preset.prior), resource(preset.demo)
+        except PadisError as error:
+            session.message.emit("error", str(error), "")
+            return
+
+        async def both() -> None:
+            if session.prior_path != prior:
+                await session.open_prior(prior)
+            await session.open_image(image)
+
+        session.spawn(both())
 
     def choose_image(self) -> None:
         """Ask for an image."""

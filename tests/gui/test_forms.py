@@ -1,6 +1,10 @@
 """A form is its declaration: the rows that mean something beside the others' values, and their tooltips."""
 
 import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QKeySequence, QShortcut, QWheelEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 
 from padis_gui.core.operators import PHYSICS
 from padis_gui.core.operators.blur import BlurSettings
@@ -81,3 +85,41 @@ def test_every_field_says_symbol_unit_range_and_default(form_of, kind):
         for part in (spec.symbol, spec.unit, spec.range_text, "Default:", spec.when_text):
             assert part in tip, (spec.name, part)
         assert form.editors[spec.name].accessibleName() == spec.label
+
+
+def test_the_wheel_changes_a_field_only_when_it_has_the_keyboard(form_of, qtbot):
+    form = form_of(ParallelBeamSettings())
+    box = form.editors["views"]
+
+    def wheel():
+        event = QWheelEvent(
+            QPointF(5, 5), QPointF(5, 5), QPoint(), QPoint(0, 120), Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        QApplication.sendEvent(box, event)
+        return box.value()
+
+    form.activateWindow()
+    qtbot.waitUntil(form.isActiveWindow)
+    form.editors["noise"].setFocus()
+    assert wheel() == 20
+    box.setFocus()
+    assert wheel() == 21
+
+
+@pytest.mark.parametrize("name", ["views", "noise"])
+def test_a_number_leaves_letters_and_space_to_the_window(form_of, qtbot, name):
+    form = form_of(ParallelBeamSettings())
+    pressed = []
+    for key in ("T", "N", "Space", "5"):
+        QShortcut(QKeySequence(key), form).activated.connect(lambda key=key: pressed.append(key))
+    form.activateWindow()
+    qtbot.waitUntil(form.isActiveWindow)
+    box = form.editors[name]
+    box.setFocus()
+    box.selectAll()
+    for key in (Qt.Key.Key_T, Qt.Key.Key_N, Qt.Key.Key_Space, Qt.Key.Key_5):
+        QTest.keyClick(box, key)
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    assert pressed == ["T", "N", "Space"]
+    assert box.value() == 5 or name == "noise"  # whose range ends at 1

@@ -1,9 +1,10 @@
 """A user's hand on the real window: mouse and key events only, sent where a user would send them."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, Qt, QTimer
 from PySide6.QtGui import QAction, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
@@ -22,6 +23,21 @@ from tests.qt import until
 _LEFT, _NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
 
+async def _do(function: Callable[..., object], *arguments: object) -> None:
+    """Call it from Qt's event loop, not from a task: some of QTest's functions let other events pass meanwhile."""
+    done = asyncio.get_running_loop().create_future()
+
+    def work() -> None:
+        try:
+            function(*arguments)
+            done.set_result(None)
+        except BaseException as error:
+            done.set_exception(error)
+
+    QTimer.singleShot(0, work)
+    await done
+
+
 class Hand:
     """Works on one window. Every method leaves the event loop a moment, as a hand would."""
 
@@ -31,7 +47,8 @@ class Hand:
     async def key(self, key: Qt.Key, modifier: Qt.KeyboardModifier = _NONE) -> None:
         """A key, pressed in whatever has the keyboard."""
         self.window.activateWindow()
-        QTest.keyClick(QApplication.focusWidget() or self.window, key, modifier)
+        await until(self.window.isActiveWindow)
+        await _do(QTest.keyClick, QApplication.focusWidget() or self.window, key, modifier)
         await asyncio.sleep(0.02)
 
     async def ctrl(self, key: Qt.Key) -> None:
@@ -45,10 +62,10 @@ class Hand:
             parent = parent.parentWidget()
         if isinstance(parent, QScrollArea):
             parent.ensureWidgetVisible(widget)
-            QApplication.processEvents()
+            await asyncio.sleep(0.02)
         assert widget.isVisible(), f"{widget} is not seen"
         assert widget.isEnabled(), f"{widget} is disabled"
-        QTest.mouseClick(widget, _LEFT, _NONE, place or widget.rect().center())
+        await _do(QTest.mouseClick, widget, _LEFT, _NONE, place or widget.rect().center())
         await asyncio.sleep(0.02)
 
     async def choose(self, combo: QComboBox, text: str) -> None:
@@ -62,9 +79,9 @@ class Hand:
             here = view.currentIndex().row()
             if here == wanted:
                 break
-            QTest.keyClick(view, Qt.Key.Key_Down if here < wanted else Qt.Key.Key_Up)
+            await _do(QTest.keyClick, view, Qt.Key.Key_Down if here < wanted else Qt.Key.Key_Up)
         assert view.currentIndex().row() == wanted, f"{text} is not reached by the arrow keys"
-        QTest.keyClick(view, Qt.Key.Key_Return)
+        await _do(QTest.keyClick, view, Qt.Key.Key_Return)
         await until(lambda: not view.isVisible())
 
     async def type(self, box: QAbstractSpinBox, number: int) -> None:
@@ -73,17 +90,17 @@ class Hand:
         line = box.findChild(QLineEdit)
         assert line is not None
         line.selectAll()
-        QTest.keyClicks(line, str(number))
-        QTest.keyClick(line, Qt.Key.Key_Return)
+        await _do(QTest.keyClicks, line, str(number))
+        await _do(QTest.keyClick, line, Qt.Key.Key_Return)
         await asyncio.sleep(0.02)
 
     async def drag(self, widget: QWidget, start: QPoint, end: QPoint) -> None:
         """Press, move, let go."""
-        QTest.mousePress(widget, _LEFT, _NONE, start)
+        await _do(QTest.mousePress, widget, _LEFT, _NONE, start)
         for share in (0.3, 0.6, 1.0):
-            QTest.mouseMove(widget, start + (end - start) * share)
+            await _do(QTest.mouseMove, widget, start + (end - start) * share)
             await asyncio.sleep(0.01)
-        QTest.mouseRelease(widget, _LEFT, _NONE, end)
+        await _do(QTest.mouseRelease, widget, _LEFT, _NONE, end)
         await asyncio.sleep(0.02)
 
     async def wheel(self, widget: QWidget, place: QPoint, steps: int) -> None:
@@ -92,12 +109,12 @@ class Hand:
             QPointF(place), widget.mapToGlobal(QPointF(place)), QPoint(), QPoint(0, 120 * steps),
             Qt.MouseButton.NoButton, _NONE, Qt.ScrollPhase.NoScrollPhase, False,
         )  # fmt: skip
-        QApplication.sendEvent(widget, event)
+        await _do(QApplication.sendEvent, widget, event)
         await asyncio.sleep(0.02)
 
     async def point(self, widget: QWidget, place: QPoint) -> None:
         """Rest the mouse there."""
-        QTest.mouseMove(widget, place)
+        await _do(QTest.mouseMove, widget, place)
         await asyncio.sleep(0.02)
 
     async def answer_file_dialog(self, name: str) -> None:
@@ -109,8 +126,8 @@ class Hand:
         assert line is not None
         line.setFocus()
         line.selectAll()
-        QTest.keyClicks(line, name)
-        QTest.keyClick(line, Qt.Key.Key_Return)
+        await _do(QTest.keyClicks, line, name)
+        await _do(QTest.keyClick, line, Qt.Key.Key_Return)
         await until(lambda: self._dialog() is None)
 
     def _dialog(self) -> QFileDialog | None:
@@ -132,9 +149,9 @@ class Hand:
             for _ in range(len(menu.actions())):
                 if menu.activeAction() is wanted:
                     break
-                QTest.keyClick(menu, Qt.Key.Key_Down)
+                await _do(QTest.keyClick, menu, Qt.Key.Key_Down)
             assert menu.activeAction() is wanted, f"{title} is not reached by the arrow keys"
-            QTest.keyClick(menu, Qt.Key.Key_Return)
+            await _do(QTest.keyClick, menu, Qt.Key.Key_Return)
             below = wanted.menu()
             if isinstance(below, QMenu):
                 menu = below

@@ -4,12 +4,13 @@ import math
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPalette, QPen, QPolygonF, QWheelEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QSpinBox, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
 
 from padis_gui.core.errors import PadisError
 from padis_gui.core.operators import find_physics
 from padis_gui.core.operators.sketch import Point, Sketch, make_sketch
 from padis_gui.gui.layouts import column, row
+from padis_gui.gui.numbers import WholeBox
 from padis_gui.gui.theme import BORDER, GEOMETRY
 from padis_gui.viewmodels.runs import thumbnail
 from padis_gui.viewmodels.session import Session
@@ -214,7 +215,7 @@ class GeometryPanel(QWidget):
         self._session = session
         self.sketch = GeometrySketch()
         self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.number = QSpinBox(prefix="view ")
+        self.number = WholeBox(prefix="view ")
         for control in (self.slider, self.number):
             control.setAccessibleName("View that is drawn in full")
             control.setToolTip(

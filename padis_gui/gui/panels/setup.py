@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QFormLayout,
     QLabel,
     QPushButton,
-    QSpinBox,
     QToolButton,
     QWidget,
 )
@@ -22,10 +21,13 @@ from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TILINGS, TilingSettings
 from padis_gui.gui.forms import SettingsForm, show_value
 from padis_gui.gui.layouts import column, form, row
+from padis_gui.gui.numbers import ChoiceBox, WholeBox
 from padis_gui.gui.section import Section
 from padis_gui.viewmodels.session import Session
 
 _AUTOMATIC_SEED = -1
+_NO_IMAGE = "Open one, drop a file on the window, or take the demo (Ctrl+D)"
+_NO_PRIOR = "Open a checkpoint, or drop one on the window; a prior knows what images look like"
 
 
 def _muted(text: str = "") -> QLabel:
@@ -60,9 +62,8 @@ class DataSection(Section):
     def __init__(self, session: Session, open_image: Callable[[], None]) -> None:
         super().__init__("Data")
         self._session, layout = session, self.body
-        self.name, self.details = QLabel("No image", wordWrap=True), _muted()
-        self.page = QSpinBox(prefix="page ")
-        self.page.setKeyboardTracking(False)
+        self.name, self.details = QLabel("No image yet", wordWrap=True), _muted(_NO_IMAGE)
+        self.page = WholeBox(prefix="page ")
         self.page.setAccessibleName("Page")
         self.page.setToolTip("Page of a multi-page file, from 0")
         self.page.valueChanged.connect(lambda page: session.spawn(session.open_page(page)))
@@ -129,7 +130,7 @@ class ProblemSection(Section):
         """``tools`` are actions that help with a physics, by its name."""
         super().__init__("Problem")
         self._session, layout = session, self.body
-        self.preset, self.physics = QComboBox(), QComboBox()
+        self.preset, self.physics = ChoiceBox(), ChoiceBox()
         for record in PRESETS:
             _offer(
                 self.preset, record.label, record.name, record.summary, find_physics(record.physics).why_not
@@ -181,14 +182,14 @@ class PriorSection(Section):
     def __init__(self, session: Session, open_prior: Callable[[], None]) -> None:
         super().__init__("Prior")
         self._session, layout = session, self.body
-        self.name, self.details = QLabel("No prior", wordWrap=True), _muted()
+        self.name, self.details = QLabel("No prior yet", wordWrap=True), _muted(_NO_PRIOR)
         self.open = QPushButton("Open checkpoint…")
         self.open.setToolTip(
             "A prior that padis-gui train wrote (.safetensors) or a published network-snapshot (.pkl);"
             " nothing in it is executed"
         )
         self.open.clicked.connect(open_prior)
-        self.tiling, self.patch = QComboBox(), QComboBox()
+        self.tiling, self.patch = ChoiceBox(), ChoiceBox()
         for strategy in TILINGS:
             self.tiling.addItem(strategy.label, strategy.name)
             self.tiling.setItemData(self.tiling.count() - 1, strategy.summary, Qt.ItemDataRole.ToolTipRole)
@@ -196,8 +197,7 @@ class PriorSection(Section):
         self.tiling.activated.connect(lambda i: session.set_tiling("strategy", self.tiling.itemData(i)))
         self.patch.activated.connect(lambda i: session.set_tiling("patch", self.patch.itemData(i)))
         self.assumed = _muted()
-        self.trained_on = QSpinBox(minimum=8, maximum=4096, suffix=" px")
-        self.trained_on.setKeyboardTracking(False)
+        self.trained_on = WholeBox(8, 4096, suffix=" px")
         self.trained_on.valueChanged.connect(self._reopen)
         rows = self._rows = form()
         _row(
@@ -274,7 +274,7 @@ class SolverSection(Section):
     def __init__(self, session: Session) -> None:
         super().__init__("Solver")
         self._session, layout = session, self.body
-        self.solver = QComboBox()
+        self.solver = ChoiceBox()
         self.summary = _muted()
         for record in sorted(SOLVERS, key=lambda s: not s.diffusion):
             if not record.diffusion and self.solver.findText("") < 0:
@@ -283,8 +283,7 @@ class SolverSection(Section):
         self.editors = _Forms((s.name, s.settings_type) for s in SOLVERS)
         self.editors.edited.connect(session.set_solver_setting)
         self.solver.activated.connect(lambda i: session.set_solver(self.solver.itemData(i)))
-        self.seed = QSpinBox(minimum=_AUTOMATIC_SEED, maximum=2**31 - 1)
-        self.seed.setKeyboardTracking(False)
+        self.seed = WholeBox(_AUTOMATIC_SEED, 2**31 - 1)
         self.seed.setSpecialValueText("new at each run")
         self.seed.valueChanged.connect(lambda v: session.set_seed(None if v == _AUTOMATIC_SEED else v))
         self.keep = QPushButton("Keep")

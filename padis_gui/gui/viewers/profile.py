@@ -6,9 +6,10 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QShowEvent
-from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSpinBox, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
 from padis_gui.gui.layouts import column, row
+from padis_gui.gui.numbers import WholeBox
 from padis_gui.gui.theme import SEAM_LINE, SERIES, plot_colours
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.profiles import Line, Profile, profile, profiles_as_csv, seam_positions, warm_up
@@ -72,7 +73,7 @@ class ProfilePanel(QWidget):
             ("x₁", "Where the line begins: column, in px"), ("y₁", "Where the line begins: row, in px"),
             ("x₂", "Where the line ends: column, in px"), ("y₂", "Where the line ends: row, in px"),
         )]  # fmt: skip
-        self.width_box = QSpinBox(minimum=1, maximum=_WIDEST)
+        self.width_box = WholeBox(1, _WIDEST)
         self.width_box.setPrefix("width ")
         self.width_box.setSuffix(" px")
         self.width_box.setAccessibleName("Width of the line")

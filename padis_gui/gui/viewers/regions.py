@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLabel,
     QPushButton,
-    QSpinBox,
     QTableWidget,
     QTableWidgetItem,
     QWidget,
@@ -17,6 +16,7 @@ from PySide6.QtWidgets import (
 
 from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.layouts import column, row
+from padis_gui.gui.numbers import WholeBox
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.gallery import Pixels
 from padis_gui.viewmodels.profiles import (
@@ -110,12 +110,12 @@ class RegionPanel(QWidget):
             controls.addWidget(button)
         return controls
 
-    def _number(self, name: str, tip: str, least: int) -> QSpinBox:
-        box = QSpinBox(minimum=least, maximum=_LARGEST)
+    def _number(self, name: str, tip: str, least: int) -> WholeBox:
+        box = WholeBox(least, _LARGEST)
         box.setKeyboardTracking(False)
         box.setAccessibleName(name)
         box.setToolTip(tip)
-        box.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+        box.setButtonSymbols(WholeBox.ButtonSymbols.NoButtons)
         box.setMaximumWidth(56)
         box.valueChanged.connect(lambda _v: self._take_numbers())
         return box
