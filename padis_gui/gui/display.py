@@ -101,7 +101,7 @@ class Display(QObject):
         if frame is not None and self._follows_run:
             self._paint(frame)
         self._shown += 1
-        if self._shown % CURVE_EVERY_FRAMES == 0:
+        if self._shown % CURVE_EVERY_FRAMES == 0 or self._session.run.snapshot().state is RunState.PAUSED:
             self._show_progress()
 
     @property

@@ -36,7 +36,7 @@ class LaboratoryInWindow(QObject):
             panes.register_source(source)
         self.panel = LaboratoryPanel(session, self.model, panes, self._show_source)
         self.tile = TileInspector(session, self.inspector, self._image_levels)
-        self.page = ABPage(session, self.ab, self._image_levels, act.tiling)
+        self.page = ABPage(session, self.ab, self._image_levels, act)
         act.fit.triggered.connect(self.page.links.fit)
         self.menu = overlay_menu(self.model, window)
         self.inspect = QAction("Inspect ti&le", window)

@@ -41,7 +41,8 @@ class Overlay:
     """One picture of the overlay.
 
     ``trail`` holds earlier tilings, the oldest first; ``heat`` (rows, columns) in [0, 1] is transparent at 0;
-    ``inspected`` is a tile on the padded image that is set off from the others.
+    ``inspected`` is a tile on the padded image that is set off from the others. ``outside`` keeps the lines out of the
+    image, but for its margin, so that they do not hide seams.
     """
 
     partition: Partition
@@ -51,3 +52,4 @@ class Overlay:
     border: bool = True
     offset: bool = False
     numbers: bool = False
+    outside: bool = False

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QShowEvent
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame, QLabel, QLayout, QScrollArea, QSlider, QWidget
 
+from padis_gui.gui.actions import Actions
 from padis_gui.gui.layouts import column, grid, row
 from padis_gui.gui.panels.ab_controls import ABControls
 from padis_gui.gui.theme import SIDES
@@ -34,14 +35,13 @@ _TILED = ("estimate", "denoised", "state")
 
 
 class ABPage(QWidget):
-    """``levels`` are the panes' for images; ``tiling`` is the action that draws tilings. ``pointed`` carries the values
-    under the cursor in words."""
+    """``levels`` are the panes' for images. ``pointed`` carries the values under the cursor in words."""
 
     pointed = Signal(str)
 
-    def __init__(self, session: Session, ab: ABRun, levels: Callable[[], Range], tiling: QAction) -> None:
+    def __init__(self, session: Session, ab: ABRun, levels: Callable[[], Range], act: Actions) -> None:
         super().__init__()
-        self._session, self._ab, self._levels, self._tiling = session, ab, levels, tiling
+        self._session, self._ab, self._levels, self._tiling = session, ab, levels, act.tiling
         self._busy_before = time.thread_time()
         self._painted: tuple[Frame | None, ...] = ()
         self._whole = 1  # what the step axis of the curves spans
@@ -59,14 +59,14 @@ class ABPage(QWidget):
         for plot in self.plots.values():
             plot.clicked.connect(self._go_to)
         self.view = QWidget()
-        self.controls = ABControls(session, ab, self.view, self._export)
+        self.controls = ABControls(session, ab, act, self.view, self._export)
         self._lay_out()
         self.timer = QTimer(self, singleShot=True, interval=_FASTEST_MS)
         self.timer.timeout.connect(self._paint)
         ab.dirty.connect(self._ask_for_paint)
         ab.mapped.connect(self._ask_for_paint)
         ab.changed.connect(self._ask_for_paint)
-        tiling.toggled.connect(self._repaint)
+        act.tiling.toggled.connect(self._repaint)
         self._paint()
 
     def _lay_out(self) -> None:
@@ -147,7 +147,9 @@ class ABPage(QWidget):
             picture.canvas.set_empty_text("" if pixels is not None else self._empty_text(kind, frame))
             tiled = frame is not None and self._tiling.isChecked() and kind in _TILED
             picture.canvas.set_overlay(
-                Overlay(partition=frame.partition) if tiled and frame and frame.partition else None
+                Overlay(partition=frame.partition, outside=True)
+                if tiled and frame and frame.partition
+                else None
             )
             self._place(picture, pixels)
             picture.title.setText(self._title(side))

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QComboBox, QLabel, QProgressBar, QPushButton, QToo
 from padis_gui.core.ab import WHAT_IFS
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TILINGS
+from padis_gui.gui.actions import Actions
 from padis_gui.gui.layouts import column, form, grid
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.section import Section
@@ -31,7 +32,7 @@ class ABControls(QWidget):
     """Steers the comparison and shows its numbers. ``view`` is what a saved PNG shows."""
 
     def __init__(
-        self, session: Session, ab: ABRun, view: QWidget, write_tiff: Callable[[Path], object]
+        self, session: Session, ab: ABRun, act: Actions, view: QWidget, write_tiff: Callable[[Path], object]
     ) -> None:
         super().__init__()
         self._session, self._ab = session, ab
@@ -40,7 +41,7 @@ class ABControls(QWidget):
         layout = column(self, spacing=2, margins=(8, 4, 10, 8))
         for section in (self._side_a(), self._side_b(), self._faults()):
             layout.addWidget(section)
-        layout.addWidget(self._transport())
+        layout.addWidget(self._transport(act))
         layout.addWidget(self._numbers())
         layout.addStretch(1)
         session.prior_changed.connect(self._fill_patches)
@@ -116,26 +117,26 @@ class ABControls(QWidget):
             self.faults[fault.name] = button
         return section
 
-    def _transport(self) -> QWidget:
-        ab, style = self._ab, self.style()
-        icons = style.StandardPixmap
+    def _transport(self, act: Actions) -> QWidget:
+        ab = self._ab
         box = QWidget()
         layout = column(box, spacing=6, margins=(0, 8, 0, 4))
         self.buttons: dict[str, QToolButton] = {}
         cells = grid()
-        for index, (name, text, tip, icon, slot) in enumerate(
+        for index, (action, text, tip, slot) in enumerate(
             (
-                ("run", "Run A/B", "Run both from the same noise, in step", icons.SP_MediaPlay, lambda: ab.start()),
-                ("pause", "Pause", "Pause after the patch batch in hand; again to go on", icons.SP_MediaPause, self._pause),
-                ("step", "Step", "One iterate of each side, then pause", icons.SP_MediaSkipForward, ab.step),
-                ("finish", "Finish", "Stop and keep both estimates", icons.SP_DialogApplyButton, ab.finish),
-                ("cancel", "Cancel", "Stop and keep nothing", icons.SP_MediaStop, ab.cancel),
+                (act.run, "Run A/B", "Run both from the same noise, in step", lambda: ab.start()),
+                (act.pause, "Pause", "Pause after the patch batch in hand; again to go on", self._pause),
+                (act.step, "Step", "One iterate of each side, then pause", ab.step),
+                (act.finish, "Finish", "Stop and keep both estimates", ab.finish),
+                (act.cancel, "Cancel", "Stop and keep nothing", ab.cancel),
             )
-        ):  # fmt: skip
+        ):
+            name = action.objectName()
             button = QToolButton()
             button.setText(text)
-            button.setToolTip(tip)
-            button.setIcon(style.standardIcon(icon))
+            button.setToolTip(f"{tip} ({action.shortcut().toString()})")
+            button.setIcon(action.icon())
             first = index == 0
             button.setToolButtonStyle(
                 Qt.ToolButtonStyle.ToolButtonTextBesideIcon

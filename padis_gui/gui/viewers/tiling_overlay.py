@@ -6,7 +6,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QGraphicsObject, QStyleOptionGraphicsItem, QWidget
 
 from padis_gui.core.partition import Partition
@@ -17,6 +17,7 @@ _NUMBER_SIZE = 11  # px on the screen
 _ROOM_FOR_NUMBERS = 30.0  # px on the screen between the centres of two tiles
 _TRAIL_STRONGEST, _TRAIL_WEAKEST = 130, 20  # opacity of the latest and of the oldest
 _HEAT_OPACITY = 215
+_MARGIN = 0.04  # of the image's side: where lines that are to stay outside may be seen in it
 
 
 def _heat_image(heat: NDArray[np.float32]) -> QImage:
@@ -89,6 +90,9 @@ class TilingOverlay(QGraphicsObject):
         if self._heat is not None:
             rows, columns = partition.image_shape
             painter.drawImage(QRectF(0, 0, columns, rows), self._heat)
+        painter.save()
+        if shown.outside:
+            painter.setClipPath(_around(partition), Qt.ClipOperation.IntersectClip)
         for pen, lines in self._trails:
             painter.setPen(pen)
             painter.drawLines(lines)
@@ -99,6 +103,7 @@ class TilingOverlay(QGraphicsObject):
         painter.drawRects(
             [QRectF(box.column - left, box.row - top, box.size, box.size) for box in partition.boxes]
         )
+        painter.restore()
         if (box := shown.inspected) is not None:
             painter.setPen(self._inspected)
             painter.drawRect(QRectF(box.column - left, box.row - top, box.size, box.size))
@@ -121,6 +126,17 @@ class TilingOverlay(QGraphicsObject):
 def _padded(partition: Partition) -> QRectF:
     (rows, columns), (top, left) = partition.padded_shape, partition.pad
     return QRectF(-left, -top, columns, rows)
+
+
+def _around(partition: Partition) -> QPainterPath:
+    """The padding, and of the image a margin."""
+    rows, columns = partition.image_shape
+    margin = max(rows, columns) * _MARGIN
+    path = QPainterPath()
+    path.addRect(_padded(partition))
+    inside = QPainterPath()
+    inside.addRect(QRectF(margin, margin, columns - 2 * margin, rows - 2 * margin))
+    return path.subtracted(inside)
 
 
 def _lines(partition: Partition) -> list[QLineF]:
