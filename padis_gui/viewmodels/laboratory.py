@@ -34,7 +34,7 @@ from padis_gui.viewmodels.seam_maps import (
 )
 from padis_gui.viewmodels.session import Session
 
-_PACE_MS = 300
+_PACE_MS = 500
 
 
 class Laboratory(QObject):

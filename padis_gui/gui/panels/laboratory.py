@@ -51,7 +51,7 @@ class LaboratoryPanel(QWidget):
         column(self).addWidget(scroll)
         laboratory.overlay_changed.connect(lambda: self.form.show_settings(laboratory.settings))
         laboratory.measured.connect(self.refresh)
-        laboratory.maps_changed.connect(self.refresh)
+        laboratory.maps_changed.connect(self._show_numbers)
         session.shown_changed.connect(self.refresh)
         session.result_changed.connect(self.refresh)
         self.refresh()
@@ -132,13 +132,20 @@ class LaboratoryPanel(QWidget):
         if not self._seen:
             return
         session, laboratory = self._session, self._laboratory
-        points, values = laboratory.points, laboratory.values()
+        points = laboratory.points
         steps = [p.step for p in points]
         for plot in (self.ratios, self.spread):
             plot.set_range(session.history.total)
             plot.set_marker(session.shown_step)
             for key in plot.lines:
                 plot.set_line(key, steps, [getattr(p, key) for p in points])
+        self._show_numbers()
+
+    def _show_numbers(self) -> None:
+        if not self._seen:
+            return
+        laboratory = self._laboratory
+        values = laboratory.values()
         for key, label in self.values.items():
             label.setText(f"{values[key]:.3g}" if key in values else "–")
         self.measure.setEnabled(laboratory.measurable and not laboratory.measuring)

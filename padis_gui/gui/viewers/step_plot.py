@@ -33,6 +33,7 @@ class StepPlot(pg.PlotWidget):  # type: ignore[misc]
     ) -> None:
         super().__init__(axisItems={"left": DecadeAxis("left")} if logarithmic else {})
         self._logarithmic, self._title, self._drawn = logarithmic, title, dict(lines)
+        self._known: dict[str, list[tuple[float, float]]] = {}
         self.setAccessibleName(title)
         self.setMinimumHeight(96)
         self.setMenuEnabled(False)
@@ -67,6 +68,9 @@ class StepPlot(pg.PlotWidget):  # type: ignore[misc]
         known = [(x, y) for x, y in zip(steps, values, strict=True) if math.isfinite(y)]
         if self._logarithmic:
             known = [(x, max(y, _FLOOR)) for x, y in known]
+        if known == self._known.get(key):
+            return
+        self._known[key] = known
         few = len(known) <= _FEW
         self.lines[key].setData(
             [x for x, _ in known], [y for _, y in known], symbol="o" if few else None, symbolSize=4,
