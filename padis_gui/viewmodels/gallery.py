@@ -119,7 +119,8 @@ class Gallery(QObject):
         for key, picture in pictures.items():
             if picture is None:
                 self._pictures.pop(key, None)
-                self.levels.lose(key)
+                if key in self.sources:
+                    self.levels.lose(self.sources[key])
             else:
                 self._pictures[key] = picture
         self.changed.emit(tuple(pictures))

@@ -27,6 +27,7 @@ SIGNED_SHARE = 0.1
 BINS = 192
 _SAMPLES = 65_536
 _UNKNOWN: Range = (0.0, 1.0)
+_BY_FIRST = (Scale.MAGNITUDE, Scale.MISFIT)
 
 
 def _sample(pixels: Pixels) -> NDArray[np.float32]:
@@ -73,6 +74,7 @@ def automatic(pixels: Pixels, scale: Scale) -> Range:
 
 AUTO, ROBUST, FULL, MATCH = "Auto", "1–99 %", "Full", "Match"
 PROPOSALS = (AUTO, ROBUST, FULL, MATCH)
+MATCHABLE = (Scale.IMAGE, Scale.SIGNED)  # what has the unit of the truth
 
 
 def propose(name: str, pixels: Pixels, scale: Scale, truth: Pixels | None) -> Range:
@@ -131,8 +133,8 @@ def non_finite(pixels: Pixels) -> NonFinite | None:
 class Levels:
     """The levels in common of each group of sources. They change by a call only, never with the pictures.
 
-    Until the user sets them, differences follow the pictures' levels, and a magnitude keeps what its first
-    picture suggested.
+    Until the user sets them, differences follow the pictures' levels, and magnitudes and data residuals, whose
+    size nobody knows beforehand, keep what their first picture suggested.
     """
 
     def __init__(self) -> None:
@@ -144,9 +146,9 @@ class Levels:
         group = source.levels_group
         if group in self._by_hand:
             return self._by_hand[group]
-        if source.scale.signed:
-            base = Scale.IMAGE if source.scale is Scale.SIGNED else Scale.MEASURED
-            low, high = self._by_hand.get(base.value) or self._proposed.get(base.value, _UNKNOWN)
+        if source.scale is Scale.SIGNED:
+            base = Scale.IMAGE.value
+            low, high = self._by_hand.get(base) or self._proposed.get(base, _UNKNOWN)
             reach = (source.share or SIGNED_SHARE) * (high - low)
             return -reach, reach
         return self._proposed.get(group, _UNKNOWN)
@@ -160,13 +162,15 @@ class Levels:
         self._proposed[group] = usable(levels)
 
     def meet(self, source: Source, pixels: Pixels) -> None:
-        """A picture of a magnitude came: its first one proposes levels."""
-        if source.scale is Scale.MAGNITUDE and source.key not in self._proposed:
-            self._proposed[source.key] = full_range(pixels, source.scale)
+        """A picture came: the first one of a magnitude or of a data residual proposes levels."""
+        if source.scale in _BY_FIRST and source.levels_group not in self._proposed:
+            propose_from = full_range if source.scale is Scale.MAGNITUDE else automatic
+            self._proposed[source.levels_group] = propose_from(pixels, source.scale)
 
-    def lose(self, key: str) -> None:
+    def lose(self, source: Source) -> None:
         """A picture went: the next one of its source proposes levels anew."""
-        self._proposed.pop(key, None)
+        if source.scale in _BY_FIRST:
+            self._proposed.pop(source.levels_group, None)
 
     @property
     def by_hand(self) -> frozenset[str]:

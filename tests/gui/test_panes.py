@@ -20,7 +20,7 @@ from padis_gui.gui.viewers.levels import LevelsPanel
 from padis_gui.gui.viewers.pane_menu import fill_menu
 from padis_gui.viewmodels.levels import HU_PRESETS
 from padis_gui.viewmodels.sources import Lattice, Origin, Scale, Source
-from tests.gui.pictures import colour_at, flat, hover, place_of, ramp, settle
+from tests.gui.pictures import colour_at, flat, hover, place_of, ramp, settle, wait_for
 from tests.qt import open_both, until
 
 SEAMS = Source(key="seams", label="Seam map", short="seams", origin=Origin.LABORATORY, scale=Scale.MAGNITUDE)
@@ -335,6 +335,8 @@ def test_one_cursor_in_all_panes_of_a_lattice(panes):
         assert pane.canvas._lines[0].isVisible() == (pane.source in ("truth", "estimate"))
     hover(pane_on(panes, "measurement").canvas, 50.5, 3.5)
     assert {source.key for source, _ in panes.values_at(3, 50)} == {"measurement"}
+    pane_on(panes, "measurement").show_source("truth")
+    assert not any(pane.canvas._lines[0].isVisible() for pane in panes.panes)
 
 
 def test_the_status_bar_says_place_values_tile_and_step(window, drive, phantom_path, prior_path):
@@ -461,6 +463,14 @@ def test_proposals(panes, levels, name, expected):
     panes.set_active(pane_on(panes, "estimate"))
     levels.proposals[name].click()
     assert tuple(pane_on(panes, "estimate").item.levels) == pytest.approx(expected, abs=0.2)
+
+
+def test_a_sinogram_cannot_match_the_truth(panes, levels):
+    panes.set_pictures({"measurement": ramp()})
+    wait_for(levels.proposals["Match"].isEnabled)
+    pane_on(panes, "truth").show_source("measurement")
+    assert not levels.proposals["Match"].isEnabled()
+    assert levels.proposals["Full"].isEnabled()
 
 
 def test_presets_are_there_for_hounsfield_units_only(panes, levels):

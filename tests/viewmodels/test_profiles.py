@@ -305,6 +305,19 @@ def test_differences_follow_the_levels_of_the_pictures_until_somebody_sets_them(
     assert levels.of(sources["difference"]) == (-1, 1)
 
 
+def test_a_data_residual_keeps_the_levels_of_its_first_picture():
+    sources, levels = SourceList(), Levels()
+    misfit = sources["misfit"]
+    levels.meet(misfit, plane(1, 0, 0))
+    first = levels.of(misfit)
+    assert first == automatic(plane(1, 0, 0), Scale.MISFIT)
+    levels.meet(misfit, plane(100, 0, 0))
+    assert levels.of(misfit) == first
+    levels.lose(misfit)
+    levels.meet(misfit, plane(100, 0, 0))
+    assert levels.of(misfit)[1] > 50 * first[1]
+
+
 # -- sources ------------------------------------------------------------------------------------------------
 
 

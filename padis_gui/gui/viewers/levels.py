@@ -15,7 +15,7 @@ from padis_gui.gui.theme import plot_colours
 from padis_gui.gui.viewers.colormaps import SEQUENTIAL, SIGNED, swatch
 from padis_gui.gui.viewers.image_pane import ImagePane
 from padis_gui.gui.viewers.pane_grid import PaneGrid
-from padis_gui.gui.viewers.pane_menu import propose_to
+from padis_gui.gui.viewers.pane_menu import can_propose, propose_to
 from padis_gui.viewmodels.levels import AUTO, FULL, HU_PRESETS, MATCH, PROPOSALS, ROBUST, Range, histogram
 from padis_gui.viewmodels.sources import Scale
 
@@ -75,7 +75,7 @@ class LevelsPanel(QWidget):
         self._make_presets()
         layout.addStretch(1)
         self._soon = QTimer(self, singleShot=True, interval=_HISTOGRAM_MS)
-        self._soon.timeout.connect(self._draw_histogram)
+        self._soon.timeout.connect(self.refresh)
         self._dragged = QTimer(self, singleShot=True, interval=_DRAG_MS)
         self._dragged.timeout.connect(self._take_region)
         panes.active_changed.connect(self.refresh)
@@ -170,9 +170,8 @@ class LevelsPanel(QWidget):
             with QSignalBlocker(self.region):
                 self.region.setRegion((low, high))
         self._presets.setVisible(unit == "HU" and source.scale is Scale.IMAGE)
-        there = self._panes.gallery.has(pane.source)
         for name, button in self.proposals.items():
-            button.setEnabled(there and (name != MATCH or self._panes.gallery.has("truth")))
+            button.setEnabled(can_propose(self._panes, pane, name))
         self._show_colours(SIGNED if source.scale.signed else SEQUENTIAL, look.colours)
 
     def _show_colours(self, names: tuple[str, ...], chosen: str) -> None:

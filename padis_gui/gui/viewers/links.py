@@ -20,6 +20,7 @@ class Links(QObject):
         self.canvases: list[Canvas] = []
         self.group: Group | None = None
         self._views: dict[Group, View | None] = {}
+        self._cursor = (-1, -1)
 
     def join(self, canvas: Canvas) -> None:
         """Take part from now on."""
@@ -37,6 +38,7 @@ class Links(QObject):
             canvas.group = group
             if group is not None:
                 canvas.set_view(self._views.get(group) if canvas.linked else None)
+            self._show_cursor(canvas)
             self.placed.emit(canvas)
 
     def set_linked(self, canvas: Canvas, linked: bool) -> None:
@@ -53,11 +55,13 @@ class Links(QObject):
 
     def point_at(self, group: Group | None, row: int, column: int) -> None:
         """Put the cursor on this pixel of a group's canvases; a negative row hides it."""
-        self.group = group
+        self.group, self._cursor = group, (row, column)
         for canvas in self.canvases:
-            inside = row >= 0 and canvas.group == group
-            canvas.set_cursor(*((row, column) if inside else (-1, -1)))
+            self._show_cursor(canvas)
         self.pointed.emit(row, column)
+
+    def _show_cursor(self, canvas: Canvas) -> None:
+        canvas.set_cursor(*(self._cursor if canvas.group == self.group else (-1, -1)))
 
     def _moved(self, origin: Canvas, view: View | None) -> None:
         if not origin.linked or origin.group is None:

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QMenu
 
 from padis_gui.gui.viewers.colormaps import SEQUENTIAL, SIGNED
 from padis_gui.gui.viewers.image_pane import ImagePane
-from padis_gui.viewmodels.levels import MATCH, PROPOSALS, propose
+from padis_gui.viewmodels.levels import MATCH, MATCHABLE, PROPOSALS, propose
 
 if TYPE_CHECKING:
     from padis_gui.gui.viewers.pane_grid import PaneGrid
@@ -25,7 +25,7 @@ def fill_menu(menu: QMenu, grid: "PaneGrid", pane: ImagePane) -> None:
     _toggle(menu, "Own levels and colours", pane.own is not None, lambda on: grid.set_own_levels(pane, on))
     levels = menu.addMenu("Levels")
     for name in PROPOSALS:
-        _choice(levels, name, partial(propose_to, grid, pane, name), enabled=_can(grid, pane, name))
+        _choice(levels, name, partial(propose_to, grid, pane, name), enabled=can_propose(grid, pane, name))
     colours = menu.addMenu("Colours")
     for name in SIGNED if pane.record.scale.signed else SEQUENTIAL:
         action = _choice(colours, name, partial(pane.set_colours, name))
@@ -34,7 +34,9 @@ def fill_menu(menu: QMenu, grid: "PaneGrid", pane: ImagePane) -> None:
     against = menu.addMenu("Compare with")
     for source in grid.gallery.sources:
         if source.key != pane.source and grid.gallery.has(source.key):
-            _choice(against, source.label, partial(grid.compare_with, "wipe", pane.source, source.key))
+            _choice(
+                against, source.label, partial(grid.compare_with, grid.compare.mode, pane.source, source.key)
+            )
     against.setEnabled(not against.isEmpty())
     menu.addSeparator()
     there = grid.gallery.has(pane.source)
@@ -55,8 +57,11 @@ def propose_to(grid: "PaneGrid", pane: ImagePane, name: str) -> None:
         pane.set_levels(propose(name, pixels, pane.record.scale, truth))
 
 
-def _can(grid: "PaneGrid", pane: ImagePane, name: str) -> bool:
-    return grid.gallery.has(pane.source) and (name != MATCH or grid.gallery.has("truth"))
+def can_propose(grid: "PaneGrid", pane: ImagePane, name: str) -> bool:
+    """Whether there is a picture, and for a match one that has the truth's unit, and a truth."""
+    if name == MATCH and (pane.record.scale not in MATCHABLE or not grid.gallery.has("truth")):
+        return False
+    return grid.gallery.has(pane.source)
 
 
 def _choice(menu: QMenu, text: str, act: Callable[[], object], *, enabled: bool = True) -> QAction:
