@@ -199,7 +199,7 @@ def admm(h: ByHand, A: Array, y: Array, noise: float) -> list[Array]:
     for sigma, following in itertools.pairwise(LEVELS):
         D = h.denoise(x, sigma)
         dual = 0.7 * (following / sigma) ** 2 * (x - D)
-        x = prox(A, y, D - dual, 5.0 * noise**2 / sigma**2) + dual
+        x = prox(A, y, D - dual, 5.0 * noise**2 / (following or sigma) ** 2) + dual
         found += [x]
     return found
 

@@ -6,9 +6,10 @@ geometrically, as in DPIR (arXiv 2008.13751), whose scheme is the same without t
 
     z = D(x, s),    u = zeta (s'/s)^2 (x - z),    x_hat = argmin ||A x - y||^2 + rho ||x - (z - u)||^2,    x <- x_hat + u
 
-with rho = lambda s_y^2 / s^2. It starts at the baseline picture with noise of the first level on it, which hides the
-baseline's streaks. Nothing else is random but the tilings: the result is one picture near the posterior's mean,
-not a sample of it.
+with rho = lambda s_y^2 / s'^2, s' the next level and in the last step s itself (with the present level's rho a noisy
+blur ends 4 dB lower: the data step then trusts the data more than the noise that is left). It starts at the baseline
+picture with noise of the first level on it, which hides the baseline's streaks. Nothing else is random but the
+tilings: the result is one picture near the posterior's mean, not a sample of it.
 
 Deviations: zeta is 1 in ADMM and 0 in DPIR; lambda is 0.3, near DPIR's 0.23; s_y is floored, as clean data have
 s_y = 0.
@@ -78,7 +79,7 @@ def admm(
     for sigma, following in descent(levels):
         denoised, partition = denoise(prior, x, sigma, tiling, rng)
         dual = settings.zeta * (following / sigma) ** 2 * (x - denoised)
-        rho = settings.prior_weight * max(noise, settings.noise_floor) ** 2 / sigma**2
+        rho = settings.prior_weight * max(noise, settings.noise_floor) ** 2 / (following or sigma) ** 2
         estimate = A.prox(y, denoised - dual, rho, settings.cg_steps)
         x = estimate + dual
         changed = yield recorder.iterate(sigma, x, denoised, estimate, partition)
