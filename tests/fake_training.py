@@ -4,6 +4,7 @@
 "bad", "crash", "deaf", "noise") and every (steps between checkpoints).
 """
 
+import contextlib
 import json
 import math
 import os
@@ -14,9 +15,9 @@ from pathlib import Path
 
 
 def tell(line: str) -> None:
-    """One line to whoever listens."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    """One line to whoever listens, if anybody still does."""
+    with contextlib.suppress(OSError):
+        os.write(1, line.encode() + b"\n")
 
 
 def main() -> int:

@@ -158,7 +158,7 @@ class MainWindow(QMainWindow):
         self.add_page("A/B", self.laboratory.page, "Two runs from the same noise, in step and side by side")
         self.training = TrainingPage(self.trainer)
         train = self.add_page("Train", self.training, "Train a prior on your own images")
-        self.training_note = TrainingNote(self.trainer, train.trigger)
+        self.training_note = TrainingNote(self.trainer, train)
         self.trainer.prior_opened.connect(work.trigger)
         self.pages.currentChanged.connect(self._page_changed)
 

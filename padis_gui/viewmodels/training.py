@@ -1,7 +1,6 @@
 """The Training page's state: what is planned, the training under way, what it has shown, and earlier trainings."""
 
 import asyncio
-import logging
 import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +10,12 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from padis_gui.core.errors import PadisError
 from padis_gui.core.training.train import PRIOR_FILE
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.training_folders import FolderReader, TrainingFolder, begin_folder
 from padis_gui.viewmodels.training_log import TrainingHistory, read_history
-from padis_gui.viewmodels.training_pictures import LookPictures, load_look_pictures
+from padis_gui.viewmodels.training_looks import LookChoice
+from padis_gui.viewmodels.training_pace import PaceKey
 from padis_gui.viewmodels.training_plan import DEFAULT_ROOT, TrainingPlan
 from padis_gui.viewmodels.training_process import (
     ProcessFailure,
@@ -25,10 +24,7 @@ from padis_gui.viewmodels.training_process import (
     train_command,
 )
 
-log = logging.getLogger(__name__)
-
-_NEWS_MS = 150
-_KEPT_LOOKS = 64
+_NEWS_MS = 150  # a fast training has more news than eyes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +44,6 @@ class Trainer(QObject):
 
     state_changed = Signal()
     progressed = Signal()  # the shown history has grown, or another one is shown
-    look_changed = Signal()
     trainings_changed = Signal()
     brought = Signal()  # the shown training was asked for: bring its progress to the front
     prior_opened = Signal()  # a training's prior is open for reconstruction
@@ -66,20 +61,16 @@ class Trainer(QObject):
         self.shown: Path | None = None
         self.running: Path | None = None
         self._running_history = self.history
+        self._pace_key: PaceKey | None = None  # of the training under way, where it was planned here
         self.trainings: list[TrainingFolder] = []
         self.compared: set[Path] = set()
         self._folders = FolderReader()
         self._elsewhere: set[Path] = set()
-        self.look: LookPictures | None = None
-        self._looks: dict[Path, LookPictures] = {}
-        self._look_index: int | None = None  # None follows the latest
-        self._look_wanted: Path | None = None
+        self.looks = LookChoice(session, self._io)
         self._ended_event = asyncio.Event()
         self._ended_event.set()
         self._closed = False
-        self._news = QTimer(
-            self, singleShot=True, interval=_NEWS_MS
-        )  # a fast training has more news than eyes
+        self._news = QTimer(self, singleShot=True, interval=_NEWS_MS)
         self._news.timeout.connect(self.progressed)
         self._refresh = QTimer(self, singleShot=True, interval=200)
         self._refresh.timeout.connect(lambda: session.spawn(self.refresh_trainings()))
@@ -116,9 +107,10 @@ class Trainer(QObject):
         if obstacle:
             self.session.message.emit("warning", obstacle, "")
             return False
-        folder, request = self.plan.folder, self.plan.request()
+        folder, request, key = self.plan.folder, self.plan.request(), self.plan.pace_key
         if await self.session.attempt(self._io, begin_folder, folder, request) is None:
             return False
+        self._pace_key = key
         return self._launch(folder, TrainingHistory())
 
     async def resume(self, folder: Path, *, more: int = 0) -> bool:
@@ -132,6 +124,13 @@ class Trainer(QObject):
                 "one with a training.json.", "",
             )  # fmt: skip
             return False
+        if folder != self.running and found.active_elsewhere:
+            self.session.message.emit(
+                "warning", f"Another process has just written into {folder}; stop that training first, or wait until it "
+                "has ended.", "",
+            )  # fmt: skip
+            return False
+        self._pace_key = None
         self._elsewhere.add(folder)
         history = await self.session.attempt(self._io, read_history, folder)
         if history is None:
@@ -173,13 +172,15 @@ class Trainer(QObject):
         if name == "warning":
             self.session.message.emit("warning", history.warnings[-1], "")
         elif name in ("look", "saved") and self.shown == self.running:
-            self._want_look()
+            self.looks.refresh()
         if not self._news.isActive():
             self._news.start()
 
     def _ended(self, failure: ProcessFailure | None) -> None:
         self._ended_event.set()
         if not self._closed:
+            if self._pace_key is not None:
+                self.plan.paces.learn(self._pace_key, self._running_history)
             self.plan.set_busy(False)
             self._refresh.start()
         if failure is not None:
@@ -205,46 +206,8 @@ class Trainer(QObject):
 
     def _show(self, folder: Path, history: TrainingHistory) -> None:
         self.shown, self.history = folder, history
-        self.look, self._look_index = None, None
-        self.look_changed.emit()
+        self.looks.show(folder, history)
         self.progressed.emit()
-        self._want_look()
-
-    @property
-    def follows_latest(self) -> bool:
-        """Whether each new look is shown as it comes."""
-        return self._look_index is None
-
-    def choose_look(self, index: int | None) -> None:
-        """Show an earlier look by its index, or follow the latest (None)."""
-        self._look_index = index
-        self.look_changed.emit()
-        self._want_look()
-
-    def _want_look(self) -> None:
-        looks = self.history.looks
-        if not looks or self.shown is None:
-            return
-        index = len(looks) - 1 if self._look_index is None else min(self._look_index, len(looks) - 1)
-        path = self.shown / looks[index].file
-        self._look_wanted = path
-        if path in self._looks:
-            self._present(path)
-        else:
-            self.session.spawn(self._load_look(path))
-
-    async def _load_look(self, path: Path) -> None:
-        pictures = await self.session.attempt(self._io, _look_or_none, path)
-        if pictures is not None:
-            self._looks[path] = pictures
-            while len(self._looks) > _KEPT_LOOKS:
-                del self._looks[next(iter(self._looks))]
-            self._present(path)
-
-    def _present(self, path: Path) -> None:
-        if path == self._look_wanted and self.look is not self._looks[path]:
-            self.look = self._looks[path]
-            self.look_changed.emit()
 
     # Earlier trainings ------------------------------------------------------------------------------
 
@@ -306,12 +269,3 @@ class Trainer(QObject):
         await self._ended_event.wait()
         self._io.shutdown(wait=False, cancel_futures=True)
         await asyncio.get_running_loop().run_in_executor(None, self._io.shutdown)
-
-
-def _look_or_none(path: Path) -> LookPictures | None:
-    """A look that is gone or damaged is not worth a message: the others are still there."""
-    try:
-        return load_look_pictures(path)
-    except PadisError as error:
-        log.info("%s", error)
-        return None

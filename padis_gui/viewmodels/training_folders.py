@@ -1,5 +1,6 @@
 """The folders that trainings have left on the disk: what they are, how far they came, how good they are."""
 
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from padis_gui.core.training.request import REQUEST_FILE, TrainingRequest, load_
 from padis_gui.core.training.train import PRIOR_FILE, STATE_FILE
 from padis_gui.viewmodels.training_log import TrainingHistory, read_history
 
+# Trainings log every few seconds, but a look may take a while
+_QUIET_SECONDS = 20.0
 _FILES = (REQUEST_FILE, LOG_FILE, STATE_FILE, PRIOR_FILE)
 
 
@@ -30,6 +33,11 @@ class TrainingFolder:
     def step(self) -> int:
         """How far it came."""
         return self.history.step
+
+    @property
+    def active_elsewhere(self) -> bool:
+        """Whether some process seems to be training in it: its log has just grown, and does not end."""
+        return not self.history.finished and time.time() - self.changed < _QUIET_SECONDS
 
     @property
     def resumable(self) -> bool:

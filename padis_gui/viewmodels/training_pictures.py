@@ -52,6 +52,7 @@ class LookPictures:
     baseline: Picture | None
     reconstruction: Picture | None
     problem: str
+    trouble: str  # what had to be left out, and why
     baseline_name: str
     psnr: float
     baseline_psnr: float
@@ -113,6 +114,7 @@ def load_look_pictures(path: Path) -> LookPictures:
         baseline=optional(look.baseline),
         reconstruction=optional(look.reconstruction),
         problem=look.problem,
+        trouble=look.trouble,
         baseline_name=look.baseline_name,
         psnr=look.psnr,
         baseline_psnr=look.baseline_psnr,

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.checkpoint import PriorRecord, read_record
-from padis_gui.core.device import fastest_precision
 from padis_gui.core.errors import SettingError
 from padis_gui.core.network import NetworkSettings
 from padis_gui.core.settings import S, make
@@ -21,16 +20,15 @@ from padis_gui.core.training.sizes import (
     find_size,
     fitted_to,
     look_interval,
-    seconds_a_step,
     steps_within,
 )
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.training_data import TrainingDataChoice
 from padis_gui.viewmodels.training_folders import free_folder, holds_a_training
+from padis_gui.viewmodels.training_pace import PaceKey, TrainingPaces
 
 Budget = Literal["minutes", "steps"]
 DEFAULT_ROOT = Path.home() / "padis_gui" / "trainings"
-_SETTLE_MS = 400
 # Fine-tuning starts from weights that are good already: a third of the rate moves them without losing them
 _FINE_TUNING_RATE = 0.3
 _GUESSED_PACE = {"cpu": 0.3, "cuda": 0.03}  # seconds a step, until it has been measured
@@ -66,15 +64,12 @@ class TrainingPlan(QObject):
         self._proposed = self.root / "prior"
         self._training_edits: dict[str, Any] = {}
         self._sight_edits: dict[str, Any] = {}
-        self._paces: dict[tuple[NetworkSettings, int, int], float] = {}
-        self._measuring = False
-        self._busy = False  # a training is under way: its process would spoil the measurement
+        self.paces = TrainingPaces(session)
         self._of_its_own: tuple[NetworkSettings, str | None, DataSettings] | None = (
             None  # before a prior's were used
         )
-        self._measure = QTimer(self, singleShot=True, interval=_SETTLE_MS)
-        self._measure.timeout.connect(self._measure_pace)
-        self.changed.connect(self._measure.start)
+        self.paces.changed.connect(self.changed)
+        self.changed.connect(self._want_pace)
         self.data.changed.connect(self._follow_data)
 
     # What follows from the choices ------------------------------------------------------------------
@@ -94,7 +89,7 @@ class TrainingPlan(QObject):
     @property
     def pace(self) -> float | None:
         """Seconds a step, where they are known."""
-        return self._paces.get(self._pace_key())
+        return self.paces.of(self.pace_key)
 
     @property
     def estimate(self) -> Estimate:
@@ -250,7 +245,7 @@ class TrainingPlan(QObject):
 
     def set_busy(self, busy: bool) -> None:
         """While a training is under way nothing is timed."""
-        self._busy = busy
+        self.paces.busy = busy
         if not busy:
             self.propose_folder()  # the last one is taken now
             self._folder = None
@@ -259,8 +254,7 @@ class TrainingPlan(QObject):
     def close(self) -> None:
         """Stop reading and timing."""
         self.data.close()
-        self._measure.stop()
-        self._busy = True
+        self.paces.close()
 
     def _base(self) -> TrainingSettings:
         """The defaults; when fine-tuning, those that belong to the prior."""
@@ -299,29 +293,18 @@ class TrainingPlan(QObject):
         self._match_channels()
         self.changed.emit()
 
-    def _pace_key(self) -> tuple[NetworkSettings, int, int]:
+    @property
+    def pace_key(self) -> PaceKey:
+        """What the time of a step depends on, as planned."""
         return (
             self.network,
             self.data.settings.image_size,
             int(self._training_edits.get("pixels", TrainingSettings().pixels)),
         )
 
-    def _measure_pace(self) -> None:
-        idle = not (self._busy or self._measuring or self._session.run.active)
-        if idle and self.data.preview is not None and self.pace is None:
-            self._session.spawn(self._time_steps())
-
-    async def _time_steps(self) -> None:
-        self._measuring = True
-        key, device = self._pace_key(), self._session.device
-        measured = await self._session.compute(
-            seconds_a_step, self.training, self.network, self.data.settings.image_size,
-            device, fastest_precision(device),
-        )  # fmt: skip
-        self._measuring = False
-        if measured is not None:
-            self._paces[key] = measured
-            self.changed.emit()
+    def _want_pace(self) -> None:
+        if self.data.preview is not None:
+            self.paces.want(self.pace_key, self.training)
 
 
 def _probabilities(sizes: tuple[int, ...]) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui.viewmodels import training as training_module
-from padis_gui.viewmodels import training_plan
+from padis_gui.viewmodels import training_pace
 from padis_gui.viewmodels.training_process import TrainingState
 from tests.qt import open_both, until
 from tests.training_images import FAKE, write_images, write_looks
@@ -24,7 +24,7 @@ def page(window, monkeypatch):
     monkeypatch.setattr(
         training_module, "train_command", lambda arguments: [sys.executable, str(FAKE), *arguments]
     )
-    monkeypatch.setattr(training_plan, "seconds_a_step", lambda *_: 0.5)
+    monkeypatch.setattr(training_pace, "seconds_a_step", lambda *_: 0.5)
     yield window.training
     window.trainer.process.stop()
 
@@ -36,7 +36,8 @@ def images(tmp_path):
 
 async def show(window):
     window.activateWindow()
-    QTest.keyClick(window, Qt.Key.Key_3, Qt.KeyboardModifier.ControlModifier)
+    await until(window.isActiveWindow)
+    QTest.keySequence(window, window.findChild(QAction, "page_train").shortcut())
     await until(window.training.isVisible)
 
 
@@ -136,7 +137,7 @@ def test_a_training_fills_curves_and_looks_and_offers_its_prior(window, page, dr
     async def go():
         await started(window, images, steps=40)
         await ended(window)
-        await until(lambda: window.trainer.look is not None and window.trainer.look.step == 40)
+        await until(lambda: window.trainer.looks.look is not None and window.trainer.looks.look.step == 40)
 
     drive(go())
     drive(until(lambda: all(plot.is_drawn for plot in page.progress.curves.plots)))
@@ -162,14 +163,14 @@ def test_earlier_looks_are_chosen_by_keys_and_the_latest_is_followed_again(windo
     async def go():
         await started(window, images, steps=40)
         await ended(window)
-        await until(lambda: window.trainer.look is not None and window.trainer.look.step == 40)
+        await until(lambda: window.trainer.looks.look is not None and window.trainer.looks.look.step == 40)
         looks.slider.setFocus()
         QTest.keyClick(looks.slider, Qt.Key.Key_Home)
-        await until(lambda: window.trainer.look.step == 5)
+        await until(lambda: window.trainer.looks.look.step == 5)
         assert not looks.follow.isChecked()
         assert "step 5" in looks.caption.text()
         click(looks.follow)
-        await until(lambda: window.trainer.look.step == 40)
+        await until(lambda: window.trainer.looks.look.step == 40)
         tile = looks.wall.tiles[0]
         click(tile)
         assert [each.isVisible() for each in looks.wall.tiles].count(True) == 1

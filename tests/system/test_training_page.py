@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction
 from PySide6.QtTest import QTest
 
-from padis_gui.viewmodels import training_plan
+from padis_gui.viewmodels import training_pace
 from padis_gui.viewmodels.training_process import TrainingState
 from tests.gui.conftest import drive, styled, window  # noqa: F401 - fixtures
 from tests.qt import until
@@ -42,7 +43,7 @@ def make_it_small(plan):
 
 @pytest.mark.usefixtures("styled")
 def test_a_prior_is_trained_steered_and_used(window, drive, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(training_plan, "seconds_a_step", lambda *_: 0.01)
+    monkeypatch.setattr(training_pace, "seconds_a_step", lambda *_: 0.01)
     page, trainer, session = window.training, window.trainer, window.session
     images = write_images(tmp_path / "images", size=32)
     said = []
@@ -50,13 +51,15 @@ def test_a_prior_is_trained_steered_and_used(window, drive, tmp_path, monkeypatc
 
     async def start_and_see():
         window.activateWindow()
-        QTest.keyClick(window, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
+        await until(window.isActiveWindow)
+        QTest.keySequence(window, window.findChild(QAction, "page_train").shortcut())
+        await until(page.isVisible)
         trainer.plan.choose_data((images,))
         await until(lambda: page.images.sheet.count() == 12)
         make_it_small(trainer.plan)
 
         click(page.transport.buttons["start"])
-        await until(lambda: trainer.look is not None, START)
+        await until(lambda: trainer.looks.look is not None, START)
         await until(lambda: page.progress.curves.patches.names == ["16 px"])
         await until(lambda: trainer.history.validation)
         assert page.progress.looks.wall.tiles

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import os
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
 from padis_gui.core.training.request import load_request
 from padis_gui.viewmodels import training as training_module
-from padis_gui.viewmodels import training_plan, training_process
+from padis_gui.viewmodels import training_pace, training_process
 from padis_gui.viewmodels.training import Trainer
 from padis_gui.viewmodels.training_process import TrainingState, train_command
 from tests.qt import until
@@ -27,7 +30,7 @@ def trainer(session, drive, tmp_path, monkeypatch):
     monkeypatch.setattr(
         training_module, "train_command", lambda arguments: [sys.executable, str(FAKE), *arguments]
     )
-    monkeypatch.setattr(training_plan, "seconds_a_step", lambda *_: 0.5)
+    monkeypatch.setattr(training_pace, "seconds_a_step", lambda *_: 0.5)
 
     async def make():
         return Trainer(session, tmp_path / "trainings")
@@ -288,6 +291,60 @@ def test_lines_that_are_no_events_are_left_out(trainer, drive, images):
     assert trainer.state is TrainingState.DONE
     assert trainer.history.steps == [1, 2, 3, 4, 5]
     assert trainer.history.unreadable == 5
+
+
+_DYING_WINDOW = """
+import os, sys
+from PySide6.QtCore import QCoreApplication
+from padis_gui.viewmodels.training_process import TrainingProcess
+app = QCoreApplication([])
+process = TrainingProcess()
+process.spoke.connect(lambda event: os._exit(7) if event.get("step", 0) > 3 else None)
+process.start([sys.executable, {fake!r}, "--resume", {folder!r}])
+app.exec()
+"""
+
+
+def test_a_training_whose_window_died_saves_and_ends(tmp_path):
+    (tmp_path / "fake.json").write_text(json.dumps({"steps": 10**6, "delay": 0.002, "every": 10**6}))
+    code = _DYING_WINDOW.format(fake=str(FAKE), folder=str(tmp_path))
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 7
+    end = time.monotonic() + 30
+    while not (tmp_path / "state.safetensors").exists():
+        assert time.monotonic() < end, "the training goes on without its window"
+        time.sleep(0.02)
+    assert int((tmp_path / "state.safetensors").read_text()) > 3
+
+
+def test_a_folder_that_another_process_writes_into_is_left_alone(trainer, drive, images, tmp_path, session):
+    async def go():
+        await planned(trainer, images, steps=10**6, delay=0.002)
+        await trainer.start()
+        await until(lambda: trainer.history.step > 3)
+        trainer.stop()
+        await until(lambda: not trainer.active)
+        folder, trainer.running = trainer.running, None  # as if it had been another window's
+        assert not await trainer.resume(folder)
+        stopped = time.time() - 3600
+        for file in folder.iterdir():
+            os.utime(file, (stopped, stopped))
+        assert await trainer.resume(folder)
+        trainer.stop()
+        await until(lambda: not trainer.active)
+
+    drive(go())
+    assert [level for level, _, _ in session.said] == ["warning"]
+    assert "Another process" in session.said[0][1]
+
+
+def test_a_training_teaches_what_a_step_takes(trainer, drive, images):
+    async def go():
+        await planned(trainer, images, steps=40)
+        await trainer.start()
+        await until(lambda: not trainer.active)
+
+    drive(go())
+    assert trainer.plan.pace == pytest.approx(0.2)  # seconds a step, as the fake says
 
 
 def test_a_process_that_does_not_listen_is_terminated(trainer, drive, images, monkeypatch):

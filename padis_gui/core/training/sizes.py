@@ -42,7 +42,7 @@ SIZES: tuple[Size, ...] = (
     ),
     Size(
         "medium", "Medium: better, with time or a GPU",
-        "Twice the work in every step, of training and of reconstruction; better where there is time for it",
+        "Nearly twice the work in every step, of training and of reconstruction; better where there is time for it",
         {"width": 64, "multipliers": (1.0, 2.0, 3.0)},
     ),
 )  # fmt: skip

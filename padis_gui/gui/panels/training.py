@@ -55,6 +55,7 @@ class TrainingPage(QWidget):
         trainer.plan.data.progressed.connect(self._show_images)
         trainer.brought.connect(lambda: self.tabs.setCurrentWidget(self.progress))
         trainer.session.prior_changed.connect(self.setup.method.refresh)
+        trainer.state_changed.connect(lambda: self.setup.note.setVisible(trainer.active))
         self._was_loading = False
 
     def _open_prior(self) -> Path | None:

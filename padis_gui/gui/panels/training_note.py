@@ -1,8 +1,8 @@
 """A line in the status bar on the training under way, wherever in the window one is."""
 
 import math
-from collections.abc import Callable
 
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QToolButton
 
 from padis_gui.gui.panels.transport import clock
@@ -12,13 +12,14 @@ from padis_gui.viewmodels.training import Trainer
 class TrainingNote(QToolButton):
     """Says how far the training is; a click brings its page."""
 
-    def __init__(self, trainer: Trainer, show_page: Callable[[], None]) -> None:
+    def __init__(self, trainer: Trainer, page: QAction) -> None:
+        """``page`` brings the Training page."""
         super().__init__()
         self._trainer = trainer
         self.setAutoRaise(True)
         self.setAccessibleName("Training under way")
-        self.setToolTip("Show the training (Ctrl+2)")
-        self.clicked.connect(show_page)
+        self.setToolTip(f"Show the training ({page.shortcut().toString()})")
+        self.clicked.connect(page.trigger)
         trainer.state_changed.connect(self.refresh)
         trainer.progressed.connect(self.refresh)
         self.refresh()

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
-from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton, QSlider, QSplitter, QWidget
+from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton, QSizePolicy, QSlider, QSplitter, QWidget
 
 from padis_gui.core.training.train import NOISE_BINS
 from padis_gui.gui.layouts import column, grid, row
@@ -119,6 +119,7 @@ class TrainingLooks(QWidget):
         self.follow.toggled.connect(self._follow)
         self.caption = QLabel()
         self.caption.setProperty("muted", True)
+        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.empty = QLabel("", wordWrap=True, alignment=Qt.AlignmentFlag.AlignCenter)
         self.empty.setProperty("muted", True)
         line = row(spacing=10)
@@ -130,12 +131,12 @@ class TrainingLooks(QWidget):
         layout.addLayout(line)
         layout.addWidget(self.wall, 1)
         layout.addWidget(self.empty, 1)
-        trainer.look_changed.connect(self.refresh)
+        trainer.looks.changed.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
         """Show the chosen look."""
-        trainer, look = self._trainer, self._trainer.look
+        trainer, look = self._trainer, self._trainer.looks.look
         looks = trainer.history.looks
         self.wall.setVisible(look is not None)
         self.empty.setVisible(look is None)
@@ -146,8 +147,10 @@ class TrainingLooks(QWidget):
             if look is not None:
                 steps = [point.step for point in looks]
                 self.slider.setValue(steps.index(look.step) if look.step in steps else len(steps) - 1)
-            self.follow.setChecked(trainer.follows_latest)
-        self.caption.setText("" if look is None else f"step {look.step:,}")
+            self.follow.setChecked(trainer.looks.follows_latest)
+        trouble = "" if look is None or not look.trouble else f"  {look.trouble}"
+        self.caption.setText("" if look is None else f"step {look.step:,}{trouble}")
+        self.caption.setToolTip(trouble.strip())
         if look is not None:
             self.wall.set_groups(_groups(look))
 
@@ -163,10 +166,10 @@ class TrainingLooks(QWidget):
 
     def _chosen(self, index: int) -> None:
         latest = index == len(self._trainer.history.looks) - 1
-        self._trainer.choose_look(None if latest else index)
+        self._trainer.looks.choose(None if latest else index)
 
     def _follow(self, follow: bool) -> None:
-        self._trainer.choose_look(None if follow else self.slider.value())
+        self._trainer.looks.choose(None if follow else self.slider.value())
 
 
 def _groups(look: LookPictures) -> list[list[list[Tile]]]:

@@ -72,6 +72,9 @@ class TrainingRuns(QWidget):
         self.list = self._make_list()
         below = QWidget()
         lower = column(below, spacing=4, margins=(8, 4, 8, 8))
+        self.hint = QLabel(wordWrap=True)
+        self.hint.setProperty("muted", True)
+        lower.addWidget(self.hint)
         lower.addWidget(self.list, 1)
         lower.addLayout(self._make_buttons())
         self.splitter = QSplitter(Qt.Orientation.Vertical)
@@ -154,6 +157,7 @@ class TrainingRuns(QWidget):
     def refresh(self) -> None:
         """List what is known, keeping selection and ticks; and draw."""
         trainer, selected = self._trainer, self.selected
+        trainings = trainer.trainings
         chosen = trainer.shown if selected is None else selected.path
         with QSignalBlocker(self.list):
             while len(self._items) > len(trainer.trainings):
@@ -164,6 +168,10 @@ class TrainingRuns(QWidget):
             for item, training in zip(self._items, trainer.trainings, strict=True):
                 self._fill(item, training)
                 item.setSelected(training.path == chosen)
+        self.hint.setVisible(not trainings)
+        self.hint.setText(
+            f"No training in {trainer.plan.root} yet: they are listed here, and those that you add."
+        )
         self._allow()
         self._draw()
 

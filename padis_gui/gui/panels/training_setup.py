@@ -287,7 +287,10 @@ class TrainingSetup(QWidget):
         self.data = TrainingDataSection(plan)
         self.method = TrainingMethodSection(plan, open_prior)
         self.place = TrainingPlaceSection(plan)
+        self.note = muted("The training under way keeps its settings: these are for the next one.")
+        self.note.hide()
         sections = column(self, spacing=2, margins=(6, 2, 8, 4))
+        sections.addWidget(self.note)
         for section in (self.data, self.method, self.place):
             sections.addWidget(section)
         sections.addStretch(1)
