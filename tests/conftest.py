@@ -1,6 +1,7 @@
 """Fixtures of all tests: a tiny prior, a phantom, the shared data. Nothing here imports Qt."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ import torch
 from tests.tiny import PHANTOM_SIZE, phantom, tiny_record, tiny_state
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # for the tests that open windows
+# what the program remembers goes here, also where a test starts it as a process: never into the user's home
+_HOME = tempfile.TemporaryDirectory(prefix="padis-gui-tests-")
+os.environ["PADIS_GUI_HOME"] = _HOME.name
 
 THREADS = 1  # small problems: more threads would only wait for each other
 _SHARED = Path(__file__).resolve().parents[2] / "shared"

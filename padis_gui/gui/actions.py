@@ -40,6 +40,13 @@ _TABLE = (
         "finish", "&Finish now", "Ctrl+Return", "Stop and keep the current estimate", "finish"
     ),
     _Record("cancel", "&Cancel", "Esc", "Stop and keep nothing of this run", "cancel"),
+    _Record(
+        "enqueue", "&Add to queue", "Ctrl+Shift+R", "Run these settings after what runs and waits"
+    ),
+    _Record(
+        "samples", "&Draw samples…", "",
+        "Several runs of these settings with different seeds: their mean, their deviation, and what it is worth",
+    ),
     _Record("fit", "&Fit", "F", "Show the whole image in all panes"),
     _Record("tiling", "&Tiling", "T", "Show the tiling of the shown step"),
     _Record("next_panel", "&Next panel", "F6", "Put the keyboard into the next panel"),
@@ -64,6 +71,8 @@ class Actions:
     step: QAction
     finish: QAction
     cancel: QAction
+    enqueue: QAction
+    samples: QAction
     fit: QAction
     tiling: QAction
     next_panel: QAction
@@ -100,6 +109,11 @@ class Actions:
         """What steers a run."""
         return [self.run, self.pause, self.step, self.finish, self.cancel]
 
+    @property
+    def queueing(self) -> list[QAction]:
+        """What puts runs into the queue."""
+        return [self.enqueue, self.samples]
+
     def allow(self, session: Session) -> None:
         """Enable exactly what can be done now."""
         state = session.run.snapshot().state
@@ -111,5 +125,7 @@ class Actions:
             action.setEnabled(free)
         self.run.setEnabled(ready and free)
         self.step.setEnabled(ready and (steerable or free))
+        for action in self.queueing:
+            action.setEnabled(ready)
         self.export.setEnabled(session.result is not None and not state.active)
         self.pause.setText("&Resume" if state is RunState.PAUSED else "&Pause")

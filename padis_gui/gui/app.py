@@ -25,6 +25,7 @@ from padis_gui.viewmodels.logbook import Logbook
 from padis_gui.viewmodels.places import user_folder
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
+from padis_gui.viewmodels.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +57,14 @@ def collect_garbage_here() -> GarbageCollector:
 
 
 async def _live(window: MainWindow, path: Path | None) -> None:
-    """Open the demo (or a file) and stay until the window is closed."""
-    await window.session.open_demo()
+    """Open what was open last (or the demo), or a file, and stay until the window is closed."""
+    session, saver = window.session, window.session.saver
+    if saver is not None and saver.was_clean:
+        await saver.restore()
+    if session.job() is None:  # there was nothing, or it is gone
+        await session.open_demo()
     if path is not None:
-        await window.session.open_image(path)
+        await session.open_image(path)
     await window.closed.wait()
 
 
@@ -77,17 +82,27 @@ def _open_logbook(folder: Path) -> Logbook | None:
 
 def _make_session(preferences: Preferences) -> tuple[Session, str]:
     """A session on the remembered device; where that is gone, on the usual one, and a sentence that says so."""
+    store = Store(user_folder() / "sessions")
     try:
-        return Session(preferences.device), ""
+        return Session(preferences.device, store), ""
     except PadisError as error:
-        return Session(), f"The device of last time is not there, so the usual one is used. {error}"
+        return Session(
+            store=store
+        ), f"The device of last time is not there, so the usual one is used. {error}"
 
 
-def _tell_of_crash(window: MainWindow, book: Logbook) -> None:
-    details = f"The log: {book.path}\n\n{book.last_fault}".rstrip()
-    window.messages.show_message(
-        "warning", f"The program did not end as it should last time. Its log is {book.path}.", details
-    )
+def _tell_of_crash(window: MainWindow, book: Logbook | None) -> None:
+    """Say that the last start did not end as it should, where its log is, and offer what it left."""
+    session, saver = window.session, window.session.saver
+    where = "" if book is None else f" Its log is {book.path}."
+    details = "" if book is None else f"The log: {book.path}\n\n{book.last_fault}".rstrip()
+    offer = None
+    if saver is not None and saver.has_previous:
+        offer = (
+            "Restore", "Bring back the settings and the runs of the last session",
+            lambda: session.spawn(saver.restore()),
+        )  # fmt: skip
+    window.messages.show_message("warning", f"The last session ended unexpectedly.{where}", details, offer)
 
 
 def main(arguments: list[str]) -> int:
@@ -113,7 +128,8 @@ def main(arguments: list[str]) -> int:
     window.show()
     if trouble:
         window.messages.show_message("warning", trouble)
-    if book is not None and book.crashed:
+    crashed = book is not None and book.crashed
+    if crashed or (session.saver is not None and not session.saver.was_clean):
         _tell_of_crash(window, book)
     path = Path(arguments[0]) if arguments else None
     with loop, contextlib.suppress(asyncio.CancelledError):

@@ -144,15 +144,14 @@ class Display(QObject):
         frame, shown = self.frame, self._session.shown
         if frame is None:
             return
-        point = shown.history.point_at(frame.step)
+        point, record = shown.history.point_at(frame.step), shown.record
         known = point is not None and math.isfinite(point.psnr)
-        name = f"{shown.record.name}, " if shown.record is not None else ""
+        name = f"{record.name}, " if record is not None else ""
+        step = f"{name}step {frame.step}" + (f", {point.psnr:.2f} dB" if point and known else "")
+        if record is not None and record.recipe.sample_seeds:
+            step = f"mean of {record.name}"
         self._panes.set_captions(
-            {
-                "estimate": f"{name}step {frame.step}"
-                + (f", {point.psnr:.2f} dB" if point and known else ""),
-                "state": f"σ = {frame.sigma:.3g}" if frame.state is not None else "",
-            }
+            {"estimate": step, "state": f"σ = {frame.sigma:.3g}" if frame.state is not None else ""}
         )
 
     def _show_run(self) -> None:
@@ -183,6 +182,8 @@ class Display(QObject):
             )
             return
         run = "Press Run (Ctrl+R)\nto generate" if physics.imageless else "Press Run (Ctrl+R)\nto reconstruct"
+        if session.run.active:
+            run = "Appears with the first step"
         texts = dict.fromkeys(_SOURCES, "Appears with the first step") | {
             "estimate": run, "deviation": "Appears with a method that draws several samples, such as DAPS",
         }  # fmt: skip

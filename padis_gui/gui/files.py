@@ -62,6 +62,14 @@ def choose_to_write(
     _open(dialog, chosen)
 
 
+def choose_folder(parent: QWidget, title: str, chosen: Callable[[Path], object], start: str = "") -> None:
+    """Ask for a folder."""
+    dialog = QFileDialog(parent, title, start)
+    dialog.setFileMode(QFileDialog.FileMode.Directory)
+    dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+    _open(dialog, chosen)
+
+
 def _open(dialog: QFileDialog, chosen: Callable[[Path], object]) -> None:
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.fileSelected.connect(lambda name: chosen(Path(name)))

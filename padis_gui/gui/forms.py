@@ -201,6 +201,11 @@ class SettingsForm(QWidget):
         self._folded.setVisible(unfoldable and self.more.isChecked())
 
     def set_running(self, running: bool) -> None:
-        """While a run is under way only its live settings can be edited."""
+        """While a run is under way its live settings reach it; the others, with a grey label, are for the next one."""
         for name, editor in self.editors.items():
-            editor.setEnabled(not running or self._specs[name].live)
+            spec = self._specs[name]
+            waits = running and not spec.live
+            label = self._rows[spec.advanced].labelForField(editor)
+            if label is not None and label.isEnabled() == waits:
+                label.setEnabled(not waits)
+                label.setToolTip(f"{spec.tooltip}\nFor the next run." if waits else spec.tooltip)

@@ -37,6 +37,7 @@ from padis_gui.gui.panels.timeline import Timeline
 from padis_gui.gui.panels.training import TrainingPage
 from padis_gui.gui.panels.training_note import TrainingNote
 from padis_gui.gui.panels.transport import Transport
+from padis_gui.gui.run_tools import RunTools
 from padis_gui.gui.section import Section
 from padis_gui.gui.theme import set_scheme
 from padis_gui.gui.view_tools import ViewTools
@@ -90,7 +91,8 @@ class MainWindow(QMainWindow):
         self.laboratory.page.pointed.connect(self.cursor_text.setText)
         for signal in (
             session.run.changed, session.settings_changed, session.data_changed, session.prior_changed,
-            session.prepared_changed, session.result_changed, self.laboratory.ab.changed,
+            session.prepared_changed, session.result_changed, session.shown_changed,
+            self.laboratory.ab.changed,
         ):  # fmt: skip
             signal.connect(self._show_state)
         session.message.connect(self.messages.show_message)
@@ -225,6 +227,10 @@ class MainWindow(QMainWindow):
         self.geometry_panel = GeometryPanel(self.session)
         self._dock("Geometry", self.geometry_panel, right)
         self.views = ViewTools(self.session, self.panes, self.preferences, self.docks, self._dock)
+        self.run_tools = RunTools(
+            self, self.session, self.panes, self.curves, self.act, self.planner, self.preferences, self.docks,
+            self._dock,
+        )  # fmt: skip
 
     def _dock(
         self, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True
@@ -271,6 +277,7 @@ class MainWindow(QMainWindow):
         self.menus.run.addSeparator()
         self.menus.run.addMenu(self.device.device_menu(self))
         self.menus.view.addMenu(self.views.menu(self))
+        self.run_tools.add_to(self.menus, self.act)
 
     # From the session to the window ---------------------------------------------------------------
 
@@ -293,6 +300,8 @@ class MainWindow(QMainWindow):
 
     def _verdict(self) -> str:
         session, result = self.session, self.session.result
+        if session.shown.record is not None and result is not None:
+            return f"{session.shown.record.name}:   {_quality(result)}"
         if session.run.active:
             return f"{session.run.snapshot().state.value}…"
         if session.occupied_by:

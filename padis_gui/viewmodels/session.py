@@ -7,7 +7,7 @@ computing happens in the one compute thread. Coroutines run on Qt's event loop (
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -406,6 +406,33 @@ class Session(QObject):
         if done:
             self.message.emit("info", f"Exported {path.name}: float32, with the recipe of its run.", "")
         return bool(done)
+
+    async def export_runs(self, named: Sequence[tuple[RunRecord, Path]]) -> bool:
+        """Write runs of the list, each to its path, as :meth:`export` does."""
+
+        def write() -> int:
+            written = 0
+            for record, path in named:
+                kept = record.nbytes
+                result = record.result
+                if result is None:
+                    raise InputError(
+                        f"The result of {record.name} was wanted, but it is gone; repeat the run."
+                    )
+                write_result(
+                    path, result.pixels, result.deviation, result.recipe, result.metrics, result.image.spacing,
+                    result.interval,
+                )  # fmt: skip
+                if not kept and record.forgettable:
+                    record.forget()  # it was read for this only
+                written += 1
+            return written
+
+        written = await self._attempt(self._io, write)
+        if written:
+            where = named[0][1].name if written == 1 else f"{written} files in {named[0][1].parent}"
+            self.message.emit("info", f"Exported {where}: float32, with the recipes of their runs.", "")
+        return bool(written)
 
     async def write_file(self, path: Path, make_data: Callable[[], bytes], what: str) -> bool:
         """Write what ``make_data`` makes, both in the I/O thread; ``what`` names it in the message that follows."""

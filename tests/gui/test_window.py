@@ -282,7 +282,10 @@ def test_a_live_change_reaches_the_run_and_is_in_its_recipe(ready, drive):
         await until(lambda: state(ready) is RunState.PAUSED)
         form = ready.solver.forms["diffpir"]
         assert form.editors["zeta"].isEnabled()
-        assert not form.editors["steps"].isEnabled()
+        assert form._rows[False].labelForField(form.editors["zeta"]).isEnabled()
+        steps = form._rows[False].labelForField(form.editors["steps"])
+        assert not steps.isEnabled()  # for the next run
+        assert "next run" in steps.toolTip()
         form.editors["zeta"].setValue(0.5)
         click(ready, "pause")
         await ended(ready)

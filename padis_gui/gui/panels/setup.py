@@ -173,7 +173,6 @@ class ProblemSection(Section):
         for name, button in self.tools.items():
             button.setVisible(name == session.physics)
         self.preset.setEnabled(not running)
-        self.physics.setEnabled(not running)
 
 
 class PriorSection(Section):
@@ -328,5 +327,3 @@ class SolverSection(Section):
         self.editors.show_settings(record.name, session.solver_settings, running=running)
         show_value(self.seed, _AUTOMATIC_SEED if session.seed is None else session.seed)
         self.keep.setEnabled(session.result is not None)
-        for widget in (self.solver, self.seed):
-            widget.setEnabled(not running)

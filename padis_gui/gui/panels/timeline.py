@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
 from PySide6.QtGui import QAction, QKeySequence, QWheelEvent
-from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QSlider, QStyle, QToolButton, QWidget
+from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QSlider, QToolButton, QWidget
 
 from padis_gui.gui.layouts import row
+from padis_gui.gui.viewers.icons import icon
 from padis_gui.viewmodels.session import Session
 
 # Playing takes about this long, however many iterates there are, but no faster and no slower than these intervals
 _PLAY_MS, _FASTEST_MS, _SLOWEST_MS = 6000, 40, 250
-_Icons = QStyle.StandardPixmap
 
 
 class _Slider(QSlider):
@@ -34,24 +34,15 @@ class Timeline(QWidget):
         self._steps: tuple[int, ...] = ()
         self._clock = QTimer(self)
         self._clock.timeout.connect(self._play_on)
-        style = self.style()
-        self.first = self._action(
-            "First iterate", "Home", _Icons.SP_MediaSkipBackward, self._go_first, keys_in
-        )
-        self.back = self._action(
-            "Previous iterate", "Left", _Icons.SP_MediaSeekBackward, lambda: self._move(-1), keys_in
-        )
-        self.play = self._action(
-            "Play the iterates", "Shift+Space", _Icons.SP_MediaPlay, self._play_or_stop, None
-        )
-        self.forward = self._action(
-            "Next iterate", "Right", _Icons.SP_MediaSeekForward, lambda: self._move(1), keys_in
-        )
-        self.last = self._action("Last iterate", "End", _Icons.SP_MediaSkipForward, self._go_last, keys_in)
-        self.live = self._action("Live", "Ctrl+L", None, lambda: session.shown.go_to(None), None)
+        self.first = self._action("First iterate", "Home", "first", self._go_first, keys_in)
+        self.back = self._action("Previous iterate", "Left", "previous", lambda: self._move(-1), keys_in)
+        self.play = self._action("Play the iterates", "Shift+Space", "run", self._play_or_stop, None)
+        self.forward = self._action("Next iterate", "Right", "next", lambda: self._move(1), keys_in)
+        self.last = self._action("Last iterate", "End", "last", self._go_last, keys_in)
+        self.live = self._action("Live", "Ctrl+L", "", lambda: session.shown.go_to(None), None)
         self.live.setCheckable(True)
         self.live.setToolTip("Show the latest iterate, and those that follow (Ctrl+L)")
-        self._icons = style.standardIcon(_Icons.SP_MediaPlay), style.standardIcon(_Icons.SP_MediaPause)
+        self._icons = icon("run"), icon("pause")
         self.slider = _Slider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Shown iterate")
         self.slider.setToolTip("The iterate that the panes show; arrow keys, Home and End move it too")
@@ -83,7 +74,7 @@ class Timeline(QWidget):
         self,
         text: str,
         key: str,
-        icon: QStyle.StandardPixmap | None,
+        picture: str,
         slot: Callable[[], None],
         within: QWidget | None,
     ) -> QAction:
@@ -92,8 +83,8 @@ class Timeline(QWidget):
         action.setObjectName(text.lower().replace(" ", "_"))
         action.setShortcut(QKeySequence(key))
         action.setToolTip(f"{text} ({action.shortcut().toString()})")
-        if icon is not None:
-            action.setIcon(self.style().standardIcon(icon))
+        if picture:
+            action.setIcon(icon(picture))
         if within is not None:  # lists, trees and text fields elsewhere need these keys themselves
             action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             within.addAction(action)
@@ -134,13 +125,16 @@ class Timeline(QWidget):
             self._stop()
 
     def _words(self) -> str:
-        frame, point = self._session.shown.frame(), self._session.shown.point()
+        shown = self._session.shown
+        frame, point, record = shown.frame(), shown.point(), shown.record
         if frame is None:
             return ""
+        if record is not None and record.recipe.sample_seeds:
+            return f"mean of {len(record.recipe.sample_seeds)} samples"
         words = f"step {frame.step} of {frame.total}   σ {frame.sigma:.3g}"
         if point is not None and math.isfinite(point.psnr):
             words += f"   {point.psnr:.2f} dB"
-        return words
+        return words if shown.history.last is not None else f"{words}   (the last one is kept)"
 
     # From the user --------------------------------------------------------------------------------
 

@@ -25,8 +25,8 @@ class Transport(QWidget):
         super().__init__()
         layout = column(self, spacing=6, margins=(8, 6, 8, 8))
         buttons = grid()
-        places = ((0, 0, 1, 4), (1, 0, 1, 1), (1, 1, 1, 1), (1, 2, 1, 1), (1, 3, 1, 1))
-        for place, action in zip(places, act.steering, strict=True):
+        places = ((0, 0, 1, 3), (1, 0, 1, 1), (1, 1, 1, 1), (1, 2, 1, 1), (1, 3, 1, 1), (0, 3, 1, 1))
+        for place, action in zip(places, [*act.steering, act.enqueue], strict=True):
             button = QToolButton()
             button.setDefaultAction(action)
             button.setToolButtonStyle(
@@ -38,6 +38,11 @@ class Transport(QWidget):
             button.setObjectName(f"{action.objectName()}_button")
             if action is act.run:
                 button.setStyleSheet(RUN_BUTTON)
+            if action is act.enqueue:  # as tall as Run beside it
+                button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+                button.setSizePolicy(
+                    button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Expanding
+                )
             buttons.addWidget(button, *place)
         self.bar = QProgressBar(textVisible=True, minimum=0, maximum=1)
         self.bar.setAccessibleName("Progress of the run")

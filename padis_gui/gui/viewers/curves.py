@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QResizeEvent
-from PySide6.QtWidgets import QBoxLayout, QLabel, QMenu, QToolButton, QWidget
+from PySide6.QtWidgets import QBoxLayout, QMenu, QToolButton, QWidget
 
+from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.theme import BASELINE, COMPARED, CURVE, MARKER, plot_colours
 from padis_gui.viewmodels.frames import Point
@@ -71,11 +72,12 @@ class Curves(QWidget):
     """Plots over the step, stacked or side by side as the dock is tall or wide; the user says which.
 
     ``step_chosen`` is emitted with the step of the point that was clicked at, ``choice_changed`` when another set
-    of curves is to be shown.
+    of curves is to be shown, ``compared_closed`` when the other run's are no longer wanted.
     """
 
     step_chosen = Signal(int)
     choice_changed = Signal()
+    compared_closed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,12 +123,18 @@ class Curves(QWidget):
         self.chooser.setToolTip("Choose which curves are shown. A click into a plot goes to that step")
         self.chooser.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.chooser.setMenu(menu)
-        self.legend = QLabel()
-        self.legend.setProperty("muted", True)
-        self.legend.setMinimumWidth(0)
+        self.legend = ElidedLabel()
+        self.legend.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.close_compared = QToolButton(autoRaise=True)
+        self.close_compared.setText("✕")
+        self.close_compared.setAccessibleName("Show the curves of one run only")
+        self.close_compared.setToolTip("Show the curves of one run only")
+        self.close_compared.clicked.connect(self.compared_closed)
+        self.close_compared.hide()
         header = row()
         header.addWidget(self.chooser)
         header.addWidget(self.legend, 1)
+        header.addWidget(self.close_compared)
         return header
 
     def _add(self, kind: _Kind) -> None:
@@ -200,6 +208,7 @@ class Curves(QWidget):
         self._compared = points
         self.legend.setText(f"— {name}" if points else "")
         self.legend.setStyleSheet(f"color: {COMPARED};")
+        self.close_compared.setVisible(bool(points))
         self._redraw()
 
     def set_marker(self, step: int | None) -> None:

@@ -1,0 +1,152 @@
+"""A set of samples: how well their deviation foretells the error, as a curve and in words."""
+
+import math
+
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtWidgets import QInputDialog, QLabel, QPushButton, QWidget
+
+from padis_gui.core.uncertainty import LEVEL
+from padis_gui.gui.actions import Actions
+from padis_gui.gui.layouts import column, row
+from padis_gui.gui.panels.transport import clock
+from padis_gui.gui.theme import BASELINE, CURVE, plot_colours
+from padis_gui.viewmodels.gallery import Gallery
+from padis_gui.viewmodels.runs import RunRecord
+from padis_gui.viewmodels.samples import interval_pictures
+from padis_gui.viewmodels.session import Session
+from padis_gui.viewmodels.sources import Origin, Scale, Source
+
+USUAL, MOST = 8, 200
+SOURCES = (
+    Source(
+        key="interval_low", label=f"Lower end of the {LEVEL:.0%} interval", short="low", origin=Origin.RUN,
+        scale=Scale.IMAGE, help="Each pixel's lower quantile over the samples of a set",
+    ),
+    Source(
+        key="interval_high", label=f"Upper end of the {LEVEL:.0%} interval", short="high", origin=Origin.RUN,
+        scale=Scale.IMAGE, help="Each pixel's upper quantile over the samples of a set",
+    ),
+    Source(
+        key="interval_width", label=f"Width of the {LEVEL:.0%} interval", short="width", origin=Origin.RUN,
+        scale=Scale.MAGNITUDE, help="Upper minus lower end: where the samples disagree",
+    ),
+)  # fmt: skip
+
+
+class SamplesPanel(QWidget):
+    """Follows the shown run; where it is a set of samples, its interval is also offered to the panes.
+
+    ``panes_wanted`` comes when mean, deviation, interval and error are to be seen side by side.
+    """
+
+    panes_wanted = Signal()
+
+    def __init__(self, session: Session, gallery: Gallery, act: Actions) -> None:
+        super().__init__()
+        self._session, self._gallery = session, gallery
+        self.plot = pg.PlotWidget()
+        self.plot.setAccessibleName("Error over deviation")
+        self.plot.setToolTip(
+            "Pixels in bins by their deviation: the error that ideal samples would have, and the error that there is"
+        )
+        self.plot.setMenuEnabled(False)
+        self.plot.hideButtons()
+        self.plot.setMouseEnabled(x=False, y=False)
+        self.plot.showGrid(x=True, y=True, alpha=0.15)
+        self.plot.setMinimumHeight(120)
+        self.ideal = self.plot.plot(pen=pg.mkPen(BASELINE, style=Qt.PenStyle.DashLine))
+        self.found = self.plot.plot(
+            pen=pg.mkPen(CURVE["psnr"]), symbol="o", symbolSize=6, symbolBrush=CURVE["psnr"], symbolPen=None
+        )
+        self.words = QLabel(wordWrap=True)
+        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.draw = QPushButton("Draw samples…")
+        self.draw.setToolTip(act.samples.toolTip())
+        self.draw.clicked.connect(act.samples.trigger)
+        layout = column(self, spacing=4, margins=(6, 4, 6, 6))
+        layout.addWidget(self.words)
+        layout.addWidget(self.plot, 1)
+        bottom = row()
+        self.show_panes = QPushButton("Show in panes")
+        self.show_panes.setToolTip("Mean, deviation, width of the interval and error in the first four panes")
+        self.show_panes.clicked.connect(self.panes_wanted)
+        bottom.addWidget(self.draw)
+        bottom.addWidget(self.show_panes)
+        bottom.addStretch(1)
+        layout.addLayout(bottom)
+        for source in SOURCES:
+            gallery.register(source)
+        session.shown_changed.connect(self.refresh)
+        session.settings_changed.connect(lambda: self.draw.setEnabled(act.samples.isEnabled()))
+        self._colour()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what is known of the shown run."""
+        record = self._session.shown.record
+        found = None if record is None else record.calibration
+        self._gallery.set_pictures(interval_pictures(record))
+        self.plot.setVisible(found is not None)
+        if found is not None:
+            self.ideal.setData([0, max(found.predicted)], [0, max(found.predicted)])
+            self.found.setData(found.predicted, found.observed)
+        self.words.setText(words_of(record))
+        self.show_panes.setEnabled(record is not None and bool(record.recipe.sample_seeds))
+        unit = "" if record is None or record.result is None else record.result.image.unit
+        suffix = f" [{unit}]" if unit else ""
+        self.plot.setLabel("bottom", f"error foretold by the deviation{suffix}")
+        self.plot.setLabel("left", f"error{suffix}")
+
+    def _colour(self) -> None:
+        background, foreground = plot_colours(self.palette())
+        self.plot.setBackground(background)
+        for name in ("left", "bottom"):
+            self.plot.getAxis(name).setPen(foreground)
+            self.plot.getAxis(name).setTextPen(foreground)
+            self.plot.getAxis(name).enableAutoSIPrefix(False)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "plot"):
+            self._colour()
+
+
+def words_of(record: RunRecord | None) -> str:
+    """What a set of samples says of itself, in sentences."""
+    if record is None or not record.recipe.sample_seeds:
+        return (
+            "Samples are runs of one measurement that differ in the seed only. Their mean, their deviation and an "
+            "interval of each pixel become pictures of one entry in the list of runs."
+        )
+    count, found = len(record.recipe.sample_seeds), record.calibration
+    if found is None:
+        return f"{count} samples. There is no truth to compare their deviation with."
+    correlation = f"{found.correlation:.2f}" if math.isfinite(found.correlation) else "not known"
+    return (
+        f"{count} samples. Rank correlation of deviation and error: <b>{correlation}</b>. The {LEVEL:.0%} interval "
+        f"holds <b>{found.coverage:.0%}</b> of the truth; of {count} ideal samples it would hold "
+        f"{found.expected_coverage:.0%}. Above the dashed line the samples are too sure of themselves."
+    )
+
+
+def ask_for_samples(parent: QWidget, session: Session, seconds: float | None) -> None:
+    """Ask how many, and queue them; ``seconds`` is what one run takes, where that is known."""
+    dialog = QInputDialog(parent)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.setWindowTitle("Draw samples")
+    dialog.setInputMode(QInputDialog.InputMode.IntInput)
+    dialog.setIntRange(2, MOST)
+    dialog.setIntValue(USUAL)
+
+    def say(count: int) -> None:
+        cost = "" if seconds is None else f"\nThey take about {clock(count * seconds)}."
+        dialog.setLabelText(
+            "How many runs of these settings, which differ in the seed only?\n"
+            f"They share one measurement, and go one after the other through the queue.{cost}"
+        )
+
+    say(USUAL)
+    dialog.intValueChanged.connect(say)
+    dialog.intValueSelected.connect(session.runner.draw_samples)
+    dialog.open()

@@ -1,0 +1,348 @@
+"""Runs in the window: the list, the queue, samples; what they keep, and that nothing is left behind."""
+
+import asyncio
+import gc
+import threading
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QLineEdit
+
+from padis_gui.core.data.write import read_recipe
+from padis_gui.gui.panels.run_list import folder_names
+from padis_gui.gui.panels.run_table import COLUMNS
+from padis_gui.viewmodels.queue import ItemState
+from tests.qt import open_both, until
+
+
+@pytest.fixture
+def ready(window, drive, phantom_path, prior_path):
+    """The window with the phantom and the tiny prior open."""
+
+    async def go():
+        await open_both(window.session, phantom_path, prior_path)
+        window.session.set_solver("diffpir")
+        window.session.set_solver_setting("steps", 3)
+
+    drive(go())
+    return window
+
+
+async def runs(window, *seeds):
+    """Run from these seeds."""
+    for seed in seeds:
+        count = len(window.session.runs.records)
+        window.session.set_seed(seed)
+        window.session.start()
+        await until(lambda count=count: len(window.session.runs.records) > count)
+    await asyncio.sleep(0.1)
+
+
+async def idle(window):
+    session = window.session
+    await until(
+        lambda: not session.queue.waiting and session.queue.running is None and not session.run.active
+    )
+    await until(lambda: not session.runner._gathering)
+    await asyncio.sleep(0.1)
+
+
+def press(panel, name):
+    """A real mouse click on a button of a panel."""
+    button = panel.findChild(object, f"{name}_button")
+    assert button.isEnabled(), f"{name} is disabled"
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def cell(window, record, title):
+    """What the list says of a run under a heading."""
+    column = next(at for at, each in enumerate(COLUMNS) if each.title == title)
+    panel = window.run_tools.list
+    return panel.table.index_of(record.id, column).data()
+
+
+def dialog(window, kind):
+    return next((d for d in window.findChildren(kind) if d.isVisible()), None)
+
+
+def test_a_run_appears_with_its_numbers_and_picture(ready, drive):
+    drive(runs(ready, 4))
+    (record,) = ready.session.runs.records
+    assert ready.run_tools.list_dock.isVisible()  # the first run brings the list
+    assert not ready.run_tools.list.empty.isVisible()
+    assert cell(ready, record, "Name") == "Run 1"
+    assert cell(ready, record, "Method") == "DiffPIR"
+    assert cell(ready, record, "PSNR") == f"{record.metrics['psnr']:.2f}"
+    assert cell(ready, record, "Seed") == "4"
+    icon = ready.run_tools.list.table.index_of(record.id).data(Qt.ItemDataRole.DecorationRole)
+    assert not icon.isNull()
+    tip = ready.run_tools.list.table.index_of(record.id).data(Qt.ItemDataRole.ToolTipRole)
+    assert "CT, parallel beam" in tip
+
+
+def test_another_run_is_shown_by_enter_and_its_curves_come_with_it(ready, drive):
+    drive(runs(ready, 1, 2))
+    first, second = ready.session.runs.records
+    panel = ready.run_tools.list
+    ready.docks.bring(ready.run_tools.list_dock)
+    panel.select(first)
+    panel.view.setFocus()
+    QTest.keyClick(panel.view, Qt.Key.Key_Return)
+    assert ready.session.shown.record is first
+    np.testing.assert_array_equal(ready.panes.pixels("estimate"), first.result.pixels[0])
+    assert "Run 1" in ready.verdict.text()
+    panel.select(second)
+    press(panel, "runs_show")
+    np.testing.assert_array_equal(ready.panes.pixels("estimate"), second.result.pixels[0])
+
+
+def test_a_run_is_renamed_in_place(ready, drive):
+    drive(runs(ready, 1))
+    (record,) = ready.session.runs.records
+    panel = ready.run_tools.list
+    ready.docks.bring(ready.run_tools.list_dock)
+    panel.select(record)
+    panel.rename.trigger()
+    editor = panel.view.findChild(QLineEdit)
+    QTest.keyClicks(editor, "mine")
+    QTest.keyClick(editor, Qt.Key.Key_Return)
+    drive(until(lambda: record.name == "mine"))  # Qt commits later
+    assert cell(ready, record, "Name") == "mine"
+
+
+def test_runs_are_sorted_by_number_and_what_is_unknown_comes_last(ready, drive):
+    drive(runs(ready, 1, 2, 3))
+    records = ready.session.runs.records
+    records[1].metrics = {}
+    ready.session.runs.changed.emit()
+    view = ready.run_tools.list.view
+    for order in (Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder):
+        view.sortByColumn(next(at for at, each in enumerate(COLUMNS) if each.title == "PSNR"), order)
+        texts = [view.model().index(row, 2).data() for row in range(3)]
+        assert texts[-1] == "–"
+        values = [float(text) for text in texts[:2]]
+        assert values == sorted(values, reverse=order is Qt.SortOrder.DescendingOrder)
+
+
+def test_several_are_deleted_by_key_and_come_back(ready, drive):
+    drive(runs(ready, 1, 2, 3))
+    first, second, third = ready.session.runs.records
+    panel = ready.run_tools.list
+    ready.docks.bring(ready.run_tools.list_dock)
+    panel.select(first, third)
+    panel.view.setFocus()
+    QTest.keyClick(panel.view, Qt.Key.Key_Delete)
+    assert ready.session.runs.records == (second,)
+    assert panel.table.rowCount() == 1
+    QTest.keyClick(panel.view, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert ready.session.runs.records == (first, second, third)
+    assert panel.table.rowCount() == 3
+    panel.select(second)
+    press(panel, "runs_pin")
+    assert second.pinned
+    assert not panel.delete.isEnabled()
+    assert "pinned" in cell(ready, second, "Remark")
+
+
+def test_two_runs_are_compared_in_panes_and_curves(ready, drive):
+    drive(runs(ready, 1, 2))
+    first, second = ready.session.runs.records
+    panel = ready.run_tools.list
+    panel.select(first)
+    assert not panel.compare.isEnabled()
+    panel.select(first, second)
+
+    async def go():
+        panel.compare.trigger()
+        line = ready.curves.compared_lines["psnr"]
+        await until(lambda: line.xData is not None and len(line.xData) == 3)
+
+    drive(go())
+    assert ready.panes.comparing
+    shown, compared = ready.session.shown.record, ready.run_tools._compared
+    assert {shown, compared} == {first, second}
+    assert compared.name in ready.curves.legend.text()
+    ready.curves.close_compared.click()
+    assert ready.curves.legend.text() == ""
+    panel.compare.trigger()
+    ready.session.runs.delete([compared.id])
+    assert ready.curves.legend.text() == ""  # nothing is drawn of a run that is gone
+
+
+def test_settings_come_back_and_a_repeat_says_that_it_is_the_same(ready, drive):
+    async def go():
+        await runs(ready, 7)
+        (record,) = ready.session.runs.records
+        ready.session.set_solver_setting("steps", 2)
+        await runs(ready, 8)
+        panel = ready.run_tools.list
+        panel.select(record)
+        panel.use.trigger()
+        await until(lambda: ready.session.seed == 7)
+        assert ready.session.solver_settings.steps == 3
+        panel.repeat.trigger()
+        await until(lambda: len(ready.session.runs.records) == 3)
+        await idle(ready)
+
+    drive(go())
+    assert "bit for bit" in ready.messages.text.text()
+    assert "identical to Run 1" in cell(ready, ready.session.runs.records[-1], "Remark")
+
+
+def test_one_run_or_several_are_exported(ready, drive, tmp_path):
+    drive(runs(ready, 1, 2))
+    first, second = ready.session.runs.records
+    ready.session.runs.rename(first.id, "a/b: c")
+    panel = ready.run_tools.list
+
+    async def go():
+        panel.select(first)
+        panel.export.trigger()
+        await until(lambda: dialog(ready, QFileDialog))
+        asked = dialog(ready, QFileDialog)
+        asked.fileSelected.emit(str(tmp_path / "one.tif"))
+        asked.close()
+        await until((tmp_path / "one.tif").exists)
+        panel.select(first, second)
+        panel.export.trigger()
+        await until(lambda: dialog(ready, QFileDialog))
+        asked = dialog(ready, QFileDialog)
+        asked.fileSelected.emit(str(tmp_path))
+        asked.close()
+        await until((tmp_path / "Run 2.tif").exists)
+        await asyncio.sleep(0.1)
+
+    drive(go())
+    assert read_recipe(tmp_path / "one.tif")[0] == first.recipe
+    assert read_recipe(tmp_path / "a_b_ c.tif")[0] == first.recipe
+    assert read_recipe(tmp_path / "Run 2.tif")[0] == second.recipe
+    assert "2 files" in ready.messages.text.text()
+
+
+def test_no_export_overwrites_another(ready, drive, tmp_path):
+    drive(runs(ready, 1, 2))
+    for record in ready.session.runs.records:
+        ready.session.runs.rename(record.id, "same")
+    (tmp_path / "same.tif").touch()
+    named = folder_names(list(ready.session.runs.records), tmp_path)
+    assert [path.name for _, path in named] == ["same 2.tif", "same 3.tif"]
+
+
+# -- the queue ------------------------------------------------------------------------------------------------
+
+
+def test_runs_are_queued_while_one_runs_and_the_forms_are_for_the_next(ready, drive):
+    async def go():
+        ready.session.set_solver_setting("steps", 300)
+        ready.session.start()
+        await until(lambda: ready.session.run.snapshot().step >= 2)
+        steps = ready.solver.forms["diffpir"].editors["steps"]
+        assert steps.isEnabled()
+        for count in (2, 4):
+            steps.setValue(count)
+            QTest.mouseClick(ready.findChild(object, "enqueue_button"), Qt.MouseButton.LeftButton)
+        panel = ready.run_tools.queue
+        assert ready.run_tools.queue_dock.isVisible()
+        assert panel.view.rowCount() == 2
+        assert panel.summary.text() == "2 waiting"
+        panel.view.selectRow(1)
+        press(panel, "queue_earlier")
+        assert panel.view.selectionModel().selectedRows()[0].row() == 0  # the selection goes with its run
+        assert not panel.up.isEnabled()
+        ready.act.finish.trigger()
+        await idle(ready)
+
+    drive(go())
+    assert [r.recipe.settings["steps"] for r in ready.session.runs.records] == [300, 4, 2]
+    assert [item.state for item in ready.session.queue.items] == [ItemState.DONE] * 2
+    assert ready.run_tools.queue.view.item(0, 0).text() == "Done"
+
+
+def test_a_held_queue_waits_and_one_is_taken_back_by_key(ready, drive):
+    panel = ready.run_tools.queue
+
+    async def go():
+        ready.docks.bring(ready.run_tools.queue_dock)
+        press(panel, "queue_hold")
+        for _ in range(3):
+            ready.act.enqueue.trigger()
+        await asyncio.sleep(0.1)
+        assert not ready.session.run.active
+        assert "held" in panel.summary.text()
+        panel.view.selectRow(1)
+        panel.view.setFocus()
+        QTest.keyClick(panel.view, Qt.Key.Key_Delete)
+        press(panel, "queue_hold")
+        await idle(ready)
+
+    drive(go())
+    assert len(ready.session.runs.records) == 2
+    assert [i.state for i in ready.session.queue.items].count(ItemState.CANCELLED) == 1
+    press(panel, "queue_clear_ended")
+    assert panel.view.rowCount() == 0
+    assert panel.empty.isVisible()
+
+
+# -- samples --------------------------------------------------------------------------------------------------
+
+
+def test_samples_from_one_click_become_one_entry_with_pictures_and_a_curve(ready, drive):
+    async def go():
+        ready.act.samples.trigger()
+        await until(lambda: dialog(ready, QInputDialog))
+        asked = dialog(ready, QInputDialog)
+        asked.setIntValue(4)
+        asked.accept()
+        await until(lambda: len(ready.session.runs.records) == 5)
+        await idle(ready)
+
+    drive(go())
+    group = ready.session.runs.records[-1]
+    panel, table = ready.run_tools.samples, ready.run_tools.list.table
+    assert table.rowCount() == 1
+    assert table.rowCount(table.index_of(group.id)) == 4
+    assert ready.run_tools.samples_dock.isVisible()
+    assert "4 samples" in panel.words.text()
+    assert f"{group.calibration.coverage:.0%}" in panel.words.text()
+    np.testing.assert_allclose(panel.found.yData, group.calibration.observed)
+    low, high = group.result.interval
+    np.testing.assert_array_equal(ready.panes.pixels("interval_low"), low[0])
+    np.testing.assert_array_equal(ready.panes.pixels("interval_high"), high[0])
+    np.testing.assert_array_equal(ready.panes.pixels("interval_width"), high[0] - low[0])
+    np.testing.assert_array_equal(ready.panes.pixels("deviation"), group.result.deviation[0])
+    panel.show_panes.click()
+    assert [pane.source for pane in ready.panes.panes[:4]] == [
+        "estimate", "deviation", "interval_width", "difference",
+    ]  # fmt: skip
+    ready.session.show_run(ready.session.runs.records[0])
+    assert ready.panes.pixels("interval_low") is None
+    assert not panel.plot.isVisible()
+
+
+# -- nothing is left behind -----------------------------------------------------------------------------------
+
+
+def test_forty_runs_leave_no_thread_and_no_widget_behind(ready, drive):
+    session = ready.session
+    session.set_solver("least-squares")
+    session.set_solver_setting("steps", 2)
+
+    def count():
+        QApplication.processEvents()
+        gc.collect()
+        return threading.active_count(), len(QApplication.allWidgets())
+
+    async def many(number):
+        for _ in range(number):
+            before = len(session.runs.records)
+            session.start()
+            await until(lambda before=before: len(session.runs.records) > before)
+        await asyncio.sleep(0.2)
+
+    drive(many(4))
+    first = count()
+    drive(many(40))
+    assert count() == first
+    assert ready.run_tools.list.table.rowCount() == 44
