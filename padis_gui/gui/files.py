@@ -37,7 +37,7 @@ def choose_several_to_open(
 
 
 def choose_folder(
-    parent: QWidget, title: str, chosen: Callable[[Path], object], start: Path | None = None
+    parent: QWidget, title: str, chosen: Callable[[Path], object], start: Path | str | None = None
 ) -> None:
     """Ask for a folder, beginning the search in ``start``."""
     dialog = QFileDialog(parent, title, str(start or ""))
@@ -59,14 +59,6 @@ def choose_to_write(
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
     dialog.setDefaultSuffix(Path(proposal).suffix.lstrip("."))
     dialog.selectFile(proposal)
-    _open(dialog, chosen)
-
-
-def choose_folder(parent: QWidget, title: str, chosen: Callable[[Path], object], start: str = "") -> None:
-    """Ask for a folder."""
-    dialog = QFileDialog(parent, title, start)
-    dialog.setFileMode(QFileDialog.FileMode.Directory)
-    dialog.setOption(QFileDialog.Option.ShowDirsOnly)
     _open(dialog, chosen)
 
 

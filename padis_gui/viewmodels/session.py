@@ -428,7 +428,7 @@ class Session(QObject):
                 written += 1
             return written
 
-        written = await self._attempt(self._io, write)
+        written = await self.attempt(self._io, write)
         if written:
             where = named[0][1].name if written == 1 else f"{written} files in {named[0][1].parent}"
             self.message.emit("info", f"Exported {where}: float32, with the recipes of their runs.", "")
