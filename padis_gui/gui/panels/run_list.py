@@ -134,7 +134,7 @@ class RunList(QWidget):
         )
         self.pin.setCheckable(True)
         self.delete = self._action("&Delete", "Delete the selected runs", "Del", self._delete)
-        self.undo = self._action("Un&do", "Bring back what was deleted last", "Ctrl+Z", self._undo)
+        self.undo = self._action("Und&o", "Bring back what was deleted last", "Ctrl+Z", self._undo)
         self._on_bar = [
             self.show_run, self.compare, self.use, self.repeat, self.export, self.pin, self.delete, self.undo
         ]  # fmt: skip
