@@ -103,6 +103,7 @@ class _Bar:
             TextColumn("{task.description}"), BarColumn(bar_width=_BAR), MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=self._console,
             redirect_stdout=False,  # it may go to a file
+            disable=not self._console.is_terminal,  # else the last state of the bar would be printed
         )  # fmt: skip
         self._task = self._progress.add_task("reading", total=None, note="")
         self._quality = ""

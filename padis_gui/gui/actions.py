@@ -44,7 +44,7 @@ _TABLE = (
         "enqueue", "&Add to queue", "Ctrl+Shift+R", "Run these settings after what runs and waits"
     ),
     _Record(
-        "samples", "&Draw samples…", "",
+        "samples", "Draw sa&mples…", "",
         "Several runs of these settings with different seeds: their mean, their deviation, and what it is worth",
     ),
     _Record("fit", "&Fit", "F", "Show the whole image in all panes"),

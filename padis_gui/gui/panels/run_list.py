@@ -153,7 +153,7 @@ class RunList(QWidget):
 
     def menu(self) -> QMenu:
         """A menu of everything that can be done with the selected runs."""
-        menu = QMenu("&Runs of the list", self)
+        menu = QMenu("Runs of the &list", self)
         menu.setToolTipsVisible(True)
         for actions in (
             [self.show_run, self.compare],
