@@ -90,5 +90,5 @@ def test_a_prior_is_trained_steered_and_used(window, drive, tmp_path, monkeypatc
         assert session.result is not None
 
     for part in (start_and_see, pause_resume_and_stop, use):
-        drive(part())
+        drive(part(), 2 * START)
     assert not [message for message in said if message[0] == "error"]
