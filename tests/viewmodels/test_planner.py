@@ -63,7 +63,9 @@ def test_a_run_corrects_the_estimate(session, drive, phantom_path, prior_path):
         await until(lambda: session.result is not None)
         actual = session.result.seconds
         planner.refresh()
-        assert planner.plan.seconds == pytest.approx(actual, rel=1)  # of the right size: the machine has other work
+        assert planner.plan.seconds == pytest.approx(
+            actual, rel=1
+        )  # of the right size: the machine has other work
 
     drive(go())
 
