@@ -1,0 +1,91 @@
+"""The first page: panes in the middle, docks around them, the left column in the order of the work."""
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QWidget
+
+from padis_gui.gui.actions import Actions
+from padis_gui.gui.docks import Docks
+from padis_gui.gui.layouts import column
+from padis_gui.gui.opening import Opening
+from padis_gui.gui.panels.geometry import GeometryPanel
+from padis_gui.gui.panels.plan import PlanLine
+from padis_gui.gui.panels.setup import DataSection, PriorSection, ProblemSection, SolverSection
+from padis_gui.gui.panels.timeline import Timeline
+from padis_gui.gui.panels.transport import Transport
+from padis_gui.gui.view_tools import ViewTools
+from padis_gui.gui.viewers.curves import Curves
+from padis_gui.gui.viewers.mask_painter import MaskPainter
+from padis_gui.gui.viewers.pane_grid import PaneGrid
+from padis_gui.viewmodels.mask import MaskEditor
+from padis_gui.viewmodels.paces import Paces
+from padis_gui.viewmodels.planner import Planner
+from padis_gui.viewmodels.preferences import Preferences
+from padis_gui.viewmodels.session import Session
+
+LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+
+
+class Workbench(QMainWindow):
+    """A main window inside the window, so that its docks belong to this page alone."""
+
+    def __init__(self, session: Session, act: Actions, opening: Opening, preferences: Preferences) -> None:
+        super().__init__()
+        self.setWindowFlags(Qt.WindowType.Widget)
+        self._session, self._preferences = session, preferences
+        self.panes = PaneGrid()
+        act.fit.triggered.connect(self.panes.fit)
+        act.tiling.toggled.connect(self.panes.show_tiling)
+        self._make_centre()
+        self.docks = Docks(self)
+        self._make_column(act, opening)
+        self.curves, self.geometry_panel = Curves(), GeometryPanel(session)
+
+    def _make_centre(self) -> None:
+        central = QWidget()
+        self.timeline = Timeline(self._session, central)
+        self.mask_editor = MaskEditor(self._session, self._preferences.folder)
+        self.painter = MaskPainter(self.mask_editor, self.panes, self._preferences)
+        around = column(central)
+        around.addWidget(self.painter)
+        around.addWidget(self.panes, 1)
+        around.addWidget(self.timeline)
+        self.setCentralWidget(central)
+
+    def _make_column(self, act: Actions, opening: Opening) -> None:
+        """Data, problem, prior, solver, which scroll; and Run below them, always in sight."""
+        session = self._session
+        self.planner = Planner(session, Paces(self._preferences.folder))
+        self.transport = Transport(act, PlanLine(self.planner))
+        self.data = DataSection(session, opening.choose_image)
+        self.problem = ProblemSection(session, {"inpainting": self.panes.act.mask})
+        self.prior = PriorSection(session, opening.choose_prior)
+        self.solver = SolverSection(session)
+        setup = QWidget()
+        sections = column(setup, spacing=2, margins=(6, 2, 8, 4))
+        for section in (self.data, self.problem, self.prior, self.solver):
+            sections.addWidget(section)
+        sections.addStretch(1)
+        scroll = QScrollArea(widgetResizable=True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(setup)
+        self.left = QWidget()
+        self.left.setMinimumWidth(310)
+        stacked = column(self.left)
+        stacked.addWidget(scroll, 1)
+        stacked.addWidget(self.transport)
+
+    def make_docks(self, *more: tuple[str, QWidget, Qt.DockWidgetArea]) -> None:
+        """The docks, with those of others between curves and geometry."""
+        self.dock("Setup", self.left, LEFT)
+        self.dock("Curves", self.curves, RIGHT)
+        for title, widget, area in more:
+            self.dock(title, widget, area)
+        self.dock("Geometry", self.geometry_panel, RIGHT)
+        self.views = ViewTools(self._session, self.panes, self._preferences, self.docks, self.dock)
+
+    def dock(
+        self, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True
+    ) -> QDockWidget:
+        """A dock: a tab of its area until the user moves it, hidden at first unless ``shown``."""
+        return self.docks.add(title, widget, area, shown=shown)
