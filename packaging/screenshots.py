@@ -18,14 +18,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtGui import QPainter
+from PySide6.QtGui import QAction, QPainter
 from PySide6.QtWidgets import QDialog, QWidget
 
+from padis_gui.core.resources import DEMO_IMAGE, resource
 from padis_gui.gui.app import make_application, make_loop
 from padis_gui.gui.main_window import MainWindow
 from padis_gui.viewmodels.places import HOME_VARIABLE
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
+from padis_gui.viewmodels.training import Trainer
 
 FOLDER = Path(__file__).resolve().parents[1] / "resources" / "screenshots"
 SCHEMES, SIZES = ("Light", "Dark"), ("1280x720", "2560x1440")
@@ -74,6 +76,77 @@ async def finished(window: MainWindow) -> QWidget:
     """A run that has ended."""
     await demo(window)
     await run_to(window, 1.0)
+    return window
+
+
+async def comparison(window: MainWindow) -> QWidget:
+    """Two runs against each other: the list of runs, and a wipe between their results."""
+    await demo(window)
+    for tiling in ("fixed", "random"):
+        window.session.set_tiling("strategy", tiling)
+        await run_to(window, 1.0)
+    first, second = window.session.runs.records[-2:]
+    bring(window, "Runs")
+    window.panes.compare_with("wipe")
+    window.session.runs.compare.emit(first, second)
+    return window
+
+
+async def laboratory(window: MainWindow) -> QWidget:
+    """The boundary laboratory in mid-run: trails of tilings, the seam map, how often each pixel was on a seam."""
+    await demo(window)
+    window.session.set_solver("diffpir")
+    window.session.set_solver_setting("steps", 30)
+    await run_to(window, 0.6)
+    lab = window.laboratory
+    for name, value in (("trails", 10), ("numbers", True), ("offset", True)):
+        lab.model.set_overlay(name, value)
+    window.panes.panes[1].show_source("seams")
+    window.panes.panes[3].show_source("coverage")
+    bring(window, "Laboratory")
+    lab.model.measure()
+    await asyncio.sleep(2.0)
+    window.panes.point_at(*CURSOR)
+    return window
+
+
+async def tile_inspector(window: MainWindow) -> QWidget:
+    """One tile: what the network got and gave, at a place that was chosen by hand."""
+    await demo(window)
+    window.session.set_solver("diffpir")
+    window.session.set_solver_setting("steps", 30)
+    await run_to(window, 0.5)
+    window.panes.point_at(*CURSOR)
+    window.laboratory.inspect.trigger()
+    await asyncio.sleep(1.0)
+    window.laboratory.inspector.move(9, -14)
+    await asyncio.sleep(2.0)
+    return window
+
+
+async def side_by_side(window: MainWindow) -> QWidget:
+    """The A/B page: a fixed grid against the random one, from the same noise."""
+    await demo(window)
+    window.findChild(QAction, "page_a/b").trigger()
+    window.laboratory.ab.what_if("fixed")
+    await until(lambda: window.laboratory.ab.frame(1) is not None)
+    await until(lambda: not window.laboratory.ab.state.active)
+    await asyncio.sleep(1.0)
+    return window
+
+
+async def training(window: MainWindow) -> QWidget:
+    """A training of a small prior on the bundled slices, after some steps."""
+    trainer = window.trainer
+    window.findChild(QAction, "page_train").trigger()
+    trainer.plan.choose_data((resource(DEMO_IMAGE),))
+    await until(lambda: trainer.plan.data.preview is not None)
+    trainer.plan.set_size("tiny")
+    trainer.plan.set_budget("steps", 60)
+    trainer.plan.set_name("first-steps")
+    await trainer.start()
+    await until(lambda: trainer.history.step >= 25 or not trainer.active)
+    await asyncio.sleep(1.0)
     return window
 
 
@@ -129,6 +202,11 @@ class Scene:
 SCENES = (
     Scene("mid-run", mid_run),
     Scene("finished", finished),
+    Scene("comparison", comparison),
+    Scene("laboratory", laboratory),
+    Scene("tile-inspector", tile_inspector),
+    Scene("a-b", side_by_side),
+    Scene("training", training),
     Scene("geometry", geometry),
     Scene("mask", mask),
     Scene("error-report", error_report),
@@ -145,13 +223,17 @@ async def take(scene: Scene, scheme: str, size: str, folder: Path) -> None:
     """One picture in a window of its own, which remembers nothing."""
     preferences = Preferences()
     preferences.set_option("scheme", scheme)
-    window = MainWindow(Session(), preferences)
+    session = Session()
+    window = MainWindow(session, preferences, Trainer(session, Path(os.environ[HOME_VARIABLE]) / "trainings"))
     window.resize(*(int(side) for side in size.split("x")))
     window.show()
     await asyncio.sleep(0.1)
     shown = await scene.prepare(window)
     await asyncio.sleep(0.5)
     save(shown, folder / f"{scene.name}-{scheme.lower()}-{size}.png")
+    if window.trainer.active:
+        window.trainer.stop()
+        await until(lambda: not window.trainer.active)
     window.close()
     await window.closed.wait()
     window.deleteLater()

@@ -18,7 +18,7 @@ from padis_gui.viewmodels.levels import Range
 from padis_gui.viewmodels.seam_maps import COVERAGE, MAPS, SOURCES
 from padis_gui.viewmodels.session import Session
 
-_INSPECTOR_WIDTH = 430
+_INSPECTOR_WIDTH, _INSPECTOR_SHARE = 430, 0.24  # px, and of the window's width, that its pictures want
 
 
 class LaboratoryInWindow(QObject):
@@ -134,6 +134,8 @@ class LaboratoryInWindow(QObject):
             dock.show()
             dock.raise_()
             host = dock.parent()
-            if dock.width() < _INSPECTOR_WIDTH and not dock.isFloating() and isinstance(host, QMainWindow):
-                host.resizeDocks([dock], [_INSPECTOR_WIDTH], Qt.Orientation.Horizontal)
+            if isinstance(host, QMainWindow) and not dock.isFloating():
+                wanted = max(_INSPECTOR_WIDTH, round(_INSPECTOR_SHARE * host.width()))
+                if dock.width() < wanted:
+                    host.resizeDocks([dock], [wanted], Qt.Orientation.Horizontal)
         self.inspector.pick(*self._cursor)

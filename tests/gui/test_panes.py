@@ -12,6 +12,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMenu
 
 from padis_gui.core.data.write import read_recipe
+from padis_gui.gui import arrangement
 from padis_gui.gui.viewers.arrangement import MOST
 from padis_gui.gui.viewers.colormaps import SEQUENTIAL, SIGNED, lookup
 from padis_gui.gui.viewers.image_pane import column_count
@@ -597,7 +598,7 @@ def test_a_state_that_cannot_be_used_changes_no_pane(panes, state):
 
 def test_the_window_opens_with_the_panes_it_was_left_with(window):
     window.panes.add_pane("misfit")
-    window._keep_arrangement()
+    arrangement.keep(window, window.workbench, window.preferences)
     kept = window.preferences.window("panes")
     window.panes.remove_pane(window.panes.panes[-1])
     window.panes.restore(json.loads(kept))

@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import tifffile
 import torch
+from PIL import Image
 
 from padis_gui.core.ab import WHAT_IFS
 from padis_gui.core.errors import Interrupted, SettingError
@@ -16,6 +18,7 @@ from padis_gui.core.seams import seam_coverage, seam_map
 from padis_gui.viewmodels.ab import ABRun
 from padis_gui.viewmodels.errands import Errands, Trouble
 from padis_gui.viewmodels.inspector import Inspector
+from padis_gui.viewmodels.lab_export import export
 from padis_gui.viewmodels.laboratory import Laboratory
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, MAPS, SEAMS
@@ -584,5 +587,65 @@ def test_seam_maps_of_both_sides(ready, drive):
         expected = seam_map(torch.from_numpy(frame.estimate[None]), frame.partition).numpy()
         np.testing.assert_array_equal(ab.picture(1, "seams"), expected)
         assert ab.picture(0, "estimate") is ab.frame(0).estimate
+
+    drive(go())
+
+
+# -- other problems ---------------------------------------------------------------------------------------
+
+
+def test_without_truth_and_measurement_everything_still_works(ready, drive):
+    async def go():
+        inspector, lab, ab = Inspector(ready), Laboratory(ready), ABRun(ready)
+        inspector.watch(True)
+        lab.want(MAPS)
+        ready.apply_preset("generate")
+        ready.set_solver_setting("steps", 2)
+        await until(lambda: ready.prepared.job.physics == "nothing")
+        assert inspector.inputs == ()
+        assert inspector.result is None or inspector.used_input is None
+        await ran(ready)
+        await until(lambda: inspector.result is not None and inspector.result.step == 2)
+        assert inspector.inputs == ("step", "estimate")
+        await until(lambda: lab.values().get("seam_ratio"))
+        ab.what_if("no-positions")
+        await compared(ab)
+        assert all(r is not None and "psnr" not in r.metrics for r in ab.results)
+        assert np.isnan(ab.point(0).psnr)
+        assert ab.difference_rms() > 0
+
+    drive(go())
+
+
+def test_colours_are_looked_at_and_exported_channel_by_channel(ready, drive, tmp_path):
+    path = tmp_path / "colours.png"
+    rows, columns = np.mgrid[0:64, 0:64] * 4
+    picture = np.stack([rows, columns, 255 - rows], axis=2).astype(np.uint8)
+    Image.fromarray(picture).save(path)
+
+    async def go():
+        inspector, lab, ab = Inspector(ready), Laboratory(ready), ABRun(ready)
+        assert await ready.open_image(path)
+        ready.set_physics("denoising")
+        await until(lambda: ready.prepared.job.physics == "denoising" and ready.prepared.truth.ndim == 3)
+        lab.want(MAPS)
+        inspector.watch(True)
+        await ran(ready)
+        await until(lambda: SEAMS in lab.maps and inspector.result is not None and inspector.result.step)
+        assert lab.maps[SEAMS].shape == (64, 64)
+        assert inspector.result.pictures["denoised"].shape == (16, 16, 3)
+        assert inspector.result.pictures["across"].shape == (16, 16)
+        ready.set_solver_setting("steps", 2)
+        ab.what_if("fixed")
+        await compared(ab)
+        for name, pages, shape in (
+            ("tile", inspector.pages(), (9, 3, 16, 16)), ("maps", lab.pages(), None), ("ab", ab.pages(), (3, 3, 64, 64)),
+        ):  # fmt: skip
+            file = tmp_path / f"{name}.tif"
+            export(ready, file, pages)
+            await until(file.exists)
+            written = tifffile.imread(file)
+            assert written.dtype == np.float32
+            assert shape is None or written.shape == shape
 
     drive(go())

@@ -8,6 +8,7 @@ numbers; nothing is pickled. The folder of the training must be the same for all
 
 import contextlib
 import hashlib
+import importlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -91,6 +92,9 @@ def world_from_environment(device: torch.device) -> Iterator[World]:
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
+    # Its functions take the group that exists when it is imported as a default argument. The first step of an
+    # optimiser imports it; imported before there is a group, it cannot keep ours, and its threads, past the end.
+    importlib.import_module("torch.distributed.nn")
     try:
         torch.distributed.init_process_group(backend)
     except (RuntimeError, ValueError, AttributeError) as error:
