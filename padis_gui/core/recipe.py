@@ -19,12 +19,13 @@ from torch import Tensor
 from padis_gui import __version__
 from padis_gui.core.checkpoint import file_sha256
 from padis_gui.core.data.image import Image
+from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.metrics import psnr, residual, ssim
 from padis_gui.core.operators import find_physics
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem, simulate
+from padis_gui.core.problem import Problem, as_measured, simulate
 from padis_gui.core.randomness import MAX_SEED, branch
 from padis_gui.core.resources import PRESETS, Preset
 from padis_gui.core.settings import Settings, make, specs
@@ -41,7 +42,7 @@ from padis_gui.core.tiling import (
 
 
 class DataReference(BaseModel):
-    """Which image a run used."""
+    """Which image or measurement a run used, and how its file was read."""
 
     model_config = ConfigDict(frozen=True)
     file: str
@@ -49,6 +50,7 @@ class DataReference(BaseModel):
     sha256: str = ""
     window: tuple[float, float] = (0.0, 1.0)
     unit: str = ""
+    reading: ReadingSettings = ReadingSettings()
 
 
 class PriorReference(BaseModel):
@@ -173,7 +175,7 @@ def make_recipe(
             raise InputError("An image is wanted before a run, but none was given; open one.")
         data = DataReference(
             file=str(Path(data_path).resolve()), page=image.page, sha256=_hashed(data_path),
-            window=prior_window(image, prior), unit=image.unit,
+            window=prior_window(image, prior), unit=image.unit, reading=image.reading,
         )  # fmt: skip
     strategy, patch = strategy_and_patch(tiling, prepare_image(image, prior, problem).shape, prior)
     named = {
@@ -218,8 +220,9 @@ def _hashed(path: Path) -> str:
 
 
 def prior_window(image: Image, prior: PatchPrior) -> tuple[float, float]:
-    """Images in the prior's unit use the prior's window; others keep their own."""
-    if image.unit and image.unit == prior.conventions.unit:
+    """Images in the prior's unit use the prior's window, unless another scaling was chosen; others keep their own."""
+    chosen = image.reading.scale_low is not None or image.reading.scale_high is not None
+    if image.unit and image.unit == prior.conventions.unit and not chosen:
         return prior.conventions.window
     return image.window
 
@@ -231,7 +234,8 @@ def prepared_shape(image: Image | None, prior: PatchPrior, problem: PhysicsSetti
         rows, columns = (getattr(problem, name, None) or size for name in ("rows", "columns"))
         return prior.channels, rows, columns
     coloured = prior.channels == 1 and problem.keeps_colours and image.is_coloured
-    return 3 if coloured else prior.channels, *image.shape
+    shape = image.shape if image.measured is None else problem.image_shape(image.shape)
+    return 3 if coloured else prior.channels, *shape
 
 
 def prepare_image(image: Image | None, prior: PatchPrior, problem: PhysicsSettings) -> Image:
@@ -246,7 +250,7 @@ def prepare_image(image: Image | None, prior: PatchPrior, problem: PhysicsSettin
             pixels=np.zeros(shape, dtype=np.float32), unit=prior.conventions.unit,
             window=prior.conventions.window, name="generated",
         )  # fmt: skip
-    prepared = image.with_channels(shape[0])
+    prepared = image.with_channels(shape[0]).enlarged(shape[1:])
     return prepared.with_window(prior_window(image, prior))
 
 
@@ -259,7 +263,7 @@ def _generators(seed: int) -> tuple[torch.Generator, torch.Generator]:
 def build_problem(
     image: Image | None, prior: PatchPrior, physics: str, settings: PhysicsSettings, seed: int
 ) -> Problem:
-    """Simulate the measurement of ``image`` on the prior's device."""
+    """The measurement of ``image``, on the prior's device: the real one where it has one, else a simulated one."""
     prepared = prepare_image(image, prior, settings)
     record = find_physics(physics)
     operator = record.make((prepared.channels, *prepared.shape), settings, prior.device)
@@ -267,6 +271,8 @@ def build_problem(
         return Problem(
             operator=operator, measurement=torch.zeros(operator.measurement_shape, device=prior.device)
         )
+    if prepared.measured is not None:
+        return as_measured(operator, prepared, settings)
     return simulate(operator, prepared.to_unit(), settings, _generators(seed)[0])
 
 

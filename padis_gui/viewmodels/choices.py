@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import PadisError
 from padis_gui.core.operators import PHYSICS, find_physics
 from padis_gui.core.operators.settings import PhysicsSettings
@@ -27,6 +28,7 @@ class Choices(BaseModel):
 
     data: str | None = None
     page: int = 0
+    reading: dict[str, Any] = Field(default_factory=dict)
     prior: str | None = None
     training_image_size: int | None = None
     physics: str
@@ -46,6 +48,7 @@ def choices_of(session: "Session") -> Choices:
     return Choices(
         data=None if session.data_path is None else str(session.data_path.resolve()),
         page=0 if session.image is None else session.image.page,
+        reading={} if session.image is None else _changed(session.image.reading, ReadingSettings()),
         prior=None if session.prior_path is None else str(session.prior_path.resolve()),
         training_image_size=size,
         physics=session.physics,
@@ -69,6 +72,7 @@ def choices_from(recipe: Recipe) -> Choices:
     return Choices(
         data=None if recipe.data is None else recipe.data.file,
         page=0 if recipe.data is None else recipe.data.page,
+        reading={} if recipe.data is None else _changed(recipe.data.reading, ReadingSettings()),
         prior=recipe.prior.file,
         training_image_size=recipe.prior.image_size if is_snapshot else None,
         physics=recipe.physics, problems={recipe.physics: recipe.problem},
@@ -81,6 +85,7 @@ def choices_from(recipe: Recipe) -> Choices:
 class Usable:
     """The settings of choices that this version knows and allows; ``complaints`` are about the rest, a sentence each."""
 
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
     problems: dict[str, PhysicsSettings] = field(default_factory=dict)
     tiling: TilingSettings = field(default_factory=TilingSettings)
     solvers: dict[str, Settings] = field(default_factory=dict)
@@ -97,6 +102,8 @@ def usable(choices: Choices) -> Usable:
     for name, values in choices.solvers.items():
         with _complaining(found):
             found.solvers[name] = make(find_solver(name).settings_type, values)
+    with _complaining(found):
+        found.reading = make(ReadingSettings, choices.reading)
     with _complaining(found):
         found.tiling = make(TilingSettings, choices.tiling)
     with _complaining(found):

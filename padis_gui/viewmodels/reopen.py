@@ -57,8 +57,8 @@ def _image(data: DataReference, path: Path, opened: Job | None) -> Image:
     image = None
     if opened is not None and opened.data_path is not None and opened.data_path.resolve() == path:
         image = opened.image
-    if image is None or image.page != data.page:
-        image = read_image(path, data.page)
+    if image is None or (image.page, image.reading) != (data.page, data.reading):
+        image = read_image(path, data.page, data.reading)
     if (image.window, image.unit) == (data.window, data.unit):
         return image
     return replace(image, window=data.window, unit=data.unit)

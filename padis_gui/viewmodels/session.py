@@ -19,12 +19,14 @@ from padis_gui.core.atomic import write_atomically
 from padis_gui.core.checkpoint import PriorRecord, load_prior, read_record
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import read_image
+from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.data.write import write_result
 from padis_gui.core.device import describe_device, fastest_precision, pick_device, use_all_threads
 from padis_gui.core.errors import InputError, PadisError, SettingError, TrainingSizeError
 from padis_gui.core.operators import PHYSICS, find_physics
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import PatchPrior
+from padis_gui.core.problem import scan_settings
 from padis_gui.core.recipe import Change, Recipe, check_seed, find_preset, new_seed
 from padis_gui.core.resources import (
     DEFAULT_PRESET,
@@ -278,9 +280,10 @@ class Session(QObject):
         found = usable(choices)
         if choices.prior is not None and not _is_open(self.prior_path, choices.prior):
             await self.open_prior(Path(choices.prior), choices.training_image_size)
-        page = None if self.image is None else self.image.page
-        if choices.data is not None and not (_is_open(self.data_path, choices.data) and page == choices.page):
-            await self.open_image(Path(choices.data), choices.page)
+        open_now = None if self.image is None else (self.image.page, self.image.reading)
+        wanted = (choices.page, found.reading)
+        if choices.data is not None and not (_is_open(self.data_path, choices.data) and open_now == wanted):
+            await self.open_image(Path(choices.data), *wanted)
 
         def change() -> None:
             self._problems |= found.problems
@@ -307,9 +310,12 @@ class Session(QObject):
 
     # Files ----------------------------------------------------------------------------------------
 
-    async def open_image(self, path: Path, page: int = 0) -> bool:
-        """Open a page of an image; what was open stays where it cannot be read."""
-        image = await self.attempt(self._io, read_image, path, page)
+    async def open_image(self, path: Path, page: int = 0, reading: ReadingSettings | None = None) -> bool:
+        """Open a page of an image or a measurement; what was open stays where it cannot be read.
+
+        A scan brings its geometry with it.
+        """
+        image = await self.attempt(self._io, read_image, path, page, reading)
         if image is None:
             return False
         if self.prior is not None:
@@ -318,7 +324,8 @@ class Session(QObject):
             except PadisError as error:
                 self.message.emit("error", str(error), "")
                 return False
-        self.image, self.data_path = image, Path(path)
+        before, self.image, self.data_path = self.image, image, Path(path)
+        self._take_geometry(before, image)
         self.shown.clear()  # its pictures would stand beside a truth that is not theirs
         self.data_changed.emit()
         self._preparing.start(0)
@@ -326,7 +333,38 @@ class Session(QObject):
 
     async def open_page(self, page: int) -> bool:
         """Open another page of the open file."""
-        return self.data_path is not None and await self.open_image(self.data_path, page)
+        if self.data_path is None or self.image is None:
+            return False
+        return await self.open_image(self.data_path, page, self.image.reading)
+
+    async def set_reading(self, name: str, value: Any) -> bool:
+        """Read the open file in another way."""
+        if self.data_path is None or self.image is None:
+            return False
+        try:
+            reading = _changed(self.image.reading, name, value)
+            done = await self.open_image(self.data_path, self.image.page, reading)
+        except PadisError as error:
+            self.message.emit("error", str(error), "")
+            done = False
+        if not done:
+            self.data_changed.emit()  # whatever was tried in a field, what is open stands again
+        return done
+
+    def _take_geometry(self, before: Image | None, image: Image) -> None:
+        """The physics and the geometry of a scan become the problem's; what was set by hand on the same scan stays."""
+        measured = image.measured
+        if measured is None or not measured.physics:
+            return
+        edited = None
+        if before is not None and before.measured is not None and before.name == image.name:
+            edited = before.measured, self.problem
+
+        def change() -> None:
+            self._problems[measured.physics] = scan_settings(measured, edited)
+            self.physics, self.preset = measured.physics, None
+
+        self._set(change)
 
     async def open_prior(self, path: Path, training_image_size: int | None = None) -> bool:
         """Open a checkpoint; what was open stays where it cannot be read.

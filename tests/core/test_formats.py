@@ -22,6 +22,7 @@ from padis_gui.core.data.dicom import find_series
 from padis_gui.core.data.formats import FORMATS, SUFFIXES, may_be_an_image, recognise
 from padis_gui.core.data.image import HU_WINDOW
 from padis_gui.core.data.read import LARGEST, count_pages, open_pages, read_image
+from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import InputError
 from tests.core.test_read import dicom
 
@@ -32,7 +33,7 @@ PAGES = RNG.standard_normal((5, 20, 31)).astype(np.float32)
 def refused(path: Path, page: int = 0, dataset: str = "") -> str:
     """The one sentence with which a file is refused."""
     with pytest.raises(InputError) as caught:
-        read_image(path, page, dataset=dataset)
+        read_image(path, page, ReadingSettings(dataset=dataset))
     message = str(caught.value)
     assert path.name in message
     assert "\n" not in message
@@ -193,7 +194,7 @@ def test_the_array_is_named_where_none_is_obvious(tmp_path: Path, kind: str) -> 
     message = refused(path)
     assert "one" in message
     assert "two" in message
-    np.testing.assert_array_equal(read_image(path, 3, dataset="two").pixels[0], 2 * PAGES[3])
+    np.testing.assert_array_equal(read_image(path, 3, ReadingSettings(dataset="two")).pixels[0], 2 * PAGES[3])
     assert "three" in refused(path, dataset="three")
     assert ("1 x 7" if kind.startswith("mat") else "the shape 7") in refused(path, dataset="angles")
 
@@ -267,7 +268,9 @@ def test_fields_of_a_structure(tmp_path: Path) -> None:
         tmp_path / "a.mat", scan={"picture": PAGES[0], "geometry": {"angles": np.arange(5.0), "name": "fan"}}
     )
     np.testing.assert_array_equal(read_image(path).pixels[0], PAGES[0])
-    np.testing.assert_array_equal(read_image(path, dataset="scan.picture").pixels[0], PAGES[0])
+    np.testing.assert_array_equal(
+        read_image(path, 0, ReadingSettings(dataset="scan.picture")).pixels[0], PAGES[0]
+    )
     assert "1 x 5" in refused(path, dataset="scan.geometry.angles")
 
 
@@ -648,7 +651,7 @@ def test_groups_inside_one_another(tmp_path: Path) -> None:
         file["a/b/c/up"] = file["a"]  # a hard link back: the groups have no end
     np.testing.assert_array_equal(read_image(tmp_path / "a.h5", 2).pixels[0], PAGES[2])
     np.testing.assert_array_equal(
-        read_image(tmp_path / "a.h5", 2, dataset="a.b.c.images").pixels[0], PAGES[2]
+        read_image(tmp_path / "a.h5", 2, ReadingSettings(dataset="a.b.c.images")).pixels[0], PAGES[2]
     )
 
 

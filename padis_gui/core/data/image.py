@@ -1,15 +1,33 @@
 """An image with what its numbers mean."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import InputError
 
 HU_WINDOW = (-1000.0, 1000.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was really measured: a scan's line integrals (C, views, bins), or a degraded picture (C, rows, columns).
+
+    float32, in the unit that makes a reconstruction be in its :class:`Image`'s unit. ``physics`` names how it was
+    measured and ``problem`` its geometry, as far as the file says it: settings of that physics; a degraded picture
+    says neither. ``notes`` are sentences on what was done in reading, for the user.
+    """
+
+    values: NDArray[np.float32]
+    physics: str = ""
+    problem: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +36,9 @@ class Image:
 
     ``window`` holds the intensities that become 0 and 1; the mapping is linear and invertible, except that
     :meth:`to_unit` clips what lies outside, as priors are trained on clipped images. ``spacing`` is the
-    pixel pitch (rows, columns) in millimetres where the file says so.
+    pixel pitch (rows, columns) in millimetres where the file says so. Where ``measured`` is given, there is no truth:
+    the pixels are then a first picture of what was measured (a scan's FBP, or the degraded picture itself).
+    ``reading`` is how the file was read.
     """
 
     pixels: NDArray[np.float32]
@@ -28,6 +48,8 @@ class Image:
     name: str = ""
     page: int = 0
     pages: int = 1
+    measured: Measured | None = None
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -73,20 +95,36 @@ class Image:
         """The same pixels under another window, such as a prior's."""
         return replace(self, window=window)
 
+    def enlarged(self, shape: tuple[int, int]) -> "Image":
+        """The picture on a finer grid of pixels, each repeated; what was measured stays as it is."""
+        if shape == self.shape:
+            return self
+        rows, columns = (-(-wanted // side) for wanted, side in zip(shape, self.shape, strict=True))
+        pixels = self.pixels.repeat(rows, axis=1).repeat(columns, axis=2)[:, : shape[0], : shape[1]]
+        spacing = None if self.spacing is None else (self.spacing[0] / rows, self.spacing[1] / columns)
+        return replace(self, pixels=pixels, spacing=spacing)
+
     def with_channels(self, channels: int) -> "Image":
         """The image with that many channels: colour becomes luminance, opacity is left out, grey is never coloured."""
         if channels == self.channels:
             return self
-        if channels == 3 and self.channels == 4:
-            return replace(self, pixels=self.pixels[:3])
-        if channels == 1 and self.channels in (3, 4):
-            weights = np.array([0.2125, 0.7154, 0.0721], dtype=np.float32)  # ITU-R BT.709
-            grey = np.tensordot(weights, self.pixels[:3], axes=1)[None]
-            return replace(self, pixels=grey.astype(np.float32))
+        if channels in (1, 3) and self.channels in (3, 4):
+            measured = self.measured
+            if measured is not None:  # a picture, then: a scan has one channel
+                measured = replace(measured, values=_in_channels(measured.values, channels))
+            return replace(self, pixels=_in_channels(self.pixels, channels), measured=measured)
         raise InputError(
             f"An image of {channels} channels was wanted, but {self.name or 'this one'} has {self.channels}; "
             "open another image or another prior."
         )
+
+
+def _in_channels(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """Colours without opacity, or their luminance."""
+    if channels == 3:
+        return pixels[:3]
+    weights = np.array([0.2125, 0.7154, 0.0721], dtype=np.float32)  # ITU-R BT.709
+    return np.tensordot(weights, pixels[:3], axes=1)[None].astype(np.float32)
 
 
 def propose_window(

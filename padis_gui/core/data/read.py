@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 from padis_gui.core.data.formats import SUFFIXES, recognise
-from padis_gui.core.data.image import Image, propose_window
+from padis_gui.core.data.image import Image, Measured, propose_window
 from padis_gui.core.data.pages import LARGEST, MOST_PAGES, SMALLEST, Pages, check_sides, in_one_sentence
-from padis_gui.core.errors import InputError
+from padis_gui.core.data.reading import ReadingSettings
+from padis_gui.core.errors import InputError, SettingError
 
 __all__ = ["LARGEST", "SMALLEST", "SUFFIXES", "count_pages", "open_pages", "read_image"]
 
@@ -30,13 +31,19 @@ def open_pages(path: str | os.PathLike[str], dataset: str = "") -> Pages:
 
 
 def read_image(
-    path: str | os.PathLike[str], page: int = 0, *, dataset: str = "", smallest: int = SMALLEST
+    path: str | os.PathLike[str],
+    page: int = 0,
+    reading: ReadingSettings | None = None,
+    *,
+    smallest: int = SMALLEST,
 ) -> Image:
     """Read page ``page`` (from 0) of an image file; the other pages are not loaded.
 
-    Raises :class:`InputError` for anything that is not a finite image of ``smallest`` to 8192 pixels a side.
+    Raises :class:`InputError` for anything that is not a finite image of ``smallest`` to 8192 pixels a side, and
+    :class:`SettingError` for a scaling without extent.
     """
-    with open_pages(path, dataset) as pages:
+    reading = reading or ReadingSettings()
+    with open_pages(path, reading.dataset) as pages:
         found = pages.read(page)
         check_sides(pages.name, found.pixels.shape[1:], smallest)
         window, unit = found.window, found.unit
@@ -49,12 +56,28 @@ def read_image(
         return Image(
             pixels=found.pixels,
             unit=unit,
-            window=window,
+            window=scaling(window, reading),
             spacing=found.spacing,
             name=pages.name,
             page=page,
             pages=pages.count,
+            measured=Measured(values=found.pixels) if reading.role == "measurement" else None,
+            reading=reading,
         )
+
+
+def scaling(proposed: tuple[float, float], reading: ReadingSettings) -> tuple[float, float]:
+    """The intensities of black and white: the proposed ones where the settings leave them open.
+
+    Raises :class:`SettingError` where white is not above black.
+    """
+    low = proposed[0] if reading.scale_low is None else reading.scale_low
+    high = proposed[1] if reading.scale_high is None else reading.scale_high
+    if not low < high:
+        raise SettingError(
+            f"White above black was wanted, but black is {low:g} and white {high:g}; raise white or lower black."
+        )
+    return low, high
 
 
 def count_pages(path: str | os.PathLike[str], dataset: str = "") -> int:

@@ -21,6 +21,14 @@ class PhysicsSettings(Settings):
         """
         return clean, 0.0
 
+    def noise_in(self, measurement: Tensor) -> float:
+        """The standard deviation that the noise of a real measurement is taken to have, in its unit."""
+        return 0.0
+
+    def image_shape(self, measured: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of the image that a degraded picture of that shape was made of."""
+        return measured
+
     @property
     def is_noisy(self) -> bool:
         """Whether :meth:`noisy` draws anything."""
@@ -57,7 +65,7 @@ class ScanSettings(PhysicsSettings):
         Counts are Poisson with mean I0 exp(-p); the measurement is -ln(max(count, 1) / I0), back in the
         sinogram's unit, and its deviation the root mean square of 1 / sqrt(count) over all bins.
         """
-        deviation = self.noise * float(clean.square().mean().sqrt())
+        deviation = self.noise_in(clean)
         measured = _gaussian(clean, deviation, rng)
         if self.photons is None:
             return measured, deviation
@@ -67,6 +75,10 @@ class ScanSettings(PhysicsSettings):
         counted = -torch.log(counts / self.photons) / scale
         photon_deviation = float((1 / counts).mean().sqrt()) / scale
         return counted.to(clean.device, clean.dtype), float((deviation**2 + photon_deviation**2) ** 0.5)
+
+    def noise_in(self, measurement: Tensor) -> float:
+        """The Gaussian part, relative to the root mean square."""
+        return self.noise * float(measurement.square().mean().sqrt())
 
     @property
     def is_noisy(self) -> bool:
@@ -99,6 +111,10 @@ class PictureSettings(PhysicsSettings):
     def noisy(self, clean: Tensor, rng: torch.Generator) -> tuple[Tensor, float]:
         """Gaussian noise of the set deviation."""
         return _gaussian(clean, self.noise, rng), self.noise
+
+    def noise_in(self, measurement: Tensor) -> float:
+        """The set deviation."""
+        return self.noise
 
     @property
     def is_noisy(self) -> bool:

@@ -37,6 +37,10 @@ class SuperResolutionSettings(PictureSettings):
         help="How pixels become one: the mean of each block, or the bicubic reduction of published benchmarks",
     )  # fmt: skip
 
+    def image_shape(self, measured: tuple[int, int]) -> tuple[int, int]:
+        """The factor times as many rows and columns."""
+        return measured[0] * self.factor, measured[1] * self.factor
+
 
 def reduction_matrix(length: int, factor: int, reduction: Reduction) -> Tensor:
     """The reduction of one axis, (ceil(length / factor), length) in float64; each row sums to 1."""
