@@ -37,7 +37,11 @@ def describe_device(device: torch.device) -> str:
     """The device in words: the GPU's name, or the number of CPU threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
+    return _cpu_with(torch.get_num_threads())
+
+
+def _cpu_with(threads: int) -> str:
+    return f"CPU, {threads} thread{'s' * (threads != 1)}"
 
 
 def fastest_precision(device: torch.device) -> Precision:
@@ -109,7 +113,7 @@ class DeviceChoice:
 def device_choices() -> tuple[DeviceChoice, ...]:
     """The CPU and every GPU, or one that says why there is none."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = [DeviceChoice("cpu", f"CPU, {cores} threads")]
+    found = [DeviceChoice("cpu", _cpu_with(cores))]
     for index in range(torch.cuda.device_count()):
         found.append(DeviceChoice(f"cuda:{index}", torch.cuda.get_device_name(index)))
     if len(found) == 1:

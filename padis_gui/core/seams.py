@@ -18,6 +18,7 @@ from padis_gui.core.prior import DenoiserCall, PatchPrior
 from padis_gui.core.tiling import RandomTiling, Tiling
 
 MEDIAN_SIDE = 9  # of the window that says what steps are usual around a border
+_DRAWS = 32  # of a second partition before a tiling is taken for one that has no other
 _SHIFTS = tuple(
     k / 8 for k in range(1, 8)
 )  # of the grid's period: where a picture without truth is compared with itself
@@ -114,11 +115,14 @@ def _medians(values: Tensor, lines: Tensor) -> Tensor:
 def disagreement_map(
     prior: PatchPrior, x: Tensor, sigma: float, tiling: Tiling, rng: torch.Generator
 ) -> Tensor:
-    """D(x, sigma) through one partition of ``tiling`` minus D through the next one: (C, rows, columns).
+    """D(x, sigma) through one partition of ``tiling`` minus D through another one: (C, rows, columns).
 
-    Needs no truth. Both calls get the same noise around the image, so that nothing but the tiling differs.
+    Needs no truth. Both calls get the same noise around the image, so that nothing but the tiling differs. A draw
+    that repeats the first partition is drawn again; a tiling that has only one differs from itself by 0.
     """
-    first, second = (tiling.draw(rng, sigma) for _ in range(2))
+    first = tiling.draw(rng, sigma)
+    draws = (tiling.draw(rng, sigma) for _ in range(_DRAWS))
+    second = next((partition for partition in draws if partition != first), first)
     surroundings = rng.get_state()
     one = prior.denoise(x, sigma, first, rng)
     rng.set_state(surroundings)
@@ -133,7 +137,7 @@ def disagreement(prior: PatchPrior, x: Tensor, sigma: float, tiling: Tiling, rng
 def disagreement_at(prior: PatchPrior, call: DenoiserCall, rng: torch.Generator) -> Tensor:
     """:func:`disagreement_map` for the image and noise level of a denoiser call: (C, rows, columns).
 
-    The two offsets are random whatever the call's own tiling was, so that tilings can be compared.
+    The two offsets are random and unlike, whatever the call's own tiling was, so that tilings can be compared.
     """
     partition = call.partition
     tiling = RandomTiling(partition.image_shape, partition.patch, partition.frame)

@@ -2,7 +2,7 @@
 
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QGuiApplication, QPalette
+from PySide6.QtGui import QColor, QFont, QFontInfo, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
 PANE_BACKGROUND = "#101214"
@@ -65,8 +65,17 @@ def configure(app: QApplication) -> None:
     """Set style and pyqtgraph's options, and follow the system; call before the first plot item is made."""
     pg.setConfigOptions(imageAxisOrder="row-major")
     app.setStyle("Fusion")
+    app.setFont(with_hats(app.font()))
     app.styleHints().colorSchemeChanged.connect(lambda _scheme: set_scheme(_chosen))
     set_scheme("System")
+
+
+def with_hats(font: QFont) -> QFont:
+    """The font, so that x̂ has its hat: DejaVu Sans, the usual one on Linux, places that accent where x is not."""
+    if QFontInfo(font).family() == "DejaVu Sans":
+        font = QFont(font)
+        font.setFeature(QFont.Tag("mark"), 0)  # Qt then places accents itself
+    return font
 
 
 def set_scheme(name: str) -> None:

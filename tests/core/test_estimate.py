@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+import padis_gui.core.estimate as estimate_module
 from padis_gui.core.estimate import _SCAN_BYTES, Pace, estimate, product_seconds, tile_pace
 from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
 from padis_gui.core.operators.fan import FanBeamCT, FanBeamSettings
@@ -120,6 +121,12 @@ def test_the_memory_of_a_scan_is_that_of_its_matrices(views: int) -> None:
             m.values().nbytes + m.col_indices().nbytes + m.crow_indices().nbytes for m in scan._matrices
         )
         assert 0.6 < held / (_SCAN_BYTES * 128 * 128 * views) < 1.6
+
+
+def test_a_slow_first_call_is_not_the_pace(prior: PatchPrior, monkeypatch: pytest.MonkeyPatch) -> None:
+    took = iter([3.0, *[0.1] * 9])
+    monkeypatch.setattr(estimate_module, "_denoising_seconds", lambda *_: next(took))
+    assert tile_pace(prior, 32)[0] <= 0.1
 
 
 def test_the_pace_is_measured(prior: PatchPrior, ct_problem: Problem, prior_path: Path) -> None:

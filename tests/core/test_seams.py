@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from padis_gui.core.partition import Frame, Partition, tiles_and_pad
-from padis_gui.core.prior import PatchPrior
+from padis_gui.core.prior import DenoiserCall, PatchPrior
 from padis_gui.core.seams import (
     disagreement,
+    disagreement_at,
     disagreement_map,
     seam_coverage,
     seam_map,
@@ -176,6 +177,14 @@ def test_a_grid_that_never_moves_agrees_with_itself(prior: PatchPrior) -> None:
     assert (
         disagreement(prior, x, 0.3, make_tiling("fixed", (64, 64), 32, prior.conventions.frame), rng()) == 0
     )
+
+
+def test_the_two_offsets_are_never_the_same(prior: PatchPrior) -> None:
+    x, frame = phantom(64)[None], prior.conventions.frame
+    tiling, repeats = make_tiling("random", (64, 64), 32, frame), rng(19)
+    assert tiling.draw(repeats) == tiling.draw(repeats)  # the first two draws of this seed
+    call = DenoiserCall(x, 0.3, tiling.draw(rng()), rng().get_state())
+    assert disagreement_at(prior, call, rng(19)).abs().max() > 1e-3
 
 
 def test_the_map_is_the_difference_of_two_calls_and_keeps_no_graph(prior: PatchPrior) -> None:

@@ -37,6 +37,16 @@ def test_the_divider_parts_the_two_pictures(panes, compare):
     assert brightness(compare, 33) == pytest.approx(BRIGHT, abs=2)
 
 
+def test_names_stand_in_the_corners_whatever_was_shown_before(panes, compare):
+    panes.compare_with("side")
+    settle()
+    panes.compare_with("wipe")
+    settle()
+    left, _, right = compare._tags
+    assert left.geometry().left() < 12
+    assert right.geometry().right() > compare.canvases[0].width() - 12
+
+
 def test_the_divider_is_dragged(panes, compare):
     panes.compare_with("wipe")
     settle()

@@ -2,7 +2,7 @@
 
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QKeySequence, QShortcut, QWheelEvent
+from PySide6.QtGui import QFont, QImage, QKeySequence, QPainter, QShortcut, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
@@ -123,3 +123,15 @@ def test_a_number_leaves_letters_and_space_to_the_window(form_of, qtbot, name):
     QTest.keyClick(box, Qt.Key.Key_Return)
     assert pressed == ["T", "N", "Space"]
     assert box.value() == 5 or name == "noise"  # whose range ends at 1
+
+
+def test_x_hat_has_its_hat(styled):
+    def drawn(text):
+        picture = QImage(60, 60, QImage.Format.Format_Grayscale8)
+        picture.fill(255)
+        with QPainter(picture) as painter:
+            painter.setFont(QFont(styled.font()))
+            painter.drawText(10, 45, text)
+        return picture
+
+    assert drawn("x̂") != drawn("x")

@@ -3,7 +3,7 @@
 from typing import Any, Literal, get_args
 
 import pyqtgraph as pg
-from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QLabel, QWidget
 
@@ -67,6 +67,7 @@ class CompareView(QWidget):
         pictures = row(spacing=4)
         for canvas in self.canvases:
             pictures.addWidget(canvas, 1)
+        main.installEventFilter(self)  # its width changes when the second picture comes and goes
         layout = column(self, spacing=2)
         layout.addWidget(bar)
         layout.addLayout(pictures, 1)
@@ -254,12 +255,11 @@ class CompareView(QWidget):
         super().hideEvent(event)
         self._turn.stop()
 
-    def resizeEvent(self, event: object) -> None:
-        super().resizeEvent(event)  # type: ignore[arg-type]
-        QTimer.singleShot(0, self, self._place_tags)
-
-    def _place_tags(self) -> None:
-        self._name_tags([self._gallery.sources[key].label for key in self.keys])
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Keep the names in the corners of the first picture."""
+        if event.type() == QEvent.Type.Resize and watched is self.canvases[0]:
+            self._name_tags([self._gallery.sources[key].label for key in self.keys])
+        return super().eventFilter(watched, event)
 
     def state(self) -> dict[str, Any]:
         """What is compared and how, as plain JSON."""
