@@ -141,7 +141,7 @@ async def training(window: MainWindow) -> QWidget:
     window.findChild(QAction, "page_train").trigger()
     trainer.plan.choose_data((resource(DEMO_IMAGE),))
     await until(lambda: trainer.plan.data.preview is not None)
-    trainer.plan.set_size("tiny")
+    trainer.plan.set_size("small")
     trainer.plan.set_budget("steps", 60)
     trainer.plan.set_name("first-steps")
     await trainer.start()

@@ -79,10 +79,13 @@ class Docks(QObject):
         first: dict[Qt.DockWidgetArea, QDockWidget] = {}
         for placed in self._placed:
             placed.dock.setFloating(False)
+            self._host.removeDockWidget(placed.dock)  # all of them stacked would be taller than a small screen
+        for placed in self._placed:
             self._host.addDockWidget(placed.area, placed.dock)
             if placed.area in first:
                 self._host.tabifyDockWidget(first[placed.area], placed.dock)
             first.setdefault(placed.area, placed.dock)
+        for placed in self._placed:
             placed.dock.setVisible(placed.shown)
         for area, dock in first.items():
             dock.raise_()

@@ -101,6 +101,15 @@ def test_reset_puts_every_panel_back(opened):
     assert not any(d.isFloating() for d in docks)
 
 
+def test_reset_leaves_the_window_as_large_as_it_is(opened):
+    window = opened(Preferences())
+    window.resize(1280, 720)
+    QApplication.processEvents()
+    window.act.reset_layout.trigger()
+    QApplication.processEvents()
+    assert (window.width(), window.height()) == (1280, 720)
+
+
 @pytest.mark.parametrize("state", ["%%%", b64encode(b"nonsense" * 9).decode(), b64encode(b"").decode()])
 def test_a_broken_arrangement_is_the_default_one(opened, state):
     preferences = Preferences()

@@ -37,6 +37,10 @@ def _muted(text: str = "") -> QLabel:
     return label
 
 
+def _number(value: float) -> str:
+    return f"{value:g}".replace("-", "−")
+
+
 def _row(rows: QFormLayout, label: str, editor: QWidget, tooltip: str) -> None:
     text = QLabel(label)
     text.setBuddy(editor)
@@ -91,7 +95,7 @@ class DataSection(Section):
         spacing = f", {image.spacing[1]:.3g} mm pixels" if image.spacing else ""
         unit = f" {image.unit}" if image.unit else ""
         self.details.setText(
-            f"{image.shape[0]} × {image.shape[1]} px{spacing}; {low:g} to {high:g}{unit} is 0 to 1"
+            f"{image.shape[0]} × {image.shape[1]} px{spacing}; {_number(low)} to {_number(high)}{unit} is 0 to 1"
         )
         with QSignalBlocker(self.page):
             self.page.setRange(0, image.pages - 1)
@@ -226,14 +230,15 @@ class PriorSection(Section):
             return
         conventions = record.conventions
         steps = record.training.get("steps")
-        trained = f"; {steps:,} training steps" if isinstance(steps, int) else ""
+        trained = f"; {steps:,} steps" if isinstance(steps, int) else ""
         self.name.setText(record.name)
         self.brief.setText(record.name)
         self.name.setToolTip(str(Path(path)))
         unit = f" {conventions.unit}" if conventions.unit else ""
-        self.details.setText(
-            f"trained on {conventions.image_size}² px, {conventions.window[0]:g} to {conventions.window[1]:g}{unit}"
-            f"{trained}"
+        window = f"{_number(conventions.window[0])} to {_number(conventions.window[1])}{unit}"
+        self.details.setText(f"for {conventions.image_size}² px, {window}{trained}")
+        self.details.setToolTip(
+            f"Size of the training images, the values that become 0 and 1{', and training steps' if trained else ''}"
         )
         with QSignalBlocker(self.patch):
             self.patch.clear()

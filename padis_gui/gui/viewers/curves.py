@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QBoxLayout, QMenu, QToolButton, QWidget
 from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.theme import BASELINE, COMPARED, CURVE, MARKER, plot_colours
+from padis_gui.gui.viewers.decade_axis import DecadeAxis
 from padis_gui.viewmodels.frames import Point
 
 _FLOOR = 1e-12
@@ -40,18 +41,6 @@ _KINDS = (
     _Kind("sigma", "Noise level σ", "The noise level of the iterate", logarithmic=True),
     _Kind("milliseconds", "Time [ms a step]", "What each step took; the first, which warms up, is left out", shown=False),
 )  # fmt: skip
-
-
-class DecadeAxis(pg.AxisItem):  # type: ignore[misc]
-    """Labels the decades of a logarithmic axis, and 2 and 5 between them where there are few: more would overlap."""
-
-    def logTickValues(
-        self, low: float, high: float, size: float, levels: object
-    ) -> list[tuple[float | None, list[float]]]:
-        decades = range(math.floor(low), math.ceil(high) + 1)
-        factors = (1,) if high - low > 3 else (1, 2, 5)
-        ticks = [d + math.log10(f) for d in decades for f in factors]
-        return [(1.0, [t for t in ticks if low <= t <= high])]
 
 
 def _drawn(points: Sequence[Point], kind: _Kind) -> tuple[list[int], list[float]]:

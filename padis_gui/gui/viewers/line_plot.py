@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QWidget
 
 from padis_gui.gui.layouts import column, grid
 from padis_gui.gui.theme import plot_colours
-from padis_gui.gui.viewers.curves import DecadeAxis
+from padis_gui.gui.viewers.decade_axis import DecadeAxis
 
 # More points than pixels cost time and show nothing: lines are thinned to their extremes
 _MOST_POINTS = 1200

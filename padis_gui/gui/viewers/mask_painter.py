@@ -94,7 +94,7 @@ class MaskPainter(QWidget):
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(_SMALLEST, _LARGEST)
         self.slider.setValue(_FIRST)
-        self.slider.setFixedWidth(72)
+        self.slider.setFixedWidth(52)
         self.slider.setAccessibleName("Diameter of the brush in px")
         self.slider.setToolTip("Diameter of the brush in image pixels (the wheel over a pane, or [ and ])")
         self.slider.valueChanged.connect(self._sized)

@@ -1,0 +1,49 @@
+"""The axis of a logarithmic plot: as many labels as there is room for, and never none."""
+
+import math
+
+import pyqtgraph as pg
+
+_LEAST_GAP = 14  # pixels between two labels
+_FEWEST = 2
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class DecadeAxis(pg.AxisItem):  # type: ignore[misc]
+    """Labels the decades, 2 and 5 between them where there is room, and even steps within less than a decade."""
+
+    def logTickValues(
+        self, low: float, high: float, size: float, levels: object
+    ) -> list[tuple[float | None, list[float]]]:
+        decades = range(math.floor(low), math.ceil(high) + 1)
+        roomy = math.log10(2) * size >= _LEAST_GAP * (high - low)
+        ticks = [d + math.log10(f) for d in decades for f in ((1, 2, 5) if roomy else (1,))]
+        shown = [tick for tick in ticks if low <= tick <= high]
+        if len(shown) < _FEWEST and high - low < 1:
+            shown = _even_steps(low, high)
+        return [(1.0, shown)]
+
+    def logTickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        return [_text(scale * 10**value) for value in values]
+
+
+def _even_steps(low: float, high: float) -> list[float]:
+    """Logarithms of two to five multiples of a round number between 10^low and 10^high."""
+    first, last = 10**low, 10**high
+    if not last > first:
+        return []
+    power = 10.0 ** math.floor(math.log10(last - first))
+    for step in (power, power / 2, power / 5, power / 10):
+        numbers = range(math.ceil(first / step), math.floor(last / step) + 1)
+        if len(numbers) >= _FEWEST:
+            return [math.log10(n * step) for n in numbers if n > 0][:: 1 + len(numbers) // 6]
+    return []
+
+
+def _text(value: float) -> str:
+    text = f"{value:.3g}"
+    if "e" not in text:
+        return text
+    mantissa, exponent = text.split("e")
+    power = "10" + str(int(exponent)).translate(_SUPERSCRIPTS)
+    return power if mantissa == "1" else f"{mantissa}·{power}"

@@ -1,0 +1,28 @@
+"""A logarithmic axis has labels that can be told apart, however little or much it spans."""
+
+import math
+
+import pytest
+
+from padis_gui.gui.viewers.decade_axis import DecadeAxis
+
+
+@pytest.mark.parametrize("size", [88, 300])
+@pytest.mark.parametrize(
+    ("low", "high"), [(1e-12, 1), (1e-4, 6e-3), (0.92, 0.98), (1.05, 1.9), (2.1, 4.4), (1e-5, 1.3e-5), (0.9, 11)]
+)
+def test_there_are_labels_that_differ_and_do_not_overlap(styled, low, high, size):
+    axis = DecadeAxis("left")
+    [(_, ticks)] = axis.logTickValues(math.log10(low), math.log10(high), size, [])
+    assert 2 <= len(ticks) <= 13
+    assert all(low * 0.999 <= 10**tick <= high * 1.001 for tick in ticks)
+    texts = axis.logTickStrings(ticks, 1.0, 1.0)
+    assert len(set(texts)) == len(texts)
+    gaps = [b - a for a, b in zip(ticks, ticks[1:], strict=False)]
+    assert min(gaps) / math.log10(high / low) * size >= 10 or len(ticks) > 6  # decades of a long range
+
+
+def test_small_numbers_are_powers_of_ten(styled):
+    assert DecadeAxis("left").logTickStrings([-12, math.log10(5e-5), -3, 0, 2], 1.0, 1.0) == [
+        "10⁻¹²", "5·10⁻⁵", "0.001", "1", "100",
+    ]  # fmt: skip
