@@ -16,6 +16,7 @@ VERBS = {
     "train": ("padis_gui.cli.train", "train a patch prior on images of your own, or resume a training"),
     "runs": ("padis_gui.cli.runs", "compare trainings: steps, time, loss, validation, PSNR"),
     "experiment": ("padis_gui.cli.experiment", "compare methods on many images, and make the table"),
+    "queue": ("padis_gui.cli.queue", "run a queue that was saved in the window"),
     "bench": (
         "padis_gui.cli.bench",
         "measure solvers, the operator, the denoiser or the display on this machine",

@@ -61,8 +61,12 @@ def _cpu_flags() -> str:
 
 def use_all_threads() -> None:
     """Give torch every core this process may use; call it in the thread that computes."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(cores)
+    torch.set_num_threads(usable_cores())
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def peak_memory_mb(device: torch.device) -> float:
@@ -112,8 +116,7 @@ class DeviceChoice:
 
 def device_choices() -> tuple[DeviceChoice, ...]:
     """The CPU and every GPU, or one that says why there is none."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = [DeviceChoice("cpu", _cpu_with(cores))]
+    found = [DeviceChoice("cpu", _cpu_with(usable_cores()))]
     for index in range(torch.cuda.device_count()):
         found.append(DeviceChoice(f"cuda:{index}", torch.cuda.get_device_name(index)))
     if len(found) == 1:

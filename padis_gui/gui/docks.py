@@ -79,7 +79,9 @@ class Docks(QObject):
         first: dict[Qt.DockWidgetArea, QDockWidget] = {}
         for placed in self._placed:
             placed.dock.setFloating(False)
-            self._host.removeDockWidget(placed.dock)  # all of them stacked would be taller than a small screen
+            self._host.removeDockWidget(
+                placed.dock
+            )  # all of them stacked would be taller than a small screen
         for placed in self._placed:
             self._host.addDockWidget(placed.area, placed.dock)
             if placed.area in first:

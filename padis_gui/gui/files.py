@@ -13,6 +13,7 @@ PRIORS = "Priors (*.safetensors *.pkl);;All files (*)"
 ANY_FILE = "All files (*)"
 PRIOR_SUFFIXES = (".safetensors", ".pkl")
 TIFFS = "TIFF (*.tif *.tiff)"
+QUEUES = "Queues (*.json);;All files (*)"
 TEXTS = "Text (*.txt);;All files (*)"
 
 

@@ -5,30 +5,24 @@ from pathlib import Path
 
 import torch
 
-from padis_gui.core.checkpoint import file_sha256, load_prior
-from padis_gui.core.data.image import Image
-from padis_gui.core.data.read import read_image
-from padis_gui.core.errors import InputError
 from padis_gui.core.prior import PatchPrior
-from padis_gui.core.recipe import DataReference, Recipe
+from padis_gui.core.recipe import Recipe, make_recipe
+from padis_gui.core.repeat import image_of, prior_of, unchanged
 from padis_gui.viewmodels.frames import Job
 
 
-def unchanged(file: str, sha256: str) -> Path:
-    """The path of a file, if it holds what it held; raises :class:`InputError` where it is gone or another."""
-    path = Path(file)
-    try:
-        found = file_sha256(path)
-    except OSError as error:
-        raise InputError(
-            f"The file {path} was wanted as it was for this run, but it cannot be read ({error.strerror}); put it back."
-        ) from None
-    if sha256 and found != sha256:
-        raise InputError(
-            f"The file {path} was wanted as it was for this run, but it has changed since; put the old one back, or "
-            "use the settings of this run on the new one."
-        )
-    return path
+def recipe_of(job: Job, seed: int) -> Recipe:
+    """The recipe of a job: what :func:`job_of` turns back. Hashes files; not for the UI thread."""
+    recipe = make_recipe(
+        image=job.image, data_path=job.data_path, prior=job.prior, prior_path=job.prior_path, physics=job.physics,
+        problem=job.problem, tiling=job.tiling, solver=job.solver, settings=job.settings, seed=seed, paired=job.paired,
+    )  # fmt: skip
+    replayed = {
+        "measurement_seed": job.measurement_seed,
+        "changes": job.changes,
+        "stop_after": job.stop_after,
+    }
+    return recipe.model_copy(update=replayed)
 
 
 def job_of(recipe: Recipe, device: torch.device, opened: Job | None) -> Job:
@@ -40,7 +34,10 @@ def job_of(recipe: Recipe, device: torch.device, opened: Job | None) -> Job:
     image = data_path = None
     if recipe.data is not None:
         data_path = unchanged(recipe.data.file, recipe.data.sha256)
-        image = _image(recipe.data, data_path, opened)
+        is_open = (
+            opened is not None and opened.data_path is not None and opened.data_path.resolve() == data_path
+        )
+        image = image_of(recipe.data, data_path, opened.image if is_open and opened is not None else None)
     for file, sha256 in recipe.files.items():
         unchanged(file, sha256)
     prior_path = unchanged(recipe.prior.file, recipe.prior.sha256)
@@ -50,18 +47,6 @@ def job_of(recipe: Recipe, device: torch.device, opened: Job | None) -> Job:
         settings=recipe.solver_settings, measurement_seed=recipe.measurement_seed, changes=recipe.changes,
         stop_after=recipe.stop_after, paired=recipe.paired, threads=recipe.threads,
     )  # fmt: skip
-
-
-def _image(data: DataReference, path: Path, opened: Job | None) -> Image:
-    """The recipe's image: the open one where it is the same, else read; with the window that it had."""
-    image = None
-    if opened is not None and opened.data_path is not None and opened.data_path.resolve() == path:
-        image = opened.image
-    if image is None or (image.page, image.reading) != (data.page, data.reading):
-        image = read_image(path, data.page, data.reading)
-    if (image.window, image.unit) == (data.window, data.unit):
-        return image
-    return replace(image, window=data.window, unit=data.unit)
 
 
 def _prior(recipe: Recipe, path: Path, device: torch.device, opened: Job | None) -> PatchPrior:
@@ -77,5 +62,4 @@ def _prior(recipe: Recipe, path: Path, device: torch.device, opened: Job | None)
             return opened.prior
         if same_size:
             return replace(opened.prior, positions=wanted.positions)
-    size = wanted.image_size if path.suffix == ".pkl" else None
-    return replace(load_prior(path, device, recipe.precision, size), positions=wanted.positions)
+    return prior_of(recipe, path, device)

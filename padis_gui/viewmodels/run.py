@@ -18,7 +18,7 @@ from torch import Tensor
 from padis_gui.core.device import torch_threads
 from padis_gui.core.errors import DivergenceError, Interrupted, PadisError
 from padis_gui.core.prior import DenoiserCall
-from padis_gui.core.recipe import Change, Recipe, Steering, make_recipe, measure, solve
+from padis_gui.core.recipe import Change, Recipe, Steering, measure, solve
 from padis_gui.core.settings import Settings
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.tiling import TilingSettings
@@ -26,6 +26,7 @@ from padis_gui.viewmodels.errands import Errands
 from padis_gui.viewmodels.frames import Frame, Job, Point, Prepared, Result, frame_of, prepare
 from padis_gui.viewmodels.history import DEFAULT_BUDGET, History
 from padis_gui.viewmodels.measuring import Meter
+from padis_gui.viewmodels.reopen import recipe_of
 
 log = logging.getLogger(__name__)
 
@@ -272,19 +273,7 @@ class Run(QObject):
     ) -> tuple[RunState, Result | None, Failure | None]:
         prior = job.prior.interrupted_by(self._check)
         self._call = self.recipe = None
-        recipe = make_recipe(
-            image=job.image, data_path=job.data_path, prior=prior, prior_path=job.prior_path,
-            physics=job.physics, problem=job.problem, tiling=job.tiling, solver=job.solver,
-            settings=job.settings, seed=seed, paired=job.paired,
-        )  # fmt: skip
-        recipe = recipe.model_copy(
-            update={
-                "measurement_seed": job.measurement_seed,
-                "changes": job.changes,
-                "stop_after": job.stop_after,
-            }
-        )
-        self.recipe = recipe
+        self.recipe = recipe = recipe_of(job, seed)
         iterates = solve(recipe, prepared.problem, prior.observed_by(self._observe))
         meter = Meter(prepared.problem, prior)
         recorded = {change.step: change for change in job.changes}

@@ -2,16 +2,20 @@
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QObject, QTimer
 
+from padis_gui.core.device import usable_cores
+from padis_gui.core.errors import PadisError
+from padis_gui.core.queue_file import QueuedRun, queue_as_json, read_queue
 from padis_gui.core.recipe import differences, new_seed
 from padis_gui.core.solvers import find_solver
 from padis_gui.viewmodels.frames import Prepared, Result
 from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem, label_of, label_of_recipe
-from padis_gui.viewmodels.reopen import job_of
+from padis_gui.viewmodels.reopen import job_of, recipe_of
 from padis_gui.viewmodels.run import Failure, RunState
 from padis_gui.viewmodels.runs import RunRecord, record_of
 from padis_gui.viewmodels.samples import gather, new_group, sample_seeds
@@ -89,6 +93,36 @@ class Runner(QObject):
         )  # fmt: skip
         self.queue.add(item)
         return True
+
+    async def save_queue(self, path: Path) -> bool:
+        """Write what runs and waits as a file for `padis-gui queue`, or for another window."""
+        items = [(item.name, item.job, item.seed) for item in self.queue.items if item.job is not None]
+
+        def make_data() -> bytes:
+            threads = usable_cores()  # of the compute thread; this one has its own
+            found = (
+                (name, recipe_of(job, seed).model_copy(update={"threads": job.threads or threads}))
+                for name, job, seed in items
+            )
+            return queue_as_json(QueuedRun(name=name, recipe=recipe) for name, recipe in found)
+
+        return await self._session.write_file(path, make_data, f"A queue of {len(items)} runs")
+
+    async def open_queue(self, path: Path) -> bool:
+        """Put the runs of a file at the end of the queue; those that cannot be run here are left out, with a reason."""
+        session = self._session
+        try:
+            runs = await session.io(read_queue, path)
+        except PadisError as error:
+            session.message.emit("error", str(error), "")
+            return False
+        added = 0
+        for run in runs:
+            job = await session.compute(job_of, run.recipe, session.device, session.job())
+            if job is not None:
+                self.queue.add(QueueItem(job, run.recipe.seed, run.name, label_of_recipe(run.recipe)))
+                added += 1
+        return added > 0
 
     def cancel(self, identity: str) -> None:
         """Take an item back, whether it waits or runs."""

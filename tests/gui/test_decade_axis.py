@@ -1,5 +1,6 @@
 """A logarithmic axis has labels that can be told apart, however little or much it spans."""
 
+import itertools
 import math
 
 import pytest
@@ -9,7 +10,8 @@ from padis_gui.gui.viewers.decade_axis import DecadeAxis
 
 @pytest.mark.parametrize("size", [88, 300])
 @pytest.mark.parametrize(
-    ("low", "high"), [(1e-12, 1), (1e-4, 6e-3), (0.92, 0.98), (1.05, 1.9), (2.1, 4.4), (1e-5, 1.3e-5), (0.9, 11)]
+    ("low", "high"),
+    [(1e-12, 1), (1e-4, 6e-3), (0.92, 0.98), (1.05, 1.9), (2.1, 4.4), (1e-5, 1.3e-5), (0.9, 11)],
 )
 def test_there_are_labels_that_differ_and_do_not_overlap(styled, low, high, size):
     axis = DecadeAxis("left")
@@ -18,7 +20,7 @@ def test_there_are_labels_that_differ_and_do_not_overlap(styled, low, high, size
     assert all(low * 0.999 <= 10**tick <= high * 1.001 for tick in ticks)
     texts = axis.logTickStrings(ticks, 1.0, 1.0)
     assert len(set(texts)) == len(texts)
-    gaps = [b - a for a, b in zip(ticks, ticks[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(ticks)]
     assert min(gaps) / math.log10(high / low) * size >= 10 or len(ticks) > 6  # decades of a long range
 
 

@@ -6,11 +6,13 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QLineEdit
 
-from padis_gui.core.data.write import read_recipe
+from padis_gui.cli.main import main
+from padis_gui.core.data.write import read_recipe, read_result
 from padis_gui.gui.panels.run_list import folder_names
 from padis_gui.gui.panels.run_table import COLUMNS
 from padis_gui.viewmodels.queue import ItemState
@@ -283,6 +285,43 @@ def test_a_held_queue_waits_and_one_is_taken_back_by_key(ready, drive):
     press(panel, "queue_clear_ended")
     assert panel.view.rowCount() == 0
     assert panel.empty.isVisible()
+
+
+def test_a_queue_is_saved_run_by_the_command_line_and_opened_again(ready, drive, tmp_path):
+    panel, path, out = ready.run_tools.queue, tmp_path / "queue.json", tmp_path / "out"
+
+    async def go():
+        ready.docks.bring(ready.run_tools.queue_dock)
+        assert not panel.save.isEnabled()
+        press(panel, "queue_hold")
+        ready.session.set_seed(3)
+        for steps in (2, 3):
+            ready.session.set_solver_setting("steps", steps)
+            ready.act.enqueue.trigger()
+        panel.save.trigger()
+        asked = dialog(ready, QFileDialog)
+        asked.selectFile(str(path))
+        asked.accept()
+        await until(path.exists)
+        panel.open.trigger()
+        asked = next(d for d in ready.findChildren(QFileDialog) if d.windowTitle() == "Open queue")
+        asked.selectFile(str(path))
+        asked.accept()
+        await until(lambda: panel.view.rowCount() == 4)
+        press(panel, "queue_hold")
+        await idle(ready)
+
+    drive(go())
+    first, second, again, once_more = ready.session.runs.records
+    assert [r.recipe.settings["steps"] for r in (again, once_more)] == [2, 3]
+    assert np.array_equal(first.result.pixels, again.result.pixels)
+    threads = torch.get_num_threads()
+    try:
+        assert main(["queue", str(path), "--out", str(out), "--device", "cpu"]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    for record in (first, second):
+        assert np.array_equal(read_result(out / f"{record.name}.tif").estimate, record.result.pixels)
 
 
 # -- samples --------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from padis_gui.gui.files import QUEUES, choose_to_open, choose_to_write
 from padis_gui.gui.layouts import column, row
 from padis_gui.viewmodels.queue import ItemState, QueueItem
 from padis_gui.viewmodels.session import Session
@@ -57,7 +58,7 @@ class QueuePanel(QWidget):
         self.empty.setProperty("muted", True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         bar = row(spacing=0, margins=(4, 0, 4, 0))
-        for action in (self.up, self.down, self.cancel, self.hold, self.clear):
+        for action in (self.up, self.down, self.cancel, self.hold, self.clear, self.save, self.open):
             button = QToolButton(autoRaise=True)
             button.setDefaultAction(action)
             button.setAccessibleName(action.iconText())
@@ -90,10 +91,25 @@ class QueuePanel(QWidget):
             "&Clear ended", "Forget what has ended; its results stay", "", self._queue.clear_ended
         )
 
+        self.save = self._action(
+            "&Save…", "Write what runs and waits as a file: padis-gui queue runs it without a window", "",
+            lambda: choose_to_write(
+                self, "Save queue", QUEUES, "queue.json",
+                lambda path: self._session.spawn(self._session.runner.save_queue(path)),
+            ),
+        )  # fmt: skip
+        self.open = self._action(
+            "&Open…", "Put the runs of a saved queue at the end of this one", "",
+            lambda: choose_to_open(
+                self, "Open queue", QUEUES,
+                lambda path: self._session.spawn(self._session.runner.open_queue(path)),
+            ),
+        )  # fmt: skip
+
     def _action(self, text: str, tip: str, keys: str, slot: Callable[[], object]) -> QAction:
         """An action whose key works within this panel only."""
         action = QAction(text, self)
-        action.setObjectName("queue_" + text.replace("&", "").lower().replace(" ", "_"))
+        action.setObjectName("queue_" + text.replace("&", "").replace("…", "").lower().replace(" ", "_"))
         action.setToolTip(f"{tip} ({keys})" if keys else tip)
         if keys:
             action.setShortcut(QKeySequence(keys))
@@ -149,6 +165,7 @@ class QueuePanel(QWidget):
         self.up.setEnabled(waits and at > 0)
         self.down.setEnabled(waits and at < len(self._queue.waiting) - 1)
         self.cancel.setEnabled(item is not None and not item.state.ended)
+        self.save.setEnabled(any(each.job is not None for each in self._queue.items))
         self.clear.setEnabled(any(each.state.ended for each in self._queue.items))
 
     def resizeEvent(self, event: object) -> None:
