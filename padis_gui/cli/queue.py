@@ -67,7 +67,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _finish(queued: "QueuedRun", path: Path, repeater: "Repeater") -> dict[str, Any]:
     """A line of the summary: what has become of one run."""
-    from padis_gui.core.data.write import read_recipe, write_result
+    from padis_gui.core.data.stored import read_recipe
+    from padis_gui.core.data.write import write_result
     from padis_gui.core.metrics import as_json
     from padis_gui.core.queue_file import same_run
 

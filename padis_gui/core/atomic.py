@@ -4,7 +4,9 @@ import contextlib
 import glob
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -13,11 +15,21 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises :class:`OSError` where it cannot be written; what was there before is untouched then. Only a killed
     process leaves its temporary file behind: :func:`remove_leftovers`.
     """
+    with writing_atomically(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def writing_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A new file to write to piece by piece, which takes the name ``path`` when the block ends without an error.
+
+    For what is too large to be in memory at once, else as :func:`write_atomically`.
+    """
     path = Path(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        with os.fdopen(handle, "w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         umask = os.umask(0)

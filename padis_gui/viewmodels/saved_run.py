@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from padis_gui.core.data.image import Image
-from padis_gui.core.data.write import read_result
+from padis_gui.core.data.stored import read_result
 from padis_gui.core.operators import find_physics
 from padis_gui.core.recipe import Recipe
 from padis_gui.core.solvers import find_solver

@@ -9,7 +9,8 @@ import tifffile
 
 from padis_gui.core import atomic
 from padis_gui.core.data.read import read_image
-from padis_gui.core.data.write import read_recipe, read_result, write_result, write_tiff
+from padis_gui.core.data.stored import read_recipe, read_result
+from padis_gui.core.data.write import write_result, write_tiff
 from padis_gui.core.errors import InputError
 from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.recipe import DataReference, PriorReference, Recipe

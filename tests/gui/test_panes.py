@@ -11,7 +11,7 @@ from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMenu
 
-from padis_gui.core.data.write import read_recipe
+from padis_gui.core.data.stored import read_recipe
 from padis_gui.gui import arrangement
 from padis_gui.gui.viewers.arrangement import MOST
 from padis_gui.gui.viewers.colormaps import SEQUENTIAL, SIGNED, lookup

@@ -12,7 +12,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QLineEdit
 
 from padis_gui.cli.main import main
-from padis_gui.core.data.write import read_recipe, read_result
+from padis_gui.core.data.stored import read_recipe, read_result
 from padis_gui.gui.panels.run_list import folder_names
 from padis_gui.gui.panels.run_table import COLUMNS
 from padis_gui.viewmodels.queue import ItemState

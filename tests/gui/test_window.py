@@ -12,7 +12,7 @@ from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QInputDialog
 
-from padis_gui.core.data.write import read_recipe
+from padis_gui.core.data.stored import read_recipe
 from padis_gui.core.errors import DivergenceError
 from padis_gui.core.recipe import solve
 from padis_gui.viewmodels import run as run_module

@@ -8,7 +8,7 @@ import tifffile
 
 from padis_gui.cli.main import main
 from padis_gui.core.data.read import read_image
-from padis_gui.core.data.write import read_recipe
+from padis_gui.core.data.stored import read_recipe
 
 
 @pytest.fixture

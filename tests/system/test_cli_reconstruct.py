@@ -11,7 +11,7 @@ import tifffile
 
 from padis_gui.cli.main import main
 from padis_gui.core.data.read import read_image
-from padis_gui.core.data.write import read_recipe
+from padis_gui.core.data.stored import read_recipe
 
 TINY = ["--views", "10", "--solver", "dds", "--steps", "3", "--set", "cg-steps=3", "--precision", "float32"]
 

@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt
 
-from padis_gui.core.data.write import read_recipe
+from padis_gui.core.data.stored import read_recipe
 from padis_gui.core.resources import DEMO_IMAGE, resource
 from padis_gui.viewmodels.run import RunState
 from tests.qt import until

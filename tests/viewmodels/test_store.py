@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from padis_gui.core.data.write import read_recipe
+from padis_gui.core.data.stored import read_recipe
 from padis_gui.viewmodels.choices import Choices, choices_of, usable
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.store import Store

@@ -1,164 +1,218 @@
-"""Writing results: float32 TIFF in ImageJ's convention, with the whole recipe inside."""
+"""Writing results as TIFF in ImageJ's convention or OME's, with the whole recipe inside, page by page."""
 
 import io
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from padis_gui.core.atomic import write_atomically
+from padis_gui.core.atomic import writing_atomically
+from padis_gui.core.data.about import NAMESPACE, About, envelope, pixels_sha256, write_sidecar
+from padis_gui.core.data.export_settings import ExportSettings
+from padis_gui.core.data.integers import IntegerMapping, integer_mapping
 from padis_gui.core.errors import InputError
-from padis_gui.core.metrics import as_json
 from padis_gui.core.recipe import Recipe
 
-_SAMPLE_LABELS = ("mean", "standard deviation", "lower end of the interval", "upper end of the interval")
+Pixels = NDArray[np.float32]
+SAMPLE_LABELS = ("mean", "standard deviation", "lower end of the interval", "upper end of the interval")
+_CLASSIC = (
+    2**32 - 2**25
+)  # bytes; above, TIFF needs the wider offsets of BigTIFF, which ImageJ's convention has not
+_JSON_IN_FILE = {"ensure_ascii": False}
 
 
 def write_tiff(
     path: Path,
-    pixels: NDArray[np.float32],
+    pixels: Pixels | Sequence[Pixels],
     recipe: Recipe,
-    metrics: dict[str, float],
+    metrics: Mapping[str, float],
     *,
     spacing: tuple[float, float] | None = None,
     labels: tuple[str, ...] = (),
     details: Mapping[str, Any] | None = None,
-) -> None:
-    """Write (C, rows, columns), or (pages, C, rows, columns) with a label each, as float32 TIFF. Atomic.
+    about: About | None = None,
+    settings: ExportSettings | None = None,
+) -> About:
+    """Write (C, rows, columns), or pages (pages, C, rows, columns) with a label each. Atomic; returns what was said.
 
-    Values are neither clipped nor rescaled. ImageJ's ``Info`` holds JSON: ``recipe`` (resolved settings, actual
-    seed, hashes), ``metrics``, and as ``laboratory`` the ``details`` of what else than a result this is.
+    float32 is neither clipped nor rescaled; whole numbers, where ``settings`` want them, have their mapping stated and
+    what it clips counted. ``spacing`` is the pixel pitch (rows, columns) in mm. The JSON of :func:`envelope` is ImageJ's
+    ``Info``, or an annotation of OME-XML; ``details`` is what else there is to say of pictures of the laboratory.
+    Pages are written one after the other, so that a sequence of views takes no memory of its own.
     Raises :class:`InputError` where the file cannot be written.
     """
-    pages = pixels if pixels.ndim == 4 else pixels[None]
-    grey = pages.shape[1] == 1
-    metadata: dict[str, Any] = {
-        "axes": ("T" if pixels.ndim == 4 else "") + ("YX" if grey else "CYX"),
-        "Info": json.dumps(
-            {"recipe": recipe.model_dump(mode="json"), "metrics": as_json(metrics)}
-            | ({} if details is None else {"laboratory": dict(details)}),
-            ensure_ascii=False,
-        ),
-    }
-    if labels:
-        named = zip(labels, pages, strict=True)
-        metadata["Labels"] = [label for label, page in named for _ in page]  # ImageJ labels every plane
-    planes = pixels[..., 0, :, :] if grey else pixels
-    data = _imagej(planes, metadata, spacing)
+    settings = settings or ExportSettings()
+    single = isinstance(pixels, np.ndarray) and pixels.ndim == 3
+    pages: Sequence[Pixels] = [pixels] if single else list(pixels)  # type: ignore[list-item]
+    if labels and len(labels) != len(pages):
+        raise ValueError(f"{len(labels)} labels for {len(pages)} pages: zip would lose some")
+    about = about or About(kind="result" if details is None else "laboratory")
+    mapping = integer_mapping(pages, settings, about.unit)
+    if mapping is not None:
+        mapping = mapping.model_copy(update={"clipped": sum(mapping.stored(page)[1] for page in pages)})
+    about = about.model_copy(
+        update={
+            "labels": labels, "spacing": spacing, "integer": mapping,
+            "sha256": about.sha256 or _result_sha256(about, pages),
+        }
+    )  # fmt: skip
+    found = envelope(recipe, metrics, about, details)
     try:
-        write_atomically(Path(path), data)
+        with writing_atomically(Path(path)) as file:
+            _write(file, Path(path).name, pages, found, about, settings, stack=not single)
     except OSError as error:
         raise InputError(
             f"The result cannot be written to {path} ({error.strerror}); choose another place."
         ) from None
+    if settings.sidecar:
+        write_sidecar(path, found)
+    return about
+
+
+def _result_sha256(about: About, pages: Sequence[Pixels]) -> str:
+    """The hash of the estimate, where the pages hold it."""
+    if about.kind in ("result", "draws"):
+        return pixels_sha256(pages[0] if about.kind == "result" else np.stack(pages))
+    return ""
+
+
+def _write(
+    file: Any,
+    name: str,
+    pages: Sequence[Pixels],
+    found: Mapping[str, Any],
+    about: About,
+    settings: ExportSettings,
+    *,
+    stack: bool,
+) -> None:
+    import tifffile
+
+    channels, rows, columns = pages[0].shape
+    axes = ("T" if stack else "") + ("YX" if channels == 1 else "CYX")
+    shape = (*((len(pages),) if stack else ()), *((channels,) if channels > 1 else ()), rows, columns)
+    dtype = np.dtype(settings.values)
+    large = len(pages) * channels * rows * columns * dtype.itemsize > _CLASSIC
+    text = json.dumps(found, **_JSON_IN_FILE)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"shape": shape, "dtype": dtype}
+    if settings.tiff == "OME":
+        options |= {"ome": True, "bigtiff": large, "metadata": {"axes": axes, **_ome(found, about, text)}}
+        if about.spacing is not None:
+            options |= {"resolution": _per(about.spacing, 10.0), "resolutionunit": "CENTIMETER"}
+    else:
+        if large:
+            raise InputError(
+                f"A TIFF of up to 4 GB was wanted, which is all that ImageJ's convention can hold, but {len(pages)} "
+                "pages take more; choose OME."
+            )
+        planes = [label for label in about.labels for _ in range(channels)]  # ImageJ labels every plane
+        options |= {"imagej": True, "metadata": {"axes": axes, **_imagej(about, text, planes)}}
+        if about.spacing is not None:
+            options["resolution"] = _per(about.spacing, 1.0)
+    named = tifffile.FileHandle(file, name=name)  # it asks for a name, which a file without a path has not
+    tifffile.imwrite(named, _planes(pages, about.integer), **options)
+
+
+def _planes(pages: Sequence[Pixels], mapping: IntegerMapping | None) -> Iterator[NDArray[Any]]:
+    """Every channel of every page, (rows, columns), as it is stored."""
+    for page in pages:
+        for plane in page:
+            yield (
+                np.ascontiguousarray(plane, dtype=np.float32) if mapping is None else mapping.stored(plane)[0]
+            )
+
+
+def _per(spacing: tuple[float, float], length: float) -> tuple[float, float]:
+    """Pixels (across, down) in a length in mm."""
+    return length / spacing[1], length / spacing[0]
+
+
+def _imagej(about: About, text: str, planes: list[str]) -> dict[str, Any]:
+    """ImageJ's metadata: ``c0`` and ``c1`` turn what it reads into values, where those are whole numbers."""
+    found: dict[str, Any] = {"Info": text}
+    if planes:
+        found["Labels"] = planes
+    if about.spacing is not None:
+        found["unit"] = "mm"
+    if about.unit or about.integer is not None:
+        found["vunit"] = (
+            " ".join(about.unit.encode("ascii", "backslashreplace").decode().split()) or "Gray Value"
+        )
+    if about.integer is not None:
+        # ImageJ adds 32768 to signed numbers before it calibrates them
+        low = -32768.0 if about.integer.type == "int16" else about.integer.low
+        found |= {"cf": 0, "c0": low, "c1": about.integer.step}
+    return found
+
+
+def _ome(found: Mapping[str, Any], about: About, text: str) -> dict[str, Any]:
+    """OME's metadata: the whole JSON as one annotation, and the lines that a person looks for as another."""
+    recipe = found["recipe"]
+    summary = {
+        "solver": recipe["solver"], "seed": str(recipe["seed"]), "physics": recipe["physics"], "unit": about.unit,
+        "prior": f"{Path(recipe['prior']['file']).name}, SHA-256 {recipe['prior']['sha256']}",
+    } | {name: f"{value:.6g}" for name, value in found["metrics"].items() if value is not None}  # fmt: skip
+    if about.integer is not None:
+        summary["values"] = about.integer.words
+    if about.labels:
+        summary["pages"] = "; ".join(about.labels)
+    described: dict[str, Any] = {
+        "Name": about.name or "padis-gui",
+        "CommentAnnotation": {"Namespace": NAMESPACE, "Value": text},
+        "MapAnnotation": {"Namespace": f"{NAMESPACE}/summary", **{k: v for k, v in summary.items() if v}},
+    }
+    if about.spacing is not None:
+        described |= {
+            "PhysicalSizeY": about.spacing[0], "PhysicalSizeYUnit": "mm",
+            "PhysicalSizeX": about.spacing[1], "PhysicalSizeXUnit": "mm",
+        }  # fmt: skip
+    return described
 
 
 def picture_as_tiff(
-    pixels: NDArray[np.float32], info: dict[str, Any], *, spacing: tuple[float, float] | None = None
+    pixels: Pixels, info: dict[str, Any], *, spacing: tuple[float, float] | None = None
 ) -> bytes:
-    """One picture of the window, (rows, columns) or (rows, columns, 3), as a float32 TIFF file.
+    """One picture of the window, (rows, columns) or (rows, columns, 3), as a float32 TIFF file of ImageJ's convention.
 
     Values are neither clipped nor rescaled; ``info`` becomes ImageJ's ``Info`` as JSON.
     """
-    planes = pixels if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
-    metadata = {"axes": "YX" if pixels.ndim == 2 else "CYX", "Info": json.dumps(info, ensure_ascii=False)}
-    return _imagej(np.ascontiguousarray(planes), metadata, spacing)
-
-
-def _imagej(
-    planes: NDArray[np.float32], metadata: dict[str, Any], spacing: tuple[float, float] | None
-) -> bytes:
-    """A float32 TIFF file in ImageJ's convention; ``spacing`` is the pixel pitch (rows, columns) in mm."""
     import tifffile
 
-    options: dict[str, Any] = {}
-    if spacing is not None:
-        metadata = metadata | {"unit": "mm"}
-        options["resolution"] = (1 / spacing[1], 1 / spacing[0])
+    planes = pixels if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
+    about = About(kind="picture", unit=str(info.get("unit", "")), spacing=spacing)
+    text = json.dumps(info | {"about": about.model_dump(mode="json")}, **_JSON_IN_FILE)  # type: ignore[arg-type]
+    options: dict[str, Any] = {} if spacing is None else {"resolution": _per(spacing, 1.0)}
+    metadata = {"axes": "YX" if pixels.ndim == 2 else "CYX", **_imagej(about, text, [])}
     buffer = io.BytesIO()
-    tifffile.imwrite(buffer, planes, imagej=True, dtype=np.float32, metadata=metadata, **options)
+    tifffile.imwrite(
+        buffer, np.ascontiguousarray(planes), imagej=True, dtype=np.float32, metadata=metadata, **options
+    )
     return buffer.getvalue()
 
 
 def write_result(
     path: Path,
-    estimate: NDArray[np.float32],
-    deviation: NDArray[np.float32] | None,
+    estimate: Pixels,
+    deviation: Pixels | None,
     recipe: Recipe,
-    metrics: dict[str, float],
+    metrics: Mapping[str, float],
     spacing: tuple[float, float] | None,
-    interval: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
-) -> None:
+    interval: tuple[Pixels, Pixels] | None = None,
+    *,
+    about: About | None = None,
+    settings: ExportSettings | None = None,
+) -> About:
     """Write an estimate (C, rows, columns), and as further pages what is known of its samples.
 
     These are their deviation, and the ends of an interval of each pixel; each page has its label.
     """
     if deviation is None:
-        write_tiff(path, estimate, recipe, metrics, spacing=spacing)
-        return
+        return write_tiff(path, estimate, recipe, metrics, spacing=spacing, about=about, settings=settings)
     pages = [estimate, deviation, *(interval or ())]
-    labels = _SAMPLE_LABELS[: len(pages)]
-    write_tiff(path, np.stack(pages), recipe, metrics, spacing=spacing, labels=labels)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredResult:
-    """What :func:`write_result` wrote; pictures are (C, rows, columns) float32."""
-
-    estimate: NDArray[np.float32]
-    deviation: NDArray[np.float32] | None
-    interval: tuple[NDArray[np.float32], NDArray[np.float32]] | None
-    recipe: Recipe
-    metrics: dict[str, float | None]
-
-
-def read_result(path: Path) -> StoredResult:
-    """Read back what :func:`write_result` wrote, bit for bit; :class:`InputError` for anything else."""
-    import tifffile
-
-    recipe, metrics = read_recipe(path)
-    try:
-        with tifffile.TiffFile(path) as file:
-            series = file.series[0]
-            axes, pixels = series.axes, series.asarray().astype(np.float32, copy=False)
-    except (OSError, ValueError, IndexError, tifffile.TiffFileError) as error:
-        raise _unreadable(path) from error
-    if axes not in ("YX", "CYX", "TYX", "TCYX"):
-        raise _unreadable(path)
-    if "C" not in axes:
-        pixels = np.expand_dims(pixels, -3)
-    pages = list(pixels) if "T" in axes else [pixels]
-    return StoredResult(
-        estimate=pages[0],
-        deviation=pages[1] if len(pages) > 1 else None,
-        interval=(pages[2], pages[3]) if len(pages) > 3 else None,
-        recipe=recipe,
-        metrics=metrics,
+    labels = SAMPLE_LABELS[: len(pages)]
+    return write_tiff(
+        path, pages, recipe, metrics, spacing=spacing, labels=labels, about=about, settings=settings
     )
-
-
-def _unreadable(path: Path) -> InputError:
-    return InputError(
-        f"A result exported by padis-gui was wanted, but the pages of {Path(path).name} cannot be read; run its "
-        "recipe again."
-    )
-
-
-def read_recipe(path: Path) -> tuple[Recipe, dict[str, float | None]]:
-    """The recipe and metrics inside a TIFF that :func:`write_tiff` wrote; :class:`InputError` for others."""
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            info = json.loads((file.imagej_metadata or {})["Info"])
-        return Recipe.model_validate(info["recipe"]), dict(info["metrics"])
-    except (OSError, ValueError, KeyError, TypeError, ValidationError, tifffile.TiffFileError):
-        raise InputError(
-            f"A TIFF exported by padis-gui was wanted, but {Path(path).name} carries no recipe; open it as "
-            "an image."
-        ) from None

@@ -1,0 +1,104 @@
+"""What an exported file says of itself, beside its pixels: the recipe of its run, and what its pages are."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from padis_gui.core.atomic import write_atomically
+from padis_gui.core.data.integers import IntegerMapping
+from padis_gui.core.errors import InputError
+from padis_gui.core.metrics import as_json
+from padis_gui.core.recipe import Recipe
+
+Kind = Literal["result", "iterates", "draws", "picture", "laboratory"]
+NAMESPACE = "padis-gui/export"
+
+
+class About(BaseModel):
+    """What the pages are. ``window`` are the intensities that the prior saw as 0 and 1, ``spacing`` is in mm.
+
+    A result has the estimate, and of samples their deviation and the ends of an interval; iterates are estimates (or
+    what ``picture`` says) at ``steps``; draws are images of the prior from ``seeds``. ``sha256`` is that of the
+    estimate's float32 values, whatever was written.
+    """
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
+
+    kind: Kind = "result"
+    name: str = ""
+    labels: tuple[str, ...] = ()
+    picture: str = "estimate"
+    steps: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = ()
+    unit: str = ""
+    window: tuple[float, float] | None = None
+    spacing: tuple[float, float] | None = None
+    seconds: float = 0.0
+    evaluations: int = 0
+    sha256: str = ""
+    integer: IntegerMapping | None = None
+
+
+def pixels_sha256(pixels: NDArray[np.float32]) -> str:
+    """A hash of the values and the shape, the same on every machine."""
+    values = np.ascontiguousarray(pixels, dtype="<f4")
+    return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()
+
+
+def envelope(
+    recipe: Recipe, metrics: Mapping[str, float], about: About, details: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """All of it as JSON can hold it; ``details`` are what else the laboratory says."""
+    return {
+        "format": "padis-gui export",
+        "recipe": recipe.model_dump(mode="json"),
+        "metrics": as_json(dict(metrics)),
+        "about": about.model_dump(mode="json", exclude_defaults=True),
+    } | ({} if details is None else {"laboratory": dict(details)})
+
+
+def opened(found: Any) -> tuple[Recipe, dict[str, float | None], About]:
+    """What :func:`envelope` made; raises :class:`ValueError`, :class:`KeyError` or :class:`TypeError` for others.
+
+    Files of earlier versions say nothing of their pages; what they hold is known from those.
+    """
+    recipe = Recipe.model_validate(found["recipe"])
+    metrics = {str(name): None if v is None else float(v) for name, v in dict(found["metrics"]).items()}
+    if "about" in found:
+        about = About.model_validate(found["about"])
+    else:
+        kind: Kind = "laboratory" if "laboratory" in found else "picture" if "source" in found else "result"
+        about = About(kind=kind)
+    return recipe, metrics, about
+
+
+def sidecar_path(path: Path) -> Path:
+    """The JSON file that goes with an exported one."""
+    return Path(path).with_suffix(".json")
+
+
+def write_sidecar(path: Path, found: Mapping[str, Any]) -> None:
+    """Write an :func:`envelope` as a JSON file beside the export ``path``, whose name it holds. Atomic.
+
+    Raises :class:`InputError` where it cannot be written.
+    """
+    text = json.dumps({**found, "file": Path(path).name}, indent=1, ensure_ascii=False)
+    target = sidecar_path(path)
+    try:
+        write_atomically(target, text.encode())
+    except OSError as error:
+        raise InputError(
+            f"The recipe cannot be written to {target} ({error.strerror}); choose another place."
+        ) from None
+
+
+def known_metrics(metrics: Mapping[str, float | None]) -> dict[str, float]:
+    """Metrics with NaN where JSON had to leave them out."""
+    return {name: math.nan if value is None else value for name, value in metrics.items()}
