@@ -10,7 +10,7 @@ import torch
 from padis_gui.cli.main import main
 from padis_gui.core.checkpoint import load_prior
 from padis_gui.core.data.read import read_image
-from padis_gui.core.data.write import read_result
+from padis_gui.core.data.stored import read_result
 from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.queue_file import QueuedRun, file_names, queue_as_json, read_queue
 from padis_gui.core.recipe import Recipe, make_recipe
