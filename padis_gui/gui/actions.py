@@ -21,6 +21,8 @@ class _Record:
 
 _TABLE = (
     _Record("open_image", "&Open image…", "Ctrl+O", "Open an image", "open"),
+    _Record("open_folder", "Open &folder…", "Ctrl+Shift+O", "Open a folder of images, or a DICOM series in one"),
+    _Record("slices", "Pa&ges…", "Ctrl+G", "See all pages or slices of the open file, and open one"),
     _Record("open_demo", "Open &demo", "Ctrl+D", "The bundled image and prior of the chosen preset, ready to run"),
     _Record("open_prior", "Open &checkpoint…", "Ctrl+P", "Open a prior", "prior"),
     _Record(
@@ -61,6 +63,8 @@ class Actions:
     """One attribute for each action; the window connects them."""
 
     open_image: QAction
+    open_folder: QAction
+    slices: QAction
     open_demo: QAction
     open_prior: QAction
     export: QAction
@@ -121,8 +125,9 @@ class Actions:
         for action in (self.pause, self.finish, self.cancel):
             action.setEnabled(steerable)
         free = not state.active and not session.occupied_by
-        for action in (self.open_image, self.open_demo, self.open_prior):
+        for action in (self.open_image, self.open_folder, self.open_demo, self.open_prior):
             action.setEnabled(free)
+        self.slices.setEnabled(session.image is not None and session.image.pages > 1)
         self.run.setEnabled(ready and free)
         self.step.setEnabled(ready and (steerable or free))
         for action in self.queueing:

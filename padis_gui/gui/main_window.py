@@ -93,6 +93,8 @@ class MainWindow(QMainWindow):
         run, act = self.session.run, self.act
         for action, slot in (
             (act.open_image, self.opening.choose_image),
+            (act.open_folder, self.opening.choose_folder),
+            (act.slices, self.opening.choose_page),
             (act.open_prior, self.opening.choose_prior),
             (act.open_demo, self.opening.open_demo),
             (act.export, self.opening.choose_export),
@@ -224,8 +226,7 @@ class MainWindow(QMainWindow):
         for action in (self.act.fit, self.act.tiling):
             action.setEnabled(self.shows_pictures)
         self.laboratory.allow(self.act)
-        for widget in (self.data.open, self.data.page):
-            widget.setEnabled(not session.run.active)
+        self.data.allow(not session.run.active)
         if session.image is not None:
             self.setWindowTitle(f"{session.image.name}, page {session.image.page} — padis_gui {__version__}")
         self.verdict.setText(verdict(self.session))

@@ -4,22 +4,33 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QInputDialog, QWidget
+from PySide6.QtWidgets import QInputDialog, QMainWindow
 
 from padis_gui.core.errors import PadisError
 from padis_gui.core.recipe import find_preset
 from padis_gui.core.resources import DEFAULT_PRESET, is_bundled, resource
-from padis_gui.gui.files import IMAGES, PRIOR_SUFFIXES, PRIORS, TIFFS, choose_to_open, choose_to_write
+from padis_gui.gui.dialogs.slices import SliceChooser
+from padis_gui.gui.files import (
+    IMAGES,
+    PRIOR_SUFFIXES,
+    PRIORS,
+    TIFFS,
+    choose_folder,
+    choose_to_open,
+    choose_to_write,
+)
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
+from padis_gui.viewmodels.slices import Slices
 
 
 class Opening(QObject):
     """Opens what the user names, and remembers it once it is open."""
 
-    def __init__(self, window: QWidget, session: Session, preferences: Preferences) -> None:
+    def __init__(self, window: QMainWindow, session: Session, preferences: Preferences) -> None:
         super().__init__(window)
         self._window, self._session, self._preferences = window, session, preferences
+        self.slices = Slices(session)
         session.data_changed.connect(self._remember_image)
         session.prior_changed.connect(self._remember_prior)
         session.training_size_wanted.connect(self._ask_training_size)
@@ -53,6 +64,18 @@ class Opening(QObject):
         """Ask for an image."""
         start = self._preferences.folder_of("image")
         choose_to_open(self._window, "Open image", IMAGES, self.open_image, start)
+
+    def choose_folder(self) -> None:
+        """Ask for a folder of images."""
+        choose_folder(self._window, "Open folder", self.open_image, self._preferences.folder_of("image"))
+
+    def choose_page(self) -> None:
+        """Show all pages of the open file to choose from."""
+        open_now = self._window.findChild(SliceChooser)
+        sheet = open_now or SliceChooser(self._window, self._session, self.slices)
+        sheet.show()
+        sheet.raise_()
+        sheet.view.setFocus()
 
     def choose_prior(self) -> None:
         """Ask for a prior."""

@@ -7,9 +7,10 @@ from padis_gui.gui.actions import Actions
 from padis_gui.gui.docks import Docks
 from padis_gui.gui.layouts import column
 from padis_gui.gui.opening import Opening
+from padis_gui.gui.panels.data import DataSection
 from padis_gui.gui.panels.geometry import GeometryPanel
 from padis_gui.gui.panels.plan import PlanLine
-from padis_gui.gui.panels.setup import DataSection, PriorSection, ProblemSection, SolverSection
+from padis_gui.gui.panels.setup import PriorSection, ProblemSection, SolverSection
 from padis_gui.gui.panels.timeline import Timeline
 from padis_gui.gui.panels.transport import Transport
 from padis_gui.gui.view_tools import ViewTools
@@ -56,7 +57,7 @@ class Workbench(QMainWindow):
         session = self._session
         self.planner = Planner(session, Paces(self._preferences.folder))
         self.transport = Transport(act, PlanLine(self.planner))
-        self.data = DataSection(session, opening.choose_image)
+        self.data = DataSection(session, opening, act)
         self.problem = ProblemSection(session, {"inpainting": self.panes.act.mask})
         self.prior = PriorSection(session, opening.choose_prior)
         self.solver = SolverSection(session)

@@ -7,7 +7,7 @@ computing happens in the one compute thread. Coroutines run on Qt's event loop (
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -337,12 +337,12 @@ class Session(QObject):
             return False
         return await self.open_image(self.data_path, page, self.image.reading)
 
-    async def set_reading(self, name: str, value: Any) -> bool:
-        """Read the open file in another way."""
+    async def set_reading(self, changes: Mapping[str, Any]) -> bool:
+        """Read the open file in another way: settings of :class:`ReadingSettings` by name."""
         if self.data_path is None or self.image is None:
             return False
         try:
-            reading = _changed(self.image.reading, name, value)
+            reading = make(ReadingSettings, self.image.reading.model_dump() | dict(changes))
             done = await self.open_image(self.data_path, self.image.page, reading)
         except PadisError as error:
             self.message.emit("error", str(error), "")
@@ -566,6 +566,10 @@ class Session(QObject):
     def submit(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
         """Do something in the compute thread, after what it is doing."""
         return self._compute.submit(work, *arguments)
+
+    def submit_io(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
+        """Do something in the I/O thread, after what it is doing; it is done even where the session ends."""
+        return self._io.submit(work, *arguments)
 
     def occupy(self, by: str) -> None:
         """Something else than a run has the compute thread from now on, until this is called with ""."""

@@ -1,4 +1,4 @@
-"""The left column, in the order of the work: Data, Problem, Prior, Solver."""
+"""The left column after the data, in the order of the work: Problem, Prior, Solver."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -26,22 +26,24 @@ from padis_gui.gui.section import Section
 from padis_gui.viewmodels.session import Session
 
 _AUTOMATIC_SEED = -1
-_NO_IMAGE = "Open one, drop a file on the window, or take the demo (Ctrl+D)"
 _NO_PRIOR = "Open a checkpoint, or drop one on the window; a prior knows what images look like"
 
 
-def _muted(text: str = "") -> QLabel:
+def muted(text: str = "") -> QLabel:
+    """A grey remark of several lines."""
     label = QLabel(text, wordWrap=True)
     label.setProperty("muted", True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
+    """A number with a true minus sign."""
     return f"{value:g}".replace("-", "−")
 
 
-def _row(rows: QFormLayout, label: str, editor: QWidget, tooltip: str) -> None:
+def labelled(rows: QFormLayout, label: str, editor: QWidget, tooltip: str) -> None:
+    """A row of a form: an editor with its label, tooltip and accessible name."""
     text = QLabel(label)
     text.setBuddy(editor)
     for widget in (text, editor):
@@ -58,49 +60,6 @@ def _offer(combo: QComboBox, label: str, name: str, summary: str, why_not: str) 
     model = combo.model()
     if why_not and isinstance(model, QStandardItemModel):
         model.item(index).setEnabled(False)
-
-
-class DataSection(Section):
-    """Which image is open, and which page of it."""
-
-    def __init__(self, session: Session, open_image: Callable[[], None]) -> None:
-        super().__init__("Data")
-        self._session, layout = session, self.body
-        self.name, self.details = QLabel("No image yet", wordWrap=True), _muted(_NO_IMAGE)
-        self.page = WholeBox(prefix="page ")
-        self.page.setAccessibleName("Page")
-        self.page.setToolTip("Page of a multi-page file, from 0")
-        self.page.valueChanged.connect(lambda page: session.spawn(session.open_page(page)))
-        self.open = QPushButton("Open image…")
-        self.open.setToolTip("PNG, JPEG, TIFF (with pages), NPY or one DICOM slice")
-        self.open.clicked.connect(open_image)
-        opening = row()
-        opening.addWidget(self.open, 1)
-        opening.addWidget(self.page)
-        for item in (self.name, self.details):
-            layout.addWidget(item)
-        layout.addLayout(opening)
-        session.data_changed.connect(self.refresh)
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Show what is open."""
-        image = self._session.image
-        self.page.setVisible(image is not None and image.pages > 1)
-        if image is None:
-            return
-        self.name.setText(image.name)
-        self.brief.setText(image.name)
-        low, high = image.window
-        spacing = f", {image.spacing[1]:.3g} mm pixels" if image.spacing else ""
-        unit = f" {image.unit}" if image.unit else ""
-        self.details.setText(
-            f"{image.shape[0]} × {image.shape[1]} px{spacing}; {_number(low)} to {_number(high)}{unit} is 0 to 1"
-        )
-        with QSignalBlocker(self.page):
-            self.page.setRange(0, image.pages - 1)
-            self.page.setValue(image.page)
-            self.page.setSuffix(f" of 0–{image.pages - 1}")
 
 
 class _Forms(QWidget):
@@ -147,8 +106,8 @@ class ProblemSection(Section):
         )
         self.physics.activated.connect(lambda index: session.set_physics(self.physics.itemData(index)))
         rows = form()
-        _row(rows, "Preset", self.preset, "A whole problem and solver under one name")
-        _row(rows, "Physics", self.physics, "What is measured of the image")
+        labelled(rows, "Preset", self.preset, "A whole problem and solver under one name")
+        labelled(rows, "Physics", self.physics, "What is measured of the image")
         self.forms = _Forms((p.name, p.settings_type) for p in PHYSICS)
         self.forms.edited.connect(session.set_problem)
         layout.addLayout(rows)
@@ -185,7 +144,7 @@ class PriorSection(Section):
     def __init__(self, session: Session, open_prior: Callable[[], None]) -> None:
         super().__init__("Prior")
         self._session, layout = session, self.body
-        self.name, self.details = QLabel("No prior yet", wordWrap=True), _muted(_NO_PRIOR)
+        self.name, self.details = QLabel("No prior yet", wordWrap=True), muted(_NO_PRIOR)
         self.open = QPushButton("Open checkpoint…")
         self.open.setToolTip(
             "A prior that padis-gui train wrote (.safetensors) or a published network-snapshot (.pkl);"
@@ -199,17 +158,17 @@ class PriorSection(Section):
         tips = {spec.name: spec.tooltip for spec in specs(TilingSettings)}
         self.tiling.activated.connect(lambda i: session.set_tiling("strategy", self.tiling.itemData(i)))
         self.patch.activated.connect(lambda i: session.set_tiling("patch", self.patch.itemData(i)))
-        self.assumed = _muted()
+        self.assumed = muted()
         self.trained_on = WholeBox(8, 4096, suffix=" px")
         self.trained_on.valueChanged.connect(self._reopen)
         rows = self._rows = form()
-        _row(
+        labelled(
             rows, "Trained on", self.trained_on,
             "Side of the images that this published snapshot was trained on, without their zero padding; it "
             "gives the position channels their frame",
         )  # fmt: skip
-        _row(rows, "Patch size P", self.patch, tips["patch"])
-        _row(rows, "Tiling", self.tiling, tips["strategy"])
+        labelled(rows, "Patch size P", self.patch, tips["patch"])
+        labelled(rows, "Tiling", self.tiling, tips["strategy"])
         self.form = SettingsForm(TilingSettings, skip=("strategy", "patch"))
         self.form.edited.connect(session.set_tiling)
         layout.addWidget(self.name)
@@ -235,7 +194,7 @@ class PriorSection(Section):
         self.brief.setText(record.name)
         self.name.setToolTip(str(Path(path)))
         unit = f" {conventions.unit}" if conventions.unit else ""
-        window = f"{_number(conventions.window[0])} to {_number(conventions.window[1])}{unit}"
+        window = f"{number_text(conventions.window[0])} to {number_text(conventions.window[1])}{unit}"
         self.details.setText(f"for {conventions.image_size}² px, {window}{trained}")
         self.details.setToolTip(
             f"Size of the training images, the values that become 0 and 1{', and training steps' if trained else ''}"
@@ -279,7 +238,7 @@ class SolverSection(Section):
         super().__init__("Solver")
         self._session, layout = session, self.body
         self.solver = ChoiceBox()
-        self.summary = _muted()
+        self.summary = muted()
         for record in sorted(SOLVERS, key=lambda s: not s.diffusion):
             if not record.diffusion and self.solver.findText("") < 0:
                 self.solver.insertSeparator(self.solver.count())  # the baselines follow
@@ -294,7 +253,7 @@ class SolverSection(Section):
         self.keep.setToolTip("Use the last run's seed from now on, to repeat it bit for bit")
         self.keep.clicked.connect(self._keep_seed)
         top, bottom = form(), form()
-        _row(top, "Method", self.solver, "How the prior and the data are brought together")
+        labelled(top, "Method", self.solver, "How the prior and the data are brought together")
         seed_row = QWidget()
         inner = row(seed_row)
         inner.addWidget(self.seed, 1)

@@ -1,0 +1,123 @@
+"""Small pictures of the open file's pages, made when they are looked at; the file is opened once for all of them."""
+
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from padis_gui.core.data.image import Image
+from padis_gui.core.data.pages import Pages
+from padis_gui.core.data.read import open_pages, read_image
+from padis_gui.core.data.reading import ReadingSettings
+from padis_gui.core.errors import PadisError
+from padis_gui.viewmodels.errands import Check, Trouble
+from padis_gui.viewmodels.runs import thumbnail
+from padis_gui.viewmodels.session import Session
+
+_KEPT = 600  # thumbnails, some 20 kB each
+_MOST_WANTED = 60
+_SCAN_SIDE = 96
+
+Picture = NDArray[np.uint8]
+
+
+class Slices(QObject):
+    """The pages of what the session has open. Pictures are made in the I/O thread, the latest asked for first."""
+
+    changed = Signal()  # another file, or another reading of it
+    came = Signal(int)  # the picture of this page is there
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self._made: OrderedDict[int, Picture | None] = OrderedDict()
+        self._wanted: list[int] = []
+        self._source = _Source()
+        self._of: tuple[Path, ReadingSettings] | None = None
+        session.data_changed.connect(self._follow)
+        session.closing.connect(self._forget)
+
+    @property
+    def count(self) -> int:
+        """How many pages there are; 0 while nothing is open."""
+        image = self._session.image
+        return 0 if image is None else image.pages
+
+    def picture(self, page: int) -> Picture | None:
+        """The small picture of a page, (rows, columns) or (rows, columns, 3); None until it came, or where it cannot."""
+        if page in self._made:
+            self._made.move_to_end(page)
+            return self._made[page]
+        if page not in self._wanted and 0 <= page < self.count:
+            self._wanted.append(page)
+            del self._wanted[:-_MOST_WANTED]  # who scrolls on does not wait for what has gone out of sight
+            self._ask()
+        return None
+
+    def _follow(self) -> None:
+        image, path = self._session.image, self._session.data_path
+        of = None if image is None or path is None else (path, image.reading)
+        if of != self._of:
+            self._forget()
+            self._of = of
+            self.changed.emit()
+
+    def _forget(self) -> None:
+        self._made.clear()
+        self._wanted.clear()
+        self._of = None
+        self._session.submit_io(self._source.close)  # not an errand: those are dropped at the end
+
+    def _ask(self) -> None:
+        if not self._wanted or self._of is None or self._session.image is None:
+            return
+        page, of, example = self._wanted[-1], self._of, self._session.image
+
+        def work(check: Check) -> Picture | None:
+            return self._source.thumbnail(of[0], of[1], page, example)
+
+        self._session.chores.ask("slices", work, lambda found: self._keep(of, page, found))
+
+    def _keep(self, of: tuple[Path, ReadingSettings], page: int, found: Any) -> None:
+        if of != self._of:
+            return
+        if page in self._wanted:
+            self._wanted.remove(page)
+        self._made[page] = None if isinstance(found, Trouble) else found
+        while len(self._made) > _KEPT:
+            self._made.popitem(last=False)
+        self.came.emit(page)
+        self._ask()
+
+
+class _Source:
+    """Used by the I/O thread alone: the file, kept open from one page to the next."""
+
+    def __init__(self) -> None:
+        self._pages: Pages | None = None
+        self._of: tuple[Path, str] | None = None
+
+    def thumbnail(self, path: Path, reading: ReadingSettings, page: int, example: Image) -> Picture | None:
+        """A picture of a page in the window of ``example``, which is a page of the same file; None if it can't be."""
+        try:
+            if example.measured is not None and example.measured.physics:
+                small = reading.model_copy(update={"image_size": _SCAN_SIDE})
+                return thumbnail(read_image(path, page, small).with_window(example.window))
+            of = (path, reading.dataset)
+            if self._pages is None or self._of != of:
+                self.close()
+                self._pages, self._of = open_pages(*of), of
+            pixels = self._pages.read(page).pixels
+        except PadisError:
+            return None
+        return thumbnail(replace(example, pixels=pixels, measured=None))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._pages is not None:
+            self._pages.close()
+        self._pages = self._of = None
