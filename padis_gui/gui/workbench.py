@@ -13,6 +13,7 @@ from padis_gui.gui.panels.plan import PlanLine
 from padis_gui.gui.panels.setup import PriorSection, ProblemSection, SolverSection
 from padis_gui.gui.panels.timeline import Timeline
 from padis_gui.gui.panels.transport import Transport
+from padis_gui.gui.stand_ins import StandIns
 from padis_gui.gui.view_tools import ViewTools
 from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.mask_painter import MaskPainter
@@ -34,6 +35,7 @@ class Workbench(QMainWindow):
         self.setWindowFlags(Qt.WindowType.Widget)
         self._session, self._preferences = session, preferences
         self.panes = PaneGrid()
+        StandIns(session, self.panes)
         act.fit.triggered.connect(self.panes.fit)
         act.tiling.toggled.connect(self.panes.show_tiling)
         self._make_centre()

@@ -1,0 +1,138 @@
+"""The Data section of the real window: pages by their pictures, and another reading of the open file."""
+
+import numpy as np
+import pytest
+import tifffile
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from padis_gui.core.data.reading import ReadingSettings
+from padis_gui.gui.dialogs.slices import SliceChooser
+from tests.qt import open_both, until
+
+
+@pytest.fixture
+def stack(tmp_path):
+    """Ten pages, each brighter than the one before."""
+    path = tmp_path / "stack.tif"
+    pages = np.stack([np.full((32, 32), 25 * page, dtype=np.uint8) for page in range(10)])
+    tifffile.imwrite(path, pages, photometric="minisblack")
+    return path
+
+
+def test_a_page_is_chosen_by_its_picture_with_the_keyboard(window, drive, stack):
+    session, slices = window.session, window.opening.slices
+
+    async def go():
+        assert not window.act.slices.isEnabled()
+        assert await session.open_image(stack, 2)
+        assert window.act.slices.isEnabled()
+        window.act.slices.trigger()
+        sheet = window.findChild(SliceChooser)
+        await until(lambda: sheet.isVisible() and sheet.view.currentIndex().row() == 2)
+        assert sheet.model.rowCount() == 10
+        await until(lambda: all(slices.picture(page) is not None for page in range(10)))
+        assert [int(slices.picture(page).mean()) for page in range(10)] == [25 * page for page in range(10)]
+        QTest.keyClick(sheet.view, Qt.Key.Key_Right)
+        QTest.keyClick(sheet.view, Qt.Key.Key_Return)
+        await until(lambda: session.image.page == 3)
+        assert window.data.page.value() == 3
+        window.act.slices.trigger()
+        assert len(window.findChildren(SliceChooser)) == 1
+        sheet.close()
+
+    drive(go())
+
+
+def test_a_page_that_cannot_be_read_leaves_its_picture_blank(window, drive, tmp_path):
+    path = tmp_path / "holes.tif"
+    pages = np.ones((3, 32, 32), dtype=np.float32)
+    pages[1, 4, 4] = np.nan
+    tifffile.imwrite(path, pages, photometric="minisblack")
+    slices, came = window.opening.slices, []
+    slices.came.connect(came.append)
+
+    async def go():
+        assert await window.session.open_image(path)
+        for page in range(3):
+            slices.picture(page)
+        await until(lambda: sorted(came) == [0, 1, 2])
+        assert slices.picture(1) is None
+        assert slices.picture(2) is not None
+
+    drive(go())
+
+
+def test_a_degraded_picture_is_reconstructed_as_it_is(window, drive, phantom_path, prior_path):
+    session, data = window.session, window.data
+
+    async def go():
+        await open_both(session, phantom_path, prior_path)
+        size = session.image.shape[0]
+        role = data.reading.editors["role"]
+        role.setCurrentIndex(role.findData("measurement"))
+        await until(lambda: session.image.measured is not None)
+        assert "degraded picture" in data.details.text()
+        assert [pane.source for pane in window.panes.panes] == [
+            "measurement",
+            "baseline",
+            "estimate",
+            "misfit",
+        ]
+        session.set_physics("super-resolution")
+        session.set_problem("factor", 2)
+        await until(lambda: session.prepared.job.physics == "super-resolution")
+        assert session.prepared.truth is None
+        assert session.prepared.baseline.shape == (2 * size, 2 * size)
+        assert session.prepared.measurement.shape == (size, size)
+        session.set_solver_setting("steps", 2)
+        session.start()
+        await until(lambda: session.result is not None)
+        assert session.result.pixels.shape == (1, 2 * size, 2 * size)
+        assert session.result.recipe.data.reading.role == "measurement"
+        assert "psnr" not in session.result.metrics
+        kept = session.runs.records[-1]
+        role.setCurrentIndex(role.findData("image"))
+        await until(lambda: session.image.measured is None)
+        assert [pane.source for pane in window.panes.panes] == ["truth", "baseline", "estimate", "difference"]
+        await session.use_run(kept)
+        assert session.image.measured is not None
+
+    drive(go())
+
+
+def test_the_scaling_is_set_by_hand_and_a_bad_one_is_refused(window, drive, phantom_path):
+    session, data, said = window.session, window.data, []
+    session.message.connect(lambda *message: said.append(message))
+
+    async def go():
+        assert await session.open_image(phantom_path)
+        low, high = session.image.window
+        white = data.reading.editors["scale_high"]
+        white.setValue(high + 1)
+        await until(lambda: session.image.window == (low, high + 1))
+        assert f"to {high + 1:g}" in data.details.text()
+        data.reading.editors["scale_low"].setValue(high + 5)
+        await until(lambda: said)
+        assert "White above black" in said[0][1]
+        assert session.image.window == (low, high + 1)
+        await until(lambda: data.reading.editors["scale_low"].text() == "automatic")
+
+    drive(go())
+
+
+def test_a_reading_survives_the_session(window, drive, stack):
+    from padis_gui.viewmodels.choices import choices_of
+
+    session = window.session
+
+    async def go():
+        reading = ReadingSettings(role="measurement", scale_high=300.0)
+        assert await session.open_image(stack, 4, reading)
+        kept = choices_of(session)
+        assert await session.open_image(stack, 0)
+        await session.use(kept)
+        assert (session.image.page, session.image.reading) == (4, reading)
+        assert session.image.window == (0.0, 300.0)
+
+    drive(go())
