@@ -121,14 +121,14 @@ def _is_scan(image: Image) -> bool:
 
 
 def _details(image: Image) -> str:
-    low, high = image.window
+    low, high = map(number_text, image.window)
     spacing = f", {image.spacing[1]:.3g} mm pixels" if image.spacing else ""
     unit = f" {image.unit}" if image.unit else ""
     what = ""
     if image.measured is not None:
         rows, columns = image.measured.values.shape[1:]
         what = f"scan of {rows} views × {columns} bins, for " if _is_scan(image) else "degraded picture, "
-    return f"{what}{image.shape[0]} × {image.shape[1]} px{spacing}; {number_text(low)} to {number_text(high)}{unit} is 0 to 1"
+    return f"{what}{image.shape[0]} × {image.shape[1]} px{spacing}; {low} to {high}{unit} is 0 to 1"
 
 
 def _notes(image: Image) -> str:
