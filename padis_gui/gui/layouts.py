@@ -1,6 +1,7 @@
-"""Layouts with their spacing and margins in one call."""
+"""Layouts with their spacing and margins in one call, and buttons that fit into a narrow row."""
 
-from PySide6.QtWidgets import QFormLayout, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFormLayout, QGridLayout, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 _Margins = tuple[int, int, int, int]
 _NONE: _Margins = (0, 0, 0, 0)
@@ -36,3 +37,11 @@ def form(parent: QWidget | None = None, *, spacing: int = 4) -> QFormLayout:
     layout.setVerticalSpacing(spacing)
     layout.setContentsMargins(*_NONE)
     return layout
+
+
+def small_button(text: str) -> QToolButton:
+    """A button as wide as its text, where a push button would make a panel too wide for a small screen."""
+    button = QToolButton()
+    button.setText(text)
+    button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    return button

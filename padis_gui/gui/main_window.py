@@ -8,6 +8,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QLabel,
     QMainWindow,
+    QSizePolicy,
     QToolBar,
     QWidget,
 )
@@ -173,12 +174,13 @@ class MainWindow(QMainWindow):
         self._show_state()
 
     def _make_toolbar(self) -> None:
-        self.levels, self.verdict = QComboBox(), QLabel()
+        self.levels, self.verdict = QComboBox(), ElidedLabel()
         self.levels.setAccessibleName("Levels")
         self.levels.setToolTip(
             "Intensities shown black and white, the same in every pane; they never move by themselves"
         )
         self.verdict.setContentsMargins(8, 0, 8, 0)
+        self.verdict.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         pages = QToolBar("Pages", movable=False)
         pages.setObjectName("pages_toolbar")
         pages.addActions(self.pages.group.actions())

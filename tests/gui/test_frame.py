@@ -13,7 +13,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QPalette
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QDialog, QDockWidget
+from PySide6.QtWidgets import QApplication, QDialog, QDockWidget, QLabel
 
 from padis_gui.core import operators
 from padis_gui.core.device import DeviceChoice
@@ -141,6 +141,14 @@ def test_everything_fits_into_1280_by_720(opened, drive, phantom_path, prior_pat
     window.resize(1280, 720)
     drive(asyncio.sleep(0.05))
     assert (window.width(), window.height()) == (1280, 720)  # no panel asks for more
+    for each in window.docks.all:
+        window.docks.bring(each)
+        drive(asyncio.sleep(0.02))
+        assert (window.width(), window.height()) == (1280, 720), each.windowTitle()
+    window.act.reset_layout.trigger()
+    drive(asyncio.sleep(0.05))
+    for label in window.workbench.left.findChildren(QLabel):
+        assert not label.isVisible() or label.height() >= label.heightForWidth(label.width()), label.text()
     for button in (
         window.findChild(object, f"{n}_button") for n in ("run", "pause", "step", "finish", "cancel")
     ):

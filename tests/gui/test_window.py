@@ -83,6 +83,11 @@ def test_a_run_fills_panes_curves_and_verdict(ready, drive):
     )
     assert f"{result.metrics['psnr']:.2f}" in ready.verdict.text()
     assert str(result.recipe.seed) in ready.verdict.text()
+    ready.resize(1280, 720)
+    ready.verdict.setText(ready.verdict.text() + "9" * 60)
+    drive(asyncio.sleep(0.05))
+    assert ready.verdict.isVisible()  # a long one is shortened, and does not go behind the bar's end
+    assert ready.verdict.width() > 300
     assert ready.transport.bar.value() == 12
     assert ready.act.export.isEnabled()
     assert ready.problem.form.editors["views"].isEnabled()

@@ -112,6 +112,8 @@ class Curves(QWidget):
         self.chooser.setToolTip("Choose which curves are shown. A click into a plot goes to that step")
         self.chooser.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.chooser.setMenu(menu)
+        self.empty = ElidedLabel("grow with a run; a click goes to a step")
+        self.empty.setProperty("muted", True)
         self.legend = ElidedLabel()
         self.legend.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.close_compared = QToolButton(autoRaise=True)
@@ -122,6 +124,7 @@ class Curves(QWidget):
         self.close_compared.hide()
         header = row()
         header.addWidget(self.chooser)
+        header.addWidget(self.empty, 1)
         header.addWidget(self.legend, 1)
         header.addWidget(self.close_compared)
         return header
@@ -177,6 +180,8 @@ class Curves(QWidget):
 
     def _show_what_is_known(self) -> None:
         """No PSNR without a truth, no residual without a measurement: their plots go; all stay while empty."""
+        self.empty.setVisible(not self._points)
+        self.legend.setVisible(bool(self._points))
         for kind in _KINDS:
             plot = self.plots[kind.key]
             wanted = self.choices[kind.key].isChecked()

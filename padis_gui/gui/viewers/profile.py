@@ -6,9 +6,9 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QShowEvent
-from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
-from padis_gui.gui.layouts import column, row
+from padis_gui.gui.layouts import column, row, small_button
 from padis_gui.gui.numbers import WholeBox
 from padis_gui.gui.theme import SEAM_LINE, SERIES, plot_colours
 from padis_gui.gui.viewers.pane_grid import PaneGrid
@@ -80,11 +80,7 @@ class ProfilePanel(QWidget):
         self.width_box.setToolTip("Values are averaged over so many pixels across the line")
         self.width_box.setKeyboardTracking(False)
         self.width_box.valueChanged.connect(lambda _v: self._take_numbers())
-        self.copy, self.save, self.clear = (
-            QPushButton("Copy CSV"),
-            QPushButton("Save CSV…"),
-            QPushButton("Clear"),
-        )
+        self.copy, self.save, self.clear = (small_button(text) for text in ("Copy CSV", "Save CSV…", "Clear"))
         self.copy.setToolTip("Put the profiles on the clipboard, one column a picture")
         self.save.setToolTip("Write the profiles to a file, one column a picture")
         self.clear.setToolTip("Remove the line")
@@ -109,7 +105,7 @@ class ProfilePanel(QWidget):
         box.setAccessibleName(name)
         box.setToolTip(tip)
         box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-        box.setMaximumWidth(64)
+        box.setMaximumWidth(56)
         box.valueChanged.connect(lambda _v: self._take_numbers())
         return box
 

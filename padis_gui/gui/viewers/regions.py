@@ -1,21 +1,20 @@
 """Statistics of a rectangle or an ellipse in every pane, to see, to copy and to save."""
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication, QShowEvent
+from PySide6.QtGui import QGuiApplication, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QWidget,
 )
 
 from padis_gui.gui.elided import ElidedLabel
-from padis_gui.gui.layouts import column, row
+from padis_gui.gui.layouts import column, row, small_button
 from padis_gui.gui.numbers import WholeBox
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.gallery import Pixels
@@ -84,13 +83,11 @@ class RegionPanel(QWidget):
                 ("w", "Its width, in px", 1), ("h", "Its height, in px", 1),
             )
         }  # fmt: skip
-        self.hint = ElidedLabel(_HINT)
+        self.empty = QLabel(_HINT, self.table, alignment=Qt.AlignmentFlag.AlignCenter)
+        self.empty.setProperty("muted", True)
+        self.hint = ElidedLabel()
         self.hint.setProperty("muted", True)
-        self.copy, self.save, self.clear = (
-            QPushButton("Copy CSV"),
-            QPushButton("Save CSV…"),
-            QPushButton("Clear"),
-        )
+        self.copy, self.save, self.clear = (small_button(text) for text in ("Copy CSV", "Save CSV…", "Clear"))
         self.copy.setToolTip("Put the table on the clipboard")
         self.save.setToolTip("Write the table to a file")
         self.clear.setToolTip("Remove the region")
@@ -166,8 +163,9 @@ class RegionPanel(QWidget):
         for button in (self.copy, self.save):
             button.setEnabled(bool(self.rows))
         self.clear.setEnabled(region is not None)
+        self.empty.setVisible(region is None)
         if region is None:
-            self.hint.setText(_HINT)
+            self.hint.setText("")
             return
         self.shape.setCurrentIndex(self.shape.findData(region.shape))
         values = (region.left, region.top, region.width, region.height)
@@ -179,6 +177,11 @@ class RegionPanel(QWidget):
             self.hint.setText(f"{region.width * spacing[1]:.1f} × {region.height * spacing[0]:.1f} mm")
         else:
             self.hint.setText("" if self.rows else "The region lies outside the pictures")
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.layout().activate()
+        self.empty.setGeometry(self.table.rect())
 
     def csv(self) -> str:
         """The table as text; empty where there is none."""
