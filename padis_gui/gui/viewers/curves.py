@@ -112,7 +112,7 @@ class Curves(QWidget):
         self.chooser.setToolTip("Choose which curves are shown. A click into a plot goes to that step")
         self.chooser.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.chooser.setMenu(menu)
-        self.empty = ElidedLabel("grow with a run; a click goes to a step")
+        self.empty = ElidedLabel("grow with a run (Ctrl+R)")
         self.empty.setProperty("muted", True)
         self.legend = ElidedLabel()
         self.legend.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
