@@ -24,7 +24,7 @@ def open_hdf5(path: Path, dataset: str) -> Pages:
         found = _arrays(file)
         name = choose_array({n: d.shape for n, d in found.items()}, dataset, path.name)
         data = found[name]
-        _check_self_contained(data, name, path.name)
+        check_self_contained(data, name, path.name)
         shape = data.shape[::-1] if matlab else data.shape
         layout = find_layout(shape, path.name, pages_last=matlab)
         return ArrayPages(path, KIND, data, layout, reversed_axes=matlab, close=file.close)
@@ -48,7 +48,8 @@ def _arrays(file: Any) -> dict[str, Any]:
     return found
 
 
-def _check_self_contained(data: Any, dataset: str, name: str) -> None:
+def check_self_contained(data: Any, dataset: str, name: str) -> None:
+    """Raise :class:`InputError` where a data set of the file ``name`` points into others, or has absurd chunks."""
     elsewhere = data.external or (data.is_virtual and any(s.file_name != "." for s in data.virtual_sources()))
     if elsewhere:
         raise InputError(

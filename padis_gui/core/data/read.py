@@ -1,6 +1,7 @@
 """Reading images of any format; every failure is one clear sentence."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from padis_gui.core.data.formats import SUFFIXES, recognise
@@ -37,12 +38,14 @@ def read_image(
     *,
     smallest: int = SMALLEST,
 ) -> Image:
-    """Read page ``page`` (from 0) of an image file; the other pages are not loaded.
+    """Read page ``page`` (from 0) of an image file, or detector row of a scan; the others are not loaded.
 
     Raises :class:`InputError` for anything that is not a finite image of ``smallest`` to 8192 pixels a side, and
     :class:`SettingError` for a scaling without extent.
     """
     reading = reading or ReadingSettings()
+    if reading.role != "image" and (scan := _read_scan(Path(path), page, reading)) is not None:
+        return scan
     with open_pages(path, reading.dataset) as pages:
         found = pages.read(page)
         check_sides(pages.name, found.pixels.shape[1:], smallest)
@@ -64,6 +67,19 @@ def read_image(
             measured=Measured(values=found.pixels) if reading.role == "measurement" else None,
             reading=reading,
         )
+
+
+def _read_scan(path: Path, row: int, reading: ReadingSettings) -> Image | None:
+    """The image of a detector row, where the file is a scan."""
+    from padis_gui.core.data.scans.open import open_scan
+    from padis_gui.core.data.scans.read import read_row
+
+    found = open_scan(path, reading.dataset)
+    if found is None:
+        return None
+    with found as scan:
+        image = read_row(scan, row, reading)
+    return replace(image, window=scaling(image.window, reading))
 
 
 def scaling(proposed: tuple[float, float], reading: ReadingSettings) -> tuple[float, float]:

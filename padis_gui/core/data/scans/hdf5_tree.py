@@ -1,0 +1,80 @@
+"""What the HDF5 layouts of scans share: finding data sets, units, and one detector row of a stack."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padis_gui.core.data.hdf5 import check_self_contained
+from padis_gui.core.data.scans.scan import checked_angles
+from padis_gui.core.errors import InputError
+
+_MILLIMETRES = {
+    "m": 1e3, "meter": 1e3, "metre": 1e3, "meters": 1e3, "cm": 10.0, "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0,
+    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3, "nm": 1e-6,
+}  # fmt: skip
+_LARGEST_RADIANS = 4 * np.pi
+
+
+def data_set(group: Any, path: str, *, name: str) -> Any | None:
+    """The data set of real numbers at ``path`` below a group; None where there is none. Other files are not read."""
+    import h5py
+
+    if isinstance(group.get(path, getlink=True), h5py.ExternalLink):
+        return None
+    try:
+        found = group.get(path)
+    except (KeyError, OSError, RuntimeError):  # a link to nothing, or round in circles
+        return None
+    if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "biuf" or found.shape is None:
+        return None
+    check_self_contained(found, path, name)
+    return found
+
+
+def attribute(item: Any, name: str) -> str:
+    """A text attribute in lower case; empty where there is none."""
+    value = item.attrs.get(name, "")
+    if isinstance(value, np.ndarray):
+        value = value.ravel()[0] if value.size else ""
+    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip().lower()
+
+
+def number(item: Any) -> float:
+    """The one number in a data set, or the first of several."""
+    return float(np.asarray(item[()] if item.size == 1 else item[(0,) * item.ndim]).ravel()[0])
+
+
+def length_in_mm(item: Any | None) -> float | None:
+    """A length with a unit; None where it is missing, has no known unit or is no length."""
+    if item is None or not item.size or (scale := _MILLIMETRES.get(attribute(item, "units"))) is None:
+        return None
+    value = number(item) * scale
+    return value if np.isfinite(value) and 1e-6 <= value <= 1e6 else None
+
+
+def angles_in_degrees(item: Any, views: int, name: str) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Angles by the unit that stands with them, and a note where none does.
+
+    Without a unit they are degrees, unless many views lie within two turns of radians.
+    """
+    if item.ndim > 2 or item.size > 10_000_000:
+        raise InputError(
+            f"A list of angles was wanted, but {item.name} in {name} has the shape {item.shape}; correct it."
+        )
+    angles = checked_angles(name, item[()], views)
+    unit = attribute(item, "units")
+    if unit.startswith("rad"):
+        return np.rad2deg(angles), ()
+    if unit or np.ptp(angles) > _LARGEST_RADIANS or len(angles) < 30:
+        return angles, ()
+    return np.rad2deg(angles), (
+        "The angles have no unit and lie within two turns of radians: they are taken for radians.",
+    )
+
+
+def row_of(stack: Any, row: int, rows_axis: int) -> NDArray[Any]:
+    """One detector row of a stack of three axes, the only part of it that is read: (images, bins)."""
+    index = [slice(None)] * 3
+    index[rows_axis] = row  # type: ignore[call-overload]
+    return np.asarray(stack[tuple(index)])

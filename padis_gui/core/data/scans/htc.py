@@ -1,0 +1,101 @@
+"""The Helsinki Tomography Challenge's and its laboratory's .mat files: a structure of sinogram and parameters.
+
+"Helsinki Tomography Challenge 2022: Description of the competition and dataset" (Meaney et al., Appl. Math. Mod.
+Chall. 1 (2023) 170): fan beam, the negative logarithm taken, lengths in mm, angles in degrees. The scanner goes round
+counter-clockwise: with that, the supplied reconstruction comes out as it is.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padis_gui.core.data.matlab5 import Variable, is_level_5, read_variables
+from padis_gui.core.data.scans.scan import (
+    Geometry,
+    ScanFile,
+    Sinogram,
+    check_sizes,
+    checked_angles,
+    positive,
+)
+from padis_gui.core.errors import InputError
+
+KIND = "MATLAB scan"
+_SINOGRAM, _PARAMETERS = ".sinogram", ".parameters."
+
+
+class _Htc(ScanFile):
+    def __init__(self, path: Path, values: NDArray[Any], geometry: Geometry) -> None:
+        super().__init__(path.name, KIND, geometry)
+        self._values = values
+
+    def _read(self, row: int) -> Sinogram:
+        return Sinogram(np.ascontiguousarray(self._values, dtype=np.float32))
+
+
+def open_htc(path: Path, dataset: str) -> ScanFile | None:
+    """The scan in a level 5 file, or the one called ``dataset`` of several; None where there is none."""
+    with path.open("rb") as file:
+        if not is_level_5(file.read(128)):
+            return None
+    wanted = dataset.strip("/").replace("/", ".").removesuffix(_SINOGRAM)
+    structures = [v for v in read_variables(path) if v.is_structure and wanted in ("", v.name)]
+    scans = {v.name: fields for v in structures if _is_scan(fields := _fields(v))}
+    if len(scans) > 1:
+        raise InputError(
+            f"One scan was wanted, but {path.name} holds {', '.join(scans)}; name the data set to read."
+        )
+    for fields in scans.values():
+        return _scan(path, fields)
+    return None
+
+
+def _fields(variable: Variable) -> dict[str, Any]:
+    """The arrays in a structure, without its own name."""
+    return {name.removeprefix(variable.name): numbers for name, numbers in variable.numbers().items()}
+
+
+def _is_scan(fields: Mapping[str, Any]) -> bool:
+    return _SINOGRAM in fields and any(name.startswith(_PARAMETERS) for name in fields)
+
+
+def _scan(path: Path, fields: Mapping[str, Any]) -> ScanFile:
+    def number(*names: str) -> float:
+        for name in names:
+            if (found := fields.get(_PARAMETERS + name)) is not None and np.size(found[...]) == 1:
+                return float(found[...].item())
+        raise InputError(
+            f"A scan with the parameter {names[0]} was wanted, but {path.name} lacks it; add it to the structure's "
+            "parameters."
+        )
+
+    if _PARAMETERS + "angles" not in fields:
+        raise InputError(
+            f"A scan with the parameter angles was wanted, but {path.name} lacks it; add the views' angles in degrees."
+        )
+    stored = fields[_SINOGRAM]
+    if len(stored.shape) != 2:
+        raise InputError(
+            f"A sinogram of views x bins was wanted, but that of {path.name} has {len(stored.shape)} axes; save one "
+            "detector row."
+        )
+    views, bins = stored.shape
+    check_sizes(path.name, views, bins)
+    source = positive(path.name, "A distance of source and axis", number("distanceSourceOrigin"))
+    whole = positive(path.name, "A distance of source and detector", number("distanceSourceDetector"))
+    if whole < source:
+        raise InputError(
+            f"A detector behind the axis of rotation was wanted, but {path.name} has it {whole:g} mm from the source and "
+            f"the axis {source:g} mm; correct the distances."
+        )
+    geometry = Geometry(
+        beam="fan",
+        angles=checked_angles(path.name, fields[_PARAMETERS + "angles"][...], views),
+        bin_width=positive(path.name, "A bin width", number("pixelSizePost", "pixelSize")),
+        source_distance=source,
+        detector_distance=whole - source,
+    )
+    return _Htc(path, stored[...], geometry)

@@ -1,0 +1,39 @@
+"""Which files are scans, told by what is in them."""
+
+from pathlib import Path
+from typing import Any
+
+from padis_gui.core.data import hdf5, matlab
+from padis_gui.core.data.formats import recognise
+from padis_gui.core.data.pages import in_one_sentence
+from padis_gui.core.data.scans.exchange import open_exchange
+from padis_gui.core.data.scans.htc import open_htc
+from padis_gui.core.data.scans.nxtomo import open_nxtomo
+from padis_gui.core.data.scans.scan import ScanFile
+
+
+def open_scan(path: Path, dataset: str = "") -> ScanFile | None:
+    """The scan in a file; None where it is none, or too damaged to tell.
+
+    Raises :class:`InputError` where it is a scan that cannot be used.
+    """
+    kind = recognise(path).kind
+    with in_one_sentence(path.name, kind):
+        if kind == matlab.KIND:
+            return open_htc(path, dataset)
+        if kind == hdf5.KIND:
+            return _open_hdf5(path, dataset)
+    return None
+
+
+def _open_hdf5(path: Path, dataset: str) -> ScanFile | None:
+    import h5py
+
+    file: Any = h5py.File(path, "r", locking=False)
+    scan: ScanFile | None = None
+    try:
+        scan = open_exchange(path, file, dataset) or open_nxtomo(path, file, dataset)
+    finally:
+        if scan is None:
+            file.close()
+    return scan

@@ -1,0 +1,55 @@
+"""Which attenuation the prior is to see as 0 and 1, proposed from a coarse reconstruction of the whole scan."""
+
+import numpy as np
+
+from padis_gui.core.data.scans.problem import Frame, field_of_view
+from padis_gui.core.data.scans.scan import Geometry, Values
+from padis_gui.core.data.scans.views import binned, binned_centre, spread_evenly
+
+_SIZE, _BINS, _VIEWS = 128, 192, 360
+_DENSEST = 0.999
+_HEADROOM = 1.1
+_METAL = 4.0
+_NEGATIVE = 0.5
+
+
+def propose_scaling(
+    name: str, values: Values, geometry: Geometry, centre: float, pixel: float
+) -> tuple[float, float]:
+    """Attenuations of black and white for an image whose pixels are ``pixel`` wide, in 1/mm, or without lengths 1/px.
+
+    Of the FBP of all views on 128 x 128 pixels, which averages noise away, within the field of view:
+
+    - White is the 99.9th percentile and a tenth more, but at most 4 times the typical material: that is the
+      attenuation which as much of the object's whole attenuation lies below as above. Bone beside soft tissue lies
+      inside; a few pixels of metal do not press everything else into the dark.
+    - Black is 0, no attenuation; where 2 % of the pixels lie more than half of the typical material below it, the
+      2nd percentile.
+
+    It depends on the whole scan, and so not on how many views are taken. Rounded to two digits.
+    """
+    by = max(1, values.shape[1] // _BINS)
+    some = spread_evenly(geometry.angles, min(_VIEWS, len(values)), geometry.beam)
+    radius = field_of_view(geometry, values.shape[1], centre)
+    coarse = Frame(
+        geometry=geometry, angles=geometry.angles[some], bins=values.shape[1] // by, binning=by,
+        centre=binned_centre(centre, values.shape[1], by), pixel=2 * radius / _SIZE, size=_SIZE,
+    )  # fmt: skip
+    picture = coarse.fbp(binned(name, values[some], by))[0].astype(np.float64)
+    if not coarse.has_lengths:
+        picture *= pixel / coarse.pixel
+    axis = np.arange(_SIZE) - (_SIZE - 1) / 2
+    inside = np.sort(picture[np.hypot(*np.meshgrid(axis, axis)) <= 0.97 * _SIZE / 2])
+    positive = inside[inside > 0]
+    if not len(positive):
+        return 0.0, 1.0
+    mass = np.cumsum(positive)
+    typical = float(positive[np.searchsorted(mass, mass[-1] / 2)])
+    white = min(_HEADROOM * float(np.quantile(inside, _DENSEST)), _METAL * typical)
+    lowest = float(np.quantile(inside, 0.02))
+    black = lowest if lowest < -_NEGATIVE * typical else 0.0
+    return _rounded(black), _rounded(white) or typical
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.2g}")
