@@ -44,8 +44,20 @@ Compiled variants take a minute or two to prepare.
 """
 
 _DISPLAY_HELP = """\
-Run a solver in a real window with the live display off and on, and print what the display costs. Set
-QT_QPA_PLATFORM=offscreen where there is no screen.
+Run solvers in a real window without and with the live display, in turns, and print a line for each window and
+solver:
+
+  default        the window as it opens
+  everything     twelve panes on different sources, the whole overlay, all curves, a line, a region, every dock
+  off, on        seconds of the fastest run without and with display: other load can only lengthen one
+  slowdown       the ratio of one to the other, less 1
+  says           what the window itself says the display takes, as in the line under Run
+  UI work        the UI thread's own share of the time, whether it kept the solver waiting or not
+  longest, mean  how long the UI thread kept events waiting, in ms; the mean is of all times above 2 ms
+
+--runs N does many quick runs instead and counts memory, threads, widgets and objects on the way. The slope is fitted
+to the second half: before, results and iterates fill the budgets that the program gives them.
+Set QT_QPA_PLATFORM=offscreen where there is no screen.
 """
 
 
@@ -153,9 +165,24 @@ def _add_display(parser: argparse.ArgumentParser) -> None:
     from padis_gui.core.solvers import SOLVERS
 
     names = ", ".join(s.name for s in SOLVERS)
-    parser.add_argument("--steps", type=int, metavar="N", help="noise levels of the run")
-    parser.add_argument("--solver", metavar="NAME", help=f"one of {names}")
+    parser.add_argument("--steps", type=int, metavar="N", help="noise levels of the runs (with --runs: 2)")
+    parser.add_argument(
+        "--solver", metavar="NAME", help=f"one of {names} (default: the preset's, then diffpir with 40 steps)"
+    )
+    parser.add_argument(
+        "--window", choices=("default", "everything"), help="only this state of the window (default: both)"
+    )
+    parser.add_argument(
+        "--runs", type=_several, metavar="N", help="count memory and objects over so many runs"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
+
+
+def _several(text: str) -> int:
+    count = int(text)
+    if count < 8:
+        raise argparse.ArgumentTypeError(f"at least 8 runs are wanted to see growth, but {count} came")
+    return count
 
 
 def run(options: argparse.Namespace) -> int:

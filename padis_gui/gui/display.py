@@ -1,7 +1,6 @@
 """Paints what the session has: the latest frame from a timer, the curves, the problem's pictures, the levels."""
 
 import math
-import time
 from collections.abc import Callable
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -12,6 +11,7 @@ from padis_gui.gui.panels.transport import Transport
 from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.levels_choice import LevelsChoice
 from padis_gui.gui.viewers.pane_grid import PaneGrid
+from padis_gui.viewmodels.display_cost import DisplayCost
 from padis_gui.viewmodels.frames import Frame
 from padis_gui.viewmodels.gallery import RUN_KEYS, pictures_of
 from padis_gui.viewmodels.overlay import Overlay
@@ -23,7 +23,7 @@ from padis_gui.viewmodels.sources import BUILT_IN, Lattice, Scale
 
 # Painting takes its time from the solver's cores: at most this share of the clock, whatever a frame costs here
 DISPLAY_SHARE = 0.03
-FASTEST_MS, SLOWEST_MS = 33, 500
+FASTEST_MS, SLOWEST_MS = 33, 3000
 CURVE_EVERY_FRAMES = 3
 _SOURCES = tuple(source.key for source in BUILT_IN)
 _UNITLESS = (Scale.MEASURED, Scale.MISFIT)
@@ -44,8 +44,7 @@ class Display(QObject):
         self._transport = transport
         self.levels = LevelsChoice(session, panes.gallery, levels)
         self._shown = 0
-        self._busy_before = time.thread_time()
-        self._busy = 0.0  # this thread's work since the run began, in seconds
+        self._cost = DisplayCost(session)
         self._options = Options()
         self.frame: Frame | None = None
         self.overlay_of: Callable[[Frame | None], Overlay | None] = _plain_overlay
@@ -65,22 +64,24 @@ class Display(QObject):
         self._options = options
         steps = {"off": 0, "steps": options.every_steps}
         self._session.run.frame_every = steps.get(options.cadence, 1)
-        self.timer.setInterval(self._next_interval(0.0))
+        self._set_interval(0.0)
 
-    def _next_interval(self, busy: float) -> int:
-        """Milliseconds to the next frame, after painting took ``busy`` seconds of this thread."""
+    def _set_interval(self, taken: float) -> None:
+        """Wait with the next frame, after this one took so many seconds; whatever else follows the run waits too."""
+        self._session.pace_ms = self._next_interval(taken)
+        self.timer.setInterval(self._session.pace_ms)
+
+    def _next_interval(self, taken: float) -> int:
         if self._options.cadence == "milliseconds":
             return self._options.every_ms
         if self._options.cadence == "steps":
             return FASTEST_MS
-        return min(max(round(1000 * busy / DISPLAY_SHARE), FASTEST_MS), SLOWEST_MS)
+        return min(max(round(1000 * taken / DISPLAY_SHARE), FASTEST_MS), SLOWEST_MS)
 
     @property
     def share(self) -> float | None:
-        """What the display takes of the run's time: this thread's work and the making of pictures. None at first."""
-        seconds = sum(point.seconds for point in self._session.run.points())
-        cost = self._busy + self._session.run.frame_seconds
-        return cost / (seconds + cost) if seconds else None
+        """What the display takes of the run's time, see :class:`DisplayCost`; None at first."""
+        return self._cost.share
 
     def _ask_for_paint(self) -> None:
         if not self.timer.isActive():
@@ -89,14 +90,10 @@ class Display(QObject):
     def _paint_latest(self) -> None:
         """Paint the newest frame, if one came; the curves follow at a third of the rate.
 
-        Where the cadence is automatic, the next frame waits until what this thread did since the last one is a small
-        share of the time.
+        Where the cadence is automatic, the next frame waits until all that was done for the last one is a small share
+        of the time.
         """
-        now = time.thread_time()
-        busy, self._busy_before = now - self._busy_before, now
-        if self._session.run.active:
-            self._busy += busy
-        self.timer.setInterval(self._next_interval(busy))
+        self._set_interval(self._cost.lap())
         frame = self._session.run.take_frame()
         if frame is not None and self._follows_run:
             self._paint(frame)
@@ -112,8 +109,8 @@ class Display(QObject):
 
     def _paint(self, frame: Frame) -> None:
         self.frame = frame
-        self._panes.set_pictures(pictures_of(frame, self._panes.pixels("measurement")))
-        self.redraw_overlay()
+        pictures = pictures_of(frame, self._panes.pixels("measurement"))
+        self._panes.show_frame(pictures, self.overlay_of(frame))
 
     def redraw_overlay(self) -> None:
         """Draw the tiling of the painted frame, as it is to be seen now."""
@@ -157,7 +154,8 @@ class Display(QObject):
     def _show_run(self) -> None:
         state = self._session.run.snapshot().state
         if state is RunState.PREPARING:
-            self._busy, self._busy_before = 0.0, time.thread_time()
+            self._cost.begin()
+            self._set_interval(0.0)  # the first frame comes at once
         if not state.active:
             self._paint_latest()
         self._show_progress()

@@ -94,6 +94,12 @@ class Docks(QObject):
             size, orientation = _SIZES[area]
             self._host.resizeDocks([dock], [size], orientation)
 
+    def hide_floating(self) -> None:
+        """Hide the docks that are windows of their own: they would outlast the window that is hidden."""
+        for dock in self.all:
+            if dock.isFloating():
+                dock.hide()
+
     def focus_next(self, centre: QWidget) -> None:
         """Put the keyboard into the next shown panel; ``centre`` comes after the last one."""
         shown = [p.dock for p in self._placed if p.dock.isVisible() and not p.dock.visibleRegion().isEmpty()]

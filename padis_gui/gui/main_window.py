@@ -293,6 +293,7 @@ class MainWindow(QMainWindow):
     async def _leave(self) -> None:
         arrangement.keep(self, self.workbench, self.preferences)
         self.help.close()
+        self.docks.hide_floating()
         self.hide()
         self.display.timer.stop()
         await self.trainer.close()

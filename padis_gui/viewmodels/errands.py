@@ -6,6 +6,7 @@ thread calls :meth:`Errands.do_waiting` at its patch-batch boundaries; otherwise
 
 import logging
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -36,8 +37,17 @@ class Errands(QObject):
 
     _came = Signal(object, object)
 
-    def __init__(self, executor: Executor, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        parent: QObject | None = None,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """``clock`` reads in the executor's thread what an errand takes, for :attr:`seconds`."""
         super().__init__(parent)
+        self._clock = clock
+        self.seconds = 0.0  # that all errands have taken so far
         self._executor = executor
         self._lock = threading.Lock()
         self._waiting: dict[str, tuple[Work, Callable[[Any], None]]] = {}
@@ -84,13 +94,14 @@ class Errands(QObject):
         """Do what waits, in the calling thread. ``check`` raises :class:`Interrupted` when the caller must stop."""
         if self._busy:  # an errand's own patch batches come by here too
             return
-        self._busy = True
+        self._busy, began = True, self._clock()
         try:
             while (next_one := self._take()) is not None:
                 work, done = next_one
                 self._came.emit(done, self._attempt(work, check))
         finally:
             self._busy = False
+            self.seconds += self._clock() - began
 
     def _take(self) -> tuple[Work, Callable[[Any], None]] | None:
         with self._lock:

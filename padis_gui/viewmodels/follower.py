@@ -8,8 +8,8 @@ from padis_gui.viewmodels.session import Session
 class Follower(QObject):
     """``due`` is emitted when the shown iterate, or what it is shown with, may be another one.
 
-    While a run goes on at most every ``pace_ms`` milliseconds, as whoever listens takes time from the solver. Nothing
-    is emitted while nobody is :attr:`wanted`; then once, where something was missed.
+    While a run goes on at most every ``pace_ms`` milliseconds, and no faster than the window paints, as whoever listens
+    takes time from the solver. Nothing is emitted while nobody is :attr:`wanted`; then once, where something was missed.
     """
 
     due = Signal()
@@ -43,7 +43,7 @@ class Follower(QObject):
             return
         running = self._session.run.active and self._session.shown_step is None
         if not self._timer.isActive() or not running:
-            self._timer.start(self._pace if running else 0)
+            self._timer.start(max(self._pace, self._session.pace_ms) if running else 0)
 
     def _tell(self) -> None:
         if self._wanted:

@@ -36,9 +36,9 @@ class OverlaySettings(Settings):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Overlay:
-    """One picture of the overlay.
+    """One picture of the overlay, the same only as itself.
 
     ``trail`` holds earlier tilings, the oldest first; ``heat`` (rows, columns) in [0, 1] is transparent at 0;
     ``inspected`` is a tile on the padded image that is set off from the others. ``outside`` keeps the lines out of the

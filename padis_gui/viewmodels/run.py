@@ -99,7 +99,7 @@ class Run(QObject):
         self.disagreement_every = 0  # steps between measurements, each two denoiser calls; 0: never
         self.frames_wanted = True  # off: the run makes no pictures at all, only points for the curves
         self.frame_every = 1  # steps from one picture to the next; 0 makes that of the last step only
-        self.frame_seconds = 0.0  # what making the pictures of this run has taken from the compute thread
+        self.frame_seconds = 0.0  # what making pictures has taken from the compute thread, in all runs
 
     # What the UI thread asks and says -------------------------------------------------------------
 
@@ -157,7 +157,6 @@ class Run(QObject):
             self._stop = self._frame = None
             self._live = Steering()
             self._pictured = 0
-            self.frame_seconds = 0.0
             self.history = History(history_budget)
         self.changed.emit()
         self._future = self._executor.submit(self._work, job, seed, prepared)

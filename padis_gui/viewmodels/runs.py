@@ -22,7 +22,7 @@ from padis_gui.viewmodels.history import DEFAULT_BUDGET, History
 log = logging.getLogger(__name__)
 
 THUMBNAIL_SIDE = 56
-RESULTS_BUDGET = 64 * 2**20
+RESULTS_BUDGET = 16 * 2**20  # of results that are on disk too: one of 2048 x 2048, 64 of 256 x 256
 _UNDOABLE = 20  # deletions that can be taken back
 
 

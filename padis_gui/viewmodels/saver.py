@@ -113,7 +113,8 @@ class Saver(QObject):
         self._soon()
 
     def _soon(self) -> None:
-        if not self._session.closed:
+        """An earlier wish is not put off: short runs, one after the other, would never be saved."""
+        if not self._session.closed and not self._timer.isActive():
             self._timer.start()
 
     async def _disk(self, function: Callable[..., T], *arguments: Any) -> T | None:

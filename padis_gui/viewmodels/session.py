@@ -6,6 +6,7 @@ computing happens in the one compute thread. Coroutines run on Qt's event loop (
 
 import asyncio
 import logging
+import time
 import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -85,8 +86,11 @@ class Session(QObject):
         self.occupied_by = ""  # what else has the compute thread, as the beginning of a sentence
         self._tasks: set[asyncio.Task[Any]] = set()
         self.errands = Errands(self._compute, self)  # for the compute thread, beside runs and within
-        self.chores = Errands(self._io, self)  # for the I/O thread: what needs no device
+        self.chores = Errands(
+            self._io, self, clock=time.thread_time
+        )  # for the I/O thread: what needs no device
         self.run = Run(self._compute, self.errands, self)
+        self.pace_ms = 0  # from one painted frame to the next: what follows a run need not be faster
         self.run.prepared_ready.connect(self._keep_prepared)
         self.run.ended.connect(self._run_ended)
         self.runs = Runs(parent=self)

@@ -236,6 +236,7 @@ class GeometryPanel(QWidget):
         layout.addWidget(self.convention)
         self._soon = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._soon.timeout.connect(self.refresh)
+        self._drawn: tuple[object, ...] = ()
         session.settings_changed.connect(self._soon.start)
         session.data_changed.connect(self._show_picture)
         self._show_picture()
@@ -262,6 +263,10 @@ class GeometryPanel(QWidget):
         """Draw the present settings."""
         session = self._session
         shape = _NO_SHAPE if session.image is None else session.image.shape
+        scan = (session.physics, session.problem, shape, self.sketch.picture)
+        if scan == self._drawn:
+            return  # it was another setting that changed
+        self._drawn = scan
         sketch, trouble = None, ""
         try:
             sketch = make_sketch(session.physics, session.problem, (shape[0], shape[1]))

@@ -56,9 +56,11 @@ class Transport(QWidget):
 
     def show_snapshot(self, snapshot: Snapshot, display_share: float | None) -> None:
         """Show the step counter, the time left, which stands still while paused, and what the display costs."""
+        self.bar.setUpdatesEnabled(False)  # else Qt paints the bar, and all that waits with it, here and now
         self.bar.setMaximum(max(1, snapshot.total))
         self.bar.setValue(snapshot.step)
         self.bar.setFormat(f"step {snapshot.step} of {snapshot.total}" if snapshot.total else "")
+        self.bar.setUpdatesEnabled(True)
         sigma = f", σ = {snapshot.sigma:.3g}" if snapshot.step else ""
         self.state.setText(f"{snapshot.state.value}{sigma}")
         pace = snapshot.seconds_per_step

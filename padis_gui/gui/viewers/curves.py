@@ -12,11 +12,15 @@ from PySide6.QtWidgets import QBoxLayout, QMenu, QToolButton, QWidget
 from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.theme import BASELINE, COMPARED, CURVE, MARKER, plot_colours
-from padis_gui.gui.viewers.decade_axis import DecadeAxis
+from padis_gui.gui.viewers.decade_axis import DecadeAxis, show_axis_numbers
 from padis_gui.viewmodels.frames import Point
 
 _FLOOR = 1e-12
 _BETWEEN_PLOTS_MS = 10
+_FILLED, _ROOM = (
+    0.5,
+    0.15,
+)  # of the vertical range that a curve takes at least; of the curve, left free above and below
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ class Curves(QWidget):
             labelOpts={"position": 0.98, "color": BASELINE, "anchors": [(1.0, 1.05), (1.0, 1.05)]},
         )  # fmt: skip
         self._baseline.hide()
-        self.plots["psnr"].addItem(self._baseline)
+        self.plots["psnr"].addItem(self._baseline, ignoreBounds=True)
         self._colour()
         self._show_what_is_known()
 
@@ -186,8 +190,6 @@ class Curves(QWidget):
             plot = self.plots[kind.key]
             wanted = self.choices[kind.key].isChecked()
             plot.setVisible(wanted and (not self._points or _is_known(self._points, kind)))
-            for axis in ("left", "bottom"):  # numbers on the axes of an empty plot would mean nothing
-                plot.getAxis(axis).setStyle(showValues=bool(self._points))
 
     def set_points(self, points: Sequence[Point], total: int) -> None:
         """Show these points; the step axis spans the whole run. One plot at a time, so that events pass between."""
@@ -230,11 +232,31 @@ class Curves(QWidget):
     def _draw_next(self) -> None:
         kind = self._waiting.pop(0)
         others = self._compared[-1].step if self._compared else 0
-        self.plots[kind.key].setXRange(0, max(self._total, others, 1), padding=0.02)
-        self.compared_lines[kind.key].setData(*_drawn(self._compared, kind))
-        self.lines[kind.key].setData(*_drawn(self._points, kind))
+        plot, behind, here = self.plots[kind.key], _drawn(self._compared, kind), _drawn(self._points, kind)
+        plot.setXRange(0, max(self._total, others, 1), padding=0.02)
+        self.compared_lines[kind.key].setData(*behind)
+        self.lines[kind.key].setData(*here)
+        show_axis_numbers(plot, shown=bool(self._points))
+        self._make_room(kind, [*behind[1], *here[1]])
         if self._waiting:
             self._next.start()
+
+    def _make_room(self, kind: _Kind, values: list[float]) -> None:
+        """Keep the vertical range while the curves fit and fill half of it: another one redraws the axes, which costs
+        more than all else.
+        """
+        if kind.key == "psnr" and self._baseline.isVisible():
+            values.append(self._baseline.value())
+        if not values:
+            return
+        low, high = min(values), max(values)
+        if kind.logarithmic:
+            low, high = math.log10(low), math.log10(high)
+        box = self.plots[kind.key].getPlotItem().vb
+        bottom, top = box.viewRange()[1]
+        if not bottom <= low <= high <= top or high - low < _FILLED * (top - bottom):
+            room = _ROOM * (high - low) or _ROOM * abs(high) or _ROOM
+            box.setYRange(low - room, high + room, padding=0)
 
     def _clicked(self, plot: pg.PlotWidget, event: object) -> None:
         """The step of the nearest point, if there is one."""

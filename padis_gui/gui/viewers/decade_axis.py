@@ -1,4 +1,4 @@
-"""The axis of a logarithmic plot: as many labels as there is room for, and never none."""
+"""The axes of plots: a logarithmic one has as many labels as there is room for, and never none."""
 
 import math
 
@@ -25,6 +25,14 @@ class DecadeAxis(pg.AxisItem):  # type: ignore[misc]
 
     def logTickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
         return [_text(scale * 10**value) for value in values]
+
+
+def show_axis_numbers(plot: pg.PlotWidget, *, shown: bool) -> None:
+    """Numbers on the axes, or none: those of an empty plot would mean nothing. Any style drawn anew costs much."""
+    for name in ("left", "bottom"):
+        axis = plot.getAxis(name)
+        if axis.style["showValues"] != shown:
+            axis.setStyle(showValues=shown)
 
 
 def _even_steps(low: float, high: float) -> list[float]:

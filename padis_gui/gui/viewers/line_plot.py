@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QWidget
 
 from padis_gui.gui.layouts import column, grid
 from padis_gui.gui.theme import plot_colours
-from padis_gui.gui.viewers.decade_axis import DecadeAxis
+from padis_gui.gui.viewers.decade_axis import DecadeAxis, show_axis_numbers
 
 # More points than pixels cost time and show nothing: lines are thinned to their extremes
 _MOST_POINTS = 1200
@@ -159,8 +159,7 @@ class LinePlot(QWidget):
             if self._logarithmic:
                 y = np.where(y > 0, y, np.nan)
             item.setData(*_thinned(x, y))
-        for axis in ("left", "bottom"):  # numbers on the axes of an empty plot would mean nothing
-            plot.getAxis(axis).setStyle(showValues=self.empty.isHidden())
+        show_axis_numbers(plot, shown=self.empty.isHidden())
 
     def _legend_of(self, lines: Sequence[Line]) -> str:
         swatches = [f'<span style="color:{line.colour}">━</span>' for line in lines]

@@ -1,6 +1,6 @@
 """The panes and what belongs to them: pictures, overlay, drawing tools, the comparison of two."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
@@ -25,7 +25,7 @@ from padis_gui.viewmodels.overlay import Overlay
 from padis_gui.viewmodels.sources import Source
 
 # Panes that are painted in one go, and the pause before the next: twelve at once would hold up clicks and keys
-_AT_ONCE, _BETWEEN_MS = 4, 15
+_AT_ONCE, _BETWEEN_MS = 3, 15
 
 
 class PaneGrid(QWidget):
@@ -160,6 +160,13 @@ class PaneGrid(QWidget):
         """The tiling of the shown step."""
         self.set_overlay(None if partition is None else Overlay(partition=partition))
 
+    def show_frame(self, pictures: Mapping[str, Picture | None], overlay: Overlay | None) -> None:
+        """Another step: its pictures and its tiling, which each pane shows together."""
+        self._overlay = overlay
+        self._mark(pane for pane in self.panes if pane.record.tiled)
+        self.compare.set_overlay(self._shown_overlay)
+        self.set_pictures(pictures)
+
     def set_overlay(self, overlay: Overlay | None) -> None:
         """The tiling of the shown step, with what else is drawn of it."""
         self._overlay = overlay
@@ -175,18 +182,26 @@ class PaneGrid(QWidget):
         self._tiling_shown = shown
         self._redraw_overlays()
 
+    @property
+    def _shown_overlay(self) -> Overlay | None:
+        return self._overlay if self._tiling_shown else None
+
     def _redraw_overlays(self) -> None:
-        overlay = self._overlay if self._tiling_shown else None
         for pane in self.panes:
-            pane.canvas.set_overlay(overlay if pane.record.tiled else None)
-        self.compare.set_overlay(overlay)
+            self._draw_overlay(pane)
+        self.compare.set_overlay(self._shown_overlay)
+
+    def _draw_overlay(self, pane: ImagePane) -> None:
+        pane.canvas.set_overlay(self._shown_overlay if pane.record.tiled else None)
 
     def _refresh(self, keys: tuple[str, ...]) -> None:
         """Panes that show these follow: a few at once, and others after those are painted, so that events pass."""
-        for pane in self.panes:
-            if pane.source in keys and pane not in self._stale:
-                self._stale.append(pane)
-        self._refresh_some()
+        self._mark(pane for pane in self.panes if pane.source in keys)
+        if not self._next.isActive():
+            self._refresh_some()
+
+    def _mark(self, panes: Iterable[ImagePane]) -> None:
+        self._stale.extend(pane for pane in panes if pane not in self._stale)
 
     def _refresh_captions(self, keys: tuple[str, ...]) -> None:
         for pane in self.panes:
@@ -197,6 +212,7 @@ class PaneGrid(QWidget):
         self._stale = [pane for pane in self._stale if pane in self.panes]  # others were closed meanwhile
         for pane in self._stale[:_AT_ONCE]:
             pane.refresh()
+            self._draw_overlay(pane)
         del self._stale[:_AT_ONCE]
         if self._stale:
             self._next.start()

@@ -8,7 +8,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QEvent, Qt, Signal
 
 from padis_gui.gui.theme import BASELINE, MARKER, plot_colours
-from padis_gui.gui.viewers.decade_axis import DecadeAxis
+from padis_gui.gui.viewers.decade_axis import DecadeAxis, show_axis_numbers
 
 _FLOOR = 1e-12
 _FEW = 12  # points that are marked, as a line through them would hardly show; Qt draws markers slowly
@@ -55,7 +55,7 @@ class StepPlot(pg.PlotWidget):  # type: ignore[misc]
         self.addItem(self.marker, ignoreBounds=True)
         self.scene().sigMouseClicked.connect(self._click)
         self._colour()
-        self._show_axes(False)
+        show_axis_numbers(self, shown=False)
 
     @staticmethod
     def _pen(line: Drawn) -> object:
@@ -76,7 +76,9 @@ class StepPlot(pg.PlotWidget):  # type: ignore[misc]
             [x for x, _ in known], [y for _, y in known], symbol="o" if few else None, symbolSize=4,
             symbolPen=None, symbolBrush=self._drawn[key].colour,
         )  # fmt: skip
-        self._show_axes(any(line.xData is not None and len(line.xData) for line in self.lines.values()))
+        show_axis_numbers(
+            self, shown=any(line.xData is not None and len(line.xData) for line in self.lines.values())
+        )
 
     def set_range(self, total: float, label: str = "") -> None:
         """The step axis spans 0 to ``total``; ``label`` says what it counts where that is not steps."""
@@ -90,10 +92,6 @@ class StepPlot(pg.PlotWidget):  # type: ignore[misc]
         self.marker.setVisible(step is not None)
         if step is not None:
             self.marker.setPos(step)
-
-    def _show_axes(self, shown: bool) -> None:
-        for axis in ("left", "bottom"):  # numbers on the axes of an empty plot would mean nothing
-            self.getAxis(axis).setStyle(showValues=shown)
 
     def _click(self, event: object) -> None:
         box, position = self.getPlotItem().vb, event.scenePos()  # type: ignore[attr-defined]

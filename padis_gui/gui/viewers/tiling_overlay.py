@@ -1,6 +1,7 @@
 """The tiling of the shown step, drawn over an image: tiles, padding border, numbers, earlier tilings, heat map."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 import pyqtgraph as pg
@@ -20,8 +21,23 @@ _HEAT_OPACITY = 215
 _MARGIN = 0.04  # of the image's side: where lines that are to stay outside may be seen in it
 
 
-def _heat_image(heat: NDArray[np.float32]) -> QImage:
+class _Same:
+    """An array that is the same only as itself, to remember what was made of it."""
+
+    def __init__(self, array: NDArray[np.float32]) -> None:
+        self.array = array
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.array is self.array
+
+    def __hash__(self) -> int:
+        return id(self.array)
+
+
+@lru_cache(maxsize=1)  # several panes draw the same
+def _heat_image(same: _Same) -> QImage:
     """Shares in [0, 1] as colours from nothing over red to white."""
+    heat = same.array
     table = pg.colormap.get("inferno").getLookupTable(0.35, 1.0, 256, alpha=True).astype(np.uint8)
     table[:, 3] = np.linspace(0.35, 1.0, 256) * _HEAT_OPACITY
     table[0] = 0
@@ -36,9 +52,6 @@ class TilingOverlay(QGraphicsObject):
     def __init__(self) -> None:
         super().__init__()
         self.shown: Overlay | None = None
-        self._trails: list[tuple[QPen, list[QLineF]]] = []
-        self._heat: QImage | None = None
-        self._heat_of: NDArray[np.float32] | None = None
         self._tiles = QPen(pg.mkColor(TILE), 0)
         self._edge = QPen(pg.mkColor(BORDER), 0, Qt.PenStyle.DashLine)
         self._inspected = QPen(pg.mkColor(INSPECTED), 2)
@@ -60,15 +73,6 @@ class TilingOverlay(QGraphicsObject):
             return
         self.prepareGeometryChange()
         self.shown = overlay
-        trail = () if overlay is None else overlay.trail
-        colour, count = QColor(TILE), max(1, len(trail) - 1)
-        self._trails = []
-        for age, partition in enumerate(trail):  # the oldest first
-            colour.setAlpha(round(_TRAIL_WEAKEST + (_TRAIL_STRONGEST - _TRAIL_WEAKEST) * age / count))
-            self._trails.append((QPen(colour, 0), _lines(partition)))
-        heat = None if overlay is None else overlay.heat
-        if heat is not self._heat_of:
-            self._heat_of, self._heat = heat, None if heat is None else _heat_image(heat)
         self.update()
 
     def boundingRect(self) -> QRectF:
@@ -87,13 +91,13 @@ class TilingOverlay(QGraphicsObject):
             return
         partition = shown.partition
         top, left = partition.pad
-        if self._heat is not None:
+        if shown.heat is not None:
             rows, columns = partition.image_shape
-            painter.drawImage(QRectF(0, 0, columns, rows), self._heat)
+            painter.drawImage(QRectF(0, 0, columns, rows), _heat_image(_Same(shown.heat)))
         painter.save()
         if shown.outside:
             painter.setClipPath(_around(partition), Qt.ClipOperation.IntersectClip)
-        for pen, lines in self._trails:
+        for pen, lines in _trails(shown):
             painter.setPen(pen)
             painter.drawLines(lines)
         if shown.border:
@@ -121,6 +125,17 @@ class TilingOverlay(QGraphicsObject):
         (top, left), half = partition.pad, partition.patch / 2
         places = [QPointF(box.column - left + half, box.row - top + half) for box in partition.boxes]
         _write(painter, ((place, str(number)) for number, place in enumerate(places)), centred=True)
+
+
+@lru_cache(maxsize=1)
+def _trails(overlay: Overlay) -> list[tuple[QPen, list[QLineF]]]:
+    """Pens and lines of the earlier tilings, the oldest and faintest first."""
+    colour, count = QColor(TILE), max(1, len(overlay.trail) - 1)
+    found = []
+    for age, partition in enumerate(overlay.trail):
+        colour.setAlpha(round(_TRAIL_WEAKEST + (_TRAIL_STRONGEST - _TRAIL_WEAKEST) * age / count))
+        found.append((QPen(colour, 0), _lines(partition)))
+    return found
 
 
 def _padded(partition: Partition) -> QRectF:
