@@ -141,7 +141,7 @@ def _in_window(work: Callable[[MainWindow], Awaitable[dict[str, Any]]], seed: in
                 raise PadisError(problems[0])
             return found
 
-        figures = loop.run_until_complete(go())
+        figures: dict[str, Any] = loop.run_until_complete(go())
         collector.timer.stop()
     return figures
 

@@ -64,11 +64,12 @@ def census(window: MainWindow, runs: int = 0) -> Census:
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
         gc.collect()
     session, widgets = window.session, QApplication.allWidgets()
+    views = [w for w in widgets if isinstance(w, QGraphicsView) and w.scene() is not None]
     return Census(
         runs=runs, resident_kb=1024 * memory_in_use_mb(session.device), kept_kb=session.runs.nbytes / 1024,
         threads=threading.active_count(), widgets=len(widgets),
         objects=sum(len(root.findChildren(QObject)) for root in (window, session)),
-        items=sum(len(view.scene().items()) for view in widgets if isinstance(view, QGraphicsView) and view.scene()),
+        items=sum(len(view.scene().items()) for view in views),
     )  # fmt: skip
 
 
