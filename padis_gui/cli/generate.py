@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from padis_gui.cli.options import (
     add_run,
@@ -13,6 +14,10 @@ from padis_gui.cli.options import (
 )
 from padis_gui.cli.outputs import check_is_tiff, check_outputs
 from padis_gui.core.errors import SettingError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MOST = 10_000
 
@@ -35,9 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw the samples; what is finished is written, even when a later one is interrupted."""
-    import numpy as np
-
     from padis_gui.cli.progress import progress_bar
+    from padis_gui.core.data.about import About
     from padis_gui.core.data.write import write_tiff
     from padis_gui.core.device import pick_device
     from padis_gui.core.operators.nothing import NothingSettings
@@ -72,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     problem = build_problem(None, prior, preset.physics, size, seed)
     blank = prepare_image(None, prior, size)
 
-    samples: dict[str, np.ndarray] = {}
+    samples: dict[str, NDArray[np.float32]] = {}
     try:
         with progress_bar(solver.label) as bar:
             for done in range(options.count):
@@ -84,7 +88,11 @@ def run(options: argparse.Namespace) -> int:
                 samples[f"seed {recipe.seed}"] = blank.from_unit(iterate.estimate)
     finally:
         if samples:
-            write_tiff(options.out, np.stack(list(samples.values())), first, {}, labels=tuple(samples))
+            about = About(
+                kind="draws", seeds=tuple(range(seed, seed + len(samples))), unit=blank.unit, window=blank.window,
+                name=options.out.stem,
+            )  # fmt: skip
+            write_tiff(options.out, list(samples.values()), first, {}, labels=tuple(samples), about=about)
             rows, columns = blank.shape
             last = seed + len(samples) - 1
             print(

@@ -13,6 +13,7 @@ from padis_gui.core.errors import DivergenceError, PadisError
 VERBS = {
     "reconstruct": ("padis_gui.cli.reconstruct", "reconstruct one image from a simulated measurement"),
     "generate": ("padis_gui.cli.generate", "draw samples of a prior, without any measurement"),
+    "repeat": ("padis_gui.cli.repeat", "run what made an exported file again, and compare bit for bit"),
     "train": ("padis_gui.cli.train", "train a patch prior on images of your own, or resume a training"),
     "runs": ("padis_gui.cli.runs", "compare trainings: steps, time, loss, validation, PSNR"),
     "experiment": ("padis_gui.cli.experiment", "compare methods on many images, and make the table"),

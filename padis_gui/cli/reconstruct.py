@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Reconstruct one image; writes the TIFF and the report."""
     from padis_gui.cli.progress import progress_bar
+    from padis_gui.core.data.about import About
     from padis_gui.core.data.read import read_image
     from padis_gui.core.data.write import write_result
     from padis_gui.core.device import describe_device, peak_memory_mb, pick_device
@@ -89,7 +90,11 @@ def run(options: argparse.Namespace) -> int:
     prepared = prepare_image(image, prior, problem_settings)
     spread = None if iterate.deviation is None else prepared.spread_from_unit(iterate.deviation)
     estimate = prepared.from_unit(iterate.estimate)
-    write_result(options.out, estimate, spread, recipe, metrics, image.spacing)
+    about = About(
+        name=options.out.stem, unit=prepared.unit, window=prepared.window, seconds=seconds,
+        evaluations=iterate.evaluations,
+    )  # fmt: skip
+    write_result(options.out, estimate, spread, recipe, metrics, prepared.spacing, about=about)
     report = {
         **as_json(metrics),
         "seconds": seconds,

@@ -50,7 +50,7 @@ def as_measured(operator: LinearOperator, image: Image, settings: PhysicsSetting
     """
     if image.measured is None:
         raise InputError(f"A measurement was wanted, but {image.name} is an image; open it as a measurement.")
-    values = torch.from_numpy(image.measured.values).to(operator.device, operator.dtype)
+    values = torch.tensor(image.measured.values).to(operator.device, operator.dtype)  # files may be read-only
     if tuple(values.shape) != operator.measurement_shape:
         wanted, came = (" x ".join(map(str, s)) for s in (operator.measurement_shape, values.shape))
         raise InputError(

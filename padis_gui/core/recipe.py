@@ -153,6 +153,16 @@ def check_seed(seed: int) -> int:
     return seed
 
 
+def versions() -> dict[str, str]:
+    """The programs and the machine that a result may depend on."""
+    return {
+        "padis_gui": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+
+
 def make_recipe(
     *,
     image: Image | None,
@@ -183,12 +193,6 @@ def make_recipe(
         for spec in specs(type(problem))
         if spec.kind == "file" and spec.applies(problem) and (file := getattr(problem, spec.name))
     }
-    versions = {
-        "padis_gui": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-    }
     return Recipe(
         data=data,
         physics=find_physics(physics).name,
@@ -205,7 +209,7 @@ def make_recipe(
         device=str(prior.device),
         precision=prior.precision,
         threads=torch.get_num_threads(),
-        versions=versions,
+        versions=versions(),
     )  # fmt: skip
 
 
@@ -274,17 +278,6 @@ def build_problem(
     if prepared.measured is not None:
         return as_measured(operator, prepared, settings)
     return simulate(operator, prepared.to_unit(), settings, _generators(seed)[0])
-
-
-def differences(one: Recipe, other: Recipe) -> tuple[str, ...]:
-    """What two recipes do not share, in words: a run repeated under these may give other bits."""
-    words = {
-        "data": "the image", "files": "the problem's files", "prior": "the prior", "device": "the device",
-        "precision": "the precision", "threads": "the number of threads", "versions": "the versions of the programs",
-        "changes": "the live changes", "stop_after": "the last step",
-    }  # fmt: skip
-    fields = (name for name in Recipe.model_fields if getattr(one, name) != getattr(other, name))
-    return tuple(words.get(name, f"the {name}") for name in fields)
 
 
 def solve(recipe: Recipe, problem: Problem, prior: PatchPrior) -> Run:

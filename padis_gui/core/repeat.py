@@ -1,5 +1,6 @@
 """From a recipe to its result: the files that it names, read again and checked, and the run itself."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,8 +14,9 @@ from padis_gui.core.checkpoint import file_sha256, load_prior
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import read_image
 from padis_gui.core.device import torch_threads
-from padis_gui.core.errors import InputError, SettingError
+from padis_gui.core.errors import InputError
 from padis_gui.core.prior import PatchPrior
+from padis_gui.core.problem import Problem
 from padis_gui.core.recipe import (
     DataReference,
     Recipe,
@@ -25,19 +27,40 @@ from padis_gui.core.recipe import (
     solve,
 )
 from padis_gui.core.solvers.iterate import Iterate
+from padis_gui.core.uncertainty import calibrate, summarise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeated:
-    """What a recipe gave: pictures (C, rows, columns) in the image's unit, and the recipe as it was run here."""
+    """What a recipe gave: pictures (C, rows, columns) in the image's unit, and the recipe as it was run here.
 
-    pixels: NDArray[np.float32]
+    ``image`` is the estimate with its unit, window and spacing, ``problem`` what was measured; ``interval`` are the ends
+    of an interval of each pixel, where the result is a set of samples.
+    """
+
+    image: Image
     deviation: NDArray[np.float32] | None
-    spacing: tuple[float, float] | None
     recipe: Recipe
     metrics: dict[str, float]
     seconds: float
     evaluations: int
+    problem: Problem
+    interval: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+
+    @property
+    def pixels(self) -> NDArray[np.float32]:
+        """The estimate."""
+        return self.image.pixels
+
+    @property
+    def spacing(self) -> tuple[float, float] | None:
+        """The pixel pitch (rows, columns) in mm."""
+        return self.image.spacing
+
+    @property
+    def pages(self) -> list[NDArray[np.float32]]:
+        """The estimate, and what is known of its samples."""
+        return [self.pixels, *(() if self.deviation is None else (self.deviation,)), *(self.interval or ())]
 
 
 def unchanged(file: str, sha256: str) -> Path:
@@ -82,14 +105,36 @@ class Repeater:
         self._prior: tuple[tuple[object, ...], PatchPrior] | None = None
 
     def run(self, recipe: Recipe, watch: Callable[[Iterate], None] = lambda _: None) -> Repeated:
-        """Run a recipe from its first step; ``watch`` sees every iterate.
+        """Run a recipe from its first step, or each of its samples; ``watch`` sees every iterate.
 
-        Raises :class:`InputError` where a file is not what it was, :class:`SettingError` for a set of samples.
+        Raises :class:`InputError` where a file is not what it was.
         """
-        if recipe.sample_seeds:
-            raise SettingError(
-                "One run was wanted, but this is the mean of several samples; run their own recipes instead."
-            )
+        return self._samples(recipe, watch) if recipe.sample_seeds else self._single(recipe, watch)
+
+    def _samples(self, recipe: Recipe, watch: Callable[[Iterate], None]) -> Repeated:
+        """The mean, deviation and interval of samples, which differ in the solver's seed only."""
+        runs = [
+            self._single(recipe.model_copy(update={"seed": seed, "sample_seeds": ()}), watch)
+            for seed in recipe.sample_seeds
+        ]
+        found = summarise(np.stack([run.pixels for run in runs]))
+        first = runs[0]
+        low, high = first.image.window
+        mean = torch.from_numpy((found.mean - low) / (high - low)).to(first.problem.device)
+        metrics = {"samples": float(found.count)} | measure(first.problem, mean)
+        metrics |= {name: value for name, value in first.metrics.items() if name.endswith("_baseline")}
+        if first.problem.truth is not None:
+            calibration = calibrate(found, first.image.from_unit(first.problem.truth))
+            if calibration is not None and math.isfinite(calibration.correlation):
+                metrics |= {"correlation": calibration.correlation, "coverage": calibration.coverage}
+        return Repeated(
+            image=replace(first.image, pixels=found.mean), deviation=found.deviation,
+            recipe=first.recipe.model_copy(update={"sample_seeds": recipe.sample_seeds}), metrics=metrics,
+            seconds=sum(run.seconds for run in runs), evaluations=sum(run.evaluations for run in runs),
+            problem=first.problem, interval=(found.low, found.high),
+        )  # fmt: skip
+
+    def _single(self, recipe: Recipe, watch: Callable[[Iterate], None]) -> Repeated:
         path = image = None
         if recipe.data is not None:
             path = unchanged(recipe.data.file, recipe.data.sha256)
@@ -118,9 +163,9 @@ class Repeater:
         prepared = prepare_image(image, prior, settings)
         spread = last.deviation
         return Repeated(
-            pixels=prepared.from_unit(last.estimate),
-            deviation=None if spread is None else prepared.spread_from_unit(spread),
-            spacing=prepared.spacing, recipe=resolved, metrics=metrics, seconds=seconds, evaluations=last.evaluations,
+            image=replace(prepared, pixels=prepared.from_unit(last.estimate)),
+            deviation=None if spread is None else prepared.spread_from_unit(spread), recipe=resolved, metrics=metrics,
+            seconds=seconds, evaluations=last.evaluations, problem=problem,
         )  # fmt: skip
 
     def _opened_image(self, data: DataReference, path: Path) -> Image:

@@ -16,6 +16,11 @@ def is_bundled(path: Path | None) -> bool:
     return path is not None and any(Path(path).resolve().is_relative_to(root) for root in _roots())
 
 
+def bundled_files(suffix: str) -> tuple[Path, ...]:
+    """All bundled files with that ending, such as ".safetensors"."""
+    return tuple(sorted(file for root in _roots() for file in root.rglob(f"*{suffix}") if suffix))
+
+
 def resource(name: str) -> Path:
     """Path of a bundled file, such as ``priors/ct-small.safetensors``."""
     for root in _roots():

@@ -155,7 +155,8 @@ class Result:
 
     ``image`` is the estimate with its unit, window and spacing; ``deviation`` (C, rows, columns) the standard
     deviation of its samples, where the method drew several, ``interval`` the ends of an interval of each pixel,
-    where the result is a set of samples. ``job`` is None where the result came from a file.
+    where the result is a set of samples. ``job`` is None where the result came from a file; ``sha256`` is then the hash
+    of the estimate as it was, which that file may hold as whole numbers only.
     """
 
     job: Job | None
@@ -166,6 +167,7 @@ class Result:
     seconds: float
     evaluations: int
     interval: tuple[Pixels, Pixels] | None = None
+    sha256: str = ""
 
     @property
     def pixels(self) -> Pixels:
@@ -173,13 +175,14 @@ class Result:
         return self.image.pixels
 
     @property
+    def pages(self) -> list[Pixels]:
+        """The estimate, and what is known of its samples."""
+        return [self.pixels, *(() if self.deviation is None else (self.deviation,)), *(self.interval or ())]
+
+    @property
     def nbytes(self) -> int:
         """Memory that its pictures take."""
-        return sum(
-            picture.nbytes
-            for picture in (self.pixels, self.deviation, *(self.interval or ()))
-            if picture is not None
-        )
+        return sum(page.nbytes for page in self.pages)
 
     @property
     def proposed_name(self) -> str:

@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PySide6.QtCore import QObject, QTimer
 
+from padis_gui.core.data.about import pixels_sha256
 from padis_gui.core.device import usable_cores
+from padis_gui.core.differences import compared, differences
 from padis_gui.core.errors import PadisError
 from padis_gui.core.queue_file import QueuedRun, queue_as_json, read_queue
-from padis_gui.core.recipe import differences, new_seed
+from padis_gui.core.recipe import new_seed
 from padis_gui.core.solvers import find_solver
 from padis_gui.viewmodels.frames import Prepared, Result
 from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem, label_of, label_of_recipe
@@ -206,12 +207,7 @@ class Runner(QObject):
         result, repeated = None if first is None else first.result, again.result
         if first is None or result is None or repeated is None:
             return "repeated; the first result is gone, so there is nothing to compare with"
-        if result.pixels.shape != repeated.pixels.shape:
-            return "repeated; the image has another size now"
-        if np.array_equal(result.pixels, repeated.pixels, equal_nan=True):
+        if result.sha256 == pixels_sha256(repeated.pixels):
             return f"identical to {first.name}, bit for bit"
-        largest = float(np.nanmax(np.abs(result.pixels - repeated.pixels)))
-        unit = f" {result.image.unit}" if result.image.unit else ""
         other = differences(first.recipe, again.recipe)
-        reason = f"; different are {', '.join(other)}" if other else ""
-        return f"differs from {first.name} by at most {largest:.3g}{unit}{reason}"
+        return compared(first.name, result.pages, repeated.pages, unit=result.image.unit, other=other)[1]
