@@ -91,7 +91,7 @@ def _make_session(preferences: Preferences) -> tuple[Session, str]:
         ), f"The device of last time is not there, so the usual one is used. {error}"
 
 
-def _tell_of_crash(window: MainWindow, book: Logbook | None) -> None:
+def tell_of_crash(window: MainWindow, book: Logbook | None) -> None:
     """Say that the last start did not end as it should, where its log is, and offer what it left."""
     session, saver = window.session, window.session.saver
     where = "" if book is None else f" Its log is {book.path}."
@@ -130,7 +130,7 @@ def main(arguments: list[str]) -> int:
         window.messages.show_message("warning", trouble)
     crashed = book is not None and book.crashed
     if crashed or (session.saver is not None and not session.saver.was_clean):
-        _tell_of_crash(window, book)
+        tell_of_crash(window, book)
     path = Path(arguments[0]) if arguments else None
     with loop, contextlib.suppress(asyncio.CancelledError):
         loop.run_until_complete(_live(window, path))

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QDockWidget, QLabel
 from padis_gui.core import operators
 from padis_gui.core.device import DeviceChoice
 from padis_gui.gui import theme
+from padis_gui.gui.app import tell_of_crash
 from padis_gui.gui.crash import CrashReporter
 from padis_gui.gui.dialogs.report import ReportDialog
 from padis_gui.gui.main_window import MainWindow
@@ -26,7 +27,9 @@ from padis_gui.gui.panels.plan import PlanLine
 from padis_gui.viewmodels.logbook import Logbook
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
+from padis_gui.viewmodels.store import Store
 from tests.qt import open_both, until
+from tests.viewmodels.test_store import killed_in_a_run
 
 
 @pytest.fixture
@@ -34,9 +37,9 @@ def opened(drive):
     """Opens windows that share one set of preferences; `leave` closes one as the user does."""
     made = []
 
-    def make(preferences):
+    def make(preferences, store=None):
         async def go():
-            window = MainWindow(Session("cpu"), preferences)
+            window = MainWindow(Session("cpu", store=store), preferences)
             window.show()
             return window
 
@@ -445,3 +448,25 @@ def test_a_physics_that_this_machine_lacks_is_greyed_out_with_the_reason(opened,
             assert not combo.model().item(index).isEnabled()
             assert "needs the package astra" in combo.itemData(index, Qt.ItemDataRole.ToolTipRole)
     assert window.problem.physics.model().item(window.problem.physics.findData("deblur")).isEnabled()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_after_a_crash_the_next_start_says_where_the_log_is_and_offers_the_session(
+    opened, drive, phantom_path, prior_path, tmp_path
+):
+    killed_in_a_run(phantom_path, prior_path, tmp_path / "sessions")
+    window = opened(Preferences(), Store(tmp_path / "sessions"))
+    book = Logbook(tmp_path)
+    tell_of_crash(window, book)
+    said = window.messages
+    assert said.isVisible()
+    assert str(book.path) in said.text.text()
+
+    async def go():
+        said.offer.click()
+        await until(lambda: len(window.session.runs.records) == 2)
+        await until(lambda: window.session.problem.views == 17)
+
+    drive(go())
+    book.close()
+    opened.leave(window)

@@ -148,6 +148,20 @@ def test_several_are_deleted_by_key_and_come_back(ready, drive):
     assert "pinned" in cell(ready, second, "Remark")
 
 
+def test_a_run_is_chosen_by_the_keyboard_alone(ready, drive):
+    async def go():
+        await runs(ready, 1)
+        ready.docks.bring(ready.run_tools.list_dock)
+        ready.activateWindow()
+        listed = ready.run_tools.list
+        listed.view.clearSelection()
+        listed.view.setFocus(Qt.FocusReason.TabFocusReason)
+        assert ready.session.runs.selected == ready.session.runs.records
+        assert listed.show_run.isEnabled()
+
+    drive(go())
+
+
 def test_two_runs_are_compared_in_panes_and_curves(ready, drive):
     drive(runs(ready, 1, 2))
     first, second = ready.session.runs.records

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from padis_gui.gui.files import QUEUES, choose_to_open, choose_to_write
 from padis_gui.gui.layouts import column, row
+from padis_gui.gui.selecting import SelectOnFocus
 from padis_gui.viewmodels.queue import ItemState, QueueItem
 from padis_gui.viewmodels.session import Session
 
@@ -32,6 +33,7 @@ class QueuePanel(QWidget):
         self._session, self._queue = session, session.queue
         self.view = QTableWidget(0, len(_TITLES))
         self.view.setAccessibleName("Queue")
+        SelectOnFocus(self.view)
         self.view.setToolTip("Runs that wait for their turn, and what has become of earlier ones")
         self.view.setHorizontalHeaderLabels(_TITLES)
         self.view.verticalHeader().hide()

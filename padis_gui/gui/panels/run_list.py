@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QMenu, QTo
 
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.panels.run_table import COLUMNS, ID_ROLE, SORT_ROLE, THUMBNAIL, RunTable
+from padis_gui.gui.selecting import SelectOnFocus
 from padis_gui.viewmodels.runs import RunRecord
 from padis_gui.viewmodels.session import Session
 
@@ -60,6 +61,7 @@ class RunList(QWidget):
         self._proxy = _Sorted(self)
         self._proxy.setSourceModel(self.table)
         self.view = self._make_view()
+        SelectOnFocus(self.view)
         self._make_actions()
         self.empty = QLabel("Every run is kept here, with its settings and its result", self.view)
         self.empty.setProperty("muted", True)
