@@ -38,7 +38,8 @@ class Image:
     :meth:`to_unit` clips what lies outside, as priors are trained on clipped images. ``spacing`` is the
     pixel pitch (rows, columns) in millimetres where the file says so. Where ``measured`` is given, there is no truth:
     the pixels are then a first picture of what was measured (a scan's FBP, or the degraded picture itself).
-    ``reading`` is how the file was read.
+    ``reading`` is how the file was read. ``slice_spacing`` is the distance between the slices of a volume, in mm.
+    ``notes`` are sentences for the user on what the numbers are: another modality than CT, a channel that was chosen.
     """
 
     pixels: NDArray[np.float32]
@@ -50,6 +51,8 @@ class Image:
     pages: int = 1
     measured: Measured | None = None
     reading: ReadingSettings = field(default_factory=ReadingSettings)
+    slice_spacing: float | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:

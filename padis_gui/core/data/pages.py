@@ -24,7 +24,8 @@ class Page:
 
     ``stored`` is the type that the file keeps them in. ``unit`` and ``window`` (the intensities of black and
     white) are what the file or its kind says; "" and None where it says nothing. ``spacing`` is the pixel
-    pitch (rows, columns) in mm.
+    pitch (rows, columns) in mm, ``slice_spacing`` the distance to the next page's slice, in mm. ``notes`` are
+    sentences for the user on how the numbers are to be taken.
     """
 
     pixels: NDArray[np.float32]
@@ -32,6 +33,8 @@ class Page:
     unit: str = ""
     window: tuple[float, float] | None = None
     spacing: tuple[float, float] | None = None
+    slice_spacing: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Pages(ABC):
@@ -107,6 +110,8 @@ def page_of(
     unit: str = "",
     window: tuple[float, float] | None = None,
     spacing: tuple[float, float] | None = None,
+    slice_spacing: float | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Page:
     """A page from an array of (rows, columns) or (rows, columns, 1, 3 or 4); opacity is left out."""
     if values.dtype.kind not in "biuf":
@@ -129,7 +134,10 @@ def page_of(
             f"An image of finite numbers was wanted, but {name} has {bad} NaN or infinite pixels; "
             "replace them first."
         )
-    return Page(pixels=pixels, stored=values.dtype, unit=unit, window=window, spacing=spacing)
+    return Page(
+        pixels=pixels, stored=values.dtype, unit=unit, window=window, spacing=spacing,
+        slice_spacing=slice_spacing, notes=notes,
+    )  # fmt: skip
 
 
 def check_sides(name: str, sides: tuple[int, ...], smallest: int = 1) -> None:

@@ -66,6 +66,8 @@ def read_image(
             pages=pages.count,
             measured=Measured(values=found.pixels) if reading.role == "measurement" else None,
             reading=reading,
+            slice_spacing=found.slice_spacing,
+            notes=found.notes,
         )
 
 
