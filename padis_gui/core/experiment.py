@@ -17,7 +17,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from padis_gui.core.checkpoint import file_sha256
+from padis_gui.core.data.folder import data_sha256
 from padis_gui.core.data.read import read_image
 from padis_gui.core.errors import InputError, PadisError, SettingError
 from padis_gui.core.metrics import as_json
@@ -251,7 +251,7 @@ def _append(path: Path, line: str) -> None:
 
 @lru_cache
 def _sha256_of_version(path: Path, _size: int, _modified: int) -> str:
-    return file_sha256(path)
+    return data_sha256(path)
 
 
 def _sha256(path: Path) -> str:

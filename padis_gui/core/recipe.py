@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from padis_gui import __version__
-from padis_gui.core.checkpoint import file_sha256
+from padis_gui.core.data.folder import data_sha256
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import InputError, SettingError
@@ -215,7 +215,7 @@ def make_recipe(
 
 def _hashed(path: Path) -> str:
     try:
-        return file_sha256(path)
+        return data_sha256(path)
     except OSError as error:
         raise InputError(
             f"The file {path} was wanted for this run, but it cannot be read ({error.strerror}); choose another "

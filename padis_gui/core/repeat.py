@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from padis_gui.core.checkpoint import file_sha256, load_prior
+from padis_gui.core.checkpoint import load_prior
+from padis_gui.core.data.folder import data_sha256
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import read_image
 from padis_gui.core.device import torch_threads
@@ -64,10 +65,10 @@ class Repeated:
 
 
 def unchanged(file: str, sha256: str) -> Path:
-    """The path of a file, if it holds what it held; raises :class:`InputError` where it is gone or another."""
+    """The path of a file or folder, if it holds what it held; raises :class:`InputError` where it is gone or another."""
     path = Path(file)
     try:
-        found = file_sha256(path)
+        found = data_sha256(path)
     except OSError as error:
         raise InputError(
             f"The file {path} was wanted as it was for this run, but it cannot be read ({error.strerror}); put it back."

@@ -18,7 +18,7 @@ import scipy.io
 import scipy.sparse
 import tifffile
 
-from padis_gui.core.data.dicom import find_series
+from padis_gui.core.data.dicom_series import find_series
 from padis_gui.core.data.formats import FORMATS, SUFFIXES, may_be_an_image, recognise
 from padis_gui.core.data.image import HU_WINDOW
 from padis_gui.core.data.read import LARGEST, count_pages, open_pages, read_image

@@ -1,8 +1,7 @@
-"""DICOM: one file with its frames, and series of files in the order of the slices."""
+"""DICOM: one file with its frames, in the modality's own unit."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,102 +9,86 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.data.image import HU_WINDOW
-from padis_gui.core.data.pages import Page, Pages, check_sides, in_one_sentence, page_of
-from padis_gui.core.errors import InputError, PadisError
+from padis_gui.core.data.pages import (
+    Page,
+    Pages,
+    check_sides,
+    display_name,
+    in_one_sentence,
+    page_of,
+    quietly,
+)
+from padis_gui.core.errors import InputError
 
 KIND = "DICOM file"
-_OF_A_SERIES = [
-    "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "ImageType", "NumberOfFrames", "Rows", "SeriesDescription",
-    "ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber",
+_TAGS = [
+    "PatientID", "NumberOfFrames", "Rows", "Columns", "TransferSyntaxUID", "SpacingBetweenSlices", "SliceThickness",
+    "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence",
 ]  # fmt: skip
+_MODALITIES = {
+    "MR": "magnetic resonance", "PT": "PET", "NM": "nuclear medicine", "US": "ultrasound", "CR": "radiography",
+    "DX": "radiography", "MG": "mammography", "XA": "angiography", "RF": "fluoroscopy", "RTDOSE": "a dose",
+    "RTIMAGE": "a portal image", "SEG": "a segmentation", "OT": "something else",
+}  # fmt: skip
+_UNITS = {"BQML": "Bq/ml", "GML": "g/ml", "CNTS": "counts", "CPS": "counts/s", "CM2ML": "cm²/ml", "PCNT": "%"}
+_BRIGHT = 99.9  # percentile of MR that becomes white: its brightest vessels would leave the rest dark
 
 
 def open_dicom(path: Path, dataset: str) -> Pages:
-    """The frames of one file, in their order."""
+    """The frames of one file, in the order of their slices."""
+    quietly("pydicom")
     from pydicom import dcmread
 
-    header = dcmread(path, stop_before_pixels=True, specific_tags=[*_OF_A_SERIES, "TransferSyntaxUID"])
+    header = dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
     if "Rows" not in header:
-        raise _no_pixels(path)
+        raise no_pixels(path)
+    order, spacing = order_frames(header, frame_count(header, path))
     return DicomPages(
-        path, [(path, n) for n in range(_frames(header, path))], str(header.get("PatientID", ""))
+        path, [(path, n) for n in order], str(header.get("PatientID", "")), slice_spacing=spacing
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """Files that belong together, from the lowest slice to the highest.
-
-    ``frames`` are (file, frame) pairs, ``subject`` is the patient's ID, or the study's where there is none.
-    """
-
-    folder: Path
-    description: str
-    subject: str
-    frames: tuple[tuple[Path, int], ...]
-
-    def open(self) -> Pages:
-        """Its slices as pages."""
-        return DicomPages(self.folder, self.frames, self.subject)
-
-
-def find_series(files: Iterable[Path]) -> tuple[list[Series], list[tuple[Path, str]]]:
-    """The series that DICOM files belong to, and what is left out with the reason.
-
-    Slices are ordered along the normal of their planes, else by their instance number. Localizers (scouts)
-    and files without pixels are left out.
-    """
-    from pydicom import dcmread
-
-    headers: dict[str, list[tuple[Path, Any]]] = {}
-    left_out: list[tuple[Path, str]] = []
-    for path in files:
-        try:
-            with in_one_sentence(path.name, KIND):
-                header = dcmread(path, stop_before_pixels=True, specific_tags=list(_OF_A_SERIES))
-                if "Rows" not in header:
-                    raise _no_pixels(path)
-                if "LOCALIZER" in (header.get("ImageType") or ()):
-                    raise InputError(
-                        f"A slice was wanted, but {path.name} is a localizer; it is of no use here."
-                    )
-                series = str(header.get("SeriesInstanceUID", "")) or str(path)
-                headers.setdefault(series, []).append((path, header))
-        except PadisError as error:
-            left_out.append((path, str(error)))
-    found = []
-    for members in headers.values():
-        first = members[0][1]
-        frames: list[tuple[Path, int]] = []
-        for path, header in _ordered(members):
-            try:
-                frames += [(path, n) for n in range(_frames(header, path))]
-            except PadisError as error:
-                left_out.append((path, str(error)))
-        if frames:
-            subject = str(first.get("PatientID", "") or first.get("StudyInstanceUID", ""))
-            description = str(first.get("SeriesDescription", ""))
-            folder = members[0][0].parent
-            found.append(
-                Series(folder=folder, description=description, subject=subject, frames=tuple(frames))
-            )
-    return found, left_out
-
-
-def _ordered(members: list[tuple[Path, Any]]) -> list[tuple[Path, Any]]:
-    heights = [_height(header, members[0][1]) for _, header in members]
-    placed = all(height is not None for height in heights)
-    keyed = []
-    for height, (path, header) in zip(heights, members, strict=True):
-        number = _number(header.get("InstanceNumber"))
-        keyed.append(
-            ((round(height, 3) if placed and height is not None else 0.0, number, path.name), (path, header))
+def frame_count(header: Any, path: Path) -> int:
+    """How many frames a file has; raises :class:`InputError` where that cannot be."""
+    frames = int(header.get("NumberOfFrames") or 1)
+    if not 1 <= frames <= path.stat().st_size:  # every frame takes a byte at least
+        raise InputError(
+            f"DICOM frames were wanted, but {display_name(path)} claims {frames}; get a fresh copy."
         )
-    return [member for _, member in sorted(keyed, key=lambda pair: pair[0])]
+    return frames
 
 
-def _height(header: Any, reference: Any) -> float | None:
-    """Position along the normal of the first slice's plane, in mm."""
+def no_pixels(path: Path) -> InputError:
+    """The error for a file without an image."""
+    return InputError(
+        f"A DICOM image was wanted, but {display_name(path)} holds no pixels; open an image slice."
+    )
+
+
+def order_frames(header: Any, frames: int) -> tuple[list[int], float | None]:
+    """The frames of a file from the lowest to the highest where it places each, and their distance in mm."""
+    heights = []
+    if frames > 1 and "PerFrameFunctionalGroupsSequence" in header:
+        orientation = _functional_group(header, 0, "PlaneOrientationSequence")
+        for n in range(frames):
+            position = _functional_group(header, n, "PlanePositionSequence")
+            height = None if position is None else height_of(position, orientation)
+            if height is None:
+                break
+            heights.append(round(height, 3))
+    if frames > 1 and len(set(heights)) == frames:
+        return [int(n) for n in np.argsort(heights)], float(np.median(np.diff(np.sort(heights))))
+    measures = _functional_group(header, 0, "PixelMeasuresSequence")
+    for source in filter(None, (measures, header)):
+        for tag in ("SpacingBetweenSlices", "SliceThickness"):
+            stated = number_of(source.get(tag))
+            if stated > 0:
+                return list(range(frames)), stated
+    return list(range(frames)), None
+
+
+def height_of(header: Any, reference: Any) -> float | None:
+    """Position along the normal of the reference's plane, in mm."""
     try:
         row, column = np.array(reference.ImageOrientationPatient, dtype=float).reshape(2, 3)
         height = float(np.dot(np.cross(row, column), np.array(header.ImagePositionPatient, dtype=float)))
@@ -114,7 +97,8 @@ def _height(header: Any, reference: Any) -> float | None:
     return height if math.isfinite(height) else None
 
 
-def _number(value: Any) -> float:
+def number_of(value: Any) -> float:
+    """A number in a header; 0 where it is none."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -122,48 +106,98 @@ def _number(value: Any) -> float:
     return number if math.isfinite(number) else 0.0
 
 
-def _frames(header: Any, path: Path) -> int:
-    frames = int(header.get("NumberOfFrames") or 1)
-    if not 1 <= frames <= path.stat().st_size:  # every frame takes a byte at least
-        raise InputError(f"DICOM frames were wanted, but {path.name} claims {frames}; get a fresh copy.")
-    return frames
-
-
-def _no_pixels(path: Path) -> InputError:
-    return InputError(f"A DICOM image was wanted, but {path.name} holds no pixels; open an image slice.")
-
-
 class DicomPages(Pages):
-    """Frames of DICOM files as pages, in the modality's unit."""
+    """Frames of DICOM files as pages, in the modality's unit.
+
+    ``slice_spacing`` is their distance in mm, ``notes`` are sentences on the series for every page.
+    """
 
     is_volume = True
 
-    def __init__(self, path: Path, frames: Sequence[tuple[Path, int]], subject: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        frames: Sequence[tuple[Path, int]],
+        subject: str,
+        *,
+        slice_spacing: float | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(path, KIND)
         self.count, self.subject, self._frames = len(frames), subject, frames
         self._one_a_file = self.count > 1 and len({file for file, _ in frames}) == self.count
+        self._slice_spacing, self._notes = slice_spacing, notes
+        self._header: tuple[Path, Any] | None = None
 
     def page_name(self, page: int) -> str:
         """The file of a slice, or the frame of a file."""
-        return self._frames[page][0].name if self._one_a_file else super().page_name(page)
+        return display_name(self._frames[page][0]) if self._one_a_file else super().page_name(page)
 
     def _read(self, page: int) -> Page:
+        path, frame = self._frames[page]
+        name = display_name(path)
+        with in_one_sentence(name, KIND):
+            header = self._header_of(path)
+            check_sides(name, (int(header.Rows), int(header.Columns)))
+            stored = _stored(path, frame, header)
+            coloured = stored.ndim == 3
+            values = stored if coloured else _in_unit(stored, header, frame)
+            unit, window, notes = ("", None, ()) if coloured else _meaning(values, header, frame)
+            return page_of(
+                values, name, unit=unit, window=window, spacing=_spacing(header, frame),
+                slice_spacing=self._slice_spacing, notes=notes + self._notes,
+            )  # fmt: skip
+
+    def _header_of(self, path: Path) -> Any:
+        """Kept for the next frame: an enhanced file says much of each."""
         from pydicom import dcmread
 
-        path, frame = self._frames[page]
-        with in_one_sentence(path.name, KIND):
-            header = dcmread(path, stop_before_pixels=True)
-            check_sides(path.name, (int(header.Rows), int(header.Columns)))
-            stored = _stored(path, frame, header)
-            values = stored if stored.ndim == 3 else _in_unit(stored, header, frame)
-            is_ct = header.get("Modality", "") == "CT" and values.ndim == 2
-            return page_of(
-                values,
-                path.name,
-                unit="HU" if is_ct else "",
-                window=HU_WINDOW if is_ct else None,
-                spacing=_spacing(header, frame),
-            )
+        if self._header is None or self._header[0] != path:
+            self._header = path, dcmread(path, stop_before_pixels=True)
+        return self._header[1]
+
+
+def _meaning(
+    values: NDArray[Any], header: Any, frame: int
+) -> tuple[str, tuple[float, float] | None, tuple[str, ...]]:
+    """Unit, window and what the user should know, by the modality."""
+    modality = str(header.get("Modality", "") or "")
+    group = _functional_group(header, frame, "PixelValueTransformationSequence")
+    rescale = header if group is None else group
+    kind = str(rescale.get("RescaleType", "") or "")
+    if modality == "CT":
+        if kind not in ("", "HU", "US"):
+            return kind[:20], None, (f"This CT is in {kind[:20]}, not in HU.",)
+        if "RescaleSlope" not in rescale and "ModalityLUTSequence" not in header:
+            return "", None, ("This CT does not say how to rescale to HU; its stored numbers are taken.",)
+        return "HU", HU_WINDOW, ()
+    called = (
+        f"{modality} ({_MODALITIES[modality]})"
+        if modality in _MODALITIES
+        else modality[:20] or "of no stated modality"
+    )
+    start = f"This image is {called}, not CT"
+    if modality == "PT":
+        unit, top = _UNITS.get(str(header.get("Units", "")), ""), float(values.max())
+        white = top if top > 0 else 1.0
+        return (
+            unit,
+            (0.0, white),
+            (f"{start}: it is in {unit or 'no stated unit'}, and white is its maximum.",),
+        )
+    if modality == "MR":
+        low, high = min(0.0, float(values.min())), float(np.percentile(values, _BRIGHT))
+        high = high if high > low else low + 1
+        return (
+            "",
+            (low, high),
+            (f"{start}: its numbers have no unit, black is {low:.4g} and white {high:.4g}.",),
+        )
+    return (
+        "" if kind in ("", "US", "HU") else kind[:20],
+        None,
+        (f"{start}: its numbers are taken as they are.",),
+    )
 
 
 def _stored(path: Path, frame: int, header: Any) -> NDArray[Any]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from padis_gui.core.data import dicom, hdf5, matlab, nifti, numpy_file, picture, tiff
-from padis_gui.core.data.pages import Pages
+from padis_gui.core.data.datasets import DatasetInfo
+from padis_gui.core.data.pages import Pages, display_name, shown
 from padis_gui.core.errors import InputError
 
 _ENOUGH = 520  # bytes that hold every signature
@@ -16,13 +17,15 @@ class Format:
     """A file format: ``signatures`` are (offset, bytes) pairs, any of which tells it.
 
     ``open_pages`` takes the path and the name of the array wanted ("" for the obvious one). Some files of a
-    format that is ``by_name`` carry no signature; then the ending decides.
+    format that is ``by_name`` carry no signature; then the ending decides. ``list_datasets`` says what a file of a
+    format holds that may hold several arrays.
     """
 
     kind: str
     suffixes: tuple[str, ...]
     signatures: tuple[tuple[int, bytes], ...]
     open_pages: Callable[[Path, str], Pages]
+    list_datasets: Callable[[Path], tuple[DatasetInfo, ...]] | None = None
     by_name: bool = False
 
 
@@ -36,9 +39,10 @@ _PICTURE = Format(
 FORMATS: tuple[Format, ...] = (
     Format(
         kind=tiff.KIND,
-        suffixes=(".tif", ".tiff"),
+        suffixes=(".tif", ".tiff", ".btf", ".tf8", ".lsm"),
         signatures=((0, b"II*\x00"), (0, b"MM\x00*"), (0, b"II+\x00"), (0, b"MM\x00+")),
         open_pages=tiff.open_tiff,
+        list_datasets=tiff.list_tiff,
     ),
     Format(
         kind=numpy_file.NPY,
@@ -51,12 +55,14 @@ FORMATS: tuple[Format, ...] = (
         suffixes=(".npz",),
         signatures=((0, b"PK\x03\x04"), (0, b"PK\x05\x06")),
         open_pages=numpy_file.open_npz,
+        list_datasets=numpy_file.list_npz,
     ),
     Format(
         kind=matlab.KIND,
         suffixes=(".mat",),
         signatures=((0, b"MATLAB "),),
         open_pages=matlab.open_matlab,
+        list_datasets=matlab.list_matlab,
         by_name=True,  # v4 has no signature
     ),
     Format(
@@ -64,6 +70,7 @@ FORMATS: tuple[Format, ...] = (
         suffixes=(".h5", ".hdf5", ".nxs"),
         signatures=((0, b"\x89HDF\r\n\x1a\n"),),
         open_pages=hdf5.open_hdf5,
+        list_datasets=hdf5.list_hdf5,
         by_name=True,  # it may begin with a block of the user's own
     ),
     Format(
@@ -94,7 +101,7 @@ def recognise(path: Path) -> Format:
         start = _start(path)
     except OSError as error:
         raise InputError(
-            f"{path.name} cannot be read ({error.strerror}); check its name and permissions."
+            f"{display_name(path)} cannot be read ({error.strerror}); check its name and permissions."
         ) from None
     for format_ in FORMATS:
         if any(start[at : at + len(sign)] == sign for at, sign in format_.signatures):
@@ -106,25 +113,30 @@ def recognise(path: Path) -> Format:
 
 
 def _start(path: Path) -> bytes:
+    name = display_name(path)
     if path.is_dir():
-        raise InputError(f"An image file was wanted, but {path} is a folder; open one of the files in it.")
+        raise InputError(f"An image file was wanted, but {name} is a folder; open one of the files in it.")
     if not path.exists():
-        raise InputError(f"An image file was wanted, but {path} does not exist; check the name.")
+        if path.is_symlink():
+            raise InputError(
+                f"An image file was wanted, but {name} is a link that leads nowhere or in a circle; open the file itself."
+            )
+        raise InputError(f"An image file was wanted, but {shown(str(path))} does not exist; check the name.")
     if not path.is_file():
         raise InputError(
-            f"An image file was wanted, but {path.name} is a device or pipe; save it to a file first."
+            f"An image file was wanted, but {name} is a device or pipe; save it to a file first."
         )
     with path.open("rb") as file:
         start = file.read(_ENOUGH)
     if not start:
-        raise InputError(f"An image was wanted, but {path.name} is empty; get a fresh copy.")
+        raise InputError(f"An image was wanted, but {name} is empty; get a fresh copy.")
     return start
 
 
 def may_be_an_image(path: Path) -> bool:
     """Whether a file's name is that of an image, or it is DICOM without an ending, as scanners write it."""
     if path.name.lower().endswith(SUFFIXES):
-        return True
+        return path.is_file()
     if path.suffix and not path.suffix[1:].isdigit():
         return False
     try:

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from padis_gui.core.data.choose import choose_array
+from padis_gui.core.data.datasets import MOST_LISTED, DatasetInfo, describe_array, not_numbers
 from padis_gui.core.data.layout import ArrayPages, find_layout
-from padis_gui.core.data.pages import Pages
+from padis_gui.core.data.pages import Pages, display_name
 from padis_gui.core.errors import InputError
 
 KIND = "HDF5 file"
@@ -15,37 +16,63 @@ _LARGEST_CHUNK = 2**31
 
 def open_hdf5(path: Path, dataset: str) -> Pages:
     """The data set called ``dataset``, or the obvious one; a page is read when it is asked for."""
-    import h5py
-
-    with path.open("rb") as start:
-        matlab = start.read(len(_MATLAB)) == _MATLAB
-    file = h5py.File(path, "r", locking=False)
+    file, matlab = _opened(path)
     try:
-        found = _arrays(file)
-        name = choose_array({n: d.shape for n, d in found.items()}, dataset, path.name)
+        found = {n: d for n, d in _arrays(file).items() if _is_numeric(d)}
+        name = choose_array({n: d.shape for n, d in found.items()}, dataset, display_name(path))
         data = found[name]
-        check_self_contained(data, name, path.name)
+        check_self_contained(data, name, display_name(path))
         shape = data.shape[::-1] if matlab else data.shape
-        layout = find_layout(shape, path.name, pages_last=matlab)
+        layout = find_layout(shape, display_name(path), pages_last=matlab)
         return ArrayPages(path, KIND, data, layout, reversed_axes=matlab, close=file.close)
     except BaseException:
         file.close()
         raise
 
 
+def list_hdf5(path: Path) -> tuple[DatasetInfo, ...]:
+    """Every data set of the file, also those that cannot be used."""
+    file, matlab = _opened(path)
+    with file:
+        found = []
+        for name, data in _arrays(file).items():
+            shape = tuple(int(n) for n in (data.shape[::-1] if matlab else data.shape))
+            kind = str(data.dtype)[:60]
+            found.append(
+                describe_array(name, shape, kind, pages_last=matlab)
+                if _is_numeric(data)
+                else not_numbers(name, shape, "text" if data.dtype.kind in "OSU" else kind)
+            )
+        return tuple(found)
+
+
+def _opened(path: Path) -> tuple[Any, bool]:
+    """The open file, and whether MATLAB wrote it."""
+    import h5py
+
+    with path.open("rb") as start:
+        matlab = start.read(len(_MATLAB)) == _MATLAB
+    return h5py.File(path, "r", locking=False), matlab
+
+
 def _arrays(file: Any) -> dict[str, Any]:
-    """Every data set of real numbers; links into other files are not followed."""
+    """Every data set that has axes; links into other files are not followed."""
     import h5py
 
     found: dict[str, Any] = {}
 
-    def visit(name: str, item: Any) -> None:
+    def visit(name: str, item: Any) -> bool | None:
         # MATLAB keeps the inside of cells and objects under names with a hash
-        if isinstance(item, h5py.Dataset) and item.shape and item.dtype.kind in "biuf" and "#" not in name:
+        if isinstance(item, h5py.Dataset) and item.shape and "#" not in name:
             found[name] = item
+        return True if len(found) >= MOST_LISTED else None  # anything but None ends the visit
 
     file.visititems(visit)
     return found
+
+
+def _is_numeric(data: Any) -> bool:
+    return data.dtype.kind in "biuf"
 
 
 def check_self_contained(data: Any, dataset: str, name: str) -> None:

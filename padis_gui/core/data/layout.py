@@ -103,6 +103,11 @@ class ArrayPages(Pages):
         self.count = layout.count
         self._array, self._layout, self._reversed = array, layout, reversed_axes
 
+    def sides(self, page: int) -> tuple[int, int] | None:
+        """The same of every page."""
+        rows, columns = self._layout.sides
+        return rows, columns
+
     def _read(self, page: int) -> Page:
         index = self._layout.index(page)
         values = np.asarray(self._array[index[::-1] if self._reversed else index])

@@ -3,13 +3,15 @@
 from pathlib import Path
 
 from padis_gui.core.data.choose import choose_array
-from padis_gui.core.data.hdf5 import open_hdf5
+from padis_gui.core.data.datasets import MOST_LISTED, DatasetInfo, describe_array, not_numbers
+from padis_gui.core.data.hdf5 import list_hdf5, open_hdf5
 from padis_gui.core.data.layout import Array, ArrayPages, find_layout
 from padis_gui.core.data.matlab5 import Variable, is_level_5, read_variables
-from padis_gui.core.data.pages import SMALLEST, Pages
+from padis_gui.core.data.pages import SMALLEST, Pages, display_name
 
 KIND = "MATLAB file"
 _HDF5_AT_512 = b"\x89HDF\r\n\x1a\n"
+_QUICK = 2**24  # bytes that are unpacked at once
 
 
 def open_matlab(path: Path, dataset: str) -> Pages:
@@ -28,7 +30,36 @@ def open_matlab(path: Path, dataset: str) -> Pages:
         array, shape = _level_4(path, dataset)
     else:
         raise ValueError("its header is of no version that is known")
-    return ArrayPages(path, KIND, array, find_layout(shape, path.name, pages_last=True))
+    return ArrayPages(path, KIND, array, find_layout(shape, display_name(path), pages_last=True))
+
+
+def list_matlab(path: Path) -> tuple[DatasetInfo, ...]:
+    """The variables of the file, and the fields of structures unless they are compressed and large."""
+    with path.open("rb") as file:
+        start = file.read(520)
+    if start[512:] == _HDF5_AT_512:
+        return list_hdf5(path)
+    if not is_level_5(start):
+        from scipy.io import whosmat
+
+        return tuple(
+            describe_array(name, shape, kind, pages_last=True)
+            if kind == "double"
+            else not_numbers(name, shape, kind)
+            for name, shape, kind in whosmat(path)
+        )
+    found = []
+    for variable in read_variables(path)[:MOST_LISTED]:
+        if variable.shape is not None:
+            found.append(describe_array(variable.name, variable.shape, variable.kind, pages_last=True))
+        elif variable.is_structure and variable.packed <= _QUICK:
+            found += [
+                describe_array(name, field.shape, str(field.dtype), pages_last=True)
+                for name, field in variable.numbers().items()
+            ]
+        else:
+            found.append(not_numbers(variable.name, (), variable.kind))
+    return tuple(found)
 
 
 def _level_5(path: Path, dataset: str) -> tuple[Array, tuple[int, ...]]:
@@ -40,9 +71,11 @@ def _level_5(path: Path, dataset: str) -> tuple[Array, tuple[int, ...]]:
         # structures are looked into only where no variable beside them is an image
         fields = {name: numbers for v in structures for name, numbers in v.numbers().items()}
         if fields:
-            chosen = fields[choose_array({n: f.shape for n, f in fields.items()}, dataset, path.name)]
+            chosen = fields[
+                choose_array({n: f.shape for n, f in fields.items()}, dataset, display_name(path))
+            ]
             return chosen, chosen.shape
-    name = choose_array({n: v.shape or () for n, v in plain.items()}, dataset, path.name)
+    name = choose_array({n: v.shape or () for n, v in plain.items()}, dataset, display_name(path))
     numbers = plain[name].numbers()[name]
     return numbers, numbers.shape
 
@@ -55,6 +88,6 @@ def _level_4(path: Path, dataset: str) -> tuple[Array, tuple[int, ...]]:
     from scipy.io import loadmat, whosmat
 
     shapes = {name: shape for name, shape, kind in whosmat(path) if kind == "double"}
-    name = choose_array(shapes, dataset, path.name)
+    name = choose_array(shapes, dataset, display_name(path))
     array = loadmat(path, variable_names=[name])[name]
     return array, array.shape

@@ -21,6 +21,9 @@ _MATRIX, _COMPRESSED = 14, 15
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _STRUCTURE = 2
 _NUMERIC = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
+_OTHERS = {1: "cells", 2: "a structure", 3: "an object", 4: "text", 5: "a sparse array"} | dict.fromkeys(
+    _NUMERIC, "complex numbers"
+)
 _COMPLEX, _LOGICAL = 0x800, 0x200
 _ENOUGH = 4096  # bytes that hold a variable's description
 
@@ -44,14 +47,23 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """What a file says of one of its variables; ``shape`` is None for what is not of real numbers."""
+    """What a file says of one of its variables; ``shape`` is None for what is not of real numbers.
+
+    ``kind`` is the type of its numbers, or what else it is.
+    """
 
     name: str
     shape: tuple[int, ...] | None
     is_structure: bool
+    kind: str
     _part: memoryview
     _order: str
     _compressed: bool
+
+    @property
+    def packed(self) -> int:
+        """How many bytes must be unpacked to look inside; 0 where it lies in the file as it is."""
+        return len(self._part) if self._compressed else 0
 
     def numbers(self) -> dict[str, Numbers]:
         """The variable's array under its name, or a structure's under `name.field`."""
@@ -78,7 +90,12 @@ def read_variables(path: Path) -> list[Variable]:
         described = _describe(start, order)
         shape = described.shape if described.dtype is not None else None
         is_structure = described.class_ == _STRUCTURE
-        found.append(Variable(described.name, shape, is_structure, part, order, kind == _COMPRESSED))
+        type_ = (
+            str(described.dtype)
+            if described.dtype is not None
+            else _OTHERS.get(described.class_, "complex numbers")
+        )
+        found.append(Variable(described.name, shape, is_structure, type_, part, order, kind == _COMPRESSED))
     return found
 
 

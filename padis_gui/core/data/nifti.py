@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from padis_gui.core.data.pages import Page, Pages, check_sides, page_of, wrong_shape
+from padis_gui.core.data.pages import Page, Pages, check_sides, display_name, page_of, wrong_shape
 from padis_gui.core.errors import InputError
 
 KIND = "NIfTI file"
@@ -45,17 +45,17 @@ class _Nifti(Pages):
             image_type = nibabel.Nifti2Image
         else:
             raise InputError(
-                f"A NIfTI volume in one file was wanted, but {path.name} is none; save it as .nii or .nii.gz."
+                f"A NIfTI volume in one file was wanted, but {display_name(path)} is none; save it as .nii or .nii.gz."
             )
         holder = nibabel.FileHolder(fileobj=file)
         with _silence():
             image = image_type.from_file_map({"header": holder, "image": holder}, mmap=False)
         self._array, self._shape = image.dataobj, tuple(int(n) for n in image.shape)
         if len(self._shape) < 2 or min(self._shape) < 1:
-            raise wrong_shape(path.name, self._shape)
+            raise wrong_shape(display_name(path), self._shape)
         self._axes, self._ascending = _orientation(image.affine, flat=len(self._shape) == 2)
         rows, columns, depth = self._axes
-        check_sides(path.name, (self._shape[rows], self._shape[columns]))
+        check_sides(display_name(path), (self._shape[rows], self._shape[columns]))
         self._depth = self._shape[depth] if depth < len(self._shape) else 1
         self.count = self._depth * int(np.prod(self._shape[3:], dtype=object))
         self._spacing = _spacing(image.header, rows, columns)

@@ -9,8 +9,9 @@ from typing import IO, Any
 import numpy as np
 
 from padis_gui.core.data.choose import choose_array
+from padis_gui.core.data.datasets import MOST_LISTED, DatasetInfo, describe_array, not_numbers
 from padis_gui.core.data.layout import ArrayPages, Layout, find_layout
-from padis_gui.core.data.pages import Page, Pages, page_of
+from padis_gui.core.data.pages import Page, Pages, display_name, page_of
 
 NPY, NPZ = "NPY", "NPZ"
 _ENDING = ".npy"
@@ -19,7 +20,7 @@ _ENDING = ".npy"
 def open_npy(path: Path, dataset: str) -> Pages:
     """An array in a file of its own; what is not asked for stays on the disk."""
     array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return ArrayPages(path, NPY, array, find_layout(array.shape, path.name))
+    return ArrayPages(path, NPY, array, find_layout(array.shape, display_name(path)))
 
 
 def open_npz(path: Path, dataset: str) -> Pages:
@@ -27,19 +28,35 @@ def open_npz(path: Path, dataset: str) -> Pages:
     opened = ExitStack()
     try:
         archive = opened.enter_context(zipfile.ZipFile(path))
-        shapes = {}
-        for name in archive.namelist():
-            if name.endswith(_ENDING):
-                with archive.open(name) as file:
-                    shape, _, dtype = _header(file)
-                if dtype.kind in "biuf":
-                    shapes[name.removesuffix(_ENDING)] = shape
-        member = choose_array(shapes, dataset, path.name) + _ENDING
+        shapes = {name: shape for name, (shape, dtype) in _members(archive).items() if dtype.kind in "biuf"}
+        member = choose_array(shapes, dataset, display_name(path)) + _ENDING
         file = opened.enter_context(archive.open(member))
         return _Member(path, archive, member, file, opened.close)
     except BaseException:
         opened.close()
         raise
+
+
+def list_npz(path: Path) -> tuple[DatasetInfo, ...]:
+    """Every array of the archive, from its header alone."""
+    with zipfile.ZipFile(path) as archive:
+        return tuple(
+            describe_array(name, shape, str(dtype))
+            if dtype.kind in "biuf"
+            else not_numbers(name, shape, "objects" if dtype.kind == "O" else str(dtype)[:60])
+            for name, (shape, dtype) in _members(archive).items()
+        )
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and type of every array by its name."""
+    found = {}
+    for name in archive.namelist()[:MOST_LISTED]:
+        if name.endswith(_ENDING):
+            with archive.open(name) as file:
+                shape, _, dtype = _header(file)
+            found[name.removesuffix(_ENDING)] = shape, dtype
+    return found
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -62,7 +79,7 @@ class _Member(Pages):
         self._archive, self._file = archive, file
         shape, self._fortran, self._dtype = _header(self._file)
         self._start = self._file.tell()
-        self._layout: Layout = find_layout(shape, path.name)
+        self._layout: Layout = find_layout(shape, display_name(path))
         self.count = self._layout.count
         size = int(np.prod(shape, dtype=object)) * self._dtype.itemsize
         if size > archive.getinfo(member).file_size - self._start:

@@ -1,5 +1,6 @@
 """What every format is read into: a file of pages, opened once and read a page at a time."""
 
+import logging
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from padis_gui.core.errors import InputError, PadisError
 
 SMALLEST, LARGEST = 16, 8192
 MOST_PAGES = 1_000_000
+_LONGEST = 120  # of a name in a sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ class Pages(ABC):
     is_volume: bool = False
 
     def __init__(self, path: Path, kind: str, close: Callable[[], None] | None = None) -> None:
-        self.name = path.name
+        self.name = display_name(path)
         self.kind = kind
         self._close = close
 
@@ -65,6 +67,10 @@ class Pages(ABC):
     def page_name(self, page: int) -> str:
         """What to call a page."""
         return self.name if self.count == 1 else f"{self.name} page {page}"
+
+    def sides(self, page: int) -> tuple[int, int] | None:
+        """Rows and columns of a page where the file says so without the page being read."""
+        return None
 
     @abstractmethod
     def _read(self, page: int) -> Page:
@@ -84,6 +90,22 @@ class Pages(ABC):
         self.close()
 
 
+def shown(text: str) -> str:
+    """A name as it can stand in one sentence: without line ends, bytes that are no text, and most of its length."""
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}…{text[-19:]}"
+
+
+def display_name(path: Path) -> str:
+    """What to call a file in front of the user."""
+    return shown(path.name)
+
+
+def quietly(library: str) -> None:
+    """What a reader logs of a file's oddities does not concern the user: failures come as exceptions."""
+    logging.getLogger(library).disabled = True
+
+
 @contextmanager
 def in_one_sentence(name: str, kind: str) -> Iterator[None]:
     """Turn whatever a reader raises into an :class:`InputError` about the file ``name``."""
@@ -96,7 +118,7 @@ def in_one_sentence(name: str, kind: str) -> Iterator[None]:
     except MemoryError:
         raise InputError(f"{name} needs more memory than there is; open a smaller image.") from None
     except Exception as error:  # any parser may fail in its own way on a broken file
-        reason = str(error).split("\n")[0][:120] or type(error).__name__
+        reason = shown(str(error).split("\n")[0]) or type(error).__name__
         raise InputError(
             f"An image was wanted, but {name} is damaged or not a {kind} that can be read "
             f"({reason}); open another file or save it anew."

@@ -20,6 +20,16 @@ class _Picture(Pages):
         super().__init__(path, KIND)
         self._path = path
 
+    def sides(self, page: int) -> tuple[int, int] | None:
+        """As its header says, turned as it will be."""
+        from PIL import ExifTags
+        from PIL import Image as Pillow
+
+        with Pillow.open(self._path) as picture:
+            columns, rows = picture.size
+            turned = picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+        return (columns, rows) if turned else (rows, columns)
+
     def _read(self, page: int) -> Page:
         from PIL import Image as Pillow
         from PIL import ImageOps, UnidentifiedImageError

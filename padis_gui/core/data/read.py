@@ -4,31 +4,77 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from padis_gui.core.data import folder
+from padis_gui.core.data.datasets import DatasetInfo
 from padis_gui.core.data.formats import SUFFIXES, recognise
 from padis_gui.core.data.image import Image, Measured, propose_window
-from padis_gui.core.data.pages import LARGEST, MOST_PAGES, SMALLEST, Pages, check_sides, in_one_sentence
+from padis_gui.core.data.pages import (
+    LARGEST,
+    MOST_PAGES,
+    SMALLEST,
+    Pages,
+    check_sides,
+    display_name,
+    in_one_sentence,
+)
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import InputError, SettingError
 
-__all__ = ["LARGEST", "SMALLEST", "SUFFIXES", "count_pages", "open_pages", "read_image"]
+__all__ = [
+    "LARGEST",
+    "SMALLEST",
+    "SUFFIXES",
+    "DatasetInfo",
+    "count_pages",
+    "list_datasets",
+    "open_pages",
+    "read_image",
+]
 
 
 def open_pages(path: str | os.PathLike[str], dataset: str = "") -> Pages:
-    """Open an image file to read its pages one by one; close it, or use it in a ``with``.
+    """Open an image file, or a folder as one stack, to read its pages one by one; close it, or use it in a ``with``.
 
-    ``dataset`` names the array wanted of a file that may hold several (NPZ, MATLAB, HDF5); empty takes the
-    obvious one. Raises :class:`InputError` for anything that cannot be opened as images.
+    ``dataset`` names what is wanted of a file that may hold several (an array of NPZ, MATLAB and HDF5, series and
+    channel of a TIFF, a series of a folder); empty takes the obvious one. Raises :class:`InputError` for anything that cannot be
+    opened as images.
     """
     path = Path(path)
+    if _is_folder(path):
+        with in_one_sentence(display_name(path), folder.KIND):
+            return folder.open_folder(path, dataset)
     format_ = recognise(path)
-    with in_one_sentence(path.name, format_.kind):
+    with in_one_sentence(display_name(path), format_.kind):
         pages = format_.open_pages(path, dataset)
     if not 1 <= pages.count <= MOST_PAGES:
         pages.close()
         raise InputError(
-            f"1 to {MOST_PAGES} images were wanted, but {path.name} claims {pages.count}; get a fresh copy."
+            f"1 to {MOST_PAGES} images were wanted, but {display_name(path)} claims {pages.count}; get a fresh copy."
         )
     return pages
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # said by the format's own look at it
+        return False
+
+
+def list_datasets(path: str | os.PathLike[str]) -> tuple[DatasetInfo, ...]:
+    """What a file or folder holds that ``dataset`` can name, without reading it; empty where there is no choice.
+
+    Raises :class:`InputError` for what cannot be opened.
+    """
+    path = Path(path)
+    if _is_folder(path):
+        with in_one_sentence(display_name(path), folder.KIND):
+            return folder.list_folder(path)
+    format_ = recognise(path)
+    if format_.list_datasets is None:
+        return ()
+    with in_one_sentence(display_name(path), format_.kind):
+        return format_.list_datasets(path)
 
 
 def read_image(
@@ -103,7 +149,8 @@ def count_pages(path: str | os.PathLike[str], dataset: str = "") -> int:
 
     Raises :class:`InputError` where there is no such file.
     """
-    recognise(Path(path))
+    if not _is_folder(Path(path)):
+        recognise(Path(path))
     try:
         with open_pages(path, dataset) as pages:
             return pages.count

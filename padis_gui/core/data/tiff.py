@@ -1,97 +1,240 @@
-"""TIFF: a page a slice, or ImageJ's stacks, which are one page with all slices behind it."""
+"""TIFF of every common kind: plain pages, and the series of ImageJ, OME and others with their slices and channels."""
 
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.data.pages import Page, Pages, check_sides, page_of
+from padis_gui.core.data.datasets import DatasetInfo, describe_array
+from padis_gui.core.data.pages import Page, Pages, display_name, page_of, quietly
+from padis_gui.core.data.tiff_meaning import meaning_of
+from padis_gui.core.data.tiff_pixels import check_readable, colours_of
 from padis_gui.core.errors import InputError
 
 KIND = "TIFF"
+# files whose slices or channels lie otherwise than page by page
+_IN_SERIES = ("ome", "imagej", "lsm", "stk", "shaped")
+_FEW = 64
+_MOST_AT_ONCE = 2**32
 
 
 def open_tiff(path: Path, dataset: str) -> Pages:
-    """A TIFF of any number of pages; only the directory of pages is read now."""
-    import tifffile
+    """A TIFF of any number of pages; only the directory of pages is read now.
 
-    file = tifffile.TiffFile(path)
+    ``dataset`` is "series/channel", both counted from 0, where there are several; a channel may go by its name.
+    """
+    file = _opened(path)
     try:
-        return _Tiff(path, file)
+        return _Tiff(path, file, dataset)
     except BaseException:
         file.close()
         raise
 
 
+def list_tiff(path: Path) -> tuple[DatasetInfo, ...]:
+    """The series and their channels; nothing where there is one of each."""
+    with _opened(path) as file:
+        found = []
+        series = _series_of(file)
+        for number, one in enumerate(series):
+            planes = _Planes(one, meaning_of(file, number).is_ours)
+            names = meaning_of(file, number).channels
+            for channel in range(planes.channels):
+                name = f"{number}/{channel}"
+                shape = (len(planes.order), *one.keyframe.shape)
+                info = describe_array(name, shape, str(one.dtype))
+                said = names[channel] if channel < len(names) else ""
+                title = str(one.name)[:60] if len(series) > 1 else ""
+                found.append(_described(info, " · ".join(filter(None, (title, said))), len(planes.order)))
+        return tuple(found) if len(found) > 1 else ()
+
+
+def _described(info: DatasetInfo, description: str, count: int) -> DatasetInfo:
+    return DatasetInfo(
+        name=info.name, shape=info.shape, dtype=info.dtype, count=0 if info.why_not else count,
+        why_not=info.why_not, description=description,
+    )  # fmt: skip
+
+
+def _opened(path: Path) -> Any:
+    quietly("tifffile")
+    import tifffile
+
+    return tifffile.TiffFile(path)
+
+
+def _series_of(file: Any) -> list[Any]:
+    """The series of a file in which they matter; none where a page is an image."""
+    grouped = file.is_ome or file.is_imagej or file.is_lsm or file.is_stk
+    if not grouped and not (file.is_shaped and len(file.pages) == 1):
+        return []
+    found = [one for one in file.series if one.keyframe is not None]
+    return found if found and all(one.kind in _IN_SERIES for one in found) else []
+
+
+class _Planes:
+    """Which planes of a series are a page: ``order`` (pages, colours) counts planes as they are stored.
+
+    A page goes through the slices of one time after the other; of ``channels`` there is one in a page.
+    """
+
+    def __init__(self, series: Any, ours: bool, channel: int = 0) -> None:
+        self.series = series
+        plane = tuple(series.keyframe.shape)
+        shape = tuple(int(n) for n in series.shape)
+        self.whole = shape[len(shape) - len(plane) :] != plane or series.keyframe.imagedepth > 1
+        self.plane = 2 + ("S" in series.axes[-3:])  # axes of a plane
+        lead = shape[: len(shape) - (self.plane if self.whole else len(plane))]
+        axes = series.axes[: len(lead)]
+        self.stored = prod(lead)
+        # an ImageJ file that names no other axis counts its images as channels
+        counted = "C" in axes and not (series.kind == "imagej" and axes == "C")
+        coloured = ours and "C" in axes and lead[axes.index("C")] == 3
+        self.channels = lead[axes.index("C")] if counted and not coloured else 1
+        numbers = np.arange(self.stored).reshape(lead)
+        if counted or coloured:
+            numbers = np.moveaxis(numbers, axes.index("C"), -1)
+            axes = axes.replace("C", "")
+            numbers = numbers if coloured else numbers[..., channel : channel + 1]
+        else:
+            numbers = numbers[..., None]
+        places = sorted(range(len(axes)), key=lambda n: (axes[n] == "Z", axes[n] == "T"))
+        self.order: NDArray[Any] = numbers.transpose(*places, len(axes)).reshape(-1, numbers.shape[-1])
+
+
 class _Tiff(Pages):
-    def __init__(self, path: Path, file: Any) -> None:
+    def __init__(self, path: Path, file: Any, dataset: str) -> None:
         super().__init__(path, KIND, file.close)
         self._path, self._file = path, file
-        self._stack = _imagej_stack(file)
-        self.count = len(file.pages) if self._stack is None else int(self._stack.shape[0])
+        series = _series_of(file)
+        number, channel = _choice(dataset, len(series), display_name(path))
+        self._says = meaning_of(file, number)
+        self._planes: _Planes | None = None
+        self._sample, self._notes = 0, ()
+        if series:
+            self._planes = self._chosen(series[number], channel)
+            self.count = len(self._planes.order)
+            axes = series[number].axes
+            self.is_volume = "Z" in axes and self._says.slice_spacing is not None
+        else:
+            self._kept = _full_pages(file)
+            self.count = len(file.pages) if self._kept is None else len(self._kept)
+            self._sample = int(channel) if channel.isdigit() else 0
+        if len(series) > 1 and not dataset:
+            self._notes += (
+                f"{display_name(path)} has {len(series)} images; the first is read, another by its number as the data set.",
+            )
         if not self.count:
-            raise InputError(f"An image was wanted, but {path.name} has no pages; save it anew.")
-        self._spacing = _spacing(file)
+            raise InputError(f"An image was wanted, but {display_name(path)} has no pages; save it anew.")
         self._whole: NDArray[Any] | None = None
 
+    _notes: tuple[str, ...]
+
+    def _chosen(self, series: Any, channel: str) -> _Planes:
+        names = self._says.channels
+        planes = _Planes(series, self._says.is_ours)
+        if planes.channels == 1:
+            self._sample = int(channel) if channel.isdigit() else 0
+            return planes
+        if channel in names:
+            wanted = names.index(channel)
+        elif not channel or channel.isdigit():
+            wanted = int(channel or 0)
+        else:
+            wanted = planes.channels
+        if wanted >= planes.channels:
+            raise InputError(
+                f"Channel '{channel[:40]}' was wanted, but {self.name} has the channels 0 to {planes.channels - 1}"
+                f"{_named(names)}; choose one of those."
+            )
+        if not channel:
+            self._notes += (
+                f"{self.name} has {planes.channels} channels{_named(names)}; the first is read, another by a data set "
+                "such as 0/1.",
+            )
+        return _Planes(series, self._says.is_ours, wanted)
+
+    def sides(self, page: int) -> tuple[int, int] | None:
+        """As its directory says."""
+        if self._planes is not None:
+            source = self._planes.series.keyframe
+        else:
+            source = self._file.pages[page if self._kept is None else self._kept[page]].keyframe
+        return int(source.imagelength), int(source.imagewidth)
+
     def _read(self, page: int) -> Page:
-        if self._stack is not None:
-            check_sides(self.name, self._stack.shape[1:])
-            return page_of(self._slice(self._stack, page), self.name, spacing=self._spacing)
-        source = self._file.pages[page]
-        check_sides(self.name, (source.imagelength, source.imagewidth))
-        values = source.asarray()
-        if values.ndim == 3 and values.shape[0] in (3, 4) and values.shape[2] not in (3, 4):
-            values = np.moveaxis(values, 0, 2)  # planar colour
-        return page_of(_as_seen(values, source), self.name, spacing=self._spacing)
+        planes = self._planes
+        if planes is None:
+            values = self._of_page(self._file.pages[page if self._kept is None else self._kept[page]])
+        else:
+            stored = [self._plane(planes, int(n)) for n in planes.order[page]]
+            values = stored[0] if len(stored) == 1 else np.stack(stored, axis=-1)
+        keyframe = self._file.pages[0] if planes is None else planes.series.keyframe
+        bits = keyframe.bitspersample
+        # 12 bits in 16 are white at 4095, as 4 bits in 8 are at 15
+        packed = values.dtype.kind == "u" and 1 < bits < 8 * values.itemsize and values.ndim != 3
+        return page_of(
+            self._says.calibrated(values), self.name, unit=self._says.unit,
+            window=(0.0, float(2**bits - 1)) if packed else self._says.window,
+            spacing=self._says.spacing, slice_spacing=self._says.slice_spacing, notes=self._notes,
+        )  # fmt: skip
 
-    def _slice(self, stack: Any, page: int) -> NDArray[Any]:
-        """One slice of ImageJ's stack, which is read whole only where it does not lie in the file as it is."""
-        if stack.dataoffset is None:
+    def _of_page(self, source: Any) -> NDArray[Any]:
+        check_readable(source, self.name)
+        return colours_of(source.asarray(), source, self._sample, self.name)
+
+    def _plane(self, planes: _Planes, number: int) -> NDArray[Any]:
+        """One stored plane; the series is loaded whole only where its planes do not lie in the file as they are."""
+        series = planes.series
+        keyframe = series.keyframe
+        check_readable(keyframe, self.name)
+        if not planes.whole and len(series.pages) == planes.stored:
+            source = series.pages[number]
+            if source is None:
+                raise InputError(
+                    f"A page inside {self.name} was wanted, but it lies in another file that is not there; put the files "
+                    "of the set into one folder."
+                )
+            return self._of_page(source)
+        if series.dataoffset is None or planes.whole:
             if self._whole is None:
-                self._whole = stack.asarray()
-            return np.asarray(self._whole[page])
-        rows, columns = stack.shape[1:]
-        stored = np.dtype(self._file.byteorder + stack.dtype.char)
-        offset = stack.dataoffset + page * rows * columns * stored.itemsize
-        return np.array(np.memmap(self._path, stored, "r", offset, (rows, columns)))
+                size = prod(int(n) for n in series.shape) * series.dtype.itemsize
+                if size > _MOST_AT_ONCE:
+                    raise InputError(
+                        f"Pages that can be read alone were wanted, but those of {self.name} make one block of "
+                        f"{size / 2**30:.0f} GiB; save it a page at a time."
+                    )
+                self._whole = series.asarray().reshape(planes.stored, *series.shape[-planes.plane :])
+            return colours_of(np.asarray(self._whole[number]), keyframe, self._sample, self.name)
+        stored = np.dtype(series.pages[0].parent.byteorder + series.dtype.char)
+        size = prod(keyframe.shape) * stored.itemsize
+        values = np.memmap(self._path, stored, "r", series.dataoffset + number * size, keyframe.shape)
+        return colours_of(np.array(values), keyframe, self._sample, self.name)
 
 
-def _imagej_stack(file: Any) -> Any | None:
-    """The series of a stack of grey slices behind a single page."""
-    if not (file.is_imagej and len(file.pages) == 1 and file.series and len(file.series[0].shape) == 3):
-        return None
-    series = file.series[0]
-    return None if series.shape[-1] in (3, 4) else series
+def _named(names: tuple[str, ...]) -> str:
+    given = [name[:40] for name in names[:8] if name]
+    return f" ({', '.join(given)})" if given else ""
 
 
-def _as_seen(values: NDArray[Any], page: Any) -> NDArray[Any]:
-    """Colours of a palette looked up, and white-is-zero turned round."""
-    kind = page.photometric.name if hasattr(page.photometric, "name") else ""
-    if kind == "PALETTE" and page.colormap is not None and values.ndim == 2:
-        palette = (np.asarray(page.colormap) >> 8).astype(np.uint8)
-        return np.moveaxis(palette[:, values], 0, 2)
-    if kind == "MINISWHITE" and values.dtype.kind == "u":
-        return np.asarray(
-            (1 << min(page.bitspersample, 8 * values.itemsize)) - 1 - values, dtype=values.dtype
+def _choice(dataset: str, series: int, name: str) -> tuple[int, str]:
+    """The number of the series, and the channel as it is called."""
+    first, _, channel = dataset.strip("/").partition("/")
+    number = int(first) if first.isdigit() and len(first) < 9 else 0 if not first else -1
+    if not 0 <= number < max(series, 1):
+        raise InputError(
+            f"The image '{dataset[:60]}' was wanted, but {name} has the images 0 to {max(series, 1) - 1}; name one of "
+            "those, and a channel as in 0/1."
         )
-    if kind == "MINISWHITE" and values.dtype == np.bool_:
-        return ~values
-    return values
+    return number, channel
 
 
-def _spacing(file: Any) -> tuple[float, float] | None:
-    """Pixel pitch (rows, columns) in mm from an ImageJ file that states its unit."""
-    metadata = file.imagej_metadata or {}
-    millimetres = {"mm": 1.0, "cm": 10.0, "um": 1e-3, "µm": 1e-3, "micron": 1e-3, "\\u00B5m": 1e-3}
-    scale = millimetres.get(str(metadata.get("unit", "")))
-    if scale is None:
+def _full_pages(file: Any) -> list[int] | None:
+    """The pages that are images of their own where some are thumbnails or masks of others; None for all of them."""
+    count = len(file.pages)
+    if not 1 < count <= _FEW:
         return None
-    pitches = []
-    for tag in ("YResolution", "XResolution"):
-        value = file.pages[0].tags.get(tag)
-        if value is None or not value.value[0]:
-            return None
-        pitches.append(scale * value.value[1] / value.value[0])
-    return pitches[0], pitches[1]
+    kept = [n for n in range(count) if not (file.pages[n].is_reduced or file.pages[n].is_mask)]
+    return kept if 0 < len(kept) < count else None

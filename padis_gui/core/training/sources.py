@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from padis_gui.core.data import dicom, picture
+from padis_gui.core.data.dicom_series import find_series
 from padis_gui.core.data.formats import may_be_an_image, recognise
 from padis_gui.core.data.pages import Page, Pages
 from padis_gui.core.data.read import open_pages
@@ -76,7 +77,7 @@ def find_sources(paths: Sequence[Path], dataset: str) -> tuple[list[Source], lis
             )
         )  # fmt: skip
         number += count
-    series, left_out = dicom.find_series(slices) if slices else ([], [])
+    series, left_out = find_series(slices) if slices else ([], [])
     skipped += [Skipped(path.name, reason) for path, reason in left_out]
     for one in series:
         name = f"{one.folder.name}/{one.description}" if one.description else one.folder.name

@@ -1,0 +1,195 @@
+"""What a TIFF says of its numbers: pixel pitch, unit and calibration, in the dialects of ImageJ, OME and plain TIFF."""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# how files name a length, in mm
+_LENGTHS = {
+    "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1000.0,
+    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3, "nm": 1e-6,
+    "inch": 25.4, "inches": 25.4, "in": 25.4, '"': 25.4,
+}  # fmt: skip
+# resolutions that programs write for screens and printers, in pixels per inch: they say nothing of the object
+_PRINTED = (
+    72, 75, 90, 96, 100, 120, 144, 150, 180, 192, 200, 220, 240, 250, 300, 350, 360, 400, 500, 600, 720, 1000, 1200,
+    1440, 2400, 2880, 4800,
+)  # fmt: skip
+_INCH, _CENTIMETRE = 2, 3
+_STRAIGHT_LINE = 0
+_MOST_XML = 2**26
+_HOUNSFIELD = ("hu", "hounsfield", "hounsfield unit", "hounsfield units")
+_NO_UNITS = ("", "gray value", "grey value", "pixel", "pixels", "none", "a.u.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """Pitch (rows, columns) and distance of slices in mm; unit, window; value = offset + slope · stored.
+
+    ``channels`` are the channels' names where the file gives them, ``is_ours`` whether this program wrote it.
+    """
+
+    spacing: tuple[float, float] | None = None
+    slice_spacing: float | None = None
+    unit: str = ""
+    window: tuple[float, float] | None = None
+    line: tuple[float, float] | None = None
+    channels: tuple[str, ...] = ()
+    is_ours: bool = False
+
+    def calibrated(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """ImageJ's straight line from stored integers to values; it counts signed ones from -32768."""
+        if self.line is None or stored.dtype.kind not in "iu":
+            return stored
+        offset, slope = self.line
+        start = 32768.0 if stored.dtype.kind == "i" and stored.itemsize == 2 else 0.0
+        if (offset + slope * start, slope) == (0.0, 1.0):
+            return stored
+        return np.asarray((offset + slope * start) + slope * stored.astype(np.float64), dtype=np.float32)
+
+
+def meaning_of(file: Any, series: int = 0) -> Meaning:
+    """What an open TIFF says of one of its series."""
+    if file.is_ome:
+        return _ome(file.ome_metadata or "", series)
+    if file.is_imagej:
+        return _imagej(file)
+    if file.is_lsm:
+        return _lsm(file.lsm_metadata or {})
+    return Meaning(spacing=_plain(file.pages[0]))
+
+
+def _positive(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if 0 < number < math.inf else None
+
+
+def _pair(rows: float | None, columns: float | None) -> tuple[float, float] | None:
+    return None if rows is None or columns is None else (rows, columns)
+
+
+def _pitches(page: Any, length: float) -> tuple[float, float] | None:
+    """Rows and columns from the resolution tags, in pixels per ``length`` mm."""
+    pitches = []
+    for tag in ("YResolution", "XResolution"):
+        found = page.tags.get(tag)
+        try:
+            pixels, lengths = found.value
+            pitches.append(_positive(length * lengths / pixels))
+        except (AttributeError, TypeError, ValueError, ZeroDivisionError):
+            return None
+    return _pair(*pitches)
+
+
+def _plain(page: Any) -> tuple[float, float] | None:
+    """A pitch in inches or centimetres, unless it is one that programs write without knowing any."""
+    tag = page.tags.get("ResolutionUnit")
+    length = {_INCH: 25.4, _CENTIMETRE: 10.0}.get(int(tag.value) if tag is not None and tag.count == 1 else 0)
+    pitch = None if length is None else _pitches(page, length)
+    if pitch is None or length is None:
+        return None
+    for side in pitch:
+        per_inch = 25.4 / side
+        if abs(side - length) < 1e-9 * length or any(abs(per_inch / n - 1) < 2e-3 for n in _PRINTED):
+            return None
+    return pitch
+
+
+def _imagej(file: Any) -> Meaning:
+    said = file.imagej_metadata or {}
+    length = _LENGTHS.get(_plain_text(said.get("unit", "")))
+    per_slice = _positive(said.get("spacing"))
+    unit = _plain_text(said.get("vunit", ""))
+    line = None
+    if said.get("cf") == _STRAIGHT_LINE:
+        try:
+            line = float(said["c0"]), float(said["c1"])
+        except (KeyError, TypeError, ValueError):
+            line = None
+        if line is not None and not (math.isfinite(line[0]) and math.isfinite(line[1]) and line[1]):
+            line = None
+    ours = _own(said.get("Info"))
+    data = ours.get("recipe", {}).get("data") if isinstance(ours.get("recipe"), dict) else None
+    window = None
+    if isinstance(data, dict):
+        unit, window = str(data.get("unit") or "")[:20], _window(data.get("window"))
+    return Meaning(
+        spacing=None if length is None else _pitches(file.pages[0], length),
+        slice_spacing=None if length is None or per_slice is None else length * per_slice,
+        unit="HU" if unit.lower() in _HOUNSFIELD else "" if unit.lower() in _NO_UNITS else unit,
+        window=window,
+        line=line,
+        is_ours=bool(ours),
+    )
+
+
+def _plain_text(value: Any) -> str:
+    """ImageJ writes what is not ASCII as Java does: \\u00B5m."""
+    return str(value).replace("\\u00B5", "µ").replace("\\u00b5", "µ").strip()
+
+
+def _own(info: Any) -> dict[str, Any]:
+    """The JSON that this program puts into its TIFFs; empty for the free text of others."""
+    if not isinstance(info, str) or not info.lstrip().startswith("{"):
+        return {}
+    try:
+        found = json.loads(info)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _window(value: Any) -> tuple[float, float] | None:
+    try:
+        low, high = (float(v) for v in value)
+    except (TypeError, ValueError):
+        return None
+    return (low, high) if -math.inf < low < high < math.inf else None
+
+
+def _ome(text: str, series: int) -> Meaning:
+    from xml.etree import ElementTree
+
+    if len(text) > _MOST_XML:
+        return Meaning()
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError:
+        return Meaning()
+    images = [e for e in root.iter() if _tag(e) == "Image"]
+    pixels = next((e for e in images[series] if _tag(e) == "Pixels"), None) if series < len(images) else None
+    if pixels is None:
+        return Meaning()
+
+    def length(axis: str) -> float | None:
+        size = _positive(pixels.get(f"PhysicalSize{axis}"))
+        scale = _LENGTHS.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+        return None if size is None or scale is None else size * scale
+
+    channels = [e for e in pixels if _tag(e) == "Channel"]
+    return Meaning(
+        spacing=_pair(length("Y"), length("X")),
+        slice_spacing=length("Z"),
+        channels=tuple(e.get("Name", "") for e in channels),
+    )
+
+
+def _tag(element: Any) -> str:
+    return str(element.tag).rsplit("}", 1)[-1]
+
+
+def _lsm(said: dict[str, Any]) -> Meaning:
+    """Zeiss states metres."""
+
+    def length(axis: str) -> float | None:
+        size = _positive(said.get(f"VoxelSize{axis}"))
+        return None if size is None else size * 1000
+
+    return Meaning(spacing=_pair(length("Y"), length("X")), slice_spacing=length("Z"))
