@@ -36,8 +36,8 @@ def open_pages(path: str | os.PathLike[str], dataset: str = "") -> Pages:
     """Open an image file, or a folder as one stack, to read its pages one by one; close it, or use it in a ``with``.
 
     ``dataset`` names what is wanted of a file that may hold several (an array of NPZ, MATLAB and HDF5, series and
-    channel of a TIFF, a series of a folder); empty takes the obvious one. Raises :class:`InputError` for anything that cannot be
-    opened as images.
+    channel of a TIFF, a series of a folder); empty takes the obvious one. Raises :class:`InputError`
+    for anything that cannot be opened as images.
     """
     path = Path(path)
     if _is_folder(path):
