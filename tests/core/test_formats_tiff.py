@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 import tifffile
 
+from padis_gui.core.data.about import About
+from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.data.image import HU_WINDOW
 from padis_gui.core.data.read import count_pages, list_datasets, open_pages, read_image
 from padis_gui.core.data.reading import ReadingSettings
+from padis_gui.core.data.write import write_tiff
 from padis_gui.core.errors import InputError
+from tests.core.test_write import recipe
 
 RNG = np.random.default_rng(0)
 PAGES = RNG.standard_normal((5, 20, 31)).astype(np.float32)
@@ -395,6 +399,25 @@ def test_what_was_exported_comes_back_with_its_unit(tmp_path: Path) -> None:
     ):
         path = tiff(tmp_path / "b.tif", soft, imagej=True, metadata={"Info": broken, "axes": "YX"})
         np.testing.assert_array_equal(page(path)[0], soft)
+
+
+@pytest.mark.parametrize("kind", ["ImageJ", "OME"])
+@pytest.mark.parametrize("values", ["float32", "int16", "uint16"])
+def test_exports_are_opened_as_they_were(tmp_path: Path, kind: str, values: str) -> None:
+    pixels = np.linspace(-30, 180, 20 * 31).reshape(1, 20, 31).round().astype(np.float32)
+    about = About(unit="HU", window=(-1000.0, 1000.0))
+    write_tiff(
+        tmp_path / "a.tif", pixels, recipe(), {}, spacing=(0.7, 0.8), about=about,
+        settings=ExportSettings(tiff=kind, values=values),
+    )  # fmt: skip
+    image = read_image(tmp_path / "a.tif")
+    assert np.abs(image.pixels - pixels).max() <= (0.01 if values == "uint16" else 0)
+    assert (image.unit, image.window) == ("HU", HU_WINDOW)
+    assert image.spacing == pytest.approx((0.7, 0.8))
+    colours = RNG.random((3, 20, 31)).astype(np.float32)
+    write_tiff(tmp_path / "c.tif", colours, recipe(), {}, settings=ExportSettings(tiff=kind))
+    assert count_pages(tmp_path / "c.tif") == 1
+    np.testing.assert_array_equal(page(tmp_path / "c.tif"), colours)
 
 
 def test_oddities_are_not_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

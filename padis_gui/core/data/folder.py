@@ -97,7 +97,7 @@ def _below(folder: Path, name: str) -> list[Path]:
 
 
 def _counts(path: Path) -> bool:
-    return not path.name.startswith(".") and may_be_an_image(path)
+    return not path.name.startswith(".") and path.is_file() and may_be_an_image(path)
 
 
 def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:

@@ -136,7 +136,7 @@ def _start(path: Path) -> bytes:
 def may_be_an_image(path: Path) -> bool:
     """Whether a file's name is that of an image, or it is DICOM without an ending, as scanners write it."""
     if path.name.lower().endswith(SUFFIXES):
-        return path.is_file()
+        return True
     if path.suffix and not path.suffix[1:].isdigit():
         return False
     try:

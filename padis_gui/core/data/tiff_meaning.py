@@ -22,6 +22,7 @@ _PRINTED = (
 _INCH, _CENTIMETRE = 2, 3
 _STRAIGHT_LINE = 0
 _MOST_XML = 2**26
+_NAMESPACE = "padis-gui/export"  # of the annotation that this program's exports carry
 _HOUNSFIELD = ("hu", "hounsfield", "hounsfield unit", "hounsfield units")
 _NO_UNITS = ("", "gray value", "grey value", "pixel", "pixels", "none", "a.u.")
 
@@ -42,14 +43,11 @@ class Meaning:
     is_ours: bool = False
 
     def calibrated(self, stored: NDArray[Any]) -> NDArray[Any]:
-        """ImageJ's straight line from stored integers to values; it counts signed ones from -32768."""
-        if self.line is None or stored.dtype.kind not in "iu":
+        """Values from stored integers."""
+        if self.line in (None, (0.0, 1.0)) or stored.dtype.kind not in "iu":
             return stored
         offset, slope = self.line
-        start = 32768.0 if stored.dtype.kind == "i" and stored.itemsize == 2 else 0.0
-        if (offset + slope * start, slope) == (0.0, 1.0):
-            return stored
-        return np.asarray((offset + slope * start) + slope * stored.astype(np.float64), dtype=np.float32)
+        return np.asarray(offset + slope * stored.astype(np.float64), dtype=np.float32)
 
 
 def meaning_of(file: Any, series: int = 0) -> Meaning:
@@ -107,27 +105,25 @@ def _imagej(file: Any) -> Meaning:
     length = _LENGTHS.get(_plain_text(said.get("unit", "")))
     per_slice = _positive(said.get("spacing"))
     unit = _plain_text(said.get("vunit", ""))
-    line = None
-    if said.get("cf") == _STRAIGHT_LINE:
-        try:
-            line = float(said["c0"]), float(said["c1"])
-        except (KeyError, TypeError, ValueError):
-            line = None
-        if line is not None and not (math.isfinite(line[0]) and math.isfinite(line[1]) and line[1]):
-            line = None
-    ours = _own(said.get("Info"))
-    data = ours.get("recipe", {}).get("data") if isinstance(ours.get("recipe"), dict) else None
-    window = None
-    if isinstance(data, dict):
-        unit, window = str(data.get("unit") or "")[:20], _window(data.get("window"))
+    ours = _json(said.get("Info"))
+    about = _about(ours)
     return Meaning(
         spacing=None if length is None else _pitches(file.pages[0], length),
         slice_spacing=None if length is None or per_slice is None else length * per_slice,
-        unit="HU" if unit.lower() in _HOUNSFIELD else "" if unit.lower() in _NO_UNITS else unit,
-        window=window,
-        line=line,
+        unit=about.unit
+        or ("HU" if unit.lower() in _HOUNSFIELD else "" if unit.lower() in _NO_UNITS else unit),
+        window=about.window,
+        line=_line(said, file.pages[0].dtype),
         is_ours=bool(ours),
     )
+
+
+def _line(said: dict[str, Any], stored: Any) -> tuple[float, float] | None:
+    """ImageJ's calibration where it is a straight line; it counts signed numbers of 16 bits from -32768."""
+    if said.get("cf") != _STRAIGHT_LINE:
+        return None
+    line = _finite(said.get("c0"), said.get("c1"))
+    return (line[0] + 32768.0 * line[1], line[1]) if line is not None and stored == np.int16 else line
 
 
 def _plain_text(value: Any) -> str:
@@ -135,7 +131,7 @@ def _plain_text(value: Any) -> str:
     return str(value).replace("\\u00B5", "µ").replace("\\u00b5", "µ").strip()
 
 
-def _own(info: Any) -> dict[str, Any]:
+def _json(info: Any) -> dict[str, Any]:
     """The JSON that this program puts into its TIFFs; empty for the free text of others."""
     if not isinstance(info, str) or not info.lstrip().startswith("{"):
         return {}
@@ -144,6 +140,30 @@ def _own(info: Any) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _about(ours: dict[str, Any]) -> Meaning:
+    """Unit, window and whole numbers by what this program says of its exports, also in its first versions."""
+    recipe = ours.get("recipe")
+    for said in (ours.get("about"), recipe.get("data") if isinstance(recipe, dict) else None):
+        if not isinstance(said, dict) or not (said.get("unit") or said.get("window")):
+            continue
+        whole, line = said.get("integer"), None
+        if isinstance(whole, dict):
+            line = _finite(whole.get("low"), whole.get("step"))
+        unit = said.get("unit")
+        return Meaning(
+            unit=unit[:20] if isinstance(unit, str) else "", window=_window(said.get("window")), line=line
+        )
+    return Meaning()
+
+
+def _finite(offset: Any, slope: Any) -> tuple[float, float] | None:
+    try:
+        offset, slope = float(offset), float(slope)
+    except (TypeError, ValueError):
+        return None
+    return (offset, slope) if math.isfinite(offset) and math.isfinite(slope) and slope else None
 
 
 def _window(value: Any) -> tuple[float, float] | None:
@@ -157,7 +177,7 @@ def _window(value: Any) -> tuple[float, float] | None:
 def _ome(text: str, series: int) -> Meaning:
     from xml.etree import ElementTree
 
-    if len(text) > _MOST_XML:
+    if len(text) > _MOST_XML or "<!DOCTYPE" in text or "<!ENTITY" in text:
         return Meaning()
     try:
         root = ElementTree.fromstring(text)
@@ -174,7 +194,16 @@ def _ome(text: str, series: int) -> Meaning:
         return None if size is None or scale is None else size * scale
 
     channels = [e for e in pixels if _tag(e) == "Channel"]
+    noted = next(
+        (e for e in root.iter() if _tag(e) == "CommentAnnotation" and e.get("Namespace") == _NAMESPACE), None
+    )
+    ours = {} if noted is None else _json("".join(noted.itertext()))
+    about = _about(ours)
     return Meaning(
+        unit=about.unit,
+        window=about.window,
+        line=about.line,
+        is_ours=bool(ours),
         spacing=_pair(length("Y"), length("X")),
         slice_spacing=length("Z"),
         channels=tuple(e.get("Name", "") for e in channels),

@@ -132,4 +132,4 @@ def _details(image: Image) -> str:
 
 
 def _notes(image: Image) -> str:
-    return "\n".join(image.measured.notes) if image.measured is not None else ""
+    return "\n".join(image.notes + (image.measured.notes if image.measured is not None else ()))
