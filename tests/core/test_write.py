@@ -97,7 +97,7 @@ def test_labelled_pages(tmp_path: Path, channels: int) -> None:
         assert len(file.pages) == 3 * channels
         assert np.array_equal(np.squeeze(pixels), file.asarray())
     assert read_recipe(path) == (recipe(), METRICS)
-    assert np.array_equal(read_image(path, channels).pixels[0], pixels[1, 0])
+    assert np.array_equal(read_image(path, 1).pixels, pixels[1])
     with pytest.raises(ValueError, match="zip"):
         write_tiff(path, pixels, recipe(), METRICS, labels=labels[:2])
 
