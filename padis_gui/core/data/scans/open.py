@@ -5,7 +5,7 @@ from typing import Any
 
 from padis_gui.core.data import hdf5, matlab
 from padis_gui.core.data.formats import recognise
-from padis_gui.core.data.pages import in_one_sentence
+from padis_gui.core.data.pages import display_name, in_one_sentence
 from padis_gui.core.data.scans.exchange import open_exchange
 from padis_gui.core.data.scans.htc import open_htc
 from padis_gui.core.data.scans.nxtomo import open_nxtomo
@@ -17,8 +17,13 @@ def open_scan(path: Path, dataset: str = "") -> ScanFile | None:
 
     Raises :class:`InputError` where it is a scan that cannot be used.
     """
+    try:
+        if path.is_dir():  # slices, not views
+            return None
+    except OSError:  # a name that cannot be one; said next
+        pass
     kind = recognise(path).kind
-    with in_one_sentence(path.name, kind):
+    with in_one_sentence(display_name(path), kind):
         if kind == matlab.KIND:
             return open_htc(path, dataset)
         if kind == hdf5.KIND:
