@@ -556,8 +556,7 @@ class Session(QObject):
             or (self.prepared and self.prepared.job.same_problem(job))
         ):
             return
-        views = getattr(job.problem, "views", 1)
-        if job.image is not None and views * job.image.shape[0] * job.image.shape[1] > _CHEAP:
+        if _needs_matrix(job) and _matrix_size(job) > _CHEAP:
             return
         self.spawn(self._prepare(job))
 
@@ -694,6 +693,17 @@ S = TypeVar("S", bound=Settings)
 
 def _is_open(path: Path | None, name: str) -> bool:
     return path is not None and path.resolve() == Path(name)
+
+
+def _matrix_size(job: Job) -> int:
+    """Views times pixels."""
+    rows, columns = (0, 0) if job.image is None else job.image.shape
+    return int(getattr(job.problem, "views", 1)) * rows * columns
+
+
+def _needs_matrix(job: Job) -> bool:
+    """Whether the problem's first pictures take a product with the operator; the FBP of a real scan takes none."""
+    return job.image is None or job.image.measured is None or job.image.window[0] != 0
 
 
 def _same_data(job: Job, recipe: Recipe) -> bool:

@@ -9,6 +9,7 @@ from PySide6.QtTest import QTest
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.gui.dialogs.slices import SliceChooser
 from tests.qt import open_both, until
+from tests.scan_files import parallel, write_exchange
 
 
 @pytest.fixture
@@ -134,5 +135,33 @@ def test_a_reading_survives_the_session(window, drive, stack):
         await session.use(kept)
         assert (session.image.page, session.image.reading) == (4, reading)
         assert session.image.window == (0.0, 300.0)
+
+    drive(go())
+
+
+def test_the_centre_of_a_scan_is_moved_beside_it(window, drive, tmp_path, prior_path):
+    session, data = window.session, window.data
+
+    async def go():
+        await open_both(session, write_exchange(tmp_path / "scan.h5", parallel()), prior_path)
+        assert session.physics == "ct-parallel"
+        assert data.centre.isVisible()
+        assert data.notes.text()
+        assert "scan of" in data.details.text()
+        slices, page = window.opening.slices, session.image.page + 1
+        slices.picture(page)
+        await until(lambda: slices.picture(page) is not None)  # a row's own reconstruction
+        before, first = session.problem.centre, session.prepared
+        data.centre.stepUp()
+        assert session.problem.centre == before + 0.25
+        await until(lambda: session.prepared is not first)
+        assert not np.array_equal(session.prepared.baseline, first.baseline)
+        data.scan.editors["take_views"].setValue(6)
+        await until(lambda: session.image.reading.take_views == 6)
+        assert len(session.problem.angles) == 6
+        assert session.problem.centre == before + 0.25
+        data.found.click()
+        assert session.problem.centre == before
+        assert not data.found.isEnabled()
 
     drive(go())

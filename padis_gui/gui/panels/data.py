@@ -70,14 +70,24 @@ class DataSection(Section):
     def _make_centre(self) -> None:
         """The centre of rotation beside the data: it is looked for with an eye on the FBP."""
         self.centre = NumberBox()
+        self.centre.setAccessibleName("Centre of rotation")
         self.centre.setStepType(NumberBox.StepType.DefaultStepType)
         self.centre.setSingleStep(_CENTRE_STEP)
         self.centre.setSuffix(" bins")
         self.centre.valueChanged.connect(lambda value: self._session.set_problem("centre", value))
         self._of_scan = QWidget()
+        self.found = QToolButton()
+        self.found.setText("Found")
+        self.found.setToolTip("Back to the centre that was found in the scan, or that its file states")
+        self.found.clicked.connect(lambda: self._session.set_problem("centre", self._stated_centre))
+        self.centre_row = QWidget()
+        self.centre_row.setFocusProxy(self.centre)
+        both = row(self.centre_row)
+        both.addWidget(self.centre, 1)
+        both.addWidget(self.found)
         layout, rows = column(self._of_scan, spacing=4), form()
         labelled(
-            rows, "Centre", self.centre,
+            rows, "Centre", self.centre_row,
             "Where the detector sees the axis of rotation, from its middle; the FBP follows while it is changed",
         )  # fmt: skip
         layout.addLayout(rows)
@@ -109,8 +119,15 @@ class DataSection(Section):
             self.page.setValue(image.page)
             self.page.setSuffix(f" of 0–{image.pages - 1}")
 
+    @property
+    def _stated_centre(self) -> float:
+        image = self._session.image
+        stated = {} if image is None or image.measured is None else image.measured.problem
+        return float(stated.get("centre", 0.0))
+
     def _show_centre(self) -> None:
         centre = getattr(self._session.problem, "centre", None)
+        self.found.setEnabled(centre is not None and centre != self._stated_centre)
         if centre is not None and self.centre.value() != centre:
             with QSignalBlocker(self.centre):
                 self.centre.setValue(centre)

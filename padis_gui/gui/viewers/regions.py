@@ -180,7 +180,10 @@ class RegionPanel(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self.layout().activate()
+        if (
+            layout := self.layout()
+        ) is not None:  # what it changes must be known before the size is asked for
+            layout.activate()
         self.empty.setGeometry(self.table.rect())
 
     def csv(self) -> str:
