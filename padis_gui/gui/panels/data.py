@@ -86,10 +86,9 @@ class DataSection(Section):
         both.addWidget(self.centre, 1)
         both.addWidget(self.found)
         layout, rows = column(self._of_scan, spacing=4), form()
-        labelled(
-            rows, "Centre", self.centre_row,
-            "Where the detector sees the axis of rotation, from its middle; the FBP follows while it is changed",
-        )  # fmt: skip
+        tip = "Where the detector sees the axis of rotation, from its middle; the FBP follows while it is changed"
+        self.centre.setToolTip(tip)
+        labelled(rows, "Centre", self.centre_row, tip)
         layout.addLayout(rows)
         layout.addWidget(self.scan)
 
