@@ -53,7 +53,7 @@ solver:
   slowdown       the ratio of one to the other, less 1
   says           what the window itself says the display takes, as in the line under Run
   UI work        the UI thread's own share of the time, whether it kept the solver waiting or not
-  longest, mean  how long the UI thread kept events waiting, in ms; the mean is of all times above 2 ms
+  longest, mean  how long the UI thread kept events waiting, in ms; the mean is of all times above 6 ms
 
 --runs N does many quick runs instead and counts memory, threads, widgets and objects on the way. The slope is fitted
 to the second half: before, results and iterates fill the budgets that the program gives them.

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from padis_gui.core.errors import PadisError
+from padis_gui.core.resources import DEFAULT_PRESET
 from padis_gui.gui.app import collect_garbage_here, make_application, make_loop
 from padis_gui.gui.bench_memory import measure_memory, print_memory
 from padis_gui.gui.bench_scenes import SCENES, Watch, one_run, set_scene, until
@@ -20,7 +21,7 @@ from padis_gui.gui.main_window import MainWindow
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.store import Store
 
-_PAIRS = 4
+_PAIRS = 3
 _GOAL_SLOWDOWN, _GOAL_BLOCK_MS = 0.05, 50.0
 # The preset's own solver, and one whose runs are longer
 _SOLVERS: tuple[tuple[str | None, int | None], ...] = ((None, None), ("diffpir", 40))
@@ -108,6 +109,7 @@ async def _measure_all(window: MainWindow, options: argparse.Namespace, console:
 
 
 def _choose(session: Session, solver: str | None, steps: int | None) -> None:
+    session.apply_preset(DEFAULT_PRESET)
     if solver is not None:
         session.set_solver(solver)
     if steps is not None:
