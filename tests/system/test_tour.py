@@ -8,10 +8,12 @@ import pytest
 import tifffile
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QTabBar
 
 from padis_gui.core.data.stored import read_recipe
 from padis_gui.core.resources import DEMO_IMAGE, resource
 from padis_gui.viewmodels.run import RunState
+from padis_gui.viewmodels.seam_maps import SEAMS
 from tests.qt import until
 from tests.system.hand import Hand
 
@@ -129,6 +131,33 @@ async def interrupt(window, hand):
     assert window.session.result is kept
 
 
+async def compare(window, hand):
+    """A divider between the baseline and the estimate, and back; another run stands in the list."""
+    await hand.click(window.panes.panes[0].canvas.viewport())
+    await hand.key(Qt.Key.Key_W)
+    compared = window.panes.compare
+    assert compared.isVisible()
+    assert compared.mode == "wipe"
+    await hand.choose(compared.bar.first, "FBP")
+    await until(lambda: compared.keys == ("baseline", "estimate"))
+    await hand.click(compared.bar.leave)
+    assert not compared.isVisible()
+
+
+async def find_the_seam(window, hand):
+    """The laboratory's tab, and its map in the framed pane."""
+    bars = {
+        bar.tabText(i): (bar, i) for bar in window.workbench.findChildren(QTabBar) for i in range(bar.count())
+    }
+    bar, at = bars["Laboratory"]
+    await hand.click(bar, bar.tabRect(at).center())
+    await hand.click(window.laboratory.panel.show_map[SEAMS])
+    framed = pane(window, SEAMS)
+    await until(lambda: window.panes.pixels(SEAMS) is not None)
+    await until(lambda: window.laboratory.model.values().get("seam_ratio", 0) > 1)
+    await hand.choose(framed.choice, "Truth")
+
+
 async def change(window, hand):
     """Fewer views make the result stale; fixed tiling shows a seam; a chosen seed is kept."""
     await choose_preset(window, hand, "CT, 8 views", "ct-8")
@@ -145,6 +174,7 @@ async def change(window, hand):
         window.session.history.frame_at(step).partition.offset for step in window.session.history.steps
     }
     assert len(offsets) == 1  # the grid never moved
+    await find_the_seam(window, hand)
     await hand.choose(window.prior.tiling, "Random (PaDIS)")
     assert "Stale" in window.verdict.text()
     await hand.ctrl(Qt.Key.Key_R)
@@ -189,7 +219,7 @@ def test_the_tour_of_the_readme(window, drive, own_picture, tmp_path):
         await prepared(window)
         window.activateWindow()
         for stop, *more in (
-            (look,), (open_own, own_picture), (run,), (interrupt,), (change,),
+            (look,), (open_own, own_picture), (run,), (compare,), (interrupt,), (change,),
             (export, tmp_path / "mine.tif"), (keyboard,),
         ):  # fmt: skip
             await stop(window, hand, *more)
