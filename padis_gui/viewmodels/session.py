@@ -52,6 +52,7 @@ from padis_gui.viewmodels.runs import RunRecord, Runs
 from padis_gui.viewmodels.saver import Saver
 from padis_gui.viewmodels.shown import Shown
 from padis_gui.viewmodels.store import Store
+from padis_gui.viewmodels.warnings import Warnings
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -95,6 +96,7 @@ class Session(QObject):
         self.run.ended.connect(self._run_ended)
         self.runs = Runs(parent=self)
         self.runner = Runner(self)
+        self.warnings = Warnings(self)
         self.shown = Shown(self)
         self.shown.changed.connect(self.shown_changed)
         self.image: Image | None = None

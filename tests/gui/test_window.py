@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
 import torch
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QInputDialog
@@ -660,3 +662,53 @@ def test_the_cost_of_the_display_is_shown(ready, drive):
     drive(go())
     assert 0 < ready.display.share < 1
     assert f"display {ready.display.share:.1%}" in ready.transport.time.text()
+
+
+def test_the_window_never_works_for_long_at_a_stretch_while_a_solver_runs(ready, drive):
+    """In processor time of its own thread: what waits for a busy machine is not its doing."""
+    session, longest = ready.session, [0.0, time.thread_time()]
+
+    def tick():
+        now = time.thread_time()
+        longest[:] = max(longest[0], now - longest[1]), now
+
+    async def go():
+        session.set_solver_setting("steps", 40)
+        session.start()  # the first run shows what was never shown before
+        await until(lambda: not session.run.active)
+        session.start()
+        await until(lambda: session.run.snapshot().step >= 3)
+        timer = QTimer(interval=1)
+        timer.timeout.connect(tick)
+        tick()
+        longest[0] = 0.0
+        timer.start()
+        await until(lambda: session.run.snapshot().step >= 37)
+        timer.stop()
+
+    drive(go())
+    assert longest[0] < 0.05, f"{1000 * longest[0]:.0f} ms"
+
+
+def test_a_batch_that_is_too_large_is_halved_and_the_window_says_so(ready, drive):
+    session = ready.session
+    network = session.prior.network
+
+    class Small(torch.nn.Module):
+        """Runs out of memory above two patches."""
+
+        def forward(self, x, noise):
+            if len(x) > 2:
+                raise torch.OutOfMemoryError("out of memory")
+            return network(x, noise)
+
+    async def go():
+        session.prior = replace(session.prior, network=Small())
+        session.set_solver_setting("steps", 2)
+        click(ready, "run")
+        await ended(ready)
+        await until(lambda: "halved" in ready.messages.text.text())
+
+    drive(go())
+    assert state(ready) is RunState.DONE
+    assert ready.messages.level == "warning"

@@ -1,0 +1,39 @@
+"""What a run warns of in its thread, said in the window: that memory ran out and smaller batches go on, say."""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+
+if TYPE_CHECKING:
+    from padis_gui.viewmodels.session import Session
+
+_SOURCE = "padis_gui.core.prior"
+
+
+class _Handler(logging.Handler):
+    def __init__(self, say: Callable[[str], object]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(record.getMessage())
+
+
+class Warnings(QObject):
+    """Turns the prior's log of warnings into messages of a session, until it closes."""
+
+    _said = Signal(str)
+
+    def __init__(self, session: "Session") -> None:
+        super().__init__(session)
+        self._session = session
+        self._said.connect(self._say)  # in the window's thread, wherever it was said
+        handler = _Handler(self._said.emit)
+        logger = logging.getLogger(_SOURCE)
+        logger.addHandler(handler)
+        session.closing.connect(lambda: logger.removeHandler(handler))
+
+    def _say(self, text: str) -> None:
+        self._session.message.emit("warning", text, "")
