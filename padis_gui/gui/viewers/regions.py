@@ -1,7 +1,7 @@
 """Statistics of a rectangle or an ellipse in every pane, to see, to copy and to save."""
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication, QResizeEvent, QShowEvent
+from PySide6.QtGui import QGuiApplication, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -83,8 +83,9 @@ class RegionPanel(QWidget):
                 ("w", "Its width, in px", 1), ("h", "Its height, in px", 1),
             )
         }  # fmt: skip
-        self.empty = QLabel(_HINT, self.table, alignment=Qt.AlignmentFlag.AlignCenter)
+        self.empty = QLabel(_HINT, alignment=Qt.AlignmentFlag.AlignCenter)
         self.empty.setProperty("muted", True)
+        column(self.table.viewport()).addWidget(self.empty)
         self.hint = ElidedLabel()
         self.hint.setProperty("muted", True)
         self.copy, self.save, self.clear = (small_button(text) for text in ("Copy CSV", "Save CSV…", "Clear"))
@@ -177,14 +178,6 @@ class RegionPanel(QWidget):
             self.hint.setText(f"{region.width * spacing[1]:.1f} × {region.height * spacing[0]:.1f} mm")
         else:
             self.hint.setText("" if self.rows else "The region lies outside the pictures")
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        if (
-            layout := self.layout()
-        ) is not None:  # what it changes must be known before the size is asked for
-            layout.activate()
-        self.empty.setGeometry(self.table.rect())
 
     def csv(self) -> str:
         """The table as text; empty where there is none."""
