@@ -11,7 +11,10 @@ from padis_gui.core.errors import DivergenceError, PadisError
 
 # verb -> (module, one line of help). A module has add_arguments(parser) and run(arguments) -> exit code.
 VERBS = {
-    "reconstruct": ("padis_gui.cli.reconstruct", "reconstruct one image from a simulated measurement"),
+    "reconstruct": (
+        "padis_gui.cli.reconstruct",
+        "reconstruct one image, from a scan or from a simulated measurement",
+    ),
     "generate": ("padis_gui.cli.generate", "draw samples of a prior, without any measurement"),
     "repeat": ("padis_gui.cli.repeat", "run what made an exported file again, and compare bit for bit"),
     "train": ("padis_gui.cli.train", "train a patch prior on images of your own, or resume a training"),
@@ -23,6 +26,7 @@ VERBS = {
         "measure solvers, the operator, the denoiser or the display on this machine",
     ),
     "convert": ("padis_gui.cli.convert", "write a published snapshot as a native prior"),
+    "geometry": ("padis_gui.cli.geometry", "say how a scan was measured, or how to state it in JSON"),
     "inspect": ("padis_gui.cli.inspect", "say what a prior file is, without loading it"),
 }
 

@@ -8,6 +8,7 @@ from padis_gui.core.errors import SettingError
 from padis_gui.core.settings import Settings, make, specs
 
 if TYPE_CHECKING:
+    from padis_gui.core.data.image import Measured
     from padis_gui.core.operators.settings import PhysicsSettings
     from padis_gui.core.prior import PatchPrior
     from padis_gui.core.resources import Preset
@@ -88,6 +89,41 @@ def chosen_problem(options: argparse.Namespace, preset: "Preset") -> "tuple[str,
                 )
     values = dict(preset.problem) if physics.name == preset.physics else {}
     return physics.name, make(physics.settings_type, values | given_settings(options, physics.settings_type))
+
+
+def measured_problem(options: argparse.Namespace, measured: "Measured") -> "tuple[str, PhysicsSettings]":
+    """The physics and geometry of a scan, changed by what was given; the preset's problem is another one.
+
+    Raises :class:`SettingError` for what the reading of the file decides.
+    """
+    from padis_gui.core.operators import find_physics
+    from padis_gui.core.operators.scanner import ScannerSettings
+
+    stated = find_physics(measured.physics)
+    physics = find_physics(options.physics or stated.name)
+    if not issubclass(physics.settings_type, ScannerSettings):
+        raise SettingError(
+            f"A physics of scans was wanted for this measurement, but {physics.name} was given; leave --physics out, or "
+            "read the file with --role image."
+        )
+    known = {spec.name for spec in specs(physics.settings_type)}
+    given = given_problem(options)
+    for name, instead in {
+        "views": "--take-views or --angle-from",
+        "arc": "--angle-to",
+        "bins": "--binning",
+    }.items():
+        if name in given:
+            raise SettingError(
+                f"A measured scan has its own {name}, but --{name} was given; choose a part of it by {instead}."
+            )
+    for name in given:
+        if name not in known:
+            raise SettingError(
+                f"A setting of {physics.name} was wanted, but --{name.replace('_', '-')} is none; leave it out."
+            )
+    values = {name: value for name, value in measured.problem.items() if name in known}
+    return physics.name, make(physics.settings_type, values | given)
 
 
 def given_problem(options: argparse.Namespace) -> dict[str, Any]:

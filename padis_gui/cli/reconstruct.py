@@ -7,9 +7,12 @@ from pathlib import Path
 from padis_gui.cli.options import (
     add_problem,
     add_run,
+    add_settings,
     chosen_problem,
     chosen_solver,
     chosen_tiling,
+    given_settings,
+    measured_problem,
     open_prior,
 )
 from padis_gui.cli.outputs import check_is_tiff, check_outputs, write_json
@@ -19,14 +22,26 @@ from padis_gui.core.resources import DEFAULT_PRESET, PRESETS
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
-    parser.add_argument("input", type=Path, metavar="INPUT", help="PNG, JPEG, TIFF, NPY or a DICOM slice")
-    parser.add_argument("--page", type=int, default=0, metavar="N", help="page of a multi-page file, from 0")
+    from padis_gui.core.data.reading import ReadingSettings
+
+    parser.description = (
+        "Reconstruct one image: from a measurement simulated of it, or, where the file is a scan or is read with --role "
+        "measurement, from what was really measured; there is no truth then, and the residual says how well the result "
+        "explains the measurement. A scan brings its physics and geometry, which options override."
+    )
+    parser.add_argument(
+        "input", type=Path, metavar="INPUT", help="an image (PNG, JPEG, TIFF, NPY, DICOM, ...), or a scan"
+    )
+    parser.add_argument(
+        "--page", type=int, default=0, metavar="N", help="page of a multi-page file, or detector row, from 0"
+    )
     parser.add_argument(
         "--preset",
-        default=DEFAULT_PRESET,
+        default=None,
         metavar="NAME",
-        help=f"one of {', '.join(p.name for p in PRESETS)}",
+        help=f"one of {', '.join(p.name for p in PRESETS)} (default: {DEFAULT_PRESET}; of a scan only the solver is taken)",
     )
+    add_settings(parser, ReadingSettings)
     add_problem(parser)
     add_run(parser)
     parser.add_argument(
@@ -42,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.cli.progress import progress_bar
     from padis_gui.core.data.about import About
     from padis_gui.core.data.read import read_image
+    from padis_gui.core.data.reading import ReadingSettings
     from padis_gui.core.data.write import write_result
     from padis_gui.core.device import describe_device, peak_memory_mb, pick_device
     from padis_gui.core.metrics import as_json
@@ -56,11 +72,17 @@ def run(options: argparse.Namespace) -> int:
         solve,
     )
     from padis_gui.core.resources import bundled_prior
+    from padis_gui.core.settings import make
 
     check_outputs([options.input], [options.out, options.report])
     check_is_tiff(options.out)
-    preset = find_preset(options.preset)
-    physics, problem_settings = chosen_problem(options, preset)
+    preset = find_preset(options.preset or DEFAULT_PRESET)
+    reading = make(ReadingSettings, given_settings(options, ReadingSettings))
+    image = read_image(options.input, options.page, reading)
+    if image.measured is not None and image.measured.physics:
+        physics, problem_settings = measured_problem(options, image.measured)
+    else:
+        physics, problem_settings = chosen_problem(options, preset)
     if find_physics(physics).imageless:
         raise SettingError(
             f"A measurement of {options.input.name} was wanted, but {physics} needs no image; use padis-gui generate."
@@ -70,7 +92,6 @@ def run(options: argparse.Namespace) -> int:
     seed = new_seed() if options.seed is None else options.seed
     prior_path = options.prior or bundled_prior(physics, pick_device(options.device).type)
     prior = open_prior(options, prior_path)
-    image = read_image(options.input, options.page)
     recipe = make_recipe(
         image=image, data_path=options.input, prior=prior, prior_path=prior_path, physics=physics,
         problem=problem_settings, tiling=tiling, solver=solver.name, settings=settings, seed=seed,
@@ -107,9 +128,17 @@ def run(options: argparse.Namespace) -> int:
     }
     if options.report is not None:
         write_json(options.report, report)
-    print(
-        f"{options.out}: PSNR {metrics['psnr']:.2f} dB, SSIM {metrics['ssim']:.3f} "
-        f"({find_physics(physics).baseline} {metrics['psnr_baseline']:.2f} dB, {metrics['ssim_baseline']:.3f}), "
-        f"{seconds:.1f} s, seed {seed}"
-    )
+    for note in image.measured.notes if image.measured is not None else ():
+        print(note)
+    print(f"{options.out}: {_verdict(metrics, find_physics(physics).baseline)}, {seconds:.1f} s, seed {seed}")
     return 0
+
+
+def _verdict(metrics: dict[str, float], baseline: str) -> str:
+    """How good it is: against the truth where there is one, else against the measurement."""
+    if "psnr" not in metrics:
+        return f"residual {metrics['residual']:.4f} ({baseline} {metrics['residual_baseline']:.4f}), no truth"
+    return (
+        f"PSNR {metrics['psnr']:.2f} dB, SSIM {metrics['ssim']:.3f} "
+        f"({baseline} {metrics['psnr_baseline']:.2f} dB, {metrics['ssim_baseline']:.3f})"
+    )

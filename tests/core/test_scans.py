@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import read_image
 from padis_gui.core.data.reading import ReadingSettings
+from padis_gui.core.data.scans.noise import relative_noise
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.operators import find_physics
 from padis_gui.core.problem import as_measured, scan_settings
@@ -298,14 +299,19 @@ def test_a_little_metal_does_not_darken_the_rest(tmp_path: Path) -> None:
     assert image.window[1] < 4.5 * ABSORBS
 
 
-def test_noise_is_estimated(tmp_path: Path) -> None:
+def test_noise_is_estimated_and_its_double_assumed(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     truth = fan(views=180)
     strength = float(np.sqrt(np.mean(truth.sinogram**2)))
     for wanted in (0.02, 0.05):
-        noisy = truth.sinogram + wanted * strength * rng.standard_normal(truth.sinogram.shape)
-        image = read(write_htc(tmp_path / "a.mat", Truth(noisy.astype(np.float32), truth.angles, 0.0)))
-        assert image.measured.problem["noise"] == pytest.approx(wanted, rel=0.35)
+        noisy = (truth.sinogram + wanted * strength * rng.standard_normal(truth.sinogram.shape)).astype(
+            np.float32
+        )
+        found = relative_noise(noisy)
+        assert found == pytest.approx(wanted, rel=0.3)
+        image = read(write_htc(tmp_path / "a.mat", Truth(noisy, truth.angles, 0.0)))
+        assert image.measured.problem["noise"] == pytest.approx(2 * found, rel=0.05)
+    assert relative_noise(np.zeros((20, 20), np.float32)) == 0
 
 
 # -- real scans -------------------------------------------------------------------------------------------

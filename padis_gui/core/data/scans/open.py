@@ -1,4 +1,4 @@
-"""Which files are scans, told by what is in them."""
+"""Which files are scans, told by what is in them, or by a geometry beside them."""
 
 from pathlib import Path
 from typing import Any
@@ -6,22 +6,30 @@ from typing import Any
 from padis_gui.core.data import hdf5, matlab
 from padis_gui.core.data.formats import recognise
 from padis_gui.core.data.pages import display_name, in_one_sentence
+from padis_gui.core.data.read import open_pages
+from padis_gui.core.data.scans.beside import open_beside
 from padis_gui.core.data.scans.exchange import open_exchange
+from padis_gui.core.data.scans.geometry_file import find_geometry, read_geometry
 from padis_gui.core.data.scans.htc import open_htc
 from padis_gui.core.data.scans.nxtomo import open_nxtomo
 from padis_gui.core.data.scans.scan import ScanFile
 
 
 def open_scan(path: Path, dataset: str = "") -> ScanFile | None:
-    """The scan in a file; None where it is none, or too damaged to tell.
+    """The scan in a file, or in a folder of views; None where it is none, or too damaged to tell.
 
     Raises :class:`InputError` where it is a scan that cannot be used.
     """
     try:
-        if path.is_dir():  # slices, not views
-            return None
-    except OSError:  # a name that cannot be one; said next
-        pass
+        beside = find_geometry(path)
+        is_folder = path.is_dir()
+    except OSError:  # a name that cannot be one; the reader of images says so
+        return None
+    if beside is not None:
+        stated = read_geometry(beside)
+        return open_beside(path, open_pages(path, dataset), stated)
+    if is_folder:  # slices, not views
+        return None
     kind = recognise(path).kind
     with in_one_sentence(display_name(path), kind):
         if kind == matlab.KIND:

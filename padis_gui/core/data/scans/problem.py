@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from padis_gui.core.data.scans.scan import Geometry, Values
+from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.operators import find_physics
 from padis_gui.core.settings import make
 
@@ -72,12 +73,21 @@ class Frame:
             }
         return found
 
-    def fbp(self, values: Values) -> Values:
-        """Filtered back projection of line integrals (views, bins) -> (1, size, size)."""
+    def fbp(self, values: Values, name: str) -> Values:
+        """Filtered back projection of line integrals (views, bins) -> (1, size, size).
+
+        Raises :class:`InputError` where the geometry, which is that of the file ``name``, cannot be.
+        """
         record = find_physics(self.physics)
-        operator = record.make(
-            (1, self.size, self.size), make(record.settings_type, self.problem), torch.device("cpu")
-        )
+        try:
+            settings = make(record.settings_type, self.problem)
+            operator = record.make((1, self.size, self.size), settings, torch.device("cpu"))
+        except SettingError as error:
+            reason = str(error).partition(";")[0]
+            raise InputError(
+                f"A geometry that can be reconstructed was wanted, but with that of {name} it is not so: {reason}; correct "
+                "the geometry, and mind its units."
+            ) from None
         found: Values = operator.pinv(torch.from_numpy(values[None])).numpy()
         return found
 

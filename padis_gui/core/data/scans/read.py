@@ -15,6 +15,8 @@ from padis_gui.core.errors import InputError
 from padis_gui.core.operators.scanner import MAX_BINS
 
 DEFAULT_SIZE = 256
+# scatter, beam hardening and rays without width make real scans depart from the operator by more than their noise
+_DEPARTURE = 2.0
 
 
 def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
@@ -41,11 +43,11 @@ def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
             geometry=geometry, angles=geometry.angles[taken], bins=reduced.shape[1], binning=by,
             centre=binned_centre(centre, bins, by), pixel=pixel, size=size,
         )  # fmt: skip
-        noise = relative_noise(reduced)
+        noise = float(f"{_DEPARTURE * relative_noise(reduced):.2g}")
         window = propose_scaling(scan.name, values, geometry, centre, pixel)
         part = np.ascontiguousarray(reduced[taken])
         return Image(
-            pixels=frame.fbp(part),
+            pixels=frame.fbp(part, scan.name),
             unit=frame.unit,
             window=window,
             spacing=frame.spacing,
@@ -84,7 +86,10 @@ def _axis(scan: ScanFile, sinogram: Sinogram) -> tuple[float, str]:
 
 def _said(views: int, taken: int, reading: ReadingSettings, noise: float) -> list[str]:
     """What else the user should know."""
-    said = [f"Noise of {noise:.2g} of the sinogram's root mean square was estimated from the scan."]
+    said = [
+        f"Noise of {noise:.2g} of the sinogram's root mean square is assumed: twice what was estimated from the scan, as "
+        "real rays depart from the model as well."
+    ]
     if taken < views:
         said.append(f"{taken} of {views} views are taken.")
     if taken == MOST_VIEWS_TAKEN < (reading.take_views or views):

@@ -35,7 +35,7 @@ def propose_scaling(
         geometry=geometry, angles=geometry.angles[some], bins=values.shape[1] // by, binning=by,
         centre=binned_centre(centre, values.shape[1], by), pixel=2 * radius / _SIZE, size=_SIZE,
     )  # fmt: skip
-    picture = coarse.fbp(binned(name, values[some], by))[0].astype(np.float64)
+    picture = coarse.fbp(binned(name, values[some], by), name)[0].astype(np.float64)
     if not coarse.has_lengths:
         picture *= pixel / coarse.pixel
     axis = np.arange(_SIZE) - (_SIZE - 1) / 2

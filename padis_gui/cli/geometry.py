@@ -1,0 +1,82 @@
+"""`padis-gui geometry`: what a scan file says of how it was measured, and the JSON that says it for files that don't."""
+
+import argparse
+import json
+from pathlib import Path
+
+from padis_gui.cli.options import add_settings, given_settings
+from padis_gui.core.errors import InputError, SettingError
+
+_LENGTHS = ("bin_width", "source_distance", "detector_distance", "pixel_size")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this verb."""
+    from padis_gui.core.data.reading import ReadingSettings
+
+    parser.description = (
+        "Say how a scan was measured, as it would be reconstructed: physics, views, detector, axis of rotation, scaling, "
+        "and what was done in reading it. Or print what to write into a JSON file beside readings that carry no geometry "
+        "(scan.json or scan.tif.geometry.json beside scan.tif)."
+    )
+    parser.add_argument(
+        "scan", nargs="?", type=Path, metavar="SCAN", help="a scan, or an array with its JSON beside it"
+    )
+    parser.add_argument("--page", type=int, default=0, metavar="N", help="detector row, from 0")
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema of geometry files")
+    parser.add_argument(
+        "--example", choices=("parallel", "fan"), default=None, help="print a geometry file to begin with"
+    )
+    add_settings(parser, ReadingSettings, skip=("role",))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what was asked for."""
+    from padis_gui.core.data.scans.geometry_file import EXAMPLES, as_json, schema
+
+    if sum((options.scan is not None, options.schema, options.example is not None)) != 1:
+        raise SettingError("One of SCAN, --schema or --example was wanted; give just one of them.")
+    if options.schema:
+        print(json.dumps(schema(), indent=2, ensure_ascii=False))
+    elif options.example is not None:
+        print(as_json(EXAMPLES[options.example]), end="")
+    else:
+        print("\n".join(_described(options)))
+    return 0
+
+
+def _described(options: argparse.Namespace) -> list[str]:
+    from padis_gui.core.data.read import read_image
+    from padis_gui.core.data.reading import ReadingSettings
+    from padis_gui.core.operators import find_physics
+    from padis_gui.core.settings import make, specs
+
+    reading = make(ReadingSettings, given_settings(options, ReadingSettings))
+    image = read_image(options.scan, options.page, reading)
+    measured = image.measured
+    if measured is None or not measured.physics:
+        raise InputError(
+            f"A scan was wanted, but {image.name} is an image without a geometry; write one beside it "
+            "(padis-gui geometry --example)."
+        )
+    physics = find_physics(measured.physics)
+    settings = make(physics.settings_type, dict(measured.problem))
+    lines = [f"{image.name}: {physics.label}, detector row {image.page} of {image.pages}"]
+    length = "mm" if measured.problem["lengths"] == "mm" else "px"
+    for spec in specs(physics.settings_type):
+        if (
+            spec.name not in measured.problem
+            or spec.name in ("lengths", "views")
+            or not spec.applies(settings)
+        ):
+            continue
+        value = getattr(settings, spec.name)
+        if spec.kind == "numbers":
+            value = f"{len(value)}, from {min(value):g} to {max(value):g}"
+        elif isinstance(value, float):
+            value = f"{value:.6g}"
+        unit = length if spec.name in _LENGTHS else spec.unit
+        lines.append(f"  {spec.label}: {value} {unit}".rstrip())
+    low, high = image.window
+    lines.append(f"  Black and white: {low:g} and {high:g} {image.unit}")
+    return [*lines, *(f"  {note}" for note in measured.notes)]
