@@ -46,8 +46,8 @@ class ScanGeometry(BaseModel):
     )
     flat: float | str | None = Field(
         None,
-        description="For counts: the reading without an object (I0), one number, or the name of an image file or folder beside "
-        "the readings. Where their pages are views, its pages are images of the whole detector; else each page is a "
+        description="For counts: the reading without an object (I0), one number, or the name of an image file or folder "
+        "beside the readings. Where their pages are views, its pages are images of the whole detector; else each page is a "
         "detector row, or one for all, with the bins as columns. What there is more of is averaged.",
     )
     dark: float | str = Field(
