@@ -4,6 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
+from padis_gui.cli.exports import Recorder, add_exports, chosen_export, write_report
 from padis_gui.cli.options import (
     add_problem,
     add_run,
@@ -50,12 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", type=Path, default=None, metavar="REPORT.json", help="metrics and recipe as JSON"
     )
+    add_exports(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Reconstruct one image; writes the TIFF and the report."""
     from padis_gui.cli.progress import progress_bar
-    from padis_gui.core.data.about import About
+    from padis_gui.core.data.about import About, sidecar_path
     from padis_gui.core.data.read import read_image
     from padis_gui.core.data.reading import ReadingSettings
     from padis_gui.core.data.write import write_result
@@ -74,7 +76,9 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.resources import bundled_prior
     from padis_gui.core.settings import make
 
-    check_outputs([options.input], [options.out, options.report])
+    export = chosen_export(options)
+    sidecar = sidecar_path(options.out) if export.sidecar else None
+    check_outputs([options.input], [options.out, options.report, options.html, options.curves, sidecar])
     check_is_tiff(options.out)
     preset = find_preset(options.preset or DEFAULT_PRESET)
     reading = make(ReadingSettings, given_settings(options, ReadingSettings))
@@ -99,10 +103,12 @@ def run(options: argparse.Namespace) -> int:
     problem = build_problem(image, prior, physics, problem_settings, seed)
     baseline = problem.operator.pinv(problem.measurement)
 
+    recorder = Recorder(problem, options)
     began = time.perf_counter()
     with progress_bar(solver.label) as bar:
         for iterate in solve(recipe, problem, prior):
             bar(iterate.step, iterate.total, f"σ {iterate.sigma:.3g}  residual {iterate.residual:.2e}")
+            recorder.record(iterate)
     seconds = time.perf_counter() - began
 
     metrics = measure(problem, iterate.estimate)
@@ -115,7 +121,11 @@ def run(options: argparse.Namespace) -> int:
         name=options.out.stem, unit=prepared.unit, window=prepared.window, seconds=seconds,
         evaluations=iterate.evaluations,
     )  # fmt: skip
-    write_result(options.out, estimate, spread, recipe, metrics, prepared.spacing, about=about)
+    about = write_result(
+        options.out, estimate, spread, recipe, metrics, prepared.spacing, about=about, settings=export
+    )
+    recorder.write_curves()
+    write_report(options, recorder, recipe, metrics, about, prepared, problem, (estimate, spread))
     report = {
         **as_json(metrics),
         "seconds": seconds,

@@ -1,5 +1,6 @@
 """`padis-gui reconstruct`: what it writes, and that a seed fixes every pixel."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import tifffile
 
 from padis_gui.cli.main import main
 from padis_gui.core.data.read import read_image
-from padis_gui.core.data.stored import read_recipe
+from padis_gui.core.data.stored import read_export, read_recipe
 
 TINY = ["--views", "10", "--solver", "dds", "--steps", "3", "--set", "cg-steps=3", "--precision", "float32"]
 
@@ -137,3 +138,30 @@ def test_version() -> None:
         [sys.executable, "-m", "padis_gui", "--version"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout.strip()) == (0, f"padis-gui {__version__}")
+
+
+def test_ome_whole_numbers_sidecar_page_and_curves(arguments: list[str], tmp_path: Path) -> None:
+    html, curves = tmp_path / "r.html", tmp_path / "c.csv"
+    more = ["--ome", "--values", "uint16", "--sidecar", "--html", str(html), "--curves", str(curves)]
+    assert main([*arguments, "--seed", "7", *more]) == 0
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert file.is_ome
+        assert file.asarray().dtype == np.uint16
+    export = read_export(tmp_path / "out.tif")
+    assert export.about.integer.clipped == 0
+    assert read_export(tmp_path / "out.json").about == export.about
+    rows = list(csv.DictReader(curves.open(encoding="utf-8")))
+    assert [row["step"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[-1]["psnr [dB]"]) == pytest.approx(export.metrics["psnr"], rel=1e-6)
+    page = html.read_text(encoding="utf-8")
+    assert page.count("<img") == 4
+    assert "<script" not in page
+    assert export.about.sha256 in page
+
+
+def test_a_sidecar_is_checked_before_the_run(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out.json").mkdir()
+    assert main([*arguments, "--sidecar"]) == 2
+    assert "out.json is a folder" in capsys.readouterr().err
