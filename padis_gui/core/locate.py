@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from padis_gui.core.checkpoint import file_sha256
+from padis_gui.core.data.folder import data_sha256
 from padis_gui.core.recipe import Recipe
 from padis_gui.core.resources import bundled_files
 
@@ -80,7 +80,7 @@ class _Search:
         suffix = path.suffix.lower()
         for folder in self._near:
             yield folder / path.name
-        for folder in self._near:
+        for folder in self._near if suffix else ():
             try:
                 files = sorted(f for f in folder.iterdir() if f.suffix.lower() == suffix and f.is_file())
             except OSError:
@@ -97,7 +97,7 @@ class _Search:
         path = Path(path)
         if path not in self._hashes:
             try:
-                self._hashes[path] = file_sha256(path) if path.is_file() else ""
+                self._hashes[path] = data_sha256(path)
             except (OSError, ValueError):
                 self._hashes[path] = ""
         return self._hashes[path] or None

@@ -26,8 +26,8 @@ _TABLE = (
     _Record("open_demo", "Open &demo", "Ctrl+D", "The bundled image and prior of the chosen preset, ready to run"),
     _Record("open_prior", "Open &checkpoint…", "Ctrl+P", "Open a prior", "prior"),
     _Record(
-        "export", "&Export TIFF…", "Ctrl+S", "Write the result as float32 TIFF that carries its recipe and seed",
-        "export",
+        "export", "&Export…", "Ctrl+S",
+        "Write the result, the iterates, an animation, the curves or a report, with the recipe and the seed", "export",
     ),
     _Record("preferences", "&Preferences…", "Ctrl+,", "Colours, how often iterates are shown, memory for their history"),
     _Record("quit", "&Quit", "Ctrl+Q", "Close the window"),

@@ -98,7 +98,6 @@ class MainWindow(QMainWindow):
             (act.slices, self.opening.choose_page),
             (act.open_prior, self.opening.choose_prior),
             (act.open_demo, self.opening.open_demo),
-            (act.export, self.opening.choose_export),
             (act.preferences, self.help.preferences),
             (act.shortcuts, self.help.shortcuts),
             (act.report, self.help.report),

@@ -14,10 +14,8 @@ from padis_gui.gui.files import (
     IMAGES,
     PRIOR_SUFFIXES,
     PRIORS,
-    TIFFS,
     choose_folder,
     choose_to_open,
-    choose_to_write,
 )
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
@@ -81,17 +79,6 @@ class Opening(QObject):
         """Ask for a prior."""
         start = self._preferences.folder_of("prior")
         choose_to_open(self._window, "Open checkpoint", PRIORS, self.open_prior, start)
-
-    def choose_export(self) -> None:
-        """Ask where the result goes."""
-        result = self._session.result
-        if result is not None:
-            start = self._preferences.folder_of("export")
-            choose_to_write(self._window, "Export TIFF", TIFFS, result.proposed_name, self._export, start)
-
-    def _export(self, path: Path) -> None:
-        self._preferences.went_to("export", path)
-        self._session.spawn(self._session.export(path))
 
     def _remember_image(self) -> None:
         path = self._session.data_path

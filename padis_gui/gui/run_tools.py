@@ -1,17 +1,16 @@
 """Everything around runs: the list, the queue, samples, their docks and menus, exporting several."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QDockWidget, QWidget
 
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.docks import Docks
-from padis_gui.gui.files import TIFFS, choose_folder, choose_to_write
+from padis_gui.gui.exporting import Exporting
 from padis_gui.gui.menus import Menus
 from padis_gui.gui.panels.queue import QueuePanel
-from padis_gui.gui.panels.run_list import RunList, folder_names
+from padis_gui.gui.panels.run_list import RunList
 from padis_gui.gui.panels.samples import SamplesPanel, ask_for_samples
 from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.pane_grid import PaneGrid
@@ -47,7 +46,9 @@ class RunTools(QObject):
         self.list_dock = dock("Runs", self.list, bottom, shown=False)
         self.queue_dock = dock("Queue", self.queue, bottom, shown=False)
         self.samples_dock = dock("Samples", self.samples, right, shown=False)
-        self.list.export_wanted.connect(self._choose_export)
+        self.exporting = Exporting(window, session, preferences)
+        self.list.export_wanted.connect(self.exporting.choose_runs)
+        act.export.triggered.connect(lambda _checked=False: self.exporting.choose_shown())
         act.enqueue.triggered.connect(lambda _checked=False: self._enqueue())
         act.samples.triggered.connect(lambda _checked=False: self._ask_for_samples())
         session.shown_changed.connect(self._follow_shown)
@@ -109,29 +110,3 @@ class RunTools(QObject):
                 self._panes.panes[at].show_source(source)
             else:
                 self._panes.add_pane(source)
-
-    # Files ----------------------------------------------------------------------------------------
-
-    def _choose_export(self, records: tuple[RunRecord, ...]) -> None:
-        """Ask where the selected runs go: one into a file, several into a folder under their names."""
-        start = self._preferences.folder_of("export")
-        if len(records) == 1 and records[0].result is not None:
-            name = records[0].result.proposed_name
-            choose_to_write(
-                self._window,
-                "Export TIFF",
-                TIFFS,
-                name,
-                lambda path: self._export([(records[0], path)]),
-                start,
-            )
-        elif records:
-            choose_folder(
-                self._window, f"Export {len(records)} runs into a folder",
-                lambda folder: self._export(folder_names(list(records), folder)), start,
-            )  # fmt: skip
-
-    def _export(self, named: list[tuple[RunRecord, Path]]) -> None:
-        if named:
-            self._preferences.went_to("export", named[0][1])
-            self._session.spawn(self._session.export_runs(named))

@@ -187,10 +187,14 @@ class Result:
     @property
     def proposed_name(self) -> str:
         """A file name that says what this is."""
-        recipe = self.recipe
-        data = f"{Path(recipe.data.file).stem}_p{recipe.data.page}" if recipe.data else "generated"
-        views = f"_{recipe.problem['views']}views" if "views" in recipe.problem else ""
-        return f"{data}_{recipe.physics}{views}_{recipe.solver}.tif"
+        return f"{stem_of(self.recipe)}.tif"
+
+
+def stem_of(recipe: Recipe) -> str:
+    """What a run is, as the beginning of a file's name."""
+    data = f"{Path(recipe.data.file).stem}_p{recipe.data.page}" if recipe.data else "generated"
+    views = f"_{recipe.problem['views']}views" if "views" in recipe.problem else ""
+    return f"{data}_{recipe.physics}{views}_{recipe.solver}"
 
 
 def for_display(channels: Pixels) -> Pixels:

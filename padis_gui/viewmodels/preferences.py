@@ -6,12 +6,13 @@ program: it is put aside, and the defaults are back.
 
 import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from padis_gui.core.atomic import write_atomically
+from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.errors import PadisError
 from padis_gui.core.settings import Settings, make, setting
 
@@ -60,6 +61,7 @@ class _Remembered(Settings):
     recent: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     folders: dict[str, str] = Field(default_factory=dict)
     window: dict[str, str] = Field(default_factory=dict)
+    export: dict[str, Any] = Field(default_factory=dict)
 
 
 class Preferences(QObject):
@@ -75,7 +77,7 @@ class Preferences(QObject):
         super().__init__(parent)
         self.folder = folder
         self._kept, self.trouble = self._read()
-        self.options = self._usable_options()
+        self.options = _usable(Options, self._kept.options)
         self._write_soon = QTimer(self, singleShot=True, interval=_WRITE_DELAY_MS)
         self._write_soon.timeout.connect(self.save)
 
@@ -130,6 +132,15 @@ class Preferences(QObject):
         """Begin the next dialog of that kind where this file is."""
         self._keep(folders=self._kept.folders | {kind: str(Path(path).absolute().parent)})
 
+    @property
+    def export(self) -> ExportSettings:
+        """How results were exported last; the defaults where this version does not know that any more."""
+        return _usable(ExportSettings, self._kept.export)
+
+    def set_export(self, settings: ExportSettings) -> None:
+        """Remember how results are exported."""
+        self._keep(export=settings.model_dump(mode="json"))
+
     # The window -----------------------------------------------------------------------------------
 
     def window(self, name: str) -> str:
@@ -179,12 +190,16 @@ class Preferences(QObject):
                 f"now {aside.name}."
             )
 
-    def _usable_options(self) -> Options:
-        """The file's options; those that this version doesn't know or allow have their defaults."""
-        options = Options()
-        for name, value in self._kept.options.items():
-            try:
-                options = make(Options, options.model_dump() | {name: value})
-            except PadisError as error:  # whatever a hand or another version wrote there
-                log.warning("The option %s is left at its default: %s", name, error)
-        return options
+
+T = TypeVar("T", bound=Settings)
+
+
+def _usable(settings_type: type[T], kept: dict[str, Any]) -> T:
+    """Remembered settings; those that this version doesn't know or allow have their defaults."""
+    found = settings_type()
+    for name, value in kept.items():
+        try:
+            found = make(settings_type, found.model_dump() | {name: value})
+        except PadisError as error:  # whatever a hand or another version wrote there
+            log.warning("The option %s is left at its default: %s", name, error)
+    return found

@@ -18,10 +18,10 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from padis_gui.core.atomic import write_atomically
 from padis_gui.core.checkpoint import PriorRecord, load_prior, read_record
+from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import read_image
 from padis_gui.core.data.reading import ReadingSettings
-from padis_gui.core.data.write import write_result
 from padis_gui.core.device import describe_device, fastest_precision, pick_device, use_all_threads
 from padis_gui.core.errors import InputError, PadisError, SettingError, TrainingSizeError
 from padis_gui.core.operators import PHYSICS, find_physics
@@ -43,6 +43,7 @@ from padis_gui.core.solvers import SOLVERS, find_solver
 from padis_gui.core.tiling import TilingSettings
 from padis_gui.viewmodels.choices import Choices, choices_from, usable
 from padis_gui.viewmodels.errands import Errands
+from padis_gui.viewmodels.exporting import shown_run, write_export, write_runs
 from padis_gui.viewmodels.frames import Frame, Job, Prepared, Result, prepare
 from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.queue import Queue
@@ -434,49 +435,25 @@ class Session(QObject):
             return
         await asyncio.gather(self.open_prior(prior), self.open_image(image))
 
-    async def export(self, path: Path) -> bool:
-        """Write the last result as float32 TIFF with its recipe."""
-        result = self.result
-        if result is None:
+    async def export(self, path: Path, settings: ExportSettings | None = None) -> bool:
+        """Write what is shown of the last result; by default the result as float32 TIFF with its recipe."""
+        run = shown_run(self)
+        if run is None:
             self.message.emit("warning", "There is no result to export yet; press Run first.", "")
             return False
+        return await self._exported(write_export, run, path, settings or ExportSettings())
 
-        def write() -> bool:
-            r = result
-            write_result(path, r.pixels, r.deviation, r.recipe, r.metrics, r.image.spacing, r.interval)
-            return True
-
-        done = await self.attempt(self._io, write)
-        if done:
-            self.message.emit("info", f"Exported {path.name}: float32, with the recipe of its run.", "")
-        return bool(done)
-
-    async def export_runs(self, named: Sequence[tuple[RunRecord, Path]]) -> bool:
+    async def export_runs(
+        self, named: Sequence[tuple[RunRecord, Path]], settings: ExportSettings | None = None
+    ) -> bool:
         """Write runs of the list, each to its path, as :meth:`export` does."""
+        return await self._exported(write_runs, tuple(named), self, settings or ExportSettings())
 
-        def write() -> int:
-            written = 0
-            for record, path in named:
-                kept = record.nbytes
-                result = record.result
-                if result is None:
-                    raise InputError(
-                        f"The result of {record.name} was wanted, but it is gone; repeat the run."
-                    )
-                write_result(
-                    path, result.pixels, result.deviation, result.recipe, result.metrics, result.image.spacing,
-                    result.interval,
-                )  # fmt: skip
-                if not kept and record.forgettable:
-                    record.forget()  # it was read for this only
-                written += 1
-            return written
-
-        written = await self.attempt(self._io, write)
-        if written:
-            where = named[0][1].name if written == 1 else f"{written} files in {named[0][1].parent}"
-            self.message.emit("info", f"Exported {where}: float32, with the recipes of their runs.", "")
-        return bool(written)
+    async def _exported(self, write: Callable[..., str], *arguments: Any) -> bool:
+        sentence = await self.attempt(self._io, write, *arguments)
+        if sentence:
+            self.message.emit("info", sentence, "")
+        return bool(sentence)
 
     async def write_file(self, path: Path, make_data: Callable[[], bytes], what: str) -> bool:
         """Write what ``make_data`` makes, both in the I/O thread; ``what`` names it in the message that follows."""

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QLineEdit
 
 from padis_gui.cli.main import main
 from padis_gui.core.data.stored import read_recipe, read_result
+from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.gui.panels.run_list import folder_names
 from padis_gui.gui.panels.run_table import COLUMNS
 from padis_gui.viewmodels.queue import ItemState
@@ -216,6 +217,8 @@ def test_one_run_or_several_are_exported(ready, drive, tmp_path):
     async def go():
         panel.select(first)
         panel.export.trigger()
+        await until(lambda: dialog(ready, ExportDialog))
+        dialog(ready, ExportDialog).export.click()
         await until(lambda: dialog(ready, QFileDialog))
         asked = dialog(ready, QFileDialog)
         asked.fileSelected.emit(str(tmp_path / "one.tif"))
@@ -223,6 +226,8 @@ def test_one_run_or_several_are_exported(ready, drive, tmp_path):
         await until((tmp_path / "one.tif").exists)
         panel.select(first, second)
         panel.export.trigger()
+        await until(lambda: dialog(ready, ExportDialog))
+        dialog(ready, ExportDialog).export.click()
         await until(lambda: dialog(ready, QFileDialog))
         asked = dialog(ready, QFileDialog)
         asked.fileSelected.emit(str(tmp_path))

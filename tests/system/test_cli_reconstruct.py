@@ -150,7 +150,7 @@ def test_ome_whole_numbers_sidecar_page_and_curves(arguments: list[str], tmp_pat
     export = read_export(tmp_path / "out.tif")
     assert export.about.integer.clipped == 0
     assert read_export(tmp_path / "out.json").about == export.about
-    rows = list(csv.DictReader(curves.open(encoding="utf-8")))
+    rows = list(csv.DictReader(curves.read_text(encoding="utf-8").splitlines()))
     assert [row["step"] for row in rows] == ["1", "2", "3"]
     assert float(rows[-1]["psnr [dB]"]) == pytest.approx(export.metrics["psnr"], rel=1e-6)
     page = html.read_text(encoding="utf-8")

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QTabBar
 
 from padis_gui.core.data.stored import read_recipe
 from padis_gui.core.resources import DEMO_IMAGE, resource
+from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import SEAMS
 from tests.qt import until
@@ -185,6 +186,8 @@ async def change(window, hand):
 async def export(window, hand, path):
     """Export a TIFF: float32, with the settings and the seed that were used."""
     await hand.ctrl(Qt.Key.Key_S)
+    await until(lambda: window.findChild(ExportDialog))
+    await hand.click(window.findChild(ExportDialog).export)
     await hand.answer_file_dialog(str(path))
     await until(path.exists)
     await until(lambda: "Exported" in window.messages.text.text())

@@ -124,7 +124,7 @@ class RunList(QWidget):
             lambda: self._with_one(lambda record: session.spawn(session.runner.repeat(record))),
         )  # fmt: skip
         self.export = self._action(
-            "&Export…", "Write the selected runs as float32 TIFF with their recipes", "",
+            "&Export…", "Write the selected runs: results, iterates, curves or reports, with their recipes", "",
             lambda: self.export_wanted.emit(session.runs.selected),
         )  # fmt: skip
         self.rename = self._action("Re&name", "Give the selected run another name", "F2", self._rename)
@@ -251,15 +251,17 @@ class RunList(QWidget):
         menu.popup(self.view.viewport().mapToGlobal(position))
 
 
-def folder_names(records: list[RunRecord], folder: Path) -> list[tuple[RunRecord, Path]]:
+def folder_names(
+    records: list[RunRecord], folder: Path, suffix: str = ".tif"
+) -> list[tuple[RunRecord, Path]]:
     """A file name for each record in a folder, none twice and none that exists."""
     taken: set[Path] = set()
     named = []
     for record in records:
         stem = "".join(c if c.isalnum() or c in "-_. " else "_" for c in record.name).strip(". ") or "run"
-        path, number = folder / f"{stem}.tif", 2
+        path, number = folder / f"{stem}{suffix}", 2
         while path in taken or path.exists():
-            path, number = folder / f"{stem} {number}.tif", number + 1
+            path, number = folder / f"{stem} {number}{suffix}", number + 1
         taken.add(path)
         named.append((record, path))
     return named

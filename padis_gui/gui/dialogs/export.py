@@ -1,0 +1,86 @@
+"""What is exported of a run, and in which form; the file is asked for afterwards."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDialog, QLabel, QPushButton, QWidget
+
+from padis_gui.core.data.export_settings import ExportSettings
+from padis_gui.core.errors import PadisError
+from padis_gui.core.report.animation import encoder
+from padis_gui.core.settings import make, specs
+from padis_gui.gui.forms import SettingsForm
+from padis_gui.gui.layouts import column, row
+
+_ALL = tuple(spec.name for spec in specs(ExportSettings))
+
+
+class ExportDialog(QDialog):
+    """A form of :class:`ExportSettings`; ``chosen`` is called with them once they are.
+
+    ``kept`` says how many iterates there are to be written.
+    """
+
+    def __init__(
+        self, parent: QWidget, settings: ExportSettings, kept: str, chosen: Callable[[ExportSettings], object]
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Export")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.settings, self._kept, self._chosen = settings, kept, chosen
+        self.form = SettingsForm(ExportSettings, basic=_ALL)
+        self.form.edited.connect(self._set)
+        self.note = QLabel(wordWrap=True)
+        self.note.setProperty("muted", True)
+        self.trouble = QLabel(wordWrap=True)
+        self.export, cancel = QPushButton("&Export…"), QPushButton("&Cancel")
+        self.export.setToolTip("Choose where to write it (Enter)")
+        cancel.setToolTip("Close without writing anything (Esc)")
+        self.export.setDefault(True)
+        self.export.clicked.connect(self._take)
+        cancel.clicked.connect(self.reject)
+        layout = column(self, spacing=8, margins=(12, 12, 12, 12))
+        for widget in (self.form, self.note, self.trouble):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        buttons = row(spacing=6)
+        buttons.addStretch(1)
+        for button in (self.export, cancel):
+            buttons.addWidget(button)
+        layout.addLayout(buttons)
+        self._show()
+        self.resize(440, 330)
+
+    def _set(self, name: str, value: object) -> None:
+        try:
+            self.settings = make(ExportSettings, self.settings.model_dump() | {name: value})
+            self.trouble.clear()
+        except PadisError as error:
+            self.trouble.setText(str(error))
+        self._show()
+
+    def _show(self) -> None:
+        self.form.show_settings(self.settings)
+        self.note.setText(self._words())
+
+    def _words(self) -> str:
+        """What will be written, in a sentence."""
+        chosen = self.settings
+        if chosen.what == "animation" and chosen.animation == "MP4" and encoder() is None:
+            return "There is no ffmpeg on this machine, so MP4 cannot be made here; GIF always can."
+        if chosen.what in ("iterates", "animation"):
+            return self._kept
+        if chosen.what == "result":
+            exact = "Exactly the result, neither clipped nor rescaled."
+            return (
+                exact
+                if chosen.values == "float32"
+                else "The mapping, and what it clips, are stated in the file."
+            )
+        if chosen.what == "curves":
+            return "A line for each step, with its units in the heads."
+        return "One page for any browser, with pictures, curves, settings and the recipe; print it for a PDF."
+
+    def _take(self) -> None:
+        self.accept()
+        self._chosen(self.settings)

@@ -1,0 +1,192 @@
+"""Exporting from the window: every kind of file, asked for in one dialog, written beside the UI thread."""
+
+import asyncio
+import csv
+import threading
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image as Pillow
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog
+
+from padis_gui.core.data.export_settings import ExportSettings
+from padis_gui.core.data.stored import read_export, read_pages
+from padis_gui.gui.dialogs.export import ExportDialog
+from padis_gui.gui.forms import show_value
+from padis_gui.viewmodels import exporting
+from tests.gui.controls import nameless, unexplained
+from tests.gui.test_run_list import dialog, runs
+from tests.qt import open_both, until
+
+
+@pytest.fixture
+def ready(window, drive, phantom_path, prior_path):
+    """The window after a run of four steps."""
+
+    async def go():
+        await open_both(window.session, phantom_path, prior_path)
+        window.session.set_solver("diffpir")
+        window.session.set_solver_setting("steps", 4)
+        await runs(window, 7)
+
+    drive(go())
+    return window
+
+
+async def exported(window, path, **settings):
+    """Ctrl+S, choose, and name the file; waits until the window says that it is there."""
+    window.messages.hide()
+    window.activateWindow()
+    await until(window.isActiveWindow)
+    QTest.keyClick(window, Qt.Key.Key_S, Qt.KeyboardModifier.ControlModifier)
+    await until(lambda: dialog(window, ExportDialog))
+    asked = dialog(window, ExportDialog)
+    for name, value in settings.items():
+        editor = asked.form.editors[name]
+        show_value(editor, value)
+        asked.form.edited.emit(name, value)
+    asked.export.click()
+    await until(lambda: dialog(window, QFileDialog))
+    where = dialog(window, QFileDialog)
+    proposed = where.selectedFiles()[0]
+    where.fileSelected.emit(str(path))
+    where.close()
+    await until(lambda: window.messages.isVisible())
+    await asyncio.sleep(0.02)
+    return proposed
+
+
+@pytest.mark.parametrize("tiff", ["ImageJ", "OME"])
+def test_the_result_and_its_sidecar(ready, drive, tmp_path, tiff):
+    path = tmp_path / "a.tif"
+    proposed = drive(exported(ready, path, tiff=tiff, sidecar=True))
+    assert proposed.endswith("phantom_p0_ct-parallel_20views_diffpir.tif")
+    assert "float32, with the recipe" in ready.messages.text.text()
+    export = read_export(path)
+    assert np.array_equal(read_pages(export)[0][0], ready.session.result.pixels)
+    assert read_export(tmp_path / "a.json").recipe == ready.session.result.recipe == export.recipe
+    assert (export.about.unit, export.about.window) == ("HU", (-1000, 1000))
+
+
+def test_iterates_are_pages_with_step_noise_level_and_psnr(ready, drive, tmp_path):
+    path = tmp_path / "a.tif"
+    proposed = drive(exported(ready, path, what="iterates", picture="state"))
+    assert proposed.endswith("_iterates.tif")
+    assert "4 iterates" in ready.messages.text.text()
+    export = read_export(path)
+    history = ready.session.history
+    assert export.about.steps == history.steps == (1, 2, 3, 4)
+    pages = read_pages(export)[0]
+    for page, step in zip(pages, history.steps, strict=True):
+        assert np.array_equal(page[0], history.frame_at(step).state)
+    with tifffile.TiffFile(path) as file:
+        labels = file.imagej_metadata["Labels"]
+    last = history.points[-1]
+    assert labels[-1] == f"step 4 of 4, σ {last.sigma:.4g}, {last.psnr:.2f} dB"
+
+
+def test_the_last_iterate_is_the_result(ready, drive, tmp_path):
+    drive(exported(ready, tmp_path / "a.tif", what="iterates"))
+    assert np.array_equal(read_pages(read_export(tmp_path / "a.tif"))[0][-1], ready.session.result.pixels)
+
+
+def test_animation_curves_and_report(ready, drive, tmp_path):
+    drive(exported(ready, tmp_path / "a.gif", what="animation", frame_ms=50))
+    with Pillow.open(tmp_path / "a.gif") as gif:
+        assert gif.n_frames == 4
+    drive(exported(ready, tmp_path / "a.csv", what="curves", sidecar=True))
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()))
+    assert [int(row["step"]) for row in rows] == [1, 2, 3, 4]
+    assert read_export(tmp_path / "a.json").about.sha256
+    drive(exported(ready, tmp_path / "a.html", what="report"))
+    html = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert html.count("<img") == 4  # estimate, truth, baseline, difference
+    assert html.count("<svg") >= 4
+
+
+def test_what_was_chosen_is_remembered_and_used_for_the_list(ready, drive, tmp_path):
+    async def go():
+        await exported(ready, tmp_path / "a.tif", values="int16")
+        await runs(ready, 8)
+        panel = ready.run_tools.list
+        panel.select(*ready.session.runs.records)
+        panel.export.trigger()
+        await until(lambda: dialog(ready, ExportDialog))
+        asked = dialog(ready, ExportDialog)
+        assert asked.settings.values == "int16"
+        asked.export.click()
+        await until(lambda: dialog(ready, QFileDialog))
+        where = dialog(ready, QFileDialog)
+        where.fileSelected.emit(str(tmp_path))
+        where.close()
+        await until((tmp_path / "Run 2.tif").exists)
+        await asyncio.sleep(0.05)
+
+    drive(go())
+    assert ready.preferences.export == ExportSettings(values="int16")
+    for name in ("Run 1.tif", "Run 2.tif"):
+        assert tifffile.imread(tmp_path / name).dtype == np.int16
+    whole = tifffile.imread(tmp_path / "a.tif")
+    assert np.abs(whole - ready.session.runs.records[0].result.pixels[0]).max() <= 0.5
+
+
+def test_clipped_values_are_told(ready, drive, tmp_path):
+    drive(exported(ready, tmp_path / "a.tif", values="uint8", map_low=-100.0, map_high=100.0))
+    found = read_export(tmp_path / "a.tif").about.integer
+    assert found.clipped > 0
+    assert f"{found.clipped} values clipped" in ready.messages.text.text()
+
+
+def test_it_is_written_beside_the_ui_thread(ready, drive, tmp_path, monkeypatch):
+    threads = []
+    honest = exporting.write_tiff
+
+    def write(*arguments, **options):
+        threads.append(threading.current_thread().name)
+        return honest(*arguments, **options)
+
+    monkeypatch.setattr(exporting, "write_tiff", write)
+    drive(exported(ready, tmp_path / "a.tif", what="iterates"))
+    assert threads
+    assert all(name.startswith("io") for name in threads)
+
+
+def test_iterates_that_are_gone_are_a_sentence(ready, drive, tmp_path):
+    while ready.session.history.steps:
+        ready.session.history.halve()
+    drive(exported(ready, tmp_path / "a.tif", what="iterates"))
+    assert "none of" in ready.messages.text.text()
+    assert not list(tmp_path.glob("a*"))
+
+
+def test_a_folder_that_is_gone_is_a_sentence(ready, drive, tmp_path):
+    for what, name in (
+        ("result", "a.tif"),
+        ("animation", "a.gif"),
+        ("curves", "a.csv"),
+        ("report", "a.html"),
+    ):
+        drive(exported(ready, tmp_path / "no" / name, what=what))
+        assert "cannot be written" in ready.messages.text.text()
+
+
+def test_the_dialog_explains_itself_and_says_what_is_wrong(ready, drive):
+    async def go():
+        ready.act.export.trigger()
+        await until(lambda: dialog(ready, ExportDialog))
+        asked = dialog(ready, ExportDialog)
+        assert not nameless(asked)
+        assert not unexplained(asked)
+        assert asked.form.editors["tiff"].isVisible()
+        asked.form.edited.emit("what", "animation")
+        assert not asked.form.editors["tiff"].isVisible()
+        assert asked.form.editors["frame_ms"].isVisible()
+        assert "4 iterates of 4 steps are kept" in asked.note.text()
+        asked.form.edited.emit("frame_ms", 1)
+        assert "Each iterate" in asked.trouble.text()
+        asked.reject()
+
+    drive(go())
