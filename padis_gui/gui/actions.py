@@ -23,6 +23,7 @@ _TABLE = (
     _Record("open_image", "&Open image…", "Ctrl+O", "Open an image", "open"),
     _Record("open_folder", "Open &folder…", "Ctrl+Shift+O", "Open a folder of images, or a DICOM series in one"),
     _Record("slices", "Pa&ges…", "Ctrl+G", "See all pages or slices of the open file, and open one"),
+    _Record("datasets", "Data se&ts…", "", "Read another data set, series or channel of the open file"),
     _Record("open_demo", "Open &demo", "Ctrl+D", "The bundled image and prior of the chosen preset, ready to run"),
     _Record("open_prior", "Open &checkpoint…", "Ctrl+P", "Open a prior", "prior"),
     _Record(
@@ -65,6 +66,7 @@ class Actions:
     open_image: QAction
     open_folder: QAction
     slices: QAction
+    datasets: QAction
     open_demo: QAction
     open_prior: QAction
     export: QAction
@@ -128,6 +130,7 @@ class Actions:
         for action in (self.open_image, self.open_folder, self.open_demo, self.open_prior):
             action.setEnabled(free)
         self.slices.setEnabled(session.image is not None and session.image.pages > 1)
+        self.datasets.setEnabled(free and session.image is not None)
         self.run.setEnabled(ready and free)
         self.step.setEnabled(ready and (steerable or free))
         for action in self.queueing:

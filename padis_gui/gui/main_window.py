@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QComboBox,
+    QDialog,
     QLabel,
     QMainWindow,
     QSizePolicy,
@@ -96,6 +97,7 @@ class MainWindow(QMainWindow):
             (act.open_image, self.opening.choose_image),
             (act.open_folder, self.opening.choose_folder),
             (act.slices, self.opening.choose_page),
+            (act.datasets, self.opening.choose_dataset),
             (act.open_prior, self.opening.choose_prior),
             (act.open_demo, self.opening.open_demo),
             (act.preferences, self.help.preferences),
@@ -291,7 +293,8 @@ class MainWindow(QMainWindow):
 
     async def _leave(self) -> None:
         arrangement.keep(self, self.workbench, self.preferences)
-        self.help.close()
+        for dialog in self.findChildren(QDialog):
+            dialog.close()
         self.docks.hide_floating()
         self.hide()
         self.display.timer.stop()

@@ -74,7 +74,9 @@ class Menus:
         self.help.addActions([act.shortcuts, act.report, act.about])
 
     def _file(self, act: Actions, preferences: Preferences, opening: Opening) -> None:
-        self.file.addActions([act.open_image, act.open_folder, act.slices, act.open_prior, act.open_demo])
+        self.file.addActions(
+            [act.open_image, act.open_folder, act.slices, act.datasets, act.open_prior, act.open_demo]
+        )
         self.recent = {
             "image": RecentMenu("Open recent &image", "image", preferences, opening.open_image),
             "prior": RecentMenu("Open recent c&heckpoint", "prior", preferences, opening.open_prior),

@@ -6,9 +6,11 @@ from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QInputDialog, QMainWindow
 
+from padis_gui.core.data.datasets import DatasetInfo
 from padis_gui.core.errors import PadisError
 from padis_gui.core.recipe import find_preset
 from padis_gui.core.resources import DEFAULT_PRESET, is_bundled, resource
+from padis_gui.gui.dialogs.datasets import DatasetChooser
 from padis_gui.gui.dialogs.slices import SliceChooser
 from padis_gui.gui.files import (
     IMAGES,
@@ -18,6 +20,7 @@ from padis_gui.gui.files import (
     choose_to_open,
 )
 from padis_gui.viewmodels.preferences import Preferences
+from padis_gui.viewmodels.series import SeriesAround
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.slices import Slices
 
@@ -28,7 +31,8 @@ class Opening(QObject):
     def __init__(self, window: QMainWindow, session: Session, preferences: Preferences) -> None:
         super().__init__(window)
         self._window, self._session, self._preferences = window, session, preferences
-        self.slices = Slices(session)
+        self.slices, self.series = Slices(session), SeriesAround(session)
+        session.dataset_wanted.connect(self._ask_dataset)
         session.data_changed.connect(self._remember_image)
         session.prior_changed.connect(self._remember_prior)
         session.training_size_wanted.connect(self._ask_training_size)
@@ -74,6 +78,21 @@ class Opening(QObject):
         sheet.show()
         sheet.raise_()
         sheet.view.setFocus()
+
+    def choose_dataset(self) -> None:
+        """Show what else the open file holds."""
+        session, path = self._session, self._session.data_path
+
+        async def look() -> None:
+            if path is not None and not await session.offer_datasets(path):
+                session.message.emit("info", f"{path.name} holds nothing else that could be read.", "")
+
+        session.spawn(look())
+
+    def _ask_dataset(self, path: Path, found: tuple[DatasetInfo, ...]) -> None:
+        chooser = DatasetChooser(self._window, self._session, path, found)
+        chooser.show()
+        chooser.list.setFocus()
 
     def choose_prior(self) -> None:
         """Ask for a prior."""

@@ -20,7 +20,7 @@ from padis_gui.core.atomic import write_atomically
 from padis_gui.core.checkpoint import PriorRecord, load_prior, read_record
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.data.image import Image
-from padis_gui.core.data.read import read_image
+from padis_gui.core.data.read import list_datasets, read_image
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.device import describe_device, fastest_precision, pick_device, use_all_threads
 from padis_gui.core.errors import InputError, PadisError, SettingError, TrainingSizeError
@@ -74,6 +74,7 @@ class Session(QObject):
     closing = Signal()
     shown_changed = Signal()  # another run or step is shown; the live run's going on is run.dirty
     training_size_wanted = Signal(object, int)  # a published snapshot's path, the side of its padded images
+    dataset_wanted = Signal(object, object)  # a file's path, what it holds: one of these must be named
     message = Signal(str, str, str)  # level ("info", "warning", "error"), sentence, details
 
     def __init__(
@@ -324,6 +325,8 @@ class Session(QObject):
         """
         image = await self.attempt(self._io, read_image, path, page, reading)
         if image is None:
+            if reading is None or not reading.dataset:
+                await self.offer_datasets(Path(path))
             return False
         if self.prior is not None:
             try:
@@ -336,6 +339,17 @@ class Session(QObject):
         self.shown.clear()  # its pictures would stand beside a truth that is not theirs
         self.data_changed.emit()
         self._preparing.start(0)
+        return True
+
+    async def offer_datasets(self, path: Path) -> bool:
+        """Ask which data set of a file is wanted, where it holds several."""
+        try:
+            found = await self.io(list_datasets, path)
+        except PadisError:  # opening it has said why
+            return False
+        if sum(info.usable for info in found) < 2:
+            return False
+        self.dataset_wanted.emit(path, found)
         return True
 
     async def open_page(self, page: int) -> bool:

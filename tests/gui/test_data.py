@@ -7,6 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from padis_gui.core.data.reading import ReadingSettings
+from padis_gui.gui.dialogs.datasets import DatasetChooser
 from padis_gui.gui.dialogs.slices import SliceChooser
 from tests.qt import open_both, until
 from tests.scan_files import parallel, write_exchange
@@ -163,5 +164,56 @@ def test_the_centre_of_a_scan_is_moved_beside_it(window, drive, tmp_path, prior_
         data.found.click()
         assert session.problem.centre == before
         assert not data.found.isEnabled()
+
+    drive(go())
+
+
+def test_one_of_several_data_sets_is_chosen_from_a_list(window, drive, tmp_path):
+    path = tmp_path / "both.npz"
+    first, second = np.full((2, 20, 24), 3.0), np.arange(40 * 30, dtype=np.float32).reshape(40, 30)
+    np.savez(path, before=first, after=second, name=np.array("scan"))
+    session = window.session
+
+    async def go():
+        assert not await session.open_image(path)
+        await until(lambda: window.findChild(DatasetChooser))
+        chooser = window.findChild(DatasetChooser)
+        rows = [chooser.list.topLevelItem(n) for n in range(chooser.list.topLevelItemCount())]
+        assert {row.text(0): row.text(1) for row in rows if not row.isDisabled()} == {
+            "before": "2 × 20 × 24", "after": "40 × 30"
+        }  # fmt: skip
+        chooser.list.setCurrentItem(next(row for row in rows if row.text(0) == "after"))
+        QTest.keyClick(chooser.list, Qt.Key.Key_Return)
+        await until(lambda: session.image is not None)
+        np.testing.assert_array_equal(session.image.pixels[0], second)
+        await until(lambda: window.findChild(DatasetChooser) is None)
+        window.act.datasets.trigger()
+        await until(lambda: window.findChild(DatasetChooser))
+        window.findChild(DatasetChooser).choose.click()
+        await until(lambda: session.image.pages == 2)
+
+    drive(go())
+
+
+def test_a_slice_leads_to_its_series(window, drive, shared):
+    session, data = window.session, window.data
+    files = sorted((shared / "data" / "dicom").glob("*.dcm"))
+
+    async def go():
+        assert await session.open_image(files[3])
+        assert session.image.pages == 1
+        await until(data.series.isVisible)
+        assert "10 slices" in data.series.text()
+        alone = session.image.pixels
+        data.series.click()
+        await until(lambda: session.image.pages == 10)
+        np.testing.assert_array_equal(session.image.pixels, alone)
+        assert (session.image.unit, session.image.slice_spacing) == ("HU", 5.0)
+        assert not data.series.isVisible()
+        window.act.slices.trigger()
+        slices = window.opening.slices
+        for page in range(10):
+            slices.picture(page)
+        await until(lambda: all(slices.picture(page) is not None for page in range(10)))
 
     drive(go())

@@ -61,6 +61,30 @@ def list_folder(folder: Path) -> tuple[DatasetInfo, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The series that a slice belongs to: its name in the folder, how many slices it has, which one this is."""
+
+    series: str
+    count: int
+    page: int
+
+
+def series_around(path: Path) -> Neighbours | None:
+    """The series in the folder of a DICOM file that it is one slice of; None where it stands alone."""
+    if _kind(path) != dicom.KIND:
+        return None
+    try:
+        series, _ = find_series(one for one in images_in(path.parent) if _kind(one) == dicom.KIND)
+    except PadisError:
+        return None
+    for one, name in zip(series, _names(series), strict=True):
+        files = [file for file, _ in one.frames]
+        if path in files and len(files) > 1:
+            return Neighbours(name, len(files), files.index(path))
+    return None
+
+
 def images_in(folder: Path) -> list[Path]:
     """The images directly in a folder, in the order of their names; those below it where it has none itself.
 

@@ -13,6 +13,7 @@ from padis_gui.gui.numbers import NumberBox, WholeBox
 from padis_gui.gui.opening import Opening
 from padis_gui.gui.panels.setup import labelled, muted, number_text
 from padis_gui.gui.section import Section
+from padis_gui.viewmodels.series import SeriesAround
 from padis_gui.viewmodels.session import Session
 
 _NO_IMAGE = "Open one, drop a file or a folder on the window, or take the demo (Ctrl+D)"
@@ -39,12 +40,17 @@ class DataSection(Section):
         buttons.addWidget(self.folder)
         pages.addWidget(self.page, 1)
         pages.addWidget(self.pages)
+        self.series = QPushButton()
+        self.series.setToolTip("This slice is one of several in its folder; open all of them as a volume")
+        self.series.clicked.connect(lambda: session.spawn(opening.series.open()))
+        opening.series.changed.connect(lambda: self._offer_series(opening.series))
+        self._offer_series(opening.series)
         self._of_pages = QWidget()
         self._of_pages.setLayout(pages)
         for item in (self.name, self.details, self.notes):
             self.body.addWidget(item)
         self.body.addLayout(buttons)
-        for part in (self._of_pages, self.reading, self._of_scan):
+        for part in (self.series, self._of_pages, self.reading, self._of_scan):
             self.body.addWidget(part)
         session.data_changed.connect(self.refresh)
         session.settings_changed.connect(self._show_centre)
@@ -92,9 +98,14 @@ class DataSection(Section):
         layout.addLayout(rows)
         layout.addWidget(self.scan)
 
+    def _offer_series(self, around: SeriesAround) -> None:
+        self.series.setVisible(around.found is not None)
+        if around.found is not None:
+            self.series.setText(f"Open the whole series ({around.found.count} slices)")
+
     def allow(self, free: bool) -> None:
         """Whether something else may be opened now."""
-        for widget in (self.open, self.folder, self.page, self.reading, self._of_scan):
+        for widget in (self.open, self.folder, self.series, self.page, self.reading, self._of_scan):
             widget.setEnabled(free)
 
     def refresh(self) -> None:

@@ -1,0 +1,76 @@
+"""Choosing one of several arrays, series or channels in a file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDialog, QLabel, QMainWindow, QPushButton, QTreeWidget, QTreeWidgetItem
+
+from padis_gui.core.data.datasets import DatasetInfo
+from padis_gui.core.data.reading import ReadingSettings
+from padis_gui.gui.layouts import column, row
+from padis_gui.viewmodels.session import Session
+
+_COLUMNS = ("Data set", "Size", "Numbers", "Pages", "Description")
+
+
+class DatasetChooser(QDialog):
+    """A list of what a file holds beside the window; a double click or Return opens one."""
+
+    def __init__(
+        self, parent: QMainWindow, session: Session, path: Path, found: Sequence[DatasetInfo]
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._path = session, path
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(f"Data sets of {path.name}")
+        self.resize(620, 320)
+        self.list = QTreeWidget()
+        self.list.setAccessibleName("Data sets")
+        self.list.setToolTip("Return or a double click opens the data set")
+        self.list.setRootIsDecorated(False)
+        self.list.setHeaderLabels(_COLUMNS)
+        for info in found:
+            self.list.addTopLevelItem(_item(info))
+        for number in range(len(_COLUMNS)):
+            self.list.resizeColumnToContents(number)
+        usable = [item for item in self._items() if not item.isDisabled()]
+        if usable:
+            self.list.setCurrentItem(usable[0])
+        self.list.itemActivated.connect(self._open)
+        self.choose = QPushButton("&Open data set")
+        self.choose.setToolTip("Open the selected data set")
+        self.choose.setEnabled(bool(usable))
+        self.choose.clicked.connect(lambda: self._open(self.list.currentItem()))
+        close = QPushButton("&Close")
+        close.setToolTip("Open none of them")
+        close.clicked.connect(self.close)
+        below = row(spacing=8)
+        below.addStretch(1)
+        below.addWidget(self.choose)
+        below.addWidget(close)
+        layout = column(self, spacing=8, margins=(10, 10, 10, 10))
+        layout.addWidget(QLabel(f"{path.name} holds several; which one is to be read?"))
+        layout.addWidget(self.list, 1)
+        layout.addLayout(below)
+
+    def _items(self) -> list[QTreeWidgetItem]:
+        found = (self.list.topLevelItem(n) for n in range(self.list.topLevelItemCount()))
+        return [item for item in found if item is not None]
+
+    def _open(self, item: QTreeWidgetItem | None) -> None:
+        if item is None or item.isDisabled():
+            return
+        reading = ReadingSettings(dataset=item.text(0))
+        self._session.spawn(self._session.open_image(self._path, 0, reading))
+        self.close()
+
+
+def _item(info: DatasetInfo) -> QTreeWidgetItem:
+    size = " × ".join(map(str, info.shape))
+    item = QTreeWidgetItem([info.name, size, info.dtype, str(info.count or "–"), info.description])
+    item.setDisabled(not info.usable)
+    if info.why_not:
+        for number in range(len(_COLUMNS)):
+            item.setToolTip(number, info.why_not)
+    return item
