@@ -40,7 +40,7 @@ class DataSection(Section):
         buttons.addWidget(self.folder)
         pages.addWidget(self.page, 1)
         pages.addWidget(self.pages)
-        self.series = QPushButton()
+        self.series = QPushButton("Open the whole series")
         self.series.setToolTip("This slice is one of several in its folder; open all of them as a volume")
         self.series.clicked.connect(lambda: session.spawn(opening.series.open()))
         opening.series.changed.connect(lambda: self._offer_series(opening.series))
