@@ -153,7 +153,11 @@ def _images(options: argparse.Namespace) -> tuple[tuple[Path, int], ...]:
         for page in (range(count_pages(path)) if options.pages is None else options.pages)
     ]
     for path, page in found:
-        read_image(path, page)
+        if read_image(path, page).measured is not None:
+            raise InputError(
+                f"Images were wanted, of which methods are compared to the truth, but {path.name} is a measurement; use "
+                "padis-gui reconstruct."
+            )
     return tuple(found)
 
 

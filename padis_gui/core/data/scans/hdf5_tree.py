@@ -13,23 +13,35 @@ _MILLIMETRES = {
     "m": 1e3, "meter": 1e3, "metre": 1e3, "meters": 1e3, "cm": 10.0, "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0,
     "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3, "nm": 1e-6,
 }  # fmt: skip
+_LONGEST_CHAIN = 8
 _LARGEST_RADIANS = 4 * np.pi
 
 
 def data_set(group: Any, path: str, *, name: str) -> Any | None:
-    """The data set of real numbers at ``path`` below a group; None where there is none. Other files are not read."""
+    """The data set of real numbers at ``path`` below a group; None where there is none. Other files are not opened."""
     import h5py
 
-    if isinstance(group.get(path, getlink=True), h5py.ExternalLink):
-        return None
-    try:
-        found = group.get(path)
-    except (KeyError, OSError, RuntimeError):  # a link to nothing, or round in circles
-        return None
+    found = _item(group, path, _LONGEST_CHAIN)
     if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "biuf" or found.shape is None:
         return None
     check_self_contained(found, path, name)
     return found
+
+
+def _item(group: Any, path: str, links: int) -> Any | None:
+    """What is at ``path``, through at most so many soft links; None for nothing and for what is in another file."""
+    import h5py
+
+    item = group.file if path.startswith("/") else group
+    for part in filter(None, path.split("/")):
+        link = item.get(part, getlink=True) if isinstance(item, h5py.Group) else None
+        if isinstance(link, h5py.SoftLink) and links > 0:
+            item = _item(item, link.path, links - 1)
+        else:
+            item = item[part] if isinstance(link, h5py.HardLink) else None
+        if item is None:
+            return None
+    return item
 
 
 def attribute(item: Any, name: str) -> str:

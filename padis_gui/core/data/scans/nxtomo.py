@@ -80,7 +80,7 @@ def _detectors(file: Any) -> list[str]:
     def visit(name: str, item: Any) -> None:
         if name.rsplit("/", 1)[-1] in ("image_key", "image_key_control"):
             group = name.rpartition("/")[0]
-            if group not in found and "data" in file[group or "/"]:
+            if group not in found and file[group or "/"].get("data", getlink=True) is not None:
                 found.append(group)
 
     file.visititems(visit)
