@@ -23,6 +23,7 @@ from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.metrics import psnr, residual, ssim
 from padis_gui.core.operators import find_physics
+from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem, as_measured, simulate
@@ -265,12 +266,24 @@ def _generators(seed: int) -> tuple[torch.Generator, torch.Generator]:
 
 
 def build_problem(
-    image: Image | None, prior: PatchPrior, physics: str, settings: PhysicsSettings, seed: int
+    image: Image | None,
+    prior: PatchPrior,
+    physics: str,
+    settings: PhysicsSettings,
+    seed: int,
+    made: LinearOperator | None = None,
 ) -> Problem:
-    """The measurement of ``image``, on the prior's device: the real one where it has one, else a simulated one."""
+    """The measurement of ``image``, on the prior's device: the real one where it has one, else a simulated one.
+
+    ``made`` is the operator of an earlier problem with the same physics and settings; one for images of another shape
+    is not used.
+    """
     prepared = prepare_image(image, prior, settings)
     record = find_physics(physics)
-    operator = record.make((prepared.channels, *prepared.shape), settings, prior.device)
+    shape = (prepared.channels, *prepared.shape)
+    if made is None or made.image_shape != shape:
+        made = record.make(shape, settings, prior.device)
+    operator = made
     if record.imageless:
         return Problem(
             operator=operator, measurement=torch.zeros(operator.measurement_shape, device=prior.device)

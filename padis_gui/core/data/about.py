@@ -17,7 +17,7 @@ from padis_gui.core.errors import InputError
 from padis_gui.core.metrics import as_json
 from padis_gui.core.recipe import Recipe
 
-Kind = Literal["result", "iterates", "draws", "picture", "laboratory"]
+Kind = Literal["result", "iterates", "draws", "picture", "laboratory", "volume"]
 NAMESPACE = "padis-gui/export"
 
 
@@ -25,7 +25,8 @@ class About(BaseModel):
     """What the pages are. ``window`` are the intensities that the prior saw as 0 and 1, ``spacing`` is in mm.
 
     A result has the estimate, and of samples their deviation and the ends of an interval; iterates are estimates (or
-    what ``picture`` says) at ``steps``; draws are images of the prior from ``seeds``. ``sha256`` is that of the
+    what ``picture`` says) at ``steps``; draws are images of the prior from ``seeds``; the slices of a volume are those
+    of ``pages`` of its file, ``slice_spacing`` mm apart, with the metrics of each. ``sha256`` is that of the
     estimate's float32 values, whatever was written.
     """
 
@@ -44,6 +45,10 @@ class About(BaseModel):
     evaluations: int = 0
     sha256: str = ""
     integer: IntegerMapping | None = None
+    pages: tuple[int, ...] = ()
+    slice_spacing: float | None = None
+    z_smoothing: float = 0.0
+    slice_metrics: tuple[dict[str, float | None], ...] = ()
 
 
 def pixels_sha256(pixels: NDArray[np.float32]) -> str:

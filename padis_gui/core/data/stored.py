@@ -129,11 +129,11 @@ def read_pages(export: Export) -> tuple[list[Pixels], list[NDArray[Any]]]:
             axes, pixels = series.axes, series.asarray()
     except (OSError, ValueError, IndexError, MemoryError, tifffile.TiffFileError) as error:
         raise _unreadable(export.file) from error
-    if axes not in ("YX", "CYX", "TYX", "TCYX"):
+    if axes not in ("YX", "CYX", "TYX", "TCYX", "ZYX", "ZCYX"):
         raise _unreadable(export.file)
     if "C" not in axes:
         pixels = np.expand_dims(pixels, -3)
-    stored = list(pixels) if "T" in axes else [pixels]
+    stored = list(pixels) if axes[0] in "TZ" else [pixels]
     mapping = export.about.integer
     values = [
         page.astype(np.float32, copy=False) if mapping is None else mapping.values(page) for page in stored

@@ -46,7 +46,8 @@ def write_tiff(
     """
     settings = settings or ExportSettings()
     single = isinstance(pixels, np.ndarray) and pixels.ndim == 3
-    pages: Sequence[Pixels] = [pixels] if single else list(pixels)  # type: ignore[list-item]
+    pages: Sequence[Pixels]
+    pages = ([pixels] if single else list(pixels)) if isinstance(pixels, np.ndarray) else pixels
     if labels and len(labels) != len(pages):
         raise ValueError(f"{len(labels)} labels for {len(pages)} pages: zip would lose some")
     about = about or About(kind="result" if details is None else "laboratory")
@@ -92,10 +93,11 @@ def _write(
     import tifffile
 
     channels, rows, columns = pages[0].shape
-    axes = ("T" if stack else "") + ("YX" if channels == 1 else "CYX")
+    many = "Z" if about.kind == "volume" else "T"
+    axes = (many if stack else "") + ("YX" if channels == 1 else "CYX")
     shape = (*((len(pages),) if stack else ()), *((channels,) if channels > 1 else ()), rows, columns)
     dtype = np.dtype(settings.values)
-    large = len(pages) * channels * rows * columns * dtype.itemsize > _CLASSIC
+    large = not fits_imagej(len(pages) * channels * rows * columns * dtype.itemsize)
     text = json.dumps(found, **_JSON_IN_FILE)  # type: ignore[arg-type]
     options: dict[str, Any] = {"shape": shape, "dtype": dtype}
     if settings.tiff == "OME":
@@ -114,6 +116,11 @@ def _write(
             options["resolution"] = _per(about.spacing, 1.0)
     named = tifffile.FileHandle(file, name=name)  # it asks for a name, which a file without a path has not
     tifffile.imwrite(named, _planes(pages, about.integer), **options)
+
+
+def fits_imagej(size: int) -> bool:
+    """Whether so many bytes of pixels fit into a TIFF of ImageJ's convention."""
+    return size <= _CLASSIC
 
 
 def _planes(pages: Sequence[Pixels], mapping: IntegerMapping | None) -> Iterator[NDArray[Any]]:
@@ -137,6 +144,8 @@ def _imagej(about: About, text: str, planes: list[str]) -> dict[str, Any]:
         found["Labels"] = planes
     if about.spacing is not None:
         found["unit"] = "mm"
+    if about.slice_spacing is not None:
+        found |= {"unit": "mm", "spacing": about.slice_spacing}
     if about.unit or about.integer is not None:
         found["vunit"] = (
             " ".join(about.unit.encode("ascii", "backslashreplace").decode().split()) or "Gray Value"
@@ -157,7 +166,7 @@ def _ome(found: Mapping[str, Any], about: About, text: str) -> dict[str, Any]:
     } | {name: f"{value:.6g}" for name, value in found["metrics"].items() if value is not None}  # fmt: skip
     if about.integer is not None:
         summary["values"] = about.integer.words
-    if about.labels:
+    if about.labels and about.kind != "volume":
         summary["pages"] = "; ".join(about.labels)
     described: dict[str, Any] = {
         "Name": about.name or "padis-gui",
@@ -169,6 +178,8 @@ def _ome(found: Mapping[str, Any], about: About, text: str) -> dict[str, Any]:
             "PhysicalSizeY": about.spacing[0], "PhysicalSizeYUnit": "mm",
             "PhysicalSizeX": about.spacing[1], "PhysicalSizeXUnit": "mm",
         }  # fmt: skip
+    if about.slice_spacing is not None:
+        described |= {"PhysicalSizeZ": about.slice_spacing, "PhysicalSizeZUnit": "mm"}
     return described
 
 

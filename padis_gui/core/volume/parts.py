@@ -1,0 +1,165 @@
+"""Finished slices on the disk: each in a file of its own with all that is known of it, there whole or not at all.
+
+Nothing but these files says how far a volume has come. A killed process, or a lost machine, costs the slices in hand.
+"""
+
+import contextlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from padis_gui.core.atomic import remove_leftovers, write_atomically
+from padis_gui.core.data.about import pixels_sha256
+from padis_gui.core.errors import InputError
+from padis_gui.core.recipe import Recipe
+from padis_gui.core.volume.request import changed_fields, fingerprint
+
+Pixels = NDArray[np.float32]
+_HEAD = "volume.json"
+
+
+class SliceRecord(BaseModel):
+    """What is known of a finished slice; its pixels (C, rows, columns) are on the [0, 1] scale.
+
+    ``made_from`` are the hashes of the estimates that a smoothed slice was made of, its own first; empty for a slice
+    that stands alone. ``sha256`` is that of the pixels.
+    """
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
+
+    page: int
+    recipe: Recipe
+    metrics: dict[str, float | None]
+    seconds: float
+    evaluations: int
+    sha256: str
+    spacing: tuple[float, float] | None = None
+    z_smoothing: float = 0.0
+    made_from: tuple[str, ...] = ()
+
+
+class Parts:
+    """The working folder of one volume."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def open(self, template: Recipe) -> None:
+        """Make the folder, or make sure that what is in it belongs to the same recipe.
+
+        Raises :class:`InputError` where it does not, or where nothing can be written.
+        """
+        head = self.folder / _HEAD
+        try:
+            self.folder.mkdir(exist_ok=True)
+            for path in (head, *(self.folder / name for name in self._names())):
+                remove_leftovers(path)
+            if not head.exists():
+                found = {
+                    "format": "padis-gui volume",
+                    "version": 1,
+                    "template": template.model_dump(mode="json"),
+                }
+                write_atomically(head, json.dumps(found, indent=1).encode())
+                return
+            text = head.read_bytes()
+        except OSError as error:
+            raise self._unusable(error) from None
+        try:
+            before = Recipe.model_validate(json.loads(text)["template"])
+        except (ValueError, KeyError, TypeError, ValidationError):
+            raise InputError(
+                f"The finished slices of this volume were looked for, but {self.folder} holds something else; use "
+                "--restart, or choose another name for the result."
+            ) from None
+        if fingerprint(before) != fingerprint(template):
+            other = ", ".join(changed_fields(before, template))
+            raise InputError(
+                f"Slices of this volume were looked for, but those in {self.folder} were made with other settings "
+                f"({other}); use --restart to throw them away, or choose another name for the result."
+            )
+
+    def path(self, page: int, *, smooth: bool = False) -> Path:
+        """The file of a slice, finished or not."""
+        return self.folder / f"{'smooth' if smooth else 'slice'}-{page:06d}.safetensors"
+
+    def write(self, record: SliceRecord, pixels: Pixels) -> None:
+        """Keep a slice. Raises :class:`InputError` where the disk does not take it."""
+        from safetensors.numpy import save
+
+        data = save({"estimate": np.ascontiguousarray(pixels)}, {"record": record.model_dump_json()})
+        try:
+            write_atomically(self.path(record.page, smooth=bool(record.made_from)), data)
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def record(self, page: int, *, smooth: bool = False) -> SliceRecord | None:
+        """What is known of a slice; None unless it is finished and its file is whole."""
+        found = self._read(page, smooth=smooth)
+        return None if found is None else found[0]
+
+    def pixels(self, page: int, *, smooth: bool = False) -> Pixels:
+        """The slice on the [0, 1] scale. Raises :class:`InputError` where it is gone."""
+        found = self._read(page, smooth=smooth)
+        if found is None:
+            raise InputError(
+                f"The finished slice of page {page} was wanted, but {self.path(page, smooth=smooth)} is gone or damaged; "
+                "run the same command again."
+            )
+        return found[1]
+
+    def _read(self, page: int, *, smooth: bool) -> tuple[SliceRecord, Pixels] | None:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.path(page, smooth=smooth), framework="numpy") as file:
+                record = SliceRecord.model_validate_json((file.metadata() or {})["record"])
+                pixels: Pixels = file.get_tensor("estimate")
+        except (OSError, SafetensorError, KeyError, ValueError, ValidationError):
+            return None
+        whole = record.page == page and pixels.ndim == 3 and pixels_sha256(pixels) == record.sha256
+        return (record, pixels) if whole else None
+
+    def clear(self) -> None:
+        """Remove what this class has written, and the folder where nothing else is in it."""
+        with contextlib.suppress(OSError):
+            for name in [*self._names(), _HEAD]:
+                path = self.folder / name
+                remove_leftovers(path)
+                path.unlink(missing_ok=True)
+            self.folder.rmdir()
+
+    def _names(self) -> list[str]:
+        patterns = ("slice-??????.safetensors", "smooth-??????.safetensors")
+        return [path.name for pattern in patterns for path in self.folder.glob(pattern)]
+
+    def _unusable(self, error: OSError) -> InputError:
+        return InputError(
+            f"Finished slices were to be kept in {self.folder}, but it cannot be written or read ({error.strerror}); "
+            "make room, or choose another place for the result. What is finished is kept."
+        )
+
+
+class StoredVolume(Sequence[Pixels]):
+    """The finished slices in their image's unit, (C, rows, columns), each read when it is asked for."""
+
+    def __init__(
+        self, parts: Parts, pages: Sequence[int], *, smooth: bool, window: tuple[float, float], channels: int
+    ) -> None:
+        self._parts, self._pages, self._smooth = parts, pages, smooth
+        self._low, self._scale = np.float32(window[0]), np.float32(window[1] - window[0])
+        self._channels = channels
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        pixels = self._parts.pixels(self._pages[index], smooth=self._smooth) * self._scale + self._low
+        return np.broadcast_to(pixels, (self._channels, *pixels.shape[1:]))

@@ -1,0 +1,185 @@
+"""One slice of a volume: solved by itself, then, where that is wanted, drawn towards its neighbours.
+
+Smoothing along z is a last data step. With x̂ the estimate of a slice and x̂₋, x̂₊ those of its neighbours, each made by
+itself, and ‖A‖ = 1, the result is
+
+    argmin over x of  ‖A x − y‖² + ρ (‖x − x̂‖² + λ_z ‖x − x̂₋‖² + λ_z ‖x − x̂₊‖²),     ρ = σ_y² / τ²,
+
+which is the most probable image if the measurement has noise σ_y, an estimate an error of τ, and a neighbour one of
+τ / √λ_z. The sum of squares is one square around the weighted mean v of the estimates, so that the step is the prox
+of the data term at v with weight ρ (1 + n λ_z), n neighbours. What the data know stays; where they are silent or
+noisy the slices agree. It reads estimates only that were made without it: the order of slices, and who makes them,
+change no bit.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from padis_gui.core.data.about import pixels_sha256
+from padis_gui.core.device import pick_device, torch_threads
+from padis_gui.core.errors import Interrupted, PadisError
+from padis_gui.core.metrics import as_json
+from padis_gui.core.operators.base import LinearOperator
+from padis_gui.core.problem import Problem
+from padis_gui.core.recipe import Recipe, build_problem, measure, prepare_image, solve
+from padis_gui.core.repeat import image_of, prior_of, unchanged
+from padis_gui.core.solvers.iterate import Iterate, unit_norm
+from padis_gui.core.volume.parts import Parts, Pixels, SliceRecord
+from padis_gui.core.volume.request import slice_recipe
+
+log = logging.getLogger(__name__)
+
+# τ, the error of an estimate: reconstructions from 20 views come to 34 dB
+_ERROR_OF_ESTIMATES = 0.02
+# Clean data have no noise; the smallest that is assumed, as in the solvers
+_NOISE_FLOOR = 2e-4
+_SMOOTHING_CG_STEPS = 30
+
+
+class SliceTask(BaseModel):
+    """One slice to be made, as it travels to another process; or, with ``smooth``, a finished one to be smoothed.
+
+    ``folder`` must be the same place for everybody.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    template: Recipe
+    page: int
+    folder: Path
+    z_smoothing: float = 0.0
+    neighbours: tuple[int, ...] = ()
+    smooth: bool = False
+
+
+class Outcome(BaseModel):
+    """What became of a task: ``trouble`` is a sentence where the slice could not be made."""
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
+
+    page: int
+    metrics: dict[str, float | None] = {}
+    seconds: float = 0.0
+    evaluations: int = 0
+    trouble: str = ""
+
+
+Watch = Callable[[Iterate], None]
+
+
+class SliceMaker:
+    """Makes the slices of one template; prior and operator are kept from slice to slice."""
+
+    def __init__(self, template: Recipe) -> None:
+        """Raises :class:`~padis_gui.core.errors.InputError` where a file is not what it was."""
+        assert template.data is not None, "checked by make_request"
+        self._template = template
+        self._path = unchanged(template.data.file, template.data.sha256)
+        for file, sha256 in template.files.items():
+            unchanged(file, sha256)
+        prior_path = unchanged(template.prior.file, template.prior.sha256)
+        self._prior = prior_of(template, prior_path, pick_device(template.device))
+        self._operator: LinearOperator | None = None
+
+    def problem(self, page: int) -> tuple[Problem, Recipe, tuple[float, float] | None]:
+        """What was measured of a page, the page's recipe and its pixel pitch."""
+        recipe = slice_recipe(self._template, page, simulated=True)
+        assert recipe.data is not None
+        image = image_of(recipe.data, self._path)
+        if image.measured is not None:
+            recipe = slice_recipe(self._template, page, simulated=False)
+        settings = recipe.problem_settings
+        seed = recipe.seed if recipe.measurement_seed is None else recipe.measurement_seed
+        problem = build_problem(image, self._prior, recipe.physics, settings, seed, self._operator)
+        self._operator = problem.operator
+        return problem, recipe, prepare_image(image, self._prior, settings).spacing
+
+    def make(self, task: SliceTask, watch: Watch, check: Callable[[], None]) -> tuple[SliceRecord, Pixels]:
+        """The slice, (C, rows, columns) on the [0, 1] scale, and what is known of it."""
+        began = time.perf_counter()
+        with torch_threads(self._template.threads):
+            problem, recipe, spacing = self.problem(task.page)
+            baseline = measure(problem, problem.operator.pinv(problem.measurement))
+            if task.smooth:
+                estimate, made_from = self._smoothed(task, problem)
+                evaluations = 0
+            else:
+                last = None
+                for last in solve(recipe, problem, self._prior.interrupted_by(check)):
+                    check()
+                    watch(last)
+                assert last is not None, "every solver has a step"
+                estimate, evaluations, made_from = last.estimate, last.evaluations, ()
+            metrics = measure(problem, estimate)
+        pixels = estimate.detach().cpu().numpy().astype("float32")
+        record = SliceRecord(
+            page=task.page, recipe=recipe, seconds=time.perf_counter() - began, evaluations=evaluations,
+            metrics=as_json(metrics | {f"{name}_baseline": value for name, value in baseline.items()}),
+            sha256=pixels_sha256(pixels), spacing=spacing, made_from=made_from,
+            z_smoothing=task.z_smoothing,
+        )  # fmt: skip
+        return record, pixels
+
+    def _smoothed(self, task: SliceTask, problem: Problem) -> tuple[Tensor, tuple[str, ...]]:
+        parts = Parts(task.folder)
+        found = [parts.pixels(page) for page in (task.page, *task.neighbours)]
+        own, *others = (torch.from_numpy(pixels).to(problem.device) for pixels in found)
+        fitting = [other for other in others if other.shape == own.shape]
+        return smoothed(problem, own, fitting, task.z_smoothing), tuple(map(pixels_sha256, found))
+
+
+@torch.no_grad()
+def smoothed(problem: Problem, own: Tensor, neighbours: list[Tensor], z_smoothing: float) -> Tensor:
+    """The estimate (C, rows, columns) drawn towards those of its neighbours; see the formula above."""
+    A, y, noise = unit_norm(problem)
+    weight = 1 + len(neighbours) * z_smoothing
+    mean = own
+    for neighbour in neighbours:
+        mean = mean + z_smoothing * neighbour
+    rho = max(noise, _NOISE_FLOOR) ** 2 / _ERROR_OF_ESTIMATES**2
+    return A.prox(y, mean / weight, rho * weight, _SMOOTHING_CG_STEPS)
+
+
+@lru_cache(maxsize=1)
+def _maker(template: str) -> SliceMaker:
+    return SliceMaker(Recipe.model_validate_json(template))
+
+
+_one_at_a_time = threading.Lock()
+
+
+def finish(
+    task: SliceTask, watch: Watch = lambda _: None, check: Callable[[], None] = lambda: None
+) -> Outcome:
+    """Make a slice and keep it; one that cannot be made says why, so that the others go on.
+
+    What was open for the last slice of the same template serves this one. Raises
+    :class:`~padis_gui.core.errors.InputError` where nothing can be kept on the disk, and what ``check`` raises.
+    """
+    with _one_at_a_time:  # torch's threads are the process's own, and memory is for one slice
+        try:
+            record, pixels = _maker(task.template.model_dump_json()).make(task, watch, check)
+        except Interrupted:
+            raise
+        except PadisError as error:
+            return Outcome(page=task.page, trouble=str(error))
+        except Exception as error:  # one broken slice must not cost the others
+            log.exception("A slice failed: page %d", task.page)
+            return Outcome(page=task.page, trouble=f"{type(error).__name__}: {error}")
+        Parts(task.folder).write(record, pixels)
+    return Outcome(
+        page=task.page, metrics=record.metrics, seconds=record.seconds, evaluations=record.evaluations
+    )
+
+
+def finish_text(task: str) -> str:
+    """:func:`finish` for another process: JSON in, JSON out."""
+    return finish(SliceTask.model_validate_json(task)).model_dump_json()

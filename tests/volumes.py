@@ -1,0 +1,64 @@
+"""What tests of volumes share: a small stack in HU, and what is wanted of it."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from padis_gui.core.volume.request import VolumeRequest, VolumeSettings, make_request
+from padis_gui.core.volume.slices import SliceTask, finish
+from tests.tiny import phantom
+
+MARKER = "PADIS_GUI_TEST_KILL_ONCE"
+
+
+def write_stack(path: Path, slices: int, size: int = 32, *, moving: bool = True) -> Path:
+    """A phantom in HU that shrinks along z, or is the same everywhere; ImageJ stack, 2.5 mm between slices."""
+    pages = []
+    for z in range(slices):
+        image = phantom(size).numpy() * (1 - 0.03 * z * moving)
+        pages.append((image * 2000 - 1000).round().astype(np.int16))
+    tifffile.imwrite(
+        path, np.stack(pages), imagej=True, resolution=(2.0, 2.0),
+        metadata={"axes": "ZYX", "unit": "mm", "spacing": 2.5},
+    )  # fmt: skip
+    return path
+
+
+def volume_request(
+    stack: Path, prior: Any, prior_path: Path, out: Path, *, solver: str = "dds", noise: float = 0.02, seed: int = 3,
+    solver_settings: dict[str, Any] | None = None, **settings: Any,
+) -> VolumeRequest:  # fmt: skip
+    """A volume from 12 views with noise, two steps of a solver unless said otherwise."""
+    from padis_gui.core.data.read import read_image
+    from padis_gui.core.operators.ct import ParallelBeamSettings
+    from padis_gui.core.recipe import make_recipe
+    from padis_gui.core.settings import make
+    from padis_gui.core.solvers import find_solver
+    from padis_gui.core.tiling import TilingSettings
+
+    chosen = VolumeSettings(**settings)
+    image = read_image(stack, 0)
+    values = {"steps": 2, "cg_steps": 2} if solver_settings is None else solver_settings
+    recipe = make_recipe(
+        image=image, data_path=stack, prior=prior, prior_path=prior_path, physics="ct-parallel",
+        problem=ParallelBeamSettings(views=12, bins=48, noise=noise), tiling=TilingSettings(strategy="random"),
+        solver=solver, settings=make(find_solver(solver).settings_type, values), seed=seed,
+    )  # fmt: skip
+    return make_request(recipe, prior, chosen, out, image)
+
+
+def finish_or_die(text: str) -> str:
+    """Make a slice in a worker; whoever comes to page 2 first is killed in the middle of it, at its first iterate."""
+    task = SliceTask.model_validate_json(text)
+    marker = Path(os.environ[MARKER]) if MARKER in os.environ else task.folder / "killed"
+
+    def watch(_iterate: object) -> None:
+        if task.page == 2 and not task.smooth and not marker.exists():
+            marker.write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return finish(task, watch).model_dump_json()
