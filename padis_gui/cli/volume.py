@@ -1,0 +1,171 @@
+"""`padis-gui volume INPUT --out OUT.tif`: every slice of a stack, here or on many workers, resumed where it was."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from padis_gui.cli.options import (
+    add_problem,
+    add_run,
+    add_settings,
+    chosen_problem,
+    chosen_solver,
+    chosen_tiling,
+    given_settings,
+    open_prior,
+)
+from padis_gui.cli.outputs import check_is_tiff, check_outputs, write_json
+from padis_gui.core.data.reading import ReadingSettings
+from padis_gui.core.errors import InputError, Interrupted, SettingError
+from padis_gui.core.resources import DEFAULT_PRESET, PRESETS
+from padis_gui.core.settings import make
+from padis_gui.core.volume.request import VolumeSettings
+
+if TYPE_CHECKING:
+    from padis_gui.cli.train_control import Control
+    from padis_gui.cli.volume_display import Display
+    from padis_gui.core.volume.request import VolumeRequest
+    from padis_gui.core.volume.run import VolumeDone
+
+_HELP = """\
+Reconstruct every slice of a stack, or those in --pages, with one recipe and one seed: what the solver draws is the same
+in each slice, so that the result is consistent along z. Slices are kept in OUT.tif.parts as they are finished; the same
+command goes on after Ctrl-C, a kill or a power failure. At the end they become one float32 TIFF.
+
+--workers N shares the slices out to N processes, --workers dask://HOST:PORT to those of a dask scheduler; a worker that
+dies costs the slice in its hands. The data, the prior and OUT.tif must then lie where every worker finds them.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this verb."""
+    parser.description, parser.formatter_class = _HELP, argparse.RawDescriptionHelpFormatter
+    parser.add_argument("input", type=Path, metavar="INPUT", help="a file with many pages or slices")
+    parser.add_argument(
+        "--pages", nargs="+", default=[], metavar="N", help="pages from 0, such as 0-99 or 3 7 9 (default: all)"
+    )
+    add_settings(parser, VolumeSettings, skip=("pages",))
+    parser.add_argument(
+        "--workers", default="1", metavar="N|ADDRESS",
+        help="processes on this machine, or a dask scheduler such as dask://host:8786 (default: 1, this process)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threads", type=int, default=None, metavar="N",
+        help="threads for each slice; the same number gives the same bits (default: all cores, shared by the workers)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--restart", action="store_true", help="throw away the finished slices of an earlier run"
+    )
+    parser.add_argument(
+        "--events", action="store_true",
+        help="write every event as a line of JSON instead of a progress bar, and obey the words pause, resume and "
+        "stop on standard input",
+    )  # fmt: skip
+    parser.add_argument(
+        "--preset",
+        default=DEFAULT_PRESET,
+        metavar="NAME",
+        help=f"one of {', '.join(p.name for p in PRESETS)}",
+    )
+    add_settings(parser.add_argument_group("reading"), ReadingSettings)
+    add_problem(parser)
+    add_run(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="OUT.tif", help="the float32 TIFF to write"
+    )
+    parser.add_argument(
+        "--report", type=Path, default=None, metavar="REPORT.json", help="metrics by slice and recipe as JSON"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Reconstruct the volume; writes the TIFF and the report."""
+    from padis_gui.cli.train_control import Control
+    from padis_gui.cli.volume_display import display
+    from padis_gui.core.volume.cluster import parse_workers
+    from padis_gui.core.volume.run import VolumeDone
+
+    check_outputs([options.input], [options.out, options.report])
+    check_is_tiff(options.out)
+    workers = parse_workers(options.workers)
+    if options.threads is not None and not 1 <= options.threads <= 1024:
+        raise SettingError(
+            f"--threads must be 1 to 1024, but {options.threads} was given; use a number in that range."
+        )
+    last = None
+    with Control(words=options.events) as control, display(events=options.events) as shown:
+        try:
+            for event in _events(options, workers, control, shown):
+                last = event
+                if not shown.show(event):  # nobody listens any more
+                    control.stop = True
+        except Interrupted:
+            return _interrupted(options, control, shown)
+    if not isinstance(last, VolumeDone):
+        folder = options.out.name + ".parts"
+        raise InputError(
+            f"Every slice was wanted, but {shown.failures[0]} ({len(shown.failures)} failed); the others are kept in "
+            f"{folder}, leave the failed pages out or mend them and start again."
+        )
+    if options.report is not None:
+        write_json(options.report, _report(last, shown.template))
+    if not options.events:
+        print(_summary(last))
+    return 0
+
+
+def _events(options: argparse.Namespace, workers: int | str, control: "Control", shown: "Display") -> Any:
+    """What happens, as it happens; raises :class:`Interrupted` when it is to stop."""
+    from padis_gui.core.training.distributed import World
+    from padis_gui.core.volume.cluster import cluster, on_cluster, threads_each, threads_of
+    from padis_gui.core.volume.run import in_this_process, reconstruct_volume
+
+    world = World()
+
+    def check() -> None:
+        control.wait_while_paused(world, shown.done, shown)
+        control.check()
+
+    if workers == 1:
+        request = _request(options, options.threads)
+        shown.template = request.template
+        yield from reconstruct_volume(request, in_this_process(shown.watch, check), restart=options.restart)
+        return
+    with cluster(workers) as client:
+        threads = threads_each(workers) if isinstance(workers, int) else threads_of(client)
+        request = _request(options, options.threads or threads)
+        shown.template = request.template
+        yield from reconstruct_volume(request, on_cluster(client, check), restart=options.restart)
+
+
+def _request(options: argparse.Namespace, threads: int | None) -> "VolumeRequest":
+    """What is wanted, resolved."""
+    from padis_gui.core.data.read import read_image
+    from padis_gui.core.device import pick_device, usable_cores
+    from padis_gui.core.operators import find_physics
+    from padis_gui.core.recipe import find_preset, make_recipe, new_seed
+    from padis_gui.core.resources import bundled_prior
+    from padis_gui.core.volume.request import make_request, parse_pages
+
+    preset = find_preset(options.preset)
+    reading = make(ReadingSettings, given_settings(options, ReadingSettings))
+    given = given_settings(options, VolumeSettings) | {"pages": " ".join(options.pages)}
+    settings = make(VolumeSettings, given)
+    first = read_image(options.input, 0, reading)
+    pages = parse_pages(settings.pages, first.pages)
+    image = first if pages[0] == 0 else read_image(options.input, pages[0], reading)
+    physics, problem = chosen_problem(options, preset)
+    if find_physics(physics).imageless:
+        raise SettingError(
+            f"A measurement of {options.input.name} was wanted, but {physics} needs no image; use padis-gui generate."
+        )
+    solver, solver_settings = chosen_solver(options, preset)
+    prior_path = options.prior or bundled_prior(physics, pick_device(options.device).type)
+    prior = open_prior(options, prior_path)
+    recipe = make_recipe(
+        image=image, data_path=options.input, prior=prior, prior_path=prior_path, physics=physics, problem=problem,
+        tiling=chosen_tiling(options), solver=solver.name, settings=solver_settings,
+        seed=new_seed() if options.seed is None else options.seed,
+    )  # fmt: skip
+    recipe = recipe.model_copy(update={"threads": threads or usable_cores()})
+    return make_request(recipe, prior, settings, options.out, image)
