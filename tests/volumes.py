@@ -56,7 +56,7 @@ def finish_or_die(text: str) -> str:
     task = SliceTask.model_validate_json(text)
     marker = Path(os.environ[MARKER]) if MARKER in os.environ else task.folder / "killed"
 
-    def watch(_iterate: object) -> None:
+    def watch(_page: int, _iterate: object) -> None:
         if task.page == 2 and not task.smooth and not marker.exists():
             marker.write_text(str(os.getpid()))
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,8 @@
 """`padis-gui volume INPUT --out OUT.tif`: every slice of a stack, here or on many workers, resumed where it was."""
 
 import argparse
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +26,9 @@ from padis_gui.core.volume.request import VolumeSettings
 if TYPE_CHECKING:
     from padis_gui.cli.train_control import Control
     from padis_gui.cli.volume_display import Display
+    from padis_gui.core.recipe import Recipe
     from padis_gui.core.volume.request import VolumeRequest
-    from padis_gui.core.volume.run import VolumeDone
+    from padis_gui.core.volume.run import VolumeDone, VolumeEvent
 
 _HELP = """\
 Reconstruct every slice of a stack, or those in --pages, with one recipe and one seed: what the solver draws is the same
@@ -40,9 +43,15 @@ dies costs the slice in its hands. The data, the prior and OUT.tif must then lie
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
     parser.description, parser.formatter_class = _HELP, argparse.RawDescriptionHelpFormatter
-    parser.add_argument("input", type=Path, metavar="INPUT", help="a file with many pages or slices")
     parser.add_argument(
-        "--pages", nargs="+", default=[], metavar="N", help="pages from 0, such as 0-99 or 3 7 9 (default: all)"
+        "input", type=Path, nargs="?", default=None, metavar="INPUT", help="a file with many pages or slices"
+    )
+    parser.add_argument(
+        "--pages",
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="pages from 0, such as 0-99 or 3 7 9 (default: all)",
     )
     add_settings(parser, VolumeSettings, skip=("pages",))
     parser.add_argument(
@@ -70,9 +79,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser.add_argument_group("reading"), ReadingSettings)
     add_problem(parser)
     add_run(parser)
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="OUT.tif", help="the float32 TIFF to write"
-    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, default=None, metavar="OUT.tif", help="the float32 TIFF to write")
+    where.add_argument(
+        "--resume", type=Path, default=None, metavar="OUT.tif.parts",
+        help="go on with the volume whose finished slices are in that folder, without saying again what was wanted",
+    )  # fmt: skip
     parser.add_argument(
         "--report", type=Path, default=None, metavar="REPORT.json", help="metrics by slice and recipe as JSON"
     )
@@ -85,37 +97,43 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.volume.cluster import parse_workers
     from padis_gui.core.volume.run import VolumeDone
 
-    check_outputs([options.input], [options.out, options.report])
-    check_is_tiff(options.out)
     workers = parse_workers(options.workers)
     if options.threads is not None and not 1 <= options.threads <= 1024:
         raise SettingError(
             f"--threads must be 1 to 1024, but {options.threads} was given; use a number in that range."
         )
+    make_request = _resumed(options) if options.resume is not None else _wanted(options)
     last = None
     with Control(words=options.events) as control, display(events=options.events) as shown:
         try:
-            for event in _events(options, workers, control, shown):
+            for event in _events(options, workers, make_request, control, shown):
                 last = event
                 if not shown.show(event):  # nobody listens any more
                     control.stop = True
         except Interrupted:
-            return _interrupted(options, control, shown)
+            shown.note("stopped", shown.done)
+            return _interrupted(shown, by_signal=control.interrupted)
     if not isinstance(last, VolumeDone):
-        folder = options.out.name + ".parts"
         raise InputError(
-            f"Every slice was wanted, but {shown.failures[0]} ({len(shown.failures)} failed); the others are kept in "
-            f"{folder}, leave the failed pages out or mend them and start again."
+            f"Every slice was wanted, but {len(shown.failures)} failed, the first because: {shown.failures[0]} The others "
+            "are kept; leave out the pages that fail, or mend them, and start again."
         )
-    if options.report is not None:
+    if options.report is not None and shown.template is not None:
         write_json(options.report, _report(last, shown.template))
     if not options.events:
         print(_summary(last))
     return 0
 
 
-def _events(options: argparse.Namespace, workers: int | str, control: "Control", shown: "Display") -> Any:
+def _events(
+    options: argparse.Namespace,
+    workers: int | str,
+    make_request: "Callable[[int], VolumeRequest]",
+    control: "Control",
+    shown: "Display",
+) -> "Iterator[VolumeEvent]":
     """What happens, as it happens; raises :class:`Interrupted` when it is to stop."""
+    from padis_gui.core.device import usable_cores
     from padis_gui.core.training.distributed import World
     from padis_gui.core.volume.cluster import cluster, on_cluster, threads_each, threads_of
     from padis_gui.core.volume.run import in_this_process, reconstruct_volume
@@ -127,45 +145,111 @@ def _events(options: argparse.Namespace, workers: int | str, control: "Control",
         control.check()
 
     if workers == 1:
-        request = _request(options, options.threads)
+        request = make_request(options.threads or usable_cores())
         shown.template = request.template
-        yield from reconstruct_volume(request, in_this_process(shown.watch, check), restart=options.restart)
+        execute = in_this_process(shown.watch, check)
+        yield from reconstruct_volume(request, execute, restart=options.restart)
         return
     with cluster(workers) as client:
-        threads = threads_each(workers) if isinstance(workers, int) else threads_of(client)
-        request = _request(options, options.threads or threads)
+        shared = threads_each(workers) if isinstance(workers, int) else threads_of(client)
+        request = make_request(options.threads or shared)
         shown.template = request.template
         yield from reconstruct_volume(request, on_cluster(client, check), restart=options.restart)
 
 
-def _request(options: argparse.Namespace, threads: int | None) -> "VolumeRequest":
-    """What is wanted, resolved."""
-    from padis_gui.core.data.read import read_image
-    from padis_gui.core.device import pick_device, usable_cores
-    from padis_gui.core.operators import find_physics
-    from padis_gui.core.recipe import find_preset, make_recipe, new_seed
-    from padis_gui.core.resources import bundled_prior
-    from padis_gui.core.volume.request import make_request, parse_pages
+def _resumed(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
+    """What was wanted when the folder was made."""
+    from padis_gui.core.volume.parts import Parts
 
-    preset = find_preset(options.preset)
-    reading = make(ReadingSettings, given_settings(options, ReadingSettings))
-    given = given_settings(options, VolumeSettings) | {"pages": " ".join(options.pages)}
-    settings = make(VolumeSettings, given)
-    first = read_image(options.input, 0, reading)
-    pages = parse_pages(settings.pages, first.pages)
-    image = first if pages[0] == 0 else read_image(options.input, pages[0], reading)
-    physics, problem = chosen_problem(options, preset)
-    if find_physics(physics).imageless:
+    if options.input is not None:
         raise SettingError(
-            f"A measurement of {options.input.name} was wanted, but {physics} needs no image; use padis-gui generate."
+            "Either a file and --out, or --resume was wanted, but both were given; leave one out."
         )
-    solver, solver_settings = chosen_solver(options, preset)
-    prior_path = options.prior or bundled_prior(physics, pick_device(options.device).type)
-    prior = open_prior(options, prior_path)
-    recipe = make_recipe(
-        image=image, data_path=options.input, prior=prior, prior_path=prior_path, physics=physics, problem=problem,
-        tiling=chosen_tiling(options), solver=solver.name, settings=solver_settings,
-        seed=new_seed() if options.seed is None else options.seed,
-    )  # fmt: skip
-    recipe = recipe.model_copy(update={"threads": threads or usable_cores()})
-    return make_request(recipe, prior, settings, options.out, image)
+    request = Parts(options.resume).request()
+    check_outputs([], [request.out, options.report])
+
+    def with_threads(threads: int) -> "VolumeRequest":
+        template = request.template.model_copy(update={"threads": threads})
+        return request.model_copy(update={"template": template})
+
+    return with_threads
+
+
+def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
+    """What the options say; files are read once it is known who does the work."""
+    if options.input is None:
+        raise InputError("A file of slices was wanted, but none was named; give it before the options.")
+    check_outputs([options.input], [options.out, options.report])
+    check_is_tiff(options.out)
+
+    def resolved(threads: int) -> "VolumeRequest":
+        from padis_gui.core.data.read import read_image
+        from padis_gui.core.device import pick_device
+        from padis_gui.core.operators import find_physics
+        from padis_gui.core.recipe import find_preset, make_recipe, new_seed
+        from padis_gui.core.resources import bundled_prior
+        from padis_gui.core.volume.request import make_request, parse_pages
+        from padis_gui.core.volume.run import earlier_seed
+
+        preset = find_preset(options.preset)
+        reading = make(ReadingSettings, given_settings(options, ReadingSettings))
+        values = given_settings(options, VolumeSettings) | {"pages": " ".join(options.pages)}
+        settings = make(VolumeSettings, values)
+        physics, problem = chosen_problem(options, preset)
+        if find_physics(physics).imageless:
+            raise SettingError(
+                f"A measurement of {options.input.name} was wanted, but {physics} needs no image; use padis-gui generate."
+            )
+        solver, solver_settings = chosen_solver(options, preset)
+        image = read_image(options.input, 0, reading)
+        page = parse_pages(settings.pages, image.pages)[0]
+        if page:
+            image = read_image(options.input, page, reading)
+        seed = options.seed
+        if seed is None and not options.restart:
+            seed = earlier_seed(options.out)
+        prior_path = options.prior or bundled_prior(physics, pick_device(options.device).type)
+        prior = open_prior(options, prior_path)
+        recipe = make_recipe(
+            image=image, data_path=options.input, prior=prior, prior_path=prior_path, physics=physics,
+            problem=problem, tiling=chosen_tiling(options), solver=solver.name, settings=solver_settings,
+            seed=new_seed() if seed is None else seed,
+        )  # fmt: skip
+        recipe = recipe.model_copy(update={"threads": threads})
+        return make_request(recipe, prior, settings, options.out, image)
+
+    return resolved
+
+
+def _interrupted(shown: "Display", *, by_signal: bool) -> int:
+    if shown.folder is not None:
+        print(
+            f"padis-gui: interrupted; {shown.done} of {shown.total} slices are finished and kept in {shown.folder}, the "
+            "same command goes on.",
+            file=sys.stderr,
+        )
+    elif by_signal:
+        print("padis-gui: interrupted.", file=sys.stderr)
+    return 130 if by_signal else 0
+
+
+def _report(done: "VolumeDone", template: "Recipe") -> dict[str, Any]:
+    return {
+        "out": str(done.out),
+        "metrics": done.metrics,
+        "slices": [{"page": page} | metrics for page, metrics in zip(done.pages, done.slices, strict=True)],
+        "seconds": done.seconds,
+        "seed": template.seed,
+        "recipe": template.model_dump(mode="json"),
+    }
+
+
+def _summary(done: "VolumeDone") -> str:
+    count = f"{len(done.pages)} slice{'s' * (len(done.pages) != 1)}"
+    found = done.metrics
+    psnr, ssim, residual = (found.get(name) for name in ("psnr", "ssim", "residual"))
+    quality = f", residual {residual:.2e}" if residual is not None else ""
+    if psnr is not None and ssim is not None:
+        quality = f", mean PSNR {psnr:.2f} dB, SSIM {ssim:.3f}"
+    took = "written by an earlier run" if done.kept else f"{done.seconds:.1f} s"
+    return f"{done.out}: {count}{quality}, {took}"

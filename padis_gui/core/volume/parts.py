@@ -17,10 +17,11 @@ from padis_gui.core.atomic import remove_leftovers, write_atomically
 from padis_gui.core.data.about import pixels_sha256
 from padis_gui.core.errors import InputError
 from padis_gui.core.recipe import Recipe
-from padis_gui.core.volume.request import changed_fields, fingerprint
+from padis_gui.core.volume.request import PARTS_SUFFIX, VolumeRequest, changed_fields, fingerprint
 
 Pixels = NDArray[np.float32]
-_HEAD = "volume.json"
+_HEAD, _FORMAT = "volume.json", "padis-gui volume"
+_LARGEST_HEAD = 64 * 2**20
 
 
 class SliceRecord(BaseModel):
@@ -49,40 +50,47 @@ class Parts:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def open(self, template: Recipe) -> None:
-        """Make the folder, or make sure that what is in it belongs to the same recipe.
+    def open(self, request: VolumeRequest) -> None:
+        """Make the folder, or make sure that what is in it belongs to the same recipe, and say in it what is wanted.
 
         Raises :class:`InputError` where it does not, or where nothing can be written.
         """
-        head = self.folder / _HEAD
         try:
             self.folder.mkdir(exist_ok=True)
-            for path in (head, *(self.folder / name for name in self._names())):
-                remove_leftovers(path)
-            if not head.exists():
-                found = {
-                    "format": "padis-gui volume",
-                    "version": 1,
-                    "template": template.model_dump(mode="json"),
-                }
-                write_atomically(head, json.dumps(found, indent=1).encode())
-                return
-            text = head.read_bytes()
+            for name in (_HEAD, *self._names()):
+                remove_leftovers(self.folder / name)
+            before = self.request() if (self.folder / _HEAD).exists() else None
+            if before is not None and fingerprint(before.template) != fingerprint(request.template):
+                other = ", ".join(changed_fields(before.template, request.template))
+                raise InputError(
+                    f"Slices of this volume were looked for, but those in {self.folder} were made with other settings "
+                    f"({other}); use --restart to throw them away, or choose another name for the result."
+                )
+            found = {"format": _FORMAT, "version": 1, "request": request.model_dump(mode="json")}
+            write_atomically(self.folder / _HEAD, (json.dumps(found, indent=1) + "\n").encode())
         except OSError as error:
             raise self._unusable(error) from None
+
+    def request(self) -> VolumeRequest:
+        """What was wanted when the folder was last used, with the result beside it wherever it is now.
+
+        Raises :class:`InputError` where the folder holds nothing of the kind.
+        """
+        head = self.folder / _HEAD
         try:
-            before = Recipe.model_validate(json.loads(text)["template"])
-        except (ValueError, KeyError, TypeError, ValidationError):
+            if head.stat().st_size > _LARGEST_HEAD:
+                raise ValueError("it is too large")
+            found = json.loads(head.read_bytes())
+            if (found["format"], found["version"]) != (_FORMAT, 1):
+                raise ValueError("it is something else")
+            request = VolumeRequest.model_validate(found["request"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError):
             raise InputError(
-                f"The finished slices of this volume were looked for, but {self.folder} holds something else; use "
-                "--restart, or choose another name for the result."
+                f"The finished slices of a volume were looked for, but {self.folder} holds none that can be used; choose "
+                "another folder or another name for the result, or use --restart."
             ) from None
-        if fingerprint(before) != fingerprint(template):
-            other = ", ".join(changed_fields(before, template))
-            raise InputError(
-                f"Slices of this volume were looked for, but those in {self.folder} were made with other settings "
-                f"({other}); use --restart to throw them away, or choose another name for the result."
-            )
+        name = self.folder.name.removesuffix(PARTS_SUFFIX)
+        return request.model_copy(update={"out": self.folder.absolute().with_name(name)})
 
     def path(self, page: int, *, smooth: bool = False) -> Path:
         """The file of a slice, finished or not."""

@@ -19,6 +19,7 @@ from padis_gui.core.randomness import MAX_SEED
 from padis_gui.core.recipe import Recipe, prior_window
 from padis_gui.core.settings import Settings, setting
 
+PARTS_SUFFIX = ".parts"
 _SAMPLED_PAGES = 9
 _MACHINE = ("device", "threads", "versions")
 _MOST_SLICES = 100_000
@@ -59,7 +60,7 @@ class VolumeRequest(BaseModel):
     @property
     def folder(self) -> Path:
         """Where finished slices are kept until the volume is written."""
-        return self.out.with_name(self.out.name + ".parts")
+        return self.out.with_name(self.out.name + PARTS_SUFFIX)
 
     def neighbours(self, page: int) -> tuple[int, ...]:
         """The pages directly below and above that belong to the volume."""

@@ -16,7 +16,7 @@ from padis_gui.core.data.stored import read_export
 from padis_gui.core.data.write import fits_imagej, write_tiff
 from padis_gui.core.errors import InputError
 from padis_gui.core.volume.parts import Parts, SliceRecord, StoredVolume
-from padis_gui.core.volume.request import VolumeRequest, fingerprint
+from padis_gui.core.volume.request import PARTS_SUFFIX, VolumeRequest, fingerprint
 from padis_gui.core.volume.slices import Outcome, SliceTask, Watch, finish
 
 # Makes slices, in any order; the tasks are taken one by one, as there is somebody to do them
@@ -85,7 +85,9 @@ def as_line(event: VolumeEvent) -> str:
     return json.dumps({"event": names[type(event)], **asdict(event)}, default=str, ensure_ascii=False)
 
 
-def in_this_process(watch: Watch = lambda _: None, check: Callable[[], None] = lambda: None) -> Executor:
+def in_this_process(
+    watch: Watch = lambda _page, _iterate: None, check: Callable[[], None] = lambda: None
+) -> Executor:
     """One slice after the other. ``watch`` sees every iterate, ``check`` may raise before every batch of patches."""
 
     def execute(tasks: Iterable[SliceTask]) -> Iterator[Outcome]:
@@ -115,7 +117,7 @@ def reconstruct_volume(
         parts.clear()  # a run that was killed between the volume and this line has left them
         yield found
         return
-    parts.open(request.template)
+    parts.open(request)
     smooth = request.z_smoothing > 0
     passes = (False, True) if smooth else (False,)
     kept = {
@@ -170,6 +172,20 @@ def finished(request: VolumeRequest) -> VolumeDone | None:
         out=request.out, pages=request.pages, metrics=export.metrics, slices=about.slice_metrics,
         seconds=about.seconds, kept=True,
     )  # fmt: skip
+
+
+def earlier_seed(out: Path) -> int | None:
+    """The seed of the volume in ``out``, finished or not: a run without one of its own goes on with it."""
+    out = Path(out).absolute()
+    try:
+        return Parts(out.with_name(out.name + PARTS_SUFFIX)).request().template.seed
+    except InputError:
+        pass
+    try:
+        export = read_export(out)
+    except InputError:
+        return None
+    return export.recipe.seed if export.about.kind == "volume" else None
 
 
 def _task(request: VolumeRequest, page: int, smooth: bool) -> SliceTask:

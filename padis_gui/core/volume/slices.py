@@ -72,7 +72,7 @@ class Outcome(BaseModel):
     trouble: str = ""
 
 
-Watch = Callable[[Iterate], None]
+Watch = Callable[[int, Iterate], None]  # page, iterate
 
 
 class SliceMaker:
@@ -115,7 +115,7 @@ class SliceMaker:
                 last = None
                 for last in solve(recipe, problem, self._prior.interrupted_by(check)):
                     check()
-                    watch(last)
+                    watch(task.page, last)
                 assert last is not None, "every solver has a step"
                 estimate, evaluations, made_from = last.estimate, last.evaluations, ()
             metrics = measure(problem, estimate)
@@ -157,7 +157,7 @@ _one_at_a_time = threading.Lock()
 
 
 def finish(
-    task: SliceTask, watch: Watch = lambda _: None, check: Callable[[], None] = lambda: None
+    task: SliceTask, watch: Watch = lambda _page, _iterate: None, check: Callable[[], None] = lambda: None
 ) -> Outcome:
     """Make a slice and keep it; one that cannot be made says why, so that the others go on.
 

@@ -1,0 +1,142 @@
+"""What one sees of a volume on the command line: a progress bar, or its events as lines of JSON."""
+
+import json
+import math
+import os
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from padis_gui.cli.progress import progress_bar
+from padis_gui.core.volume.run import SliceDone, SliceFailed, VolumeBegan, VolumeEvent, Writing, as_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from padis_gui.core.recipe import Recipe
+    from padis_gui.core.solvers.iterate import Iterate
+
+_STEP_SECONDS = 0.5  # between two lines or redrawings of steps
+
+
+class Display(ABC):
+    """Follows the events; ``failures`` are sentences, ``template`` the recipe of all slices once it is known."""
+
+    def __init__(self) -> None:
+        self.done = self.total = 0
+        self.folder: Path | None = None
+        self.failures: list[str] = []
+        self.template: Recipe | None = None
+        self._stepped_at = -math.inf
+
+    def show(self, event: VolumeEvent) -> bool:
+        """Show an event; False when nobody can see it any more."""
+        match event:
+            case VolumeBegan():
+                self.total, self.folder = event.total, event.folder
+            case SliceDone():
+                self.done = event.done
+            case SliceFailed():
+                self.failures.append(f"page {event.page}: {event.trouble}")
+            case _:
+                pass
+        return self._show(event)
+
+    def watch(self, page: int, iterate: "Iterate") -> None:
+        """Show a step of the slice in hand, now and then."""
+        now = time.monotonic()
+        if now - self._stepped_at >= _STEP_SECONDS:
+            self._stepped_at = now
+            self._step(page, iterate)
+
+    @abstractmethod
+    def _show(self, event: VolumeEvent) -> bool: ...
+
+    @abstractmethod
+    def _step(self, page: int, iterate: "Iterate") -> None: ...
+
+    @abstractmethod
+    def note(self, name: str, step: int) -> None:
+        """Something that is no event of the volume: paused, resumed, stopped."""
+
+
+@contextmanager
+def display(*, events: bool) -> Iterator[Display]:
+    """Lines of JSON with ``events``, else a bar."""
+    if events:
+        yield _Lines()
+        return
+    with progress_bar("Volume") as bar:
+        yield _Bar(bar)
+
+
+class _Lines(Display):
+    """Every event a line on standard output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open = True
+
+    def _show(self, event: VolumeEvent) -> bool:
+        self._write(as_line(event))
+        return self._open
+
+    def _step(self, page: int, iterate: "Iterate") -> None:
+        found = {
+            "event": "step",
+            "page": page,
+            "step": iterate.step,
+            "of": iterate.total,
+            "sigma": iterate.sigma,
+        }
+        self._write(json.dumps(found))
+
+    def note(self, name: str, step: int) -> None:
+        self._write(json.dumps({"event": name, "done": step}))
+
+    def _write(self, line: str) -> None:
+        if not self._open:
+            return
+        try:
+            print(line, flush=True)
+        except OSError:  # the reader is gone; what is still in the buffer must not fail again at exit
+            self._open = False
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, sys.stdout.fileno())
+            os.close(null)
+
+
+class _Bar(Display):
+    """Slices on a bar, with the last one's quality and the step of the one in hand."""
+
+    def __init__(self, bar: "Callable[[int, int, str], None]") -> None:
+        super().__init__()
+        self._bar, self._quality = bar, ""
+
+    def _show(self, event: VolumeEvent) -> bool:
+        match event:
+            case SliceDone():
+                psnr = event.metrics.get("psnr")
+                smoothed = " smoothed" if event.smooth else ""
+                self._quality = f"page {event.page}{smoothed}" + ("" if psnr is None else f" {psnr:.2f} dB")
+            case SliceFailed():
+                self._quality = f"page {event.page} failed"
+            case Writing():
+                self._quality = f"writing {event.out.name}"
+            case _:
+                pass
+        self._update(self._quality)
+        return True
+
+    def _step(self, page: int, iterate: "Iterate") -> None:
+        self._update(f"{self._quality}  page {page}: {iterate.step}/{iterate.total}".strip())
+
+    def note(self, name: str, step: int) -> None:
+        pass
+
+    def _update(self, note: str) -> None:
+        self._bar(self.done, self.total, note)
