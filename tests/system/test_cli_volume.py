@@ -1,0 +1,190 @@
+"""`padis-gui volume`: a stack from the shell, its interruptions, and its workers."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from padis_gui.cli.main import main
+from padis_gui.core.data.stored import read_export
+from padis_gui.core.volume.parts import Parts
+from tests.volumes import write_stack
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Path:
+    return write_stack(tmp_path / "stack.tif", 4)
+
+
+@pytest.fixture
+def arguments(stack: Path, prior_path: Path, tmp_path: Path) -> list[str]:
+    return ["volume", str(stack), "--prior", str(prior_path), "--device", "cpu", "--precision", "float32", "--threads", "1",
+            "--preset", "ct-20", "--bins", "48", "--noise", "0.02", "--solver", "dds", "--steps", "2",
+            "--set", "cg-steps=2", "--seed", "5", "--out", str(tmp_path / "volume.tif")]  # fmt: skip
+
+
+def start(arguments: list[str], **more) -> subprocess.Popen:
+    command = [sys.executable, "-m", "padis_gui", *arguments]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE, text=True, **more
+    )
+
+
+def living(group: int) -> list[int]:
+    """Processes of a group that have not ended; an ended one may wait for the system to take note."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, of_group = entry.read_text().rpartition(")")[2].split()[:3]
+            if int(of_group) == group and state != "Z":
+                found.append(int(entry.parent.name))
+    return found
+
+
+def test_a_volume_and_its_report(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.json"
+    assert main([*arguments, "--pages", "0-1", "3", "--report", str(report)]) == 0
+    said = capsys.readouterr().out
+    assert "3 slices, mean PSNR" in said
+    found = json.loads(report.read_text(encoding="utf-8"))
+    assert [s["page"] for s in found["slices"]] == [0, 1, 3]
+    assert found["metrics"]["psnr"] == pytest.approx(np.mean([s["psnr"] for s in found["slices"]]))
+    assert (found["seed"], found["recipe"]["threads"]) == (5, 1)
+    assert tifffile.imread(tmp_path / "volume.tif").shape == (3, 32, 32)
+    assert main([*arguments, "--pages", "0-1", "3"]) == 0
+    assert "written by an earlier run" in capsys.readouterr().out
+
+
+def test_workers_make_the_same_bits(arguments: list[str], tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
+    assert main([*arguments, "--z-smoothing", "0.5"]) == 0
+    other = str(tmp_path / "shared.tif")
+    assert main([*arguments, "--z-smoothing", "0.5", "--workers", "2", "--out", other]) == 0
+    assert np.array_equal(tifffile.imread(tmp_path / "volume.tif"), tifffile.imread(other))
+
+
+def test_a_kill_in_the_middle_costs_the_slice_in_hand(arguments: list[str], tmp_path: Path) -> None:
+    """kill -9 leaves finished slices; the same command goes on, also without saying the seed."""
+    assert main([*arguments, "--out", str(tmp_path / "whole.tif")]) == 0
+    long = [*arguments, "--events"]
+    with start(long) as process:
+        for line in process.stdout:
+            if json.loads(line)["event"] == "slice":
+                process.kill()
+                break
+    kept = len(list((tmp_path / "volume.tif.parts").glob("slice-*")))
+    assert kept >= 1
+    seed = arguments.index("--seed")
+    with start([*arguments[:seed], *arguments[seed + 2 :], "--events"]) as process:
+        events = [json.loads(line) for line in process.stdout]
+    assert process.returncode == 0
+    assert events[0]["event"] == "volume"
+    assert events[0]["done"] == kept
+    assert events[-1]["event"] == "done"
+    assert np.array_equal(tifffile.imread(tmp_path / "whole.tif"), tifffile.imread(tmp_path / "volume.tif"))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
+    arguments: list[str], workers: str, tmp_path: Path
+) -> None:
+    """Ctrl-C reaches every process of the terminal, so it does here; no process is left."""
+    if workers != "1":
+        pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
+    slow = [*arguments, "--steps", "200", "--events", "--workers", workers]
+    with start(slow, start_new_session=True) as process:
+        for line in process.stdout:
+            if json.loads(line)["event"] == "slice":
+                os.killpg(process.pid, signal.SIGINT)
+                break
+        _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    (sentence,) = complaint.strip().splitlines()
+    assert "of 4 slices are finished" in sentence
+    assert living(process.pid) == []
+    request = Parts(tmp_path / "volume.tif.parts").request()
+    assert request.template.settings["steps"] == 200
+
+
+def test_words_pause_resume_and_stop_and_the_folder_goes_on(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with start([*arguments, "--steps", "30", "--events"]) as process:
+        seen = []
+        for line in process.stdout:
+            event = json.loads(line)
+            seen.append(event["event"])
+            if event["event"] == "volume":
+                process.stdin.write("pause\n")
+                process.stdin.flush()
+            elif event["event"] == "paused":
+                process.stdin.write("resume\n")
+                process.stdin.flush()
+            elif event["event"] == "slice" and "stop" not in seen:
+                seen.append("stop")
+                process.stdin.write("stop\n")
+                process.stdin.flush()
+    assert process.returncode == 0
+    assert seen.index("paused") < seen.index("resumed") < seen.index("slice")
+    assert seen[-1] in ("stopped", "done")  # a word may come too late
+    if seen[-1] == "stopped":
+        assert main(["volume", "--resume", str(tmp_path / "volume.tif.parts")]) == 0
+    assert read_export(tmp_path / "volume.tif").about.kind == "volume"
+    capsys.readouterr()
+
+
+BAD: list[tuple[list[str], str]] = [
+    (["--pages", "7"], "Pages 0 to 3"), (["--pages", "b"], "0-99"), (["--slice-spacing", "0"], "Slice spacing"),
+    (["--pages", "0", "2", "--z-smoothing", "1"], "next to"), (["--z-smoothing", "-1"], "Smoothing along z"),
+    (["--workers", "0"], "dask scheduler"), (["--workers", "dask://127.0.0.1"], "dask scheduler"),
+    (["--threads", "0"], "--threads"), (["--out", "r.png"], ".tif"), (["--physics", "nothing"], "belongs to"),
+    (["--preset", "mri"], "ct-20"), (["--resume", "x"], "not allowed with"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "said"), BAD, ids=lambda v: str(v)[:40])
+def test_bad_input_is_one_sentence(
+    arguments: list[str], changes: list[str], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main([*arguments, *changes])
+    except SystemExit as stopped:
+        code = int(str(stopped.code))
+    told = capfd.readouterr()
+    assert code == 2
+    assert said in told.err
+    assert len([line for line in told.err.splitlines() if line.startswith("padis-gui")]) == 1
+
+
+def test_other_settings_do_not_mix(
+    arguments: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    parts = tmp_path / "volume.tif.parts"
+    parts.mkdir()
+    (parts / "volume.json").write_text("{}")
+    assert main(arguments) == 2
+    assert "--restart" in capfd.readouterr().err
+    assert main(["volume", "--resume", str(parts)]) == 2
+    assert main(["volume", "--resume", str(tmp_path)]) == 2
+    assert main([*arguments, "--restart"]) == 0
+    assert not parts.exists()
+
+
+def test_a_page_that_cannot_be_read_is_named_and_the_others_kept(
+    arguments: list[str], stack: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pages = tifffile.imread(stack).astype(np.float32)
+    pages[2, 0, 0] = np.inf
+    tifffile.imwrite(stack, pages, photometric="minisblack")
+    assert main([*arguments, "--pages", "0-2"]) == 2
+    assert "1 failed, the first because: page 2" in capfd.readouterr().err
+    assert main([*arguments, "--pages", "0-1"]) == 0
