@@ -11,7 +11,6 @@ from padis_gui.core.errors import DivergenceError, PadisError
 
 # verb -> (module, one line of help). A module has add_arguments(parser) and run(arguments) -> exit code.
 VERBS = {
-    "reconstruct": ("padis_gui.cli.reconstruct", "reconstruct one image from a simulated measurement"),
     "volume": ("padis_gui.cli.volume", "reconstruct every slice of a stack, here or on many workers"),
     "reconstruct": (
         "padis_gui.cli.reconstruct",

@@ -58,6 +58,11 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.locate import locate
 
     export = read_export(options.file)
+    if export.about.kind == "volume":
+        raise InputError(
+            f"A single result was wanted, but {options.file.name} is a volume of {len(export.about.pages)} slices; run "
+            "padis-gui volume with its settings and seed once more, and compare."
+        )
     check_outputs([options.file, *([export.file] if export.file else [])], [options.out])
     if options.out is not None:
         check_is_tiff(options.out)

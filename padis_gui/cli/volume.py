@@ -14,6 +14,7 @@ from padis_gui.cli.options import (
     chosen_solver,
     chosen_tiling,
     given_settings,
+    measured_problem,
     open_prior,
 )
 from padis_gui.cli.outputs import check_is_tiff, check_outputs, write_json
@@ -72,9 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--preset",
-        default=DEFAULT_PRESET,
+        default=None,
         metavar="NAME",
-        help=f"one of {', '.join(p.name for p in PRESETS)}",
+        help=f"one of {', '.join(p.name for p in PRESETS)} (default: {DEFAULT_PRESET}; of a scan only the solver is taken)",
     )
     add_settings(parser.add_argument_group("reading"), ReadingSettings)
     add_problem(parser)
@@ -191,20 +192,23 @@ def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
         from padis_gui.core.volume.request import make_request, parse_pages
         from padis_gui.core.volume.run import earlier_seed
 
-        preset = find_preset(options.preset)
+        preset = find_preset(options.preset or DEFAULT_PRESET)
         reading = make(ReadingSettings, given_settings(options, ReadingSettings))
         values = given_settings(options, VolumeSettings) | {"pages": " ".join(options.pages)}
         settings = make(VolumeSettings, values)
-        physics, problem = chosen_problem(options, preset)
+        image = read_image(options.input, 0, reading)
+        page = parse_pages(settings.pages, image.pages)[0]
+        if page:
+            image = read_image(options.input, page, reading)
+        if image.measured is not None and image.measured.physics:
+            physics, problem = measured_problem(options, image.measured)
+        else:
+            physics, problem = chosen_problem(options, preset)
         if find_physics(physics).imageless:
             raise SettingError(
                 f"A measurement of {options.input.name} was wanted, but {physics} needs no image; use padis-gui generate."
             )
         solver, solver_settings = chosen_solver(options, preset)
-        image = read_image(options.input, 0, reading)
-        page = parse_pages(settings.pages, image.pages)[0]
-        if page:
-            image = read_image(options.input, page, reading)
         seed = options.seed
         if seed is None and not options.restart:
             seed = earlier_seed(options.out)

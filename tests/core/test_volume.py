@@ -324,3 +324,31 @@ def test_a_degraded_stack_has_no_truth(prior, prior_path: Path, tmp_path: Path) 
     request = make_request(recipe, prior, VolumeSettings(), tmp_path / "o.tif", image)
     events = list(reconstruct_volume(request))
     assert set(events[-1].metrics) == {"residual", "residual_baseline", "z_difference"}
+
+
+def test_rows_of_a_scan_are_slices(prior, prior_path: Path, tmp_path: Path) -> None:
+    """What was really measured, with its own geometry: nothing is simulated, and a row that absorbs less is darker."""
+    from padis_gui.core.problem import scan_settings
+    from padis_gui.core.recipe import make_recipe
+    from padis_gui.core.settings import make
+    from padis_gui.core.solvers import find_solver
+    from padis_gui.core.tiling import TilingSettings
+    from padis_gui.core.volume.request import VolumeSettings, make_request
+    from tests.scan_files import parallel, write_exchange
+
+    scan = write_exchange(tmp_path / "scan.h5", parallel(views=30), rows=3)
+    image = read_image(scan, 0)
+    assert image.measured is not None
+    recipe = make_recipe(
+        image=image, data_path=scan, prior=prior, prior_path=prior_path, physics=image.measured.physics,
+        problem=scan_settings(image.measured), tiling=TilingSettings(), solver="least-squares",
+        settings=make(find_solver("least-squares").settings_type, {"steps": 5}), seed=1,
+    )  # fmt: skip
+    request = make_request(recipe, prior, VolumeSettings(), tmp_path / "o.tif", image)
+    done = list(reconstruct_volume(request))[-1]
+    assert set(done.metrics) == {"residual", "residual_baseline", "z_difference"}
+    means = pixels_of(request.out).mean(axis=(1, 2, 3))
+    assert means[0] / means[1] == pytest.approx(2, rel=0.1)
+    assert means[0] / means[2] == pytest.approx(3, rel=0.1)
+    alone = Repeater(torch.device("cpu")).run(slice_recipe(request.template, 2, simulated=False))
+    assert np.array_equal(alone.pixels, pixels_of(request.out)[2])
