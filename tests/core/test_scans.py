@@ -18,7 +18,10 @@ from padis_gui.core.operators import find_physics
 from padis_gui.core.problem import as_measured, scan_settings
 from tests.scan_files import (
     ABSORBS,
+    DETECTOR,
     SIZE,
+    SOURCE,
+    WIDTH,
     Truth,
     fan,
     parallel,
@@ -131,6 +134,25 @@ def test_angles_in_any_unit(tmp_path: Path, units: str | None, scale: float) -> 
     assert any("radians" in note for note in image.measured.notes) == (units is None and scale < 1)
 
 
+def test_a_structure_saved_by_a_later_matlab(tmp_path: Path) -> None:
+    truth = fan()
+    first = read(write_htc(tmp_path / "a.mat", truth))
+    with h5py.File(tmp_path / "b.mat", "w", userblock_size=512) as file:
+        file["CtDataFull/sinogram"] = truth.sinogram.T.astype(np.float64)
+        for name, value in {
+            "distanceSourceOrigin": SOURCE, "distanceSourceDetector": SOURCE + DETECTOR, "pixelSizePost": WIDTH,
+        }.items():  # fmt: skip
+            file[f"CtDataFull/parameters/{name}"] = np.full((1, 1), value)
+        file["CtDataFull/parameters/angles"] = truth.angles[:, None]
+    with (tmp_path / "b.mat").open("r+b") as block:
+        block.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
+    second = read(tmp_path / "b.mat")
+    np.testing.assert_array_equal(second.pixels, first.pixels)
+    assert first.measured is not None
+    assert second.measured is not None
+    assert second.measured.problem == first.measured.problem
+
+
 # -- counts -----------------------------------------------------------------------------------------------
 
 
@@ -200,6 +222,16 @@ def test_the_axis_is_found_in_noise(tmp_path: Path, noise: float) -> None:
     for image in images:
         assert image.measured is not None
         assert image.measured.problem["centre"] == pytest.approx(3.3, abs=0.5)
+
+
+@pytest.mark.parametrize(("bins", "centre"), [(40, 2.3), (56, 14.0)])
+@pytest.mark.parametrize("arc", [180, 360])
+def test_the_axis_of_an_object_wider_than_the_detector(
+    tmp_path: Path, bins: int, centre: float, arc: int
+) -> None:
+    image = read(write_exchange(tmp_path / "a.h5", parallel(arc // 2, arc, bins=bins, centre=centre), rows=1))
+    assert image.measured is not None
+    assert image.measured.problem["centre"] == pytest.approx(centre, abs=0.25)
 
 
 def test_where_the_scan_does_not_tell_the_middle_is_taken_and_said(tmp_path: Path) -> None:
@@ -286,7 +318,6 @@ def test_the_scaling_holds_the_densest_and_is_undone(tmp_path: Path) -> None:
 
 def test_a_little_metal_does_not_darken_the_rest(tmp_path: Path) -> None:
     from padis_gui.core.operators.fan import FanBeamCT
-    from tests.scan_files import DETECTOR, SOURCE, WIDTH
 
     picture = ABSORBS * phantom(SIZE)[None]
     picture[:, 40:42, 30:32] = 40 * ABSORBS

@@ -133,8 +133,9 @@ def _outside_the_wedge(values: Values) -> Measure:
     """The mean amplitude outside the double wedge of half a turn completed by its mirror image."""
     from scipy.ndimage import shift
 
-    some = np.unique(np.linspace(0, len(values) - 1, min(len(values), _FINE_VIEWS)).round().astype(int))
-    half = values[some].astype(np.float64)
+    count = min(len(values), _FINE_VIEWS)
+    # evenly up to half a turn, where the mirror image goes on
+    half = values[np.arange(count) * len(values) // count].astype(np.float64)
     mirrored = half[:, ::-1]
     views, bins = half.shape
     # an object that fills half of the detector: what is smaller leaves more room, and air at the borders is usual

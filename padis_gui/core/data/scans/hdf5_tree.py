@@ -17,22 +17,30 @@ _LONGEST_CHAIN = 8
 _LARGEST_RADIANS = 4 * np.pi
 
 
-def data_set(group: Any, path: str, *, name: str) -> Any | None:
+def data_set(above: Any, path: str, *, name: str) -> Any | None:
     """The data set of real numbers at ``path`` below a group; None where there is none. Other files are not opened."""
     import h5py
 
-    found = _item(group, path, _LONGEST_CHAIN)
+    found = _item(above, path, _LONGEST_CHAIN)
     if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "biuf" or found.shape is None:
         return None
     check_self_contained(found, path, name)
     return found
 
 
-def _item(group: Any, path: str, links: int) -> Any | None:
+def group(above: Any, path: str) -> Any | None:
+    """The group at ``path`` below another; None where there is none."""
+    import h5py
+
+    found = _item(above, path, _LONGEST_CHAIN)
+    return found if isinstance(found, h5py.Group) else None
+
+
+def _item(above: Any, path: str, links: int) -> Any | None:
     """What is at ``path``, through at most so many soft links; None for nothing and for what is in another file."""
     import h5py
 
-    item = group.file if path.startswith("/") else group
+    item = above.file if path.startswith("/") else above
     for part in filter(None, path.split("/")):
         link = item.get(part, getlink=True) if isinstance(item, h5py.Group) else None
         if isinstance(link, h5py.SoftLink) and links > 0:

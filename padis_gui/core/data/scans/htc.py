@@ -6,6 +6,7 @@ counter-clockwise: with that, the supplied reconstruction comes out as it is.
 """
 
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.data.matlab5 import Variable, is_level_5, read_variables
+from padis_gui.core.data.scans.hdf5_tree import data_set, group
 from padis_gui.core.data.scans.scan import (
     Geometry,
     ScanFile,
@@ -41,9 +43,50 @@ def open_htc(path: Path, dataset: str) -> ScanFile | None:
     with path.open("rb") as file:
         if not is_level_5(file.read(128)):
             return None
-    wanted = dataset.strip("/").replace("/", ".").removesuffix(_SINOGRAM)
+    wanted = _structure(dataset)
     structures = [v for v in read_variables(path) if v.is_structure and wanted in ("", v.name)]
-    scans = {v.name: fields for v in structures if _is_scan(fields := _fields(v))}
+    return _only(path, {v.name: _fields(v) for v in structures})
+
+
+def open_htc_in_hdf5(path: Path, file: Any, dataset: str) -> ScanFile | None:
+    """The same of a file as MATLAB saves it since v7.3, where structures are groups and axes stand reversed."""
+    wanted = _structure(dataset)
+    found: dict[str, dict[str, Any]] = {}
+    for name in file:
+        if (
+            wanted not in ("", name)
+            or (sinogram := data_set(file, f"{name}/sinogram", name=path.name)) is None
+        ):
+            continue
+        parameters = group(file, f"{name}/parameters")
+        found[name] = {_SINOGRAM: _Reversed(sinogram)} | {
+            _PARAMETERS + n: _Reversed(item)
+            for n in ([] if parameters is None else parameters)
+            if (item := data_set(parameters, n, name=path.name)) is not None
+        }
+    return _only(path, found)
+
+
+class _Reversed:
+    """A data set with its axes in MATLAB's order."""
+
+    def __init__(self, item: Any) -> None:
+        self._item = item
+        self.shape: tuple[int, ...] = item.shape[::-1]
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        values: NDArray[Any] = np.asarray(self._item[()]).T
+        return np.asarray(values[index])
+
+
+def _structure(dataset: str) -> str:
+    """The structure that a data set's name means: itself, or the sinogram in it."""
+    return dataset.strip("/").replace("/", ".").removesuffix(_SINOGRAM)
+
+
+def _only(path: Path, structures: Mapping[str, Mapping[str, Any]]) -> ScanFile | None:
+    """The one scan among the fields of structures."""
+    scans = {name: fields for name, fields in structures.items() if _is_scan(fields)}
     if len(scans) > 1:
         raise InputError(
             f"One scan was wanted, but {path.name} holds {', '.join(scans)}; name the data set to read."
@@ -65,7 +108,7 @@ def _is_scan(fields: Mapping[str, Any]) -> bool:
 def _scan(path: Path, fields: Mapping[str, Any]) -> ScanFile:
     def number(*names: str) -> float:
         for name in names:
-            if (found := fields.get(_PARAMETERS + name)) is not None and np.size(found[...]) == 1:
+            if (found := fields.get(_PARAMETERS + name)) is not None and prod(found.shape) == 1:
                 return float(found[...].item())
         raise InputError(
             f"A scan with the parameter {names[0]} was wanted, but {path.name} lacks it; add it to the structure's "

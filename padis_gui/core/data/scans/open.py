@@ -10,7 +10,7 @@ from padis_gui.core.data.read import open_pages
 from padis_gui.core.data.scans.beside import open_beside
 from padis_gui.core.data.scans.exchange import open_exchange
 from padis_gui.core.data.scans.geometry_file import find_geometry, read_geometry
-from padis_gui.core.data.scans.htc import open_htc
+from padis_gui.core.data.scans.htc import open_htc, open_htc_in_hdf5
 from padis_gui.core.data.scans.nxtomo import open_nxtomo
 from padis_gui.core.data.scans.scan import ScanFile
 
@@ -32,11 +32,18 @@ def open_scan(path: Path, dataset: str = "") -> ScanFile | None:
         return None
     kind = recognise(path).kind
     with in_one_sentence(display_name(path), kind):
-        if kind == matlab.KIND:
-            return open_htc(path, dataset)
-        if kind == hdf5.KIND:
+        if kind == matlab.KIND and (scan := open_htc(path, dataset)) is not None:
+            return scan
+        if kind in (matlab.KIND, hdf5.KIND) and _is_hdf5(path):
             return _open_hdf5(path, dataset)
     return None
+
+
+def _is_hdf5(path: Path) -> bool:
+    """Whether it is: MATLAB's own v7.3 is, and what h5py cannot open the reader of images refuses."""
+    import h5py
+
+    return bool(h5py.is_hdf5(path))
 
 
 def _open_hdf5(path: Path, dataset: str) -> ScanFile | None:
@@ -45,7 +52,8 @@ def _open_hdf5(path: Path, dataset: str) -> ScanFile | None:
     file: Any = h5py.File(path, "r", locking=False)
     scan: ScanFile | None = None
     try:
-        scan = open_exchange(path, file, dataset) or open_nxtomo(path, file, dataset)
+        layouts = (open_exchange, open_nxtomo, open_htc_in_hdf5)
+        scan = next((found for layout in layouts if (found := layout(path, file, dataset)) is not None), None)
     finally:
         if scan is None:
             file.close()
