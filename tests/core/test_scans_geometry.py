@@ -177,6 +177,13 @@ def test_only_a_geometry_beside_makes_a_scan(tmp_path: Path) -> None:
     assert scan.problem["turn"] == "clockwise"
 
 
+def test_names_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (".", "/", "a\0b", "x" * 5000, "none.npy"):
+        with pytest.raises(PadisError):
+            read(Path(name))
+
+
 NONSENSE = {
     "not JSON": ("{" + FORMAT, "JSON"),
     "nested without end": ("[" * 100_000 + FORMAT, "JSON"),

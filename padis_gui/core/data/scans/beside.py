@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.data.pages import Pages
+from padis_gui.core.data.pages import Pages, display_name
 from padis_gui.core.data.read import open_pages
 from padis_gui.core.data.scans.counts import line_integrals
 from padis_gui.core.data.scans.geometry_file import ScanGeometry
@@ -20,26 +20,27 @@ class _Beside(ScanFile):
     """``pages`` are the readings; which of them makes a detector row is said by the axes."""
 
     def __init__(self, path: Path, pages: Pages, stated: ScanGeometry) -> None:
+        self.name = display_name(path)
         self._path, self._pages, self._stated = path, pages, stated
         self._axes = stated.axes.split(", ")
         sides = dict(zip(self._axes, (pages.count, *self._page(0).shape), strict=True))
         views, bins = sides["views"], sides["bins"]
-        check_sizes(path.name, views, bins)
+        check_sizes(self.name, views, bins)
         geometry = stated.geometry(views, bins)
-        checked_angles(path.name, geometry.angles, views)
+        checked_angles(self.name, geometry.angles, views)
         if geometry.centre is not None and abs(geometry.centre) > bins:
             raise InputError(
-                f"An axis of rotation on the detector's {bins} columns was wanted, but the geometry of {path.name} has it "
+                f"An axis of rotation on the detector's {bins} columns was wanted, but the geometry of {self.name} has it "
                 f"at column {stated.centre_column:g}; correct centre_column."
             )
-        super().__init__(path.name, KIND, geometry, pages.close)
+        super().__init__(self.name, KIND, geometry, pages.close)
         self.rows = sides["rows"]
 
     def _page(self, page: int) -> NDArray[np.float32]:
         pixels = self._pages.read(page).pixels
         if len(pixels) != 1:
             raise InputError(
-                f"Readings of one channel were wanted, but {self._path.name} has {len(pixels)}; save them in grey."
+                f"Readings of one channel were wanted, but {self.name} has {len(pixels)}; save them in grey."
             )
         readings: NDArray[np.float32] = pixels[0]
         return readings

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.data.pages import display_name
 from padis_gui.core.data.scans.counts import line_integrals
 from padis_gui.core.data.scans.hdf5_tree import angles_in_degrees, data_set, length_in_mm, number, row_of
 from padis_gui.core.data.scans.scan import Geometry, ScanFile, Sinogram, check_sizes
@@ -22,7 +23,7 @@ _INSTRUMENTS = ("measurement/instrument", "measurement/instrumentation")
 class _Exchange(ScanFile):
     def __init__(self, path: Path, file: Any, stacks: tuple[Any, Any, Any | None], rows_axis: int,
                  geometry: Geometry, notes: tuple[str, ...]) -> None:  # fmt: skip
-        super().__init__(path.name, KIND, geometry, file.close)
+        super().__init__(display_name(path), KIND, geometry, file.close)
         self._data, self._white, self._dark = stacks
         self._rows_axis, self._notes = rows_axis, notes
         self.rows = int(self._data.shape[rows_axis])
@@ -42,7 +43,7 @@ class _Exchange(ScanFile):
 
 def open_exchange(path: Path, file: Any, dataset: str) -> ScanFile | None:
     """The projections of an open HDF5 file; None where it is of another layout or another data set is wanted."""
-    name = path.name
+    name = display_name(path)
     wanted = dataset.strip("/").replace(".", "/")
     data = data_set(file, _DATA, name=name)
     theta, white, dark = (data_set(file, n, name=name) for n in (_THETA, _WHITE, _DARK))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from padis_gui.core.atomic import write_atomically
+from padis_gui.core.data.pages import display_name, shown
 from padis_gui.core.data.scans.scan import Beam, Geometry, Turn
 from padis_gui.core.errors import InputError
 from padis_gui.core.operators.fan import FanBeamSettings
@@ -150,8 +151,11 @@ def find_geometry(path: Path) -> Path | None:
 
     JSON of the same stem that is something else does not count.
     """
+    path = path.absolute()
+    if not path.name:
+        return None
     for own in (path.with_name(path.name + ".geometry.json"), path / "geometry.json"):
-        if path.name and own.is_file():
+        if own.is_file():
             return own
     beside = path.with_suffix(".json")
     if beside == path or not beside.is_file():
@@ -165,33 +169,34 @@ def find_geometry(path: Path) -> Path | None:
 
 def read_geometry(path: Path) -> ScanGeometry:
     """The geometry in a JSON file; raises :class:`InputError` in one sentence where it is none."""
+    name = display_name(path)
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(
-                f"A geometry of at most {_MOST_BYTES >> 20} MiB was wanted, but {path.name} is larger; write the angles "
+                f"A geometry of at most {_MOST_BYTES >> 20} MiB was wanted, but {name} is larger; write the angles "
                 "as an arc."
             )
         given = json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(
-            f"The geometry {path.name} cannot be read ({error.strerror}); check its name and permissions."
+            f"The geometry {name} cannot be read ({error.strerror}); check its name and permissions."
         ) from None
     except (ValueError, RecursionError) as error:
         reason = str(error).split("\n")[0][:100]
         raise InputError(
-            f"A geometry in JSON was wanted, but {path.name} is none ({reason}); correct it or save it anew."
+            f"A geometry in JSON was wanted, but {name} is none ({reason}); correct it or save it anew."
         ) from None
     try:
         return ScanGeometry.model_validate(given)
     except ValidationError as error:
         raise InputError(
-            f"The geometry {path.name} cannot be used: {_reason(error)}; padis-gui geometry --schema explains every field."
+            f"The geometry {name} cannot be used: {_reason(error)}; padis-gui geometry --schema explains every field."
         ) from None
 
 
 def _reason(error: ValidationError) -> str:
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"][:2])
+    where = shown(".".join(str(part) for part in first["loc"][:2]))
     if not where:
         return str(first.get("ctx", {}).get("error", first["msg"]))
     came = repr(first["input"])

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.data.matlab5 import Variable, is_level_5, read_variables
+from padis_gui.core.data.pages import display_name, shown
 from padis_gui.core.data.scans.hdf5_tree import data_set, group
 from padis_gui.core.data.scans.scan import (
     Geometry,
@@ -31,7 +32,7 @@ _SINOGRAM, _PARAMETERS = ".sinogram", ".parameters."
 
 class _Htc(ScanFile):
     def __init__(self, path: Path, values: NDArray[Any], geometry: Geometry) -> None:
-        super().__init__(path.name, KIND, geometry)
+        super().__init__(display_name(path), KIND, geometry)
         self._values = values
 
     def _read(self, row: int) -> Sinogram:
@@ -55,14 +56,14 @@ def open_htc_in_hdf5(path: Path, file: Any, dataset: str) -> ScanFile | None:
     for name in file:
         if (
             wanted not in ("", name)
-            or (sinogram := data_set(file, f"{name}/sinogram", name=path.name)) is None
+            or (sinogram := data_set(file, f"{name}/sinogram", name=display_name(path))) is None
         ):
             continue
         parameters = group(file, f"{name}/parameters")
         found[name] = {_SINOGRAM: _Reversed(sinogram)} | {
             _PARAMETERS + n: _Reversed(item)
             for n in ([] if parameters is None else parameters)
-            if (item := data_set(parameters, n, name=path.name)) is not None
+            if (item := data_set(parameters, n, name=display_name(path))) is not None
         }
     return _only(path, found)
 
@@ -89,7 +90,8 @@ def _only(path: Path, structures: Mapping[str, Mapping[str, Any]]) -> ScanFile |
     scans = {name: fields for name, fields in structures.items() if _is_scan(fields)}
     if len(scans) > 1:
         raise InputError(
-            f"One scan was wanted, but {path.name} holds {', '.join(scans)}; name the data set to read."
+            f"One scan was wanted, but {display_name(path)} holds {', '.join(map(shown, scans))}; name the data "
+            "set to read."
         )
     for fields in scans.values():
         return _scan(path, fields)
@@ -106,38 +108,40 @@ def _is_scan(fields: Mapping[str, Any]) -> bool:
 
 
 def _scan(path: Path, fields: Mapping[str, Any]) -> ScanFile:
-    def number(*names: str) -> float:
-        for name in names:
-            if (found := fields.get(_PARAMETERS + name)) is not None and prod(found.shape) == 1:
+    name = display_name(path)
+
+    def number(*parameters: str) -> float:
+        for parameter in parameters:
+            if (found := fields.get(_PARAMETERS + parameter)) is not None and prod(found.shape) == 1:
                 return float(found[...].item())
         raise InputError(
-            f"A scan with the parameter {names[0]} was wanted, but {path.name} lacks it; add it to the structure's "
+            f"A scan with the parameter {parameters[0]} was wanted, but {name} lacks it; add it to the structure's "
             "parameters."
         )
 
     if _PARAMETERS + "angles" not in fields:
         raise InputError(
-            f"A scan with the parameter angles was wanted, but {path.name} lacks it; add the views' angles in degrees."
+            f"A scan with the parameter angles was wanted, but {name} lacks it; add the views' angles in degrees."
         )
     stored = fields[_SINOGRAM]
     if len(stored.shape) != 2:
         raise InputError(
-            f"A sinogram of views x bins was wanted, but that of {path.name} has {len(stored.shape)} axes; save one "
+            f"A sinogram of views x bins was wanted, but that of {name} has {len(stored.shape)} axes; save one "
             "detector row."
         )
     views, bins = stored.shape
-    check_sizes(path.name, views, bins)
-    source = positive(path.name, "A distance of source and axis", number("distanceSourceOrigin"))
-    whole = positive(path.name, "A distance of source and detector", number("distanceSourceDetector"))
+    check_sizes(name, views, bins)
+    source = positive(name, "A distance of source and axis", number("distanceSourceOrigin"))
+    whole = positive(name, "A distance of source and detector", number("distanceSourceDetector"))
     if whole < source:
         raise InputError(
-            f"A detector behind the axis of rotation was wanted, but {path.name} has it {whole:g} mm from the source and "
+            f"A detector behind the axis of rotation was wanted, but {name} has it {whole:g} mm from the source and "
             f"the axis {source:g} mm; correct the distances."
         )
     geometry = Geometry(
         beam="fan",
-        angles=checked_angles(path.name, fields[_PARAMETERS + "angles"][...], views),
-        bin_width=positive(path.name, "A bin width", number("pixelSizePost", "pixelSize")),
+        angles=checked_angles(name, fields[_PARAMETERS + "angles"][...], views),
+        bin_width=positive(name, "A bin width", number("pixelSizePost", "pixelSize")),
         source_distance=source,
         detector_distance=whole - source,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.data.pages import display_name
 from padis_gui.core.data.scans.counts import line_integrals
 from padis_gui.core.data.scans.hdf5_tree import angles_in_degrees, data_set, length_in_mm, row_of
 from padis_gui.core.data.scans.scan import Geometry, ScanFile, Sinogram, check_sizes
@@ -23,7 +24,7 @@ _ANGLES = "rotation_angle"
 class _NxTomo(ScanFile):
     def __init__(self, path: Path, file: Any, data: Any, key: NDArray[np.int64], geometry: Geometry,
                  notes: tuple[str, ...]) -> None:  # fmt: skip
-        super().__init__(path.name, KIND, geometry, file.close)
+        super().__init__(display_name(path), KIND, geometry, file.close)
         self._data, self._key, self._notes = data, key, notes
         self.rows = int(data.shape[1])
 
@@ -39,7 +40,7 @@ def open_nxtomo(path: Path, file: Any, dataset: str) -> ScanFile | None:
     found = [detector for detector in _detectors(file) if _is_wanted(detector, dataset)]
     if not found:
         return None
-    name, detector = path.name, file[found[0]]
+    name, detector = display_name(path), file[found[0]]
     data = data_set(detector, "data", name=name)
     if data is None or data.ndim != 3:
         raise InputError(

@@ -23,7 +23,7 @@ def open_scan(path: Path, dataset: str = "") -> ScanFile | None:
     try:
         beside = find_geometry(path)
         is_folder = path.is_dir()
-    except OSError:  # a name that cannot be one; the reader of images says so
+    except (OSError, ValueError):  # a name that cannot be one; the reader of images says so
         return None
     if beside is not None:
         stated = read_geometry(beside)

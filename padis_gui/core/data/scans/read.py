@@ -86,10 +86,7 @@ def _axis(scan: ScanFile, sinogram: Sinogram) -> tuple[float, str]:
 
 def _said(views: int, taken: int, reading: ReadingSettings, noise: float) -> list[str]:
     """What else the user should know."""
-    said = [
-        f"Noise of {noise:.2g} of the sinogram's root mean square is assumed: twice what was estimated from the scan, as "
-        "real rays depart from the model as well."
-    ]
+    said = [f"Noise of {noise:.2g} of the sinogram's root mean square is assumed, twice what the scan shows."]
     if taken < views:
         said.append(f"{taken} of {views} views are taken.")
     if taken == MOST_VIEWS_TAKEN < (reading.take_views or views):
