@@ -30,6 +30,9 @@ _TABLE = (
         "export", "&Export…", "Ctrl+S",
         "Write the result, the iterates, an animation, the curves or a report, with the recipe and the seed", "export",
     ),
+    _Record(
+        "restore", "Res&tore run…", "Ctrl+Shift+S", "Bring back the run that made an exported TIFF, ready to be repeated"
+    ),
     _Record("preferences", "&Preferences…", "Ctrl+,", "Colours, how often iterates are shown, memory for their history"),
     _Record("quit", "&Quit", "Ctrl+Q", "Close the window"),
     _Record("run", "&Run", "Ctrl+R", "Reconstruct with these settings", "run"),
@@ -70,6 +73,7 @@ class Actions:
     open_demo: QAction
     open_prior: QAction
     export: QAction
+    restore: QAction
     preferences: QAction
     quit: QAction
     run: QAction
@@ -127,7 +131,7 @@ class Actions:
         for action in (self.pause, self.finish, self.cancel):
             action.setEnabled(steerable)
         free = not state.active and not session.occupied_by
-        for action in (self.open_image, self.open_folder, self.open_demo, self.open_prior):
+        for action in (self.restore, self.open_image, self.open_folder, self.open_demo, self.open_prior):
             action.setEnabled(free)
         self.slices.setEnabled(session.image is not None and session.image.pages > 1)
         self.datasets.setEnabled(free and session.image is not None)

@@ -12,6 +12,7 @@ IMAGES = f"Images ({' '.join('*' + suffix for suffix in SUFFIXES)});;All files (
 PRIORS = "Priors (*.safetensors *.pkl);;All files (*)"
 ANY_FILE = "All files (*)"
 PRIOR_SUFFIXES = (".safetensors", ".pkl")
+EXPORTS = "Exports (*.tif *.tiff *.json);;All files (*)"
 TIFFS = "TIFF (*.tif *.tiff)"
 QUEUES = "Queues (*.json);;All files (*)"
 TEXTS = "Text (*.txt);;All files (*)"

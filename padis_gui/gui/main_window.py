@@ -100,6 +100,7 @@ class MainWindow(QMainWindow):
             (act.datasets, self.opening.choose_dataset),
             (act.open_prior, self.opening.choose_prior),
             (act.open_demo, self.opening.open_demo),
+            (act.restore, self.opening.choose_restore),
             (act.preferences, self.help.preferences),
             (act.shortcuts, self.help.shortcuts),
             (act.report, self.help.report),
@@ -119,6 +120,7 @@ class MainWindow(QMainWindow):
     def _make_pages(self) -> None:
         """Pages fill the window under the messages; the first one is the workbench."""
         self.messages, self.question, self.pages = MessageBar(), ChoiceBar(), Pages(self)
+        self.opening.question.connect(self.question.ask)
         bench = self.workbench = Workbench(self.session, self.act, self.opening, self.preferences)
         self.panes, self.docks, self.timeline = bench.panes, bench.docks, bench.timeline
         self.painter, self.mask_editor, self.planner = bench.painter, bench.mask_editor, bench.planner

@@ -85,7 +85,7 @@ class Menus:
             menu.menuAction().setToolTip("Files that were opened before")
             self.file.addMenu(menu)
         self.file.addSeparator()
-        self.file.addAction(act.export)
+        self.file.addActions([act.export, act.restore])
         self.file.addSeparator()
         self.file.addActions([act.preferences, act.quit])
 

@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QInputDialog, QMainWindow
 
 from padis_gui.core.data.datasets import DatasetInfo
+from padis_gui.core.data.stored import TIFF_SUFFIXES, carries_recipe
 from padis_gui.core.errors import PadisError
 from padis_gui.core.recipe import find_preset
 from padis_gui.core.resources import DEFAULT_PRESET, is_bundled, resource
 from padis_gui.gui.dialogs.datasets import DatasetChooser
 from padis_gui.gui.dialogs.slices import SliceChooser
 from padis_gui.gui.files import (
+    EXPORTS,
     IMAGES,
     PRIOR_SUFFIXES,
     PRIORS,
@@ -26,7 +28,12 @@ from padis_gui.viewmodels.slices import Slices
 
 
 class Opening(QObject):
-    """Opens what the user names, and remembers it once it is open."""
+    """Opens what the user names, and remembers it once it is open.
+
+    ``question`` carries a sentence and the answers to it, as :meth:`ChoiceBar.ask` takes them.
+    """
+
+    question = Signal(str, object)
 
     def __init__(self, window: QMainWindow, session: Session, preferences: Preferences) -> None:
         super().__init__(window)
@@ -99,6 +106,16 @@ class Opening(QObject):
         start = self._preferences.folder_of("prior")
         choose_to_open(self._window, "Open checkpoint", PRIORS, self.open_prior, start)
 
+    def choose_restore(self) -> None:
+        """Ask for an exported file, and bring back the run that made it."""
+        start = self._preferences.folder_of("export")
+        choose_to_open(self._window, "Restore run", EXPORTS, self.restore, start)
+
+    def restore(self, path: Path) -> None:
+        """Bring back the run that made an exported file."""
+        self._preferences.went_to("export", path)
+        self._session.spawn(self._session.restore(path))
+
     def _remember_image(self) -> None:
         path = self._session.data_path
         if path is not None and not is_bundled(path):
@@ -115,12 +132,35 @@ class Opening(QObject):
             event.acceptProposedAction()
 
     def drop(self, event: QDropEvent) -> None:
-        """Open the first file: a prior where its name says so, else an image."""
+        """Open the first file: a prior where its name says so, else an image; of an export, ask what is wanted."""
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         for path in paths[:1]:
-            is_prior = path.suffix.lower() in PRIOR_SUFFIXES
-            (self.open_prior if is_prior else self.open_image)(path)
+            if path.suffix.lower() in PRIOR_SUFFIXES:
+                self.open_prior(path)
+            elif path.suffix.lower() in (*TIFF_SUFFIXES, ".json"):
+                self._session.spawn(self._dropped(path))
+            else:
+                self.open_image(path)
             event.acceptProposedAction()
+
+    async def _dropped(self, path: Path) -> None:
+        """An exported TIFF may be wanted as an image or for its run; the JSON beside one only for that."""
+        if not await self._session.io(carries_recipe, path):
+            self.open_image(path)
+        elif path.suffix.lower() == ".json":
+            self.restore(path)
+        else:
+            self.question.emit(
+                f"{path.name} was exported by padis-gui and knows how it was made.",
+                (
+                    (
+                        "Restore the run", "Bring back its image, prior, settings and seed, and show its result",
+                        lambda: self.restore(path),
+                    ),
+                    ("Open as image", "Take its pixels as a truth for runs of your own", lambda: self.open_image(path)),
+                    ("Neither", "Leave everything as it is", lambda: None),
+                ),
+            )  # fmt: skip
 
     def _ask_training_size(self, path: Path, padded: int) -> None:
         """Ask for what a published snapshot leaves open, and open it with the answer."""

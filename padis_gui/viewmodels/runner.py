@@ -80,19 +80,23 @@ class Runner(QObject):
         return True
 
     async def repeat(self, record: RunRecord) -> bool:
-        """Queue a run's recipe again, live changes included; its end says whether the result is the same."""
-        session = self._session
-        if record.recipe.sample_seeds:
-            session.message.emit("warning", "A set of samples is repeated one sample at a time.", "")
-            return False
-        job = await session.compute(job_of, record.recipe, session.device, session.job())
+        """Queue a run's recipe again, or each of its samples, live changes included; its end says if it is the same."""
+        session, recipe = self._session, record.recipe
+        seeds = recipe.sample_seeds
+        single = recipe.model_copy(update={"sample_seeds": ()})
+        job = await session.compute(job_of, single, session.device, session.job())
         if job is None:
             return False
-        item = QueueItem(
-            job, record.recipe.seed, f"Repeat of {record.name}", label_of_recipe(record.recipe),
-            repeats=record.id,
-        )  # fmt: skip
-        self.queue.add(item)
+        label, group = label_of_recipe(recipe), new_group() if seeds else None
+        names = [f"Sample {n} of {len(seeds)}, repeated" for n in range(1, len(seeds) + 1)]
+        self.queue.add(
+            *(
+                QueueItem(job, seed, name, label, group=group, repeats=record.id)
+                for seed, name in zip(
+                    seeds or (recipe.seed,), names or (f"Repeat of {record.name}",), strict=True
+                )
+            )
+        )
         return True
 
     async def save_queue(self, path: Path) -> bool:
@@ -153,7 +157,7 @@ class Runner(QObject):
         )
         if item is not None:
             record.group = item.group
-            if item.repeats is not None:
+            if item.repeats is not None and item.group is None:
                 record.note = self._verdict(runs.find(item.repeats), record)
         return record
 
@@ -168,7 +172,7 @@ class Runner(QObject):
         self.queue.end(
             item, states.get(state, ItemState.DONE), sentence, None if record is None else record.id
         )
-        if item.repeats is not None and record is not None:
+        if item.repeats is not None and item.group is None and record is not None:
             self._session.message.emit("info", f"{record.name}: {record.note}", "")
         if item.group is not None:
             self._close_group(item.group)
@@ -196,6 +200,10 @@ class Runner(QObject):
             self._gathering -= 1
             self._soon.start()
         if record is not None:
+            repeats = next((item.repeats for item in self.queue.members(group) if item.repeats), None)
+            if repeats is not None:
+                record.note = self._verdict(session.runs.find(repeats), record)
+                session.message.emit("info", f"{record.name}: {record.note}", "")
             following = session.shown.live and session.shown.record is None
             session.runs.add(record)
             if following:
@@ -207,7 +215,8 @@ class Runner(QObject):
         result, repeated = None if first is None else first.result, again.result
         if first is None or result is None or repeated is None:
             return "repeated; the first result is gone, so there is nothing to compare with"
-        if result.sha256 == pixels_sha256(repeated.pixels):
-            return f"identical to {first.name}, bit for bit"
         other = differences(first.recipe, again.recipe)
-        return compared(first.name, result.pages, repeated.pages, unit=result.image.unit, other=other)[1]
+        same, words = compared(first.name, result.pages, repeated.pages, unit=result.image.unit, other=other)
+        if not same and result.sha256 == pixels_sha256(repeated.pixels):  # what was stored was not exact
+            return f"identical to {first.name}, bit for bit"
+        return words

@@ -134,7 +134,7 @@ def _read(saved: SavedRun, path: Path) -> Result:
     return Result(
         job=None, recipe=saved.recipe, image=image, deviation=stored.deviation,
         metrics={name: math.nan if v is None else v for name, v in saved.metrics.items()},
-        seconds=saved.seconds, evaluations=saved.evaluations, interval=stored.interval,
+        seconds=saved.seconds, evaluations=saved.evaluations, interval=stored.interval, sha256=stored.about.sha256,
     )  # fmt: skip
 
 

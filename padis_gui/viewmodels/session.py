@@ -47,6 +47,7 @@ from padis_gui.viewmodels.exporting import shown_run, write_export, write_runs
 from padis_gui.viewmodels.frames import Frame, Job, Prepared, Result, prepare
 from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.queue import Queue
+from padis_gui.viewmodels.restoring import Restorer
 from padis_gui.viewmodels.run import Failure, Run
 from padis_gui.viewmodels.runner import Runner
 from padis_gui.viewmodels.runs import RunRecord, Runs
@@ -98,6 +99,7 @@ class Session(QObject):
         self.run.ended.connect(self._run_ended)
         self.runs = Runs(parent=self)
         self.runner = Runner(self)
+        self.restorer = Restorer(self)
         self.warnings = Warnings(self)
         self.shown = Shown(self)
         self.shown.changed.connect(self.shown_changed)
@@ -306,6 +308,10 @@ class Session(QObject):
         for complaint in found.complaints:
             self.message.emit("warning", complaint, "")
         self._preparing.start()
+
+    async def restore(self, path: Path) -> bool:
+        """Bring back the run that made an exported TIFF, or the JSON beside one; False where something is missing."""
+        return await self.restorer.restore(path)
 
     async def use_run(self, record: RunRecord) -> None:
         """Choose what a run was made of, its seed included: Run then gives the same again."""
@@ -594,8 +600,12 @@ class Session(QObject):
             return
         if self.occupied_by:
             self.message.emit("warning", f"{self.occupied_by} is under way; finish or cancel it first.", "")
+            return
+        self.shown.clear()  # whatever was looked at: the user wants to see this run
+        restored = None if paused else self.restorer.wanted(job, self.seed)
+        if restored is not None:
+            self.spawn(self.runner.repeat(restored))
         else:
-            self.shown.clear()  # whatever was looked at: the user wants to see this run
             self.begin(job, new_seed() if self.seed is None else self.seed, paused=paused)
 
     def begin(self, job: Job, seed: int, *, paused: bool = False) -> None:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from PySide6.QtCore import QLockFile
 
 from padis_gui.core.atomic import write_atomically
+from padis_gui.core.data.about import About
 from padis_gui.core.data.write import write_result
 from padis_gui.viewmodels.choices import Choices
 from padis_gui.viewmodels.runs import RunRecord
@@ -136,7 +137,7 @@ class Store:
                 return ()
             write_result(
                 picture, result.pixels, result.deviation, result.recipe, result.metrics, result.image.spacing,
-                result.interval,
+                result.interval, about=About(sha256=result.sha256),
             )  # fmt: skip
         saved = SavedRun.of(record)
         write_atomically(self.folder / f"{record.id}.json", saved.model_dump_json().encode())

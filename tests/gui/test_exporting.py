@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image as Pillow
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QApplication, QFileDialog
 
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.data.stored import read_export, read_pages
@@ -188,5 +189,97 @@ def test_the_dialog_explains_itself_and_says_what_is_wrong(ready, drive):
         asked.form.edited.emit("frame_ms", 1)
         assert "Each iterate" in asked.trouble.text()
         asked.reject()
+
+    drive(go())
+
+
+# -- the way back ---------------------------------------------------------------------------------------------
+
+
+def drop(window, path):
+    """Drop a file on the window."""
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path))])
+    for event_type in (QDragEnterEvent, QDropEvent):
+        place = QPoint(5, 5) if event_type is QDragEnterEvent else QPointF(5, 5)
+        event = event_type(
+            place, Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        )
+        QApplication.sendEvent(window, event)
+        assert event.isAccepted()
+
+
+@pytest.mark.parametrize("tiff", ["ImageJ", "OME"])
+def test_a_dropped_export_is_restored_or_opened(ready, drive, tmp_path, tiff):
+    path = tmp_path / "a.tif"
+
+    async def go():
+        session = ready.session
+        assert await session.export(path, ExportSettings(tiff=tiff))
+        result = session.result
+        session.set_seed(99)
+        session.set_solver("dds")
+        drop(ready, path)
+        await until(ready.question.isVisible)
+        assert "knows how it was made" in ready.question.text.text()
+        assert session.solver == "dds"  # nothing happens before the answer
+        ready.question.answers[0].click()
+        await until(lambda: len(session.runs.records) == 2)
+        await until(lambda: "Run repeats it" in ready.messages.text.text())
+        assert (session.solver, session.seed) == ("diffpir", 7)
+        assert np.array_equal(ready.panes.pixels("estimate"), result.pixels[0])
+        ready.act.run.trigger()
+        await until(lambda: len(session.runs.records) == 3)
+        await until(lambda: "bit for bit" in ready.messages.text.text())
+        drop(ready, path)
+        await until(ready.question.isVisible)
+        ready.question.answers[1].click()
+        await until(lambda: session.data_path == path)
+        assert session.image.unit == "HU"
+
+    drive(go())
+
+
+def test_other_files_are_opened_without_a_question(ready, drive, tmp_path):
+    plain = tmp_path / "plain.tif"
+    tifffile.imwrite(plain, np.zeros((64, 64), np.int16))
+
+    async def go():
+        drop(ready, plain)
+        await until(lambda: ready.session.data_path == plain)
+        assert not ready.question.isVisible()
+
+    drive(go())
+
+
+def test_a_dropped_sidecar_and_the_menu_restore(ready, drive, tmp_path):
+    async def go():
+        session = ready.session
+        assert await session.export(tmp_path / "a.tif", ExportSettings(sidecar=True))
+        session.set_seed(99)
+        drop(ready, tmp_path / "a.json")
+        await until(lambda: session.seed == 7)
+        await until(lambda: len(session.runs.records) == 2)
+        session.set_seed(99)
+        ready.act.restore.trigger()
+        await until(lambda: dialog(ready, QFileDialog))
+        where = dialog(ready, QFileDialog)
+        where.fileSelected.emit(str(tmp_path / "a.tif"))
+        where.close()
+        await until(lambda: len(session.runs.records) == 3)
+        assert session.seed == 7
+
+    drive(go())
+
+
+def test_a_broken_file_is_one_sentence(ready, drive, tmp_path):
+    async def go():
+        assert await ready.session.export(tmp_path / "a.tif")
+        whole = (tmp_path / "a.tif").read_bytes()
+        (tmp_path / "a.tif").write_bytes(whole[: len(whole) // 3])
+        ready.messages.hide()
+        ready.opening.restore(tmp_path / "a.tif")
+        await until(ready.messages.isVisible)
+        assert "a.tif" in ready.messages.text.text()
 
     drive(go())

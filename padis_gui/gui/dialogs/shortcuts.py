@@ -15,7 +15,10 @@ GESTURES = (
     ("[ and ], wheel over a pane", "Size of the brush, while the mask is painted"),
     ("Ctrl+Z, Ctrl+Shift+Z", "Take the last stroke back, make it again"),
     ("Double click in a pane", "Show the whole image"),
-    ("Drop a file on the window", "Open it: an image, or a prior (.safetensors, .pkl)"),
+    (
+        "Drop a file on the window",
+        "Open it: an image, a prior (.safetensors, .pkl), or the run that made an exported TIFF",
+    ),
     (
         "Drag a panel's title",
         "Move the panel: to another edge, onto another one as a tab, or out of the window",

@@ -179,7 +179,7 @@ class RunList(QWidget):
         self.show_run.setEnabled(one)
         self.compare.setEnabled(len(chosen) == 2)
         self.use.setEnabled(one and idle)
-        self.repeat.setEnabled(one and not chosen[0].recipe.sample_seeds)
+        self.repeat.setEnabled(one)
         self.rename.setEnabled(one)
         for action in (self.export, self.pin):
             action.setEnabled(bool(chosen))

@@ -1,0 +1,258 @@
+"""An exported file brings its run back into a session: choices, files, result; and Run repeats it bit for bit."""
+
+import asyncio
+import shutil
+
+import numpy as np
+import pytest
+import tifffile
+
+from padis_gui.core.data.export_settings import ExportSettings
+from padis_gui.core.data.stored import read_export
+from padis_gui.core.data.write import write_result
+from padis_gui.viewmodels.run import RunState
+from tests.qt import open_both, until
+
+
+@pytest.fixture
+def ready(session, drive, phantom_path, prior_path, tmp_path):
+    """A session with copies of the phantom and the prior in folders of their own."""
+    for folder, source in (("data", phantom_path), ("priors", prior_path)):
+        (tmp_path / folder).mkdir()
+        shutil.copy(source, tmp_path / folder / source.name)
+
+    async def go():
+        session.set_problem("views", 12)
+        session.set_problem("noise", 0.02)
+        session.set_solver("dds")
+        session.set_solver_setting("steps", 5)
+        await open_both(session, tmp_path / "data" / phantom_path.name, tmp_path / "priors" / prior_path.name)
+        await asyncio.sleep(0.3)  # the problem is prepared a moment after the last change
+
+    drive(go())
+    return session
+
+
+async def idle(session):
+    await until(
+        lambda: not session.queue.waiting and session.queue.running is None and not session.run.active
+    )
+    await until(lambda: not session.runner._gathering)
+    await asyncio.sleep(0.05)
+
+
+async def ran(session, seed=7):
+    session.set_seed(seed)
+    session.start()
+    await until(lambda: session.run.active or session.result)
+    await idle(session)
+    return session.result
+
+
+async def changed(session):
+    """Everything is chosen otherwise than before."""
+    session.set_seed(99)
+    session.set_problem("views", 30)
+    session.set_solver("diffpir")
+    session.set_tiling("strategy", "fixed")
+    await session.open_image(session.data_path)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"tiff": "OME"}, {"values": "uint16"}, {"values": "int16", "tiff": "OME"}, {"what": "iterates"}],
+)
+def test_a_run_comes_back_and_run_repeats_it_bit_for_bit(ready, drive, tmp_path, settings):
+    path = tmp_path / "out.tif"
+
+    async def go():
+        result = await ran(ready)
+        assert await ready.export(path, ExportSettings(**settings))
+        await changed(ready)
+        assert await ready.restore(path)
+        assert (ready.seed, ready.solver, ready.problem.views) == (7, "dds", 12)
+        assert ready.tiling == result.recipe.tiling
+        record = ready.runs.records[-1]
+        assert record.name == "Restored from out.tif"
+        assert ready.shown.record is record
+        if settings.get("values") is None:
+            assert np.array_equal(ready.result.pixels, result.pixels)
+        assert ready.result.metrics == result.metrics
+        assert ready.result.image.unit == "HU"
+        assert "Run repeats it" in ready.said[-1][1]
+        ready.start()
+        await until(lambda: len(ready.runs.records) == 3)
+        await idle(ready)
+        assert ready.runs.records[-1].note == "identical to Restored from out.tif, bit for bit"
+        assert np.array_equal(ready.result.pixels, result.pixels)
+
+    drive(go())
+
+
+def test_live_changes_come_back_with_it(ready, drive, tmp_path):
+    path = tmp_path / "out.tif"
+
+    async def go():
+        ready.set_solver_setting("steps", 40)
+        ready.set_seed(3)
+        ready.start(paused=True)
+        await until(lambda: ready.run.snapshot().state is RunState.PAUSED)
+        ready.set_tiling("strategy", "fixed")
+        for step in (2, 3, 4):
+            ready.run.step()
+            await until(lambda step=step: ready.run.snapshot().step == step)
+            await until(lambda: ready.run.snapshot().state is RunState.PAUSED)
+        ready.run.finish()
+        await idle(ready)
+        result = ready.result
+        assert result.recipe.changes
+        assert result.recipe.stop_after == 4
+        await ready.export(path)
+        await changed(ready)
+        assert await ready.restore(path)
+        assert "with its live changes" in ready.said[-1][1]
+        ready.start()
+        await until(lambda: len(ready.runs.records) == 3)
+        await idle(ready)
+        assert "bit for bit" in ready.runs.records[-1].note
+        assert np.array_equal(ready.result.pixels, result.pixels)
+
+    drive(go())
+
+
+def test_once_something_is_changed_run_is_an_ordinary_run(ready, drive, tmp_path):
+    async def go():
+        await ran(ready)
+        await ready.export(tmp_path / "out.tif")
+        assert await ready.restore(tmp_path / "out.tif")
+        ready.set_solver_setting("steps", 3)
+        ready.start()
+        await until(lambda: len(ready.runs.records) == 3)
+        await idle(ready)
+        assert ready.runs.records[-1].note == ""
+        assert ready.runs.records[-1].name == "Run 2"
+
+    drive(go())
+
+
+def test_a_set_of_samples_is_repeated_sample_by_sample(ready, drive, tmp_path):
+    path = tmp_path / "out.tif"
+
+    async def go():
+        ready.set_solver("diffpir")
+        ready.set_solver_setting("steps", 3)
+        ready.set_seed(4)
+        assert ready.runner.draw_samples(3)
+        await until(lambda: any(r.recipe.sample_seeds for r in ready.runs.records))
+        await idle(ready)
+        made = ready.runs.records[-1]
+        assert await ready.export_runs([(made, path)], ExportSettings(values="uint16"))
+        assert await ready.restore(path)
+        back = ready.runs.records[-1]
+        assert back.result.interval is not None
+        ready.start()
+        await until(lambda: len(ready.runs.records) == 9)
+        await idle(ready)
+        again = ready.runs.records[-1]
+        assert again.note == "identical to Restored from out.tif, bit for bit"
+        assert np.array_equal(again.result.pixels, made.result.pixels)
+        assert np.array_equal(again.result.interval[1], made.result.interval[1])
+
+    drive(go())
+
+
+def test_files_that_moved_beside_the_export_are_found(ready, drive, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+
+    async def go():
+        await ran(ready)
+        await ready.export(out / "out.tif", ExportSettings(sidecar=True))
+        (tmp_path / "data" / "phantom.tif").rename(out / "phantom of another name.tif")
+        (tmp_path / "priors" / "tiny.safetensors").rename(out / "tiny.safetensors")
+        assert await ready.restore(out / "out.json")
+        assert ready.data_path.parent == out
+        assert ready.prior_path.parent == out
+        assert "was found as" in ready.said[-1][1]
+        ready.start()
+        await until(lambda: len(ready.runs.records) == 3)
+        await idle(ready)
+        assert "bit for bit" in ready.runs.records[-1].note
+
+    drive(go())
+
+
+def test_what_is_missing_is_said_and_the_rest_comes_back(ready, drive, tmp_path):
+    async def go():
+        await ran(ready)
+        (tmp_path / "out").mkdir()
+        path = tmp_path / "out" / "out.tif"
+        await ready.export(path)
+        await changed(ready)
+        data = tmp_path / "data" / "phantom.tif"
+        tifffile.imwrite(data, tifffile.imread(data) + np.int16(1))
+        assert not await ready.restore(path)
+        level, sentence, _ = ready.said[-1]
+        assert level == "error"
+        assert str(data) in sentence
+        assert "has changed since the run" in sentence
+        assert "Run repeats it" not in sentence
+        assert (ready.seed, ready.solver, ready.problem.views) == (7, "dds", 12)
+        assert ready.shown.record is ready.runs.records[-1]
+
+    drive(go())
+
+
+def test_other_versions_are_said(ready, drive, tmp_path):
+    async def go():
+        result = await ran(ready)
+        recipe = result.recipe.model_copy(update={"versions": result.recipe.versions | {"torch": "1.0"}})
+        write_result(tmp_path / "old.tif", result.pixels, None, recipe, {}, None)
+        assert await ready.restore(tmp_path / "old.tif")
+        level, sentence, _ = ready.said[-1]
+        assert level == "warning"
+        assert "torch (was 1.0, is " in sentence
+
+    drive(go())
+
+
+def test_files_without_a_result_or_a_recipe_are_a_sentence(ready, drive, tmp_path):
+    async def go():
+        await ran(ready)
+        await ready.export(tmp_path / "out.tif", ExportSettings(what="iterates", picture="state"))
+        assert await ready.restore(tmp_path / "out.tif")
+        assert "holds no result to compare with" in ready.said[-1][1]
+        assert len(ready.runs.records) == 1
+        assert not await ready.restore(tmp_path / "data" / "phantom.tif")
+        assert "carries no recipe" in ready.said[-1][1]
+
+    drive(go())
+
+
+def test_nothing_is_restored_into_a_run(ready, drive, tmp_path):
+    async def go():
+        await ran(ready)
+        await ready.export(tmp_path / "out.tif")
+        ready.set_solver_setting("steps", 400)
+        ready.start(paused=True)
+        await until(lambda: ready.run.snapshot().step == 1)
+        assert not await ready.restore(tmp_path / "out.tif")
+        assert "between runs" in ready.said[-1][1]
+        ready.run.cancel()
+        await idle(ready)
+
+    drive(go())
+
+
+def test_the_restored_run_is_exported_as_it_was(ready, drive, tmp_path):
+    async def go():
+        result = await ran(ready)
+        await ready.export(tmp_path / "out.tif", ExportSettings(values="uint8"))
+        await ready.restore(tmp_path / "out.tif")
+        await ready.export(tmp_path / "again.tif", ExportSettings(values="uint8"))
+        first, again = (read_export(tmp_path / name) for name in ("out.tif", "again.tif"))
+        assert again.recipe == first.recipe == result.recipe
+        assert again.about.sha256 == first.about.sha256
+        assert np.array_equal(tifffile.imread(tmp_path / "out.tif"), tifffile.imread(tmp_path / "again.tif"))
+
+    drive(go())
