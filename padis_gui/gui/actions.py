@@ -31,7 +31,7 @@ _TABLE = (
         "Write the result, the iterates, an animation, the curves or a report, with the recipe and the seed", "export",
     ),
     _Record(
-        "restore", "Res&tore run…", "Ctrl+Shift+S", "Bring back the run that made an exported TIFF, ready to be repeated"
+        "restore", "&Restore run…", "Ctrl+Shift+S", "Bring back the run that made an exported TIFF, ready to be repeated"
     ),
     _Record("preferences", "&Preferences…", "Ctrl+,", "Colours, how often iterates are shown, memory for their history"),
     _Record("quit", "&Quit", "Ctrl+Q", "Close the window"),
