@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from padis_gui.core.data.pages import SMALLEST
+from padis_gui.core.data.pages import SMALLEST, shown
 from padis_gui.core.errors import InputError
 
 _USUAL_NAMES = ("images", "image", "slices", "volume", "reconstruction", "recon", "data")
@@ -24,7 +24,7 @@ def choose_array(shapes: Mapping[str, tuple[int, ...]], wanted: str, name: str) 
         if len(found) == 1:
             return found[0]
         raise InputError(
-            f"The array '{wanted[:60]}' was wanted, but {name} holds {_listed(list(shapes))}; name one of those."
+            f"The array '{shown(wanted[:60])}' was wanted, but {name} holds {_listed(list(shapes))}; name one of those."
         )
     stacks = [n for n, shape in shapes.items() if 2 <= len(shape) <= 4]
     large = [n for n in stacks if sum(side >= SMALLEST for side in shapes[n]) >= 2] or stacks
@@ -56,4 +56,4 @@ def _listed(names: list[str]) -> str:
     if not names:
         return "no array of real numbers"
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(n[:60] for n in names[:_LISTED]) + more
+    return ", ".join(shown(n[:60]) for n in names[:_LISTED]) + more

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from padis_gui.core.data.layout import find_layout
-from padis_gui.core.data.pages import SMALLEST, check_sides
+from padis_gui.core.data.pages import SMALLEST, check_sides, shown
 from padis_gui.core.errors import InputError
 
 MOST_LISTED = 10_000
@@ -35,11 +35,11 @@ def describe_array(name: str, shape: tuple[int, ...], dtype: str, *, pages_last:
     """What is known of an array of numbers from its shape; ``pages_last`` as for :func:`find_layout`."""
     count, why_not = 0, ""
     try:
-        layout = find_layout(shape, name, pages_last=pages_last)
-        check_sides(name, layout.sides, SMALLEST)
+        layout = find_layout(shape, shown(name), pages_last=pages_last)
+        check_sides(shown(name), layout.sides, SMALLEST)
         count = layout.count
         if not count:
-            why_not = f"An image was wanted, but {name} holds none."
+            why_not = f"An image was wanted, but {shown(name)} holds none."
     except InputError as error:
         why_not = str(error)
     return DatasetInfo(name=name, shape=shape, dtype=dtype, count=count, why_not=why_not)
@@ -47,5 +47,5 @@ def describe_array(name: str, shape: tuple[int, ...], dtype: str, *, pages_last:
 
 def not_numbers(name: str, shape: tuple[int, ...], dtype: str) -> DatasetInfo:
     """An array of something else than real numbers."""
-    why_not = f"Real numbers were wanted, but {name} holds {dtype}."
+    why_not = f"Real numbers were wanted, but {shown(name)} holds {dtype}."
     return DatasetInfo(name=name, shape=shape, dtype=dtype, count=0, why_not=why_not)

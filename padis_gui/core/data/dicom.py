@@ -17,6 +17,7 @@ from padis_gui.core.data.pages import (
     in_one_sentence,
     page_of,
     quietly,
+    shown,
 )
 from padis_gui.core.errors import InputError
 
@@ -161,20 +162,20 @@ def _meaning(
     values: NDArray[Any], header: Any, frame: int
 ) -> tuple[str, tuple[float, float] | None, tuple[str, ...]]:
     """Unit, window and what the user should know, by the modality."""
-    modality = str(header.get("Modality", "") or "")
+    modality = shown(str(header.get("Modality", "") or "")[:20])
     group = _functional_group(header, frame, "PixelValueTransformationSequence")
     rescale = header if group is None else group
-    kind = str(rescale.get("RescaleType", "") or "")
+    kind = shown(str(rescale.get("RescaleType", "") or "")[:20])
     if modality == "CT":
         if kind not in ("", "HU", "US"):
-            return kind[:20], None, (f"This CT is in {kind[:20]}, not in HU.",)
+            return kind, None, (f"This CT is in {kind}, not in HU.",)
         if "RescaleSlope" not in rescale and "ModalityLUTSequence" not in header:
             return "", None, ("This CT does not say how to rescale to HU; its stored numbers are taken.",)
         return "HU", HU_WINDOW, ()
     called = (
         f"{modality} ({_MODALITIES[modality]})"
         if modality in _MODALITIES
-        else modality[:20] or "of no stated modality"
+        else modality or "of no stated modality"
     )
     start = f"This image is {called}, not CT"
     if modality == "PT":
@@ -194,7 +195,7 @@ def _meaning(
             (f"{start}: its numbers have no unit, black is {low:.4g} and white {high:.4g}.",),
         )
     return (
-        "" if kind in ("", "US", "HU") else kind[:20],
+        "" if kind in ("", "US", "HU") else kind,
         None,
         (f"{start}: its numbers are taken as they are.",),
     )

@@ -13,7 +13,7 @@ from padis_gui.core.data import dicom, picture
 from padis_gui.core.data.datasets import DatasetInfo
 from padis_gui.core.data.dicom_series import Series, different, find_series
 from padis_gui.core.data.formats import may_be_an_image, recognise
-from padis_gui.core.data.pages import Page, Pages, display_name, in_one_sentence
+from padis_gui.core.data.pages import Page, Pages, display_name, in_one_sentence, shown
 from padis_gui.core.errors import InputError, PadisError
 
 KIND = "folder of images"
@@ -146,11 +146,13 @@ def _names(series: list[Series]) -> list[str]:
 
 
 def _chosen(series: list[Series], dataset: str, folder: Path) -> Series:
-    listed = "; ".join(
-        f"{name[:64]} ({one.description[:40]}, {len(one.frames)} slices)" if one.description and one.description != name
-        else f"{name[:64]} ({len(one.frames)} slices)"
+    told = [
+        (shown(name[:64]), shown(one.description[:40]) if one.description != name else "", len(one.frames))
         for name, one in zip(_names(series)[:_LISTED], series, strict=False)
-    )  # fmt: skip
+    ]
+    listed = "; ".join(
+        f"{name} ({f'{words}, ' if words else ''}{count} slices)" for name, words, count in told
+    )
     more = f" and {len(series) - _LISTED} more" if len(series) > _LISTED else ""
     if not dataset:
         if len(series) == 1:
@@ -166,7 +168,7 @@ def _chosen(series: list[Series], dataset: str, folder: Path) -> Series:
         if names.count(wanted) == 1:
             return series[names.index(wanted)]
     raise InputError(
-        f"The series '{wanted[:60]}' was wanted, but {display_name(folder)} holds {listed}{more}; name one of those."
+        f"The series '{shown(wanted[:60])}' was wanted, but {display_name(folder)} holds {listed}{more}; name one of those."
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.data.datasets import DatasetInfo, describe_array
-from padis_gui.core.data.pages import Page, Pages, display_name, page_of, quietly
+from padis_gui.core.data.pages import Page, Pages, display_name, page_of, quietly, shown
 from padis_gui.core.data.tiff_meaning import meaning_of
 from padis_gui.core.data.tiff_pixels import check_readable, colours_of
 from padis_gui.core.errors import InputError
@@ -146,7 +146,7 @@ class _Tiff(Pages):
             wanted = planes.channels
         if wanted >= planes.channels:
             raise InputError(
-                f"Channel '{channel[:40]}' was wanted, but {self.name} has the channels 0 to {planes.channels - 1}"
+                f"Channel '{shown(channel[:40])}' was wanted, but {self.name} has the channels 0 to {planes.channels - 1}"
                 f"{_named(names)}; choose one of those."
             )
         if not channel:
@@ -215,7 +215,7 @@ class _Tiff(Pages):
 
 
 def _named(names: tuple[str, ...]) -> str:
-    given = [name[:40] for name in names[:8] if name]
+    given = [shown(name[:40]) for name in names[:8] if name]
     return f" ({', '.join(given)})" if given else ""
 
 
@@ -225,8 +225,8 @@ def _choice(dataset: str, series: int, name: str) -> tuple[int, str]:
     number = int(first) if first.isdigit() and len(first) < 9 else 0 if not first else -1
     if not 0 <= number < max(series, 1):
         raise InputError(
-            f"The image '{dataset[:60]}' was wanted, but {name} has the images 0 to {max(series, 1) - 1}; name one of "
-            "those, and a channel as in 0/1."
+            f"The image '{shown(dataset[:60])}' was wanted, but {name} has the images 0 to {max(series, 1) - 1}; name "
+            "one of those, and a channel as in 0/1."
         )
     return number, channel
 
