@@ -645,6 +645,26 @@ def test_hdf5_reads_no_other_file(tmp_path: Path) -> None:
     assert "no array of real numbers" in refused(tmp_path / "link.h5", dataset="images")
 
 
+def test_hdf5_keeps_unit_and_spacing(tmp_path: Path) -> None:
+    path = hdf5(tmp_path / "a.h5", images=PAGES)
+    with h5py.File(path, "a") as file:
+        file["images"].attrs["element_size_um"] = [2000.0, 300.0, 400.0]
+        file["images"].attrs["units"] = "1/mm"
+    image = read_image(path, 1)
+    assert (image.unit, image.slice_spacing) == ("1/mm", 2.0)
+    assert image.spacing == pytest.approx((0.3, 0.4))
+    with h5py.File(path, "a") as file:
+        file["images"].attrs["element_size_um"] = "words"
+        file["images"].attrs["units"] = 7
+    assert (read_image(path).unit, read_image(path).spacing) == ("", None)
+
+
+def test_nifti_keeps_the_distance_of_its_slices(tmp_path: Path) -> None:
+    image = read_image(nifti(tmp_path / "a.nii", PAGES.transpose(2, 1, 0), np.diag([-0.5, -0.7, 3.0, 1.0])))
+    assert image.spacing == pytest.approx((0.7, 0.5))
+    assert image.slice_spacing == pytest.approx(3.0)
+
+
 def test_groups_inside_one_another(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["a/b/c/images"] = PAGES

@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import tracemalloc
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +125,19 @@ def test_twelve_bits_are_white_at_their_end(tmp_path: Path) -> None:
     image = read_image(path)
     np.testing.assert_array_equal(image.pixels[0], stored)
     assert image.window == (0.0, 4095.0)
+
+
+@pytest.mark.parametrize("layout", [{"rowsperstrip": 8}, {"rowsperstrip": 64}, {"tile": (16, 16)}])
+@pytest.mark.parametrize("compression", ["none", "jpeg", *COMPRESSIONS])
+def test_cut_pages_are_not_made_up(tmp_path: Path, compression: str, layout: dict) -> None:
+    array = RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = tiff(
+        tmp_path / "a.tif", array, compression=compression, photometric="rgb", metadata=None, **layout
+    )
+    whole = path.read_bytes()
+    for share in (0.3, 0.6, 0.9, 0.98):
+        path.write_bytes(whole[: int(share * len(whole))])
+        refused(path)
 
 
 def test_a_missing_codec_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,6 +304,50 @@ def test_a_block_of_slices(tmp_path: Path) -> None:
     path = tiff(tmp_path / "a.tif", volume, photometric="minisblack", volumetric=True, tile=(16, 16, 16))
     assert count_pages(path) == 8
     np.testing.assert_array_equal(page(path, 5)[0], volume[5])
+
+
+# -- large files ------------------------------------------------------------------------------------------
+
+LARGE = (300, 2048, 2048)  # float32: 5 GB, which take no room on the disk
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files with holes are of another kind there")
+@pytest.mark.parametrize("kind", ["ImageJ", "BigTIFF", "OME", "shaped"])
+def test_a_page_of_gigabytes_loads_only_itself(tmp_path: Path, kind: str) -> None:
+    options: dict[str, Any] = {
+        "ImageJ": {"imagej": True}, "BigTIFF": {"bigtiff": True, "metadata": None, "photometric": "minisblack"},
+        "OME": {"bigtiff": True, "ome": True, "metadata": {"axes": "ZYX"}, "photometric": "minisblack"},
+        "shaped": {"bigtiff": True, "truncate": True, "photometric": "minisblack"},
+    }[kind]  # fmt: skip
+    path = tmp_path / "a.tif"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tifffile says that it leaves directories out for ImageJ
+        tifffile.imwrite(path, shape=LARGE, dtype=np.float32, **options)
+    assert path.stat().st_size > 5e9
+    page_size = LARGE[1] * LARGE[2] * 4
+    with path.open("r+b") as file:  # the last page is not empty
+        file.seek(
+            path.stat().st_size - 4 if kind in ("ImageJ", "shaped") else _last_page(path) + page_size - 4
+        )
+        file.write(np.float32(7).tobytes())
+    read_image(tiff(tmp_path / "small.tif", PAGES))  # what is imported is not counted
+    tracemalloc.start()
+    try:
+        with open_pages(path) as pages:
+            opening = tracemalloc.get_traced_memory()[1]
+            assert pages.count == LARGE[0]
+            last = pages.read(LARGE[0] - 1).pixels
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert last[0, -1, -1] == 7
+    assert opening < 2**21
+    assert peak < 4 * page_size
+
+
+def _last_page(path: Path) -> int:
+    with tifffile.TiffFile(path) as file:
+        return int(file.pages[-1].dataoffsets[0])
 
 
 # -- spacing and units ------------------------------------------------------------------------------------

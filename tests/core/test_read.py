@@ -5,6 +5,7 @@ import io
 import struct
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -70,6 +71,31 @@ def test_png_colour(tmp_path: Path, mode: str) -> None:
     grey = image.with_channels(1)
     expected = array[..., :3] @ np.array([0.2125, 0.7154, 0.0721])
     assert grey.pixels[0] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_png_colour_of_16_bits(tmp_path: Path, channels: int) -> None:
+    """Pillow would leave the lower 8 away."""
+    array = RNG.integers(0, 65536, (20, 31, channels), dtype=np.uint16)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(array))
+    image = read_image(tmp_path / "a.png")
+    expected = array[..., :1] if channels == 2 else array[..., :3]
+    assert np.array_equal(image.pixels, np.moveaxis(expected, 2, 0).astype(np.float32))
+    assert image.window == (0.0, 65535.0)
+
+
+@pytest.mark.parametrize(("bits", "lossless"), [(12, False), (12, True), (16, True)])
+def test_jpeg_of_more_than_8_bits(tmp_path: Path, bits: int, lossless: bool) -> None:
+    array = np.tile(np.linspace(0, 2**bits - 1, 40).astype(np.uint16), (30, 1))
+    data = imagecodecs.jpeg_encode(
+        array, bitspersample=bits, lossless=lossless, level=None if lossless else 99
+    )
+    (tmp_path / "a.jpg").write_bytes(data)
+    image = read_image(tmp_path / "a.jpg")
+    assert np.abs(image.pixels[0] - array).mean() < (0.1 if lossless else 30)
+    assert image.window == (0.0, 2.0**bits - 1)
+    (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
+    refused(tmp_path / "a.jpg")
 
 
 def test_png_palette_and_bitmap(tmp_path: Path) -> None:

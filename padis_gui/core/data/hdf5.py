@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from padis_gui.core.data.choose import choose_array
 from padis_gui.core.data.datasets import MOST_LISTED, DatasetInfo, describe_array, not_numbers
 from padis_gui.core.data.layout import ArrayPages, find_layout
-from padis_gui.core.data.pages import Pages, display_name
+from padis_gui.core.data.pages import Pages, display_name, shown
 from padis_gui.core.errors import InputError
 
 KIND = "HDF5 file"
@@ -24,7 +26,10 @@ def open_hdf5(path: Path, dataset: str) -> Pages:
         check_self_contained(data, name, display_name(path))
         shape = data.shape[::-1] if matlab else data.shape
         layout = find_layout(shape, display_name(path), pages_last=matlab)
-        return ArrayPages(path, KIND, data, layout, reversed_axes=matlab, close=file.close)
+        unit, pitches = _scale(data)
+        return ArrayPages(
+            path, KIND, data, layout, reversed_axes=matlab, unit=unit, pitches=pitches, close=file.close
+        )
     except BaseException:
         file.close()
         raise
@@ -69,6 +74,18 @@ def _arrays(file: Any) -> dict[str, Any]:
 
     file.visititems(visit)
     return found
+
+
+def _scale(data: Any) -> tuple[str, tuple[float, ...]]:
+    """The unit of the numbers, and the pitch of each axis in mm as ImageJ's and ilastik's writers note it."""
+    unit, pitches = data.attrs.get("units", ""), data.attrs.get("element_size_um", ())
+    unit = unit.decode(errors="replace") if isinstance(unit, bytes) else unit
+    try:
+        millimetres = tuple(float(pitch) / 1000 for pitch in np.ravel(pitches))
+    except (TypeError, ValueError):
+        millimetres = ()
+    usable = len(millimetres) == 3 == data.ndim and all(0 < pitch < np.inf for pitch in millimetres)
+    return (shown(unit[:20]) if isinstance(unit, str) else ""), millimetres if usable else ()
 
 
 def _is_numeric(data: Any) -> bool:

@@ -86,7 +86,7 @@ class ArrayPages(Pages):
     """An array that is an image or a stack of images.
 
     ``reversed_axes`` says that the axes of ``array`` stand in the reverse order of the layout's: MATLAB
-    writes HDF5 so.
+    writes HDF5 so. ``unit`` is that of the numbers, ``pitches`` the distance along each axis of the layout in mm.
     """
 
     def __init__(
@@ -97,11 +97,15 @@ class ArrayPages(Pages):
         layout: Layout,
         *,
         reversed_axes: bool = False,
+        unit: str = "",
+        pitches: tuple[float, ...] = (),
         close: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(path, kind, close)
         self.count = layout.count
         self._array, self._layout, self._reversed = array, layout, reversed_axes
+        self._unit = unit
+        self._spacing, self._slice_spacing = _spacings(layout, pitches)
 
     def sides(self, page: int) -> tuple[int, int] | None:
         """The same of every page."""
@@ -111,4 +115,17 @@ class ArrayPages(Pages):
     def _read(self, page: int) -> Page:
         index = self._layout.index(page)
         values = np.asarray(self._array[index[::-1] if self._reversed else index])
-        return page_of(self._layout.arranged(values.T if self._reversed else values), self.name)
+        return page_of(
+            self._layout.arranged(values.T if self._reversed else values), self.name,
+            unit=self._unit, spacing=self._spacing, slice_spacing=self._slice_spacing,
+        )  # fmt: skip
+
+
+def _spacings(layout: Layout, pitches: tuple[float, ...]) -> tuple[tuple[float, float] | None, float | None]:
+    """Pitch of (rows, columns) and distance of pages, from that of every axis."""
+    if len(pitches) != len(layout.shape):
+        return None, None
+    rows, columns = (
+        pitch for axis, pitch in enumerate(pitches) if axis not in (layout.pages, layout.colours)
+    )
+    return (rows, columns), None if layout.pages is None else pitches[layout.pages]

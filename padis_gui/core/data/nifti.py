@@ -59,6 +59,12 @@ class _Nifti(Pages):
         self._depth = self._shape[depth] if depth < len(self._shape) else 1
         self.count = self._depth * int(np.prod(self._shape[3:], dtype=object))
         self._spacing = _spacing(image.header, rows, columns)
+        self._slice_spacing = _pitch(image.header, depth)
+
+    def sides(self, page: int) -> tuple[int, int] | None:
+        """The same of every slice."""
+        rows, columns, _ = self._axes
+        return self._shape[rows], self._shape[columns]
 
     def _read(self, page: int) -> Page:
         rows, columns, depth = self._axes
@@ -75,7 +81,7 @@ class _Nifti(Pages):
             values = values.T
         # rows go from front to back, columns from the patient's right to the left
         values = values[:: -1 if self._ascending[0] else 1, :: -1 if self._ascending[1] else 1]
-        return page_of(values, self.name, spacing=self._spacing)
+        return page_of(values, self.name, spacing=self._spacing, slice_spacing=self._slice_spacing)
 
 
 @contextmanager
@@ -106,9 +112,14 @@ def _orientation(affine: Any, *, flat: bool) -> tuple[tuple[int, int, int], tupl
 
 
 def _spacing(header: Any, rows: int, columns: int) -> tuple[float, float] | None:
-    scale = _MILLIMETRES.get(header.get_xyzt_units()[0])
-    zooms = header.get_zooms()
-    if scale is None:
+    pitch = _pitch(header, rows), _pitch(header, columns)
+    return None if pitch[0] is None or pitch[1] is None else (pitch[0], pitch[1])
+
+
+def _pitch(header: Any, axis: int) -> float | None:
+    """Distance along one of the file's axes in mm, where its unit is one of length."""
+    scale, zooms = _MILLIMETRES.get(header.get_xyzt_units()[0]), header.get_zooms()
+    if scale is None or axis >= len(zooms):
         return None
-    pitch = float(zooms[rows]) * scale, float(zooms[columns]) * scale
-    return pitch if all(0 < p < float("inf") for p in pitch) else None
+    pitch = float(zooms[axis]) * scale
+    return pitch if 0 < pitch < float("inf") else None

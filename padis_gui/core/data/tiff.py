@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from padis_gui.core.data.datasets import DatasetInfo, describe_array
 from padis_gui.core.data.pages import Page, Pages, display_name, page_of, quietly, shown
 from padis_gui.core.data.tiff_meaning import meaning_of
-from padis_gui.core.data.tiff_pixels import check_readable, colours_of
+from padis_gui.core.data.tiff_pixels import check_readable, check_whole, colours_of
 from padis_gui.core.errors import InputError
 
 KIND = "TIFF"
@@ -183,6 +183,7 @@ class _Tiff(Pages):
 
     def _of_page(self, source: Any) -> NDArray[Any]:
         check_readable(source, self.name)
+        check_whole(source, self.name)
         return colours_of(source.asarray(), source, self._sample, self.name)
 
     def _plane(self, planes: _Planes, number: int) -> NDArray[Any]:

@@ -34,6 +34,17 @@ def check_readable(page: Any, name: str) -> None:
         )
 
 
+def check_whole(page: Any, name: str) -> None:
+    """Raise :class:`InputError` where the file ends before the page does: some decoders would make up the rest."""
+    if page.keyframe.compression == 1:  # what is not compressed is missed anyway
+        return
+    size = page.parent.filehandle.size
+    if any(
+        start + length > size for start, length in zip(page.dataoffsets, page.databytecounts, strict=False)
+    ):
+        raise InputError(f"A whole page was wanted, but {name} ends before its last pixel; get a fresh copy.")
+
+
 def colours_of(values: NDArray[Any], page: Any, sample: int, name: str) -> NDArray[Any]:
     """Grey (rows, columns) or RGB (rows, columns, 3) from a stored page; ``sample`` chooses among others than colours."""
     page = page.keyframe

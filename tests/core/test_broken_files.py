@@ -1,0 +1,307 @@
+"""A corpus of files that are no image: one clear sentence each, and never a crash, a hang or a wrong picture."""
+
+import os
+import signal
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+import tifffile
+from PIL import Image as Pillow
+
+from padis_gui.core.data.folder import data_sha256, folder_of_series
+from padis_gui.core.data.read import count_pages, list_datasets, open_pages, read_image
+from padis_gui.core.data.reading import ReadingSettings
+from padis_gui.core.errors import InputError
+from tests.core.fuzzing import FORMATS, check_sentence
+from tests.core.test_formats import PAGES, mat73, nifti, npz, series_of
+from tests.core.test_read import dicom
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes, links and names are others there")
+PATIENCE = 20  # seconds
+SMALL = ReadingSettings(image_size=16)
+
+
+@pytest.fixture(autouse=True)
+def _no_hang() -> Iterator[None]:
+    """What waits for a pipe, or goes round in a circle, fails instead."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError("a file is still not refused")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(PATIENCE)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def sentence_of(path: Path) -> str:
+    """The one sentence with which a file is refused, by all that open one alike."""
+    with pytest.raises(InputError) as caught:
+        read_image(path)
+    message = str(caught.value)
+    check_sentence(message)
+    for look in (list_datasets, count_pages, folder_of_series, lambda one: open_pages(one).close()):
+        try:
+            look(path)
+        except InputError as error:
+            check_sentence(str(error))
+    return message
+
+
+def written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def saved(path: Path, array: np.ndarray, **options: object) -> Path:
+    if path.suffix == ".npy":
+        np.save(path, array)
+    elif path.suffix == ".png":
+        Pillow.fromarray(array).save(path)
+    else:
+        tifffile.imwrite(path, array, **options)
+    return path
+
+
+# -- cut short, and something else than they say ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_cut_anywhere(tmp_path: Path, kind: str) -> None:
+    """What is left of a file gives the pixels that the whole one gives, or a sentence: none are made up."""
+    for number, whole in enumerate(FORMATS[kind](tmp_path)):
+        path = tmp_path / f"{number}{'.mat' if kind == 'MATLAB' else ''}"
+        path.write_bytes(whole)
+        expected, refusals = read_image(path, 0, SMALL).pixels, 0
+        for length in (1, 2, 4, 8, 16, 100, *(n * len(whole) // 8 for n in range(1, 8))):
+            path.write_bytes(whole[:length])
+            try:
+                found = read_image(path, 0, SMALL).pixels
+            except InputError as error:
+                check_sentence(str(error))
+                refusals += 1
+            else:
+                np.testing.assert_array_equal(found, expected)
+        assert refusals > 6
+
+
+SIGNATURES = [
+    b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"\x93NUMPY\x01\0", b"PK\x03\x04",
+    b"PK\x05\x06", b"MATLAB 5.0", b"MATLAB 7.3", b"\x89HDF\r\n\x1a\n", b"\x1f\x8b\x08", bytes(128) + b"DICM",
+    bytes(344) + b"n+1\0", b"\0\0\x02\x1cn+2\0", b"%PDF-1.7", b"\x7fELF", b"GIF89a", b"<?xml version='1.0'?>",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "rest", [b"", bytes(600), b"\xff" * 600, b"words " * 100], ids=["cut", "0", "255", "words"]
+)
+@pytest.mark.parametrize("start", SIGNATURES, ids=lambda start: start.strip(b"\0")[:6].hex())
+def test_signatures_of_nothing(tmp_path: Path, start: bytes, rest: bytes) -> None:
+    assert "file" in sentence_of(written(tmp_path / "file", start + rest))
+
+
+@pytest.mark.parametrize(
+    "ending", ["png", "tif", "npy", "npz", "mat", "h5", "nii", "nii.gz", "dcm", "jpg", ""]
+)
+@pytest.mark.parametrize(
+    "content", [b"", b"x", b"words, not pixels\n" * 50, bytes(4096)], ids=["0", "1", "words", "zeros"]
+)
+def test_other_content_under_any_ending(tmp_path: Path, ending: str, content: bytes) -> None:
+    assert f"file.{ending}" in sentence_of(written(tmp_path / f"file.{ending}", content))
+
+
+# -- absurd sizes, missing parts, other shapes, numbers that are none -------------------------------------
+
+
+def png_of(width: int, height: int, bits: int = 8, colour: int = 0) -> bytes:
+    head = b"IHDR" + struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+
+
+def without(path: Path, *tags: str) -> Path:
+    """A DICOM file less some of its elements."""
+    import pydicom
+
+    data = pydicom.dcmread(path)
+    for tag in tags:
+        delattr(data, tag)
+    data.save_as(path)
+    return path
+
+
+def tiff_with(path: Path, tag: str, value: int, kind: str = "<I") -> Path:
+    """A sound TIFF but for one tag."""
+    tifffile.imwrite(path, np.zeros((64, 64), np.uint16), metadata=None)
+    with tifffile.TiffFile(path) as file:
+        at = file.pages[0].tags[tag].valueoffset
+    data = bytearray(path.read_bytes())
+    data[at : at + struct.calcsize(kind)] = struct.pack(kind, value)
+    return written(path, bytes(data))
+
+
+def tiff_without(path: Path, code: int) -> Path:
+    """A sound TIFF with one tag under another code."""
+    tifffile.imwrite(path, np.zeros((64, 64), np.uint16), metadata=None)
+    data = path.read_bytes()
+    assert data.count(struct.pack("<HH", code, 3)) or data.count(struct.pack("<HH", code, 4))
+    for kind in (3, 4):
+        data = data.replace(struct.pack("<HH", code, kind), struct.pack("<HH", 60000 + code, kind))
+    return written(path, data)
+
+
+def circle(path: Path) -> Path:
+    """A TIFF whose directories follow one another for ever."""
+    tifffile.imwrite(path, PAGES[0], metadata=None)
+    with tifffile.TiffFile(path) as file:
+        at, count = file.pages[0].offset, len(file.pages[0].tags)
+    data = bytearray(path.read_bytes())
+    data[at + 2 + 12 * count : at + 6 + 12 * count] = struct.pack("<I", at)
+    return written(path, bytes(data))
+
+
+def chunk_bomb(path: Path) -> Path:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", (10**9, 10**6, 10**6), np.float64, chunks=(1, 8, 8))
+    return path
+
+
+def groups_without_end(path: Path) -> Path:
+    with h5py.File(path, "w") as file:
+        file["a"] = h5py.SoftLink("/a")
+        file["b/again"] = file["/"]
+    return path
+
+
+SPECIAL: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "PNG of 60000 px": (lambda f: written(f / "a.png", png_of(60000, 60000)), ""),
+    "PNG of 16 bits and 60000 px": (lambda f: written(f / "a.png", png_of(60000, 60000, 16, 2)), "60000 x 60000"),
+    "PNG without width": (lambda f: written(f / "a.png", png_of(0, 64)), ""),
+    "JPEG of 65535 px": (
+        lambda f: written(f / "a.jpg", b"\xff\xd8\xff\xc1\0\x0b\x0c" + b"\xff" * 4 + b"\1\1\x11\0"), "65535 x 65535"
+    ),
+    "TIFF of 2 billion px": (lambda f: tiff_with(f / "a.tif", "ImageWidth", 2**31, "<I"), ""),
+    "TIFF without width": (lambda f: tiff_without(f / "a.tif", 256), ""),
+    "TIFF without strips": (lambda f: tiff_without(f / "a.tif", 273), ""),
+    "TIFF of unknown compression": (lambda f: tiff_with(f / "a.tif", "Compression", 4711, "<H"), ""),
+    "TIFF of 4711 bits": (lambda f: tiff_with(f / "a.tif", "BitsPerSample", 4711, "<H"), ""),
+    "TIFF of complex numbers": (lambda f: saved(f / "a.tif", np.zeros((20, 20), np.complex64)), "real numbers"),
+    "TIFF of NaN": (lambda f: saved(f / "a.tif", np.full((20, 20), np.nan, np.float32)), "400 NaN"),
+    "TIFF of one row": (lambda f: saved(f / "a.tif", np.zeros((1, 64), np.uint8)), "1 x 64"),
+    "NPY of infinity": (lambda f: saved(f / "a.npy", np.full((20, 20), np.inf)), "400 NaN or infinite"),
+    "NPY of nothing": (lambda f: saved(f / "a.npy", np.zeros((0, 64))), "0 x 64"),
+    "NPY of no pages": (lambda f: saved(f / "a.npy", np.zeros((0, 64, 64))), "claims 0"),
+    "NPY of a number": (lambda f: saved(f / "a.npy", np.array(3.0)), "single number"),
+    "NPY of five axes": (lambda f: saved(f / "a.npy", np.zeros((2, 2, 2, 20, 20))), "2 x 2 x 2 x 20 x 20"),
+    "NPY of text": (lambda f: saved(f / "a.npy", np.full((20, 20), "text")), "real numbers"),
+    "NPZ of nothing": (lambda f: npz(f / "a.npz"), "no array"),
+    "NPZ of a pickle": (lambda f: npz(f / "a.npz", a=np.array([[None] * 20] * 20)), "no array of real numbers"),
+    "MATLAB of text": (lambda f: (scipy.io.savemat(f / "a.mat", {"a": "text"}), f / "a.mat")[1], "no array"),
+    "MATLAB v7.3 of nothing": (lambda f: mat73(f / "a.mat"), "no array"),
+    "HDF5 of absurd size": (lambda f: chunk_bomb(f / "a.h5"), "1000000 x 1000000"),
+    "HDF5 in a circle": (lambda f: groups_without_end(f / "a.h5"), "no array"),
+    "NIfTI of NaN": (lambda f: nifti(f / "a.nii", np.full((20, 20, 2), np.nan, np.float32)), "400 NaN"),
+    "NIfTI of a line": (lambda f: nifti(f / "a.nii", np.zeros((64,), np.float32)), ""),
+    "DICOM without pixels": (lambda f: without(dicom(f / "a.dcm", np.zeros((20, 20), np.int16)), "PixelData"), ""),
+    "DICOM without rows": (lambda f: without(dicom(f / "a.dcm", np.zeros((20, 20), np.int16)), "Rows"), "no pixels"),
+    "DICOM without columns": (lambda f: without(dicom(f / "a.dcm", np.zeros((20, 20), np.int16)), "Columns"), ""),
+    "DICOM without bits": (lambda f: without(dicom(f / "a.dcm", np.zeros((20, 20), np.int16)), "BitsAllocated"), ""),
+    "DICOM of absurd size": (lambda f: dicom(f / "a.dcm", np.zeros((20, 20), np.int16), stated=(65535, 65535)), "65535"),
+    "DICOM cut": (lambda f: dicom(f / "a.dcm", np.zeros((20, 20), np.int16), stated=(64, 64)), ""),
+    "DICOM of infinite slope": (lambda f: dicom(f / "a.dcm", np.ones((20, 20), np.int16), slope=1e300), "infinite"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_special_files(tmp_path: Path, kind: str) -> None:
+    make, words = SPECIAL[kind]
+    path = make(tmp_path)
+    message = sentence_of(path)
+    assert path.name in message
+    assert words in message
+
+
+def test_directories_in_a_circle_end(tmp_path: Path) -> None:
+    path = circle(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read_image(path).pixels[0], PAGES[0])
+    assert count_pages(path) == 1
+
+
+def test_a_series_of_mixed_sizes(tmp_path: Path) -> None:
+    series_of(tmp_path, 3)
+    dicom(tmp_path / "wide.dcm", np.zeros((20, 40), np.int16), SeriesInstanceUID="1.2.3")
+    assert "wide.dcm has 20 x 40 pixels" in sentence_of(tmp_path)
+
+
+# -- names and what stands behind them --------------------------------------------------------------------
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    (tmp_path / "round.tif").symlink_to(tmp_path / "again.tif")
+    (tmp_path / "again.tif").symlink_to(tmp_path / "round.tif")
+    (tmp_path / "dangling.tif").symlink_to(tmp_path / "gone.tif")
+    assert "pipe.tif is a device or pipe" in sentence_of(tmp_path / "pipe.tif")
+    assert "device" in sentence_of(Path("/dev/zero"))
+    assert "round.tif is a link that leads nowhere or in a circle" in sentence_of(tmp_path / "round.tif")
+    assert "dangling.tif is a link" in sentence_of(tmp_path / "dangling.tif")
+    assert "does not exist" in sentence_of(tmp_path / "none.tif")
+    assert "does not exist" in sentence_of(tmp_path / "zero\0byte.tif")
+    assert "without any" in sentence_of(tmp_path)  # neither pipes nor links that lead nowhere are images
+    saved(tmp_path / "a.tif", PAGES[0])
+    assert "does not exist" in sentence_of(tmp_path / "a.tif" / "b.tif")
+
+
+def test_without_permission(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.tif", PAGES[0])
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("who runs this may read everything")
+    assert "Permission denied" in sentence_of(path)
+    with pytest.raises(OSError, match="denied"):
+        data_sha256(path)
+
+
+NAMES = [
+    "übergroß σ.tif",
+    "断層.tif",
+    "a b'c\"d;$(e).tif",
+    "😀.tif",
+    "-rf.tif",
+    "%s%d.tif",
+    "x" * 251 + ".tif",
+    "a\nb\tc.tif",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names(tmp_path: Path, name: str) -> None:
+    """Whatever a file is called, it is read, and named in one line where it cannot be."""
+    image = read_image(saved(tmp_path / name, PAGES[0]))
+    np.testing.assert_array_equal(image.pixels[0], PAGES[0])
+    assert image.name.isprintable()
+    folder = read_image(tmp_path)
+    np.testing.assert_array_equal(folder.pixels, image.pixels)
+    assert len(data_sha256(tmp_path)) == 64
+    (tmp_path / name).write_bytes(b"II*\0words")
+    assert name[:5].split("\n")[0] in sentence_of(tmp_path / name)
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.tif"))
+    image = read_image(saved(path, PAGES[0]))
+    image.name.encode()  # can be printed
+    assert len(data_sha256(tmp_path)) == 64
+    path.write_bytes(b"II*\0words")
+    sentence_of(path).encode()
+
+
+def test_names_longer_than_can_be(tmp_path: Path) -> None:
+    assert "too long" in sentence_of(tmp_path / ("x" * 300 + ".tif"))
+    assert "too long" in sentence_of(tmp_path / Path(*["deep" * 20] * 80) / "a.tif")
