@@ -7,6 +7,7 @@ the program's own is bounded. The number of the input is written to `FOLDER/numb
 
 import faulthandler
 import gzip
+import importlib
 import io
 import json
 import mmap
@@ -31,7 +32,9 @@ from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import PadisError
 
 MEMORY = 3 * 2**28  # bytes beyond what the program has after its first images
-SECONDS = 5.0  # for one input
+SECONDS = 20.0  # for one input, on a machine that does much else
+# what readers load when they first need it: neither its time nor its memory is an input's
+_LAZY = ("scipy.optimize", "scipy.ndimage", "scipy.fft", "scipy.interpolate", "scipy.signal", "PIL.ExifTags")
 _ABSURD = (
     0,
     1,
@@ -394,6 +397,8 @@ def main(kind: str, first: int, count: int, folder: Path) -> None:
     faulthandler.register(
         signal.SIGALRM, chain=True
     )  # says where, then the signal ends the process, also within C
+    for name in _LAZY:
+        importlib.import_module(name)
     whole = FORMATS[kind](folder)
     path = folder / f"file{_ENDINGS.get(kind, '')}"
     for content in whole:
