@@ -1,6 +1,11 @@
 """ImageJ, OME, whole numbers, sidecars: every export carries the recipe, and says what became of its values."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +267,48 @@ def test_a_full_disk_leaves_nothing_under_the_name(
             settings=ExportSettings(tiff=tiff, sidecar=sidecar),
         )
     assert not list(tmp_path.iterdir())
+
+
+_KILLED = """
+import os, signal, sys
+import numpy as np
+from pathlib import Path
+from padis_gui.core.data import write
+from tests.core.test_write import METRICS, recipe
+honest, done = write.np.ascontiguousarray, []
+def kill(*arguments, **options):
+    done.append(1)
+    if len(done) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return honest(*arguments, **options)
+write.np.ascontiguousarray = kill
+write.write_tiff(Path(sys.argv[1]), np.ones((9, 1, 400, 400), np.float32), recipe(), METRICS)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
+def test_a_kill_between_two_pages_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "o.tif"
+    write_tiff(path, pages(3), recipe(), METRICS)
+    root = Path(__file__).resolve().parents[2]
+    found = subprocess.run(
+        [sys.executable, "-c", _KILLED, str(path)], env={**os.environ, "PYTHONPATH": str(root)}, check=False
+    )
+    assert found.returncode == -signal.SIGKILL
+    assert np.array_equal(tifffile.imread(path), pages(3)[:, 0])
+    atomic.remove_leftovers(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_long_stack_takes_no_memory_of_its_own(tmp_path: Path) -> None:
+    page = np.zeros((1, 512, 512), np.float32)  # 1 MB, a hundred times
+    tracemalloc.start()
+    write_tiff(tmp_path / "o.tif", [page] * 100, recipe(), METRICS)
+    write_tiff(tmp_path / "p.tif", [page] * 100, recipe(), METRICS, settings=ExportSettings(values="uint16"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (tmp_path / "o.tif").stat().st_size > 100 * page.nbytes
+    assert peak < 20 * page.nbytes
 
 
 def test_pages_that_fail_on_the_way_leave_nothing(tmp_path: Path) -> None:

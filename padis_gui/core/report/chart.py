@@ -44,7 +44,7 @@ def chart(
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">',
         f'<text class="name" x="{_LEFT}" y="15">{escape(title)}{f" [{escape(unit)}]" if unit else ""}</text>',
     ]
-    for tick in _ticks(low, high):
+    for tick in _ticks(low, high, decades=logarithmic):
         y = up(10**tick if logarithmic else tick)
         label = f"{10**tick:.3g}" if logarithmic else f"{tick:.6g}"
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -64,9 +64,11 @@ def chart(
     return "".join(parts)
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Three to six round numbers from low to high."""
+def _ticks(low: float, high: float, *, decades: bool) -> list[float]:
+    """Three to six round numbers from low to high; of exponents whole ones, where the range has some."""
     raw = (high - low) / 4
     power = 10 ** math.floor(math.log10(raw))
     step = next(power * n for n in (1, 2, 5, 10) if power * n >= raw)
+    if decades and high - low >= 1:
+        step = max(1.0, math.ceil(step))
     return [n * step for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]

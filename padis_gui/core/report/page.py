@@ -201,7 +201,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple | list):
-        return ", ".join(map(_text, value))
+        return ", ".join(map(_text, value)) or "–"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
