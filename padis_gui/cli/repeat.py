@@ -58,11 +58,6 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.locate import locate
 
     export = read_export(options.file)
-    if export.about.kind == "volume":
-        raise InputError(
-            f"A single result was wanted, but {options.file.name} is a volume of {len(export.about.pages)} slices; run "
-            "padis-gui volume with its settings and seed once more, and compare."
-        )
     check_outputs([options.file, *([export.file] if export.file else [])], [options.out])
     if options.out is not None:
         check_is_tiff(options.out)
@@ -80,6 +75,10 @@ def run(options: argparse.Namespace) -> int:
         print(f"{options.file}: {_words(export)}; everything that it needs is there.")
         print(f"Different here: {', '.join(other)}." if other else "Nothing is different here.")
         return 0
+    if export.about.kind == "volume":
+        from padis_gui.cli.repeat_volume import repeat_volume
+
+        return repeat_volume(options, export, located, device)
     return _repeat(options, export, located, device)
 
 
@@ -110,7 +109,8 @@ def _words(export: "Export") -> str:
     seed = f"{len(seeds)} samples" if seeds else f"seed {recipe.seed}"
     changed = f", {len(recipe.changes)} live changes" if recipe.changes else ""
     ended = f", finished at step {recipe.stop_after}" if recipe.stop_after is not None else ""
-    return f"{recipe.physics}, {recipe.solver}, {seed}{changed}{ended}"
+    slices = f", {len(about.pages)} slices" if about.pages else ""
+    return f"{recipe.physics}, {recipe.solver}, {seed}{slices}{changed}{ended}"
 
 
 def _repeat(options: argparse.Namespace, export: "Export", located: "Located", device: "torch.device") -> int:

@@ -16,6 +16,7 @@ from padis_gui.core.data.write import write_result
 from padis_gui.core.recipe import Change, Recipe
 from padis_gui.core.repeat import Repeater
 from padis_gui.core.tiling import TilingSettings
+from tests.volumes import write_stack
 
 TINY = ["--views", "10", "--precision", "float32", "--seed", "7"]
 
@@ -238,3 +239,22 @@ def test_the_file_is_never_overwritten(made, capsys) -> None:
     out = made("--solver", "dds")
     assert main(["repeat", str(out), "--out", str(out)]) == 2
     assert "is the input" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("smoothing", ["0", "1"])
+def test_a_volume_is_repeated_slice_by_slice(prior_path, tmp_path, capsys, smoothing) -> None:
+    stack, out = write_stack(tmp_path / "stack.tif", 3), tmp_path / "volume.tif"
+    options = ["--prior", str(prior_path), "--device", "cpu", "--precision", "float32", "--bins", "48", "--noise", "0.02",
+               "--solver", "dds", "--steps", "2", "--seed", "5", "--threads", "1"]  # fmt: skip
+    assert main(["volume", str(stack), "--out", str(out), "--z-smoothing", smoothing, *options]) == 0
+    capsys.readouterr()
+    assert main(["repeat", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "identical to volume.tif, bit for bit (3 slices" in said
+    pixels = tifffile.memmap(out)
+    pixels[1, 3, 3] += 4
+    pixels.flush()
+    del pixels
+    assert main(["repeat", str(out), "--out", str(tmp_path / "again.tif")]) == 1
+    assert "differs from volume.tif by at most 4" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.tif", "stack.tif", "volume.tif"]
