@@ -106,7 +106,9 @@ class _Source:
         try:
             if example.measured is not None and example.measured.physics:
                 small = reading.model_copy(update={"image_size": _SCAN_SIDE})
-                return thumbnail(read_image(path, page, small).with_window(example.window))
+                found = read_image(path, page, small)
+                # without lengths the unit is that of the image's own pixels, which are larger here
+                return thumbnail(found if example.unit == "1/px" else found.with_window(example.window))
             of = (path, reading.dataset)
             if self._pages is None or self._of != of:
                 self.close()
