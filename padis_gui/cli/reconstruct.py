@@ -138,7 +138,7 @@ def run(options: argparse.Namespace) -> int:
     }
     if options.report is not None:
         write_json(options.report, report)
-    for note in image.measured.notes if image.measured is not None else ():
+    for note in image.notes + (image.measured.notes if image.measured is not None else ()):
         print(note)
     print(f"{options.out}: {_verdict(metrics, find_physics(physics).baseline)}, {seconds:.1f} s, seed {seed}")
     return 0

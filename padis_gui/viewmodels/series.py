@@ -1,11 +1,11 @@
-"""Whether the open DICOM slice is one of a series in its folder: then the series can be opened instead."""
+"""Whether the open file is one slice of a series or of numbered images: then all of them can be opened instead."""
 
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from padis_gui.core.data.folder import Neighbours, series_around
+from padis_gui.core.data.folder import Whole, folder_of_series
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.viewmodels.session import Session
 
@@ -19,7 +19,7 @@ class SeriesAround(QObject):
         super().__init__(session)
         self._session = session
         self._path: Path | None = None
-        self.found: Neighbours | None = None
+        self.found: Whole | None = None
         session.data_changed.connect(self._look)
 
     def _look(self) -> None:
@@ -30,17 +30,17 @@ class SeriesAround(QObject):
         self.changed.emit()
         if path is not None and image is not None and image.pages == 1:
             self._session.chores.ask(
-                "series", lambda check: series_around(path), lambda it: self._take(path, it)
+                "series", lambda check: folder_of_series(path), lambda it: self._take(path, it)
             )
 
     def _take(self, path: Path, found: Any) -> None:
-        if path == self._path and isinstance(found, Neighbours):
+        if path == self._path and isinstance(found, Whole):
             self.found = found
             self.changed.emit()
 
     async def open(self) -> bool:
         """Open the series at the slice that is open."""
-        if self.found is None or self._path is None:
+        if self.found is None:
             return False
-        reading = ReadingSettings(dataset=self.found.series)
-        return await self._session.open_image(self._path.parent, self.found.page, reading)
+        reading = ReadingSettings(dataset=self.found.dataset)
+        return await self._session.open_image(self.found.folder, self.found.page, reading)

@@ -12,7 +12,9 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from padis_gui.core.checkpoint import file_sha256
+from padis_gui.core.data import folder_index
 from padis_gui.core.data.folder import Whole, data_sha256, folder_of_series
+from padis_gui.core.data.formats import recognise
 from padis_gui.core.data.image import HU_WINDOW
 from padis_gui.core.data.read import count_pages, list_datasets, open_pages, read_image
 from padis_gui.core.data.reading import ReadingSettings
@@ -221,6 +223,25 @@ def test_a_damaged_image_keeps_its_place(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(b"\x89PNG and nothing else")
     assert read_image(tmp_path, 2).pixels[0, 0, 0] == 2
     assert "1.png" in refused(tmp_path, 1)
+
+
+@pytest.mark.parametrize("kind", ["series", "images"])
+def test_a_folder_is_looked_through_once_while_nothing_changes(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "series":
+        series_of(tmp_path, 4)
+    else:
+        for n in range(4):
+            png(tmp_path / f"{n}.png", np.full((20, 31), n, np.uint8))
+    first = read_image(tmp_path, 1)
+    looked: list[Path] = []
+    monkeypatch.setattr(folder_index, "recognise", lambda path: (looked.append(path), recognise(path))[1])
+    np.testing.assert_array_equal(read_image(tmp_path, 1).pixels, first.pixels)
+    assert len(looked) <= 1  # the page itself
+    (sorted(tmp_path.iterdir())[0]).unlink()
+    assert read_image(tmp_path, 1).pages == 3
+    assert len(looked) >= 3
 
 
 def test_folders_without_images(tmp_path: Path) -> None:

@@ -1,23 +1,21 @@
 """A folder as one stack of pages: a DICOM series, or images of one size in the order of their names."""
 
 import hashlib
-import os
 import re
 from bisect import bisect_right
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from padis_gui.core.checkpoint import file_sha256
 from padis_gui.core.data import dicom, picture
 from padis_gui.core.data.datasets import DatasetInfo
-from padis_gui.core.data.dicom_series import Series, different, find_series
-from padis_gui.core.data.formats import may_be_an_image, recognise
-from padis_gui.core.data.pages import Page, Pages, display_name, in_one_sentence, shown
+from padis_gui.core.data.dicom_series import Series
+from padis_gui.core.data.folder_index import Files, first_pages, images_in, open_file, series_among, stamped
+from padis_gui.core.data.formats import recognise
+from padis_gui.core.data.pages import Page, Pages, display_name, shown
 from padis_gui.core.errors import InputError, PadisError
 
 KIND = "folder of images"
-_MOST_FILES = 100_000
 _LISTED = 12
 
 
@@ -27,10 +25,9 @@ def open_folder(folder: Path, dataset: str) -> Pages:
     A series goes by its number, its description or its UID. Images must have one size; they stand in the order of
     their names, numbers in these by their value, and a file of several pages gives all of them.
     """
-    files = images_in(folder)
-    slices = [path for path in files if _kind(path) == dicom.KIND]
-    if slices:
-        series, left_out = find_series(slices)
+    files = stamped(images_in(folder))
+    series, left_out = series_among(files)
+    if series or left_out:
         if not series:
             raise InputError(left_out[0][1])
         chosen = _chosen(series, dataset, folder)
@@ -41,8 +38,7 @@ def open_folder(folder: Path, dataset: str) -> Pages:
 
 def list_folder(folder: Path) -> tuple[DatasetInfo, ...]:
     """The series of a folder; nothing where it holds none, as images need no choice."""
-    slices = [path for path in images_in(folder) if _kind(path) == dicom.KIND]
-    series, _ = find_series(slices)
+    series, _ = series_among(stamped(images_in(folder)))
     found = []
     for one, name in zip(series, _names(series), strict=True):
         why_not = ""
@@ -59,82 +55,6 @@ def list_folder(folder: Path) -> tuple[DatasetInfo, ...]:
             )
         )  # fmt: skip
     return tuple(found)
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """The series that a slice belongs to: its name in the folder, how many slices it has, which one this is."""
-
-    series: str
-    count: int
-    page: int
-
-
-def series_around(path: Path) -> Neighbours | None:
-    """The series in the folder of a DICOM file that it is one slice of; None where it stands alone."""
-    if _kind(path) != dicom.KIND:
-        return None
-    try:
-        series, _ = find_series(one for one in images_in(path.parent) if _kind(one) == dicom.KIND)
-    except PadisError:
-        return None
-    for one, name in zip(series, _names(series), strict=True):
-        files = [file for file, _ in one.frames]
-        if path in files and len(files) > 1:
-            return Neighbours(name, len(files), files.index(path))
-    return None
-
-
-def images_in(folder: Path) -> list[Path]:
-    """The images directly in a folder, in the order of their names; those below it where it has none itself.
-
-    Hidden files are left out, and links to folders are not followed. Raises :class:`InputError` where there are none.
-    """
-    name = display_name(folder)
-    try:
-        direct = [path for path in folder.iterdir() if _counts(path)]
-        found = direct or list(_below(folder, name))
-    except OSError as error:
-        raise InputError(
-            f"The folder {name} cannot be read ({error.strerror}); check its permissions."
-        ) from None
-    if not found:
-        raise InputError(
-            f"Images were wanted, but {name or folder} is a folder without any; open a folder of images, or a file."
-        )
-    return sorted(found, key=lambda path: _natural(path.relative_to(folder).as_posix()))
-
-
-def _below(folder: Path, name: str) -> list[Path]:
-    found: list[Path] = []
-    seen = 0
-    for place, folders, files in os.walk(folder):
-        folders[:] = [one for one in folders if not one.startswith(".")]
-        seen += len(files) + len(folders)
-        if seen > _MOST_FILES:
-            raise InputError(
-                f"A folder of images was wanted, but {name} has more than {_MOST_FILES} files below it; open one of the "
-                "folders in it."
-            )
-        found += [path for path in (Path(place, file) for file in files) if _counts(path)]
-    return found
-
-
-def _counts(path: Path) -> bool:
-    return not path.name.startswith(".") and path.is_file() and may_be_an_image(path)
-
-
-def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """A key by which slice2 comes before slice10."""
-    parts = re.split(r"(\d{1,18})", name.casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], name
-
-
-def _kind(path: Path) -> str:
-    try:
-        return recognise(path).kind
-    except PadisError:  # said when it is opened
-        return ""
 
 
 def _names(series: list[Series]) -> list[str]:
@@ -175,31 +95,12 @@ def _chosen(series: list[Series], dataset: str, folder: Path) -> Series:
 class _Images(Pages):
     """Files one after the other; the one that was read last stays open."""
 
-    def __init__(self, folder: Path, files: list[Path], dataset: str) -> None:
+    def __init__(self, folder: Path, files: Files, dataset: str) -> None:
         super().__init__(folder, KIND, self._leave)
         self._dataset = dataset
-        self._files, self._firsts = files, [0]
+        self._files, self._firsts = [path for path, _, _ in files], first_pages(files, dataset)
         self._open: tuple[int, Pages] | None = None
-        all_sides: list[tuple[Path, tuple[int, int]]] = []
-        for path in files:
-            count = 1
-            try:
-                with self._opened(path) as pages:
-                    count = pages.count
-                    with in_one_sentence(pages.name, pages.kind):
-                        sides = pages.sides(0)
-                    if sides is not None:
-                        all_sides.append((path, sides))
-            except PadisError:
-                if len(files) == 1:
-                    raise
-            # a file that cannot be opened keeps its place, and says why when it is read
-            self._firsts.append(self._firsts[-1] + count)
         self.count = self._firsts[-1]
-        usual = Counter(sides for _, sides in all_sides).most_common(1)
-        for path, sides in all_sides:
-            if sides != usual[0][0]:
-                raise different(path, sides, usual[0][0])
 
     def page_name(self, page: int) -> str:
         """The file's name, and the page in it where it has several."""
@@ -211,16 +112,11 @@ class _Images(Pages):
     def _file_of(self, page: int) -> int:
         return bisect_right(self._firsts, page) - 1
 
-    def _opened(self, path: Path) -> Pages:
-        format_ = recognise(path)
-        with in_one_sentence(display_name(path), format_.kind):
-            return format_.open_pages(path, self._dataset)
-
     def _read(self, page: int) -> Page:
         number = self._file_of(page)
         if self._open is None or self._open[0] != number:
             self._leave()
-            self._open = number, self._opened(self._files[number])
+            self._open = number, open_file(self._files[number], self._dataset)
         return self._open[1].read(page - self._firsts[number])
 
     def _leave(self) -> None:
@@ -268,7 +164,7 @@ def folder_of_series(path: Path) -> Whole | None:
 
 
 def _series_around(path: Path, files: list[Path]) -> Whole | None:
-    series, _ = find_series(one for one in files if _kind(one) == dicom.KIND)
+    series, _ = series_among(stamped(files))
     for one, name in zip(series, _names(series), strict=True):
         places = [n for n, (file, _) in enumerate(one.frames) if file.name == path.name]
         if places and len(one.frames) > len(places):

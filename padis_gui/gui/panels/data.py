@@ -101,7 +101,8 @@ class DataSection(Section):
     def _offer_series(self, around: SeriesAround) -> None:
         self.series.setVisible(around.found is not None)
         if around.found is not None:
-            self.series.setText(f"Open the whole series ({around.found.count} slices)")
+            what = "slices" if around.found.name == "series" else "images"
+            self.series.setText(f"Open the whole {around.found.name} ({around.found.count} {what})")
 
     def allow(self, free: bool) -> None:
         """Whether something else may be opened now."""
