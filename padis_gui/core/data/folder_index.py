@@ -36,7 +36,7 @@ def stamped(files: list[Path]) -> Files:
 @lru_cache(maxsize=4)
 def series_among(files: Files) -> tuple[list[Series], list[tuple[Path, str]]]:
     """The series among files of any kind; nothing at all where none is DICOM."""
-    return findseries_among(path for path, _, _ in files if kind_of(path) == dicom.KIND)
+    return find_series(path for path, _, _ in files if kind_of(path) == dicom.KIND)
 
 
 @lru_cache(maxsize=4)
