@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from padis_gui.core.data import dicom
-from padis_gui.core.data.dicom_series import Series, different
+from padis_gui.core.data.dicom_series import Series, different, find_series
 from padis_gui.core.data.formats import may_be_an_image, recognise
 from padis_gui.core.data.pages import Pages, display_name, in_one_sentence
 from padis_gui.core.errors import InputError, PadisError
