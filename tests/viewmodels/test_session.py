@@ -132,3 +132,19 @@ def test_a_page_of_a_volume_is_opened_like_a_picture(session, drive, tmp_path):
     assert not drive(session.open_page(5))
     assert "pages 0 to 4" in session.said[-1][1]
     assert np.array_equal(session.image.pixels[0], volume[4])
+
+
+def test_what_is_open_stays_when_another_file_is_broken(session, drive, phantom_path, tmp_path):
+    assert drive(session.open_image(phantom_path))
+    before = session.image, session.data_path
+    (tmp_path / "cut.tif").write_bytes(phantom_path.read_bytes()[:100])
+    (tmp_path / "words.dcm").write_text("words")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    for name in ("cut.tif", "words.dcm", "empty", "round", "none.png", "x" * 300):
+        assert not drive(session.open_image(tmp_path / name))
+        level, message, _ = session.said[-1]
+        assert level == "error"
+        assert message.endswith(".")
+        assert "\n" not in message
+        assert (session.image, session.data_path) == before
