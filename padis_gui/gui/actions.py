@@ -53,6 +53,10 @@ _TABLE = (
         "samples", "Draw sa&mples…", "",
         "Several runs of these settings with different seeds: their mean, their deviation, and what it is worth",
     ),
+    _Record(
+        "volume", "Run &volume…", "",
+        "Reconstruct every slice of the open file with these settings, and write them as one volume",
+    ),
     _Record("fit", "&Fit", "F", "Show the whole image in all panes"),
     _Record("tiling", "&Tiling", "T", "Show the tiling of the shown step"),
     _Record("next_panel", "&Next panel", "F6", "Put the keyboard into the next panel"),
@@ -83,6 +87,7 @@ class Actions:
     cancel: QAction
     enqueue: QAction
     samples: QAction
+    volume: QAction
     fit: QAction
     tiling: QAction
     next_panel: QAction

@@ -300,6 +300,7 @@ class MainWindow(QMainWindow):
         self.docks.hide_floating()
         self.hide()
         self.display.timer.stop()
+        await self.run_tools.volumes.close()
         await self.trainer.close()
         await self.session.close()
         self.closed.set()

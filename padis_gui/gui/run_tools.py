@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Qt
-from PySide6.QtWidgets import QDockWidget, QWidget
+from PySide6.QtWidgets import QDockWidget, QMainWindow
 
 from padis_gui.gui.actions import Actions
+from padis_gui.gui.dialogs.volume import show_volume_dialog
 from padis_gui.gui.docks import Docks
 from padis_gui.gui.exporting import Exporting
 from padis_gui.gui.menus import Menus
@@ -18,6 +19,7 @@ from padis_gui.viewmodels.planner import Planner
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.runs import RunRecord
 from padis_gui.viewmodels.session import Session
+from padis_gui.viewmodels.volume import Volumes
 
 _OFFERED = "runs_offered"
 
@@ -27,7 +29,7 @@ class RunTools(QObject):
 
     def __init__(
         self,
-        window: QWidget,
+        window: QMainWindow,
         session: Session,
         panes: PaneGrid,
         curves: Curves,
@@ -50,6 +52,10 @@ class RunTools(QObject):
         self.list.export_wanted.connect(self.exporting.choose_runs)
         act.export.triggered.connect(lambda _checked=False: self.exporting.choose_shown())
         act.enqueue.triggered.connect(lambda _checked=False: self._enqueue())
+        self.volumes = Volumes(session, planner)
+        act.volume.triggered.connect(
+            lambda _checked=False: show_volume_dialog(window, session, self.volumes, preferences)
+        )
         act.samples.triggered.connect(lambda _checked=False: self._ask_for_samples())
         session.shown_changed.connect(self._follow_shown)
         session.runs.compare.connect(self._compare)
@@ -61,7 +67,7 @@ class RunTools(QObject):
     def add_to(self, menus: Menus, act: Actions) -> None:
         """Put the actions into the menus."""
         menus.run.addSeparator()
-        menus.run.addActions(act.queueing)
+        menus.run.addActions([*act.queueing, act.volume])
         menus.run.addMenu(self.list.menu())
 
     def _enqueue(self) -> None:

@@ -54,12 +54,25 @@ class ProcessFailure:
 
 def train_command(arguments: Sequence[str]) -> list[str]:
     """The command line of ``padis-gui train`` in this interpreter, or in the frozen program."""
+    return command_line("train", *arguments)
+
+
+def command_line(*arguments: str) -> list[str]:
+    """The program on the command line, in this interpreter, or frozen."""
     program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "padis_gui"]
-    return [*program, "train", *arguments]
+    return [*program, *arguments]
 
 
 class TrainingProcess(QObject):
-    """Runs one training at a time. Its state follows the events, not the clicks."""
+    """Runs one training at a time. Its state follows the events, not the clicks.
+
+    Whatever else speaks like a training is followed by a subclass that says what it ``runs``, what ``goes_on`` after a
+    crash, and which events show that it is ``alive``.
+    """
+
+    runs = "training"
+    goes_on = "Resume goes on from its last checkpoint"
+    alive: tuple[str, ...] = ("step", "resumed")
 
     changed = Signal()
     spoke = Signal(dict)  # one event
@@ -120,7 +133,7 @@ class TrainingProcess(QObject):
         if process is None:
             return
         if self._patience.property("firm"):
-            log.warning("The training process did not end when told to; it was killed.")
+            log.warning("The %s's process did not end when told to; it was killed.", self.runs)
             process.kill()
             return
         self._patience.setProperty("firm", True)
@@ -136,7 +149,7 @@ class TrainingProcess(QObject):
             try:
                 os.setpriority(os.PRIO_PROCESS, int(self._process.processId()), _NICENESS)
             except OSError:  # a matter of courtesy only
-                log.debug("The training process keeps its priority.", exc_info=True)
+                log.debug("The %s's process keeps its priority.", self.runs, exc_info=True)
 
     def _read_events(self) -> None:
         process = self._process
@@ -165,7 +178,7 @@ class TrainingProcess(QObject):
             return
         if name == "paused":
             self._become(TrainingState.PAUSED)
-        elif name in ("step", "resumed") and self.state is not TrainingState.RUNNING:
+        elif name in self.alive and self.state is not TrainingState.RUNNING:
             self._become(TrainingState.RUNNING)
 
     def _read_complaints(self) -> None:
@@ -183,7 +196,7 @@ class TrainingProcess(QObject):
             said = self._process.errorString()
             self._leave(
                 TrainingState.FAILED,
-                ProcessFailure(f"The training's process could not be started ({said}); try again."),
+                ProcessFailure(f"The {self.runs}'s process could not be started ({said}); try again."),
             )
 
     def _end(self, code: int, status: QProcess.ExitStatus) -> None:
@@ -202,15 +215,14 @@ class TrainingProcess(QObject):
             self._leave(
                 TrainingState.FAILED,
                 ProcessFailure(
-                    "The training's process ended unexpectedly, perhaps for lack of memory; Resume goes on from "
-                    "its last checkpoint.",
+                    f"The {self.runs}'s process ended unexpectedly, perhaps for lack of memory; {self.goes_on}.",
                     details or f"exit code {code}",
                 ),
             )
         else:  # the command line's own sentence
             prefix = "padis-gui: "
             told = [line.removeprefix(prefix) for line in self._complaints if line.startswith(prefix)]
-            sentence = told[-1] if told else "The training stopped without saying why; copy the report."
+            sentence = told[-1] if told else f"The {self.runs} stopped without saying why; copy the report."
             self._leave(TrainingState.FAILED, ProcessFailure(sentence, "" if told else details))
 
     def _leave(self, state: TrainingState, failure: ProcessFailure | None) -> None:

@@ -64,7 +64,7 @@ class Parts:
                 other = ", ".join(changed_fields(before.template, request.template))
                 raise InputError(
                     f"Slices of this volume were looked for, but those in {self.folder} were made with other settings "
-                    f"({other}); use --restart to throw them away, or choose another name for the result."
+                    f"({other}); begin anew (--restart) to throw them away, or choose another name for the result."
                 )
             found = {"format": _FORMAT, "version": 1, "request": request.model_dump(mode="json")}
             write_atomically(self.folder / _HEAD, (json.dumps(found, indent=1) + "\n").encode())
@@ -87,7 +87,7 @@ class Parts:
         except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError):
             raise InputError(
                 f"The finished slices of a volume were looked for, but {self.folder} holds none that can be used; choose "
-                "another folder or another name for the result, or use --restart."
+                "another folder or another name for the result, or begin anew (--restart)."
             ) from None
         name = self.folder.name.removesuffix(PARTS_SUFFIX)
         return request.model_copy(update={"out": self.folder.absolute().with_name(name)})

@@ -125,6 +125,7 @@ class LinePlot(QWidget):
 
     def _build(self) -> None:
         plot = pg.PlotWidget(axisItems={"left": DecadeAxis("left")} if self._logarithmic else {})
+        plot.setAccessibleName(self.heading.text())
         plot.setMenuEnabled(False)
         plot.hideButtons()
         plot.setMouseEnabled(x=False, y=False)

@@ -1,0 +1,317 @@
+"""A volume in the window: what is wanted of it, and the process that makes it, ``padis-gui volume … --events``.
+
+The process and this window share the folder of finished slices only: either may die, and nothing is lost.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from padis_gui.core.errors import InputError, PadisError, SettingError
+from padis_gui.core.operators import find_physics
+from padis_gui.core.recipe import make_recipe, new_seed
+from padis_gui.core.settings import make
+from padis_gui.core.volume.cluster import parse_workers
+from padis_gui.core.volume.parts import Parts
+from padis_gui.core.volume.request import VolumeRequest, VolumeSettings, make_request, parse_pages
+from padis_gui.core.volume.run import earlier_seed
+from padis_gui.viewmodels.errands import Check, Trouble
+from padis_gui.viewmodels.frames import Job
+from padis_gui.viewmodels.planner import Planner
+from padis_gui.viewmodels.session import Session
+from padis_gui.viewmodels.training_process import (
+    ProcessFailure,
+    TrainingProcess,
+    TrainingState,
+    command_line,
+)
+from padis_gui.viewmodels.volume_progress import VolumeProgress
+
+log = logging.getLogger(__name__)
+
+_NEWS_MS = 150
+_WORDS = {
+    TrainingState.IDLE: "Ready", TrainingState.STARTING: "Starting", TrainingState.RUNNING: "Reconstructing",
+    TrainingState.PAUSED: "Paused", TrainingState.STOPPING: "Stopping", TrainingState.DONE: "Done",
+    TrainingState.STOPPED: "Stopped; Start goes on", TrainingState.FAILED: "Ended early; Start goes on",
+}  # fmt: skip
+
+
+class VolumeProcess(TrainingProcess):
+    """The process of a volume."""
+
+    runs = "volume"
+    goes_on = "the finished slices are kept, and Start goes on"
+    alive = ("step", "resumed", "volume", "slice")
+
+
+class Volumes(QObject):
+    """One volume at a time. ``changed`` is for what is wanted and the state, ``progressed`` for what has come of it."""
+
+    changed = Signal()
+    progressed = Signal()
+    pictured = Signal()
+
+    def __init__(
+        self,
+        session: Session,
+        planner: Planner,
+        command: Callable[..., list[str]] = command_line,
+    ) -> None:
+        """``command`` makes the command line of the program from its arguments."""
+        super().__init__(session)
+        self._session, self._planner, self._command = session, planner, command
+        self.settings = VolumeSettings()
+        self.workers = "1"
+        self.out: Path | None = None
+        self.restart = False
+        self.progress = VolumeProgress()
+        self.picture: NDArray[np.uint8] | None = None
+        self.picture_page = 0
+        self.result: Path | None = None
+        self._preparing, self._closed = False, False
+        self._ended = asyncio.Event()
+        self._ended.set()
+        self.process = VolumeProcess(self)
+        self.process.changed.connect(self._follow_state)
+        self.process.spoke.connect(self._hear)
+        self.process.ended.connect(self._end)
+        self._news = QTimer(self, singleShot=True, interval=_NEWS_MS)
+        self._news.timeout.connect(self.progressed)
+        for signal in (
+            session.data_changed,
+            session.prior_changed,
+            session.settings_changed,
+            planner.changed,
+        ):
+            signal.connect(self.changed)
+
+    # What is wanted ---------------------------------------------------------------------------------
+
+    def set(self, name: str, value: Any) -> None:
+        """Change a setting; a bad value is told, and what was there stays."""
+        try:
+            changed = make(VolumeSettings, self.settings.model_dump() | {name: value})
+            if name == "pages" and self._session.image is not None:
+                parse_pages(changed.pages, self._session.image.pages)
+            self.settings = changed
+        except PadisError as error:
+            self._session.message.emit("error", str(error), "")
+        self.changed.emit()
+
+    def set_workers(self, text: str) -> None:
+        """A number of processes, or the address of a dask scheduler."""
+        try:
+            parse_workers(text)
+            self.workers = text.strip()
+        except SettingError as error:
+            self._session.message.emit("error", str(error), "")
+        self.changed.emit()
+
+    def set_out(self, path: Path | None) -> None:
+        """Where the volume goes."""
+        if path is not None and path.suffix.lower() not in (".tif", ".tiff"):
+            path = path.with_name(path.name + ".tif")
+        self.out = path
+        self.changed.emit()
+
+    def set_restart(self, restart: bool) -> None:
+        """Throw away what an earlier attempt at the same file has finished."""
+        self.restart = restart
+        self.changed.emit()
+
+    @property
+    def proposed_name(self) -> str:
+        """A name for the result."""
+        path = self._session.data_path
+        return f"{'volume' if path is None else path.stem}-volume.tif"
+
+    @property
+    def count(self) -> int:
+        """How many slices are wanted; 0 where the pages are not in the open file."""
+        image = self._session.image
+        if image is None:
+            return 0
+        try:
+            return len(parse_pages(self.settings.pages, image.pages))
+        except SettingError:
+            return 0
+
+    def obstacle(self) -> str:
+        """Why it cannot start; empty where it can."""
+        session = self._session
+        if self.active:
+            return "One volume at a time: this one is under way."
+        if session.image is None or session.data_path is None:
+            return "Open a file with several pages or slices first (Ctrl+O)."
+        if find_physics(session.physics).imageless:
+            return "Generated samples have no slices: choose another problem in the left column."
+        if session.job() is None:
+            return "Open a prior first (Ctrl+P)."
+        if self.count == 0:
+            return f"These pages are not in the file, which has pages 0 to {session.image.pages - 1}."
+        return ""
+
+    @property
+    def seconds(self) -> float | None:
+        """About how long all of it takes on this machine; None where nothing is known yet, or others do the work."""
+        plan = self._planner.plan
+        if plan is None or plan.seconds is None or not self.workers.isdecimal():
+            return None
+        return plan.seconds * self.count
+
+    # The process ------------------------------------------------------------------------------------
+
+    @property
+    def active(self) -> bool:
+        """Whether a volume is under way, or about to be."""
+        return self._preparing or self.process.active
+
+    @property
+    def state(self) -> TrainingState:
+        """Where its process stands."""
+        return TrainingState.STARTING if self._preparing else self.process.state
+
+    @property
+    def state_text(self) -> str:
+        """That in words."""
+        return _WORDS[self.state]
+
+    def start(self) -> None:
+        """Make what is wanted, or go on with it; says why where it cannot."""
+        job, out = self._session.job(), self.out
+        obstacle = self.obstacle() or ("" if out else "Choose where the volume goes first.")
+        if self._closed:
+            return
+        if obstacle or job is None or out is None:
+            self._session.message.emit("warning", obstacle, "")
+            return
+        settings, seed, restart = self.settings, self._session.seed, self.restart
+        self._preparing = True
+
+        def work(check: Check) -> VolumeRequest:
+            check()
+            return prepare(job, settings, out, seed, restart=restart)
+
+        self._session.chores.ask("volume", work, self._launch)
+        self.changed.emit()
+
+    def _launch(self, request: object) -> None:
+        self._preparing = False
+        if isinstance(request, Trouble):
+            self._session.message.emit("error", request.sentence, request.details)
+        elif isinstance(request, VolumeRequest) and not self._closed:
+            self.progress = VolumeProgress(pages=request.pages)
+            self.picture = self.result = None
+            self._ended.clear()
+            restart = ("--restart",) if self.restart else ()
+            command = self._command(
+                "volume", "--resume", str(request.folder), "--events", "--workers", self.workers, *restart
+            )
+            self.restart = False  # once; after an interruption Start goes on
+            self.process.start(command)
+            self.progressed.emit()
+            self.pictured.emit()
+        self.changed.emit()
+
+    def pause(self) -> None:
+        """Hold after the patch batch in hand."""
+        self.process.pause()
+
+    def go_on(self) -> None:
+        """Go on after a pause."""
+        self.process.resume()
+
+    def stop(self) -> None:
+        """Stop; the finished slices are kept."""
+        self.process.stop()
+
+    async def open_result(self) -> bool:
+        """Show the volume's first page in the panes, as a file like any other."""
+        return self.result is not None and await self._session.open_image(self.result)
+
+    async def close(self) -> None:
+        """Stop, and wait for the process to end."""
+        self._closed = True
+        self.process.stop()
+        await self._ended.wait()
+
+    # What it says -----------------------------------------------------------------------------------
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        try:
+            self.progress.take(event)
+            if event.get("event") == "slice" and not event["kept"]:
+                self._ask_picture(int(event["page"]), bool(event["smooth"]), Path(event["file"]).parent)
+            elif event.get("event") == "done":
+                self.result = Path(event["out"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            log.debug("The volume's process said something that means nothing here.", exc_info=True)
+        if not self._news.isActive():
+            self._news.start()
+
+    def _ask_picture(self, page: int, smooth: bool, folder: Path) -> None:
+        def work(check: Check) -> NDArray[np.uint8] | None:
+            check()
+            try:
+                pixels = Parts(folder).pixels(page, smooth=smooth)
+            except InputError:  # the volume has been written meanwhile
+                return None
+            shown = (np.clip(np.nan_to_num(pixels), 0, 1) * 255).round().astype(np.uint8)
+            return shown[0] if len(shown) == 1 else np.moveaxis(shown, 0, 2)
+
+        def done(picture: object) -> None:
+            if isinstance(picture, np.ndarray):
+                self.picture, self.picture_page = picture, page
+                self.pictured.emit()
+
+        self._session.chores.ask("volume picture", work, done)
+
+    def _follow_state(self) -> None:
+        if self.process.state is TrainingState.PAUSED:
+            self.progress.seconds_left = math.nan
+        self.changed.emit()
+
+    def _end(self, failure: object) -> None:
+        self._ended.set()
+        self.progress.seconds_left = math.nan
+        if isinstance(failure, ProcessFailure):
+            self._session.message.emit("error", failure.sentence, failure.details)
+        elif self.process.state is TrainingState.DONE and not self._closed:
+            self._session.message.emit("info", f"The volume is {self.result}", "")
+        self.progressed.emit()
+        self.changed.emit()
+
+
+def prepare(
+    job: Job, settings: VolumeSettings, out: Path, seed: int | None, *, restart: bool
+) -> VolumeRequest:
+    """Resolve what is wanted, and leave it in the folder of the volume for the process. Hashes files: not in the UI.
+
+    Raises :class:`~padis_gui.core.errors.PadisError`.
+    """
+    image = job.image
+    if image is None or job.data_path is None:
+        raise InputError("A file of slices was wanted, but none is open; open one.")
+    if out.resolve() == job.data_path.resolve():
+        raise InputError(f"A file to write was wanted, but {out} is the open one; choose another name.")
+    if seed is None and not restart:
+        seed = earlier_seed(out)
+    recipe = make_recipe(
+        image=image, data_path=job.data_path, prior=job.prior, prior_path=job.prior_path, physics=job.physics,
+        problem=job.problem, tiling=job.tiling, solver=job.solver, settings=job.settings,
+        seed=new_seed() if seed is None else seed,
+    )  # fmt: skip
+    request = make_request(recipe, job.prior, settings, out, image)
+    parts = Parts(request.folder)
+    if restart:
+        parts.clear()
+    parts.open(request)
+    return request
