@@ -255,5 +255,8 @@ def _summary(done: "VolumeDone") -> str:
     quality = f", residual {residual:.2e}" if residual is not None else ""
     if psnr is not None and ssim is not None:
         quality = f", mean PSNR {psnr:.2f} dB, SSIM {ssim:.3f}"
+    before = found.get("psnr_unsmoothed")
+    if before is not None:
+        quality += f" (before smoothing along z {before:.2f} dB)"
     took = "written by an earlier run" if done.kept else f"{done.seconds:.1f} s"
     return f"{done.out}: {count}{quality}, {took}"

@@ -24,6 +24,7 @@ class VolumeProgress:
     failures: list[str] = field(default_factory=list)
     seconds_left: float = math.nan
     mean_psnr: float = math.nan
+    unsmoothed_psnr: float = math.nan
     _since: float = math.nan
     _made: int = 0
 
@@ -43,8 +44,8 @@ class VolumeProgress:
         elif name == "writing":
             self.current, self.seconds_left = "writing the volume", math.nan
         elif name == "done":
-            mean = event["metrics"].get("psnr")
-            self.mean_psnr = math.nan if mean is None else float(mean)
+            means = [event["metrics"].get(name) for name in ("psnr", "psnr_unsmoothed")]
+            self.mean_psnr, self.unsmoothed_psnr = (math.nan if m is None else float(m) for m in means)
             self.current = "it was finished already" if event["kept"] else ""
 
     def _take_slice(self, event: dict[str, Any]) -> None:

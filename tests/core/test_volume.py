@@ -185,6 +185,7 @@ def test_smoothing_makes_slices_agree_and_not_worse(prior, prior_path: Path, tmp
         found[z_smoothing] = list(reconstruct_volume(request))[-1].metrics
     assert found[1.0]["z_difference"] < 0.6 * found[0.0]["z_difference"]
     assert found[1.0]["psnr"] > found[0.0]["psnr"] + 0.3
+    assert found[1.0]["psnr_unsmoothed"] == found[0.0]["psnr"]
 
 
 def test_no_smoothing_changes_no_bit(wanted) -> None:

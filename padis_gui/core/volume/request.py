@@ -32,9 +32,9 @@ class VolumeSettings(Settings):
         "", label="Pages", help="Pages from 0, such as 0-99 or 3, 7, 10-20; empty takes all of them"
     )
     z_smoothing: float = setting(
-        0.0, ge=0, le=100, label="Smoothing along z", symbol="λ_z",
+        0.0, ge=0, le=1, label="Smoothing along z", symbol="λ_z",
         help="Weight of each neighbouring slice, relative to a slice's own estimate, in a last data step; 0 leaves "
-        "slices as they are, 1 suits slices that hardly differ",
+        "slices as they are, 1 weighs a neighbour as much as the slice itself: for slices that hardly differ",
     )  # fmt: skip
     slice_spacing: float | None = setting(
         None, gt=0, le=1000, label="Slice spacing", unit="mm", advanced=True,

@@ -248,7 +248,7 @@ def _write(
         if before is not None:
             steps.append(float(np.mean(np.abs(pixels - before))))
         before = pixels
-        slices.append(record.metrics)
+        slices.append(record.metrics | (_unsmoothed(parts, page) if smooth else {}))
         seconds, evaluations = seconds + record.seconds, evaluations + record.evaluations
     found = _means(slices)
     if steps:
@@ -266,6 +266,13 @@ def _write(
         settings=ExportSettings(tiff="ImageJ" if fits else "OME"),
     )  # fmt: skip
     return found, about.slice_metrics
+
+
+def _unsmoothed(parts: Parts, page: int) -> dict[str, float | None]:
+    """The metrics of a slice before it was smoothed: what smoothing has won or cost."""
+    names = ("psnr", "ssim", "residual")
+    found = _record(parts, page, False).metrics
+    return {f"{name}_unsmoothed": found[name] for name in names if name in found}
 
 
 def _means(slices: list[dict[str, float | None]]) -> dict[str, Any]:

@@ -171,7 +171,7 @@ class VolumeDialog(QDialog):
         volumes, session = self._volumes, self._session
         obstacle, state = volumes.obstacle(), volumes.state
         if session.image is None:
-            self.about.setText("Open a file with several pages or slices first.")
+            self.about.setText(obstacle)
         else:
             physics, solver = find_physics(session.physics).label, find_solver(session.solver).label
             self.about.setText(
@@ -198,7 +198,7 @@ class VolumeDialog(QDialog):
 
     def _plan_text(self, obstacle: str) -> str:
         volumes = self._volumes
-        if volumes.active:
+        if volumes.active or self._session.image is None:
             return ""
         if obstacle:
             return obstacle
@@ -216,7 +216,9 @@ class VolumeDialog(QDialog):
         if math.isfinite(progress.seconds_left):
             parts.append(f"{clock(progress.seconds_left)} left")
         if math.isfinite(progress.mean_psnr):
-            parts.append(f"mean PSNR {progress.mean_psnr:.2f} dB")
+            before = progress.unsmoothed_psnr
+            than = f" (before smoothing {before:.2f})" if math.isfinite(before) else ""
+            parts.append(f"mean PSNR {progress.mean_psnr:.2f} dB{than}")
         self.state.setText(" · ".join(parts))
 
     def _show_progress(self) -> None:
