@@ -16,7 +16,7 @@ from padis_gui.core.partition import Partition
 from padis_gui.core.prior import DenoiserCall, PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.recipe import Change, Recipe, build_problem, prepare_image
-from padis_gui.core.settings import Settings
+from padis_gui.core.settings import Settings, make
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.tiling import TilingSettings
 
@@ -63,6 +63,33 @@ class Job:
             and self.solver == other.solver
             and self.settings == other.settings
         )
+
+    def is_of_data(self, recipe: Recipe) -> bool:
+        """Whether a recipe is of the image that this has."""
+        if recipe.data is None or self.image is None or self.data_path is None:
+            return False
+        return (str(self.data_path.resolve()), self.image.page) == (recipe.data.file, recipe.data.page)
+
+    def after(self, changes: tuple[Change, ...]) -> "Job":
+        """The job as its live changes left it: what the forms show when the run has ended."""
+        job = self
+        for change in changes:
+            if change.settings is not None:
+                job = replace(job, settings=make(type(job.settings), dict(change.settings)))
+            if change.tiling is not None:
+                job = replace(job, tiling=change.tiling)
+        return job
+
+    @property
+    def matrix_size(self) -> int:
+        """Views times pixels."""
+        rows, columns = (0, 0) if self.image is None else self.image.shape
+        return int(getattr(self.problem, "views", 1)) * rows * columns
+
+    @property
+    def preparing_multiplies(self) -> bool:
+        """Whether the problem's first pictures take a product with the operator; the FBP of a real scan takes none."""
+        return self.image is None or self.image.measured is None or self.image.window[0] != 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,30 +5,25 @@ computing happens in the one compute thread. Coroutines run on Qt's event loop (
 """
 
 import asyncio
-import logging
-import time
-import traceback
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from padis_gui.core.atomic import write_atomically
 from padis_gui.core.checkpoint import PriorRecord, load_prior, read_record
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import list_datasets, read_image
 from padis_gui.core.data.reading import ReadingSettings
-from padis_gui.core.device import describe_device, fastest_precision, pick_device, use_all_threads
-from padis_gui.core.errors import InputError, PadisError, SettingError, TrainingSizeError
+from padis_gui.core.device import describe_device, fastest_precision, pick_device
+from padis_gui.core.errors import PadisError, SettingError
 from padis_gui.core.operators import PHYSICS, find_physics
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import scan_settings
-from padis_gui.core.recipe import Change, Recipe, check_seed, find_preset, new_seed
+from padis_gui.core.recipe import check_seed, find_preset, new_seed
 from padis_gui.core.resources import (
     DEFAULT_PRESET,
     DEFAULT_PRIOR,
@@ -41,8 +36,8 @@ from padis_gui.core.resources import (
 from padis_gui.core.settings import Settings, make, specs, with_live
 from padis_gui.core.solvers import SOLVERS, find_solver
 from padis_gui.core.tiling import TilingSettings
+from padis_gui.viewmodels.background import Background
 from padis_gui.viewmodels.choices import Choices, choices_from, usable
-from padis_gui.viewmodels.errands import Errands
 from padis_gui.viewmodels.exporting import shown_run, write_export, write_runs
 from padis_gui.viewmodels.frames import Frame, Job, Prepared, Result, prepare
 from padis_gui.viewmodels.history import History
@@ -56,15 +51,12 @@ from padis_gui.viewmodels.shown import Shown
 from padis_gui.viewmodels.store import Store
 from padis_gui.viewmodels.warnings import Warnings
 
-log = logging.getLogger(__name__)
-T = TypeVar("T")
-
 _PREPARE_DELAY_MS = 250
 # Above this many matrix rows times pixels the problem is prepared by Run only, not after every change.
 _CHEAP = 256 * 256 * 128
 
 
-class Session(QObject):
+class Session(Background):
     """The window's state. Setters check, keep what was there where the new value is bad, and say why."""
 
     data_changed = Signal()
@@ -74,9 +66,7 @@ class Session(QObject):
     result_changed = Signal()
     closing = Signal()
     shown_changed = Signal()  # another run or step is shown; the live run's going on is run.dirty
-    training_size_wanted = Signal(object, int)  # a published snapshot's path, the side of its padded images
     dataset_wanted = Signal(object, object)  # a file's path, what it holds: one of these must be named
-    message = Signal(str, str, str)  # level ("info", "warning", "error"), sentence, details
 
     def __init__(
         self, device: str = "auto", store: Store | None = None, parent: QObject | None = None
@@ -84,15 +74,7 @@ class Session(QObject):
         """``store`` is where the session is saved; without one it is not."""
         super().__init__(parent)
         self.device = pick_device(device)
-        self._io = ThreadPoolExecutor(1, thread_name_prefix="io")
-        self._compute = ThreadPoolExecutor(1, thread_name_prefix="compute", initializer=use_all_threads)
-        self._closed = False
         self.occupied_by = ""  # what else has the compute thread, as the beginning of a sentence
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self.errands = Errands(self._compute, self)  # for the compute thread, beside runs and within
-        self.chores = Errands(
-            self._io, self, clock=time.thread_time
-        )  # for the I/O thread: what needs no device
         self.run = Run(self._compute, self.errands, self)
         self.pace_ms = 0  # from one painted frame to the next: what follows a run need not be faster
         self.run.prepared_ready.connect(self._keep_prepared)
@@ -475,73 +457,6 @@ class Session(QObject):
             self.message.emit("info", sentence, "")
         return bool(sentence)
 
-    async def write_file(self, path: Path, make_data: Callable[[], bytes], what: str) -> bool:
-        """Write what ``make_data`` makes, both in the I/O thread; ``what`` names it in the message that follows."""
-
-        def write() -> bool:
-            try:
-                write_atomically(path, make_data())
-            except OSError as error:
-                raise InputError(
-                    f"{what} cannot be written to {path} ({error.strerror}); choose another place."
-                ) from None
-            return True
-
-        done = await self.attempt(self._io, write)
-        if done:
-            self.message.emit("info", f"{what} written to {path.name}.", "")
-        return bool(done)
-
-    async def compute(self, function: Callable[..., T], *arguments: Any) -> T | None:
-        """Call a function in the compute thread, after what runs there; None, and a message, where it fails."""
-        return await self.attempt(self._compute, function, *arguments)
-
-    async def io(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Call a function in the I/O thread; raises what it raises."""
-        return await asyncio.get_running_loop().run_in_executor(self._io, function, *arguments)
-
-    @property
-    def closed(self) -> bool:
-        """Whether the session is being left."""
-        return self._closed
-
-    async def attempt(
-        self, executor: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any
-    ) -> T | None:
-        """Run in a thread; a failure becomes a message and None, and so does a session that has closed."""
-        if self._closed:
-            return None
-        try:
-            return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
-        except TrainingSizeError as error:
-            self.message.emit("error", str(error), "")
-            self.training_size_wanted.emit(arguments[0], error.padded)
-        except PadisError as error:
-            self.message.emit("error", str(error), "")
-        except Exception as error:
-            if self._closed:  # the window went while this waited for its thread
-                return None
-            log.exception("A background task failed")
-            self.message.emit(
-                "error", f"Something unexpected went wrong ({type(error).__name__}: {str(error)[:200]}).",
-                traceback.format_exc(),
-            )  # fmt: skip
-        return None
-
-    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Start a coroutine from a click and keep hold of it until it ends."""
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_ended)
-        return task
-
-    def _task_ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:  # a defect: the loop's handler shows it now, not when the task is collected
-            context = {"message": "A task failed", "exception": error, "task": task}
-            asyncio.get_running_loop().call_exception_handler(context)
-
     # Computing ------------------------------------------------------------------------------------
 
     def _prepare_soon(self) -> None:
@@ -555,7 +470,7 @@ class Session(QObject):
             or (self.prepared and self.prepared.job.same_problem(job))
         ):
             return
-        if _needs_matrix(job) and _matrix_size(job) > _CHEAP:
+        if job.preparing_multiplies and job.matrix_size > _CHEAP:
             return
         self.spawn(self._prepare(job))
 
@@ -564,14 +479,6 @@ class Session(QObject):
         current = self.job()
         if prepared is not None and current is not None and current.same_problem(job):
             self._keep_prepared(prepared)
-
-    def submit(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
-        """Do something in the compute thread, after what it is doing."""
-        return self._compute.submit(work, *arguments)
-
-    def submit_io(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
-        """Do something in the I/O thread, after what it is doing; it is done even where the session ends."""
-        return self._io.submit(work, *arguments)
 
     def occupy(self, by: str) -> None:
         """Something else than a run has the compute thread from now on, until this is called with ""."""
@@ -626,7 +533,7 @@ class Session(QObject):
             if self.shown.history is self.run.history:
                 self.result = result
                 if failure is None and result.job is not None:
-                    self._shown_job = _after(result.job, result.recipe.changes)
+                    self._shown_job = result.job.after(result.recipe.changes)
             self.runs.add(record)
         self.result_changed.emit()
         self.settings_changed.emit()  # the forms can be edited again
@@ -656,7 +563,7 @@ class Session(QObject):
         frame, record, prepared = self.shown.frame(), self.shown.record, self.prepared
         if frame is None or frame.difference is not None or record is None or prepared is None:
             return frame
-        return frame.against(prepared.truth) if _same_data(prepared.job, record.recipe) else frame
+        return frame.against(prepared.truth) if prepared.job.is_of_data(record.recipe) else frame
 
     def show_run(self, record: RunRecord) -> None:
         """Put an earlier run's result in the panes; what is exported is then that one."""
@@ -683,12 +590,7 @@ class Session(QObject):
         await loop.run_in_executor(self._io, self.run.wait)
         if self.saver is not None:
             await self.saver.close()
-        for task in list(self._tasks):
-            if task is not asyncio.current_task():
-                task.cancel()
-        self._compute.shutdown(wait=False, cancel_futures=True)
-        await loop.run_in_executor(self._io, self._compute.shutdown)
-        self._io.shutdown(cancel_futures=True)
+        await self.end_threads()
 
 
 S = TypeVar("S", bound=Settings)
@@ -696,34 +598,6 @@ S = TypeVar("S", bound=Settings)
 
 def _is_open(path: Path | None, name: str) -> bool:
     return path is not None and path.resolve() == Path(name)
-
-
-def _matrix_size(job: Job) -> int:
-    """Views times pixels."""
-    rows, columns = (0, 0) if job.image is None else job.image.shape
-    return int(getattr(job.problem, "views", 1)) * rows * columns
-
-
-def _needs_matrix(job: Job) -> bool:
-    """Whether the problem's first pictures take a product with the operator; the FBP of a real scan takes none."""
-    return job.image is None or job.image.measured is None or job.image.window[0] != 0
-
-
-def _same_data(job: Job, recipe: Recipe) -> bool:
-    """Whether a recipe is of the image that a job has open."""
-    if recipe.data is None or job.image is None or job.data_path is None:
-        return False
-    return (str(job.data_path.resolve()), job.image.page) == (recipe.data.file, recipe.data.page)
-
-
-def _after(job: Job, changes: tuple[Change, ...]) -> Job:
-    """The job as its live changes left it: what the forms show when the run has ended."""
-    for change in changes:
-        if change.settings is not None:
-            job = replace(job, settings=make(type(job.settings), dict(change.settings)))
-        if change.tiling is not None:
-            job = replace(job, tiling=change.tiling)
-    return job
 
 
 def _changed(settings: S, name: str, value: Any) -> S:
