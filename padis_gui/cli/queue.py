@@ -67,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _finish(queued: "QueuedRun", path: Path, repeater: "Repeater") -> dict[str, Any]:
     """A line of the summary: what has become of one run."""
+    from padis_gui.core.data.about import About
     from padis_gui.core.data.stored import read_recipe
     from padis_gui.core.data.write import write_result
     from padis_gui.core.metrics import as_json
@@ -85,7 +86,20 @@ def _finish(queued: "QueuedRun", path: Path, repeater: "Repeater") -> dict[str, 
                 f"{path} was wanted for this run, but holds the result of another; choose another folder."
             )
         done = repeater.run(queued.recipe)
-        write_result(path, done.pixels, done.deviation, done.recipe, done.metrics, done.spacing)
+        about = About(
+            name=queued.name, unit=done.image.unit, window=done.image.window, seconds=done.seconds,
+            evaluations=done.evaluations,
+        )  # fmt: skip
+        write_result(
+            path,
+            done.pixels,
+            done.deviation,
+            done.recipe,
+            done.metrics,
+            done.spacing,
+            done.interval,
+            about=about,
+        )
         return line | {"metrics": as_json(done.metrics), "seconds": done.seconds}
     except PadisError as error:
         return line | {"error": str(error)}

@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Reconstruct one image; writes the TIFF and the report."""
     from padis_gui.cli.progress import progress_bar
-    from padis_gui.core.data.about import About, sidecar_path
+    from padis_gui.core.data.about import About, check_sidecar, sidecar_path
     from padis_gui.core.data.read import read_image
     from padis_gui.core.data.reading import ReadingSettings
     from padis_gui.core.data.write import write_result
@@ -80,6 +80,8 @@ def run(options: argparse.Namespace) -> int:
     sidecar = sidecar_path(options.out) if export.sidecar else None
     check_outputs([options.input], [options.out, options.report, options.html, options.curves, sidecar])
     check_is_tiff(options.out)
+    if sidecar is not None:
+        check_sidecar(sidecar)
     preset = find_preset(options.preset or DEFAULT_PRESET)
     reading = make(ReadingSettings, given_settings(options, ReadingSettings))
     image = read_image(options.input, options.page, reading)

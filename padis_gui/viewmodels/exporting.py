@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from padis_gui.core.atomic import write_atomically
-from padis_gui.core.data.about import About, envelope, pixels_sha256, write_sidecar
+from padis_gui.core.data.about import (
+    About,
+    check_sidecar,
+    envelope,
+    pixels_sha256,
+    sidecar_path,
+    write_sidecar,
+)
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.data.write import write_result, write_tiff
 from padis_gui.core.errors import InputError
@@ -76,6 +83,8 @@ def write_export(run: Exported, path: Path, settings: ExportSettings) -> str:
 
     Raises :class:`~padis_gui.core.errors.PadisError` where it cannot be written, or there is nothing of that kind.
     """
+    if settings.sidecar:
+        check_sidecar(sidecar_path(path))
     result = run.result
     about = _about(run, result)
     if settings.what == "result":

@@ -211,6 +211,19 @@ def test_a_sidecar_names_its_tiff_and_survives_without_it(tmp_path: Path) -> Non
         read_pages(alone)
 
 
+def test_a_sidecar_takes_the_place_of_another_sidecar_only(tmp_path: Path) -> None:
+    path, beside = tmp_path / "scan.tif", tmp_path / "scan.json"
+    beside.write_text('{"angles": [1, 2, 3]}', encoding="utf-8")
+    with pytest.raises(InputError, match="that is another file"):
+        write_tiff(path, awkward(), recipe(), METRICS, settings=ExportSettings(sidecar=True))
+    assert "angles" in beside.read_text(encoding="utf-8")
+    assert not path.exists()
+    beside.unlink()
+    for seed in (1, 2):
+        write_tiff(path, awkward(), recipe(seed=seed), METRICS, settings=ExportSettings(sidecar=True))
+        assert read_recipe(beside)[0].seed == seed
+
+
 def test_a_sidecar_leads_to_no_file_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     path = tmp_path / "in" / "out.tif"

@@ -19,6 +19,8 @@ from padis_gui.core.recipe import Recipe
 
 Kind = Literal["result", "iterates", "draws", "picture", "laboratory", "volume"]
 NAMESPACE = "padis-gui/export"
+_FORMAT = "padis-gui export"
+_HEAD = 200  # bytes in which a sidecar says what it is
 
 
 class About(BaseModel):
@@ -62,7 +64,7 @@ def envelope(
 ) -> dict[str, Any]:
     """All of it as JSON can hold it; ``details`` are what else the laboratory says."""
     return {
-        "format": "padis-gui export",
+        "format": _FORMAT,
         "recipe": recipe.model_dump(mode="json"),
         "metrics": as_json(dict(metrics)),
         "about": about.model_dump(mode="json", exclude_defaults=True),
@@ -92,16 +94,32 @@ def sidecar_path(path: Path) -> Path:
 def write_sidecar(path: Path, found: Mapping[str, Any]) -> None:
     """Write an :func:`envelope` as a JSON file beside the export ``path``, whose name it holds. Atomic.
 
-    Raises :class:`InputError` where it cannot be written.
+    Raises :class:`InputError` where it cannot be written, or would be written over a file of the user's.
     """
     text = json.dumps({**found, "file": Path(path).name}, indent=1, ensure_ascii=False)
     target = sidecar_path(path)
+    check_sidecar(target)
     try:
         write_atomically(target, text.encode())
     except OSError as error:
         raise InputError(
             f"The recipe cannot be written to {target} ({error.strerror}); choose another place."
         ) from None
+
+
+def check_sidecar(target: Path) -> None:
+    """Nobody was asked about this name, which may be that of a scan's geometry: only sidecars are written over.
+
+    Raises :class:`InputError` for any other file.
+    """
+    try:
+        ours = f'"{_FORMAT}"'.encode() in target.read_bytes()[:_HEAD] if target.exists() else True
+    except OSError:
+        ours = False
+    if not ours:
+        raise InputError(
+            f"The recipe would go into {target}, but that is another file; choose another name, or leave the JSON out."
+        )
 
 
 def known_metrics(metrics: Mapping[str, float | None]) -> dict[str, float]:

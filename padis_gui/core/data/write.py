@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.atomic import writing_atomically
-from padis_gui.core.data.about import NAMESPACE, About, envelope, pixels_sha256, write_sidecar
+from padis_gui.core.data.about import (
+    NAMESPACE,
+    About,
+    check_sidecar,
+    envelope,
+    pixels_sha256,
+    sidecar_path,
+    write_sidecar,
+)
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.data.integers import IntegerMapping, integer_mapping
 from padis_gui.core.errors import InputError
@@ -61,6 +69,8 @@ def write_tiff(
         }
     )  # fmt: skip
     found = envelope(recipe, metrics, about, details)
+    if settings.sidecar:
+        check_sidecar(sidecar_path(path))
     try:
         with writing_atomically(Path(path)) as file:
             _write(file, Path(path).name, pages, found, about, settings, stack=not single)
