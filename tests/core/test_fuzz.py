@@ -58,7 +58,8 @@ def test_damaged_files_are_images_or_one_sentence(kind: str, running: dict) -> N
     again = f"input {number} of {kind}; repeat it by: python -m tests.core.fuzzing {kind} {number} 1 FOLDER"
     assert status != -signal.SIGALRM, f"took too long: {again}\n{errors}"
     assert status == 0, f"ended with {status}: {again}\n{errors[-3000:]}"
-    assert not errors
+    # libpng has a say of its own, past Python
+    assert not [line for line in errors.splitlines() if not line.startswith("PNG warning: ")], errors[-3000:]
     told = json.loads(output)
     assert told["inputs"] == INPUTS
     # damage must neither be so heavy that nothing is ever read, nor so light that nothing is ever refused
