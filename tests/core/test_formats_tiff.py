@@ -188,10 +188,14 @@ def test_grey_with_opacity_and_samples_that_are_no_colours(tmp_path: Path) -> No
     options = {"photometric": "minisblack", "planarconfig": "contig"}
     path = tiff(tmp_path / "a.tif", array, extrasamples=["unassalpha"], **options)
     np.testing.assert_array_equal(page(path), array[None, ..., 0])
+    assert not read_image(path).notes
+    assert not list_datasets(path)
     bands = RNG.integers(0, 256, (20, 31, 7), dtype=np.uint8)
     path = tiff(tmp_path / "b.tif", bands, **options)
     np.testing.assert_array_equal(page(path, dataset="0/5"), bands[None, ..., 5])
     assert "0 to 6" in refused(path, dataset="0/7")
+    assert "7 channels" in read_image(path).notes[0]
+    assert [(d.name, d.count) for d in list_datasets(path)] == [(f"0/{n}", 1) for n in range(7)]
 
 
 def test_thumbnails_are_no_pages(tmp_path: Path) -> None:

@@ -38,6 +38,10 @@ def list_tiff(path: Path) -> tuple[DatasetInfo, ...]:
     with _opened(path) as file:
         found = []
         series = _series_of(file)
+        if len(series) < 2 and (samples := _samples(file)) > 1:
+            page, count = file.pages[0], _Tiff(path, file, "").count
+            shape = (count, int(page.imagelength), int(page.imagewidth))
+            return tuple(describe_array(f"0/{n}", shape, str(page.dtype)) for n in range(samples))
         for number, one in enumerate(series):
             planes = _Planes(one, meaning_of(file, number).is_ours)
             names = meaning_of(file, number).channels
@@ -112,7 +116,8 @@ class _Tiff(Pages):
         number, channel = _choice(dataset, len(series), display_name(path))
         self._says = meaning_of(file, number)
         self._planes: _Planes | None = None
-        self._sample, self._notes = 0, ()
+        self._sample = 0
+        self._notes: tuple[str, ...] = ()
         if series:
             self._planes = self._chosen(series[number], channel)
             self.count = len(self._planes.order)
@@ -122,6 +127,11 @@ class _Tiff(Pages):
             self._kept = _full_pages(file)
             self.count = len(file.pages) if self._kept is None else len(self._kept)
             self._sample = int(channel) if channel.isdigit() else 0
+        one_channel = self._planes is None or self._planes.channels == 1
+        if one_channel and not channel and (samples := _samples(file)) > 1:
+            self._notes += (
+                f"{self.name} has {samples} channels; the first is read, another by a data set such as 0/1.",
+            )
         if len(series) > 1 and not dataset:
             self._notes += (
                 f"{display_name(path)} has {len(series)} images; the first is read, another by its number as the data set.",
@@ -129,8 +139,6 @@ class _Tiff(Pages):
         if not self.count:
             raise InputError(f"An image was wanted, but {display_name(path)} has no pages; save it anew.")
         self._whole: NDArray[Any] | None = None
-
-    _notes: tuple[str, ...]
 
     def _chosen(self, series: Any, channel: str) -> _Planes:
         names = self._says.channels
@@ -213,6 +221,14 @@ class _Tiff(Pages):
         size = prod(keyframe.shape) * stored.itemsize
         values = np.memmap(self._path, stored, "r", series.dataoffset + number * size, keyframe.shape)
         return colours_of(np.array(values), keyframe, self._sample, self.name)
+
+
+def _samples(file: Any) -> int:
+    """How many grey pictures a page holds side by side: neither colours nor opacity."""
+    page = file.pages[0] if len(file.pages) else None
+    if page is None or getattr(page.photometric, "name", "") not in ("MINISBLACK", "MINISWHITE"):
+        return 1
+    return int(page.samplesperpixel) - len([extra for extra in page.extrasamples if extra in (1, 2)])
 
 
 def _named(names: tuple[str, ...]) -> str:
