@@ -97,7 +97,8 @@ class _Search:
         path = Path(path)
         if path not in self._hashes:
             try:
-                self._hashes[path] = data_sha256(path)
+                # a recipe may come from anywhere: what has no end, such as a device, is never read
+                self._hashes[path] = data_sha256(path) if path.is_file() or path.is_dir() else ""
             except (OSError, ValueError):
                 self._hashes[path] = ""
         return self._hashes[path] or None

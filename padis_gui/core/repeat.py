@@ -68,6 +68,8 @@ def unchanged(file: str, sha256: str) -> Path:
     """The path of a file or folder, if it holds what it held; raises :class:`InputError` where it is gone or another."""
     path = Path(file)
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise OSError(0, "it is neither a file nor a folder")
         found = data_sha256(path)
     except OSError as error:
         raise InputError(
