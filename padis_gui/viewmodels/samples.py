@@ -51,6 +51,10 @@ def gather(group: str, members: Sequence[RunRecord], prepared: Prepared | None) 
     if calibration is not None and math.isfinite(calibration.correlation):
         metrics |= {"correlation": calibration.correlation, "coverage": calibration.coverage}
     recipe = first.recipe.model_copy(update={"sample_seeds": tuple(r.recipe.seed for r in results)})
+    alike = all(r.recipe.model_copy(update={"seed": first.recipe.seed}) == first.recipe for r in results)
+    note = f"mean, deviation, {LEVEL:.0%} interval"
+    if not alike:  # the recipe of a set has one list of live changes
+        note += "; some were steered while they ran, so that the set repeats as its first sample went"
     result = Result(
         job=None, recipe=recipe, image=image, deviation=found.deviation, metrics=metrics,
         seconds=sum(member.seconds for member in members),
@@ -59,7 +63,7 @@ def gather(group: str, members: Sequence[RunRecord], prepared: Prepared | None) 
     return RunRecord(
         id=group, name=f"{found.count} samples", recipe=recipe, metrics=metrics, seconds=result.seconds,
         evaluations=result.evaluations, when=datetime.now(UTC), state="Samples", thumbnail=thumbnail(image),
-        history=History(0), note=f"mean, deviation, {LEVEL:.0%} interval", calibration=calibration, _result=result,
+        history=History(0), note=note, calibration=calibration, _result=result,
     )  # fmt: skip
 
 

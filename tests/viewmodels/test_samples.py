@@ -1,12 +1,13 @@
 """Samples of the posterior: one measurement, different draws, one entry in the list."""
 
 import asyncio
+import dataclasses
 
 import numpy as np
 import pytest
 
 from padis_gui.viewmodels.queue import ItemState
-from padis_gui.viewmodels.samples import sample_seeds
+from padis_gui.viewmodels.samples import gather, sample_seeds
 from tests.qt import open_both, until
 
 
@@ -75,6 +76,19 @@ def test_a_sample_is_repeated_bit_for_bit_with_its_measurement(ready, drive):
 
     drive(go())
     assert ready.runs.records[-1].note == "identical to 2 samples, bit for bit"
+
+
+def test_a_set_says_when_its_samples_were_steered(ready, drive):
+    async def go():
+        ready.runner.draw_samples(2)
+        await idle(ready)
+
+    drive(go())
+    first, second, group = ready.runs.records
+    assert "steered" not in group.note
+    steered = second.recipe.model_copy(update={"stop_after": 2})
+    second._result = dataclasses.replace(second.result, recipe=steered)
+    assert "steered" in gather(group.id, (first, second), None).note
 
 
 def test_a_cancelled_rest_leaves_the_set_of_what_there_is(ready, drive):
