@@ -1,6 +1,7 @@
 """Volumes on several processes: the same bits as in one, also when a worker is killed in the middle of a slice."""
 
 import os
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,32 @@ def test_a_scheduler_without_workers_is_one_sentence(monkeypatch: pytest.MonkeyP
         address = empty.scheduler_address
         with pytest.raises(InputError, match="it has none"), cluster(address):
             pass
+
+
+class Lonely:
+    """A client whose scheduler has no workers left, or is gone."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    def nthreads(self) -> dict[str, int]:
+        if self.error is not None:
+            raise self.error
+        return {}
+
+    def cancel(self, futures: list[object], force: bool) -> None:
+        assert futures == []
+
+
+def test_a_cluster_that_is_lost_is_one_sentence_and_no_wait_for_ever(
+    monkeypatch: pytest.MonkeyPatch, stack: Path, prior, prior_path: Path, tmp_path: Path
+) -> None:
+    request = volume_request(stack, prior, prior_path, tmp_path / "o.tif")
+    monkeypatch.setattr(module, "_ALONE_SECONDS", 0.1)
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.05)
+    for client in (Lonely(), Lonely(OSError("closed")), Lonely(CancelledError())):
+        with pytest.raises(InputError, match="the finished ones are kept"):
+            list(reconstruct_volume(request, on_cluster(client)))
 
 
 def test_without_the_package_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,9 @@ import logging
 import re
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any
@@ -23,6 +25,7 @@ from padis_gui.core.volume.slices import Outcome, SliceTask, finish_text
 
 _CONNECT_SECONDS = 15
 _LOOK_SECONDS = 0.5
+_ALONE_SECONDS = 60.0  # without any worker; one that died is back in a few
 _MOST_WORKERS = 256
 _ANY_PORT = "127.0.0.1:0"
 _ADDRESS = re.compile(r"(?:dask|tcp|tls)://[^\s/]+:\d{1,5}/?")
@@ -66,7 +69,9 @@ def cluster(workers: int | str) -> Iterator[Any]:
             "pip install 'padis-gui[cluster]', or leave --workers out."
         )
     distributed = _dask()
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it reports every worker that comes and goes
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] == "distributed":  # it reports every worker that comes and goes
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     if isinstance(workers, str):
         with _connected(workers) as client:
             yield client
@@ -125,21 +130,25 @@ def on_cluster(
 
     def execute(tasks: Iterable[SliceTask]) -> Iterator[Outcome]:
         waiting, under_way = iter(tasks), dict[Any, SliceTask]()
+        task = next(waiting, None)
+        seen = time.monotonic()
         try:
             while True:
                 check()
-                while len(under_way) < max(1, len(client.nthreads())):
-                    task = next(waiting, None)
-                    if task is None:
-                        break
+                workers = len(client.nthreads())
+                seen = time.monotonic() if workers else seen
+                if time.monotonic() - seen > _ALONE_SECONDS:
+                    raise _lost("it has had no worker for a while")
+                while task is not None and len(under_way) < workers:
                     # never by its content: a slice that failed in an earlier run is tried again
                     future = client.submit(work, task.model_dump_json(), pure=False)
-                    under_way[future] = task
-                if not under_way:
+                    under_way[future], task = task, next(waiting, None)
+                if task is None and not under_way:
                     return
                 for future in _finished(under_way):
-                    task = under_way.pop(future)
-                    yield _outcome(future, task)
+                    yield _outcome(future, under_way.pop(future))
+        except CancelledError:
+            raise _lost("the scheduler is gone") from None
         except (OSError, RuntimeError) as error:
             raise _lost(error) from None
         finally:
@@ -153,6 +162,9 @@ def _finished(under_way: Iterable[Any]) -> list[Any]:
     """Those that are through, after half a second at the latest."""
     distributed = _dask()
     futures = list(under_way)
+    if not futures:
+        time.sleep(_LOOK_SECONDS)
+        return []
     with suppress(TimeoutError):
         distributed.wait(futures, timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED")
     return [future for future in futures if future.done()]
