@@ -259,6 +259,50 @@ def test_sizes_that_differ_are_refused_and_colours_go_along(prior, prior_path: P
     assert request.folder.exists()
 
 
+def test_beyond_what_imagej_holds_it_is_ome(wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """4 GB are a few kB here; slices, spacing and recipe are all there."""
+    from padis_gui.core.data import write
+
+    monkeypatch.setattr(write, "_CLASSIC", 5 * 32 * 32 * 4 - 1)
+    request = wanted(slice_spacing=2.5)
+    list(reconstruct_volume(request))
+    with tifffile.TiffFile(request.out) as file:
+        assert file.is_ome
+        assert file.is_bigtiff
+        assert file.series[0].axes == "ZYX"
+        assert 'PhysicalSizeZ="2.5"' in file.ome_metadata
+    assert read_image(request.out, 4).pages == 5
+    assert read_export(request.out).about.pages == request.pages
+    assert np.array_equal(read_image(request.out, 4).pixels, pixels_of(request.out)[4])
+
+
+def test_colours_stay_where_the_problem_keeps_them(prior, prior_path: Path, tmp_path: Path) -> None:
+    """A grey page in a coloured stack becomes coloured, as one file has one kind of pixel."""
+    from padis_gui.core.operators.denoising import DenoisingSettings
+    from padis_gui.core.recipe import make_recipe
+    from padis_gui.core.settings import make
+    from padis_gui.core.solvers import find_solver
+    from padis_gui.core.tiling import TilingSettings
+    from padis_gui.core.volume.request import VolumeSettings, make_request
+
+    pages = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    pages[1] = pages[1, ..., :1]
+    stack = tmp_path / "rgb.tif"
+    tifffile.imwrite(stack, pages, photometric="rgb")
+    image = read_image(stack, 0)
+    recipe = make_recipe(
+        image=image, data_path=stack, prior=prior, prior_path=prior_path, physics="denoising",
+        problem=DenoisingSettings(noise=0.05), tiling=TilingSettings(), solver="tv",
+        settings=make(find_solver("tv").settings_type, {"steps": 2}), seed=1,
+    )  # fmt: skip
+    request = make_request(recipe, prior, VolumeSettings(z_smoothing=0.5), tmp_path / "o.tif", image)
+    assert isinstance(list(reconstruct_volume(request))[-1], VolumeDone)
+    result = pixels_of(request.out)
+    assert result.shape == (3, 3, 32, 32)
+    assert np.array_equal(result[1, 0], result[1, 2])
+    assert not np.array_equal(result[0, 0], result[0, 2])
+
+
 @pytest.mark.parametrize(
     ("text", "pages"),
     [("", (0, 1, 2, 3)), ("0-2", (0, 1, 2)), ("3 1", (1, 3)), ("1-2, 2-3;0", (0, 1, 2, 3)), ("2", (2,))],
