@@ -123,6 +123,10 @@ def _find(path: Path, near: list[Path]) -> _Found:
 def _result(export: Export, recipe: Recipe) -> Result:
     """The result inside; raises :class:`InputError` where the file holds something else."""
     about = export.about
+    if about.kind == "volume":
+        raise InputError(
+            f"{export.path.name} is a volume of {len(about.pages)} slices; open it as an image to see them."
+        )
     pages, _ = read_pages(export)
     iterates = about.kind == "iterates" and about.picture == "estimate"
     estimate = pages[-1] if iterates else pages[0]

@@ -61,14 +61,20 @@ def test_a_volume_from_start_to_result(volumes, session, drive, tmp_path: Path) 
         await until(lambda: volumes.state is TrainingState.DONE)
         await until(lambda: volumes.picture is not None)
         assert await volumes.open_result()
+        opened.append((session.image.pages, session.image.name))
+        session.set_seed(None)
+        assert await session.restore(volumes.result)
+        assert "a volume of 4 slices" in session.said[-1][1]
 
+    opened = []
     drive(go())
+    assert opened == [(4, "volume.tif")]
+    assert (session.image.name, session.seed) == ("stack.tif", 4)
     assert volumes.out == volumes.result == tmp_path / "volume.tif"
     progress = volumes.progress
     assert (progress.done, progress.total, sorted(progress.psnr)) == (8, 8, [0, 1, 2, 3])
     assert progress.mean_psnr == pytest.approx(np.mean(list(progress.psnr.values())))
     assert volumes.picture.shape == (32, 32)
-    assert (session.image.pages, session.image.name) == (4, "volume.tif")
     recipe = read_export(volumes.result).recipe
     assert (recipe.seed, recipe.solver, recipe.problem["views"]) == (4, "dds", 12)
     assert not [said for said in session.said if said[0] == "error"]
