@@ -3,6 +3,7 @@
 import json
 import shutil
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +204,25 @@ def test_no_smoothing_changes_no_bit(wanted) -> None:
     )
     list(reconstruct_volume(smooth))
     assert not np.array_equal(pixels_of(smooth.out), pixels_of(plain.out))
+
+
+def test_smoothing_is_the_minimum_that_it_says(ct_problem) -> None:
+    """Neighbours like the slice itself change nothing; others give what the formula's gradient calls for."""
+    from padis_gui.core.operators.denoising import Denoising
+    from padis_gui.core.problem import Problem
+    from padis_gui.core.volume.slices import smoothed
+
+    own, below, above = torch.rand((3, 1, 64, 64), generator=torch.Generator().manual_seed(0))
+    problem = replace(ct_problem, noise=0.02 * ct_problem.operator.norm)
+    assert torch.allclose(smoothed(problem, own, [own, own], 1.0), own, atol=1e-6)
+    A = problem.operator
+    found, rho = smoothed(problem, own, [below, above], 0.3), 1.0  # (σ_y / τ)²
+    gradient = A.T(A(found - own)) / A.norm**2 + rho * (
+        (found - own) + 0.3 * (found - below) + 0.3 * (found - above)
+    )
+    assert gradient.abs().max() < 1e-4
+    identity = Problem(operator=Denoising((1, 64, 64)), measurement=torch.zeros(1, 64, 64), noise=0.02)
+    assert torch.allclose(smoothed(identity, own, [below], 0.5), (own + own + 0.5 * below) / 2.5, atol=1e-6)
 
 
 def test_smoothing_does_not_depend_on_the_order(wanted) -> None:

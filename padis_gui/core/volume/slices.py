@@ -3,13 +3,15 @@
 Smoothing along z is a last data step. With x̂ the estimate of a slice and x̂₋, x̂₊ those of its neighbours, each made by
 itself, and ‖A‖ = 1, the result is
 
-    argmin over x of  ‖A x − y‖² + ρ (‖x − x̂‖² + λ_z ‖x − x̂₋‖² + λ_z ‖x − x̂₊‖²),     ρ = σ_y² / τ²,
+    argmin over x of  ‖A (x − x̂)‖² + ρ (‖x − x̂‖² + λ_z ‖x − x̂₋‖² + λ_z ‖x − x̂₊‖²),     ρ = σ_y² / τ².
 
-which is the most probable image if the measurement has noise σ_y, an estimate an error of τ, and a neighbour one of
-τ / √λ_z. The sum of squares is one square around the weighted mean v of the estimates, so that the step is the prox
-of the data term at v with weight ρ (1 + n λ_z), n neighbours. What the data know stays; where they are silent or
-noisy the slices agree. It reads estimates only that were made without it: the order of slices, and who makes them,
-change no bit.
+The first two terms, over σ_y², are the posterior of a slice in Laplace's approximation: its estimate x̂ has seen the
+measurement already, with noise σ_y, and what the measurement says nothing of has an error of τ. The neighbours are
+further observations, with an error of τ / √λ_z. (With the measurement y in the place of A x̂ its noise would count
+twice: without neighbours the step would fit it once more.) The sum of squares is one square around the weighted mean v
+of the estimates, so that the step is the prox at v of a measurement A x̂ with weight ρ (1 + n λ_z), n neighbours. What
+the data know stays; where they are silent or noisy the slices agree. It reads estimates only that were made without it:
+the order of slices, and who makes them, change no bit.
 """
 
 import logging
@@ -139,13 +141,13 @@ class SliceMaker:
 @torch.no_grad()
 def smoothed(problem: Problem, own: Tensor, neighbours: list[Tensor], z_smoothing: float) -> Tensor:
     """The estimate (C, rows, columns) drawn towards those of its neighbours; see the formula above."""
-    A, y, noise = unit_norm(problem)
+    A, _, noise = unit_norm(problem)
     weight = 1 + len(neighbours) * z_smoothing
     mean = own
     for neighbour in neighbours:
         mean = mean + z_smoothing * neighbour
     rho = max(noise, _NOISE_FLOOR) ** 2 / _ERROR_OF_ESTIMATES**2
-    return A.prox(y, mean / weight, rho * weight, _SMOOTHING_CG_STEPS)
+    return A.prox(A(own), mean / weight, rho * weight, _SMOOTHING_CG_STEPS)
 
 
 @lru_cache(maxsize=1)
