@@ -191,6 +191,52 @@ async def keys(window: MainWindow) -> QWidget:
     return window
 
 
+async def pages(window: MainWindow) -> QWidget:
+    """The sheet of all pages of the open file."""
+    await demo(window)
+    window.act.slices.trigger()
+    slices = window.opening.slices
+    await until(lambda: all([slices.picture(page) is not None for page in range(slices.count)]))
+    return window
+
+
+async def volume(window: MainWindow) -> QWidget:
+    """A volume whose slices are being reconstructed."""
+    await demo(window)
+    volumes = window.run_tools.volumes
+    window.act.volume.trigger()
+    volumes.set_out(Path(os.environ[HOME_VARIABLE]) / "volume.tif")
+    volumes.set_restart(True)
+    volumes.start()
+    await until(lambda: volumes.active)
+    await until(lambda: not volumes.active)
+    await asyncio.sleep(1.0)
+    return window
+
+
+async def export(window: MainWindow) -> QWidget:
+    """What can be written of a result."""
+    await demo(window)
+    await run_to(window, 1.0)
+    window.act.export.trigger()
+    return window
+
+
+def real_scan(file: Path) -> Callable[[MainWindow], Awaitable[QWidget]]:
+    """A real scan of which 20 views are taken, reconstructed."""
+
+    async def prepare(window: MainWindow) -> QWidget:
+        await demo(window)
+        session = window.session
+        await session.open_image(file)
+        await session.set_reading({"take_views": 20})
+        await until(lambda: session.prepared is not None and session.prepared.job.image is session.image)
+        await run_to(window, 1.0)
+        return window
+
+    return prepare
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """A picture: its file's name, and what brings the window there and returns what is to be seen."""
@@ -209,9 +255,13 @@ SCENES = (
     Scene("training", training),
     Scene("geometry", geometry),
     Scene("mask", mask),
+    Scene("pages", pages),
+    Scene("volume", volume),
+    Scene("export", export),
     Scene("error-report", error_report),
     Scene("keys", keys),
 )
+_NAMES = ", ".join(scene.name for scene in SCENES)
 
 
 def bring(window: MainWindow, title: str) -> None:
@@ -257,7 +307,8 @@ def save(shown: QWidget, path: Path) -> None:
 
 async def take_all(options: argparse.Namespace) -> None:
     """Every picture that was asked for."""
-    wanted = [scene for scene in SCENES if options.scene is None or scene.name in options.scene]
+    scenes = SCENES if options.scan is None else (*SCENES, Scene("real-scan", real_scan(options.scan)))
+    wanted = [scene for scene in scenes if options.scene is None or scene.name in options.scene]
     for scheme, size, scene in itertools.product(options.scheme, options.size, wanted):
         await take(scene, scheme, size, options.folder)
 
@@ -267,8 +318,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--scene", nargs="+", choices=[scene.name for scene in SCENES], help="default: all")
+    parser.add_argument("--scene", nargs="+", metavar="NAME", help=f"of {_NAMES} and real-scan; default: all")
     parser.add_argument("--scheme", nargs="+", choices=SCHEMES, default=list(SCHEMES))
+    parser.add_argument(
+        "--scan", type=Path, default=None, help="a file with a real scan, for the scene real-scan"
+    )
     parser.add_argument("--size", nargs="+", default=list(SIZES), help="width x height of the window")
     parser.add_argument("--scale", default=None, help="device pixels a pixel, such as 2 for a 4K screen")
     parser.add_argument("--folder", type=Path, default=FOLDER)
