@@ -196,7 +196,7 @@ async def pages(window: MainWindow) -> QWidget:
     await demo(window)
     window.act.slices.trigger()
     slices = window.opening.slices
-    await until(lambda: all([slices.picture(page) is not None for page in range(slices.count)]))
+    await until(lambda: all(slices.picture(page) is not None for page in range(slices.count)))
     return window
 
 

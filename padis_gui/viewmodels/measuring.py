@@ -16,10 +16,11 @@ from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.viewmodels.frames import Point
 
 SHARE = 0.01
+_MOST_LEFT_OUT = 4  # steps in a row: a curve with holes of any length is none
 
 
 class _Sparing:
-    """Calls a measure only when it has taken at most ``SHARE`` of the solver's time so far.
+    """Calls a measure only when it has taken at most ``SHARE`` of the solver's time so far, but every fifth step.
 
     The first call doesn't count: it may import what it needs.
     """
@@ -37,7 +38,8 @@ class _Sparing:
             time.thread_time()
         )  # not the clock: what waits for a busy machine has not taken the solver's time
         value = measure()
-        self._owed = time.thread_time() - began if self._warm else 0.0
+        taken = time.thread_time() - began if self._warm else 0.0
+        self._owed = min(taken, (_MOST_LEFT_OUT + 0.5) * SHARE * seconds)
         self._warm = True
         return value
 

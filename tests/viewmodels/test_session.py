@@ -1,6 +1,8 @@
 """The session: choices are checked and kept, files are opened whole or not at all, runs are described."""
 
 import asyncio
+import itertools
+import time
 
 import h5py
 import numpy as np
@@ -148,3 +150,23 @@ def test_what_is_open_stays_when_another_file_is_broken(session, drive, phantom_
         assert message.endswith(".")
         assert "\n" not in message
         assert (session.image, session.data_path) == before
+
+
+def test_a_costly_measure_is_left_out_for_four_steps_at_most():
+    from padis_gui.viewmodels.measuring import _Sparing
+
+    sparing, called = _Sparing(), []
+
+    def costly():
+        called.append(len(steps))
+        end = time.thread_time() + 0.02
+        while time.thread_time() < end:
+            pass
+        return 1.0
+
+    steps = []
+    for _ in range(21):
+        steps.append(sparing(0.001, costly, always=False))
+    assert called[0] == 0
+    assert all(2 <= b - a <= 5 for a, b in itertools.pairwise(called[1:]))
+    assert len(called) >= 5
