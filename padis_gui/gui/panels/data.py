@@ -40,6 +40,7 @@ class DataSection(Section):
         buttons.addWidget(self.folder)
         pages.addWidget(self.page, 1)
         pages.addWidget(self.pages)
+        pages.addWidget(self.volume)
         self.series = QPushButton("Open the whole series")
         self.series.setToolTip("This slice is one of several in its folder; open all of them as a volume")
         self.series.clicked.connect(lambda: session.spawn(opening.series.open()))
@@ -70,8 +71,9 @@ class DataSection(Section):
             "Page of a multi-page file, slice of a volume, or row of a scan's detector, from 0"
         )
         self.page.valueChanged.connect(lambda page: self._session.spawn(self._session.open_page(page)))
-        self.pages = QToolButton()
+        self.pages, self.volume = QToolButton(), QToolButton()
         self.pages.setDefaultAction(self._act.slices)
+        self.volume.setDefaultAction(self._act.volume)
 
     def _make_centre(self) -> None:
         """The centre of rotation beside the data: it is looked for with an eye on the FBP."""

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QBoxLayout, QMenu, QToolButton, QWidget
 from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.theme import BASELINE, COMPARED, CURVE, MARKER, plot_colours
-from padis_gui.gui.viewers.decade_axis import DecadeAxis, show_axis_numbers
+from padis_gui.gui.viewers.axes import DecadeAxis, show_axis_numbers
 from padis_gui.viewmodels.frames import Point
 
 _FLOOR = 1e-12

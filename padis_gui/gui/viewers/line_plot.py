@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QWidget
 
 from padis_gui.gui.layouts import column, grid
 from padis_gui.gui.theme import plot_colours
-from padis_gui.gui.viewers.decade_axis import DecadeAxis, show_axis_numbers
+from padis_gui.gui.viewers.axes import DecadeAxis, WholeAxis, show_axis_numbers
 
 # More points than pixels cost time and show nothing: lines are thinned to their extremes
 _MOST_POINTS = 1200
@@ -124,7 +124,10 @@ class LinePlot(QWidget):
             self._draw(self._plot)
 
     def _build(self) -> None:
-        plot = pg.PlotWidget(axisItems={"left": DecadeAxis("left")} if self._logarithmic else {})
+        axes: dict[str, pg.AxisItem] = {"bottom": WholeAxis("bottom")}
+        if self._logarithmic:
+            axes["left"] = DecadeAxis("left")
+        plot = pg.PlotWidget(axisItems=axes)
         plot.setAccessibleName(self.heading.text())
         plot.setMenuEnabled(False)
         plot.hideButtons()

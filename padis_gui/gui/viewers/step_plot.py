@@ -8,7 +8,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QEvent, Qt, Signal
 
 from padis_gui.gui.theme import BASELINE, MARKER, plot_colours
-from padis_gui.gui.viewers.decade_axis import DecadeAxis, show_axis_numbers
+from padis_gui.gui.viewers.axes import DecadeAxis, show_axis_numbers
 
 _FLOOR = 1e-12
 _FEW = 12  # points that are marked, as a line through them would hardly show; Qt draws markers slowly

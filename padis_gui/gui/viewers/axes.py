@@ -1,4 +1,4 @@
-"""The axes of plots: a logarithmic one has as many labels as there is room for, and never none."""
+"""The axes of plots: a logarithmic one has as many labels as there is room for, and never none; whole numbers."""
 
 import math
 
@@ -25,6 +25,16 @@ class DecadeAxis(pg.AxisItem):  # type: ignore[misc]
 
     def logTickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
         return [_text(scale * 10**value) for value in values]
+
+
+class WholeAxis(pg.AxisItem):  # type: ignore[misc]
+    """Ticks at whole numbers only: steps and pages have nothing between them."""
+
+    def tickSpacing(self, low: float, high: float, size: float) -> list[tuple[float, float]]:
+        whole = [
+            (spacing, offset) for spacing, offset in super().tickSpacing(low, high, size) if spacing >= 1
+        ]
+        return whole or [(1.0, 0.0)]
 
 
 def show_axis_numbers(plot: pg.PlotWidget, *, shown: bool) -> None:

@@ -1,11 +1,11 @@
-"""A logarithmic axis has labels that can be told apart, however little or much it spans."""
+"""A logarithmic axis has labels that can be told apart, however little or much it spans; pages are whole numbers."""
 
 import itertools
 import math
 
 import pytest
 
-from padis_gui.gui.viewers.decade_axis import DecadeAxis
+from padis_gui.gui.viewers.axes import DecadeAxis, WholeAxis
 
 
 @pytest.mark.parametrize("size", [88, 300])
@@ -28,3 +28,10 @@ def test_small_numbers_are_powers_of_ten(styled):
     assert DecadeAxis("left").logTickStrings([-12, math.log10(5e-5), -3, 0, 2], 1.0, 1.0) == [
         "10⁻¹²", "5·10⁻⁵", "0.001", "1", "100",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("last", [1, 3, 12, 700, 40_000])
+def test_steps_and_pages_are_whole_numbers(styled, last):
+    spacings = [spacing for spacing, _ in WholeAxis("bottom").tickSpacing(0, last, 300)]
+    assert spacings
+    assert all(spacing >= 1 and spacing == int(spacing) for spacing in spacings)
