@@ -145,7 +145,8 @@ def _check_files(options: argparse.Namespace) -> None:
 
 def _images(options: argparse.Namespace) -> tuple[tuple[Path, int], ...]:
     """Every (file, page) of the grid; all are read once, so that a bad one is found before the first run."""
-    from padis_gui.core.data.read import count_pages, read_image
+    from padis_gui.core.data.files import count_pages
+    from padis_gui.core.data.read import read_image
 
     found = [
         (path, page)

@@ -60,7 +60,7 @@ def _compared(name: str, first: Path, again: Path, unit: str, other: tuple[str, 
     """Slice by slice, so that the memory taken does not depend on their number."""
     import numpy as np
 
-    from padis_gui.core.data.read import open_pages
+    from padis_gui.core.data.files import open_pages
     from padis_gui.core.differences import compared
 
     worst: tuple[float, bool, str] | None = None

@@ -6,7 +6,7 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from padis_gui.core.data.read import SUFFIXES
+from padis_gui.core.data.formats import SUFFIXES
 
 IMAGES = f"Images ({' '.join('*' + suffix for suffix in SUFFIXES)});;All files (*)"
 PRIORS = "Priors (*.safetensors *.pkl);;All files (*)"

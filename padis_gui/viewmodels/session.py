@@ -14,8 +14,9 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from padis_gui.core.checkpoint import PriorRecord, load_prior, read_record
 from padis_gui.core.data.export_settings import ExportSettings
+from padis_gui.core.data.files import list_datasets
 from padis_gui.core.data.image import Image
-from padis_gui.core.data.read import list_datasets, read_image
+from padis_gui.core.data.read import read_image
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.device import describe_device, fastest_precision, pick_device
 from padis_gui.core.errors import PadisError, SettingError

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
+from padis_gui.core.data.files import open_pages
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.pages import Pages
-from padis_gui.core.data.read import open_pages, read_image
+from padis_gui.core.data.read import read_image
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import PadisError
 from padis_gui.viewmodels.errands import Check, Trouble

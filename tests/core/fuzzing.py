@@ -27,7 +27,8 @@ from random import Random
 
 import numpy as np
 
-from padis_gui.core.data.read import list_datasets, read_image
+from padis_gui.core.data.files import list_datasets
+from padis_gui.core.data.read import read_image
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import PadisError
 

@@ -14,8 +14,9 @@ import scipy.io
 import tifffile
 from PIL import Image as Pillow
 
+from padis_gui.core.data.files import count_pages, list_datasets, open_pages
 from padis_gui.core.data.folder import data_sha256, folder_of_series
-from padis_gui.core.data.read import count_pages, list_datasets, open_pages, read_image
+from padis_gui.core.data.read import read_image
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import InputError
 from tests.core.fuzzing import FORMATS, check_sentence

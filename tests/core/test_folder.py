@@ -13,10 +13,11 @@ from pydicom.sequence import Sequence
 
 from padis_gui.core.checkpoint import file_sha256
 from padis_gui.core.data import folder_index
+from padis_gui.core.data.files import count_pages, list_datasets, open_pages
 from padis_gui.core.data.folder import Whole, data_sha256, folder_of_series
 from padis_gui.core.data.formats import recognise
 from padis_gui.core.data.image import HU_WINDOW
-from padis_gui.core.data.read import count_pages, list_datasets, open_pages, read_image
+from padis_gui.core.data.read import read_image
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import InputError
 from tests.core.test_formats import PAGES, hdf5, mat5, mat73, npz, series_of

@@ -19,9 +19,11 @@ import scipy.sparse
 import tifffile
 
 from padis_gui.core.data.dicom_series import find_series
+from padis_gui.core.data.files import count_pages, open_pages
 from padis_gui.core.data.formats import FORMATS, SUFFIXES, may_be_an_image, recognise
 from padis_gui.core.data.image import HU_WINDOW
-from padis_gui.core.data.read import LARGEST, count_pages, open_pages, read_image
+from padis_gui.core.data.pages import LARGEST
+from padis_gui.core.data.read import read_image
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import InputError
 from tests.core.test_read import dicom

@@ -15,8 +15,9 @@ import tifffile
 
 from padis_gui.core.data.about import About
 from padis_gui.core.data.export_settings import ExportSettings
+from padis_gui.core.data.files import count_pages, list_datasets, open_pages
 from padis_gui.core.data.image import HU_WINDOW
-from padis_gui.core.data.read import count_pages, list_datasets, open_pages, read_image
+from padis_gui.core.data.read import read_image
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.data.write import write_tiff
 from padis_gui.core.errors import InputError

@@ -11,8 +11,10 @@ import pytest
 import tifffile
 from PIL import Image as Pillow
 
+from padis_gui.core.data.files import count_pages
 from padis_gui.core.data.image import HU_WINDOW, Image
-from padis_gui.core.data.read import LARGEST, count_pages, read_image
+from padis_gui.core.data.pages import LARGEST
+from padis_gui.core.data.read import read_image
 from padis_gui.core.errors import InputError
 
 RNG = np.random.default_rng(0)

@@ -113,7 +113,8 @@ def test_notice_names_every_bundled_file():
 
 
 def test_bundled_slices_are_small_and_in_hounsfield_units():
-    from padis_gui.core.data.read import count_pages, read_image
+    from padis_gui.core.data.files import count_pages
+    from padis_gui.core.data.read import read_image
     from padis_gui.core.resources import DEMO_IMAGE, resource
 
     path = resource(DEMO_IMAGE)

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from padis_gui.core.data.read import read_image
+from padis_gui.core.data.files import read_picture
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.linalg import conjugate_gradients
 from padis_gui.core.operators.picture import PictureOperator
@@ -98,7 +98,7 @@ def read_kernel(path: Path) -> Tensor:
 
     Raises :class:`InputError` where it cannot be read, has negative weights, or is black.
     """
-    image = read_image(path, smallest=1).with_channels(1)
+    image = read_picture(path, smallest=1).with_channels(1)
     kernel = torch.from_numpy(image.pixels[0]).double()
     if bool((kernel < 0).any()) or not bool((kernel > 0).any()):
         what = "negative weights" if bool((kernel < 0).any()) else "zeros only"

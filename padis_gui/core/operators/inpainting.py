@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from padis_gui.core.data.read import read_image
+from padis_gui.core.data.files import read_picture
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.linalg import conjugate_gradients
 from padis_gui.core.operators.picture import PictureOperator
@@ -88,7 +88,7 @@ class InpaintingSettings(PictureSettings):
 def _from_file(name: str, rows: int, columns: int) -> Tensor:
     if not name:
         raise SettingError("A mask file was wanted, but none was given; choose one as Mask file.")
-    image = read_image(Path(name)).with_channels(1)
+    image = read_picture(Path(name)).with_channels(1)
     if image.shape != (rows, columns):
         raise InputError(
             f"A mask as large as the image, {rows} x {columns} pixels, was wanted, but {image.name} has "

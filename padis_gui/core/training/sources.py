@@ -6,9 +6,9 @@ from pathlib import Path
 
 from padis_gui.core.data import dicom, picture
 from padis_gui.core.data.dicom_series import find_series
+from padis_gui.core.data.files import open_pages
 from padis_gui.core.data.formats import may_be_an_image, recognise
 from padis_gui.core.data.pages import Page, Pages
-from padis_gui.core.data.read import open_pages
 from padis_gui.core.errors import PadisError
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from padis_gui.core.data import hdf5, matlab
+from padis_gui.core.data.files import open_pages
 from padis_gui.core.data.formats import recognise
 from padis_gui.core.data.pages import display_name, in_one_sentence
-from padis_gui.core.data.read import open_pages
 from padis_gui.core.data.scans.beside import open_beside
 from padis_gui.core.data.scans.exchange import open_exchange
 from padis_gui.core.data.scans.geometry_file import find_geometry, read_geometry
