@@ -156,8 +156,8 @@ class Display(QObject):
         if state is RunState.PREPARING:
             self._cost.begin()
             self._set_interval(0.0)  # the first frame comes at once
-        if not state.active:
-            self._paint_latest()
+        if not state.active or state is RunState.PAUSED:
+            self._paint_latest()  # whoever has stopped it wants to see where it stopped
         self._show_progress()
 
     def _clear_run(self) -> None:

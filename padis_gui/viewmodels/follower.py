@@ -2,6 +2,7 @@
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.session import Session
 
 
@@ -21,8 +22,8 @@ class Follower(QObject):
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self._tell)
         for signal in (
-            session.shown_changed, session.run.dirty, session.prepared_changed, session.prior_changed,
-            session.settings_changed, session.result_changed,
+            session.shown_changed, session.run.dirty, session.run.changed, session.prepared_changed,
+            session.prior_changed, session.settings_changed, session.result_changed,
         ):  # fmt: skip
             signal.connect(self._came)
 
@@ -41,7 +42,8 @@ class Follower(QObject):
         self._missed = True
         if not self._wanted:
             return
-        running = self._session.run.active and self._session.shown_step is None
+        state = self._session.run.snapshot().state
+        running = state.active and state is not RunState.PAUSED and self._session.shown_step is None
         if not self._timer.isActive() or not running:
             self._timer.start(max(self._pace, self._session.pace_ms) if running else 0)
 

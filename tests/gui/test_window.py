@@ -712,3 +712,21 @@ def test_a_batch_that_is_too_large_is_halved_and_the_window_says_so(ready, drive
     drive(go())
     assert state(ready) is RunState.DONE
     assert ready.messages.level == "warning"
+
+
+def test_a_pause_shows_the_step_where_it_stopped_however_slow_the_display_is(ready, drive):
+    async def go():
+        run, display = ready.session.run, ready.display
+        await started(ready)
+        display.timer.start(60_000)
+        run.pause()
+        await until(lambda: state(ready) is RunState.PAUSED)
+        await until(lambda: display.frame.step == step(ready), timeout=5)
+        before = step(ready)
+        display.timer.start(60_000)
+        run.step()
+        await until(lambda: display.frame.step == before + 1, timeout=5)
+        run.cancel()
+        await ended(ready)
+
+    drive(go())
