@@ -107,9 +107,10 @@ def test_nothing_that_runs_here_is_left_unpinned():
 
 def test_notice_names_every_bundled_file():
     notice = (ROOT / "resources" / "NOTICE").read_text(encoding="utf-8")
+    groups = [word.strip(",;:") for word in notice.split() if "*" in word]
     for path in (ROOT / "resources").rglob("*"):
         if path.is_file() and path.name != "NOTICE":
-            assert path.name in notice, path
+            assert path.name in notice or any(path.match(group) for group in groups), path
 
 
 def test_bundled_slices_are_small_and_in_hounsfield_units():
