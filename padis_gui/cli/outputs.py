@@ -44,14 +44,10 @@ def _why_not_writable(path: Path) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a report or a table; :class:`InputError` where that fails."""
-    from padis_gui.core.atomic import write_atomically
+    from padis_gui.core.atomic import failures_said, write_atomically
 
-    try:
+    with failures_said("The report", path):
         write_atomically(path, text.encode())
-    except OSError as error:
-        raise InputError(
-            f"The report cannot be written to {path} ({error.strerror}); choose another place."
-        ) from None
 
 
 def write_json(path: Path, report: dict[str, Any]) -> None:

@@ -8,6 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from padis_gui.core.errors import InputError
+
+
+@contextlib.contextmanager
+def failures_said(what: str, path: Path) -> Iterator[None]:
+    """Turn an :class:`OSError` of writing ``what`` to ``path`` into an :class:`InputError` of one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{what} cannot be written to {path} ({error.strerror}); choose another place."
+        ) from None
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` under a temporary name, flush it to disk, then rename: no half file is ever seen.

@@ -17,6 +17,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from padis_gui.core.atomic import failures_said
 from padis_gui.core.data.folder import data_sha256
 from padis_gui.core.data.read import read_image
 from padis_gui.core.errors import InputError, PadisError, SettingError
@@ -237,16 +238,11 @@ def _read_record(path: Path) -> dict[str, dict[str, float]]:
 
 
 def _append(path: Path, line: str) -> None:
-    try:
-        with path.open("a+b") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(size - 1, 0))
-            torn = size > 0 and file.read(1) != b"\n"  # the last write was cut short
-            file.write(b"\n" * torn + line.encode())
-    except OSError as error:
-        raise InputError(
-            f"The results cannot be written to {path} ({error.strerror}); choose another place."
-        ) from None
+    with failures_said("The results", path), path.open("a+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        torn = size > 0 and file.read(1) != b"\n"  # the last write was cut short
+        file.write(b"\n" * torn + line.encode())
 
 
 @lru_cache

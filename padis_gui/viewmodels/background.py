@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
-from padis_gui.core.atomic import write_atomically
+from padis_gui.core.atomic import failures_said, write_atomically
 from padis_gui.core.device import use_all_threads
-from padis_gui.core.errors import InputError, PadisError, TrainingSizeError
+from padis_gui.core.errors import PadisError, TrainingSizeError
 from padis_gui.viewmodels.errands import Errands
 
 log = logging.getLogger(__name__)
@@ -51,12 +51,8 @@ class Background(QObject):
         """Write what ``make_data`` makes, both in the I/O thread; ``what`` names it in the message that follows."""
 
         def write() -> bool:
-            try:
+            with failures_said(what, path):
                 write_atomically(path, make_data())
-            except OSError as error:
-                raise InputError(
-                    f"{what} cannot be written to {path} ({error.strerror}); choose another place."
-                ) from None
             return True
 
         done = await self.attempt(self._io, write)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from padis_gui.core.atomic import write_atomically
+from padis_gui.core.atomic import failures_said, write_atomically
 from padis_gui.core.data.about import (
     About,
     check_sidecar,
@@ -229,9 +229,5 @@ def _measures(prepared: Prepared, result: Result) -> bool:
 
 def _write(path: Path, make: Callable[[], str]) -> None:
     text = make()
-    try:
+    with failures_said("The export", path):
         write_atomically(path, text.encode())
-    except OSError as error:
-        raise InputError(
-            f"The export cannot be written to {path} ({error.strerror}); choose another place."
-        ) from None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from padis_gui.core.atomic import write_atomically
+from padis_gui.core.atomic import failures_said, write_atomically
 from padis_gui.core.data.integers import IntegerMapping
 from padis_gui.core.errors import InputError
 from padis_gui.core.metrics import as_json
@@ -99,12 +99,8 @@ def write_sidecar(path: Path, found: Mapping[str, Any]) -> None:
     text = json.dumps({**found, "file": Path(path).name}, indent=1, ensure_ascii=False)
     target = sidecar_path(path)
     check_sidecar(target)
-    try:
+    with failures_said("The recipe", target):
         write_atomically(target, text.encode())
-    except OSError as error:
-        raise InputError(
-            f"The recipe cannot be written to {target} ({error.strerror}); choose another place."
-        ) from None
 
 
 def check_sidecar(target: Path) -> None:

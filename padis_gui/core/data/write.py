@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.atomic import writing_atomically
+from padis_gui.core.atomic import failures_said, writing_atomically
 from padis_gui.core.data.about import (
     NAMESPACE,
     About,
@@ -71,13 +71,8 @@ def write_tiff(
     found = envelope(recipe, metrics, about, details)
     if settings.sidecar:
         check_sidecar(sidecar_path(path))
-    try:
-        with writing_atomically(Path(path)) as file:
-            _write(file, Path(path).name, pages, found, about, settings, stack=not single)
-    except OSError as error:
-        raise InputError(
-            f"The result cannot be written to {path} ({error.strerror}); choose another place."
-        ) from None
+    with failures_said("The result", Path(path)), writing_atomically(Path(path)) as file:
+        _write(file, Path(path).name, pages, found, about, settings, stack=not single)
     if settings.sidecar:
         write_sidecar(path, found)
     return about

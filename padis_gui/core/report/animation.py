@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.atomic import writing_atomically
+from padis_gui.core.atomic import failures_said, writing_atomically
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.errors import InputError
 from padis_gui.core.report.pixels import Bytes, as_bytes, enlarged, picture
@@ -41,13 +41,8 @@ def write_animation(
         raise InputError(
             "A program that encodes MP4 was wanted, but ffmpeg is not installed here; install it, or choose GIF."
         )
-    try:
-        with writing_atomically(path) as file:
-            write(file, made, len(frames), settings.frame_ms)
-    except OSError as error:
-        raise InputError(
-            f"The animation cannot be written to {path} ({error.strerror}); choose another place."
-        ) from None
+    with failures_said("The animation", path), writing_atomically(path) as file:
+        write(file, made, len(frames), settings.frame_ms)
 
 
 def encoder() -> str | None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from padis_gui.core.atomic import write_atomically
+from padis_gui.core.atomic import failures_said, write_atomically
 from padis_gui.core.data.pages import display_name, shown
 from padis_gui.core.data.scans.scan import Beam, Geometry, Turn
 from padis_gui.core.errors import InputError
@@ -210,12 +210,8 @@ def _reason(error: ValidationError) -> str:
 
 def write_geometry(path: Path, geometry: ScanGeometry) -> None:
     """Write a geometry as JSON, without what is left at its default. Raises :class:`InputError` where it cannot be."""
-    try:
+    with failures_said("The geometry", path):
         write_atomically(path, as_json(geometry).encode())
-    except OSError as error:
-        raise InputError(
-            f"The geometry cannot be written to {path} ({error.strerror}); choose another place."
-        ) from None
 
 
 def as_json(geometry: ScanGeometry) -> str:
