@@ -2,17 +2,17 @@
 
 import logging
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.closing import Closing
 from padis_gui.core.errors import InputError, PadisError
 
 SMALLEST, LARGEST = 16, 8192
@@ -39,7 +39,7 @@ class Page:
     notes: tuple[str, ...] = ()
 
 
-class Pages(ABC):
+class Pages(Closing):
     """An open file; close it, or use it as a context manager.
 
     ``count`` is how many pages there are, ``subject`` whose they are where the file says so, and ``is_volume``
@@ -80,14 +80,6 @@ class Pages(ABC):
         """Let go of the file."""
         if self._close is not None:
             self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def shown(text: str) -> str:

@@ -10,11 +10,11 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import torch
 
+from padis_gui.core.closing import Closing
 from padis_gui.core.device import peak_memory_mb
 from padis_gui.core.errors import CheckpointError, DivergenceError, InputError, SettingError
 from padis_gui.core.network import NetworkSettings
@@ -101,7 +101,7 @@ def train(
     return Training(state, plan, data, validation, folder, name, precision, notes or {}, world)
 
 
-class Training(Iterator[TrainStep]):
+class Training(Closing, Iterator[TrainStep]):
     """A training in progress: each ``next`` makes one step, :meth:`close` saves it as it is between two steps.
 
     Nothing happens between the steps, so waiting is pausing. ``settings`` are those that are carried out,
@@ -174,14 +174,6 @@ class Training(Iterator[TrainStep]):
 
     def __iter__(self) -> Self:
         return self
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the training here and save it, so that it can be resumed; once is enough.

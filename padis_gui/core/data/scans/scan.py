@@ -1,14 +1,14 @@
 """What every kind of scan file is read into: line integrals a detector row, and how they were measured."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.closing import Closing
 from padis_gui.core.errors import InputError
 
 Beam = Literal["parallel", "fan"]
@@ -57,7 +57,7 @@ class Sinogram:
     notes: tuple[str, ...] = ()
 
 
-class ScanFile(ABC):
+class ScanFile(Closing):
     """An open scan; close it, or use it as a context manager.
 
     ``rows`` is how many detector rows it has, each of which makes a slice; ``kind`` names the layout.
@@ -92,14 +92,6 @@ class ScanFile(ABC):
         """Let go of the file."""
         if self._close is not None:
             self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def check_sizes(name: str, views: int, bins: int) -> None:
