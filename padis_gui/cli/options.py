@@ -58,6 +58,18 @@ def given_settings(options: argparse.Namespace, settings_type: type[Settings]) -
     return found
 
 
+def add_preset(parser: argparse.ArgumentParser) -> None:
+    """`--preset`, of which a scan takes the solver only."""
+    from padis_gui.core.resources import DEFAULT_PRESET, PRESETS
+
+    parser.add_argument(
+        "--preset",
+        default=None,
+        metavar="NAME",
+        help=f"one of {', '.join(p.name for p in PRESETS)} (default: {DEFAULT_PRESET}; of a scan only the solver is taken)",
+    )
+
+
 def add_problem(parser: argparse.ArgumentParser) -> None:
     """`--physics` and the settings of every physics; which of them may be given depends on the physics chosen."""
     from padis_gui.core.operators import PHYSICS

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from padis_gui.cli.exports import Recorder, add_exports, chosen_export, write_report
 from padis_gui.cli.options import (
+    add_preset,
     add_problem,
     add_run,
     add_settings,
@@ -18,7 +19,7 @@ from padis_gui.cli.options import (
 )
 from padis_gui.cli.outputs import check_is_tiff, check_outputs, write_json
 from padis_gui.core.errors import SettingError
-from padis_gui.core.resources import DEFAULT_PRESET, PRESETS
+from padis_gui.core.resources import DEFAULT_PRESET
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,12 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--page", type=int, default=0, metavar="N", help="page of a multi-page file, or detector row, from 0"
     )
-    parser.add_argument(
-        "--preset",
-        default=None,
-        metavar="NAME",
-        help=f"one of {', '.join(p.name for p in PRESETS)} (default: {DEFAULT_PRESET}; of a scan only the solver is taken)",
-    )
+    add_preset(parser)
     add_settings(parser, ReadingSettings)
     add_problem(parser)
     add_run(parser)

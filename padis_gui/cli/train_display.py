@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from padis_gui.cli.lines import Lines
 from padis_gui.core.training.events import DataRead, Done, Looked, Looking, Stepped, TrainEvent
 
 _BAR = 20
@@ -60,36 +60,24 @@ class _Lines:
 
     def __init__(self) -> None:
         self._read_at = self._stepped_at = -math.inf
-        self._open = True
+        self._lines = Lines()
 
     def reading(self, done: int, total: int) -> None:
         now = time.monotonic()
         if done == total or now - self._read_at >= _READING_SECONDS:
             self._read_at = now
-            self._write(json.dumps({"event": "reading", "done": done, "total": total}))
+            self._lines.write(json.dumps({"event": "reading", "done": done, "total": total}))
 
     def show(self, event: TrainEvent) -> bool:
         if isinstance(event, Stepped):
             now = time.monotonic()
             if not event.logged and now - self._stepped_at < _STEP_SECONDS:
-                return self._open
+                return self._lines.open
             self._stepped_at = now
-        self._write(event.line())
-        return self._open
+        return self._lines.write(event.line())
 
     def note(self, name: str, step: int) -> None:
-        self._write(json.dumps({"event": name, "step": step}))
-
-    def _write(self, line: str) -> None:
-        if not self._open:
-            return
-        try:
-            print(line, flush=True)
-        except OSError:  # the reader is gone; what is still in the buffer must not fail again at exit
-            self._open = False
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, sys.stdout.fileno())
-            os.close(null)
+        self._lines.write(json.dumps({"event": name, "step": step}))
 
 
 class _Bar:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from padis_gui.cli.options import (
+    add_preset,
     add_problem,
     add_run,
     add_settings,
@@ -20,7 +21,7 @@ from padis_gui.cli.options import (
 from padis_gui.cli.outputs import check_is_tiff, check_outputs, write_json
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import InputError, Interrupted, SettingError
-from padis_gui.core.resources import DEFAULT_PRESET, PRESETS
+from padis_gui.core.resources import DEFAULT_PRESET
 from padis_gui.core.settings import make
 from padis_gui.core.volume.request import VolumeSettings
 
@@ -71,12 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write every event as a line of JSON instead of a progress bar, and obey the words pause, resume and "
         "stop on standard input",
     )  # fmt: skip
-    parser.add_argument(
-        "--preset",
-        default=None,
-        metavar="NAME",
-        help=f"one of {', '.join(p.name for p in PRESETS)} (default: {DEFAULT_PRESET}; of a scan only the solver is taken)",
-    )
+    add_preset(parser)
     add_settings(parser.add_argument_group("reading"), ReadingSettings)
     add_problem(parser)
     add_run(parser)

@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -11,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from padis_gui.cli.lines import Lines
 from padis_gui.cli.progress import progress_bar
 from padis_gui.core.volume.run import SliceDone, SliceFailed, VolumeBegan, VolumeEvent, Writing, as_line
 
@@ -79,11 +78,10 @@ class _Lines(Display):
 
     def __init__(self) -> None:
         super().__init__()
-        self._open = True
+        self._lines = Lines()
 
     def _show(self, event: VolumeEvent) -> bool:
-        self._write(as_line(event))
-        return self._open
+        return self._lines.write(as_line(event))
 
     def _step(self, page: int, iterate: "Iterate") -> None:
         found = {
@@ -93,21 +91,10 @@ class _Lines(Display):
             "of": iterate.total,
             "sigma": iterate.sigma,
         }
-        self._write(json.dumps(found))
+        self._lines.write(json.dumps(found))
 
     def note(self, name: str, step: int) -> None:
-        self._write(json.dumps({"event": name, "done": step}))
-
-    def _write(self, line: str) -> None:
-        if not self._open:
-            return
-        try:
-            print(line, flush=True)
-        except OSError:  # the reader is gone; what is still in the buffer must not fail again at exit
-            self._open = False
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, sys.stdout.fileno())
-            os.close(null)
+        self._lines.write(json.dumps({"event": name, "done": step}))
 
 
 class _Bar(Display):
