@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import QItemSelectionModel, Qt
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from padis_gui.gui.files import QUEUES, choose_to_open, choose_to_write
 from padis_gui.gui.layouts import column, row
+from padis_gui.gui.panel_action import panel_action
 from padis_gui.gui.selecting import SelectOnFocus
 from padis_gui.viewmodels.queue import ItemState, QueueItem
 from padis_gui.viewmodels.session import Session
@@ -109,16 +110,7 @@ class QueuePanel(QWidget):
         )  # fmt: skip
 
     def _action(self, text: str, tip: str, keys: str, slot: Callable[[], object]) -> QAction:
-        """An action whose key works within this panel only."""
-        action = QAction(text, self)
-        action.setObjectName("queue_" + text.replace("&", "").replace("…", "").lower().replace(" ", "_"))
-        action.setToolTip(f"{tip} ({keys})" if keys else tip)
-        if keys:
-            action.setShortcut(QKeySequence(keys))
-            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        action.triggered.connect(lambda _checked=False: slot())
-        self.addAction(action)
-        return action
+        return panel_action(self, "queue", text, tip, keys, slot)
 
     # From the queue -------------------------------------------------------------------------------
 

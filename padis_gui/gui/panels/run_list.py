@@ -14,10 +14,11 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QMenu, QToolButton, QTreeView, QWidget
 
 from padis_gui.gui.layouts import column, row
+from padis_gui.gui.panel_action import panel_action
 from padis_gui.gui.panels.run_table import COLUMNS, ID_ROLE, SORT_ROLE, THUMBNAIL, RunTable
 from padis_gui.gui.selecting import SelectOnFocus
 from padis_gui.viewmodels.runs import RunRecord
@@ -142,16 +143,7 @@ class RunList(QWidget):
         ]  # fmt: skip
 
     def _action(self, text: str, tip: str, keys: str, slot: Callable[[], object]) -> QAction:
-        """An action whose key works within this panel only."""
-        action = QAction(text, self)
-        action.setObjectName("runs_" + text.replace("&", "").replace("…", "").lower().replace(" ", "_"))
-        action.setToolTip(f"{tip} ({keys})" if keys else tip)
-        if keys:
-            action.setShortcut(QKeySequence(keys))
-            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        action.triggered.connect(lambda _checked=False: slot())
-        self.addAction(action)
-        return action
+        return panel_action(self, "runs", text, tip, keys, slot)
 
     def menu(self) -> QMenu:
         """A menu of everything that can be done with the selected runs."""
