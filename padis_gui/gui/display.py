@@ -43,7 +43,7 @@ class Display(QObject):
         self._session, self._panes, self._curves = session, panes, curves
         self._transport = transport
         self.levels = LevelsChoice(session, panes.gallery, levels)
-        self._shown = 0
+        self._painted = 0  # since the run began
         self._cost = DisplayCost(session)
         self._options = Options()
         self.frame: Frame | None = None
@@ -88,7 +88,7 @@ class Display(QObject):
             self.timer.start()
 
     def _paint_latest(self) -> None:
-        """Paint the newest frame, if one came; the curves follow at a third of the rate.
+        """Paint the newest frame, if one came, and say its step; the curves come with the first and every third.
 
         Where the cadence is automatic, the next frame waits until all that was done for the last one is a small share
         of the time.
@@ -97,9 +97,12 @@ class Display(QObject):
         frame = self._session.run.take_frame()
         if frame is not None and self._follows_run:
             self._paint(frame)
-        self._shown += 1
-        if self._shown % CURVE_EVERY_FRAMES == 0 or self._session.run.snapshot().state is RunState.PAUSED:
+        curves_too = self._painted % CURVE_EVERY_FRAMES == 0
+        self._painted += 1
+        if curves_too or self._session.run.snapshot().state is RunState.PAUSED:
             self._show_progress()
+        else:
+            self._show_step()
 
     @property
     def _follows_run(self) -> bool:
@@ -126,10 +129,13 @@ class Display(QObject):
             self._show_captions()
         self._show_curves()
 
-    def _show_progress(self) -> None:
+    def _show_step(self) -> None:
         self._transport.show_snapshot(self._session.run.snapshot(), self.share)
-        self._show_curves()
         self._show_captions()
+
+    def _show_progress(self) -> None:
+        self._show_step()
+        self._show_curves()
         self.progressed.emit()
 
     def _show_curves(self) -> None:
@@ -155,6 +161,7 @@ class Display(QObject):
         state = self._session.run.snapshot().state
         if state is RunState.PREPARING:
             self._cost.begin()
+            self._painted = 0
             self._set_interval(0.0)  # the first frame comes at once
         if not state.active or state is RunState.PAUSED:
             self._paint_latest()  # whoever has stopped it wants to see where it stopped

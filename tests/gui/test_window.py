@@ -730,3 +730,21 @@ def test_a_pause_shows_the_step_where_it_stopped_however_slow_the_display_is(rea
         await ended(ready)
 
     drive(go())
+
+
+def test_the_first_picture_of_a_run_comes_with_its_step_and_the_curves(ready, drive, monkeypatch):
+    display = ready.display
+    monkeypatch.setattr(display, "_next_interval", lambda taken: 60_000 if display.frame else 0)
+
+    async def go():
+        ready.session.set_solver_setting("steps", 400)
+        click(ready, "run")
+        await until(lambda: display.frame is not None)
+        estimate = next(pane for pane in ready.panes.panes if pane.source == "estimate")
+        assert estimate.caption.text().startswith(f"step {display.frame.step}")
+        assert ready.transport.bar.value() >= display.frame.step
+        assert ready.curves._points
+        ready.session.run.cancel()
+        await ended(ready)
+
+    drive(go())
