@@ -2,6 +2,7 @@
 
 import gc
 
+import pyqtgraph as pg
 import pytest
 from PySide6.QtWidgets import QApplication
 
@@ -14,6 +15,7 @@ def styled(qapp):
     """The application as the program styles it."""
     qapp.setQuitOnLastWindowClosed(False)
     configure(qapp)
+    pg.setConfigOption("mouseRateLimit", -1)  # a test drags faster than a hand, and each of its moves counts
     gc.disable()  # as in the program: cycles with widgets in them are collected in this thread only
     yield qapp
     gc.enable()

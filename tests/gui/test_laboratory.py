@@ -15,7 +15,7 @@ from padis_gui.core.recipe import solve
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, SEAMS
-from tests.qt import open_both, until
+from tests.qt import LONG, open_both, until
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def ran(window):
 
 async def paused(window):
     """A run that waits after its first step."""
-    window.session.set_solver_setting("steps", 300)
+    window.session.set_solver_setting("steps", LONG)
     window.session.start(paused=True)
     await until(lambda: window.session.run.snapshot().state is RunState.PAUSED)
     await until(lambda: window.display.frame is not None)
@@ -384,7 +384,7 @@ def test_keys_steer_the_comparison_while_its_page_is_in_front(ready, drive):
     buttons = lab.page.controls.buttons
 
     async def go():
-        ready.session.set_solver_setting("steps", 400)
+        ready.session.set_solver_setting("steps", LONG)
         await show_page(ready)
         QTest.keyClick(ready, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
         await until(lambda: lab.ab.frame(1) is not None)
@@ -433,7 +433,7 @@ def test_b_is_chosen_in_the_form_and_both_are_kept(ready, drive):
 
 def test_closing_during_a_comparison_ends_its_thread(ready, drive):
     async def go():
-        ready.session.set_solver_setting("steps", 2000)
+        ready.session.set_solver_setting("steps", LONG)
         await show_page(ready)
         click(ready.laboratory.page.controls.faults["no-positions"])
         await until(lambda: ready.laboratory.ab.frame(0) is not None)

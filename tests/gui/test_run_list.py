@@ -17,7 +17,7 @@ from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.gui.panels.run_list import folder_names
 from padis_gui.gui.panels.run_table import COLUMNS
 from padis_gui.viewmodels.queue import ItemState
-from tests.qt import open_both, until
+from tests.qt import LONG, open_both, until
 
 
 @pytest.fixture
@@ -256,7 +256,7 @@ def test_no_export_overwrites_another(ready, drive, tmp_path):
 
 def test_runs_are_queued_while_one_runs_and_the_forms_are_for_the_next(ready, drive):
     async def go():
-        ready.session.set_solver_setting("steps", 300)
+        ready.session.set_solver_setting("steps", LONG)
         ready.session.start()
         await until(lambda: ready.session.run.snapshot().step >= 2)
         steps = ready.solver.forms["diffpir"].editors["steps"]
@@ -276,7 +276,7 @@ def test_runs_are_queued_while_one_runs_and_the_forms_are_for_the_next(ready, dr
         await idle(ready)
 
     drive(go())
-    assert [r.recipe.settings["steps"] for r in ready.session.runs.records] == [300, 4, 2]
+    assert [r.recipe.settings["steps"] for r in ready.session.runs.records] == [LONG, 4, 2]
     assert [item.state for item in ready.session.queue.items] == [ItemState.DONE] * 2
     assert ready.run_tools.queue.view.item(0, 0).text() == "Done"
 

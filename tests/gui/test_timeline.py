@@ -8,7 +8,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 
 from padis_gui.viewmodels.run import RunState
-from tests.qt import open_both, until
+from tests.qt import LONG, open_both, until
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_looking_back_during_a_run_holds_the_panes_and_live_follows_again(ready,
     session = ready.session
 
     async def go():
-        session.set_solver_setting("steps", 400)
+        session.set_solver_setting("steps", LONG)
         session.start()
         await until(lambda: session.run.snapshot().step >= 6)
         session.shown.go_to(2)

@@ -10,7 +10,7 @@ from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.gui.dialogs.volume import VolumeDialog
 from padis_gui.viewmodels.training_process import TrainingState, command_line
 from tests.gui.controls import nameless, unexplained
-from tests.qt import open_both, until
+from tests.qt import LONG, open_both, until
 from tests.volumes import write_stack
 
 
@@ -88,7 +88,7 @@ def test_a_volume_by_hand(window, drive, stack, prior_path, tmp_path):
 
 def test_pause_stop_and_closing_the_dialog(window, drive, stack, prior_path, tmp_path):
     async def go():
-        dialog = await ready(window, stack, prior_path, steps=60)
+        dialog = await ready(window, stack, prior_path, steps=LONG)
         volumes = window.run_tools.volumes
         volumes.set_out(tmp_path / "v.tif")
         dialog.start.click()
@@ -113,7 +113,7 @@ def test_pause_stop_and_closing_the_dialog(window, drive, stack, prior_path, tmp
 
 def test_closing_the_window_ends_the_process(window, drive, stack, prior_path, tmp_path):
     async def go():
-        dialog = await ready(window, stack, prior_path, steps=60)
+        dialog = await ready(window, stack, prior_path, steps=LONG)
         window.run_tools.volumes.set_out(tmp_path / "v.tif")
         dialog.start.click()
         await until(lambda: window.run_tools.volumes.state is TrainingState.RUNNING)

@@ -22,7 +22,7 @@ from padis_gui.viewmodels.lab_export import export
 from padis_gui.viewmodels.laboratory import Laboratory
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, MAPS, SEAMS
-from tests.qt import open_both, until
+from tests.qt import LONG, open_both, until
 
 
 @pytest.fixture
@@ -387,7 +387,7 @@ def test_inspecting_in_a_running_and_a_paused_solver(ready, drive):
     async def go():
         inspector = Inspector(ready)
         inspector.watch(True)
-        ready.set_solver_setting("steps", 400)
+        ready.set_solver_setting("steps", LONG)
         ready.start()
         await until(lambda: inspector.result is not None and inspector.result.step)
         ready.run.pause()
@@ -474,7 +474,7 @@ def test_two_methods_of_different_length_go_together(ready, drive):
 def test_step_pause_finish_and_cancel(ready, drive):
     async def go():
         ab = ABRun(ready)
-        ready.set_solver_setting("steps", 200)
+        ready.set_solver_setting("steps", LONG)
         ab.step()
         await until(lambda: ab.state is RunState.PAUSED)
         for expected in (1, 2, 3):
@@ -509,7 +509,7 @@ def test_what_cannot_be_compared_is_refused_in_words(ready, drive):
         assert "are the same" in ready.said[-1][1]
         ab.choose("strategy", "fixed")
         assert ab.differs
-        ready.set_solver_setting("steps", 300)
+        ready.set_solver_setting("steps", LONG)
         ready.start()
         ab.start()
         assert "A run is under way" in ready.said[-1][1]
@@ -568,7 +568,7 @@ def test_one_side_that_diverges_is_named_and_keeps_its_last_good_iterate(ready, 
 def test_closing_the_session_ends_a_comparison(ready, drive):
     async def go():
         ab = ABRun(ready)
-        ready.set_solver_setting("steps", 2000)
+        ready.set_solver_setting("steps", LONG)
         ab.what_if("fixed")
         await until(lambda: ab.frame(0) is not None)
 

@@ -7,7 +7,7 @@ import pytest
 from padis_gui.core.errors import DivergenceError
 from padis_gui.viewmodels import run as run_module
 from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem
-from tests.qt import open_both, until
+from tests.qt import LONG, open_both, until
 
 
 def item(name):
@@ -136,7 +136,7 @@ def test_a_failure_does_not_stop_the_rest(ready, drive, monkeypatch, fault):
 
 def test_cancelling_the_one_that_runs_goes_on_with_the_next(ready, drive):
     async def go():
-        ready.set_solver_setting("steps", 500)
+        ready.set_solver_setting("steps", LONG)
         ready.runner.add_to_queue()
         ready.set_solver_setting("steps", 2)
         ready.runner.add_to_queue()

@@ -11,7 +11,7 @@ from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.data.stored import read_export
 from padis_gui.core.data.write import write_result
 from padis_gui.viewmodels.run import RunState
-from tests.qt import open_both, until
+from tests.qt import LONG, open_both, until
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_nothing_is_restored_into_a_run(ready, drive, tmp_path):
     async def go():
         await ran(ready)
         await ready.export(tmp_path / "out.tif")
-        ready.set_solver_setting("steps", 400)
+        ready.set_solver_setting("steps", LONG)
         ready.start(paused=True)
         await until(lambda: ready.run.snapshot().step == 1)
         assert not await ready.restore(tmp_path / "out.tif")

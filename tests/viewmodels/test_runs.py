@@ -9,7 +9,7 @@ import pytest
 
 from padis_gui.core.recipe import solve
 from padis_gui.viewmodels.runs import THUMBNAIL_SIDE, Runs, thumbnail
-from tests.qt import open_both, until
+from tests.qt import LONG, open_both, until
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_run_leaves_a_record_with_everything_of_it(ready, drive):
 
 def test_a_cancelled_run_leaves_none(ready, drive):
     async def go():
-        ready.set_solver_setting("steps", 400)
+        ready.set_solver_setting("steps", LONG)
         ready.start()
         await until(lambda: ready.run.snapshot().step >= 2)
         ready.run.cancel()

@@ -355,7 +355,7 @@ def test_a_process_that_does_not_listen_is_terminated(trainer, drive, images, mo
         await trainer.start()
         await until(lambda: trainer.history.step > 3)
         trainer.stop()
-        await until(lambda: not trainer.active, 10)
+        await until(lambda: not trainer.active)
 
     drive(go())
     assert trainer.state is TrainingState.STOPPED

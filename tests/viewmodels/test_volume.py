@@ -49,7 +49,7 @@ def with_one_thread(*words: str) -> list[str]:
 
 
 def slow(session) -> None:
-    session.set_solver_setting("steps", 30)
+    session.set_solver_setting("steps", 200)
 
 
 def test_a_volume_from_start_to_result(volumes, session, drive, tmp_path: Path) -> None:
