@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from padis_gui.cli.options import add_settings, given_settings
-from padis_gui.cli.outputs import write_text
+from padis_gui.cli.outputs import check_is_tiff, write_text
 from padis_gui.core.data.export_settings import ExportSettings
+from padis_gui.core.errors import InputError
 from padis_gui.core.settings import make
 
 if TYPE_CHECKING:
@@ -21,19 +22,26 @@ if TYPE_CHECKING:
     from padis_gui.core.recipe import Recipe
     from padis_gui.core.solvers.iterate import Iterate
 
-_BY_HAND = ("what", "picture", "animation", "frame_ms", "tiff", "sidecar")
+_BY_HAND = ("what", "animation", "tiff", "sidecar")
+_MOST_PICTURES = 200  # of more iterates every second one is kept, or every third, …, and always the last
 
 
 def add_exports(parser: argparse.ArgumentParser) -> None:
     """The options of what is written, and how."""
     group = parser.add_argument_group("what is written")
-    group.add_argument(
-        "--ome", action="store_true", help="OUT.tif as OME-TIFF instead of ImageJ's convention"
-    )
+    group.add_argument("--ome", action="store_true", help="TIFF as OME-TIFF instead of ImageJ's convention")
     add_settings(group, ExportSettings, skip=_BY_HAND)
     group.add_argument(
         "--sidecar", action="store_true", dest="beside",
         help="also OUT.json with the recipe, the metrics and the hash of the result; repeat takes it as well",
+    )  # fmt: skip
+    group.add_argument(
+        "--iterates", type=Path, default=None, metavar="ITERATES.tif",
+        help=f"the iterates on the way as pages of a TIFF, evenly thinned to {_MOST_PICTURES} where there are more",
+    )  # fmt: skip
+    group.add_argument(
+        "--animation", type=Path, default=None, dest="movie", metavar="ITERATES.gif",
+        help="the same iterates to look at, as GIF or, with the program ffmpeg, as .mp4",
     )  # fmt: skip
     group.add_argument(
         "--html", type=Path, default=None, metavar="REPORT.html",
@@ -45,49 +53,96 @@ def add_exports(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_export(options: argparse.Namespace) -> ExportSettings:
-    """The settings of the export, as given."""
+    """The settings of the export, as given; raises :class:`InputError` for what could not be written at the end."""
+    from padis_gui.core.report.animation import check_encoder
+
     given = given_settings(options, ExportSettings)
     given = {name: value for name, value in given.items() if name not in _BY_HAND}
-    return make(
-        ExportSettings,
-        {**given, "tiff": "OME" if options.ome else "ImageJ", "sidecar": options.beside},
-    )
+    animation = "GIF"
+    if options.movie is not None:
+        animation = options.movie.suffix[1:].upper()
+        if animation not in ("GIF", "MP4"):
+            raise InputError(
+                f"An animation is a GIF or an MP4, but {options.movie.name} ends in neither .gif nor .mp4; rename it."
+            )
+    if options.iterates is not None:
+        check_is_tiff(options.iterates)
+    form = {"tiff": "OME" if options.ome else "ImageJ", "sidecar": options.beside, "animation": animation}
+    settings = make(ExportSettings, given | form)
+    check_encoder(settings)
+    return settings
+
+
+def exported_files(options: argparse.Namespace) -> list[Path | None]:
+    """What is written beside the result."""
+    return [options.iterates, options.movie, options.html, options.curves]
 
 
 class Recorder:
-    """Keeps the numbers of the iterates, where they are wanted."""
+    """Keeps what is wanted of the iterates: their numbers, and pictures in the unit of ``image``."""
 
-    def __init__(self, problem: "Problem", options: argparse.Namespace) -> None:
-        self._problem, self._options = problem, options
-        self._wanted = options.html is not None or options.curves is not None
+    def __init__(
+        self, problem: "Problem", image: "Image", settings: ExportSettings, options: argparse.Namespace
+    ) -> None:
+        self._problem, self._image, self._settings, self._options = problem, image, settings, options
+        self._pictured = options.iterates is not None or options.movie is not None
+        self._wanted = self._pictured or options.html is not None or options.curves is not None
         self._last = time.perf_counter()
+        self._pictures: list[NDArray[np.float32]] = []
+        self._steps: list[int] = []
+        self._labels: list[str] = []
         self.columns: dict[str, list[float]] = {
             name: [] for name in ("step", "sigma", "psnr", "ssim", "residual", "seconds")
         }
 
     def record(self, iterate: "Iterate") -> None:
-        """Take the numbers of an iterate."""
+        """Take what is wanted of an iterate."""
         if not self._wanted:
             return
         from padis_gui.core.metrics import psnr, ssim
 
         took, truth = time.perf_counter() - self._last, self._problem.truth
-        known = truth is not None
         values = {
             "step": iterate.step, "sigma": iterate.sigma, "residual": iterate.residual, "seconds": took,
-            "psnr": psnr(iterate.estimate, truth) if known and truth is not None else math.nan,
-            "ssim": ssim(iterate.estimate, truth) if known and truth is not None else math.nan,
+            "psnr": math.nan if truth is None else psnr(iterate.estimate, truth),
+            "ssim": math.nan if truth is None else ssim(iterate.estimate, truth),
         }  # fmt: skip
         for name, value in values.items():
             self.columns[name].append(value)
+        every = -(-iterate.total // _MOST_PICTURES)
+        if self._pictured and (iterate.step % every == 0 or iterate.step == iterate.total):
+            self._take_picture(iterate, values["psnr"])
         self._last = time.perf_counter()
 
-    def write_curves(self) -> None:
-        """Write the table, where it is wanted."""
-        if self._options.curves is not None:
-            from padis_gui.core.report.curves import curves_as_csv
+    def _take_picture(self, iterate: "Iterate", psnr: float) -> None:
+        from padis_gui.core.report.curves import step_label
 
+        wanted = {"estimate": iterate.estimate, "denoised": iterate.denoised, "state": iterate.x}
+        self._pictures.append(self._image.from_unit(wanted[self._settings.picture]))
+        self._steps.append(iterate.step)
+        self._labels.append(step_label(iterate.step, iterate.total, iterate.sigma, psnr))
+
+    def write(self, recipe: "Recipe", metrics: dict[str, float], about: "About") -> None:
+        """Write the table and the pictures, where they are wanted."""
+        from padis_gui.core.data.write import write_tiff
+        from padis_gui.core.report.animation import write_animation
+        from padis_gui.core.report.curves import curves_as_csv
+        from padis_gui.core.report.pixels import as_seen
+
+        if self._options.curves is not None:
             write_text(self._options.curves, curves_as_csv(self.columns))
+        if self._options.iterates is not None:
+            about = about.model_copy(
+                update={"kind": "iterates", "picture": self._settings.picture, "steps": tuple(self._steps)}
+            )
+            write_tiff(
+                self._options.iterates, self._pictures, recipe, metrics, spacing=self._image.spacing,
+                labels=tuple(self._labels), about=about, settings=self._settings.model_copy(update={"sidecar": False}),
+            )  # fmt: skip
+        if self._options.movie is not None:
+            seen = [as_seen(picture) for picture in self._pictures]
+            window = self._image.window
+            write_animation(self._options.movie, seen, self._labels, window, self._settings)
 
 
 def write_report(

@@ -4,7 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
-from padis_gui.cli.exports import Recorder, add_exports, chosen_export, write_report
+from padis_gui.cli.exports import Recorder, add_exports, chosen_export, exported_files, write_report
 from padis_gui.cli.options import (
     add_preset,
     add_problem,
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
 
     export = chosen_export(options)
     sidecar = sidecar_path(options.out) if export.sidecar else None
-    check_outputs([options.input], [options.out, options.report, options.html, options.curves, sidecar])
+    check_outputs([options.input], [options.out, options.report, sidecar, *exported_files(options)])
     check_is_tiff(options.out)
     if sidecar is not None:
         check_sidecar(sidecar)
@@ -101,7 +101,8 @@ def run(options: argparse.Namespace) -> int:
     problem = build_problem(image, prior, physics, problem_settings, seed)
     baseline = problem.operator.pinv(problem.measurement)
 
-    recorder = Recorder(problem, options)
+    prepared = prepare_image(image, prior, problem_settings)
+    recorder = Recorder(problem, prepared, export, options)
     began = time.perf_counter()
     with progress_bar(solver.label) as bar:
         for iterate in solve(recipe, problem, prior):
@@ -112,7 +113,6 @@ def run(options: argparse.Namespace) -> int:
     metrics = measure(problem, iterate.estimate)
     reference = measure(problem, baseline)
     metrics |= {f"{name}_baseline": value for name, value in reference.items()}
-    prepared = prepare_image(image, prior, problem_settings)
     spread = None if iterate.deviation is None else prepared.spread_from_unit(iterate.deviation)
     estimate = prepared.from_unit(iterate.estimate)
     about = About(
@@ -122,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
     about = write_result(
         options.out, estimate, spread, recipe, metrics, prepared.spacing, about=about, settings=export
     )
-    recorder.write_curves()
+    recorder.write(recipe, metrics, about)
     write_report(options, recorder, recipe, metrics, about, prepared, problem, (estimate, spread))
     report = {
         **as_json(metrics),

@@ -1,5 +1,6 @@
 """What the window exports of a run, in whichever form; all of it is made and written in the I/O thread."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from padis_gui.core.data.write import write_result, write_tiff
 from padis_gui.core.errors import InputError
 from padis_gui.core.recipe import Recipe
 from padis_gui.core.report.animation import write_animation
-from padis_gui.core.report.curves import COLUMNS, curves_as_csv
+from padis_gui.core.report.curves import COLUMNS, curves_as_csv, step_label
 from padis_gui.core.report.page import Report, as_html, pictures_of
 from padis_gui.viewmodels.frames import Frame, Pixels, Prepared, Result, channels_first, for_display, stem_of
 from padis_gui.viewmodels.history import History
@@ -156,10 +157,10 @@ def _frames(run: Exported, settings: ExportSettings) -> list[tuple[Frame, Pixels
     return found
 
 
-def _label(run: Exported, frame: Frame, sigma: str) -> str:
+def _label(run: Exported, frame: Frame, symbol: str) -> str:
     point = run.history.point_at(frame.step)
-    quality = f", {point.psnr:.2f} dB" if point is not None and point.psnr == point.psnr else ""
-    return f"step {frame.step} of {frame.total}, {sigma} {frame.sigma:.4g}{quality}"
+    psnr = math.nan if point is None else point.psnr
+    return step_label(frame.step, frame.total, frame.sigma, psnr, symbol=symbol)
 
 
 def _write_iterates(

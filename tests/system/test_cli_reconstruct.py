@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import tifffile
 
+from padis_gui.cli import exports
 from padis_gui.cli.main import main
 from padis_gui.core.data.read import read_image
 from padis_gui.core.data.stored import read_export, read_recipe
+from padis_gui.core.report import animation
 
 TINY = ["--views", "10", "--solver", "dds", "--steps", "3", "--set", "cg-steps=3", "--precision", "float32"]
 
@@ -157,6 +160,53 @@ def test_ome_whole_numbers_sidecar_page_and_curves(arguments: list[str], tmp_pat
     assert page.count("<img") == 4
     assert "<script" not in page
     assert export.about.sha256 in page
+
+
+def test_iterates_and_animation(arguments: list[str], tmp_path: Path) -> None:
+    iterates, movie = tmp_path / "i.tif", tmp_path / "i.gif"
+    more = ["--iterates", str(iterates), "--animation", str(movie), "--picture", "denoised", "--sidecar"]
+    assert main([*arguments, "--seed", "7", *more]) == 0
+    export, result = read_export(iterates), read_export(tmp_path / "out.tif")
+    assert tifffile.imread(iterates).shape == (3, 64, 64)
+    assert (export.about.kind, export.about.picture, export.about.steps) == (
+        "iterates",
+        "denoised",
+        (1, 2, 3),
+    )
+    assert export.about.labels[0].startswith("step 1 of 3, σ ")
+    assert export.recipe == result.recipe
+    assert not iterates.with_suffix(".json").exists()  # the result has the sidecar
+    with PIL.Image.open(movie) as picture:
+        assert picture.n_frames == 3
+    again = tmp_path / "again.tif"
+    assert main(["repeat", str(iterates), "--out", str(again)]) == 0
+    np.testing.assert_array_equal(tifffile.imread(again), tifffile.imread(tmp_path / "out.tif"))
+
+
+def test_many_iterates_are_thinned_evenly(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "_MOST_PICTURES", 4)
+    path = tmp_path / "i.tif"
+    assert main([*arguments, "--steps", "10", "--iterates", str(path)]) == 0
+    assert read_export(path).about.steps == (3, 6, 9, 10)
+
+
+@pytest.mark.parametrize(
+    "more", [["--animation", "a.avi"], ["--animation", "a.mp4"], ["--iterates", "a.png"]]
+)
+def test_what_could_not_be_written_is_said_before_the_run(
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    more,
+) -> None:
+    monkeypatch.setattr(animation, "encoder", lambda: None)
+    assert main([*arguments, *more]) == 2
+    said = capsys.readouterr().err
+    assert "rename it" in said or "ffmpeg is not installed" in said
+    assert not (tmp_path / "out.tif").exists()
 
 
 def test_a_sidecar_is_checked_before_the_run(

@@ -37,12 +37,17 @@ def write_animation(
         for frame, label in zip(frames, labels, strict=True)
     )
     write = _write_mp4 if settings.animation == "MP4" else _write_gif
+    check_encoder(settings)
+    with failures_said("The animation", path), writing_atomically(path) as file:
+        write(file, made, len(frames), settings.frame_ms)
+
+
+def check_encoder(settings: ExportSettings) -> None:
+    """Raises :class:`InputError` where an MP4 is wanted and nothing here makes one."""
     if settings.animation == "MP4" and encoder() is None:
         raise InputError(
             "A program that encodes MP4 was wanted, but ffmpeg is not installed here; install it, or choose GIF."
         )
-    with failures_said("The animation", path), writing_atomically(path) as file:
-        write(file, made, len(frames), settings.frame_ms)
 
 
 def encoder() -> str | None:

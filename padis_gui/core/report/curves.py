@@ -40,6 +40,12 @@ def curves_as_csv(curves: Curves) -> str:
     return text.getvalue()
 
 
+def step_label(step: int, total: int, sigma: float, psnr: float = math.nan, *, symbol: str = "σ") -> str:
+    """What is written on the picture of an iterate; a PSNR that is not known is left out."""
+    quality = "" if math.isnan(psnr) else f", {psnr:.2f} dB"
+    return f"step {step} of {total}, {symbol} {sigma:.4g}{quality}"
+
+
 def _number(value: float) -> str:
     if not math.isfinite(value):
         return ""

@@ -45,12 +45,11 @@ class SamplesPanel(QWidget):
     def __init__(self, session: Session, gallery: Gallery, act: Actions) -> None:
         super().__init__()
         self._session, self._gallery = session, gallery
-        self.plot = pg.PlotWidget()
+        self.plot = pg.PlotWidget(enableMenu=False)
         self.plot.setAccessibleName("Error over deviation")
         self.plot.setToolTip(
             "Pixels in bins by their deviation: the error that ideal samples would have, and the error that there is"
         )
-        self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         self.plot.setMouseEnabled(x=False, y=False)
         self.plot.showGrid(x=True, y=True, alpha=0.15)

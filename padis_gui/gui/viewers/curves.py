@@ -135,11 +135,10 @@ class Curves(QWidget):
 
     def _add(self, kind: _Kind) -> None:
         axes = {"left": DecadeAxis("left")} if kind.logarithmic else {}
-        plot = pg.PlotWidget(axisItems=axes)
+        plot = pg.PlotWidget(axisItems=axes, enableMenu=False)
         plot.setAccessibleName(kind.title)
         plot.setToolTip(kind.tip)
         plot.setMinimumHeight(84)
-        plot.setMenuEnabled(False)
         plot.hideButtons()
         plot.setMouseEnabled(x=False, y=False)
         plot.setTitle(kind.title, size="9pt")

@@ -91,13 +91,12 @@ class LevelsPanel(QWidget):
     # Making it ------------------------------------------------------------------------------------
 
     def _make_plot(self) -> None:
-        self.plot = pg.PlotWidget()
+        self.plot = pg.PlotWidget(enableMenu=False)
         self.plot.setAccessibleName("Histogram")
         self.plot.setToolTip("Drag the region or one of its edges")
         self.plot.setMinimumHeight(90)
         self.plot.setMaximumHeight(340)
         self.plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         self.plot.setMouseEnabled(x=False, y=False)
         self.plot.hideAxis("left")

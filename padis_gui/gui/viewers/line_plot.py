@@ -127,9 +127,8 @@ class LinePlot(QWidget):
         axes: dict[str, pg.AxisItem] = {"bottom": WholeAxis("bottom")}
         if self._logarithmic:
             axes["left"] = DecadeAxis("left")
-        plot = pg.PlotWidget(axisItems=axes)
+        plot = pg.PlotWidget(axisItems=axes, enableMenu=False)
         plot.setAccessibleName(self.heading.text())
-        plot.setMenuEnabled(False)
         plot.hideButtons()
         plot.setMouseEnabled(x=False, y=False)
         plot.showGrid(x=True, y=True, alpha=0.15)

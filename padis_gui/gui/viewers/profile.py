@@ -54,10 +54,9 @@ class ProfilePanel(QWidget):
         self.refresh()
 
     def _make_plot(self) -> None:
-        self.plot = pg.PlotWidget()
+        self.plot = pg.PlotWidget(enableMenu=False)
         self.plot.setAccessibleName("Line profile")
         self.plot.setMinimumHeight(80)
-        self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         self.plot.showGrid(x=True, y=True, alpha=0.15)
         for axis in ("left", "bottom"):

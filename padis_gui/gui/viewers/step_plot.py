@@ -31,12 +31,11 @@ class StepPlot(pg.PlotWidget):  # type: ignore[misc]
     def __init__(
         self, title: str, lines: Mapping[str, Drawn], *, logarithmic: bool = False, level: float | None = None
     ) -> None:
-        super().__init__(axisItems={"left": DecadeAxis("left")} if logarithmic else {})
+        super().__init__(axisItems={"left": DecadeAxis("left")} if logarithmic else {}, enableMenu=False)
         self._logarithmic, self._title, self._drawn = logarithmic, title, dict(lines)
         self._known: dict[str, list[tuple[float, float]]] = {}
         self.setAccessibleName(title)
         self.setMinimumHeight(96)
-        self.setMenuEnabled(False)
         self.hideButtons()
         self.setMouseEnabled(x=False, y=False)
         self.showGrid(x=True, y=True, alpha=0.15)
