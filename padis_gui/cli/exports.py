@@ -89,8 +89,7 @@ class Recorder:
         self._wanted = self._pictured or options.html is not None or options.curves is not None
         self._last = time.perf_counter()
         self._pictures: list[NDArray[np.float32]] = []
-        self._steps: list[int] = []
-        self._labels: list[str] = []
+        self._numbers: list[tuple[int, int, float, float]] = []  # step, total, sigma, PSNR of each picture
         self.columns: dict[str, list[float]] = {
             name: [] for name in ("step", "sigma", "psnr", "ssim", "residual", "seconds")
         }
@@ -115,34 +114,33 @@ class Recorder:
         self._last = time.perf_counter()
 
     def _take_picture(self, iterate: "Iterate", psnr: float) -> None:
-        from padis_gui.core.report.curves import step_label
-
         wanted = {"estimate": iterate.estimate, "denoised": iterate.denoised, "state": iterate.x}
         self._pictures.append(self._image.from_unit(wanted[self._settings.picture]))
-        self._steps.append(iterate.step)
-        self._labels.append(step_label(iterate.step, iterate.total, iterate.sigma, psnr))
+        self._numbers.append((iterate.step, iterate.total, iterate.sigma, psnr))
 
     def write(self, recipe: "Recipe", metrics: dict[str, float], about: "About") -> None:
         """Write the table and the pictures, where they are wanted."""
         from padis_gui.core.data.write import write_tiff
         from padis_gui.core.report.animation import write_animation
-        from padis_gui.core.report.curves import curves_as_csv
+        from padis_gui.core.report.curves import curves_as_csv, step_label
         from padis_gui.core.report.pixels import as_seen
 
         if self._options.curves is not None:
             write_text(self._options.curves, curves_as_csv(self.columns))
         if self._options.iterates is not None:
-            about = about.model_copy(
-                update={"kind": "iterates", "picture": self._settings.picture, "steps": tuple(self._steps)}
-            )
+            steps = tuple(step for step, *_ in self._numbers)
+            found = {"kind": "iterates", "picture": self._settings.picture, "steps": steps}
             write_tiff(
                 self._options.iterates, self._pictures, recipe, metrics, spacing=self._image.spacing,
-                labels=tuple(self._labels), about=about, settings=self._settings.model_copy(update={"sidecar": False}),
+                labels=tuple(step_label(*each) for each in self._numbers), about=about.model_copy(update=found),
+                settings=self._settings.model_copy(update={"sidecar": False}),
             )  # fmt: skip
         if self._options.movie is not None:
             seen = [as_seen(picture) for picture in self._pictures]
-            window = self._image.window
-            write_animation(self._options.movie, seen, self._labels, window, self._settings)
+            labels = [
+                step_label(*each, symbol="noise level") for each in self._numbers
+            ]  # its font has no Greek
+            write_animation(self._options.movie, seen, labels, self._image.window, self._settings)
 
 
 def write_report(
