@@ -167,6 +167,19 @@ def circle(path: Path) -> Path:
     return written(path, bytes(data))
 
 
+def strip_bomb(path: Path) -> Path:
+    """A TIFF of 64 x 64 px whose strip holds 256 MB; what unpacks it must not go beyond what the picture needs."""
+    tifffile.imwrite(path, np.zeros((64, 64), np.uint8), compression="zlib", metadata=None)
+    packer = zlib.compressobj(1)
+    data = b"".join(packer.compress(bytes(2**20)) for _ in range(256)) + packer.flush()
+    at = path.stat().st_size
+    written(path, path.read_bytes() + data)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags["StripOffsets"].overwrite([at])
+        file.pages[0].tags["StripByteCounts"].overwrite([len(data)])
+    return path
+
+
 def chunk_bomb(path: Path) -> Path:
     with h5py.File(path, "w") as file:
         file.create_dataset("images", (10**9, 10**6, 10**6), np.float64, chunks=(1, 8, 8))
@@ -193,6 +206,7 @@ SPECIAL: dict[str, tuple[Callable[[Path], Path], str]] = {
     "TIFF of unknown compression": (lambda f: tiff_with(f / "a.tif", "Compression", 4711, "<H"), ""),
     "TIFF of 4711 bits": (lambda f: tiff_with(f / "a.tif", "BitsPerSample", 4711, "<H"), ""),
     "TIFF of complex numbers": (lambda f: saved(f / "a.tif", np.zeros((20, 20), np.complex64)), "real numbers"),
+    "TIFF of a strip of 256 MB": (lambda f: strip_bomb(f / "a.tif"), "INSUFFICIENT_SPACE"),
     "TIFF of NaN": (lambda f: saved(f / "a.tif", np.full((20, 20), np.nan, np.float32)), "400 NaN"),
     "TIFF of one row": (lambda f: saved(f / "a.tif", np.zeros((1, 64), np.uint8)), "1 x 64"),
     "NPY of infinity": (lambda f: saved(f / "a.npy", np.full((20, 20), np.inf)), "400 NaN or infinite"),
