@@ -120,7 +120,7 @@ def test_seams_of_the_shown_tiling_are_marked(shown, profiles):
 
 def test_a_line_is_typed(shown, profiles):
     shown.set_active(shown.panes[0])
-    for box, value in zip(profiles.ends, (3.0, 4.0, 33.0, 4.0), strict=True):
+    for box, value in zip(profiles.ends.values(), (3.0, 4.0, 33.0, 4.0), strict=True):
         box.setValue(value)
     profiles.width_box.setValue(2)
     assert shown.tools.line == Line((3, 4), (33, 4), 2)

@@ -4,30 +4,27 @@ from html import escape
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QPointF, QSignalBlocker, Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication, QShowEvent
-from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QSizePolicy, QWidget
+from PySide6.QtCore import QEvent, QPointF, QSignalBlocker, Qt
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy
 
-from padis_gui.gui.layouts import column, row, small_button
-from padis_gui.gui.numbers import WholeBox
+from padis_gui.gui.layouts import column, row
+from padis_gui.gui.numbers import NumberBox, WholeBox
 from padis_gui.gui.theme import SEAM_LINE, SERIES, plot_colours
+from padis_gui.gui.viewers.drawn_panel import LARGEST, DrawnPanel
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.profiles import Line, Profile, profile, profiles_as_csv, seam_positions, warm_up
 from padis_gui.viewmodels.sources import Lattice
 
-_FOLLOW_MS, _DRAG_MS = 250, 33
 _HINT = "Choose the tool Line profile (L) and drag a line on a pane"
 _WIDEST = 99
 
 
-class ProfilePanel(QWidget):
-    """``save_wanted`` carries the profiles as CSV."""
-
-    save_wanted = Signal(str)
+class ProfilePanel(DrawnPanel):
+    """One column of the table for each picture."""
 
     def __init__(self, panes: PaneGrid) -> None:
-        super().__init__()
-        self._panes = panes
+        super().__init__(panes, "profiles", "line")
         self.profiles: dict[str, Profile] = {}
         self.seams: list[float] = []
         self._curves: dict[str, pg.PlotDataItem] = {}
@@ -45,12 +42,6 @@ class ProfilePanel(QWidget):
         layout.addLayout(said)
         layout.addWidget(self.plot, 1)
         layout.addLayout(self._make_controls())
-        self._soon = QTimer(self, singleShot=True)
-        self._soon.timeout.connect(self.refresh)
-        panes.tools.changed.connect(lambda: self._later(_DRAG_MS))
-        panes.gallery.changed.connect(lambda _keys: self._later(_FOLLOW_MS))
-        panes.gallery.listed.connect(lambda: self._later(_FOLLOW_MS))
-        panes.arranged.connect(lambda: self._later(_DRAG_MS))
         self.refresh()
 
     def _make_plot(self) -> None:
@@ -68,52 +59,27 @@ class ProfilePanel(QWidget):
         self._paint_plot()
 
     def _make_controls(self) -> QHBoxLayout:
-        self.ends = [self._number(name, tip) for name, tip in (
-            ("x₁", "Where the line begins: column, in px"), ("y₁", "Where the line begins: row, in px"),
-            ("x₂", "Where the line ends: column, in px"), ("y₂", "Where the line ends: row, in px"),
-        )]  # fmt: skip
+        self.ends = {
+            name: self._field(_place(), name, tip)
+            for name, tip in (
+                ("x₁", "Where the line begins: column, in px"), ("y₁", "Where the line begins: row, in px"),
+                ("x₂", "Where the line ends: column, in px"), ("y₂", "Where the line ends: row, in px"),
+            )
+        }  # fmt: skip
         self.width_box = WholeBox(1, _WIDEST)
         self.width_box.setPrefix("width ")
         self.width_box.setSuffix(" px")
         self.width_box.setAccessibleName("Width of the line")
         self.width_box.setToolTip("Values are averaged over so many pixels across the line")
-        self.width_box.setKeyboardTracking(False)
         self.width_box.valueChanged.connect(lambda _v: self._take_numbers())
-        self.copy, self.save, self.clear = (small_button(text) for text in ("Copy CSV", "Save CSV…", "Clear"))
-        self.copy.setToolTip("Put the profiles on the clipboard, one column a picture")
-        self.save.setToolTip("Write the profiles to a file, one column a picture")
-        self.clear.setToolTip("Remove the line")
-        self.copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.csv()))
-        self.save.clicked.connect(lambda: self.save_wanted.emit(self.csv()))
-        self.clear.clicked.connect(lambda: self._panes.tools.set_line(None))
         controls = row()
-        for box, name in zip(self.ends, ("x₁", "y₁", "x₂", "y₂"), strict=True):
-            label = QLabel(name)
-            label.setBuddy(box)
-            controls.addWidget(label)
-            controls.addWidget(box)
+        self._add_fields(controls, self.ends)
         controls.addWidget(self.width_box)
         controls.addStretch(1)
-        for button in (self.copy, self.save, self.clear):
-            controls.addWidget(button)
+        self._add_buttons(controls)
         return controls
 
-    def _number(self, name: str, tip: str) -> QDoubleSpinBox:
-        box = QDoubleSpinBox(minimum=-10_000, maximum=100_000, decimals=1)
-        box.setKeyboardTracking(False)
-        box.setAccessibleName(name)
-        box.setToolTip(tip)
-        box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-        box.setMaximumWidth(56)
-        box.valueChanged.connect(lambda _v: self._take_numbers())
-        return box
-
     # Showing what is ------------------------------------------------------------------------------
-
-    def _later(self, milliseconds: int) -> None:
-        """Refresh soon, while somebody can see it; an earlier wish is not put off."""
-        if self.isVisible() and (not self._soon.isActive() or self._soon.remainingTime() > milliseconds):
-            self._soon.start(milliseconds)
 
     def refresh(self) -> None:
         """Sample the line in every shown picture that has its pixels."""
@@ -155,7 +121,7 @@ class ProfilePanel(QWidget):
         if line is None:
             self.legend.setText(_HINT)
             return
-        for box, value in zip(self.ends, (*line.start, *line.end), strict=True):
+        for box, value in zip(self.ends.values(), (*line.start, *line.end), strict=True):
             with QSignalBlocker(box):
                 box.setValue(value)
         with QSignalBlocker(self.width_box):
@@ -171,32 +137,26 @@ class ProfilePanel(QWidget):
 
     def _say_length(self, line: Line) -> None:
         self.legend.setText("&nbsp;&nbsp; ".join(self._entry(name) for name in self.profiles))
-        spacing = self._panes.gallery.spacing if self._on_image() else None
-        millimetres = f" ({line.length_mm(spacing):.1f} mm)" if spacing is not None else ""
+        millimetres = "" if self._spacing is None else f" ({line.length_mm(self._spacing):.1f} mm)"
         seams = f", {len(self.seams)} seams" if self.seams else ""
         self.length.setText(f"{line.length:.1f} px{millimetres}{seams}")
-
-    def _on_image(self) -> bool:
-        group = self._panes.tools.group
-        return group is not None and group[0] == Lattice.IMAGE.value
 
     def csv(self) -> str:
         """What is plotted, as text; empty where nothing is."""
         line = self._panes.tools.line
         if line is None or not self.profiles:
             return ""
-        spacing = self._panes.gallery.spacing if self._on_image() else None
-        return profiles_as_csv(self.profiles, self.seams, spacing, line)
+        return profiles_as_csv(self.profiles, self.seams, self._spacing, line)
 
     # From the user --------------------------------------------------------------------------------
 
     def _take_numbers(self) -> None:
-        x0, y0, x1, y1 = (box.value() for box in self.ends)
-        tools = self._panes.tools
-        if tools.group is None:
-            tools.adopt(self._panes.active.group)
-        if tools.group is not None and (x0, y0) != (x1, y1):
-            tools.set_line(Line((x0, y0), (x1, y1), self.width_box.value()))
+        x0, y0, x1, y1 = (box.value() for box in self.ends.values())
+        if (x0, y0) != (x1, y1) and self._find_group():
+            self._panes.tools.set_line(Line((x0, y0), (x1, y1), self.width_box.value()))
+
+    def _remove(self) -> None:
+        self._panes.tools.set_line(None)
 
     def _point(self, position: QPointF) -> None:
         """Mark the point under the mouse on the panes, and say the values there."""
@@ -240,6 +200,11 @@ class ProfilePanel(QWidget):
         super().leaveEvent(event)
 
     def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
         warm_up()
-        self.refresh()
+        super().showEvent(event)
+
+
+def _place() -> NumberBox:
+    box = NumberBox(-LARGEST, LARGEST)
+    box.setDecimals(1)
+    return box

@@ -1,7 +1,6 @@
 """Statistics of a rectangle or an ellipse in every pane, to see, to copy and to save."""
 
-from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication, QShowEvent
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -10,12 +9,12 @@ from PySide6.QtWidgets import (
     QLabel,
     QTableWidget,
     QTableWidgetItem,
-    QWidget,
 )
 
 from padis_gui.gui.elided import ElidedLabel
-from padis_gui.gui.layouts import column, row, small_button
+from padis_gui.gui.layouts import column, row
 from padis_gui.gui.numbers import WholeBox
+from padis_gui.gui.viewers.drawn_panel import LARGEST, DrawnPanel
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.gallery import Pixels
 from padis_gui.viewmodels.profiles import (
@@ -25,21 +24,16 @@ from padis_gui.viewmodels.profiles import (
     statistics_as_csv,
     statistics_row,
 )
-from padis_gui.viewmodels.sources import Lattice, Scale, Source
+from padis_gui.viewmodels.sources import Scale, Source
 
-_FOLLOW_MS, _DRAG_MS = 250, 33
 _HINT = "Choose the tool Rectangle (R) or Ellipse (E) and drag on a pane"
-_LARGEST = 100_000
 
 
-class RegionPanel(QWidget):
-    """``save_wanted`` carries the table as CSV."""
-
-    save_wanted = Signal(str)
+class RegionPanel(DrawnPanel):
+    """One row of the table for each picture."""
 
     def __init__(self, panes: PaneGrid) -> None:
-        super().__init__()
-        self._panes = panes
+        super().__init__(panes, "table", "region")
         self.rows: list[tuple[str, ...]] = []
         self._found: list[tuple[str, ...]] = []
         self._waiting: list[tuple[Source, Pixels]] = []
@@ -61,12 +55,6 @@ class RegionPanel(QWidget):
         layout = column(self, spacing=2, margins=(6, 2, 6, 6))
         layout.addWidget(self.table, 1)
         layout.addLayout(self._make_controls())
-        self._soon = QTimer(self, singleShot=True)
-        self._soon.timeout.connect(self.refresh)
-        panes.tools.changed.connect(lambda: self._later(_DRAG_MS))
-        panes.gallery.changed.connect(lambda _keys: self._later(_FOLLOW_MS))
-        panes.gallery.listed.connect(lambda: self._later(_FOLLOW_MS))
-        panes.arranged.connect(lambda: self._later(_DRAG_MS))
         self.refresh()
 
     def _make_controls(self) -> QHBoxLayout:
@@ -77,9 +65,9 @@ class RegionPanel(QWidget):
         self.shape.setToolTip("A rectangle, or the ellipse inside it")
         self.shape.activated.connect(lambda _i: self._take_numbers())
         self.places = {
-            name: self._number(name, tip, least)
+            name: self._field(WholeBox(least, LARGEST), name, tip)
             for name, tip, least in (
-                ("x", "Its first column, in px", -_LARGEST), ("y", "Its first row, in px", -_LARGEST),
+                ("x", "Its first column, in px", -LARGEST), ("y", "Its first row, in px", -LARGEST),
                 ("w", "Its width, in px", 1), ("h", "Its height, in px", 1),
             )
         }  # fmt: skip
@@ -88,42 +76,15 @@ class RegionPanel(QWidget):
         column(self.table.viewport()).addWidget(self.empty)
         self.hint = ElidedLabel()
         self.hint.setProperty("muted", True)
-        self.copy, self.save, self.clear = (small_button(text) for text in ("Copy CSV", "Save CSV…", "Clear"))
-        self.copy.setToolTip("Put the table on the clipboard")
-        self.save.setToolTip("Write the table to a file")
-        self.clear.setToolTip("Remove the region")
-        self.copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.csv()))
-        self.save.clicked.connect(lambda: self.save_wanted.emit(self.csv()))
-        self.clear.clicked.connect(lambda: self._panes.tools.set_region(None))
         controls = row()
         controls.addWidget(self.shape)
-        for name, box in self.places.items():
-            label = QLabel(name)
-            label.setBuddy(box)
-            controls.addWidget(label)
-            controls.addWidget(box)
+        self._add_fields(controls, self.places)
         controls.addSpacing(6)
         controls.addWidget(self.hint, 1)
-        for button in (self.copy, self.save, self.clear):
-            controls.addWidget(button)
+        self._add_buttons(controls)
         return controls
 
-    def _number(self, name: str, tip: str, least: int) -> WholeBox:
-        box = WholeBox(least, _LARGEST)
-        box.setKeyboardTracking(False)
-        box.setAccessibleName(name)
-        box.setToolTip(tip)
-        box.setButtonSymbols(WholeBox.ButtonSymbols.NoButtons)
-        box.setMaximumWidth(56)
-        box.valueChanged.connect(lambda _v: self._take_numbers())
-        return box
-
     # Showing what is ------------------------------------------------------------------------------
-
-    def _later(self, milliseconds: int) -> None:
-        """Refresh soon, while somebody can see it; an earlier wish is not put off."""
-        if self.isVisible() and (not self._soon.isActive() or self._soon.remainingTime() > milliseconds):
-            self._soon.start(milliseconds)
 
     def refresh(self) -> None:
         """Measure the region in every shown picture that has its pixels: one after the other, so that events pass."""
@@ -173,9 +134,9 @@ class RegionPanel(QWidget):
         for box, value in zip(self.places.values(), values, strict=True):
             with QSignalBlocker(box):
                 box.setValue(round(value))
-        spacing, group = self._panes.gallery.spacing, self._panes.tools.group
-        if spacing is not None and group is not None and group[0] == Lattice.IMAGE.value:
-            self.hint.setText(f"{region.width * spacing[1]:.1f} × {region.height * spacing[0]:.1f} mm")
+        if self._spacing is not None:
+            rows, columns = self._spacing
+            self.hint.setText(f"{region.width * columns:.1f} × {region.height * rows:.1f} mm")
         else:
             self.hint.setText("" if self.rows else "The region lies outside the pictures")
 
@@ -185,14 +146,9 @@ class RegionPanel(QWidget):
 
     def _take_numbers(self) -> None:
         left, top, width, height = (box.value() for box in self.places.values())
-        tools = self._panes.tools
-        if tools.group is None:
-            tools.adopt(self._panes.active.group)
-        if tools.group is not None:
-            tools.set_region(
-                Region(shape=self.shape.currentData(), left=left, top=top, width=width, height=height)
-            )
+        if self._find_group():
+            shape = self.shape.currentData()
+            self._panes.tools.set_region(Region(shape=shape, left=left, top=top, width=width, height=height))
 
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        self.refresh()
+    def _remove(self) -> None:
+        self._panes.tools.set_region(None)
