@@ -12,7 +12,7 @@ import qasync
 
 from padis_gui.viewmodels.session import Session
 
-TIMEOUT = 60.0
+TIMEOUT = 240.0  # only what fails waits so long
 LONG = 10_000  # steps of a run that the test itself ends: no machine takes them all while it looks on
 
 

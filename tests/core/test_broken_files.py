@@ -24,7 +24,7 @@ from tests.core.test_formats import PAGES, mat73, nifti, npz, series_of
 from tests.core.test_read import dicom
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes, links and names are others there")
-PATIENCE = 20  # seconds
+PATIENCE = 100  # seconds
 SMALL = ReadingSettings(image_size=16)
 
 

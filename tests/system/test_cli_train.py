@@ -83,7 +83,7 @@ def test_told_to_stop_it_saves_first(data: Path, tmp_path: Path, number: signal.
         while process.poll() is None and not (log.exists() and b'"step": 50,' in log.read_bytes()):
             time.sleep(0.05)
         process.send_signal(number)
-        _, error = process.communicate(timeout=120)
+        _, error = process.communicate(timeout=300)
     assert process.returncode == 130
     assert error.strip().splitlines()[-1] == "padis-gui: interrupted."
     assert "Traceback" not in error

@@ -115,7 +115,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
             if json.loads(line)["event"] == "slice":
                 os.killpg(process.pid, signal.SIGINT)
                 break
-        _, complaint = process.communicate(timeout=60)
+        _, complaint = process.communicate(timeout=300)
     assert process.returncode == 130
     (sentence,) = complaint.strip().splitlines()
     assert "of 4 slices are finished" in sentence
