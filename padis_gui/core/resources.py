@@ -1,5 +1,6 @@
 """What the program ships: priors and example images, found in a checkout and in an installed copy."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def resource(name: str) -> Path:
 DEFAULT_PRIOR = "priors/ct-small.safetensors"
 LARGER_PRIORS = {DEFAULT_PRIOR: "priors/ct-medium.safetensors"}
 PHOTO_PRIOR = "priors/photos-small.safetensors"
+_PRIORS = {
+    DEFAULT_PRIOR: "CT in Hounsfield units, quick on a CPU",
+    LARGER_PRIORS[
+        DEFAULT_PRIOR
+    ]: "CT in Hounsfield units; better, above all with few views, at twice the time",
+    PHOTO_PRIOR: "Photographs, grey or channel by channel",
+}
 DEMO_IMAGE = "images/ct_slices.tif"
 DEMO_PHOTO = "images/photo.png"
 
@@ -121,6 +129,20 @@ DEFAULT_PRESET = "ct-20"
 def fitting_prior(prior: str, device: str) -> Path:
     """A bundled prior, or the larger one of its kind where a GPU makes that fast. ``device`` is torch's type or name."""
     return resource(LARGER_PRIORS.get(prior, prior) if device.startswith("cuda") else prior)
+
+
+def bundled_priors() -> dict[Path, str]:
+    """The bundled priors that are there, and what each is for."""
+    found = {}
+    for name, summary in _PRIORS.items():
+        with suppress(InputError):
+            found[resource(name)] = summary
+    return found
+
+
+def priors_alike(prior: str) -> set[Path]:
+    """A bundled prior, and the larger one of its kind."""
+    return {resource(name) for name in (prior, LARGER_PRIORS.get(prior, prior))}
 
 
 def bundled_prior(physics: str, device: str = "cpu") -> Path:

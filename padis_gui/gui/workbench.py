@@ -61,7 +61,7 @@ class Workbench(QMainWindow):
         self.transport = Transport(act, PlanLine(self.planner))
         self.data = DataSection(session, opening, act)
         self.problem = ProblemSection(session, {"inpainting": self.panes.act.mask})
-        self.prior = PriorSection(session, opening.choose_prior)
+        self.prior = PriorSection(session, opening, self._preferences)
         self.solver = SolverSection(session)
         setup = QWidget()
         sections = column(setup, spacing=2, margins=(6, 2, 8, 4))

@@ -32,6 +32,7 @@ from padis_gui.core.resources import (
     Preset,
     fitting_prior,
     is_bundled,
+    priors_alike,
     resource,
 )
 from padis_gui.core.settings import Settings, make, specs, with_live
@@ -228,7 +229,7 @@ class Session(Background):
         try:
             preset = find_preset(name)
             prior, demo = fitting_prior(preset.prior, self.device.type), resource(preset.demo)
-            alternatives = {prior, resource(preset.prior)}
+            alternatives = priors_alike(preset.prior)
         except PadisError as error:
             self.message.emit("error", str(error), "")
             return

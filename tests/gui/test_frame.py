@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -243,6 +244,38 @@ def test_the_bundled_demo_is_not_a_recent_file(opened, drive):
     drive(window.session.open_demo())
     assert window.preferences.recent("image") == ()
     assert window.preferences.recent("prior") == ()
+
+
+def test_bundled_priors_and_recent_ones_are_chosen_from_a_list(opened, drive, prior_path, tmp_path):
+    """A prior trained in a folder of its own has the folder's name; a file that is gone leaves what was open."""
+    window = opened(Preferences())
+    choice = window.prior.choice
+    trained = tmp_path / "mine" / "prior.safetensors"
+    trained.parent.mkdir()
+    shutil.copy(prior_path, trained)
+    assert [choice.itemText(i) for i in range(choice.count())] == ["ct-small", "ct-medium", "photos-small"]
+    assert choice.currentIndex() == -1
+
+    def choose(name):
+        choice.setCurrentIndex(choice.findText(name))
+        choice.activated.emit(choice.currentIndex())
+
+    async def go():
+        await window.session.open_prior(trained)
+        assert choice.currentText() == "mine"
+        choose("ct-medium")
+        await until(lambda: window.session.prior_path.stem == "ct-medium")
+        await window.session.choose_preset("ct-8")  # of the same kind: it stays
+        assert choice.currentText() == "ct-medium"
+        await window.session.choose_preset("deblur")
+        assert choice.currentText() == "photos-small"
+        assert [choice.itemText(i) for i in range(choice.count())][3:] == ["mine"]
+        trained.unlink()
+        choose("mine")
+        await until(lambda: "does not exist" in window.messages.text.text())
+        assert choice.currentText() == "photos-small"
+
+    drive(go())
 
 
 # -- dialogs ------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The left column after the data, in the order of the work: Problem, Prior, Solver."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
@@ -15,14 +15,16 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui.core.operators import PHYSICS, find_physics
-from padis_gui.core.resources import PRESETS
+from padis_gui.core.resources import PRESETS, bundled_priors
 from padis_gui.core.settings import Settings, specs
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TILINGS, TilingSettings
 from padis_gui.gui.forms import SettingsForm, show_value
 from padis_gui.gui.layouts import column, form, row
 from padis_gui.gui.numbers import ChoiceBox, WholeBox
+from padis_gui.gui.opening import Opening
 from padis_gui.gui.section import Section
+from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
 
 _AUTOMATIC_SEED = -1
@@ -141,16 +143,18 @@ class ProblemSection(Section):
 class PriorSection(Section):
     """Which checkpoint is open, and how it is tiled."""
 
-    def __init__(self, session: Session, open_prior: Callable[[], None]) -> None:
+    def __init__(self, session: Session, opening: Opening, preferences: Preferences) -> None:
         super().__init__("Prior")
-        self._session, layout = session, self.body
-        self.name, self.details = QLabel("No prior yet", wordWrap=True), muted(_NO_PRIOR)
+        self._session, self._preferences, layout = session, preferences, self.body
+        self.choice, self.details = ChoiceBox(), muted(_NO_PRIOR)
+        self.choice.setPlaceholderText("No prior yet")
+        self.choice.activated.connect(lambda i: opening.open_prior(Path(self.choice.itemData(i))))
         self.open = QPushButton("Open checkpoint…")
         self.open.setToolTip(
             "A prior that padis-gui train wrote (.safetensors) or a published network-snapshot (.pkl);"
             " nothing in it is executed"
         )
-        self.open.clicked.connect(open_prior)
+        self.open.clicked.connect(opening.choose_prior)
         self.tiling, self.patch = ChoiceBox(), ChoiceBox()
         for strategy in TILINGS:
             self.tiling.addItem(strategy.label, strategy.name)
@@ -171,7 +175,11 @@ class PriorSection(Section):
         labelled(rows, "Tiling", self.tiling, tips["strategy"])
         self.form = SettingsForm(TilingSettings, skip=("strategy", "patch"))
         self.form.edited.connect(session.set_tiling)
-        layout.addWidget(self.name)
+        which = form()
+        labelled(
+            which, "Prior", self.choice, "What knows how images look: bundled ones, and those opened lately"
+        )
+        layout.addLayout(which)
         layout.addWidget(self.details)
         layout.addWidget(self.open)
         layout.addWidget(self.assumed)
@@ -181,18 +189,33 @@ class PriorSection(Section):
         rows.setRowVisible(self.trained_on, False)
         session.prior_changed.connect(self._refresh_prior)
         session.settings_changed.connect(self.refresh)
+        preferences.recent_changed.connect(self._list_priors)
+        self._list_priors()
         self._refresh_prior()
 
+    def _list_priors(self) -> None:
+        """What can be chosen without looking for a file; the open one is always among it."""
+        current, offered = self._session.prior_path, bundled_priors()
+        others = dict.fromkeys(self._preferences.recent("prior"))
+        if current is not None:
+            others[current] = None
+        with QSignalBlocker(self.choice):
+            self.choice.clear()
+            for path in (*offered, *(path for path in others if path not in offered)):
+                self.choice.addItem(_prior_label(path), str(path))
+                tip = offered.get(path, str(path))
+                self.choice.setItemData(self.choice.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+            self.choice.setCurrentIndex(-1 if current is None else self.choice.findData(str(current)))
+
     def _refresh_prior(self) -> None:
+        self._list_priors()
         record, path = self._session.prior_record, self._session.prior_path
         if record is None or path is None:
             return
         conventions = record.conventions
         steps = record.training.get("steps")
         trained = f"; {steps:,} steps" if isinstance(steps, int) else ""
-        self.name.setText(record.name)
         self.brief.setText(record.name)
-        self.name.setToolTip(str(Path(path)))
         unit = f" {conventions.unit}" if conventions.unit else ""
         window = f"{number_text(conventions.window[0])} to {number_text(conventions.window[1])}{unit}"
         self.details.setText(f"for {conventions.image_size}² px, {window}{trained}")
@@ -221,6 +244,7 @@ class PriorSection(Section):
     def refresh(self) -> None:
         """Show the session's choices."""
         running = self._session.run.active
+        self.choice.setEnabled(not running)
         self.trained_on.setEnabled(not running)
         show_value(self.tiling, self._session.tiling.strategy)
         self.form.show_settings(self._session.tiling)
@@ -229,6 +253,11 @@ class PriorSection(Section):
             patch = self._session.tiling.patch
             self.patch.setCurrentIndex(sizes.index(patch) if patch in sizes else 0)
         self.open.setEnabled(not running)
+
+
+def _prior_label(path: Path) -> str:
+    """A training calls its prior "prior" in a folder that has the name."""
+    return path.parent.name if path.stem == "prior" else path.stem
 
 
 class SolverSection(Section):

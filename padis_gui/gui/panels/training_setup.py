@@ -1,7 +1,6 @@
 """The Training page's left column: which data, what prior, and where it goes."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from PySide6.QtCore import Qt
@@ -16,9 +15,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from padis_gui.core.errors import PadisError
 from padis_gui.core.network import NetworkSettings
-from padis_gui.core.resources import PRESETS, resource
+from padis_gui.core.resources import bundled_priors
 from padis_gui.core.training.data_settings import DataSettings
 from padis_gui.core.training.settings import TrainingSettings
 from padis_gui.core.training.sight import SightSettings
@@ -117,7 +115,7 @@ class TrainingMethodSection(Section):
     def __init__(self, plan: TrainingPlan, open_prior: Callable[[], Path | None]) -> None:
         super().__init__("Prior")
         self._plan, self._open_prior = plan, open_prior
-        self._bundled = _bundled()
+        self._bundled = tuple(bundled_priors())
         self.sizes, self.start = QComboBox(), QComboBox()
         for size in SIZES:
             self.sizes.addItem(size.label, size.name)
@@ -230,15 +228,6 @@ class TrainingMethodSection(Section):
     def _unit_chosen(self) -> None:
         plan, unit = self._plan, self.unit.currentData()
         plan.set_budget(unit, plan.minutes if unit == "minutes" else plan.estimate.steps)
-
-
-def _bundled() -> list[Path]:
-    """The bundled priors that are there."""
-    found = []
-    for name in dict.fromkeys(preset.prior for preset in PRESETS):
-        with suppress(PadisError):
-            found.append(resource(name))
-    return found
 
 
 class TrainingPlaceSection(Section):
