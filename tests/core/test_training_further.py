@@ -78,6 +78,13 @@ def test_conventions_are_kept_and_changes_are_said(old: Path, tmp_path: Path) ->
     assert not equal(before, after)
 
 
+def test_another_sigma_d_is_taken_where_it_is_asked_for_and_said(old: Path, tmp_path: Path) -> None:
+    training = start(tmp_path / "run", old, settings(sigma_data=0.5))
+    assert training.conventions.sigma_data == 0.5
+    assert training.origin["changed"][-1] == "σ_d 0.42 became 0.5"
+    assert start(tmp_path / "fresh", None, settings(sigma_data=0.7)).conventions.sigma_data == 0.7
+
+
 def test_nothing_is_said_to_have_changed_where_nothing_has(
     old: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,7 +1,6 @@
 """What a training is to do, settled before its first step: afresh, from another prior, or where it was left."""
 
 import logging
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from padis_gui.core.network import NetworkSettings
 from padis_gui.core.prior import Conventions
 from padis_gui.core.training.data_settings import DataSettings
 from padis_gui.core.training.dataset import TrainingData
-from padis_gui.core.training.settings import TrainingSettings
+from padis_gui.core.training.settings import SIGMA_DATA, TrainingSettings
 from padis_gui.core.training.state import State, Stored, begin_with, new_state
 
 log = logging.getLogger(__name__)
@@ -66,7 +65,7 @@ def fresh(data: TrainingData, settings: TrainingSettings, network: NetworkSettin
         image_size=size,
         pad=pad,
         patch_sizes=_largest_first(settings),
-        sigma_data=deviation(data.images, pad),
+        sigma_data=SIGMA_DATA if settings.sigma_data is None else settings.sigma_data,
         window=data.window,
         unit=data.unit,
     )
@@ -108,8 +107,11 @@ def further(data: TrainingData, settings: TrainingSettings, start_from: Path) ->
     sizes = _largest_first(carried_out)
     if sizes != old.patch_sizes:
         changed.append(f"patch sizes {_listed(old.patch_sizes)} became {_listed(sizes)}")
-    conventions = old.model_copy(
-        update={"patch_sizes": sizes, "window": data.window, "unit": data.unit}  # all else is kept
+    sigma_data = settings.sigma_data or old.sigma_data
+    if sigma_data != old.sigma_data:
+        changed.append(f"σ_d {old.sigma_data:g} became {sigma_data:g}")
+    conventions = old.model_copy(  # all else is kept
+        update={"patch_sizes": sizes, "window": data.window, "unit": data.unit, "sigma_data": sigma_data}
     )
     log.info("Training %s further: %s", name, "; ".join(changed) or "its conventions are kept")
     origin = {
@@ -176,13 +178,6 @@ def settings_for_prior(settings: DataSettings, start_from: Path) -> DataSettings
     if record.conventions.unit:
         values["window_low"], values["window_high"] = record.conventions.window
     return settings.model_copy(update=values)
-
-
-def deviation(images: Tensor, pad: int) -> float:
-    """Standard deviation of the zero-padded images: the sigma_d of the preconditioning."""
-    share = (images.shape[-1] / (images.shape[-1] + 2 * pad)) ** 2
-    mean, square = float(images.mean()) * share, float((images**2).mean()) * share
-    return round(math.sqrt(max(square - mean**2, 1e-6)), 4)
 
 
 def _for_network(

@@ -140,7 +140,7 @@ class Training(Closing, Iterator[TrainStep]):
 
     @property
     def data_sigma(self) -> float:
-        """Standard deviation of the zero-padded data, sigma_d, on the [0, 1] scale."""
+        """sigma_d of the preconditioning, on the [0, 1] scale."""
         return self.conventions.sigma_data
 
     @property
