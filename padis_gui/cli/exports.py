@@ -137,9 +137,8 @@ class Recorder:
             )  # fmt: skip
         if self._options.movie is not None:
             seen = [as_seen(picture) for picture in self._pictures]
-            labels = [
-                step_label(*each, symbol="noise level") for each in self._numbers
-            ]  # its font has no Greek
+            # the font of the captions has no Greek letters
+            labels = [step_label(*each, symbol="noise level") for each in self._numbers]
             write_animation(self._options.movie, seen, labels, self._image.window, self._settings)
 
 

@@ -31,13 +31,12 @@ def resource(name: str) -> Path:
 
 
 DEFAULT_PRIOR = "priors/ct-small.safetensors"
-LARGER_PRIORS = {DEFAULT_PRIOR: "priors/ct-medium.safetensors"}
+_MEDIUM_PRIOR = "priors/ct-medium.safetensors"
+LARGER_PRIORS = {DEFAULT_PRIOR: _MEDIUM_PRIOR}
 PHOTO_PRIOR = "priors/photos-small.safetensors"
 _PRIORS = {
     DEFAULT_PRIOR: "CT in Hounsfield units, quick on a CPU",
-    LARGER_PRIORS[
-        DEFAULT_PRIOR
-    ]: "CT in Hounsfield units; better, above all with few views, at twice the time",
+    _MEDIUM_PRIOR: "CT in Hounsfield units; better, above all with few views, at twice the time",
     PHOTO_PRIOR: "Photographs, grey or channel by channel",
 }
 DEMO_IMAGE = "images/ct_slices.tif"
