@@ -41,11 +41,10 @@ def verdict(path: Path, training_image_size: int | None = None) -> str:
     conventions = record.conventions
     patches = ", ".join(str(p) for p in sorted(conventions.patch_sizes, reverse=True))
     low, high = conventions.window
-    steps = record.training.get("steps")
     kind = "published snapshot" if is_snapshot(path) else FORMAT
     return (
         f"{kind}, name {record.name!r}, {parameters:,} parameters, patches {patches} px, "
         f"image {conventions.image_size} px, window {low:g} to {high:g} {conventions.unit}".rstrip()
-        + f", {steps if isinstance(steps, int) else 'unknown'} training steps"
+        + f", {'unknown' if record.steps is None else record.steps} training steps"
         + says_assumed(record.training.get("assumed"))
     )

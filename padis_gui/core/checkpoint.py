@@ -56,6 +56,14 @@ class PriorRecord(BaseModel):
     conventions: Conventions
     training: dict[str, Any] = {}
 
+    @property
+    def steps(self) -> int | None:
+        """Training steps in all, with those of the prior that it was trained further from; None where none are said."""
+        origin = self.training.get("started_from")
+        said = (self.training.get("steps"), origin.get("steps") if isinstance(origin, dict) else None)
+        known = [steps for steps in said if isinstance(steps, int)]
+        return sum(known) if known else None
+
 
 def save_prior(
     path: Path,

@@ -70,6 +70,7 @@ def test_conventions_are_kept_and_changes_are_said(old: Path, tmp_path: Path) ->
     assert record.network == TINY_NETWORK
     origin = record.training["started_from"]
     assert (origin["name"], origin["steps"]) == ("the old one", 70)
+    assert record.steps == 78
     assert origin["sha256"] == file_sha256(old)
     assert origin["changed"] == ["patch sizes 32, 16 became 16, 8"]
     assert training.origin == origin

@@ -117,7 +117,7 @@ def further(data: TrainingData, settings: TrainingSettings, start_from: Path) ->
     origin = {
         "name": record.name,
         "sha256": file_sha256(start_from),
-        "steps": record.training.get("steps"),
+        "steps": record.steps,
         "changed": changed,
     }
     return Plan(settings, carried_out, network, conventions, origin, weights)

@@ -213,8 +213,7 @@ class PriorSection(Section):
         if record is None or path is None:
             return
         conventions = record.conventions
-        steps = record.training.get("steps")
-        trained = f"; {steps:,} steps" if isinstance(steps, int) else ""
+        trained = "" if record.steps is None else f"; {record.steps:,} steps"
         self.brief.setText(record.name)
         unit = f" {conventions.unit}" if conventions.unit else ""
         window = f"{number_text(conventions.window[0])} to {number_text(conventions.window[1])}{unit}"
