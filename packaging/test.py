@@ -11,6 +11,6 @@ import sys
 from bootstrap import ROOT, ensure, start
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:] or ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+    arguments = sys.argv[1:] or ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
     platform = {"QT_QPA_PLATFORM": os.environ.get("QT_QPA_PLATFORM", "offscreen")}
     sys.exit(start([str(ensure("test")), "-m", "pytest", *arguments], platform, ROOT))
