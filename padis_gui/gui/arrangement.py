@@ -7,6 +7,7 @@ from PySide6.QtCore import QByteArray
 from PySide6.QtWidgets import QMainWindow
 
 from padis_gui.gui.section import Section
+from padis_gui.gui.viewers.arrangement import arrangement_of, rearrange
 from padis_gui.gui.workbench import Workbench
 from padis_gui.viewmodels.preferences import Preferences
 
@@ -19,7 +20,7 @@ def restore(window: QMainWindow, bench: Workbench, preferences: Preferences) -> 
     if kept("layout"):
         bench.docks.restore(_decoded(kept("layout")))
     bench.curves.choose(kept("curves").split(","))
-    bench.panes.restore(_read_json(kept("panes")))
+    rearrange(bench.panes, _read_json(kept("panes")))
     folded = kept("folded").split(",")
     for section in bench.findChildren(Section):
         section.fold(section.title in folded)
@@ -31,7 +32,7 @@ def keep(window: QMainWindow, bench: Workbench, preferences: Preferences) -> Non
         geometry=b64encode(window.saveGeometry().data()).decode(),
         layout=b64encode(bench.docks.save()).decode(),
         curves=",".join(bench.curves.chosen),
-        panes=json.dumps(bench.panes.state()),
+        panes=json.dumps(arrangement_of(bench.panes)),
         folded=",".join(s.title for s in bench.findChildren(Section) if s.is_folded),
     )
     preferences.save()

@@ -1,5 +1,7 @@
 """The first page: panes in the middle, docks around them, the left column in the order of the work."""
 
+from functools import partial
+
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QWidget
 
@@ -18,6 +20,7 @@ from padis_gui.gui.view_tools import ViewTools
 from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.mask_painter import MaskPainter
 from padis_gui.gui.viewers.pane_grid import PaneGrid
+from padis_gui.gui.viewers.pane_menu import open_menu
 from padis_gui.viewmodels.mask import MaskEditor
 from padis_gui.viewmodels.paces import Paces
 from padis_gui.viewmodels.planner import Planner
@@ -35,6 +38,7 @@ class Workbench(QMainWindow):
         self.setWindowFlags(Qt.WindowType.Widget)
         self._session, self._preferences = session, preferences
         self.panes = PaneGrid()
+        self.panes.menu_wanted.connect(partial(open_menu, self.panes))
         StandIns(session, self.panes)
         act.fit.triggered.connect(self.panes.fit)
         act.tiling.toggled.connect(self.panes.show_tiling)

@@ -13,11 +13,12 @@ from PySide6.QtWidgets import QMenu
 
 from padis_gui.core.data.stored import read_recipe
 from padis_gui.gui import arrangement
-from padis_gui.gui.viewers.arrangement import MOST
+from padis_gui.gui.viewers.arrangement import arrangement_of, rearrange
 from padis_gui.gui.viewers.colormaps import SEQUENTIAL, SIGNED, lookup
 from padis_gui.gui.viewers.image_pane import column_count
 from padis_gui.gui.viewers.layer import INF_COLOUR, NAN_COLOUR
 from padis_gui.gui.viewers.levels import LevelsPanel
+from padis_gui.gui.viewers.pane_board import MOST
 from padis_gui.gui.viewers.pane_menu import fill_menu
 from padis_gui.viewmodels.levels import HU_PRESETS
 from padis_gui.viewmodels.sources import Lattice, Origin, Scale, Source
@@ -571,10 +572,10 @@ def test_the_arrangement_comes_back(panes, styled):
     panes.act.ellipse.trigger()
     panes.compare_with("wipe", "baseline", "denoised")
     panes.compare_with(None)
-    state = json.loads(json.dumps(panes.state()))
+    state = json.loads(json.dumps(arrangement_of(panes)))
     other = PaneGrid()
-    other.restore(state)
-    assert other.state() == state
+    rearrange(other, state)
+    assert arrangement_of(other) == state
     assert other.tools.tool == "ellipse"
     assert other.compare.keys == ("baseline", "denoised")
     other.deleteLater()
@@ -590,10 +591,10 @@ def test_the_arrangement_comes_back(panes, styled):
     ],
 )  # fmt: skip
 def test_a_state_that_cannot_be_used_changes_no_pane(panes, state):
-    before = panes.state()
-    panes.restore(state)
-    assert panes.state()["panes"] == before["panes"]
-    assert panes.state()["colours"] == before["colours"]
+    before = arrangement_of(panes)
+    rearrange(panes, state)
+    assert arrangement_of(panes)["panes"] == before["panes"]
+    assert arrangement_of(panes)["colours"] == before["colours"]
 
 
 def test_the_window_opens_with_the_panes_it_was_left_with(window):
@@ -601,7 +602,7 @@ def test_the_window_opens_with_the_panes_it_was_left_with(window):
     arrangement.keep(window, window.workbench, window.preferences)
     kept = window.preferences.window("panes")
     window.panes.remove_pane(window.panes.panes[-1])
-    window.panes.restore(json.loads(kept))
+    rearrange(window.panes, json.loads(kept))
     assert [pane.source for pane in window.panes.panes][-1] == "misfit"
 
 
@@ -711,3 +712,14 @@ def test_a_lattice_is_more_than_a_size(panes):
     settle()
     assert panes.panes[0].group[0] == Lattice.IMAGE.value
     assert panes.panes[1].group[0] == Lattice.MEASUREMENT.value
+
+
+def test_a_right_click_opens_the_menu(window):
+    pane = window.panes.panes[1]
+    QTest.mouseClick(
+        pane.canvas.viewport(), Qt.MouseButton.RightButton, pos=pane.canvas.viewport().rect().center()
+    )
+    (menu,) = [m for m in window.panes.findChildren(QMenu) if m.isVisible()]
+    assert "Compare with" in [action.text() for action in menu.actions()]
+    assert window.panes.active is pane
+    menu.close()

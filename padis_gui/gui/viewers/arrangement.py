@@ -1,16 +1,13 @@
 """The panes' arrangement as plain JSON, and back."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from padis_gui.gui.viewers.colormaps import is_known
-
-if TYPE_CHECKING:
-    from padis_gui.gui.viewers.pane_grid import PaneGrid
-
-MOST = 12
+from padis_gui.gui.viewers.pane_board import MOST
+from padis_gui.gui.viewers.pane_grid import PaneGrid
 
 
-def arrangement_of(grid: "PaneGrid") -> dict[str, Any]:
+def arrangement_of(grid: PaneGrid) -> dict[str, Any]:
     """Which panes there are and what they show, colours, tool, comparison. Levels belong to the data: not here."""
     return {
         "panes": [
@@ -29,7 +26,7 @@ def arrangement_of(grid: "PaneGrid") -> dict[str, Any]:
     }
 
 
-def rearrange(grid: "PaneGrid", state: object) -> None:
+def rearrange(grid: PaneGrid, state: object) -> None:
     """Undo what :func:`arrangement_of` did; what cannot be read, such as a source that is gone, is left out."""
     if not isinstance(state, dict):
         return
@@ -54,12 +51,12 @@ def rearrange(grid: "PaneGrid", state: object) -> None:
         grid.compare_with(grid.compare.mode if compare.get("open") is True else None)
 
 
-def _names_a_source(grid: "PaneGrid", saved: object) -> bool:
+def _names_a_source(grid: PaneGrid, saved: object) -> bool:
     key = saved.get("source") if isinstance(saved, dict) else None
     return isinstance(key, str) and key in grid.gallery.sources
 
 
-def _restore_panes(grid: "PaneGrid", saved: list[dict[str, Any]]) -> None:
+def _restore_panes(grid: PaneGrid, saved: list[dict[str, Any]]) -> None:
     grid.maximise(None)
     while len(grid.panes) > len(saved):
         grid.remove_pane(grid.panes[-1])

@@ -5,7 +5,6 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
 from padis_gui.gui.layouts import grid
-from padis_gui.gui.viewers.arrangement import MOST
 from padis_gui.gui.viewers.drawing import DrawingTools
 from padis_gui.gui.viewers.image_pane import ImagePane, column_count
 from padis_gui.gui.viewers.links import Links
@@ -13,6 +12,7 @@ from padis_gui.gui.viewers.source_choice import SourceModel
 from padis_gui.gui.viewers.view_actions import ViewActions
 from padis_gui.viewmodels.gallery import Gallery
 
+MOST = 12
 DEFAULT = ("truth", "baseline", "estimate", "difference")
 # What a further pane shows first: the earliest of these that no pane shows
 _NEXT = (*DEFAULT, "measurement", "misfit", "state", "denoised", "measured", "deviation")

@@ -1,22 +1,19 @@
 """The panes and what belongs to them: pictures, overlay, drawing tools, the comparison of two."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
-from PySide6.QtCore import QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QPoint, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QImage
-from PySide6.QtWidgets import QMenu, QStackedWidget, QWidget
+from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from padis_gui.core.partition import Partition
 from padis_gui.gui.layouts import column
-from padis_gui.gui.viewers.arrangement import arrangement_of, rearrange
 from padis_gui.gui.viewers.canvas import Group
 from padis_gui.gui.viewers.compare import CompareView, Mode
 from padis_gui.gui.viewers.drawing import DrawingTools
 from padis_gui.gui.viewers.image_pane import ImagePane
 from padis_gui.gui.viewers.links import Links
 from padis_gui.gui.viewers.pane_board import PaneBoard
-from padis_gui.gui.viewers.pane_menu import fill_menu
 from padis_gui.gui.viewers.source_choice import SourceModel
 from padis_gui.gui.viewers.view_actions import ViewActions
 from padis_gui.gui.viewers.view_bar import ViewBar
@@ -31,13 +28,14 @@ _AT_ONCE, _BETWEEN_MS = 3, 15
 class PaneGrid(QWidget):
     """Panes on the gallery's sources, in ``board``. ``hovered`` and ``picked`` carry the (row, column) under the
     cursor and of a click, in the pixels of ``links.group``; ``save_values`` and ``save_view`` what the user wants
-    written; ``active_changed`` and ``arranged`` are the board's.
+    written; ``active_changed``, ``arranged`` and ``menu_wanted`` are the board's.
     """
 
     hovered = Signal(int, int)
     picked = Signal(str, int, int)  # source, row, column
     active_changed = Signal()
     arranged = Signal()
+    menu_wanted = Signal(object, QPoint)  # pane, place on the screen
     save_values = Signal(str)  # source
     save_view = Signal(str, object)  # source, QImage
 
@@ -78,7 +76,7 @@ class PaneGrid(QWidget):
         board.arranged.connect(self.arranged)
         board.picked.connect(self.picked)
         board.regrouped.connect(self._redraw_overlays)
-        board.menu_wanted.connect(self._open_menu)
+        board.menu_wanted.connect(self.menu_wanted)
         self.compare.left.connect(lambda: self.compare_with(None))
         self.compare.shown_changed.connect(self._redraw_overlays)
         act.tools.triggered.connect(lambda action: self.tools.set_tool(action.data()))
@@ -127,12 +125,6 @@ class PaneGrid(QWidget):
     def set_linked_view(self, pane: ImagePane, linked: bool) -> None:
         """Pan and zoom a pane with the others, or by itself."""
         self.board.set_linked_view(pane, linked)
-
-    def _open_menu(self, pane: ImagePane, where: QPoint) -> None:
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        fill_menu(menu, self, pane)
-        menu.popup(where)
 
     # What they show -------------------------------------------------------------------------------
 
@@ -284,11 +276,3 @@ class PaneGrid(QWidget):
     def copy_view(self, pane: ImagePane) -> None:
         """Put the pane as it is seen on the clipboard."""
         QGuiApplication.clipboard().setImage(self.view_image(pane))
-
-    def state(self) -> dict[str, Any]:
-        """The arrangement as plain JSON, for :meth:`restore`."""
-        return arrangement_of(self)
-
-    def restore(self, state: object) -> None:
-        """Arrange the panes as :meth:`state` said; what cannot be read is left as it is."""
-        rearrange(self, state)

@@ -2,20 +2,26 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu
 
 from padis_gui.gui.viewers.colormaps import SEQUENTIAL, SIGNED
 from padis_gui.gui.viewers.image_pane import ImagePane
+from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.levels import MATCH, MATCHABLE, PROPOSALS, propose
 
-if TYPE_CHECKING:
-    from padis_gui.gui.viewers.pane_grid import PaneGrid
+
+def open_menu(grid: PaneGrid, pane: ImagePane, where: QPoint) -> None:
+    """The menu of a pane at a place on the screen."""
+    menu = QMenu(grid)
+    menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    fill_menu(menu, grid, pane)
+    menu.popup(where)
 
 
-def fill_menu(menu: QMenu, grid: "PaneGrid", pane: ImagePane) -> None:
+def fill_menu(menu: QMenu, grid: PaneGrid, pane: ImagePane) -> None:
     """Everything that can be done with one pane."""
     menu.setToolTipsVisible(True)
     for action in (grid.act.maximise, grid.act.add, grid.act.close):
@@ -50,14 +56,14 @@ def fill_menu(menu: QMenu, grid: "PaneGrid", pane: ImagePane) -> None:
     _choice(menu, "Save values as TIFF…", lambda: grid.save_values.emit(pane.source), enabled=there)
 
 
-def propose_to(grid: "PaneGrid", pane: ImagePane, name: str) -> None:
+def propose_to(grid: PaneGrid, pane: ImagePane, name: str) -> None:
     """Set a pane's levels to one of the proposals."""
     pixels, truth = grid.gallery.pixels(pane.source), grid.gallery.pixels("truth")
     if pixels is not None:
         pane.set_levels(propose(name, pixels, pane.record.scale, truth))
 
 
-def can_propose(grid: "PaneGrid", pane: ImagePane, name: str) -> bool:
+def can_propose(grid: PaneGrid, pane: ImagePane, name: str) -> bool:
     """Whether there is a picture, and for a match one that has the truth's unit, and a truth."""
     if name == MATCH and (pane.record.scale not in MATCHABLE or not grid.gallery.has("truth")):
         return False
