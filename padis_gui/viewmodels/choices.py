@@ -4,21 +4,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import PadisError
-from padis_gui.core.operators import PHYSICS, find_physics
+from padis_gui.core.operators import find_physics
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.recipe import Recipe, check_seed
 from padis_gui.core.settings import Settings, make
-from padis_gui.core.solvers import SOLVERS, find_solver
+from padis_gui.core.solvers import find_solver
 from padis_gui.core.tiling import TilingSettings
-
-if TYPE_CHECKING:
-    from padis_gui.viewmodels.session import Session
 
 
 class Choices(BaseModel):
@@ -40,27 +37,7 @@ class Choices(BaseModel):
     preset: str | None = None
 
 
-def choices_of(session: "Session") -> Choices:
-    """What is chosen now."""
-    problems, solvers = session.all_settings
-    snapshot = session.prior_path is not None and session.prior_path.suffix == ".pkl"
-    size = session.prior.conventions.image_size if session.prior is not None and snapshot else None
-    return Choices(
-        data=None if session.data_path is None else str(session.data_path.resolve()),
-        page=0 if session.image is None else session.image.page,
-        reading={} if session.image is None else _changed(session.image.reading, ReadingSettings()),
-        prior=None if session.prior_path is None else str(session.prior_path.resolve()),
-        training_image_size=size,
-        physics=session.physics,
-        problems={p.name: _changed(problems[p.name], p.settings_type()) for p in PHYSICS},
-        tiling=session.tiling.model_dump(mode="json"),
-        solver=session.solver,
-        solvers={s.name: _changed(solvers[s.name], s.settings_type()) for s in SOLVERS},
-        seed=session.seed, preset=session.preset,
-    )  # fmt: skip
-
-
-def _changed(settings: Settings, default: Settings) -> dict[str, Any]:
+def changes(settings: Settings, default: Settings) -> dict[str, Any]:
     """The values that are not the defaults."""
     before = default.model_dump(mode="json")
     return {name: value for name, value in settings.model_dump(mode="json").items() if value != before[name]}
@@ -72,7 +49,7 @@ def choices_from(recipe: Recipe) -> Choices:
     return Choices(
         data=None if recipe.data is None else recipe.data.file,
         page=0 if recipe.data is None else recipe.data.page,
-        reading={} if recipe.data is None else _changed(recipe.data.reading, ReadingSettings()),
+        reading={} if recipe.data is None else changes(recipe.data.reading, ReadingSettings()),
         prior=recipe.prior.file,
         training_image_size=recipe.prior.image_size if is_snapshot else None,
         physics=recipe.physics, problems={recipe.physics: recipe.problem},

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from padis_gui.core.atomic import failures_said, write_atomically
 from padis_gui.core.data.about import (
@@ -22,12 +21,10 @@ from padis_gui.core.recipe import Recipe
 from padis_gui.core.report.animation import write_animation
 from padis_gui.core.report.curves import COLUMNS, curves_as_csv, step_label
 from padis_gui.core.report.page import Report, as_html, pictures_of
+from padis_gui.viewmodels.desk import Desk
 from padis_gui.viewmodels.frames import Frame, Pixels, Prepared, Result, channels_first, for_display, stem_of
 from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.runs import RunRecord
-
-if TYPE_CHECKING:
-    from padis_gui.viewmodels.session import Session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +50,23 @@ class Exported:
         return found
 
 
-def shown_run(session: "Session") -> Exported | None:
+def shown_run(desk: Desk) -> Exported | None:
     """The run whose result is shown; None where there is none."""
-    result, record = session.result, session.shown.record
+    result, record = desk.result, desk.shown.record
     if result is None:
         return None
     name = record.name if record is not None else result.image.name
     return Exported(
-        name=name, recipe=result.recipe, load=lambda: result, history=session.shown.history, prepared=session.prepared,
-        device=session.device_text,
+        name=name, recipe=result.recipe, load=lambda: result, history=desk.shown.history, prepared=desk.prepared,
+        device=desk.device_text,
     )  # fmt: skip
 
 
-def run_of(session: "Session", record: RunRecord) -> Exported:
+def run_of(desk: Desk, record: RunRecord) -> Exported:
     """A run of the list; what is read from its file for this only is forgotten again by :func:`write_runs`."""
     return Exported(
         name=record.name, recipe=record.recipe, load=lambda: record.result, history=record.history,
-        prepared=session.prepared, device=session.device_text,
+        prepared=desk.prepared, device=desk.device_text,
     )  # fmt: skip
 
 
@@ -115,12 +112,12 @@ def write_export(run: Exported, path: Path, settings: ExportSettings) -> str:
     return f"Exported {path.name}: {said}."
 
 
-def write_runs(named: Sequence[tuple[RunRecord, Path]], session: "Session", settings: ExportSettings) -> str:
+def write_runs(named: Sequence[tuple[RunRecord, Path]], desk: Desk, settings: ExportSettings) -> str:
     """Write runs of the list, each to its path; returns a sentence. Call it in the I/O thread."""
     sentence = ""
     for record, path in named:
         kept = record.nbytes
-        sentence = write_export(run_of(session, record), path, settings)
+        sentence = write_export(run_of(desk, record), path, settings)
         if not kept and record.forgettable:
             record.forget()  # it was read for this only
     if len(named) == 1:

@@ -3,7 +3,6 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
@@ -14,6 +13,7 @@ from padis_gui.core.errors import PadisError
 from padis_gui.core.queue_file import QueuedRun, queue_as_json, read_queue
 from padis_gui.core.recipe import new_seed
 from padis_gui.core.solvers import find_solver
+from padis_gui.viewmodels.desk import Desk
 from padis_gui.viewmodels.frames import Prepared, Result
 from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem, label_of, label_of_recipe
 from padis_gui.viewmodels.reopen import job_of, recipe_of
@@ -21,54 +21,51 @@ from padis_gui.viewmodels.run import Failure, RunState
 from padis_gui.viewmodels.runs import RunRecord, record_of
 from padis_gui.viewmodels.samples import gather, new_group, sample_seeds
 
-if TYPE_CHECKING:
-    from padis_gui.viewmodels.session import Session
-
 log = logging.getLogger(__name__)
 
 MOST_SAMPLES = 200
 
 
 class Runner(QObject):
-    """Works for one session; ``queue`` is what waits."""
+    """Works at one desk; ``queue`` is what waits."""
 
-    def __init__(self, session: "Session") -> None:
-        super().__init__(session)
-        self._session = session
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self._desk = desk
         self.queue = Queue(self)
         self._gathering = 0
         self._soon = QTimer(self, singleShot=True, interval=0)
         self._soon.timeout.connect(self._start_next)
         self.queue.changed.connect(self._soon.start)
-        session.settings_changed.connect(self._soon.start)  # also when something else lets go of the thread
+        desk.settings_changed.connect(self._soon.start)  # also when something else lets go of the thread
 
     # What the user asks for -------------------------------------------------------------------------
 
     def add_to_queue(self) -> bool:
         """Put the present choices at the end of the queue; False, and a message, where they are not complete."""
-        job = self._session.wanted_job()
+        job = self._desk.wanted_job()
         if job is None:
             return False
-        seed = new_seed() if self._session.seed is None else self._session.seed
-        self.queue.add(QueueItem(job, seed, self._session.runs.next_name(), label_of(job)))
+        seed = new_seed() if self._desk.seed is None else self._desk.seed
+        self.queue.add(QueueItem(job, seed, self._desk.runs.next_name(), label_of(job)))
         return True
 
     def draw_samples(self, count: int) -> bool:
         """Queue ``count`` runs of the present choices that differ in the solver's seed only."""
-        session = self._session
-        job = session.wanted_job()
+        desk = self._desk
+        job = desk.wanted_job()
         if job is None:
             return False
         solver = find_solver(job.solver)
         if not solver.diffusion:
-            session.message.emit(
+            desk.message.emit(
                 "warning", f"Samples are draws from the posterior, and {solver.label} gives the same image each time; "
                 "choose a diffusion solver.", "",
             )  # fmt: skip
             return False
         count = min(max(count, 2), MOST_SAMPLES)
-        prepared, start = session.prepared, new_seed() if session.seed is None else session.seed
-        shown = prepared is not None and prepared.job.same_problem(job) and session.seed is None
+        prepared, start = desk.prepared, new_seed() if desk.seed is None else desk.seed
+        shown = prepared is not None and prepared.job.same_problem(job) and desk.seed is None
         measured_with = prepared.seed if prepared is not None and shown else start  # what is seen is sampled
         job, group = replace(job, measurement_seed=measured_with), new_group()
         self.queue.add(
@@ -81,10 +78,10 @@ class Runner(QObject):
 
     async def repeat(self, record: RunRecord) -> bool:
         """Queue a run's recipe again, or each of its samples, live changes included; its end says if it is the same."""
-        session, recipe = self._session, record.recipe
+        desk, recipe = self._desk, record.recipe
         seeds = recipe.sample_seeds
         single = recipe.model_copy(update={"sample_seeds": ()})
-        job = await session.compute(job_of, single, session.device, session.job())
+        job = await desk.compute(job_of, single, desk.device, desk.job())
         if job is None:
             return False
         label, group = label_of_recipe(recipe), new_group() if seeds else None
@@ -111,19 +108,19 @@ class Runner(QObject):
             )
             return queue_as_json(QueuedRun(name=name, recipe=recipe) for name, recipe in found)
 
-        return await self._session.write_file(path, make_data, f"A queue of {len(items)} runs")
+        return await self._desk.write_file(path, make_data, f"A queue of {len(items)} runs")
 
     async def open_queue(self, path: Path) -> bool:
         """Put the runs of a file at the end of the queue; those that cannot be run here are left out, with a reason."""
-        session = self._session
+        desk = self._desk
         try:
-            runs = await session.io(read_queue, path)
+            runs = await desk.io(read_queue, path)
         except PadisError as error:
-            session.message.emit("error", str(error), "")
+            desk.message.emit("error", str(error), "")
             return False
         added = 0
         for run in runs:
-            job = await session.compute(job_of, run.recipe, session.device, session.job())
+            job = await desk.compute(job_of, run.recipe, desk.device, desk.job())
             if job is not None:
                 self.queue.add(QueueItem(job, run.recipe.seed, run.name, label_of_recipe(run.recipe)))
                 added += 1
@@ -133,7 +130,7 @@ class Runner(QObject):
         """Take an item back, whether it waits or runs."""
         running = self.queue.running
         if running is not None and running.id == identity:
-            self._session.run.cancel()
+            self._desk.run.cancel()
         else:
             self.queue.cancel(identity)
             item = self.queue.find(identity)
@@ -151,9 +148,9 @@ class Runner(QObject):
 
     def record(self, result: Result, state: RunState) -> RunRecord:
         """The record of the run that has just ended, named and grouped as its item in the queue says."""
-        item, runs = self.queue.running, self._session.runs
+        item, runs = self.queue.running, self._desk.runs
         record = record_of(
-            result, self._session.run.history, name=item.name if item else runs.next_name(), state=state.value
+            result, self._desk.run.history, name=item.name if item else runs.next_name(), state=state.value
         )
         if item is not None:
             record.group = item.group
@@ -173,41 +170,41 @@ class Runner(QObject):
             item, states.get(state, ItemState.DONE), sentence, None if record is None else record.id
         )
         if item.repeats is not None and item.group is None and record is not None:
-            self._session.message.emit("info", f"{record.name}: {record.note}", "")
+            self._desk.message.emit("info", f"{record.name}: {record.note}", "")
         if item.group is not None:
             self._close_group(item.group)
 
     def _start_next(self) -> None:
-        session = self._session
-        if session.closed or session.run.active or session.occupied_by or self._gathering:
+        desk = self._desk
+        if desk.closed or desk.run.active or desk.occupied_by or self._gathering:
             return
         item = self.queue.take()
         if item is not None and item.job is not None:
-            session.begin(item.job, item.seed)
+            desk.begin(item.job, item.seed)
 
     def _close_group(self, group: str) -> None:
         """Once the last sample of a set has ended, make the set's record, before anything else starts."""
         items = self.queue.members(group)
         if all(item.state.ended for item in items) and any(item.record for item in items):
             self._gathering += 1
-            self._session.spawn(self._gather(group, self._session.prepared))
+            self._desk.spawn(self._gather(group, self._desk.prepared))
 
     async def _gather(self, group: str, prepared: Prepared | None) -> None:
-        session = self._session
+        desk = self._desk
         try:
-            record = await session.compute(gather, group, session.runs.members(group), prepared)
+            record = await desk.compute(gather, group, desk.runs.members(group), prepared)
         finally:
             self._gathering -= 1
             self._soon.start()
         if record is not None:
             repeats = next((item.repeats for item in self.queue.members(group) if item.repeats), None)
             if repeats is not None:
-                record.note = self._verdict(session.runs.find(repeats), record)
-                session.message.emit("info", f"{record.name}: {record.note}", "")
-            following = session.shown.live and session.shown.record is None
-            session.runs.add(record)
+                record.note = self._verdict(desk.runs.find(repeats), record)
+                desk.message.emit("info", f"{record.name}: {record.note}", "")
+            following = desk.shown.live and desk.shown.record is None
+            desk.runs.add(record)
             if following:
-                session.show_run(record)
+                desk.show_run(record)
 
     @staticmethod
     def _verdict(first: RunRecord | None, again: RunRecord) -> str:

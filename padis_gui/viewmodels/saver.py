@@ -3,17 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, QTimer
 
 from padis_gui.core.errors import PadisError
-from padis_gui.viewmodels.choices import Choices, choices_of
+from padis_gui.viewmodels.choices import Choices
+from padis_gui.viewmodels.desk import Desk
 from padis_gui.viewmodels.runs import RunRecord
 from padis_gui.viewmodels.store import Store
-
-if TYPE_CHECKING:
-    from padis_gui.viewmodels.session import Session
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -22,25 +20,25 @@ _DELAY_MS = 1000
 
 
 class Saver(QObject):
-    """Saves one session to one store a moment after something has changed."""
+    """Saves what is on a desk to one store a moment after something has changed."""
 
-    def __init__(self, session: "Session", store: Store) -> None:
-        super().__init__(session)
-        self._session, self._store = session, store
+    def __init__(self, desk: Desk, store: Store) -> None:
+        super().__init__(desk)
+        self._desk, self._store = desk, store
         self._unsaved: dict[str, RunRecord] = {}
         self._gone: list[str] = []
         self._written: tuple[Choices, tuple[str, ...], tuple[str, ...], int] | None = None
         self._lock = asyncio.Lock()
         self._complained = False
         self._timer = QTimer(self, singleShot=True, interval=_DELAY_MS)
-        self._timer.timeout.connect(lambda: session.spawn(self.flush()))
-        session.runs.edited.connect(self._edited)
-        session.runs.removed.connect(self._removed)
+        self._timer.timeout.connect(lambda: desk.spawn(self.flush()))
+        desk.runs.edited.connect(self._edited)
+        desk.runs.removed.connect(self._removed)
         for signal in (
-            session.settings_changed,
-            session.data_changed,
-            session.prior_changed,
-            session.runs.changed,
+            desk.settings_changed,
+            desk.data_changed,
+            desk.prior_changed,
+            desk.runs.changed,
         ):
             signal.connect(self._soon)
 
@@ -56,16 +54,16 @@ class Saver(QObject):
 
     async def restore(self) -> bool:
         """Bring back the choices and runs of the last session; False where there is nothing to bring back."""
-        session = self._session
+        desk = self._desk
         async with self._lock:
             saved = await self._disk(self._store.load)
         if saved is None:
             return False
-        session.runs.restore(saved.records, saved.count)
+        desk.runs.restore(saved.records, saved.count)
         if saved.choices is not None:
-            await session.use(saved.choices)
+            await desk.use(saved.choices)
         if saved.damaged:
-            session.message.emit(
+            desk.message.emit(
                 "warning", f"Of the last session {len(saved.damaged)} files were damaged and are left out.",
                 "\n".join(saved.damaged),
             )  # fmt: skip
@@ -79,17 +77,17 @@ class Saver(QObject):
                 record = self._unsaved.pop(next(iter(self._unsaved)))
                 gone = await self._disk(self._store.save_run, record)
                 if gone:
-                    self._session.runs.drop(gone)
-                    self._session.message.emit(
+                    self._desk.runs.drop(gone)
+                    self._desk.message.emit(
                         "info", f"The oldest {len(gone)} runs were let go: a session keeps "
                         f"{self._store.budget / 2**30:.3g} GB of runs. Pinned ones stay.", "",
                     )  # fmt: skip
             if self._gone:
                 gone_now, self._gone = tuple(self._gone), []
                 await self._disk(self._store.remove_runs, gone_now)
-            runs = self._session.runs
+            runs = self._desk.runs
             state = (
-                choices_of(self._session), tuple(r.id for r in runs.records), tuple(r.id for r in runs.deleted),
+                self._desk.choices(), tuple(r.id for r in runs.records), tuple(r.id for r in runs.deleted),
                 runs.count,
             )  # fmt: skip
             if state != self._written:
@@ -98,7 +96,7 @@ class Saver(QObject):
 
     async def close(self) -> None:
         """Write what is left, and that the session ended as it should."""
-        self._session.runs.empty_bin()
+        self._desk.runs.empty_bin()
         await self.flush()
         await self._disk(self._store.close)
 
@@ -114,18 +112,18 @@ class Saver(QObject):
 
     def _soon(self) -> None:
         """An earlier wish is not put off: short runs, one after the other, would never be saved."""
-        if not self._session.closed and not self._timer.isActive():
+        if not self._desk.closed and not self._timer.isActive():
             self._timer.start()
 
     async def _disk(self, function: Callable[..., T], *arguments: Any) -> T | None:
         """Call in the I/O thread; where the disk refuses, say so once: the session goes on without."""
         try:
-            return await self._session.io(function, *arguments)
+            return await self._desk.io(function, *arguments)
         except (OSError, ValueError, PadisError) as error:
             log.warning("The session cannot be saved: %s", error)
             if not self._complained:
                 self._complained = True
-                self._session.message.emit(
+                self._desk.message.emit(
                     "warning", f"The session cannot be saved under {self._store.root} ({error}); its runs are kept "
                     "until the window is closed, export what you need.", "",
                 )  # fmt: skip

@@ -2,12 +2,10 @@
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-if TYPE_CHECKING:
-    from padis_gui.viewmodels.session import Session
+from padis_gui.viewmodels.desk import Desk
 
 _SOURCE = "padis_gui.core.prior"
 
@@ -26,14 +24,14 @@ class Warnings(QObject):
 
     _said = Signal(str)
 
-    def __init__(self, session: "Session") -> None:
-        super().__init__(session)
-        self._session = session
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self._desk = desk
         self._said.connect(self._say)  # in the window's thread, wherever it was said
         handler = _Handler(self._said.emit)
         logger = logging.getLogger(_SOURCE)
         logger.addHandler(handler)
-        session.closing.connect(lambda: logger.removeHandler(handler))
+        desk.closing.connect(lambda: logger.removeHandler(handler))
 
     def _say(self, text: str) -> None:
-        self._session.message.emit("warning", text, "")
+        self._desk.message.emit("warning", text, "")

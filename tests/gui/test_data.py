@@ -124,14 +124,13 @@ def test_the_scaling_is_set_by_hand_and_a_bad_one_is_refused(window, drive, phan
 
 
 def test_a_reading_survives_the_session(window, drive, stack):
-    from padis_gui.viewmodels.choices import choices_of
 
     session = window.session
 
     async def go():
         reading = ReadingSettings(role="measurement", scale_high=300.0)
         assert await session.open_image(stack, 4, reading)
-        kept = choices_of(session)
+        kept = session.choices()
         assert await session.open_image(stack, 0)
         await session.use(kept)
         assert (session.image.page, session.image.reading) == (4, reading)

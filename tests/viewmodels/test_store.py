@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from padis_gui.core.data.stored import read_recipe
-from padis_gui.viewmodels.choices import Choices, choices_of, usable
+from padis_gui.viewmodels.choices import Choices, usable
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.store import Store
 from tests.qt import open_both, until
@@ -77,7 +77,7 @@ def test_a_session_comes_back_after_a_clean_end(stored, drive, phantom_path, pri
     second = stored()
     assert second.saver.was_clean
     assert drive(second.saver.restore())
-    assert choices_of(second) == choices_of(first)
+    assert second.choices() == first.choices()
     assert second.image.name == first.image.name
     assert second.prior is not None
     assert [r.name for r in second.runs.records] == ["kept", "Run 2"]
@@ -297,11 +297,11 @@ def test_the_oldest_runs_go_where_the_disk_budget_is_short_and_pinned_ones_stay(
 
 def test_a_second_window_leaves_the_first_ones_session_alone(stored):
     first = stored()
-    first.saver._store.save(choices_of(first), (), (), 0)
+    first.saver._store.save(first.choices(), (), (), 0)
     second = stored()
     assert second.saver.was_clean
     assert not second.saver.has_previous
-    second.saver._store.save(choices_of(second), (), (), 0)
+    second.saver._store.save(second.choices(), (), (), 0)
     assert first.saver._store.folder != second.saver._store.folder
 
 
@@ -344,7 +344,7 @@ def test_a_disk_that_fails_is_said_once_and_the_session_goes_on(stored, drive, m
 
 
 def test_choices_of_another_version_cost_only_what_is_unknown(session):
-    choices = choices_of(session).model_copy(
+    choices = session.choices().model_copy(
         update={
             "problems": {"ct-parallel": {"views": 33}, "x-ray-vision": {}, "deblur": {"noise": -1}},
             "solvers": {"dds": {"eta": 0.5}, "newton": {}},
