@@ -9,8 +9,10 @@ import tifffile
 import torch
 
 from padis_gui.core.data.image import Image
+from padis_gui.core.data.layout import ArrayPages
 from padis_gui.core.data.read import read_image
 from padis_gui.core.data.reading import ReadingSettings
+from padis_gui.core.data.scans import beside as scans_beside
 from padis_gui.core.data.scans.geometry_file import (
     EXAMPLES,
     FORMAT,
@@ -22,6 +24,7 @@ from padis_gui.core.data.scans.geometry_file import (
     schema,
     write_geometry,
 )
+from padis_gui.core.data.scans.open import open_scan
 from padis_gui.core.errors import InputError, PadisError
 from padis_gui.core.operators import find_physics
 from padis_gui.core.operators.ct import ParallelBeamSettings
@@ -128,6 +131,40 @@ def test_a_folder_of_views_with_flats_beside_it(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "flats" / "flat0.tif", np.ones((5, 7), np.float32))
     with pytest.raises(InputError, match="flat0"):
         read(tmp_path / "scan", 1)
+
+
+@pytest.mark.parametrize("axes", ["views, rows, bins", "views, bins, rows"])
+def test_row_by_row_reads_each_view_few_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, axes: str
+) -> None:
+    """Rows lie scattered over the views: neighbours are read together, as many as fit into the bound."""
+    monkeypatch.setattr(scans_beside, "_AT_ONCE", 2 * 40 * 96 * 4)  # two rows of 40 views of 96 bins
+    truth = parallel(views=40, bins=96)
+    stack = np.stack([truth.sinogram / (row + 1) for row in range(5)])  # (rows, views, bins)
+    order = [("rows", "views", "bins").index(axis) for axis in axes.split(", ")]
+    np.save(tmp_path / "a.npy", np.ascontiguousarray(stack.transpose(order)))
+    read_pages: list[int] = []
+    read_page = ArrayPages._read
+    monkeypatch.setattr(
+        ArrayPages, "_read", lambda self, page: (read_pages.append(page), read_page(self, page))[1]
+    )
+    opened = open_scan(beside(tmp_path / "a.npy", PARALLEL | {"axes": axes}))
+    assert opened is not None
+    with opened as scan:
+        read_pages.clear()
+        for row in range(scan.rows):
+            np.testing.assert_array_equal(scan.read(row).values, stack[row])
+        assert sorted(read_pages) == sorted(3 * list(range(40)))
+        np.testing.assert_array_equal(scan.read(0).values, stack[0])
+
+
+def test_a_view_of_another_size_is_said(tmp_path: Path) -> None:
+    truth = parallel(views=40)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for n, view in enumerate(truth.sinogram):
+            file.write(np.tile(view, (3 if n != 30 else 1, 1)), metadata=None)
+    with pytest.raises(InputError, match="page 30 has 1 x "):
+        read(beside(tmp_path / "a.tif", PARALLEL | {"axes": "views, rows, bins"}), 1)
 
 
 def test_without_lengths_the_unit_is_the_pixel(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from padis_gui.core.data.scans.scan import ScanFile, Sinogram, check_sizes, chec
 from padis_gui.core.errors import InputError
 
 KIND = "scan"
+# bytes of neighbouring detector rows that are kept, so that going row by row reads few times
+_AT_ONCE = 64 * 2**20
 
 
 class _Beside(ScanFile):
@@ -23,7 +25,8 @@ class _Beside(ScanFile):
         self.name = display_name(path)
         self._path, self._pages, self._stated = path, pages, stated
         self._axes = stated.axes.split(", ")
-        sides = dict(zip(self._axes, (pages.count, *self._page(0).shape), strict=True))
+        self._shape = self._readings(0).shape
+        sides = dict(zip(self._axes, (pages.count, *self._shape), strict=True))
         views, bins = sides["views"], sides["bins"]
         check_sizes(self.name, views, bins)
         geometry = stated.geometry(views, bins)
@@ -35,8 +38,20 @@ class _Beside(ScanFile):
             )
         super().__init__(self.name, KIND, geometry, pages.close)
         self.rows = sides["rows"]
+        self._block_rows = max(1, _AT_ONCE // (4 * views * bins))
+        self._block = range(0), np.empty((0, views, bins), np.float32)
 
     def _page(self, page: int) -> NDArray[np.float32]:
+        """The readings of a page, all of which have one shape."""
+        readings = self._readings(page)
+        if readings.shape != self._shape:
+            raise InputError(
+                f"Pages of {' x '.join(map(str, self._shape))} readings were wanted, as the first of {self.name} is, but "
+                f"page {page} has {' x '.join(map(str, readings.shape))}; take the pages of one scan."
+            )
+        return readings
+
+    def _readings(self, page: int) -> NDArray[np.float32]:
         pixels = self._pages.read(page).pixels
         if len(pixels) != 1:
             raise InputError(
@@ -51,16 +66,29 @@ class _Beside(ScanFile):
             if self._axes[1] == "bins":
                 readings = readings.T
         else:
-            readings = np.stack([self._of_view(self._page(n), row) for n in range(self._pages.count)])
+            readings = self._of_views(row)
         readings = np.ascontiguousarray(readings)
         if self._stated.kind == "line integrals" or self._stated.flat is None:
             return Sinogram(readings)
         flat, dark = (self._field(f, row) for f in (self._stated.flat, self._stated.dark))
         return line_integrals(self.name, readings, flat, dark)
 
-    def _of_view(self, view: NDArray[np.float32], row: int) -> NDArray[np.float32]:
-        """A detector row (bins,) of an image of the detector."""
-        return view[row] if self._axes[1] == "rows" else view[:, row]
+    def _of_views(self, row: int) -> NDArray[np.float32]:
+        """A detector row (views, bins) where each page is a view: every page is read, its neighbours are kept."""
+        rows, kept = self._block
+        if row not in rows:
+            first = row - row % self._block_rows
+            rows = range(first, min(first + self._block_rows, self.rows))
+            kept = np.empty((len(rows), *kept.shape[1:]), np.float32)
+            for n in range(self._pages.count):
+                kept[:, n] = self._of_view(self._page(n), slice(rows.start, rows.stop))
+            self._block = rows, kept
+        found: NDArray[np.float32] = kept[row - rows.start].copy()
+        return found
+
+    def _of_view(self, view: NDArray[np.float32], rows: slice) -> NDArray[np.float32]:
+        """Detector rows (rows, bins) of an image of the detector."""
+        return view[rows] if self._axes[1] == "rows" else view[:, rows].T
 
     def _field(self, stated: float | str, row: int) -> NDArray[Any] | float:
         """A flat or dark field: a number, or images beside the readings."""
@@ -75,14 +103,13 @@ class _Beside(ScanFile):
             if self._axes[0] == "rows":
                 field: NDArray[Any] = pages.read(row if pages.count == self.rows else 0).pixels[0]
                 return field
-            whole = self._page(0).shape
             images = [pages.read(n).pixels[0] for n in range(pages.count)]
-        if any(image.shape != whole for image in images):
+        if any(image.shape != self._shape for image in images):
             raise InputError(
-                f"Flat and dark fields of {' x '.join(map(str, whole))} were wanted for {self.name}, but {stated} has "
-                f"{' x '.join(map(str, images[0].shape))}; take those of the same detector."
+                f"Flat and dark fields of {' x '.join(map(str, self._shape))} were wanted for {self.name}, but {stated} "
+                f"has {' x '.join(map(str, images[0].shape))}; take those of the same detector."
             )
-        return np.stack([self._of_view(image, row) for image in images])
+        return np.concatenate([self._of_view(image, slice(row, row + 1)) for image in images])
 
 
 def open_beside(path: Path, pages: Pages, stated: ScanGeometry) -> ScanFile:
