@@ -18,15 +18,28 @@ LONG = 10_000  # steps of a run that the test itself ends: no machine takes them
 
 @contextmanager
 def qt_loop(app: Any) -> Iterator[Callable[..., Any]]:
-    """A function that runs a coroutine to its end on Qt's event loop, in so many seconds at most."""
+    """A function that runs a coroutine to its end on Qt's event loop, in so many seconds at most.
+
+    Between two of them the loop still counts as running, as it does in the program all the time: pytest-qt lets Qt
+    work through its events after each test, and a timer that is due then may start a coroutine.
+    """
     loop = qasync.QEventLoop(app)
     asyncio.set_event_loop(loop)
     errors: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _loop, context: errors.append(context))
+
+    def run(coroutine: Any, timeout: float = TIMEOUT) -> Any:
+        asyncio._set_running_loop(None)
+        try:
+            return loop.run_until_complete(asyncio.wait_for(coroutine, timeout))
+        finally:
+            asyncio._set_running_loop(loop)
+
     try:
-        yield lambda coroutine, timeout=TIMEOUT: loop.run_until_complete(asyncio.wait_for(coroutine, timeout))
+        yield run
         assert not errors, errors
     finally:
+        asyncio._set_running_loop(None)
         loop.close()
         asyncio.set_event_loop(None)
 

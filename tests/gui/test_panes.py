@@ -185,6 +185,8 @@ def test_the_data_residual_is_measured_minus_measurement(window, drive, phantom_
         window.session.start()
         await until(lambda: window.session.result is not None)
         await until(lambda: window.display.frame is not None and window.display.frame.step == 3)
+        for pane in window.panes.panes[:2]:  # of several panes the last ones are painted a moment later
+            await until(lambda pane=pane: pane.canvas.pixels is window.panes.pixels(pane.source))
 
     drive(go())
     prepared, result = window.session.prepared, window.session.result
