@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -162,16 +163,9 @@ BAD: list[tuple[list[str], str]] = [
 
 @pytest.mark.parametrize(("changes", "said"), BAD, ids=lambda v: str(v)[:40])
 def test_bad_input_is_one_sentence(
-    arguments: list[str], changes: list[str], said: str, capfd: pytest.CaptureFixture[str]
+    arguments: list[str], changes: list[str], said: str, refusal: Callable[[list[str]], str]
 ) -> None:
-    try:
-        code = main([*arguments, *changes])
-    except SystemExit as stopped:
-        code = int(str(stopped.code))
-    told = capfd.readouterr()
-    assert code == 2
-    assert said in told.err
-    assert len([line for line in told.err.splitlines() if line.startswith("padis-gui")]) == 1
+    assert said in refusal([*arguments, *changes])
 
 
 def test_other_settings_do_not_mix(
