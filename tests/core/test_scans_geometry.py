@@ -1,6 +1,7 @@
 """A geometry in JSON beside readings: what it says is what is reconstructed, and nonsense is one sentence."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,8 @@ import tifffile
 import torch
 
 from padis_gui.core.data.image import Image
-from padis_gui.core.data.layout import ArrayPages
 from padis_gui.core.data.read import read_image
 from padis_gui.core.data.reading import ReadingSettings
-from padis_gui.core.data.scans import beside as scans_beside
 from padis_gui.core.data.scans.geometry_file import (
     EXAMPLES,
     FORMAT,
@@ -134,28 +133,47 @@ def test_a_folder_of_views_with_flats_beside_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("axes", ["views, rows, bins", "views, bins, rows"])
-def test_row_by_row_reads_each_view_few_times(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, axes: str
+@pytest.mark.parametrize("ending", [".npy", ".tif", ".pages.tif", ".deflated.tif", ".big-endian.tif"])
+def test_of_each_view_only_the_row_is_read_where_the_file_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, axes: str, ending: str
 ) -> None:
-    """Rows lie scattered over the views: neighbours are read together, as many as fit into the bound."""
-    monkeypatch.setattr(scans_beside, "_AT_ONCE", 2 * 40 * 96 * 4)  # two rows of 40 views of 96 bins
-    truth = parallel(views=40, bins=96)
-    stack = np.stack([truth.sinogram / (row + 1) for row in range(5)])  # (rows, views, bins)
+    """A row lies scattered over the views: with a stack of many GB the rest of it stays on the disk."""
+    stack = np.random.default_rng(0).random((5, 40, 96), dtype=np.float32)  # (rows, views, bins)
     order = [("rows", "views", "bins").index(axis) for axis in axes.split(", ")]
-    np.save(tmp_path / "a.npy", np.ascontiguousarray(stack.transpose(order)))
-    read_pages: list[int] = []
-    read_page = ArrayPages._read
-    monkeypatch.setattr(
-        ArrayPages, "_read", lambda self, page: (read_pages.append(page), read_page(self, page))[1]
-    )
-    opened = open_scan(beside(tmp_path / "a.npy", PARALLEL | {"axes": axes}))
+    stored = np.ascontiguousarray(stack.transpose(order))
+    path = tmp_path / f"a{ending}"
+    if ending == ".npy":
+        np.save(path, stored)
+    elif ending == ".big-endian.tif":
+        tifffile.imwrite(path, stored, photometric="minisblack", byteorder=">")
+    else:
+        tifffile.imwrite(
+            path, stored, photometric="minisblack", rowsperstrip=2,
+            metadata=None if ending == ".pages.tif" else {},
+            compression="deflate" if ending == ".deflated.tif" else None,
+        )  # fmt: skip
+    opened = open_scan(beside(path, PARALLEL | {"axes": axes}))
     assert opened is not None
     with opened as scan:
-        read_pages.clear()
+        if ending != ".deflated.tif":
+            for whole in (tifffile.TiffPage, tifffile.TiffFrame, tifffile.TiffPageSeries):
+                monkeypatch.delattr(whole, "asarray")
         for row in range(scan.rows):
             np.testing.assert_array_equal(scan.read(row).values, stack[row])
-        assert sorted(read_pages) == sorted(3 * list(range(40)))
-        np.testing.assert_array_equal(scan.read(0).values, stack[0])
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_a_row_needs_the_memory_of_a_view_not_of_the_stack(tmp_path: Path, compression: str | None) -> None:
+    views = np.zeros((150, 200, 200), np.float32)  # 24 MB
+    tifffile.imwrite(tmp_path / "a.tif", views, photometric="minisblack", compression=compression)
+    opened = open_scan(beside(tmp_path / "a.tif", PARALLEL | {"axes": "views, rows, bins"}))
+    assert opened is not None
+    with opened as scan:
+        tracemalloc.start()
+        scan.read(100)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 4e6
 
 
 def test_a_view_of_another_size_is_said(tmp_path: Path) -> None:

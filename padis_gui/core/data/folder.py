@@ -12,7 +12,7 @@ from padis_gui.core.data.datasets import DatasetInfo
 from padis_gui.core.data.dicom_series import Series
 from padis_gui.core.data.folder_index import Files, first_pages, images_in, open_file, series_among, stamped
 from padis_gui.core.data.formats import recognise
-from padis_gui.core.data.pages import Page, Pages, display_name, shown
+from padis_gui.core.data.pages import WHOLE, Page, Pages, Part, display_name, shown
 from padis_gui.core.errors import InputError, PadisError
 
 KIND = "folder of images"
@@ -113,11 +113,14 @@ class _Images(Pages):
         return bisect_right(self._firsts, page) - 1
 
     def _read(self, page: int) -> Page:
+        return self._read_part(page, WHOLE)
+
+    def _read_part(self, page: int, part: Part) -> Page:
         number = self._file_of(page)
         if self._open is None or self._open[0] != number:
             self._leave()
             self._open = number, open_file(self._files[number], self._dataset)
-        return self._open[1].read(page - self._firsts[number])
+        return self._open[1].read(page - self._firsts[number], part)
 
     def _leave(self) -> None:
         if self._open is not None:

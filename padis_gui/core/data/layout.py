@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.data.pages import Page, Pages, check_sides, page_of, wrong_shape
+from padis_gui.core.data.pages import WHOLE, Page, Pages, Part, check_sides, page_of, wrong_shape
 
 _COLOURS = (1, 3, 4)
 
@@ -31,9 +31,11 @@ class Layout:
         """Rows and columns."""
         return tuple(n for axis, n in enumerate(self.shape) if axis not in (self.pages, self.colours))
 
-    def index(self, page: int) -> tuple[int | slice, ...]:
-        """What to take from the array for one page."""
-        return tuple(page if axis == self.pages else slice(None) for axis in range(len(self.shape)))
+    def index(self, page: int, part: Part = WHOLE) -> tuple[int | slice, ...]:
+        """What to take from the array for one page, or for a part of it."""
+        others: dict[int | None, int | slice] = {self.pages: page, self.colours: slice(None)}
+        sides = iter(part)
+        return tuple(others[axis] if axis in others else next(sides) for axis in range(len(self.shape)))
 
     def arranged(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values taken by :meth:`index` as (rows, columns) or (rows, columns, colours)."""
@@ -113,7 +115,10 @@ class ArrayPages(Pages):
         return rows, columns
 
     def _read(self, page: int) -> Page:
-        index = self._layout.index(page)
+        return self._read_part(page, WHOLE)
+
+    def _read_part(self, page: int, part: Part) -> Page:
+        index = self._layout.index(page, part)
         values = np.asarray(self._array[index[::-1] if self._reversed else index])
         return page_of(
             self._layout.arranged(values.T if self._reversed else values), self.name,

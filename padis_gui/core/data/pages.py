@@ -5,7 +5,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from padis_gui.core.errors import InputError, PadisError
 SMALLEST, LARGEST = 16, 8192
 MOST_PAGES = 1_000_000
 _LONGEST = 120  # of a name in a sentence
+
+Part = tuple[slice, slice]  # rows and columns of a page
+WHOLE: Part = (slice(None), slice(None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +58,14 @@ class Pages(Closing):
         self.kind = kind
         self._close = close
 
-    def read(self, page: int) -> Page:
-        """Page ``page``, from 0; the others are not loaded. Raises :class:`InputError` in one sentence."""
+    def read(self, page: int, part: Part = WHOLE) -> Page:
+        """Page ``page``, from 0, or a part of it; the others are not loaded. Raises :class:`InputError` in one sentence."""
         if not 0 <= page < self.count:
             raise InputError(
                 f"{self.name} has pages 0 to {self.count - 1}, but page {page} was asked for; choose one of those."
             )
         with in_one_sentence(self.name, self.kind):
-            return self._read(page)
+            return self._read(page) if part == WHOLE else self._read_part(page, part)
 
     def page_name(self, page: int) -> str:
         """What to call a page."""
@@ -75,6 +78,11 @@ class Pages(Closing):
     @abstractmethod
     def _read(self, page: int) -> Page:
         """``page`` lies within the count; any exception becomes one sentence."""
+
+    def _read_part(self, page: int, part: Part) -> Page:
+        """The same of a part; formats from which the rest need not be read do it in their own way."""
+        whole = self._read(page)
+        return replace(whole, pixels=whole.pixels[:, part[0], part[1]])
 
     def close(self) -> None:
         """Let go of the file."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.data.datasets import DatasetInfo, describe_array
-from padis_gui.core.data.pages import Page, Pages, display_name, page_of, quietly, shown
+from padis_gui.core.data.pages import WHOLE, Page, Pages, Part, display_name, page_of, quietly, shown
 from padis_gui.core.data.tiff_meaning import meaning_of
 from padis_gui.core.data.tiff_pixels import check_readable, check_whole, colours_of
 from padis_gui.core.errors import InputError
@@ -173,11 +173,14 @@ class _Tiff(Pages):
         return int(source.imagelength), int(source.imagewidth)
 
     def _read(self, page: int) -> Page:
+        return self._read_part(page, WHOLE)
+
+    def _read_part(self, page: int, part: Part) -> Page:
         planes = self._planes
         if planes is None:
-            values = self._of_page(self._file.pages[page if self._kept is None else self._kept[page]])
+            values = self._of_page(self._file.pages[page if self._kept is None else self._kept[page]], part)
         else:
-            stored = [self._plane(planes, int(n)) for n in planes.order[page]]
+            stored = [self._plane(planes, int(n), part) for n in planes.order[page]]
             values = stored[0] if len(stored) == 1 else np.stack(stored, axis=-1)
         keyframe = self._file.pages[0] if planes is None else planes.series.keyframe
         bits = keyframe.bitspersample
@@ -189,12 +192,14 @@ class _Tiff(Pages):
             spacing=self._says.spacing, slice_spacing=self._says.slice_spacing, notes=self._notes,
         )  # fmt: skip
 
-    def _of_page(self, source: Any) -> NDArray[Any]:
+    def _of_page(self, source: Any, part: Part) -> NDArray[Any]:
         check_readable(source, self.name)
         check_whole(source, self.name)
-        return colours_of(source.asarray(), source, self._sample, self.name)
+        if part != WHOLE and source.parent is self._file and _in_one_piece(source):
+            return self._mapped(source.dataoffsets[0], source.dtype, source, part)
+        return colours_of(source.asarray(), source, self._sample, self.name)[part]
 
-    def _plane(self, planes: _Planes, number: int) -> NDArray[Any]:
+    def _plane(self, planes: _Planes, number: int, part: Part) -> NDArray[Any]:
         """One stored plane; the series is loaded whole only where its planes do not lie in the file as they are."""
         series = planes.series
         keyframe = series.keyframe
@@ -206,7 +211,7 @@ class _Tiff(Pages):
                     f"A page inside {self.name} was wanted, but it lies in another file that is not there; put the files "
                     "of the set into one folder."
                 )
-            return self._of_page(source)
+            return self._of_page(source, part)
         if series.dataoffset is None or planes.whole:
             if self._whole is None:
                 size = prod(int(n) for n in series.shape) * series.dtype.itemsize
@@ -216,11 +221,26 @@ class _Tiff(Pages):
                         f"{size / 2**30:.0f} GiB; save it a page at a time."
                     )
                 self._whole = series.asarray().reshape(planes.stored, *series.shape[-planes.plane :])
-            return colours_of(np.asarray(self._whole[number]), keyframe, self._sample, self.name)
-        stored = np.dtype(series.pages[0].parent.byteorder + series.dtype.char)
-        size = prod(keyframe.shape) * stored.itemsize
-        values = np.memmap(self._path, stored, "r", series.dataoffset + number * size, keyframe.shape)
-        return colours_of(np.array(values), keyframe, self._sample, self.name)
+            return colours_of(np.asarray(self._whole[number]), keyframe, self._sample, self.name)[part]
+        size = prod(keyframe.shape) * series.dtype.itemsize
+        return self._mapped(series.dataoffset + number * size, series.dtype, keyframe, part)
+
+    def _mapped(self, offset: int, dtype: np.dtype[Any], page: Any, part: Part) -> NDArray[Any]:
+        """A part of what lies in the file as it is; of a grey page the rest is not read."""
+        stored = np.dtype(self._file.byteorder + dtype.char)
+        values = np.memmap(self._path, stored, "r", offset, page.keyframe.shape)
+        if values.ndim == 2:
+            return colours_of(np.array(values[part]), page, self._sample, self.name)
+        return colours_of(np.array(values), page, self._sample, self.name)[part]
+
+
+def _in_one_piece(page: Any) -> bool:
+    """Whether the strips of a page lie behind each other, neither packed nor compressed."""
+    starts, lengths = page.dataoffsets, page.databytecounts
+    return bool(page.is_memmappable) and all(
+        start + length == following
+        for start, length, following in zip(starts, lengths, starts[1:], strict=False)
+    )
 
 
 def _samples(file: Any) -> int:

@@ -7,15 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.data.files import open_pages
-from padis_gui.core.data.pages import Pages, display_name
+from padis_gui.core.data.pages import WHOLE, Pages, Part, display_name
 from padis_gui.core.data.scans.counts import line_integrals
 from padis_gui.core.data.scans.geometry_file import ScanGeometry
 from padis_gui.core.data.scans.scan import ScanFile, Sinogram, check_sizes, checked_angles
 from padis_gui.core.errors import InputError
 
 KIND = "scan"
-# bytes of neighbouring detector rows that are kept, so that going row by row reads few times
-_AT_ONCE = 64 * 2**20
 
 
 class _Beside(ScanFile):
@@ -25,9 +23,10 @@ class _Beside(ScanFile):
         self.name = display_name(path)
         self._path, self._pages, self._stated = path, pages, stated
         self._axes = stated.axes.split(", ")
-        self._shape = self._readings(0).shape
+        self._shape = pages.read(0).pixels.shape[1:]
         sides = dict(zip(self._axes, (pages.count, *self._shape), strict=True))
         views, bins = sides["views"], sides["bins"]
+        self._bins = bins
         check_sizes(self.name, views, bins)
         geometry = stated.geometry(views, bins)
         checked_angles(self.name, geometry.angles, views)
@@ -38,21 +37,16 @@ class _Beside(ScanFile):
             )
         super().__init__(self.name, KIND, geometry, pages.close)
         self.rows = sides["rows"]
-        self._block_rows = max(1, _AT_ONCE // (4 * views * bins))
-        self._block = range(0), np.empty((0, views, bins), np.float32)
 
-    def _page(self, page: int) -> NDArray[np.float32]:
-        """The readings of a page, all of which have one shape."""
-        readings = self._readings(page)
-        if readings.shape != self._shape:
+    def _page(self, page: int, part: Part = WHOLE) -> NDArray[np.float32]:
+        """The readings of a page, or of a part of it."""
+        sides = self._pages.sides(page)
+        if sides is not None and sides != self._shape:  # where a file doesn't tell, its pages have one size
             raise InputError(
                 f"Pages of {' x '.join(map(str, self._shape))} readings were wanted, as the first of {self.name} is, but "
-                f"page {page} has {' x '.join(map(str, readings.shape))}; take the pages of one scan."
+                f"page {page} has {' x '.join(map(str, sides))}; take the pages of one scan."
             )
-        return readings
-
-    def _readings(self, page: int) -> NDArray[np.float32]:
-        pixels = self._pages.read(page).pixels
+        pixels = self._pages.read(page, part).pixels
         if len(pixels) != 1:
             raise InputError(
                 f"Readings of one channel were wanted, but {self.name} has {len(pixels)}; save them in grey."
@@ -66,29 +60,20 @@ class _Beside(ScanFile):
             if self._axes[1] == "bins":
                 readings = readings.T
         else:
-            readings = self._of_views(row)
+            part = self._detector_row(row)
+            readings = np.empty((self._pages.count, self._bins), np.float32)
+            for view in range(self._pages.count):  # one after the other: each may be of many MB
+                readings[view] = self._page(view, part).ravel()
         readings = np.ascontiguousarray(readings)
         if self._stated.kind == "line integrals" or self._stated.flat is None:
             return Sinogram(readings)
         flat, dark = (self._field(f, row) for f in (self._stated.flat, self._stated.dark))
         return line_integrals(self.name, readings, flat, dark)
 
-    def _of_views(self, row: int) -> NDArray[np.float32]:
-        """A detector row (views, bins) where each page is a view: every page is read, its neighbours are kept."""
-        rows, kept = self._block
-        if row not in rows:
-            first = row - row % self._block_rows
-            rows = range(first, min(first + self._block_rows, self.rows))
-            kept = np.empty((len(rows), *kept.shape[1:]), np.float32)
-            for n in range(self._pages.count):
-                kept[:, n] = self._of_view(self._page(n), slice(rows.start, rows.stop))
-            self._block = rows, kept
-        found: NDArray[np.float32] = kept[row - rows.start].copy()
-        return found
-
-    def _of_view(self, view: NDArray[np.float32], rows: slice) -> NDArray[np.float32]:
-        """Detector rows (rows, bins) of an image of the detector."""
-        return view[rows] if self._axes[1] == "rows" else view[:, rows].T
+    def _detector_row(self, row: int) -> Part:
+        """Where the bins of a detector row stand in an image of the detector."""
+        alone = slice(row, row + 1)
+        return (alone, slice(None)) if self._axes[1] == "rows" else (slice(None), alone)
 
     def _field(self, stated: float | str, row: int) -> NDArray[Any] | float:
         """A flat or dark field: a number, or images beside the readings."""
@@ -103,13 +88,16 @@ class _Beside(ScanFile):
             if self._axes[0] == "rows":
                 field: NDArray[Any] = pages.read(row if pages.count == self.rows else 0).pixels[0]
                 return field
-            images = [pages.read(n).pixels[0] for n in range(pages.count)]
-        if any(image.shape != self._shape for image in images):
-            raise InputError(
-                f"Flat and dark fields of {' x '.join(map(str, self._shape))} were wanted for {self.name}, but {stated} "
-                f"has {' x '.join(map(str, images[0].shape))}; take those of the same detector."
-            )
-        return np.concatenate([self._of_view(image, slice(row, row + 1)) for image in images])
+            found = np.empty((pages.count, self._bins), np.float32)
+            for n in range(pages.count):
+                image = pages.read(n).pixels[0]
+                if image.shape != self._shape:
+                    raise InputError(
+                        f"Flat and dark fields of {' x '.join(map(str, self._shape))} were wanted for {self.name}, but "
+                        f"{stated} has {' x '.join(map(str, image.shape))}; take those of the same detector."
+                    )
+                found[n] = image[self._detector_row(row)].ravel()
+        return found
 
 
 def open_beside(path: Path, pages: Pages, stated: ScanGeometry) -> ScanFile:
