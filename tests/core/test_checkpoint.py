@@ -15,7 +15,6 @@ import torch
 from padis_gui.core import checkpoint
 from padis_gui.core.checkpoint import (
     FORMAT,
-    file_sha256,
     load_prior,
     read_record,
     save_prior,
@@ -299,8 +298,3 @@ def test_unreadable_file(prior_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(Path, "open", fail)
     assert "Permission denied" in refused(prior_path)
-
-
-def test_sha256_of_a_file(tmp_path: Path) -> None:
-    (tmp_path / "abc").write_bytes(b"abc")
-    assert file_sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

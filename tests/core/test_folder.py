@@ -11,7 +11,6 @@ from PIL import Image as Pillow
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from padis_gui.core.checkpoint import file_sha256
 from padis_gui.core.data import folder_index
 from padis_gui.core.data.files import count_pages, list_datasets, open_pages
 from padis_gui.core.data.folder import Whole, data_sha256, folder_of_series
@@ -20,6 +19,7 @@ from padis_gui.core.data.image import HU_WINDOW
 from padis_gui.core.data.read import read_image
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import InputError
+from padis_gui.core.hashing import file_sha256
 from tests.core.test_formats import PAGES, hdf5, mat5, mat73, npz, series_of
 from tests.core.test_read import dicom
 

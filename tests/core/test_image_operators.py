@@ -11,9 +11,9 @@ import torch
 from PIL import Image as Pillow
 from torch import Tensor
 
-from padis_gui.core.checkpoint import file_sha256
 from padis_gui.core.data.read import read_image
 from padis_gui.core.errors import InputError, SettingError
+from padis_gui.core.hashing import file_sha256
 from padis_gui.core.metrics import psnr
 from padis_gui.core.operators import PHYSICS, Physics, find_physics
 from padis_gui.core.operators.base import LinearOperator, Scaled

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from padis_gui.core.checkpoint import file_sha256
 from padis_gui.core.differences import compared, differences
 from padis_gui.core.errors import InputError
+from padis_gui.core.hashing import file_sha256
 from padis_gui.core.locate import locate
 from padis_gui.core.recipe import DataReference, PriorReference, Recipe
 from padis_gui.core.repeat import unchanged

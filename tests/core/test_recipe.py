@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from padis_gui.core.checkpoint import file_sha256
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import read_image
 from padis_gui.core.errors import SettingError
+from padis_gui.core.hashing import file_sha256
 from padis_gui.core.metrics import psnr, residual, ssim
 from padis_gui.core.operators import find_physics
 from padis_gui.core.operators.ct import ParallelBeamSettings

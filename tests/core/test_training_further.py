@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import safetensors.torch
 
-from padis_gui.core.checkpoint import PriorRecord, file_sha256, load_prior, read_record, save_prior
+from padis_gui.core.checkpoint import PriorRecord, load_prior, read_record, save_prior
 from padis_gui.core.edm_network import EdmNetworkSettings, EdmUNet
 from padis_gui.core.errors import SettingError
+from padis_gui.core.hashing import file_sha256
 from padis_gui.core.network import NetworkSettings
 from padis_gui.core.prior import Conventions
 from padis_gui.core.training.data_settings import DataSettings

@@ -6,7 +6,6 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
-from padis_gui.core.checkpoint import file_sha256
 from padis_gui.core.data import dicom, picture
 from padis_gui.core.data.datasets import DatasetInfo
 from padis_gui.core.data.dicom_series import Series
@@ -14,6 +13,7 @@ from padis_gui.core.data.folder_index import Files, first_pages, images_in, open
 from padis_gui.core.data.formats import recognise
 from padis_gui.core.data.pages import WHOLE, Page, Pages, Part, display_name, shown
 from padis_gui.core.errors import InputError, PadisError
+from padis_gui.core.hashing import file_sha256
 
 KIND = "folder of images"
 _LISTED = 12

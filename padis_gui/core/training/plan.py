@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from padis_gui.core.checkpoint import file_sha256, read_prior, read_record
+from padis_gui.core.checkpoint import read_prior, read_record
 from padis_gui.core.errors import SettingError
+from padis_gui.core.hashing import file_sha256
 from padis_gui.core.network import NetworkSettings
 from padis_gui.core.prior import Conventions
 from padis_gui.core.training.data_settings import DataSettings
