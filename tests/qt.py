@@ -59,6 +59,11 @@ async def open_both(session: Session, image: Path, prior: Path) -> None:
     await until(lambda: session.prepared is not None)
 
 
+async def painted(display: Any, step: int) -> None:
+    """Wait until the window's display has painted this step of the run; before its first picture it has no frame."""
+    await until(lambda: display.frame is not None and display.frame.step == step)
+
+
 def worker_threads() -> list[str]:
     """Names of the session threads that are alive."""
     return [t.name for t in threading.enumerate() if t.name.startswith(("compute", "io"))]

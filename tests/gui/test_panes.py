@@ -23,7 +23,7 @@ from padis_gui.gui.viewers.pane_menu import fill_menu
 from padis_gui.viewmodels.levels import HU_PRESETS
 from padis_gui.viewmodels.sources import Lattice, Origin, Scale, Source
 from tests.gui.pictures import colour_at, flat, hover, place_of, ramp, settle, wait_for
-from tests.qt import open_both, until
+from tests.qt import open_both, painted, until
 
 SEAMS = Source(key="seams", label="Seam map", short="seams", origin=Origin.LABORATORY, scale=Scale.MAGNITUDE)
 
@@ -184,7 +184,7 @@ def test_the_data_residual_is_measured_minus_measurement(window, drive, phantom_
     async def go():
         window.session.start()
         await until(lambda: window.session.result is not None)
-        await until(lambda: window.display.frame is not None and window.display.frame.step == 3)
+        await painted(window.display, 3)
         for pane in window.panes.panes[:2]:  # of several panes the last ones are painted a moment later
             await until(lambda pane=pane: pane.canvas.pixels is window.panes.pixels(pane.source))
 
@@ -350,7 +350,7 @@ def test_the_status_bar_says_place_values_tile_and_step(window, drive, phantom_p
     async def go():
         window.session.start()
         await until(lambda: window.session.result is not None)
-        await until(lambda: window.display.frame is not None and window.display.frame.step == 3)
+        await painted(window.display, 3)
 
     drive(go())
     window.panes.point_at(30, 20)

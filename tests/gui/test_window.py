@@ -18,7 +18,7 @@ from padis_gui.core.errors import DivergenceError
 from padis_gui.core.recipe import solve
 from padis_gui.viewmodels import run as run_module
 from padis_gui.viewmodels.run import RunState
-from tests.qt import LONG, open_both, until
+from tests.qt import LONG, open_both, painted, until
 from tests.snapshots import dump, random_snapshot
 
 
@@ -694,11 +694,11 @@ def test_a_pause_shows_the_step_where_it_stopped_however_slow_the_display_is(rea
         display.timer.start(600_000)
         run.pause()
         await until(lambda: state(ready) is RunState.PAUSED)
-        await until(lambda: display.frame.step == step(ready))
+        await painted(display, step(ready))
         before = step(ready)
         display.timer.start(600_000)
         run.step()
-        await until(lambda: display.frame.step == before + 1)
+        await painted(display, before + 1)
         run.cancel()
         await ended(ready)
 
