@@ -390,7 +390,7 @@ def test_keys_steer_the_comparison_while_its_page_is_in_front(ready, drive):
         await until(lambda: lab.ab.frame(1) is not None)
         QTest.keyClick(ready, Qt.Key.Key_Space)
         await until(lambda: lab.ab.state is RunState.PAUSED)
-        assert buttons["pause"].text() == "Resume"
+        await until(lambda: buttons["pause"].text() == "Resume")
         held = [lab.ab.frame(side).step for side in (0, 1)]
         QTest.keyClick(ready, Qt.Key.Key_N)
         await until(lambda: sum(lab.ab.frame(side).step for side in (0, 1)) == sum(held) + 2)
