@@ -171,9 +171,9 @@ def _problem(options: argparse.Namespace, name: str) -> "Preset":
     preset = find_preset(name)
     physics, settings = chosen_problem(options, preset)
     given = [f"{key}={value}" for key, value in given_problem(options).items()]
-    base = preset.name if physics == preset.physics else physics
+    base = preset if physics == preset.physics else replace(preset.untuned(), name=physics)
     return replace(
-        preset, name=" ".join([base, *given]), physics=physics, problem=settings.model_dump(mode="json")
+        base, name=" ".join([base.name, *given]), physics=physics, problem=settings.model_dump(mode="json")
     )
 
 

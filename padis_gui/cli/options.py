@@ -8,7 +8,7 @@ from padis_gui.core.errors import SettingError
 from padis_gui.core.settings import Settings, make, specs
 
 if TYPE_CHECKING:
-    from padis_gui.core.data.image import Measured
+    from padis_gui.core.data.image import Image, Measured
     from padis_gui.core.operators.settings import PhysicsSettings
     from padis_gui.core.prior import PatchPrior
     from padis_gui.core.resources import Preset
@@ -202,6 +202,34 @@ def chosen_solver(options: argparse.Namespace, preset: "Preset") -> "tuple[Solve
     if options.steps is not None:
         values["steps"] = options.steps
     return solver, make(solver.settings_type, values | overrides(options.overrides))
+
+
+def chosen_reconstruction(
+    options: argparse.Namespace, image: "Image"
+) -> "tuple[str, PhysicsSettings, Solver, Settings]":
+    """Physics and solver of an image or a scan, with their settings: the preset's, changed by what was given.
+
+    A scan brings its own physics and geometry. What a preset sets in solvers is for its own problem: elsewhere they
+    have their defaults. Raises :class:`SettingError` for settings that do not belong together.
+    """
+    from padis_gui.core.operators import find_physics
+    from padis_gui.core.recipe import find_preset
+    from padis_gui.core.resources import DEFAULT_PRESET
+
+    preset = find_preset(options.preset or DEFAULT_PRESET)
+    measured = image.measured
+    if measured is not None and measured.physics:
+        physics, problem = measured_problem(options, measured)
+        preset = preset.untuned()
+    else:
+        physics, problem = chosen_problem(options, preset)
+        if physics != preset.physics:
+            preset = preset.untuned()
+    if find_physics(physics).imageless:
+        raise SettingError(
+            f"A measurement of {image.name} was wanted, but {physics} needs no image; use padis-gui generate."
+        )
+    return physics, problem, *chosen_solver(options, preset)
 
 
 def chosen_tiling(options: argparse.Namespace) -> "TilingSettings":

@@ -10,16 +10,12 @@ from padis_gui.cli.options import (
     add_problem,
     add_run,
     add_settings,
-    chosen_problem,
-    chosen_solver,
+    chosen_reconstruction,
     chosen_tiling,
     given_settings,
-    measured_problem,
     open_prior,
 )
 from padis_gui.cli.outputs import check_is_tiff, check_outputs, write_json
-from padis_gui.core.errors import SettingError
-from padis_gui.core.resources import DEFAULT_PRESET
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +58,6 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.operators import find_physics
     from padis_gui.core.recipe import (
         build_problem,
-        find_preset,
         make_recipe,
         measure,
         new_seed,
@@ -78,18 +73,9 @@ def run(options: argparse.Namespace) -> int:
     check_is_tiff(options.out)
     if sidecar is not None:
         check_sidecar(sidecar)
-    preset = find_preset(options.preset or DEFAULT_PRESET)
     reading = make(ReadingSettings, given_settings(options, ReadingSettings))
     image = read_image(options.input, options.page, reading)
-    if image.measured is not None and image.measured.physics:
-        physics, problem_settings = measured_problem(options, image.measured)
-    else:
-        physics, problem_settings = chosen_problem(options, preset)
-    if find_physics(physics).imageless:
-        raise SettingError(
-            f"A measurement of {options.input.name} was wanted, but {physics} needs no image; use padis-gui generate."
-        )
-    solver, settings = chosen_solver(options, preset)
+    physics, problem_settings, solver, settings = chosen_reconstruction(options, image)
     tiling = chosen_tiling(options)
     seed = new_seed() if options.seed is None else options.seed
     prior_path = options.prior or bundled_prior(physics, pick_device(options.device).type)

@@ -11,17 +11,14 @@ from padis_gui.cli.options import (
     add_problem,
     add_run,
     add_settings,
-    chosen_problem,
-    chosen_solver,
+    chosen_reconstruction,
     chosen_tiling,
     given_settings,
-    measured_problem,
     open_prior,
 )
 from padis_gui.cli.outputs import check_is_tiff, check_outputs, write_json
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import InputError, Interrupted, SettingError
-from padis_gui.core.resources import DEFAULT_PRESET
 from padis_gui.core.settings import make
 from padis_gui.core.volume.request import VolumeSettings
 
@@ -182,13 +179,11 @@ def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
     def resolved(threads: int) -> "VolumeRequest":
         from padis_gui.core.data.read import read_image
         from padis_gui.core.device import pick_device
-        from padis_gui.core.operators import find_physics
-        from padis_gui.core.recipe import find_preset, make_recipe, new_seed
+        from padis_gui.core.recipe import make_recipe, new_seed
         from padis_gui.core.resources import bundled_prior
         from padis_gui.core.volume.request import make_request, parse_pages
         from padis_gui.core.volume.run import earlier_seed
 
-        preset = find_preset(options.preset or DEFAULT_PRESET)
         reading = make(ReadingSettings, given_settings(options, ReadingSettings))
         values = given_settings(options, VolumeSettings) | {"pages": " ".join(options.pages)}
         settings = make(VolumeSettings, values)
@@ -196,15 +191,7 @@ def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
         page = parse_pages(settings.pages, image.pages)[0]
         if page:
             image = read_image(options.input, page, reading)
-        if image.measured is not None and image.measured.physics:
-            physics, problem = measured_problem(options, image.measured)
-        else:
-            physics, problem = chosen_problem(options, preset)
-        if find_physics(physics).imageless:
-            raise SettingError(
-                f"A measurement of {options.input.name} was wanted, but {physics} needs no image; use padis-gui generate."
-            )
-        solver, solver_settings = chosen_solver(options, preset)
+        physics, problem, solver, solver_settings = chosen_reconstruction(options, image)
         seed = options.seed
         if seed is None and not options.restart:
             seed = earlier_seed(options.out)

@@ -1,7 +1,7 @@
 """What the program ships: priors and example images, found in a checkout and in an installed copy."""
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from padis_gui.core.errors import InputError
@@ -66,31 +66,36 @@ class Preset:
         """What this solver's settings are here, where they differ from its defaults."""
         return self.settings if solver == self.solver else self.others.get(solver, {})
 
+    def untuned(self) -> "Preset":
+        """The same without what it sets in solvers, which is for its own problem and no other."""
+        return replace(self, settings={}, others={})
+
 
 PRESETS: tuple[Preset, ...] = (
     Preset(
         "ct-60", "CT, 60 views", "Parallel beam, 60 views over half a turn",
-        "ct-parallel", {"views": 60}, "fast", {},
+        "ct-parallel", {"views": 60}, "fast", {"zeta": 1.25},
     ),
     Preset(
         "ct-20", "CT, 20 views", "Parallel beam, 20 views over half a turn",
-        "ct-parallel", {"views": 20}, "fast", {},
+        "ct-parallel", {"views": 20}, "fast", {"zeta": 1.25},
     ),
     Preset(
         "ct-8", "CT, 8 views", "Parallel beam, 8 views over half a turn",
-        "ct-parallel", {"views": 8}, "fast", {"steps": 40, "sigma_max": 2.0},
+        "ct-parallel", {"views": 8}, "fast", {"steps": 40, "sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.1},
         others={
-            "quality": {"sigma_max": 2.0},
+            "quality": {"sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.05},
             "diffpir": {"sigma_max": 10.0, "sigma_min": 0.005, "noise_floor": 1e-3},
         },
     ),
     Preset(
         "ct-limited", "CT, limited angle", "Parallel beam, 60 views over 120°",
-        "ct-parallel", {"views": 60, "arc": 120.0}, "fast", {},
+        "ct-parallel", {"views": 60, "arc": 120.0}, "fast", {"steps": 40, "sigma_max": 2.0, "zeta": 1.15},
     ),
     Preset(
         "ct-fan", "CT, fan beam", "Fan beam, 20 views over a full turn",
-        "ct-fan", {"views": 20}, "fast", {},
+        "ct-fan", {"views": 20}, "fast", {"steps": 40, "sigma_max": 2.0, "zeta": 1.15},
+        others={"quality": {"sigma_max": 2.0}},
     ),
     Preset(
         "deblur", "Deblurring", "A uniform blur of 9 × 9 pixels with noise of 0.01",

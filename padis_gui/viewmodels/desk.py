@@ -28,6 +28,7 @@ from padis_gui.core.resources import (
     DEFAULT_PRESET,
     DEFAULT_PRIOR,
     DEMO_IMAGE,
+    PRESETS,
     Preset,
     fitting_prior,
     is_bundled,
@@ -114,8 +115,7 @@ class Desk(Background):
         """Choose what is measured; its own settings come back with it."""
 
         def change() -> None:
-            self.physics = find_physics(name).name
-            self.preset = None
+            self._choose_physics(find_physics(name).name)
 
         self._set(change)
         self._preparing.start()
@@ -195,11 +195,11 @@ class Desk(Background):
             preset: Preset = find_preset(name)
             physics = find_physics(preset.physics)
             self._problems[physics.name] = make(physics.settings_type, dict(preset.problem))
-            self.physics = physics.name
             self.solver = preset.solver
+            self.physics = physics.name
+            self._untune_solvers()
             for solver in (preset.solver, *preset.others):
-                settings_type = find_solver(solver).settings_type
-                self._solver_settings[solver] = make(settings_type, dict(preset.settings_for(solver)))
+                self._solver_settings[solver] = _tuned(solver, preset)
             self.preset = preset.name
 
         self._set(change)
@@ -368,9 +368,20 @@ class Desk(Background):
 
         def change() -> None:
             self._problems[measured.physics] = scan_settings(measured, edited)
-            self.physics, self.preset = measured.physics, None
+            self._choose_physics(measured.physics)
 
         self._set(change)
+
+    def _choose_physics(self, name: str) -> None:
+        if name != self.physics or self.preset is not None:
+            self._untune_solvers()
+        self.physics, self.preset = name, None
+
+    def _untune_solvers(self) -> None:
+        """What presets set in solvers was for their own problems; what was set by hand stays."""
+        for solver, settings in self._solver_settings.items():
+            if any(settings == _tuned(solver, preset) for preset in PRESETS):
+                self._solver_settings[solver] = type(settings)()
 
     async def open_prior(self, path: Path, training_image_size: int | None = None) -> bool:
         """Open a checkpoint; what was open stays where it cannot be read.
@@ -530,3 +541,7 @@ def _changed(settings: S, name: str, value: Any) -> S:
     if name not in type(settings).model_fields:
         raise SettingError(f"'{name}' is not a setting of this form; choose one that is shown.")
     return make(type(settings), settings.model_dump() | {name: value})
+
+
+def _tuned(solver: str, preset: Preset) -> Settings:
+    return make(find_solver(solver).settings_type, dict(preset.settings_for(solver)))

@@ -11,6 +11,7 @@ from PIL import Image as Picture
 from padis_gui.cli.main import main
 from padis_gui.core.data.scans.geometry_file import ScanGeometry
 from padis_gui.core.data.stored import read_recipe
+from padis_gui.core.solvers.admm import FastSettings
 from tests.scan_files import fan, parallel, write_exchange, write_htc
 
 SOLVER = [
@@ -62,6 +63,15 @@ def test_a_fan_beam_scan(tmp_path: Path, prior_path: Path, capsys: pytest.Captur
     assert report["residual"] == metrics["residual"]
     assert tifffile.imread(out).shape == (64, 64)
     assert 0.005 < float(tifffile.imread(out).max()) < 0.05  # in 1/mm
+
+
+def test_what_a_preset_sets_in_its_solver_is_not_for_a_scan(tmp_path: Path, prior_path: Path) -> None:
+    """Simulated data are exact, and bear other steps than measured ones."""
+    path = write_htc(tmp_path / "scan.mat", fan())
+    fast = ("--preset", "ct-fan", "--solver", "fast", "--image-size", "48", "--take-views", "30")
+    code, out = reconstruct(path, prior_path, *fast)
+    assert code == 0
+    assert read_recipe(out)[0].settings == FastSettings(steps=3, cg_steps=3).model_dump(mode="json")
 
 
 def test_a_detector_row_of_a_stack(tmp_path: Path, prior_path: Path) -> None:

@@ -12,6 +12,7 @@ from padis_gui.core.resources import PRESETS
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.viewmodels.run import RunState, Snapshot
 from tests.qt import open_both, until
+from tests.scan_files import fan, write_htc
 
 
 def test_every_preset_can_be_applied_and_runs_its_own_solver(session):
@@ -30,6 +31,35 @@ def test_settings_of_a_solver_come_back_with_it(session):
         session.set_solver(solver.name)
     session.set_solver("dds")
     assert session.solver_settings.eta == 0.5
+
+
+def test_what_a_preset_sets_in_solvers_stays_with_its_problem(session, drive, tmp_path):
+    """Steps fit for 8 exact views are no good for a blurred photograph or a real scan."""
+    defaults = {solver.name: solver.settings_type() for solver in SOLVERS}
+
+    def changed():
+        return {name for name in defaults if session.settings_of(name) != defaults[name]}
+
+    session.apply_preset("ct-8")
+    assert changed() == {"fast", "quality", "diffpir"}
+    session.set_problem("views", 9)  # nearly the same problem
+    assert changed() == {"fast", "quality", "diffpir"}
+    session.apply_preset("sr2")
+    assert changed() == set()
+    session.apply_preset("ct-8")
+    session.set_solver_setting("steps", 33)  # by hand
+    session.set_physics("deblur")
+    assert changed() == {"fast"}
+    session.apply_preset("ct-8")
+    session.set_physics("ct-fan")
+    assert changed() == set()
+    session.apply_preset("ct-fan")
+    assert changed() == {"fast", "quality"}
+    assert drive(session.open_image(write_htc(tmp_path / "scan.mat", fan())))
+    assert (session.physics, changed()) == ("ct-fan", set())
+    session.set_solver_setting("zeta", PRESETS[0].settings["zeta"])  # by hand, though a preset has it too
+    assert drive(session.set_reading({"take_views": 30}))
+    assert changed() == {"fast"}
 
 
 @pytest.mark.parametrize(

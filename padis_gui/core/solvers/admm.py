@@ -49,7 +49,8 @@ class QualitySettings(SolverSettings):
     prior_weight: float = shared.prior_weight(0.3)
     zeta: float = setting(
         1.0, ge=0, le=1.5, label="Step size", symbol="ζ", live=True,
-        help="Length of the dual's step: 1 is ADMM, 0 forgets what data and prior disagreed on",
+        help="Length of the dual's step: 1 is ADMM, 0 forgets what data and prior disagreed on, more pays where data are "
+        "exact",
     )  # fmt: skip
     noise_floor: float = shared.noise_floor(3e-4)
 
