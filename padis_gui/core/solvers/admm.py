@@ -42,7 +42,8 @@ class QualitySettings(SolverSettings):
     )
     sigma_max: float = setting(
         0.5, gt=0, le=200, label="Highest noise", symbol="σ₀", advanced=True,
-        help="Noise level of the first step, relative to an image in [0, 1]: 0.5 suits 20 views or more, 2 fewer",
+        help="Noise level of the first step, relative to an image in [0, 1]: 0.5 suits 20 views or more over half a turn, "
+        "2 fewer views or a limited angle",
     )  # fmt: skip
     sigma_min: float = shared.lowest_noise(0.01)
     cg_steps: int = shared.cg_steps(10)
