@@ -74,11 +74,11 @@ class Preset:
 PRESETS: tuple[Preset, ...] = (
     Preset(
         "ct-60", "CT, 60 views", "Parallel beam, 60 views over half a turn",
-        "ct-parallel", {"views": 60}, "fast", {"zeta": 1.25},
+        "ct-parallel", {"views": 60}, "fast", {"zeta": 1.2},
     ),
     Preset(
         "ct-20", "CT, 20 views", "Parallel beam, 20 views over half a turn",
-        "ct-parallel", {"views": 20}, "fast", {"zeta": 1.25},
+        "ct-parallel", {"views": 20}, "fast", {"zeta": 1.2},
     ),
     Preset(
         "ct-8", "CT, 8 views", "Parallel beam, 8 views over half a turn",
