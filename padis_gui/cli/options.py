@@ -205,7 +205,7 @@ def chosen_solver(options: argparse.Namespace, preset: "Preset") -> "tuple[Solve
 
 
 def chosen_reconstruction(
-    options: argparse.Namespace, image: "Image"
+    options: argparse.Namespace, preset: "Preset", image: "Image"
 ) -> "tuple[str, PhysicsSettings, Solver, Settings]":
     """Physics and solver of an image or a scan, with their settings: the preset's, changed by what was given.
 
@@ -213,18 +213,11 @@ def chosen_reconstruction(
     have their defaults. Raises :class:`SettingError` for settings that do not belong together.
     """
     from padis_gui.core.operators import find_physics
-    from padis_gui.core.recipe import find_preset
-    from padis_gui.core.resources import DEFAULT_PRESET
 
-    preset = find_preset(options.preset or DEFAULT_PRESET)
-    measured = image.measured
-    if measured is not None and measured.physics:
-        physics, problem = measured_problem(options, measured)
+    scan = image.measured if image.measured is not None and image.measured.physics else None
+    physics, problem = chosen_problem(options, preset) if scan is None else measured_problem(options, scan)
+    if scan is not None or physics != preset.physics:
         preset = preset.untuned()
-    else:
-        physics, problem = chosen_problem(options, preset)
-        if physics != preset.physics:
-            preset = preset.untuned()
     if find_physics(physics).imageless:
         raise SettingError(
             f"A measurement of {image.name} was wanted, but {physics} needs no image; use padis-gui generate."

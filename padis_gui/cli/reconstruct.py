@@ -16,6 +16,7 @@ from padis_gui.cli.options import (
     open_prior,
 )
 from padis_gui.cli.outputs import check_is_tiff, check_outputs, write_json
+from padis_gui.core.resources import DEFAULT_PRESET
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.operators import find_physics
     from padis_gui.core.recipe import (
         build_problem,
+        find_preset,
         make_recipe,
         measure,
         new_seed,
@@ -73,9 +75,10 @@ def run(options: argparse.Namespace) -> int:
     check_is_tiff(options.out)
     if sidecar is not None:
         check_sidecar(sidecar)
+    preset = find_preset(options.preset or DEFAULT_PRESET)
     reading = make(ReadingSettings, given_settings(options, ReadingSettings))
     image = read_image(options.input, options.page, reading)
-    physics, problem_settings, solver, settings = chosen_reconstruction(options, image)
+    physics, problem_settings, solver, settings = chosen_reconstruction(options, preset, image)
     tiling = chosen_tiling(options)
     seed = new_seed() if options.seed is None else options.seed
     prior_path = options.prior or bundled_prior(physics, pick_device(options.device).type)

@@ -19,6 +19,7 @@ from padis_gui.cli.options import (
 from padis_gui.cli.outputs import check_is_tiff, check_outputs, write_json
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import InputError, Interrupted, SettingError
+from padis_gui.core.resources import DEFAULT_PRESET
 from padis_gui.core.settings import make
 from padis_gui.core.volume.request import VolumeSettings
 
@@ -179,11 +180,12 @@ def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
     def resolved(threads: int) -> "VolumeRequest":
         from padis_gui.core.data.read import read_image
         from padis_gui.core.device import pick_device
-        from padis_gui.core.recipe import make_recipe, new_seed
+        from padis_gui.core.recipe import find_preset, make_recipe, new_seed
         from padis_gui.core.resources import bundled_prior
         from padis_gui.core.volume.request import make_request, parse_pages
         from padis_gui.core.volume.run import earlier_seed
 
+        preset = find_preset(options.preset or DEFAULT_PRESET)
         reading = make(ReadingSettings, given_settings(options, ReadingSettings))
         values = given_settings(options, VolumeSettings) | {"pages": " ".join(options.pages)}
         settings = make(VolumeSettings, values)
@@ -191,7 +193,7 @@ def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
         page = parse_pages(settings.pages, image.pages)[0]
         if page:
             image = read_image(options.input, page, reading)
-        physics, problem, solver, solver_settings = chosen_reconstruction(options, image)
+        physics, problem, solver, solver_settings = chosen_reconstruction(options, preset, image)
         seed = options.seed
         if seed is None and not options.restart:
             seed = earlier_seed(options.out)

@@ -195,8 +195,8 @@ class Desk(Background):
             preset: Preset = find_preset(name)
             physics = find_physics(preset.physics)
             self._problems[physics.name] = make(physics.settings_type, dict(preset.problem))
-            self.solver = preset.solver
             self.physics = physics.name
+            self.solver = preset.solver
             self._untune_solvers()
             for solver in (preset.solver, *preset.others):
                 self._solver_settings[solver] = _tuned(solver, preset)
