@@ -213,7 +213,7 @@ def session() -> None:
             made.set_solver_setting("steps", steps)
             made.start()
             while len(made.runs.records) < seed - 4:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # sleep: between two looks
         made.runs.rename(made.runs.records[0].id, "kept")
         made.runs.pin(made.runs.records[0].id, True)
         made.runs.remark(made.runs.records[1].id, "a note")
