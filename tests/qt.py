@@ -55,9 +55,7 @@ async def until(
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, trouble()
-        await asyncio.sleep(
-            0.005
-        )  # sleep: between two looks; Qt's events pass, and threads get the processor
+        await asyncio.sleep(0.005)  # sleep: between two looks, while Qt's events pass
 
 
 async def settled(*owners: QObject) -> None:
@@ -67,9 +65,7 @@ async def settled(*owners: QObject) -> None:
     """
     await until(lambda: not any(timer.isActive() for owner in owners for timer in _single_shots(owner)))
     for _ in range(_TURNS):
-        await asyncio.sleep(
-            0
-        )  # sleep: of no length: a turn of Qt's loop, its posted events first, then timers
+        await asyncio.sleep(0)  # sleep: of no length, a turn of Qt's loop: posted events, then timers
 
 
 def _single_shots(owner: QObject) -> list[QTimer]:
