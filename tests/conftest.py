@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -15,6 +16,11 @@ _HOME = tempfile.TemporaryDirectory(prefix="padis-gui-tests-")
 os.environ["PADIS_GUI_HOME"] = _HOME.name
 
 THREADS = 1  # small problems: more threads would only wait for each other
+# how long an example takes says more of the machine than of the program
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -22,9 +22,10 @@ from padis_gui.core.errors import InputError
 from tests.core.fuzzing import FORMATS, check_sentence
 from tests.core.test_formats import PAGES, mat73, nifti, npz, series_of
 from tests.core.test_read import dicom
+from tests.waiting import TIMEOUT
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes, links and names are others there")
-PATIENCE = 100  # seconds
+PATIENCE = int(TIMEOUT)  # seconds
 SMALL = ReadingSettings(image_size=16)
 
 

@@ -13,6 +13,7 @@ from padis_gui.core.operators.inpainting import InpaintingSettings
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TilingSettings
 from padis_gui.gui.forms import SettingsForm
+from tests.gui.pictures import wait_for
 
 ALL = [*(p.settings_type for p in PHYSICS), *(s.settings_type for s in SOLVERS), TilingSettings]
 
@@ -87,7 +88,7 @@ def test_every_field_says_symbol_unit_range_and_default(form_of, kind):
         assert form.editors[spec.name].accessibleName() == spec.label
 
 
-def test_the_wheel_changes_a_field_only_when_it_has_the_keyboard(form_of, qtbot):
+def test_the_wheel_changes_a_field_only_when_it_has_the_keyboard(form_of):
     form = form_of(ParallelBeamSettings())
     box = form.editors["views"]
 
@@ -100,7 +101,7 @@ def test_the_wheel_changes_a_field_only_when_it_has_the_keyboard(form_of, qtbot)
         return box.value()
 
     form.activateWindow()
-    qtbot.waitUntil(form.isActiveWindow)
+    wait_for(form.isActiveWindow)
     form.editors["noise"].setFocus()
     assert wheel() == 20
     box.setFocus()
@@ -108,13 +109,13 @@ def test_the_wheel_changes_a_field_only_when_it_has_the_keyboard(form_of, qtbot)
 
 
 @pytest.mark.parametrize("name", ["views", "noise"])
-def test_a_number_leaves_letters_and_space_to_the_window(form_of, qtbot, name):
+def test_a_number_leaves_letters_and_space_to_the_window(form_of, name):
     form = form_of(ParallelBeamSettings())
     pressed = []
     for key in ("T", "N", "Space", "5"):
         QShortcut(QKeySequence(key), form).activated.connect(lambda key=key: pressed.append(key))
     form.activateWindow()
-    qtbot.waitUntil(form.isActiveWindow)
+    wait_for(form.isActiveWindow)
     box = form.editors[name]
     box.setFocus()
     box.selectAll()

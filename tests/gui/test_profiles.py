@@ -51,7 +51,7 @@ def regions(shown):
 
 def choose(panes, key):
     panes.activateWindow()
-    assert QTest.qWaitForWindowActive(panes)
+    wait_for(panes.isActiveWindow)
     QTest.keyClick(panes, key)
 
 

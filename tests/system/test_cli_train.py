@@ -23,7 +23,7 @@ from padis_gui.cli.main import main
 from padis_gui.core.checkpoint import load_prior, read_record
 from padis_gui.core.training.request import REQUEST_FILE, load_request
 from padis_gui.core.training.train import PRIOR_FILE, STATE_FILE
-from tests.waiting import wait_for
+from tests.waiting import TIMEOUT, wait_for
 
 OPTIONS = [
     "--image-size", "32", "--patch-sizes", "16,8", "--patch-probabilities", "0.7,0.3", "--pixels", "512",
@@ -265,7 +265,7 @@ def test_events_as_lines_and_obedience_to_words(data: Path, tmp_path: Path) -> N
         assert event_of(lines, "step")["step"] > paused
         say(words, "stop")
         stopped = event_of(lines, "stopped")["step"]
-        assert process.wait(60) == 0
+        assert process.wait(TIMEOUT) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
     assert saved_step(run) == stopped
@@ -279,7 +279,7 @@ def test_a_training_whose_window_is_gone_saves_and_ends(data: Path, tmp_path: Pa
         seen = event_of(lines, "step")["step"]
         lines.close()
         words.close()
-        assert process.wait(60) == 0
+        assert process.wait(TIMEOUT) == 0
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
     assert saved_step(run) >= seen
@@ -292,7 +292,7 @@ def test_stop_is_obeyed_in_a_pause(data: Path, tmp_path: Path) -> None:
         paused = event_of(lines, "paused")["step"]
         say(words, "stop")
         assert event_of(lines, "stopped")["step"] == paused
-        assert process.wait(60) == 0
+        assert process.wait(TIMEOUT) == 0
     assert saved_step(run) == paused
 
 

@@ -22,6 +22,7 @@ from padis_gui.viewmodels.laboratory import Laboratory
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, MAPS, SEAMS
 from tests.qt import LONG, compared, delivered, ended, open_both, settled, until
+from tests.waiting import TIMEOUT
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_the_latest_errand_of_a_kind_wins_and_faults_come_back_as_words(drive, c
 
     async def go():
         errands = Errands(pool)
-        errands.ask("slow", lambda _check: release.wait(10), done.append)
+        errands.ask("slow", lambda _check: release.wait(TIMEOUT), done.append)
         await until(lambda: not errands.waiting)
         for i in range(20):
             errands.ask("drag", lambda _check, i=i: i, done.append)
