@@ -6,6 +6,7 @@ kernels is not), and autograd for nothing.
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from torch import Tensor
 
 from padis_gui.core.device import free_memory_mb
 from padis_gui.core.errors import SettingError
+
+# torch says so of the first one. Silenced here and for good: matrices are made in threads, and
+# warnings.catch_warnings is the whole process'.
+warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
 
 Beam = Literal["parallel", "fan"]
 # ASTRA's names of geometry and kernel, and at most how many entries rays one pixel apart have in each pixel:
@@ -172,18 +177,14 @@ def _assembled(scan: Scan, scale: float) -> Any:
 
 
 def _as_torch(matrix: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        # 32-bit indices halve the memory traffic, which is what a sparse product costs
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(matrix.indptr.astype(np.int32, copy=False)),
-            torch.from_numpy(matrix.indices.astype(np.int32, copy=False)),
-            torch.from_numpy(matrix.data).to(dtype),
-            matrix.shape,
-            check_invariants=False,
-        ).to(device)
+    # 32-bit indices halve the memory traffic, which is what a sparse product costs
+    return torch.sparse_csr_tensor(
+        torch.from_numpy(matrix.indptr.astype(np.int32, copy=False)),
+        torch.from_numpy(matrix.indices.astype(np.int32, copy=False)),
+        torch.from_numpy(matrix.data).to(dtype),
+        matrix.shape,
+        check_invariants=False,
+    ).to(device)
 
 
 def check_memory(scan: Scan, dtype: torch.dtype, device: torch.device) -> None:
