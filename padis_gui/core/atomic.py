@@ -3,7 +3,7 @@
 import contextlib
 import glob
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -39,15 +39,14 @@ def writing_atomically(path: Path) -> Iterator[BinaryIO]:
     For what is too large to be in memory at once, else as :func:`write_atomically`.
     """
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
+    # not tempfile's, whose files are private: an ordinary one, with the rights that the system gives to new files
+    file = temporary.open("x+b")
     try:
-        with os.fdopen(handle, "w+b") as file:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes private files; these are ordinary ones
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -107,6 +107,8 @@ def test_a_scheduler_without_workers_is_one_sentence(monkeypatch: pytest.MonkeyP
 class Lonely:
     """A client whose scheduler has no workers left, or is gone."""
 
+    loop = object()
+
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
 

@@ -1,6 +1,7 @@
 """What every format is read into: a file of pages, opened once and read a page at a time."""
 
 import logging
+import re
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -18,6 +19,11 @@ from padis_gui.core.errors import InputError, PadisError
 SMALLEST, LARGEST = 16, 8192
 MOST_PAGES = 1_000_000
 _LONGEST = 120  # of a name in a sentence
+
+# Readers warn about oddities that do not concern the pixels. Silenced once and for all: files are read in threads, and
+# warnings.catch_warnings would silence (and afterwards mend) the whole process.
+for _package in ("PIL", "pydicom", "nibabel", "tifffile", "h5py", "scipy.io", __name__.rpartition(".")[0]):
+    warnings.filterwarnings("ignore", module=re.escape(_package) + r"(\.|$)")
 
 Part = tuple[slice, slice]  # rows and columns of a page
 WHOLE: Part = (slice(None), slice(None))
@@ -110,8 +116,7 @@ def quietly(library: str) -> None:
 def in_one_sentence(name: str, kind: str) -> Iterator[None]:
     """Turn whatever a reader raises into an :class:`InputError` about the file ``name``."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # readers warn about oddities that do not concern the pixels
+        with np.errstate(all="ignore"):  # whatever is not finite is told afterwards
             yield
     except PadisError:
         raise

@@ -1,11 +1,29 @@
-"""Curves as SVG, drawn by hand: a report needs neither a plotting library nor anything from elsewhere."""
+"""Curves in the pixels of a small picture: a report needs neither a plotting library nor anything from elsewhere."""
 
 import math
 from collections.abc import Sequence
-from html import escape
+from dataclasses import dataclass
 
 _WIDTH, _HEIGHT = 340, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 26, 26
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """One curve as (x, y) pixels from the upper left, with what is written at its axes.
+
+    ``ticks`` are heights and their labels, ``ends`` the first and the last step, ``reference`` is the height of a
+    named line.
+    """
+
+    title: str
+    unit: str
+    points: list[tuple[float, float]]
+    ticks: list[tuple[float, str]]
+    ends: list[tuple[float, str]]
+    reference: tuple[float, str] | None
+    size: tuple[int, int] = (_WIDTH, _HEIGHT)
+    across: tuple[int, int] = (_LEFT, _WIDTH - _RIGHT)
 
 
 def chart(
@@ -16,52 +34,42 @@ def chart(
     *,
     logarithmic: bool = False,
     reference: tuple[str, float] | None = None,
-) -> str:
-    """One curve over the steps, as an ``<svg>``; ``reference`` is a dashed line with a name."""
+) -> Chart | None:
+    """The curve of ``values`` over ``steps``; None where there is nothing to be drawn.
+
+    What is not finite is left out, on a logarithmic axis also what is not positive. ``reference`` is the name of a
+    line and its value.
+    """
     points = [
         (float(x), float(y))
         for x, y in zip(steps, values, strict=True)
         if math.isfinite(y) and (y > 0 or not logarithmic)
     ]
     if not points:
-        return ""
-    heights = [y for _, y in points]
-    if reference is not None and math.isfinite(reference[1]):
-        heights.append(reference[1])
+        return None
+    if reference is not None and not math.isfinite(reference[1]):
+        reference = None
+    heights = [y for _, y in points] + ([] if reference is None else [reference[1]])
     to_scale = math.log10 if logarithmic else float
     low, high = to_scale(min(heights)), to_scale(max(heights))
     if high - low < 1e-9 * max(1.0, abs(high)):
         low, high = low - 0.5, high + 0.5
-    first, last = points[0][0], max(points[-1][0], points[0][0] + 1)
+    first, last = points[0][0], points[-1][0]
+    length = max(last - first, 1)
 
     def across(x: float) -> float:
-        return _LEFT + (x - first) / (last - first) * (_WIDTH - _LEFT - _RIGHT)
+        return _LEFT + (x - first) / length * (_WIDTH - _LEFT - _RIGHT)
 
     def up(y: float) -> float:
         return _HEIGHT - _BOTTOM - (to_scale(y) - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
 
-    parts = [
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">',
-        f'<text class="name" x="{_LEFT}" y="15">{escape(title)}{f" [{escape(unit)}]" if unit else ""}</text>',
-    ]
-    for tick in _ticks(low, high, decades=logarithmic):
-        y = up(10**tick if logarithmic else tick)
-        label = f"{10**tick:.3g}" if logarithmic else f"{tick:.6g}"
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
-    for x, anchor in ((first, "start"), (points[-1][0], "end")):
-        parts.append(f'<text x="{across(x):.1f}" y="{_HEIGHT - 8}" text-anchor="{anchor}">{x:g}</text>')
-    if reference is not None and math.isfinite(reference[1]):
-        y = up(reference[1])
-        parts.append(
-            f'<line class="reference" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text x="{_WIDTH - _RIGHT}" y="{y - 4:.1f}" text-anchor="end">{escape(reference[0])}</text>'
-        )
-    line = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in points)
-    parts.append(f'<polyline class="curve" points="{line}"/>')
-    x, y = points[-1]
-    parts.append(f'<circle class="end" cx="{across(x):.1f}" cy="{up(y):.1f}" r="3"/></svg>')
-    return "".join(parts)
+    ticks = [10**tick if logarithmic else tick for tick in _ticks(low, high, decades=logarithmic)]
+    return Chart(
+        title=title, unit=unit, points=[(across(x), up(y)) for x, y in points],
+        ticks=[(up(tick), f"{tick:.3g}" if logarithmic else f"{tick:.6g}") for tick in ticks],
+        ends=[(across(x), f"{x:g}") for x in (first, last)],
+        reference=None if reference is None else (up(reference[1]), reference[0]),
+    )  # fmt: skip
 
 
 def _ticks(low: float, high: float, *, decades: bool) -> list[float]:

@@ -24,7 +24,7 @@ from padis_gui.core.volume.run import Executor
 from padis_gui.core.volume.slices import Outcome, SliceTask, finish_text
 
 _CONNECT_SECONDS = 15
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS, _TICK_SECONDS = 0.5, 0.02
 _ALONE_SECONDS = 60.0  # without any worker; one that died is back in a few
 _MOST_WORKERS = 256
 _ANY_PORT = "127.0.0.1:0"
@@ -130,10 +130,11 @@ def on_cluster(
 
     def execute(tasks: Iterable[SliceTask]) -> Iterator[Outcome]:
         waiting, under_way = iter(tasks), dict[Any, SliceTask]()
+        finished = _dask().as_completed(loop=client.loop)
         task = next(waiting, None)
         seen = time.monotonic()
         try:
-            while True:
+            while task is not None or under_way:
                 check()
                 workers = len(client.nthreads())
                 seen = time.monotonic() if workers else seen
@@ -143,9 +144,8 @@ def on_cluster(
                     # never by its content: a slice that failed in an earlier run is tried again
                     future = client.submit(work, task.model_dump_json(), pure=False)
                     under_way[future], task = task, next(waiting, None)
-                if task is None and not under_way:
-                    return
-                for future in _finished(under_way):
+                    finished.add(future)
+                for future in _next_of(finished):
                     yield _outcome(future, under_way.pop(future))
         except CancelledError:
             raise _lost("the scheduler is gone") from None
@@ -158,16 +158,17 @@ def on_cluster(
     return execute
 
 
-def _finished(under_way: Iterable[Any]) -> list[Any]:
-    """Those that are through, after half a second at the latest."""
-    distributed = _dask()
-    futures = list(under_way)
-    if not futures:
-        time.sleep(_LOOK_SECONDS)
-        return []
-    with suppress(TimeoutError):
-        distributed.wait(futures, timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED")
-    return [future for future in futures if future.done()]
+def _next_of(finished: Any) -> list[Any]:
+    """Those that are through, after half a second at the latest.
+
+    The timeout of ``as_completed`` counts from its making, and its iterator waits without one: ``check`` would not be
+    asked meanwhile, nor a cluster without workers be noticed. So the waiting is done here.
+    """
+    until = time.monotonic() + _LOOK_SECONDS
+    while not finished.has_ready() and time.monotonic() < until:
+        time.sleep(_TICK_SECONDS)
+    found: list[Any] = finished.next_batch(block=False)
+    return found
 
 
 def _outcome(future: Any, task: SliceTask) -> Outcome:
