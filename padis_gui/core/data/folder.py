@@ -11,7 +11,7 @@ from padis_gui.core.data.datasets import DatasetInfo
 from padis_gui.core.data.dicom_series import Series
 from padis_gui.core.data.folder_index import Files, first_pages, images_in, open_file, series_among, stamped
 from padis_gui.core.data.formats import Format, recognise_file
-from padis_gui.core.data.pages import WHOLE, Page, Pages, Part, display_name, shown
+from padis_gui.core.data.pages import Page, Pages, Part, display_name, shown
 from padis_gui.core.errors import InputError, PadisError
 from padis_gui.core.hashing import file_sha256
 
@@ -115,10 +115,7 @@ class _Images(Pages):
     def _file_of(self, page: int) -> int:
         return bisect_right(self._firsts, page) - 1
 
-    def _read(self, page: int) -> Page:
-        return self._read_part(page, WHOLE)
-
-    def _read_part(self, page: int, part: Part) -> Page:
+    def _read(self, page: int, part: Part) -> Page:
         number = self._file_of(page)
         if self._open is None or self._open[0] != number:
             self._leave()
