@@ -18,7 +18,6 @@ from padis_gui.core.metrics import as_json
 from padis_gui.core.recipe import Recipe
 
 Kind = Literal["result", "iterates", "draws", "picture", "laboratory", "volume"]
-NAMESPACE = "padis-gui/export"
 _FORMAT = "padis-gui export"
 _HEAD = 200  # bytes in which a sidecar says what it is
 

@@ -114,10 +114,7 @@ class ArrayPages(Pages):
         rows, columns = self._layout.sides
         return rows, columns
 
-    def _read(self, page: int) -> Page:
-        return self._read_part(page, WHOLE)
-
-    def _read_part(self, page: int, part: Part) -> Page:
+    def _read(self, page: int, part: Part) -> Page:
         index = self._layout.index(page, part)
         values = np.asarray(self._array[index[::-1] if self._reversed else index])
         return page_of(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from padis_gui.core.data.pages import Page, Pages, check_sides, display_name, page_of, wrong_shape
+from padis_gui.core.data.pages import Page, Pages, Part, check_sides, display_name, page_of, wrong_shape
 from padis_gui.core.errors import InputError
 
 KIND = "NIfTI file"
@@ -66,7 +66,7 @@ class _Nifti(Pages):
         rows, columns, _ = self._axes
         return self._shape[rows], self._shape[columns]
 
-    def _read(self, page: int) -> Page:
+    def _read(self, page: int, part: Part) -> Page:
         rows, columns, depth = self._axes
         volume, slice_ = divmod(page, self._depth)
         index: list[Any] = [slice(None)] * len(self._shape)
@@ -81,7 +81,7 @@ class _Nifti(Pages):
             values = values.T
         # rows go from front to back, columns from the patient's right to the left
         values = values[:: -1 if self._ascending[0] else 1, :: -1 if self._ascending[1] else 1]
-        return page_of(values, self.name, spacing=self._spacing, slice_spacing=self._slice_spacing)
+        return page_of(values[part], self.name, spacing=self._spacing, slice_spacing=self._slice_spacing)
 
 
 @contextmanager

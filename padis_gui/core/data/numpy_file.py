@@ -11,7 +11,7 @@ import numpy as np
 from padis_gui.core.data.choose import choose_array
 from padis_gui.core.data.datasets import MOST_LISTED, DatasetInfo, describe_array, not_numbers
 from padis_gui.core.data.layout import ArrayPages, Layout, find_layout
-from padis_gui.core.data.pages import Page, Pages, display_name, page_of
+from padis_gui.core.data.pages import Page, Pages, Part, display_name, page_of
 
 NPY, NPZ = "NPY", "NPZ"
 _ENDING = ".npy"
@@ -88,9 +88,9 @@ class _Member(Pages):
         self._whole: ArrayPages | None = None
         self._path, self._member = path, member
 
-    def _read(self, page: int) -> Page:
+    def _read(self, page: int, part: Part) -> Page:
         if not self._contiguous:
-            return self._loaded().read(page)
+            return self._loaded().read(page, part)
         shape = self._layout.shape[(self._layout.pages is not None) :]
         size = int(np.prod(shape)) * self._dtype.itemsize
         self._file.seek(self._start + page * size)
@@ -98,7 +98,7 @@ class _Member(Pages):
         if len(data) < size:
             raise ValueError("it ends before its last number")
         values = np.frombuffer(data, self._dtype).reshape(shape)
-        return page_of(self._layout.arranged(values), self.name)
+        return page_of(self._layout.arranged(values)[part], self.name)
 
     def _loaded(self) -> ArrayPages:
         """Pages that do not lie in one piece: the array is loaded, once."""

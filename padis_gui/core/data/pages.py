@@ -6,7 +6,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class Pages(Closing):
                 f"{self.name} has pages 0 to {self.count - 1}, but page {page} was asked for; choose one of those."
             )
         with in_one_sentence(self.name, self.kind):
-            return self._read(page) if part == WHOLE else self._read_part(page, part)
+            return self._read(page, part)
 
     def page_name(self, page: int) -> str:
         """What to call a page."""
@@ -82,13 +82,8 @@ class Pages(Closing):
         return None
 
     @abstractmethod
-    def _read(self, page: int) -> Page:
+    def _read(self, page: int, part: Part) -> Page:
         """``page`` lies within the count; any exception becomes one sentence."""
-
-    def _read_part(self, page: int, part: Part) -> Page:
-        """The same of a part; formats from which the rest need not be read do it in their own way."""
-        whole = self._read(page)
-        return replace(whole, pixels=whole.pixels[:, part[0], part[1]])
 
     def close(self) -> None:
         """Let go of the file."""

@@ -172,10 +172,7 @@ class _Tiff(Pages):
             source = self._file.pages[page if self._kept is None else self._kept[page]].keyframe
         return int(source.imagelength), int(source.imagewidth)
 
-    def _read(self, page: int) -> Page:
-        return self._read_part(page, WHOLE)
-
-    def _read_part(self, page: int, part: Part) -> Page:
+    def _read(self, page: int, part: Part) -> Page:
         planes = self._planes
         if planes is None:
             values = self._of_page(self._file.pages[page if self._kept is None else self._kept[page]], part)

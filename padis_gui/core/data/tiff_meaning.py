@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import dataclass
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,8 @@ _PRINTED = (
 )  # fmt: skip
 _INCH, _CENTIMETRE = 2, 3
 _STRAIGHT_LINE = 0
-_MOST_XML = 2**26
-_NAMESPACE = "padis-gui/export"  # of the annotation that this program's exports carry
+_MOST_XML = 2**27
+NAMESPACE = "padis-gui/export"  # of the annotation that this program's exports carry
 _HOUNSFIELD = ("hu", "hounsfield", "hounsfield unit", "hounsfield units")
 _NO_UNITS = ("", "gray value", "grey value", "pixel", "pixels", "none", "a.u.")
 
@@ -59,6 +60,13 @@ def meaning_of(file: Any, series: int = 0) -> Meaning:
     if file.is_lsm:
         return _lsm(file.lsm_metadata or {})
     return Meaning(spacing=_plain(file.pages[0]))
+
+
+def own_text(file: Any) -> str:
+    """The JSON that this program puts into its exports, of an open TIFF; other text or none of other files."""
+    if file.is_ome:
+        return _own_annotation(_xml(file.ome_metadata or ""))
+    return str((file.imagej_metadata or {}).get("Info", ""))
 
 
 def _positive(value: Any) -> float | None:
@@ -105,7 +113,7 @@ def _imagej(file: Any) -> Meaning:
     length = _LENGTHS.get(_plain_text(said.get("unit", "")))
     per_slice = _positive(said.get("spacing"))
     unit = _plain_text(said.get("vunit", ""))
-    ours = _json(said.get("Info"))
+    ours = _json(own_text(file))
     about = _about(ours)
     return Meaning(
         spacing=None if length is None else _pitches(file.pages[0], length),
@@ -131,9 +139,9 @@ def _plain_text(value: Any) -> str:
     return str(value).replace("\\u00B5", "µ").replace("\\u00b5", "µ").strip()
 
 
-def _json(info: Any) -> dict[str, Any]:
+def _json(info: str) -> dict[str, Any]:
     """The JSON that this program puts into its TIFFs; empty for the free text of others."""
-    if not isinstance(info, str) or not info.lstrip().startswith("{"):
+    if not info.lstrip().startswith("{"):
         return {}
     try:
         found = json.loads(info)
@@ -174,15 +182,25 @@ def _window(value: Any) -> tuple[float, float] | None:
     return (low, high) if -math.inf < low < high < math.inf else None
 
 
-def _ome(text: str, series: int) -> Meaning:
-    from xml.etree import ElementTree
-
+def _xml(text: str) -> ElementTree.Element:
+    """OME's XML; an empty element for what is none, or of a size or with declarations that OME has no use for."""
     if len(text) > _MOST_XML or "<!DOCTYPE" in text or "<!ENTITY" in text:
-        return Meaning()
+        return ElementTree.Element("")
     try:
-        root = ElementTree.fromstring(text)
+        return ElementTree.fromstring(text)
     except ElementTree.ParseError:
-        return Meaning()
+        return ElementTree.Element("")
+
+
+def _own_annotation(root: ElementTree.Element) -> str:
+    for element in root.iter():
+        if _tag(element) == "CommentAnnotation" and element.get("Namespace") == NAMESPACE:
+            return "".join(element.itertext())
+    return ""
+
+
+def _ome(text: str, series: int) -> Meaning:
+    root = _xml(text)
     images = [e for e in root.iter() if _tag(e) == "Image"]
     pixels = next((e for e in images[series] if _tag(e) == "Pixels"), None) if series < len(images) else None
     if pixels is None:
@@ -194,10 +212,7 @@ def _ome(text: str, series: int) -> Meaning:
         return None if size is None or scale is None else size * scale
 
     channels = [e for e in pixels if _tag(e) == "Channel"]
-    noted = next(
-        (e for e in root.iter() if _tag(e) == "CommentAnnotation" and e.get("Namespace") == _NAMESPACE), None
-    )
-    ours = {} if noted is None else _json("".join(noted.itertext()))
+    ours = _json(_own_annotation(root))
     about = _about(ours)
     return Meaning(
         unit=about.unit,
