@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QInputDialog
 
 from padis_gui.core.data.stored import read_recipe
 from padis_gui.core.errors import DivergenceError
-from padis_gui.core.recipe import solve
+from padis_gui.core.runs.engine import solve
 from padis_gui.viewmodels import run as run_module
 from padis_gui.viewmodels.run import RunState
 from tests.qt import LONG, ended, open_both, painted, settled, until

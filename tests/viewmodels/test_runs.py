@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from padis_gui.core.recipe import solve
+from padis_gui.core.runs.engine import solve
 from padis_gui.viewmodels.runs import THUMBNAIL_SIDE, Runs, thumbnail
 from tests.qt import LONG, ended, idle, open_both, until
 
