@@ -12,8 +12,9 @@ from tests.gui.conftest import drive, styled, window  # noqa: F401 - fixtures
 from tests.gui.user import click
 from tests.qt import until
 from tests.training_images import write_images
+from tests.waiting import TIMEOUT
 
-START = 120.0  # seconds at most for a process that imports torch on a busy machine
+START = TIMEOUT / 2  # seconds at most for a process that imports torch on a busy machine
 
 
 def make_it_small(plan):
