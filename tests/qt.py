@@ -90,6 +90,12 @@ async def ended(owner: Any, timeout: float = TIMEOUT / 2) -> None:
     await delivered(owner)
 
 
+async def ran(owner: Any) -> None:
+    """Run the present choices of a session, or of a window's, to the end."""
+    _session_of(owner).start()
+    await ended(owner)
+
+
 async def compared(owner: Any) -> None:
     """Wait until an A/B comparison, or a window's, has ended and its end has arrived."""
     ab = owner.laboratory.ab if hasattr(owner, "laboratory") else owner

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-TIMEOUT = 240.0  # only what fails waits so long, so that a busy machine fails nothing
+TIMEOUT = 600.0  # only what fails waits so long, so that a busy machine fails nothing
 
 
 def wait_for(

@@ -18,7 +18,8 @@ from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.gui.forms import show_value
 from padis_gui.viewmodels import exporting
 from tests.gui.controls import nameless, unexplained
-from tests.gui.test_run_list import dialog, runs
+from tests.gui.test_run_list import runs
+from tests.gui.user import dialog
 from tests.qt import delivered, open_both, settled, until
 
 

@@ -14,7 +14,8 @@ from padis_gui.core.runs.engine import solve
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, SEAMS
-from tests.qt import LONG, compared, delivered, ended, open_both, settled, until
+from tests.gui.user import click, pane
+from tests.qt import LONG, compared, delivered, open_both, ran, settled, until
 
 
 @pytest.fixture
@@ -29,17 +30,6 @@ def ready(window, drive, phantom_path, prior_path):
     session.set_tiling("patch", 16)
     session.set_seed(3)
     return window
-
-
-def click(widget):
-    """A real mouse click."""
-    assert widget.isEnabled(), f"{widget} is disabled"
-    QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
-
-
-async def ran(window):
-    window.session.start()
-    await ended(window)
 
 
 async def paused(window):
@@ -67,10 +57,6 @@ def on_screen(canvas, row, column):
     """Where an image pixel lies on a canvas."""
     point = canvas.mapFromScene(canvas.box.mapViewToScene(QPointF(column + 0.5, row + 0.5)))
     return QPoint(point.x(), point.y())
-
-
-def pane(window, source):
-    return next(p for p in window.panes.panes if p.source == source)
 
 
 # -- overlay ----------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.gui.panels.run_list import folder_names
 from padis_gui.gui.panels.run_table import COLUMNS
 from padis_gui.viewmodels.queue import ItemState
+from tests.gui.user import dialog, press
 from tests.qt import LONG, delivered, idle, open_both, settled, until
 
 
@@ -42,22 +43,11 @@ async def runs(window, *seeds):
     await delivered(window)
 
 
-def press(panel, name):
-    """A real mouse click on a button of a panel."""
-    button = panel.findChild(object, f"{name}_button")
-    assert button.isEnabled(), f"{name} is disabled"
-    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
-
-
 def cell(window, record, title):
     """What the list says of a run under a heading."""
     column = next(at for at, each in enumerate(COLUMNS) if each.title == title)
     panel = window.run_tools.list
     return panel.table.index_of(record.id, column).data()
-
-
-def dialog(window, kind):
-    return next((d for d in window.findChildren(kind) if d.isVisible()), None)
 
 
 def test_a_run_appears_with_its_numbers_and_picture(ready, drive):

@@ -6,6 +6,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt, QTimer
 from PySide6.QtTest import QTest
 
 from padis_gui.viewmodels.run import RunState
+from tests.gui.user import press
 from tests.qt import LONG, ended, open_both, settled, until
 
 
@@ -31,13 +32,6 @@ def done(ready, drive):
     return ready
 
 
-def press(window, name):
-    """A real mouse click on a button of the timeline."""
-    button = window.timeline.findChild(object, f"{name}_button")
-    assert button.isEnabled()
-    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
-
-
 def shown_pixels(window):
     return window.panes.pixels("estimate")
 
@@ -59,7 +53,7 @@ def test_every_iterate_of_a_short_run_can_be_seen_again(done):
         assert f"step {step}" in pane.caption.text()
         overlays.add(frame.partition.offset)
     assert len(overlays) > 1
-    press(done, "live")
+    press(done.timeline, "live")
     assert session.shown_step is None
     np.testing.assert_array_equal(shown_pixels(done), final)
 
@@ -90,7 +84,7 @@ def test_playing_shows_all_iterates_and_stops_at_the_end(done, drive):
     done.session.shown_changed.connect(lambda: seen.append(done.session.shown_step))
 
     async def go():
-        press(done, "play_the_iterates")
+        press(done.timeline, "play_the_iterates")
         assert done.timeline.play.text() == "Stop playing"
         await until(lambda: done.timeline.play.text() == "Play the iterates")
 
@@ -100,9 +94,9 @@ def test_playing_shows_all_iterates_and_stops_at_the_end(done, drive):
 
 def test_playing_stops_when_asked(done, drive):
     async def go():
-        press(done, "play_the_iterates")
+        press(done.timeline, "play_the_iterates")
         await until(lambda: done.session.shown_step == 2)
-        press(done, "play_the_iterates")
+        press(done.timeline, "play_the_iterates")
         held = done.session.shown_step
         await settled()
         assert done.session.shown_step == held
@@ -144,7 +138,7 @@ def test_looking_back_during_a_run_holds_the_panes_and_live_follows_again(ready,
         await until(lambda: ready.timeline.slider.maximum() >= before)  # the run goes on behind it
         assert shown_pixels(ready) is held
         assert session.shown_step == 2
-        press(ready, "live")
+        press(ready.timeline, "live")
         await until(lambda: ready.display.frame.step > before + 8)
         session.run.cancel()
         await until(lambda: not session.run.active)

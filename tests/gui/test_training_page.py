@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
 from padis_gui.viewmodels import training as training_module
 from padis_gui.viewmodels import training_pace
 from padis_gui.viewmodels.training_process import TrainingState
+from tests.gui.user import click
 from tests.qt import open_both, until
 from tests.training_images import FAKE, write_images, write_looks
 
@@ -39,12 +40,6 @@ async def show(window):
     await until(window.isActiveWindow)
     QTest.keySequence(window, window.findChild(QAction, "page_train").shortcut())
     await until(window.training.isVisible)
-
-
-def click(widget):
-    assert widget.isVisible()
-    assert widget.isEnabled()
-    QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
 
 
 def drop(page, *paths):

@@ -17,6 +17,7 @@ from padis_gui.core.errors import DivergenceError
 from padis_gui.core.runs.engine import solve
 from padis_gui.viewmodels import run as run_module
 from padis_gui.viewmodels.run import RunState
+from tests.gui.user import press as click
 from tests.qt import LONG, ended, open_both, painted, settled, until
 from tests.snapshots import dump, random_snapshot
 
@@ -27,13 +28,6 @@ def ready(window, drive, phantom_path, prior_path):
     drive(open_both(window.session, phantom_path, prior_path))
     window.session.set_solver("diffpir")
     return window
-
-
-def click(window, name):
-    """A real mouse click on the button of an action."""
-    button = window.findChild(object, f"{name}_button")
-    assert button.isEnabled(), f"{name} is disabled"
-    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
 def state(window):

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +32,17 @@ def arguments(stack: Path, prior_path: Path, tmp_path: Path) -> list[str]:
             "--set", "cg-steps=2", "--seed", "5", "--out", str(tmp_path / "volume.tif")]  # fmt: skip
 
 
-def start(arguments: list[str], **more) -> subprocess.Popen:
+@contextlib.contextmanager
+def start(arguments: list[str], **more) -> Iterator[subprocess.Popen]:
+    """The program in a process, which a test that fails does not wait for."""
     command = [sys.executable, "-m", "padis_gui", *arguments]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE, text=True, **more
-    )
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **pipes, text=True, **more) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
 
 
 def _living(group: int) -> list[int]:

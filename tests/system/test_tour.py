@@ -14,6 +14,7 @@ from padis_gui.core.resources import DEMO_IMAGE, resource
 from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import SEAMS
+from tests.gui.user import pane
 from tests.qt import ended, prepared, until
 from tests.system.hand import Hand
 
@@ -32,10 +33,6 @@ def own_picture(tmp_path):
 
 def state(window):
     return window.session.run.snapshot().state
-
-
-def pane(window, source):
-    return next(p for p in window.panes.panes if p.source == source)
 
 
 async def take_few_steps(window, hand):

@@ -3,23 +3,18 @@
 import asyncio
 
 import pytest
-from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
 from PySide6.QtTest import QTest
 
 from padis_gui.viewmodels import training_pace
 from padis_gui.viewmodels.training_process import TrainingState
 from tests.gui.conftest import drive, styled, window  # noqa: F401 - fixtures
+from tests.gui.user import click
 from tests.qt import until
 from tests.training_images import write_images
+from tests.waiting import TIMEOUT
 
-START = 120.0  # seconds at most for a process that imports torch on a busy machine
-
-
-def click(widget):
-    assert widget.isVisible()
-    assert widget.isEnabled()
-    QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
+START = TIMEOUT / 2  # seconds at most for a process that imports torch on a busy machine
 
 
 def make_it_small(plan):

@@ -21,7 +21,7 @@ from padis_gui.viewmodels.lab_export import export
 from padis_gui.viewmodels.laboratory import Laboratory
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, MAPS, SEAMS
-from tests.qt import LONG, compared, delivered, ended, open_both, settled, until
+from tests.qt import LONG, compared, delivered, open_both, ran, settled, until
 from tests.waiting import TIMEOUT
 
 
@@ -36,11 +36,6 @@ def ready(session, drive, phantom_path, prior_path):
     session.set_tiling("patch", 16)
     session.set_seed(3)
     return session
-
-
-async def ran(session):
-    session.start()
-    await ended(session)
 
 
 async def paused_at(session, step):

@@ -217,6 +217,9 @@ def test_pause_holds_and_going_on_goes_on(trainer, drive, images):
 
     drive(go())
     assert trainer.state is TrainingState.STOPPED
+    log = (trainer.running / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    events = [json.loads(line)["event"] for line in log]
+    assert events[events.index("paused") + 1] == "resumed"  # no step between, however long it took
 
 
 @pytest.mark.parametrize("paused", [False, True])
