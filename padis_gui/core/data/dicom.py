@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.data.datasets import Format
 from padis_gui.core.data.image import HU_WINDOW
 from padis_gui.core.data.pages import (
     Page,
@@ -22,7 +23,6 @@ from padis_gui.core.data.pages import (
 )
 from padis_gui.core.errors import InputError
 
-KIND = "DICOM file"
 # what tells which files belong together, in which order, and how far apart their slices lie
 _TAGS = (
     "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "ImageType", "NumberOfFrames", "Rows", "Columns", "Modality",
@@ -129,7 +129,7 @@ class DicomPages(Pages):
         slice_spacing: float | None = None,
         notes: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(path, KIND)
+        super().__init__(path, DICOM.kind)
         self.count, self.subject, self._frames = len(frames), subject, frames
         self._one_a_file = self.count > 1 and len({file for file, _ in frames}) == self.count
         self._slice_spacing, self._notes = slice_spacing, notes
@@ -142,7 +142,7 @@ class DicomPages(Pages):
     def _read(self, page: int, part: Part) -> Page:
         path, frame = self._frames[page]
         name = display_name(path)
-        with in_one_sentence(name, KIND):
+        with in_one_sentence(name, DICOM.kind):
             header = self._header_of(path)
             check_sides(name, (int(header.Rows), int(header.Columns)))
             stored = _stored(path, frame, header)
@@ -258,3 +258,12 @@ def _functional_group(header: Any, frame: int, name: str) -> Any | None:
         if item < len(groups) and groups[item].get(name):
             return groups[item][name].value[0]
     return None
+
+
+DICOM = Format(
+    kind="DICOM file",
+    suffixes=(".dcm", ".ima"),
+    signatures=((128, b"DICM"),),
+    by_name=True,  # some lack the preamble
+    open_pages=open_dicom,
+)

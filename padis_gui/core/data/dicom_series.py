@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from padis_gui.core.data.dicom import (
-    KIND,
+    DICOM,
     DicomPages,
     height_of,
     number_of,
@@ -82,7 +82,7 @@ def find_series(files: Iterable[Path]) -> tuple[list[Series], list[tuple[Path, s
     left_out: list[tuple[Path, str]] = []
     for path in files:
         try:
-            with in_one_sentence(display_name(path), KIND):
+            with in_one_sentence(display_name(path), DICOM.kind):
                 header, frames = read_header(path)
                 if "LOCALIZER" in (header.get("ImageType") or ()):
                     raise InputError(

@@ -10,11 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from padis_gui.core.data.pages import Page, Pages, Part, check_sides, display_name, page_of, wrong_shape
+from padis_gui.core.data.datasets import Format
+from padis_gui.core.data.pages import (
+    MILLIMETRES,
+    Page,
+    Pages,
+    Part,
+    check_sides,
+    display_name,
+    page_of,
+    wrong_shape,
+)
 from padis_gui.core.errors import InputError
 
-KIND = "NIfTI file"
-_MILLIMETRES = {"mm": 1.0, "meter": 1000.0, "micron": 1e-3}
 _GZIP = b"\x1f\x8b"
 
 
@@ -36,7 +44,7 @@ class _Nifti(Pages):
     def __init__(self, path: Path, file: Any) -> None:
         import nibabel
 
-        super().__init__(path, KIND, file.close)
+        super().__init__(path, NIFTI.kind, file.close)
         header = file.read(352)
         file.seek(0)
         if header[344:348] == b"n+1\0":
@@ -118,8 +126,16 @@ def _spacing(header: Any, rows: int, columns: int) -> tuple[float, float] | None
 
 def _pitch(header: Any, axis: int) -> float | None:
     """Distance along one of the file's axes in mm, where its unit is one of length."""
-    scale, zooms = _MILLIMETRES.get(header.get_xyzt_units()[0]), header.get_zooms()
+    scale, zooms = MILLIMETRES.get(header.get_xyzt_units()[0]), header.get_zooms()
     if scale is None or axis >= len(zooms):
         return None
     pitch = float(zooms[axis]) * scale
     return pitch if 0 < pitch < float("inf") else None
+
+
+NIFTI = Format(
+    kind="NIfTI file",
+    suffixes=(".nii", ".nii.gz"),
+    signatures=((344, b"n+1\0"), (344, b"ni1\0"), (4, b"n+2\0"), (0, _GZIP)),
+    open_pages=open_nifti,
+)

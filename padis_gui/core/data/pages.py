@@ -18,6 +18,13 @@ from padis_gui.core.errors import InputError, PadisError
 SMALLEST, LARGEST = 16, 8192
 MOST_PAGES = 1_000_000
 _LONGEST = 120  # of a name in a sentence
+# how files name a length, in mm
+MILLIMETRES = {
+    "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0,
+    "m": 1e3, "meter": 1e3, "metre": 1e3, "meters": 1e3, "nm": 1e-6,
+    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3,
+    "inch": 25.4, "inches": 25.4, "in": 25.4, '"': 25.4,
+}  # fmt: skip
 
 Part = tuple[slice, slice]  # rows and columns of a page
 WHOLE: Part = (slice(None), slice(None))
