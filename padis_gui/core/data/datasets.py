@@ -29,7 +29,6 @@ class DatasetInfo:
 
     @property
     def usable(self) -> bool:
-        """Whether it can be read as images."""
         return not self.why_not
 
 
@@ -61,7 +60,7 @@ def describe_array(
 
 
 def not_numbers(name: str, shape: tuple[int, ...], dtype: str) -> DatasetInfo:
-    """An array of something else than real numbers."""
+    """An array of something else than real numbers, which cannot be read."""
     why_not = f"Real numbers were wanted, but {shown(name)} holds {dtype}."
     return DatasetInfo(name=name, shape=shape, dtype=dtype, count=0, why_not=why_not)
 
@@ -93,7 +92,7 @@ class Recognised:
 
     @property
     def kind(self) -> str:
-        """The name of the format, such as "DICOM file"."""
+        """What the format is called in sentences, such as "DICOM file"."""
         return self.format.kind
 
     def open_pages(self, dataset: str = "") -> Pages:

@@ -40,7 +40,7 @@ _BRIGHT = 99.9  # percentile of MR that becomes white: its brightest vessels wou
 
 
 def open_dicom(path: Path, dataset: str) -> Pages:
-    """The frames of one file, in the order of their slices."""
+    """The frames of one file, from the lowest slice to the highest; ``dataset`` says nothing here."""
     header, frames = read_header(path)
     order, spacing = order_frames(header, frames)
     return DicomPages(
@@ -88,13 +88,13 @@ def order_frames(header: Any, frames: int) -> tuple[list[int], float | None]:
 
 
 def stated_spacing(header: Any) -> float | None:
-    """The distance of slices in mm as a header states it."""
+    """The distance of slices in mm as a header states it; None where it does not."""
     stated = (number_of(header.get(tag)) for tag in ("SpacingBetweenSlices", "SliceThickness"))
     return next((mm for mm in stated if mm > 0), None)
 
 
 def height_of(header: Any, reference: Any) -> float | None:
-    """Position along the normal of the reference's plane, in mm."""
+    """Position along the normal of the reference's plane, in mm; None where the headers do not say."""
     try:
         row, column = np.array(reference.ImageOrientationPatient, dtype=float).reshape(2, 3)
         height = float(np.dot(np.cross(row, column), np.array(header.ImagePositionPatient, dtype=float)))
@@ -136,7 +136,6 @@ class DicomPages(Pages):
         self._header: tuple[Path, Any] | None = None
 
     def page_name(self, page: int) -> str:
-        """The file of a slice, or the frame of a file."""
         return display_name(self._frames[page][0]) if self._one_a_file else super().page_name(page)
 
     def _read(self, page: int, part: Part) -> Page:

@@ -43,7 +43,6 @@ class Series:
     notes: tuple[str, ...] = ()
 
     def open(self) -> Pages:
-        """Its slices as pages."""
         return DicomPages(
             self.folder, self.frames, self.subject, slice_spacing=self.spacing, notes=self.notes
         )
@@ -57,7 +56,7 @@ class Series:
 
 
 def different(path: Path, sides: tuple[int, int], usual: tuple[int, int]) -> InputError:
-    """The error for a file of a folder whose size is not the others'."""
+    """The error for a file of a folder whose (rows, columns) are not the others'."""
     return InputError(
         f"Images of one size were wanted, but {display_name(path)} has {sides[0]} x {sides[1]} pixels and others "
         f"{usual[0]} x {usual[1]}; take it out of the folder or open it alone."

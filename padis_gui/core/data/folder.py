@@ -11,8 +11,10 @@ from padis_gui.core.data.dicom import DICOM
 from padis_gui.core.data.dicom_series import Series
 from padis_gui.core.data.folder_index import Files, first_pages, images_in, series_among, stamped
 from padis_gui.core.data.formats import recognise_file
+from padis_gui.core.data.numpy_file import NPY
 from padis_gui.core.data.pages import Page, Pages, Part, display_name, shown
 from padis_gui.core.data.picture import PICTURE
+from padis_gui.core.data.tiff import TIFF
 from padis_gui.core.errors import InputError, PadisError
 from padis_gui.core.hashing import file_sha256
 
@@ -106,7 +108,6 @@ class _Images(Pages):
         self.count = self._firsts[-1]
 
     def page_name(self, page: int) -> str:
-        """The file's name, and the page in it where it has several."""
         number = self._file_of(page)
         name = display_name(self._files[number])
         several = self._firsts[number + 1] - self._firsts[number] > 1
@@ -143,7 +144,10 @@ class Whole:
 
 
 def folder_of_series(path: Path) -> Whole | None:
-    """The series or numbered images that a file is one of; None where it stands alone or that cannot be told."""
+    """The series or numbered images that a file is one of; None where it stands alone or that cannot be told.
+
+    Raises nothing: it is asked for an offer beside an image that is open.
+    """
     try:
         format_ = recognise_file(path).format
         files = images_in(path.parent)
@@ -151,7 +155,7 @@ def folder_of_series(path: Path) -> Whole | None:
         return None
     if format_ is DICOM:
         return _series_around(path, files)
-    if format_ is not PICTURE and not path.name.lower().endswith((".tif", ".tiff", ".npy")):
+    if format_ not in (PICTURE, TIFF, NPY):
         return None
     pattern = re.sub(r"\d+", "#", path.name)
     if "#" not in pattern or len(files) < 3 or any(re.sub(r"\d+", "#", one.name) != pattern for one in files):

@@ -27,7 +27,10 @@ _GZIP = b"\x1f\x8b"
 
 
 def open_nifti(path: Path, dataset: str) -> Pages:
-    """A volume, or several one after the other; slices are read when they are asked for."""
+    """A volume, or several one after the other, its pages axial slices; each is read when it is asked for.
+
+    Raises :class:`InputError` for a pair of files (.hdr and .img).
+    """
     with path.open("rb") as start:
         packed = start.read(2) == _GZIP
     file: IOBase = gzip.open(path, "rb") if packed else path.open("rb")  # noqa: SIM115 - the pages close it
@@ -70,7 +73,6 @@ class _Nifti(Pages):
         self._slice_spacing = _pitch(image.header, depth)
 
     def sides(self, page: int) -> tuple[int, int] | None:
-        """The same of every slice."""
         rows, columns, _ = self._axes
         return self._shape[rows], self._shape[columns]
 

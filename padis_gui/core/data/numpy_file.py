@@ -17,7 +17,7 @@ _ENDING = ".npy"
 
 
 def open_npy(path: Path, dataset: str) -> Pages:
-    """An array in a file of its own; what is not asked for stays on the disk."""
+    """An array in a file of its own, without pickled objects; what is not asked for stays on the disk."""
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     return ArrayPages(path, NPY.kind, array, find_layout(array.shape, display_name(path)))
 

@@ -75,7 +75,7 @@ class Pages(Closing):
             return self._read(page, part)
 
     def page_name(self, page: int) -> str:
-        """What to call a page."""
+        """What to call a page in front of the user: the file, and its number where there are several."""
         return self.name if self.count == 1 else f"{self.name} page {page}"
 
     def sides(self, page: int) -> tuple[int, int] | None:
@@ -87,7 +87,6 @@ class Pages(Closing):
         """``page`` lies within the count; any exception becomes one sentence."""
 
     def close(self) -> None:
-        """Let go of the file."""
         if self._close is not None:
             self._close()
 
@@ -137,7 +136,10 @@ def page_of(
     slice_spacing: float | None = None,
     notes: tuple[str, ...] = (),
 ) -> Page:
-    """A page from an array of (rows, columns) or (rows, columns, 1, 3 or 4); opacity is left out."""
+    """A page from an array of (rows, columns) or (rows, columns, 1, 3 or 4); opacity is left out.
+
+    Raises :class:`InputError` for other shapes, for what is no number, and for pixels that are not finite.
+    """
     if values.dtype.kind not in "biuf":
         raise InputError(
             f"An image of real numbers was wanted, but {name} holds {values.dtype}; save it as numbers."

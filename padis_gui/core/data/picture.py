@@ -19,7 +19,7 @@ _BARE = (0x01, *range(0xD0, 0xD9))
 
 
 def open_picture(path: Path, dataset: str) -> Pages:
-    """A picture; its pixels are unpacked when they are read."""
+    """A picture of one page; ``dataset`` says nothing here. Its pixels are unpacked when they are read."""
     return _Picture(path)
 
 
@@ -53,7 +53,7 @@ class _Picture(Pages):
         self._path = path
 
     def sides(self, page: int) -> tuple[int, int] | None:
-        """As its header says, turned as it will be."""
+        """As its header says, turned as the pixels will be."""
         from PIL import ExifTags
         from PIL import Image as Pillow
 

@@ -159,7 +159,6 @@ class _Tiff(Pages):
         return _Planes(series, self._says.is_ours, wanted)
 
     def sides(self, page: int) -> tuple[int, int] | None:
-        """As its directory says."""
         if self._planes is not None:
             source = self._planes.series.keyframe
         else:

@@ -40,7 +40,7 @@ class Meaning:
     is_ours: bool = False
 
     def calibrated(self, stored: NDArray[Any]) -> NDArray[Any]:
-        """Values from stored integers."""
+        """Values from stored integers as float32, by the file's calibration; other numbers as they are."""
         if self.line in (None, (0.0, 1.0)) or stored.dtype.kind not in "iu":
             return stored
         offset, slope = self.line
@@ -48,7 +48,7 @@ class Meaning:
 
 
 def meaning_of(file: Any, series: int = 0) -> Meaning:
-    """What an open TIFF says of one of its series."""
+    """What an open TIFF says of one of its series; series are counted from 0."""
     if file.is_ome:
         return _ome(file.ome_metadata or "", series)
     if file.is_imagej:
