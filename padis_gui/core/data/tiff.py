@@ -1,5 +1,6 @@
 """TIFF of every common kind: plain pages, and the series of ImageJ, OME and others with their slices and channels."""
 
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -110,35 +111,30 @@ class _Tiff(Pages):
         number, channel = _choice(dataset, len(series), display_name(path))
         self._says = meaning_of(file, number)
         self._planes: _Planes | None = None
-        self._sample = 0
         self._notes: tuple[str, ...] = ()
         if series:
             self._planes = self._chosen(series[number], channel)
-            self.count = len(self._planes.order)
-            axes = series[number].axes
-            self.is_volume = "Z" in axes and self._says.slice_spacing is not None
-        else:
-            self._kept = _full_pages(file)
-            self.count = len(file.pages) if self._kept is None else len(self._kept)
-            self._sample = int(channel) if channel.isdigit() else 0
+            self.is_volume = "Z" in series[number].axes and self._says.slice_spacing is not None
+        self._kept = () if series else _full_pages(file)
+        self.count = len(self._kept if self._planes is None else self._planes.order)
         one_channel = self._planes is None or self._planes.channels == 1
+        self._sample = int(channel) if one_channel and channel.isdigit() else 0
         if one_channel and not channel and (samples := _samples(file)) > 1:
             self._notes += (
                 f"{self.name} has {samples} channels; the first is read, another by a data set such as 0/1.",
             )
         if len(series) > 1 and not dataset:
             self._notes += (
-                f"{display_name(path)} has {len(series)} images; the first is read, another by its number as the data set.",
+                f"{self.name} has {len(series)} images; the first is read, another by its number as the data set.",
             )
         if not self.count:
-            raise InputError(f"An image was wanted, but {display_name(path)} has no pages; save it anew.")
+            raise InputError(f"An image was wanted, but {self.name} has no pages; save it anew.")
         self._whole: NDArray[Any] | None = None
 
     def _chosen(self, series: Any, channel: str) -> _Planes:
         names = self._says.channels
         planes = _Planes(series, self._says.is_ours)
         if planes.channels == 1:
-            self._sample = int(channel) if channel.isdigit() else 0
             return planes
         if channel in names:
             wanted = names.index(channel)
@@ -159,16 +155,14 @@ class _Tiff(Pages):
         return _Planes(series, self._says.is_ours, wanted)
 
     def sides(self, page: int) -> tuple[int, int] | None:
-        if self._planes is not None:
-            source = self._planes.series.keyframe
-        else:
-            source = self._file.pages[page if self._kept is None else self._kept[page]].keyframe
+        planes = self._planes
+        source = self._file.pages[self._kept[page]].keyframe if planes is None else planes.series.keyframe
         return int(source.imagelength), int(source.imagewidth)
 
     def _read(self, page: int, part: Part) -> Page:
         planes = self._planes
         if planes is None:
-            values = self._of_page(self._file.pages[page if self._kept is None else self._kept[page]], part)
+            values = self._of_page(self._file.pages[self._kept[page]], part)
         else:
             stored = [self._plane(planes, int(n), part) for n in planes.order[page]]
             values = stored[0] if len(stored) == 1 else np.stack(stored, axis=-1)
@@ -258,13 +252,12 @@ def _choice(dataset: str, series: int, name: str) -> tuple[int, str]:
     return number, channel
 
 
-def _full_pages(file: Any) -> list[int] | None:
-    """The pages that are images of their own where some are thumbnails or masks of others; None for all of them."""
-    count = len(file.pages)
-    if not 1 < count <= _FEW:
-        return None
-    kept = [n for n in range(count) if not (file.pages[n].is_reduced or file.pages[n].is_mask)]
-    return kept if 0 < len(kept) < count else None
+def _full_pages(file: Any) -> Sequence[int]:
+    """The pages that are images of their own; some may be thumbnails or masks of others."""
+    everything = range(len(file.pages))
+    if not 1 < len(everything) <= _FEW:
+        return everything
+    return [n for n in everything if not (file.pages[n].is_reduced or file.pages[n].is_mask)] or everything
 
 
 TIFF = Format(
