@@ -53,7 +53,7 @@ class About(BaseModel):
 
 
 def pixels_sha256(pixels: NDArray[np.float32]) -> str:
-    """A hash of the values and the shape, the same on every machine."""
+    """SHA-256 of shape and float32 values, in hexadecimal: the same on every machine."""
     values = np.ascontiguousarray(pixels, dtype="<f4")
     return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()
 
@@ -86,7 +86,7 @@ def opened(found: Any) -> tuple[Recipe, dict[str, float | None], About]:
 
 
 def sidecar_path(path: Path) -> Path:
-    """The JSON file that goes with an exported one."""
+    """Where the JSON lies that goes with an exported file: beside it, ending in .json."""
     return Path(path).with_suffix(".json")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.data.datasets import Format
 from padis_gui.core.data.image import HU_WINDOW
 from padis_gui.core.data.pages import (
     Page,
@@ -22,7 +23,6 @@ from padis_gui.core.data.pages import (
 )
 from padis_gui.core.errors import InputError
 
-KIND = "DICOM file"
 # what tells which files belong together, in which order, and how far apart their slices lie
 _TAGS = (
     "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "ImageType", "NumberOfFrames", "Rows", "Columns", "Modality",
@@ -40,7 +40,7 @@ _BRIGHT = 99.9  # percentile of MR that becomes white: its brightest vessels wou
 
 
 def open_dicom(path: Path, dataset: str) -> Pages:
-    """The frames of one file, in the order of their slices."""
+    """The frames of one file, from the lowest slice to the highest; ``dataset`` says nothing here."""
     header, frames = read_header(path)
     order, spacing = order_frames(header, frames)
     return DicomPages(
@@ -88,13 +88,13 @@ def order_frames(header: Any, frames: int) -> tuple[list[int], float | None]:
 
 
 def stated_spacing(header: Any) -> float | None:
-    """The distance of slices in mm as a header states it."""
+    """The distance of slices in mm as a header states it; None where it does not."""
     stated = (number_of(header.get(tag)) for tag in ("SpacingBetweenSlices", "SliceThickness"))
     return next((mm for mm in stated if mm > 0), None)
 
 
 def height_of(header: Any, reference: Any) -> float | None:
-    """Position along the normal of the reference's plane, in mm."""
+    """Position along the normal of the reference's plane, in mm; None where the headers do not say."""
     try:
         row, column = np.array(reference.ImageOrientationPatient, dtype=float).reshape(2, 3)
         height = float(np.dot(np.cross(row, column), np.array(header.ImagePositionPatient, dtype=float)))
@@ -129,20 +129,19 @@ class DicomPages(Pages):
         slice_spacing: float | None = None,
         notes: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(path, KIND)
+        super().__init__(path, DICOM.kind)
         self.count, self.subject, self._frames = len(frames), subject, frames
         self._one_a_file = self.count > 1 and len({file for file, _ in frames}) == self.count
         self._slice_spacing, self._notes = slice_spacing, notes
         self._header: tuple[Path, Any] | None = None
 
     def page_name(self, page: int) -> str:
-        """The file of a slice, or the frame of a file."""
         return display_name(self._frames[page][0]) if self._one_a_file else super().page_name(page)
 
     def _read(self, page: int, part: Part) -> Page:
         path, frame = self._frames[page]
         name = display_name(path)
-        with in_one_sentence(name, KIND):
+        with in_one_sentence(name, DICOM.kind):
             header = self._header_of(path)
             check_sides(name, (int(header.Rows), int(header.Columns)))
             stored = _stored(path, frame, header)
@@ -258,3 +257,12 @@ def _functional_group(header: Any, frame: int, name: str) -> Any | None:
         if item < len(groups) and groups[item].get(name):
             return groups[item][name].value[0]
     return None
+
+
+DICOM = Format(
+    kind="DICOM file",
+    suffixes=(".dcm", ".ima"),
+    signatures=((128, b"DICM"),),
+    by_name=True,  # some lack the preamble
+    open_pages=open_dicom,
+)

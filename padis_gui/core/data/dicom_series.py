@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from padis_gui.core.data.dicom import (
-    KIND,
+    DICOM,
     DicomPages,
     height_of,
     number_of,
@@ -43,7 +43,6 @@ class Series:
     notes: tuple[str, ...] = ()
 
     def open(self) -> Pages:
-        """Its slices as pages."""
         return DicomPages(
             self.folder, self.frames, self.subject, slice_spacing=self.spacing, notes=self.notes
         )
@@ -57,7 +56,7 @@ class Series:
 
 
 def different(path: Path, sides: tuple[int, int], usual: tuple[int, int]) -> InputError:
-    """The error for a file of a folder whose size is not the others'."""
+    """The error for a file of a folder whose (rows, columns) are not the others'."""
     return InputError(
         f"Images of one size were wanted, but {display_name(path)} has {sides[0]} x {sides[1]} pixels and others "
         f"{usual[0]} x {usual[1]}; take it out of the folder or open it alone."
@@ -82,7 +81,7 @@ def find_series(files: Iterable[Path]) -> tuple[list[Series], list[tuple[Path, s
     left_out: list[tuple[Path, str]] = []
     for path in files:
         try:
-            with in_one_sentence(display_name(path), KIND):
+            with in_one_sentence(display_name(path), DICOM.kind):
                 header, frames = read_header(path)
                 if "LOCALIZER" in (header.get("ImageType") or ()):
                     raise InputError(

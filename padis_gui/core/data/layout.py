@@ -28,7 +28,7 @@ class Layout:
 
     @property
     def sides(self) -> tuple[int, ...]:
-        """Rows and columns."""
+        """(rows, columns)."""
         return tuple(n for axis, n in enumerate(self.shape) if axis not in (self.pages, self.colours))
 
     def index(self, page: int, part: Part = WHOLE) -> tuple[int | slice, ...]:
@@ -110,7 +110,6 @@ class ArrayPages(Pages):
         self._spacing, self._slice_spacing = _spacings(layout, pitches)
 
     def sides(self, page: int) -> tuple[int, int] | None:
-        """The same of every page."""
         rows, columns = self._layout.sides
         return rows, columns
 

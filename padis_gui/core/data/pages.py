@@ -19,6 +19,13 @@ from padis_gui.core.errors import InputError, PadisError
 SMALLEST, LARGEST = 16, 8192
 MOST_PAGES = 1_000_000
 _LONGEST = 120  # of a name in a sentence
+# how files name a length, in mm
+MILLIMETRES = {
+    "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0,
+    "m": 1e3, "meter": 1e3, "metre": 1e3, "meters": 1e3, "nm": 1e-6,
+    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3,
+    "inch": 25.4, "inches": 25.4, "in": 25.4, '"': 25.4,
+}  # fmt: skip
 
 # Readers warn about oddities that do not concern the pixels. Silenced once and for all: files are read in threads, and
 # warnings.catch_warnings would silence (and afterwards mend) the whole process.
@@ -74,7 +81,7 @@ class Pages(Closing):
             return self._read(page, part)
 
     def page_name(self, page: int) -> str:
-        """What to call a page."""
+        """What to call a page in front of the user: the file, and its number where there are several."""
         return self.name if self.count == 1 else f"{self.name} page {page}"
 
     def sides(self, page: int) -> tuple[int, int] | None:
@@ -86,7 +93,6 @@ class Pages(Closing):
         """``page`` lies within the count; any exception becomes one sentence."""
 
     def close(self) -> None:
-        """Let go of the file."""
         if self._close is not None:
             self._close()
 
@@ -135,7 +141,10 @@ def page_of(
     slice_spacing: float | None = None,
     notes: tuple[str, ...] = (),
 ) -> Page:
-    """A page from an array of (rows, columns) or (rows, columns, 1, 3 or 4); opacity is left out."""
+    """A page from an array of (rows, columns) or (rows, columns, 1, 3 or 4); opacity is left out.
+
+    Raises :class:`InputError` for other shapes, for what is no number, and for pixels that are not finite.
+    """
     if values.dtype.kind not in "biuf":
         raise InputError(
             f"An image of real numbers was wanted, but {name} holds {values.dtype}; save it as numbers."

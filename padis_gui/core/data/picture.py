@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.data.datasets import Format
 from padis_gui.core.data.pages import Page, Pages, Part, check_sides, page_of
 from padis_gui.core.errors import InputError
 
-KIND = "picture"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _DEEP_COLOURS = (2, 4, 6)  # PNG's colour types RGB, grey with opacity and RGB with opacity
 # JPEG's markers that begin a frame, and those without a length
@@ -19,7 +19,7 @@ _BARE = (0x01, *range(0xD0, 0xD9))
 
 
 def open_picture(path: Path, dataset: str) -> Pages:
-    """A picture; its pixels are unpacked when they are read."""
+    """A picture of one page; ``dataset`` says nothing here. Its pixels are unpacked when they are read."""
     return _Picture(path)
 
 
@@ -49,11 +49,11 @@ def _deep(path: Path) -> tuple[str, int, tuple[int, int]] | None:
 
 class _Picture(Pages):
     def __init__(self, path: Path) -> None:
-        super().__init__(path, KIND)
+        super().__init__(path, PICTURE.kind)
         self._path = path
 
     def sides(self, page: int) -> tuple[int, int] | None:
-        """As its header says, turned as it will be."""
+        """As its header says, turned as the pixels will be."""
         from PIL import ExifTags
         from PIL import Image as Pillow
 
@@ -100,3 +100,11 @@ class _Picture(Pages):
                 "An image (PNG, JPEG, BMP, TIFF, NPY, NPZ, MATLAB, HDF5, NIfTI or DICOM) was wanted, but "
                 f"{self.name} is none that can be read; open an image file."
             ) from None
+
+
+PICTURE = Format(
+    kind="picture",
+    suffixes=(".png", ".jpg", ".jpeg", ".bmp"),
+    signatures=((0, b"\x89PNG"), (0, b"\xff\xd8\xff"), (0, b"BM")),
+    open_pages=open_picture,
+)

@@ -43,7 +43,7 @@ class StoredResult:
 
 
 def carries_recipe(path: Path) -> bool:
-    """Whether a file is one of ours that says how it was made."""
+    """Whether a file is an export of this program, which says how it was made; never raises."""
     try:
         read_export(path)
     except InputError:
@@ -52,7 +52,7 @@ def carries_recipe(path: Path) -> bool:
 
 
 def read_export(path: Path) -> Export:
-    """What an exported TIFF, or the JSON file beside one, says of its run; :class:`InputError` for other files."""
+    """What an exported TIFF, or the JSON file beside one, says of its run. Raises :class:`InputError` for other files."""
     path = Path(path)
     try:
         if path.suffix.lower() == ".json":
@@ -88,7 +88,10 @@ def _text_in(path: Path) -> str:
 
 
 def read_recipe(path: Path) -> tuple[Recipe, dict[str, float | None]]:
-    """The recipe and metrics of an exported file; :class:`InputError` for others."""
+    """The recipe and metrics of an exported file (of metrics None is a number that JSON has not).
+
+    Raises :class:`InputError` for other files.
+    """
     found = read_export(path)
     return found.recipe, found.metrics
 

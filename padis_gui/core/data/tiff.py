@@ -1,5 +1,6 @@
 """TIFF of every common kind: plain pages, and the series of ImageJ, OME and others with their slices and channels."""
 
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.data.datasets import DatasetInfo, describe_array
+from padis_gui.core.data.datasets import DatasetInfo, Format, describe_array
 from padis_gui.core.data.pages import WHOLE, Page, Pages, Part, display_name, page_of, quietly, shown
 from padis_gui.core.data.tiff_meaning import meaning_of
 from padis_gui.core.data.tiff_pixels import check_readable, check_whole, colours_of
 from padis_gui.core.errors import InputError
 
-KIND = "TIFF"
 # files whose slices or channels lie otherwise than page by page
 _IN_SERIES = ("ome", "imagej", "lsm", "stk", "shaped")
 _FEW = 64
@@ -43,23 +43,18 @@ def list_tiff(path: Path) -> tuple[DatasetInfo, ...]:
             shape = (count, int(page.imagelength), int(page.imagewidth))
             return tuple(describe_array(f"0/{n}", shape, str(page.dtype)) for n in range(samples))
         for number, one in enumerate(series):
-            planes = _Planes(one, meaning_of(file, number).is_ours)
-            names = meaning_of(file, number).channels
+            says = meaning_of(file, number)
+            planes = _Planes(one, says.is_ours)
+            title = str(one.name)[:60] if len(series) > 1 else ""
             for channel in range(planes.channels):
-                name = f"{number}/{channel}"
-                shape = (len(planes.order), *one.keyframe.shape)
-                info = describe_array(name, shape, str(one.dtype))
-                said = names[channel] if channel < len(names) else ""
-                title = str(one.name)[:60] if len(series) > 1 else ""
-                found.append(_described(info, " · ".join(filter(None, (title, said))), len(planes.order)))
+                named = says.channels[channel] if channel < len(says.channels) else ""
+                found.append(
+                    describe_array(
+                        f"{number}/{channel}", (len(planes.order), *one.keyframe.shape), str(one.dtype),
+                        description=" · ".join(filter(None, (title, named))), pages=len(planes.order),
+                    )
+                )  # fmt: skip
         return tuple(found) if len(found) > 1 else ()
-
-
-def _described(info: DatasetInfo, description: str, count: int) -> DatasetInfo:
-    return DatasetInfo(
-        name=info.name, shape=info.shape, dtype=info.dtype, count=0 if info.why_not else count,
-        why_not=info.why_not, description=description,
-    )  # fmt: skip
 
 
 def _opened(path: Path) -> Any:
@@ -110,41 +105,36 @@ class _Planes:
 
 class _Tiff(Pages):
     def __init__(self, path: Path, file: Any, dataset: str) -> None:
-        super().__init__(path, KIND, file.close)
+        super().__init__(path, TIFF.kind, file.close)
         self._path, self._file = path, file
         series = _series_of(file)
         number, channel = _choice(dataset, len(series), display_name(path))
         self._says = meaning_of(file, number)
         self._planes: _Planes | None = None
-        self._sample = 0
         self._notes: tuple[str, ...] = ()
         if series:
             self._planes = self._chosen(series[number], channel)
-            self.count = len(self._planes.order)
-            axes = series[number].axes
-            self.is_volume = "Z" in axes and self._says.slice_spacing is not None
-        else:
-            self._kept = _full_pages(file)
-            self.count = len(file.pages) if self._kept is None else len(self._kept)
-            self._sample = int(channel) if channel.isdigit() else 0
+            self.is_volume = "Z" in series[number].axes and self._says.slice_spacing is not None
+        self._kept = () if series else _full_pages(file)
+        self.count = len(self._kept if self._planes is None else self._planes.order)
         one_channel = self._planes is None or self._planes.channels == 1
+        self._sample = int(channel) if one_channel and channel.isdigit() else 0
         if one_channel and not channel and (samples := _samples(file)) > 1:
             self._notes += (
                 f"{self.name} has {samples} channels; the first is read, another by a data set such as 0/1.",
             )
         if len(series) > 1 and not dataset:
             self._notes += (
-                f"{display_name(path)} has {len(series)} images; the first is read, another by its number as the data set.",
+                f"{self.name} has {len(series)} images; the first is read, another by its number as the data set.",
             )
         if not self.count:
-            raise InputError(f"An image was wanted, but {display_name(path)} has no pages; save it anew.")
+            raise InputError(f"An image was wanted, but {self.name} has no pages; save it anew.")
         self._whole: NDArray[Any] | None = None
 
     def _chosen(self, series: Any, channel: str) -> _Planes:
         names = self._says.channels
         planes = _Planes(series, self._says.is_ours)
         if planes.channels == 1:
-            self._sample = int(channel) if channel.isdigit() else 0
             return planes
         if channel in names:
             wanted = names.index(channel)
@@ -165,17 +155,14 @@ class _Tiff(Pages):
         return _Planes(series, self._says.is_ours, wanted)
 
     def sides(self, page: int) -> tuple[int, int] | None:
-        """As its directory says."""
-        if self._planes is not None:
-            source = self._planes.series.keyframe
-        else:
-            source = self._file.pages[page if self._kept is None else self._kept[page]].keyframe
+        planes = self._planes
+        source = self._file.pages[self._kept[page]].keyframe if planes is None else planes.series.keyframe
         return int(source.imagelength), int(source.imagewidth)
 
     def _read(self, page: int, part: Part) -> Page:
         planes = self._planes
         if planes is None:
-            values = self._of_page(self._file.pages[page if self._kept is None else self._kept[page]], part)
+            values = self._of_page(self._file.pages[self._kept[page]], part)
         else:
             stored = [self._plane(planes, int(n), part) for n in planes.order[page]]
             values = stored[0] if len(stored) == 1 else np.stack(stored, axis=-1)
@@ -265,10 +252,18 @@ def _choice(dataset: str, series: int, name: str) -> tuple[int, str]:
     return number, channel
 
 
-def _full_pages(file: Any) -> list[int] | None:
-    """The pages that are images of their own where some are thumbnails or masks of others; None for all of them."""
-    count = len(file.pages)
-    if not 1 < count <= _FEW:
-        return None
-    kept = [n for n in range(count) if not (file.pages[n].is_reduced or file.pages[n].is_mask)]
-    return kept if 0 < len(kept) < count else None
+def _full_pages(file: Any) -> Sequence[int]:
+    """The pages that are images of their own; some may be thumbnails or masks of others."""
+    everything = range(len(file.pages))
+    if not 1 < len(everything) <= _FEW:
+        return everything
+    return [n for n in everything if not (file.pages[n].is_reduced or file.pages[n].is_mask)] or everything
+
+
+TIFF = Format(
+    kind="TIFF",
+    suffixes=(".tif", ".tiff", ".btf", ".tf8", ".lsm"),
+    signatures=((0, b"II*\x00"), (0, b"MM\x00*"), (0, b"II+\x00"), (0, b"MM\x00+")),
+    open_pages=open_tiff,
+    list_datasets=list_tiff,
+)

@@ -9,12 +9,8 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-# how files name a length, in mm
-_LENGTHS = {
-    "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1000.0,
-    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3, "nm": 1e-6,
-    "inch": 25.4, "inches": 25.4, "in": 25.4, '"': 25.4,
-}  # fmt: skip
+from padis_gui.core.data.pages import MILLIMETRES
+
 # resolutions that programs write for screens and printers, in pixels per inch: they say nothing of the object
 _PRINTED = (
     72, 75, 90, 96, 100, 120, 144, 150, 180, 192, 200, 220, 240, 250, 300, 350, 360, 400, 500, 600, 720, 1000, 1200,
@@ -44,7 +40,7 @@ class Meaning:
     is_ours: bool = False
 
     def calibrated(self, stored: NDArray[Any]) -> NDArray[Any]:
-        """Values from stored integers."""
+        """Values from stored integers as float32, by the file's calibration; other numbers as they are."""
         if self.line in (None, (0.0, 1.0)) or stored.dtype.kind not in "iu":
             return stored
         offset, slope = self.line
@@ -52,7 +48,7 @@ class Meaning:
 
 
 def meaning_of(file: Any, series: int = 0) -> Meaning:
-    """What an open TIFF says of one of its series."""
+    """What an open TIFF says of one of its series; series are counted from 0."""
     if file.is_ome:
         return _ome(file.ome_metadata or "", series)
     if file.is_imagej:
@@ -110,7 +106,7 @@ def _plain(page: Any) -> tuple[float, float] | None:
 
 def _imagej(file: Any) -> Meaning:
     said = file.imagej_metadata or {}
-    length = _LENGTHS.get(_plain_text(said.get("unit", "")))
+    length = MILLIMETRES.get(_plain_text(said.get("unit", "")))
     per_slice = _positive(said.get("spacing"))
     unit = _plain_text(said.get("vunit", ""))
     ours = _json(own_text(file))
@@ -208,7 +204,7 @@ def _ome(text: str, series: int) -> Meaning:
 
     def length(axis: str) -> float | None:
         size = _positive(pixels.get(f"PhysicalSize{axis}"))
-        scale = _LENGTHS.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+        scale = MILLIMETRES.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
         return None if size is None or scale is None else size * scale
 
     channels = [e for e in pixels if _tag(e) == "Channel"]
