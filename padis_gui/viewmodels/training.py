@@ -10,10 +10,10 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from padis_gui.core.training.train import PRIOR_FILE
+from padis_gui.core.training.history import FolderReader, TrainingFolder, TrainingHistory, read_history
+from padis_gui.core.training.request import save_request
+from padis_gui.core.training.state import PRIOR_FILE
 from padis_gui.viewmodels.session import Session
-from padis_gui.viewmodels.training_folders import FolderReader, TrainingFolder, begin_folder
-from padis_gui.viewmodels.training_log import TrainingHistory, read_history
 from padis_gui.viewmodels.training_looks import LookChoice
 from padis_gui.viewmodels.training_pace import PaceKey
 from padis_gui.viewmodels.training_plan import DEFAULT_ROOT, TrainingPlan
@@ -98,7 +98,7 @@ class Trainer(QObject):
             self.session.message.emit("warning", obstacle, "")
             return False
         folder, request, key = self.plan.folder, self.plan.request(), self.plan.pace_key
-        if await self.session.attempt(self._io, begin_folder, folder, request) is None:
+        if await self.session.attempt(self._io, save_request, request, folder) is None:
             return False
         self._pace_key = key
         return self._launch(folder, TrainingHistory())

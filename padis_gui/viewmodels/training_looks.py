@@ -7,8 +7,8 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.errors import PadisError
+from padis_gui.core.training.history import TrainingHistory
 from padis_gui.viewmodels.session import Session
-from padis_gui.viewmodels.training_log import TrainingHistory
 from padis_gui.viewmodels.training_pictures import LookPictures, load_look_pictures
 
 log = logging.getLogger(__name__)
