@@ -15,7 +15,7 @@ from padis_gui.gui.theme import BASELINE, CURVE, SERIES, ramp
 from padis_gui.gui.viewers.line_plot import Line, LinePlot
 from padis_gui.gui.viewers.picture_wall import PictureWall, Tile
 from padis_gui.viewmodels.training import Trainer
-from padis_gui.viewmodels.training_pictures import LookPictures
+from padis_gui.viewmodels.training_looks import LookPictures
 
 _PAINT_MS = 300
 _COLOURS = SERIES[1:]  # the first is for what others are measured against
