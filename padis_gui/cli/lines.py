@@ -1,7 +1,11 @@
 """Events as lines on standard output, for a program that reads them."""
 
+import json
+import math
 import os
 import sys
+import time
+from typing import Any
 
 
 class Lines:
@@ -21,3 +25,22 @@ class Lines:
                 os.dup2(null, sys.stdout.fileno())
                 os.close(null)
         return self.open
+
+    def tell(self, event: str, **values: Any) -> bool:
+        """An event of that name as a line of JSON."""
+        return self.write(json.dumps({"event": event, **values}))
+
+
+class Pacer:
+    """Lets one of a kind through now and then: when so many seconds have gone by since the last."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._last = seconds, -math.inf
+
+    def __call__(self, *, always: bool = False) -> bool:
+        """Whether it is time, or this one counts ``always``; the time runs anew then."""
+        now = time.monotonic()
+        if not always and now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True

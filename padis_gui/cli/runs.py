@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from padis_gui.core.training.summary import TrainingSummary
+    from padis_gui.core.training.history import TrainingSummary
 
 _HEADS = (
     "training", "state", "steps", "patches", "minutes", "loss", "validation", "PSNR", "over baseline",
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the table, as Markdown."""
-    from padis_gui.core.training.summary import summarise_training, trainings_in
+    from padis_gui.core.training.history import summarise_training, trainings_in
 
     rows = [_cells(summarise_training(folder)) for folder in trainings_in(options.folders)]
     print(_table([_HEADS, *rows]), end="")

@@ -1,9 +1,6 @@
 """What one sees of a training on the command line: a progress bar, or its events as lines of JSON."""
 
-import json
-import math
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +9,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from padis_gui.cli.lines import Lines
+from padis_gui.cli.lines import Lines, Pacer
 from padis_gui.core.training.events import DataRead, Done, Looked, Looking, Stepped, TrainEvent
 
 _BAR = 20
@@ -59,25 +56,20 @@ class _Lines:
     """Every event a line on standard output: each that is logged, and a step twice a second."""
 
     def __init__(self) -> None:
-        self._read_at = self._stepped_at = -math.inf
+        self._reading, self._stepping = Pacer(_READING_SECONDS), Pacer(_STEP_SECONDS)
         self._lines = Lines()
 
     def reading(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if done == total or now - self._read_at >= _READING_SECONDS:
-            self._read_at = now
-            self._lines.write(json.dumps({"event": "reading", "done": done, "total": total}))
+        if self._reading(always=done == total):
+            self._lines.tell("reading", done=done, total=total)
 
     def show(self, event: TrainEvent) -> bool:
-        if isinstance(event, Stepped):
-            now = time.monotonic()
-            if not event.logged and now - self._stepped_at < _STEP_SECONDS:
-                return self._lines.open
-            self._stepped_at = now
+        if isinstance(event, Stepped) and not self._stepping(always=event.logged):
+            return self._lines.open
         return self._lines.write(event.line())
 
     def note(self, name: str, step: int) -> None:
-        self._lines.write(json.dumps({"event": name, "step": step}))
+        self._lines.tell(name, step=step)
 
 
 class _Bar:

@@ -1,15 +1,12 @@
 """What one sees of a volume on the command line: a progress bar, or its events as lines of JSON."""
 
-import json
-import math
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from padis_gui.cli.lines import Lines
+from padis_gui.cli.lines import Lines, Pacer
 from padis_gui.cli.progress import progress_bar
 from padis_gui.core.volume.run import SliceDone, SliceFailed, VolumeBegan, VolumeEvent, Writing, as_line
 
@@ -30,7 +27,7 @@ class Display(ABC):
         self.folder: Path | None = None
         self.failures: list[str] = []
         self.template: Recipe | None = None
-        self._stepped_at = -math.inf
+        self._stepping = Pacer(_STEP_SECONDS)
 
     def show(self, event: VolumeEvent) -> bool:
         """Show an event; False when nobody can see it any more."""
@@ -47,9 +44,7 @@ class Display(ABC):
 
     def watch(self, page: int, iterate: "Iterate") -> None:
         """Show a step of the slice in hand, now and then."""
-        now = time.monotonic()
-        if now - self._stepped_at >= _STEP_SECONDS:
-            self._stepped_at = now
+        if self._stepping():
             self._step(page, iterate)
 
     @abstractmethod
@@ -84,17 +79,10 @@ class _Lines(Display):
         return self._lines.write(as_line(event))
 
     def _step(self, page: int, iterate: "Iterate") -> None:
-        found = {
-            "event": "step",
-            "page": page,
-            "step": iterate.step,
-            "of": iterate.total,
-            "sigma": iterate.sigma,
-        }
-        self._lines.write(json.dumps(found))
+        self._lines.tell("step", page=page, step=iterate.step, of=iterate.total, sigma=iterate.sigma)
 
     def note(self, name: str, step: int) -> None:
-        self._lines.write(json.dumps({"event": name, "done": step}))
+        self._lines.tell(name, done=step)
 
 
 class _Bar(Display):

@@ -106,7 +106,7 @@ def usable_cores() -> int:
 def total_memory_mb() -> float:
     """Memory that this process could have if it were alone: the machine's, or its container's limit."""
     limits = [limit for limit, _ in _container_memory()]
-    return min([psutil.virtual_memory().total, *limits]) / _MIB
+    return float(min([psutil.virtual_memory().total, *limits])) / _MIB
 
 
 def free_memory_mb(device: torch.device) -> float:
@@ -115,7 +115,7 @@ def free_memory_mb(device: torch.device) -> float:
         idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return (torch.cuda.mem_get_info(device)[0] + idle) / _MIB
     left = [limit - used for limit, used in _container_memory()]
-    return max(0.0, min([psutil.virtual_memory().available, *left])) / _MIB
+    return max(0.0, float(min([psutil.virtual_memory().available, *left]))) / _MIB
 
 
 def memory_in_use_mb(device: torch.device) -> float:

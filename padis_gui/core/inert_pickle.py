@@ -4,6 +4,9 @@ The interpreter below knows the instructions that picklers of protocol 2 to 5 wr
 A global name in the stream is looked up in an exact table of the caller's; it becomes an inert :class:`Known`, never
 an import. There is no ``getattr``, ``setattr``, ``__setstate__`` or call of anything that the stream brought. Work,
 memory and the size of numbers are bounded by a :class:`Budget`.
+
+Its own because ``torch.load(weights_only=True)`` refuses published snapshots, whose classes are not torch's, and
+because ``pickle.Unpickler``, with whatever ``find_class``, allocates the gigabytes that a stream of some bytes claims.
 """
 
 import pickle

@@ -10,28 +10,21 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from padis_gui.core.training.train import PRIOR_FILE
+from padis_gui.core.training.history import FolderReader, TrainingFolder, TrainingHistory, read_history
+from padis_gui.core.training.request import save_request
+from padis_gui.core.training.state import PRIOR_FILE
 from padis_gui.viewmodels.session import Session
-from padis_gui.viewmodels.training_folders import FolderReader, TrainingFolder, begin_folder
-from padis_gui.viewmodels.training_log import TrainingHistory, read_history
 from padis_gui.viewmodels.training_looks import LookChoice
 from padis_gui.viewmodels.training_pace import PaceKey
 from padis_gui.viewmodels.training_plan import DEFAULT_ROOT, TrainingPlan
-from padis_gui.viewmodels.training_process import (
-    ProcessFailure,
-    TrainingProcess,
-    TrainingState,
-    train_command,
-)
-
-_NEWS_MS = 150  # a fast training has more news than eyes
+from padis_gui.viewmodels.training_process import ChildProcess, ProcessFailure, ProcessState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """Where the training under way stands. ``eta`` is in seconds; NaN is what nobody knows yet."""
 
-    state: TrainingState
+    state: ProcessState
     step: int
     total: int
     eta: float
@@ -53,8 +46,9 @@ class Trainer(QObject):
         self.session = session
         self._io = ThreadPoolExecutor(1, thread_name_prefix="io-training")
         self.plan = TrainingPlan(session, self._io, root)
-        self.process = TrainingProcess(self)
+        self.process = ChildProcess("training", "Resume goes on from its last checkpoint", self)
         self.process.spoke.connect(self._hear)
+        self.process.news.connect(self.progressed)
         self.process.changed.connect(self.state_changed)
         self.process.ended.connect(self._ended)
         self.history = TrainingHistory()  # of the shown training
@@ -67,11 +61,7 @@ class Trainer(QObject):
         self._folders = FolderReader()
         self._elsewhere: set[Path] = set()
         self.looks = LookChoice(session, self._io)
-        self._ended_event = asyncio.Event()
-        self._ended_event.set()
         self._closed = False
-        self._news = QTimer(self, singleShot=True, interval=_NEWS_MS)
-        self._news.timeout.connect(self.progressed)
         self._refresh = QTimer(self, singleShot=True, interval=200)
         self._refresh.timeout.connect(lambda: session.spawn(self.refresh_trainings()))
 
@@ -83,7 +73,7 @@ class Trainer(QObject):
         return self.process.active
 
     @property
-    def state(self) -> TrainingState:
+    def state(self) -> ProcessState:
         """Where its process stands."""
         return self.process.state
 
@@ -108,7 +98,7 @@ class Trainer(QObject):
             self.session.message.emit("warning", obstacle, "")
             return False
         folder, request, key = self.plan.folder, self.plan.request(), self.plan.pace_key
-        if await self.session.attempt(self._io, begin_folder, folder, request) is None:
+        if await self.session.attempt(self._io, save_request, request, folder) is None:
             return False
         self._pace_key = key
         return self._launch(folder, TrainingHistory())
@@ -147,11 +137,10 @@ class Trainer(QObject):
             return False
         self.running, self._running_history = folder, history
         history.finished, history.reason = False, ""
-        self._ended_event.clear()
         self._show(folder, history)
         self.brought.emit()
         self.plan.set_busy(True)
-        self.process.start(train_command(["--resume", str(folder), *options, "--events"]))
+        self.process.start("train", "--resume", str(folder), *options)
         return True
 
     def pause(self) -> None:
@@ -173,11 +162,8 @@ class Trainer(QObject):
             self.session.message.emit("warning", history.warnings[-1], "")
         elif name in ("look", "saved") and self.shown == self.running:
             self.looks.refresh()
-        if not self._news.isActive():
-            self._news.start()
 
     def _ended(self, failure: ProcessFailure | None) -> None:
-        self._ended_event.set()
         if not self._closed:
             if self._pace_key is not None:
                 self.plan.paces.learn(self._pace_key, self._running_history)
@@ -185,7 +171,7 @@ class Trainer(QObject):
             self._refresh.start()
         if failure is not None:
             self.session.message.emit("error", failure.sentence, failure.details)
-        elif self.state is TrainingState.DONE and self.running is not None:
+        elif self.state is ProcessState.DONE and self.running is not None:
             why = f" {self._running_history.reason}" if self._running_history.reason else ""
             self.session.message.emit(
                 "info", f"The training is done.{why} Its prior is {self.running / PRIOR_FILE}", ""
@@ -266,6 +252,6 @@ class Trainer(QObject):
         self._refresh.stop()
         self.plan.close()
         self.process.stop()
-        await self._ended_event.wait()
+        await self.process.wait()
         self._io.shutdown(wait=False, cancel_futures=True)
         await asyncio.get_running_loop().run_in_executor(None, self._io.shutdown)

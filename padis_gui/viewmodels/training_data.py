@@ -1,18 +1,45 @@
 """Which images a training learns from, what becomes of them, and what the network will see of them."""
 
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from padis_gui.core.errors import Interrupted
 from padis_gui.core.training.data_settings import DataSettings
+from padis_gui.core.training.dataset import load_training_data
+from padis_gui.core.training.sheet import contact_sheet
+from padis_gui.core.training.sources import Skipped, find_sources, read_pages
 from padis_gui.viewmodels.session import Session
-from padis_gui.viewmodels.training_pictures import Preview, load_preview, native_size
 
 _SETTLE_MS = 400
 _PROGRESS_MS = 100
+_PREVIEWS, _PREVIEW_SIDE = 60, 160
+_SMALLEST, _MULTIPLE = 32, 8  # sides that the settings allow and that networks like
+
+Picture = NDArray[np.uint8]  # (rows, columns) or (rows, columns, 3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What the network will see: some of the images, and what the rest amounts to."""
+
+    pictures: tuple[Picture, ...]
+    names: tuple[str, ...]
+    images: int
+    subjects: int
+    aside: int  # images kept for validation
+    skipped: tuple[Skipped, ...]
+    window: tuple[float, float]
+    unit: str
+    channels: int
+    image_size: int
 
 
 class TrainingDataChoice(QObject):
@@ -97,3 +124,42 @@ class TrainingDataChoice(QObject):
             self.loading, self.preview = None, preview
             self.progressed.emit()
             self.changed.emit()
+
+
+def native_size(sources: Sequence[Path], dataset: str) -> int | None:
+    """The side of the square in the first image, a multiple of 8; None where no image can be read."""
+    found, _ = find_sources(list(sources), dataset)
+    for page in read_pages(found):
+        if page.page is not None:
+            side = int(min(page.page.pixels.shape[1:]))
+            return max(_SMALLEST, side // _MULTIPLE * _MULTIPLE)
+    return None
+
+
+def load_preview(
+    sources: Sequence[Path],
+    settings: DataSettings,
+    progress: Callable[[int, int], None],
+) -> Preview | None:
+    """Read all the data as a training would, and keep some of it to show; None when ``progress`` interrupts.
+
+    Raises :class:`InputError` where nothing can be used.
+    """
+    try:
+        data = load_training_data(list(sources), settings, progress=progress)
+    except Interrupted:
+        return None
+    kept = data.split(settings.validation)[1]
+    picked = torch.linspace(0, len(data.images) - 1, min(_PREVIEWS, len(data.images))).round().long()
+    return Preview(
+        pictures=tuple(contact_sheet([data.images[index]], 1, _PREVIEW_SIDE) for index in picked),
+        names=tuple(data.names[index] for index in picked) if data.names else ("",) * len(picked),
+        images=len(data.images),
+        subjects=len(data.subjects),
+        aside=0 if kept is None else len(kept.images),
+        skipped=data.skipped,
+        window=data.window,
+        unit=data.unit,
+        channels=data.channels,
+        image_size=data.image_size,
+    )

@@ -2,18 +2,41 @@
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
+from torch import Tensor
 
 from padis_gui.core.errors import PadisError
+from padis_gui.core.training.history import TrainingHistory
+from padis_gui.core.training.sheet import contact_sheet
+from padis_gui.core.training.sight import load_look
 from padis_gui.viewmodels.session import Session
-from padis_gui.viewmodels.training_log import TrainingHistory
-from padis_gui.viewmodels.training_pictures import LookPictures, load_look_pictures
+from padis_gui.viewmodels.training_data import Picture
 
 log = logging.getLogger(__name__)
 
 _KEPT = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookPictures:
+    """One look at a prior in training; what it does not have is None."""
+
+    step: int
+    levels: tuple[float, ...]
+    noisy: tuple[Picture, ...]
+    denoised: tuple[Picture, ...]
+    clean: Picture
+    sample: Picture | None
+    baseline: Picture | None
+    reconstruction: Picture | None
+    problem: str
+    trouble: str  # what had to be left out, and why
+    baseline_name: str
+    psnr: float
+    baseline_psnr: float
 
 
 class LookChoice(QObject):
@@ -83,3 +106,30 @@ def _look_or_none(path: Path) -> LookPictures | None:
     except PadisError as error:
         log.info("%s", error)
         return None
+
+
+def load_look_pictures(path: Path) -> LookPictures:
+    """A look that a training has left on the disk. Raises :class:`InputError` for a file that is none."""
+    look = load_look(path)
+
+    def picture(image: Tensor) -> Picture:
+        return contact_sheet([image], 1)
+
+    def optional(image: Tensor | None) -> Picture | None:
+        return None if image is None else picture(image)
+
+    return LookPictures(
+        step=look.step,
+        levels=tuple(look.levels),
+        noisy=tuple(picture(image) for image in look.noisy),
+        denoised=tuple(picture(image) for image in look.denoised),
+        clean=picture(look.clean[0]),
+        sample=optional(look.sample),
+        baseline=optional(look.baseline),
+        reconstruction=optional(look.reconstruction),
+        problem=look.problem,
+        trouble=look.trouble,
+        baseline_name=look.baseline_name,
+        psnr=look.psnr,
+        baseline_psnr=look.baseline_psnr,
+    )

@@ -4,10 +4,10 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from padis_gui.core.device import fastest_precision
 from padis_gui.core.network import NetworkSettings
+from padis_gui.core.training.history import TrainingHistory
+from padis_gui.core.training.pace import seconds_a_step
 from padis_gui.core.training.settings import TrainingSettings
-from padis_gui.core.training.sizes import seconds_a_step
 from padis_gui.viewmodels.session import Session
-from padis_gui.viewmodels.training_log import TrainingHistory
 
 PaceKey = tuple[
     NetworkSettings, int, int

@@ -12,6 +12,7 @@ from padis_gui.core.errors import SettingError
 from padis_gui.core.network import NetworkSettings
 from padis_gui.core.settings import S, make
 from padis_gui.core.training.data_settings import DataSettings
+from padis_gui.core.training.history import free_folder, holds_a_training
 from padis_gui.core.training.plan import settings_for_prior
 from padis_gui.core.training.request import TrainingRequest
 from padis_gui.core.training.settings import TrainingSettings
@@ -24,7 +25,6 @@ from padis_gui.core.training.sizes import (
 )
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.training_data import TrainingDataChoice
-from padis_gui.viewmodels.training_folders import free_folder, holds_a_training
 from padis_gui.viewmodels.training_pace import PaceKey, TrainingPaces
 
 Budget = Literal["minutes", "steps"]

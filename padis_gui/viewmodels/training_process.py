@@ -1,14 +1,14 @@
-"""A training as a process of its own: ``padis-gui train … --events``, read and steered through its pipes.
+"""Long work as a process of its own: ``padis-gui train|volume … --events``, read and steered through its pipes.
 
-The window and the training can't take each other down. The words ``pause``, ``resume`` and ``stop`` go in, one JSON
-event a line comes out. A training whose window has died reads the end of its input, saves and stops.
+The window and the work can't take each other down. The words ``pause``, ``resume`` and ``stop`` go in, one JSON event
+a line comes out. Work whose window has died reads the end of its input, saves and stops.
 """
 
+import asyncio
 import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -21,10 +21,12 @@ STOP_SECONDS, TERMINATE_SECONDS = 90, 30
 _NICENESS = 5  # the window and a reconstruction come first where cores are few
 _KEPT_LINES = 40
 _LONGEST_LINE = 64 * 2**20
+_NEWS_MS = 150  # fast work has more news than eyes
+_ALIVE = ("step", "slice", "volume", "resumed")  # events that show that it is under way
 
 
-class TrainingState(Enum):
-    """Where the training process stands."""
+class ProcessState(Enum):
+    """Where the process stands; the words are those of a training."""
 
     IDLE = "Ready"
     STARTING = "Starting"
@@ -41,7 +43,7 @@ class TrainingState(Enum):
         return self in _ACTIVE
 
 
-_ACTIVE = (TrainingState.STARTING, TrainingState.RUNNING, TrainingState.PAUSED, TrainingState.STOPPING)
+_ACTIVE = (ProcessState.STARTING, ProcessState.RUNNING, ProcessState.PAUSED, ProcessState.STOPPING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,80 +54,80 @@ class ProcessFailure:
     details: str = ""
 
 
-def train_command(arguments: Sequence[str]) -> list[str]:
-    """The command line of ``padis-gui train`` in this interpreter, or in the frozen program."""
-    return command_line("train", *arguments)
-
-
 def command_line(*arguments: str) -> list[str]:
     """The program on the command line, in this interpreter, or frozen."""
     program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "padis_gui"]
     return [*program, *arguments]
 
 
-class TrainingProcess(QObject):
-    """Runs one training at a time. Its state follows the events, not the clicks.
-
-    Whatever else speaks like a training is followed by a subclass that says what it ``runs``, what ``goes_on`` after a
-    crash, and which events show that it is ``alive``.
-    """
-
-    runs = "training"
-    goes_on = "Resume goes on from its last checkpoint"
-    alive: tuple[str, ...] = ("step", "resumed")
+class ChildProcess(QObject):
+    """Runs one process at a time. Its state follows the events, not the clicks."""
 
     changed = Signal()
     spoke = Signal(dict)  # one event
+    news = Signal()  # it has spoken, several times a second at most
     ended = Signal(object)  # a ProcessFailure, or None
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, work: str, goes_on: str, parent: QObject | None = None) -> None:
+        """``work`` names what it does, as in "the training's process"; ``goes_on`` says what to do after a crash."""
         super().__init__(parent)
-        self.state = TrainingState.IDLE
+        self._work, self._goes_on = work, goes_on
+        self.state = ProcessState.IDLE
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._process: QProcess | None = None
         self._finished = False
         self._complaints: list[str] = []
         self._patience = QTimer(self, singleShot=True)
         self._patience.timeout.connect(self._press)
+        self._news = QTimer(self, singleShot=True, interval=_NEWS_MS)
+        self._news.timeout.connect(self.news)
 
     @property
     def active(self) -> bool:
         """Whether there is a process."""
         return self.state.active
 
-    def start(self, command: Sequence[str]) -> None:
-        """Start the process; ignored while there is one."""
+    def start(self, *arguments: str) -> None:
+        """Start ``padis-gui`` with these arguments and ``--events``; ignored while there is a process."""
         if self.active:
             return
+        program, *rest = command_line(*arguments, "--events")
         process = QProcess(self)
-        process.setProgram(command[0])
-        process.setArguments(list(command[1:]))
+        process.setProgram(program)
+        process.setArguments(rest)
         process.readyReadStandardOutput.connect(self._read_events)
         process.readyReadStandardError.connect(self._read_complaints)
         process.started.connect(self._give_way)
         process.finished.connect(self._end)
         process.errorOccurred.connect(self._fail_to_start)
         self._process, self._finished, self._complaints = process, False, []
-        self._become(TrainingState.STARTING)
+        self._idle.clear()
+        self._become(ProcessState.STARTING)
         process.start()
 
     def pause(self) -> None:
         """Hold after the step in hand."""
-        if self.state in (TrainingState.STARTING, TrainingState.RUNNING):
+        if self.state in (ProcessState.STARTING, ProcessState.RUNNING):
             self._say("pause")
 
     def resume(self) -> None:
         """Go on after a pause."""
-        if self.state is TrainingState.PAUSED:
+        if self.state is ProcessState.PAUSED:
             self._say("resume")
 
     def stop(self) -> None:
         """Save and stop; firmer after a while, in case the process hangs."""
-        if not self.active or self.state is TrainingState.STOPPING or self._process is None:
+        if not self.active or self.state is ProcessState.STOPPING or self._process is None:
             return
         self._say("stop")
         self._process.closeWriteChannel()
-        self._become(TrainingState.STOPPING)
+        self._become(ProcessState.STOPPING)
         self._patience.start(STOP_SECONDS * 1000)
+
+    async def wait(self) -> None:
+        """Until there is no process."""
+        await self._idle.wait()
 
     def _press(self) -> None:
         """SIGTERM, which saves too; then the end. The checkpoint on the disk is whole at any moment."""
@@ -133,7 +135,7 @@ class TrainingProcess(QObject):
         if process is None:
             return
         if self._patience.property("firm"):
-            log.warning("The %s's process did not end when told to; it was killed.", self.runs)
+            log.warning("The %s's process did not end when told to; it was killed.", self._work)
             process.kill()
             return
         self._patience.setProperty("firm", True)
@@ -149,7 +151,7 @@ class TrainingProcess(QObject):
             try:
                 os.setpriority(os.PRIO_PROCESS, int(self._process.processId()), _NICENESS)
             except OSError:  # a matter of courtesy only
-                log.debug("The %s's process keeps its priority.", self.runs, exc_info=True)
+                log.debug("The %s's process keeps its priority.", self._work, exc_info=True)
 
     def _read_events(self) -> None:
         process = self._process
@@ -165,6 +167,8 @@ class TrainingProcess(QObject):
             if isinstance(event, dict):
                 self._follow(str(event.get("event", "")))
                 self.spoke.emit(event)
+                if not self._news.isActive():
+                    self._news.start()
             else:
                 self._complain(line)
         if process.bytesAvailable() > _LONGEST_LINE:
@@ -174,12 +178,12 @@ class TrainingProcess(QObject):
         """What an event says of the state; while stopping, only the end changes it."""
         if name == "done":
             self._finished = True
-        if self.state is TrainingState.STOPPING:
+        if self.state is ProcessState.STOPPING:
             return
         if name == "paused":
-            self._become(TrainingState.PAUSED)
-        elif name in self.alive and self.state is not TrainingState.RUNNING:
-            self._become(TrainingState.RUNNING)
+            self._become(ProcessState.PAUSED)
+        elif name in _ALIVE and self.state is not ProcessState.RUNNING:
+            self._become(ProcessState.RUNNING)
 
     def _read_complaints(self) -> None:
         if self._process is not None:
@@ -195,8 +199,8 @@ class TrainingProcess(QObject):
         if error is QProcess.ProcessError.FailedToStart and self._process is not None:
             said = self._process.errorString()
             self._leave(
-                TrainingState.FAILED,
-                ProcessFailure(f"The {self.runs}'s process could not be started ({said}); try again."),
+                ProcessState.FAILED,
+                ProcessFailure(f"The {self._work}'s process could not be started ({said}); try again."),
             )
 
     def _end(self, code: int, status: QProcess.ExitStatus) -> None:
@@ -204,37 +208,38 @@ class TrainingProcess(QObject):
             return
         self._read_events()
         self._read_complaints()
-        asked = self.state is TrainingState.STOPPING
+        asked = self.state is ProcessState.STOPPING
         crashed = status is QProcess.ExitStatus.CrashExit
         details = "\n".join(self._complaints)
         if self._finished and not crashed:
-            self._leave(TrainingState.DONE, None)
+            self._leave(ProcessState.DONE, None)
         elif asked or code in (0, 130):
-            self._leave(TrainingState.STOPPED, None)
+            self._leave(ProcessState.STOPPED, None)
         elif crashed or code not in (1, 2):
             self._leave(
-                TrainingState.FAILED,
+                ProcessState.FAILED,
                 ProcessFailure(
-                    f"The {self.runs}'s process ended unexpectedly, perhaps for lack of memory; {self.goes_on}.",
+                    f"The {self._work}'s process ended unexpectedly, perhaps for lack of memory; {self._goes_on}.",
                     details or f"exit code {code}",
                 ),
             )
         else:  # the command line's own sentence
             prefix = "padis-gui: "
             told = [line.removeprefix(prefix) for line in self._complaints if line.startswith(prefix)]
-            sentence = told[-1] if told else f"The {self.runs} stopped without saying why; copy the report."
-            self._leave(TrainingState.FAILED, ProcessFailure(sentence, "" if told else details))
+            sentence = told[-1] if told else f"The {self._work} stopped without saying why; copy the report."
+            self._leave(ProcessState.FAILED, ProcessFailure(sentence, "" if told else details))
 
-    def _leave(self, state: TrainingState, failure: ProcessFailure | None) -> None:
+    def _leave(self, state: ProcessState, failure: ProcessFailure | None) -> None:
         self._patience.stop()
         self._patience.setProperty("firm", False)
         if self._process is not None:
             self._process.deleteLater()
             self._process = None
         self._become(state)
+        self._idle.set()
         self.ended.emit(failure)
 
-    def _become(self, state: TrainingState) -> None:
+    def _become(self, state: ProcessState) -> None:
         if state is not self.state:
             self.state = state
             self.changed.emit()

@@ -3,16 +3,14 @@
 The process and this window share the folder of finished slices only: either may die, and nothing is lost.
 """
 
-import asyncio
 import logging
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.errors import InputError, PadisError, SettingError
 from padis_gui.core.operators import find_physics
@@ -26,30 +24,16 @@ from padis_gui.viewmodels.errands import Check, Trouble
 from padis_gui.viewmodels.frames import Job
 from padis_gui.viewmodels.planner import Planner
 from padis_gui.viewmodels.session import Session
-from padis_gui.viewmodels.training_process import (
-    ProcessFailure,
-    TrainingProcess,
-    TrainingState,
-    command_line,
-)
+from padis_gui.viewmodels.training_process import ChildProcess, ProcessFailure, ProcessState
 from padis_gui.viewmodels.volume_progress import VolumeProgress
 
 log = logging.getLogger(__name__)
 
-_NEWS_MS = 150
 _WORDS = {
-    TrainingState.IDLE: "Ready", TrainingState.STARTING: "Starting", TrainingState.RUNNING: "Reconstructing",
-    TrainingState.PAUSED: "Paused", TrainingState.STOPPING: "Stopping", TrainingState.DONE: "Done",
-    TrainingState.STOPPED: "Stopped; Start goes on", TrainingState.FAILED: "Ended early; Start goes on",
+    ProcessState.IDLE: "Ready", ProcessState.STARTING: "Starting", ProcessState.RUNNING: "Reconstructing",
+    ProcessState.PAUSED: "Paused", ProcessState.STOPPING: "Stopping", ProcessState.DONE: "Done",
+    ProcessState.STOPPED: "Stopped; Start goes on", ProcessState.FAILED: "Ended early; Start goes on",
 }  # fmt: skip
-
-
-class VolumeProcess(TrainingProcess):
-    """The process of a volume."""
-
-    runs = "volume"
-    goes_on = "the finished slices are kept, and Start goes on"
-    alive = ("step", "resumed", "volume", "slice")
 
 
 class Volumes(QObject):
@@ -59,15 +43,9 @@ class Volumes(QObject):
     progressed = Signal()
     pictured = Signal()
 
-    def __init__(
-        self,
-        session: Session,
-        planner: Planner,
-        command: Callable[..., list[str]] = command_line,
-    ) -> None:
-        """``command`` makes the command line of the program from its arguments."""
+    def __init__(self, session: Session, planner: Planner) -> None:
         super().__init__(session)
-        self._session, self._planner, self._command = session, planner, command
+        self._session, self._planner = session, planner
         self.settings = VolumeSettings()
         self.workers = "1"
         self.out: Path | None = None
@@ -77,14 +55,11 @@ class Volumes(QObject):
         self.picture_page = 0
         self.result: Path | None = None
         self._preparing, self._closed = False, False
-        self._ended = asyncio.Event()
-        self._ended.set()
-        self.process = VolumeProcess(self)
+        self.process = ChildProcess("volume", "the finished slices are kept, and Start goes on", self)
+        self.process.news.connect(self.progressed)
         self.process.changed.connect(self._follow_state)
         self.process.spoke.connect(self._hear)
         self.process.ended.connect(self._end)
-        self._news = QTimer(self, singleShot=True, interval=_NEWS_MS)
-        self._news.timeout.connect(self.progressed)
         for signal in (
             session.data_changed,
             session.prior_changed,
@@ -175,9 +150,9 @@ class Volumes(QObject):
         return self._preparing or self.process.active
 
     @property
-    def state(self) -> TrainingState:
+    def state(self) -> ProcessState:
         """Where its process stands."""
-        return TrainingState.STARTING if self._preparing else self.process.state
+        return ProcessState.STARTING if self._preparing else self.process.state
 
     @property
     def state_text(self) -> str:
@@ -210,13 +185,9 @@ class Volumes(QObject):
         elif isinstance(request, VolumeRequest) and not self._closed:
             self.progress = VolumeProgress(pages=request.pages)
             self.picture = self.result = None
-            self._ended.clear()
             restart = ("--restart",) if self.restart else ()
-            command = self._command(
-                "volume", "--resume", str(request.folder), "--events", "--workers", self.workers, *restart
-            )
             self.restart = False  # once; after an interruption Start goes on
-            self.process.start(command)
+            self.process.start("volume", "--resume", str(request.folder), "--workers", self.workers, *restart)
             self.progressed.emit()
             self.pictured.emit()
         self.changed.emit()
@@ -241,7 +212,7 @@ class Volumes(QObject):
         """Stop, and wait for the process to end."""
         self._closed = True
         self.process.stop()
-        await self._ended.wait()
+        await self.process.wait()
 
     # What it says -----------------------------------------------------------------------------------
 
@@ -254,8 +225,6 @@ class Volumes(QObject):
                 self.result = Path(event["out"])
         except (KeyError, TypeError, ValueError, AttributeError):
             log.debug("The volume's process said something that means nothing here.", exc_info=True)
-        if not self._news.isActive():
-            self._news.start()
 
     def _ask_picture(self, page: int, smooth: bool, folder: Path) -> None:
         def work(check: Check) -> NDArray[np.uint8] | None:
@@ -275,16 +244,15 @@ class Volumes(QObject):
         self._session.chores.ask("volume picture", work, done)
 
     def _follow_state(self) -> None:
-        if self.process.state is TrainingState.PAUSED:
+        if self.process.state is ProcessState.PAUSED:
             self.progress.seconds_left = math.nan
         self.changed.emit()
 
     def _end(self, failure: object) -> None:
-        self._ended.set()
         self.progress.seconds_left = math.nan
         if isinstance(failure, ProcessFailure):
             self._session.message.emit("error", failure.sentence, failure.details)
-        elif self.process.state is TrainingState.DONE and not self._closed:
+        elif self.process.state is ProcessState.DONE and not self._closed:
             self._session.message.emit("info", f"The volume is {self.result}", "")
         self.progressed.emit()
         self.changed.emit()

@@ -60,15 +60,23 @@ def element(kind: int, data: bytes, order: str) -> bytes:
 
 
 def matlab5(
-    path: Path, shape: tuple[int, ...], stored: np.dtype, data: bytes | None, class_: int = 6
+    path: Path,
+    shape: tuple[int, ...],
+    stored: np.dtype,
+    data: bytes | None,
+    class_: int = 6,
+    tag: int | None = None,
 ) -> Path:
-    """A level 5 file with the variable `images`, as MATLAB itself stores it; without ``data`` a hole of that size."""
+    """A level 5 file with the variable `images`, as MATLAB itself stores it; without ``data`` a hole of that size.
+
+    ``tag`` is what the file says of the type of its numbers, where that is another.
+    """
     order = ">" if stored.byteorder == ">" else "<"
     kind = {"u1": 2, "i2": 3, "f8": 9}[stored.str[1:]]
     size = stored.itemsize * int(np.prod(shape))
     inside = element(6, struct.pack(order + "II", class_, 0), order)
     inside += element(5, struct.pack(f"{order}{len(shape)}i", *shape), order) + element(1, b"images", order)
-    inside += struct.pack(order + "II", kind, size)
+    inside += struct.pack(order + "II", kind if tag is None else tag, size)
     mark = b"IM" if order == "<" else b"MI"
     header = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack(order + "H", 0x100) + mark
     with path.open("wb") as file:
@@ -248,6 +256,14 @@ def test_damaged_matlab_files_end_nothing_but_themselves(tmp_path: Path, compres
             pages.read(0)
             read += 1
     assert read < 300
+
+
+@pytest.mark.parametrize("tag", [0, 8, 10, 11, 14, 16, 19, 20, 25, 200, 65535, 2**31 - 1, 2**32 - 2**16])
+def test_a_damaged_tag_is_a_sentence(tmp_path: Path, tag: int) -> None:
+    """SciPy 1.17's reader ends in a segmentation fault at most of these, and the program with it."""
+    data = np.arange(1600.0).reshape(40, 40)
+    path = matlab5(tmp_path / "a.mat", data.shape, data.dtype, data.tobytes(), tag=tag)
+    assert "a.mat" in refused(path)
 
 
 def test_what_is_not_of_real_numbers_in_matlab_files(tmp_path: Path) -> None:

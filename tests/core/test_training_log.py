@@ -27,12 +27,12 @@ from padis_gui.core.training.events import (
     Validated,
     Warned,
 )
+from padis_gui.core.training.history import summarise_training, trainings_in
 from padis_gui.core.training.log import LOG_FILE, TENSORBOARD, TrainingLog, read_log
 from padis_gui.core.training.pace import Pace
 from padis_gui.core.training.sheet import contact_sheet
 from padis_gui.core.training.sight import Look
 from padis_gui.core.training.sources import Skipped
-from padis_gui.core.training.summary import summarise_training, trainings_in
 from padis_gui.core.training.tensorboard import EventFile
 from padis_gui.core.training.train import NOISE_BINS, TrainStep
 

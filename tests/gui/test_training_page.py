@@ -11,20 +11,19 @@ from PySide6.QtWidgets import (
     QAbstractButton,
 )
 
-from padis_gui.viewmodels import training as training_module
 from padis_gui.viewmodels import training_pace
-from padis_gui.viewmodels.training_process import TrainingState
+from padis_gui.viewmodels.training_process import ProcessState
 from tests.gui.user import click
 from tests.qt import open_both, until
 from tests.training_images import FAKE, write_images, write_looks
+
+COMMAND_LINE = "padis_gui.viewmodels.training_process.command_line"
 
 
 @pytest.fixture
 def page(window, monkeypatch):
     """The window with the Training page in front; processes are fakes, and nothing is timed."""
-    monkeypatch.setattr(
-        training_module, "train_command", lambda arguments: [sys.executable, str(FAKE), *arguments]
-    )
+    monkeypatch.setattr(COMMAND_LINE, lambda *words: [sys.executable, str(FAKE), *words])
     monkeypatch.setattr(training_pace, "seconds_a_step", lambda *_: 0.5)
     yield window.training
     window.trainer.process.stop()
@@ -149,7 +148,7 @@ def test_a_training_fills_curves_and_looks_and_offers_its_prior(window, page, dr
     assert progress.looks.slider.maximum() == 7
     assert progress.use.isEnabled()
     assert page.transport.bar.value() == 40
-    assert window.trainer.state is TrainingState.DONE
+    assert window.trainer.state is ProcessState.DONE
 
 
 def test_earlier_looks_are_chosen_by_keys_and_the_latest_is_followed_again(window, page, drive, images):
@@ -183,18 +182,18 @@ def test_pause_resume_and_stop_by_their_buttons(window, page, drive, images):
         await until(lambda: trainer.history.step > 5)
         assert not transport.start.isEnabled()
         click(transport.buttons["pause"])
-        await until(lambda: trainer.state is TrainingState.PAUSED)
+        await until(lambda: trainer.state is ProcessState.PAUSED)
         assert transport.pause.text() == "Resume"
         click(transport.buttons["pause"])
-        await until(lambda: trainer.state is TrainingState.RUNNING)
+        await until(lambda: trainer.state is ProcessState.RUNNING)
         assert "images" in window.training_note.text()
         assert window.training_note.isVisible()
         click(transport.buttons["stop"])
         await ended(window)
-        assert trainer.state is TrainingState.STOPPED
+        assert trainer.state is ProcessState.STOPPED
         assert not window.training_note.isVisible()
         click(page.progress.resume)
-        await until(lambda: trainer.state is TrainingState.RUNNING)
+        await until(lambda: trainer.state is ProcessState.RUNNING)
         click(transport.buttons["stop"])
         await ended(window)
 

@@ -8,7 +8,7 @@ from PySide6.QtTest import QTest
 
 from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.gui.dialogs.volume import VolumeDialog
-from padis_gui.viewmodels.training_process import TrainingState, command_line
+from padis_gui.viewmodels.training_process import ProcessState, command_line
 from tests.gui.controls import nameless, unexplained
 from tests.qt import LONG, open_both, until
 from tests.volumes import write_stack
@@ -24,6 +24,15 @@ def opened(window) -> VolumeDialog:
     return window.findChild(VolumeDialog)
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may be busy: one thread does not wait for another."""
+    monkeypatch.setattr(
+        "padis_gui.viewmodels.training_process.command_line",
+        lambda *words: command_line(*words, "--threads", "1"),
+    )
+
+
 async def ready(window, stack: Path, prior_path: Path, steps: int = 2) -> VolumeDialog:
     session = window.session
     await open_both(session, stack, prior_path)
@@ -31,8 +40,6 @@ async def ready(window, stack: Path, prior_path: Path, steps: int = 2) -> Volume
     session.set_solver("dds")
     session.set_solver_setting("steps", steps)
     session.set_solver_setting("cg_steps", 2)
-    # the machine may be busy: one thread does not wait for another
-    window.run_tools.volumes._command = lambda *words: command_line(*words, "--threads", "1")
     return opened(window)
 
 
@@ -73,7 +80,7 @@ def test_a_volume_by_hand(window, drive, stack, prior_path, tmp_path):
         assert volumes.active
         assert not dialog.start.isEnabled()
         assert not dialog.form.isEnabled()
-        await until(lambda: volumes.state is TrainingState.DONE)
+        await until(lambda: volumes.state is ProcessState.DONE)
         await until(lambda: dialog.bar.value() == 2 and dialog.wall.isVisible())
         assert dialog.curve.names == ["slices"]
         assert "mean PSNR" in dialog.state.text()
@@ -92,16 +99,16 @@ def test_pause_stop_and_closing_the_dialog(window, drive, stack, prior_path, tmp
         volumes = window.run_tools.volumes
         volumes.set_out(tmp_path / "v.tif")
         dialog.start.click()
-        await until(lambda: volumes.state is TrainingState.RUNNING)
+        await until(lambda: volumes.state is ProcessState.RUNNING)
         dialog.pause.click()
-        await until(lambda: volumes.state is TrainingState.PAUSED)
+        await until(lambda: volumes.state is ProcessState.PAUSED)
         assert dialog.pause.text() == "&Resume"
         assert "Paused" in dialog.state.text()
         dialog.close()  # what is under way is left alone
         assert volumes.active
         assert opened(window).isVisible()
         dialog.pause.click()
-        await until(lambda: volumes.state is TrainingState.RUNNING)
+        await until(lambda: volumes.state is ProcessState.RUNNING)
         dialog.stop.click()
         await until(lambda: not volumes.active)
         assert "Start goes on" in dialog.state.text()
@@ -116,7 +123,7 @@ def test_closing_the_window_ends_the_process(window, drive, stack, prior_path, t
         dialog = await ready(window, stack, prior_path, steps=LONG)
         window.run_tools.volumes.set_out(tmp_path / "v.tif")
         dialog.start.click()
-        await until(lambda: window.run_tools.volumes.state is TrainingState.RUNNING)
+        await until(lambda: window.run_tools.volumes.state is ProcessState.RUNNING)
 
     drive(go())
     # the fixture closes the window, and fails where a process or a thread is left
@@ -156,7 +163,7 @@ def test_failed_slices_are_named(window, drive, stack, prior_path, tmp_path):
         dialog = await ready(window, stack, prior_path)
         window.run_tools.volumes.set_out(tmp_path / "v.tif")
         dialog.start.click()
-        await until(lambda: window.run_tools.volumes.state is TrainingState.FAILED)
+        await until(lambda: window.run_tools.volumes.state is ProcessState.FAILED)
         await until(lambda: dialog.failures.isVisible())
         assert "page 1" in dialog.failures.text()
 

@@ -135,9 +135,10 @@ def test_an_experiment_goes_on_where_it_was(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_a_training_is_listed_with_its_log_and_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    from padis_gui.viewmodels.training_log import read_history
+
     from padis_gui.core.training.request import load_request
     from padis_gui.core.training.sight import load_look
-    from padis_gui.viewmodels.training_log import read_history
 
     folder = BEFORE / "training"
     request = load_request(folder)

@@ -7,7 +7,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtTest import QTest
 
 from padis_gui.viewmodels import training_pace
-from padis_gui.viewmodels.training_process import TrainingState
+from padis_gui.viewmodels.training_process import ProcessState
 from tests.gui.conftest import drive, styled, window  # noqa: F401 - fixtures
 from tests.gui.user import click
 from tests.qt import until
@@ -61,7 +61,7 @@ def test_a_prior_is_trained_steered_and_used(window, drive, tmp_path, monkeypatc
 
     async def pause_resume_and_stop():
         click(page.transport.buttons["pause"])
-        await until(lambda: trainer.state is TrainingState.PAUSED)
+        await until(lambda: trainer.state is ProcessState.PAUSED)
         held = trainer.history.step
         await asyncio.sleep(0.3)  # sleep: a process that does not hold goes on meanwhile
         assert trainer.history.step == held
@@ -69,7 +69,7 @@ def test_a_prior_is_trained_steered_and_used(window, drive, tmp_path, monkeypatc
         await until(lambda: trainer.history.step > held)
         click(page.transport.buttons["stop"])
         await until(lambda: not trainer.active, START)
-        assert trainer.state is TrainingState.STOPPED
+        assert trainer.state is ProcessState.STOPPED
         assert (trainer.running / "state.safetensors").exists()
 
     async def use():

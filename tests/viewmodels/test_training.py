@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from padis_gui.core.training.request import load_request
-from padis_gui.viewmodels import training as training_module
 from padis_gui.viewmodels import training_pace, training_process
 from padis_gui.viewmodels.training import Trainer
-from padis_gui.viewmodels.training_process import TrainingState, train_command
+from padis_gui.viewmodels.training_process import ProcessState, command_line
 from tests.qt import settled, until
 from tests.training_images import FAKE, write_images
 from tests.waiting import wait_for
+
+COMMAND_LINE = "padis_gui.viewmodels.training_process.command_line"
 
 
 @pytest.fixture
@@ -27,9 +28,7 @@ def images(tmp_path):
 @pytest.fixture
 def trainer(session, drive, tmp_path, monkeypatch):
     """A trainer that writes into the test's folder, and whose processes are fakes; nothing is timed."""
-    monkeypatch.setattr(
-        training_module, "train_command", lambda arguments: [sys.executable, str(FAKE), *arguments]
-    )
+    monkeypatch.setattr(COMMAND_LINE, lambda *words: [sys.executable, str(FAKE), *words])
     monkeypatch.setattr(training_pace, "seconds_a_step", lambda *_: 0.5)
 
     async def make():
@@ -184,7 +183,7 @@ def test_a_training_is_followed_to_its_end(trainer, drive, images, session):
         return training
 
     training = drive(go())
-    assert trainer.state is TrainingState.DONE
+    assert trainer.state is ProcessState.DONE
     assert trainer.history.steps == list(range(1, 21))
     assert [point.step for point in trainer.history.looks] == [5, 10, 15, 20]
     request = load_request(trainer.running)
@@ -203,20 +202,20 @@ def test_pause_holds_and_going_on_goes_on(trainer, drive, images):
         await trainer.start()
         await until(lambda: trainer.history.step > 5)
         trainer.pause()
-        await until(lambda: trainer.state is TrainingState.PAUSED)
+        await until(lambda: trainer.state is ProcessState.PAUSED)
         held, eta = trainer.history.step, trainer.standing().eta
         await settled()
         assert trainer.history.step == held
         assert trainer.standing().eta == eta
         trainer.go_on()
         await until(lambda: trainer.history.step > held + 5)
-        assert trainer.state is TrainingState.RUNNING
+        assert trainer.state is ProcessState.RUNNING
         trainer.stop()
-        assert trainer.state is TrainingState.STOPPING
+        assert trainer.state is ProcessState.STOPPING
         await until(lambda: not trainer.active)
 
     drive(go())
-    assert trainer.state is TrainingState.STOPPED
+    assert trainer.state is ProcessState.STOPPED
     log = (trainer.running / "log.jsonl").read_text(encoding="utf-8").splitlines()
     events = [json.loads(line)["event"] for line in log]
     assert events[events.index("paused") + 1] == "resumed"  # no step between, however long it took
@@ -230,7 +229,7 @@ def test_stopping_saves_and_resuming_goes_on_from_there(trainer, drive, images, 
         await until(lambda: trainer.history.step > 20)
         if paused:
             trainer.pause()
-            await until(lambda: trainer.state is TrainingState.PAUSED)
+            await until(lambda: trainer.state is ProcessState.PAUSED)
         trainer.stop()
         await until(lambda: not trainer.active)
         folder, stopped_at = trainer.running, trainer.history.saved_step
@@ -267,14 +266,14 @@ def test_a_process_that_fails_says_why_and_leaves_the_window_ready(
         await until(lambda: not trainer.active)
 
     drive(go())
-    assert trainer.state is TrainingState.FAILED
+    assert trainer.state is ProcessState.FAILED
     assert [level for level, _, _ in session.said] == ["error"]
     assert words in session.said[0][1]
     assert not trainer.active
 
 
 def test_a_process_that_cannot_be_started_is_said(trainer, drive, images, session, monkeypatch):
-    monkeypatch.setattr(training_module, "train_command", lambda _: ["/nonexistent/python"])
+    monkeypatch.setattr(COMMAND_LINE, lambda *_: ["/nonexistent/python"])
 
     async def go():
         await planned(trainer, images)
@@ -282,7 +281,7 @@ def test_a_process_that_cannot_be_started_is_said(trainer, drive, images, sessio
         await until(lambda: not trainer.active)
 
     drive(go())
-    assert trainer.state is TrainingState.FAILED
+    assert trainer.state is ProcessState.FAILED
     assert "could not be started" in session.said[0][1]
 
 
@@ -293,7 +292,7 @@ def test_lines_that_are_no_events_are_left_out(trainer, drive, images):
         await until(lambda: not trainer.active)
 
     drive(go())
-    assert trainer.state is TrainingState.DONE
+    assert trainer.state is ProcessState.DONE
     assert trainer.history.steps == [1, 2, 3, 4, 5]
     assert trainer.history.unreadable == 5
 
@@ -301,11 +300,12 @@ def test_lines_that_are_no_events_are_left_out(trainer, drive, images):
 _DYING_WINDOW = """
 import os, sys
 from PySide6.QtCore import QCoreApplication
-from padis_gui.viewmodels.training_process import TrainingProcess
+from padis_gui.viewmodels import training_process
 app = QCoreApplication([])
-process = TrainingProcess()
+training_process.command_line = lambda *words: [sys.executable, {fake!r}, *words]
+process = training_process.ChildProcess("training", "")
 process.spoke.connect(lambda event: os._exit(7) if event.get("step", 0) > 3 else None)
-process.start([sys.executable, {fake!r}, "--resume", {folder!r}])
+process.start("train", "--resume", {folder!r})
 app.exec()
 """
 
@@ -362,7 +362,7 @@ def test_a_process_that_does_not_listen_is_terminated(trainer, drive, images, mo
         await until(lambda: not trainer.active)
 
     drive(go())
-    assert trainer.state is TrainingState.STOPPED
+    assert trainer.state is ProcessState.STOPPED
 
 
 def test_closing_waits_until_the_training_has_saved(trainer, drive, images):
@@ -406,4 +406,11 @@ def test_a_prior_that_is_not_there_yet_is_not_used(trainer, drive, tmp_path, ses
 
 
 def test_the_command_is_the_programs_own():
-    assert train_command(["--resume", "x"]) == [sys.executable, "-m", "padis_gui", "train", "--resume", "x"]
+    assert command_line("train", "--resume", "x") == [
+        sys.executable,
+        "-m",
+        "padis_gui",
+        "train",
+        "--resume",
+        "x",
+    ]

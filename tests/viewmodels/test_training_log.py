@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from padis_gui.viewmodels.training_log import TrainingHistory, read_history
+from padis_gui.core.training.history import TrainingHistory, read_history
 
 
 def step(number, loss=0.5, **more):

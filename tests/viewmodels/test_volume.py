@@ -11,7 +11,7 @@ from padis_gui.core.errors import InputError
 from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.volume.parts import Parts
 from padis_gui.viewmodels.planner import Planner
-from padis_gui.viewmodels.training_process import TrainingState, command_line
+from padis_gui.viewmodels.training_process import ProcessState, command_line
 from padis_gui.viewmodels.volume import Volumes, prepare
 from padis_gui.viewmodels.volume_progress import VolumeProgress
 from tests.qt import open_both, until
@@ -24,11 +24,12 @@ def stack(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def volumes(session, drive, stack: Path, prior_path: Path):
+def volumes(session, drive, stack: Path, prior_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Four slices and the tiny prior are open; two steps of a solver."""
+    monkeypatch.setattr("padis_gui.viewmodels.training_process.command_line", with_one_thread)
 
     async def go():
-        made = Volumes(session, Planner(session), with_one_thread)
+        made = Volumes(session, Planner(session))
         await open_both(session, stack, prior_path)
         session._problems["ct-parallel"] = ParallelBeamSettings(views=12, bins=48)
         session.set_solver("dds")
@@ -58,7 +59,7 @@ def test_a_volume_from_start_to_result(volumes, session, drive, tmp_path: Path) 
         volumes.set("z_smoothing", 0.5)
         volumes.start()
         assert volumes.active
-        await until(lambda: volumes.state is TrainingState.DONE)
+        await until(lambda: volumes.state is ProcessState.DONE)
         await until(lambda: volumes.picture is not None)
         assert await volumes.open_result()
         opened.append((session.image.pages, session.image.name))
@@ -90,7 +91,7 @@ def test_stop_keeps_slices_which_start_goes_on_with_and_mixes_with_no_others(
         await until(lambda: volumes.progress.done >= 1)
         volumes.stop()
         await until(lambda: not volumes.active)
-        assert volumes.state is TrainingState.STOPPED
+        assert volumes.state is ProcessState.STOPPED
         kept = len(list((tmp_path / "v.tif.parts").glob("slice-*")))
         assert 1 <= kept < 4
         session.set_solver_setting("steps", 2)
@@ -100,7 +101,7 @@ def test_stop_keeps_slices_which_start_goes_on_with_and_mixes_with_no_others(
         slow(session)
         volumes.start()
         await until(lambda: volumes.progress.total and volumes.progress.kept == kept)
-        await until(lambda: volumes.state is TrainingState.DONE)
+        await until(lambda: volumes.state is ProcessState.DONE)
 
     drive(go())
     assert volumes.progress.done == 4
@@ -123,12 +124,12 @@ def test_pause_holds_and_goes_on(volumes, session, drive, tmp_path: Path) -> Non
         slow(session)
         volumes.set_out(tmp_path / "v.tif")
         volumes.start()
-        await until(lambda: volumes.state is TrainingState.RUNNING)
+        await until(lambda: volumes.state is ProcessState.RUNNING)
         volumes.pause()
-        await until(lambda: volumes.state is TrainingState.PAUSED)
+        await until(lambda: volumes.state is ProcessState.PAUSED)
         assert math.isnan(volumes.progress.seconds_left)
         volumes.go_on()
-        await until(lambda: volumes.state is TrainingState.RUNNING)
+        await until(lambda: volumes.state is ProcessState.RUNNING)
 
     drive(go())
 
@@ -164,7 +165,7 @@ def test_what_is_in_the_way_is_said(session, drive, stack: Path, prior_path: Pat
 
 
 def test_a_process_that_cannot_start_or_speaks_nonsense_is_said(
-    session, drive, stack: Path, prior_path: Path, tmp_path: Path
+    session, drive, stack: Path, prior_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     import sys
 
@@ -176,14 +177,17 @@ def test_a_process_that_cannot_start_or_speaks_nonsense_is_said(
                 "ended unexpectedly",
             ),
         ):
-            volumes = Volumes(session, Planner(session), lambda *_, command=command: command)
+            monkeypatch.setattr(
+                "padis_gui.viewmodels.training_process.command_line", lambda *_, command=command: command
+            )
+            volumes = Volumes(session, Planner(session))
             if session.image is None:
                 await open_both(session, stack, prior_path)
             volumes.set_out(tmp_path / "v.tif")
             volumes.start()
             await until(lambda: not volumes.active)  # noqa: B023
             assert said in session.said[-1][1]
-            assert volumes.state is TrainingState.FAILED
+            assert volumes.state is ProcessState.FAILED
             await volumes.close()
 
     drive(go())

@@ -110,9 +110,9 @@ def as_html(report: Report) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {
-        "metric_text": _metric_text, "setting_text": _text, "shown_settings": _shown_settings,
-    }  # fmt: skip
+    environment.filters["metric_text"] = _metric_text
+    environment.filters["setting_text"] = _text
+    environment.filters["shown_settings"] = _shown_settings
     recipe = report.recipe
     solver, physics = find_solver(recipe.solver), find_physics(recipe.physics)
     data = "no data" if recipe.data is None else f"{Path(recipe.data.file).name}, page {recipe.data.page}"

@@ -77,11 +77,15 @@ def load_request(folder: Path) -> TrainingRequest:
     raise InputError(f"A training to go on with was wanted, but {what}")
 
 
-def save_request(request: TrainingRequest, folder: Path) -> None:
-    """Leave the request in the folder, unless it is there already. Raises :class:`InputError`."""
+def save_request(request: TrainingRequest, folder: Path) -> Path:
+    """Leave the request in the folder, which is made where it is not there; returns its file.
+
+    Raises :class:`InputError` where that cannot be done.
+    """
     path = Path(folder) / REQUEST_FILE
     data = request.model_dump_json(indent=1).encode()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not (path.is_file() and path.read_bytes() == data):
             write_atomically(path, data)
     except OSError as error:
@@ -89,6 +93,7 @@ def save_request(request: TrainingRequest, folder: Path) -> None:
             f"A folder for the training was wanted, but {folder} cannot be written ({error.strerror}); make room or "
             "choose another."
         ) from None
+    return path
 
 
 def check_resumption(request: TrainingRequest, folder: Path) -> None:

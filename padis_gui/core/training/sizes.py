@@ -1,27 +1,17 @@
 """How large a prior to train and for how long: two sizes that were measured, and settings that fit a budget of time."""
 
-import tempfile
-import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import torch
-
-from padis_gui.core.device import Precision
 from padis_gui.core.errors import SettingError
-from padis_gui.core.network import NetworkSettings
 from padis_gui.core.settings import make
-from padis_gui.core.training.dataset import TrainingData
 from padis_gui.core.training.settings import TrainingSettings
-from padis_gui.core.training.train import Training, train
 
 # The share of a budget that is left to training beside looks, validation, checkpoints and the start
 _TRAINING_SHARE = 0.85
 _LEAST_STEPS = 100
 _LOOKS = 12
 _CHECKPOINT_SECONDS = 60.0
-_TIMED_STEPS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +46,6 @@ def find_size(name: str) -> Size:
     raise SettingError(
         f"The size must be one of {', '.join(s.name for s in SIZES)}, but {name!r} was given; pick one of those."
     )
-
-
-def seconds_a_step(
-    training: TrainingSettings,
-    network: NetworkSettings,
-    image_size: int,
-    device: torch.device,
-    precision: Precision,
-) -> float:
-    """Seconds that one training step takes on this machine: the fastest of a few, with noise for images."""
-    rng = torch.Generator().manual_seed(0)
-    images = torch.rand(2, network.image_channels, image_size, image_size, generator=rng)
-    data = TrainingData(images, ((0,), (1,)), (0.0, 1.0), "")
-    settings = training.model_copy(update={"steps": 1000, "checkpoint_every": 1000})
-    with tempfile.TemporaryDirectory(prefix="padis_gui-pace-") as folder:
-        # never closed: there is nothing worth saving
-        steps = train(data, Path(folder), settings, network, device=device, precision=precision)
-        next(steps)  # the first step warms up
-        return min(_seconds_of(steps) for _ in range(_TIMED_STEPS))
-
-
-def _seconds_of(steps: Training) -> float:
-    began = time.perf_counter()
-    next(steps)
-    return time.perf_counter() - began
 
 
 def steps_within(seconds: float, pace: float) -> int:

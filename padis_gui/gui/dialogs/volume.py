@@ -29,7 +29,7 @@ from padis_gui.gui.viewers.line_plot import Line, LinePlot
 from padis_gui.gui.viewers.picture_wall import PictureWall, Tile
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
-from padis_gui.viewmodels.training_process import TrainingState
+from padis_gui.viewmodels.training_process import ProcessState
 from padis_gui.viewmodels.volume import Volumes
 
 _WAITING = "Appears with the first finished slices"
@@ -158,7 +158,7 @@ class VolumeDialog(QDialog):
             self._volumes.start()
 
     def _pause(self) -> None:
-        paused = self._volumes.state is TrainingState.PAUSED
+        paused = self._volumes.state is ProcessState.PAUSED
         self._volumes.go_on() if paused else self._volumes.pause()
 
     def _open(self) -> None:
@@ -190,9 +190,9 @@ class VolumeDialog(QDialog):
         self.start.setToolTip(
             obstacle or "Reconstruct these slices; what is finished already is not made again"
         )
-        self.pause.setEnabled(state in (TrainingState.RUNNING, TrainingState.PAUSED))
-        self.pause.setText("&Resume" if state is TrainingState.PAUSED else "&Pause")
-        self.stop.setEnabled(state.active and state is not TrainingState.STOPPING)
+        self.pause.setEnabled(state in (ProcessState.RUNNING, ProcessState.PAUSED))
+        self.pause.setText("&Resume" if state is ProcessState.PAUSED else "&Pause")
+        self.stop.setEnabled(state.active and state is not ProcessState.STOPPING)
         self.open_result.setEnabled(volumes.result is not None and not session.run.active)
         self._show_state()
 

@@ -17,8 +17,7 @@ from PySide6.QtWidgets import (
 
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.viewers.picture_wall import pixmap_of
-from padis_gui.viewmodels.training_data import TrainingDataChoice
-from padis_gui.viewmodels.training_pictures import Preview
+from padis_gui.viewmodels.training_data import Preview, TrainingDataChoice
 
 _SIDE, _MOST_ROWS = 112, 6
 _WELCOME = """

@@ -7,6 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
 from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton, QSizePolicy, QSlider, QSplitter, QWidget
 
+from padis_gui.core.training.history import TrainingHistory
 from padis_gui.core.training.train import NOISE_BINS
 from padis_gui.gui.layouts import column, grid, row
 from padis_gui.gui.panels.transport import clock
@@ -14,8 +15,7 @@ from padis_gui.gui.theme import BASELINE, CURVE, SERIES, ramp
 from padis_gui.gui.viewers.line_plot import Line, LinePlot
 from padis_gui.gui.viewers.picture_wall import PictureWall, Tile
 from padis_gui.viewmodels.training import Trainer
-from padis_gui.viewmodels.training_log import TrainingHistory
-from padis_gui.viewmodels.training_pictures import LookPictures
+from padis_gui.viewmodels.training_looks import LookPictures
 
 _PAINT_MS = 300
 _COLOURS = SERIES[1:]  # the first is for what others are measured against

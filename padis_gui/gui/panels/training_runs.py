@@ -19,13 +19,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from padis_gui.core.training.history import TrainingFolder
 from padis_gui.gui.files import choose_folder
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.panels.transport import clock
 from padis_gui.gui.theme import SERIES
 from padis_gui.gui.viewers.line_plot import Line, LinePlot
 from padis_gui.viewmodels.training import Trainer
-from padis_gui.viewmodels.training_folders import TrainingFolder
 
 _COLUMNS = ("Training", "State", "Steps", "Time", "Validation", "PSNR", "Last change", "Folder")
 _REFRESH_MS = 1000

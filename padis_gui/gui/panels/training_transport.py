@@ -10,7 +10,7 @@ from padis_gui.gui.layouts import column, grid
 from padis_gui.gui.panels.transport import clock
 from padis_gui.gui.theme import RUN_BUTTON
 from padis_gui.viewmodels.training import Trainer
-from padis_gui.viewmodels.training_process import TrainingState
+from padis_gui.viewmodels.training_process import ProcessState
 
 _Icons = QStyle.StandardPixmap
 
@@ -92,7 +92,7 @@ class TrainingTransport(QWidget):
         self._trainer.session.spawn(self._trainer.start())
 
     def _pause(self) -> None:
-        paused = self._trainer.state is TrainingState.PAUSED
+        paused = self._trainer.state is ProcessState.PAUSED
         self._trainer.go_on() if paused else self._trainer.pause()
 
     def refresh(self) -> None:
@@ -105,11 +105,11 @@ class TrainingTransport(QWidget):
             "One training at a time: stop this one first" if state.active else obstacle
             or "Train on these images with these settings (Ctrl+R)"
         )  # fmt: skip
-        self.pause.setEnabled(state in (TrainingState.RUNNING, TrainingState.PAUSED))
-        paused = state is TrainingState.PAUSED
+        self.pause.setEnabled(state in (ProcessState.RUNNING, ProcessState.PAUSED))
+        paused = state is ProcessState.PAUSED
         self.pause.setText("Resume" if paused else "Pause")
         self.pause.setIcon(self.style().standardIcon(_Icons.SP_MediaPlay if paused else _Icons.SP_MediaPause))
-        self.stop.setEnabled(state.active and state is not TrainingState.STOPPING)
+        self.stop.setEnabled(state.active and state is not ProcessState.STOPPING)
         if trainer.running is None:
             self.bar.setFormat("")
             self.state.setText(
@@ -125,7 +125,7 @@ class TrainingTransport(QWidget):
         parts = []
         if math.isfinite(standing.eta):
             parts.append(f"{clock(standing.eta)} left")
-        elif state is TrainingState.RUNNING:
+        elif state is ProcessState.RUNNING:
             parts.append("timing…")
         if math.isfinite(standing.patches_a_second):
             parts.append(f"{standing.patches_a_second:,.0f} patches/s")
