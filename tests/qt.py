@@ -54,9 +54,9 @@ async def until(condition: Callable[[], Any], timeout: float = TIMEOUT / 2) -> N
 
 async def open_both(session: Session, image: Path, prior: Path) -> None:
     """Open an image and a prior and wait for the baseline."""
-    assert await session.open_prior(prior)
-    assert await session.open_image(image)
-    await until(lambda: session.prepared is not None)
+    assert await session.prior.open(prior)
+    assert await session.data.open(image)
+    await until(lambda: session.preparation.prepared is not None)
 
 
 async def painted(display: Any, step: int) -> None:

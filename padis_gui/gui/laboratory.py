@@ -55,7 +55,7 @@ class LaboratoryInWindow(QObject):
         model.maps_changed.connect(self._show_maps)
         model.measured.connect(self._show_maps)
         display.progressed.connect(self.panel.refresh)
-        self._session.shown_changed.connect(self._show_maps)
+        self._session.shown.changed.connect(self._show_maps)
         self.inspector.selected.connect(display.redraw_overlay)
         panes.arranged.connect(self._want_maps)
         panes.picked.connect(self._pick)

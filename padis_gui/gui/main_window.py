@@ -75,8 +75,8 @@ class MainWindow(QMainWindow):
         )
         self.laboratory.page.pointed.connect(self.cursor_text.setText)
         for signal in (
-            session.run.changed, session.settings_changed, session.data_changed, session.prior_changed,
-            session.prepared_changed, session.result_changed, session.shown_changed,
+            session.run.changed, session.occupied_changed, session.method.changed, session.data.changed,
+            session.prior.changed, session.preparation.changed, session.shown.result_changed, session.shown.changed,
             self.laboratory.ab.changed,
         ):  # fmt: skip
             signal.connect(self._show_state)
@@ -232,8 +232,10 @@ class MainWindow(QMainWindow):
             action.setEnabled(self.shows_pictures)
         self.laboratory.allow(self.act)
         self.data.allow(not session.run.active)
-        if session.image is not None:
-            self.setWindowTitle(f"{session.image.name}, page {session.image.page} — padis_gui {__version__}")
+        if session.data.image is not None:
+            self.setWindowTitle(
+                f"{session.data.image.name}, page {session.data.image.page} — padis_gui {__version__}"
+            )
         self.verdict.setText(verdict(self.session))
 
     # From the user to the session -----------------------------------------------------------------
@@ -254,7 +256,7 @@ class MainWindow(QMainWindow):
 
     def _use_device(self, name: str) -> None:
         self.preferences.set_device(name)
-        self.session.spawn(self.session.use_device(name))
+        self.session.spawn(self.session.prior.use_device(name))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         self.opening.drag_enter(event)

@@ -9,7 +9,7 @@ import numpy as np
 
 from padis_gui.core.data.write import write_tiff
 from padis_gui.core.recipe import Recipe, make_recipe
-from padis_gui.viewmodels.errands import Trouble
+from padis_gui.viewmodels.errands import Failure
 from padis_gui.viewmodels.frames import Job, Pixels, channels_first
 from padis_gui.viewmodels.session import Session
 
@@ -35,8 +35,8 @@ def export(session: Session, path: Path, pages: Pages | None) -> None:
     if pages is None or not pages.pictures or job is None:
         session.message.emit("warning", "There is nothing to export yet; run or inspect something first.", "")
         return
-    known, image = pages.recipe or shown_recipe(session), session.image
-    seed = session.seed or 0
+    known, image = pages.recipe or shown_recipe(session), session.data.image
+    seed = session.method.seed or 0
     spacing = None if image is None else image.spacing
 
     def work(_check: object) -> str:
@@ -47,13 +47,13 @@ def export(session: Session, path: Path, pages: Pages | None) -> None:
         )  # fmt: skip
         return f"Exported {path.name}: {pages.name} as float32, with the recipe of its run."
 
-    def done(said: str | Trouble | None) -> None:
-        if isinstance(said, Trouble):
+    def done(said: str | Failure | None) -> None:
+        if isinstance(said, Failure):
             session.message.emit("error", said.sentence, said.details)
         elif said is not None:
             session.message.emit("info", said, "")
 
-    session.chores.ask(f"export {path}", work, done)
+    session.io_requests.ask(f"export {path}", work, done)
 
 
 def shown_recipe(session: Session) -> Recipe | None:

@@ -22,7 +22,7 @@ from padis_gui.core.recipe import Change, Recipe, Steering, measure, solve
 from padis_gui.core.settings import Settings
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.tiling import TilingSettings
-from padis_gui.viewmodels.errands import Errands
+from padis_gui.viewmodels.errands import Requests
 from padis_gui.viewmodels.frames import Frame, Job, Point, Prepared, Result, frame_of, prepare
 from padis_gui.viewmodels.history import DEFAULT_BUDGET, History
 from padis_gui.viewmodels.measuring import Meter
@@ -78,7 +78,7 @@ class Run(QObject):
     prepared_ready = Signal(object)
     ended = Signal(object, object)
 
-    def __init__(self, executor: Executor, errands: Errands, parent: QObject | None = None) -> None:
+    def __init__(self, executor: Executor, errands: Requests, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._executor, self._errands = executor, errands
         self._gate = threading.Condition()

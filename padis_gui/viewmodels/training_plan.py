@@ -52,7 +52,7 @@ class TrainingPlan(QObject):
         self._session, self._io = session, io
         self.root = Path(root)
         self.data = TrainingDataChoice(session, io)
-        self.size: str | None = "small" if session.device.type == "cpu" else "medium"
+        self.size: str | None = "small" if session.prior.device.type == "cpu" else "medium"
         self.network = self._network_of(self.size)
         self.budget: Budget = "minutes"
         self.minutes, self.steps = 20.0, 5000
@@ -96,7 +96,7 @@ class TrainingPlan(QObject):
         """How many steps it will be. A budget of minutes needs the pace: until that is known, a guess."""
         if self.budget == "steps":
             return Estimate(self.steps, self.pace)
-        guess = _GUESSED_PACE.get(self._session.device.type, 0.3)
+        guess = _GUESSED_PACE.get(self._session.prior.device.type, 0.3)
         return Estimate(steps_within(60 * self.minutes, self.pace or guess), self.pace)
 
     @property
@@ -114,7 +114,7 @@ class TrainingPlan(QObject):
         """The plan as the training's process reads it."""
         return TrainingRequest(
             data=self.data.sources, data_settings=self.data.settings, training=self.training, network=self.network,
-            sight=self.sight, name=self.name, device=str(self._session.device), start_from=self.start_from,
+            sight=self.sight, name=self.name, device=str(self._session.prior.device), start_from=self.start_from,
         )  # fmt: skip
 
     # Choices ----------------------------------------------------------------------------------------

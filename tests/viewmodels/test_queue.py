@@ -82,8 +82,8 @@ def test_what_has_ended_is_forgotten_some_day(qapp):
 @pytest.fixture
 def ready(session, drive, phantom_path, prior_path):
     drive(open_both(session, phantom_path, prior_path))
-    session.set_solver("diffpir")
-    session.set_solver_setting("steps", 3)
+    session.method.set_solver("diffpir")
+    session.method.set_solver_setting("steps", 3)
     return session
 
 
@@ -98,9 +98,9 @@ def test_queued_runs_have_the_choices_of_their_moment(ready, drive):
     async def go():
         ready.queue.hold(True)
         for steps in (2, 4, 3):
-            ready.set_solver_setting("steps", steps)
+            ready.method.set_solver_setting("steps", steps)
             assert ready.runner.add_to_queue()
-        ready.set_solver_setting("steps", 7)
+        ready.method.set_solver_setting("steps", 7)
         ready.queue.move(ready.queue.items[2].id, -1)
         ready.queue.hold(False)
         await emptied(ready)
@@ -109,7 +109,7 @@ def test_queued_runs_have_the_choices_of_their_moment(ready, drive):
     assert [r.recipe.settings["steps"] for r in ready.runs.records] == [2, 3, 4]
     assert [i.state for i in ready.queue.items] == [ItemState.DONE] * 3
     assert [i.record for i in ready.queue.items] == [r.id for r in ready.runs.records]
-    assert ready.solver_settings.steps == 7
+    assert ready.method.settings.steps == 7
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("out of something"), DivergenceError("Lower the step size.")])
@@ -136,9 +136,9 @@ def test_a_failure_does_not_stop_the_rest(ready, drive, monkeypatch, fault):
 
 def test_cancelling_the_one_that_runs_goes_on_with_the_next(ready, drive):
     async def go():
-        ready.set_solver_setting("steps", LONG)
+        ready.method.set_solver_setting("steps", LONG)
         ready.runner.add_to_queue()
-        ready.set_solver_setting("steps", 2)
+        ready.method.set_solver_setting("steps", 2)
         ready.runner.add_to_queue()
         await until(lambda: ready.run.snapshot().step >= 2)
         ready.runner.cancel(ready.queue.running.id)
@@ -153,13 +153,13 @@ def test_settings_for_the_next_run_do_not_reach_one_that_has_others(ready, drive
     """The forms may show other settings than the running solver has: then they are for the next run."""
 
     async def go():
-        ready.set_solver_setting("steps", 40)
+        ready.method.set_solver_setting("steps", 40)
         ready.start(paused=True)
         await until(lambda: ready.run.snapshot().step == 1)
-        ready.set_solver("dds")
-        ready.set_solver_setting("eta", 0.5)  # DDS's own live setting
-        ready.set_solver("diffpir")
-        ready.set_solver_setting("zeta", 0.7)  # shown as it runs: this one is for the run
+        ready.method.set_solver("dds")
+        ready.method.set_solver_setting("eta", 0.5)  # DDS's own live setting
+        ready.method.set_solver("diffpir")
+        ready.method.set_solver_setting("zeta", 0.7)  # shown as it runs: this one is for the run
         ready.run.resume()
         await until(lambda: not ready.run.active)
         await asyncio.sleep(0.05)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from padis_gui.core.data.stored import read_recipe
-from padis_gui.viewmodels.choices import Choices, usable
+from padis_gui.viewmodels.choices import SavedChoices, usable
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.store import Store
 from tests.qt import open_both, until
@@ -47,8 +47,8 @@ def stored(drive, tmp_path):
 
 
 async def one_run(session, steps=2):
-    session.set_solver("diffpir")
-    session.set_solver_setting("steps", steps)
+    session.method.set_solver("diffpir")
+    session.method.set_solver_setting("steps", steps)
     session.start()
     await until(lambda: not session.run.active)
     await asyncio.sleep(0.02)
@@ -61,11 +61,11 @@ def test_a_session_comes_back_after_a_clean_end(stored, drive, phantom_path, pri
 
     async def before():
         await open_both(first, phantom_path, prior_path)
-        first.set_problem("views", 13)
-        first.set_tiling("patch", 16)
-        first.set_seed(5)
+        first.method.set_problem("views", 13)
+        first.method.set_tiling("patch", 16)
+        first.method.set_seed(5)
         await one_run(first)
-        first.set_seed(6)
+        first.method.set_seed(6)
         await one_run(first, steps=3)
         first.runs.rename(first.runs.records[0].id, "kept")
         first.runs.pin(first.runs.records[0].id, True)
@@ -78,8 +78,8 @@ def test_a_session_comes_back_after_a_clean_end(stored, drive, phantom_path, pri
     assert second.saver.was_clean
     assert drive(second.saver.restore())
     assert second.choices() == first.choices()
-    assert second.image.name == first.image.name
-    assert second.prior is not None
+    assert second.data.image.name == first.data.image.name
+    assert second.prior.loaded is not None
     assert [r.name for r in second.runs.records] == ["kept", "Run 2"]
     assert second.runs.next_name() == "Run 4"
     for old, new in zip(first.runs.records, second.runs.records, strict=True):
@@ -133,18 +133,18 @@ asyncio.set_event_loop(loop)
 image, prior, root = map(Path, sys.argv[1:])
 async def go():
     session = Session("cpu", store=Store(root))
-    await session.open_prior(prior)
-    await session.open_image(image)
-    session.set_solver("diffpir")
-    session.set_problem("views", 17)
+    await session.prior.open(prior)
+    await session.data.open(image)
+    session.method.set_solver("diffpir")
+    session.method.set_problem("views", 17)
     for steps in (2, 3):
-        session.set_solver_setting("steps", steps)
+        session.method.set_solver_setting("steps", steps)
         session.start()
         while session.run.active:
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
     await session.saver.flush()
-    session.set_solver_setting("steps", 5000)
+    session.method.set_solver_setting("steps", 5000)
     session.start()
     while session.run.snapshot().step < 2:
         await asyncio.sleep(0.01)
@@ -176,8 +176,8 @@ def test_a_killed_program_is_noticed_and_its_runs_come_back(
     assert not session.saver.was_clean
     assert session.saver.has_previous
     assert drive(session.saver.restore())
-    assert session.problem.views == 17
-    assert session.solver_settings.steps == 5000
+    assert session.method.problem.views == 17
+    assert session.method.settings.steps == 5000
     assert [r.recipe.settings["steps"] for r in session.runs.records] == [2, 3]
     assert session.runs.records[1].result.pixels.shape == (1, 64, 64)
     drive(session.close())
@@ -216,7 +216,7 @@ def test_damaged_files_stop_nothing(
     first = stored()
 
     async def before():
-        first.prior_path, first.data_path = None, None
+        first.prior.path, first.data.path = None, None
         first.runs.add(fake_record("a" * 12))
         first.runs.add(fake_record("b" * 12))
         await first.close()
@@ -309,7 +309,7 @@ def test_old_sessions_are_deleted(stored, drive, tmp_path):
     for _ in range(6):
         store = Store(tmp_path / "sessions")
         store.previous = None  # as if it were not gone on with
-        store.save(Choices(physics="ct-parallel", solver="fast"), (), (), 0)
+        store.save(SavedChoices(physics="ct-parallel", solver="fast"), (), (), 0)
         store.close()
         time.sleep(0.01)
     assert len(list((tmp_path / "sessions").iterdir())) <= 5

@@ -76,8 +76,8 @@ class SamplesPanel(QWidget):
         layout.addLayout(bottom)
         for source in SOURCES:
             gallery.register(source)
-        session.shown_changed.connect(self.refresh)
-        session.settings_changed.connect(lambda: self.draw.setEnabled(act.samples.isEnabled()))
+        session.shown.changed.connect(self.refresh)
+        act.samples.enabledChanged.connect(self.draw.setEnabled)
         self._colour()
         self.refresh()
 
