@@ -1,6 +1,5 @@
 """Exporting from the window: every kind of file, asked for in one dialog, written beside the UI thread."""
 
-import asyncio
 import csv
 import threading
 
@@ -20,7 +19,7 @@ from padis_gui.gui.forms import show_value
 from padis_gui.viewmodels import exporting
 from tests.gui.controls import nameless, unexplained
 from tests.gui.test_run_list import dialog, runs
-from tests.qt import open_both, until
+from tests.qt import delivered, open_both, settled, until
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ async def exported(window, path, **settings):
     where.fileSelected.emit(str(path))
     where.close()
     await until(lambda: window.messages.isVisible())
-    await asyncio.sleep(0.02)
+    await settled()
     return proposed
 
 
@@ -126,7 +125,7 @@ def test_what_was_chosen_is_remembered_and_used_for_the_list(ready, drive, tmp_p
         where.fileSelected.emit(str(tmp_path))
         where.close()
         await until((tmp_path / "Run 2.tif").exists)
-        await asyncio.sleep(0.05)
+        await delivered(ready)
 
     drive(go())
     assert ready.preferences.export == ExportSettings(values="int16")

@@ -29,7 +29,7 @@ from padis_gui.viewmodels.logbook import Logbook
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.store import Store
-from tests.qt import open_both, until
+from tests.qt import open_both, settled, until
 from tests.viewmodels.test_store import killed_in_a_run
 
 
@@ -143,14 +143,14 @@ def test_everything_fits_into_1280_by_720(opened, drive, phantom_path, prior_pat
     window = opened(Preferences())
     drive(open_both(window.session, phantom_path, prior_path))
     window.resize(1280, 720)
-    drive(asyncio.sleep(0.05))
+    drive(settled())
     assert (window.width(), window.height()) == (1280, 720)  # no panel asks for more
     for each in window.docks.all:
         window.docks.bring(each)
-        drive(asyncio.sleep(0.02))
+        drive(settled())
         assert (window.width(), window.height()) == (1280, 720), each.windowTitle()
     window.act.reset_layout.trigger()
-    drive(asyncio.sleep(0.05))
+    drive(settled())
     for label in window.workbench.left.findChildren(QLabel):
         assert not label.isVisible() or label.height() >= label.heightForWidth(label.width()), label.text()
     for button in (

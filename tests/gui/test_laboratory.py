@@ -1,6 +1,5 @@
 """The boundary laboratory as a user drives it: keys, clicks, drags, in the real window."""
 
-import asyncio
 import json
 
 import numpy as np
@@ -15,7 +14,7 @@ from padis_gui.core.recipe import solve
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, SEAMS
-from tests.qt import LONG, open_both, until
+from tests.qt import LONG, compared, delivered, ended, open_both, settled, until
 
 
 @pytest.fixture
@@ -40,8 +39,7 @@ def click(widget):
 
 async def ran(window):
     window.session.start()
-    await until(lambda: not window.session.run.active)
-    await asyncio.sleep(0.05)
+    await ended(window)
 
 
 async def paused(window):
@@ -62,7 +60,7 @@ async def bring(widget):
     """Put a panel in front of the others of its place."""
     dock_of(widget).show()
     dock_of(widget).raise_()
-    await asyncio.sleep(0.05)
+    await settled()
 
 
 def on_screen(canvas, row, column):
@@ -135,7 +133,7 @@ def test_numbers_hide_where_tiles_are_too_small(ready, drive):
     async def go():
         await ran(ready)
         canvas.box.scaleBy((12, 12))
-        await asyncio.sleep(0.02)
+        await settled()
         without = canvas.grab().toImage()
         lab.model.set_overlay("numbers", True)
         QApplication.processEvents()
@@ -203,7 +201,7 @@ def test_a_click_on_a_seam_curve_goes_to_its_step(ready, drive):
         lab.panel.refresh()
         plot = lab.panel.ratios
         assert plot.lines["seam_ratio"].xData[-1] == 5
-        await asyncio.sleep(0.05)
+        await settled()
         point = plot.mapFromScene(plot.getPlotItem().vb.mapViewToScene(QPointF(2, 1.5)))
         QTest.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(point.x(), point.y()))
         await until(lambda: ready.session.shown.step == 2)
@@ -227,7 +225,7 @@ def test_a_panel_behind_another_makes_nothing(ready, drive):
         assert not lab.inspector.watched
         assert lab.inspector.result is before
         ready.pages.setCurrentWidget(lab.page)
-        await asyncio.sleep(0.05)
+        await settled()
         assert not lab.panel._seen
 
     drive(go())
@@ -258,7 +256,7 @@ def test_a_click_on_a_tile_inspects_it(ready, drive):
         assert lab.tile.coefficients["c_skip"].text() == f"{lab.inspector.result.tile.c_skip:.4g}"
         truth = pane(ready, "truth").canvas  # shows no tiling
         QTest.mouseClick(truth.viewport(), Qt.MouseButton.LeftButton, pos=on_screen(truth, 5, 5))
-        await asyncio.sleep(0.05)
+        await delivered(ready)
         assert lab.inspector.tile == expected
 
     drive(go())
@@ -290,7 +288,7 @@ def test_arrow_keys_drags_and_boxes_shift_the_tile(ready, drive):
         QTest.mousePress(overview.viewport(), Qt.MouseButton.LeftButton, pos=start)
         for part in (1, 2, 3):
             QTest.mouseMove(overview.viewport(), start + (end - start) * part / 3)
-            await asyncio.sleep(0.03)
+            await settled()
         QTest.mouseRelease(overview.viewport(), Qt.MouseButton.LeftButton, pos=end)
         assert lab.inspector.shift == pytest.approx((10, 10), abs=3)
         assert lab.tile.home.isEnabled()
@@ -343,11 +341,6 @@ async def show_page(window):
     window.activateWindow()
     QTest.keyClick(window, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
     await until(lambda: window.laboratory.page.isVisible())
-
-
-async def compared(window):
-    await until(lambda: not window.laboratory.ab.state.active)
-    await asyncio.sleep(0.1)
 
 
 def test_a_fault_at_one_click(ready, drive):
@@ -451,7 +444,7 @@ def test_everything_is_exported_with_its_recipe(ready, drive, tmp_path):
 
     async def written(path):
         await until(path.exists)
-        await asyncio.sleep(0.05)
+        await delivered(ready)
         with tifffile.TiffFile(path) as file:
             return file.asarray(), file.imagej_metadata
 

@@ -1,7 +1,5 @@
 """The mask painted with real mouse events on a pane."""
 
-import asyncio
-
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
@@ -10,7 +8,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from tests.gui.test_window import click, state
-from tests.qt import open_both, until
+from tests.qt import open_both, settled, until
 
 
 @pytest.fixture
@@ -23,7 +21,7 @@ def painting(window, drive, phantom_path, prior_path):
         await until(lambda: window.session.preparation.prepared.job.physics == "inpainting")
         window.activateWindow()
         QTest.keyClick(window, Qt.Key.Key_P)
-        await asyncio.sleep(0.05)
+        await settled()
 
     drive(go())
     window.mask_editor.clear()
@@ -152,7 +150,7 @@ def test_painting_is_offered_for_inpainting_only(painting, drive):
         tool = painting.problem.tools["inpainting"]
         assert tool.isVisible()
         painting.session.method.set_physics("deblur")
-        await asyncio.sleep(0)
+        await settled()
         assert not tool.isVisible()
         assert not painting.panes.act.mask.isEnabled()
         assert painting.mask_editor.missing is None

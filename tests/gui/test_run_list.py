@@ -1,6 +1,5 @@
 """Runs in the window: the list, the queue, samples; what they keep, and that nothing is left behind."""
 
-import asyncio
 import gc
 import threading
 
@@ -17,7 +16,7 @@ from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.gui.panels.run_list import folder_names
 from padis_gui.gui.panels.run_table import COLUMNS
 from padis_gui.viewmodels.queue import ItemState
-from tests.qt import LONG, open_both, until
+from tests.qt import LONG, delivered, idle, open_both, settled, until
 
 
 @pytest.fixture
@@ -40,16 +39,7 @@ async def runs(window, *seeds):
         window.session.method.set_seed(seed)
         window.session.start()
         await until(lambda count=count: len(window.session.runs.records) > count)
-    await asyncio.sleep(0.1)
-
-
-async def idle(window):
-    session = window.session
-    await until(
-        lambda: not session.queue.waiting and session.queue.running is None and not session.run.active
-    )
-    await until(lambda: not session.runner._gathering)
-    await asyncio.sleep(0.1)
+    await delivered(window)
 
 
 def press(panel, name):
@@ -233,7 +223,7 @@ def test_one_run_or_several_are_exported(ready, drive, tmp_path):
         asked.fileSelected.emit(str(tmp_path))
         asked.close()
         await until((tmp_path / "Run 2.tif").exists)
-        await asyncio.sleep(0.1)
+        await delivered(ready)
 
     drive(go())
     assert read_recipe(tmp_path / "one.tif")[0] == first.recipe
@@ -289,7 +279,7 @@ def test_a_held_queue_waits_and_one_is_taken_back_by_key(ready, drive):
         press(panel, "queue_hold")
         for _ in range(3):
             ready.act.enqueue.trigger()
-        await asyncio.sleep(0.1)
+        await settled()
         assert not ready.session.run.active
         assert "held" in panel.summary.text()
         panel.view.selectRow(1)
@@ -397,7 +387,7 @@ def test_forty_runs_leave_no_thread_and_no_widget_behind(ready, drive):
             before = len(session.runs.records)
             session.start()
             await until(lambda before=before: len(session.runs.records) > before)
-        await asyncio.sleep(0.2)
+        await idle(ready)
 
     drive(many(4))
     first = count()

@@ -1,14 +1,12 @@
 """Time in the window: scrub, step and play through the kept iterates; curves and overlay follow."""
 
-import asyncio
-
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, Qt, QTimer
 from PySide6.QtTest import QTest
 
 from padis_gui.viewmodels.run import RunState
-from tests.qt import LONG, open_both, until
+from tests.qt import LONG, ended, open_both, settled, until
 
 
 @pytest.fixture
@@ -27,8 +25,7 @@ def done(ready, drive):
     async def go():
         ready.session.method.set_solver_setting("steps", 8)
         ready.session.start()
-        await until(lambda: not ready.session.run.active)
-        await asyncio.sleep(0.1)
+        await ended(ready)
 
     drive(go())
     return ready
@@ -106,10 +103,13 @@ def test_playing_stops_when_asked(done, drive):
         press(done, "play_the_iterates")
         await until(lambda: done.session.shown.step == 2)
         press(done, "play_the_iterates")
-        await asyncio.sleep(0.6)
+        held = done.session.shown.step
+        await settled()
+        assert done.session.shown.step == held
+        assert not [timer for timer in done.timeline.findChildren(QTimer) if timer.isActive()]
 
     drive(go())
-    assert done.session.shown.step <= 3
+    assert done.timeline.play.text() == "Play the iterates"
 
 
 def test_a_click_into_a_plot_goes_to_that_step_and_marks_it(done, drive):
@@ -117,7 +117,7 @@ def test_a_click_into_a_plot_goes_to_that_step_and_marks_it(done, drive):
 
     async def go():
         await until(lambda: len(done.curves.lines["psnr"].xData) == 8)
-        await asyncio.sleep(0.1)
+        await settled()
         scene = plot.getPlotItem().vb.mapViewToScene(QPointF(3.2, 20.0))
         at = plot.mapFromScene(scene)
         middle = plot.viewport().rect().center().y()

@@ -1,6 +1,5 @@
 """The window as a user drives it: open, run, pause, step, finish, cancel, close, export."""
 
-import asyncio
 import threading
 from dataclasses import replace
 
@@ -18,7 +17,7 @@ from padis_gui.core.errors import DivergenceError
 from padis_gui.core.recipe import solve
 from padis_gui.viewmodels import run as run_module
 from padis_gui.viewmodels.run import RunState
-from tests.qt import LONG, open_both, painted, until
+from tests.qt import LONG, ended, open_both, painted, settled, until
 from tests.snapshots import dump, random_snapshot
 
 
@@ -52,11 +51,6 @@ async def started(window, steps=LONG):
     await until(lambda: step(window) >= 3)
 
 
-async def ended(window):
-    await until(lambda: not window.session.run.active)
-    await asyncio.sleep(0.05)
-
-
 def test_opening_shows_truth_and_baseline_and_starts_nothing(ready):
     assert ready.panes.pixels("truth").shape == (64, 64)
     assert ready.panes.pixels("baseline") is not None
@@ -86,7 +80,7 @@ def test_a_run_fills_panes_curves_and_verdict(ready, drive):
     assert str(result.recipe.seed) in ready.verdict.text()
     ready.resize(1280, 720)
     ready.verdict.setText(ready.verdict.text() + "9" * 60)
-    drive(asyncio.sleep(0.05))
+    drive(settled())
     assert ready.verdict.isVisible()  # a long one is shortened, and does not go behind the bar's end
     assert ready.verdict.width() > 300
     assert ready.transport.bar.value() == 12
@@ -122,14 +116,14 @@ def test_pause_holds_step_makes_one_iterate_resume_goes_on(ready, drive):
         click(ready, "pause")
         await until(lambda: state(ready) is RunState.PAUSED)
         held, eta = step(ready), ready.session.run.snapshot().eta
-        await asyncio.sleep(0.2)
+        await settled()
         assert step(ready) == held
         assert ready.session.run.snapshot().eta == eta  # frozen while paused
         for expected in (held + 1, held + 2):
             click(ready, "step")
             await until(lambda expected=expected: step(ready) == expected)
             await until(lambda: state(ready) is RunState.PAUSED)
-        await asyncio.sleep(0.1)
+        await settled()
         assert step(ready) == held + 2
         assert ready.act.pause.iconText() == "Resume"
         click(ready, "pause")
@@ -441,7 +435,7 @@ def test_panes_move_together_and_stay_put_under_thirty_resizes(ready, drive):
         first, *others = ready.panes.panes[:2]
         first.canvas.box.scaleBy((0.5, 0.5))
         first.canvas.box.sigRangeChangedManually.emit(first.canvas.box.state["mouseEnabled"])
-        await asyncio.sleep(0.02)
+        await settled()
         centre = first.canvas.box.viewRect().center()
         scale = first.canvas.box.viewRect().width() / first.canvas.box.width()
         for other in others:
@@ -451,8 +445,7 @@ def test_panes_move_together_and_stay_put_under_thirty_resizes(ready, drive):
             )
         for i in range(30):
             ready.resize(1000 + 17 * (i % 7), 700 + 13 * (i % 5))
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
+            await settled()
         for pane in (first, *others):
             rect = pane.canvas.box.viewRect()
             assert rect.center().x() == pytest.approx(centre.x(), abs=0.5)
@@ -465,7 +458,7 @@ def test_the_cursor_reads_every_pane(ready, drive):
     pane = ready.panes.panes[0]
 
     async def go():
-        await asyncio.sleep(0.05)
+        await settled()
         point = pane.canvas.box.mapViewToScene(QPointF(20.5, 30.5))
         position = pane.canvas.mapFromScene(point)
         QTest.mouseMove(pane.canvas.viewport(), QPoint(position.x(), position.y()))

@@ -1,6 +1,5 @@
 """The README's tour through the real window, by mouse and keyboard alone, as a new user would take it."""
 
-import asyncio
 import json
 
 import numpy as np
@@ -15,7 +14,7 @@ from padis_gui.core.resources import DEMO_IMAGE, resource
 from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import SEAMS
-from tests.qt import until
+from tests.qt import ended, prepared, until
 from tests.system.hand import Hand
 
 STEPS = 8  # enough to be better than the baseline, and no more than a test can wait for
@@ -37,24 +36,6 @@ def state(window):
 
 def pane(window, source):
     return next(p for p in window.panes.panes if p.source == source)
-
-
-async def ended(window):
-    try:
-        await until(lambda: not window.session.run.active, PATIENCE)
-    except AssertionError:
-        raise AssertionError(f"still at it: {window.session.run.snapshot()}") from None
-    await asyncio.sleep(0.1)  # the result comes from the compute thread by a signal
-
-
-async def prepared(window):
-    session = window.session
-    await until(
-        lambda: (
-            session.preparation.prepared is not None
-            and session.preparation.prepared.job.same_problem(session.job())
-        )
-    )
 
 
 async def take_few_steps(window, hand):

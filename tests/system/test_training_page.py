@@ -68,7 +68,7 @@ def test_a_prior_is_trained_steered_and_used(window, drive, tmp_path, monkeypatc
         click(page.transport.buttons["pause"])
         await until(lambda: trainer.state is TrainingState.PAUSED)
         held = trainer.history.step
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # sleep: a process that does not hold goes on meanwhile
         assert trainer.history.step == held
         click(page.transport.buttons["pause"])
         await until(lambda: trainer.history.step > held)

@@ -1,6 +1,5 @@
 """The boundary laboratory's states: what is overlaid, mapped, measured, inspected and compared, and in which thread."""
 
-import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,7 +21,7 @@ from padis_gui.viewmodels.lab_export import export
 from padis_gui.viewmodels.laboratory import Laboratory
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, MAPS, SEAMS
-from tests.qt import LONG, open_both, until
+from tests.qt import LONG, compared, delivered, ended, open_both, settled, until
 
 
 @pytest.fixture
@@ -40,8 +39,7 @@ def ready(session, drive, phantom_path, prior_path):
 
 async def ran(session):
     session.start()
-    await until(lambda: not session.run.active)
-    await asyncio.sleep(0.02)
+    await ended(session)
 
 
 async def paused_at(session, step):
@@ -86,7 +84,8 @@ def test_the_latest_request_of_a_kind_wins_and_faults_come_back_as_words(drive, 
         assert "Traceback" in done[3].details
         requests.stop()
         requests.ask("late", lambda _check: 1, done.append)
-        await asyncio.sleep(0.05)
+        pool.submit(int).result()  # the only thread has nothing left to do
+        await settled()
         assert len(done) == 4
         requests.deleteLater()
 
@@ -95,8 +94,8 @@ def test_the_latest_request_of_a_kind_wins_and_faults_come_back_as_words(drive, 
     assert "A request failed" in caplog.text
 
 
-def test_stopping_interrupts_the_request_in_hand(drive):
-    pool, begun, ended = ThreadPoolExecutor(1), threading.Event(), threading.Event()
+def test_stopping_interrupts_the_errand_in_hand(drive):
+    pool, begun, interrupted = ThreadPoolExecutor(1), threading.Event(), threading.Event()
 
     def long(check):
         begun.set()
@@ -104,7 +103,7 @@ def test_stopping_interrupts_the_request_in_hand(drive):
             while True:
                 check()
         except Interrupted:
-            ended.set()
+            interrupted.set()
             raise
 
     async def go():
@@ -112,8 +111,9 @@ def test_stopping_interrupts_the_request_in_hand(drive):
         requests.ask("long", long, lambda _: pytest.fail("nothing was to come of it"))
         await until(begun.is_set)
         requests.stop()
-        await until(ended.is_set)
-        await asyncio.sleep(0.02)
+        await until(interrupted.is_set)
+        pool.submit(int).result()
+        await settled()
         requests.deleteLater()
 
     drive(go())
@@ -160,7 +160,7 @@ def test_maps_are_made_in_the_io_thread_of_the_shown_frame_and_only_when_wanted(
     async def go():
         lab = Laboratory(ready)
         await ran(ready)
-        await asyncio.sleep(0.05)
+        await delivered(ready)
         assert not lab.maps
         assert not threads
         lab.want(MAPS)
@@ -266,7 +266,7 @@ def test_without_a_denoiser_call_there_is_nothing_to_measure(ready, drive):
         assert not lab.measurable
         assert lab.overlay(ready.shown.frame()) is None
         lab.want(MAPS)
-        await asyncio.sleep(0.05)
+        await delivered(ready)
         assert not lab.maps
 
     drive(go())
@@ -370,7 +370,7 @@ def test_dragging_asks_for_many_and_computes_few_and_only_when_watched(ready, dr
         await ran(ready)
         calls.clear()
         inspector.move(1, 1)
-        await asyncio.sleep(0.05)
+        await delivered(ready)
         assert not calls
         inspector.watch(True)
         for _ in range(60):
@@ -391,7 +391,7 @@ def test_inspecting_in_a_running_and_a_paused_solver(ready, drive):
         await until(lambda: inspector.result is not None and inspector.result.step)
         ready.run.pause()
         await until(lambda: ready.run.snapshot().state is RunState.PAUSED)
-        await asyncio.sleep(0.05)
+        await settled()
         inspector.choose(5)
         inspector.move(3, 3)
         await until(lambda: inspector.result.tile.box == inspector.box)
@@ -403,11 +403,6 @@ def test_inspecting_in_a_running_and_a_paused_solver(ready, drive):
 
 
 # -- A/B --------------------------------------------------------------------------------------------------
-
-
-async def compared(ab):
-    await until(lambda: not ab.state.active)
-    await asyncio.sleep(0.02)
 
 
 def test_a_fault_beside_the_present_settings_from_the_same_noise(ready, drive):

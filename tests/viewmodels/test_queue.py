@@ -1,13 +1,11 @@
 """The queue: one run after the other, in an order that can be changed, and a failure stops only itself."""
 
-import asyncio
-
 import pytest
 
 from padis_gui.core.errors import DivergenceError
 from padis_gui.viewmodels import run as run_module
 from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem
-from tests.qt import LONG, open_both, until
+from tests.qt import LONG, ended, idle, open_both, settled, until
 
 
 def item(name):
@@ -87,13 +85,6 @@ def ready(session, drive, phantom_path, prior_path):
     return session
 
 
-async def emptied(session):
-    await until(
-        lambda: not session.queue.waiting and session.queue.running is None and not session.run.active
-    )
-    await asyncio.sleep(0.05)
-
-
 def test_queued_runs_have_the_choices_of_their_moment(ready, drive):
     async def go():
         ready.queue.hold(True)
@@ -103,7 +94,7 @@ def test_queued_runs_have_the_choices_of_their_moment(ready, drive):
         ready.method.set_solver_setting("steps", 7)
         ready.queue.move(ready.queue.items[2].id, -1)
         ready.queue.hold(False)
-        await emptied(ready)
+        await idle(ready)
 
     drive(go())
     assert [r.recipe.settings["steps"] for r in ready.runs.records] == [2, 3, 4]
@@ -126,7 +117,7 @@ def test_a_failure_does_not_stop_the_rest(ready, drive, monkeypatch, fault):
         monkeypatch.setattr(run_module, "solve", faulty)
         for _ in range(3):
             ready.runner.add_to_queue()
-        await emptied(ready)
+        await idle(ready)
 
     drive(go())
     assert [i.state for i in ready.queue.items] == [ItemState.DONE, ItemState.FAILED, ItemState.DONE]
@@ -142,7 +133,7 @@ def test_cancelling_the_one_that_runs_goes_on_with_the_next(ready, drive):
         ready.runner.add_to_queue()
         await until(lambda: ready.run.snapshot().step >= 2)
         ready.runner.cancel(ready.queue.running.id)
-        await emptied(ready)
+        await idle(ready)
 
     drive(go())
     assert [i.state for i in ready.queue.items] == [ItemState.CANCELLED, ItemState.DONE]
@@ -161,8 +152,7 @@ def test_settings_for_the_next_run_do_not_reach_one_that_has_others(ready, drive
         ready.method.set_solver("diffpir")
         ready.method.set_solver_setting("zeta", 0.7)  # shown as it runs: this one is for the run
         ready.run.resume()
-        await until(lambda: not ready.run.active)
-        await asyncio.sleep(0.05)
+        await ended(ready)
 
     drive(go())
     recipe = ready.runs.records[-1].recipe
@@ -174,10 +164,10 @@ def test_the_queue_waits_while_the_laboratory_has_the_thread(ready, drive):
     async def go():
         ready.occupy("An A/B run")
         ready.runner.add_to_queue()
-        await asyncio.sleep(0.1)
+        await settled()
         assert ready.queue.running is None
         ready.occupy("")
-        await emptied(ready)
+        await idle(ready)
 
     drive(go())
     assert len(ready.runs.records) == 1

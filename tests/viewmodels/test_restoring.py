@@ -1,6 +1,5 @@
 """An exported file brings its run back into a session: choices, files, result; and Run repeats it bit for bit."""
 
-import asyncio
 import shutil
 
 import numpy as np
@@ -11,7 +10,7 @@ from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.data.stored import read_export
 from padis_gui.core.data.write import write_result
 from padis_gui.viewmodels.run import RunState
-from tests.qt import LONG, open_both, until
+from tests.qt import LONG, idle, open_both, prepared, until
 
 
 @pytest.fixture
@@ -27,18 +26,10 @@ def ready(session, drive, phantom_path, prior_path, tmp_path):
         session.method.set_solver("dds")
         session.method.set_solver_setting("steps", 5)
         await open_both(session, tmp_path / "data" / phantom_path.name, tmp_path / "priors" / prior_path.name)
-        await asyncio.sleep(0.3)  # the problem is prepared a moment after the last change
+        await prepared(session)
 
     drive(go())
     return session
-
-
-async def idle(session):
-    await until(
-        lambda: not session.queue.waiting and session.queue.running is None and not session.run.active
-    )
-    await until(lambda: not session.runner._gathering)
-    await asyncio.sleep(0.05)
 
 
 async def ran(session, seed=7):

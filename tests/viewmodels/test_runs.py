@@ -1,6 +1,5 @@
 """The list of runs: what it keeps, what can be done with them, and that it stays within its memory."""
 
-import asyncio
 import gc
 import threading
 
@@ -9,7 +8,7 @@ import pytest
 
 from padis_gui.core.recipe import solve
 from padis_gui.viewmodels.runs import THUMBNAIL_SIDE, Runs, thumbnail
-from tests.qt import LONG, open_both, until
+from tests.qt import LONG, ended, idle, open_both, until
 
 
 @pytest.fixture
@@ -24,15 +23,7 @@ async def one_run(session, **settings):
     for name, value in settings.items():
         session.method.set_solver_setting(name, value)
     session.start()
-    await until(lambda: not session.run.active)
-    await asyncio.sleep(0.02)
-
-
-async def idle(session):
-    await until(
-        lambda: not session.queue.waiting and session.queue.running is None and not session.run.active
-    )
-    await asyncio.sleep(0.05)
+    await ended(session)
 
 
 def run_times(session, drive, count):
@@ -162,8 +153,7 @@ def test_a_run_is_repeated_bit_for_bit_with_its_live_changes(ready, drive):
         ready.run.resume()
         await until(lambda: ready.run.snapshot().step >= 12)
         ready.run.finish()
-        await until(lambda: not ready.run.active)
-        await asyncio.sleep(0.05)
+        await ended(ready)
         record = ready.runs.records[-1]
         assert record.recipe.changes
         assert record.recipe.stop_after

@@ -1,6 +1,5 @@
 """Samples of the posterior: one measurement, different draws, one entry in the list."""
 
-import asyncio
 import dataclasses
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 from padis_gui.viewmodels.queue import ItemState
 from padis_gui.viewmodels.samples import gather, sample_seeds
-from tests.qt import open_both, until
+from tests.qt import idle, open_both, until
 
 
 @pytest.fixture
@@ -22,14 +21,6 @@ def ready(session, drive, phantom_path, prior_path):
 
     drive(go())
     return session
-
-
-async def idle(session):
-    await until(
-        lambda: not session.queue.waiting and session.queue.running is None and not session.run.active
-    )
-    await until(lambda: not session.runner._gathering)
-    await asyncio.sleep(0.05)
 
 
 def test_samples_share_the_measurement_and_differ_in_the_draw(ready, drive):

@@ -1,6 +1,5 @@
 """The session: choices are checked and kept, files are opened whole or not at all, runs are described."""
 
-import asyncio
 import itertools
 import time
 
@@ -11,7 +10,7 @@ import pytest
 from padis_gui.core.resources import PRESETS
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.viewmodels.run import RunState, Snapshot
-from tests.qt import open_both, until
+from tests.qt import ended, open_both, until
 from tests.scan_files import fan, write_htc
 
 
@@ -133,8 +132,7 @@ def test_noise_changes_the_measurement_with_the_seed(session, drive, phantom_pat
         for seed in (1, 1, 2):
             session.method.set_seed(seed)
             session.start()
-            await until(lambda: not session.run.active)
-            await asyncio.sleep(0.02)
+            await ended(session)
             sinograms.append(session.preparation.prepared.measurement)
 
     drive(go())

@@ -1,13 +1,12 @@
 """The session on disk: it comes back after a clean end and after a kill, and damaged files stop nothing."""
 
-import asyncio
 import json
 import math
 import os
 import signal
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,9 @@ from padis_gui.core.data.stored import read_recipe
 from padis_gui.viewmodels.choices import SavedChoices, usable
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.store import Store
-from tests.qt import open_both, until
+from tests.qt import ended, open_both
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -50,8 +51,7 @@ async def one_run(session, steps=2):
     session.method.set_solver("diffpir")
     session.method.set_solver_setting("steps", steps)
     session.start()
-    await until(lambda: not session.run.active)
-    await asyncio.sleep(0.02)
+    await ended(session)
 
 
 def test_a_session_comes_back_after_a_clean_end(stored, drive, phantom_path, prior_path, tmp_path):
@@ -127,6 +127,7 @@ from PySide6.QtCore import QCoreApplication
 import qasync
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.store import Store
+from tests.qt import ended, until
 app = QCoreApplication([])
 loop = qasync.QEventLoop(app)
 asyncio.set_event_loop(loop)
@@ -140,31 +141,28 @@ async def go():
     for steps in (2, 3):
         session.method.set_solver_setting("steps", steps)
         session.start()
-        while session.run.active:
-            await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)
+        await ended(session)
     await session.saver.flush()
     session.method.set_solver_setting("steps", 5000)
     session.start()
-    while session.run.snapshot().step < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: session.run.snapshot().step >= 2)
     await session.saver.flush()
     print("ready", flush=True)
-    await asyncio.sleep(600)
+    await loop.run_in_executor(None, sys.stdin.read)
 loop.run_until_complete(go())
 """
 
 
 def killed_in_a_run(phantom_path, prior_path, root):
     """Start the program on a store, and kill it in the middle of its third run."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(phantom_path), str(prior_path), str(root)], stdout=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True,
-    )  # fmt: skip
-    assert process.stdout.readline().strip() == "ready"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    with subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, str(phantom_path), str(prior_path), str(root)], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True, cwd=REPOSITORY,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout.readline().strip() == "ready"
+        finally:
+            process.send_signal(signal.SIGKILL)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
@@ -282,7 +280,8 @@ def test_the_oldest_runs_go_where_the_disk_budget_is_short_and_pinned_ones_stay(
         for identity in identities:
             session.runs.add(fake_record(identity))
             await session.saver.flush()
-            await asyncio.sleep(0.02)
+            when = int(identity, 16)  # no file system's clock is too coarse to tell the older one
+            os.utime(session.saver._store.folder / f"{identity}.tif", (when, when))
 
     session = stored(budget=5000)
     drive(save(session, "0" * 12))
@@ -311,7 +310,6 @@ def test_old_sessions_are_deleted(stored, drive, tmp_path):
         store.previous = None  # as if it were not gone on with
         store.save(SavedChoices(physics="ct-parallel", solver="fast"), (), (), 0)
         store.close()
-        time.sleep(0.01)
     assert len(list((tmp_path / "sessions").iterdir())) <= 5
 
 
