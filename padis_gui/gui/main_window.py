@@ -18,7 +18,7 @@ from padis_gui import __version__
 from padis_gui.gui import arrangement
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.choice_bar import ChoiceBar
-from padis_gui.gui.display import Display
+from padis_gui.gui.display import RunDisplay
 from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.help import Help
 from padis_gui.gui.laboratory import LaboratoryInWindow
@@ -26,7 +26,7 @@ from padis_gui.gui.layouts import column
 from padis_gui.gui.menus import Menus
 from padis_gui.gui.message_bar import MessageBar
 from padis_gui.gui.opening import Opening
-from padis_gui.gui.pages import Pages
+from padis_gui.gui.pages import PageStack
 from padis_gui.gui.panels.plan import DeviceButton
 from padis_gui.gui.panels.training import TrainingPage
 from padis_gui.gui.panels.training_note import TrainingNote
@@ -67,7 +67,7 @@ class MainWindow(QMainWindow):
         self._make_toolbar()
         self._make_status_bar()
         self._make_menus()
-        self.display = Display(session, self.panes, self.curves, self.transport, self.levels)
+        self.display = RunDisplay(session, self.panes, self.curves, self.transport, self.levels)
         self.display.pointed.connect(self.cursor_text.setText)
         self.display.progressed.connect(self.timeline.refresh)
         self.laboratory.join(
@@ -119,7 +119,7 @@ class MainWindow(QMainWindow):
 
     def _make_pages(self) -> None:
         """Pages fill the window under the messages; the first one is the workbench."""
-        self.messages, self.question, self.pages = MessageBar(), ChoiceBar(), Pages(self)
+        self.messages, self.question, self.pages = MessageBar(), ChoiceBar(), PageStack(self)
         self.opening.question.connect(self.question.ask)
         bench = self.workbench = Workbench(self.session, self.act, self.opening, self.preferences)
         self.panes, self.docks, self.timeline = bench.panes, bench.docks, bench.timeline

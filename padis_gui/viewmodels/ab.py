@@ -23,7 +23,7 @@ from padis_gui.viewmodels.errands import Failure
 from padis_gui.viewmodels.frames import Frame, Job, Pixels, Point, Prepared, Result, channels_first
 from padis_gui.viewmodels.gate import Gate
 from padis_gui.viewmodels.history import History
-from padis_gui.viewmodels.lab_export import Pages
+from padis_gui.viewmodels.lab_export import PictureStack
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.runs import record_of
 from padis_gui.viewmodels.session import Session
@@ -42,7 +42,7 @@ _HISTORY_BYTES = 64 * 2**20  # of each side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
+class Variation:
     """How B differs from A; None is as in A."""
 
     strategy: str | None = None
@@ -64,7 +64,7 @@ class ABRun(QObject):
         super().__init__(session)
         self._session = session
         self.gate = Gate(session.compute_requests, self.changed.emit)
-        self.choices = Choices(strategy="fixed")
+        self.choices = Variation(strategy="fixed")
         self.histories = (History(_HISTORY_BYTES), History(_HISTORY_BYTES))
         self.jobs: tuple[Job, Job] | None = None  # of the comparison that is shown
         self.results: tuple[Result | None, Result | None] = (None, None)
@@ -136,7 +136,7 @@ class ABRun(QObject):
             self._refuse()
             return
         b = fault.of(sides[0])
-        self.choices = Choices(
+        self.choices = Variation(
             strategy=fault.tiling.get("strategy"), positions=None if b.positions == sides[0].positions else b.positions
         )  # fmt: skip
         self.start()
@@ -277,7 +277,7 @@ class ABRun(QObject):
                 runs.add(record)
         self.changed.emit()
 
-    def pages(self) -> Pages | None:
+    def pages(self) -> PictureStack | None:
         """The shown estimates of A and B, and B − A, with both recipes; None until a comparison has ended."""
         a, b, difference = self.frame(0), self.frame(1), self.difference()
         results = [result for result in self.results if result is not None]
@@ -288,7 +288,7 @@ class ABRun(QObject):
             for side, result in zip(NAMES, results, strict=True)
             for name, value in result.metrics.items()
         }
-        return Pages(
+        return PictureStack(
             name="A/B", pictures={"A": a.estimate, "B": b.estimate, "B − A": difference}, recipe=results[0].recipe,
             metrics=metrics | {"difference_rms": self.difference_rms()},
             details={"steps": [a.step, b.step], "recipe_b": results[1].recipe.model_dump(mode="json")},

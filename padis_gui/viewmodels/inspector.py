@@ -18,7 +18,7 @@ from padis_gui.viewmodels.errands import Failure
 from padis_gui.viewmodels.follower import Follower
 from padis_gui.viewmodels.frames import Frame, Pixels, channels_first
 from padis_gui.viewmodels.inspection import Asked, Inspection, TileDesk
-from padis_gui.viewmodels.lab_export import Pages
+from padis_gui.viewmodels.lab_export import PictureStack
 from padis_gui.viewmodels.session import Session
 
 Input = Literal["step", "truth", "estimate"]
@@ -189,7 +189,7 @@ class Inspector(QObject):
         """Whether somebody looks."""
         return self._follower.wanted
 
-    def pages(self) -> Pages | None:
+    def pages(self) -> PictureStack | None:
         """The pictures of the present result; None while there is none."""
         found = self.result
         if found is None:
@@ -203,7 +203,9 @@ class Inspector(QObject):
             "input": self.used_input, "step": found.step, "patch": tile.box.size, "row": tile.box.row,
             "column": tile.box.column, "home_row": home.row, "home_column": home.column,
         }  # fmt: skip
-        return Pages(name="inspected tile", pictures=dict(found.pictures), metrics=metrics, details=details)
+        return PictureStack(
+            name="inspected tile", pictures=dict(found.pictures), metrics=metrics, details=details
+        )
 
     # Computing ------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from padis_gui.viewmodels.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pages:
+class PictureStack:
     """Pictures (rows, columns) or (rows, columns, 3) of one size, with a label each.
 
     ``metrics`` are numbers about them, ``details`` what else there is to say, as JSON can hold it. ``recipe`` is that of
@@ -29,7 +29,7 @@ class Pages:
     recipe: Recipe | None = None
 
 
-def export(session: Session, path: Path, pages: Pages | None) -> None:
+def export(session: Session, path: Path, pages: PictureStack | None) -> None:
     """Write the pages in the I/O thread, and say so."""
     job = session.job()
     if pages is None or not pages.pictures or job is None:

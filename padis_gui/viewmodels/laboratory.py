@@ -18,7 +18,7 @@ from padis_gui.core.settings import make
 from padis_gui.viewmodels.errands import Failure
 from padis_gui.viewmodels.follower import Follower
 from padis_gui.viewmodels.frames import Frame, Pixels, Point
-from padis_gui.viewmodels.lab_export import Pages
+from padis_gui.viewmodels.lab_export import PictureStack
 from padis_gui.viewmodels.overlay import Overlay, OverlaySettings
 from padis_gui.viewmodels.seam_maps import (
     COVERAGE,
@@ -267,13 +267,13 @@ class Laboratory(QObject):
 
     # Export ---------------------------------------------------------------------------------------
 
-    def pages(self) -> Pages | None:
+    def pages(self) -> PictureStack | None:
         """All maps of the shown step that were made, as pages; None while there are none."""
         frame = self._session.shown.frame()
         if frame is None or frame.partition is None or not self.maps:
             return None
         partition, steps = frame.partition, 0 if self.coverage is None else self.coverage.steps
-        return Pages(
+        return PictureStack(
             name="seam maps", pictures=dict(self.maps), metrics=self.values(),
             details={
                 "step": frame.step, "sigma": frame.sigma, "patch": partition.patch, "offset": list(partition.offset),

@@ -51,7 +51,7 @@ class RunState(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Progress:
     """The run as the status bar shows it. ``eta`` is in seconds, None until two steps are timed."""
 
     state: RunState = RunState.IDLE
@@ -108,7 +108,7 @@ class Run(QObject):
         """Whether a run is under way."""
         return self._state.active
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> Progress:
         """State and progress now; the ETA leaves out the first step, which warms up."""
         with self._gate:
             history, state = self.history, self._state
@@ -117,7 +117,7 @@ class Run(QObject):
         timed = [p.seconds for p in points[1:]]
         mean = sum(timed) / len(timed) if len(timed) >= 2 else None
         step = last.step if last else 0
-        return Snapshot(
+        return Progress(
             state=state,
             step=step,
             total=total,

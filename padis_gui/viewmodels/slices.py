@@ -23,7 +23,7 @@ _KEPT = 600  # thumbnails, some 20 kB each
 _MOST_WANTED = 60
 _SCAN_SIDE = 96
 
-Picture = NDArray[np.uint8]
+Thumbnail = NDArray[np.uint8]
 
 
 class Slices(QObject):
@@ -35,7 +35,7 @@ class Slices(QObject):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._session = session
-        self._made: OrderedDict[int, Picture | None] = OrderedDict()
+        self._made: OrderedDict[int, Thumbnail | None] = OrderedDict()
         self._wanted: list[int] = []
         self._source = _Source()
         self._of: tuple[Path, ReadingSettings] | None = None
@@ -48,7 +48,7 @@ class Slices(QObject):
         image = self._session.data.image
         return 0 if image is None else image.pages
 
-    def picture(self, page: int) -> Picture | None:
+    def picture(self, page: int) -> Thumbnail | None:
         """The small picture of a page, (rows, columns) or (rows, columns, 3); None until it came, or where it cannot."""
         if page in self._made:
             self._made.move_to_end(page)
@@ -78,7 +78,7 @@ class Slices(QObject):
             return
         page, of, example = self._wanted[-1], self._of, self._session.data.image
 
-        def work(check: Check) -> Picture | None:
+        def work(check: Check) -> Thumbnail | None:
             return self._source.thumbnail(of[0], of[1], page, example)
 
         self._session.io_requests.ask("slices", work, lambda found: self._keep(of, page, found))
@@ -102,7 +102,7 @@ class _Source:
         self._pages: Pages | None = None
         self._of: tuple[Path, str] | None = None
 
-    def thumbnail(self, path: Path, reading: ReadingSettings, page: int, example: Image) -> Picture | None:
+    def thumbnail(self, path: Path, reading: ReadingSettings, page: int, example: Image) -> Thumbnail | None:
         """A picture of a page in the window of ``example``, which is a page of the same file; None if it can't be."""
         try:
             if example.measured is not None and example.measured.physics:

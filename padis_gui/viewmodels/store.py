@@ -49,7 +49,7 @@ class _Content(BaseModel):
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedSession:
     """What a session folder holds; ``damaged`` are the names of files that could not be used."""
 
     choices: SavedChoices | None
@@ -82,7 +82,7 @@ class Store:
 
     # Reading ----------------------------------------------------------------------------------------
 
-    def load(self) -> Saved | None:
+    def load(self) -> SavedSession | None:
         """The last session, which is gone on with from here; None where there is none."""
         previous, self.previous = self.previous, None
         if previous is None:
@@ -111,7 +111,7 @@ class Store:
         order = [identity for identity in (content.order if content else ()) if identity in found]
         rest = sorted((r for r in found.values() if r.id not in order), key=lambda record: record.when)
         records = [found[identity] for identity in order] + rest
-        return Saved(
+        return SavedSession(
             choices=None if content is None else content.choices,
             records=tuple(records),
             count=max(len(records), content.count if content else 0),

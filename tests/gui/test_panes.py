@@ -22,11 +22,13 @@ from padis_gui.gui.viewers.levels import LevelsPanel
 from padis_gui.gui.viewers.pane_board import MOST
 from padis_gui.gui.viewers.pane_menu import fill_menu
 from padis_gui.viewmodels.levels import HU_PRESETS
-from padis_gui.viewmodels.sources import Lattice, Origin, Scale, Source
+from padis_gui.viewmodels.sources import Lattice, Origin, PaneSource, Scale
 from tests.gui.pictures import colour_at, flat, hover, place_of, ramp, settle, wait_for
 from tests.qt import open_both, painted, until
 
-SEAMS = Source(key="seams", label="Seam map", short="seams", origin=Origin.LABORATORY, scale=Scale.MAGNITUDE)
+SEAMS = PaneSource(
+    key="seams", label="Seam map", short="seams", origin=Origin.LABORATORY, scale=Scale.MAGNITUDE
+)
 
 
 def pane_on(panes, key):

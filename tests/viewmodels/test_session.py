@@ -9,7 +9,7 @@ import pytest
 
 from padis_gui.core.resources import PRESETS
 from padis_gui.core.solvers import SOLVERS
-from padis_gui.viewmodels.run import RunState, Snapshot
+from padis_gui.viewmodels.run import Progress, RunState
 from tests.qt import ended, open_both, until
 from tests.scan_files import fan, write_htc
 
@@ -146,7 +146,7 @@ def test_the_clock_leaves_out_the_first_step_and_needs_two_more(session):
     run = session.run
     run._state = RunState.RUNNING
     for step, seconds in enumerate((9.0, 1.0, 3.0), start=1):
-        snapshot: Snapshot = run.snapshot()
+        snapshot: Progress = run.snapshot()
         assert snapshot.eta is None
         run.history.append(None, Point(step=step, sigma=1.0, residual=0.1, psnr=20.0, seconds=seconds), 10)
     assert run.snapshot().seconds_per_step == pytest.approx(2.0)
