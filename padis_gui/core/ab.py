@@ -8,21 +8,12 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from padis_gui.core.errors import DivergenceError, SettingError
-from padis_gui.core.recipe import Run
-from padis_gui.core.settings import Settings, make
+from padis_gui.core.errors import SettingError
+from padis_gui.core.runs.engine import Run
+from padis_gui.core.runs.method import Method
+from padis_gui.core.settings import make
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.tiling import TilingSettings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
-    """What may differ between the two runs of a comparison."""
-
-    tiling: TilingSettings
-    solver: str
-    settings: Settings
-    positions: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +22,32 @@ class Turn:
 
     side: int
     iterate: Iterate | None
-    failure: DivergenceError | None = None
+    failure: str = ""
 
 
 def in_step(runs: Sequence[Run]) -> Generator[Turn, None, None]:
     """Advance the runs in turn, always the one that has come the smaller part of its way; the first leads.
 
-    A run that diverges is left where it is, and the others go on. Closing this closes all of them.
+    A run that fails is left where it is, and the others go on. Closing this closes all of them.
     """
-    going = dict(enumerate(runs))
+    going = {number: run.steps() for number, run in enumerate(runs)}
+    steps = list(going.values())
     done = [0.0] * len(runs)
     try:
         while going:
             side = min(going, key=lambda i: (done[i], i))
-            try:
-                iterate = next(going[side])
-            except StopIteration:
-                del going[side]
+            iterate = next(going[side], None)
+            if iterate is not None:
+                done[side] = iterate.step / iterate.total
+                yield Turn(side, iterate)
                 continue
-            except DivergenceError as error:
-                del going[side]
-                yield Turn(side, None, error)
-                continue
-            done[side] = iterate.step / iterate.total
-            yield Turn(side, iterate)
+            del going[side]
+            outcome = runs[side].outcome
+            if outcome is not None and outcome.error is not None:
+                yield Turn(side, None, outcome.sentence)
     finally:
-        for run in runs:
-            run.close()
+        for each in steps:
+            each.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +60,10 @@ class WhatIf:
     tiling: dict[str, Any]
     positions: bool = True
 
-    def of(self, side: Side) -> Side:
-        """That side with this fault; everything else stays."""
-        tiling = make(TilingSettings, side.tiling.model_dump() | self.tiling)
-        return replace(side, tiling=tiling, positions=side.positions and self.positions)
+    def of(self, method: Method) -> Method:
+        """That method with this fault; everything else stays."""
+        tiling = make(TilingSettings, method.tiling.model_dump() | self.tiling)
+        return replace(method, tiling=tiling, positions=method.positions and self.positions)
 
 
 WHAT_IFS: tuple[WhatIf, ...] = (

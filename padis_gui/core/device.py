@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,8 +75,15 @@ def _cpu_flags() -> str:
 
 
 def use_all_threads() -> None:
-    """Give torch every core this process may use; call it in the thread that computes."""
-    torch.set_num_threads(usable_cores())
+    """Give torch the threads that runs have; call it in the thread that computes."""
+    torch.set_num_threads(threads_of_runs())
+
+
+def threads_of_runs() -> int:
+    """Threads of torch that a run has where its recipe does not say: OMP_NUM_THREADS, else every usable core."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    cores = usable_cores()
+    return min(int(asked[:9]), cores) if asked.isdecimal() and int(asked[:9]) else cores
 
 
 def usable_cores() -> int:

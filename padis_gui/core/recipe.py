@@ -6,40 +6,30 @@ The window, the command line and the metadata of an exported TIFF all speak :cla
 
 import platform
 import secrets
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
-from torch import Tensor
+from pydantic import BaseModel, ConfigDict, Field
 
 from padis_gui import __version__
 from padis_gui.core.data.folder import data_sha256
-from padis_gui.core.data.image import Image
 from padis_gui.core.data.reading import ReadingSettings
+from padis_gui.core.device import threads_of_runs
 from padis_gui.core.errors import InputError, SettingError
-from padis_gui.core.metrics import psnr, residual, ssim
 from padis_gui.core.operators import find_physics
-from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.operators.settings import PhysicsSettings
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem, as_measured, simulate
-from padis_gui.core.randomness import MAX_SEED, branch
+from padis_gui.core.randomness import MAX_SEED
 from padis_gui.core.resources import PRESETS, Preset
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import Opened, prepared_shape, prior_window
 from padis_gui.core.settings import Settings, make, specs
 from padis_gui.core.solvers import find_solver
-from padis_gui.core.solvers.iterate import Iterate, Iterates, watched
-from padis_gui.core.tiling import (
-    BranchingTiling,
-    LiveTiling,
-    Tiling,
-    TilingSettings,
-    make_tiling,
-    strategy_and_patch,
-)
+from padis_gui.core.tiling import TilingSettings, strategy_and_patch
+
+# More of them than any machine has, and fewer than bring one down: a recipe may come from a stranger
+_MOST_THREADS = 1024
 
 
 class DataReference(BaseModel):
@@ -72,6 +62,10 @@ class Change(BaseModel):
     settings: dict[str, Any] | None = None
     tiling: TilingSettings | None = None
 
+    def settings_of(self, solver: str) -> Settings | None:
+        """The changed settings, checked again; None where only the tiling was changed."""
+        return None if self.settings is None else make(find_solver(solver).settings_type, dict(self.settings))
+
 
 @dataclass(frozen=True, slots=True)
 class Steering:
@@ -79,9 +73,6 @@ class Steering:
 
     settings: Settings | None = None
     tiling: TilingSettings | None = None
-
-
-Run = Generator[Iterate, Steering | None, None]
 
 
 class Recipe(BaseModel):
@@ -115,7 +106,7 @@ class Recipe(BaseModel):
     paired: bool = False
     device: str
     precision: Literal["float32", "bfloat16"]
-    threads: int
+    threads: Annotated[int, Field(ge=1, le=_MOST_THREADS)]
     versions: dict[str, str]
 
     @property
@@ -127,6 +118,27 @@ class Recipe(BaseModel):
     def problem_settings(self) -> PhysicsSettings:
         """The settings of this recipe's measurement, checked again."""
         return make(find_physics(self.physics).settings_type, self.problem)
+
+    @property
+    def method(self) -> Method:
+        """What was chosen when the run began, checked again; raises :class:`SettingError`."""
+        return Method(
+            physics=self.physics, problem=self.problem_settings, tiling=self.tiling, solver=self.solver,
+            settings=self.solver_settings, positions=self.prior.positions,
+        )  # fmt: skip
+
+    @property
+    def last_method(self) -> Method:
+        """The method as the live changes have left it: what the forms show when the run has ended."""
+        method = self.method
+        for change in self.changes:
+            method = method.changed(change.settings_of(self.solver), change.tiling)
+        return method
+
+    @property
+    def measured_with(self) -> int:
+        """The seed that drew the measurement's noise."""
+        return self.seed if self.measurement_seed is None else self.measurement_seed
 
 
 def find_preset(name: str) -> Preset:
@@ -164,54 +176,84 @@ def versions() -> dict[str, str]:
     }
 
 
-def make_recipe(
-    *,
-    image: Image | None,
-    data_path: Path | None,
-    prior: PatchPrior,
-    prior_path: Path,
-    physics: str,
-    problem: PhysicsSettings,
-    tiling: TilingSettings,
-    solver: str,
-    settings: Settings,
+def draft_recipe(
+    opened: Opened,
+    method: Method,
     seed: int,
+    *,
+    measurement_seed: int | None = None,
+    changes: tuple[Change, ...] = (),
+    stop_after: int | None = None,
     paired: bool = False,
+    threads: int | None = None,
 ) -> Recipe:
-    """Resolve and describe a run on an open image and prior. Hashes all files that it depends on."""
-    find_solver(solver).levels(settings)
+    """Resolve and describe a run, but for the hashes of its files: quick enough for the UI thread.
+
+    ``threads`` of torch are those that runs have here, where none are given. Raises :class:`SettingError` for choices
+    that contradict each other, :class:`InputError` where an image is wanted and none is open.
+    """
+    solver, physics, prior = find_solver(method.solver), find_physics(method.physics), opened.prior
+    solver.levels(method.settings)
+    image = None if physics.imageless else opened.image
     data = None
-    if not find_physics(physics).imageless:
-        if image is None or data_path is None:
+    if not physics.imageless:
+        if image is None or opened.data_path is None:
             raise InputError("An image is wanted before a run, but none was given; open one.")
         data = DataReference(
-            file=str(Path(data_path).resolve()), page=image.page, sha256=_hashed(data_path),
-            window=prior_window(image, prior), unit=image.unit, reading=image.reading,
+            file=str(Path(opened.data_path).resolve()), page=image.page, window=prior_window(image, prior),
+            unit=image.unit, reading=image.reading,
         )  # fmt: skip
-    strategy, patch = strategy_and_patch(tiling, prepare_image(image, prior, problem).shape, prior)
+    _, rows, columns = prepared_shape(image, prior, method.problem)
+    strategy, patch = strategy_and_patch(method.tiling, (rows, columns), prior)
     named = {
         spec.name: str(Path(file).resolve())
-        for spec in specs(type(problem))
-        if spec.kind == "file" and spec.applies(problem) and (file := getattr(problem, spec.name))
+        for spec in specs(type(method.problem))
+        if spec.kind == "file"
+        and spec.applies(method.problem)
+        and (file := getattr(method.problem, spec.name))
     }
     return Recipe(
         data=data,
-        physics=find_physics(physics).name,
-        problem=problem.model_dump(mode="json") | named,
-        files={file: _hashed(Path(file)) for file in named.values()},
-        prior=PriorReference(file=str(Path(prior_path).resolve()), sha256=_hashed(prior_path),
-            image_size=prior.conventions.image_size, positions=prior.positions,
+        physics=physics.name,
+        problem=method.problem.model_dump(mode="json") | named,
+        files=dict.fromkeys(named.values(), ""),
+        prior=PriorReference(
+            file=str(Path(opened.prior_path).resolve()), image_size=prior.conventions.image_size,
+            positions=method.positions and prior.positions,
         ),
-        tiling=tiling.model_copy(update={"strategy": strategy, "patch": patch}),
-        solver=find_solver(solver).name,
-        settings=settings.model_dump(mode="json"),
+        tiling=method.tiling.model_copy(update={"strategy": strategy, "patch": patch}),
+        solver=solver.name,
+        settings=method.settings.model_dump(mode="json"),
         seed=check_seed(seed),
+        measurement_seed=measurement_seed,
+        changes=changes,
+        stop_after=stop_after,
         paired=paired,
         device=str(prior.device),
         precision=prior.precision,
-        threads=torch.get_num_threads(),
+        threads=threads or threads_of_runs(),
         versions=versions(),
     )  # fmt: skip
+
+
+def sealed(recipe: Recipe) -> Recipe:
+    """The recipe with the hashes that it still lacks of all files that it depends on.
+
+    Reads them: not for the UI thread. Raises :class:`InputError` where one cannot be read.
+    """
+    data = recipe.data
+    if data is not None and not data.sha256:
+        data = data.model_copy(update={"sha256": _hashed(Path(data.file))})
+    prior = recipe.prior
+    if not prior.sha256:
+        prior = prior.model_copy(update={"sha256": _hashed(Path(prior.file))})
+    files = {file: sha256 or _hashed(Path(file)) for file, sha256 in recipe.files.items()}
+    return recipe.model_copy(update={"data": data, "prior": prior, "files": files})
+
+
+def make_recipe(opened: Opened, method: Method, seed: int, **more: Any) -> Recipe:
+    """A draft, sealed: the recipe of a run that is about to begin. ``more`` as for :func:`draft_recipe`."""
+    return sealed(draft_recipe(opened, method, seed, **more))
 
 
 def _hashed(path: Path) -> str:
@@ -222,128 +264,3 @@ def _hashed(path: Path) -> str:
             f"The file {path} was wanted for this run, but it cannot be read ({error.strerror}); choose another "
             "one or put it back."
         ) from None
-
-
-def prior_window(image: Image, prior: PatchPrior) -> tuple[float, float]:
-    """Images in the prior's unit use the prior's window, unless another scaling was chosen; others keep their own."""
-    chosen = image.reading.scale_low is not None or image.reading.scale_high is not None
-    if image.unit and image.unit == prior.conventions.unit and not chosen:
-        return prior.conventions.window
-    return image.window
-
-
-def prepared_shape(image: Image | None, prior: PatchPrior, problem: PhysicsSettings) -> tuple[int, int, int]:
-    """(C, rows, columns) of what :func:`prepare_image` makes, without making it."""
-    if image is None:
-        size = prior.conventions.image_size
-        rows, columns = (getattr(problem, name, None) or size for name in ("rows", "columns"))
-        return prior.channels, rows, columns
-    coloured = prior.channels == 1 and problem.keeps_colours and image.is_coloured
-    shape = image.shape if image.measured is None else problem.image_shape(image.shape)
-    return 3 if coloured else prior.channels, *shape
-
-
-def prepare_image(image: Image | None, prior: PatchPrior, problem: PhysicsSettings) -> Image:
-    """The image with the prior's window, and the channels that the problem and the prior call for.
-
-    Without an image (generation) a blank one of the wanted size. A colour picture under a grey prior keeps its
-    colours where the problem says so: each channel is then an image of its own to the prior.
-    """
-    shape = prepared_shape(image, prior, problem)
-    if image is None:
-        return Image(
-            pixels=np.zeros(shape, dtype=np.float32), unit=prior.conventions.unit,
-            window=prior.conventions.window, name="generated",
-        )  # fmt: skip
-    prepared = image.with_channels(shape[0]).enlarged(shape[1:])
-    return prepared.with_window(prior_window(image, prior))
-
-
-def _generators(seed: int) -> tuple[torch.Generator, torch.Generator]:
-    """Independent streams for the measurement's noise and for the solver, both fixed by the seed."""
-    measuring, solving = (torch.Generator().manual_seed(seed) for _ in range(2))
-    return measuring, branch(solving)
-
-
-def build_problem(
-    image: Image | None,
-    prior: PatchPrior,
-    physics: str,
-    settings: PhysicsSettings,
-    seed: int,
-    made: LinearOperator | None = None,
-) -> Problem:
-    """The measurement of ``image``, on the prior's device: the real one where it has one, else a simulated one.
-
-    ``made`` is the operator of an earlier problem with the same physics and settings; one for images of another shape
-    is not used.
-    """
-    prepared = prepare_image(image, prior, settings)
-    record = find_physics(physics)
-    shape = (prepared.channels, *prepared.shape)
-    if made is None or made.image_shape != shape:
-        made = record.make(shape, settings, prior.device)
-    operator = made
-    if record.imageless:
-        return Problem(
-            operator=operator, measurement=torch.zeros(operator.measurement_shape, device=prior.device)
-        )
-    if prepared.measured is not None:
-        return as_measured(operator, prepared, settings)
-    return simulate(operator, prepared.to_unit(), settings, _generators(seed)[0])
-
-
-def solve(recipe: Recipe, problem: Problem, prior: PatchPrior) -> Run:
-    """The iterates of this recipe's solver; ``send`` a :class:`Steering` to change live settings or the tiling."""
-    solver, settings = find_solver(recipe.solver), recipe.solver_settings
-    prior = replace(prior, positions=recipe.prior.positions, branching=recipe.paired)
-    shape = problem.operator.image_shape
-
-    def tiling_of(chosen: TilingSettings) -> Tiling:
-        strategy, patch = strategy_and_patch(chosen, (shape[1], shape[2]), prior)
-        made = make_tiling(strategy, (shape[1], shape[2]), patch, prior.conventions.frame, chosen)
-        return BranchingTiling(made) if recipe.paired else made
-
-    tiling = LiveTiling(tiling_of(recipe.tiling))
-    rng = _generators(recipe.seed)[1]
-    iterates = solver.solve(problem, prior, tiling, solver.levels(settings), settings, rng=rng)
-    return _steered(watched(iterates, solver.lower), recipe, tiling, tiling_of)
-
-
-def _steered(
-    iterates: Iterates[Any],
-    recipe: Recipe,
-    tiling: LiveTiling,
-    tiling_of: Callable[[TilingSettings], Tiling],
-) -> Run:
-    """Hand what is sent to the solver and the tiling; replay the recorded changes and the early stop."""
-    settings_type = find_solver(recipe.solver).settings_type
-    recorded = {change.step: change for change in recipe.changes}
-    sent: Settings | None = None
-    try:
-        while True:
-            try:
-                iterate = iterates.send(sent)
-            except StopIteration:
-                return
-            steering = yield iterate
-            if steering is None and (change := recorded.get(iterate.step)) is not None:
-                values = change.settings
-                steering = Steering(None if values is None else make(settings_type, values), change.tiling)
-            sent = None if steering is None else steering.settings
-            if steering is not None and steering.tiling is not None:
-                tiling.current = tiling_of(steering.tiling)
-            if iterate.step == recipe.stop_after:
-                return
-    finally:
-        iterates.close()
-
-
-def measure(problem: Problem, estimate: Tensor) -> dict[str, float]:
-    """Metrics of an estimate: the residual where something was measured, PSNR and SSIM where the truth is known."""
-    found: dict[str, float] = {}
-    if problem.measurement.numel():
-        found["residual"] = residual(problem.operator, estimate, problem.measurement)
-    if problem.truth is not None:
-        found |= {"psnr": psnr(estimate, problem.truth), "ssim": ssim(estimate, problem.truth)}
-    return found

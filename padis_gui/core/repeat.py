@@ -1,67 +1,24 @@
 """From a recipe to its result: the files that it names, read again and checked, and the run itself."""
 
 import math
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from padis_gui.core.checkpoint import load_prior
 from padis_gui.core.data.folder import data_sha256
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import read_image
-from padis_gui.core.device import torch_threads
 from padis_gui.core.errors import InputError
 from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
-from padis_gui.core.recipe import (
-    DataReference,
-    Recipe,
-    build_problem,
-    make_recipe,
-    measure,
-    prepare_image,
-    solve,
-)
+from padis_gui.core.recipe import DataReference, Recipe, draft_recipe
+from padis_gui.core.runs.engine import Control, Result, Run, finish
+from padis_gui.core.runs.opened import Opened, Prepared, measure
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.uncertainty import calibrate, summarise
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repeated:
-    """What a recipe gave: pictures (C, rows, columns) in the image's unit, and the recipe as it was run here.
-
-    ``image`` is the estimate with its unit, window and spacing, ``problem`` what was measured; ``interval`` are the ends
-    of an interval of each pixel, where the result is a set of samples.
-    """
-
-    image: Image
-    deviation: NDArray[np.float32] | None
-    recipe: Recipe
-    metrics: dict[str, float]
-    seconds: float
-    evaluations: int
-    problem: Problem
-    interval: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
-
-    @property
-    def pixels(self) -> NDArray[np.float32]:
-        """The estimate."""
-        return self.image.pixels
-
-    @property
-    def spacing(self) -> tuple[float, float] | None:
-        """The pixel pitch (rows, columns) in mm."""
-        return self.image.spacing
-
-    @property
-    def pages(self) -> list[NDArray[np.float32]]:
-        """The estimate, and what is known of its samples."""
-        return [self.pixels, *(() if self.deviation is None else (self.deviation,)), *(self.interval or ())]
 
 
 def unchanged(file: str, sha256: str) -> Path:
@@ -99,85 +56,96 @@ def prior_of(recipe: Recipe, path: Path, device: torch.device) -> PatchPrior:
     return replace(load_prior(path, device, recipe.precision, size), positions=recipe.prior.positions)
 
 
+def open_recipe(recipe: Recipe, device: torch.device, near: Opened | None = None) -> Opened:
+    """What a recipe was made of, read again and checked. Reads files; not for the UI thread.
+
+    ``near`` is what is open already: its image and its prior are used where they are the recipe's. Raises
+    :class:`InputError` where a file is not what it was.
+    """
+    image = data_path = None
+    if recipe.data is not None:
+        data_path = unchanged(recipe.data.file, recipe.data.sha256)
+        is_open = near is not None and near.data_path is not None and near.data_path.resolve() == data_path
+        image = image_of(recipe.data, data_path, near.image if is_open and near is not None else None)
+    for file, sha256 in recipe.files.items():
+        unchanged(file, sha256)
+    prior_path = unchanged(recipe.prior.file, recipe.prior.sha256)
+    prior = None if near is None else _open_prior(recipe, prior_path, near)
+    return Opened(
+        image=image,
+        data_path=data_path,
+        prior=prior or prior_of(recipe, prior_path, device),
+        prior_path=prior_path,
+    )
+
+
+def _open_prior(recipe: Recipe, path: Path, near: Opened) -> PatchPrior | None:
+    """The open prior, where it is the recipe's."""
+    wanted, prior = recipe.prior, near.prior
+    same_size = wanted.image_size in (None, prior.conventions.image_size)
+    if near.prior_path.resolve() != path.resolve() or prior.precision != recipe.precision or not same_size:
+        return None
+    return prior if prior.positions == wanted.positions else replace(prior, positions=wanted.positions)
+
+
+def as_here(recipe: Recipe, opened: Opened) -> Recipe:
+    """The recipe as it is run again with what :func:`open_recipe` gave: on this machine, with its own threads."""
+    return draft_recipe(
+        opened, recipe.method, recipe.seed, measurement_seed=recipe.measurement_seed, changes=recipe.changes,
+        stop_after=recipe.stop_after, paired=recipe.paired, threads=recipe.threads,
+    )  # fmt: skip
+
+
 class Repeater:
-    """Runs recipes on one device; what the last one had open serves the next one."""
+    """Runs recipes on one device; what the last one had open serves the next one.
+
+    ``prepared`` is the problem of the last one.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._image: tuple[DataReference, Image] | None = None
-        self._prior: tuple[tuple[object, ...], PatchPrior] | None = None
+        self._opened: Opened | None = None
+        self.prepared: Prepared | None = None
 
-    def run(self, recipe: Recipe, watch: Callable[[Iterate], None] = lambda _: None) -> Repeated:
+    def run(
+        self,
+        recipe: Recipe,
+        watch: Callable[[Iterate], None] = lambda iterate: None,
+        control: Control | None = None,
+    ) -> Result:
         """Run a recipe from its first step, or each of its samples; ``watch`` sees every iterate.
 
-        Raises :class:`InputError` where a file is not what it was.
+        Raises :class:`InputError` where a file is not what it was, and what went wrong on the way.
         """
-        return self._samples(recipe, watch) if recipe.sample_seeds else self._single(recipe, watch)
+        return self._samples(recipe, watch) if recipe.sample_seeds else self._single(recipe, watch, control)
 
-    def _samples(self, recipe: Recipe, watch: Callable[[Iterate], None]) -> Repeated:
+    def _single(self, recipe: Recipe, watch: Callable[[Iterate], None], control: Control | None) -> Result:
+        self._opened = opened = open_recipe(recipe, self._device, self._opened)
+        run = Run(as_here(recipe, opened), opened, control, prepared=self.prepared)
+        result = finish(run, watch)
+        self.prepared = run.prepared
+        return result
+
+    def _samples(self, recipe: Recipe, watch: Callable[[Iterate], None]) -> Result:
         """The mean, deviation and interval of samples, which differ in the solver's seed only."""
         runs = [
-            self._single(recipe.model_copy(update={"seed": seed, "sample_seeds": ()}), watch)
+            self._single(recipe.model_copy(update={"seed": seed, "sample_seeds": ()}), watch, None)
             for seed in recipe.sample_seeds
         ]
+        assert self.prepared is not None, "a recipe of samples has some"
+        problem, first = self.prepared.problem, runs[0]
         found = summarise(np.stack([run.pixels for run in runs]))
-        first = runs[0]
-        low, high = first.image.window
-        mean = torch.from_numpy((found.mean - low) / (high - low)).to(first.problem.device)
-        metrics = {"samples": float(found.count)} | measure(first.problem, mean)
+        low, high = first.window
+        mean = torch.from_numpy((found.mean - low) / (high - low)).to(problem.device)
+        metrics = {"samples": float(found.count)} | measure(problem, mean)
         metrics |= {name: value for name, value in first.metrics.items() if name.endswith("_baseline")}
-        if first.problem.truth is not None:
-            calibration = calibrate(found, first.image.from_unit(first.problem.truth))
+        if problem.truth is not None:
+            calibration = calibrate(found, first.image.from_unit(problem.truth))
             if calibration is not None and math.isfinite(calibration.correlation):
                 metrics |= {"correlation": calibration.correlation, "coverage": calibration.coverage}
-        return Repeated(
+        return Result(
+            recipe=first.recipe.model_copy(update={"sample_seeds": recipe.sample_seeds}),
             image=replace(first.image, pixels=found.mean), deviation=found.deviation,
-            recipe=first.recipe.model_copy(update={"sample_seeds": recipe.sample_seeds}), metrics=metrics,
-            seconds=sum(run.seconds for run in runs), evaluations=sum(run.evaluations for run in runs),
-            problem=first.problem, interval=(found.low, found.high),
+            interval=(found.low, found.high), metrics=metrics, seconds=sum(run.seconds for run in runs),
+            evaluations=sum(run.evaluations for run in runs),
         )  # fmt: skip
-
-    def _single(self, recipe: Recipe, watch: Callable[[Iterate], None]) -> Repeated:
-        path = image = None
-        if recipe.data is not None:
-            path = unchanged(recipe.data.file, recipe.data.sha256)
-            image = self._opened_image(recipe.data, path)
-        for file, sha256 in recipe.files.items():
-            unchanged(file, sha256)
-        prior_path = unchanged(recipe.prior.file, recipe.prior.sha256)
-        prior, settings = self._opened_prior(recipe, prior_path), recipe.problem_settings
-        with torch_threads(recipe.threads):
-            resolved = make_recipe(
-                image=image, data_path=path, prior=prior, prior_path=prior_path, physics=recipe.physics,
-                problem=settings, tiling=recipe.tiling, solver=recipe.solver, settings=recipe.solver_settings,
-                seed=recipe.seed, paired=recipe.paired,
-            ).model_copy(
-                update={name: getattr(recipe, name) for name in ("measurement_seed", "changes", "stop_after")}
-            )  # fmt: skip
-            drawn = recipe.seed if recipe.measurement_seed is None else recipe.measurement_seed
-            problem = build_problem(image, prior, recipe.physics, settings, drawn)
-            baseline = measure(problem, problem.operator.pinv(problem.measurement))
-            began, last = time.perf_counter(), None
-            for last in solve(resolved, problem, prior):
-                watch(last)
-            seconds = time.perf_counter() - began
-        assert last is not None, "every solver has a step"
-        metrics = measure(problem, last.estimate) | {f"{name}_baseline": v for name, v in baseline.items()}
-        prepared = prepare_image(image, prior, settings)
-        spread = last.deviation
-        return Repeated(
-            image=replace(prepared, pixels=prepared.from_unit(last.estimate)),
-            deviation=None if spread is None else prepared.spread_from_unit(spread), recipe=resolved, metrics=metrics,
-            seconds=seconds, evaluations=last.evaluations, problem=problem,
-        )  # fmt: skip
-
-    def _opened_image(self, data: DataReference, path: Path) -> Image:
-        if self._image is None or self._image[0] != data:
-            self._image = data, image_of(data, path)
-        return self._image[1]
-
-    def _opened_prior(self, recipe: Recipe, path: Path) -> PatchPrior:
-        of = (recipe.prior, recipe.precision)
-        if self._prior is None or self._prior[0] != of:
-            self._prior = of, prior_of(recipe, path, self._device)
-        return self._prior[1]
