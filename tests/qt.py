@@ -114,12 +114,7 @@ async def idle(owner: Any) -> None:
 async def prepared(owner: Any) -> None:
     """Wait until the measurement and the baseline are those of the present choices."""
     session = _session_of(owner)
-    await until(
-        lambda: (
-            session.preparation.prepared is not None
-            and session.preparation.prepared.job.same_problem(session.job())
-        )
-    )
+    await until(lambda: session.preparation.is_current)
 
 
 def _session_of(owner: Any) -> Session:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMainWindow
 
+from padis_gui.core.runs.engine import RunState
 from padis_gui.gui.viewers.icons import icon
-from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.session import Session
 
 
@@ -132,7 +132,7 @@ class Actions:
     def allow(self, session: Session) -> None:
         """Enable exactly what can be done now."""
         state = session.run.snapshot().state
-        ready, steerable = session.job() is not None, state.active and state is not RunState.STOPPING
+        ready, steerable = session.opened() is not None, state.active and state is not RunState.STOPPING
         for action in (self.pause, self.finish, self.cancel):
             action.setEnabled(steerable)
         free = not state.active and not session.occupied_by

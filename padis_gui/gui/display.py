@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QComboBox
 
 from padis_gui.core.operators import find_physics
+from padis_gui.core.runs.engine import RunState
 from padis_gui.gui.panels.transport import Transport
 from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.levels_choice import LevelsChoice
@@ -16,7 +17,6 @@ from padis_gui.viewmodels.frames import Frame
 from padis_gui.viewmodels.gallery import RUN_KEYS, pictures_of
 from padis_gui.viewmodels.overlay import Overlay
 from padis_gui.viewmodels.preferences import Options
-from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import EMPTY_TEXTS
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.sources import BUILT_IN, Lattice, Scale
@@ -179,7 +179,7 @@ class RunDisplay(QObject):
 
     def _show_empty_texts(self) -> None:
         """What a pane without a picture waits for."""
-        session, prepared = self._session, self._session.preparation.prepared
+        session, pictures = self._session, self._session.preparation.pictures
         physics = find_physics(session.method.physics)
         if session.data.image is None and not physics.imageless:
             self._panes.gallery.set_empty_texts(
@@ -192,26 +192,27 @@ class RunDisplay(QObject):
         texts = dict.fromkeys(_SOURCES, "Appears with the first step") | {
             "estimate": run, "deviation": "Appears with a method that draws several samples, such as DAPS",
         }  # fmt: skip
-        if prepared is not None and prepared.truth is None:
+        if pictures is not None and pictures.truth is None:
             texts |= dict.fromkeys(("truth", "difference"), "There is no truth to compare with")
         if physics.imageless:
             texts |= dict.fromkeys(("measurement", "measured", "misfit"), "Nothing was measured")
         self._panes.gallery.set_empty_texts(texts | EMPTY_TEXTS)
 
     def _show_prepared(self) -> None:
-        prepared = self._session.preparation.prepared
-        if prepared is None:
+        pictures = self._session.preparation.pictures
+        if pictures is None:
             return
+        prepared, measurement = pictures.prepared, pictures.measurement
         previous = self._panes.pixels("baseline")
         self._panes.set_pictures(
-            {"truth": prepared.truth, "baseline": prepared.baseline, "measurement": prepared.measurement}
+            {"truth": pictures.truth, "baseline": pictures.baseline, "measurement": measurement}
         )
         image = prepared.image
         self._panes.gallery.describe(image.unit, image.spacing, image.window)
-        psnr = prepared.baseline_psnr
-        physics = find_physics(prepared.job.physics)
+        psnr = pictures.baseline_psnr
+        physics = find_physics(prepared.method.physics)
         self._panes.gallery.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)
-        size = "" if prepared.measurement is None else " × ".join(map(str, prepared.measurement.shape[:2]))
+        size = "" if measurement is None else " × ".join(map(str, measurement.shape[:2]))
         self._panes.set_captions(
             {
                 "truth": prepared.image.unit,
@@ -221,7 +222,7 @@ class RunDisplay(QObject):
         )
         self._curves.set_baseline(psnr, physics.baseline)
         self._show_empty_texts()
-        if previous is None or previous.shape != prepared.baseline.shape:
+        if previous is None or previous.shape != pictures.baseline.shape:
             self._panes.fit()
 
     def _point(self, row: int, column: int) -> None:

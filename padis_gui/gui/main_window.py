@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui import __version__
+from padis_gui.core.runs.engine import RunState
 from padis_gui.gui import arrangement
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.choice_bar import ChoiceBar
@@ -35,7 +36,6 @@ from padis_gui.gui.theme import set_scheme
 from padis_gui.gui.verdict import verdict
 from padis_gui.gui.workbench import RIGHT, Workbench
 from padis_gui.viewmodels.preferences import Preferences
-from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.training import Trainer
 

@@ -1,7 +1,7 @@
 """What is shown, in a line: a run under way, a result and its quality, a stale one, or what to do first."""
 
 from padis_gui.core.operators import find_physics
-from padis_gui.viewmodels.frames import Result
+from padis_gui.core.runs.engine import Result
 from padis_gui.viewmodels.session import Session
 
 
@@ -14,7 +14,7 @@ def verdict(session: Session) -> str:
         return f"{session.run.snapshot().state.value}…"
     if session.occupied_by:
         return f"{session.occupied_by} is under way…"
-    if session.job() is None:
+    if session.opened() is None:
         what = "an image (Ctrl+O)" if session.prior.loaded is not None else "a checkpoint (Ctrl+P)"
         return f"Open {what}, or the demo (Ctrl+D)"
     if session.stale:

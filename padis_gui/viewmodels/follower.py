@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from padis_gui.viewmodels.run import RunState
+from padis_gui.core.runs.engine import RunState
 from padis_gui.viewmodels.session import Session
 
 

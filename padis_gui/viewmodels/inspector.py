@@ -126,14 +126,12 @@ class Inspector(QObject):
     @property
     def overview(self) -> Pixels | None:
         """The whole image to choose a tile on: what is shown of the run, else the truth, else the baseline."""
-        frame, prepared = self.frame, self._session.preparation.prepared
+        frame, pictures = self.frame, self._session.preparation.pictures
         if self.used_input != "truth" and frame is not None:
             return frame.estimate
-        return (
-            None
-            if prepared is None
-            else (prepared.truth if prepared.truth is not None else prepared.baseline)
-        )
+        if pictures is None:
+            return None
+        return pictures.baseline if pictures.truth is None else pictures.truth
 
     # What the user does ---------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import numpy as np
 from padis_gui.core.data.write import write_tiff
 from padis_gui.core.recipe import Recipe, make_recipe
 from padis_gui.viewmodels.errands import Failure
-from padis_gui.viewmodels.frames import Job, Pixels, channels_first
+from padis_gui.viewmodels.frames import Pixels, channels_first
 from padis_gui.viewmodels.session import Session
 
 
@@ -31,8 +31,8 @@ class PictureStack:
 
 def export(session: Session, path: Path, pages: PictureStack | None) -> None:
     """Write the pages in the I/O thread, and say so."""
-    job = session.job()
-    if pages is None or not pages.pictures or job is None:
+    opened, method = session.opened(), session.method.now
+    if pages is None or not pages.pictures or opened is None:
         session.message.emit("warning", "There is nothing to export yet; run or inspect something first.", "")
         return
     known, image = pages.recipe or shown_recipe(session), session.data.image
@@ -40,7 +40,7 @@ def export(session: Session, path: Path, pages: PictureStack | None) -> None:
     spacing = None if image is None else image.spacing
 
     def work(_check: object) -> str:
-        recipe = known or _recipe_of(job, seed)
+        recipe = known or make_recipe(opened, method, seed)  # of what was looked at without a run
         write_tiff(
             path, stack(list(pages.pictures.values())), recipe, dict(pages.metrics), spacing=spacing,
             labels=tuple(pages.pictures), details=dict(pages.details) | {"kind": pages.name},
@@ -68,11 +68,3 @@ def stack(pictures: Sequence[Pixels]) -> Pixels:
     pages = [channels_first(picture) for picture in pictures]
     channels = max(page.shape[0] for page in pages)
     return np.stack([np.broadcast_to(page, (channels, *page.shape[1:])) for page in pages])
-
-
-def _recipe_of(job: Job, seed: int) -> Recipe:
-    """What the present choices would run: for what was looked at without a run."""
-    return make_recipe(
-        image=job.image, data_path=job.data_path, prior=job.prior, prior_path=job.prior_path, physics=job.physics,
-        problem=job.problem, tiling=job.tiling, solver=job.solver, settings=job.settings, seed=seed,
-    )  # fmt: skip

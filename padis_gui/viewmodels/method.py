@@ -1,7 +1,6 @@
 """What is chosen for the next run: problem, tiling, solver and seed; each physics and solver keeps its own settings."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal
@@ -14,28 +13,20 @@ from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import scan_settings
 from padis_gui.core.recipe import check_seed, find_preset
 from padis_gui.core.resources import DEFAULT_PRESET, PRESETS, Preset
+from padis_gui.core.runs.method import Method
 from padis_gui.core.settings import Settings, make
 from padis_gui.core.solvers import SOLVERS, find_solver
 from padis_gui.core.tiling import TilingSettings
 from padis_gui.viewmodels.background import Background
 
 
-@dataclass(frozen=True, slots=True)
-class Solving:
-    """What of the choices a running solver may take: ``solver``, its ``settings`` and the ``tiling``."""
-
-    solver: str
-    settings: Settings
-    tiling: TilingSettings
-
-
 class ChosenMethod(QObject):
     """Setters check, keep what was there where the new value is bad, and say why.
 
     ``changed`` is emitted after every attempt, since a field must show what holds; ``problem_changed`` where something
-    else is to be measured; ``solving_changed`` with the :class:`Solving` before and after, where a setting of the
-    solver or the tiling was changed. ``preset`` is None once problem or solver have been changed by hand; ``seed`` None
-    draws a new one at every run.
+    else is to be measured; ``solving_changed`` with the method before and after, where a setting of the solver or the
+    tiling was changed. ``preset`` is None once problem or solver have been changed by hand; ``seed`` None draws a new
+    one at every run.
     """
 
     changed = Signal()
@@ -66,9 +57,12 @@ class ChosenMethod(QObject):
         return self._solvers[self.solver]
 
     @property
-    def solving(self) -> Solving:
-        """How the problem is solved."""
-        return Solving(self.solver, self.settings, self.tiling)
+    def now(self) -> Method:
+        """All of it, but for the seed."""
+        return Method(
+            physics=self.physics, problem=self.problem, tiling=self.tiling, solver=self.solver,
+            settings=self.settings, positions=self._prior is None or self._prior.positions,
+        )  # fmt: skip
 
     @property
     def problems(self) -> dict[str, PhysicsSettings]:
@@ -103,10 +97,10 @@ class ChosenMethod(QObject):
         """Change the strategy or the patch size; a running solver tiles so from its next iterate on."""
 
         def change() -> None:
-            before, tiling = self.solving, changed(self.tiling, name, value)
+            before, tiling = self.now, changed(self.tiling, name, value)
             self._check_patch(tiling)
             self.tiling = tiling
-            self.solving_changed.emit(before, self.solving)
+            self.solving_changed.emit(before, self.now)
 
         self._set(change)
 
@@ -123,10 +117,10 @@ class ChosenMethod(QObject):
         """Change one setting of the chosen solver; live ones reach a running solver at its next iterate."""
 
         def change() -> None:
-            before = self.solving
+            before = self.now
             self._solvers[self.solver] = changed(self.settings, name, value)
             self.preset = None
-            self.solving_changed.emit(before, self.solving)
+            self.solving_changed.emit(before, self.now)
 
         self._set(change)
 
@@ -220,13 +214,13 @@ class ChosenMethod(QObject):
                 self._solvers[solver] = type(settings)()
 
     def _set(self, change: Callable[[], None]) -> None:
-        before = self.physics, self.problem
+        before = self.now
         try:
             change()
         except PadisError as error:
             self._background.message.emit("error", str(error), "")
         self.changed.emit()
-        if (self.physics, self.problem) != before:
+        if not self.now.measures_as(before):
             self.problem_changed.emit()
 
 

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from padis_gui.core.operators import find_physics
 from padis_gui.core.recipe import Recipe
 from padis_gui.core.solvers import find_solver
-from padis_gui.viewmodels.frames import Job
+from padis_gui.viewmodels.run import Task
 
 _ENDED_KEPT = 100
 
@@ -33,12 +33,11 @@ class ItemState(Enum):
 class QueueItem:
     """One run that was asked for.
 
-    ``job`` is let go of once it has ended. ``group`` is the id of the set of samples that it belongs to, ``repeats``
+    ``task`` is let go of once it has ended. ``group`` is the id of the set of samples that it belongs to, ``repeats``
     that of the record that it is to repeat; ``sentence`` says why it failed; ``record`` is the id of what came of it.
     """
 
-    job: Job | None
-    seed: int
+    task: Task | None
     name: str
     label: str
     group: str | None = None
@@ -49,16 +48,8 @@ class QueueItem:
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
 
-def label_of(job: Job) -> str:
-    """What a job is, in a line: image, physics, solver."""
-    data = "" if job.image is None or job.data_path is None else f"{job.data_path.name} p{job.image.page}, "
-    views = getattr(job.problem, "views", None)
-    physics = find_physics(job.physics).label + (f", {views} views" if views else "")
-    return f"{data}{physics}, {find_solver(job.solver).label}"
-
-
-def label_of_recipe(recipe: Recipe) -> str:
-    """The same of a recipe."""
+def label_of(recipe: Recipe) -> str:
+    """What a run is, in a line: image, physics, solver."""
     data = "" if recipe.data is None else f"{recipe.data.file.rsplit('/', 1)[-1]} p{recipe.data.page}, "
     views = recipe.problem.get("views")
     physics = find_physics(recipe.physics).label + (f", {views} views" if views else "")
@@ -137,7 +128,7 @@ class Queue(QObject):
     def clear_waiting(self) -> None:
         """Take back all that waits."""
         for item in self.waiting:
-            item.state, item.job = ItemState.CANCELLED, None
+            item.state, item.task = ItemState.CANCELLED, None
         self._tidy()
 
     def clear_ended(self) -> None:
@@ -156,7 +147,7 @@ class Queue(QObject):
 
     def end(self, item: QueueItem, state: ItemState, sentence: str = "", record: str | None = None) -> None:
         """Say what has become of an item."""
-        item.state, item.sentence, item.record, item.job = state, sentence, record, None
+        item.state, item.sentence, item.record, item.task = state, sentence, record, None
         self._tidy()
 
     def _tidy(self) -> None:

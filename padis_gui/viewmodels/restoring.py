@@ -12,10 +12,13 @@ from padis_gui.core.errors import InputError
 from padis_gui.core.locate import Located, locate
 from padis_gui.core.operators import find_physics
 from padis_gui.core.recipe import Recipe, versions
+from padis_gui.core.runs.engine import Result
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import Opened
 from padis_gui.core.solvers import find_solver
 from padis_gui.viewmodels.choices import choices_from
-from padis_gui.viewmodels.frames import Job, Result
 from padis_gui.viewmodels.history import History
+from padis_gui.viewmodels.run import Task
 from padis_gui.viewmodels.runs import RunRecord, record_of
 from padis_gui.viewmodels.workspace import Workspace
 
@@ -35,7 +38,8 @@ class _Restored:
     """What was brought back last, and the choices as they then stood."""
 
     record: RunRecord
-    job: Job
+    opened: Opened
+    method: Method
 
 
 class Restorer:
@@ -73,18 +77,20 @@ class Restorer:
             record.when = datetime.now(UTC)
             workspace.runs.add(record)
             workspace.shown.show(record)
-        job = workspace.job()
-        complete = record is not None and job is not None and not missing
-        self._last = _Restored(record, job) if complete and record is not None and job is not None else None
+        opened = workspace.opened()
+        self._last = None
+        if record is not None and opened is not None and not missing:
+            self._last = _Restored(record, opened, workspace.method.now)
         self._say(found, recipe, str(Path(path).name))
         return not missing
 
-    def wanted(self, job: Job, seed: int | None) -> RunRecord | None:
+    def wanted(self, task: Task, seed: int | None) -> RunRecord | None:
         """The restored run, while nothing that it was made of has been changed since: Run then repeats it."""
         last = self._last
-        if last is None or seed != last.record.recipe.seed or not job.same_as(last.job):
+        if last is None or seed != last.record.recipe.seed:
             return None
-        return last.record
+        same = task.opened.same_as(last.opened) and task.method == last.method
+        return last.record if same else None
 
     def _say(self, found: _Found, recipe: Recipe, name: str) -> None:
         """What came back, what is different here, and what is missing."""
@@ -147,7 +153,7 @@ def _result(export: Export, recipe: Recipe) -> Result:
         page=0 if recipe.data is None else recipe.data.page,
     )  # fmt: skip
     return Result(
-        job=None, recipe=recipe, image=image, deviation=more[0] if more else None,
+        recipe=recipe, image=image, deviation=more[0] if more else None,
         metrics=known_metrics(export.metrics), seconds=about.seconds, evaluations=about.evaluations,
         interval=(more[1], more[2]) if len(more) > 2 else None,
         sha256=about.sha256 if about.kind != "draws" else pixels_sha256(estimate),

@@ -10,9 +10,10 @@ from functools import partial
 import numpy as np
 import torch
 
-from padis_gui.core.recipe import measure
+from padis_gui.core.runs.engine import Result
+from padis_gui.core.runs.opened import Prepared, measure
 from padis_gui.core.uncertainty import LEVEL, calibrate, summarise
-from padis_gui.viewmodels.frames import Pixels, Prepared, Result, for_display, grey
+from padis_gui.viewmodels.frames import Pixels, for_display, grey
 from padis_gui.viewmodels.gallery import LazyPicture
 from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.runs import RunRecord, thumbnail
@@ -56,7 +57,7 @@ def gather(group: str, members: Sequence[RunRecord], prepared: Prepared | None) 
     if not alike:  # the recipe of a set has one list of live changes
         note += "; some were steered while they ran, so that the set repeats as its first sample went"
     result = Result(
-        job=None, recipe=recipe, image=image, deviation=found.deviation, metrics=metrics,
+        recipe=recipe, image=image, deviation=found.deviation, metrics=metrics,
         seconds=sum(member.seconds for member in members),
         evaluations=sum(member.evaluations for member in members), interval=(found.low, found.high),
     )  # fmt: skip

@@ -10,10 +10,9 @@ from PySide6.QtCore import QObject
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.recipe import new_seed
 from padis_gui.viewmodels.exporting import shown_run, write_export, write_runs
-from padis_gui.viewmodels.frames import Result
 from padis_gui.viewmodels.queue import Queue
 from padis_gui.viewmodels.restoring import Restorer
-from padis_gui.viewmodels.run import Failure
+from padis_gui.viewmodels.run import Ended
 from padis_gui.viewmodels.runner import Runner
 from padis_gui.viewmodels.runs import RunRecord
 from padis_gui.viewmodels.saver import Saver
@@ -40,32 +39,26 @@ class Session(Workspace):
 
     def start(self, *, paused: bool = False) -> None:
         """Run the present choices; ``paused`` stops after the first step."""
-        job = self.wanted_job()
-        if job is None or self.run.active:
-            return
-        if not self.free_for(f"{self.occupied_by} is under way; finish or cancel it first."):
+        if self.run.active:
             return
         seed = self.method.seed
+        task = self.wanted(new_seed() if seed is None else seed)
+        if task is None or not self.free_for(f"{self.occupied_by} is under way; finish or cancel it first."):
+            return
         self.shown.clear()  # whatever was looked at: the user wants to see this run
-        restored = None if paused else self.restorer.wanted(job, seed)
+        restored = None if paused else self.restorer.wanted(task, seed)
         if restored is not None:
             self.spawn(self.runner.repeat(restored))
         else:
-            self.begin(job, new_seed() if seed is None else seed, paused=paused)
+            self.begin(task, paused=paused)
 
-    def _run_ended(self, result: Result | None, failure: Failure | None) -> None:
-        if failure is not None:
-            self.message.emit("error", failure.sentence, failure.details)
-        state, record, self._running = self.run.snapshot().state, None, None
-        if result is not None:
-            record = self.runner.record(result, state)
-            job = self.shown.job
-            if failure is None and result.job is not None:
-                job = result.job.after(result.recipe.changes)
-            self.shown.end(self.run.history, result, job)
-            self.runs.add(record)
+    def _run_ended(self, ended: Ended) -> None:
+        outcome = ended.outcome
+        if outcome.sentence:
+            self.message.emit("error", outcome.sentence, outcome.details)
+        self.shown.end(ended)
+        self.runner.end(ended)
         self.occupy("")
-        self.runner.ended(state, record, failure)
 
     @property
     def queue(self) -> Queue:

@@ -1,10 +1,14 @@
 """Which run and which of its iterates the window shows: the run under way, or an earlier one, live or at a step."""
 
+from dataclasses import replace
+
 from PySide6.QtCore import QObject, Signal
 
-from padis_gui.viewmodels.frames import Frame, Job, Point, Result
+from padis_gui.core.runs.engine import Result
+from padis_gui.viewmodels.frames import Frame, Point
 from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.preparation import Preparation
+from padis_gui.viewmodels.run import Ended, Task
 from padis_gui.viewmodels.runs import RunRecord
 
 
@@ -13,7 +17,7 @@ class Shown(QObject):
     ``result_changed`` when :attr:`result` is another one: what is exported.
 
     ``history`` keeps the shown run's iterates. ``record`` is the run of the list that is shown, None for one that was
-    followed from its beginning; ``job`` is what that one was made of. ``step`` is None where the latest iterate is
+    followed from its beginning; ``made_of`` is what that one was made of. ``step`` is None where the latest iterate is
     shown, whatever comes.
     """
 
@@ -27,22 +31,26 @@ class Shown(QObject):
         self.record: RunRecord | None = None
         self.step: int | None = None
         self.result: Result | None = None
-        self.job: Job | None = None
+        self.made_of: Task | None = None
 
-    def follow(self, history: History, job: Job) -> None:
+    def follow(self, history: History, task: Task) -> None:
         """Show a run that is beginning, live."""
-        self.job = job
+        self.made_of = task
         self._show(history, None)
 
-    def end(self, history: History, result: Result, job: Job | None) -> None:
-        """The run with that history has given a result, made of ``job``; ignored unless it is shown."""
-        if self.history is history:
-            self.result, self.job = result, job
-            self.result_changed.emit()
+    def end(self, ended: Ended) -> None:
+        """A run has ended; ignored unless it is the shown one and has a result."""
+        outcome = ended.outcome
+        if outcome.result is None or self.history is not ended.history:
+            return
+        self.result = outcome.result
+        if outcome.error is None:
+            self.made_of = replace(ended.task, method=ended.last_method)
+        self.result_changed.emit()
 
     def show(self, record: RunRecord) -> None:
         """Put an earlier run's result in the panes; what is exported is then that one."""
-        self.result, self.job = record.result, None
+        self.result, self.made_of = record.result, None
         self._show(record.history, record)
         self.result_changed.emit()
 
@@ -75,10 +83,11 @@ class Shown(QObject):
 
     def frame(self) -> Frame | None:
         """The shown iterate, with its difference to the truth where that is known; None while there is none."""
-        frame, record, prepared = self._frame(), self.record, self._preparation.prepared
-        if frame is None or frame.difference is not None or record is None or prepared is None:
+        frame, record, pictures = self._frame(), self.record, self._preparation.pictures
+        if frame is None or frame.difference is not None or record is None or pictures is None:
             return frame
-        return frame.against(prepared.truth) if prepared.job.is_of_data(record.recipe) else frame
+        same = record.recipe.is_of_data(pictures.prepared.opened)
+        return frame.against(pictures.truth) if same else frame
 
     def _frame(self) -> Frame | None:
         if self.step is not None and (frame := self.history.frame_at(self.step)) is not None:

@@ -17,13 +17,14 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from padis_gui.core.errors import InputError, PadisError, SettingError
 from padis_gui.core.operators import find_physics
 from padis_gui.core.recipe import make_recipe, new_seed
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import Opened
 from padis_gui.core.settings import make
 from padis_gui.core.volume.cluster import parse_workers
 from padis_gui.core.volume.parts import Parts
 from padis_gui.core.volume.request import VolumeRequest, VolumeSettings, make_request, parse_pages
 from padis_gui.core.volume.run import earlier_seed
 from padis_gui.viewmodels.errands import Check, Failure
-from padis_gui.viewmodels.frames import Job
 from padis_gui.viewmodels.planner import Planner
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.training_process import (
@@ -153,7 +154,7 @@ class Volumes(QObject):
             return "Open a file with several pages or slices first (Ctrl+O)."
         if find_physics(session.method.physics).imageless:
             return "Generated samples have no slices: choose another problem in the left column."
-        if session.job() is None:
+        if session.opened() is None:
             return "Open a prior first (Ctrl+P)."
         if self.count == 0:
             return f"These pages are not in the file, which has pages 0 to {session.data.image.pages - 1}."
@@ -186,11 +187,11 @@ class Volumes(QObject):
 
     def start(self) -> None:
         """Make what is wanted, or go on with it; says why where it cannot."""
-        job, out = self._session.job(), self.out
+        opened, method, out = self._session.opened(), self._session.method.now, self.out
         obstacle = self.obstacle() or ("" if out else "Choose where the volume goes first.")
         if self._closed:
             return
-        if obstacle or job is None or out is None:
+        if obstacle or opened is None or out is None:
             self._session.message.emit("warning", obstacle, "")
             return
         settings, seed, restart = self.settings, self._session.method.seed, self.restart
@@ -198,7 +199,7 @@ class Volumes(QObject):
 
         def work(check: Check) -> VolumeRequest:
             check()
-            return prepare(job, settings, out, seed, restart=restart)
+            return prepare(opened, method, settings, out, seed, restart=restart)
 
         self._session.io_requests.ask("volume", work, self._launch)
         self.changed.emit()
@@ -291,25 +292,21 @@ class Volumes(QObject):
 
 
 def prepare(
-    job: Job, settings: VolumeSettings, out: Path, seed: int | None, *, restart: bool
+    opened: Opened, method: Method, settings: VolumeSettings, out: Path, seed: int | None, *, restart: bool
 ) -> VolumeRequest:
     """Resolve what is wanted, and leave it in the folder of the volume for the process. Hashes files: not in the UI.
 
     Raises :class:`~padis_gui.core.errors.PadisError`.
     """
-    image = job.image
-    if image is None or job.data_path is None:
+    image, data_path = opened.image, opened.data_path
+    if image is None or data_path is None:
         raise InputError("A file of slices was wanted, but none is open; open one.")
-    if out.resolve() == job.data_path.resolve():
+    if out.resolve() == data_path.resolve():
         raise InputError(f"A file to write was wanted, but {out} is the open one; choose another name.")
     if seed is None and not restart:
         seed = earlier_seed(out)
-    recipe = make_recipe(
-        image=image, data_path=job.data_path, prior=job.prior, prior_path=job.prior_path, physics=job.physics,
-        problem=job.problem, tiling=job.tiling, solver=job.solver, settings=job.settings,
-        seed=new_seed() if seed is None else seed,
-    )  # fmt: skip
-    request = make_request(recipe, job.prior, settings, out, image)
+    recipe = make_recipe(opened, method, new_seed() if seed is None else seed)
+    request = make_request(recipe, opened.prior, settings, out, image)
     parts = Parts(request.folder)
     if restart:
         parts.clear()

@@ -13,8 +13,8 @@ from PySide6.QtCore import QObject, Signal
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import PadisError
-from padis_gui.core.operators import PHYSICS, find_physics
-from padis_gui.core.recipe import find_preset
+from padis_gui.core.operators import PHYSICS
+from padis_gui.core.recipe import draft_recipe, find_preset
 from padis_gui.core.resources import (
     DEFAULT_PRIOR,
     DEMO_IMAGE,
@@ -23,16 +23,17 @@ from padis_gui.core.resources import (
     priors_alike,
     resource,
 )
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import Opened
 from padis_gui.core.settings import specs, with_live
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.viewmodels.background import Background
 from padis_gui.viewmodels.choices import SavedChoices, changes, choices_from, usable
 from padis_gui.viewmodels.data import OpenData
-from padis_gui.viewmodels.frames import Job
-from padis_gui.viewmodels.method import ChosenMethod, Solving
+from padis_gui.viewmodels.method import ChosenMethod
 from padis_gui.viewmodels.preparation import Preparation
 from padis_gui.viewmodels.prior import OpenPrior
-from padis_gui.viewmodels.run import Run
+from padis_gui.viewmodels.run import LiveRun, Task
 from padis_gui.viewmodels.runs import RunRecord, Runs
 from padis_gui.viewmodels.shown import Shown
 
@@ -48,11 +49,11 @@ class Workspace(Background):
         self.prior = OpenPrior(self, device)
         self.method = ChosenMethod(self)
         self.data = OpenData(self, self.prior)
-        self.preparation = Preparation(self, self.job, lambda: self.method.seed)
-        self.run = Run(self._compute, self.compute_requests, self)
+        self.preparation = Preparation(self, self.opened, self.method)
+        self.run = LiveRun(self._compute, self.compute_requests, self)
         self.runs = Runs(parent=self)
         self.shown = Shown(self.preparation, self)
-        self._running: Job | None = None  # as live changes have left it
+        self._running: Task | None = None  # its method as live changes have left it
         self.run.prepared_ready.connect(self.preparation.keep)
         self.method.problem_changed.connect(self.preparation.soon)
         self.method.solving_changed.connect(self._steer)
@@ -61,31 +62,37 @@ class Workspace(Background):
 
     # What is open and chosen ------------------------------------------------------------------------
 
-    def job(self) -> Job | None:
-        """The choices as they stand; None while data or prior are missing."""
-        data, prior, method = self.data, self.prior, self.method
-        imageless = find_physics(method.physics).imageless
+    def opened(self) -> Opened | None:
+        """What is open, as far as the chosen physics needs it; None while data or prior are missing."""
+        data, prior, imageless = self.data, self.prior, self.method.now.imageless
         if prior.loaded is None or prior.path is None or (data.image is None and not imageless):
             return None
-        return Job(
+        return Opened(
             image=None if imageless else data.image, data_path=None if imageless else data.path, prior=prior.loaded,
-            prior_path=prior.path, physics=method.physics, problem=method.problem, tiling=method.tiling,
-            solver=method.solver, settings=method.settings,
+            prior_path=prior.path,
         )  # fmt: skip
 
-    def wanted_job(self) -> Job | None:
-        """The choices as they stand; None, and a message, while data or prior are missing."""
-        job = self.job()
-        if job is None:
+    def wanted(self, seed: int, *, measurement_seed: int | None = None) -> Task | None:
+        """A run of the choices as they stand; None, and a message, where they are not complete."""
+        opened, method = self.opened(), self.method.now
+        if opened is None:
             what = "a prior" if self.prior.loaded is None else "an image"
             self.message.emit("warning", f"{what.capitalize()} is wanted before a run; open one.", "")
-        return job
+            return None
+        try:
+            recipe = draft_recipe(opened, method, seed, measurement_seed=measurement_seed)
+        except PadisError as error:
+            self.message.emit("error", str(error), "")
+            return None
+        return Task(recipe=recipe, opened=opened, method=method)
 
     @property
     def stale(self) -> bool:
         """Whether the shown result belongs to other choices than the present ones."""
-        job, shown = self.job(), self.shown.job
-        return shown is not None and job is not None and not job.same_as(shown)
+        opened, shown = self.opened(), self.shown.made_of
+        if shown is None or opened is None:
+            return False
+        return not (shown.opened.same_as(opened) and shown.method == self.method.now)
 
     async def choose_preset(self, name: str) -> None:
         """Apply a preset, and open the bundled prior and image that belong to it in the place of other bundled ones.
@@ -165,31 +172,35 @@ class Workspace(Background):
 
     # Running ----------------------------------------------------------------------------------------
 
-    def begin(self, job: Job, seed: int, *, paused: bool = False) -> None:
-        """Run a job. It is shown, unless the user is looking at an earlier run or step."""
-        self._running = job
+    def begin(self, task: Task, *, item: str | None = None, paused: bool = False) -> None:
+        """Run a task. It is shown, unless the user is looking at an earlier run or step.
+
+        ``item`` is the id of its place in the queue.
+        """
+        self._running = task
         budget = self.runs.make_room()
-        self.run.start(job, seed, self.preparation.prepared, paused=paused, history_budget=budget)
+        self.run.start(task, self.preparation.pictures, item=item, paused=paused, history_budget=budget)
         if self.shown.live and self.shown.record is None:
-            self.shown.follow(self.run.history, job)
+            self.shown.follow(self.run.history, task)
         self.occupy("A run")
 
-    def _steer(self, before: Solving, after: Solving) -> None:
+    def _steer(self, before: Method, after: Method) -> None:
         """Hand what was chosen to the run under way, if what the forms showed before was that run's."""
-        running = self._running
-        if running is None:
+        task = self._running
+        if task is None or not self.run.active:
             return
-        live = [spec.name for spec in specs(type(before.settings)) if spec.live]
+        running, live = task.method, [spec.name for spec in specs(type(before.settings)) if spec.live]
         if after.tiling != before.tiling:
-            if self._may_steer(running.prior is self.prior.loaded and running.tiling == before.tiling):
-                self._running = replace(running, tiling=after.tiling)
-                self.run.change_tiling(after.tiling)
+            if self._may_steer(task.opened.prior is self.prior.loaded and running.tiling == before.tiling):
+                self._running = replace(task, method=running.changed(None, after.tiling))
+                self.run.change(tiling=after.tiling)
         elif any(getattr(before.settings, name) != getattr(after.settings, name) for name in live):
             same = running.solver == before.solver
             if self._may_steer(
                 same and all(getattr(running.settings, n) == getattr(before.settings, n) for n in live)
             ):
-                self._running = replace(running, settings=with_live(running.settings, after.settings))
+                settings = with_live(running.settings, after.settings)
+                self._running = replace(task, method=running.changed(settings, None))
                 self.run.change(after.settings)
 
     def _may_steer(self, shown: bool) -> bool:

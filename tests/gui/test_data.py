@@ -83,10 +83,10 @@ def test_a_degraded_picture_is_reconstructed_as_it_is(window, drive, phantom_pat
         ]
         session.method.set_physics("super-resolution")
         session.method.set_problem("factor", 2)
-        await until(lambda: session.preparation.prepared.job.physics == "super-resolution")
-        assert session.preparation.prepared.truth is None
-        assert session.preparation.prepared.baseline.shape == (2 * size, 2 * size)
-        assert session.preparation.prepared.measurement.shape == (size, size)
+        await until(lambda: session.preparation.prepared.method.physics == "super-resolution")
+        assert session.preparation.pictures.truth is None
+        assert session.preparation.pictures.baseline.shape == (2 * size, 2 * size)
+        assert session.preparation.pictures.measurement.shape == (size, size)
         session.method.set_solver_setting("steps", 2)
         session.start()
         await until(lambda: session.shown.result is not None)
@@ -151,11 +151,11 @@ def test_the_centre_of_a_scan_is_moved_beside_it(window, drive, tmp_path, prior_
         slices, page = window.opening.slices, session.data.image.page + 1
         slices.picture(page)
         await until(lambda: slices.picture(page) is not None)  # a row's own reconstruction
-        before, first = session.method.problem.centre, session.preparation.prepared
+        before, first = session.method.problem.centre, session.preparation.pictures
         data.centre.stepUp()
         assert session.method.problem.centre == before + 0.25
-        await until(lambda: session.preparation.prepared is not first)
-        assert not np.array_equal(session.preparation.prepared.baseline, first.baseline)
+        await until(lambda: session.preparation.pictures is not first)
+        assert not np.array_equal(session.preparation.pictures.baseline, first.baseline)
         data.scan.editors["take_views"].setValue(6)
         await until(lambda: session.data.image.reading.take_views == 6)
         assert len(session.method.problem.angles) == 6

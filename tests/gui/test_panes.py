@@ -192,15 +192,16 @@ def test_the_data_residual_is_measured_minus_measurement(window, drive, phantom_
             await until(lambda pane=pane: pane.canvas.pixels is window.panes.pixels(pane.source))
 
     drive(go())
-    prepared, result = window.session.preparation.prepared, window.session.shown.result
+    pictures, result = window.session.preparation.pictures, window.session.shown.result
+    prepared = pictures.prepared
     low, high = prepared.image.window
     unit = torch.from_numpy((result.pixels - low) / (high - low))
     measured = prepared.problem.operator(unit)[0].numpy()
     np.testing.assert_allclose(window.panes.panes[1].canvas.pixels, measured, atol=1e-2)
     np.testing.assert_allclose(
-        window.panes.panes[0].canvas.pixels, measured - prepared.measurement, atol=1e-2
+        window.panes.panes[0].canvas.pixels, measured - pictures.measurement, atol=1e-2
     )
-    reached = np.linalg.norm(window.panes.pixels("misfit")) / np.linalg.norm(prepared.measurement)
+    reached = np.linalg.norm(window.panes.pixels("misfit")) / np.linalg.norm(pictures.measurement)
     assert reached == pytest.approx(result.metrics["residual"], rel=1e-2)
 
 

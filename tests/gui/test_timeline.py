@@ -5,7 +5,7 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt, QTimer
 from PySide6.QtTest import QTest
 
-from padis_gui.viewmodels.run import RunState
+from padis_gui.core.runs.engine import RunState
 from tests.qt import LONG, ended, open_both, settled, until
 
 

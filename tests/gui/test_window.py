@@ -15,8 +15,9 @@ from PySide6.QtWidgets import QInputDialog
 from padis_gui.core.data.stored import read_recipe
 from padis_gui.core.errors import DivergenceError
 from padis_gui.core.recipe import solve
+from padis_gui.core.runs import engine
+from padis_gui.core.runs.engine import RunState
 from padis_gui.viewmodels import run as run_module
-from padis_gui.viewmodels.run import RunState
 from tests.qt import LONG, ended, open_both, painted, settled, until
 from tests.snapshots import dump, random_snapshot
 
@@ -223,7 +224,7 @@ def test_a_solver_that_raises_is_reported_and_the_window_goes_on(ready, drive, m
 
     async def go():
         with monkeypatch.context() as patch:
-            patch.setattr(run_module, "solve", faulty)
+            patch.setattr(engine, "solve", faulty)
             click(ready, "run")
             await ended(ready)
         assert state(ready) is RunState.FAILED
@@ -241,7 +242,7 @@ def test_a_solver_that_raises_is_reported_and_the_window_goes_on(ready, drive, m
 
 
 def test_a_diverging_solver_keeps_its_last_good_iterate(ready, drive, monkeypatch):
-    true_solve = run_module.solve
+    true_solve = engine.solve
 
     def diverging(*arguments):
         for iterate in true_solve(*arguments):
@@ -250,7 +251,7 @@ def test_a_diverging_solver_keeps_its_last_good_iterate(ready, drive, monkeypatc
                 raise DivergenceError("The solver diverged at step 5; lower the step size.")
 
     async def go():
-        monkeypatch.setattr(run_module, "solve", diverging)
+        monkeypatch.setattr(engine, "solve", diverging)
         click(ready, "run")
         await ended(ready)
 
@@ -546,7 +547,7 @@ def test_generation_needs_no_image_and_has_no_truth(ready, drive, tmp_path):
     async def go():
         ready.session.method.apply_preset("generate")
         ready.session.method.set_solver_setting("steps", 3)
-        await until(lambda: ready.session.preparation.prepared.job.physics == "nothing")
+        await until(lambda: ready.session.preparation.prepared.method.physics == "nothing")
         click(ready, "run")
         await ended(ready)
 
@@ -573,7 +574,7 @@ def test_preset_shows_own_choice_once_something_is_changed(ready, drive):
         ready.session.method.apply_preset("ct-60")
         assert preset.currentData() == "ct-60"
         assert ready.session.method.problem.views == 60
-        await until(lambda: ready.session.preparation.prepared.job.problem.views == 60)
+        await until(lambda: ready.session.preparation.prepared.method.problem.views == 60)
 
     drive(go())
 

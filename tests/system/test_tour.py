@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QTabBar
 
 from padis_gui.core.data.stored import read_recipe
 from padis_gui.core.resources import DEMO_IMAGE, resource
+from padis_gui.core.runs.engine import RunState
 from padis_gui.gui.dialogs.export import ExportDialog
-from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import SEAMS
 from tests.qt import ended, prepared, until
 from tests.system.hand import Hand

@@ -84,7 +84,7 @@ def test_a_prior_is_trained_steered_and_used(window, drive, tmp_path, monkeypatc
         assert await session.data.open(images / "image_00.tif")
         session.method.set_physics("denoising")
         session.method.set_solver_setting("steps", 3)
-        await until(lambda: session.job() is not None)
+        await until(lambda: session.opened() is not None)
         session.start()
         await until(lambda: session.shown.result is not None, START)  # it comes a moment after the run's end
 

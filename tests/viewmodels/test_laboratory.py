@@ -13,13 +13,13 @@ from padis_gui.core.ab import WHAT_IFS
 from padis_gui.core.errors import Interrupted, SettingError
 from padis_gui.core.inspect_tile import as_called
 from padis_gui.core.recipe import solve
+from padis_gui.core.runs.engine import RunState
 from padis_gui.core.seams import seam_coverage, seam_map
 from padis_gui.viewmodels.ab import ABRun
 from padis_gui.viewmodels.errands import Failure, Requests
 from padis_gui.viewmodels.inspector import Inspector
 from padis_gui.viewmodels.lab_export import export
 from padis_gui.viewmodels.laboratory import Laboratory
-from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, MAPS, SEAMS
 from tests.qt import LONG, compared, delivered, ended, open_both, settled, until
 
@@ -536,9 +536,9 @@ def test_both_results_become_runs_once(ready, drive):
 
 def test_one_side_that_diverges_is_named_and_keeps_its_last_good_iterate(ready, drive, monkeypatch):
     from padis_gui.core.errors import DivergenceError
-    from padis_gui.viewmodels import ab_drive as ab_module
+    from padis_gui.core.runs import engine
 
-    true_solve = ab_module.solve
+    true_solve = engine.solve
 
     def diverging(recipe, *rest):
         for iterate in true_solve(recipe, *rest):
@@ -546,7 +546,7 @@ def test_one_side_that_diverges_is_named_and_keeps_its_last_good_iterate(ready, 
                 raise DivergenceError("The solver diverged at step 3; lower the step size.")
             yield iterate
 
-    monkeypatch.setattr(ab_module, "solve", diverging)
+    monkeypatch.setattr(engine, "solve", diverging)
 
     async def go():
         ab = ABRun(ready)
@@ -595,7 +595,7 @@ def test_without_truth_and_measurement_everything_still_works(ready, drive):
         lab.want(MAPS)
         ready.method.apply_preset("generate")
         ready.method.set_solver_setting("steps", 2)
-        await until(lambda: ready.preparation.prepared.job.physics == "nothing")
+        await until(lambda: ready.preparation.prepared.method.physics == "nothing")
         assert inspector.inputs == ()
         assert inspector.result is None or inspector.used_input is None
         await ran(ready)
@@ -623,7 +623,9 @@ def test_colours_are_looked_at_and_exported_channel_by_channel(ready, drive, tmp
         ready.method.set_physics("denoising")
         preparation = ready.preparation
         await until(
-            lambda: preparation.prepared.job.physics == "denoising" and preparation.prepared.truth.ndim == 3
+            lambda: (
+                preparation.prepared.method.physics == "denoising" and preparation.pictures.truth.ndim == 3
+            )
         )
         lab.want(MAPS)
         inspector.watch(True)

@@ -50,7 +50,7 @@ def editor(session, drive, phantom_path, prior_path, tmp_path):
     async def go():
         await open_both(session, phantom_path, prior_path)
         session.method.set_physics("inpainting")
-        await until(lambda: session.preparation.prepared.job.physics == "inpainting")
+        await until(lambda: session.preparation.prepared.method.physics == "inpainting")
 
     drive(go())
     return MaskEditor(session, tmp_path)
@@ -58,12 +58,12 @@ def editor(session, drive, phantom_path, prior_path, tmp_path):
 
 async def given_to_the_problem(editor):
     await until(lambda: not editor._soon.isActive())
-    await until(lambda: editor._session.preparation.prepared.job.problem == editor._session.method.problem)
+    await until(lambda: editor._session.preparation.prepared.method.problem == editor._session.method.problem)
 
 
 def test_painting_begins_with_the_present_mask_and_changes_the_problem(editor, session, drive, tmp_path):
     before = ~session.method.problem.known(64, 64).numpy()
-    measured = session.preparation.prepared.measurement
+    measured = session.preparation.pictures.measurement
 
     async def go():
         editor.begin()
@@ -77,7 +77,7 @@ def test_painting_begins_with_the_present_mask_and_changes_the_problem(editor, s
     assert session.method.problem.mask == "file"
     assert session.method.problem.mask_file.startswith(str(tmp_path / "masks"))
     np.testing.assert_array_equal(~session.method.problem.known(64, 64).numpy(), editor.missing)
-    assert not np.array_equal(measured, session.preparation.prepared.measurement)
+    assert not np.array_equal(measured, session.preparation.pictures.measurement)
     assert editor.share == pytest.approx(6 * 46 / 64**2, rel=0.15)
 
 

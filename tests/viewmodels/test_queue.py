@@ -3,13 +3,13 @@
 import pytest
 
 from padis_gui.core.errors import DivergenceError
-from padis_gui.viewmodels import run as run_module
+from padis_gui.core.runs import engine
 from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem
 from tests.qt import LONG, ended, idle, open_both, settled, until
 
 
 def item(name):
-    return QueueItem(job=object(), seed=1, name=name, label="")
+    return QueueItem(task=object(), name=name, label="")
 
 
 def names(items):
@@ -29,7 +29,7 @@ def test_items_run_in_their_order_and_one_at_a_time(filled):
     assert filled.take() is None
     filled.end(first, ItemState.DONE)
     assert filled.take().name == "b"
-    assert first.job is None  # images and priors are let go of
+    assert first.task is None  # images and priors are let go of
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_queued_runs_have_the_choices_of_their_moment(ready, drive):
 
 @pytest.mark.parametrize("fault", [RuntimeError("out of something"), DivergenceError("Lower the step size.")])
 def test_a_failure_does_not_stop_the_rest(ready, drive, monkeypatch, fault):
-    true_solve, runs = run_module.solve, []
+    true_solve, runs = engine.solve, []
 
     def faulty(recipe, problem, prior):
         runs.append(recipe)
@@ -114,7 +114,7 @@ def test_a_failure_does_not_stop_the_rest(ready, drive, monkeypatch, fault):
         return true_solve(recipe, problem, prior)
 
     async def go():
-        monkeypatch.setattr(run_module, "solve", faulty)
+        monkeypatch.setattr(engine, "solve", faulty)
         for _ in range(3):
             ready.runner.add_to_queue()
         await idle(ready)

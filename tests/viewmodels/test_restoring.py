@@ -9,7 +9,7 @@ import tifffile
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.data.stored import read_export
 from padis_gui.core.data.write import write_result
-from padis_gui.viewmodels.run import RunState
+from padis_gui.core.runs.engine import RunState
 from tests.qt import LONG, idle, open_both, prepared, until
 
 

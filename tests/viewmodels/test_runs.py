@@ -47,7 +47,6 @@ def test_a_run_leaves_a_record_with_everything_of_it(ready, drive):
     assert record.thumbnail.dtype == np.uint8
     assert record.history.steps == (1, 2, 3)
     np.testing.assert_array_equal(record.result.pixels, result.pixels)
-    assert record.result.job is None  # which would hold the whole input
 
 
 def test_a_cancelled_run_leaves_none(ready, drive):
@@ -254,7 +253,7 @@ def test_a_run_without_iterates_shows_its_result(ready, drive):
     ready.shown.show(record)
     frame = ready.shown.frame()
     np.testing.assert_array_equal(frame.estimate, record.result.pixels[0])
-    np.testing.assert_allclose(frame.difference, frame.estimate - ready.preparation.prepared.truth)
+    np.testing.assert_allclose(frame.difference, frame.estimate - ready.preparation.pictures.truth)
     assert (frame.step, frame.state, frame.partition) == (3, None, None)
 
 

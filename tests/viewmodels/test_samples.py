@@ -17,7 +17,7 @@ def ready(session, drive, phantom_path, prior_path):
         session.method.set_solver("diffpir")
         session.method.set_solver_setting("steps", 2)
         session.method.set_problem("noise", 0.05)
-        await until(lambda: session.preparation.prepared.job.problem.noise == 0.05)
+        await until(lambda: session.preparation.prepared.method.problem.noise == 0.05)
 
     drive(go())
     return session
@@ -25,11 +25,11 @@ def ready(session, drive, phantom_path, prior_path):
 
 def test_samples_share_the_measurement_and_differ_in_the_draw(ready, drive):
     async def go():
-        before = ready.preparation.prepared.measurement
+        before = ready.preparation.pictures.measurement
         assert ready.runner.draw_samples(4)
         await idle(ready)
         np.testing.assert_array_equal(
-            ready.preparation.prepared.measurement, before
+            ready.preparation.pictures.measurement, before
         )  # what was seen is what was sampled
 
     drive(go())
@@ -54,7 +54,7 @@ def test_samples_share_the_measurement_and_differ_in_the_draw(ready, drive):
     frame = ready.shown.frame()
     np.testing.assert_array_equal(frame.estimate, result.pixels[0])
     np.testing.assert_array_equal(frame.deviation, result.deviation[0])
-    np.testing.assert_allclose(frame.difference, frame.estimate - ready.preparation.prepared.truth)
+    np.testing.assert_allclose(frame.difference, frame.estimate - ready.preparation.pictures.truth)
 
 
 def test_a_sample_is_repeated_bit_for_bit_with_its_measurement(ready, drive):

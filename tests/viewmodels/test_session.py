@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from padis_gui.core.resources import PRESETS
+from padis_gui.core.runs.engine import RunState
 from padis_gui.core.solvers import SOLVERS
-from padis_gui.viewmodels.run import Progress, RunState
+from padis_gui.viewmodels.run import Progress
 from tests.qt import ended, open_both, until
 from tests.scan_files import fan, write_htc
 
@@ -77,9 +78,9 @@ def test_what_a_preset_sets_in_solvers_stays_with_its_problem(session, drive, tm
 )
 def test_a_bad_choice_is_refused_in_words_and_changes_nothing(session, change, words):
     method = session.method
-    before = method.problem, method.solving, method.seed
+    before = method.problem, method.now, method.seed
     change(session)
-    assert (method.problem, method.solving, method.seed) == before
+    assert (method.problem, method.now, method.seed) == before
     assert [level for level, _, _ in session.said] == ["error"]
     assert words in session.said[0][1]
 
@@ -133,7 +134,7 @@ def test_noise_changes_the_measurement_with_the_seed(session, drive, phantom_pat
             session.method.set_seed(seed)
             session.start()
             await ended(session)
-            sinograms.append(session.preparation.prepared.measurement)
+            sinograms.append(session.preparation.pictures.measurement)
 
     drive(go())
     assert (sinograms[0] == sinograms[1]).all()

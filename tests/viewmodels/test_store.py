@@ -253,7 +253,8 @@ def fake_record(identity):
 
     from padis_gui.core.data.image import Image
     from padis_gui.core.recipe import Recipe
-    from padis_gui.viewmodels.frames import Point, Result
+    from padis_gui.core.runs.engine import Result
+    from padis_gui.viewmodels.frames import Point
     from padis_gui.viewmodels.history import History
     from padis_gui.viewmodels.runs import RunRecord, thumbnail
 
@@ -266,9 +267,7 @@ def fake_record(identity):
     history = History()
     history.append(None, Point(step=1, sigma=1.0, residual=0.5, psnr=math.inf, seconds=0.1), 1)
     metrics = {"psnr": math.inf, "residual": 0.5}
-    result = Result(
-        job=None, recipe=recipe, image=image, deviation=None, metrics=metrics, seconds=0.1, evaluations=1
-    )
+    result = Result(recipe=recipe, image=image, deviation=None, metrics=metrics, seconds=0.1, evaluations=1)
     return RunRecord(
         id=identity, name="fake", recipe=recipe, metrics=metrics, seconds=0.1, evaluations=1,
         when=datetime.now(UTC), state="Done", thumbnail=thumbnail(image), history=history, _result=result,

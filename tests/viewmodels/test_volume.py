@@ -108,13 +108,21 @@ def test_stop_keeps_slices_which_start_goes_on_with_and_mixes_with_no_others(
 
 def test_begin_anew_throws_away_what_is_there(volumes, session, drive, tmp_path: Path) -> None:
     out = tmp_path / "v.tif"
-    first = prepare(session.job(), volumes.settings, out, 1, restart=False)
+    first = prepare(session.opened(), session.method.now, volumes.settings, out, 1, restart=False)
     Parts(first.folder).path(0).write_bytes(b"a slice")
     with pytest.raises(InputError, match="the seed"):
-        prepare(session.job(), volumes.settings, out, 2, restart=False)
-    assert prepare(session.job(), volumes.settings, out, None, restart=False).template.seed == 1
+        prepare(session.opened(), session.method.now, volumes.settings, out, 2, restart=False)
+    assert (
+        prepare(
+            session.opened(), session.method.now, volumes.settings, out, None, restart=False
+        ).template.seed
+        == 1
+    )
     assert Parts(first.folder).path(0).exists()
-    assert prepare(session.job(), volumes.settings, out, 2, restart=True).template.seed == 2
+    assert (
+        prepare(session.opened(), session.method.now, volumes.settings, out, 2, restart=True).template.seed
+        == 2
+    )
     assert not Parts(first.folder).path(0).exists()
 
 

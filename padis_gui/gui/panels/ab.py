@@ -9,6 +9,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame, QLabel, QLayout, QScrollArea, QSlider, QWidget
 
+from padis_gui.core.runs.engine import RunState
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.layouts import column, grid, row
 from padis_gui.gui.panels.ab_controls import ABControls
@@ -17,13 +18,12 @@ from padis_gui.gui.viewers.links import Links
 from padis_gui.gui.viewers.picture import Picture
 from padis_gui.gui.viewers.step_plot import Drawn, StepPlot
 from padis_gui.viewmodels.ab import PICTURES, SEAM_MAP, ABRun
-from padis_gui.viewmodels.ab_drive import NAMES
+from padis_gui.viewmodels.ab import NAMES
 from padis_gui.viewmodels.frames import Frame, Pixels
 from padis_gui.viewmodels.gallery import DIVERGING, GREY, Appearance, value_text
 from padis_gui.viewmodels.lab_export import export
 from padis_gui.viewmodels.levels import SIGNED_SHARE, Range, automatic
 from padis_gui.viewmodels.overlay import Overlay
-from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import SEAM_SHARE
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.sources import Scale

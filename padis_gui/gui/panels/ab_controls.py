@@ -9,6 +9,7 @@ from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import QComboBox, QLabel, QProgressBar, QPushButton, QToolButton, QWidget
 
 from padis_gui.core.ab import WHAT_IFS
+from padis_gui.core.runs.engine import RunState
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TILINGS
 from padis_gui.gui.actions import Actions
@@ -17,8 +18,7 @@ from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.section import Section
 from padis_gui.gui.theme import RUN_BUTTON, SIDES
 from padis_gui.viewmodels.ab import ABRun
-from padis_gui.viewmodels.ab_drive import NAMES
-from padis_gui.viewmodels.run import RunState
+from padis_gui.viewmodels.ab import NAMES
 from padis_gui.viewmodels.session import Session
 
 _AS_A = "as in A"

@@ -3,10 +3,11 @@
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QProgressBar, QToolButton, QWidget
 
+from padis_gui.core.runs.engine import RunState
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.layouts import column, grid
 from padis_gui.gui.theme import RUN_BUTTON
-from padis_gui.viewmodels.run import Progress, RunState
+from padis_gui.viewmodels.run import Progress
 
 
 def clock(seconds: float) -> str:

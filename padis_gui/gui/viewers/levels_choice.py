@@ -42,26 +42,25 @@ class LevelsChoice(QObject):
 
     def _propose(self) -> None:
         """A problem is prepared: its image's levels, and those of its measurement."""
-        prepared = self._session.preparation.prepared
-        if prepared is None:
+        pictures = self._session.preparation.pictures
+        if pictures is None:
             return
-        proposals = {_IMAGE: self._wanted()}
-        if prepared.measurement is not None and prepared.measurement.size:
-            highest = float(prepared.measurement.max())
-            proposals[Scale.MEASURED.value] = (min(0.0, float(prepared.measurement.min())), highest)
-        other = prepared.job.physics != self._physics
-        self._physics = prepared.job.physics
+        proposals, measurement = {_IMAGE: self._wanted()}, pictures.measurement
+        if measurement is not None and measurement.size:
+            proposals[Scale.MEASURED.value] = (min(0.0, float(measurement.min())), float(measurement.max()))
+        physics = pictures.prepared.method.physics
+        other, self._physics = physics != self._physics, physics
         self._gallery.propose_levels(
             proposals, forget=(Scale.MEASURED.value, Scale.MISFIT.value) if other else ()
         )
 
     def _wanted(self) -> Range:
-        prepared, name = self._session.preparation.prepared, self._box.currentText()
+        pictures, name = self._session.preparation.pictures, self._box.currentText()
         if name in HU_PRESETS:
             return HU_PRESETS[name]
-        if prepared is None:
+        if pictures is None:
             return 0.0, 1.0
-        return prepared.robust_range if name == ROBUST_TRUTH else prepared.image.window
+        return pictures.robust_range if name == ROBUST_TRUTH else pictures.prepared.image.window
 
     def _choose(self, index: int) -> None:
         if index >= 0 and self._session.preparation.prepared is not None:
