@@ -4,6 +4,8 @@ import os
 import tempfile
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small problems: more threads would only wait for each other
+
 import pytest
 import torch
 
@@ -14,7 +16,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # for the tests that open
 _HOME = tempfile.TemporaryDirectory(prefix="padis-gui-tests-")
 os.environ["PADIS_GUI_HOME"] = _HOME.name
 
-THREADS = 1  # small problems: more threads would only wait for each other
+THREADS = 1
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -86,8 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the grid, and print and write its table."""
     from padis_gui.cli.progress import progress_bar
-    from padis_gui.core.experiment import Grid
-    from padis_gui.core.experiment import run as run_cases
+    from padis_gui.core.experiment import Grid, run_grid
     from padis_gui.core.experiment_table import as_csv, as_markdown, summarise
 
     _check_files(options)
@@ -99,21 +98,23 @@ def run(options: argparse.Namespace) -> int:
         overrides=_by_solver(options.overrides, solvers), tilings=_tilings(options),
         positions=tuple(p == "on" for p in options.positions), seeds=tuple(options.seed),
     )  # fmt: skip
-    cases = list(grid.cases())
+    points = list(grid.points())
     opened = {path: open_prior(options, path) for path in priors}
     results = []
     with progress_bar("Experiment") as bar:
-        bar(0, len(cases), "")
-        for result in run_cases(cases, opened.__getitem__, options.out):
+        bar(0, len(points), "")
+        for result in run_grid(points, opened.__getitem__, options.out):
             results.append(result)
             psnr = result.metrics.get("psnr")
             quality = result.error if psnr is None else f"{psnr:.2f} dB"
-            bar(len(results), len(cases), f"{' '.join(filter(None, result.case.group[:3]))}  {quality}")
+            bar(len(results), len(points), f"{' '.join(filter(None, result.point.group[:3]))}  {quality}")
     rows = summarise(results)
     for path in options.table:
         write_text(path, as_csv(rows) if path.suffix.lower() == ".csv" else as_markdown(rows))
     print(as_markdown(rows), end="")
-    errors = dict.fromkeys(f"{result.case.solver}: {result.error}" for result in results if result.error)
+    errors = dict.fromkeys(
+        f"{result.point.method.solver}: {result.error}" for result in results if result.error
+    )
     for error in errors:
         print(f"failed: {error}")
     return 1 if errors else 0

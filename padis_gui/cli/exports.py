@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from padis_gui.core.data.about import About
-    from padis_gui.core.data.image import Image
-    from padis_gui.core.problem import Problem
-    from padis_gui.core.recipe import Recipe
+    from padis_gui.core.runs.engine import Result, Run
+    from padis_gui.core.runs.opened import Prepared
     from padis_gui.core.solvers.iterate import Iterate
 
 _BY_HAND = ("what", "animation", "tiff", "sidecar")
@@ -79,12 +78,10 @@ def exported_files(options: argparse.Namespace) -> list[Path | None]:
 
 
 class Recorder:
-    """Keeps what is wanted of the iterates: their numbers, and pictures in the unit of ``image``."""
+    """Keeps what is wanted of a run's iterates: their numbers, and pictures in the image's unit."""
 
-    def __init__(
-        self, problem: "Problem", image: "Image", settings: ExportSettings, options: argparse.Namespace
-    ) -> None:
-        self._problem, self._image, self._settings, self._options = problem, image, settings, options
+    def __init__(self, run: "Run", settings: ExportSettings, options: argparse.Namespace) -> None:
+        self._run, self._settings, self._options = run, settings, options
         self._pictured = options.iterates is not None or options.movie is not None
         self._wanted = self._pictured or options.html is not None or options.curves is not None
         self._last = time.perf_counter()
@@ -94,13 +91,19 @@ class Recorder:
             name: [] for name in ("step", "sigma", "psnr", "ssim", "residual", "seconds")
         }
 
+    @property
+    def prepared(self) -> "Prepared":
+        """What the run has measured; it is there once the run has begun."""
+        assert self._run.prepared is not None, "there is an iterate"
+        return self._run.prepared
+
     def record(self, iterate: "Iterate") -> None:
         """Take what is wanted of an iterate."""
         if not self._wanted:
             return
         from padis_gui.core.metrics import psnr, ssim
 
-        took, truth = time.perf_counter() - self._last, self._problem.truth
+        took, truth = time.perf_counter() - self._last, self.prepared.problem.truth
         values = {
             "step": iterate.step, "sigma": iterate.sigma, "residual": iterate.residual, "seconds": took,
             "psnr": math.nan if truth is None else psnr(iterate.estimate, truth),
@@ -115,10 +118,10 @@ class Recorder:
 
     def _take_picture(self, iterate: "Iterate", psnr: float) -> None:
         wanted = {"estimate": iterate.estimate, "denoised": iterate.denoised, "state": iterate.x}
-        self._pictures.append(self._image.from_unit(wanted[self._settings.picture]))
+        self._pictures.append(self.prepared.image.from_unit(wanted[self._settings.picture]))
         self._numbers.append((iterate.step, iterate.total, iterate.sigma, psnr))
 
-    def write(self, recipe: "Recipe", metrics: dict[str, float], about: "About") -> None:
+    def write(self, result: "Result", about: "About") -> None:
         """Write the table and the pictures, where they are wanted."""
         from padis_gui.core.data.write import write_tiff
         from padis_gui.core.report.animation import write_animation
@@ -131,7 +134,7 @@ class Recorder:
             steps = tuple(step for step, *_ in self._numbers)
             found = {"kind": "iterates", "picture": self._settings.picture, "steps": steps}
             write_tiff(
-                self._options.iterates, self._pictures, recipe, metrics, spacing=self._image.spacing,
+                self._options.iterates, self._pictures, result.recipe, result.metrics, spacing=result.spacing,
                 labels=tuple(step_label(*each) for each in self._numbers), about=about.model_copy(update=found),
                 settings=self._settings.model_copy(update={"sidecar": False}),
             )  # fmt: skip
@@ -139,20 +142,11 @@ class Recorder:
             seen = [as_seen(picture) for picture in self._pictures]
             # the font of the captions has no Greek letters
             labels = [step_label(*each, symbol="noise level") for each in self._numbers]
-            write_animation(self._options.movie, seen, labels, self._image.window, self._settings)
+            write_animation(self._options.movie, seen, labels, result.window, self._settings)
 
 
-def write_report(
-    options: argparse.Namespace,
-    recorder: Recorder,
-    recipe: "Recipe",
-    metrics: dict[str, float],
-    about: "About",
-    image: "Image",
-    problem: "Problem",
-    found: "tuple[NDArray[np.float32], NDArray[np.float32] | None]",
-) -> None:
-    """Write the page, where it is wanted; ``found`` are the estimate and the deviation (C, rows, columns)."""
+def write_report(options: argparse.Namespace, recorder: Recorder, result: "Result", about: "About") -> None:
+    """Write the page, where it is wanted."""
     if options.html is None:
         return
     from padis_gui.core.device import describe_device
@@ -160,22 +154,21 @@ def write_report(
     from padis_gui.core.report.page import Report, as_html, pictures_of
     from padis_gui.core.report.pixels import as_seen
 
-    estimate, deviation = found
-    truth = None if problem.truth is None else as_seen(image.from_unit(problem.truth))
-    baseline = None
-    if not find_physics(recipe.physics).imageless:
-        baseline = as_seen(image.from_unit(problem.operator.pinv(problem.measurement)))
+    image, problem = recorder.prepared.image, recorder.prepared.problem
+    imageless = find_physics(result.recipe.physics).imageless
     pictures = pictures_of(
-        as_seen(estimate), image.window, image.unit, truth=truth, baseline=baseline,
-        deviation=None if deviation is None else as_seen(deviation),
+        as_seen(result.pixels), result.window, result.unit,
+        truth=None if problem.truth is None else as_seen(image.from_unit(problem.truth)),
+        baseline=None if imageless else as_seen(image.from_unit(recorder.prepared.baseline)),
+        deviation=None if result.deviation is None else as_seen(result.deviation),
     )  # fmt: skip
     write_text(
         options.html,
         as_html(
             Report(
                 title=options.out.stem,
-                recipe=recipe,
-                metrics=metrics,
+                recipe=result.recipe,
+                metrics=result.metrics,
                 seconds=about.seconds,
                 evaluations=about.evaluations,
                 device=describe_device(problem.device),

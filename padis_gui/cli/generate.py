@@ -45,17 +45,13 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.data.write import write_tiff
     from padis_gui.core.device import pick_device
     from padis_gui.core.operators.nothing import NothingSettings
-    from padis_gui.core.recipe import (
-        build_problem,
-        check_seed,
-        find_preset,
-        make_recipe,
-        new_seed,
-        prepare_image,
-        solve,
-    )
+    from padis_gui.core.recipe import check_seed, find_preset, make_recipe, new_seed
     from padis_gui.core.resources import fitting_prior
+    from padis_gui.core.runs.engine import Run, finish
+    from padis_gui.core.runs.method import Method
+    from padis_gui.core.runs.opened import Opened, prepare_image
     from padis_gui.core.settings import make
+    from padis_gui.core.solvers.iterate import Iterate
 
     if not 1 <= options.count <= MOST:
         raise SettingError(f"The count must be 1 to {MOST}, but {options.count} was given; change --count.")
@@ -69,23 +65,26 @@ def run(options: argparse.Namespace) -> int:
     check_seed(seed + options.count - 1)
     prior_path = options.prior or fitting_prior(preset.prior, pick_device(options.device).type)
     prior = open_prior(options, prior_path)
-    first = make_recipe(
-        image=None, data_path=None, prior=prior, prior_path=prior_path, physics=preset.physics,
-        problem=size, tiling=tiling, solver=solver.name, settings=settings, seed=seed,
-    )  # fmt: skip
-    problem = build_problem(None, prior, preset.physics, size, seed)
-    blank = prepare_image(None, prior, size)
-
+    opened = Opened(image=None, data_path=None, prior=prior, prior_path=prior_path)
+    method = Method(
+        physics=preset.physics, problem=size, tiling=tiling, solver=solver.name, settings=settings
+    )
+    first = make_recipe(opened, method, seed)
     samples: dict[str, NDArray[np.float32]] = {}
+    blank = prepare_image(None, prior, size)
+    prepared = None
     try:
         with progress_bar(solver.label) as bar:
             for done in range(options.count):
-                recipe = first.model_copy(update={"seed": seed + done})
-                for iterate in solve(recipe, problem, prior):
+
+                def watch(iterate: Iterate, done: int = done) -> None:
                     total = iterate.total * options.count
                     note = f"sample {done + 1} of {options.count}  σ {iterate.sigma:.3g}"
                     bar(done * iterate.total + iterate.step, total, note)
-                samples[f"seed {recipe.seed}"] = blank.from_unit(iterate.estimate)
+
+                run = Run(first.model_copy(update={"seed": seed + done}), opened, prepared=prepared)
+                samples[f"seed {seed + done}"] = finish(run, watch).pixels
+                prepared = run.prepared
     finally:
         if samples:
             about = About(

@@ -1,7 +1,6 @@
 """`padis-gui reconstruct INPUT --out OUT.tif`: the engine of the window, from the shell."""
 
 import argparse
-import time
 from pathlib import Path
 
 from padis_gui.cli.exports import Recorder, add_exports, chosen_export, exported_files, write_report
@@ -57,17 +56,13 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.device import describe_device, peak_memory_mb, pick_device
     from padis_gui.core.metrics import as_json
     from padis_gui.core.operators import find_physics
-    from padis_gui.core.recipe import (
-        build_problem,
-        find_preset,
-        make_recipe,
-        measure,
-        new_seed,
-        prepare_image,
-        solve,
-    )
+    from padis_gui.core.recipe import draft_recipe, find_preset, new_seed
     from padis_gui.core.resources import bundled_prior
+    from padis_gui.core.runs.engine import Run, finish
+    from padis_gui.core.runs.method import Method
+    from padis_gui.core.runs.opened import Opened
     from padis_gui.core.settings import make
+    from padis_gui.core.solvers.iterate import Iterate
 
     export = chosen_export(options)
     sidecar = sidecar_path(options.out) if export.sidecar else None
@@ -79,55 +74,50 @@ def run(options: argparse.Namespace) -> int:
     reading = make(ReadingSettings, given_settings(options, ReadingSettings))
     image = read_image(options.input, options.page, reading)
     physics, problem_settings, solver, settings = chosen_reconstruction(options, preset, image)
-    tiling = chosen_tiling(options)
+    method = Method(
+        physics=physics, problem=problem_settings, tiling=chosen_tiling(options), solver=solver.name, settings=settings
+    )  # fmt: skip
     seed = new_seed() if options.seed is None else options.seed
     prior_path = options.prior or bundled_prior(physics, pick_device(options.device).type)
     prior = open_prior(options, prior_path)
-    recipe = make_recipe(
-        image=image, data_path=options.input, prior=prior, prior_path=prior_path, physics=physics,
-        problem=problem_settings, tiling=tiling, solver=solver.name, settings=settings, seed=seed,
-    )  # fmt: skip
-    problem = build_problem(image, prior, physics, problem_settings, seed)
-    baseline = problem.operator.pinv(problem.measurement)
-
-    prepared = prepare_image(image, prior, problem_settings)
-    recorder = Recorder(problem, prepared, export, options)
-    began = time.perf_counter()
+    opened = Opened(image=image, data_path=options.input, prior=prior, prior_path=prior_path)
+    run = Run(draft_recipe(opened, method, seed), opened)
+    recorder = Recorder(run, export, options)
     with progress_bar(solver.label) as bar:
-        for iterate in solve(recipe, problem, prior):
+
+        def watch(iterate: Iterate) -> None:
             bar(iterate.step, iterate.total, f"σ {iterate.sigma:.3g}  residual {iterate.residual:.2e}")
             recorder.record(iterate)
-    seconds = time.perf_counter() - began
 
-    metrics = measure(problem, iterate.estimate)
-    reference = measure(problem, baseline)
-    metrics |= {f"{name}_baseline": value for name, value in reference.items()}
-    spread = None if iterate.deviation is None else prepared.spread_from_unit(iterate.deviation)
-    estimate = prepared.from_unit(iterate.estimate)
+        result = finish(run, watch)
     about = About(
-        name=options.out.stem, unit=prepared.unit, window=prepared.window, seconds=seconds,
-        evaluations=iterate.evaluations,
+        name=options.out.stem, unit=result.unit, window=result.window, seconds=result.seconds,
+        evaluations=result.evaluations,
     )  # fmt: skip
     about = write_result(
-        options.out, estimate, spread, recipe, metrics, prepared.spacing, about=about, settings=export
-    )
-    recorder.write(recipe, metrics, about)
-    write_report(options, recorder, recipe, metrics, about, prepared, problem, (estimate, spread))
+        options.out, result.pixels, result.deviation, result.recipe, result.metrics, result.spacing, about=about,
+        settings=export,
+    )  # fmt: skip
+    recorder.write(result, about)
+    write_report(options, recorder, result, about)
+    metrics = result.metrics
     report = {
         **as_json(metrics),
-        "seconds": seconds,
-        "evaluations": iterate.evaluations,
+        "seconds": result.seconds,
+        "evaluations": result.evaluations,
         "seed": seed,
         "solver": solver.name,
         "device": describe_device(prior.device),
         "peak_memory_mb": peak_memory_mb(prior.device),
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": result.recipe.model_dump(mode="json"),
     }
     if options.report is not None:
         write_json(options.report, report)
     for note in image.notes + (image.measured.notes if image.measured is not None else ()):
         print(note)
-    print(f"{options.out}: {_verdict(metrics, find_physics(physics).baseline)}, {seconds:.1f} s, seed {seed}")
+    print(
+        f"{options.out}: {_verdict(metrics, find_physics(physics).baseline)}, {result.seconds:.1f} s, seed {seed}"
+    )
     return 0
 
 

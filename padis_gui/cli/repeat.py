@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from padis_gui.core.data.stored import Export
     from padis_gui.core.locate import Located
     from padis_gui.core.recipe import Recipe
-    from padis_gui.core.repeat import Repeated
+    from padis_gui.core.runs.engine import Result
 
 _HELP = """\
 Run what made an exported TIFF once more, from the recipe that it carries (or from the JSON beside it): the image, the
@@ -153,7 +153,7 @@ def _repeat(options: argparse.Namespace, export: "Export", located: "Located", d
     return 0 if same else 1
 
 
-def _took(done: "list[Repeated]") -> str:
+def _took(done: "list[Result]") -> str:
     return f"{sum(run.seconds for run in done):.1f} s"
 
 

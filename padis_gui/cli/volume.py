@@ -182,6 +182,8 @@ def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
         from padis_gui.core.device import pick_device
         from padis_gui.core.recipe import find_preset, make_recipe, new_seed
         from padis_gui.core.resources import bundled_prior
+        from padis_gui.core.runs.method import Method
+        from padis_gui.core.runs.opened import Opened
         from padis_gui.core.volume.request import make_request, parse_pages
         from padis_gui.core.volume.run import earlier_seed
 
@@ -199,12 +201,12 @@ def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
             seed = earlier_seed(options.out)
         prior_path = options.prior or bundled_prior(physics, pick_device(options.device).type)
         prior = open_prior(options, prior_path)
-        recipe = make_recipe(
-            image=image, data_path=options.input, prior=prior, prior_path=prior_path, physics=physics,
-            problem=problem, tiling=chosen_tiling(options), solver=solver.name, settings=solver_settings,
-            seed=new_seed() if seed is None else seed,
+        method = Method(
+            physics=physics, problem=problem, tiling=chosen_tiling(options), solver=solver.name,
+            settings=solver_settings,
         )  # fmt: skip
-        recipe = recipe.model_copy(update={"threads": threads})
+        opened = Opened(image=image, data_path=options.input, prior=prior, prior_path=prior_path)
+        recipe = make_recipe(opened, method, new_seed() if seed is None else seed, threads=threads)
         return make_request(recipe, prior, settings, options.out, image)
 
     return resolved

@@ -9,7 +9,6 @@ import json
 import logging
 import math
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -23,56 +22,44 @@ from padis_gui.core.data.read import read_image
 from padis_gui.core.errors import InputError, PadisError, SettingError
 from padis_gui.core.metrics import as_json
 from padis_gui.core.operators import find_physics
-from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
-from padis_gui.core.recipe import Recipe, build_problem, check_seed, make_recipe, measure, solve
+from padis_gui.core.recipe import Recipe, check_seed, make_recipe
 from padis_gui.core.resources import Preset
+from padis_gui.core.runs.engine import Run, finish
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import Opened, Prepared
 from padis_gui.core.seams import seam_ratio
-from padis_gui.core.settings import Settings, make, specs
+from padis_gui.core.settings import specs
 from padis_gui.core.solvers import find_solver
-from padis_gui.core.solvers.iterate import drain
+from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.tiling import TilingSettings
 
 log = logging.getLogger(__name__)
 
 
-def asks_prior(solver: str, settings: Settings) -> bool:
-    """Whether a method calls the patch prior: diffusion does, and plug-and-play where its denoiser is the prior."""
-    return find_solver(solver).diffusion or getattr(settings, "denoiser", None) == "prior"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One run: everything that decides its result but the machine. ``problem`` is a name for tables."""
+class GridPoint:
+    """One run of a grid: everything that decides its result but the machine. ``problem`` is a name for tables."""
 
     data: Path
     page: int
     problem: str
-    physics: str
-    problem_settings: PhysicsSettings
-    solver: str
-    settings: Settings
-    tiling: TilingSettings
+    method: Method
     prior: Path
-    positions: bool
     seed: int
 
     @property
     def key(self) -> str:
-        """The case's identity: files count by what they hold, not by their names."""
-        named = (
-            getattr(self.problem_settings, s.name)
-            for s in specs(type(self.problem_settings))
-            if s.kind == "file"
-        )
+        """The point's identity: files count by what they hold, not by their names."""
+        method = self.method
+        named = (getattr(method.problem, s.name) for s in specs(type(method.problem)) if s.kind == "file")
         parts = {
             "files": [_sha256(self.data), _sha256(self.prior), *(_sha256(Path(file)) for file in named if file)],
             "page": self.page,
-            "physics": [self.physics, self.problem_settings.model_dump(mode="json")],
-            "solver": [self.solver, self.settings.model_dump(mode="json")],
-            "tiling": self.tiling.model_dump(mode="json") if asks_prior(self.solver, self.settings) else None,
-            "positions": self.positions,
+            "physics": [method.physics, method.problem.model_dump(mode="json")],
+            "solver": [method.solver, method.settings.model_dump(mode="json")],
+            "tiling": method.tiling.model_dump(mode="json") if method.asks_prior else None,
+            "positions": method.positions,
             "seed": self.seed,
         }  # fmt: skip
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
@@ -80,8 +67,9 @@ class Case:
     @property
     def group(self) -> tuple[str, str, str, str, str]:
         """Problem, solver, tiling, prior and positions: what one row of a table stands for."""
-        tiling = self.tiling.strategy if asks_prior(self.solver, self.settings) else ""
-        return self.problem, self.solver, tiling, str(self.prior), "on" if self.positions else "off"
+        method = self.method
+        tiling = method.tiling.strategy if method.asks_prior else ""
+        return self.problem, method.solver, tiling, str(self.prior), "on" if method.positions else "off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +89,7 @@ class Grid:
     positions: tuple[bool, ...] = (True,)
     seeds: tuple[int, ...] = (0,)
 
-    def cases(self) -> Iterator[Case]:
+    def points(self) -> Iterator[GridPoint]:
         """Image by image, so that a grid that is stopped has compared everything on some images.
 
         A method without the prior has no tiling and occurs once for all of them. Raises :class:`SettingError`.
@@ -114,26 +102,23 @@ class Grid:
                     "leave it out."
                 )
             for name in self.solvers or (preset.solver,):
-                solver = find_solver(name)
-                values = dict(preset.settings_for(name))
-                settings = make(solver.settings_type, values | dict(self.overrides.get(name, {})))
-                solver.levels(settings)
-                once = not asks_prior(name, settings)
+                values = dict(preset.settings_for(name)) | dict(self.overrides.get(name, {}))
+                method = Method.of(physics=physics.name, problem=preset.problem, solver=name, settings=values)
+                find_solver(name).levels(method.settings)
                 variants = product(self.tilings, self.priors, self.positions)
-                for tiling, prior, positions in [next(variants)] if once else variants:
-                    yield Case(
-                        data=data, page=page, problem=preset.name, physics=physics.name,
-                        problem_settings=make(physics.settings_type, dict(preset.problem)),
-                        solver=name, settings=settings, tiling=tiling, prior=prior, positions=positions,
+                for tiling, prior, positions in variants if method.asks_prior else [next(variants)]:
+                    yield GridPoint(
+                        data=data, page=page, problem=preset.name,
+                        method=replace(method, tiling=tiling, positions=positions), prior=prior,
                         seed=check_seed(seed),
                     )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What a case came to: its metrics, or why there are none. ``recipe`` repeats it."""
+class GridResult:
+    """What a point came to: its metrics, or why there are none. ``recipe`` repeats it."""
 
-    case: Case
+    point: GridPoint
     metrics: dict[str, float]
     error: str = ""
     recipe: Recipe | None = None
@@ -142,76 +127,73 @@ class Result:
         """One line of JSON."""
         recipe = None if self.recipe is None else self.recipe.model_dump(mode="json")
         found = {
-            "key": self.case.key, "problem": self.case.problem, "metrics": as_json(self.metrics),
+            "key": self.point.key, "problem": self.point.problem, "metrics": as_json(self.metrics),
             "error": self.error, "recipe": recipe,
         }  # fmt: skip
         return json.dumps(found, ensure_ascii=False) + "\n"
 
 
-def run(
-    cases: Iterable[Case], open_prior: Callable[[Path], PatchPrior], record: Path | None = None
-) -> Iterator[Result]:
-    """One result a case, in order; a case that fails says so in its result, and the next one follows.
+def run_grid(
+    points: Iterable[GridPoint], open_prior: Callable[[Path], PatchPrior], record: Path | None = None
+) -> Iterator[GridResult]:
+    """One result a point, in order; a point that fails says so in its result, and the next one follows.
 
-    ``record`` is a file of JSON lines: a case that succeeded there is not run again, and new results are
+    ``record`` is a file of JSON lines: a point that succeeded there is not run again, and new results are
     appended. Raises :class:`InputError` where it cannot be read or written.
     """
     known = {} if record is None else _read_record(record)
-    workshop = _Workshop(open_prior)
-    for case in cases:
-        if (metrics := known.get(case.key)) is not None:
-            yield Result(case=case, metrics=metrics)
+    runner = _GridRunner(open_prior)
+    for point in points:
+        if (metrics := known.get(point.key)) is not None:
+            yield GridResult(point=point, metrics=metrics)
             continue
-        result = workshop.finish(case)
+        result = runner.finish(point)
         if record is not None:
             _append(record, result.as_line())
         yield result
 
 
-class _Workshop:
-    """Runs cases; keeps open what the next one is likely to need."""
+class _GridRunner:
+    """Runs points; keeps open what the next one is likely to need."""
 
     def __init__(self, open_prior: Callable[[Path], PatchPrior]) -> None:
         self._prior = lru_cache(open_prior)
         self._image = lru_cache(maxsize=1)(read_image)
-        self._problem: tuple[tuple[object, ...], Problem] | None = None
+        self._prepared: Prepared | None = None
 
-    def finish(self, case: Case) -> Result:
+    def finish(self, point: GridPoint) -> GridResult:
         recipe = None
         try:
-            image = self._image(case.data, case.page)
-            prior = replace(self._prior(case.prior), positions=case.positions)
-            recipe = make_recipe(
-                image=image, data_path=case.data, prior=prior, prior_path=case.prior, physics=case.physics,
-                problem=case.problem_settings, tiling=case.tiling, solver=case.solver, settings=case.settings,
-                seed=case.seed,
+            opened = Opened(
+                image=self._image(point.data, point.page), data_path=point.data, prior=self._prior(point.prior),
+                prior_path=point.prior,
             )  # fmt: skip
-            return Result(case=case, metrics=self._metrics(case, recipe, prior), recipe=recipe)
+            recipe = make_recipe(opened, point.method, point.seed)
+            metrics, recipe = self._metrics(recipe, opened)
+            return GridResult(point=point, metrics=metrics, recipe=recipe)
         except PadisError as error:
-            return Result(case=case, metrics={}, error=str(error), recipe=recipe)
-        except Exception as error:  # one broken case must not cost the others
-            log.exception("A case failed: %s", case)
-            return Result(case=case, metrics={}, error=f"{type(error).__name__}: {error}", recipe=recipe)
+            return GridResult(point=point, metrics={}, error=str(error), recipe=recipe)
+        except Exception as error:  # one broken point must not cost the others
+            log.exception("A run of the grid failed: %s", point)
+            return GridResult(
+                point=point, metrics={}, error=f"{type(error).__name__}: {error}", recipe=recipe
+            )
 
-    def _metrics(self, case: Case, recipe: Recipe, prior: PatchPrior) -> dict[str, float]:
-        problem = self._measured(case, prior)
-        baseline = measure(problem, problem.operator.pinv(problem.measurement))
-        began = time.perf_counter()
-        last = drain(solve(recipe, problem, prior))
-        metrics = {"seconds": time.perf_counter() - began, "evaluations": float(last.evaluations)}
-        if last.partition is not None:
-            metrics["seam_ratio"] = seam_ratio(last.estimate, last.partition, problem.truth)
-        metrics |= {f"{name}_baseline": value for name, value in baseline.items()}
-        return metrics | measure(problem, last.estimate)
+    def _metrics(self, recipe: Recipe, opened: Opened) -> tuple[dict[str, float], Recipe]:
+        """The operator is built once for all methods that are compared on a problem."""
+        run, last = Run(recipe, opened, prepared=self._prepared), None
 
-    def _measured(self, case: Case, prior: PatchPrior) -> Problem:
-        """The problem of a case; its operator is built once for all methods that are compared on it."""
-        of = (case.data, case.page, case.physics, case.problem_settings, case.seed, case.prior)
-        if self._problem is None or self._problem[0] != of:
-            image = self._image(case.data, case.page)
-            built = build_problem(image, prior, case.physics, case.problem_settings, case.seed)
-            self._problem = (of, built)
-        return self._problem[1]
+        def watch(iterate: Iterate) -> None:
+            nonlocal last
+            last = iterate
+
+        result = finish(run, watch)
+        assert run.prepared is not None
+        self._prepared = run.prepared
+        metrics = {"seconds": result.seconds, "evaluations": float(result.evaluations)}
+        if last is not None and last.partition is not None:
+            metrics["seam_ratio"] = seam_ratio(last.estimate, last.partition, run.prepared.problem.truth)
+        return metrics | result.metrics, result.recipe
 
 
 def _read_record(path: Path) -> dict[str, dict[str, float]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from padis_gui.core.experiment import Result
+from padis_gui.core.experiment import GridResult
 
 GROUP = ("problem", "solver", "tiling", "prior", "positions")
 # metric, heading, format; PSNR in dB
@@ -29,11 +29,11 @@ class Row:
     means: dict[str, float]
 
 
-def summarise(results: Iterable[Result]) -> list[Row]:
+def summarise(results: Iterable[GridResult]) -> list[Row]:
     """One row a group, in the order in which they first came. Values that are not finite are left out."""
-    groups: dict[tuple[str, str, str, str, str], list[Result]] = {}
+    groups: dict[tuple[str, str, str, str, str], list[GridResult]] = {}
     for result in results:
-        groups.setdefault(result.case.group, []).append(result)
+        groups.setdefault(result.point.group, []).append(result)
     rows = []
     for group, members in groups.items():
         means = {}

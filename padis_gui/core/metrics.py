@@ -13,9 +13,12 @@ def as_json(metrics: dict[str, float]) -> dict[str, float | None]:
 
 
 def psnr(x: Tensor, truth: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of an image scaled to [0, 1]; values outside are clipped first."""
+    """Peak signal-to-noise ratio in dB of an image scaled to [0, 1]; values outside are clipped first.
+
+    Infinite for the same image, NaN for one that has a NaN.
+    """
     error = float(((x.clamp(0, 1) - truth) ** 2).mean())
-    return 10 * math.log10(1 / error) if error > 0 else math.inf
+    return math.inf if error == 0 else -10 * math.log10(error)
 
 
 def ssim(x: Tensor, truth: Tensor) -> float:

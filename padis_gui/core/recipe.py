@@ -6,7 +6,6 @@ The window, the command line and the metadata of an exported TIFF all speak :cla
 
 import platform
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -65,14 +64,6 @@ class Change(BaseModel):
     def settings_of(self, solver: str) -> Settings | None:
         """The changed settings, checked again; None where only the tiling was changed."""
         return None if self.settings is None else make(find_solver(solver).settings_type, dict(self.settings))
-
-
-@dataclass(frozen=True, slots=True)
-class Steering:
-    """What may be sent into a running solver between two iterates."""
-
-    settings: Settings | None = None
-    tiling: TilingSettings | None = None
 
 
 class Recipe(BaseModel):

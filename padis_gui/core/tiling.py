@@ -136,22 +136,31 @@ _PLASTIC = 1.32471795724474602596
 _R2 = (1 / _PLASTIC, 1 / _PLASTIC**2)
 
 
+class _R2Sequence:
+    """Points of the unit square that fill it evenly, from a random start that the first call draws."""
+
+    def __init__(self) -> None:
+        self._start: list[float] = []
+        self._count = 0
+
+    def next(self, rng: torch.Generator) -> tuple[float, float]:
+        if not self._start:
+            self._start = torch.rand(2, generator=rng).tolist()
+        self._count += 1
+        first, second = ((s + self._count * ratio) % 1 for s, ratio in zip(self._start, _R2, strict=True))
+        return first, second
+
+
 @dataclass(frozen=True)
 class LowDiscrepancyTiling(GridTiling):
-    """Offsets that visit {0..M}^2 evenly: the R2 sequence from a random start, drawn once a run."""
+    """Offsets that visit {0..M}^2 evenly: the R2 sequence. The one tiling that remembers: use one a run."""
 
-    _start: list[float] = field(default_factory=list, init=False)
-    _count: list[int] = field(default_factory=lambda: [0], init=False)
+    sequence: _R2Sequence = field(default_factory=_R2Sequence, init=False, repr=False, compare=False)
 
     def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
-        if not self._start:
-            self._start.extend(torch.rand(2, generator=rng).tolist())
-        self._count[0] += 1
-        row, column = (
-            int((start + self._count[0] * ratio) % 1 * (m + 1))
-            for start, ratio, m in zip(self._start, _R2, self._pad(), strict=True)
-        )
-        return self._place([(row, column)])
+        pad = self._pad()
+        row, column = self.sequence.next(rng)
+        return self._place([(int(row * (pad[0] + 1)), int(column * (pad[1] + 1)))])
 
 
 class AverageTiling(GridTiling):

@@ -21,12 +21,12 @@ from padis_gui.core.checkpoint import load_prior
 from padis_gui.core.data.read import read_image
 from padis_gui.core.device import describe_device, fastest_precision, pick_device, use_all_threads
 from padis_gui.core.errors import SettingError
-from padis_gui.core.metrics import psnr
 from padis_gui.core.operators import find_physics
 from padis_gui.core.prior import PatchPrior
-from padis_gui.core.recipe import build_problem, make_recipe, solve
+from padis_gui.core.recipe import draft_recipe
+from padis_gui.core.runs.engine import Run, finish
+from padis_gui.core.runs.opened import Opened
 from padis_gui.core.solvers import find_solver
-from padis_gui.core.solvers.iterate import drain
 
 log = logging.getLogger(__name__)
 
@@ -181,14 +181,8 @@ def _reconstructed(request: PrecisionRequest, prior: PatchPrior, page: int) -> f
     """PSNR of the solver's result with that prior."""
     run, solver = request.run, find_solver(request.solver)
     image = read_image(run.image, page)
-    recipe = make_recipe(
-        image=image, data_path=run.image, prior=prior, prior_path=run.prior, physics=run.physics,
-        problem=run.problem, tiling=run.tiling, solver=solver.name,
-        settings=run.settings_for(solver.name), seed=run.seed,
-    )  # fmt: skip
-    problem = build_problem(image, prior, run.physics, run.problem, run.seed)
-    assert problem.truth is not None
-    return psnr(drain(solve(recipe, problem, prior)).estimate, problem.truth)
+    opened = Opened(image=image, data_path=run.image, prior=prior, prior_path=run.prior)
+    return finish(Run(draft_recipe(opened, run.method(solver.name), run.seed), opened)).psnr
 
 
 def _why(error: Exception) -> str:

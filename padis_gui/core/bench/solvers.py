@@ -30,8 +30,11 @@ from padis_gui.core.metrics import psnr
 from padis_gui.core.operators import find_physics
 from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.operators.settings import PhysicsSettings
-from padis_gui.core.recipe import build_problem, make_recipe, solve
+from padis_gui.core.recipe import draft_recipe
 from padis_gui.core.resources import DEFAULT_PRIOR, DEMO_IMAGE, resource
+from padis_gui.core.runs.engine import solve
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import Opened, prepare
 from padis_gui.core.settings import Settings, make
 from padis_gui.core.solvers import SOLVERS, find_solver
 from padis_gui.core.tiling import TilingSettings
@@ -75,6 +78,13 @@ class BenchRequest:
         return make(
             find_solver(solver).settings_type, {**self.own_settings(solver), **self.changes_to(solver)}
         )
+
+    def method(self, solver: str) -> Method:
+        """What that solver is timed on."""
+        return Method(
+            physics=self.physics, problem=self.problem, tiling=self.tiling, solver=solver,
+            settings=self.settings_for(solver),
+        )  # fmt: skip
 
     def own_settings(self, solver: str) -> dict[str, Any]:
         """The settings that the problem gives the solver."""
@@ -143,18 +153,15 @@ class SolverTiming:
 def time_solver(request: BenchRequest, name: str) -> SolverTiming:
     """Run one solver in this process and say what it took."""
     solver = find_solver(name)
-    settings = request.settings_for(solver.name)
     device = pick_device(request.device)
     use_all_threads()
     precision = request.precision or fastest_precision(device)
     prior = load_prior(request.prior, device, precision)
     image = None if find_physics(request.physics).imageless else read_image(request.image, request.page)
-    recipe = make_recipe(
-        image=image, data_path=request.image, prior=prior, prior_path=request.prior,
-        physics=request.physics, problem=request.problem, tiling=request.tiling, solver=solver.name,
-        settings=settings, seed=request.seed,
-    )  # fmt: skip
-    problem = build_problem(image, prior, request.physics, request.problem, request.seed)
+    opened = Opened(image=image, data_path=request.image, prior=prior, prior_path=request.prior)
+    method = request.method(solver.name)
+    recipe = draft_recipe(opened, method, request.seed)
+    problem = prepare(opened, method, request.seed).problem
     _ = problem.operator.norm  # found once a problem
     memory = MemoryPeak(device)  # the warm-up allocates what the run then uses again
     warm_up = solve(recipe, problem, prior)

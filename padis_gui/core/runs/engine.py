@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from padis_gui.core.data.image import Image
 from padis_gui.core.device import torch_threads
-from padis_gui.core.errors import DivergenceError, Interrupted, PadisError
+from padis_gui.core.errors import Interrupted, PadisError
 from padis_gui.core.prior import DenoiserCall, PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.recipe import Change, Recipe, sealed
@@ -90,6 +90,19 @@ class SideWork(Protocol):
         """Do it; ``check`` raises :class:`~padis_gui.core.errors.Interrupted` where the run must stop."""
 
 
+class Checked:
+    """Side work that is a question only: ``check`` is asked at every patch batch, and raises what ends the run."""
+
+    waiting = False
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
+
+    def do_waiting(self, check: Callable[[], None]) -> None:
+        """Ask."""
+        self._check()
+
+
 class Control:
     """Steers a run, or a pair of them: thread-safe, for one run only.
 
@@ -137,9 +150,9 @@ class Control:
         """Go on after a pause."""
         self._steer(paused=False)
 
-    def step(self) -> None:
-        """Go on to the end of one iterate, then pause."""
-        self._steer(paused=True, steps=1)
+    def step(self, count: int = 1) -> None:
+        """Go on to the end of so many iterates (one of each run of a pair), then pause."""
+        self._steer(paused=True, steps=count)
 
     def finish(self) -> None:
         """Stop after the patch batch in hand and keep the present estimate."""
@@ -382,7 +395,10 @@ class Run:
         finally:
             if iterates is not None:
                 iterates.close()
-            self.outcome = self._ended(state, error)
+            try:
+                self.outcome = self._ended(state, error)
+            except Exception as caught:  # such as no memory left to measure the estimate
+                self.outcome = self._failed(caught)
             if not self._of_pair:
                 self.control.end(self.outcome.state)
 
@@ -405,24 +421,35 @@ class Run:
         else:
             self._changes += [change for change in self.recipe.changes if change.step == step][-1:]
 
-    def _ended(self, state: RunState, error: Exception | None) -> Outcome:
-        last, sentence, details = self._last, "", ""
-        if isinstance(error, PadisError):
-            sentence = str(error)
-        elif error is not None:
+    def _failed(self, error: Exception, result: Result | None = None) -> Outcome:
+        """With what was good before the error, if there was something."""
+        recipe = self.recipe if result is None else result.recipe
+        sentence, details = str(error), ""
+        if not isinstance(error, PadisError):
             log.error("The run failed", exc_info=error)
             sentence = (
                 f"The run stopped with an unexpected {type(error).__name__} ({str(error)[:200]}); try again, or copy "
                 "the report and send it to us."
             )
             details = "".join(traceback.format_exception(error))
-        elif last is None and state is RunState.FINISHED:
+        return Outcome(
+            state=RunState.FAILED,
+            recipe=recipe,
+            result=result,
+            error=error,
+            sentence=sentence,
+            details=details,
+        )
+
+    def _ended(self, state: RunState, error: Exception | None) -> Outcome:
+        last, sentence = self._last, ""
+        if last is None and state is RunState.FINISHED:
             state = RunState.CANCELLED
             sentence = (
                 "There was no estimate to keep yet, so the run was cancelled; let it make a step first."
             )
         recipe, result = self.recipe, None
-        keeps = error is None or isinstance(error, DivergenceError)
+        keeps = error is None or isinstance(error, PadisError)
         if last is not None and keeps and state is not RunState.CANCELLED:
             complete = last.step == last.total
             recipe = recipe.model_copy(
@@ -430,20 +457,18 @@ class Run:
             )
             with torch_threads(recipe.threads):
                 result = self._result(recipe, last)
-        return Outcome(
-            state=state, recipe=recipe, result=result, error=error, sentence=sentence, details=details
-        )
+        if error is not None:
+            return self._failed(error, result)
+        return Outcome(state=state, recipe=recipe, result=result, sentence=sentence)
 
     def _result(self, recipe: Recipe, last: Iterate) -> Result:
         prepared = self.prepared
         assert prepared is not None, "there was a step"
-        metrics = measure(prepared.problem, last.estimate)
-        baseline = measure(prepared.problem, prepared.baseline)
         spread = last.deviation
         return Result(
             recipe=recipe, image=replace(prepared.image, pixels=prepared.image.from_unit(last.estimate)),
             deviation=None if spread is None else prepared.image.spread_from_unit(spread),
-            metrics=metrics | {f"{name}_baseline": value for name, value in baseline.items()},
+            metrics=measure(prepared.problem, last.estimate) | prepared.baseline_metrics,
             seconds=self._seconds, evaluations=last.evaluations,
         )  # fmt: skip
 

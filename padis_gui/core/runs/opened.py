@@ -1,6 +1,7 @@
 """What a run works on, in memory: image and prior as they were opened, and the problem made of them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,11 @@ class Prepared:
     problem: Problem
     image: Image
     baseline: Tensor
+
+    @cached_property
+    def baseline_metrics(self) -> dict[str, float]:
+        """What :func:`measure` says of the baseline, under names that end in "_baseline"."""
+        return {f"{name}_baseline": value for name, value in measure(self.problem, self.baseline).items()}
 
     def serves(self, opened: Opened, method: Method, seed: int) -> bool:
         """Whether this is what preparing those would give; the seed counts only where there is simulated noise."""

@@ -21,7 +21,7 @@ from padis_gui.core.device import usable_cores
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.volume.parts import Parts
 from padis_gui.core.volume.run import Executor
-from padis_gui.core.volume.slices import Outcome, SliceTask, finish_text
+from padis_gui.core.volume.slices import SliceOutcome, SliceTask, finish_text
 
 _CONNECT_SECONDS = 15
 _LOOK_SECONDS = 0.5
@@ -128,7 +128,7 @@ def on_cluster(
     several workers with it is a failure.
     """
 
-    def execute(tasks: Iterable[SliceTask]) -> Iterator[Outcome]:
+    def execute(tasks: Iterable[SliceTask]) -> Iterator[SliceOutcome]:
         waiting, under_way = iter(tasks), dict[Any, SliceTask]()
         task = next(waiting, None)
         seen = time.monotonic()
@@ -170,9 +170,9 @@ def _finished(under_way: Iterable[Any]) -> list[Any]:
     return [future for future in futures if future.done()]
 
 
-def _outcome(future: Any, task: SliceTask) -> Outcome:
+def _outcome(future: Any, task: SliceTask) -> SliceOutcome:
     if future.status == "finished":
-        outcome = Outcome.model_validate_json(future.result())
+        outcome = SliceOutcome.model_validate_json(future.result())
         if outcome.trouble or Parts(task.folder).path(task.page, smooth=task.smooth).exists():
             return outcome
         raise InputError(
@@ -187,10 +187,10 @@ def _outcome(future: Any, task: SliceTask) -> Outcome:
             f"The workers that had page {task.page} in hand died one after the other, perhaps for lack of memory; use "
             "fewer workers."
         )
-        return Outcome(page=task.page, trouble=trouble)
+        return SliceOutcome(page=task.page, trouble=trouble)
     if isinstance(error, InputError):
         raise error
-    return Outcome(page=task.page, trouble=f"A worker failed ({_first_line(error)}); see its log.")
+    return SliceOutcome(page=task.page, trouble=f"A worker failed ({_first_line(error)}); see its log.")
 
 
 def _lost(error: object) -> InputError:

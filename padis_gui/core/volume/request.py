@@ -16,7 +16,8 @@ from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import SettingError
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.randomness import MAX_SEED
-from padis_gui.core.recipe import Recipe, prior_window
+from padis_gui.core.recipe import Recipe
+from padis_gui.core.runs.opened import prior_window
 from padis_gui.core.settings import Settings, setting
 
 PARTS_SUFFIX = ".parts"

@@ -17,10 +17,10 @@ from padis_gui.core.data.write import fits_imagej, write_tiff
 from padis_gui.core.errors import InputError
 from padis_gui.core.volume.parts import Parts, SliceRecord, StoredVolume
 from padis_gui.core.volume.request import PARTS_SUFFIX, VolumeRequest, fingerprint
-from padis_gui.core.volume.slices import Outcome, SliceTask, Watch, finish
+from padis_gui.core.volume.slices import SliceOutcome, SliceTask, Watch, finish
 
 # Makes slices, in any order; the tasks are taken one by one, as there is somebody to do them
-Executor = Callable[[Iterable[SliceTask]], Iterator[Outcome]]
+Executor = Callable[[Iterable[SliceTask]], Iterator[SliceOutcome]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ def in_this_process(
 ) -> Executor:
     """One slice after the other. ``watch`` sees every iterate, ``check`` may raise before every batch of patches."""
 
-    def execute(tasks: Iterable[SliceTask]) -> Iterator[Outcome]:
+    def execute(tasks: Iterable[SliceTask]) -> Iterator[SliceOutcome]:
         for task in tasks:
             check()
             yield finish(task, watch, check)

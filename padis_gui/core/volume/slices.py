@@ -31,8 +31,10 @@ from padis_gui.core.errors import Interrupted, PadisError
 from padis_gui.core.metrics import as_json
 from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.problem import Problem
-from padis_gui.core.recipe import Recipe, build_problem, measure, prepare_image, solve
+from padis_gui.core.recipe import Recipe
 from padis_gui.core.repeat import image_of, prior_of, unchanged
+from padis_gui.core.runs.engine import Checked, Control, Run
+from padis_gui.core.runs.opened import Opened, Prepared, measure, prepare
 from padis_gui.core.solvers.iterate import Iterate, unit_norm
 from padis_gui.core.volume.parts import Parts, Pixels, SliceRecord
 from padis_gui.core.volume.request import slice_recipe
@@ -62,7 +64,7 @@ class SliceTask(BaseModel):
     smooth: bool = False
 
 
-class Outcome(BaseModel):
+class SliceOutcome(BaseModel):
     """What became of a task: ``trouble`` is a sentence where the slice could not be made."""
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
@@ -87,46 +89,50 @@ class SliceMaker:
         self._path = unchanged(template.data.file, template.data.sha256)
         for file, sha256 in template.files.items():
             unchanged(file, sha256)
-        prior_path = unchanged(template.prior.file, template.prior.sha256)
-        self._prior = prior_of(template, prior_path, pick_device(template.device))
+        self._prior_path = unchanged(template.prior.file, template.prior.sha256)
+        self._prior = prior_of(template, self._prior_path, pick_device(template.device))
         self._operator: LinearOperator | None = None
 
-    def problem(self, page: int) -> tuple[Problem, Recipe, tuple[float, float] | None]:
-        """What was measured of a page, the page's recipe and its pixel pitch."""
+    def prepared(self, page: int) -> tuple[Prepared, Recipe]:
+        """What was measured of a page, and the page's recipe."""
         recipe = slice_recipe(self._template, page, simulated=True)
         assert recipe.data is not None
         image = image_of(recipe.data, self._path)
         if image.measured is not None:
             recipe = slice_recipe(self._template, page, simulated=False)
-        settings = recipe.problem_settings
-        seed = recipe.seed if recipe.measurement_seed is None else recipe.measurement_seed
-        problem = build_problem(image, self._prior, recipe.physics, settings, seed, self._operator)
-        self._operator = problem.operator
-        return problem, recipe, prepare_image(image, self._prior, settings).spacing
+        opened = Opened(image=image, data_path=self._path, prior=self._prior, prior_path=self._prior_path)
+        with torch_threads(recipe.threads):
+            found = prepare(opened, recipe.method, recipe.measured_with, self._operator)
+        self._operator = found.problem.operator
+        return found, recipe
 
     def make(self, task: SliceTask, watch: Watch, check: Callable[[], None]) -> tuple[SliceRecord, Pixels]:
         """The slice, (C, rows, columns) on the [0, 1] scale, and what is known of it."""
         began = time.perf_counter()
-        with torch_threads(self._template.threads):
-            problem, recipe, spacing = self.problem(task.page)
-            baseline = measure(problem, problem.operator.pinv(problem.measurement))
-            if task.smooth:
-                estimate, made_from = self._smoothed(task, problem)
-                evaluations = 0
-            else:
-                last = None
-                for last in solve(recipe, problem, self._prior.interrupted_by(check)):
-                    check()
-                    watch(task.page, last)
-                assert last is not None, "every solver has a step"
-                estimate, evaluations, made_from = last.estimate, last.evaluations, ()
-            metrics = measure(problem, estimate)
+        prepared, recipe = self.prepared(task.page)
+        evaluations = 0
+        made_from: tuple[str, ...] = ()
+        if task.smooth:
+            with torch_threads(recipe.threads):
+                estimate, made_from = self._smoothed(task, prepared.problem)
+                metrics = measure(prepared.problem, estimate)
+                metrics |= prepared.baseline_metrics
+        else:
+            run = Run(recipe, prepared.opened, Control(side_work=Checked(check)), prepared=prepared)
+            last = None
+            for last in run.steps():
+                check()
+                watch(task.page, last)
+            outcome = run.take()
+            assert outcome is not None, "its steps have ended"
+            metrics, evaluations = outcome.required().metrics, outcome.required().evaluations
+            assert last is not None, "every solver has a step"
+            estimate = last.estimate
         pixels = estimate.detach().cpu().numpy().astype("float32")
         record = SliceRecord(
             page=task.page, recipe=recipe, seconds=time.perf_counter() - began, evaluations=evaluations,
-            metrics=as_json(metrics | {f"{name}_baseline": value for name, value in baseline.items()}),
-            sha256=pixels_sha256(pixels), spacing=spacing, made_from=made_from,
-            z_smoothing=task.z_smoothing,
+            metrics=as_json(metrics), sha256=pixels_sha256(pixels), spacing=prepared.image.spacing,
+            made_from=made_from, z_smoothing=task.z_smoothing,
         )  # fmt: skip
         return record, pixels
 
@@ -160,7 +166,7 @@ _one_at_a_time = threading.Lock()
 
 def finish(
     task: SliceTask, watch: Watch = lambda _page, _iterate: None, check: Callable[[], None] = lambda: None
-) -> Outcome:
+) -> SliceOutcome:
     """Make a slice and keep it; one that cannot be made says why, so that the others go on.
 
     What was open for the last slice of the same template serves this one. Raises
@@ -172,12 +178,12 @@ def finish(
         except Interrupted:
             raise
         except PadisError as error:
-            return Outcome(page=task.page, trouble=str(error))
+            return SliceOutcome(page=task.page, trouble=str(error))
         except Exception as error:  # one broken slice must not cost the others
             log.exception("A slice failed: page %d", task.page)
-            return Outcome(page=task.page, trouble=f"{type(error).__name__}: {error}")
+            return SliceOutcome(page=task.page, trouble=f"{type(error).__name__}: {error}")
         Parts(task.folder).write(record, pixels)
-    return Outcome(
+    return SliceOutcome(
         page=task.page, metrics=record.metrics, seconds=record.seconds, evaluations=record.evaluations
     )
 
