@@ -34,7 +34,7 @@ from padis_gui.viewmodels.frames import (
 )
 from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.lab_export import PictureStack
-from padis_gui.viewmodels.run import Recording, Steered, failed
+from padis_gui.viewmodels.run import Recording, Steered, failed, outcome_of
 from padis_gui.viewmodels.runs import record_of
 from padis_gui.viewmodels.session import Session
 
@@ -287,7 +287,7 @@ class ABRun(Steered):
                     recordings[turn.side].append(turn.iterate)
                     recordings[turn.side].picture(turn.iterate)
                     self.dirty.emit()
-            outcomes = [run.ended() for run in runs]
+            outcomes = [outcome_of(run) for run in runs]
         except Exception as error:  # of what is made for the window: it must survive it
             log.exception("The comparison could not be shown")
             turns.close()

@@ -33,19 +33,29 @@ class ItemState(Enum):
 class QueueItem:
     """One run that was asked for.
 
-    ``task`` is let go of once it has ended. ``group`` is the id of the set of samples that it belongs to, ``repeats``
-    that of the record that it is to repeat; ``sentence`` says why it failed; ``record`` is the id of what came of it.
+    ``task``, of which ``seed`` and ``label`` tell, is let go of once it has ended. ``group`` is the id of the set of
+    samples that it belongs to, ``repeats`` that of the record that it is to repeat; ``sentence`` says why it failed;
+    ``record`` is the id of what came of it.
     """
 
     task: Task | None
     name: str
-    label: str
+    seed: int = 0
+    label: str = ""
     group: str | None = None
     repeats: str | None = None
     state: ItemState = ItemState.WAITING
     sentence: str = ""
     record: str | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+
+    @classmethod
+    def of(
+        cls, task: Task, name: str, *, group: str | None = None, repeats: str | None = None
+    ) -> "QueueItem":
+        """A task that is to wait for its turn under this name."""
+        recipe = task.recipe
+        return cls(task, name, recipe.seed, label_of(recipe), group=group, repeats=repeats)
 
 
 def label_of(recipe: Recipe) -> str:

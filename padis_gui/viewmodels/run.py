@@ -258,7 +258,7 @@ class LiveRun(Steered):
                     self._publish(last, run.control, recording)
             if last is not None:
                 self._picture(last, recording)
-            outcome = run.ended()
+            outcome = outcome_of(run)
         except Exception as error:  # of what is made for the window: it must survive it
             log.exception("The run could not be shown")
             outcome = failed(run.recipe, error)
@@ -278,6 +278,13 @@ class LiveRun(Steered):
             began = time.perf_counter()
             recording.picture(iterate)
             self.frame_seconds += time.perf_counter() - began
+
+
+def outcome_of(run: Run) -> Outcome:
+    """How a run has ended whose steps have been asked for to the last; it is over then."""
+    outcome = run.take()
+    assert outcome is not None, "its steps have ended"
+    return outcome
 
 
 def failed(recipe: Recipe, error: Exception) -> Outcome:

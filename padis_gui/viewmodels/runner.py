@@ -16,7 +16,7 @@ from padis_gui.core.repeat import as_here, open_recipe
 from padis_gui.core.runs.engine import RunState
 from padis_gui.core.runs.opened import Prepared
 from padis_gui.core.solvers import find_solver
-from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem, label_of
+from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem
 from padis_gui.viewmodels.run import Ended, Task
 from padis_gui.viewmodels.runs import RunRecord, record_of
 from padis_gui.viewmodels.samples import gather, new_group, sample_seeds
@@ -47,7 +47,7 @@ class Runner(QObject):
         task = self._workspace.wanted(self._seed())
         if task is None:
             return False
-        self.queue.add(QueueItem(task, self._workspace.runs.next_name(), label_of(task.recipe)))
+        self.queue.add(QueueItem.of(task, self._workspace.runs.next_name()))
         return True
 
     def draw_samples(self, count: int) -> bool:
@@ -89,15 +89,9 @@ class Runner(QObject):
         self, task: Task, seeds: Mapping[str, int], group: str | None, repeats: str | None = None
     ) -> None:
         """Queue a task once for each seed, under its name."""
-        self.queue.add(
-            *(
-                QueueItem(
-                    replace(task, recipe=task.recipe.model_copy(update={"seed": seed})), name, label_of(task.recipe),
-                    group=group, repeats=repeats,
-                )
-                for name, seed in seeds.items()
-            )
-        )  # fmt: skip
+        for name, seed in seeds.items():
+            seeded = replace(task, recipe=task.recipe.model_copy(update={"seed": seed}))
+            self.queue.add(QueueItem.of(seeded, name, group=group, repeats=repeats))
 
     async def _task_of(self, recipe: Recipe) -> Task | None:
         """A recipe to be run again here; None, and a message, where what it was made of is not what it was."""
@@ -135,7 +129,7 @@ class Runner(QObject):
         for run in runs:
             task = await self._task_of(run.recipe)
             if task is not None:
-                self.queue.add(QueueItem(task, run.name, label_of(run.recipe)))
+                self.queue.add(QueueItem.of(task, run.name))
                 added += 1
         return added > 0
 

@@ -4,8 +4,9 @@ import pytest
 
 from padis_gui.core.errors import DivergenceError
 from padis_gui.core.runs import engine
+from padis_gui.core.runs.engine import RunState
 from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem
-from tests.qt import LONG, ended, idle, open_both, settled, until
+from tests.qt import LONG, delivered, ended, idle, open_both, settled, until
 
 
 def item(name):
@@ -171,3 +172,59 @@ def test_the_queue_waits_while_the_laboratory_has_the_thread(ready, drive):
 
     drive(go())
     assert len(ready.runs.records) == 1
+
+
+def test_an_end_that_is_on_its_way_belongs_to_its_own_run(ready, drive):
+    """The compute thread has left a run, whose end waits for the UI thread: nothing of it may be told of another."""
+
+    async def go():
+        ready.method.set_solver_setting("steps", 2)
+        ready.runner.add_to_queue()
+        await until(lambda: ready.queue.running is not None)
+        first = ready.queue.running
+        ready.run.wait()  # blocks the UI thread: the end is posted, and not taken
+        assert ready.run.active
+        assert ready.run.state is RunState.STOPPING
+        history, recipe = ready.run.history, ready.run.recipe
+        ready.method.set_solver_setting("steps", 3)
+        ready.start()  # in the gap: the first run has not ended yet, as far as anyone here knows
+        assert ready.run.history is history
+        ready.runner.add_to_queue()
+        ready.run.cancel()  # too late for the first, and none of the second's business
+        await idle(ready)
+        return first, recipe
+
+    first, recipe = drive(go())
+    records = ready.runs.records
+    assert [r.recipe.settings["steps"] for r in records] == [2, 3]
+    assert records[0].recipe == recipe
+    assert [r.state for r in records] == ["Done", "Done"]
+    assert [i.state for i in ready.queue.items] == [ItemState.DONE] * 2
+    assert first.record == records[0].id
+    assert [len(r.history.points) for r in records] == [2, 3]
+
+
+def test_a_run_that_begins_at_the_end_of_another_leaves_that_end_alone(ready, drive):
+    """Whoever is told of an end may start the next run at once: what follows is still about the one that ended."""
+    seen = []
+
+    def next_one(ended):
+        if not seen:
+            ready.method.set_solver_setting("steps", 3)
+            ready.run.start(ready.wanted(7), None)
+        seen.append(ended)
+
+    async def go():
+        ready.run.ended.disconnect()
+        ready.run.ended.connect(next_one)
+        ready.run.ended.connect(ready._run_ended)
+        ready.method.set_solver_setting("steps", 2)
+        ready.start()
+        await until(lambda: len(seen) == 2)
+        await delivered(ready)
+
+    drive(go())
+    assert [e.outcome.recipe.settings["steps"] for e in seen] == [2, 3]
+    assert [r.recipe.settings["steps"] for r in ready.runs.records] == [2, 3]
+    assert [len(r.history.points) for r in ready.runs.records] == [2, 3]
+    assert ready.shown.result.recipe == seen[0].outcome.recipe

@@ -17,8 +17,7 @@ from padis_gui.gui.theme import SIDES
 from padis_gui.gui.viewers.links import Links
 from padis_gui.gui.viewers.picture import Picture
 from padis_gui.gui.viewers.step_plot import Drawn, StepPlot
-from padis_gui.viewmodels.ab import PICTURES, SEAM_MAP, ABRun
-from padis_gui.viewmodels.ab import NAMES
+from padis_gui.viewmodels.ab import NAMES, PICTURES, SEAM_MAP, ABRun
 from padis_gui.viewmodels.frames import Frame, Pixels
 from padis_gui.viewmodels.gallery import DIVERGING, GREY, Appearance, value_text
 from padis_gui.viewmodels.lab_export import export

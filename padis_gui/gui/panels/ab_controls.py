@@ -17,8 +17,7 @@ from padis_gui.gui.layouts import column, form, grid
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.section import Section
 from padis_gui.gui.theme import RUN_BUTTON, SIDES
-from padis_gui.viewmodels.ab import ABRun
-from padis_gui.viewmodels.ab import NAMES
+from padis_gui.viewmodels.ab import NAMES, ABRun
 from padis_gui.viewmodels.session import Session
 
 _AS_A = "as in A"
