@@ -10,8 +10,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDockWidget
 
 from padis_gui.core.data.stored import read_recipe
-from padis_gui.core.recipe import solve
-from padis_gui.core.runs.engine import RunState
+from padis_gui.core.runs.engine import RunState, solve
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, SEAMS
 from tests.qt import LONG, compared, delivered, ended, open_both, settled, until

@@ -14,9 +14,8 @@ from PySide6.QtWidgets import QInputDialog
 
 from padis_gui.core.data.stored import read_recipe
 from padis_gui.core.errors import DivergenceError
-from padis_gui.core.recipe import solve
 from padis_gui.core.runs import engine
-from padis_gui.core.runs.engine import RunState
+from padis_gui.core.runs.engine import RunState, solve
 from padis_gui.viewmodels import run as run_module
 from tests.qt import LONG, ended, open_both, painted, settled, until
 from tests.snapshots import dump, random_snapshot

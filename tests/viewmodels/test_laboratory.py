@@ -12,8 +12,7 @@ from PIL import Image
 from padis_gui.core.ab import WHAT_IFS
 from padis_gui.core.errors import Interrupted, SettingError
 from padis_gui.core.inspect_tile import as_called
-from padis_gui.core.recipe import solve
-from padis_gui.core.runs.engine import RunState
+from padis_gui.core.runs.engine import RunState, solve
 from padis_gui.core.seams import seam_coverage, seam_map
 from padis_gui.viewmodels.ab import ABRun
 from padis_gui.viewmodels.errands import Failure, Requests

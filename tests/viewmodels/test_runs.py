@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from padis_gui.core.recipe import solve
+from padis_gui.core.runs.engine import solve
 from padis_gui.viewmodels.runs import THUMBNAIL_SIDE, Runs, thumbnail
 from tests.qt import LONG, ended, idle, open_both, until
 
@@ -148,7 +148,7 @@ def test_a_run_is_repeated_bit_for_bit_with_its_live_changes(ready, drive):
         ready.method.set_solver_setting("zeta", 0.4)
         ready.method.set_tiling("strategy", "fixed")
         ready.run.step()
-        await until(lambda: ready.run.snapshot().step == 4 or not ready.run._steps_allowed)
+        await until(lambda: ready.run.snapshot().step == 2)
         ready.run.resume()
         await until(lambda: ready.run.snapshot().step >= 12)
         ready.run.finish()
@@ -194,7 +194,7 @@ def test_a_repeat_with_other_bits_says_by_how_much(ready, drive, monkeypatch):
 
     async def go():
         await one_run(ready)
-        monkeypatch.setattr("padis_gui.viewmodels.run.solve", other)
+        monkeypatch.setattr("padis_gui.core.runs.engine.solve", other)
         await ready.runner.repeat(ready.runs.records[0])
         await idle(ready)
 
