@@ -35,10 +35,10 @@ def volume_request(
     """A volume from 12 views with noise, two steps of a solver unless said otherwise."""
     from padis_gui.core.data.read import read_image
     from padis_gui.core.operators.ct import ParallelBeamSettings
-    from padis_gui.core.recipe import make_recipe
     from padis_gui.core.settings import make
     from padis_gui.core.solvers import find_solver
     from padis_gui.core.tiling import TilingSettings
+    from tests.recipes import make_recipe
 
     chosen = VolumeSettings(**settings)
     image = read_image(stack, 0)

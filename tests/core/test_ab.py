@@ -1,15 +1,19 @@
 """Laws of A/B: both sides meet the same noise, go in step, and what is chosen to differ is all that does."""
 
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import pytest
 import torch
 
-from padis_gui.core.ab import WHAT_IFS, Side, Turn, in_step
+from padis_gui.core.ab import WHAT_IFS, Turn, in_step
 from padis_gui.core.errors import DivergenceError
+from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.prior import DenoiserCall, PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.recipe import Recipe, Run, solve
+from padis_gui.core.recipe import Recipe
+from padis_gui.core.runs.engine import Outcome, RunState, solve
+from padis_gui.core.runs.method import Method
 from padis_gui.core.settings import make
 from padis_gui.core.solvers import find_solver
 from padis_gui.core.solvers.diffpir import DiffPIRSettings
@@ -31,7 +35,7 @@ def recipe(
     )  # fmt: skip
 
 
-def iterates(run: Run) -> list[Iterate]:
+def iterates(run: Iterable[Iterate]) -> list[Iterate]:
     return list(run)
 
 
@@ -112,18 +116,28 @@ def test_padding_of_paired_runs_has_fresh_noise_at_every_call(
 # -- in step ----------------------------------------------------------------------------------------------
 
 
-def fake(total: int, log: list[str], name: str, diverges_at: int | None = None) -> Run:
-    zero = torch.zeros(1, 2, 2)
-    try:
-        for step in range(1, total + 1):
-            if step == diverges_at:
-                raise DivergenceError("it diverged; lower it")
-            yield Iterate(
-                step=step, total=total, sigma=1.0, x=zero, denoised=zero, estimate=zero, partition=None, residual=0.1,
-                evaluations=step, seconds=0.0,
-            )  # fmt: skip
-    finally:
-        log.append(name)
+class Fake:
+    """A run of so many steps that computes nothing."""
+
+    def __init__(self, total: int, log: list[str], name: str, diverges_at: int | None = None) -> None:
+        self.total, self.log, self.name, self.diverges_at = total, log, name, diverges_at
+        self.outcome: Outcome | None = None
+
+    def steps(self) -> Generator[Iterate, None, None]:
+        zero, error = torch.zeros(1, 2, 2), None
+        try:
+            for step in range(1, self.total + 1):
+                if step == self.diverges_at:
+                    error = DivergenceError("it diverged; lower it")
+                    return
+                yield Iterate(
+                    step=step, total=self.total, sigma=1.0, x=zero, denoised=zero, estimate=zero, partition=None,
+                    residual=0.1, evaluations=step, seconds=0.0,
+                )  # fmt: skip
+        finally:
+            self.log.append(self.name)
+            state = RunState.DONE if error is None else RunState.FAILED
+            self.outcome = Outcome(state=state, recipe=None, error=error, sentence=str(error or ""))
 
 
 def order(turns: list[Turn]) -> str:
@@ -132,14 +146,14 @@ def order(turns: list[Turn]) -> str:
 
 def test_equal_runs_take_turns() -> None:
     log: list[str] = []
-    turns = list(in_step([fake(4, log, "a"), fake(4, log, "b")]))
+    turns = list(in_step([Fake(4, log, "a"), Fake(4, log, "b")]))
     assert order(turns) == "abababab"
     assert [t.iterate.step for t in turns if t.iterate] == [1, 1, 2, 2, 3, 3, 4, 4]
     assert log == ["a", "b"]
 
 
 def test_unequal_runs_go_the_same_part_of_their_way() -> None:
-    turns = list(in_step([fake(3, [], "a"), fake(12, [], "b")]))
+    turns = list(in_step([Fake(3, [], "a"), Fake(12, [], "b")]))
     done = [0.0, 0.0]
     for turn in turns:
         assert turn.iterate is not None
@@ -150,16 +164,16 @@ def test_unequal_runs_go_the_same_part_of_their_way() -> None:
 
 
 def test_one_that_diverges_leaves_the_other_going() -> None:
-    turns = list(in_step([fake(5, [], "a", diverges_at=3), fake(5, [], "b")]))
+    turns = list(in_step([Fake(5, [], "a", diverges_at=3), Fake(5, [], "b")]))
     assert order(turns) == "ababab" + "bb"
-    (failed,) = [turn for turn in turns if turn.failure is not None]
+    (failed,) = [turn for turn in turns if turn.failure]
     assert (failed.side, failed.iterate) == (0, None)
-    assert "lower it" in str(failed.failure)
+    assert "lower it" in failed.failure
 
 
 def test_closing_closes_both() -> None:
     log: list[str] = []
-    turns = in_step([fake(5, log, "a"), fake(5, log, "b")])
+    turns = in_step([Fake(5, log, "a"), Fake(5, log, "b")])
     next(turns), next(turns)
     turns.close()
     assert sorted(log) == ["a", "b"]
@@ -170,9 +184,10 @@ def test_closing_closes_both() -> None:
 
 @pytest.mark.parametrize("fault", WHAT_IFS, ids=lambda w: w.name)
 def test_a_fault_changes_what_it_says_and_keeps_the_rest(fault) -> None:  # type: ignore[no-untyped-def]
-    side = Side(
-        tiling=TilingSettings(patch=16, overlap=3), solver="diffpir", settings=DiffPIRSettings(steps=7)
-    )
+    side = Method(
+        physics="ct-parallel", problem=ParallelBeamSettings(), tiling=TilingSettings(patch=16, overlap=3),
+        solver="diffpir", settings=DiffPIRSettings(steps=7),
+    )  # fmt: skip
     other = fault.of(side)
     assert other != side
     assert (other.solver, other.settings) == (side.solver, side.settings)

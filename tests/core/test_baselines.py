@@ -24,7 +24,7 @@ from padis_gui.core.operators.inpainting import Inpainting
 from padis_gui.core.operators.superresolution import SuperResolution
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.recipe import build_problem
+from padis_gui.core.runs.opened import build_problem
 from padis_gui.core.solvers import SOLVERS, Solver, find_solver
 from padis_gui.core.solvers.iterate import Iterate, drain, watched
 from tests.gaussian import GaussianPrior, Matrix, any_tiling

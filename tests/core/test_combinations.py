@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from padis_gui.core.data.read import read_image
-from padis_gui.core.experiment import asks_prior
 from padis_gui.core.operators import PHYSICS, Physics
 from padis_gui.core.prior import PatchPrior
-from padis_gui.core.recipe import Recipe, build_problem, make_recipe, measure, solve
+from padis_gui.core.recipe import Recipe, make_recipe
+from padis_gui.core.runs.engine import solve
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import Opened, build_problem, measure
 from padis_gui.core.settings import make
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.solvers.iterate import drain
@@ -32,17 +34,19 @@ def test_physics_with_every_solver_and_tiling(
 ) -> None:
     image = None if physics.imageless else read_image(phantom_path)
     measured = make(physics.settings_type, SMALL.get(physics.name, {}))
+    path = None if image is None else phantom_path
+    opened = Opened(image=image, data_path=path, prior=prior, prior_path=prior_path)
     problem = build_problem(image, prior, physics.name, measured, seed=1)
     known = set() if physics.imageless else {"residual", "psnr", "ssim"}
     for solver, tiling in product(SOLVERS, TILINGS):
         settings = make(solver.settings_type, TINY[solver.name] | FEWER.get(solver.name, {"steps": 2}))
-        if tiling is not TILINGS[0] and not asks_prior(solver.name, settings):
-            continue  # nothing is tiled
-        recipe = make_recipe(
-            image=image, data_path=None if image is None else phantom_path, prior=prior, prior_path=prior_path,
-            physics=physics.name, problem=measured, tiling=TilingSettings(strategy=tiling.name),
-            solver=solver.name, settings=settings, seed=1,
+        method = Method(
+            physics=physics.name, problem=measured, tiling=TilingSettings(strategy=tiling.name), solver=solver.name,
+            settings=settings,
         )  # fmt: skip
+        if tiling is not TILINGS[0] and not method.asks_prior:
+            continue  # nothing is tiled
+        recipe = make_recipe(opened, method, 1)
         last = drain(solve(Recipe.model_validate_json(recipe.model_dump_json()), problem, prior))
         which = (solver.name, tiling.name)
         assert last.estimate.shape == problem.operator.image_shape, which

@@ -12,15 +12,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from padis_gui.core import experiment
 from padis_gui.core.data.read import read_image
 from padis_gui.core.errors import InputError, SettingError
-from padis_gui.core.experiment import Case, Grid, Result, run
+from padis_gui.core.experiment import Grid, GridPoint, GridResult, run_grid
 from padis_gui.core.experiment_table import as_csv, as_markdown, summarise
 from padis_gui.core.metrics import psnr
 from padis_gui.core.prior import PatchPrior
-from padis_gui.core.recipe import build_problem, solve
 from padis_gui.core.resources import Preset
+from padis_gui.core.runs import engine
+from padis_gui.core.runs.engine import solve
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import build_problem
 from padis_gui.core.seams import seam_ratio
 from padis_gui.core.solvers.iterate import drain
 from padis_gui.core.tiling import TilingSettings
@@ -38,45 +40,48 @@ def grid(phantom_path: Path, prior_path: Path) -> Grid:
     )  # fmt: skip
 
 
-def finish(grid: Grid, prior: PatchPrior, record: Path | None = None) -> list[Result]:
-    return list(run(grid.cases(), lambda _: prior, record))
+def finish(grid: Grid, prior: PatchPrior, record: Path | None = None) -> list[GridResult]:
+    return list(run_grid(grid.points(), lambda _: prior, record))
 
 
-# -- cases ------------------------------------------------------------------------------------------------
+# -- points ------------------------------------------------------------------------------------------------
 
 
 def test_a_grid_is_the_product_of_its_parts(grid: Grid) -> None:
-    cases = list(grid.cases())
-    assert len(cases) == 2 * 2 * 2 * 2
-    assert len({case.key for case in cases}) == len(cases)
-    assert len({case.group for case in cases}) == 8
-    assert [case.key for case in grid.cases()] == [case.key for case in cases]
+    points = list(grid.points())
+    assert len(points) == 2 * 2 * 2 * 2
+    assert len({point.key for point in points}) == len(points)
+    assert len({point.group for point in points}) == 8
+    assert [point.key for point in grid.points()] == [point.key for point in points]
 
 
 def test_settings_come_from_the_preset_and_then_from_the_overrides(grid: Grid) -> None:
-    steps = {(c.problem, c.solver): c.settings.model_dump() for c in grid.cases()}
+    steps = {(c.problem, c.method.solver): c.method.settings.model_dump() for c in grid.points()}
     assert (steps["few", "dds"]["steps"], steps["few", "dds"]["cg_steps"]) == (
         3,
         2,
     )  # the preset's own solver
     assert steps["more", "dds"]["cg_steps"] != 2
     assert steps["few", "fast"]["steps"] == 2
-    assert {c.solver for c in replace(grid, solvers=()).cases()} == {"dds"}
+    assert {c.method.solver for c in replace(grid, solvers=()).points()} == {"dds"}
 
 
 def test_the_key_follows_what_matters_and_nothing_else(grid: Grid, tmp_path: Path) -> None:
-    case = next(grid.cases())
+    point = next(grid.points())
     moved = tmp_path / "moved.tif"
-    moved.write_bytes(case.data.read_bytes())
-    assert replace(case, data=moved, problem="another name").key == case.key
-    for change in (
-        {"page": 1}, {"seed": 3}, {"positions": False}, {"tiling": TilingSettings(strategy="fixed")},
-        {"settings": case.settings.model_copy(update={"eta": 0.5})}, {"data": case.prior}, {"prior": case.data},
-        {"problem_settings": case.problem_settings.model_copy(update={"views": 7})},
-    ):  # fmt: skip
-        assert replace(case, **change).key != case.key
+    moved.write_bytes(point.data.read_bytes())
+    assert replace(point, data=moved, problem="another name").key == point.key
+    method = point.method
+    others = (
+        {"positions": False}, {"tiling": TilingSettings(strategy="fixed")},
+        {"settings": method.settings.model_copy(update={"eta": 0.5})},
+        {"problem": method.problem.model_copy(update={"views": 7})},
+    )  # fmt: skip
+    changes = [{"method": replace(method, **other)} for other in others]
+    for change in ({"page": 1}, {"seed": 3}, {"data": point.prior}, {"prior": point.data}, *changes):
+        assert replace(point, **change).key != point.key
     moved.write_bytes(b"another image")
-    assert replace(case, data=moved).key != case.key
+    assert replace(point, data=moved).key != point.key
 
 
 def test_contradictions_are_found_before_the_first_run(grid: Grid) -> None:
@@ -87,7 +92,7 @@ def test_contradictions_are_found_before_the_first_run(grid: Grid) -> None:
         ({"overrides": {"dds": {"sigma_max": 0.001}}}, "sigma_min < sigma_max"), ({"problems": (blind,)}, "truth"),
     ):  # fmt: skip
         with pytest.raises(SettingError, match=said):
-            list(replace(grid, **changes).cases())
+            list(replace(grid, **changes).points())
 
 
 # -- results ----------------------------------------------------------------------------------------------
@@ -95,7 +100,7 @@ def test_contradictions_are_found_before_the_first_run(grid: Grid) -> None:
 
 def test_results_are_those_of_the_runs_themselves(grid: Grid, prior: PatchPrior) -> None:
     results = finish(grid, prior)
-    assert [result.case for result in results] == list(grid.cases())
+    assert [result.point for result in results] == list(grid.points())
     image = read_image(grid.images[0][0])
     for result in results[:4]:
         assert result.recipe is not None
@@ -120,7 +125,7 @@ def test_results_are_those_of_the_runs_themselves(grid: Grid, prior: PatchPrior)
 def test_positions_can_be_taken_from_the_prior(grid: Grid, prior: PatchPrior) -> None:
     both = replace(grid, positions=(True, False), problems=(FEW,), solvers=("dds",), seeds=(1,))
     results = finish(both, prior)
-    by = {(r.case.tiling.strategy, r.case.positions): r for r in results}
+    by = {(r.point.method.tiling.strategy, r.point.method.positions): r for r in results}
     for strategy in ("random", "whole"):
         told, blind = by[strategy, True], by[strategy, False]
         assert told.metrics["psnr"] != blind.metrics["psnr"]
@@ -130,22 +135,16 @@ def test_positions_can_be_taken_from_the_prior(grid: Grid, prior: PatchPrior) ->
 
 
 def test_a_baseline_runs_once_for_all_tilings(grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = experiment.find_solver
-
-    class Baseline:
-        diffusion = False
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(real("dds"), name)
-
-    monkeypatch.setattr(experiment, "find_solver", lambda name: Baseline() if name == "dds" else real(name))
-    cases = list(replace(grid, problems=(FEW,), seeds=(1,)).cases())
-    assert [case.solver for case in cases] == ["dds", "fast", "fast"]
-    assert cases[0].group[2] == ""
-    assert replace(cases[0], tiling=TilingSettings(strategy="fixed")).key == cases[0].key
-    around_the_prior = type("Around", (), {"denoiser": "prior"})()
-    assert experiment.asks_prior("dds", around_the_prior)  # plug-and-play
-    assert not experiment.asks_prior("dds", cases[0].settings)
+    tv = replace(grid, problems=(FEW,), solvers=("tv", "fast"), overrides={}, seeds=(1,))
+    points = list(tv.points())
+    assert [point.method.solver for point in points] == ["tv", "fast", "fast"]
+    assert points[0].group[2] == ""
+    fixed = replace(points[0].method, tiling=TilingSettings(strategy="fixed"))
+    assert replace(points[0], method=fixed).key == points[0].key
+    assert not points[0].method.asks_prior
+    for denoiser in ("prior", "tv"):
+        around = Method.of(physics="denoising", problem={}, solver="red", settings={"denoiser": denoiser})
+        assert around.asks_prior == (denoiser == "prior")
 
 
 # -- the record -------------------------------------------------------------------------------------------
@@ -153,7 +152,7 @@ def test_a_baseline_runs_once_for_all_tilings(grid: Grid, monkeypatch: pytest.Mo
 
 def test_a_stopped_grid_goes_on_where_it_was(grid: Grid, prior: PatchPrior, tmp_path: Path) -> None:
     record = tmp_path / "results.jsonl"
-    begun = run(grid.cases(), lambda _: prior, record)
+    begun = run_grid(grid.points(), lambda _: prior, record)
     first = [next(begun) for _ in range(5)]
     begun.close()
     opened: list[Path] = []
@@ -162,12 +161,12 @@ def test_a_stopped_grid_goes_on_where_it_was(grid: Grid, prior: PatchPrior, tmp_
         opened.append(path)
         return prior
 
-    results = list(run(grid.cases(), noted, record))
+    results = list(run_grid(grid.points(), noted, record))
     assert len(record.read_text(encoding="utf-8").splitlines()) == len(results) == 16
     assert [r.metrics["psnr"] for r in results[:5]] == [r.metrics["psnr"] for r in first]
     assert opened  # the rest was run
     opened.clear()
-    again = list(run(grid.cases(), noted, record))
+    again = list(run_grid(grid.points(), noted, record))
     assert not opened
     for old, new in zip(results, again, strict=True):
         assert as_comparable(old) == as_comparable(new)
@@ -176,8 +175,8 @@ def test_a_stopped_grid_goes_on_where_it_was(grid: Grid, prior: PatchPrior, tmp_
     assert line["problem"] == "few"
 
 
-def as_comparable(result: Result) -> tuple[str, dict[str, float | None]]:
-    return result.case.key, {k: None if math.isnan(v) else v for k, v in result.metrics.items()}
+def as_comparable(result: GridResult) -> tuple[str, dict[str, float | None]]:
+    return result.point.key, {k: None if math.isnan(v) else v for k, v in result.metrics.items()}
 
 
 def test_a_torn_line_is_run_again_and_the_others_stay(
@@ -201,9 +200,9 @@ def test_a_record_that_is_none(grid: Grid, prior: PatchPrior, tmp_path: Path) ->
     (tmp_path / "folder.jsonl").mkdir()
     for name in ("picture.jsonl", "folder.jsonl"):
         with pytest.raises(InputError, match="file of results"):
-            next(run(grid.cases(), lambda _: prior, tmp_path / name))
+            next(run_grid(grid.points(), lambda _: prior, tmp_path / name))
     with pytest.raises(InputError, match="cannot be written"):
-        next(run(grid.cases(), lambda _: prior, tmp_path / "none" / "r.jsonl"))
+        next(run_grid(grid.points(), lambda _: prior, tmp_path / "none" / "r.jsonl"))
 
 
 # -- failures ---------------------------------------------------------------------------------------------
@@ -214,19 +213,19 @@ def test_a_failing_case_is_told_and_the_next_one_runs(
     grid: Grid, prior: PatchPrior, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    real, record = experiment.solve, tmp_path / "results.jsonl"
+    real, record = engine.solve, tmp_path / "results.jsonl"
 
     def sometimes(recipe, problem, prior):
         if recipe.solver == "fast":
             raise error
         return real(recipe, problem, prior)
 
-    monkeypatch.setattr(experiment, "solve", sometimes)
+    monkeypatch.setattr(engine, "solve", sometimes)
     with caplog.at_level(logging.CRITICAL):
         results = finish(grid, prior, record)
-    assert [bool(r.error) for r in results] == [r.case.solver == "fast" for r in results]
+    assert [bool(r.error) for r in results] == [r.point.method.solver == "fast" for r in results]
     assert all(str(error) in r.error and not r.metrics for r in results if r.error)
-    monkeypatch.setattr(experiment, "solve", real)
+    monkeypatch.setattr(engine, "solve", real)
     assert not any(r.error for r in finish(grid, prior, record))  # what failed is tried again
     assert len(record.read_text(encoding="utf-8").splitlines()) == 16 + 8
 
@@ -240,13 +239,13 @@ def test_a_page_that_does_not_exist_fails_alone(grid: Grid, prior: PatchPrior) -
 # -- tables -----------------------------------------------------------------------------------------------
 
 
-def made_up(grid: Grid) -> Iterator[Result]:
-    for number, case in enumerate(grid.cases()):
-        if case.solver == "fast" and case.seed == 2:
-            yield Result(case=case, metrics={}, error="no")
+def made_up(grid: Grid) -> Iterator[GridResult]:
+    for number, point in enumerate(grid.points()):
+        if point.method.solver == "fast" and point.seed == 2:
+            yield GridResult(point=point, metrics={}, error="no")
         else:
-            seam = math.nan if case.tiling.strategy == "whole" else 1.25
-            yield Result(case=case, metrics={"psnr": float(number), "ssim": 0.5, "seam_ratio": seam})
+            seam = math.nan if point.method.tiling.strategy == "whole" else 1.25
+            yield GridResult(point=point, metrics={"psnr": float(number), "ssim": 0.5, "seam_ratio": seam})
 
 
 def test_a_row_is_the_mean_over_images_and_seeds(grid: Grid) -> None:
@@ -254,7 +253,7 @@ def test_a_row_is_the_mean_over_images_and_seeds(grid: Grid) -> None:
     rows = summarise(results)
     assert len(rows) == 8
     for row in rows:
-        members = [r for r in results if r.case.group == row.group and not r.error]
+        members = [r for r in results if r.point.group == row.group and not r.error]
         assert row.means["psnr"] == pytest.approx(sum(r.metrics["psnr"] for r in members) / len(members))
         assert (row.count, row.failed) == (2, row.group[1] == "fast")
         assert ("seam_ratio" in row.means) == (row.group[2] != "whole")
@@ -288,6 +287,6 @@ def test_running_a_grid_leaves_the_global_generator_alone(grid: Grid, prior: Pat
 
 
 def test_cases_are_values(grid: Grid) -> None:
-    first, second = (next(grid.cases()) for _ in range(2))
-    assert isinstance(first, Case)
+    first, second = (next(grid.points()) for _ in range(2))
+    assert isinstance(first, GridPoint)
     assert first == second

@@ -31,11 +31,14 @@ from padis_gui.core.operators.inpainting import Inpainting, InpaintingSettings
 from padis_gui.core.operators.superresolution import SuperResolution, SuperResolutionSettings
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import simulate
-from padis_gui.core.recipe import build_problem, find_preset, make_recipe, solve
+from padis_gui.core.recipe import find_preset
+from padis_gui.core.runs.engine import solve
+from padis_gui.core.runs.opened import build_problem
 from padis_gui.core.settings import make
 from padis_gui.core.solvers import find_solver
 from padis_gui.core.solvers.iterate import drain
 from padis_gui.core.tiling import TilingSettings
+from tests.recipes import make_recipe
 from tests.tiny import phantom
 
 CPU = torch.device("cpu")

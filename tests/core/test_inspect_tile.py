@@ -12,7 +12,8 @@ from padis_gui.core.inspect_tile import as_called, inspect_tile, with_noise
 from padis_gui.core.partition import Box, Partition
 from padis_gui.core.prior import DenoiserCall, PatchPrior
 from padis_gui.core.problem import Problem
-from padis_gui.core.recipe import Recipe, solve
+from padis_gui.core.recipe import Recipe
+from padis_gui.core.runs.engine import solve
 from padis_gui.core.seams import disagreement_at
 from padis_gui.core.settings import make
 from padis_gui.core.solvers import SOLVERS, find_solver

@@ -15,7 +15,7 @@ from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
 from padis_gui.core.operators.superresolution import SuperResolutionSettings
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import as_measured, scan_settings
-from padis_gui.core.recipe import build_problem, prepare_image
+from padis_gui.core.runs.opened import build_problem, prepare_image
 from tests.tiny import tiny_conventions, tiny_network
 
 CPU = torch.device("cpu")

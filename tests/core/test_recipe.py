@@ -15,24 +15,16 @@ from padis_gui.core.operators import find_physics
 from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem, simulate
-from padis_gui.core.recipe import (
-    MAX_SEED,
-    Recipe,
-    build_problem,
-    check_seed,
-    find_preset,
-    make_recipe,
-    measure,
-    new_seed,
-    prepare_image,
-    solve,
-)
+from padis_gui.core.recipe import MAX_SEED, Recipe, check_seed, find_preset, new_seed
 from padis_gui.core.resources import DEFAULT_PRESET, PRESETS
+from padis_gui.core.runs.engine import solve
+from padis_gui.core.runs.opened import build_problem, measure, prepare_image
 from padis_gui.core.settings import make
 from padis_gui.core.solvers import find_solver
 from padis_gui.core.solvers.dds import DDSSettings
 from padis_gui.core.solvers.iterate import drain
 from padis_gui.core.tiling import TilingSettings
+from tests.recipes import make_recipe
 
 
 @pytest.fixture

@@ -299,11 +299,11 @@ def test_beyond_what_imagej_holds_it_is_ome(wanted, monkeypatch: pytest.MonkeyPa
 def test_colours_stay_where_the_problem_keeps_them(prior, prior_path: Path, tmp_path: Path) -> None:
     """A grey page in a coloured stack becomes coloured, as one file has one kind of pixel."""
     from padis_gui.core.operators.denoising import DenoisingSettings
-    from padis_gui.core.recipe import make_recipe
     from padis_gui.core.settings import make
     from padis_gui.core.solvers import find_solver
     from padis_gui.core.tiling import TilingSettings
     from padis_gui.core.volume.request import VolumeSettings, make_request
+    from tests.recipes import make_recipe
 
     pages = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     pages[1] = pages[1, ..., :1]
@@ -373,11 +373,11 @@ def test_a_degraded_stack_has_no_truth(prior, prior_path: Path, tmp_path: Path) 
     """A stack that is the measurement itself: no noise is drawn, and nothing is compared with."""
     from padis_gui.core.data.reading import ReadingSettings
     from padis_gui.core.operators.denoising import DenoisingSettings
-    from padis_gui.core.recipe import make_recipe
     from padis_gui.core.settings import make
     from padis_gui.core.solvers import find_solver
     from padis_gui.core.tiling import TilingSettings
     from padis_gui.core.volume.request import VolumeSettings, make_request
+    from tests.recipes import make_recipe
 
     stack = write_stack(tmp_path / "noisy.tif", 2)
     image = read_image(stack, 0, ReadingSettings(role="measurement"))
@@ -394,11 +394,11 @@ def test_a_degraded_stack_has_no_truth(prior, prior_path: Path, tmp_path: Path) 
 def test_rows_of_a_scan_are_slices(prior, prior_path: Path, tmp_path: Path) -> None:
     """What was really measured, with its own geometry: nothing is simulated, and a row that absorbs less is darker."""
     from padis_gui.core.problem import scan_settings
-    from padis_gui.core.recipe import make_recipe
     from padis_gui.core.settings import make
     from padis_gui.core.solvers import find_solver
     from padis_gui.core.tiling import TilingSettings
     from padis_gui.core.volume.request import VolumeSettings, make_request
+    from tests.recipes import make_recipe
     from tests.scan_files import parallel, write_exchange
 
     scan = write_exchange(tmp_path / "scan.h5", parallel(views=30), rows=3)

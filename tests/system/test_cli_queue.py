@@ -13,9 +13,10 @@ from padis_gui.core.data.read import read_image
 from padis_gui.core.data.stored import read_result
 from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.queue_file import QueuedRun, file_names, queue_as_json, read_queue
-from padis_gui.core.recipe import Recipe, make_recipe
+from padis_gui.core.recipe import Recipe
 from padis_gui.core.solvers.dds import DDSSettings
 from padis_gui.core.tiling import TilingSettings
+from tests.recipes import make_recipe
 
 
 @pytest.fixture

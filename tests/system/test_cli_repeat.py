@@ -121,8 +121,8 @@ def test_a_measurement_is_used_again(prior_path, tmp_path, capsys) -> None:
     from padis_gui.core.data.read import read_image
     from padis_gui.core.data.reading import ReadingSettings
     from padis_gui.core.operators import find_physics
-    from padis_gui.core.recipe import make_recipe
     from padis_gui.core.solvers import find_solver
+    from tests.recipes import make_recipe
 
     blurred = tmp_path / "blurred.npy"
     np.save(blurred, np.random.default_rng(0).random((64, 64), dtype=np.float32))

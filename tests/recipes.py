@@ -1,0 +1,19 @@
+"""Recipes of tests, from all that they are made of in one call."""
+
+from pathlib import Path
+from typing import Any
+
+from padis_gui.core.data.image import Image
+from padis_gui.core.prior import PatchPrior
+from padis_gui.core.recipe import Recipe
+from padis_gui.core.recipe import make_recipe as recipe_of
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import Opened
+
+
+def make_recipe(
+    *, image: Image | None, data_path: Path | None, prior: PatchPrior, prior_path: Path, seed: int, **method: Any
+) -> Recipe:  # fmt: skip
+    """The sealed recipe; ``method`` are the fields of a :class:`Method`."""
+    opened = Opened(image=image, data_path=data_path, prior=prior, prior_path=prior_path)
+    return recipe_of(opened, Method(**method), seed)
