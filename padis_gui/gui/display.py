@@ -13,7 +13,7 @@ from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.levels_choice import LevelsChoice
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.display_cost import DisplayCost
-from padis_gui.viewmodels.frames import Frame
+from padis_gui.viewmodels.frames import IteratePictures
 from padis_gui.viewmodels.gallery import RUN_KEYS, pictures_of
 from padis_gui.viewmodels.overlay import Overlay
 from padis_gui.viewmodels.preferences import Options
@@ -46,8 +46,8 @@ class RunDisplay(QObject):
         self._painted = 0  # since the run began
         self._cost = DisplayCost(session)
         self._options = Options()
-        self.frame: Frame | None = None
-        self.overlay_of: Callable[[Frame | None], Overlay | None] = _plain_overlay
+        self.frame: IteratePictures | None = None
+        self.overlay_of: Callable[[IteratePictures | None], Overlay | None] = _plain_overlay
         self.timer = QTimer(self, singleShot=True, interval=FASTEST_MS)
         self.timer.timeout.connect(self._paint_latest)
         session.run.dirty.connect(self._ask_for_paint)
@@ -110,7 +110,7 @@ class RunDisplay(QObject):
         shown = self._session.shown
         return shown.live and shown.history is self._session.run.history
 
-    def _paint(self, frame: Frame) -> None:
+    def _paint(self, frame: IteratePictures) -> None:
         self.frame = frame
         pictures = pictures_of(frame, self._panes.pixels("measurement"))
         self._panes.show_frame(pictures, self.overlay_of(frame))
@@ -250,5 +250,5 @@ class RunDisplay(QObject):
         self.pointed.emit("   ".join(parts))
 
 
-def _plain_overlay(frame: Frame | None) -> Overlay | None:
+def _plain_overlay(frame: IteratePictures | None) -> Overlay | None:
     return None if frame is None or frame.partition is None else Overlay(partition=frame.partition)

@@ -25,9 +25,9 @@ from padis_gui.core.solvers import find_solver
 from padis_gui.core.tiling import TILINGS, strategy_and_patch
 from padis_gui.viewmodels.errands import Failure
 from padis_gui.viewmodels.frames import (
-    Frame,
+    CurvePoint,
+    IteratePictures,
     Pixels,
-    Point,
     ProblemPictures,
     channels_first,
     pictures_of_problem,
@@ -90,8 +90,8 @@ class ABRun(Steered):
         self.prepared: Prepared | None = None
         self.at: float | None = None  # which part of the way is shown; None: the latest
         self._kept: set[int] = set()
-        self._maps: dict[int, tuple[Frame, Pixels]] = {}
-        self._difference: tuple[Frame, Frame, Pixels] | None = None
+        self._maps: dict[int, tuple[IteratePictures, Pixels]] = {}
+        self._difference: tuple[IteratePictures, IteratePictures, Pixels] | None = None
         self._came.connect(self._take)
         for signal in (session.method.changed, session.occupied_changed):
             signal.connect(self.changed)
@@ -195,12 +195,12 @@ class ABRun(Steered):
         self.at = part
         self.dirty.emit()
 
-    def frame(self, side: int) -> Frame | None:
+    def frame(self, side: int) -> IteratePictures | None:
         """The shown iterate of a side."""
         history = self.histories[side]
         return history.last if self.at is None else history.frame_at(round(self.at * history.total))
 
-    def point(self, side: int) -> Point | None:
+    def point(self, side: int) -> CurvePoint | None:
         """The shown iterate's numbers."""
         frame = self.frame(side)
         return None if frame is None else self.histories[side].point_at(frame.step)
@@ -231,7 +231,7 @@ class ABRun(Steered):
         found = self.difference()
         return float("nan") if found is None else float(np.sqrt(np.mean(np.square(found, dtype=np.float64))))
 
-    def _take_maps(self, maps: dict[int, tuple[Frame, Pixels]] | Failure | None) -> None:
+    def _take_maps(self, maps: dict[int, tuple[IteratePictures, Pixels]] | Failure | None) -> None:
         if isinstance(maps, dict):
             self._maps = maps
             self.mapped.emit()
@@ -338,7 +338,7 @@ def _pair(
     return runs
 
 
-def _seam_maps(frames: dict[int, Frame]) -> dict[int, tuple[Frame, Pixels]]:
+def _seam_maps(frames: dict[int, IteratePictures]) -> dict[int, tuple[IteratePictures, Pixels]]:
     """The seam map of each frame's estimate along its own tiling; in the I/O thread."""
     made = {}
     for side, frame in frames.items():

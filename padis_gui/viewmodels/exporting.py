@@ -22,7 +22,7 @@ from padis_gui.core.report.animation import write_animation
 from padis_gui.core.report.curves import COLUMNS, curves_as_csv, step_label
 from padis_gui.core.report.page import Report, as_html, pictures_of
 from padis_gui.core.runs.engine import Result, stem_of
-from padis_gui.viewmodels.frames import Frame, Pixels, ProblemPictures, channels_first, for_display
+from padis_gui.viewmodels.frames import IteratePictures, Pixels, ProblemPictures, channels_first, for_display
 from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.runs import RunRecord
 from padis_gui.viewmodels.workspace import Workspace
@@ -144,7 +144,7 @@ def _values(about: About) -> str:
     return about.integer.words + (f", {clipped} values clipped" if clipped else ", nothing clipped")
 
 
-def _frames(run: Exported, settings: ExportSettings) -> list[tuple[Frame, Pixels]]:
+def _frames(run: Exported, settings: ExportSettings) -> list[tuple[IteratePictures, Pixels]]:
     """The kept iterates and the wanted picture of each; raises :class:`InputError` where there are none."""
     kept = (run.history.frame_at(step) for step in run.history.steps)
     frames = [(frame, getattr(frame, settings.picture)) for frame in kept if frame is not None]
@@ -157,7 +157,7 @@ def _frames(run: Exported, settings: ExportSettings) -> list[tuple[Frame, Pixels
     return found
 
 
-def _label(run: Exported, frame: Frame, symbol: str) -> str:
+def _label(run: Exported, frame: IteratePictures, symbol: str) -> str:
     point = run.history.point_at(frame.step)
     psnr = math.nan if point is None else point.psnr
     return step_label(frame.step, frame.total, frame.sigma, psnr, symbol=symbol)

@@ -34,7 +34,7 @@ class ProblemPictures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class IteratePictures:
     """One iterate for the panes, in the image's unit; ``difference`` is estimate - truth.
 
     ``deviation`` is the samples' standard deviation, where the method draws several; ``measured`` is A estimate
@@ -66,7 +66,7 @@ class Frame:
         entered = 0 if self.call is None else self.call.x.nbytes
         return entered + sum(picture.nbytes for picture in pictures if picture is not None)
 
-    def against(self, truth: Pixels | None) -> "Frame":
+    def against(self, truth: Pixels | None) -> "IteratePictures":
         """The same with its difference to a truth of its size; without one as it is."""
         if truth is None or truth.shape != self.estimate.shape:
             return self
@@ -74,7 +74,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class CurvePoint:
     """One iterate for the curves. What is not known, or was not measured at this step, is NaN.
 
     ``seam_denoised`` is the seam ratio of D before the data step, ``disagreement`` the root mean square on [0, 1] of
@@ -140,7 +140,7 @@ def frame_of(
     pictures: ProblemPictures,
     call: DenoiserCall | None = None,
     disagreement: Tensor | None = None,
-) -> Frame:
+) -> IteratePictures:
     """Copy an iterate off the device, in the image's unit.
 
     ``call`` is its last denoiser call, ``disagreement`` the map (C, rows, columns) of two offsets on [0, 1].
@@ -149,7 +149,7 @@ def frame_of(
     estimate = for_display(image.from_unit(iterate.estimate))
     spread, measured = iterate.deviation, iterate.measured
     physics = find_physics(pictures.prepared.method.physics)
-    return Frame(
+    return IteratePictures(
         step=iterate.step,
         total=iterate.total,
         sigma=iterate.sigma,

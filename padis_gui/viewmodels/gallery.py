@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from padis_gui.viewmodels.comparison import signed_difference
-from padis_gui.viewmodels.frames import Frame
+from padis_gui.viewmodels.frames import IteratePictures, Pixels
 from padis_gui.viewmodels.levels import Levels, Range
 from padis_gui.viewmodels.profiles import Spacing
 from padis_gui.viewmodels.sources import PaneSource, Scale, SourceList
 
-Pixels = NDArray[np.float32]
 # A picture, or what makes it the first time that somebody looks
 LazyPicture = Pixels | Callable[[], Pixels | None]
 
@@ -31,7 +29,7 @@ _DEFAULT_COLOURS = {
 RUN_KEYS = ("estimate", "state", "denoised", "difference", "deviation", "measured", "misfit")
 
 
-def pictures_of(frame: Frame, measurement: Pixels | None) -> dict[str, LazyPicture | None]:
+def pictures_of(frame: IteratePictures, measurement: Pixels | None) -> dict[str, LazyPicture | None]:
     """The pictures of one iterate by source; ``measurement`` is what the data residual is taken from."""
     measured = frame.measured
     misfit: LazyPicture | None = None

@@ -136,7 +136,7 @@ def _padded(asked: Asked) -> Tensor:
     return with_noise(asked.source, asked.sigma, asked.partition, rng)
 
 
-class TileDesk:
+class TileInspection:
     """Answers requests in the compute thread; what the next one is likely to need again is kept."""
 
     def __init__(self) -> None:

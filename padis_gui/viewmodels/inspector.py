@@ -16,8 +16,8 @@ from padis_gui.core.prior import DenoiserCall
 from padis_gui.core.tiling import make_tiling, strategy_and_patch
 from padis_gui.viewmodels.errands import Failure
 from padis_gui.viewmodels.follower import Follower
-from padis_gui.viewmodels.frames import Frame, Pixels, channels_first
-from padis_gui.viewmodels.inspection import Asked, Inspection, TileDesk
+from padis_gui.viewmodels.frames import IteratePictures, Pixels, channels_first
+from padis_gui.viewmodels.inspection import Asked, Inspection, TileInspection
 from padis_gui.viewmodels.lab_export import PictureStack
 from padis_gui.viewmodels.session import Session
 
@@ -49,14 +49,14 @@ class Inspector(QObject):
         self.shift = (0, 0)
         self.sigma: float | None = None  # None: that of the shown step
         self.result: Inspection | None = None
-        self._desk = TileDesk()
+        self._inspection = TileInspection()
         self._follower = Follower(session, _FOLLOW_MS)
         self._follower.due.connect(self._changed)
 
     # What there is to choose from -----------------------------------------------------------------
 
     @property
-    def frame(self) -> Frame | None:
+    def frame(self) -> IteratePictures | None:
         """The shown iterate."""
         return self._session.shown.frame()
 
@@ -224,7 +224,9 @@ class Inspector(QObject):
                 self.result = None
                 self.inspected.emit()
             return
-        self._session.compute_requests.ask(_KIND, lambda check: self._desk.inspect(asked, check), self._take)
+        self._session.compute_requests.ask(
+            _KIND, lambda check: self._inspection.inspect(asked, check), self._take
+        )
 
     def _asked(self) -> Asked | None:
         session, box, home, partition = self._session, self.box, self.home, self.partition

@@ -17,7 +17,7 @@ from padis_gui.core.partition import Box, Partition
 from padis_gui.core.settings import make
 from padis_gui.viewmodels.errands import Failure
 from padis_gui.viewmodels.follower import Follower
-from padis_gui.viewmodels.frames import Frame, Pixels, Point
+from padis_gui.viewmodels.frames import CurvePoint, IteratePictures, Pixels
 from padis_gui.viewmodels.lab_export import PictureStack
 from padis_gui.viewmodels.overlay import Overlay, OverlaySettings
 from padis_gui.viewmodels.seam_maps import (
@@ -58,7 +58,9 @@ class Laboratory(QObject):
         self.inspected: Callable[[], Box | None] = lambda: None  # a tile to set off from the others
         self._watched = False
         self._wanted: frozenset[str] = frozenset()
-        self._ratios: tuple[Frame, tuple[float, float]] | None = None  # seam ratios of x̂₀ and D of a frame
+        self._ratios: tuple[IteratePictures, tuple[float, float]] | None = (
+            None  # seam ratios of x̂₀ and D of a frame
+        )
         self._on_request: dict[int, Disagreement] = {}  # of the shown run, by step
         self._heat: tuple[Coverage, NDArray[np.float32]] | None = None
         self._history = session.shown.history
@@ -74,7 +76,7 @@ class Laboratory(QObject):
         self._follow_if_wanted()
         self.overlay_changed.emit()
 
-    def overlay(self, frame: Frame | None) -> Overlay | None:
+    def overlay(self, frame: IteratePictures | None) -> Overlay | None:
         """What to draw over a frame of the shown run; None where it has no tiling."""
         if frame is None or frame.partition is None:
             return None
@@ -166,7 +168,7 @@ class Laboratory(QObject):
     # Disagreement ---------------------------------------------------------------------------------
 
     @property
-    def points(self) -> tuple[Point, ...]:
+    def points(self) -> tuple[CurvePoint, ...]:
         """The shown run's points, with what was measured on request."""
         points = self._session.shown.history.points
         if not self._on_request:

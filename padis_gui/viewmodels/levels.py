@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.viewmodels.frames import Pixels
 from padis_gui.viewmodels.sources import PaneSource, Scale
 
-Pixels = NDArray[np.float32]
 Range = tuple[float, float]
 
 # Window presets in Hounsfield units, as radiologists set them: (low, high)

@@ -26,7 +26,13 @@ from padis_gui.core.settings import Settings
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.tiling import TilingSettings
 from padis_gui.viewmodels.errands import Requests
-from padis_gui.viewmodels.frames import Frame, Point, ProblemPictures, frame_of, pictures_of_problem
+from padis_gui.viewmodels.frames import (
+    CurvePoint,
+    IteratePictures,
+    ProblemPictures,
+    frame_of,
+    pictures_of_problem,
+)
 from padis_gui.viewmodels.history import DEFAULT_BUDGET, History
 from padis_gui.viewmodels.measuring import Meter
 
@@ -203,11 +209,11 @@ class LiveRun(Steered):
             eta=mean * (total - step) if mean is not None and state.active else None,
         )
 
-    def take_frame(self) -> Frame | None:
+    def take_frame(self) -> IteratePictures | None:
         """The latest frame, once; None when it has been taken."""
         return self._recording.take_frame()
 
-    def points(self) -> list[Point]:
+    def points(self) -> list[CurvePoint]:
         """A copy of the curves so far."""
         return list(self.history.points)
 
@@ -313,7 +319,7 @@ class Recording:
         # of the latest iterate: its last denoiser call, and the disagreement where it was measured
         self._seen: tuple[DenoiserCall | None, Tensor | None] = None, None
         self._pictured = 0
-        self._mailbox: deque[Frame] = deque(maxlen=1)
+        self._mailbox: deque[IteratePictures] = deque(maxlen=1)
 
     def begin(self, pictures: ProblemPictures, prior: PatchPrior) -> None:
         """The run is of this problem, with that prior."""
@@ -345,7 +351,7 @@ class Recording:
             self._mailbox.append(frame)
             self._pictured = iterate.step
 
-    def take_frame(self) -> Frame | None:
+    def take_frame(self) -> IteratePictures | None:
         """The latest pictures, once; None when they have been taken."""
         try:
             return self._mailbox.pop()

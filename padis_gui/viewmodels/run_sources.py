@@ -5,8 +5,8 @@ from functools import partial
 
 from PySide6.QtCore import QObject
 
-from padis_gui.viewmodels.frames import for_display
-from padis_gui.viewmodels.gallery import Gallery, Pixels
+from padis_gui.viewmodels.frames import Pixels, for_display
+from padis_gui.viewmodels.gallery import Gallery
 from padis_gui.viewmodels.runs import RunRecord, Runs
 from padis_gui.viewmodels.sources import Origin, PaneSource, Scale
 

@@ -16,7 +16,7 @@ from padis_gui.core.recipe import Recipe
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.solvers import find_solver
 from padis_gui.core.uncertainty import Calibration
-from padis_gui.viewmodels.frames import Frame, for_display
+from padis_gui.viewmodels.frames import IteratePictures, for_display
 from padis_gui.viewmodels.history import DEFAULT_BUDGET, History
 
 log = logging.getLogger(__name__)
@@ -95,13 +95,13 @@ class RunRecord:
         """Let go of the result's pixels; :attr:`result` reads them again."""
         self._result = None
 
-    def final_frame(self) -> Frame | None:
+    def final_frame(self) -> IteratePictures | None:
         """The result as a frame, for where no iterate is kept."""
         result, points = self.result, self.history.points
         if result is None:
             return None
         last = points[-1] if points else None
-        return Frame(
+        return IteratePictures(
             step=last.step if last else 1,
             total=self.history.total or 1,
             sigma=last.sigma if last else 0.0,

@@ -13,7 +13,7 @@ from padis_gui.core.data.image import Image
 from padis_gui.core.prior import DenoiserCall, PatchPrior
 from padis_gui.core.seams import disagreement_at, seam_coverage, seam_map, seam_ratio
 from padis_gui.viewmodels.errands import Check
-from padis_gui.viewmodels.frames import Frame, Pixels, Point, channels_first, spread_of
+from padis_gui.viewmodels.frames import CurvePoint, IteratePictures, Pixels, channels_first, spread_of
 from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.sources import Origin, PaneSource, Scale
 
@@ -84,8 +84,8 @@ class MapRequest:
     """Which maps of a frame are wanted; ``points`` are those of its run, ``before`` the coverage known so far."""
 
     history: History
-    frame: Frame
-    points: tuple[Point, ...]
+    frame: IteratePictures
+    points: tuple[CurvePoint, ...]
     maps: frozenset[str]
     before: Coverage | None
     truth: Tensor | None
@@ -95,7 +95,7 @@ class MapRequest:
 class Maps:
     """The maps of a frame by name, the coverage up to it, and the seam ratios of its x̂₀ and D."""
 
-    frame: Frame
+    frame: IteratePictures
     maps: Mapping[str, Pixels]
     coverage: Coverage | None
     ratios: tuple[float, float]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.runs.engine import Result
-from padis_gui.viewmodels.frames import Frame, Point
+from padis_gui.viewmodels.frames import CurvePoint, IteratePictures
 from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.preparation import Preparation
 from padis_gui.viewmodels.run import Ended, Task
@@ -81,7 +81,7 @@ class Shown(QObject):
         """Whether the latest iterate is shown, whatever comes."""
         return self.step is None
 
-    def frame(self) -> Frame | None:
+    def frame(self) -> IteratePictures | None:
         """The shown iterate, with its difference to the truth where that is known; None while there is none."""
         frame, record, pictures = self._frame(), self.record, self._preparation.pictures
         if frame is None or frame.difference is not None or record is None or pictures is None:
@@ -89,13 +89,13 @@ class Shown(QObject):
         same = record.recipe.is_of_data(pictures.prepared.opened)
         return frame.against(pictures.truth) if same else frame
 
-    def _frame(self) -> Frame | None:
+    def _frame(self) -> IteratePictures | None:
         if self.step is not None and (frame := self.history.frame_at(self.step)) is not None:
             return frame
         last = self.history.last
         return self.record.final_frame() if last is None and self.record is not None else last
 
-    def point(self) -> Point | None:
+    def point(self) -> CurvePoint | None:
         """The shown iterate's numbers."""
         frame = self._frame()
         return None if frame is None else self.history.point_at(frame.step)

@@ -142,14 +142,16 @@ def test_noise_changes_the_measurement_with_the_seed(session, drive, phantom_pat
 
 
 def test_the_clock_leaves_out_the_first_step_and_needs_two_more(session):
-    from padis_gui.viewmodels.frames import Point
+    from padis_gui.viewmodels.frames import CurvePoint
 
     run = session.run
     run._state = RunState.RUNNING
     for step, seconds in enumerate((9.0, 1.0, 3.0), start=1):
         snapshot: Progress = run.snapshot()
         assert snapshot.eta is None
-        run.history.append(None, Point(step=step, sigma=1.0, residual=0.1, psnr=20.0, seconds=seconds), 10)
+        run.history.append(
+            None, CurvePoint(step=step, sigma=1.0, residual=0.1, psnr=20.0, seconds=seconds), 10
+        )
     assert run.snapshot().seconds_per_step == pytest.approx(2.0)
     assert run.snapshot().eta == pytest.approx(2.0 * 7)
     run._state = RunState.IDLE

@@ -254,7 +254,7 @@ def fake_record(identity):
     from padis_gui.core.data.image import Image
     from padis_gui.core.recipe import Recipe
     from padis_gui.core.runs.engine import Result
-    from padis_gui.viewmodels.frames import Point
+    from padis_gui.viewmodels.frames import CurvePoint
     from padis_gui.viewmodels.history import History
     from padis_gui.viewmodels.runs import RunRecord, thumbnail
 
@@ -265,7 +265,7 @@ def fake_record(identity):
     )  # fmt: skip
     image = Image(pixels=np.full((1, 8, 9), 0.25, np.float32), window=(-1.0, 1.0))
     history = History()
-    history.append(None, Point(step=1, sigma=1.0, residual=0.5, psnr=math.inf, seconds=0.1), 1)
+    history.append(None, CurvePoint(step=1, sigma=1.0, residual=0.5, psnr=math.inf, seconds=0.1), 1)
     metrics = {"psnr": math.inf, "residual": 0.5}
     result = Result(recipe=recipe, image=image, deviation=None, metrics=metrics, seconds=0.1, evaluations=1)
     return RunRecord(

@@ -18,7 +18,7 @@ from padis_gui.gui.viewers.links import Links
 from padis_gui.gui.viewers.picture import Picture
 from padis_gui.gui.viewers.step_plot import Drawn, StepPlot
 from padis_gui.viewmodels.ab import NAMES, PICTURES, SEAM_MAP, ABRun
-from padis_gui.viewmodels.frames import Frame, Pixels
+from padis_gui.viewmodels.frames import IteratePictures, Pixels
 from padis_gui.viewmodels.gallery import DIVERGING, GREY, Appearance, value_text
 from padis_gui.viewmodels.lab_export import export
 from padis_gui.viewmodels.levels import SIGNED_SHARE, Range, automatic
@@ -42,7 +42,7 @@ class ABPage(QWidget):
         super().__init__()
         self._session, self._ab, self._levels, self._tiling = session, ab, levels, act.tiling
         self._busy_before = time.thread_time()
-        self._painted: tuple[Frame | None, ...] = ()
+        self._painted: tuple[IteratePictures | None, ...] = ()
         self._whole = 1  # what the step axis of the curves spans
         self.pictures = [Picture(name, f"Side {name}") for name in NAMES]
         self.difference = Picture("B − A", "The estimate of B minus that of A")
@@ -193,7 +193,7 @@ class ABPage(QWidget):
         seams = "" if math.isnan(point.seam_ratio) else f", seam ratio {point.seam_ratio:.2f}"
         return f"{badge} &nbsp;<span style='color:gray'>step {frame.step}{quality}{seams}</span>"
 
-    def _empty_text(self, kind: str, frame: Frame | None) -> str:
+    def _empty_text(self, kind: str, frame: IteratePictures | None) -> str:
         if frame is not None and kind == "difference":
             return "There is no truth to compare with"
         if frame is not None and kind == SEAM_MAP:

@@ -15,7 +15,8 @@ from padis_gui.gui.viewers.layer import Layer
 from padis_gui.gui.viewers.links import Links
 from padis_gui.gui.viewers.source_choice import SourceModel
 from padis_gui.viewmodels.comparison import reach_of, signed_difference, size_text
-from padis_gui.viewmodels.gallery import DIVERGING, Appearance, Gallery, Pixels
+from padis_gui.viewmodels.frames import Pixels
+from padis_gui.viewmodels.gallery import DIVERGING, Appearance, Gallery
 from padis_gui.viewmodels.overlay import Overlay
 from padis_gui.viewmodels.sources import PaneSource, Scale
 

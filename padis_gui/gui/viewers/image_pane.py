@@ -10,7 +10,8 @@ from padis_gui.gui.viewers.canvas import Canvas, Group
 from padis_gui.gui.viewers.icons import icon
 from padis_gui.gui.viewers.source_choice import SourceChoice, SourceModel
 from padis_gui.gui.viewers.tiling_overlay import TilingOverlay
-from padis_gui.viewmodels.gallery import Appearance, Gallery, Pixels
+from padis_gui.viewmodels.frames import Pixels
+from padis_gui.viewmodels.gallery import Appearance, Gallery
 from padis_gui.viewmodels.levels import Range
 from padis_gui.viewmodels.sources import Lattice, PaneSource, Scale
 

@@ -2,16 +2,15 @@
 
 import numpy as np
 import pyqtgraph as pg
-from numpy.typing import NDArray
 from PySide6.QtCore import QRectF
 from PySide6.QtGui import QPainter, QPainterPath
 from PySide6.QtWidgets import QGraphicsItem, QGraphicsObject, QStyleOptionGraphicsItem, QWidget
 
 from padis_gui.gui.viewers.colormaps import lookup
+from padis_gui.viewmodels.frames import Pixels
 from padis_gui.viewmodels.gallery import Appearance
 from padis_gui.viewmodels.levels import NonFinite, non_finite
 
-Pixels = NDArray[np.float32]
 NAN_COLOUR, INF_COLOUR = (255, 0, 200, 255), (0, 225, 255, 255)
 
 

@@ -17,7 +17,8 @@ from padis_gui.gui.viewers.pane_board import PaneBoard
 from padis_gui.gui.viewers.source_choice import SourceModel
 from padis_gui.gui.viewers.view_actions import ViewActions
 from padis_gui.gui.viewers.view_bar import ViewBar
-from padis_gui.viewmodels.gallery import Gallery, LazyPicture, Pixels, value_text
+from padis_gui.viewmodels.frames import Pixels
+from padis_gui.viewmodels.gallery import Gallery, LazyPicture, value_text
 from padis_gui.viewmodels.overlay import Overlay
 from padis_gui.viewmodels.sources import PaneSource
 

@@ -4,7 +4,8 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from padis_gui.gui.layouts import column
 from padis_gui.gui.viewers.canvas import Canvas
-from padis_gui.viewmodels.gallery import Appearance, Pixels
+from padis_gui.viewmodels.frames import Pixels
+from padis_gui.viewmodels.gallery import Appearance
 
 
 class Picture(QWidget):

@@ -16,7 +16,7 @@ from padis_gui.gui.layouts import column, row
 from padis_gui.gui.numbers import WholeBox
 from padis_gui.gui.viewers.drawn_panel import LARGEST, DrawnPanel
 from padis_gui.gui.viewers.pane_grid import PaneGrid
-from padis_gui.viewmodels.gallery import Pixels
+from padis_gui.viewmodels.frames import Pixels
 from padis_gui.viewmodels.profiles import (
     STATISTICS_HEAD,
     Region,
