@@ -116,7 +116,7 @@ async def idle(owner: Any) -> None:
 async def prepared(owner: Any) -> None:
     """Wait until the measurement and the baseline are those of the present choices."""
     session = _session_of(owner)
-    await until(lambda: session.prepared is not None and session.prepared.job.same_problem(session.job()))
+    await until(lambda: session.preparation.is_current)
 
 
 def _session_of(owner: Any) -> Session:
@@ -125,9 +125,9 @@ def _session_of(owner: Any) -> Session:
 
 async def open_both(session: Session, image: Path, prior: Path) -> None:
     """Open an image and a prior and wait for the baseline."""
-    assert await session.open_prior(prior)
-    assert await session.open_image(image)
-    await until(lambda: session.prepared is not None)
+    assert await session.prior.open(prior)
+    assert await session.data.open(image)
+    await until(lambda: session.preparation.prepared is not None)
 
 
 async def painted(display: Any, step: int) -> None:

@@ -131,6 +131,12 @@ class Recipe(BaseModel):
         """The seed that drew the measurement's noise."""
         return self.seed if self.measurement_seed is None else self.measurement_seed
 
+    def is_of_data(self, opened: Opened) -> bool:
+        """Whether it is of the image that is open."""
+        if self.data is None or opened.image is None or opened.data_path is None:
+            return False
+        return (str(opened.data_path.resolve()), opened.image.page) == (self.data.file, self.data.page)
+
 
 def find_preset(name: str) -> Preset:
     """The preset of that name; raises :class:`SettingError` for others."""

@@ -1,7 +1,7 @@
 """From a recipe to its result: the files that it names, read again and checked, and the run itself."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from padis_gui.core.recipe import DataReference, Recipe, draft_recipe
 from padis_gui.core.runs.engine import Control, Result, Run, finish
 from padis_gui.core.runs.opened import Opened, Prepared, measure
 from padis_gui.core.solvers.iterate import Iterate
-from padis_gui.core.uncertainty import calibrate, summarise
+from padis_gui.core.uncertainty import Calibration, calibrate, summarise
 
 
 def unchanged(file: str, sha256: str) -> Path:
@@ -96,6 +96,34 @@ def as_here(recipe: Recipe, opened: Opened) -> Recipe:
     )  # fmt: skip
 
 
+def of_samples(samples: Sequence[Result], prepared: Prepared | None) -> tuple[Result, Calibration | None]:
+    """The mean, deviation and interval of samples that differ in the solver's seed only.
+
+    ``prepared`` is what they were drawn for: with it the mean is measured, and where the truth is known, how well the
+    deviation foretells the error. Raises :class:`~padis_gui.core.errors.SettingError` for fewer than two.
+    """
+    nothing = np.empty((0, 1, 1, 1), dtype=np.float32)
+    found = summarise(np.stack([sample.pixels for sample in samples]) if samples else nothing)
+    first, calibration = samples[0], None
+    metrics = {"samples": float(found.count)}
+    if prepared is not None and prepared.problem.operator.image_shape == found.mean.shape:
+        problem, (low, high) = prepared.problem, first.window
+        mean = torch.from_numpy((found.mean - low) / (high - low)).to(problem.device)
+        metrics |= measure(problem, mean)
+        if problem.truth is not None:
+            calibration = calibrate(found, prepared.image.from_unit(problem.truth))
+    metrics |= {name: value for name, value in first.metrics.items() if name.endswith("_baseline")}
+    if calibration is not None and math.isfinite(calibration.correlation):
+        metrics |= {"correlation": calibration.correlation, "coverage": calibration.coverage}
+    mean_of_all = Result(
+        recipe=first.recipe.model_copy(update={"sample_seeds": tuple(s.recipe.seed for s in samples)}),
+        image=replace(first.image, pixels=found.mean), deviation=found.deviation, metrics=metrics,
+        interval=(found.low, found.high), seconds=sum(sample.seconds for sample in samples),
+        evaluations=sum(sample.evaluations for sample in samples),
+    )  # fmt: skip
+    return mean_of_all, calibration
+
+
 class Repeater:
     """Runs recipes on one device; what the last one had open serves the next one.
 
@@ -132,20 +160,4 @@ class Repeater:
             self._single(recipe.model_copy(update={"seed": seed, "sample_seeds": ()}), watch, None)
             for seed in recipe.sample_seeds
         ]
-        assert self.prepared is not None, "a recipe of samples has some"
-        problem, first = self.prepared.problem, runs[0]
-        found = summarise(np.stack([run.pixels for run in runs]))
-        low, high = first.window
-        mean = torch.from_numpy((found.mean - low) / (high - low)).to(problem.device)
-        metrics = {"samples": float(found.count)} | measure(problem, mean)
-        metrics |= {name: value for name, value in first.metrics.items() if name.endswith("_baseline")}
-        if problem.truth is not None:
-            calibration = calibrate(found, first.image.from_unit(problem.truth))
-            if calibration is not None and math.isfinite(calibration.correlation):
-                metrics |= {"correlation": calibration.correlation, "coverage": calibration.coverage}
-        return Result(
-            recipe=first.recipe.model_copy(update={"sample_seeds": recipe.sample_seeds}),
-            image=replace(first.image, pixels=found.mean), deviation=found.deviation,
-            interval=(found.low, found.high), metrics=metrics, seconds=sum(run.seconds for run in runs),
-            evaluations=sum(run.evaluations for run in runs),
-        )  # fmt: skip
+        return of_samples(runs, self.prepared)[0]

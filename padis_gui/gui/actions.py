@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMainWindow
 
+from padis_gui.core.runs.engine import RunState
 from padis_gui.gui.viewers.icons import icon
-from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.session import Session
 
 
@@ -132,17 +132,17 @@ class Actions:
     def allow(self, session: Session) -> None:
         """Enable exactly what can be done now."""
         state = session.run.snapshot().state
-        ready, steerable = session.job() is not None, state.active and state is not RunState.STOPPING
+        ready, steerable = session.opened() is not None, state.active and state is not RunState.STOPPING
         for action in (self.pause, self.finish, self.cancel):
             action.setEnabled(steerable)
         free = not state.active and not session.occupied_by
         for action in (self.restore, self.open_image, self.open_folder, self.open_demo, self.open_prior):
             action.setEnabled(free)
-        self.slices.setEnabled(session.image is not None and session.image.pages > 1)
-        self.datasets.setEnabled(free and session.image is not None)
+        self.slices.setEnabled(session.data.image is not None and session.data.image.pages > 1)
+        self.datasets.setEnabled(free and session.data.image is not None)
         self.run.setEnabled(ready and free)
         self.step.setEnabled(ready and (steerable or free))
         for action in self.queueing:
             action.setEnabled(ready)
-        self.export.setEnabled(session.result is not None and not state.active)
+        self.export.setEnabled(session.shown.result is not None and not state.active)
         self.pause.setText("&Resume" if state is RunState.PAUSED else "&Pause")

@@ -61,10 +61,10 @@ async def _live(window: MainWindow, path: Path | None) -> None:
     session, saver = window.session, window.session.saver
     if saver is not None and saver.was_clean:
         await saver.restore()
-    if session.job() is None:  # there was nothing, or it is gone
+    if session.opened() is None:  # there was nothing, or it is gone
         await session.open_demo()
     if path is not None:
-        await session.open_image(path)
+        await session.data.open(path)
     await window.closed.wait()
 
 

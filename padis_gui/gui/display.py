@@ -7,16 +7,16 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QComboBox
 
 from padis_gui.core.operators import find_physics
+from padis_gui.core.runs.engine import RunState
 from padis_gui.gui.panels.transport import Transport
 from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.levels_choice import LevelsChoice
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.display_cost import DisplayCost
-from padis_gui.viewmodels.frames import Frame
+from padis_gui.viewmodels.frames import IteratePictures
 from padis_gui.viewmodels.gallery import RUN_KEYS, pictures_of
 from padis_gui.viewmodels.overlay import Overlay
 from padis_gui.viewmodels.preferences import Options
-from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import EMPTY_TEXTS
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.sources import BUILT_IN, Lattice, Scale
@@ -30,7 +30,7 @@ _UNITLESS = (Scale.MEASURED, Scale.MISFIT)
 _NO_CURSOR = "Point at a pane to read its values"
 
 
-class Display(QObject):
+class RunDisplay(QObject):
     """Moves the session's pictures to the viewers; ``pointed`` carries the text of the pixel under the cursor."""
 
     pointed = Signal(str)
@@ -46,15 +46,15 @@ class Display(QObject):
         self._painted = 0  # since the run began
         self._cost = DisplayCost(session)
         self._options = Options()
-        self.frame: Frame | None = None
-        self.overlay_of: Callable[[Frame | None], Overlay | None] = _plain_overlay
+        self.frame: IteratePictures | None = None
+        self.overlay_of: Callable[[IteratePictures | None], Overlay | None] = _plain_overlay
         self.timer = QTimer(self, singleShot=True, interval=FASTEST_MS)
         self.timer.timeout.connect(self._paint_latest)
         session.run.dirty.connect(self._ask_for_paint)
         session.run.changed.connect(self._show_run)
-        session.data_changed.connect(self._show_data)
-        session.prepared_changed.connect(self._show_prepared)
-        session.shown_changed.connect(self._show_shown)
+        session.data.changed.connect(self._show_data)
+        session.preparation.changed.connect(self._show_prepared)
+        session.shown.changed.connect(self._show_shown)
         curves.step_chosen.connect(session.shown.go_to)
         panes.hovered.connect(self._point)
         self._show_data()
@@ -110,7 +110,7 @@ class Display(QObject):
         shown = self._session.shown
         return shown.live and shown.history is self._session.run.history
 
-    def _paint(self, frame: Frame) -> None:
+    def _paint(self, frame: IteratePictures) -> None:
         self.frame = frame
         pictures = pictures_of(frame, self._panes.pixels("measurement"))
         self._panes.show_frame(pictures, self.overlay_of(frame))
@@ -121,7 +121,7 @@ class Display(QObject):
 
     def _show_shown(self) -> None:
         """Another run or another step is to be seen: panes, overlay, captions, curves and their marker."""
-        frame = self._session.shown_frame()
+        frame = self._session.shown.frame()
         if frame is None:
             self._clear_run()
         else:
@@ -179,9 +179,9 @@ class Display(QObject):
 
     def _show_empty_texts(self) -> None:
         """What a pane without a picture waits for."""
-        session, prepared = self._session, self._session.prepared
-        physics = find_physics(session.physics)
-        if session.image is None and not physics.imageless:
+        session, pictures = self._session, self._session.preparation.pictures
+        physics = find_physics(session.method.physics)
+        if session.data.image is None and not physics.imageless:
             self._panes.gallery.set_empty_texts(
                 dict.fromkeys(_SOURCES, "Open an image: drop a file here, or Ctrl+O")
             )
@@ -192,26 +192,27 @@ class Display(QObject):
         texts = dict.fromkeys(_SOURCES, "Appears with the first step") | {
             "estimate": run, "deviation": "Appears with a method that draws several samples, such as DAPS",
         }  # fmt: skip
-        if prepared is not None and prepared.truth is None:
+        if pictures is not None and pictures.truth is None:
             texts |= dict.fromkeys(("truth", "difference"), "There is no truth to compare with")
         if physics.imageless:
             texts |= dict.fromkeys(("measurement", "measured", "misfit"), "Nothing was measured")
         self._panes.gallery.set_empty_texts(texts | EMPTY_TEXTS)
 
     def _show_prepared(self) -> None:
-        prepared = self._session.prepared
-        if prepared is None:
+        pictures = self._session.preparation.pictures
+        if pictures is None:
             return
+        prepared, measurement = pictures.prepared, pictures.measurement
         previous = self._panes.pixels("baseline")
         self._panes.set_pictures(
-            {"truth": prepared.truth, "baseline": prepared.baseline, "measurement": prepared.measurement}
+            {"truth": pictures.truth, "baseline": pictures.baseline, "measurement": measurement}
         )
         image = prepared.image
         self._panes.gallery.describe(image.unit, image.spacing, image.window)
-        psnr = prepared.baseline_psnr
-        physics = find_physics(prepared.job.physics)
+        psnr = pictures.baseline_psnr
+        physics = find_physics(prepared.method.physics)
         self._panes.gallery.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)
-        size = "" if prepared.measurement is None else " × ".join(map(str, prepared.measurement.shape[:2]))
+        size = "" if measurement is None else " × ".join(map(str, measurement.shape[:2]))
         self._panes.set_captions(
             {
                 "truth": prepared.image.unit,
@@ -221,13 +222,13 @@ class Display(QObject):
         )
         self._curves.set_baseline(psnr, physics.baseline)
         self._show_empty_texts()
-        if previous is None or previous.shape != prepared.baseline.shape:
+        if previous is None or previous.shape != pictures.baseline.shape:
             self._panes.fit()
 
     def _point(self, row: int, column: int) -> None:
         """Say in words what is under the cursor: place, values, tile, step."""
-        prepared, group = self._session.prepared, self._panes.links.group
-        image = self._session.image if prepared is None else prepared.image
+        prepared, group = self._session.preparation.prepared, self._panes.links.group
+        image = self._session.data.image if prepared is None else prepared.image
         values = self._panes.values_at(row, column) if row >= 0 else []
         if group is None or not values:
             self.pointed.emit(_NO_CURSOR)
@@ -249,5 +250,5 @@ class Display(QObject):
         self.pointed.emit("   ".join(parts))
 
 
-def _plain_overlay(frame: Frame | None) -> Overlay | None:
+def _plain_overlay(frame: IteratePictures | None) -> Overlay | None:
     return None if frame is None or frame.partition is None else Overlay(partition=frame.partition)

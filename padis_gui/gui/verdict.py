@@ -1,21 +1,21 @@
 """What is shown, in a line: a run under way, a result and its quality, a stale one, or what to do first."""
 
 from padis_gui.core.operators import find_physics
-from padis_gui.viewmodels.frames import Result
+from padis_gui.core.runs.engine import Result
 from padis_gui.viewmodels.session import Session
 
 
 def verdict(session: Session) -> str:
     """The line for the tool bar."""
-    result = session.result
+    result = session.shown.result
     if session.shown.record is not None and result is not None:
         return f"{session.shown.record.name}:   {quality(result)}"
     if session.run.active:
         return f"{session.run.snapshot().state.value}…"
     if session.occupied_by:
         return f"{session.occupied_by} is under way…"
-    if session.job() is None:
-        what = "an image (Ctrl+O)" if session.prior is not None else "a checkpoint (Ctrl+P)"
+    if session.opened() is None:
+        what = "an image (Ctrl+O)" if session.prior.loaded is not None else "a checkpoint (Ctrl+P)"
         return f"Open {what}, or the demo (Ctrl+D)"
     if session.stale:
         return "⚠ Stale: the settings have changed since this result; press Run"

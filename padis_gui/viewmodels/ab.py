@@ -4,30 +4,43 @@ Both generators are advanced in the one compute thread, in turn; each side leave
 its iterates in a history.
 """
 
-from concurrent.futures import Future
+import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import Signal
 
-from padis_gui.core.ab import Side, find_what_if
+from padis_gui.core.ab import find_what_if, in_step
+from padis_gui.core.errors import PadisError
 from padis_gui.core.prior import PatchPrior
-from padis_gui.core.recipe import new_seed
+from padis_gui.core.recipe import Recipe, draft_recipe, new_seed
+from padis_gui.core.runs.engine import Control, Outcome, Result, Run, RunState
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import Opened, Prepared
 from padis_gui.core.seams import seam_map
 from padis_gui.core.solvers import find_solver
 from padis_gui.core.tiling import TILINGS, strategy_and_patch
-from padis_gui.viewmodels.ab_drive import NAMES, Outcome, drive
-from padis_gui.viewmodels.errands import Trouble
-from padis_gui.viewmodels.frames import Frame, Job, Pixels, Point, Prepared, Result, channels_first
-from padis_gui.viewmodels.gate import Gate
+from padis_gui.viewmodels.errands import Failure
+from padis_gui.viewmodels.frames import (
+    CurvePoint,
+    IteratePictures,
+    Pixels,
+    ProblemPictures,
+    channels_first,
+    pictures_of_problem,
+)
 from padis_gui.viewmodels.history import History
-from padis_gui.viewmodels.lab_export import Pages
-from padis_gui.viewmodels.run import RunState
+from padis_gui.viewmodels.lab_export import PictureStack
+from padis_gui.viewmodels.run import Recording, Steered, failed, outcome_of
 from padis_gui.viewmodels.runs import record_of
 from padis_gui.viewmodels.session import Session
 
+log = logging.getLogger(__name__)
+
+NAMES = ("A", "B")
 SEAM_MAP = "seams"
 # What both panes can show of an iterate
 PICTURES = {
@@ -42,7 +55,7 @@ _HISTORY_BYTES = 64 * 2**20  # of each side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
+class Variation:
     """How B differs from A; None is as in A."""
 
     strategy: str | None = None
@@ -51,32 +64,37 @@ class Choices:
     positions: bool | None = None
 
 
-class ABRun(QObject):
-    """Two runs in step. ``changed`` comes with every new state or choice, ``dirty`` with every iterate, ``mapped``
-    with new seam maps."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ended:
+    """How both runs ended, and the problem of both; None where it could not be made."""
 
-    changed = Signal()
+    outcomes: tuple[Outcome, Outcome]
+    prepared: Prepared | None
+
+
+class ABRun(Steered):
+    """Two runs in step. ``changed`` comes with every new state or choice, ``dirty`` with every iterate, ``mapped``
+    with new seam maps. ``choices`` are how B differs, ``methods`` the two of the comparison that is shown."""
+
     dirty = Signal()
     mapped = Signal()
-    _ended = Signal(object)
+    _came = Signal(object)
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session)
+        super().__init__(session.compute_requests, session)
         self._session = session
-        self.gate = Gate(session.errands, self.changed.emit)
-        self.choices = Choices(strategy="fixed")
+        self.choices = Variation(strategy="fixed")
         self.histories = (History(_HISTORY_BYTES), History(_HISTORY_BYTES))
-        self.jobs: tuple[Job, Job] | None = None  # of the comparison that is shown
+        self.methods: tuple[Method, Method] | None = None
         self.results: tuple[Result | None, Result | None] = (None, None)
         self.prepared: Prepared | None = None
-        self.seed = 0
         self.at: float | None = None  # which part of the way is shown; None: the latest
         self._kept: set[int] = set()
-        self._maps: dict[int, tuple[Frame, Pixels]] = {}
-        self._difference: tuple[Frame, Frame, Pixels] | None = None
-        self._future: Future[None] | None = None
-        self._ended.connect(self._end)
-        session.settings_changed.connect(self.changed)
+        self._maps: dict[int, tuple[IteratePictures, Pixels]] = {}
+        self._difference: tuple[IteratePictures, IteratePictures, Pixels] | None = None
+        self._came.connect(self._take)
+        for signal in (session.method.changed, session.occupied_changed):
+            signal.connect(self.changed)
         session.closing.connect(self.cancel)
 
     # What is compared -----------------------------------------------------------------------------
@@ -86,34 +104,28 @@ class ABRun(QObject):
         self.choices = replace(self.choices, **{name: value})
         self.changed.emit()
 
-    def sides(self) -> tuple[Side, Side] | None:
+    def sides(self) -> tuple[Method, Method] | None:
         """A and B as they would run now; None while data or prior are missing."""
-        job = self._session.job()
-        if job is None:
+        if self._session.opened() is None:
             return None
-        a = Side(tiling=job.tiling, solver=job.solver, settings=job.settings, positions=job.prior.positions)
-        chosen = self.choices
+        a, chosen = self._session.method.now, self.choices
         changes = {"strategy": chosen.strategy, "patch": chosen.patch}
-        tiling = a.tiling.model_copy(update={k: v for k, v in changes.items() if v is not None})
-        b = replace(a, tiling=tiling)
+        b = replace(a, tiling=a.tiling.model_copy(update={k: v for k, v in changes.items() if v is not None}))
         if chosen.solver is not None and chosen.solver != a.solver:
-            b = replace(b, solver=chosen.solver, settings=self._session.settings_of(chosen.solver))
+            b = replace(b, solver=chosen.solver, settings=self._session.method.settings_of(chosen.solver))
         return a, b if chosen.positions is None else replace(b, positions=chosen.positions)
 
-    def describe(self, side: Side) -> str:
+    def describe(self, side: Method) -> str:
         """A side in a line."""
-        return describe(side, self._session.prior, self._session.prepared)
+        return describe(side, self._session.prior.loaded, self._session.preparation.prepared)
 
     def label(self, side: int) -> str:
         """A side of the comparison that is shown, in a line; of the one to come where there was none."""
-        if self.jobs is None:
+        if self.methods is None:
             sides = self.sides()
             return "" if sides is None else self.describe(sides[side])
-        job = self.jobs[side]
-        shown = Side(
-            tiling=job.tiling, solver=job.solver, settings=job.settings, positions=job.prior.positions
-        )
-        return describe(shown, job.prior, self.prepared)
+        prior = None if self.prepared is None else self.prepared.opened.prior
+        return describe(self.methods[side], prior, self.prepared)
 
     @property
     def differs(self) -> bool:
@@ -123,83 +135,58 @@ class ABRun(QObject):
 
     # Steering -------------------------------------------------------------------------------------
 
-    @property
-    def state(self) -> RunState:
-        """Where the comparison stands."""
-        return self.gate.state
-
     def what_if(self, name: str) -> None:
         """Compare the present settings with a classic fault."""
         fault, sides = find_what_if(name), self.sides()
-        if sides is None or self.state.active:
+        if sides is None or self.active:
             self._refuse()
             return
         b = fault.of(sides[0])
-        self.choices = Choices(
+        self.choices = Variation(
             strategy=fault.tiling.get("strategy"), positions=None if b.positions == sides[0].positions else b.positions
         )  # fmt: skip
         self.start()
 
     def start(self, *, paused: bool = False) -> None:
         """Run both; ``paused`` stops after the first iterate of each."""
-        session, sides, job = self._session, self.sides(), self._session.job()
-        if sides is None or job is None or session.run.active or self.state.active or sides[0] == sides[1]:
+        session, sides, opened = self._session, self.sides(), self._session.opened()
+        if sides is None or opened is None or session.occupied_by or sides[0] == sides[1]:
             self._refuse()
             return
-        jobs = tuple(
-            replace(
-                job, tiling=side.tiling, solver=side.solver, settings=side.settings,
-                prior=replace(job.prior, positions=side.positions),
-            )
-            for side in sides
-        )  # fmt: skip
-        if not self.gate.begin(paused=paused, steps=len(jobs) if paused else 0):
+        seed = new_seed() if session.method.seed is None else session.method.seed
+        try:
+            a, b = (draft_recipe(opened, side, seed, paired=True) for side in sides)
+        except PadisError as error:
+            session.message.emit("error", str(error), "")
             return
-        self.jobs = (jobs[0], jobs[1])
-        self.histories = (History(_HISTORY_BYTES), History(_HISTORY_BYTES))
+        control = self._begin(paused=paused, steps=len(NAMES))
+        first, second = (Recording(History(_HISTORY_BYTES), every_seam=True) for _ in NAMES)
+        self.methods, self.histories = sides, (first.history, second.history)
         self.results, self.at = (None, None), None
         self._kept.clear()
         self._maps.clear()
-        self.seed = new_seed() if session.seed is None else session.seed
+        self.prepared = session.preparation.prepared
         session.occupy(_OCCUPIED)
-        prepared = session.prepared if session.prepared and session.prepared.job.same_problem(job) else None
-        self.prepared = prepared or session.prepared
-        self._future = session.submit(self._work, self.jobs, self.seed, prepared)
+        runs = _pair((a, b), opened, control, (first, second), session.preparation.pictures)
+        self._future = session.submit(self._work, runs, (first, second))
         self.changed.emit()
 
     def _refuse(self) -> None:
         session, sides = self._session, self.sides()
-        if session.run.active or self.state.active:
-            what = "A run" if session.run.active else _OCCUPIED
-            text = f"{what} is under way; finish or cancel it first."
+        if session.occupied_by:
+            text = f"{session.occupied_by} is under way; finish or cancel it first."
         elif sides is None:
             text = "An image and a prior are wanted before a comparison; open them on the Reconstruct page."
         else:
             text = "A and B are the same; choose another tiling, patch size, method or positions for B."
         session.message.emit("warning", text, "")
 
-    def pause(self) -> None:
-        """Stop after the patch batch in hand."""
-        self.gate.steer(paused=True)
-
-    def resume(self) -> None:
-        """Go on after a pause."""
-        self.gate.steer(paused=False)
-
     def step(self) -> None:
         """One iterate of each side, then pause."""
-        if self.state.active:
-            self.gate.steer(paused=True, steps=len(NAMES))
+        if self.active:
+            self._steer(lambda control: control.step(len(NAMES)))
         else:
             self.start(paused=True)
-
-    def finish(self) -> None:
-        """Stop now and keep both estimates."""
-        self.gate.steer(stop=RunState.FINISHED)
-
-    def cancel(self) -> None:
-        """Stop now and keep nothing."""
-        self.gate.steer(stop=RunState.CANCELLED)
 
     # What is shown --------------------------------------------------------------------------------
 
@@ -208,12 +195,12 @@ class ABRun(QObject):
         self.at = part
         self.dirty.emit()
 
-    def frame(self, side: int) -> Frame | None:
+    def frame(self, side: int) -> IteratePictures | None:
         """The shown iterate of a side."""
         history = self.histories[side]
         return history.last if self.at is None else history.frame_at(round(self.at * history.total))
 
-    def point(self, side: int) -> Point | None:
+    def point(self, side: int) -> CurvePoint | None:
         """The shown iterate's numbers."""
         frame = self.frame(side)
         return None if frame is None else self.histories[side].point_at(frame.step)
@@ -226,7 +213,7 @@ class ABRun(QObject):
         known = self._maps.get(side)
         if known is None or known[0] is not frame:
             frames = {i: f for i in range(len(NAMES)) if (f := self.frame(i)) is not None}
-            self._session.chores.ask("ab maps", lambda check: _seam_maps(frames), self._take_maps)
+            self._session.io_requests.ask("ab maps", lambda check: _seam_maps(frames), self._take_maps)
         return None if known is None else known[1]
 
     def difference(self) -> Pixels | None:
@@ -244,7 +231,7 @@ class ABRun(QObject):
         found = self.difference()
         return float("nan") if found is None else float(np.sqrt(np.mean(np.square(found, dtype=np.float64))))
 
-    def _take_maps(self, maps: dict[int, tuple[Frame, Pixels]] | Trouble | None) -> None:
+    def _take_maps(self, maps: dict[int, tuple[IteratePictures, Pixels]] | Failure | None) -> None:
         if isinstance(maps, dict):
             self._maps = maps
             self.mapped.emit()
@@ -272,7 +259,7 @@ class ABRun(QObject):
                 runs.add(record)
         self.changed.emit()
 
-    def pages(self) -> Pages | None:
+    def pages(self) -> PictureStack | None:
         """The shown estimates of A and B, and B − A, with both recipes; None until a comparison has ended."""
         a, b, difference = self.frame(0), self.frame(1), self.difference()
         results = [result for result in self.results if result is not None]
@@ -283,7 +270,7 @@ class ABRun(QObject):
             for side, result in zip(NAMES, results, strict=True)
             for name, value in result.metrics.items()
         }
-        return Pages(
+        return PictureStack(
             name="A/B", pictures={"A": a.estimate, "B": b.estimate, "B − A": difference}, recipe=results[0].recipe,
             metrics=metrics | {"difference_rms": self.difference_rms()},
             details={"steps": [a.step, b.step], "recipe_b": results[1].recipe.model_dump(mode="json")},
@@ -291,20 +278,67 @@ class ABRun(QObject):
 
     # How it ends ----------------------------------------------------------------------------------
 
-    def _work(self, jobs: tuple[Job, Job], seed: int, prepared: Prepared | None) -> None:
+    def _work(self, runs: list[Run], recordings: tuple[Recording, Recording]) -> None:
         """In the compute thread."""
-        self._ended.emit(drive(jobs, seed, prepared, self.histories, self.gate, self.dirty.emit))
+        turns = in_step(runs)
+        try:
+            for turn in turns:
+                if turn.iterate is not None:
+                    recordings[turn.side].append(turn.iterate)
+                    recordings[turn.side].picture(turn.iterate)
+                    self.dirty.emit()
+            outcomes = [outcome_of(run) for run in runs]
+        except Exception as error:  # of what is made for the window: it must survive it
+            log.exception("The comparison could not be shown")
+            turns.close()
+            outcomes = [failed(run.recipe, error) for run in runs]
+        self._came.emit(_Ended(outcomes=(outcomes[0], outcomes[1]), prepared=runs[0].prepared))
 
-    def _end(self, outcome: Outcome) -> None:
-        self.results, self.prepared = outcome.results, outcome.prepared or self.prepared
+    def _take(self, ended: _Ended) -> None:
+        a, b = ended.outcomes
+        self.results, self.prepared = (a.result, b.result), ended.prepared or self.prepared
+        # one side that failed leaves the other as it ended
+        self._end(b.state if a.state is RunState.FAILED else a.state)
+        said = {outcome.sentence: outcome.details for outcome in ended.outcomes if outcome.sentence}
+        named = [f"{name}: {o.sentence}" for name, o in zip(NAMES, ended.outcomes, strict=True) if o.sentence]
+        if said:  # what both say is said once
+            text = next(iter(said)) if len(said) == 1 and len(named) == len(NAMES) else " ".join(named)
+            self._session.message.emit("error", text, "\n".join(filter(None, said.values())))
         self._session.occupy("")
-        if outcome.failure is not None:
-            self._session.message.emit("error", outcome.failure.sentence, outcome.failure.details)
         self.dirty.emit()
         self.changed.emit()
 
 
-def _seam_maps(frames: dict[int, Frame]) -> dict[int, tuple[Frame, Pixels]]:
+def _pair(
+    recipes: tuple[Recipe, Recipe],
+    opened: Opened,
+    control: Control,
+    recordings: tuple[Recording, Recording],
+    pictures: ProblemPictures | None,
+) -> list[Run]:
+    """Both sides, of one problem: that of ``pictures`` where it serves, else the first one prepares it for both."""
+    runs: list[Run] = []
+    prior = opened.prior.interrupted_by(control.check)
+
+    def show(prepared: Prepared, recording: Recording) -> None:
+        nonlocal pictures
+        if pictures is None or pictures.prepared is not prepared:
+            pictures = pictures_of_problem(prepared)
+        recording.begin(pictures, prior)
+        for run in runs:
+            run.prepared = prepared
+
+    runs += [
+        Run(
+            recipe, opened, control, prepared=None if pictures is None else pictures.prepared,
+            on_prepared=partial(show, recording=recording), observe=recording.observe, of_pair=True,
+        )
+        for recipe, recording in zip(recipes, recordings, strict=True)
+    ]  # fmt: skip
+    return runs
+
+
+def _seam_maps(frames: dict[int, IteratePictures]) -> dict[int, tuple[IteratePictures, Pixels]]:
     """The seam map of each frame's estimate along its own tiling; in the I/O thread."""
     made = {}
     for side, frame in frames.items():
@@ -314,7 +348,7 @@ def _seam_maps(frames: dict[int, Frame]) -> dict[int, tuple[Frame, Pixels]]:
     return made
 
 
-def describe(side: Side, prior: PatchPrior | None, prepared: Prepared | None) -> str:
+def describe(side: Method, prior: PatchPrior | None, prepared: Prepared | None) -> str:
     """A side in a line: method, tiling, patch size, positions where they are off."""
     strategy, patch = side.tiling.strategy, side.tiling.patch
     if prior is not None and prepared is not None:

@@ -1,17 +1,10 @@
 """Two pictures against each other."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from padis_gui.viewmodels.frames import Pixels, grey
 from padis_gui.viewmodels.levels import Range, automatic
 from padis_gui.viewmodels.sources import Scale
-
-Pixels = NDArray[np.float32]
-
-
-def grey(pixels: Pixels) -> Pixels:
-    """The mean over the colours, (rows, columns)."""
-    return pixels if pixels.ndim == 2 else pixels.mean(axis=2, dtype=np.float32)
 
 
 def signed_difference(first: Pixels, second: Pixels) -> Pixels | None:

@@ -21,24 +21,25 @@ from padis_gui.core.recipe import Recipe
 from padis_gui.core.report.animation import write_animation
 from padis_gui.core.report.curves import COLUMNS, curves_as_csv, step_label
 from padis_gui.core.report.page import Report, as_html, pictures_of
-from padis_gui.viewmodels.desk import Desk
-from padis_gui.viewmodels.frames import Frame, Pixels, Prepared, Result, channels_first, for_display, stem_of
+from padis_gui.core.runs.engine import Result, stem_of
+from padis_gui.viewmodels.frames import IteratePictures, Pixels, ProblemPictures, channels_first, for_display
 from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.runs import RunRecord
+from padis_gui.viewmodels.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
     """A run that is to be exported: its result, read when it is written, and what is kept of its iterates.
 
-    ``prepared`` is what the window has measured now, which may be of other data.
+    ``pictures`` are of what the window has measured now, which may be of other data.
     """
 
     name: str
     recipe: Recipe
     load: Callable[[], Result | None]
     history: History
-    prepared: Prepared | None
+    pictures: ProblemPictures | None
     device: str
 
     @property
@@ -50,23 +51,23 @@ class Exported:
         return found
 
 
-def shown_run(desk: Desk) -> Exported | None:
+def shown_run(workspace: Workspace) -> Exported | None:
     """The run whose result is shown; None where there is none."""
-    result, record = desk.result, desk.shown.record
+    result, record = workspace.shown.result, workspace.shown.record
     if result is None:
         return None
     name = record.name if record is not None else result.image.name
     return Exported(
-        name=name, recipe=result.recipe, load=lambda: result, history=desk.shown.history, prepared=desk.prepared,
-        device=desk.device_text,
+        name=name, recipe=result.recipe, load=lambda: result, history=workspace.shown.history,
+        pictures=workspace.preparation.pictures, device=workspace.prior.device_text,
     )  # fmt: skip
 
 
-def run_of(desk: Desk, record: RunRecord) -> Exported:
+def run_of(workspace: Workspace, record: RunRecord) -> Exported:
     """A run of the list; what is read from its file for this only is forgotten again by :func:`write_runs`."""
     return Exported(
         name=record.name, recipe=record.recipe, load=lambda: record.result, history=record.history,
-        prepared=desk.prepared, device=desk.device_text,
+        pictures=workspace.preparation.pictures, device=workspace.prior.device_text,
     )  # fmt: skip
 
 
@@ -112,12 +113,14 @@ def write_export(run: Exported, path: Path, settings: ExportSettings) -> str:
     return f"Exported {path.name}: {said}."
 
 
-def write_runs(named: Sequence[tuple[RunRecord, Path]], desk: Desk, settings: ExportSettings) -> str:
+def write_runs(
+    named: Sequence[tuple[RunRecord, Path]], workspace: Workspace, settings: ExportSettings
+) -> str:
     """Write runs of the list, each to its path; returns a sentence. Call it in the I/O thread."""
     sentence = ""
     for record, path in named:
         kept = record.nbytes
-        sentence = write_export(run_of(desk, record), path, settings)
+        sentence = write_export(run_of(workspace, record), path, settings)
         if not kept and record.forgettable:
             record.forget()  # it was read for this only
     if len(named) == 1:
@@ -141,7 +144,7 @@ def _values(about: About) -> str:
     return about.integer.words + (f", {clipped} values clipped" if clipped else ", nothing clipped")
 
 
-def _frames(run: Exported, settings: ExportSettings) -> list[tuple[Frame, Pixels]]:
+def _frames(run: Exported, settings: ExportSettings) -> list[tuple[IteratePictures, Pixels]]:
     """The kept iterates and the wanted picture of each; raises :class:`InputError` where there are none."""
     kept = (run.history.frame_at(step) for step in run.history.steps)
     frames = [(frame, getattr(frame, settings.picture)) for frame in kept if frame is not None]
@@ -154,7 +157,7 @@ def _frames(run: Exported, settings: ExportSettings) -> list[tuple[Frame, Pixels
     return found
 
 
-def _label(run: Exported, frame: Frame, symbol: str) -> str:
+def _label(run: Exported, frame: IteratePictures, symbol: str) -> str:
     point = run.history.point_at(frame.step)
     psnr = math.nan if point is None else point.psnr
     return step_label(frame.step, frame.total, frame.sigma, psnr, symbol=symbol)
@@ -190,38 +193,36 @@ def _curves(run: Exported) -> str:
 
 def _report(run: Exported, result: Result, about: About) -> Report:
     """The page's content; truth and baseline are there where the window has them of the same data."""
-    prepared, recipe = run.prepared, result.recipe
-    same = prepared is not None and _measures(prepared, result)
+    shown, recipe = run.pictures, result.recipe
+    if shown is not None and not _measures(shown, result):
+        shown = None
     spread = result.deviation
     return Report(
         title=f"{run.name}: {stem_of(recipe)}", recipe=recipe, metrics=result.metrics,
         seconds=result.seconds, evaluations=result.evaluations, device=run.device, sha256=about.sha256,
         pictures=pictures_of(
             for_display(result.pixels), result.image.window, result.image.unit,
-            truth=prepared.truth if same and prepared is not None else None,
-            baseline=prepared.baseline if same and prepared is not None else None,
+            truth=None if shown is None else shown.truth,
+            baseline=None if shown is None else shown.baseline,
             deviation=None if spread is None else for_display(spread),
         ),
         curves=_columns(run),
     )  # fmt: skip
 
 
-def _measures(prepared: Prepared, result: Result) -> bool:
+def _measures(shown: ProblemPictures, result: Result) -> bool:
     """Whether what is measured now is what the result was made of."""
-    job, recipe = prepared.job, result.recipe
-    if recipe.data is None or job.image is None or job.data_path is None:
-        return False
-    seed = recipe.seed if recipe.measurement_seed is None else recipe.measurement_seed
-    same_noise = not job.problem.is_noisy or prepared.seed == seed
-    same_file = (str(job.data_path.resolve()), job.image.page, job.image.reading) == (
-        recipe.data.file, recipe.data.page, recipe.data.reading,
-    )  # fmt: skip
+    prepared, recipe = shown.prepared, result.recipe
+    image, problem = prepared.opened.image, prepared.method.problem
     return (
-        same_file
-        and same_noise
-        and job.physics == recipe.physics
-        and job.problem == recipe.problem_settings
-        and prepared.baseline.shape[:2] == result.pixels.shape[1:]
+        image is not None
+        and recipe.data is not None
+        and recipe.is_of_data(prepared.opened)
+        and image.reading == recipe.data.reading
+        and (not problem.is_noisy or prepared.seed == recipe.measured_with)
+        and prepared.method.physics == recipe.physics
+        and problem == recipe.problem_settings
+        and shown.baseline.shape[:2] == result.pixels.shape[1:]
     )
 
 

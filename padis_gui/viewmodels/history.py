@@ -3,7 +3,7 @@
 import bisect
 import threading
 
-from padis_gui.viewmodels.frames import Frame, Point
+from padis_gui.viewmodels.frames import CurvePoint, IteratePictures
 
 DEFAULT_BUDGET = 256 * 2**20
 
@@ -19,15 +19,15 @@ class History:
     def __init__(self, budget: int = DEFAULT_BUDGET) -> None:
         self.budget = budget
         self._lock = threading.Lock()
-        self._frames: list[Frame] = []
+        self._frames: list[IteratePictures] = []
         self._order: list[int] = []  # of each kept frame, which one it was of all that came
         self._stride = 1
         self._came = 0
         self._bytes = 0
-        self._points: list[Point] = []
+        self._points: list[CurvePoint] = []
         self._total = 0
 
-    def append(self, frame: Frame | None, point: Point, total: int = 0) -> None:
+    def append(self, frame: IteratePictures | None, point: CurvePoint, total: int = 0) -> None:
         """Add an iterate; without a frame only the curves grow. ``total`` is the number of steps of the run."""
         if frame is not None:
             self.keep(frame)
@@ -35,7 +35,7 @@ class History:
             self._points.append(point)
             self._total = total or self._total
 
-    def keep(self, frame: Frame) -> None:
+    def keep(self, frame: IteratePictures) -> None:
         """Add a picture alone."""
         with self._lock:
             if self._order and self._order[-1] % self._stride:  # it was kept as the last one only
@@ -70,7 +70,7 @@ class History:
             return tuple(frame.step for frame in self._frames)
 
     @property
-    def points(self) -> tuple[Point, ...]:
+    def points(self) -> tuple[CurvePoint, ...]:
         """All points so far, ascending by step."""
         with self._lock:
             return tuple(self._points)
@@ -82,12 +82,12 @@ class History:
             return self._total
 
     @property
-    def last(self) -> Frame | None:
+    def last(self) -> IteratePictures | None:
         """The latest frame."""
         with self._lock:
             return self._frames[-1] if self._frames else None
 
-    def frame_at(self, step: int) -> Frame | None:
+    def frame_at(self, step: int) -> IteratePictures | None:
         """The kept frame that is nearest to a step, the earlier one of two; None while there is none."""
         with self._lock:
             if not self._frames:
@@ -97,7 +97,7 @@ class History:
             around = self._frames[max(0, right - 1) : right + 1]
             return min(around, key=lambda frame: abs(frame.step - step))
 
-    def point_at(self, step: int) -> Point | None:
+    def point_at(self, step: int) -> CurvePoint | None:
         """The point of a step; None where it has none."""
         with self._lock:
             index = bisect.bisect_left(self._points, step, key=lambda point: point.step)

@@ -13,7 +13,7 @@ from padis_gui.core.prior import DenoiserCall, PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.seams import disagreement_at, seam_ratio
 from padis_gui.core.solvers.iterate import Iterate
-from padis_gui.viewmodels.frames import Point
+from padis_gui.viewmodels.frames import CurvePoint
 
 SHARE = 0.01
 _MOST_LEFT_OUT = 4  # steps in a row: a curve with holes of any length is none
@@ -55,7 +55,7 @@ class Meter:
         """What two offsets of the grid differ by at the image of a denoiser call, (C, rows, columns) on [0, 1]."""
         return disagreement_at(self._prior, call, torch.Generator().manual_seed(step))
 
-    def point(self, iterate: Iterate, disagreement: Tensor | None = None) -> Point:
+    def point(self, iterate: Iterate, disagreement: Tensor | None = None) -> CurvePoint:
         """PSNR at every step; SSIM and seam ratios at the first and the last one and when they are due."""
         truth, partition, estimate = self._problem.truth, iterate.partition, iterate.estimate
         ends = iterate.step in (1, iterate.total)
@@ -70,7 +70,7 @@ class Meter:
             )
             if not math.isnan(ratio):
                 ratio_denoised = seam_ratio(iterate.denoised, partition, truth)
-        return Point(
+        return CurvePoint(
             step=iterate.step,
             sigma=iterate.sigma,
             residual=iterate.residual,

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from padis_gui.core.metrics import psnr
 from padis_gui.core.partition import Partition
+from padis_gui.viewmodels.frames import Pixels
 
-Pixels = NDArray[np.float32]
 Point = tuple[float, float]
 Spacing = tuple[float, float]
 

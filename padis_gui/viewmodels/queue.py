@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from padis_gui.core.operators import find_physics
 from padis_gui.core.recipe import Recipe
 from padis_gui.core.solvers import find_solver
-from padis_gui.viewmodels.frames import Job
+from padis_gui.viewmodels.run import Task
 
 _ENDED_KEPT = 100
 
@@ -33,14 +33,15 @@ class ItemState(Enum):
 class QueueItem:
     """One run that was asked for.
 
-    ``job`` is let go of once it has ended. ``group`` is the id of the set of samples that it belongs to, ``repeats``
-    that of the record that it is to repeat; ``sentence`` says why it failed; ``record`` is the id of what came of it.
+    ``task``, of which ``seed`` and ``label`` tell, is let go of once it has ended. ``group`` is the id of the set of
+    samples that it belongs to, ``repeats`` that of the record that it is to repeat; ``sentence`` says why it failed;
+    ``record`` is the id of what came of it.
     """
 
-    job: Job | None
-    seed: int
+    task: Task | None
     name: str
-    label: str
+    seed: int = 0
+    label: str = ""
     group: str | None = None
     repeats: str | None = None
     state: ItemState = ItemState.WAITING
@@ -48,17 +49,17 @@ class QueueItem:
     record: str | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
+    @classmethod
+    def of(
+        cls, task: Task, name: str, *, group: str | None = None, repeats: str | None = None
+    ) -> "QueueItem":
+        """A task that is to wait for its turn under this name."""
+        recipe = task.recipe
+        return cls(task, name, recipe.seed, label_of(recipe), group=group, repeats=repeats)
 
-def label_of(job: Job) -> str:
-    """What a job is, in a line: image, physics, solver."""
-    data = "" if job.image is None or job.data_path is None else f"{job.data_path.name} p{job.image.page}, "
-    views = getattr(job.problem, "views", None)
-    physics = find_physics(job.physics).label + (f", {views} views" if views else "")
-    return f"{data}{physics}, {find_solver(job.solver).label}"
 
-
-def label_of_recipe(recipe: Recipe) -> str:
-    """The same of a recipe."""
+def label_of(recipe: Recipe) -> str:
+    """What a run is, in a line: image, physics, solver."""
     data = "" if recipe.data is None else f"{recipe.data.file.rsplit('/', 1)[-1]} p{recipe.data.page}, "
     views = recipe.problem.get("views")
     physics = find_physics(recipe.physics).label + (f", {views} views" if views else "")
@@ -137,7 +138,7 @@ class Queue(QObject):
     def clear_waiting(self) -> None:
         """Take back all that waits."""
         for item in self.waiting:
-            item.state, item.job = ItemState.CANCELLED, None
+            item.state, item.task = ItemState.CANCELLED, None
         self._tidy()
 
     def clear_ended(self) -> None:
@@ -156,7 +157,7 @@ class Queue(QObject):
 
     def end(self, item: QueueItem, state: ItemState, sentence: str = "", record: str | None = None) -> None:
         """Say what has become of an item."""
-        item.state, item.sentence, item.record, item.job = state, sentence, record, None
+        item.state, item.sentence, item.record, item.task = state, sentence, record, None
         self._tidy()
 
     def _tidy(self) -> None:

@@ -12,12 +12,15 @@ from padis_gui.core.errors import InputError
 from padis_gui.core.locate import Located, locate
 from padis_gui.core.operators import find_physics
 from padis_gui.core.recipe import Recipe, versions
+from padis_gui.core.runs.engine import Result
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import Opened
 from padis_gui.core.solvers import find_solver
 from padis_gui.viewmodels.choices import choices_from
-from padis_gui.viewmodels.desk import Desk
-from padis_gui.viewmodels.frames import Job, Result
 from padis_gui.viewmodels.history import History
+from padis_gui.viewmodels.run import Task
 from padis_gui.viewmodels.runs import RunRecord, record_of
+from padis_gui.viewmodels.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,15 @@ class _Restored:
     """What was brought back last, and the choices as they then stood."""
 
     record: RunRecord
-    job: Job
+    opened: Opened
+    method: Method
 
 
 class Restorer:
-    """Works for one desk."""
+    """Works for one workspace."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._last: _Restored | None = None
 
     async def restore(self, path: Path) -> bool:
@@ -50,12 +54,11 @@ class Restorer:
 
         What can be brought back is, also where a file is missing.
         """
-        desk = self._desk
-        if desk.run.active or desk.occupied_by:
-            desk.message.emit("warning", "A run is restored between runs; let this one end first.", "")
+        workspace = self._workspace
+        if not workspace.free_for("A run is restored between runs; let this one end first."):
             return False
-        near = [p.parent for p in (desk.data_path, desk.prior_path) if p is not None]
-        found = await desk.attempt(desk._io, _find, Path(path), near)
+        near = [p.parent for p in (workspace.data.path, workspace.prior.path) if p is not None]
+        found = await workspace.read(_find, Path(path), near)
         if found is None:
             return False
         recipe = found.located.recipe
@@ -65,31 +68,33 @@ class Restorer:
             choices = choices.model_copy(update={"data": None})
         if "prior" in missing:
             choices = choices.model_copy(update={"prior": None})
-        await desk.use(choices)
+        await workspace.use(choices)
         record = None
         if found.result is not None:
             record = record_of(
                 found.result, History(0), name=f"Restored from {Path(path).name}", state="Restored"
             )
             record.when = datetime.now(UTC)
-            desk.runs.add(record)
-            desk.show_run(record)
-        job = desk.job()
-        complete = record is not None and job is not None and not missing
-        self._last = _Restored(record, job) if complete and record is not None and job is not None else None
+            workspace.runs.add(record)
+            workspace.shown.show(record)
+        opened = workspace.opened()
+        self._last = None
+        if record is not None and opened is not None and not missing:
+            self._last = _Restored(record, opened, workspace.method.now)
         self._say(found, recipe, str(Path(path).name))
         return not missing
 
-    def wanted(self, job: Job, seed: int | None) -> RunRecord | None:
+    def wanted(self, task: Task, seed: int | None) -> RunRecord | None:
         """The restored run, while nothing that it was made of has been changed since: Run then repeats it."""
         last = self._last
-        if last is None or seed != last.record.recipe.seed or not job.same_as(last.job):
+        if last is None or seed != last.record.recipe.seed:
             return None
-        return last.record
+        same = task.opened.same_as(last.opened) and task.method == last.method
+        return last.record if same else None
 
     def _say(self, found: _Found, recipe: Recipe, name: str) -> None:
         """What came back, what is different here, and what is missing."""
-        here = recipe.model_copy(update={"device": str(self._desk.device), "versions": versions()})
+        here = recipe.model_copy(update={"device": str(self._workspace.prior.device), "versions": versions()})
         other = differences(found.export.recipe, here)
         sentences = [missing.sentence for missing in found.located.missing]
         if self._last is not None:
@@ -102,7 +107,7 @@ class Restorer:
         if other:
             sentences.append(f"Different here: {', '.join(other)}.")
         level = "error" if found.located.missing else "warning" if other or found.trouble else "info"
-        self._desk.message.emit(level, " ".join(sentences), "")
+        self._workspace.message.emit(level, " ".join(sentences), "")
 
 
 def _find(path: Path, near: list[Path]) -> _Found:
@@ -148,7 +153,7 @@ def _result(export: Export, recipe: Recipe) -> Result:
         page=0 if recipe.data is None else recipe.data.page,
     )  # fmt: skip
     return Result(
-        job=None, recipe=recipe, image=image, deviation=more[0] if more else None,
+        recipe=recipe, image=image, deviation=more[0] if more else None,
         metrics=known_metrics(export.metrics), seconds=about.seconds, evaluations=about.evaluations,
         interval=(more[1], more[2]) if len(more) > 2 else None,
         sha256=about.sha256 if about.kind != "draws" else pixels_sha256(estimate),

@@ -1,25 +1,26 @@
 """Starts runs by hand or from the queue, one after the other, and makes records of what comes of them."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer
 
 from padis_gui.core.data.about import pixels_sha256
-from padis_gui.core.device import usable_cores
 from padis_gui.core.differences import compared, differences
 from padis_gui.core.errors import PadisError
 from padis_gui.core.queue_file import QueuedRun, queue_as_json, read_queue
-from padis_gui.core.recipe import new_seed
+from padis_gui.core.recipe import Recipe, new_seed, sealed
+from padis_gui.core.repeat import as_here, open_recipe
+from padis_gui.core.runs.engine import RunState
+from padis_gui.core.runs.opened import Prepared
 from padis_gui.core.solvers import find_solver
-from padis_gui.viewmodels.desk import Desk
-from padis_gui.viewmodels.frames import Prepared, Result
-from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem, label_of, label_of_recipe
-from padis_gui.viewmodels.reopen import job_of, recipe_of
-from padis_gui.viewmodels.run import Failure, RunState
+from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem
+from padis_gui.viewmodels.run import Ended, Task
 from padis_gui.viewmodels.runs import RunRecord, record_of
 from padis_gui.viewmodels.samples import gather, new_group, sample_seeds
+from padis_gui.viewmodels.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -27,102 +28,108 @@ MOST_SAMPLES = 200
 
 
 class Runner(QObject):
-    """Works at one desk; ``queue`` is what waits."""
+    """Works at one workspace; ``queue`` is what waits."""
 
-    def __init__(self, desk: Desk) -> None:
-        super().__init__(desk)
-        self._desk = desk
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self._workspace = workspace
         self.queue = Queue(self)
         self._gathering = 0
         self._soon = QTimer(self, singleShot=True, interval=0)
         self._soon.timeout.connect(self._start_next)
         self.queue.changed.connect(self._soon.start)
-        desk.settings_changed.connect(self._soon.start)  # also when something else lets go of the thread
+        workspace.occupied_changed.connect(self._soon.start)
 
     # What the user asks for -------------------------------------------------------------------------
 
     def add_to_queue(self) -> bool:
         """Put the present choices at the end of the queue; False, and a message, where they are not complete."""
-        job = self._desk.wanted_job()
-        if job is None:
+        task = self._workspace.wanted(self._seed())
+        if task is None:
             return False
-        seed = new_seed() if self._desk.seed is None else self._desk.seed
-        self.queue.add(QueueItem(job, seed, self._desk.runs.next_name(), label_of(job)))
+        self.queue.add(QueueItem.of(task, self._workspace.runs.next_name()))
         return True
 
     def draw_samples(self, count: int) -> bool:
         """Queue ``count`` runs of the present choices that differ in the solver's seed only."""
-        desk = self._desk
-        job = desk.wanted_job()
-        if job is None:
+        workspace, preparation, start = self._workspace, self._workspace.preparation, self._seed()
+        prepared, seed = preparation.prepared, workspace.method.seed
+        shown = prepared is not None and preparation.is_current and seed is None  # what is seen is sampled
+        measured_with = prepared.seed if prepared is not None and shown else start
+        task = workspace.wanted(start, measurement_seed=measured_with)
+        if task is None:
             return False
-        solver = find_solver(job.solver)
+        solver = find_solver(task.method.solver)
         if not solver.diffusion:
-            desk.message.emit(
+            workspace.message.emit(
                 "warning", f"Samples are draws from the posterior, and {solver.label} gives the same image each time; "
                 "choose a diffusion solver.", "",
             )  # fmt: skip
             return False
         count = min(max(count, 2), MOST_SAMPLES)
-        prepared, start = desk.prepared, new_seed() if desk.seed is None else desk.seed
-        shown = prepared is not None and prepared.job.same_problem(job) and desk.seed is None
-        measured_with = prepared.seed if prepared is not None and shown else start  # what is seen is sampled
-        job, group = replace(job, measurement_seed=measured_with), new_group()
-        self.queue.add(
-            *(
-                QueueItem(job, seed, f"Sample {number} of {count}", label_of(job), group=group)
-                for number, seed in enumerate(sample_seeds(start, count), 1)
-            )
-        )
+        names = [f"Sample {number} of {count}" for number in range(1, count + 1)]
+        self._add_each(task, dict(zip(names, sample_seeds(start, count), strict=True)), new_group())
         return True
 
     async def repeat(self, record: RunRecord) -> bool:
         """Queue a run's recipe again, or each of its samples, live changes included; its end says if it is the same."""
-        desk, recipe = self._desk, record.recipe
-        seeds = recipe.sample_seeds
-        single = recipe.model_copy(update={"sample_seeds": ()})
-        job = await desk.compute(job_of, single, desk.device, desk.job())
-        if job is None:
+        recipe = record.recipe
+        task = await self._task_of(recipe)
+        if task is None:
             return False
-        label, group = label_of_recipe(recipe), new_group() if seeds else None
-        names = [f"Sample {n} of {len(seeds)}, repeated" for n in range(1, len(seeds) + 1)]
-        self.queue.add(
-            *(
-                QueueItem(job, seed, name, label, group=group, repeats=record.id)
-                for seed, name in zip(
-                    seeds or (recipe.seed,), names or (f"Repeat of {record.name}",), strict=True
-                )
-            )
-        )
+        seeds = recipe.sample_seeds
+        if seeds:
+            names = [f"Sample {n} of {len(seeds)}, repeated" for n in range(1, len(seeds) + 1)]
+            self._add_each(task, dict(zip(names, seeds, strict=True)), new_group(), record.id)
+        else:
+            self._add_each(task, {f"Repeat of {record.name}": recipe.seed}, None, record.id)
         return True
+
+    def _add_each(
+        self, task: Task, seeds: Mapping[str, int], group: str | None, repeats: str | None = None
+    ) -> None:
+        """Queue a task once for each seed, under its name."""
+        for name, seed in seeds.items():
+            seeded = replace(task, recipe=task.recipe.model_copy(update={"seed": seed}))
+            self.queue.add(QueueItem.of(seeded, name, group=group, repeats=repeats))
+
+    async def _task_of(self, recipe: Recipe) -> Task | None:
+        """A recipe to be run again here; None, and a message, where what it was made of is not what it was."""
+        workspace = self._workspace
+        device, near = workspace.prior.device, workspace.opened()
+
+        def work() -> Task:
+            opened = open_recipe(recipe, device, near)
+            return Task(recipe=as_here(recipe, opened), opened=opened, method=recipe.method)
+
+        return await workspace.compute(work)
+
+    def _seed(self) -> int:
+        seed = self._workspace.method.seed
+        return new_seed() if seed is None else seed
 
     async def save_queue(self, path: Path) -> bool:
         """Write what runs and waits as a file for `padis-gui queue`, or for another window."""
-        items = [(item.name, item.job, item.seed) for item in self.queue.items if item.job is not None]
+        tasks = [(item.name, item.task) for item in self.queue.items if item.task is not None]
 
         def make_data() -> bytes:
-            threads = usable_cores()  # of the compute thread; this one has its own
-            found = (
-                (name, recipe_of(job, seed).model_copy(update={"threads": job.threads or threads}))
-                for name, job, seed in items
-            )
-            return queue_as_json(QueuedRun(name=name, recipe=recipe) for name, recipe in found)
+            return queue_as_json(QueuedRun(name=name, recipe=sealed(task.recipe)) for name, task in tasks)
 
-        return await self._desk.write_file(path, make_data, f"A queue of {len(items)} runs")
+        return await self._workspace.write_file(path, make_data, f"A queue of {len(tasks)} runs")
 
     async def open_queue(self, path: Path) -> bool:
         """Put the runs of a file at the end of the queue; those that cannot be run here are left out, with a reason."""
-        desk = self._desk
+        workspace = self._workspace
         try:
-            runs = await desk.io(read_queue, path)
+            runs = await workspace.io(read_queue, path)
         except PadisError as error:
-            desk.message.emit("error", str(error), "")
+            workspace.message.emit("error", str(error), "")
             return False
         added = 0
         for run in runs:
-            job = await desk.compute(job_of, run.recipe, desk.device, desk.job())
-            if job is not None:
-                self.queue.add(QueueItem(job, run.recipe.seed, run.name, label_of_recipe(run.recipe)))
+            task = await self._task_of(run.recipe)
+            if task is not None:
+                self.queue.add(QueueItem.of(task, run.name))
                 added += 1
         return added > 0
 
@@ -130,7 +137,7 @@ class Runner(QObject):
         """Take an item back, whether it waits or runs."""
         running = self.queue.running
         if running is not None and running.id == identity:
-            self._desk.run.cancel()
+            self._workspace.run.cancel()
         else:
             self.queue.cancel(identity)
             item = self.queue.find(identity)
@@ -146,65 +153,62 @@ class Runner(QObject):
 
     # How it goes on -----------------------------------------------------------------------------------
 
-    def record(self, result: Result, state: RunState) -> RunRecord:
-        """The record of the run that has just ended, named and grouped as its item in the queue says."""
-        item, runs = self.queue.running, self._desk.runs
-        record = record_of(
-            result, self._desk.run.history, name=item.name if item else runs.next_name(), state=state.value
-        )
-        if item is not None:
-            record.group = item.group
-            if item.repeats is not None and item.group is None:
-                record.note = self._verdict(runs.find(item.repeats), record)
-        return record
-
-    def ended(self, state: RunState, record: RunRecord | None, failure: Failure | None) -> None:
-        """The run has ended: say so in the queue, and go on."""
-        item = self.queue.running
+    def end(self, ended: Ended) -> None:
+        """A run has ended: put what came of it into the list and the queue, and go on."""
+        workspace, outcome = self._workspace, ended.outcome
+        item = None if ended.item is None else self.queue.find(ended.item)
+        record = None
+        if outcome.result is not None:
+            name = item.name if item else workspace.runs.next_name()
+            record = record_of(outcome.result, ended.history, name=name, state=outcome.state.value)
+            if item is not None:
+                record.group = item.group
+                if item.repeats is not None and item.group is None:
+                    record.note = self._verdict(workspace.runs.find(item.repeats), record)
+            workspace.runs.add(record)
         if item is None:
-            self._soon.start()
             return
         states = {RunState.CANCELLED: ItemState.CANCELLED, RunState.FAILED: ItemState.FAILED}
-        sentence = failure.sentence if failure is not None else record.note if record is not None else ""
+        sentence = outcome.sentence or ("" if record is None else record.note)
         self.queue.end(
-            item, states.get(state, ItemState.DONE), sentence, None if record is None else record.id
+            item, states.get(outcome.state, ItemState.DONE), sentence, None if record is None else record.id
         )
         if item.repeats is not None and item.group is None and record is not None:
-            self._desk.message.emit("info", f"{record.name}: {record.note}", "")
+            workspace.message.emit("info", f"{record.name}: {record.note}", "")
         if item.group is not None:
             self._close_group(item.group)
 
     def _start_next(self) -> None:
-        desk = self._desk
-        if desk.closed or desk.run.active or desk.occupied_by or self._gathering:
+        workspace = self._workspace
+        if workspace.closed or workspace.occupied_by or self._gathering:
             return
         item = self.queue.take()
-        if item is not None and item.job is not None:
-            desk.begin(item.job, item.seed)
+        if item is not None and item.task is not None:
+            workspace.begin(item.task, item=item.id)
 
     def _close_group(self, group: str) -> None:
         """Once the last sample of a set has ended, make the set's record, before anything else starts."""
         items = self.queue.members(group)
         if all(item.state.ended for item in items) and any(item.record for item in items):
             self._gathering += 1
-            self._desk.spawn(self._gather(group, self._desk.prepared))
+            self._workspace.spawn(self._gather(group, self._workspace.preparation.prepared))
 
     async def _gather(self, group: str, prepared: Prepared | None) -> None:
-        desk = self._desk
+        workspace = self._workspace
         try:
-            record = await desk.compute(gather, group, desk.runs.members(group), prepared)
+            record = await workspace.compute(gather, group, workspace.runs.members(group), prepared)
         finally:
             self._gathering -= 1
             self._soon.start()
         if record is not None:
             repeats = next((item.repeats for item in self.queue.members(group) if item.repeats), None)
             if repeats is not None:
-                record.note = self._verdict(desk.runs.find(repeats), record)
-                desk.message.emit("info", f"{record.name}: {record.note}", "")
-            following = desk.shown.live and desk.shown.record is None
-            desk.runs.add(record)
+                record.note = self._verdict(workspace.runs.find(repeats), record)
+                workspace.message.emit("info", f"{record.name}: {record.note}", "")
+            following = workspace.shown.live and workspace.shown.record is None
+            workspace.runs.add(record)
             if following:
-                desk.show_run(record)
+                workspace.shown.show(record)
 
     @staticmethod
     def _verdict(first: RunRecord | None, again: RunRecord) -> str:

@@ -1,6 +1,5 @@
 """The list of runs: each with its recipe, result, curves and kept iterates, within a memory budget."""
 
-import dataclasses
 import logging
 import uuid
 from collections.abc import Callable, Iterable
@@ -14,9 +13,10 @@ from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.data.image import Image
 from padis_gui.core.recipe import Recipe
+from padis_gui.core.runs.engine import Result
 from padis_gui.core.solvers import find_solver
 from padis_gui.core.uncertainty import Calibration
-from padis_gui.viewmodels.frames import Frame, Result, for_display
+from padis_gui.viewmodels.frames import IteratePictures, for_display
 from padis_gui.viewmodels.history import DEFAULT_BUDGET, History
 
 log = logging.getLogger(__name__)
@@ -95,13 +95,13 @@ class RunRecord:
         """Let go of the result's pixels; :attr:`result` reads them again."""
         self._result = None
 
-    def final_frame(self) -> Frame | None:
+    def final_frame(self) -> IteratePictures | None:
         """The result as a frame, for where no iterate is kept."""
         result, points = self.result, self.history.points
         if result is None:
             return None
         last = points[-1] if points else None
-        return Frame(
+        return IteratePictures(
             step=last.step if last else 1,
             total=self.history.total or 1,
             sigma=last.sigma if last else 0.0,
@@ -111,7 +111,7 @@ class RunRecord:
 
 
 def record_of(result: Result, history: History, *, name: str, state: str) -> RunRecord:
-    """A new record of a run that has just ended; it lets go of the job, which holds the whole input."""
+    """A new record of a run that has just ended."""
     return RunRecord(
         id=uuid.uuid4().hex[:12],
         name=name,
@@ -123,7 +123,7 @@ def record_of(result: Result, history: History, *, name: str, state: str) -> Run
         state=state,
         thumbnail=thumbnail(result.image),
         history=history,
-        _result=dataclasses.replace(result, job=None),
+        _result=result,
     )
 
 

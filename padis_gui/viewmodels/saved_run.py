@@ -15,9 +15,10 @@ from padis_gui.core.data.image import Image
 from padis_gui.core.data.stored import read_result
 from padis_gui.core.operators import find_physics
 from padis_gui.core.recipe import Recipe
+from padis_gui.core.runs.engine import Result
 from padis_gui.core.solvers import find_solver
 from padis_gui.core.uncertainty import Calibration
-from padis_gui.viewmodels.frames import Point, Result
+from padis_gui.viewmodels.frames import CurvePoint
 from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.runs import THUMBNAIL_SIDE, RunRecord
 
@@ -33,7 +34,7 @@ class _Curves(BaseModel):
     step: list[int] = []
     values: dict[str, list[float | None]] = {}
 
-    def points(self) -> list[Point]:
+    def points(self) -> list[CurvePoint]:
         """The points; a column that is missing or short is unknown."""
         found = []
         for at, step in enumerate(self.step):
@@ -41,7 +42,7 @@ class _Curves(BaseModel):
             values = [column[at] if at < len(column) else None for column in columns]
             sigma, residual, psnr, seconds, ssim, seam_ratio = (math.nan if v is None else v for v in values)
             found.append(
-                Point(
+                CurvePoint(
                     step=step, sigma=sigma, residual=residual, psnr=psnr, seconds=seconds, ssim=ssim,
                     seam_ratio=seam_ratio,
                 )
@@ -132,7 +133,7 @@ def _read(saved: SavedRun, path: Path) -> Result:
         name=saved.image_name, page=saved.page,
     )  # fmt: skip
     return Result(
-        job=None, recipe=saved.recipe, image=image, deviation=stored.deviation,
+        recipe=saved.recipe, image=image, deviation=stored.deviation,
         metrics={name: math.nan if v is None else v for name, v in saved.metrics.items()},
         seconds=saved.seconds, evaluations=saved.evaluations, interval=stored.interval, sha256=stored.about.sha256,
     )  # fmt: skip

@@ -15,13 +15,14 @@ from PySide6.QtCore import QObject, Signal
 from padis_gui.core.errors import InputError, PadisError, SettingError
 from padis_gui.core.operators import find_physics
 from padis_gui.core.recipe import make_recipe, new_seed
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import Opened
 from padis_gui.core.settings import make
 from padis_gui.core.volume.cluster import parse_workers
 from padis_gui.core.volume.parts import Parts
 from padis_gui.core.volume.request import VolumeRequest, VolumeSettings, make_request, parse_pages
 from padis_gui.core.volume.run import earlier_seed
-from padis_gui.viewmodels.errands import Check, Trouble
-from padis_gui.viewmodels.frames import Job
+from padis_gui.viewmodels.errands import Check, Failure
 from padis_gui.viewmodels.planner import Planner
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.training_process import ChildProcess, ProcessFailure, ProcessState
@@ -61,9 +62,9 @@ class Volumes(QObject):
         self.process.spoke.connect(self._hear)
         self.process.ended.connect(self._end)
         for signal in (
-            session.data_changed,
-            session.prior_changed,
-            session.settings_changed,
+            session.data.changed,
+            session.prior.changed,
+            session.method.changed,
             planner.changed,
         ):
             signal.connect(self.changed)
@@ -74,8 +75,8 @@ class Volumes(QObject):
         """Change a setting; a bad value is told, and what was there stays."""
         try:
             changed = make(VolumeSettings, self.settings.model_dump() | {name: value})
-            if name == "pages" and self._session.image is not None:
-                parse_pages(changed.pages, self._session.image.pages)
+            if name == "pages" and self._session.data.image is not None:
+                parse_pages(changed.pages, self._session.data.image.pages)
             self.settings = changed
         except PadisError as error:
             self._session.message.emit("error", str(error), "")
@@ -105,13 +106,13 @@ class Volumes(QObject):
     @property
     def proposed_name(self) -> str:
         """A name for the result."""
-        path = self._session.data_path
+        path = self._session.data.path
         return f"{'volume' if path is None else path.stem}-volume.tif"
 
     @property
     def count(self) -> int:
         """How many slices are wanted; 0 where the pages are not in the open file."""
-        image = self._session.image
+        image = self._session.data.image
         if image is None:
             return 0
         try:
@@ -124,14 +125,14 @@ class Volumes(QObject):
         session = self._session
         if self.active:
             return "One volume at a time: this one is under way."
-        if session.image is None or session.data_path is None:
+        if session.data.image is None or session.data.path is None:
             return "Open a file with several pages or slices first (Ctrl+O)."
-        if find_physics(session.physics).imageless:
+        if find_physics(session.method.physics).imageless:
             return "Generated samples have no slices: choose another problem in the left column."
-        if session.job() is None:
+        if session.opened() is None:
             return "Open a prior first (Ctrl+P)."
         if self.count == 0:
-            return f"These pages are not in the file, which has pages 0 to {session.image.pages - 1}."
+            return f"These pages are not in the file, which has pages 0 to {session.data.image.pages - 1}."
         return ""
 
     @property
@@ -161,26 +162,26 @@ class Volumes(QObject):
 
     def start(self) -> None:
         """Make what is wanted, or go on with it; says why where it cannot."""
-        job, out = self._session.job(), self.out
+        opened, method, out = self._session.opened(), self._session.method.now, self.out
         obstacle = self.obstacle() or ("" if out else "Choose where the volume goes first.")
         if self._closed:
             return
-        if obstacle or job is None or out is None:
+        if obstacle or opened is None or out is None:
             self._session.message.emit("warning", obstacle, "")
             return
-        settings, seed, restart = self.settings, self._session.seed, self.restart
+        settings, seed, restart = self.settings, self._session.method.seed, self.restart
         self._preparing = True
 
         def work(check: Check) -> VolumeRequest:
             check()
-            return prepare(job, settings, out, seed, restart=restart)
+            return prepare(opened, method, settings, out, seed, restart=restart)
 
-        self._session.chores.ask("volume", work, self._launch)
+        self._session.io_requests.ask("volume", work, self._launch)
         self.changed.emit()
 
     def _launch(self, request: object) -> None:
         self._preparing = False
-        if isinstance(request, Trouble):
+        if isinstance(request, Failure):
             self._session.message.emit("error", request.sentence, request.details)
         elif isinstance(request, VolumeRequest) and not self._closed:
             self.progress = VolumeProgress(pages=request.pages)
@@ -206,7 +207,7 @@ class Volumes(QObject):
 
     async def open_result(self) -> bool:
         """Show the volume's first page in the panes, as a file like any other."""
-        return self.result is not None and await self._session.open_image(self.result)
+        return self.result is not None and await self._session.data.open(self.result)
 
     async def close(self) -> None:
         """Stop, and wait for the process to end."""
@@ -241,7 +242,7 @@ class Volumes(QObject):
                 self.picture, self.picture_page = picture, page
                 self.pictured.emit()
 
-        self._session.chores.ask("volume picture", work, done)
+        self._session.io_requests.ask("volume picture", work, done)
 
     def _follow_state(self) -> None:
         if self.process.state is ProcessState.PAUSED:
@@ -259,25 +260,21 @@ class Volumes(QObject):
 
 
 def prepare(
-    job: Job, settings: VolumeSettings, out: Path, seed: int | None, *, restart: bool
+    opened: Opened, method: Method, settings: VolumeSettings, out: Path, seed: int | None, *, restart: bool
 ) -> VolumeRequest:
     """Resolve what is wanted, and leave it in the folder of the volume for the process. Hashes files: not in the UI.
 
     Raises :class:`~padis_gui.core.errors.PadisError`.
     """
-    image = job.image
-    if image is None or job.data_path is None:
+    image, data_path = opened.image, opened.data_path
+    if image is None or data_path is None:
         raise InputError("A file of slices was wanted, but none is open; open one.")
-    if out.resolve() == job.data_path.resolve():
+    if out.resolve() == data_path.resolve():
         raise InputError(f"A file to write was wanted, but {out} is the open one; choose another name.")
     if seed is None and not restart:
         seed = earlier_seed(out)
-    recipe = make_recipe(
-        image=image, data_path=job.data_path, prior=job.prior, prior_path=job.prior_path, physics=job.physics,
-        problem=job.problem, tiling=job.tiling, solver=job.solver, settings=job.settings,
-        seed=new_seed() if seed is None else seed,
-    )  # fmt: skip
-    request = make_request(recipe, job.prior, settings, out, image)
+    recipe = make_recipe(opened, method, new_seed() if seed is None else seed)
+    request = make_request(recipe, opened.prior, settings, out, image)
     parts = Parts(request.folder)
     if restart:
         parts.clear()

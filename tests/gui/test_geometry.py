@@ -21,7 +21,7 @@ def panel(window, drive, phantom_path, prior_path):
 def change(panel, drive, **settings):
     async def go():
         for name, value in settings.items():
-            panel._session.set_problem(name, value)
+            panel._session.method.set_problem(name, value)
         await settled(panel)
 
     drive(go())
@@ -43,7 +43,7 @@ def test_it_follows_the_settings_and_names_units(panel, drive):
 
 def test_source_and_detector_are_painted_where_the_scan_has_them(panel, drive):
     async def go():
-        panel._session.set_physics("ct-fan")
+        panel._session.method.set_physics("ct-fan")
         await settled(panel)
 
     drive(go())
@@ -74,12 +74,12 @@ def test_the_wheel_goes_through_the_views(panel):
 
 def test_what_is_no_scan_says_so_and_a_bad_scan_says_why(panel, drive):
     async def go():
-        panel._session.set_physics("deblur")
+        panel._session.method.set_physics("deblur")
         await settled(panel)
         assert "no scanner" in panel.empty.text()
         assert not panel.sketch.isVisible()
-        panel._session.set_physics("ct-fan")
-        panel._session.set_problem("source_distance", 5.0)
+        panel._session.method.set_physics("ct-fan")
+        panel._session.method.set_problem("source_distance", 5.0)
         await settled(panel)
         assert "farther from the axis" in panel.empty.text()
 

@@ -10,9 +10,8 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDockWidget
 
 from padis_gui.core.data.stored import read_recipe
-from padis_gui.core.runs.engine import solve
+from padis_gui.core.runs.engine import RunState, solve
 from padis_gui.gui.panels.saving import SaveButtons
-from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, SEAMS
 from tests.gui.user import click, pane
 from tests.qt import LONG, compared, delivered, open_both, ran, settled, until
@@ -23,18 +22,18 @@ def ready(window, drive, phantom_path, prior_path):
     """The window with the phantom and the tiny prior, a short diffusion and small random tiles."""
     drive(open_both(window.session, phantom_path, prior_path))
     session = window.session
-    session.set_solver("diffpir")
-    session.set_solver_setting("steps", 5)
-    session.set_solver_setting("cg_steps", 3)
-    session.set_tiling("strategy", "random")
-    session.set_tiling("patch", 16)
-    session.set_seed(3)
+    session.method.set_solver("diffpir")
+    session.method.set_solver_setting("steps", 5)
+    session.method.set_solver_setting("cg_steps", 3)
+    session.method.set_tiling("strategy", "random")
+    session.method.set_tiling("patch", 16)
+    session.method.set_seed(3)
     return window
 
 
 async def paused(window):
     """A run that waits after its first step."""
-    window.session.set_solver_setting("steps", LONG)
+    window.session.method.set_solver_setting("steps", LONG)
     window.session.start(paused=True)
     await until(lambda: window.session.run.snapshot().state is RunState.PAUSED)
     await until(lambda: window.display.frame is not None)
@@ -190,7 +189,7 @@ def test_a_click_on_a_seam_curve_goes_to_its_step(ready, drive):
         await settled()
         point = plot.mapFromScene(plot.getPlotItem().vb.mapViewToScene(QPointF(2, 1.5)))
         QTest.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(point.x(), point.y()))
-        await until(lambda: ready.session.shown_step == 2)
+        await until(lambda: ready.session.shown.step == 2)
         assert plot.marker.isVisible()
 
     drive(go())
@@ -256,13 +255,13 @@ def test_arrow_keys_drags_and_boxes_shift_the_tile(ready, drive):
         await bring(lab.tile)
         lab.tile.tile.setValue(6)
         await until(lambda: lab.inspector.result is not None)
-        step = ready.session.shown_step
+        step = ready.session.shown.step
         overview = lab.tile.overview
         overview.setFocus()
         QTest.keyClick(overview, Qt.Key.Key_Right)
         QTest.keyClick(overview, Qt.Key.Key_Down, Qt.KeyboardModifier.ControlModifier)
         assert lab.inspector.shift == (8, 1)
-        assert ready.session.shown_step == step  # the timeline's arrow keys kept out
+        assert ready.session.shown.step == step  # the timeline's arrow keys kept out
         await until(lambda: lab.inspector.result.tile.box == lab.inspector.box)
         assert "Shifted by +8 rows, +1 columns" in lab.tile.said.text()
         pad, home = ready.display.frame.partition.pad, lab.inspector.home
@@ -363,7 +362,7 @@ def test_keys_steer_the_comparison_while_its_page_is_in_front(ready, drive):
     buttons = lab.page.controls.buttons
 
     async def go():
-        ready.session.set_solver_setting("steps", LONG)
+        ready.session.method.set_solver_setting("steps", LONG)
         await show_page(ready)
         QTest.keyClick(ready, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
         await until(lambda: lab.ab.frame(1) is not None)
@@ -380,7 +379,7 @@ def test_keys_steer_the_comparison_while_its_page_is_in_front(ready, drive):
         await compared(ready)
         assert lab.ab.state is RunState.CANCELLED
         assert not ready.session.run.active
-        assert ready.session.result is None
+        assert ready.session.shown.result is None
 
     drive(go())
 
@@ -412,7 +411,7 @@ def test_b_is_chosen_in_the_form_and_both_are_kept(ready, drive):
 
 def test_closing_during_a_comparison_ends_its_thread(ready, drive):
     async def go():
-        ready.session.set_solver_setting("steps", LONG)
+        ready.session.method.set_solver_setting("steps", LONG)
         await show_page(ready)
         click(ready.laboratory.page.controls.faults["no-positions"])
         await until(lambda: ready.laboratory.ab.frame(0) is not None)
@@ -445,7 +444,7 @@ def test_everything_is_exported_with_its_recipe(ready, drive, tmp_path):
         assert pages.dtype == np.float32
         assert sorted(meta["Labels"]) == [COVERAGE, SEAMS] or meta["Labels"]
         np.testing.assert_array_equal(pages[meta["Labels"].index(SEAMS)], lab.model.maps[SEAMS])
-        assert read_recipe(tmp_path / "maps.tif")[0] == ready.session.result.recipe
+        assert read_recipe(tmp_path / "maps.tif")[0] == ready.session.shown.result.recipe
         await bring(lab.tile)
         await until(lambda: lab.inspector.result is not None)
         lab.tile._export(tmp_path / "tile.tif")
@@ -463,8 +462,10 @@ def test_everything_is_exported_with_its_recipe(ready, drive, tmp_path):
         assert meta["Labels"] == ["A", "B", "B − A"]
         np.testing.assert_array_equal(pages[1], lab.ab.results[1].pixels[0])
         recipe, _ = read_recipe(tmp_path / "ab.tif")
-        *_, last = solve(recipe, ready.session.prepared.problem, ready.session.prior)
-        np.testing.assert_array_equal(ready.session.prepared.image.from_unit(last.estimate)[0], pages[0])
+        *_, last = solve(recipe, ready.session.preparation.prepared.problem, ready.session.prior.loaded)
+        np.testing.assert_array_equal(
+            ready.session.preparation.prepared.image.from_unit(last.estimate)[0], pages[0]
+        )
         assert json.loads(meta["Info"])["laboratory"]["recipe_b"]["tiling"]["strategy"] == "inside"
 
     drive(go())

@@ -17,8 +17,8 @@ def painting(window, drive, phantom_path, prior_path):
 
     async def go():
         await open_both(window.session, phantom_path, prior_path)
-        window.session.set_physics("inpainting")
-        await until(lambda: window.session.prepared.job.physics == "inpainting")
+        window.session.method.set_physics("inpainting")
+        await until(lambda: window.session.preparation.prepared.method.physics == "inpainting")
         window.activateWindow()
         QTest.keyClick(window, Qt.Key.Key_P)
         await settled()
@@ -62,11 +62,13 @@ def test_a_stroke_is_missing_and_reaches_the_problem(painting, drive):
     assert "missing" in painting.painter.share.text()
 
     async def go():
-        await until(lambda: painting.session.problem.mask == "file")
-        await until(lambda: painting.session.prepared.job.problem == painting.session.problem)
+        await until(lambda: painting.session.method.problem.mask == "file")
+        await until(
+            lambda: painting.session.preparation.prepared.method.problem == painting.session.method.problem
+        )
 
     drive(go())
-    np.testing.assert_array_equal(~painting.session.problem.known(64, 64).numpy(), missing)
+    np.testing.assert_array_equal(~painting.session.method.problem.known(64, 64).numpy(), missing)
     film = painting.painter._films[0].film.image
     np.testing.assert_array_equal(film[..., 3] > 0, missing)
 
@@ -147,7 +149,7 @@ def test_painting_is_offered_for_inpainting_only(painting, drive):
     async def go():
         tool = painting.problem.tools["inpainting"]
         assert tool.isVisible()
-        painting.session.set_physics("deblur")
+        painting.session.method.set_physics("deblur")
         await settled()
         assert not tool.isVisible()
         assert not painting.panes.act.mask.isEnabled()

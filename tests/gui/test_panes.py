@@ -22,11 +22,13 @@ from padis_gui.gui.viewers.levels import LevelsPanel
 from padis_gui.gui.viewers.pane_board import MOST
 from padis_gui.gui.viewers.pane_menu import fill_menu
 from padis_gui.viewmodels.levels import HU_PRESETS
-from padis_gui.viewmodels.sources import Lattice, Origin, Scale, Source
+from padis_gui.viewmodels.sources import Lattice, Origin, PaneSource, Scale
 from tests.gui.pictures import colour_at, flat, hover, place_of, ramp, settle, wait_for
 from tests.qt import open_both, painted, until
 
-SEAMS = Source(key="seams", label="Seam map", short="seams", origin=Origin.LABORATORY, scale=Scale.MAGNITUDE)
+SEAMS = PaneSource(
+    key="seams", label="Seam map", short="seams", origin=Origin.LABORATORY, scale=Scale.MAGNITUDE
+)
 
 
 def pane_on(panes, key):
@@ -180,25 +182,26 @@ def test_the_data_residual_is_measured_minus_measurement(window, drive, phantom_
     drive(open_both(window.session, phantom_path, prior_path))
     window.panes.panes[0].show_source("misfit")
     window.panes.panes[1].show_source("measured")
-    window.session.set_solver_setting("steps", 3)
+    window.session.method.set_solver_setting("steps", 3)
 
     async def go():
         window.session.start()
-        await until(lambda: window.session.result is not None)
+        await until(lambda: window.session.shown.result is not None)
         await painted(window.display, 3)
         for pane in window.panes.panes[:2]:  # of several panes the last ones are painted a moment later
             await until(lambda pane=pane: pane.canvas.pixels is window.panes.pixels(pane.source))
 
     drive(go())
-    prepared, result = window.session.prepared, window.session.result
+    pictures, result = window.session.preparation.pictures, window.session.shown.result
+    prepared = pictures.prepared
     low, high = prepared.image.window
     unit = torch.from_numpy((result.pixels - low) / (high - low))
     measured = prepared.problem.operator(unit)[0].numpy()
     np.testing.assert_allclose(window.panes.panes[1].canvas.pixels, measured, atol=1e-2)
     np.testing.assert_allclose(
-        window.panes.panes[0].canvas.pixels, measured - prepared.measurement, atol=1e-2
+        window.panes.panes[0].canvas.pixels, measured - pictures.measurement, atol=1e-2
     )
-    reached = np.linalg.norm(window.panes.pixels("misfit")) / np.linalg.norm(prepared.measurement)
+    reached = np.linalg.norm(window.panes.pixels("misfit")) / np.linalg.norm(pictures.measurement)
     assert reached == pytest.approx(result.metrics["residual"], rel=1e-2)
 
 
@@ -345,11 +348,11 @@ def test_one_cursor_in_all_panes_of_a_lattice(panes):
 
 def test_the_status_bar_says_place_values_tile_and_step(window, drive, phantom_path, prior_path):
     drive(open_both(window.session, phantom_path, prior_path))
-    window.session.set_solver_setting("steps", 3)
+    window.session.method.set_solver_setting("steps", 3)
 
     async def go():
         window.session.start()
-        await until(lambda: window.session.result is not None)
+        await until(lambda: window.session.shown.result is not None)
         await painted(window.display, 3)
 
     drive(go())
@@ -654,13 +657,13 @@ def test_values_are_saved_as_float_tiff_with_the_recipe_and_the_view_as_png(
     window, drive, tmp_path, phantom_path, prior_path
 ):
     drive(open_both(window.session, phantom_path, prior_path))
-    window.session.set_solver_setting("steps", 2)
+    window.session.method.set_solver_setting("steps", 2)
     tiff, png = tmp_path / "values.tif", tmp_path / "view.png"
     saving = window.views.saving
 
     async def go():
         window.session.start()
-        await until(lambda: window.session.result is not None)
+        await until(lambda: window.session.shown.result is not None)
         await until(lambda: window.panes.pixels("estimate") is not None)
         saving.write_values(tiff, key="estimate")
         pane = pane_on(window.panes, "estimate")
@@ -674,7 +677,7 @@ def test_values_are_saved_as_float_tiff_with_the_recipe_and_the_view_as_png(
     assert saved.dtype == np.float32
     np.testing.assert_array_equal(saved, window.panes.pixels("estimate"))
     recipe, _ = read_recipe(tiff)
-    assert recipe.seed == window.session.result.recipe.seed
+    assert recipe.seed == window.session.shown.result.recipe.seed
     assert not QImage(str(png)).isNull()
     assert "choose another place" in window.messages.text.text()
 
@@ -685,11 +688,11 @@ def test_values_are_saved_as_float_tiff_with_the_recipe_and_the_view_as_png(
 def test_other_runs_are_sources_and_two_of_them_are_compared(window, drive, phantom_path, prior_path):
     drive(open_both(window.session, phantom_path, prior_path))
     session = window.session
-    session.set_solver_setting("steps", 2)
+    session.method.set_solver_setting("steps", 2)
 
     async def go():
         for seed in (1, 2):
-            session.set_seed(seed)
+            session.method.set_seed(seed)
             session.start()
             await until(lambda: not session.run.active)
         await until(lambda: len(session.runs.records) == 2)

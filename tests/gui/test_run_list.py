@@ -26,8 +26,8 @@ def ready(window, drive, phantom_path, prior_path):
 
     async def go():
         await open_both(window.session, phantom_path, prior_path)
-        window.session.set_solver("diffpir")
-        window.session.set_solver_setting("steps", 3)
+        window.session.method.set_solver("diffpir")
+        window.session.method.set_solver_setting("steps", 3)
 
     drive(go())
     return window
@@ -37,7 +37,7 @@ async def runs(window, *seeds):
     """Run from these seeds."""
     for seed in seeds:
         count = len(window.session.runs.records)
-        window.session.set_seed(seed)
+        window.session.method.set_seed(seed)
         window.session.start()
         await until(lambda count=count: len(window.session.runs.records) > count)
     await delivered(window)
@@ -172,13 +172,13 @@ def test_settings_come_back_and_a_repeat_says_that_it_is_the_same(ready, drive):
     async def go():
         await runs(ready, 7)
         (record,) = ready.session.runs.records
-        ready.session.set_solver_setting("steps", 2)
+        ready.session.method.set_solver_setting("steps", 2)
         await runs(ready, 8)
         panel = ready.run_tools.list
         panel.select(record)
         panel.use.trigger()
-        await until(lambda: ready.session.seed == 7)
-        assert ready.session.solver_settings.steps == 3
+        await until(lambda: ready.session.method.seed == 7)
+        assert ready.session.method.settings.steps == 3
         panel.repeat.trigger()
         await until(lambda: len(ready.session.runs.records) == 3)
         await idle(ready)
@@ -236,7 +236,7 @@ def test_no_export_overwrites_another(ready, drive, tmp_path):
 
 def test_runs_are_queued_while_one_runs_and_the_forms_are_for_the_next(ready, drive):
     async def go():
-        ready.session.set_solver_setting("steps", LONG)
+        ready.session.method.set_solver_setting("steps", LONG)
         ready.session.start()
         await until(lambda: ready.session.run.snapshot().step >= 2)
         steps = ready.solver.forms["diffpir"].editors["steps"]
@@ -293,9 +293,9 @@ def test_a_queue_is_saved_run_by_the_command_line_and_opened_again(ready, drive,
         ready.docks.bring(ready.run_tools.queue_dock)
         assert not panel.save.isEnabled()
         press(panel, "queue_hold")
-        ready.session.set_seed(3)
+        ready.session.method.set_seed(3)
         for steps in (2, 3):
-            ready.session.set_solver_setting("steps", steps)
+            ready.session.method.set_solver_setting("steps", steps)
             ready.act.enqueue.trigger()
         panel.save.trigger()
         asked = dialog(ready, QFileDialog)
@@ -354,7 +354,7 @@ def test_samples_from_one_click_become_one_entry_with_pictures_and_a_curve(ready
     assert [pane.source for pane in ready.panes.panes[:4]] == [
         "estimate", "deviation", "interval_width", "difference",
     ]  # fmt: skip
-    ready.session.show_run(ready.session.runs.records[0])
+    ready.session.shown.show(ready.session.runs.records[0])
     assert ready.panes.pixels("interval_low") is None
     assert not panel.plot.isVisible()
 
@@ -364,8 +364,8 @@ def test_samples_from_one_click_become_one_entry_with_pictures_and_a_curve(ready
 
 def test_forty_runs_leave_no_thread_and_no_widget_behind(ready, drive):
     session = ready.session
-    session.set_solver("least-squares")
-    session.set_solver_setting("steps", 2)
+    session.method.set_solver("least-squares")
+    session.method.set_solver_setting("steps", 2)
 
     def count():
         QApplication.processEvents()

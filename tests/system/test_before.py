@@ -162,9 +162,9 @@ def test_a_session_comes_back_with_its_runs(drive: Callable, tmp_path: Path) -> 
         assert session.saver.was_clean
         assert await session.saver.restore()
         assert said == []
-        assert session.image.name == "phantom.tif"
-        assert session.prior is not None
-        assert (session.seed, session.solver, session.problem.views, session.tiling.patch) == (
+        assert session.data.image.name == "phantom.tif"
+        assert session.prior.loaded is not None
+        assert (session.method.seed, session.method.solver, session.method.problem.views, session.method.tiling.patch) == (
             6, "diffpir", 13, 16,
         )  # fmt: skip
         first, second = session.runs.records
@@ -186,8 +186,8 @@ def test_an_export_brings_its_run_back_into_the_window(drive: Callable) -> None:
     async def go() -> None:
         session = Session("cpu")
         assert await session.restore(BEFORE / "run-changed.tif")
-        await until(lambda: session.prepared is not None)
-        assert (session.solver, session.solver_settings.steps, session.seed) == ("dds", 6, 7)
+        await until(lambda: session.preparation.prepared is not None)
+        assert (session.method.solver, session.method.settings.steps, session.method.seed) == ("dds", 6, 7)
         (record,) = session.runs.records
         assert len(record.recipe.changes) == 2
         assert record.recipe.stop_after == 4

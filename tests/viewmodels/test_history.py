@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from padis_gui.viewmodels.frames import Frame, Point
+from padis_gui.viewmodels.frames import CurvePoint, IteratePictures
 from padis_gui.viewmodels.history import History
 
 SIDE = 16
@@ -16,11 +16,13 @@ FRAME_BYTES = SIDE * SIDE * 4
 
 
 def frame(step, total=100):
-    return Frame(step=step, total=total, sigma=1 / step, estimate=np.full((SIDE, SIDE), step, np.float32))
+    return IteratePictures(
+        step=step, total=total, sigma=1 / step, estimate=np.full((SIDE, SIDE), step, np.float32)
+    )
 
 
 def point(step):
-    return Point(step=step, sigma=1 / step, residual=0.1, psnr=20.0 + step, seconds=0.01)
+    return CurvePoint(step=step, sigma=1 / step, residual=0.1, psnr=20.0 + step, seconds=0.01)
 
 
 def filled(count, frames_that_fit):
@@ -115,5 +117,5 @@ def test_a_frame_without_truth_gets_its_difference_from_one_of_its_size():
 @pytest.mark.parametrize("seconds", [0.0, 0.25])
 def test_a_step_takes_its_milliseconds(seconds):
     assert math.isclose(
-        Point(step=1, sigma=1, residual=1, psnr=1, seconds=seconds).milliseconds, 1000 * seconds
+        CurvePoint(step=1, sigma=1, residual=1, psnr=1, seconds=seconds).milliseconds, 1000 * seconds
     )

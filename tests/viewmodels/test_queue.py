@@ -3,13 +3,14 @@
 import pytest
 
 from padis_gui.core.errors import DivergenceError
-from padis_gui.viewmodels import run as run_module
+from padis_gui.core.runs import engine
+from padis_gui.core.runs.engine import RunState
 from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem
-from tests.qt import LONG, ended, idle, open_both, settled, until
+from tests.qt import LONG, delivered, ended, idle, open_both, settled, until
 
 
 def item(name):
-    return QueueItem(job=object(), seed=1, name=name, label="")
+    return QueueItem(task=object(), name=name, label="")
 
 
 def names(items):
@@ -29,7 +30,7 @@ def test_items_run_in_their_order_and_one_at_a_time(filled):
     assert filled.take() is None
     filled.end(first, ItemState.DONE)
     assert filled.take().name == "b"
-    assert first.job is None  # images and priors are let go of
+    assert first.task is None  # images and priors are let go of
 
 
 @pytest.mark.parametrize(
@@ -80,8 +81,8 @@ def test_what_has_ended_is_forgotten_some_day(qapp):
 @pytest.fixture
 def ready(session, drive, phantom_path, prior_path):
     drive(open_both(session, phantom_path, prior_path))
-    session.set_solver("diffpir")
-    session.set_solver_setting("steps", 3)
+    session.method.set_solver("diffpir")
+    session.method.set_solver_setting("steps", 3)
     return session
 
 
@@ -89,9 +90,9 @@ def test_queued_runs_have_the_choices_of_their_moment(ready, drive):
     async def go():
         ready.queue.hold(True)
         for steps in (2, 4, 3):
-            ready.set_solver_setting("steps", steps)
+            ready.method.set_solver_setting("steps", steps)
             assert ready.runner.add_to_queue()
-        ready.set_solver_setting("steps", 7)
+        ready.method.set_solver_setting("steps", 7)
         ready.queue.move(ready.queue.items[2].id, -1)
         ready.queue.hold(False)
         await idle(ready)
@@ -100,12 +101,12 @@ def test_queued_runs_have_the_choices_of_their_moment(ready, drive):
     assert [r.recipe.settings["steps"] for r in ready.runs.records] == [2, 3, 4]
     assert [i.state for i in ready.queue.items] == [ItemState.DONE] * 3
     assert [i.record for i in ready.queue.items] == [r.id for r in ready.runs.records]
-    assert ready.solver_settings.steps == 7
+    assert ready.method.settings.steps == 7
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("out of something"), DivergenceError("Lower the step size.")])
 def test_a_failure_does_not_stop_the_rest(ready, drive, monkeypatch, fault):
-    true_solve, runs = run_module.solve, []
+    true_solve, runs = engine.solve, []
 
     def faulty(recipe, problem, prior):
         runs.append(recipe)
@@ -114,7 +115,7 @@ def test_a_failure_does_not_stop_the_rest(ready, drive, monkeypatch, fault):
         return true_solve(recipe, problem, prior)
 
     async def go():
-        monkeypatch.setattr(run_module, "solve", faulty)
+        monkeypatch.setattr(engine, "solve", faulty)
         for _ in range(3):
             ready.runner.add_to_queue()
         await idle(ready)
@@ -127,9 +128,9 @@ def test_a_failure_does_not_stop_the_rest(ready, drive, monkeypatch, fault):
 
 def test_cancelling_the_one_that_runs_goes_on_with_the_next(ready, drive):
     async def go():
-        ready.set_solver_setting("steps", LONG)
+        ready.method.set_solver_setting("steps", LONG)
         ready.runner.add_to_queue()
-        ready.set_solver_setting("steps", 2)
+        ready.method.set_solver_setting("steps", 2)
         ready.runner.add_to_queue()
         await until(lambda: ready.run.snapshot().step >= 2)
         ready.runner.cancel(ready.queue.running.id)
@@ -144,13 +145,13 @@ def test_settings_for_the_next_run_do_not_reach_one_that_has_others(ready, drive
     """The forms may show other settings than the running solver has: then they are for the next run."""
 
     async def go():
-        ready.set_solver_setting("steps", 40)
+        ready.method.set_solver_setting("steps", 40)
         ready.start(paused=True)
         await until(lambda: ready.run.snapshot().step == 1)
-        ready.set_solver("dds")
-        ready.set_solver_setting("eta", 0.5)  # DDS's own live setting
-        ready.set_solver("diffpir")
-        ready.set_solver_setting("zeta", 0.7)  # shown as it runs: this one is for the run
+        ready.method.set_solver("dds")
+        ready.method.set_solver_setting("eta", 0.5)  # DDS's own live setting
+        ready.method.set_solver("diffpir")
+        ready.method.set_solver_setting("zeta", 0.7)  # shown as it runs: this one is for the run
         ready.run.resume()
         await ended(ready)
 
@@ -171,3 +172,59 @@ def test_the_queue_waits_while_the_laboratory_has_the_thread(ready, drive):
 
     drive(go())
     assert len(ready.runs.records) == 1
+
+
+def test_an_end_that_is_on_its_way_belongs_to_its_own_run(ready, drive):
+    """The compute thread has left a run, whose end waits for the UI thread: nothing of it may be told of another."""
+
+    async def go():
+        ready.method.set_solver_setting("steps", 2)
+        ready.runner.add_to_queue()
+        await until(lambda: ready.queue.running is not None)
+        first = ready.queue.running
+        ready.run.wait()  # blocks the UI thread: the end is posted, and not taken
+        assert ready.run.active
+        assert ready.run.state is RunState.STOPPING
+        history, recipe = ready.run.history, ready.run.recipe
+        ready.method.set_solver_setting("steps", 3)
+        ready.start()  # in the gap: the first run has not ended yet, as far as anyone here knows
+        assert ready.run.history is history
+        ready.runner.add_to_queue()
+        ready.run.cancel()  # too late for the first, and none of the second's business
+        await idle(ready)
+        return first, recipe
+
+    first, recipe = drive(go())
+    records = ready.runs.records
+    assert [r.recipe.settings["steps"] for r in records] == [2, 3]
+    assert records[0].recipe == recipe
+    assert [r.state for r in records] == ["Done", "Done"]
+    assert [i.state for i in ready.queue.items] == [ItemState.DONE] * 2
+    assert first.record == records[0].id
+    assert [len(r.history.points) for r in records] == [2, 3]
+
+
+def test_a_run_that_begins_at_the_end_of_another_leaves_that_end_alone(ready, drive):
+    """Whoever is told of an end may start the next run at once: what follows is still about the one that ended."""
+    seen = []
+
+    def next_one(ended):
+        if not seen:
+            ready.method.set_solver_setting("steps", 3)
+            ready.run.start(ready.wanted(7), None)
+        seen.append(ended)
+
+    async def go():
+        ready.run.ended.disconnect()
+        ready.run.ended.connect(next_one)
+        ready.run.ended.connect(ready._run_ended)
+        ready.method.set_solver_setting("steps", 2)
+        ready.start()
+        await until(lambda: len(seen) == 2)
+        await delivered(ready)
+
+    drive(go())
+    assert [e.outcome.recipe.settings["steps"] for e in seen] == [2, 3]
+    assert [r.recipe.settings["steps"] for r in ready.runs.records] == [2, 3]
+    assert [len(r.history.points) for r in ready.runs.records] == [2, 3]
+    assert ready.shown.result.recipe == seen[0].outcome.recipe

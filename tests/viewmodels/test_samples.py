@@ -14,10 +14,10 @@ from tests.qt import idle, open_both, until
 def ready(session, drive, phantom_path, prior_path):
     async def go():
         await open_both(session, phantom_path, prior_path)
-        session.set_solver("diffpir")
-        session.set_solver_setting("steps", 2)
-        session.set_problem("noise", 0.05)
-        await until(lambda: session.prepared.job.problem.noise == 0.05)
+        session.method.set_solver("diffpir")
+        session.method.set_solver_setting("steps", 2)
+        session.method.set_problem("noise", 0.05)
+        await until(lambda: session.preparation.prepared.method.problem.noise == 0.05)
 
     drive(go())
     return session
@@ -25,10 +25,12 @@ def ready(session, drive, phantom_path, prior_path):
 
 def test_samples_share_the_measurement_and_differ_in_the_draw(ready, drive):
     async def go():
-        before = ready.prepared.measurement
+        before = ready.preparation.pictures.measurement
         assert ready.runner.draw_samples(4)
         await idle(ready)
-        np.testing.assert_array_equal(ready.prepared.measurement, before)  # what was seen is what was sampled
+        np.testing.assert_array_equal(
+            ready.preparation.pictures.measurement, before
+        )  # what was seen is what was sampled
 
     drive(go())
     *members, group = ready.runs.records
@@ -49,10 +51,10 @@ def test_samples_share_the_measurement_and_differ_in_the_draw(ready, drive):
     assert 0 <= group.calibration.coverage <= 1
     assert group.calibration.expected_coverage == pytest.approx(0.6)
     assert ready.shown.record is group  # the mean and the deviation are what was asked for
-    frame = ready.shown_frame()
+    frame = ready.shown.frame()
     np.testing.assert_array_equal(frame.estimate, result.pixels[0])
     np.testing.assert_array_equal(frame.deviation, result.deviation[0])
-    np.testing.assert_allclose(frame.difference, frame.estimate - ready.prepared.truth)
+    np.testing.assert_allclose(frame.difference, frame.estimate - ready.preparation.pictures.truth)
 
 
 def test_a_sample_is_repeated_bit_for_bit_with_its_measurement(ready, drive):
@@ -100,7 +102,7 @@ def test_a_cancelled_rest_leaves_the_set_of_what_there_is(ready, drive):
 
 
 def test_a_method_without_draws_is_refused_in_words(ready):
-    ready.set_solver("tv")
+    ready.method.set_solver("tv")
     assert not ready.runner.draw_samples(4)
     assert "diffusion solver" in ready.said[-1][1]
     assert ready.queue.items == ()

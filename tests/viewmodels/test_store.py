@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from padis_gui.core.data.stored import read_recipe
-from padis_gui.viewmodels.choices import Choices, usable
+from padis_gui.viewmodels.choices import SavedChoices, usable
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.store import Store
 from tests.qt import ended, open_both
@@ -48,8 +48,8 @@ def stored(drive, tmp_path):
 
 
 async def one_run(session, steps=2):
-    session.set_solver("diffpir")
-    session.set_solver_setting("steps", steps)
+    session.method.set_solver("diffpir")
+    session.method.set_solver_setting("steps", steps)
     session.start()
     await ended(session)
 
@@ -61,11 +61,11 @@ def test_a_session_comes_back_after_a_clean_end(stored, drive, phantom_path, pri
 
     async def before():
         await open_both(first, phantom_path, prior_path)
-        first.set_problem("views", 13)
-        first.set_tiling("patch", 16)
-        first.set_seed(5)
+        first.method.set_problem("views", 13)
+        first.method.set_tiling("patch", 16)
+        first.method.set_seed(5)
         await one_run(first)
-        first.set_seed(6)
+        first.method.set_seed(6)
         await one_run(first, steps=3)
         first.runs.rename(first.runs.records[0].id, "kept")
         first.runs.pin(first.runs.records[0].id, True)
@@ -78,8 +78,8 @@ def test_a_session_comes_back_after_a_clean_end(stored, drive, phantom_path, pri
     assert second.saver.was_clean
     assert drive(second.saver.restore())
     assert second.choices() == first.choices()
-    assert second.image.name == first.image.name
-    assert second.prior is not None
+    assert second.data.image.name == first.data.image.name
+    assert second.prior.loaded is not None
     assert [r.name for r in second.runs.records] == ["kept", "Run 2"]
     assert second.runs.next_name() == "Run 4"
     for old, new in zip(first.runs.records, second.runs.records, strict=True):
@@ -134,16 +134,16 @@ asyncio.set_event_loop(loop)
 image, prior, root = map(Path, sys.argv[1:])
 async def go():
     session = Session("cpu", store=Store(root))
-    await session.open_prior(prior)
-    await session.open_image(image)
-    session.set_solver("diffpir")
-    session.set_problem("views", 17)
+    await session.prior.open(prior)
+    await session.data.open(image)
+    session.method.set_solver("diffpir")
+    session.method.set_problem("views", 17)
     for steps in (2, 3):
-        session.set_solver_setting("steps", steps)
+        session.method.set_solver_setting("steps", steps)
         session.start()
         await ended(session)
     await session.saver.flush()
-    session.set_solver_setting("steps", 5000)
+    session.method.set_solver_setting("steps", 5000)
     session.start()
     await until(lambda: session.run.snapshot().step >= 2)
     await session.saver.flush()
@@ -174,8 +174,8 @@ def test_a_killed_program_is_noticed_and_its_runs_come_back(
     assert not session.saver.was_clean
     assert session.saver.has_previous
     assert drive(session.saver.restore())
-    assert session.problem.views == 17
-    assert session.solver_settings.steps == 5000
+    assert session.method.problem.views == 17
+    assert session.method.settings.steps == 5000
     assert [r.recipe.settings["steps"] for r in session.runs.records] == [2, 3]
     assert session.runs.records[1].result.pixels.shape == (1, 64, 64)
     drive(session.close())
@@ -214,7 +214,7 @@ def test_damaged_files_stop_nothing(
     first = stored()
 
     async def before():
-        first.prior_path, first.data_path = None, None
+        first.prior.path, first.data.path = None, None
         first.runs.add(fake_record("a" * 12))
         first.runs.add(fake_record("b" * 12))
         await first.close()
@@ -253,7 +253,8 @@ def fake_record(identity):
 
     from padis_gui.core.data.image import Image
     from padis_gui.core.recipe import Recipe
-    from padis_gui.viewmodels.frames import Point, Result
+    from padis_gui.core.runs.engine import Result
+    from padis_gui.viewmodels.frames import CurvePoint
     from padis_gui.viewmodels.history import History
     from padis_gui.viewmodels.runs import RunRecord, thumbnail
 
@@ -264,11 +265,9 @@ def fake_record(identity):
     )  # fmt: skip
     image = Image(pixels=np.full((1, 8, 9), 0.25, np.float32), window=(-1.0, 1.0))
     history = History()
-    history.append(None, Point(step=1, sigma=1.0, residual=0.5, psnr=math.inf, seconds=0.1), 1)
+    history.append(None, CurvePoint(step=1, sigma=1.0, residual=0.5, psnr=math.inf, seconds=0.1), 1)
     metrics = {"psnr": math.inf, "residual": 0.5}
-    result = Result(
-        job=None, recipe=recipe, image=image, deviation=None, metrics=metrics, seconds=0.1, evaluations=1
-    )
+    result = Result(recipe=recipe, image=image, deviation=None, metrics=metrics, seconds=0.1, evaluations=1)
     return RunRecord(
         id=identity, name="fake", recipe=recipe, metrics=metrics, seconds=0.1, evaluations=1,
         when=datetime.now(UTC), state="Done", thumbnail=thumbnail(image), history=history, _result=result,
@@ -308,7 +307,7 @@ def test_old_sessions_are_deleted(stored, drive, tmp_path):
     for _ in range(6):
         store = Store(tmp_path / "sessions")
         store.previous = None  # as if it were not gone on with
-        store.save(Choices(physics="ct-parallel", solver="fast"), (), (), 0)
+        store.save(SavedChoices(physics="ct-parallel", solver="fast"), (), (), 0)
         store.close()
     assert len(list((tmp_path / "sessions").iterdir())) <= 5
 

@@ -8,7 +8,6 @@ import pytest
 
 from padis_gui.core.data.stored import read_export
 from padis_gui.core.errors import InputError
-from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.volume.parts import Parts
 from padis_gui.viewmodels.planner import Planner
 from padis_gui.viewmodels.training_process import ProcessState, command_line
@@ -31,11 +30,12 @@ def volumes(session, drive, stack: Path, prior_path: Path, monkeypatch: pytest.M
     async def go():
         made = Volumes(session, Planner(session))
         await open_both(session, stack, prior_path)
-        session._problems["ct-parallel"] = ParallelBeamSettings(views=12, bins=48)
-        session.set_solver("dds")
+        for name, value in (("views", 12), ("bins", 48)):
+            session.method.set_problem(name, value)
+        session.method.set_solver("dds")
         for name, value in (("steps", 2), ("cg_steps", 2)):
-            session.set_solver_setting(name, value)
-        session.set_seed(4)
+            session.method.set_solver_setting(name, value)
+        session.method.set_seed(4)
         return made
 
     made = drive(go())
@@ -50,7 +50,7 @@ def with_one_thread(*words: str) -> list[str]:
 
 
 def slow(session) -> None:
-    session.set_solver_setting("steps", 200)
+    session.method.set_solver_setting("steps", 200)
 
 
 def test_a_volume_from_start_to_result(volumes, session, drive, tmp_path: Path) -> None:
@@ -62,15 +62,15 @@ def test_a_volume_from_start_to_result(volumes, session, drive, tmp_path: Path) 
         await until(lambda: volumes.state is ProcessState.DONE)
         await until(lambda: volumes.picture is not None)
         assert await volumes.open_result()
-        opened.append((session.image.pages, session.image.name))
-        session.set_seed(None)
+        opened.append((session.data.image.pages, session.data.image.name))
+        session.method.set_seed(None)
         assert await session.restore(volumes.result)
         assert "a volume of 4 slices" in session.said[-1][1]
 
     opened = []
     drive(go())
     assert opened == [(4, "volume.tif")]
-    assert (session.image.name, session.seed) == ("stack.tif", 4)
+    assert (session.data.image.name, session.method.seed) == ("stack.tif", 4)
     assert volumes.out == volumes.result == tmp_path / "volume.tif"
     progress = volumes.progress
     assert (progress.done, progress.total, sorted(progress.psnr)) == (8, 8, [0, 1, 2, 3])
@@ -94,7 +94,7 @@ def test_stop_keeps_slices_which_start_goes_on_with_and_mixes_with_no_others(
         assert volumes.state is ProcessState.STOPPED
         kept = len(list((tmp_path / "v.tif.parts").glob("slice-*")))
         assert 1 <= kept < 4
-        session.set_solver_setting("steps", 2)
+        session.method.set_solver_setting("steps", 2)
         volumes.start()
         await until(lambda: not volumes.active)
         assert "begin anew" in session.said[-1][1]
@@ -109,13 +109,21 @@ def test_stop_keeps_slices_which_start_goes_on_with_and_mixes_with_no_others(
 
 def test_begin_anew_throws_away_what_is_there(volumes, session, drive, tmp_path: Path) -> None:
     out = tmp_path / "v.tif"
-    first = prepare(session.job(), volumes.settings, out, 1, restart=False)
+    first = prepare(session.opened(), session.method.now, volumes.settings, out, 1, restart=False)
     Parts(first.folder).path(0).write_bytes(b"a slice")
     with pytest.raises(InputError, match="the seed"):
-        prepare(session.job(), volumes.settings, out, 2, restart=False)
-    assert prepare(session.job(), volumes.settings, out, None, restart=False).template.seed == 1
+        prepare(session.opened(), session.method.now, volumes.settings, out, 2, restart=False)
+    assert (
+        prepare(
+            session.opened(), session.method.now, volumes.settings, out, None, restart=False
+        ).template.seed
+        == 1
+    )
     assert Parts(first.folder).path(0).exists()
-    assert prepare(session.job(), volumes.settings, out, 2, restart=True).template.seed == 2
+    assert (
+        prepare(session.opened(), session.method.now, volumes.settings, out, 2, restart=True).template.seed
+        == 2
+    )
     assert not Parts(first.folder).path(0).exists()
 
 
@@ -138,9 +146,9 @@ def test_what_is_in_the_way_is_said(session, drive, stack: Path, prior_path: Pat
     async def go():
         volumes = Volumes(session, Planner(session))
         assert "Open a file" in volumes.obstacle()
-        assert await session.open_image(stack)
+        assert await session.data.open(stack)
         assert "prior" in volumes.obstacle()
-        assert await session.open_prior(prior_path)
+        assert await session.prior.open(prior_path)
         assert volumes.obstacle() == ""
         volumes.start()  # nowhere to go
         assert session.said[-1][0] == "warning"
@@ -153,10 +161,10 @@ def test_what_is_in_the_way_is_said(session, drive, stack: Path, prior_path: Pat
         assert volumes.workers == "1"
         volumes.set("pages", "1-2")
         assert volumes.count == 2
-        session.set_physics("nothing")
+        session.method.set_physics("nothing")
         assert "no slices" in volumes.obstacle()
         volumes.set_out(stack)
-        session.set_physics("ct-parallel")
+        session.method.set_physics("ct-parallel")
         volumes.start()
         await until(lambda: not volumes.active)
         assert "choose another name" in session.said[-1][1]
@@ -181,7 +189,7 @@ def test_a_process_that_cannot_start_or_speaks_nonsense_is_said(
                 "padis_gui.viewmodels.training_process.command_line", lambda *_, command=command: command
             )
             volumes = Volumes(session, Planner(session))
-            if session.image is None:
+            if session.data.image is None:
                 await open_both(session, stack, prior_path)
             volumes.set_out(tmp_path / "v.tif")
             volumes.start()

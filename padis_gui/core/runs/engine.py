@@ -205,10 +205,14 @@ class Control:
         if self._stop is not None:
             raise Interrupted
 
-    def passed(self) -> Steering | None:
-        """An iterate is done; returns the changes that wait to be sent."""
+    def passed(self) -> None:
+        """An iterate is done."""
         with self._condition:
             self._allowed = max(0, self._allowed - 1)
+
+    def changes(self) -> Steering | None:
+        """What waits to be sent into the solver."""
+        with self._condition:
             waiting, self._waiting = self._waiting, Steering()
         return None if waiting == Steering() else waiting
 
@@ -381,8 +385,9 @@ class Run:
                         break
                 self._last = iterate
                 self._seconds += iterate.seconds
+                self.control.passed()  # now: the other run of a pair may be asked before this one is again
                 yield iterate
-                sent = self.control.passed()
+                sent = self.control.changes()
                 self._note(iterate.step, sent)
             # cancelled after its last step is cancelled all the same
             state = RunState.CANCELLED if self.control.stop is RunState.CANCELLED else RunState.DONE

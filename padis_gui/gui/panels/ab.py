@@ -9,6 +9,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame, QLabel, QLayout, QScrollArea, QSlider, QWidget
 
+from padis_gui.core.runs.engine import RunState
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.layouts import column, grid, row
 from padis_gui.gui.panels.ab_controls import ABControls
@@ -16,14 +17,12 @@ from padis_gui.gui.theme import SIDES
 from padis_gui.gui.viewers.links import Links
 from padis_gui.gui.viewers.picture import Picture
 from padis_gui.gui.viewers.step_plot import Drawn, StepPlot
-from padis_gui.viewmodels.ab import PICTURES, SEAM_MAP, ABRun
-from padis_gui.viewmodels.ab_drive import NAMES
-from padis_gui.viewmodels.frames import Frame, Pixels
-from padis_gui.viewmodels.gallery import DIVERGING, GREY, Look, value_text
+from padis_gui.viewmodels.ab import NAMES, PICTURES, SEAM_MAP, ABRun
+from padis_gui.viewmodels.frames import IteratePictures, Pixels
+from padis_gui.viewmodels.gallery import DIVERGING, GREY, Appearance, value_text
 from padis_gui.viewmodels.lab_export import export
 from padis_gui.viewmodels.levels import SIGNED_SHARE, Range, automatic
 from padis_gui.viewmodels.overlay import Overlay
-from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import SEAM_SHARE
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.sources import Scale
@@ -43,7 +42,7 @@ class ABPage(QWidget):
         super().__init__()
         self._session, self._ab, self._levels, self._tiling = session, ab, levels, act.tiling
         self._busy_before = time.thread_time()
-        self._painted: tuple[Frame | None, ...] = ()
+        self._painted: tuple[IteratePictures | None, ...] = ()
         self._whole = 1  # what the step axis of the curves spans
         self.pictures = [Picture(name, f"Side {name}") for name in NAMES]
         self.difference = Picture("B − A", "The estimate of B minus that of A")
@@ -159,18 +158,18 @@ class ABPage(QWidget):
             self._show_curves()
         self.controls.refresh()
 
-    def _look(self, kind: str, pixels: Pixels | None) -> Look:
+    def _look(self, kind: str, pixels: Pixels | None) -> Appearance:
         low, high = self._levels()
         if kind in _SIGNED:
             reach = (SEAM_SHARE if kind == SEAM_MAP else SIGNED_SHARE) * (high - low)
-            return Look((-reach, reach), DIVERGING)
-        return Look((low, high), GREY)
+            return Appearance((-reach, reach), DIVERGING)
+        return Appearance((low, high), GREY)
 
     def _show_difference(self) -> None:
         pixels = self._ab.difference()
         look = self._look("difference", pixels)
         if pixels is not None and self.own_levels.isChecked():
-            look = Look(automatic(pixels, Scale.SIGNED), DIVERGING)
+            look = Appearance(automatic(pixels, Scale.SIGNED), DIVERGING)
         if pixels is not None and pixels.ndim == 3:
             pixels = pixels.mean(axis=2, dtype=pixels.dtype)
         self.difference.show_pixels(pixels, look, legend=True)
@@ -194,7 +193,7 @@ class ABPage(QWidget):
         seams = "" if math.isnan(point.seam_ratio) else f", seam ratio {point.seam_ratio:.2f}"
         return f"{badge} &nbsp;<span style='color:gray'>step {frame.step}{quality}{seams}</span>"
 
-    def _empty_text(self, kind: str, frame: Frame | None) -> str:
+    def _empty_text(self, kind: str, frame: IteratePictures | None) -> str:
         if frame is not None and kind == "difference":
             return "There is no truth to compare with"
         if frame is not None and kind == SEAM_MAP:

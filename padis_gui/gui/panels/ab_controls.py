@@ -9,6 +9,7 @@ from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import QComboBox, QLabel, QProgressBar, QPushButton, QToolButton, QWidget
 
 from padis_gui.core.ab import WHAT_IFS
+from padis_gui.core.runs.engine import RunState
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TILINGS
 from padis_gui.gui.actions import Actions
@@ -16,9 +17,7 @@ from padis_gui.gui.layouts import column, form, grid
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.section import Section
 from padis_gui.gui.theme import RUN_BUTTON, SIDES
-from padis_gui.viewmodels.ab import ABRun
-from padis_gui.viewmodels.ab_drive import NAMES
-from padis_gui.viewmodels.run import RunState
+from padis_gui.viewmodels.ab import NAMES, ABRun
 from padis_gui.viewmodels.session import Session
 
 _AS_A = "as in A"
@@ -44,7 +43,7 @@ class ABControls(QWidget):
         layout.addWidget(self._transport(act))
         layout.addWidget(self._numbers())
         layout.addStretch(1)
-        session.prior_changed.connect(self._fill_patches)
+        session.prior.changed.connect(self._fill_patches)
         ab.changed.connect(self.refresh)
         self._fill_patches()
         self.refresh()
@@ -96,7 +95,7 @@ class ABControls(QWidget):
                 combo.addItem(label, value)
 
     def _fill_patches(self) -> None:
-        prior = self._session.prior
+        prior = self._session.prior.loaded
         sizes = [] if prior is None else sorted(prior.conventions.patch_sizes, reverse=True)
         self._fill(self.choices["patch"], [(f"{size} px", size) for size in sizes])
         if self._ab.choices.patch not in (None, *sizes):

@@ -159,7 +159,7 @@ class QueuePanel(QWidget):
         self.up.setEnabled(waits and at > 0)
         self.down.setEnabled(waits and at < len(self._queue.waiting) - 1)
         self.cancel.setEnabled(item is not None and not item.state.ended)
-        self.save.setEnabled(any(each.job is not None for each in self._queue.items))
+        self.save.setEnabled(any(each.task is not None for each in self._queue.items))
         self.clear.setEnabled(any(each.state.ended for each in self._queue.items))
 
     def resizeEvent(self, event: object) -> None:

@@ -10,7 +10,7 @@ from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistent
 from PySide6.QtGui import QIcon, QImage, QPixmap
 
 from padis_gui.core.uncertainty import LEVEL
-from padis_gui.viewmodels.queue import label_of_recipe
+from padis_gui.viewmodels.queue import label_of
 from padis_gui.viewmodels.runs import RunRecord, Runs
 
 SORT_ROLE = Qt.ItemDataRole.UserRole
@@ -75,7 +75,7 @@ def _remark(record: RunRecord) -> str:
 def details_of(record: RunRecord) -> str:
     """What a tooltip says of a run."""
     recipe = record.recipe
-    lines = [label_of_recipe(recipe), f"tiling {recipe.tiling.strategy}, patch {recipe.tiling.patch} px"]
+    lines = [label_of(recipe), f"tiling {recipe.tiling.strategy}, patch {recipe.tiling.patch} px"]
     lines.append(", ".join(f"{name} {value}" for name, value in recipe.settings.items()))
     if record.calibration is not None:
         found = record.calibration

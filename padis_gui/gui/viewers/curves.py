@@ -13,7 +13,7 @@ from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.theme import BASELINE, COMPARED, CURVE, MARKER, plot_colours
 from padis_gui.gui.viewers.axes import DecadeAxis, show_axis_numbers
-from padis_gui.viewmodels.frames import Point
+from padis_gui.viewmodels.frames import CurvePoint
 
 _FLOOR = 1e-12
 _BETWEEN_PLOTS_MS = 10
@@ -47,7 +47,7 @@ _KINDS = (
 )  # fmt: skip
 
 
-def _drawn(points: Sequence[Point], kind: _Kind) -> tuple[list[int], list[float]]:
+def _drawn(points: Sequence[CurvePoint], kind: _Kind) -> tuple[list[int], list[float]]:
     """Steps and values of a curve, where they are known."""
     usable = points[1:] if kind.key == "milliseconds" else points
     pairs = [(point.step, float(getattr(point, kind.key))) for point in usable]
@@ -57,7 +57,7 @@ def _drawn(points: Sequence[Point], kind: _Kind) -> tuple[list[int], list[float]
     return [step for step, _ in known], [value for _, value in known]
 
 
-def _is_known(points: Sequence[Point], kind: _Kind) -> bool:
+def _is_known(points: Sequence[CurvePoint], kind: _Kind) -> bool:
     return any(math.isfinite(v) and v > 0 for v in (getattr(point, kind.key) for point in points))
 
 
@@ -78,8 +78,8 @@ class Curves(QWidget):
         self.lines: dict[str, pg.PlotDataItem] = {}
         self.compared_lines: dict[str, pg.PlotDataItem] = {}
         self.markers: dict[str, pg.InfiniteLine] = {}
-        self._points: Sequence[Point] = ()
-        self._compared: Sequence[Point] = ()
+        self._points: Sequence[CurvePoint] = ()
+        self._compared: Sequence[CurvePoint] = ()
         self._waiting: list[_Kind] = []
         self._total = 0
         self._next = QTimer(self, singleShot=True, interval=_BETWEEN_PLOTS_MS)
@@ -190,7 +190,7 @@ class Curves(QWidget):
             wanted = self.choices[kind.key].isChecked()
             plot.setVisible(wanted and (not self._points or _is_known(self._points, kind)))
 
-    def set_points(self, points: Sequence[Point], total: int) -> None:
+    def set_points(self, points: Sequence[CurvePoint], total: int) -> None:
         """Show these points; the step axis spans the whole run. One plot at a time, so that events pass between."""
         if len(points) < 2 or len(points) < len(self._points) or not self._points:
             self._points = points
@@ -198,7 +198,7 @@ class Curves(QWidget):
         self._points, self._total = points, total
         self._redraw()
 
-    def set_compared(self, points: Sequence[Point], name: str = "") -> None:
+    def set_compared(self, points: Sequence[CurvePoint], name: str = "") -> None:
         """Draw another run's curves thin behind; no points draw none."""
         self._compared = points
         self.legend.setText(f"— {name}" if points else "")
