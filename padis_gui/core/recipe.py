@@ -19,6 +19,7 @@ from torch import Tensor
 from padis_gui import __version__
 from padis_gui.core.data.folder import data_sha256
 from padis_gui.core.data.image import Image
+from padis_gui.core.data.read import read_named_picture
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.metrics import psnr, residual, ssim
@@ -282,7 +283,7 @@ def build_problem(
     record = find_physics(physics)
     shape = (prepared.channels, *prepared.shape)
     if made is None or made.image_shape != shape:
-        made = record.make(shape, settings, prior.device)
+        made = record.make(shape, settings, prior.device, read_named_picture(settings))
     operator = made
     if record.imageless:
         return Problem(

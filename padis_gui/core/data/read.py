@@ -7,6 +7,7 @@ from pathlib import Path
 from padis_gui.core.data.files import read_picture, scaling
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.reading import ReadingSettings
+from padis_gui.core.operators.settings import PhysicsSettings
 
 
 def read_image(path: str | os.PathLike[str], page: int = 0, reading: ReadingSettings | None = None) -> Image:
@@ -19,6 +20,14 @@ def read_image(path: str | os.PathLike[str], page: int = 0, reading: ReadingSett
     if reading.role != "image" and (scan := _read_scan(Path(path), page, reading)) is not None:
         return scan
     return read_picture(path, page, reading)
+
+
+def read_named_picture(settings: PhysicsSettings) -> Image | None:
+    """The picture in the file that a measurement's settings name, such as a kernel or a mask; None for no name.
+
+    Raises :class:`~padis_gui.core.errors.InputError` where it cannot be read.
+    """
+    return read_picture(settings.picture_file, smallest=1) if settings.picture_file else None
 
 
 def _read_scan(path: Path, row: int, reading: ReadingSettings) -> Image | None:

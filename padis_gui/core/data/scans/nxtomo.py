@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from padis_gui.core.data.pages import display_name
 from padis_gui.core.data.scans.counts import line_integrals
 from padis_gui.core.data.scans.hdf5_tree import angles_in_degrees, data_set, length_in_mm, row_of
-from padis_gui.core.data.scans.scan import Geometry, ScanFile, Sinogram, check_sizes
+from padis_gui.core.data.scans.scan import ScanFile, Sinogram, check_sizes
 from padis_gui.core.errors import InputError
+from padis_gui.core.physics.geometry import Geometry
 
 KIND = "NXtomo file"
 _PROJECTION, _FLAT, _DARK = 0, 1, 2
@@ -66,11 +67,11 @@ def open_nxtomo(path: Path, file: Any, dataset: str) -> ScanFile | None:
             *notes,
             f"Of {len(found)} scans in the file the first is read; the data set chooses another.",
         )
+    width = length_in_mm(data_set(detector, "x_pixel_size", name=name))
     geometry = Geometry(
-        beam="parallel",
-        angles=angles[key == _PROJECTION],
-        bin_width=length_in_mm(data_set(detector, "x_pixel_size", name=name)),
-    )
+        beam="parallel", angles=angles[key == _PROJECTION],
+        bins=int(bins), bin_width=width or 1.0, unit="mm" if width else "bins",
+    )  # fmt: skip
     return _NxTomo(path, file, data, key, geometry, notes)
 
 
