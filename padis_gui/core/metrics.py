@@ -1,10 +1,9 @@
 """Image quality against a truth, and agreement with the measurement."""
 
 import math
+from collections.abc import Callable
 
 from torch import Tensor
-
-from padis_gui.core.operators.base import LinearOperator
 
 
 def as_json(metrics: dict[str, float]) -> dict[str, float | None]:
@@ -29,7 +28,7 @@ def ssim(x: Tensor, truth: Tensor) -> float:
     return float(found)
 
 
-def residual(A: LinearOperator, x: Tensor, y: Tensor) -> float:
+def residual(A: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> float:
     """||A x - y|| / ||y||: 0 where the image explains the measurement exactly."""
     return relative_misfit(A(x), y)
 

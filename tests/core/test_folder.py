@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence
 from padis_gui.core.data import folder_index
 from padis_gui.core.data.files import count_pages, list_datasets, open_pages
 from padis_gui.core.data.folder import Whole, data_sha256, folder_of_series
-from padis_gui.core.data.formats import recognise
+from padis_gui.core.data.formats import recognise_file
 from padis_gui.core.data.image import HU_WINDOW
 from padis_gui.core.data.read import read_image
 from padis_gui.core.data.reading import ReadingSettings
@@ -237,7 +237,9 @@ def test_a_folder_is_looked_through_once_while_nothing_changes(
             png(tmp_path / f"{n}.png", np.full((20, 31), n, np.uint8))
     first = read_image(tmp_path, 1)
     looked: list[Path] = []
-    monkeypatch.setattr(folder_index, "recognise", lambda path: (looked.append(path), recognise(path))[1])
+    monkeypatch.setattr(
+        folder_index, "recognise_file", lambda path: (looked.append(path), recognise_file(path))[1]
+    )
     np.testing.assert_array_equal(read_image(tmp_path, 1).pixels, first.pixels)
     assert len(looked) <= 1  # the page itself
     (sorted(tmp_path.iterdir())[0]).unlink()

@@ -20,7 +20,7 @@ import tifffile
 
 from padis_gui.core.data.dicom_series import find_series
 from padis_gui.core.data.files import count_pages, open_pages
-from padis_gui.core.data.formats import FORMATS, SUFFIXES, may_be_an_image, recognise
+from padis_gui.core.data.formats import FORMATS, SUFFIXES, may_be_an_image, recognise_file
 from padis_gui.core.data.image import HU_WINDOW
 from padis_gui.core.data.pages import LARGEST
 from padis_gui.core.data.read import read_image
@@ -172,7 +172,7 @@ def test_content_decides_not_the_name(tmp_path: Path) -> None:
     for name in ("a.png", "b"):
         np.testing.assert_array_equal(read_image(tmp_path / name, 2).pixels[0], PAGES[2])
     slice_ = dicom(tmp_path / "c.dcm", np.zeros((20, 31), np.int16)).rename(tmp_path / "IM00017")
-    assert recognise(slice_).kind == "DICOM file"
+    assert recognise_file(slice_).kind == "DICOM file"
     assert may_be_an_image(slice_)
     assert not may_be_an_image(tmp_path / "b")  # only DICOM goes without an ending in folders
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from padis_gui.core.data.files import recognise
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import read_image
 from padis_gui.core.data.reading import ReadingSettings
@@ -146,7 +147,7 @@ def test_of_each_view_only_the_row_is_read_where_the_file_allows(
             metadata=None if ending == ".pages.tif" else {},
             compression="deflate" if ending == ".deflated.tif" else None,
         )  # fmt: skip
-    opened = open_scan(beside(path, PARALLEL | {"axes": axes}))
+    opened = open_scan(recognise(beside(path, PARALLEL | {"axes": axes})))
     assert opened is not None
     with opened as scan:
         if ending != ".deflated.tif":
@@ -160,7 +161,7 @@ def test_of_each_view_only_the_row_is_read_where_the_file_allows(
 def test_a_row_needs_the_memory_of_a_view_not_of_the_stack(tmp_path: Path, compression: str | None) -> None:
     views = np.zeros((150, 200, 200), np.float32)  # 24 MB
     tifffile.imwrite(tmp_path / "a.tif", views, photometric="minisblack", compression=compression)
-    opened = open_scan(beside(tmp_path / "a.tif", PARALLEL | {"axes": "views, rows, bins"}))
+    opened = open_scan(recognise(beside(tmp_path / "a.tif", PARALLEL | {"axes": "views, rows, bins"})))
     assert opened is not None
     with opened as scan:
         tracemalloc.start()

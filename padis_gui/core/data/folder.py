@@ -10,12 +10,12 @@ from padis_gui.core.data import dicom, picture
 from padis_gui.core.data.datasets import DatasetInfo
 from padis_gui.core.data.dicom_series import Series
 from padis_gui.core.data.folder_index import Files, first_pages, images_in, open_file, series_among, stamped
-from padis_gui.core.data.formats import recognise
+from padis_gui.core.data.formats import Format, recognise_file
 from padis_gui.core.data.pages import WHOLE, Page, Pages, Part, display_name, shown
 from padis_gui.core.errors import InputError, PadisError
 from padis_gui.core.hashing import file_sha256
 
-KIND = "folder of images"
+_KIND = "folder of images"
 _LISTED = 12
 
 
@@ -92,11 +92,14 @@ def _chosen(series: list[Series], dataset: str, folder: Path) -> Series:
     )
 
 
+FOLDER = Format(kind=_KIND, open_pages=open_folder, list_datasets=list_folder)
+
+
 class _Images(Pages):
     """Files one after the other; the one that was read last stays open."""
 
     def __init__(self, folder: Path, files: Files, dataset: str) -> None:
-        super().__init__(folder, KIND, self._leave)
+        super().__init__(folder, _KIND, self._leave)
         self._dataset = dataset
         self._files, self._firsts = [path for path, _, _ in files], first_pages(files, dataset)
         self._open: tuple[int, Pages] | None = None
@@ -145,7 +148,7 @@ class Whole:
 def folder_of_series(path: Path) -> Whole | None:
     """The series or numbered images that a file is one of; None where it stands alone or that cannot be told."""
     try:
-        kind = recognise(path).kind
+        kind = recognise_file(path).kind
         files = images_in(path.parent)
     except InputError:
         return None

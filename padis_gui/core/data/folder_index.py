@@ -12,7 +12,7 @@ from pathlib import Path
 
 from padis_gui.core.data import dicom
 from padis_gui.core.data.dicom_series import Series, different, find_series
-from padis_gui.core.data.formats import may_be_an_image, recognise
+from padis_gui.core.data.formats import may_be_an_image, recognise_file
 from padis_gui.core.data.pages import Pages, display_name, in_one_sentence
 from padis_gui.core.errors import InputError, PadisError
 
@@ -66,9 +66,7 @@ def first_pages(files: Files, dataset: str) -> tuple[int, ...]:
 
 def open_file(path: Path, dataset: str) -> Pages:
     """Open one of the files of a folder. Raises :class:`InputError`."""
-    format_ = recognise(path)
-    with in_one_sentence(display_name(path), format_.kind):
-        return format_.open_pages(path, dataset)
+    return recognise_file(path).open_pages(dataset)
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -119,6 +117,6 @@ def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
 def kind_of(path: Path) -> str:
     """The kind of a file's format; empty where it cannot be read."""
     try:
-        return recognise(path).kind
+        return recognise_file(path).kind
     except PadisError:  # said when it is opened
         return ""

@@ -1,4 +1,4 @@
-"""The formats that images are read from, and how a file's own is told."""
+"""The formats that images are read from, and how a file's own is told: by its content, else by its name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from padis_gui.core.data import dicom, hdf5, matlab, nifti, numpy_file, picture, tiff
 from padis_gui.core.data.datasets import DatasetInfo
-from padis_gui.core.data.pages import Pages, display_name, shown
+from padis_gui.core.data.pages import MOST_PAGES, Pages, display_name, in_one_sentence, shown
 from padis_gui.core.errors import InputError
 
 _ENOUGH = 520  # bytes that hold every signature
@@ -22,11 +22,51 @@ class Format:
     """
 
     kind: str
-    suffixes: tuple[str, ...]
-    signatures: tuple[tuple[int, bytes], ...]
     open_pages: Callable[[Path, str], Pages]
+    suffixes: tuple[str, ...] = ()
+    signatures: tuple[tuple[int, bytes], ...] = ()
     list_datasets: Callable[[Path], tuple[DatasetInfo, ...]] | None = None
     by_name: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A file or folder with its format; ``name`` is what to call it in front of the user."""
+
+    path: Path
+    format: Format
+    name: str
+
+    @property
+    def kind(self) -> str:
+        """The name of the format, such as "DICOM file"."""
+        return self.format.kind
+
+    def open_pages(self, dataset: str = "") -> Pages:
+        """Open it to read its pages one by one; close them, or use them in a ``with``.
+
+        ``dataset`` names what is wanted of a file that may hold several (an array of NPZ, MATLAB and HDF5, series and
+        channel of a TIFF, a series of a folder); empty takes the obvious one. Raises :class:`InputError` for what
+        cannot be opened as images.
+        """
+        with in_one_sentence(self.name, self.kind):
+            pages = self.format.open_pages(self.path, dataset)
+        if not 1 <= pages.count <= MOST_PAGES:
+            pages.close()
+            raise InputError(
+                f"1 to {MOST_PAGES} images were wanted, but {self.name} claims {pages.count}; get a fresh copy."
+            )
+        return pages
+
+    def list_datasets(self) -> tuple[DatasetInfo, ...]:
+        """What ``dataset`` can name, without reading it; empty where there is no choice.
+
+        Raises :class:`InputError` for what cannot be opened.
+        """
+        if self.format.list_datasets is None:
+            return ()
+        with in_one_sentence(self.name, self.kind):
+            return self.format.list_datasets(self.path)
 
 
 _PICTURE = Format(
@@ -92,28 +132,28 @@ FORMATS: tuple[Format, ...] = (
 SUFFIXES = tuple(suffix for format_ in (_PICTURE, *FORMATS[:-1]) for suffix in format_.suffixes)
 
 
-def recognise(path: Path) -> Format:
-    """The format of a file, by its content rather than its name; a picture where nothing tells.
+def recognise_file(path: Path) -> Recognised:
+    """A file and its format, by its content rather than its name; a picture where nothing tells.
 
     Raises :class:`InputError` for what is no file, is empty or cannot be read.
     """
+    name = display_name(path)
     try:
-        start = _start(path)
+        start = _start(path, name)
     except OSError as error:
         raise InputError(
-            f"{display_name(path)} cannot be read ({error.strerror}); check its name and permissions."
+            f"{name} cannot be read ({error.strerror}); check its name and permissions."
         ) from None
-    for format_ in FORMATS:
-        if any(start[at : at + len(sign)] == sign for at, sign in format_.signatures):
-            return format_
-    for format_ in FORMATS:
-        if format_.by_name and path.name.lower().endswith(format_.suffixes):
-            return format_
-    return _PICTURE
+    ending = path.name.lower()
+    found = (
+        *(f for f in FORMATS if any(start[at : at + len(sign)] == sign for at, sign in f.signatures)),
+        *(f for f in FORMATS if f.by_name and ending.endswith(f.suffixes)),
+        _PICTURE,
+    )
+    return Recognised(path, found[0], name)
 
 
-def _start(path: Path) -> bytes:
-    name = display_name(path)
+def _start(path: Path, name: str) -> bytes:
     if path.is_dir():
         raise InputError(f"An image file was wanted, but {name} is a folder; open one of the files in it.")
     if not path.exists():
@@ -140,6 +180,6 @@ def may_be_an_image(path: Path) -> bool:
     if path.suffix and not path.suffix[1:].isdigit():
         return False
     try:
-        return path.is_file() and recognise(path).kind == dicom.KIND
+        return path.is_file() and recognise_file(path).kind == dicom.KIND
     except (InputError, OSError):
         return False

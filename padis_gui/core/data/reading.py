@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from padis_gui.core.errors import SettingError
 from padis_gui.core.settings import Settings, setting
 
 Role = Literal["automatic", "image", "measurement"]
@@ -57,3 +58,16 @@ class ReadingSettings(Settings):
         None, label="White", advanced=True,
         help="The intensity that the prior sees as 1, in the file's own unit; automatic as for black",
     )  # fmt: skip
+
+    def scaling(self, proposed: tuple[float, float]) -> tuple[float, float]:
+        """The intensities of black and white: the proposed ones where the settings leave them open.
+
+        Raises :class:`SettingError` where white is not above black.
+        """
+        low = proposed[0] if self.scale_low is None else self.scale_low
+        high = proposed[1] if self.scale_high is None else self.scale_high
+        if not low < high:
+            raise SettingError(
+                f"White above black was wanted, but black is {low:g} and white {high:g}; raise white or lower black."
+            )
+        return low, high

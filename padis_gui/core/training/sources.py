@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from padis_gui.core.data import dicom, picture
 from padis_gui.core.data.dicom_series import find_series
-from padis_gui.core.data.files import open_pages
-from padis_gui.core.data.formats import may_be_an_image, recognise
+from padis_gui.core.data.formats import may_be_an_image, recognise_file
 from padis_gui.core.data.pages import Page, Pages
 from padis_gui.core.errors import PadisError
 
@@ -58,14 +58,14 @@ def find_sources(paths: Sequence[Path], dataset: str) -> tuple[list[Source], lis
     number = 0
     for path in _files(paths):
         try:
-            kind = recognise(path).kind
-            if kind == dicom.KIND:
+            found = recognise_file(path)
+            if found.kind == dicom.KIND:
                 slices.append(path)
                 continue
-            if kind == picture.KIND:  # one page; opening it now would only tell that again
+            if found.kind == picture.KIND:  # one page; opening it now would only tell that again
                 count, subject, is_volume = 1, "", False
             else:
-                with open_pages(path, dataset) as pages:
+                with found.open_pages(dataset) as pages:
                     count, subject, is_volume = pages.count, pages.subject, pages.is_volume
         except PadisError as error:
             skipped.append(Skipped(path.name, str(error)))
@@ -73,7 +73,8 @@ def find_sources(paths: Sequence[Path], dataset: str) -> tuple[list[Source], lis
             continue
         sources.append(
             Source(
-                name=path.name, first=number, count=count, open=_opener(path, dataset), subject=subject, is_volume=is_volume
+                name=path.name, first=number, count=count, open=partial(found.open_pages, dataset), subject=subject,
+                is_volume=is_volume,
             )
         )  # fmt: skip
         number += count
@@ -120,7 +121,3 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
                     yield file
         else:
             yield path
-
-
-def _opener(path: Path, dataset: str) -> Callable[[], Pages]:
-    return lambda: open_pages(path, dataset)

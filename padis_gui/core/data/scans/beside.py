@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.data.files import open_pages
-from padis_gui.core.data.pages import WHOLE, Pages, Part, display_name
+from padis_gui.core.data.formats import Recognised
+from padis_gui.core.data.pages import WHOLE, Pages, Part
 from padis_gui.core.data.scans.counts import line_integrals
 from padis_gui.core.data.scans.geometry_file import ScanGeometry
 from padis_gui.core.data.scans.scan import ScanFile, Sinogram, check_sizes, checked_angles
@@ -19,9 +20,9 @@ KIND = "scan"
 class _Beside(ScanFile):
     """``pages`` are the readings; which of them makes a detector row is said by the axes."""
 
-    def __init__(self, path: Path, pages: Pages, stated: ScanGeometry) -> None:
-        self.name = display_name(path)
-        self._path, self._pages, self._stated = path, pages, stated
+    def __init__(self, found: Recognised, pages: Pages, stated: ScanGeometry) -> None:
+        self.name = found.name
+        self._path, self._pages, self._stated = found.path, pages, stated
         self._axes = stated.axes.split(", ")
         self._shape = pages.read(0).pixels.shape[1:]
         sides = dict(zip(self._axes, (pages.count, *self._shape), strict=True))
@@ -100,10 +101,14 @@ class _Beside(ScanFile):
         return found
 
 
-def open_beside(path: Path, pages: Pages, stated: ScanGeometry) -> ScanFile:
-    """The scan whose readings are ``pages`` of the file ``path``; closes them where they don't fit the geometry."""
+def open_beside(found: Recognised, dataset: str, stated: ScanGeometry) -> ScanFile:
+    """The scan whose readings are the pages of a file or folder.
+
+    Raises :class:`InputError` where they cannot be read, or don't fit the geometry.
+    """
+    pages = found.open_pages(dataset)
     try:
-        return _Beside(path, pages, stated)
+        return _Beside(found, pages, stated)
     except BaseException:
         pages.close()
         raise

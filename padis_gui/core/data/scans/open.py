@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from padis_gui.core.data import hdf5, matlab
-from padis_gui.core.data.files import open_pages
-from padis_gui.core.data.formats import recognise
-from padis_gui.core.data.pages import display_name, in_one_sentence
+from padis_gui.core.data.formats import Recognised
+from padis_gui.core.data.pages import in_one_sentence
 from padis_gui.core.data.scans.beside import open_beside
 from padis_gui.core.data.scans.exchange import open_exchange
 from padis_gui.core.data.scans.geometry_file import find_geometry, read_geometry
@@ -15,27 +14,22 @@ from padis_gui.core.data.scans.nxtomo import open_nxtomo
 from padis_gui.core.data.scans.scan import ScanFile
 
 
-def open_scan(path: Path, dataset: str = "") -> ScanFile | None:
+def open_scan(found: Recognised, dataset: str = "") -> ScanFile | None:
     """The scan in a file, or in a folder of views; None where it is none, or too damaged to tell.
 
-    Raises :class:`InputError` where it is a scan that cannot be used.
+    ``dataset`` names one of several scans in a file. Raises :class:`InputError` where it is a scan that cannot be used.
     """
     try:
-        beside = find_geometry(path)
-        is_folder = path.is_dir()
-    except (OSError, ValueError):  # a name that cannot be one; the reader of images says so
-        return None
+        beside = find_geometry(found.path)
+    except (OSError, ValueError):  # a name so long that nothing can lie beside it
+        beside = None
     if beside is not None:
-        stated = read_geometry(beside)
-        return open_beside(path, open_pages(path, dataset), stated)
-    if is_folder:  # slices, not views
-        return None
-    kind = recognise(path).kind
-    with in_one_sentence(display_name(path), kind):
-        if kind == matlab.KIND and (scan := open_htc(path, dataset)) is not None:
+        return open_beside(found, dataset, read_geometry(beside))
+    with in_one_sentence(found.name, found.kind):
+        if found.kind == matlab.KIND and (scan := open_htc(found.path, dataset)) is not None:
             return scan
-        if kind in (matlab.KIND, hdf5.KIND) and _is_hdf5(path):
-            return _open_hdf5(path, dataset)
+        if found.kind in (matlab.KIND, hdf5.KIND) and _is_hdf5(found.path):
+            return _open_hdf5(found.path, dataset)
     return None
 
 
