@@ -78,7 +78,7 @@ def main() -> int:
             if word in ("pause", "resume"):
                 paused = word == "pause"
                 say("paused" if paused else "resumed", step=step)
-        time.sleep(wish["delay"])
+        time.sleep(wish["delay"])  # sleep: what a step takes is played
         step += 1
         loss = 0.05 + 0.5 * math.exp(-4 * step / total)
         say(

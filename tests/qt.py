@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import qasync
+from PySide6.QtCore import QObject, QTimer
 
 from padis_gui.viewmodels.session import Session
+from tests.waiting import TIMEOUT
 
-TIMEOUT = 240.0  # only what fails waits so long
+_TURNS = 5  # of Qt's loop: a signal, a timer of 0 ms, a layout, a repaint, and one for what they ask for
 LONG = 10_000  # steps of a run that the test itself ends: no machine takes them all while it looks on
 
 
@@ -44,19 +46,91 @@ def qt_loop(app: Any) -> Iterator[Callable[..., Any]]:
         asyncio.set_event_loop(None)
 
 
-async def until(condition: Callable[[], Any], timeout: float = TIMEOUT / 2) -> None:
-    """Let the event loop run until the condition holds."""
+async def until(
+    condition: Callable[[], Any],
+    timeout: float = TIMEOUT / 2,
+    trouble: Callable[[], str] = lambda: "waited in vain",
+) -> None:
+    """Let the event loop run until the condition holds; ``trouble`` says what stands in the way where it never does."""
     end = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        await asyncio.sleep(0.005)
+        assert time.monotonic() < end, trouble()
+        await asyncio.sleep(
+            0.005
+        )  # sleep: between two looks; Qt's events pass, and threads get the processor
+
+
+async def settled(*owners: QObject) -> None:
+    """Let Qt work through the events, signals and timers of no length that wait, and through what follows from them.
+
+    What ``owners`` do a moment after the last change (their single-shot timers) is waited for as well.
+    """
+    await until(lambda: not any(timer.isActive() for owner in owners for timer in _single_shots(owner)))
+    for _ in range(_TURNS):
+        await asyncio.sleep(
+            0
+        )  # sleep: of no length: a turn of Qt's loop, its posted events first, then timers
+
+
+def _single_shots(owner: QObject) -> list[QTimer]:
+    return [timer for timer in owner.findChildren(QTimer) if timer.isSingleShot()]
+
+
+async def delivered(owner: Any) -> None:
+    """Wait until all that a session's threads (or a window's session's) have said so far has arrived.
+
+    What a thread is asked last it answers last. Not for a run that is paused: it keeps the compute thread.
+    """
+    session = _session_of(owner)
+    await session.compute(int)
+    await session.io(int)
+    await settled()
+
+
+async def ended(owner: Any, timeout: float = TIMEOUT / 2) -> None:
+    """Wait until the run of a session, or of a window's, has ended and its end has arrived."""
+    run = _session_of(owner).run
+    await until(lambda: not run.active, timeout, lambda: f"still at it: {run.snapshot()}")
+    await delivered(owner)
+
+
+async def compared(owner: Any) -> None:
+    """Wait until an A/B comparison, or a window's, has ended and its end has arrived."""
+    ab = owner.laboratory.ab if hasattr(owner, "laboratory") else owner
+    await until(lambda: not ab.state.active)
+    await delivered(ab.parent())
+
+
+async def idle(owner: Any) -> None:
+    """Wait until a session, or a window's, has ended all runs that were wanted, with what is made of them."""
+    session = _session_of(owner)
+    await until(
+        lambda: not session.queue.waiting and session.queue.running is None and not session.run.active
+    )
+    await until(lambda: not session.runner._gathering)
+    await delivered(session)
+
+
+async def prepared(owner: Any) -> None:
+    """Wait until the measurement and the baseline are those of the present choices."""
+    session = _session_of(owner)
+    await until(
+        lambda: (
+            session.preparation.prepared is not None
+            and session.preparation.prepared.job.same_problem(session.job())
+        )
+    )
+
+
+def _session_of(owner: Any) -> Session:
+    return owner if isinstance(owner, Session) else owner.session
 
 
 async def open_both(session: Session, image: Path, prior: Path) -> None:
     """Open an image and a prior and wait for the baseline."""
-    assert await session.open_prior(prior)
-    assert await session.open_image(image)
-    await until(lambda: session.prepared is not None)
+    assert await session.prior.open(prior)
+    assert await session.data.open(image)
+    await until(lambda: session.preparation.prepared is not None)
 
 
 async def painted(display: Any, step: int) -> None:

@@ -216,7 +216,7 @@ def chosen_reconstruction(
 
     scan = image.measured if image.measured is not None and image.measured.physics else None
     physics, problem = chosen_problem(options, preset) if scan is None else measured_problem(options, scan)
-    if scan is not None or physics != preset.physics:
+    if not preset.suits(physics, scan=scan is not None):
         preset = preset.untuned()
     if find_physics(physics).imageless:
         raise SettingError(

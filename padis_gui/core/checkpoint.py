@@ -19,13 +19,14 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 from torch import Tensor, nn
 
 from padis_gui.core.atomic import write_atomically
+from padis_gui.core.device import Precision
 from padis_gui.core.edm_conventions import published_conventions
 from padis_gui.core.edm_network import EdmNetworkSettings, EdmUNet
 from padis_gui.core.edm_snapshot import Snapshot, read_snapshot
 from padis_gui.core.errors import CheckpointError
 from padis_gui.core.inert_pickle import UnreadablePickle
 from padis_gui.core.network import NetworkSettings, PatchUNet
-from padis_gui.core.prior import Conventions, PatchPrior, Precision
+from padis_gui.core.prior import Conventions, PatchPrior
 
 FORMAT = "padis-gui prior"
 VERSION = 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from padis_gui.core.bench.memory import MemoryPeak
+from padis_gui.core.device import MemoryPeak
 from padis_gui.core.partition import Partition, tiles_and_pad
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem

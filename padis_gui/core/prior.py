@@ -8,20 +8,19 @@ a time, so that beside the image itself and its padded copy the memory depends o
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
+from padis_gui.core.device import Precision
 from padis_gui.core.errors import SettingError
 from padis_gui.core.partition import LARGEST_PATCH, Frame, Partition
 from padis_gui.core.randomness import branch
 from padis_gui.core.settings import Settings, setting
 
 log = logging.getLogger(__name__)
-
-Precision = Literal["float32", "bfloat16"]
 
 
 class Conventions(Settings):

@@ -66,6 +66,11 @@ class Preset:
         """What this solver's settings are here, where they differ from its defaults."""
         return self.settings if solver == self.solver else self.others.get(solver, {})
 
+    def suits(self, physics: str, *, scan: bool) -> bool:
+        """Whether what it sets in solvers is for this problem: one of its own physics, and no scan, which brings its own
+        geometry."""
+        return physics == self.physics and not scan
+
     def untuned(self) -> "Preset":
         """The same without what it sets in solvers, which is for its own problem and no other."""
         return replace(self, settings={}, others={})

@@ -138,11 +138,11 @@ class Actions:
         free = not state.active and not session.occupied_by
         for action in (self.restore, self.open_image, self.open_folder, self.open_demo, self.open_prior):
             action.setEnabled(free)
-        self.slices.setEnabled(session.image is not None and session.image.pages > 1)
-        self.datasets.setEnabled(free and session.image is not None)
+        self.slices.setEnabled(session.data.image is not None and session.data.image.pages > 1)
+        self.datasets.setEnabled(free and session.data.image is not None)
         self.run.setEnabled(ready and free)
         self.step.setEnabled(ready and (steerable or free))
         for action in self.queueing:
             action.setEnabled(ready)
-        self.export.setEnabled(session.result is not None and not state.active)
+        self.export.setEnabled(session.shown.result is not None and not state.active)
         self.pause.setText("&Resume" if state is RunState.PAUSED else "&Pause")

@@ -64,7 +64,7 @@ async def _live(window: MainWindow, path: Path | None) -> None:
     if session.job() is None:  # there was nothing, or it is gone
         await session.open_demo()
     if path is not None:
-        await session.open_image(path)
+        await session.data.open(path)
     await window.closed.wait()
 
 

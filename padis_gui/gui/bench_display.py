@@ -74,7 +74,7 @@ async def _measure(window: MainWindow, scene: str) -> Cost:
         watch.stop()
         shares.append(display.share or 0.0)
     return Cost(
-        scene=scene, solver=session.solver, off=tuple(off), on=tuple(on),
+        scene=scene, solver=session.method.solver, off=tuple(off), on=tuple(on),
         slowdown=min(on) / min(off) - 1,
         share=max(shares), work=statistics.median(work),
         longest_block_ms=watch.blocks.longest, mean_block_ms=watch.blocks.mean,
@@ -109,11 +109,11 @@ async def _measure_all(window: MainWindow, options: argparse.Namespace, console:
 
 
 def _choose(session: Session, solver: str | None, steps: int | None) -> None:
-    session.apply_preset(DEFAULT_PRESET)
+    session.method.apply_preset(DEFAULT_PRESET)
     if solver is not None:
-        session.set_solver(solver)
+        session.method.set_solver(solver)
     if steps is not None:
-        session.set_solver_setting("steps", int(steps))
+        session.method.set_solver_setting("steps", int(steps))
 
 
 def _in_window(work: Callable[[MainWindow], Awaitable[dict[str, Any]]], seed: int) -> dict[str, Any]:
@@ -133,8 +133,8 @@ def _in_window(work: Callable[[MainWindow], Awaitable[dict[str, Any]]], seed: in
             window.show()
             try:
                 await session.open_demo()
-                session.set_seed(seed)
-                await until(lambda: session.prepared is not None or bool(problems))
+                session.method.set_seed(seed)
+                await until(lambda: session.preparation.prepared is not None or bool(problems))
                 found = await work(window) if not problems else {}
             finally:
                 window.close()

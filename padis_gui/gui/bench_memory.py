@@ -66,7 +66,7 @@ def census(window: MainWindow, runs: int = 0) -> Census:
     session, widgets = window.session, QApplication.allWidgets()
     views = [w for w in widgets if isinstance(w, QGraphicsView) and w.scene() is not None]
     return Census(
-        runs=runs, resident_kb=1024 * memory_in_use_mb(session.device), kept_kb=session.runs.nbytes / 1024,
+        runs=runs, resident_kb=1024 * memory_in_use_mb(session.prior.device), kept_kb=session.runs.nbytes / 1024,
         threads=threading.active_count(), widgets=len(widgets),
         objects=sum(len(root.findChildren(QObject)) for root in (window, session)),
         items=sum(len(view.scene().items()) for view in views),

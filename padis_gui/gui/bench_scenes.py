@@ -71,13 +71,13 @@ async def until(condition: Callable[[], bool]) -> None:
 async def one_run(session: Session) -> float:
     """Run the present choices to their end; returns the seconds."""
     ended = asyncio.Event()  # waiting for it costs the UI thread nothing, as asking now and then would
-    connection = session.result_changed.connect(ended.set)
+    connection = session.run.changed.connect(ended.set)
     began = time.perf_counter()
     session.start()
     while session.run.active:
         await ended.wait()
         ended.clear()
-    session.result_changed.disconnect(connection)
+    session.run.changed.disconnect(connection)
     return time.perf_counter() - began
 
 

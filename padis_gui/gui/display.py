@@ -30,7 +30,7 @@ _UNITLESS = (Scale.MEASURED, Scale.MISFIT)
 _NO_CURSOR = "Point at a pane to read its values"
 
 
-class Display(QObject):
+class RunDisplay(QObject):
     """Moves the session's pictures to the viewers; ``pointed`` carries the text of the pixel under the cursor."""
 
     pointed = Signal(str)
@@ -52,9 +52,9 @@ class Display(QObject):
         self.timer.timeout.connect(self._paint_latest)
         session.run.dirty.connect(self._ask_for_paint)
         session.run.changed.connect(self._show_run)
-        session.data_changed.connect(self._show_data)
-        session.prepared_changed.connect(self._show_prepared)
-        session.shown_changed.connect(self._show_shown)
+        session.data.changed.connect(self._show_data)
+        session.preparation.changed.connect(self._show_prepared)
+        session.shown.changed.connect(self._show_shown)
         curves.step_chosen.connect(session.shown.go_to)
         panes.hovered.connect(self._point)
         self._show_data()
@@ -121,7 +121,7 @@ class Display(QObject):
 
     def _show_shown(self) -> None:
         """Another run or another step is to be seen: panes, overlay, captions, curves and their marker."""
-        frame = self._session.shown_frame()
+        frame = self._session.shown.frame()
         if frame is None:
             self._clear_run()
         else:
@@ -179,9 +179,9 @@ class Display(QObject):
 
     def _show_empty_texts(self) -> None:
         """What a pane without a picture waits for."""
-        session, prepared = self._session, self._session.prepared
-        physics = find_physics(session.physics)
-        if session.image is None and not physics.imageless:
+        session, prepared = self._session, self._session.preparation.prepared
+        physics = find_physics(session.method.physics)
+        if session.data.image is None and not physics.imageless:
             self._panes.gallery.set_empty_texts(
                 dict.fromkeys(_SOURCES, "Open an image: drop a file here, or Ctrl+O")
             )
@@ -199,7 +199,7 @@ class Display(QObject):
         self._panes.gallery.set_empty_texts(texts | EMPTY_TEXTS)
 
     def _show_prepared(self) -> None:
-        prepared = self._session.prepared
+        prepared = self._session.preparation.prepared
         if prepared is None:
             return
         previous = self._panes.pixels("baseline")
@@ -226,8 +226,8 @@ class Display(QObject):
 
     def _point(self, row: int, column: int) -> None:
         """Say in words what is under the cursor: place, values, tile, step."""
-        prepared, group = self._session.prepared, self._panes.links.group
-        image = self._session.image if prepared is None else prepared.image
+        prepared, group = self._session.preparation.prepared, self._panes.links.group
+        image = self._session.data.image if prepared is None else prepared.image
         values = self._panes.values_at(row, column) if row >= 0 else []
         if group is None or not values:
             self.pointed.emit(_NO_CURSOR)

@@ -18,7 +18,7 @@ from padis_gui import __version__
 from padis_gui.gui import arrangement
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.choice_bar import ChoiceBar
-from padis_gui.gui.display import Display
+from padis_gui.gui.display import RunDisplay
 from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.help import Help
 from padis_gui.gui.laboratory import LaboratoryInWindow
@@ -26,7 +26,7 @@ from padis_gui.gui.layouts import column
 from padis_gui.gui.menus import Menus
 from padis_gui.gui.message_bar import MessageBar
 from padis_gui.gui.opening import Opening
-from padis_gui.gui.pages import Pages
+from padis_gui.gui.pages import PageStack
 from padis_gui.gui.panels.plan import DeviceButton
 from padis_gui.gui.panels.training import TrainingPage
 from padis_gui.gui.panels.training_note import TrainingNote
@@ -67,7 +67,7 @@ class MainWindow(QMainWindow):
         self._make_toolbar()
         self._make_status_bar()
         self._make_menus()
-        self.display = Display(session, self.panes, self.curves, self.transport, self.levels)
+        self.display = RunDisplay(session, self.panes, self.curves, self.transport, self.levels)
         self.display.pointed.connect(self.cursor_text.setText)
         self.display.progressed.connect(self.timeline.refresh)
         self.laboratory.join(
@@ -75,8 +75,8 @@ class MainWindow(QMainWindow):
         )
         self.laboratory.page.pointed.connect(self.cursor_text.setText)
         for signal in (
-            session.run.changed, session.settings_changed, session.data_changed, session.prior_changed,
-            session.prepared_changed, session.result_changed, session.shown_changed,
+            session.run.changed, session.occupied_changed, session.method.changed, session.data.changed,
+            session.prior.changed, session.preparation.changed, session.shown.result_changed, session.shown.changed,
             self.laboratory.ab.changed,
         ):  # fmt: skip
             signal.connect(self._show_state)
@@ -119,7 +119,7 @@ class MainWindow(QMainWindow):
 
     def _make_pages(self) -> None:
         """Pages fill the window under the messages; the first one is the workbench."""
-        self.messages, self.question, self.pages = MessageBar(), ChoiceBar(), Pages(self)
+        self.messages, self.question, self.pages = MessageBar(), ChoiceBar(), PageStack(self)
         self.opening.question.connect(self.question.ask)
         bench = self.workbench = Workbench(self.session, self.act, self.opening, self.preferences)
         self.panes, self.docks, self.timeline = bench.panes, bench.docks, bench.timeline
@@ -232,8 +232,10 @@ class MainWindow(QMainWindow):
             action.setEnabled(self.shows_pictures)
         self.laboratory.allow(self.act)
         self.data.allow(not session.run.active)
-        if session.image is not None:
-            self.setWindowTitle(f"{session.image.name}, page {session.image.page} — padis_gui {__version__}")
+        if session.data.image is not None:
+            self.setWindowTitle(
+                f"{session.data.image.name}, page {session.data.image.page} — padis_gui {__version__}"
+            )
         self.verdict.setText(verdict(self.session))
 
     # From the user to the session -----------------------------------------------------------------
@@ -254,7 +256,7 @@ class MainWindow(QMainWindow):
 
     def _use_device(self, name: str) -> None:
         self.preferences.set_device(name)
-        self.session.spawn(self.session.use_device(name))
+        self.session.spawn(self.session.prior.use_device(name))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         self.opening.drag_enter(event)

@@ -39,33 +39,33 @@ class Opening(QObject):
         super().__init__(window)
         self._window, self._session, self._preferences = window, session, preferences
         self.slices, self.series = Slices(session), SeriesAround(session)
-        session.dataset_wanted.connect(self._ask_dataset)
-        session.data_changed.connect(self._remember_image)
-        session.prior_changed.connect(self._remember_prior)
+        session.data.dataset_wanted.connect(self._ask_dataset)
+        session.data.changed.connect(self._remember_image)
+        session.prior.changed.connect(self._remember_prior)
         session.training_size_wanted.connect(self._ask_training_size)
 
     def open_image(self, path: Path) -> None:
         """Open a file as image."""
-        self._session.spawn(self._session.open_image(path))
+        self._session.spawn(self._session.data.open(path))
 
     def open_prior(self, path: Path) -> None:
         """Open a file as prior."""
-        self._session.spawn(self._session.open_prior(path))
+        self._session.spawn(self._session.prior.open(path))
 
     def open_demo(self) -> None:
         """The bundled image and prior that belong to the chosen preset, whatever is open now."""
         session = self._session
         try:
-            preset = find_preset(session.preset or DEFAULT_PRESET)
+            preset = find_preset(session.method.preset or DEFAULT_PRESET)
             prior, image = resource(preset.prior), resource(preset.demo)
         except PadisError as error:
             session.message.emit("error", str(error), "")
             return
 
         async def both() -> None:
-            if session.prior_path != prior:
-                await session.open_prior(prior)
-            await session.open_image(image)
+            if session.prior.path != prior:
+                await session.prior.open(prior)
+            await session.data.open(image)
 
         session.spawn(both())
 
@@ -88,10 +88,10 @@ class Opening(QObject):
 
     def choose_dataset(self) -> None:
         """Show what else the open file holds."""
-        session, path = self._session, self._session.data_path
+        session, path = self._session, self._session.data.path
 
         async def look() -> None:
-            if path is not None and not await session.offer_datasets(path):
+            if path is not None and not await session.data.offer_datasets(path):
                 session.message.emit("info", f"{path.name} holds nothing else that could be read.", "")
 
         session.spawn(look())
@@ -117,12 +117,12 @@ class Opening(QObject):
         self._session.spawn(self._session.restore(path))
 
     def _remember_image(self) -> None:
-        path = self._session.data_path
+        path = self._session.data.path
         if path is not None and not is_bundled(path):
             self._preferences.opened("image", path)
 
     def _remember_prior(self) -> None:
-        path = self._session.prior_path
+        path = self._session.prior.path
         if path is not None and not is_bundled(path):
             self._preferences.opened("prior", path)
 
@@ -176,6 +176,6 @@ class Opening(QObject):
         dialog.setIntStep(2)
         dialog.setIntValue(max(8, padded - 48))
         dialog.intValueSelected.connect(
-            lambda size: self._session.spawn(self._session.open_prior(path, size))
+            lambda size: self._session.spawn(self._session.prior.open(path, size))
         )
         dialog.open()

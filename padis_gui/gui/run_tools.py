@@ -57,7 +57,7 @@ class RunTools(QObject):
             lambda _checked=False: show_volume_dialog(window, session, self.volumes, preferences)
         )
         act.samples.triggered.connect(lambda _checked=False: self._ask_for_samples())
-        session.shown_changed.connect(self._follow_shown)
+        session.shown.changed.connect(self._follow_shown)
         session.runs.compare.connect(self._compare)
         session.runs.changed.connect(self._follow_runs)
         self.samples.panes_wanted.connect(self._show_samples)
@@ -91,7 +91,7 @@ class RunTools(QObject):
     def _compare(self, first: RunRecord, second: RunRecord) -> None:
         """The panes show both; the curves of the second are drawn behind those of the first."""
         if self._session.shown.record is not first:
-            self._session.show_run(first)
+            self._session.shown.show(first)
         self._overlay(second)
 
     def _overlay(self, record: RunRecord | None) -> None:

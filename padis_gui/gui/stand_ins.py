@@ -17,10 +17,10 @@ class StandIns(QObject):
         self._session, self._panes = session, panes
         self._measured = False
         self._exchanged: list[tuple[ImagePane, str]] = []
-        session.data_changed.connect(self._follow)
+        session.data.changed.connect(self._follow)
 
     def _follow(self) -> None:
-        image = self._session.image
+        image = self._session.data.image
         measured = image is not None and image.measured is not None
         if measured == self._measured:
             return

@@ -7,7 +7,7 @@ from padis_gui.viewmodels.session import Session
 
 def verdict(session: Session) -> str:
     """The line for the tool bar."""
-    result = session.result
+    result = session.shown.result
     if session.shown.record is not None and result is not None:
         return f"{session.shown.record.name}:   {quality(result)}"
     if session.run.active:
@@ -15,7 +15,7 @@ def verdict(session: Session) -> str:
     if session.occupied_by:
         return f"{session.occupied_by} is under way…"
     if session.job() is None:
-        what = "an image (Ctrl+O)" if session.prior is not None else "a checkpoint (Ctrl+P)"
+        what = "an image (Ctrl+O)" if session.prior.loaded is not None else "a checkpoint (Ctrl+P)"
         return f"Open {what}, or the demo (Ctrl+D)"
     if session.stale:
         return "⚠ Stale: the settings have changed since this result; press Run"

@@ -19,11 +19,11 @@ from padis_gui.core.seams import seam_map
 from padis_gui.core.solvers import find_solver
 from padis_gui.core.tiling import TILINGS, strategy_and_patch
 from padis_gui.viewmodels.ab_drive import NAMES, Outcome, drive
-from padis_gui.viewmodels.errands import Trouble
+from padis_gui.viewmodels.errands import Failure
 from padis_gui.viewmodels.frames import Frame, Job, Pixels, Point, Prepared, Result, channels_first
 from padis_gui.viewmodels.gate import Gate
 from padis_gui.viewmodels.history import History
-from padis_gui.viewmodels.lab_export import Pages
+from padis_gui.viewmodels.lab_export import PictureStack
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.runs import record_of
 from padis_gui.viewmodels.session import Session
@@ -42,7 +42,7 @@ _HISTORY_BYTES = 64 * 2**20  # of each side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
+class Variation:
     """How B differs from A; None is as in A."""
 
     strategy: str | None = None
@@ -63,8 +63,8 @@ class ABRun(QObject):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._session = session
-        self.gate = Gate(session.errands, self.changed.emit)
-        self.choices = Choices(strategy="fixed")
+        self.gate = Gate(session.compute_requests, self.changed.emit)
+        self.choices = Variation(strategy="fixed")
         self.histories = (History(_HISTORY_BYTES), History(_HISTORY_BYTES))
         self.jobs: tuple[Job, Job] | None = None  # of the comparison that is shown
         self.results: tuple[Result | None, Result | None] = (None, None)
@@ -76,7 +76,8 @@ class ABRun(QObject):
         self._difference: tuple[Frame, Frame, Pixels] | None = None
         self._future: Future[None] | None = None
         self._ended.connect(self._end)
-        session.settings_changed.connect(self.changed)
+        for signal in (session.method.changed, session.occupied_changed):
+            signal.connect(self.changed)
         session.closing.connect(self.cancel)
 
     # What is compared -----------------------------------------------------------------------------
@@ -97,12 +98,12 @@ class ABRun(QObject):
         tiling = a.tiling.model_copy(update={k: v for k, v in changes.items() if v is not None})
         b = replace(a, tiling=tiling)
         if chosen.solver is not None and chosen.solver != a.solver:
-            b = replace(b, solver=chosen.solver, settings=self._session.settings_of(chosen.solver))
+            b = replace(b, solver=chosen.solver, settings=self._session.method.settings_of(chosen.solver))
         return a, b if chosen.positions is None else replace(b, positions=chosen.positions)
 
     def describe(self, side: Side) -> str:
         """A side in a line."""
-        return describe(side, self._session.prior, self._session.prepared)
+        return describe(side, self._session.prior.loaded, self._session.preparation.prepared)
 
     def label(self, side: int) -> str:
         """A side of the comparison that is shown, in a line; of the one to come where there was none."""
@@ -135,7 +136,7 @@ class ABRun(QObject):
             self._refuse()
             return
         b = fault.of(sides[0])
-        self.choices = Choices(
+        self.choices = Variation(
             strategy=fault.tiling.get("strategy"), positions=None if b.positions == sides[0].positions else b.positions
         )  # fmt: skip
         self.start()
@@ -160,10 +161,14 @@ class ABRun(QObject):
         self.results, self.at = (None, None), None
         self._kept.clear()
         self._maps.clear()
-        self.seed = new_seed() if session.seed is None else session.seed
+        self.seed = new_seed() if session.method.seed is None else session.method.seed
         session.occupy(_OCCUPIED)
-        prepared = session.prepared if session.prepared and session.prepared.job.same_problem(job) else None
-        self.prepared = prepared or session.prepared
+        prepared = (
+            session.preparation.prepared
+            if session.preparation.prepared and session.preparation.prepared.job.same_problem(job)
+            else None
+        )
+        self.prepared = prepared or session.preparation.prepared
         self._future = session.submit(self._work, self.jobs, self.seed, prepared)
         self.changed.emit()
 
@@ -226,7 +231,7 @@ class ABRun(QObject):
         known = self._maps.get(side)
         if known is None or known[0] is not frame:
             frames = {i: f for i in range(len(NAMES)) if (f := self.frame(i)) is not None}
-            self._session.chores.ask("ab maps", lambda check: _seam_maps(frames), self._take_maps)
+            self._session.io_requests.ask("ab maps", lambda check: _seam_maps(frames), self._take_maps)
         return None if known is None else known[1]
 
     def difference(self) -> Pixels | None:
@@ -244,7 +249,7 @@ class ABRun(QObject):
         found = self.difference()
         return float("nan") if found is None else float(np.sqrt(np.mean(np.square(found, dtype=np.float64))))
 
-    def _take_maps(self, maps: dict[int, tuple[Frame, Pixels]] | Trouble | None) -> None:
+    def _take_maps(self, maps: dict[int, tuple[Frame, Pixels]] | Failure | None) -> None:
         if isinstance(maps, dict):
             self._maps = maps
             self.mapped.emit()
@@ -272,7 +277,7 @@ class ABRun(QObject):
                 runs.add(record)
         self.changed.emit()
 
-    def pages(self) -> Pages | None:
+    def pages(self) -> PictureStack | None:
         """The shown estimates of A and B, and B − A, with both recipes; None until a comparison has ended."""
         a, b, difference = self.frame(0), self.frame(1), self.difference()
         results = [result for result in self.results if result is not None]
@@ -283,7 +288,7 @@ class ABRun(QObject):
             for side, result in zip(NAMES, results, strict=True)
             for name, value in result.metrics.items()
         }
-        return Pages(
+        return PictureStack(
             name="A/B", pictures={"A": a.estimate, "B": b.estimate, "B − A": difference}, recipe=results[0].recipe,
             metrics=metrics | {"difference_rms": self.difference_rms()},
             details={"steps": [a.step, b.step], "recipe_b": results[1].recipe.model_dump(mode="json")},

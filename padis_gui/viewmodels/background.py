@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, Signal
 from padis_gui.core.atomic import failures_said, write_atomically
 from padis_gui.core.device import use_all_threads
 from padis_gui.core.errors import PadisError, TrainingSizeError
-from padis_gui.viewmodels.errands import Errands
+from padis_gui.viewmodels.errands import Requests
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -23,11 +23,13 @@ T = TypeVar("T")
 class Background(QObject):
     """Does work off the UI thread; what goes wrong there becomes a message.
 
-    ``errands`` are small jobs for the compute thread, beside runs and within; ``chores`` are those for the I/O
-    thread, which need no device.
+    ``compute_requests`` go to the compute thread, beside runs and within; ``io_requests``, which need no device, to
+    the I/O thread. ``occupied_by`` says what has the compute thread for long, as the beginning of a sentence; "" where
+    it is free.
     """
 
     message = Signal(str, str, str)  # level ("info", "warning", "error"), sentence, details
+    occupied_changed = Signal()
     training_size_wanted = Signal(object, int)  # a published snapshot's path, the side of its padded images
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -35,9 +37,10 @@ class Background(QObject):
         self._io = ThreadPoolExecutor(1, thread_name_prefix="io")
         self._compute = ThreadPoolExecutor(1, thread_name_prefix="compute", initializer=use_all_threads)
         self._closed = False
+        self.occupied_by = ""
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.errands = Errands(self._compute, self)
-        self.chores = Errands(self._io, self, clock=time.thread_time)
+        self.compute_requests = Requests(self._compute, self)
+        self.io_requests = Requests(self._io, self, clock=time.thread_time)
 
     def submit(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
         """Do something in the compute thread, after what it is doing."""
@@ -47,6 +50,17 @@ class Background(QObject):
         """Do something in the I/O thread, after what it is doing; it is done even where the session ends."""
         return self._io.submit(work, *arguments)
 
+    def occupy(self, by: str) -> None:
+        """Something has the compute thread from now on, until this is called with ""."""
+        self.occupied_by = by
+        self.occupied_changed.emit()
+
+    def free_for(self, sentence: str) -> bool:
+        """Whether nothing has the compute thread; where something has, ``sentence`` is said."""
+        if self.occupied_by:
+            self.message.emit("warning", sentence, "")
+        return not self.occupied_by
+
     async def write_file(self, path: Path, make_data: Callable[[], bytes], what: str) -> bool:
         """Write what ``make_data`` makes, both in the I/O thread; ``what`` names it in the message that follows."""
 
@@ -55,7 +69,7 @@ class Background(QObject):
                 write_atomically(path, make_data())
             return True
 
-        done = await self.attempt(self._io, write)
+        done = await self.read(write)
         if done:
             self.message.emit("info", f"{what} written to {path.name}.", "")
         return bool(done)
@@ -63,6 +77,10 @@ class Background(QObject):
     async def compute(self, function: Callable[..., T], *arguments: Any) -> T | None:
         """Call a function in the compute thread, after what runs there; None, and a message, where it fails."""
         return await self.attempt(self._compute, function, *arguments)
+
+    async def read(self, function: Callable[..., T], *arguments: Any) -> T | None:
+        """Call a function in the I/O thread; None, and a message, where it fails."""
+        return await self.attempt(self._io, function, *arguments)
 
     async def io(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function in the I/O thread; raises what it raises."""

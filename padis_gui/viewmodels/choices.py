@@ -18,8 +18,8 @@ from padis_gui.core.solvers import find_solver
 from padis_gui.core.tiling import TilingSettings
 
 
-class Choices(BaseModel):
-    """Everything in the left column. Unknown names in a file of another version are passed over."""
+class SavedChoices(BaseModel):
+    """What is open and chosen, as a session keeps it. Unknown names in a file of another version are passed over."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,10 +43,10 @@ def changes(settings: Settings, default: Settings) -> dict[str, Any]:
     return {name: value for name, value in settings.model_dump(mode="json").items() if value != before[name]}
 
 
-def choices_from(recipe: Recipe) -> Choices:
+def choices_from(recipe: Recipe) -> SavedChoices:
     """What a recipe was made of, at its start: live changes came later."""
     is_snapshot = Path(recipe.prior.file).suffix == ".pkl"
-    return Choices(
+    return SavedChoices(
         data=None if recipe.data is None else recipe.data.file,
         page=0 if recipe.data is None else recipe.data.page,
         reading={} if recipe.data is None else changes(recipe.data.reading, ReadingSettings()),
@@ -70,7 +70,7 @@ class Usable:
     complaints: list[str] = field(default_factory=list)
 
 
-def usable(choices: Choices) -> Usable:
+def usable(choices: SavedChoices) -> Usable:
     """Check all settings; a bad one costs its own group only."""
     found = Usable()
     for name, values in choices.problems.items():

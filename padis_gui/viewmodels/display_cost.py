@@ -42,5 +42,5 @@ class DisplayCost:
 
     def _total(self) -> float:
         session = self._session
-        aside = session.errands.seconds + session.chores.seconds + session.run.frame_seconds
+        aside = session.compute_requests.seconds + session.io_requests.seconds + session.run.frame_seconds
         return time.thread_time() + aside

@@ -1,7 +1,7 @@
-"""Small jobs for a thread that has other work: beside a run, between its iterates, or while it is paused.
+"""Small requests to a thread that has other work: beside a run, between its iterates, or while it is paused.
 
 Of each kind only the latest waits (dragging a tile asks for many and wants the last). A run that has the compute
-thread calls :meth:`Errands.do_waiting` at its patch-batch boundaries; otherwise they are done at once.
+thread calls :meth:`Requests.do_waiting` at its patch-batch boundaries; otherwise they are done at once.
 """
 
 import logging
@@ -20,20 +20,20 @@ from padis_gui.core.errors import Interrupted, PadisError
 log = logging.getLogger(__name__)
 
 Check = Callable[[], None]
-# The work of an errand; it calls what it is given now and then, which raises Interrupted when it must stop.
+# What a request does; it calls what it is given now and then, which raises Interrupted when it must stop.
 Work = Callable[[Check], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why an errand came to nothing: a sentence for the user, and details where the fault is the program's."""
+class Failure:
+    """Why a run or a request came to nothing: a sentence for the user, and details where the fault is the program's."""
 
     sentence: str
     details: str = ""
 
 
-class Errands(QObject):
-    """Errands for ``executor``, a pool of one thread. Results come back on the thread of this object."""
+class Requests(QObject):
+    """Requests to ``executor``, a pool of one thread. Results come back on the thread of this object."""
 
     _came = Signal(object, object)
 
@@ -44,10 +44,10 @@ class Errands(QObject):
         *,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """``clock`` reads in the executor's thread what an errand takes, for :attr:`seconds`."""
+        """``clock`` reads in the executor's thread what a request takes, for :attr:`seconds`."""
         super().__init__(parent)
         self._clock = clock
-        self.seconds = 0.0  # that all errands have taken so far
+        self.seconds = 0.0  # that all requests have taken so far
         self._executor = executor
         self._lock = threading.Lock()
         self._waiting: dict[str, tuple[Work, Callable[[Any], None]]] = {}
@@ -57,11 +57,11 @@ class Errands(QObject):
         self._came.connect(self._deliver)
 
     def wakes(self, wake: Callable[[], None]) -> None:
-        """Call ``wake`` whenever an errand comes: it rouses a run that waits in the thread."""
+        """Call ``wake`` whenever a request comes: it rouses a run that waits in the thread."""
         self._wakers.append(wake)
 
     def ask(self, kind: str, work: Work, done: Callable[[Any], None]) -> None:
-        """Do ``work`` soon; ``done`` gets its result, a :class:`Trouble`, or None where it was interrupted.
+        """Do ``work`` soon; ``done`` gets its result, a :class:`Failure`, or None where it was interrupted.
 
         Replaces what of this kind still waits.
         """
@@ -92,7 +92,7 @@ class Errands(QObject):
 
     def do_waiting(self, check: Check | None = None) -> None:
         """Do what waits, in the calling thread. ``check`` raises :class:`Interrupted` when the caller must stop."""
-        if self._busy:  # an errand's own patch batches come by here too
+        if self._busy:  # a request's own patch batches come by here too
             return
         self._busy, began = True, self._clock()
         try:
@@ -120,10 +120,10 @@ class Errands(QObject):
         except Interrupted:
             return None
         except PadisError as error:
-            return Trouble(str(error))
+            return Failure(str(error))
         except Exception as error:  # whoever's thread this is must survive it
-            log.exception("An errand failed")
-            return Trouble(
+            log.exception("A request failed")
+            return Failure(
                 f"Something unexpected went wrong ({type(error).__name__}: {str(error)[:200]}).",
                 traceback.format_exc(),
             )

@@ -21,10 +21,10 @@ from padis_gui.core.recipe import Recipe
 from padis_gui.core.report.animation import write_animation
 from padis_gui.core.report.curves import COLUMNS, curves_as_csv, step_label
 from padis_gui.core.report.page import Report, as_html, pictures_of
-from padis_gui.viewmodels.desk import Desk
 from padis_gui.viewmodels.frames import Frame, Pixels, Prepared, Result, channels_first, for_display, stem_of
 from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.runs import RunRecord
+from padis_gui.viewmodels.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,23 +50,23 @@ class Exported:
         return found
 
 
-def shown_run(desk: Desk) -> Exported | None:
+def shown_run(workspace: Workspace) -> Exported | None:
     """The run whose result is shown; None where there is none."""
-    result, record = desk.result, desk.shown.record
+    result, record = workspace.shown.result, workspace.shown.record
     if result is None:
         return None
     name = record.name if record is not None else result.image.name
     return Exported(
-        name=name, recipe=result.recipe, load=lambda: result, history=desk.shown.history, prepared=desk.prepared,
-        device=desk.device_text,
+        name=name, recipe=result.recipe, load=lambda: result, history=workspace.shown.history,
+        prepared=workspace.preparation.prepared, device=workspace.prior.device_text,
     )  # fmt: skip
 
 
-def run_of(desk: Desk, record: RunRecord) -> Exported:
+def run_of(workspace: Workspace, record: RunRecord) -> Exported:
     """A run of the list; what is read from its file for this only is forgotten again by :func:`write_runs`."""
     return Exported(
         name=record.name, recipe=record.recipe, load=lambda: record.result, history=record.history,
-        prepared=desk.prepared, device=desk.device_text,
+        prepared=workspace.preparation.prepared, device=workspace.prior.device_text,
     )  # fmt: skip
 
 
@@ -112,12 +112,14 @@ def write_export(run: Exported, path: Path, settings: ExportSettings) -> str:
     return f"Exported {path.name}: {said}."
 
 
-def write_runs(named: Sequence[tuple[RunRecord, Path]], desk: Desk, settings: ExportSettings) -> str:
+def write_runs(
+    named: Sequence[tuple[RunRecord, Path]], workspace: Workspace, settings: ExportSettings
+) -> str:
     """Write runs of the list, each to its path; returns a sentence. Call it in the I/O thread."""
     sentence = ""
     for record, path in named:
         kept = record.nbytes
-        sentence = write_export(run_of(desk, record), path, settings)
+        sentence = write_export(run_of(workspace, record), path, settings)
         if not kept and record.forgettable:
             record.forget()  # it was read for this only
     if len(named) == 1:

@@ -22,8 +22,8 @@ class Follower(QObject):
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self._tell)
         for signal in (
-            session.shown_changed, session.run.dirty, session.run.changed, session.prepared_changed,
-            session.prior_changed, session.settings_changed, session.result_changed,
+            session.shown.changed, session.run.dirty, session.run.changed, session.preparation.changed,
+            session.prior.changed, session.method.changed, session.shown.result_changed,
         ):  # fmt: skip
             signal.connect(self._came)
 
@@ -43,7 +43,7 @@ class Follower(QObject):
         if not self._wanted:
             return
         state = self._session.run.snapshot().state
-        running = state.active and state is not RunState.PAUSED and self._session.shown_step is None
+        running = state.active and state is not RunState.PAUSED and self._session.shown.step is None
         if not self._timer.isActive() or not running:
             self._timer.start(max(self._pace, self._session.pace_ms) if running else 0)
 

@@ -12,11 +12,11 @@ from padis_gui.viewmodels.comparison import signed_difference
 from padis_gui.viewmodels.frames import Frame
 from padis_gui.viewmodels.levels import Levels, Range
 from padis_gui.viewmodels.profiles import Spacing
-from padis_gui.viewmodels.sources import Scale, Source, SourceList
+from padis_gui.viewmodels.sources import PaneSource, Scale, SourceList
 
 Pixels = NDArray[np.float32]
 # A picture, or what makes it the first time that somebody looks
-Picture = Pixels | Callable[[], Pixels | None]
+LazyPicture = Pixels | Callable[[], Pixels | None]
 
 GREY, INVERTED, DIVERGING, RAMP = "Grey", "Inverted grey", "Blue, white, red", "Viridis"
 _DEFAULT_COLOURS = {
@@ -31,10 +31,10 @@ _DEFAULT_COLOURS = {
 RUN_KEYS = ("estimate", "state", "denoised", "difference", "deviation", "measured", "misfit")
 
 
-def pictures_of(frame: Frame, measurement: Pixels | None) -> dict[str, Picture | None]:
+def pictures_of(frame: Frame, measurement: Pixels | None) -> dict[str, LazyPicture | None]:
     """The pictures of one iterate by source; ``measurement`` is what the data residual is taken from."""
     measured = frame.measured
-    misfit: Picture | None = None
+    misfit: LazyPicture | None = None
     if measured is not None and measurement is not None and measured.shape == measurement.shape:
         misfit = partial(signed_difference, measured, measurement)  # only where somebody looks at it
     return {
@@ -52,7 +52,7 @@ def value_text(pixels: Pixels, row: int, column: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """How a picture is shown: its levels and the name of its colour map."""
 
     levels: Range
@@ -72,7 +72,7 @@ class Gallery(QObject):
         super().__init__(parent)
         self.sources = SourceList()
         self.levels = Levels()
-        self._pictures: dict[str, Picture] = {}
+        self._pictures: dict[str, LazyPicture] = {}
         self._captions: dict[str, str] = {}
         self._empty_texts: dict[str, str] = {}
         self._colours: dict[str, str] = {}
@@ -87,7 +87,7 @@ class Gallery(QObject):
 
     # Sources --------------------------------------------------------------------------------------
 
-    def register(self, source: Source) -> None:
+    def register(self, source: PaneSource) -> None:
         """Offer another source in every pane, or replace the one with its key."""
         self.sources.add(source)
         self.listed.emit()
@@ -114,7 +114,7 @@ class Gallery(QObject):
 
     # Pictures -------------------------------------------------------------------------------------
 
-    def set_pictures(self, pictures: Mapping[str, Picture | None]) -> None:
+    def set_pictures(self, pictures: Mapping[str, LazyPicture | None]) -> None:
         """Replace these sources' pictures; None clears one. Nobody may write on them any more."""
         for key, picture in pictures.items():
             if picture is None:
@@ -170,13 +170,13 @@ class Gallery(QObject):
 
     # Looks ----------------------------------------------------------------------------------------
 
-    def look(self, source: Source) -> Look:
+    def look(self, source: PaneSource) -> Appearance:
         """The levels and colours in common for this source."""
-        return Look(
+        return Appearance(
             self.levels.of(source), self._colours.get(source.levels_group, _DEFAULT_COLOURS[source.scale])
         )
 
-    def set_levels(self, source: Source, levels: Range) -> None:
+    def set_levels(self, source: PaneSource, levels: Range) -> None:
         """Set the levels in common of this source's group by hand."""
         self.levels.set(source, levels)
         self.restyled.emit()
@@ -188,7 +188,7 @@ class Gallery(QObject):
             self.levels.propose(group, range_)
         self.restyled.emit()
 
-    def set_colours(self, source: Source, name: str) -> None:
+    def set_colours(self, source: PaneSource, name: str) -> None:
         """The colour map in common of this source's group."""
         self._colours[source.levels_group] = name
         self.restyled.emit()

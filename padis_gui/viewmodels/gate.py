@@ -7,14 +7,14 @@ import threading
 from collections.abc import Callable
 
 from padis_gui.core.errors import Interrupted
-from padis_gui.viewmodels.errands import Errands
+from padis_gui.viewmodels.errands import Requests
 from padis_gui.viewmodels.run import RunState
 
 
 class Gate:
     """Steered in the UI thread, asked in the compute thread. ``changed`` is called, in either, on every new state."""
 
-    def __init__(self, errands: Errands, changed: Callable[[], None]) -> None:
+    def __init__(self, errands: Requests, changed: Callable[[], None]) -> None:
         self._errands, self._changed = errands, changed
         self._condition = threading.Condition()
         self._state = RunState.IDLE

@@ -12,7 +12,7 @@ from padis_gui.core.partition import Box, Partition
 from padis_gui.core.prior import DenoiserCall, PatchPrior
 from padis_gui.viewmodels.errands import Check
 from padis_gui.viewmodels.frames import Pixels, for_display
-from padis_gui.viewmodels.gallery import DIVERGING, GREY, RAMP, Look
+from padis_gui.viewmodels.gallery import DIVERGING, GREY, RAMP, Appearance
 from padis_gui.viewmodels.levels import Range, automatic
 from padis_gui.viewmodels.sources import Scale
 
@@ -103,17 +103,17 @@ class Inspection:
     influence_rms: float
     window: Range
 
-    def looks(self, levels: Range) -> dict[str, Look]:
+    def looks(self, levels: Range) -> dict[str, Appearance]:
         """How to show each picture; ``levels`` are those of images. Differences are shown about 0."""
         noise = self.tile.sigma * (self.window[1] - self.window[0])
         looks = {
-            "noisy": Look((levels[0] - 2 * noise, levels[1] + 2 * noise), GREY),
-            "removed": Look((-3 * noise, 3 * noise), DIVERGING),
+            "noisy": Appearance((levels[0] - 2 * noise, levels[1] + 2 * noise), GREY),
+            "removed": Appearance((-3 * noise, 3 * noise), DIVERGING),
         }
-        looks |= dict.fromkeys(("across", "down"), Look((-1.0, 1.0), RAMP))
-        looks |= dict.fromkeys(("denoised", "blind"), Look(levels, GREY))
+        looks |= dict.fromkeys(("across", "down"), Appearance((-1.0, 1.0), RAMP))
+        looks |= dict.fromkeys(("denoised", "blind"), Appearance(levels, GREY))
         for key in ("output", "influence", "moved"):
-            looks[key] = Look(automatic(self.pictures[key], Scale.SIGNED), DIVERGING)
+            looks[key] = Appearance(automatic(self.pictures[key], Scale.SIGNED), DIVERGING)
         return looks
 
 

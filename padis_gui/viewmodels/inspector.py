@@ -14,11 +14,11 @@ from torch import Tensor
 from padis_gui.core.partition import Box, Partition
 from padis_gui.core.prior import DenoiserCall
 from padis_gui.core.tiling import make_tiling, strategy_and_patch
-from padis_gui.viewmodels.errands import Trouble
+from padis_gui.viewmodels.errands import Failure
 from padis_gui.viewmodels.follower import Follower
 from padis_gui.viewmodels.frames import Frame, Pixels, channels_first
 from padis_gui.viewmodels.inspection import Asked, Inspection, TileDesk
-from padis_gui.viewmodels.lab_export import Pages
+from padis_gui.viewmodels.lab_export import PictureStack
 from padis_gui.viewmodels.session import Session
 
 Input = Literal["step", "truth", "estimate"]
@@ -58,7 +58,7 @@ class Inspector(QObject):
     @property
     def frame(self) -> Frame | None:
         """The shown iterate."""
-        return self._session.shown_frame()
+        return self._session.shown.frame()
 
     @property
     def partition(self) -> Partition | None:
@@ -66,18 +66,18 @@ class Inspector(QObject):
         frame = self.frame
         if frame is not None and frame.partition is not None:
             return frame.partition
-        prior, prepared = self._session.prior, self._session.prepared
+        prior, prepared = self._session.prior.loaded, self._session.preparation.prepared
         if prior is None or prepared is None:
             return None
         shape = prepared.image.shape
-        strategy, patch = strategy_and_patch(self._session.tiling, shape, prior)
+        strategy, patch = strategy_and_patch(self._session.method.tiling, shape, prior)
         grid = "whole" if strategy == "whole" else "fixed"
         return make_tiling(grid, shape, patch, prior.conventions.frame).draw(torch.Generator())
 
     @property
     def inputs(self) -> tuple[Input, ...]:
         """What can be put in now."""
-        frame, prepared = self.frame, self._session.prepared
+        frame, prepared = self.frame, self._session.preparation.prepared
         known: dict[Input, bool] = {
             "step": frame is not None and frame.call is not None,
             "estimate": frame is not None and prepared is not None,
@@ -126,7 +126,7 @@ class Inspector(QObject):
     @property
     def overview(self) -> Pixels | None:
         """The whole image to choose a tile on: what is shown of the run, else the truth, else the baseline."""
-        frame, prepared = self.frame, self._session.prepared
+        frame, prepared = self.frame, self._session.preparation.prepared
         if self.used_input != "truth" and frame is not None:
             return frame.estimate
         return (
@@ -189,7 +189,7 @@ class Inspector(QObject):
         """Whether somebody looks."""
         return self._follower.wanted
 
-    def pages(self) -> Pages | None:
+    def pages(self) -> PictureStack | None:
         """The pictures of the present result; None while there is none."""
         found = self.result
         if found is None:
@@ -203,7 +203,9 @@ class Inspector(QObject):
             "input": self.used_input, "step": found.step, "patch": tile.box.size, "row": tile.box.row,
             "column": tile.box.column, "home_row": home.row, "home_column": home.column,
         }  # fmt: skip
-        return Pages(name="inspected tile", pictures=dict(found.pictures), metrics=metrics, details=details)
+        return PictureStack(
+            name="inspected tile", pictures=dict(found.pictures), metrics=metrics, details=details
+        )
 
     # Computing ------------------------------------------------------------------------------------
 
@@ -219,30 +221,30 @@ class Inspector(QObject):
             return
         asked = self._asked()
         if asked is None:
-            self._session.errands.forget(_KIND)
+            self._session.compute_requests.forget(_KIND)
             if self.result is not None:
                 self.result = None
                 self.inspected.emit()
             return
-        self._session.errands.ask(_KIND, lambda check: self._desk.inspect(asked, check), self._take)
+        self._session.compute_requests.ask(_KIND, lambda check: self._desk.inspect(asked, check), self._take)
 
     def _asked(self) -> Asked | None:
         session, box, home, partition = self._session, self.box, self.home, self.partition
-        found, prepared = self._source(), session.prepared
-        if session.prior is None or prepared is None or found is None:
+        found, prepared = self._source(), session.preparation.prepared
+        if session.prior.loaded is None or prepared is None or found is None:
             return None
         if box is None or home is None or partition is None:
             return None
         frame = self.frame
         step = frame.step if frame is not None and self.used_input != "truth" else None
         return Asked(
-            prior=session.prior, image=prepared.image, origin=found[0], source=found[1], sigma=self.used_sigma,
+            prior=session.prior.loaded, image=prepared.image, origin=found[0], source=found[1], sigma=self.used_sigma,
             partition=partition, home=home, row=box.row, column=box.column, step=step,
         )  # fmt: skip
 
     def _source(self) -> tuple[object, DenoiserCall | Tensor] | None:
         """What is put in, and what it was made from."""
-        frame, prepared, chosen = self.frame, self._session.prepared, self.used_input
+        frame, prepared, chosen = self.frame, self._session.preparation.prepared, self.used_input
         if prepared is None or chosen is None:
             return None
         if chosen == "truth":
@@ -254,10 +256,10 @@ class Inspector(QObject):
             return None if frame.call is None else (frame, frame.call)
         return frame, replace(prepared.image, pixels=channels_first(frame.estimate)).to_unit()
 
-    def _take(self, result: Inspection | Trouble | None) -> None:
+    def _take(self, result: Inspection | Failure | None) -> None:
         if result is None:
             return
-        if isinstance(result, Trouble):
+        if isinstance(result, Failure):
             self._session.message.emit("error", result.sentence, result.details)
             return
         self.result = result

@@ -9,13 +9,13 @@ import numpy as np
 
 from padis_gui.core.data.write import write_tiff
 from padis_gui.core.recipe import Recipe, make_recipe
-from padis_gui.viewmodels.errands import Trouble
+from padis_gui.viewmodels.errands import Failure
 from padis_gui.viewmodels.frames import Job, Pixels, channels_first
 from padis_gui.viewmodels.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pages:
+class PictureStack:
     """Pictures (rows, columns) or (rows, columns, 3) of one size, with a label each.
 
     ``metrics`` are numbers about them, ``details`` what else there is to say, as JSON can hold it. ``recipe`` is that of
@@ -29,14 +29,14 @@ class Pages:
     recipe: Recipe | None = None
 
 
-def export(session: Session, path: Path, pages: Pages | None) -> None:
+def export(session: Session, path: Path, pages: PictureStack | None) -> None:
     """Write the pages in the I/O thread, and say so."""
     job = session.job()
     if pages is None or not pages.pictures or job is None:
         session.message.emit("warning", "There is nothing to export yet; run or inspect something first.", "")
         return
-    known, image = pages.recipe or shown_recipe(session), session.image
-    seed = session.seed or 0
+    known, image = pages.recipe or shown_recipe(session), session.data.image
+    seed = session.method.seed or 0
     spacing = None if image is None else image.spacing
 
     def work(_check: object) -> str:
@@ -47,13 +47,13 @@ def export(session: Session, path: Path, pages: Pages | None) -> None:
         )  # fmt: skip
         return f"Exported {path.name}: {pages.name} as float32, with the recipe of its run."
 
-    def done(said: str | Trouble | None) -> None:
-        if isinstance(said, Trouble):
+    def done(said: str | Failure | None) -> None:
+        if isinstance(said, Failure):
             session.message.emit("error", said.sentence, said.details)
         elif said is not None:
             session.message.emit("info", said, "")
 
-    session.chores.ask(f"export {path}", work, done)
+    session.io_requests.ask(f"export {path}", work, done)
 
 
 def shown_recipe(session: Session) -> Recipe | None:

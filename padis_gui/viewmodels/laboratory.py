@@ -15,10 +15,10 @@ from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.partition import Box, Partition
 from padis_gui.core.settings import make
-from padis_gui.viewmodels.errands import Trouble
+from padis_gui.viewmodels.errands import Failure
 from padis_gui.viewmodels.follower import Follower
 from padis_gui.viewmodels.frames import Frame, Pixels, Point
-from padis_gui.viewmodels.lab_export import Pages
+from padis_gui.viewmodels.lab_export import PictureStack
 from padis_gui.viewmodels.overlay import Overlay, OverlaySettings
 from padis_gui.viewmodels.seam_maps import (
     COVERAGE,
@@ -61,10 +61,10 @@ class Laboratory(QObject):
         self._ratios: tuple[Frame, tuple[float, float]] | None = None  # seam ratios of x̂₀ and D of a frame
         self._on_request: dict[int, Disagreement] = {}  # of the shown run, by step
         self._heat: tuple[Coverage, NDArray[np.float32]] | None = None
-        self._history = session.history
+        self._history = session.shown.history
         self._follower = Follower(session, _PACE_MS)
         self._follower.due.connect(self._ask_for_maps)
-        session.shown_changed.connect(self._show_another)
+        session.shown.changed.connect(self._show_another)
 
     # The overlay ----------------------------------------------------------------------------------
 
@@ -88,7 +88,9 @@ class Laboratory(QObject):
         if not self.settings.trails:
             return ()
         earlier = [
-            p.partition for p in self._session.history.points if p.step < step and p.partition is not None
+            p.partition
+            for p in self._session.shown.history.points
+            if p.step < step and p.partition is not None
         ]
         return tuple(earlier[-self.settings.trails :])
 
@@ -126,8 +128,8 @@ class Laboratory(QObject):
 
     def _show_another(self) -> None:
         """Another run or step is shown: what belongs to the run before goes at once."""
-        if self._session.history is not self._history:
-            self._history = self._session.history
+        if self._session.shown.history is not self._history:
+            self._history = self._session.shown.history
             self._on_request.clear()
             self.maps, self.coverage, self._heat = {}, None, None
             self.measuring = False
@@ -136,23 +138,23 @@ class Laboratory(QObject):
 
     def _ask_for_maps(self) -> None:
         session = self._session
-        frame, prepared = session.shown_frame(), session.prepared
+        frame, prepared = session.shown.frame(), session.preparation.prepared
         if frame is None:
             return
         request = MapRequest(
-            history=session.history, frame=frame, points=session.history.points, before=self.coverage,
+            history=session.shown.history, frame=frame, points=session.shown.history.points, before=self.coverage,
             maps=self._wanted | ({COVERAGE} if self.settings.heat else set()),
             truth=None if prepared is None else prepared.problem.truth,
         )  # fmt: skip
-        session.chores.ask("maps", lambda check: make_maps(request), self._take_maps)
+        session.io_requests.ask("maps", lambda check: make_maps(request), self._take_maps)
 
-    def _take_maps(self, made: Maps | Trouble | None) -> None:
+    def _take_maps(self, made: Maps | Failure | None) -> None:
         if made is None:
             return
-        if isinstance(made, Trouble):
+        if isinstance(made, Failure):
             self._session.message.emit("error", made.sentence, made.details)
             return
-        if made.coverage is not None and made.coverage.history is self._session.history:
+        if made.coverage is not None and made.coverage.history is self._session.shown.history:
             self.coverage = made.coverage
         self.maps, self._ratios = dict(made.maps), (made.frame, made.ratios)
         if (found := self.disagreement) is not None:
@@ -166,7 +168,7 @@ class Laboratory(QObject):
     @property
     def points(self) -> tuple[Point, ...]:
         """The shown run's points, with what was measured on request."""
-        points = self._session.history.points
+        points = self._session.shown.history.points
         if not self._on_request:
             return points
         return tuple(
@@ -177,12 +179,12 @@ class Laboratory(QObject):
     @property
     def disagreement(self) -> Disagreement | None:
         """The shown step's; None where it was not measured."""
-        frame = self._session.shown_frame()
+        frame = self._session.shown.frame()
         if frame is None:
             return None
         if frame.step in self._on_request:
             return self._on_request[frame.step]
-        point = self._session.history.point_at(frame.step)
+        point = self._session.shown.history.point_at(frame.step)
         if frame.disagreement is None or point is None:
             return None
         return Disagreement(
@@ -192,8 +194,8 @@ class Laboratory(QObject):
     @property
     def measurable(self) -> bool:
         """Whether the shown step has a denoiser call to repeat."""
-        frame = self._session.shown_frame()
-        return frame is not None and frame.call is not None and self._session.prior is not None
+        frame = self._session.shown.frame()
+        return frame is not None and frame.call is not None and self._session.prior.loaded is not None
 
     @property
     def every(self) -> int:
@@ -206,7 +208,11 @@ class Laboratory(QObject):
 
     def measure(self) -> None:
         """Measure the disagreement at the shown step: two denoiser calls in the compute thread."""
-        frame, prior, prepared = self._session.shown_frame(), self._session.prior, self._session.prepared
+        frame, prior, prepared = (
+            self._session.shown.frame(),
+            self._session.prior.loaded,
+            self._session.preparation.prepared,
+        )
         if frame is None or frame.call is None or prior is None or prepared is None:
             self._session.message.emit(
                 "warning",
@@ -214,30 +220,30 @@ class Laboratory(QObject):
                 "",
             )
             return
-        call, image, history = frame.call, prepared.image, self._session.history
+        call, image, history = frame.call, prepared.image, self._session.shown.history
         self.measuring = True
 
-        def done(found: Disagreement | Trouble | None) -> None:
+        def done(found: Disagreement | Failure | None) -> None:
             self.measuring = False
-            if isinstance(found, Trouble):
+            if isinstance(found, Failure):
                 self._session.message.emit("error", found.sentence, found.details)
-            elif found is not None and history is self._session.history:
+            elif found is not None and history is self._session.shown.history:
                 self._on_request[found.step] = found
                 self.maps[DISAGREEMENT] = found.pixels
                 self.maps_changed.emit()
             self.measured.emit()
 
-        self._session.errands.ask(
+        self._session.compute_requests.ask(
             "disagreement", lambda check: measure_disagreement(prior, call, image, frame.step, check), done
         )
         self.measured.emit()
 
     def values(self) -> dict[str, float]:
         """The shown step's seam ratios and disagreement, those that are known, by the names of a point's fields."""
-        frame, found = self._session.shown_frame(), self.disagreement
+        frame, found = self._session.shown.frame(), self.disagreement
         if frame is None:
             return {}
-        point = self._session.history.point_at(frame.step)
+        point = self._session.shown.history.point_at(frame.step)
         ratios = (math.nan, math.nan) if point is None else (point.seam_ratio, point.seam_denoised)
         if self._ratios is not None and self._ratios[0] is frame:
             ratios = self._ratios[1]
@@ -261,13 +267,13 @@ class Laboratory(QObject):
 
     # Export ---------------------------------------------------------------------------------------
 
-    def pages(self) -> Pages | None:
+    def pages(self) -> PictureStack | None:
         """All maps of the shown step that were made, as pages; None while there are none."""
-        frame = self._session.shown_frame()
+        frame = self._session.shown.frame()
         if frame is None or frame.partition is None or not self.maps:
             return None
         partition, steps = frame.partition, 0 if self.coverage is None else self.coverage.steps
-        return Pages(
+        return PictureStack(
             name="seam maps", pictures=dict(self.maps), metrics=self.values(),
             details={
                 "step": frame.step, "sigma": frame.sigma, "patch": partition.patch, "offset": list(partition.offset),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.viewmodels.sources import Scale, Source
+from padis_gui.viewmodels.sources import PaneSource, Scale
 
 Pixels = NDArray[np.float32]
 Range = tuple[float, float]
@@ -141,7 +141,7 @@ class Levels:
         self._by_hand: dict[str, Range] = {}
         self._proposed: dict[str, Range] = {}
 
-    def of(self, source: Source) -> Range:
+    def of(self, source: PaneSource) -> Range:
         """The levels in common for this source."""
         group = source.levels_group
         if group in self._by_hand:
@@ -153,7 +153,7 @@ class Levels:
             return -reach, reach
         return self._proposed.get(group, _UNKNOWN)
 
-    def set(self, source: Source, levels: Range) -> None:
+    def set(self, source: PaneSource, levels: Range) -> None:
         """Set the levels of this source's group by hand."""
         self._by_hand[source.levels_group] = usable(levels)
 
@@ -161,13 +161,13 @@ class Levels:
         """What a group is shown with until somebody sets its levels by hand."""
         self._proposed[group] = usable(levels)
 
-    def meet(self, source: Source, pixels: Pixels) -> None:
+    def meet(self, source: PaneSource, pixels: Pixels) -> None:
         """A picture came: the first one of a magnitude or of a data residual proposes levels."""
         if source.scale in _BY_FIRST and source.levels_group not in self._proposed:
             propose_from = full_range if source.scale is Scale.MAGNITUDE else automatic
             self._proposed[source.levels_group] = propose_from(pixels, source.scale)
 
-    def lose(self, source: Source) -> None:
+    def lose(self, source: PaneSource) -> None:
         """A picture went: the next one of its source proposes levels anew."""
         if source.scale in _BY_FIRST:
             self._proposed.pop(source.levels_group, None)

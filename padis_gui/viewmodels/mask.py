@@ -47,22 +47,22 @@ class MaskEditor(QObject):
         self._undone: list[Mask] = []
         self._soon = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._soon.timeout.connect(self._give)
-        session.data_changed.connect(self._follow_data)
-        session.settings_changed.connect(self._follow_physics)
+        session.data.changed.connect(self._follow_data)
+        session.method.changed.connect(self._follow_physics)
 
     @property
     def possible(self) -> bool:
         """Whether there is an image and a problem whose mask can be painted, and no run under way."""
         session = self._session
         return (
-            session.image is not None
-            and isinstance(session.problem, InpaintingSettings)
+            session.data.image is not None
+            and isinstance(session.method.problem, InpaintingSettings)
             and not session.run.active
         )
 
     def begin(self) -> None:
         """Paint on the present mask from now on; on an empty one where it cannot be had."""
-        image, problem = self._session.image, self._session.problem
+        image, problem = self._session.data.image, self._session.method.problem
         if image is None or not isinstance(problem, InpaintingSettings) or self.missing is not None:
             return
         try:
@@ -189,19 +189,19 @@ class MaskEditor(QObject):
             return
         spec = next(s for s in specs(InpaintingSettings) if s.name == _SETTING)
         for name, value in ((_SETTING, str(path)), *((c.name, c.wanted) for c in spec.conditions)):
-            if getattr(self._session.problem, name) != value:
-                self._session.set_problem(name, value)
+            if getattr(self._session.method.problem, name) != value:
+                self._session.method.set_problem(name, value)
 
     def _follow_data(self) -> None:
         """Another image of the same size keeps the mask; one of another size has none yet."""
-        image = self._session.image
+        image = self._session.data.image
         if self.missing is not None and (image is None or image.shape != self.missing.shape):
             self._soon.stop()
             self.missing = None
             self.toggled.emit(False)
 
     def _follow_physics(self) -> None:
-        if self.missing is not None and not isinstance(self._session.problem, InpaintingSettings):
+        if self.missing is not None and not isinstance(self._session.method.problem, InpaintingSettings):
             self._soon.stop()
             self.missing = None
             self.toggled.emit(False)

@@ -41,9 +41,12 @@ class Planner(QObject):
         self._measuring: set[str] = set()
         self._soon = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._soon.timeout.connect(self.refresh)
-        for signal in (session.settings_changed, session.data_changed, session.prior_changed):
+        for signal in (
+            session.method.changed, session.data.changed, session.prior.changed, session.prior.device_changed,
+            session.occupied_changed,
+        ):  # fmt: skip
             signal.connect(self._soon.start)
-        session.prepared_changed.connect(self._measure_products)
+        session.preparation.changed.connect(self._measure_products)
         session.run.changed.connect(self._follow_run)
         session.run.ended.connect(self._learn)
 
@@ -56,13 +59,13 @@ class Planner(QObject):
                 self.plan = self._estimate(job)
             except PadisError as error:  # Run says why
                 log.debug("No estimate: %s", error)
-            self.free_mb = free_memory_mb(self._session.device)
+            self.free_mb = free_memory_mb(self._session.prior.device)
         self.changed.emit()
 
     @property
     def on_cpu(self) -> bool:
         """Whether the machine's own memory is the device's."""
-        return self._session.device.type == "cpu"
+        return self._session.prior.device.type == "cpu"
 
     @property
     def history_mb(self) -> float:
@@ -90,7 +93,7 @@ class Planner(QObject):
         return f"{job.solver}|{job.physics}|{self._key(job)}"
 
     def _key(self, job: Job) -> str:
-        record = self._session.prior_record
+        record = self._session.prior.record
         assert record is not None, "a job has a prior, and a prior a record"
         _, rows, columns = prepared_shape(job.image, job.prior, job.problem)
         patch = strategy_and_patch(job.tiling, (rows, columns), job.prior)[1]
@@ -124,11 +127,11 @@ class Planner(QObject):
                 self._paces.keep_tile(key, pace)
                 self._soon.start()
 
-        self._session.errands.ask(f"pace {key}", work, done)
+        self._session.compute_requests.ask(f"pace {key}", work, done)
 
     def _measure_products(self) -> None:
         """Time the operator of what has been prepared; a run that uses it waits for some milliseconds at most."""
-        prepared = self._session.prepared
+        prepared = self._session.preparation.prepared
         if prepared is None or self._session.run.active:
             return
 
@@ -144,7 +147,7 @@ class Planner(QObject):
                 self._products = (prepared, seconds)
                 self._soon.start()
 
-        self._session.errands.ask("pace of products", work, done)
+        self._session.compute_requests.ask("pace of products", work, done)
 
     # Learning -------------------------------------------------------------------------------------
 

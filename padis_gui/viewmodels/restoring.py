@@ -14,10 +14,10 @@ from padis_gui.core.operators import find_physics
 from padis_gui.core.recipe import Recipe, versions
 from padis_gui.core.solvers import find_solver
 from padis_gui.viewmodels.choices import choices_from
-from padis_gui.viewmodels.desk import Desk
 from padis_gui.viewmodels.frames import Job, Result
 from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.runs import RunRecord, record_of
+from padis_gui.viewmodels.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class _Restored:
 
 
 class Restorer:
-    """Works for one desk."""
+    """Works for one workspace."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._last: _Restored | None = None
 
     async def restore(self, path: Path) -> bool:
@@ -50,12 +50,11 @@ class Restorer:
 
         What can be brought back is, also where a file is missing.
         """
-        desk = self._desk
-        if desk.run.active or desk.occupied_by:
-            desk.message.emit("warning", "A run is restored between runs; let this one end first.", "")
+        workspace = self._workspace
+        if not workspace.free_for("A run is restored between runs; let this one end first."):
             return False
-        near = [p.parent for p in (desk.data_path, desk.prior_path) if p is not None]
-        found = await desk.attempt(desk._io, _find, Path(path), near)
+        near = [p.parent for p in (workspace.data.path, workspace.prior.path) if p is not None]
+        found = await workspace.read(_find, Path(path), near)
         if found is None:
             return False
         recipe = found.located.recipe
@@ -65,16 +64,16 @@ class Restorer:
             choices = choices.model_copy(update={"data": None})
         if "prior" in missing:
             choices = choices.model_copy(update={"prior": None})
-        await desk.use(choices)
+        await workspace.use(choices)
         record = None
         if found.result is not None:
             record = record_of(
                 found.result, History(0), name=f"Restored from {Path(path).name}", state="Restored"
             )
             record.when = datetime.now(UTC)
-            desk.runs.add(record)
-            desk.show_run(record)
-        job = desk.job()
+            workspace.runs.add(record)
+            workspace.shown.show(record)
+        job = workspace.job()
         complete = record is not None and job is not None and not missing
         self._last = _Restored(record, job) if complete and record is not None and job is not None else None
         self._say(found, recipe, str(Path(path).name))
@@ -89,7 +88,7 @@ class Restorer:
 
     def _say(self, found: _Found, recipe: Recipe, name: str) -> None:
         """What came back, what is different here, and what is missing."""
-        here = recipe.model_copy(update={"device": str(self._desk.device), "versions": versions()})
+        here = recipe.model_copy(update={"device": str(self._workspace.prior.device), "versions": versions()})
         other = differences(found.export.recipe, here)
         sentences = [missing.sentence for missing in found.located.missing]
         if self._last is not None:
@@ -102,7 +101,7 @@ class Restorer:
         if other:
             sentences.append(f"Different here: {', '.join(other)}.")
         level = "error" if found.located.missing else "warning" if other or found.trouble else "info"
-        self._desk.message.emit(level, " ".join(sentences), "")
+        self._workspace.message.emit(level, " ".join(sentences), "")
 
 
 def _find(path: Path, near: list[Path]) -> _Found:

@@ -22,7 +22,7 @@ from padis_gui.core.recipe import Change, Recipe, Steering, measure, solve
 from padis_gui.core.settings import Settings
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.tiling import TilingSettings
-from padis_gui.viewmodels.errands import Errands
+from padis_gui.viewmodels.errands import Requests
 from padis_gui.viewmodels.frames import Frame, Job, Point, Prepared, Result, frame_of, prepare
 from padis_gui.viewmodels.history import DEFAULT_BUDGET, History
 from padis_gui.viewmodels.measuring import Meter
@@ -51,7 +51,7 @@ class RunState(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Progress:
     """The run as the status bar shows it. ``eta`` is in seconds, None until two steps are timed."""
 
     state: RunState = RunState.IDLE
@@ -78,7 +78,7 @@ class Run(QObject):
     prepared_ready = Signal(object)
     ended = Signal(object, object)
 
-    def __init__(self, executor: Executor, errands: Errands, parent: QObject | None = None) -> None:
+    def __init__(self, executor: Executor, errands: Requests, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._executor, self._errands = executor, errands
         self._gate = threading.Condition()
@@ -108,7 +108,7 @@ class Run(QObject):
         """Whether a run is under way."""
         return self._state.active
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> Progress:
         """State and progress now; the ETA leaves out the first step, which warms up."""
         with self._gate:
             history, state = self.history, self._state
@@ -117,7 +117,7 @@ class Run(QObject):
         timed = [p.seconds for p in points[1:]]
         mean = sum(timed) / len(timed) if len(timed) >= 2 else None
         step = last.step if last else 0
-        return Snapshot(
+        return Progress(
             state=state,
             step=step,
             total=total,

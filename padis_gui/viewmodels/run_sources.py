@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject
 from padis_gui.viewmodels.frames import for_display
 from padis_gui.viewmodels.gallery import Gallery, Pixels
 from padis_gui.viewmodels.runs import RunRecord, Runs
-from padis_gui.viewmodels.sources import Origin, Scale, Source
+from padis_gui.viewmodels.sources import Origin, PaneSource, Scale
 
 _PREFIX = "run:"
 
@@ -59,8 +59,8 @@ class RunSources(QObject):
         )
 
 
-def _source(key: str, record: RunRecord) -> Source:
-    return Source(
+def _source(key: str, record: RunRecord) -> PaneSource:
+    return PaneSource(
         key=key, label=record.name, short=record.name, origin=Origin.RUNS, scale=Scale.IMAGE,
         help=f"The result of {record.name}: {record.solver_label}, seed {record.recipe.seed}",
     )  # fmt: skip

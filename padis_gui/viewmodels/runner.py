@@ -13,13 +13,13 @@ from padis_gui.core.errors import PadisError
 from padis_gui.core.queue_file import QueuedRun, queue_as_json, read_queue
 from padis_gui.core.recipe import new_seed
 from padis_gui.core.solvers import find_solver
-from padis_gui.viewmodels.desk import Desk
 from padis_gui.viewmodels.frames import Prepared, Result
 from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem, label_of, label_of_recipe
 from padis_gui.viewmodels.reopen import job_of, recipe_of
 from padis_gui.viewmodels.run import Failure, RunState
 from padis_gui.viewmodels.runs import RunRecord, record_of
 from padis_gui.viewmodels.samples import gather, new_group, sample_seeds
+from padis_gui.viewmodels.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -27,45 +27,48 @@ MOST_SAMPLES = 200
 
 
 class Runner(QObject):
-    """Works at one desk; ``queue`` is what waits."""
+    """Works at one workspace; ``queue`` is what waits."""
 
-    def __init__(self, desk: Desk) -> None:
-        super().__init__(desk)
-        self._desk = desk
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self._workspace = workspace
         self.queue = Queue(self)
         self._gathering = 0
         self._soon = QTimer(self, singleShot=True, interval=0)
         self._soon.timeout.connect(self._start_next)
         self.queue.changed.connect(self._soon.start)
-        desk.settings_changed.connect(self._soon.start)  # also when something else lets go of the thread
+        workspace.occupied_changed.connect(self._soon.start)
 
     # What the user asks for -------------------------------------------------------------------------
 
     def add_to_queue(self) -> bool:
         """Put the present choices at the end of the queue; False, and a message, where they are not complete."""
-        job = self._desk.wanted_job()
+        job = self._workspace.wanted_job()
         if job is None:
             return False
-        seed = new_seed() if self._desk.seed is None else self._desk.seed
-        self.queue.add(QueueItem(job, seed, self._desk.runs.next_name(), label_of(job)))
+        seed = new_seed() if self._workspace.method.seed is None else self._workspace.method.seed
+        self.queue.add(QueueItem(job, seed, self._workspace.runs.next_name(), label_of(job)))
         return True
 
     def draw_samples(self, count: int) -> bool:
         """Queue ``count`` runs of the present choices that differ in the solver's seed only."""
-        desk = self._desk
-        job = desk.wanted_job()
+        workspace = self._workspace
+        job = workspace.wanted_job()
         if job is None:
             return False
         solver = find_solver(job.solver)
         if not solver.diffusion:
-            desk.message.emit(
+            workspace.message.emit(
                 "warning", f"Samples are draws from the posterior, and {solver.label} gives the same image each time; "
                 "choose a diffusion solver.", "",
             )  # fmt: skip
             return False
         count = min(max(count, 2), MOST_SAMPLES)
-        prepared, start = desk.prepared, new_seed() if desk.seed is None else desk.seed
-        shown = prepared is not None and prepared.job.same_problem(job) and desk.seed is None
+        prepared, start = (
+            workspace.preparation.prepared,
+            new_seed() if workspace.method.seed is None else workspace.method.seed,
+        )
+        shown = prepared is not None and prepared.job.same_problem(job) and workspace.method.seed is None
         measured_with = prepared.seed if prepared is not None and shown else start  # what is seen is sampled
         job, group = replace(job, measurement_seed=measured_with), new_group()
         self.queue.add(
@@ -78,10 +81,10 @@ class Runner(QObject):
 
     async def repeat(self, record: RunRecord) -> bool:
         """Queue a run's recipe again, or each of its samples, live changes included; its end says if it is the same."""
-        desk, recipe = self._desk, record.recipe
+        workspace, recipe = self._workspace, record.recipe
         seeds = recipe.sample_seeds
         single = recipe.model_copy(update={"sample_seeds": ()})
-        job = await desk.compute(job_of, single, desk.device, desk.job())
+        job = await workspace.compute(job_of, single, workspace.prior.device, workspace.job())
         if job is None:
             return False
         label, group = label_of_recipe(recipe), new_group() if seeds else None
@@ -108,19 +111,19 @@ class Runner(QObject):
             )
             return queue_as_json(QueuedRun(name=name, recipe=recipe) for name, recipe in found)
 
-        return await self._desk.write_file(path, make_data, f"A queue of {len(items)} runs")
+        return await self._workspace.write_file(path, make_data, f"A queue of {len(items)} runs")
 
     async def open_queue(self, path: Path) -> bool:
         """Put the runs of a file at the end of the queue; those that cannot be run here are left out, with a reason."""
-        desk = self._desk
+        workspace = self._workspace
         try:
-            runs = await desk.io(read_queue, path)
+            runs = await workspace.io(read_queue, path)
         except PadisError as error:
-            desk.message.emit("error", str(error), "")
+            workspace.message.emit("error", str(error), "")
             return False
         added = 0
         for run in runs:
-            job = await desk.compute(job_of, run.recipe, desk.device, desk.job())
+            job = await workspace.compute(job_of, run.recipe, workspace.prior.device, workspace.job())
             if job is not None:
                 self.queue.add(QueueItem(job, run.recipe.seed, run.name, label_of_recipe(run.recipe)))
                 added += 1
@@ -130,7 +133,7 @@ class Runner(QObject):
         """Take an item back, whether it waits or runs."""
         running = self.queue.running
         if running is not None and running.id == identity:
-            self._desk.run.cancel()
+            self._workspace.run.cancel()
         else:
             self.queue.cancel(identity)
             item = self.queue.find(identity)
@@ -148,9 +151,12 @@ class Runner(QObject):
 
     def record(self, result: Result, state: RunState) -> RunRecord:
         """The record of the run that has just ended, named and grouped as its item in the queue says."""
-        item, runs = self.queue.running, self._desk.runs
+        item, runs = self.queue.running, self._workspace.runs
         record = record_of(
-            result, self._desk.run.history, name=item.name if item else runs.next_name(), state=state.value
+            result,
+            self._workspace.run.history,
+            name=item.name if item else runs.next_name(),
+            state=state.value,
         )
         if item is not None:
             record.group = item.group
@@ -170,41 +176,41 @@ class Runner(QObject):
             item, states.get(state, ItemState.DONE), sentence, None if record is None else record.id
         )
         if item.repeats is not None and item.group is None and record is not None:
-            self._desk.message.emit("info", f"{record.name}: {record.note}", "")
+            self._workspace.message.emit("info", f"{record.name}: {record.note}", "")
         if item.group is not None:
             self._close_group(item.group)
 
     def _start_next(self) -> None:
-        desk = self._desk
-        if desk.closed or desk.run.active or desk.occupied_by or self._gathering:
+        workspace = self._workspace
+        if workspace.closed or workspace.occupied_by or self._gathering:
             return
         item = self.queue.take()
         if item is not None and item.job is not None:
-            desk.begin(item.job, item.seed)
+            workspace.begin(item.job, item.seed)
 
     def _close_group(self, group: str) -> None:
         """Once the last sample of a set has ended, make the set's record, before anything else starts."""
         items = self.queue.members(group)
         if all(item.state.ended for item in items) and any(item.record for item in items):
             self._gathering += 1
-            self._desk.spawn(self._gather(group, self._desk.prepared))
+            self._workspace.spawn(self._gather(group, self._workspace.preparation.prepared))
 
     async def _gather(self, group: str, prepared: Prepared | None) -> None:
-        desk = self._desk
+        workspace = self._workspace
         try:
-            record = await desk.compute(gather, group, desk.runs.members(group), prepared)
+            record = await workspace.compute(gather, group, workspace.runs.members(group), prepared)
         finally:
             self._gathering -= 1
             self._soon.start()
         if record is not None:
             repeats = next((item.repeats for item in self.queue.members(group) if item.repeats), None)
             if repeats is not None:
-                record.note = self._verdict(desk.runs.find(repeats), record)
-                desk.message.emit("info", f"{record.name}: {record.note}", "")
-            following = desk.shown.live and desk.shown.record is None
-            desk.runs.add(record)
+                record.note = self._verdict(workspace.runs.find(repeats), record)
+                workspace.message.emit("info", f"{record.name}: {record.note}", "")
+            following = workspace.shown.live and workspace.shown.record is None
+            workspace.runs.add(record)
             if following:
-                desk.show_run(record)
+                workspace.shown.show(record)
 
     @staticmethod
     def _verdict(first: RunRecord | None, again: RunRecord) -> str:

@@ -13,7 +13,7 @@ import torch
 from padis_gui.core.recipe import measure
 from padis_gui.core.uncertainty import LEVEL, calibrate, summarise
 from padis_gui.viewmodels.frames import Pixels, Prepared, Result, for_display, grey
-from padis_gui.viewmodels.gallery import Picture
+from padis_gui.viewmodels.gallery import LazyPicture
 from padis_gui.viewmodels.history import History
 from padis_gui.viewmodels.runs import RunRecord, thumbnail
 
@@ -72,7 +72,7 @@ def new_group() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def interval_pictures(record: RunRecord | None) -> dict[str, Picture | None]:
+def interval_pictures(record: RunRecord | None) -> dict[str, LazyPicture | None]:
     """The interval of a set of samples as pictures by source, each made when somebody looks; None for other runs."""
     keys = ("interval_low", "interval_high", "interval_width")
     if record is None or not record.recipe.sample_seeds:

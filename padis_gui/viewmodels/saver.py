@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 from PySide6.QtCore import QObject, QTimer
 
 from padis_gui.core.errors import PadisError
-from padis_gui.viewmodels.choices import Choices
-from padis_gui.viewmodels.desk import Desk
+from padis_gui.viewmodels.choices import SavedChoices
 from padis_gui.viewmodels.runs import RunRecord
 from padis_gui.viewmodels.store import Store
+from padis_gui.viewmodels.workspace import Workspace
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -20,25 +20,25 @@ _DELAY_MS = 1000
 
 
 class Saver(QObject):
-    """Saves what is on a desk to one store a moment after something has changed."""
+    """Saves what is on a workspace to one store a moment after something has changed."""
 
-    def __init__(self, desk: Desk, store: Store) -> None:
-        super().__init__(desk)
-        self._desk, self._store = desk, store
+    def __init__(self, workspace: Workspace, store: Store) -> None:
+        super().__init__(workspace)
+        self._workspace, self._store = workspace, store
         self._unsaved: dict[str, RunRecord] = {}
         self._gone: list[str] = []
-        self._written: tuple[Choices, tuple[str, ...], tuple[str, ...], int] | None = None
+        self._written: tuple[SavedChoices, tuple[str, ...], tuple[str, ...], int] | None = None
         self._lock = asyncio.Lock()
         self._complained = False
         self._timer = QTimer(self, singleShot=True, interval=_DELAY_MS)
-        self._timer.timeout.connect(lambda: desk.spawn(self.flush()))
-        desk.runs.edited.connect(self._edited)
-        desk.runs.removed.connect(self._removed)
+        self._timer.timeout.connect(lambda: workspace.spawn(self.flush()))
+        workspace.runs.edited.connect(self._edited)
+        workspace.runs.removed.connect(self._removed)
         for signal in (
-            desk.settings_changed,
-            desk.data_changed,
-            desk.prior_changed,
-            desk.runs.changed,
+            workspace.method.changed,
+            workspace.data.changed,
+            workspace.prior.changed,
+            workspace.runs.changed,
         ):
             signal.connect(self._soon)
 
@@ -54,16 +54,16 @@ class Saver(QObject):
 
     async def restore(self) -> bool:
         """Bring back the choices and runs of the last session; False where there is nothing to bring back."""
-        desk = self._desk
+        workspace = self._workspace
         async with self._lock:
             saved = await self._disk(self._store.load)
         if saved is None:
             return False
-        desk.runs.restore(saved.records, saved.count)
+        workspace.runs.restore(saved.records, saved.count)
         if saved.choices is not None:
-            await desk.use(saved.choices)
+            await workspace.use(saved.choices)
         if saved.damaged:
-            desk.message.emit(
+            workspace.message.emit(
                 "warning", f"Of the last session {len(saved.damaged)} files were damaged and are left out.",
                 "\n".join(saved.damaged),
             )  # fmt: skip
@@ -77,17 +77,17 @@ class Saver(QObject):
                 record = self._unsaved.pop(next(iter(self._unsaved)))
                 gone = await self._disk(self._store.save_run, record)
                 if gone:
-                    self._desk.runs.drop(gone)
-                    self._desk.message.emit(
+                    self._workspace.runs.drop(gone)
+                    self._workspace.message.emit(
                         "info", f"The oldest {len(gone)} runs were let go: a session keeps "
                         f"{self._store.budget / 2**30:.3g} GB of runs. Pinned ones stay.", "",
                     )  # fmt: skip
             if self._gone:
                 gone_now, self._gone = tuple(self._gone), []
                 await self._disk(self._store.remove_runs, gone_now)
-            runs = self._desk.runs
+            runs = self._workspace.runs
             state = (
-                self._desk.choices(), tuple(r.id for r in runs.records), tuple(r.id for r in runs.deleted),
+                self._workspace.choices(), tuple(r.id for r in runs.records), tuple(r.id for r in runs.deleted),
                 runs.count,
             )  # fmt: skip
             if state != self._written:
@@ -96,7 +96,7 @@ class Saver(QObject):
 
     async def close(self) -> None:
         """Write what is left, and that the session ended as it should."""
-        self._desk.runs.empty_bin()
+        self._workspace.runs.empty_bin()
         await self.flush()
         await self._disk(self._store.close)
 
@@ -112,18 +112,18 @@ class Saver(QObject):
 
     def _soon(self) -> None:
         """An earlier wish is not put off: short runs, one after the other, would never be saved."""
-        if not self._desk.closed and not self._timer.isActive():
+        if not self._workspace.closed and not self._timer.isActive():
             self._timer.start()
 
     async def _disk(self, function: Callable[..., T], *arguments: Any) -> T | None:
         """Call in the I/O thread; where the disk refuses, say so once: the session goes on without."""
         try:
-            return await self._desk.io(function, *arguments)
+            return await self._workspace.io(function, *arguments)
         except (OSError, ValueError, PadisError) as error:
             log.warning("The session cannot be saved: %s", error)
             if not self._complained:
                 self._complained = True
-                self._desk.message.emit(
+                self._workspace.message.emit(
                     "warning", f"The session cannot be saved under {self._store.root} ({error}); its runs are kept "
                     "until the window is closed, export what you need.", "",
                 )  # fmt: skip

@@ -15,27 +15,27 @@ from padis_gui.core.seams import disagreement_at, seam_coverage, seam_map, seam_
 from padis_gui.viewmodels.errands import Check
 from padis_gui.viewmodels.frames import Frame, Pixels, Point, channels_first, spread_of
 from padis_gui.viewmodels.history import History
-from padis_gui.viewmodels.sources import Origin, Scale, Source
+from padis_gui.viewmodels.sources import Origin, PaneSource, Scale
 
 SEAMS, SEAMS_DENOISED, COVERAGE, DISAGREEMENT = "seams", "seams-denoised", "coverage", "disagreement"
 MAPS = (SEAMS, SEAMS_DENOISED, COVERAGE, DISAGREEMENT)
 SEAM_SHARE = (
     0.03  # seams and disagreements are mostly smaller than errors: the share of the levels that shows them
 )
-SOURCES: tuple[Source, ...] = (
-    Source(
+SOURCES: tuple[PaneSource, ...] = (
+    PaneSource(
         key=SEAMS, label="Seam map of x̂₀", short="seams", origin=Origin.LABORATORY, scale=Scale.SIGNED, share=SEAM_SHARE,
         help="How far each step across a tile border of the estimate exceeds what is usual around it",
     ),
-    Source(
+    PaneSource(
         key=SEAMS_DENOISED, label="Seam map of D", short="seams of D", origin=Origin.LABORATORY, scale=Scale.SIGNED,
         share=SEAM_SHARE, help="The same of the denoised image, before the data have their say",
     ),
-    Source(
+    PaneSource(
         key=COVERAGE, label="Seam heat map", short="times on a seam", origin=Origin.LABORATORY, scale=Scale.MAGNITUDE,
         counted=True, help="How often each pixel has lain beside a tile border up to the shown step",
     ),
-    Source(
+    PaneSource(
         key=DISAGREEMENT, label="Disagreement of offsets", short="disagreement", origin=Origin.LABORATORY,
         scale=Scale.SIGNED, share=SEAM_SHARE,
         help="D through one random offset of the grid minus D through another, at the same noisy image",

@@ -20,16 +20,16 @@ class SeriesAround(QObject):
         self._session = session
         self._path: Path | None = None
         self.found: Whole | None = None
-        session.data_changed.connect(self._look)
+        session.data.changed.connect(self._look)
 
     def _look(self) -> None:
-        image, path = self._session.image, self._session.data_path
+        image, path = self._session.data.image, self._session.data.path
         if path == self._path:
             return
         self._path, self.found = path, None
         self.changed.emit()
         if path is not None and image is not None and image.pages == 1:
-            self._session.chores.ask(
+            self._session.io_requests.ask(
                 "series", lambda check: folder_of_series(path), lambda it: self._take(path, it)
             )
 
@@ -43,4 +43,4 @@ class SeriesAround(QObject):
         if self.found is None:
             return False
         reading = ReadingSettings(dataset=self.found.dataset)
-        return await self._session.open_image(self.found.folder, self.found.page, reading)
+        return await self._session.data.open(self.found.folder, self.found.page, reading)

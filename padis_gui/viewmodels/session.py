@@ -1,4 +1,4 @@
-"""A session at the desk: runs are started, waited for, kept, restored, exported and saved."""
+"""The session behind the window: runs are started, waited for, kept, restored, exported and saved."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,7 +9,6 @@ from PySide6.QtCore import QObject
 
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.recipe import new_seed
-from padis_gui.viewmodels.desk import Desk
 from padis_gui.viewmodels.exporting import shown_run, write_export, write_runs
 from padis_gui.viewmodels.frames import Result
 from padis_gui.viewmodels.queue import Queue
@@ -20,10 +19,11 @@ from padis_gui.viewmodels.runs import RunRecord
 from padis_gui.viewmodels.saver import Saver
 from padis_gui.viewmodels.store import Store
 from padis_gui.viewmodels.warnings import Warnings
+from padis_gui.viewmodels.workspace import Workspace
 
 
-class Session(Desk):
-    """The window's state: what lies on the desk, and who works there."""
+class Session(Workspace):
+    """The window's state, and what works with it."""
 
     def __init__(
         self, device: str = "auto", store: Store | None = None, parent: QObject | None = None
@@ -43,15 +43,15 @@ class Session(Desk):
         job = self.wanted_job()
         if job is None or self.run.active:
             return
-        if self.occupied_by:
-            self.message.emit("warning", f"{self.occupied_by} is under way; finish or cancel it first.", "")
+        if not self.free_for(f"{self.occupied_by} is under way; finish or cancel it first."):
             return
+        seed = self.method.seed
         self.shown.clear()  # whatever was looked at: the user wants to see this run
-        restored = None if paused else self.restorer.wanted(job, self.seed)
+        restored = None if paused else self.restorer.wanted(job, seed)
         if restored is not None:
             self.spawn(self.runner.repeat(restored))
         else:
-            self.begin(job, new_seed() if self.seed is None else self.seed, paused=paused)
+            self.begin(job, new_seed() if seed is None else seed, paused=paused)
 
     def _run_ended(self, result: Result | None, failure: Failure | None) -> None:
         if failure is not None:
@@ -59,15 +59,12 @@ class Session(Desk):
         state, record, self._running = self.run.snapshot().state, None, None
         if result is not None:
             record = self.runner.record(result, state)
-            if self.shown.history is self.run.history:
-                self.result = result
-                if failure is None and result.job is not None:
-                    self._shown_job = result.job.after(result.recipe.changes)
+            job = self.shown.job
+            if failure is None and result.job is not None:
+                job = result.job.after(result.recipe.changes)
+            self.shown.end(self.run.history, result, job)
             self.runs.add(record)
-        self.result_changed.emit()
-        self.settings_changed.emit()  # the forms can be edited again
-        if self._prepare_waits:
-            self._preparing.start()
+        self.occupy("")
         self.runner.ended(state, record, failure)
 
     @property
@@ -96,7 +93,7 @@ class Session(Desk):
         return await self._exported(write_runs, tuple(named), self, settings or ExportSettings())
 
     async def _exported(self, write: Callable[..., str], *arguments: Any) -> bool:
-        sentence = await self.attempt(self._io, write, *arguments)
+        sentence = await self.read(write, *arguments)
         if sentence:
             self.message.emit("info", sentence, "")
         return bool(sentence)
@@ -104,10 +101,10 @@ class Session(Desk):
     async def close(self) -> None:
         """Cancel the run, let the threads end, and forget what was planned."""
         self._closed = True
-        self._preparing.stop()
+        self.preparation.stop()
         self.closing.emit()
-        self.errands.stop()
-        self.chores.stop()
+        self.compute_requests.stop()
+        self.io_requests.stop()
         self.run.cancel()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._io, self.run.wait)

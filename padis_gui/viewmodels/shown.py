@@ -2,29 +2,49 @@
 
 from PySide6.QtCore import QObject, Signal
 
-from padis_gui.viewmodels.frames import Frame, Point
+from padis_gui.viewmodels.frames import Frame, Job, Point, Result
 from padis_gui.viewmodels.history import History
+from padis_gui.viewmodels.preparation import Preparation
 from padis_gui.viewmodels.runs import RunRecord
 
 
 class Shown(QObject):
-    """``changed`` is emitted when another run or another step is to be shown, not when the live run goes on."""
+    """``changed`` is emitted when another run or another step is to be shown, not when the live run goes on, and
+    ``result_changed`` when :attr:`result` is another one: what is exported.
+
+    ``history`` keeps the shown run's iterates. ``record`` is the run of the list that is shown, None for one that was
+    followed from its beginning; ``job`` is what that one was made of. ``step`` is None where the latest iterate is
+    shown, whatever comes.
+    """
 
     changed = Signal()
+    result_changed = Signal()
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, preparation: Preparation, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._preparation = preparation
         self.history = History(0)
         self.record: RunRecord | None = None
         self.step: int | None = None
+        self.result: Result | None = None
+        self.job: Job | None = None
 
-    def follow(self, history: History) -> None:
+    def follow(self, history: History, job: Job) -> None:
         """Show a run that is beginning, live."""
+        self.job = job
         self._show(history, None)
 
+    def end(self, history: History, result: Result, job: Job | None) -> None:
+        """The run with that history has given a result, made of ``job``; ignored unless it is shown."""
+        if self.history is history:
+            self.result, self.job = result, job
+            self.result_changed.emit()
+
     def show(self, record: RunRecord) -> None:
-        """Show a run of the list, at its end."""
+        """Put an earlier run's result in the panes; what is exported is then that one."""
+        self.result, self.job = record.result, None
         self._show(record.history, record)
+        self.result_changed.emit()
 
     def clear(self) -> None:
         """Show no run at all."""
@@ -44,7 +64,7 @@ class Shown(QObject):
         steps = self.history.steps
         if not steps:
             return
-        frame = self.frame()
+        frame = self._frame()
         at = steps.index(frame.step) if frame is not None and frame.step in steps else len(steps) - 1
         self.go_to(steps[min(max(at + by, 0), len(steps) - 1)])
 
@@ -54,7 +74,13 @@ class Shown(QObject):
         return self.step is None
 
     def frame(self) -> Frame | None:
-        """The shown iterate; None while there is none."""
+        """The shown iterate, with its difference to the truth where that is known; None while there is none."""
+        frame, record, prepared = self._frame(), self.record, self._preparation.prepared
+        if frame is None or frame.difference is not None or record is None or prepared is None:
+            return frame
+        return frame.against(prepared.truth) if prepared.job.is_of_data(record.recipe) else frame
+
+    def _frame(self) -> Frame | None:
         if self.step is not None and (frame := self.history.frame_at(self.step)) is not None:
             return frame
         last = self.history.last
@@ -62,7 +88,7 @@ class Shown(QObject):
 
     def point(self) -> Point | None:
         """The shown iterate's numbers."""
-        frame = self.frame()
+        frame = self._frame()
         return None if frame is None else self.history.point_at(frame.step)
 
     def _show(self, history: History, record: RunRecord | None) -> None:

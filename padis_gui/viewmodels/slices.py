@@ -15,7 +15,7 @@ from padis_gui.core.data.pages import Pages
 from padis_gui.core.data.read import read_image
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.errors import PadisError
-from padis_gui.viewmodels.errands import Check, Trouble
+from padis_gui.viewmodels.errands import Check, Failure
 from padis_gui.viewmodels.runs import thumbnail
 from padis_gui.viewmodels.session import Session
 
@@ -23,7 +23,7 @@ _KEPT = 600  # thumbnails, some 20 kB each
 _MOST_WANTED = 60
 _SCAN_SIDE = 96
 
-Picture = NDArray[np.uint8]
+Thumbnail = NDArray[np.uint8]
 
 
 class Slices(QObject):
@@ -35,20 +35,20 @@ class Slices(QObject):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._session = session
-        self._made: OrderedDict[int, Picture | None] = OrderedDict()
+        self._made: OrderedDict[int, Thumbnail | None] = OrderedDict()
         self._wanted: list[int] = []
         self._source = _Source()
         self._of: tuple[Path, ReadingSettings] | None = None
-        session.data_changed.connect(self._follow)
+        session.data.changed.connect(self._follow)
         session.closing.connect(self._forget)
 
     @property
     def count(self) -> int:
         """How many pages there are; 0 while nothing is open."""
-        image = self._session.image
+        image = self._session.data.image
         return 0 if image is None else image.pages
 
-    def picture(self, page: int) -> Picture | None:
+    def picture(self, page: int) -> Thumbnail | None:
         """The small picture of a page, (rows, columns) or (rows, columns, 3); None until it came, or where it cannot."""
         if page in self._made:
             self._made.move_to_end(page)
@@ -60,7 +60,7 @@ class Slices(QObject):
         return None
 
     def _follow(self) -> None:
-        image, path = self._session.image, self._session.data_path
+        image, path = self._session.data.image, self._session.data.path
         of = None if image is None or path is None else (path, image.reading)
         if of != self._of:
             self._forget()
@@ -71,24 +71,24 @@ class Slices(QObject):
         self._made.clear()
         self._wanted.clear()
         self._of = None
-        self._session.submit_io(self._source.close)  # not an errand: those are dropped at the end
+        self._session.submit_io(self._source.close)  # not a request: those are dropped at the end
 
     def _ask(self) -> None:
-        if not self._wanted or self._of is None or self._session.image is None:
+        if not self._wanted or self._of is None or self._session.data.image is None:
             return
-        page, of, example = self._wanted[-1], self._of, self._session.image
+        page, of, example = self._wanted[-1], self._of, self._session.data.image
 
-        def work(check: Check) -> Picture | None:
+        def work(check: Check) -> Thumbnail | None:
             return self._source.thumbnail(of[0], of[1], page, example)
 
-        self._session.chores.ask("slices", work, lambda found: self._keep(of, page, found))
+        self._session.io_requests.ask("slices", work, lambda found: self._keep(of, page, found))
 
     def _keep(self, of: tuple[Path, ReadingSettings], page: int, found: Any) -> None:
         if of != self._of:
             return
         if page in self._wanted:
             self._wanted.remove(page)
-        self._made[page] = None if isinstance(found, Trouble) else found
+        self._made[page] = None if isinstance(found, Failure) else found
         while len(self._made) > _KEPT:
             self._made.popitem(last=False)
         self.came.emit(page)
@@ -102,7 +102,7 @@ class _Source:
         self._pages: Pages | None = None
         self._of: tuple[Path, str] | None = None
 
-    def thumbnail(self, path: Path, reading: ReadingSettings, page: int, example: Image) -> Picture | None:
+    def thumbnail(self, path: Path, reading: ReadingSettings, page: int, example: Image) -> Thumbnail | None:
         """A picture of a page in the window of ``example``, which is a page of the same file; None if it can't be."""
         try:
             if example.measured is not None and example.measured.physics:

@@ -37,7 +37,7 @@ class Lattice(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class PaneSource:
     """One thing to look at. ``short`` is its name where room is scarce; ``tiled`` ones show the tiling's overlay,
     ``counted`` ones are numbers without a unit. ``share`` is for differences that are small as a rule: the share of
     the images' levels that they are shown with.
@@ -63,44 +63,44 @@ class Source:
         return self.key if self.scale is Scale.MAGNITUDE else self.scale.value + small
 
 
-BUILT_IN: tuple[Source, ...] = (
-    Source(
+BUILT_IN: tuple[PaneSource, ...] = (
+    PaneSource(
         key="truth", label="Truth", short="Truth", origin=Origin.DATA, scale=Scale.IMAGE,
         help="The image that was opened, from which the measurement is simulated",
     ),
-    Source(
+    PaneSource(
         key="baseline", label="FBP", short="FBP", origin=Origin.DATA, scale=Scale.IMAGE,
         help="What is known without a prior: the physics' own quick picture",
     ),
-    Source(
+    PaneSource(
         key="measurement", label="Measurement y", short="y", origin=Origin.DATA, scale=Scale.MEASURED,
         lattice=Lattice.MEASUREMENT, help="What was measured, y = A x + noise",
     ),
-    Source(
+    PaneSource(
         key="estimate", label="Estimate x̂₀", short="x̂₀", origin=Origin.RUN, scale=Scale.IMAGE, tiled=True,
         help="The image that the solver would return if it stopped here",
     ),
-    Source(
+    PaneSource(
         key="state", label="Iterate x_t", short="x_t", origin=Origin.RUN, scale=Scale.IMAGE, tiled=True,
         help="The solver's noisy state at this step",
     ),
-    Source(
+    PaneSource(
         key="denoised", label="Denoised D(x_t)", short="D(x_t)", origin=Origin.RUN, scale=Scale.IMAGE, tiled=True,
         help="What the prior makes of the state, before the data have their say",
     ),
-    Source(
+    PaneSource(
         key="difference", label="Difference x̂₀ − truth", short="x̂₀ − truth", origin=Origin.RUN, scale=Scale.SIGNED,
         help="The estimate's error; red is too bright, blue too dark",
     ),
-    Source(
+    PaneSource(
         key="deviation", label="Deviation of samples", short="s", origin=Origin.RUN, scale=Scale.MAGNITUDE,
         help="Standard deviation of each pixel over the samples, where the method draws several",
     ),
-    Source(
+    PaneSource(
         key="measured", label="Measured estimate A x̂₀", short="A x̂₀", origin=Origin.RUN, scale=Scale.MEASURED,
         lattice=Lattice.MEASUREMENT, help="What would have been measured if the estimate were the truth",
     ),
-    Source(
+    PaneSource(
         key="misfit", label="Data residual A x̂₀ − y", short="A x̂₀ − y", origin=Origin.RUN, scale=Scale.MISFIT,
         lattice=Lattice.MEASUREMENT, help="Where the estimate disagrees with the measurement",
     ),
@@ -113,17 +113,17 @@ class SourceList:
     def __init__(self) -> None:
         self._sources = {source.key: source for source in BUILT_IN}
 
-    def __iter__(self) -> Iterator[Source]:
+    def __iter__(self) -> Iterator[PaneSource]:
         for origin in Origin:
             yield from (source for source in self._sources.values() if source.origin is origin)
 
     def __contains__(self, key: object) -> bool:
         return key in self._sources
 
-    def __getitem__(self, key: str) -> Source:
+    def __getitem__(self, key: str) -> PaneSource:
         return self._sources[key]
 
-    def add(self, source: Source) -> None:
+    def add(self, source: PaneSource) -> None:
         """Add a source, or replace the one with its key."""
         self._sources[source.key] = source
 

@@ -22,7 +22,7 @@ from PySide6.QtCore import QLockFile
 from padis_gui.core.atomic import write_atomically
 from padis_gui.core.data.about import About
 from padis_gui.core.data.write import write_result
-from padis_gui.viewmodels.choices import Choices
+from padis_gui.viewmodels.choices import SavedChoices
 from padis_gui.viewmodels.runs import RunRecord
 from padis_gui.viewmodels.saved_run import SavedRun, saved_from
 
@@ -42,17 +42,17 @@ class _Content(BaseModel):
 
     format: str = "padis-gui session"
     version: int = 1
-    choices: Choices
+    choices: SavedChoices
     order: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     count: int = 0
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedSession:
     """What a session folder holds; ``damaged`` are the names of files that could not be used."""
 
-    choices: Choices | None
+    choices: SavedChoices | None
     records: tuple[RunRecord, ...]
     count: int
     damaged: tuple[str, ...]
@@ -82,7 +82,7 @@ class Store:
 
     # Reading ----------------------------------------------------------------------------------------
 
-    def load(self) -> Saved | None:
+    def load(self) -> SavedSession | None:
         """The last session, which is gone on with from here; None where there is none."""
         previous, self.previous = self.previous, None
         if previous is None:
@@ -111,7 +111,7 @@ class Store:
         order = [identity for identity in (content.order if content else ()) if identity in found]
         rest = sorted((r for r in found.values() if r.id not in order), key=lambda record: record.when)
         records = [found[identity] for identity in order] + rest
-        return Saved(
+        return SavedSession(
             choices=None if content is None else content.choices,
             records=tuple(records),
             count=max(len(records), content.count if content else 0),
@@ -120,7 +120,7 @@ class Store:
 
     # Writing ----------------------------------------------------------------------------------------
 
-    def save(self, choices: Choices, order: Iterable[str], deleted: Iterable[str], count: int) -> None:
+    def save(self, choices: SavedChoices, order: Iterable[str], deleted: Iterable[str], count: int) -> None:
         """Write what is chosen, in which order the runs are, and which are deleted though their files are there."""
         content = _Content(choices=choices, order=tuple(order), deleted=tuple(deleted), count=count)
         write_atomically(self.folder / _SESSION, content.model_dump_json(indent=1).encode())

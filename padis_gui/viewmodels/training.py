@@ -254,7 +254,7 @@ class Trainer(QObject):
                 "",
             )
             return False
-        if not await self.session.open_prior(path):
+        if not await self.session.prior.open(path):
             return False
         self.session.message.emit("info", f"The open prior is now {path}", "")
         self.prior_opened.emit()

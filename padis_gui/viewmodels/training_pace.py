@@ -60,7 +60,7 @@ class TrainingPaces(QObject):
 
     async def _time_steps(self, key: PaceKey, settings: TrainingSettings) -> None:
         self._measuring = True
-        device = self._session.device
+        device = self._session.prior.device
         measured = await self._session.compute(
             seconds_a_step, settings, key[0], key[1], device, fastest_precision(device)
         )

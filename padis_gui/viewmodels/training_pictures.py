@@ -16,7 +16,7 @@ from padis_gui.core.training.sheet import contact_sheet
 from padis_gui.core.training.sight import load_look
 from padis_gui.core.training.sources import Skipped, find_sources, read_pages
 
-Picture = NDArray[np.uint8]  # (rows, columns) or (rows, columns, 3)
+TrainingPicture = NDArray[np.uint8]  # (rows, columns) or (rows, columns, 3)
 
 PREVIEWS = 60
 _PREVIEW_SIDE = 160
@@ -27,7 +27,7 @@ _SMALLEST, _MULTIPLE = 32, 8  # sides that the settings allow and that networks 
 class Preview:
     """What the network will see: some of the images, and what the rest amounts to."""
 
-    pictures: tuple[Picture, ...]
+    pictures: tuple[TrainingPicture, ...]
     names: tuple[str, ...]
     images: int
     subjects: int
@@ -45,12 +45,12 @@ class LookPictures:
 
     step: int
     levels: tuple[float, ...]
-    noisy: tuple[Picture, ...]
-    denoised: tuple[Picture, ...]
-    clean: Picture
-    sample: Picture | None
-    baseline: Picture | None
-    reconstruction: Picture | None
+    noisy: tuple[TrainingPicture, ...]
+    denoised: tuple[TrainingPicture, ...]
+    clean: TrainingPicture
+    sample: TrainingPicture | None
+    baseline: TrainingPicture | None
+    reconstruction: TrainingPicture | None
     problem: str
     trouble: str  # what had to be left out, and why
     baseline_name: str
@@ -101,7 +101,7 @@ def load_look_pictures(path: Path) -> LookPictures:
     """A look that a training has left on the disk. Raises :class:`InputError` for a file that is none."""
     look = load_look(path)
 
-    def optional(image: Tensor | None) -> Picture | None:
+    def optional(image: Tensor | None) -> TrainingPicture | None:
         return None if image is None else _picture(image)
 
     return LookPictures(
@@ -121,6 +121,6 @@ def load_look_pictures(path: Path) -> LookPictures:
     )
 
 
-def _picture(image: Tensor, side: int | None = None) -> Picture:
+def _picture(image: Tensor, side: int | None = None) -> TrainingPicture:
     """An image (C, rows, columns) on the [0, 1] scale as bytes, reduced to ``side`` where it is larger."""
     return contact_sheet([image], 1, side)

@@ -27,7 +27,7 @@ from padis_gui.viewmodels.training_data import TrainingDataChoice
 from padis_gui.viewmodels.training_folders import free_folder, holds_a_training
 from padis_gui.viewmodels.training_pace import PaceKey, TrainingPaces
 
-Budget = Literal["minutes", "steps"]
+TrainingBudget = Literal["minutes", "steps"]
 DEFAULT_ROOT = Path.home() / "padis_gui" / "trainings"
 # Fine-tuning starts from weights that are good already: a third of the rate moves them without losing them
 _FINE_TUNING_RATE = 0.3
@@ -35,7 +35,7 @@ _GUESSED_PACE = {"cpu": 0.3, "cuda": 0.03}  # seconds a step, until it has been 
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class TrainingTime:
     """How long the plan takes: steps, and seconds a step where they have been measured on this machine."""
 
     steps: int
@@ -52,9 +52,9 @@ class TrainingPlan(QObject):
         self._session, self._io = session, io
         self.root = Path(root)
         self.data = TrainingDataChoice(session, io)
-        self.size: str | None = "small" if session.device.type == "cpu" else "medium"
+        self.size: str | None = "small" if session.prior.device.type == "cpu" else "medium"
         self.network = self._network_of(self.size)
-        self.budget: Budget = "minutes"
+        self.budget: TrainingBudget = "minutes"
         self.minutes, self.steps = 20.0, 5000
         self.name = ""
         self.start_from: Path | None = None
@@ -92,12 +92,12 @@ class TrainingPlan(QObject):
         return self.paces.of(self.pace_key)
 
     @property
-    def estimate(self) -> Estimate:
+    def estimate(self) -> TrainingTime:
         """How many steps it will be. A budget of minutes needs the pace: until that is known, a guess."""
         if self.budget == "steps":
-            return Estimate(self.steps, self.pace)
-        guess = _GUESSED_PACE.get(self._session.device.type, 0.3)
-        return Estimate(steps_within(60 * self.minutes, self.pace or guess), self.pace)
+            return TrainingTime(self.steps, self.pace)
+        guess = _GUESSED_PACE.get(self._session.prior.device.type, 0.3)
+        return TrainingTime(steps_within(60 * self.minutes, self.pace or guess), self.pace)
 
     @property
     def folder(self) -> Path:
@@ -114,7 +114,7 @@ class TrainingPlan(QObject):
         """The plan as the training's process reads it."""
         return TrainingRequest(
             data=self.data.sources, data_settings=self.data.settings, training=self.training, network=self.network,
-            sight=self.sight, name=self.name, device=str(self._session.device), start_from=self.start_from,
+            sight=self.sight, name=self.name, device=str(self._session.prior.device), start_from=self.start_from,
         )  # fmt: skip
 
     # Choices ----------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ class TrainingPlan(QObject):
 
         self._set(change)
 
-    def set_budget(self, unit: Budget, amount: float) -> None:
+    def set_budget(self, unit: TrainingBudget, amount: float) -> None:
         """Train for so many minutes, or steps."""
 
         def change() -> None:

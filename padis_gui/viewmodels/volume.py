@@ -22,7 +22,7 @@ from padis_gui.core.volume.cluster import parse_workers
 from padis_gui.core.volume.parts import Parts
 from padis_gui.core.volume.request import VolumeRequest, VolumeSettings, make_request, parse_pages
 from padis_gui.core.volume.run import earlier_seed
-from padis_gui.viewmodels.errands import Check, Trouble
+from padis_gui.viewmodels.errands import Check, Failure
 from padis_gui.viewmodels.frames import Job
 from padis_gui.viewmodels.planner import Planner
 from padis_gui.viewmodels.session import Session
@@ -86,9 +86,9 @@ class Volumes(QObject):
         self._news = QTimer(self, singleShot=True, interval=_NEWS_MS)
         self._news.timeout.connect(self.progressed)
         for signal in (
-            session.data_changed,
-            session.prior_changed,
-            session.settings_changed,
+            session.data.changed,
+            session.prior.changed,
+            session.method.changed,
             planner.changed,
         ):
             signal.connect(self.changed)
@@ -99,8 +99,8 @@ class Volumes(QObject):
         """Change a setting; a bad value is told, and what was there stays."""
         try:
             changed = make(VolumeSettings, self.settings.model_dump() | {name: value})
-            if name == "pages" and self._session.image is not None:
-                parse_pages(changed.pages, self._session.image.pages)
+            if name == "pages" and self._session.data.image is not None:
+                parse_pages(changed.pages, self._session.data.image.pages)
             self.settings = changed
         except PadisError as error:
             self._session.message.emit("error", str(error), "")
@@ -130,13 +130,13 @@ class Volumes(QObject):
     @property
     def proposed_name(self) -> str:
         """A name for the result."""
-        path = self._session.data_path
+        path = self._session.data.path
         return f"{'volume' if path is None else path.stem}-volume.tif"
 
     @property
     def count(self) -> int:
         """How many slices are wanted; 0 where the pages are not in the open file."""
-        image = self._session.image
+        image = self._session.data.image
         if image is None:
             return 0
         try:
@@ -149,14 +149,14 @@ class Volumes(QObject):
         session = self._session
         if self.active:
             return "One volume at a time: this one is under way."
-        if session.image is None or session.data_path is None:
+        if session.data.image is None or session.data.path is None:
             return "Open a file with several pages or slices first (Ctrl+O)."
-        if find_physics(session.physics).imageless:
+        if find_physics(session.method.physics).imageless:
             return "Generated samples have no slices: choose another problem in the left column."
         if session.job() is None:
             return "Open a prior first (Ctrl+P)."
         if self.count == 0:
-            return f"These pages are not in the file, which has pages 0 to {session.image.pages - 1}."
+            return f"These pages are not in the file, which has pages 0 to {session.data.image.pages - 1}."
         return ""
 
     @property
@@ -193,19 +193,19 @@ class Volumes(QObject):
         if obstacle or job is None or out is None:
             self._session.message.emit("warning", obstacle, "")
             return
-        settings, seed, restart = self.settings, self._session.seed, self.restart
+        settings, seed, restart = self.settings, self._session.method.seed, self.restart
         self._preparing = True
 
         def work(check: Check) -> VolumeRequest:
             check()
             return prepare(job, settings, out, seed, restart=restart)
 
-        self._session.chores.ask("volume", work, self._launch)
+        self._session.io_requests.ask("volume", work, self._launch)
         self.changed.emit()
 
     def _launch(self, request: object) -> None:
         self._preparing = False
-        if isinstance(request, Trouble):
+        if isinstance(request, Failure):
             self._session.message.emit("error", request.sentence, request.details)
         elif isinstance(request, VolumeRequest) and not self._closed:
             self.progress = VolumeProgress(pages=request.pages)
@@ -235,7 +235,7 @@ class Volumes(QObject):
 
     async def open_result(self) -> bool:
         """Show the volume's first page in the panes, as a file like any other."""
-        return self.result is not None and await self._session.open_image(self.result)
+        return self.result is not None and await self._session.data.open(self.result)
 
     async def close(self) -> None:
         """Stop, and wait for the process to end."""
@@ -272,7 +272,7 @@ class Volumes(QObject):
                 self.picture, self.picture_page = picture, page
                 self.pictured.emit()
 
-        self._session.chores.ask("volume picture", work, done)
+        self._session.io_requests.ask("volume picture", work, done)
 
     def _follow_state(self) -> None:
         if self.process.state is TrainingState.PAUSED:

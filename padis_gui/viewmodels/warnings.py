@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Signal
 
-from padis_gui.viewmodels.desk import Desk
+from padis_gui.viewmodels.workspace import Workspace
 
 _SOURCE = "padis_gui.core.prior"
 
@@ -24,14 +24,14 @@ class Warnings(QObject):
 
     _said = Signal(str)
 
-    def __init__(self, desk: Desk) -> None:
-        super().__init__(desk)
-        self._desk = desk
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self._workspace = workspace
         self._said.connect(self._say)  # in the window's thread, wherever it was said
         handler = _Handler(self._said.emit)
         logger = logging.getLogger(_SOURCE)
         logger.addHandler(handler)
-        desk.closing.connect(lambda: logger.removeHandler(handler))
+        workspace.closing.connect(lambda: logger.removeHandler(handler))
 
     def _say(self, text: str) -> None:
-        self._desk.message.emit("warning", text, "")
+        self._workspace.message.emit("warning", text, "")

@@ -414,7 +414,7 @@ def test_a_folder_that_skips_much_says_so_once(tmp_path: Path, caplog: pytest.Lo
 
 def test_more_than_the_memory_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture(tmp_path / "a.png", np.zeros((32, 32), np.uint8))
-    monkeypatch.setattr(module, "physical_memory", lambda: 2**30)
+    monkeypatch.setattr(module, "total_memory_mb", lambda: 1024.0)
     with pytest.raises(InputError, match=r"10000 training images.*2\.4 GiB"):
         load(tmp_path, 256, crops=10_000)
 

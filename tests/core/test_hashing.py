@@ -8,6 +8,7 @@ import pytest
 
 from padis_gui.core import hashing
 from padis_gui.core.hashing import file_sha256
+from tests.waiting import wait_for
 
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
@@ -36,9 +37,10 @@ def test_whatever_changes_is_read_again(tmp_path: Path, read: list[Path]) -> Non
     file.write_bytes(b"abc")
     times = (file.stat().st_atime_ns, file.stat().st_mtime_ns)
     assert file_sha256(file) == ABC
-    time.sleep(0.02)  # the clock of the file system ticks
+    before = file.stat().st_ctime_ns
     file.write_bytes(b"abd")
     os.utime(file, ns=times)
+    wait_for(lambda: file.stat().st_ctime_ns != before, lambda: os.utime(file, ns=times))  # its clock ticks
     changed = file_sha256(file)
     assert changed != ABC
     other.write_bytes(b"abe")

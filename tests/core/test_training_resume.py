@@ -255,7 +255,7 @@ def test_200_steps_are_100_steps_kill_9_and_a_resume(tmp_path: Path) -> None:
 @pytest.mark.parametrize("after", [5, 14])
 def test_kill_9_at_any_moment_leaves_a_checkpoint_that_loads_and_resumes(tmp_path: Path, after: int) -> None:
     with _killed(tmp_path, "short", after):
-        time.sleep(random.Random(after).random() * 0.02)  # anywhere in a step or a write
+        time.sleep(random.Random(after).random() * 0.02)  # sleep: anywhere in a step or a write
     load_prior(tmp_path / PRIOR_FILE, CPU, "float32")
     step = json.loads(metadata(tmp_path / STATE_FILE)["training"])["step"]
     assert step >= after - 2  # a kill loses at most the steps since the last checkpoint

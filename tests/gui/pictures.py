@@ -1,12 +1,12 @@
 """Pictures whose every pixel is known, and what the canvas makes of them."""
 
-import time
-
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QColor, QMouseEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
+
+from tests import waiting
 
 ROWS, COLUMNS = 40, 60
 
@@ -22,23 +22,15 @@ def flat(value, rows=ROWS, columns=COLUMNS):
     return np.full((rows, columns), value, dtype=np.float32)
 
 
-def settle(seconds=0.0):
-    """Let timers and layouts do what they are about to."""
-    end = time.monotonic() + seconds
+def settle():
+    """Let timers of no length and layouts do what they are about to."""
     for _ in range(4):
         QApplication.processEvents()
-    while time.monotonic() < end:
-        QApplication.processEvents()
-        time.sleep(0.002)
 
 
-def wait_for(condition, seconds=5.0):
+def wait_for(condition):
     """Let events pass until the condition holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        QApplication.processEvents()
-        time.sleep(0.002)
+    waiting.wait_for(condition, QApplication.processEvents)
 
 
 def place_of(canvas, x, y):
@@ -63,7 +55,7 @@ def drag(canvas, start, end, steps=6, button=Qt.MouseButton.LeftButton):
     QTest.mousePress(viewport, button, pos=places[0])
     for place in places[1:]:
         _move(viewport, place, button)
-        settle(0.02)  # pyqtgraph joins moves that come too fast
+        settle()
     QTest.mouseRelease(viewport, button, pos=places[-1])
     settle()
 

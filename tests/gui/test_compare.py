@@ -217,7 +217,7 @@ def test_missing_pictures_say_what_is_missing(panes, compare, mode):
 def test_pictures_that_are_not_numbers_break_nothing(panes, compare, mode):
     panes.set_pictures({"baseline": flat(np.nan), "estimate": flat(np.inf)})
     panes.compare_with(mode)
-    settle(0.02)
+    settle()
 
 
 def test_keys_start_change_and_end_the_comparison(panes, compare):

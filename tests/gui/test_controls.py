@@ -23,9 +23,9 @@ def test_every_control_has_an_accessible_name_and_a_tooltip(window, drive, phant
     async def go():
         await open_both(window.session, phantom_path, prior_path)
         for record in PHYSICS:
-            window.session.set_physics(record.name)
+            window.session.method.set_physics(record.name)
         for record in SOLVERS:
-            window.session.set_solver(record.name)
+            window.session.method.set_solver(record.name)
 
     drive(go())
     for action in (window.act.preferences, window.act.shortcuts, window.act.report):

@@ -27,7 +27,7 @@ def test_a_page_is_chosen_by_its_picture_with_the_keyboard(window, drive, stack)
 
     async def go():
         assert not window.act.slices.isEnabled()
-        assert await session.open_image(stack, 2)
+        assert await session.data.open(stack, 2)
         assert window.act.slices.isEnabled()
         window.act.slices.trigger()
         sheet = window.findChild(SliceChooser)
@@ -37,7 +37,7 @@ def test_a_page_is_chosen_by_its_picture_with_the_keyboard(window, drive, stack)
         assert [int(slices.picture(page).mean()) for page in range(10)] == [25 * page for page in range(10)]
         QTest.keyClick(sheet.view, Qt.Key.Key_Right)
         QTest.keyClick(sheet.view, Qt.Key.Key_Return)
-        await until(lambda: session.image.page == 3)
+        await until(lambda: session.data.image.page == 3)
         assert window.data.page.value() == 3
         window.act.slices.trigger()
         assert len(window.findChildren(SliceChooser)) == 1
@@ -55,7 +55,7 @@ def test_a_page_that_cannot_be_read_leaves_its_picture_blank(window, drive, tmp_
     slices.came.connect(came.append)
 
     async def go():
-        assert await window.session.open_image(path)
+        assert await window.session.data.open(path)
         for page in range(3):
             slices.picture(page)
         await until(lambda: sorted(came) == [0, 1, 2])
@@ -70,10 +70,10 @@ def test_a_degraded_picture_is_reconstructed_as_it_is(window, drive, phantom_pat
 
     async def go():
         await open_both(session, phantom_path, prior_path)
-        size = session.image.shape[0]
+        size = session.data.image.shape[0]
         role = data.reading.editors["role"]
         role.setCurrentIndex(role.findData("measurement"))
-        await until(lambda: session.image.measured is not None)
+        await until(lambda: session.data.image.measured is not None)
         assert "degraded picture" in data.details.text()
         assert [pane.source for pane in window.panes.panes] == [
             "measurement",
@@ -81,24 +81,24 @@ def test_a_degraded_picture_is_reconstructed_as_it_is(window, drive, phantom_pat
             "estimate",
             "misfit",
         ]
-        session.set_physics("super-resolution")
-        session.set_problem("factor", 2)
-        await until(lambda: session.prepared.job.physics == "super-resolution")
-        assert session.prepared.truth is None
-        assert session.prepared.baseline.shape == (2 * size, 2 * size)
-        assert session.prepared.measurement.shape == (size, size)
-        session.set_solver_setting("steps", 2)
+        session.method.set_physics("super-resolution")
+        session.method.set_problem("factor", 2)
+        await until(lambda: session.preparation.prepared.job.physics == "super-resolution")
+        assert session.preparation.prepared.truth is None
+        assert session.preparation.prepared.baseline.shape == (2 * size, 2 * size)
+        assert session.preparation.prepared.measurement.shape == (size, size)
+        session.method.set_solver_setting("steps", 2)
         session.start()
-        await until(lambda: session.result is not None)
-        assert session.result.pixels.shape == (1, 2 * size, 2 * size)
-        assert session.result.recipe.data.reading.role == "measurement"
-        assert "psnr" not in session.result.metrics
+        await until(lambda: session.shown.result is not None)
+        assert session.shown.result.pixels.shape == (1, 2 * size, 2 * size)
+        assert session.shown.result.recipe.data.reading.role == "measurement"
+        assert "psnr" not in session.shown.result.metrics
         kept = session.runs.records[-1]
         role.setCurrentIndex(role.findData("image"))
-        await until(lambda: session.image.measured is None)
+        await until(lambda: session.data.image.measured is None)
         assert [pane.source for pane in window.panes.panes] == ["truth", "baseline", "estimate", "difference"]
         await session.use_run(kept)
-        assert session.image.measured is not None
+        assert session.data.image.measured is not None
 
     drive(go())
 
@@ -108,16 +108,16 @@ def test_the_scaling_is_set_by_hand_and_a_bad_one_is_refused(window, drive, phan
     session.message.connect(lambda *message: said.append(message))
 
     async def go():
-        assert await session.open_image(phantom_path)
-        low, high = session.image.window
+        assert await session.data.open(phantom_path)
+        low, high = session.data.image.window
         white = data.reading.editors["scale_high"]
         white.setValue(high + 1)
-        await until(lambda: session.image.window == (low, high + 1))
+        await until(lambda: session.data.image.window == (low, high + 1))
         assert f"to {high + 1:g}" in data.details.text()
         data.reading.editors["scale_low"].setValue(high + 5)
         await until(lambda: said)
         assert "White above black" in said[0][1]
-        assert session.image.window == (low, high + 1)
+        assert session.data.image.window == (low, high + 1)
         await until(lambda: data.reading.editors["scale_low"].text() == "automatic")
 
     drive(go())
@@ -129,12 +129,12 @@ def test_a_reading_survives_the_session(window, drive, stack):
 
     async def go():
         reading = ReadingSettings(role="measurement", scale_high=300.0)
-        assert await session.open_image(stack, 4, reading)
+        assert await session.data.open(stack, 4, reading)
         kept = session.choices()
-        assert await session.open_image(stack, 0)
+        assert await session.data.open(stack, 0)
         await session.use(kept)
-        assert (session.image.page, session.image.reading) == (4, reading)
-        assert session.image.window == (0.0, 300.0)
+        assert (session.data.image.page, session.data.image.reading) == (4, reading)
+        assert session.data.image.window == (0.0, 300.0)
 
     drive(go())
 
@@ -144,24 +144,24 @@ def test_the_centre_of_a_scan_is_moved_beside_it(window, drive, tmp_path, prior_
 
     async def go():
         await open_both(session, write_exchange(tmp_path / "scan.h5", parallel()), prior_path)
-        assert session.physics == "ct-parallel"
+        assert session.method.physics == "ct-parallel"
         assert data.centre.isVisible()
         assert data.notes.text()
         assert "scan of" in data.details.text()
-        slices, page = window.opening.slices, session.image.page + 1
+        slices, page = window.opening.slices, session.data.image.page + 1
         slices.picture(page)
         await until(lambda: slices.picture(page) is not None)  # a row's own reconstruction
-        before, first = session.problem.centre, session.prepared
+        before, first = session.method.problem.centre, session.preparation.prepared
         data.centre.stepUp()
-        assert session.problem.centre == before + 0.25
-        await until(lambda: session.prepared is not first)
-        assert not np.array_equal(session.prepared.baseline, first.baseline)
+        assert session.method.problem.centre == before + 0.25
+        await until(lambda: session.preparation.prepared is not first)
+        assert not np.array_equal(session.preparation.prepared.baseline, first.baseline)
         data.scan.editors["take_views"].setValue(6)
-        await until(lambda: session.image.reading.take_views == 6)
-        assert len(session.problem.angles) == 6
-        assert session.problem.centre == before + 0.25
+        await until(lambda: session.data.image.reading.take_views == 6)
+        assert len(session.method.problem.angles) == 6
+        assert session.method.problem.centre == before + 0.25
         data.found.click()
-        assert session.problem.centre == before
+        assert session.method.problem.centre == before
         assert not data.found.isEnabled()
 
     drive(go())
@@ -174,7 +174,7 @@ def test_one_of_several_data_sets_is_chosen_from_a_list(window, drive, tmp_path)
     session = window.session
 
     async def go():
-        assert not await session.open_image(path)
+        assert not await session.data.open(path)
         await until(lambda: window.findChild(DatasetChooser))
         chooser = window.findChild(DatasetChooser)
         rows = [chooser.list.topLevelItem(n) for n in range(chooser.list.topLevelItemCount())]
@@ -183,13 +183,13 @@ def test_one_of_several_data_sets_is_chosen_from_a_list(window, drive, tmp_path)
         }  # fmt: skip
         chooser.list.setCurrentItem(next(row for row in rows if row.text(0) == "after"))
         QTest.keyClick(chooser.list, Qt.Key.Key_Return)
-        await until(lambda: session.image is not None)
-        np.testing.assert_array_equal(session.image.pixels[0], second)
+        await until(lambda: session.data.image is not None)
+        np.testing.assert_array_equal(session.data.image.pixels[0], second)
         await until(lambda: window.findChild(DatasetChooser) is None)
         window.act.datasets.trigger()
         await until(lambda: window.findChild(DatasetChooser))
         window.findChild(DatasetChooser).choose.click()
-        await until(lambda: session.image.pages == 2)
+        await until(lambda: session.data.image.pages == 2)
 
     drive(go())
 
@@ -199,15 +199,15 @@ def test_a_slice_leads_to_its_series(window, drive, shared):
     files = sorted((shared / "data" / "dicom").glob("*.dcm"))
 
     async def go():
-        assert await session.open_image(files[3])
-        assert session.image.pages == 1
+        assert await session.data.open(files[3])
+        assert session.data.image.pages == 1
         await until(data.series.isVisible)
         assert "10 slices" in data.series.text()
-        alone = session.image.pixels
+        alone = session.data.image.pixels
         data.series.click()
-        await until(lambda: session.image.pages == 10)
-        np.testing.assert_array_equal(session.image.pixels, alone)
-        assert (session.image.unit, session.image.slice_spacing) == ("HU", 5.0)
+        await until(lambda: session.data.image.pages == 10)
+        np.testing.assert_array_equal(session.data.image.pixels, alone)
+        assert (session.data.image.unit, session.data.image.slice_spacing) == ("HU", 5.0)
         assert not data.series.isVisible()
         window.act.slices.trigger()
         slices = window.opening.slices

@@ -1,6 +1,5 @@
 """Exporting from the window: every kind of file, asked for in one dialog, written beside the UI thread."""
 
-import asyncio
 import csv
 import threading
 
@@ -20,7 +19,7 @@ from padis_gui.gui.forms import show_value
 from padis_gui.viewmodels import exporting
 from tests.gui.controls import nameless, unexplained
 from tests.gui.test_run_list import dialog, runs
-from tests.qt import open_both, until
+from tests.qt import delivered, open_both, settled, until
 
 
 @pytest.fixture
@@ -29,8 +28,8 @@ def ready(window, drive, phantom_path, prior_path):
 
     async def go():
         await open_both(window.session, phantom_path, prior_path)
-        window.session.set_solver("diffpir")
-        window.session.set_solver_setting("steps", 4)
+        window.session.method.set_solver("diffpir")
+        window.session.method.set_solver_setting("steps", 4)
         await runs(window, 7)
 
     drive(go())
@@ -56,7 +55,7 @@ async def exported(window, path, **settings):
     where.fileSelected.emit(str(path))
     where.close()
     await until(lambda: window.messages.isVisible())
-    await asyncio.sleep(0.02)
+    await settled()
     return proposed
 
 
@@ -67,8 +66,8 @@ def test_the_result_and_its_sidecar(ready, drive, tmp_path, tiff):
     assert proposed.endswith("phantom_p0_ct-parallel_20views_diffpir.tif")
     assert "float32, with the recipe" in ready.messages.text.text()
     export = read_export(path)
-    assert np.array_equal(read_pages(export)[0][0], ready.session.result.pixels)
-    assert read_export(tmp_path / "a.json").recipe == ready.session.result.recipe == export.recipe
+    assert np.array_equal(read_pages(export)[0][0], ready.session.shown.result.pixels)
+    assert read_export(tmp_path / "a.json").recipe == ready.session.shown.result.recipe == export.recipe
     assert (export.about.unit, export.about.window) == ("HU", (-1000, 1000))
 
 
@@ -78,7 +77,7 @@ def test_iterates_are_pages_with_step_noise_level_and_psnr(ready, drive, tmp_pat
     assert proposed.endswith("_iterates.tif")
     assert "4 iterates" in ready.messages.text.text()
     export = read_export(path)
-    history = ready.session.history
+    history = ready.session.shown.history
     assert export.about.steps == history.steps == (1, 2, 3, 4)
     pages = read_pages(export)[0]
     for page, step in zip(pages, history.steps, strict=True):
@@ -91,7 +90,9 @@ def test_iterates_are_pages_with_step_noise_level_and_psnr(ready, drive, tmp_pat
 
 def test_the_last_iterate_is_the_result(ready, drive, tmp_path):
     drive(exported(ready, tmp_path / "a.tif", what="iterates"))
-    assert np.array_equal(read_pages(read_export(tmp_path / "a.tif"))[0][-1], ready.session.result.pixels)
+    assert np.array_equal(
+        read_pages(read_export(tmp_path / "a.tif"))[0][-1], ready.session.shown.result.pixels
+    )
 
 
 def test_animation_curves_and_report(ready, drive, tmp_path):
@@ -124,7 +125,7 @@ def test_what_was_chosen_is_remembered_and_used_for_the_list(ready, drive, tmp_p
         where.fileSelected.emit(str(tmp_path))
         where.close()
         await until((tmp_path / "Run 2.tif").exists)
-        await asyncio.sleep(0.05)
+        await delivered(ready)
 
     drive(go())
     assert ready.preferences.export == ExportSettings(values="int16")
@@ -156,8 +157,8 @@ def test_it_is_written_beside_the_ui_thread(ready, drive, tmp_path, monkeypatch)
 
 
 def test_iterates_that_are_gone_are_a_sentence(ready, drive, tmp_path):
-    while ready.session.history.steps:
-        ready.session.history.halve()
+    while ready.session.shown.history.steps:
+        ready.session.shown.history.halve()
     drive(exported(ready, tmp_path / "a.tif", what="iterates"))
     assert "none of" in ready.messages.text.text()
     assert not list(tmp_path.glob("a*"))
@@ -216,17 +217,17 @@ def test_a_dropped_export_is_restored_or_opened(ready, drive, tmp_path, tiff):
     async def go():
         session = ready.session
         assert await session.export(path, ExportSettings(tiff=tiff))
-        result = session.result
-        session.set_seed(99)
-        session.set_solver("dds")
+        result = session.shown.result
+        session.method.set_seed(99)
+        session.method.set_solver("dds")
         drop(ready, path)
         await until(ready.question.isVisible)
         assert "knows how it was made" in ready.question.text.text()
-        assert session.solver == "dds"  # nothing happens before the answer
+        assert session.method.solver == "dds"  # nothing happens before the answer
         ready.question.answers[0].click()
         await until(lambda: len(session.runs.records) == 2)
         await until(lambda: "Run repeats it" in ready.messages.text.text())
-        assert (session.solver, session.seed) == ("diffpir", 7)
+        assert (session.method.solver, session.method.seed) == ("diffpir", 7)
         assert np.array_equal(ready.panes.pixels("estimate"), result.pixels[0])
         ready.act.run.trigger()
         await until(lambda: len(session.runs.records) == 3)
@@ -234,8 +235,8 @@ def test_a_dropped_export_is_restored_or_opened(ready, drive, tmp_path, tiff):
         drop(ready, path)
         await until(ready.question.isVisible)
         ready.question.answers[1].click()
-        await until(lambda: session.data_path == path)
-        assert session.image.unit == "HU"
+        await until(lambda: session.data.path == path)
+        assert session.data.image.unit == "HU"
 
     drive(go())
 
@@ -246,7 +247,7 @@ def test_other_files_are_opened_without_a_question(ready, drive, tmp_path):
 
     async def go():
         drop(ready, plain)
-        await until(lambda: ready.session.data_path == plain)
+        await until(lambda: ready.session.data.path == plain)
         assert not ready.question.isVisible()
 
     drive(go())
@@ -256,18 +257,18 @@ def test_a_dropped_sidecar_and_the_menu_restore(ready, drive, tmp_path):
     async def go():
         session = ready.session
         assert await session.export(tmp_path / "a.tif", ExportSettings(sidecar=True))
-        session.set_seed(99)
+        session.method.set_seed(99)
         drop(ready, tmp_path / "a.json")
-        await until(lambda: session.seed == 7)
+        await until(lambda: session.method.seed == 7)
         await until(lambda: len(session.runs.records) == 2)
-        session.set_seed(99)
+        session.method.set_seed(99)
         ready.act.restore.trigger()
         await until(lambda: dialog(ready, QFileDialog))
         where = dialog(ready, QFileDialog)
         where.fileSelected.emit(str(tmp_path / "a.tif"))
         where.close()
         await until(lambda: len(session.runs.records) == 3)
-        assert session.seed == 7
+        assert session.method.seed == 7
 
     drive(go())
 

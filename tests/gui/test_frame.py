@@ -29,7 +29,7 @@ from padis_gui.viewmodels.logbook import Logbook
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.store import Store
-from tests.qt import open_both, until
+from tests.qt import open_both, settled, until
 from tests.viewmodels.test_store import killed_in_a_run
 
 
@@ -143,14 +143,14 @@ def test_everything_fits_into_1280_by_720(opened, drive, phantom_path, prior_pat
     window = opened(Preferences())
     drive(open_both(window.session, phantom_path, prior_path))
     window.resize(1280, 720)
-    drive(asyncio.sleep(0.05))
+    drive(settled())
     assert (window.width(), window.height()) == (1280, 720)  # no panel asks for more
     for each in window.docks.all:
         window.docks.bring(each)
-        drive(asyncio.sleep(0.02))
+        drive(settled())
         assert (window.width(), window.height()) == (1280, 720), each.windowTitle()
     window.act.reset_layout.trigger()
-    drive(asyncio.sleep(0.05))
+    drive(settled())
     for label in window.workbench.left.findChildren(QLabel):
         assert not label.isVisible() or label.height() >= label.heightForWidth(label.width()), label.text()
     for button in (
@@ -219,11 +219,11 @@ def test_opened_files_are_offered_again(opened, drive, tmp_path, phantom_path, p
     async def go():
         offered.trigger()
         second.menus.recent["prior"].actions()[0].trigger()
-        await until(lambda: second.session.image is not None and second.session.prior is not None)
+        await until(lambda: second.session.data.image is not None and second.session.prior.loaded is not None)
 
     drive(go())
-    assert second.session.data_path == phantom_path
-    assert second.session.prior_path == prior_path
+    assert second.session.data.path == phantom_path
+    assert second.session.prior.path == prior_path
 
 
 def test_a_recent_file_that_is_gone_is_one_sentence(opened, drive, tmp_path):
@@ -261,10 +261,10 @@ def test_bundled_priors_and_recent_ones_are_chosen_from_a_list(opened, drive, pr
         choice.activated.emit(choice.currentIndex())
 
     async def go():
-        await window.session.open_prior(trained)
+        await window.session.prior.open(trained)
         assert choice.currentText() == "mine"
         choose("ct-medium")
-        await until(lambda: window.session.prior_path.stem == "ct-medium")
+        await until(lambda: window.session.prior.path.stem == "ct-medium")
         await window.session.choose_preset("ct-8")  # of the same kind: it stays
         assert choice.currentText() == "ct-medium"
         await window.session.choose_preset("deblur")
@@ -347,7 +347,7 @@ def test_an_error_has_a_report_with_traceback_versions_settings_and_log(opened, 
         "in broken",
         "torch: ",
         "PySide6-Essentials: ",
-        f'"solver": "{window.session.solver}"',
+        f'"solver": "{window.session.method.solver}"',
         "Unhandled: ",
     ):
         assert part in report
@@ -438,7 +438,7 @@ def test_what_run_will_take_stands_above_it(opened, drive, phantom_path, prior_p
     async def go():
         await open_both(window.session, phantom_path, prior_path)
         await until(lambda: line.text().startswith(("about", "less")))
-        window.session.set_solver_setting("steps", 33)
+        window.session.method.set_solver_setting("steps", 33)
         await until(lambda: "33 denoiser calls" in line.text())
 
     drive(go())
@@ -464,9 +464,9 @@ def test_the_device_is_shown_and_what_cannot_be_used_says_why(
     assert choices["cpu"].isEnabled()
     assert not choices["cuda"].isEnabled()
     assert "torch sees none" in choices["cuda"].text()
-    assert drive(window.session.use_device("cuda:7")) is False
+    assert drive(window.session.prior.use_device("cuda:7")) is False
     assert "torch sees" in window.messages.text.text()
-    assert window.session.device.type == "cpu"
+    assert window.session.prior.device.type == "cpu"
 
 
 def test_a_physics_that_this_machine_lacks_is_greyed_out_with_the_reason(opened, monkeypatch):
@@ -498,7 +498,7 @@ def test_after_a_crash_the_next_start_says_where_the_log_is_and_offers_the_sessi
     async def go():
         said.offer.click()
         await until(lambda: len(window.session.runs.records) == 2)
-        await until(lambda: window.session.problem.views == 17)
+        await until(lambda: window.session.method.problem.views == 17)
 
     drive(go())
     book.close()

@@ -1,14 +1,12 @@
 """The geometry panel draws the settings as they are."""
 
-import asyncio
-
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QWheelEvent
 from PySide6.QtWidgets import QApplication
 
 from padis_gui.gui.theme import BORDER, GEOMETRY
-from tests.qt import open_both
+from tests.qt import open_both, settled
 
 
 @pytest.fixture
@@ -16,15 +14,15 @@ def panel(window, drive, phantom_path, prior_path):
     drive(open_both(window.session, phantom_path, prior_path))
     dock = next(d for d in window.docks.all if d.windowTitle() == "Geometry")
     window.docks.bring(dock)
-    drive(asyncio.sleep(0.15))
+    drive(settled(window.geometry_panel))
     return window.geometry_panel
 
 
 def change(panel, drive, **settings):
     async def go():
         for name, value in settings.items():
-            panel._session.set_problem(name, value)
-        await asyncio.sleep(0.15)
+            panel._session.method.set_problem(name, value)
+        await settled(panel)
 
     drive(go())
 
@@ -45,8 +43,8 @@ def test_it_follows_the_settings_and_names_units(panel, drive):
 
 def test_source_and_detector_are_painted_where_the_scan_has_them(panel, drive):
     async def go():
-        panel._session.set_physics("ct-fan")
-        await asyncio.sleep(0.15)
+        panel._session.method.set_physics("ct-fan")
+        await settled(panel)
 
     drive(go())
     panel.number.setValue(5)
@@ -76,13 +74,13 @@ def test_the_wheel_goes_through_the_views(panel):
 
 def test_what_is_no_scan_says_so_and_a_bad_scan_says_why(panel, drive):
     async def go():
-        panel._session.set_physics("deblur")
-        await asyncio.sleep(0.15)
+        panel._session.method.set_physics("deblur")
+        await settled(panel)
         assert "no scanner" in panel.empty.text()
         assert not panel.sketch.isVisible()
-        panel._session.set_physics("ct-fan")
-        panel._session.set_problem("source_distance", 5.0)
-        await asyncio.sleep(0.15)
+        panel._session.method.set_physics("ct-fan")
+        panel._session.method.set_problem("source_distance", 5.0)
+        await settled(panel)
         assert "farther from the axis" in panel.empty.text()
 
     drive(go())

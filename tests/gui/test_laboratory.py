@@ -1,6 +1,5 @@
 """The boundary laboratory as a user drives it: keys, clicks, drags, in the real window."""
 
-import asyncio
 import json
 
 import numpy as np
@@ -15,7 +14,7 @@ from padis_gui.core.recipe import solve
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, SEAMS
-from tests.qt import LONG, open_both, until
+from tests.qt import LONG, compared, delivered, ended, open_both, settled, until
 
 
 @pytest.fixture
@@ -23,12 +22,12 @@ def ready(window, drive, phantom_path, prior_path):
     """The window with the phantom and the tiny prior, a short diffusion and small random tiles."""
     drive(open_both(window.session, phantom_path, prior_path))
     session = window.session
-    session.set_solver("diffpir")
-    session.set_solver_setting("steps", 5)
-    session.set_solver_setting("cg_steps", 3)
-    session.set_tiling("strategy", "random")
-    session.set_tiling("patch", 16)
-    session.set_seed(3)
+    session.method.set_solver("diffpir")
+    session.method.set_solver_setting("steps", 5)
+    session.method.set_solver_setting("cg_steps", 3)
+    session.method.set_tiling("strategy", "random")
+    session.method.set_tiling("patch", 16)
+    session.method.set_seed(3)
     return window
 
 
@@ -40,13 +39,12 @@ def click(widget):
 
 async def ran(window):
     window.session.start()
-    await until(lambda: not window.session.run.active)
-    await asyncio.sleep(0.05)
+    await ended(window)
 
 
 async def paused(window):
     """A run that waits after its first step."""
-    window.session.set_solver_setting("steps", LONG)
+    window.session.method.set_solver_setting("steps", LONG)
     window.session.start(paused=True)
     await until(lambda: window.session.run.snapshot().state is RunState.PAUSED)
     await until(lambda: window.display.frame is not None)
@@ -62,7 +60,7 @@ async def bring(widget):
     """Put a panel in front of the others of its place."""
     dock_of(widget).show()
     dock_of(widget).raise_()
-    await asyncio.sleep(0.05)
+    await settled()
 
 
 def on_screen(canvas, row, column):
@@ -135,7 +133,7 @@ def test_numbers_hide_where_tiles_are_too_small(ready, drive):
     async def go():
         await ran(ready)
         canvas.box.scaleBy((12, 12))
-        await asyncio.sleep(0.02)
+        await settled()
         without = canvas.grab().toImage()
         lab.model.set_overlay("numbers", True)
         QApplication.processEvents()
@@ -203,10 +201,10 @@ def test_a_click_on_a_seam_curve_goes_to_its_step(ready, drive):
         lab.panel.refresh()
         plot = lab.panel.ratios
         assert plot.lines["seam_ratio"].xData[-1] == 5
-        await asyncio.sleep(0.05)
+        await settled()
         point = plot.mapFromScene(plot.getPlotItem().vb.mapViewToScene(QPointF(2, 1.5)))
         QTest.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(point.x(), point.y()))
-        await until(lambda: ready.session.shown_step == 2)
+        await until(lambda: ready.session.shown.step == 2)
         assert plot.marker.isVisible()
 
     drive(go())
@@ -227,7 +225,7 @@ def test_a_panel_behind_another_makes_nothing(ready, drive):
         assert not lab.inspector.watched
         assert lab.inspector.result is before
         ready.pages.setCurrentWidget(lab.page)
-        await asyncio.sleep(0.05)
+        await settled()
         assert not lab.panel._seen
 
     drive(go())
@@ -258,7 +256,7 @@ def test_a_click_on_a_tile_inspects_it(ready, drive):
         assert lab.tile.coefficients["c_skip"].text() == f"{lab.inspector.result.tile.c_skip:.4g}"
         truth = pane(ready, "truth").canvas  # shows no tiling
         QTest.mouseClick(truth.viewport(), Qt.MouseButton.LeftButton, pos=on_screen(truth, 5, 5))
-        await asyncio.sleep(0.05)
+        await delivered(ready)
         assert lab.inspector.tile == expected
 
     drive(go())
@@ -272,13 +270,13 @@ def test_arrow_keys_drags_and_boxes_shift_the_tile(ready, drive):
         await bring(lab.tile)
         lab.tile.tile.setValue(6)
         await until(lambda: lab.inspector.result is not None)
-        step = ready.session.shown_step
+        step = ready.session.shown.step
         overview = lab.tile.overview
         overview.setFocus()
         QTest.keyClick(overview, Qt.Key.Key_Right)
         QTest.keyClick(overview, Qt.Key.Key_Down, Qt.KeyboardModifier.ControlModifier)
         assert lab.inspector.shift == (8, 1)
-        assert ready.session.shown_step == step  # the timeline's arrow keys kept out
+        assert ready.session.shown.step == step  # the timeline's arrow keys kept out
         await until(lambda: lab.inspector.result.tile.box == lab.inspector.box)
         assert "Shifted by +8 rows, +1 columns" in lab.tile.said.text()
         pad, home = ready.display.frame.partition.pad, lab.inspector.home
@@ -290,7 +288,7 @@ def test_arrow_keys_drags_and_boxes_shift_the_tile(ready, drive):
         QTest.mousePress(overview.viewport(), Qt.MouseButton.LeftButton, pos=start)
         for part in (1, 2, 3):
             QTest.mouseMove(overview.viewport(), start + (end - start) * part / 3)
-            await asyncio.sleep(0.03)
+            await settled()
         QTest.mouseRelease(overview.viewport(), Qt.MouseButton.LeftButton, pos=end)
         assert lab.inspector.shift == pytest.approx((10, 10), abs=3)
         assert lab.tile.home.isEnabled()
@@ -345,11 +343,6 @@ async def show_page(window):
     await until(lambda: window.laboratory.page.isVisible())
 
 
-async def compared(window):
-    await until(lambda: not window.laboratory.ab.state.active)
-    await asyncio.sleep(0.1)
-
-
 def test_a_fault_at_one_click(ready, drive):
     lab = ready.laboratory
 
@@ -384,7 +377,7 @@ def test_keys_steer_the_comparison_while_its_page_is_in_front(ready, drive):
     buttons = lab.page.controls.buttons
 
     async def go():
-        ready.session.set_solver_setting("steps", LONG)
+        ready.session.method.set_solver_setting("steps", LONG)
         await show_page(ready)
         QTest.keyClick(ready, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
         await until(lambda: lab.ab.frame(1) is not None)
@@ -401,7 +394,7 @@ def test_keys_steer_the_comparison_while_its_page_is_in_front(ready, drive):
         await compared(ready)
         assert lab.ab.state is RunState.CANCELLED
         assert not ready.session.run.active
-        assert ready.session.result is None
+        assert ready.session.shown.result is None
 
     drive(go())
 
@@ -433,7 +426,7 @@ def test_b_is_chosen_in_the_form_and_both_are_kept(ready, drive):
 
 def test_closing_during_a_comparison_ends_its_thread(ready, drive):
     async def go():
-        ready.session.set_solver_setting("steps", LONG)
+        ready.session.method.set_solver_setting("steps", LONG)
         await show_page(ready)
         click(ready.laboratory.page.controls.faults["no-positions"])
         await until(lambda: ready.laboratory.ab.frame(0) is not None)
@@ -451,7 +444,7 @@ def test_everything_is_exported_with_its_recipe(ready, drive, tmp_path):
 
     async def written(path):
         await until(path.exists)
-        await asyncio.sleep(0.05)
+        await delivered(ready)
         with tifffile.TiffFile(path) as file:
             return file.asarray(), file.imagej_metadata
 
@@ -466,7 +459,7 @@ def test_everything_is_exported_with_its_recipe(ready, drive, tmp_path):
         assert pages.dtype == np.float32
         assert sorted(meta["Labels"]) == [COVERAGE, SEAMS] or meta["Labels"]
         np.testing.assert_array_equal(pages[meta["Labels"].index(SEAMS)], lab.model.maps[SEAMS])
-        assert read_recipe(tmp_path / "maps.tif")[0] == ready.session.result.recipe
+        assert read_recipe(tmp_path / "maps.tif")[0] == ready.session.shown.result.recipe
         await bring(lab.tile)
         await until(lambda: lab.inspector.result is not None)
         lab.tile._export(tmp_path / "tile.tif")
@@ -484,8 +477,10 @@ def test_everything_is_exported_with_its_recipe(ready, drive, tmp_path):
         assert meta["Labels"] == ["A", "B", "B − A"]
         np.testing.assert_array_equal(pages[1], lab.ab.results[1].pixels[0])
         recipe, _ = read_recipe(tmp_path / "ab.tif")
-        *_, last = solve(recipe, ready.session.prepared.problem, ready.session.prior)
-        np.testing.assert_array_equal(ready.session.prepared.image.from_unit(last.estimate)[0], pages[0])
+        *_, last = solve(recipe, ready.session.preparation.prepared.problem, ready.session.prior.loaded)
+        np.testing.assert_array_equal(
+            ready.session.preparation.prepared.image.from_unit(last.estimate)[0], pages[0]
+        )
         assert json.loads(meta["Info"])["laboratory"]["recipe_b"]["tiling"]["strategy"] == "inside"
 
     drive(go())

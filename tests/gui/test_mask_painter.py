@@ -1,7 +1,5 @@
 """The mask painted with real mouse events on a pane."""
 
-import asyncio
-
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
@@ -10,7 +8,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from tests.gui.test_window import click, state
-from tests.qt import open_both, until
+from tests.qt import open_both, settled, until
 from tests.viewmodels.test_mask import known
 
 
@@ -20,11 +18,11 @@ def painting(window, drive, phantom_path, prior_path):
 
     async def go():
         await open_both(window.session, phantom_path, prior_path)
-        window.session.set_physics("inpainting")
-        await until(lambda: window.session.prepared.job.physics == "inpainting")
+        window.session.method.set_physics("inpainting")
+        await until(lambda: window.session.preparation.prepared.job.physics == "inpainting")
         window.activateWindow()
         QTest.keyClick(window, Qt.Key.Key_P)
-        await asyncio.sleep(0.05)
+        await settled()
 
     drive(go())
     window.mask_editor.clear()
@@ -65,11 +63,13 @@ def test_a_stroke_is_missing_and_reaches_the_problem(painting, drive):
     assert "missing" in painting.painter.share.text()
 
     async def go():
-        await until(lambda: painting.session.problem.mask == "file")
-        await until(lambda: painting.session.prepared.job.problem == painting.session.problem)
+        await until(lambda: painting.session.method.problem.mask == "file")
+        await until(
+            lambda: painting.session.preparation.prepared.job.problem == painting.session.method.problem
+        )
 
     drive(go())
-    np.testing.assert_array_equal(~known(painting.session.problem), missing)
+    np.testing.assert_array_equal(~known(painting.session.method.problem), missing)
     film = painting.painter._films[0].film.image
     np.testing.assert_array_equal(film[..., 3] > 0, missing)
 
@@ -150,8 +150,8 @@ def test_painting_is_offered_for_inpainting_only(painting, drive):
     async def go():
         tool = painting.problem.tools["inpainting"]
         assert tool.isVisible()
-        painting.session.set_physics("deblur")
-        await asyncio.sleep(0)
+        painting.session.method.set_physics("deblur")
+        await settled()
         assert not tool.isVisible()
         assert not painting.panes.act.mask.isEnabled()
         assert painting.mask_editor.missing is None

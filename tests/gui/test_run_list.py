@@ -1,6 +1,5 @@
 """Runs in the window: the list, the queue, samples; what they keep, and that nothing is left behind."""
 
-import asyncio
 import gc
 import threading
 
@@ -17,7 +16,7 @@ from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.gui.panels.run_list import folder_names
 from padis_gui.gui.panels.run_table import COLUMNS
 from padis_gui.viewmodels.queue import ItemState
-from tests.qt import LONG, open_both, until
+from tests.qt import LONG, delivered, idle, open_both, settled, until
 
 
 @pytest.fixture
@@ -26,8 +25,8 @@ def ready(window, drive, phantom_path, prior_path):
 
     async def go():
         await open_both(window.session, phantom_path, prior_path)
-        window.session.set_solver("diffpir")
-        window.session.set_solver_setting("steps", 3)
+        window.session.method.set_solver("diffpir")
+        window.session.method.set_solver_setting("steps", 3)
 
     drive(go())
     return window
@@ -37,19 +36,10 @@ async def runs(window, *seeds):
     """Run from these seeds."""
     for seed in seeds:
         count = len(window.session.runs.records)
-        window.session.set_seed(seed)
+        window.session.method.set_seed(seed)
         window.session.start()
         await until(lambda count=count: len(window.session.runs.records) > count)
-    await asyncio.sleep(0.1)
-
-
-async def idle(window):
-    session = window.session
-    await until(
-        lambda: not session.queue.waiting and session.queue.running is None and not session.run.active
-    )
-    await until(lambda: not session.runner._gathering)
-    await asyncio.sleep(0.1)
+    await delivered(window)
 
 
 def press(panel, name):
@@ -192,13 +182,13 @@ def test_settings_come_back_and_a_repeat_says_that_it_is_the_same(ready, drive):
     async def go():
         await runs(ready, 7)
         (record,) = ready.session.runs.records
-        ready.session.set_solver_setting("steps", 2)
+        ready.session.method.set_solver_setting("steps", 2)
         await runs(ready, 8)
         panel = ready.run_tools.list
         panel.select(record)
         panel.use.trigger()
-        await until(lambda: ready.session.seed == 7)
-        assert ready.session.solver_settings.steps == 3
+        await until(lambda: ready.session.method.seed == 7)
+        assert ready.session.method.settings.steps == 3
         panel.repeat.trigger()
         await until(lambda: len(ready.session.runs.records) == 3)
         await idle(ready)
@@ -233,7 +223,7 @@ def test_one_run_or_several_are_exported(ready, drive, tmp_path):
         asked.fileSelected.emit(str(tmp_path))
         asked.close()
         await until((tmp_path / "Run 2.tif").exists)
-        await asyncio.sleep(0.1)
+        await delivered(ready)
 
     drive(go())
     assert read_recipe(tmp_path / "one.tif")[0] == first.recipe
@@ -256,7 +246,7 @@ def test_no_export_overwrites_another(ready, drive, tmp_path):
 
 def test_runs_are_queued_while_one_runs_and_the_forms_are_for_the_next(ready, drive):
     async def go():
-        ready.session.set_solver_setting("steps", LONG)
+        ready.session.method.set_solver_setting("steps", LONG)
         ready.session.start()
         await until(lambda: ready.session.run.snapshot().step >= 2)
         steps = ready.solver.forms["diffpir"].editors["steps"]
@@ -289,7 +279,7 @@ def test_a_held_queue_waits_and_one_is_taken_back_by_key(ready, drive):
         press(panel, "queue_hold")
         for _ in range(3):
             ready.act.enqueue.trigger()
-        await asyncio.sleep(0.1)
+        await settled()
         assert not ready.session.run.active
         assert "held" in panel.summary.text()
         panel.view.selectRow(1)
@@ -313,9 +303,9 @@ def test_a_queue_is_saved_run_by_the_command_line_and_opened_again(ready, drive,
         ready.docks.bring(ready.run_tools.queue_dock)
         assert not panel.save.isEnabled()
         press(panel, "queue_hold")
-        ready.session.set_seed(3)
+        ready.session.method.set_seed(3)
         for steps in (2, 3):
-            ready.session.set_solver_setting("steps", steps)
+            ready.session.method.set_solver_setting("steps", steps)
             ready.act.enqueue.trigger()
         panel.save.trigger()
         asked = dialog(ready, QFileDialog)
@@ -374,7 +364,7 @@ def test_samples_from_one_click_become_one_entry_with_pictures_and_a_curve(ready
     assert [pane.source for pane in ready.panes.panes[:4]] == [
         "estimate", "deviation", "interval_width", "difference",
     ]  # fmt: skip
-    ready.session.show_run(ready.session.runs.records[0])
+    ready.session.shown.show(ready.session.runs.records[0])
     assert ready.panes.pixels("interval_low") is None
     assert not panel.plot.isVisible()
 
@@ -384,8 +374,8 @@ def test_samples_from_one_click_become_one_entry_with_pictures_and_a_curve(ready
 
 def test_forty_runs_leave_no_thread_and_no_widget_behind(ready, drive):
     session = ready.session
-    session.set_solver("least-squares")
-    session.set_solver_setting("steps", 2)
+    session.method.set_solver("least-squares")
+    session.method.set_solver_setting("steps", 2)
 
     def count():
         QApplication.processEvents()
@@ -397,7 +387,7 @@ def test_forty_runs_leave_no_thread_and_no_widget_behind(ready, drive):
             before = len(session.runs.records)
             session.start()
             await until(lambda before=before: len(session.runs.records) > before)
-        await asyncio.sleep(0.2)
+        await idle(ready)
 
     drive(many(4))
     first = count()

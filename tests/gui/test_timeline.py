@@ -1,22 +1,20 @@
 """Time in the window: scrub, step and play through the kept iterates; curves and overlay follow."""
 
-import asyncio
-
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, Qt, QTimer
 from PySide6.QtTest import QTest
 
 from padis_gui.viewmodels.run import RunState
-from tests.qt import LONG, open_both, until
+from tests.qt import LONG, ended, open_both, settled, until
 
 
 @pytest.fixture
 def ready(window, drive, phantom_path, prior_path):
     """The window with the phantom and the tiny prior open."""
     drive(open_both(window.session, phantom_path, prior_path))
-    window.session.set_solver("diffpir")
-    window.session.set_tiling("strategy", "random")
+    window.session.method.set_solver("diffpir")
+    window.session.method.set_tiling("strategy", "random")
     return window
 
 
@@ -25,10 +23,9 @@ def done(ready, drive):
     """After a run of eight steps."""
 
     async def go():
-        ready.session.set_solver_setting("steps", 8)
+        ready.session.method.set_solver_setting("steps", 8)
         ready.session.start()
-        await until(lambda: not ready.session.run.active)
-        await asyncio.sleep(0.1)
+        await ended(ready)
 
     drive(go())
     return ready
@@ -47,14 +44,14 @@ def shown_pixels(window):
 
 def test_every_iterate_of_a_short_run_can_be_seen_again(done):
     session = done.session
-    assert session.history.steps == tuple(range(1, 9))
-    assert session.shown_step is None
+    assert session.shown.history.steps == tuple(range(1, 9))
+    assert session.shown.step is None
     final = shown_pixels(done).copy()
     overlays = set()
-    for step in session.history.steps:
+    for step in session.shown.history.steps:
         done.timeline.slider.setValue(step - 1)
-        assert session.shown_step == step
-        frame = session.shown_frame()
+        assert session.shown.step == step
+        frame = session.shown.frame()
         assert done.display.frame is frame
         np.testing.assert_array_equal(shown_pixels(done), frame.estimate)
         pane = next(p for p in done.panes.panes if p.source == "estimate")
@@ -63,7 +60,7 @@ def test_every_iterate_of_a_short_run_can_be_seen_again(done):
         overlays.add(frame.partition.offset)
     assert len(overlays) > 1
     press(done, "live")
-    assert session.shown_step is None
+    assert session.shown.step is None
     np.testing.assert_array_equal(shown_pixels(done), final)
 
 
@@ -75,22 +72,22 @@ def test_keys_step_and_jump_while_the_panes_or_the_timeline_have_the_focus(done,
         (Qt.Key.Key_Home, 1), (Qt.Key.Key_Right, 2), (Qt.Key.Key_Right, 3), (Qt.Key.Key_Left, 2), (Qt.Key.Key_End, 8),
     ):  # fmt: skip
         QTest.keyClick(done.timeline.slider, key)
-        assert session.shown_step == expected
+        assert session.shown.step == expected
     done.panes.panes[0].canvas.setFocus()
     QTest.keyClick(done.panes.panes[0].canvas, Qt.Key.Key_Left)
-    assert session.shown_step == 7
+    assert session.shown.step == 7
 
 
 def test_keys_in_a_text_field_stay_there(done):
     done.activateWindow()
     done.solver.seed.setFocus()
     QTest.keyClick(done.solver.seed, Qt.Key.Key_Home)
-    assert done.session.shown_step is None
+    assert done.session.shown.step is None
 
 
 def test_playing_shows_all_iterates_and_stops_at_the_end(done, drive):
     seen = []
-    done.session.shown_changed.connect(lambda: seen.append(done.session.shown_step))
+    done.session.shown.changed.connect(lambda: seen.append(done.session.shown.step))
 
     async def go():
         press(done, "play_the_iterates")
@@ -104,12 +101,15 @@ def test_playing_shows_all_iterates_and_stops_at_the_end(done, drive):
 def test_playing_stops_when_asked(done, drive):
     async def go():
         press(done, "play_the_iterates")
-        await until(lambda: done.session.shown_step == 2)
+        await until(lambda: done.session.shown.step == 2)
         press(done, "play_the_iterates")
-        await asyncio.sleep(0.6)
+        held = done.session.shown.step
+        await settled()
+        assert done.session.shown.step == held
+        assert not [timer for timer in done.timeline.findChildren(QTimer) if timer.isActive()]
 
     drive(go())
-    assert done.session.shown_step <= 3
+    assert done.timeline.play.text() == "Play the iterates"
 
 
 def test_a_click_into_a_plot_goes_to_that_step_and_marks_it(done, drive):
@@ -117,14 +117,14 @@ def test_a_click_into_a_plot_goes_to_that_step_and_marks_it(done, drive):
 
     async def go():
         await until(lambda: len(done.curves.lines["psnr"].xData) == 8)
-        await asyncio.sleep(0.1)
+        await settled()
         scene = plot.getPlotItem().vb.mapViewToScene(QPointF(3.2, 20.0))
         at = plot.mapFromScene(scene)
         middle = plot.viewport().rect().center().y()
         QTest.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(at.x(), middle))
 
     drive(go())
-    assert done.session.shown_step == 3
+    assert done.session.shown.step == 3
     for marker in done.curves.markers.values():
         assert marker.isVisible()
         assert marker.value() == 3
@@ -134,7 +134,7 @@ def test_looking_back_during_a_run_holds_the_panes_and_live_follows_again(ready,
     session = ready.session
 
     async def go():
-        session.set_solver_setting("steps", LONG)
+        session.method.set_solver_setting("steps", LONG)
         session.start()
         await until(lambda: session.run.snapshot().step >= 6)
         session.shown.go_to(2)
@@ -143,7 +143,7 @@ def test_looking_back_during_a_run_holds_the_panes_and_live_follows_again(ready,
         await until(lambda: session.run.snapshot().step >= before + 8)
         await until(lambda: ready.timeline.slider.maximum() >= before)  # the run goes on behind it
         assert shown_pixels(ready) is held
-        assert session.shown_step == 2
+        assert session.shown.step == 2
         press(ready, "live")
         await until(lambda: ready.display.frame.step > before + 8)
         session.run.cancel()
@@ -154,9 +154,9 @@ def test_looking_back_during_a_run_holds_the_panes_and_live_follows_again(ready,
 
 
 def test_another_image_shows_no_iterates_of_the_old_one(done, drive, phantom_path):
-    drive(done.session.open_image(phantom_path))
+    drive(done.session.data.open(phantom_path))
     assert shown_pixels(done) is None
-    assert done.session.history.steps == ()
+    assert done.session.shown.history.steps == ()
     assert not done.timeline.slider.isEnabled()
 
 
@@ -174,8 +174,8 @@ def test_curves_are_chosen_and_one_always_stays(done):
 
 
 def test_similarity_and_seams_are_measured_at_both_ends(done):
-    points = done.session.history.points
+    points = done.session.shown.history.points
     for at in (0, -1):
         assert 0 <= points[at].ssim <= 1
         assert points[at].seam_ratio > 0
-    assert points[-1].ssim == pytest.approx(done.session.result.metrics["ssim"])
+    assert points[-1].ssim == pytest.approx(done.session.shown.result.metrics["ssim"])

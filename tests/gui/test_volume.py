@@ -6,7 +6,6 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.gui.dialogs.volume import VolumeDialog
 from padis_gui.viewmodels.training_process import TrainingState, command_line
 from tests.gui.controls import nameless, unexplained
@@ -27,10 +26,11 @@ def opened(window) -> VolumeDialog:
 async def ready(window, stack: Path, prior_path: Path, steps: int = 2) -> VolumeDialog:
     session = window.session
     await open_both(session, stack, prior_path)
-    session._problems["ct-parallel"] = ParallelBeamSettings(views=12, bins=48)
-    session.set_solver("dds")
-    session.set_solver_setting("steps", steps)
-    session.set_solver_setting("cg_steps", 2)
+    for name, value in (("views", 12), ("bins", 48)):
+        session.method.set_problem(name, value)
+    session.method.set_solver("dds")
+    session.method.set_solver_setting("steps", steps)
+    session.method.set_solver_setting("cg_steps", 2)
     # the machine may be busy: one thread does not wait for another
     window.run_tools.volumes._command = lambda *words: command_line(*words, "--threads", "1")
     return opened(window)
@@ -80,8 +80,8 @@ def test_a_volume_by_hand(window, drive, stack, prior_path, tmp_path):
         assert dialog.bar.text() == "2 of 2"
         assert dialog.open_result.isEnabled()
         QTest.mouseClick(dialog.open_result, Qt.MouseButton.LeftButton)
-        await until(lambda: window.session.image.name == "v.tif")
-        assert window.session.image.pages == 2
+        await until(lambda: window.session.data.image.name == "v.tif")
+        assert window.session.data.image.pages == 2
 
     drive(go())
 

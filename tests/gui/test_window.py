@@ -1,6 +1,5 @@
 """The window as a user drives it: open, run, pause, step, finish, cancel, close, export."""
 
-import asyncio
 import threading
 from dataclasses import replace
 
@@ -18,7 +17,7 @@ from padis_gui.core.errors import DivergenceError
 from padis_gui.core.recipe import solve
 from padis_gui.viewmodels import run as run_module
 from padis_gui.viewmodels.run import RunState
-from tests.qt import LONG, open_both, painted, until
+from tests.qt import LONG, ended, open_both, painted, settled, until
 from tests.snapshots import dump, random_snapshot
 
 
@@ -26,7 +25,7 @@ from tests.snapshots import dump, random_snapshot
 def ready(window, drive, phantom_path, prior_path):
     """The window with the phantom and the tiny prior open."""
     drive(open_both(window.session, phantom_path, prior_path))
-    window.session.set_solver("diffpir")
+    window.session.method.set_solver("diffpir")
     return window
 
 
@@ -47,14 +46,9 @@ def step(window):
 
 async def started(window, steps=LONG):
     """Click Run on a long run and wait for its first iterates."""
-    window.session.set_solver_setting("steps", steps)
+    window.session.method.set_solver_setting("steps", steps)
     click(window, "run")
     await until(lambda: step(window) >= 3)
-
-
-async def ended(window):
-    await until(lambda: not window.session.run.active)
-    await asyncio.sleep(0.05)
 
 
 def test_opening_shows_truth_and_baseline_and_starts_nothing(ready):
@@ -67,7 +61,7 @@ def test_opening_shows_truth_and_baseline_and_starts_nothing(ready):
 
 def test_a_run_fills_panes_curves_and_verdict(ready, drive):
     async def go():
-        ready.session.set_solver_setting("steps", 12)
+        ready.session.method.set_solver_setting("steps", 12)
         click(ready, "run")
         await ended(ready)
         lines = [
@@ -77,7 +71,7 @@ def test_a_run_fills_panes_curves_and_verdict(ready, drive):
 
     drive(go())
     assert state(ready) is RunState.DONE
-    result = ready.session.result
+    result = ready.session.shown.result
     np.testing.assert_array_equal(ready.panes.pixels("estimate"), result.pixels[0])
     np.testing.assert_allclose(
         ready.panes.pixels("difference"), result.pixels[0] - ready.panes.pixels("truth"), atol=1e-3
@@ -86,7 +80,7 @@ def test_a_run_fills_panes_curves_and_verdict(ready, drive):
     assert str(result.recipe.seed) in ready.verdict.text()
     ready.resize(1280, 720)
     ready.verdict.setText(ready.verdict.text() + "9" * 60)
-    drive(asyncio.sleep(0.05))
+    drive(settled())
     assert ready.verdict.isVisible()  # a long one is shortened, and does not go behind the bar's end
     assert ready.verdict.width() > 300
     assert ready.transport.bar.value() == 12
@@ -98,8 +92,8 @@ def test_a_run_fills_panes_curves_and_verdict(ready, drive):
 
 def test_the_tiling_of_the_shown_step_is_drawn_and_toggled_by_its_key(ready, drive):
     async def go():
-        ready.session.set_tiling("strategy", "random")
-        ready.session.set_solver_setting("steps", 5)
+        ready.session.method.set_tiling("strategy", "random")
+        ready.session.method.set_solver_setting("steps", 5)
         click(ready, "run")
         await ended(ready)
 
@@ -122,14 +116,14 @@ def test_pause_holds_step_makes_one_iterate_resume_goes_on(ready, drive):
         click(ready, "pause")
         await until(lambda: state(ready) is RunState.PAUSED)
         held, eta = step(ready), ready.session.run.snapshot().eta
-        await asyncio.sleep(0.2)
+        await settled()
         assert step(ready) == held
         assert ready.session.run.snapshot().eta == eta  # frozen while paused
         for expected in (held + 1, held + 2):
             click(ready, "step")
             await until(lambda expected=expected: step(ready) == expected)
             await until(lambda: state(ready) is RunState.PAUSED)
-        await asyncio.sleep(0.1)
+        await settled()
         assert step(ready) == held + 2
         assert ready.act.pause.iconText() == "Resume"
         click(ready, "pause")
@@ -149,7 +143,7 @@ def test_step_from_rest_starts_a_paused_run(ready, drive):
         await ended(ready)
 
     drive(go())
-    assert ready.session.result.recipe.stop_after == 1
+    assert ready.session.shown.result.recipe.stop_after == 1
 
 
 def test_finish_now_keeps_the_estimate_and_exports_what_repeats_it(ready, drive, tmp_path):
@@ -163,14 +157,14 @@ def test_finish_now_keeps_the_estimate_and_exports_what_repeats_it(ready, drive,
 
     drive(go())
     assert state(ready) is RunState.FINISHED
-    result = ready.session.result
+    result = ready.session.shown.result
     recipe, metrics = read_recipe(path)
     assert recipe == result.recipe
     assert recipe.seed >= 0
     assert metrics["psnr"] == pytest.approx(result.metrics["psnr"])
     written = tifffile.imread(path)
     assert written.dtype == np.float32
-    *_, last = solve(recipe, ready.session.prepared.problem, ready.session.prior)
+    *_, last = solve(recipe, ready.session.preparation.prepared.problem, ready.session.prior.loaded)
     assert last.step == recipe.stop_after
     np.testing.assert_array_equal(result.image.from_unit(last.estimate)[0], written)
 
@@ -178,7 +172,7 @@ def test_finish_now_keeps_the_estimate_and_exports_what_repeats_it(ready, drive,
 @pytest.mark.parametrize("phase", ["preparing", "running", "paused", "after a step"])
 def test_cancel_at_every_phase_leaves_a_clean_runnable_window(ready, drive, phase):
     async def go():
-        ready.session.set_solver_setting("steps", LONG)
+        ready.session.method.set_solver_setting("steps", LONG)
         click(ready, "run")
         if phase != "preparing":
             await until(lambda: step(ready) >= 2)
@@ -190,14 +184,14 @@ def test_cancel_at_every_phase_leaves_a_clean_runnable_window(ready, drive, phas
         click(ready, "cancel")
         await ended(ready)
         assert state(ready) is RunState.CANCELLED
-        assert ready.session.result is None
-        ready.session.set_solver_setting("steps", 3)
+        assert ready.session.shown.result is None
+        ready.session.method.set_solver_setting("steps", 3)
         click(ready, "run")
         await ended(ready)
 
     drive(go())
     assert state(ready) is RunState.DONE
-    assert ready.session.result is not None
+    assert ready.session.shown.result is not None
 
 
 def test_closing_during_a_run_ends_its_thread(ready, drive):
@@ -237,7 +231,7 @@ def test_a_solver_that_raises_is_reported_and_the_window_goes_on(ready, drive, m
         assert ready.messages.level == "error"
         assert "out of something" in ready.messages.text.text()
         assert ready.messages.details.isVisible()
-        ready.session.set_solver_setting("steps", 3)
+        ready.session.method.set_solver_setting("steps", 3)
         click(ready, "run")
         await ended(ready)
 
@@ -263,16 +257,16 @@ def test_a_diverging_solver_keeps_its_last_good_iterate(ready, drive, monkeypatc
     drive(go())
     assert state(ready) is RunState.FAILED
     assert "lower the step size" in ready.messages.text.text()
-    assert ready.session.result.recipe.stop_after == 4
+    assert ready.session.shown.result.recipe.stop_after == 4
 
 
 def test_computing_happens_in_the_compute_thread_only(ready, drive, monkeypatch):
     names = set()
-    network = ready.session.prior.network
+    network = ready.session.prior.loaded.network
     network.register_forward_hook(lambda *_: names.add(threading.current_thread().name))
 
     async def go():
-        ready.session.set_solver_setting("steps", 3)
+        ready.session.method.set_solver_setting("steps", 3)
         click(ready, "run")
         await ended(ready)
 
@@ -283,7 +277,7 @@ def test_computing_happens_in_the_compute_thread_only(ready, drive, monkeypatch)
 
 def test_a_live_change_reaches_the_run_and_is_in_its_recipe(ready, drive):
     async def go():
-        ready.session.set_solver_setting("steps", 40)
+        ready.session.method.set_solver_setting("steps", 40)
         click(ready, "step")
         await until(lambda: state(ready) is RunState.PAUSED)
         form = ready.solver.forms["diffpir"]
@@ -297,15 +291,15 @@ def test_a_live_change_reaches_the_run_and_is_in_its_recipe(ready, drive):
         await ended(ready)
 
     drive(go())
-    result = ready.session.result
+    result = ready.session.shown.result
     assert [c.settings["zeta"] for c in result.recipe.changes] == [0.5]
-    *_, last = solve(result.recipe, ready.session.prepared.problem, ready.session.prior)
+    *_, last = solve(result.recipe, ready.session.preparation.prepared.problem, ready.session.prior.loaded)
     np.testing.assert_array_equal(result.image.from_unit(last.estimate), result.pixels)
 
 
 def test_a_changed_setting_marks_the_result_stale_and_back(ready, drive):
     async def go():
-        ready.session.set_solver_setting("steps", 3)
+        ready.session.method.set_solver_setting("steps", 3)
         click(ready, "run")
         await ended(ready)
 
@@ -328,16 +322,16 @@ def test_the_same_seed_gives_the_same_bits(ready, drive):
     pixels = []
 
     async def go():
-        ready.session.set_solver_setting("steps", 4)
+        ready.session.method.set_solver_setting("steps", 4)
         ready.solver.seed.setValue(7)
         for _ in range(2):
             click(ready, "run")
             await ended(ready)
-            pixels.append(ready.session.result.pixels)
+            pixels.append(ready.session.shown.result.pixels)
 
     drive(go())
     np.testing.assert_array_equal(*pixels)
-    assert ready.session.result.recipe.seed == 7
+    assert ready.session.shown.result.recipe.seed == 7
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "missing", "nan", "folder"])
@@ -352,41 +346,45 @@ def test_a_bad_image_is_one_sentence_and_what_was_open_stays(ready, drive, tmp_p
         np.save(path, np.full((64, 64), np.nan, dtype=np.float32))
     elif kind == "folder":
         path.mkdir()
-    before = ready.session.image
-    assert drive(ready.session.open_image(path)) is False
-    assert ready.session.image is before
+    before = ready.session.data.image
+    assert drive(ready.session.data.open(path)) is False
+    assert ready.session.data.image is before
     assert ready.messages.isVisible()
     assert "\n" not in ready.messages.text.text()
     assert "bad" in ready.messages.text.text()
 
 
 def test_a_bad_checkpoint_leaves_the_prior(ready, drive, phantom_path):
-    before = ready.session.prior
-    assert drive(ready.session.open_prior(phantom_path)) is False
-    assert ready.session.prior is before
+    before = ready.session.prior.loaded
+    assert drive(ready.session.prior.open(phantom_path)) is False
+    assert ready.session.prior.loaded is before
     assert ready.messages.level == "error"
 
 
 def test_a_bad_setting_is_refused_and_the_form_shows_the_old_value(ready):
-    ready.session.set_problem("views", 0)
-    assert ready.session.problem.views == 20
+    ready.session.method.set_problem("views", 0)
+    assert ready.session.method.problem.views == 20
     assert "Views must be 1 to" in ready.messages.text.text()
-    ready.session.set_tiling("patch", 40)
-    assert ready.session.tiling.patch is None
+    ready.session.method.set_tiling("patch", 40)
+    assert ready.session.method.tiling.patch is None
     assert "trained on" in ready.messages.text.text()
 
 
 def test_patch_sizes_are_those_of_the_prior(ready, drive):
-    assert [ready.prior.patch.itemData(i) for i in range(ready.prior.patch.count())] == [None, 32, 16]
+    assert [ready.prior.patch.itemData(i) for i in range(ready.prior.patch.count())] == [
+        None,
+        32,
+        16,
+    ]
 
     async def go():
-        ready.session.set_tiling("patch", 16)
-        ready.session.set_solver_setting("steps", 2)
+        ready.session.method.set_tiling("patch", 16)
+        ready.session.method.set_solver_setting("steps", 2)
         click(ready, "run")
         await ended(ready)
 
     drive(go())
-    assert ready.session.result.recipe.tiling.patch == 16
+    assert ready.session.shown.result.recipe.tiling.patch == 16
     assert ready.display.frame.partition.patch == 16
 
 
@@ -402,7 +400,7 @@ def test_a_page_is_chosen_in_the_left_column(window, drive, tmp_path, prior_path
         await open_both(window.session, path, prior_path)
         assert window.data.page.isVisible()
         window.data.page.setValue(2)
-        await until(lambda: window.session.image.page == 2)
+        await until(lambda: window.session.data.image.page == 2)
         await until(lambda: window.panes.pixels("truth")[0, 0] == pytest.approx(500, abs=1e-2))
 
     drive(go())
@@ -423,11 +421,11 @@ def test_dropping_files_opens_them(ready, drive, tmp_path, prior_path):
         ready.dropEvent(event)
 
     async def go():
-        before = ready.session.prior
+        before = ready.session.prior.loaded
         await drop(path)
-        await until(lambda: ready.session.image.name == "dropped.npy")
+        await until(lambda: ready.session.data.image.name == "dropped.npy")
         await drop(prior_path)
-        await until(lambda: ready.session.prior is not before)
+        await until(lambda: ready.session.prior.loaded is not before)
 
     drive(go())
 
@@ -437,7 +435,7 @@ def test_panes_move_together_and_stay_put_under_thirty_resizes(ready, drive):
         first, *others = ready.panes.panes[:2]
         first.canvas.box.scaleBy((0.5, 0.5))
         first.canvas.box.sigRangeChangedManually.emit(first.canvas.box.state["mouseEnabled"])
-        await asyncio.sleep(0.02)
+        await settled()
         centre = first.canvas.box.viewRect().center()
         scale = first.canvas.box.viewRect().width() / first.canvas.box.width()
         for other in others:
@@ -447,8 +445,7 @@ def test_panes_move_together_and_stay_put_under_thirty_resizes(ready, drive):
             )
         for i in range(30):
             ready.resize(1000 + 17 * (i % 7), 700 + 13 * (i % 5))
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
+            await settled()
         for pane in (first, *others):
             rect = pane.canvas.box.viewRect()
             assert rect.center().x() == pytest.approx(centre.x(), abs=0.5)
@@ -461,7 +458,7 @@ def test_the_cursor_reads_every_pane(ready, drive):
     pane = ready.panes.panes[0]
 
     async def go():
-        await asyncio.sleep(0.05)
+        await settled()
         point = pane.canvas.box.mapViewToScene(QPointF(20.5, 30.5))
         position = pane.canvas.mapFromScene(point)
         QTest.mouseMove(pane.canvas.viewport(), QPoint(position.x(), position.y()))
@@ -479,7 +476,7 @@ def test_frames_do_not_queue_up(ready, drive):
 
     async def go():
         ready.display.timer.setInterval(10_000)
-        ready.session.set_solver_setting("steps", 30)
+        ready.session.method.set_solver_setting("steps", 30)
         click(ready, "run")
         await until(lambda: step(ready) >= 20)
         first = run.take_frame()
@@ -495,7 +492,7 @@ def test_frames_do_not_queue_up(ready, drive):
 def test_levels_stay_where_they_are_put(ready, drive):
     async def go():
         ready.levels.setCurrentText("Soft tissue")
-        ready.session.set_solver_setting("steps", 3)
+        ready.session.method.set_solver_setting("steps", 3)
         click(ready, "run")
         await ended(ready)
 
@@ -506,25 +503,25 @@ def test_levels_stay_where_they_are_put(ready, drive):
 
 def test_ctrl_r_runs(ready, drive):
     async def go():
-        ready.session.set_solver_setting("steps", 2)
+        ready.session.method.set_solver_setting("steps", 2)
         ready.activateWindow()
         QTest.keyClick(ready, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
-        await until(lambda: ready.session.result is not None)
+        await until(lambda: ready.session.shown.result is not None)
 
     drive(go())
 
 
 def test_torch_has_not_leaked_a_grad_mode(ready, drive):
     async def go():
-        ready.session.set_solver("padis-dps")
-        ready.session.set_solver_setting("steps", 2)
-        ready.session.set_solver_setting("inner", 2)
+        ready.session.method.set_solver("padis-dps")
+        ready.session.method.set_solver_setting("steps", 2)
+        ready.session.method.set_solver_setting("inner", 2)
         click(ready, "run")
         await ended(ready)
 
     drive(go())
     assert torch.is_grad_enabled()
-    assert ready.session.result.evaluations == 4
+    assert ready.session.shown.result.evaluations == 4
 
 
 def test_a_perfect_baseline_has_no_line_and_breaks_no_plot(window, drive, tmp_path, prior_path):
@@ -532,7 +529,7 @@ def test_a_perfect_baseline_has_no_line_and_breaks_no_plot(window, drive, tmp_pa
     path = tmp_path / "black.npy"
     np.save(path, np.zeros((64, 64), dtype=np.float32))
     drive(open_both(window.session, path, prior_path))
-    window.session.set_solver_setting("steps", 2)
+    window.session.method.set_solver_setting("steps", 2)
 
     async def go():
         click(window, "run")
@@ -547,9 +544,9 @@ def test_a_perfect_baseline_has_no_line_and_breaks_no_plot(window, drive, tmp_pa
 
 def test_generation_needs_no_image_and_has_no_truth(ready, drive, tmp_path):
     async def go():
-        ready.session.apply_preset("generate")
-        ready.session.set_solver_setting("steps", 3)
-        await until(lambda: ready.session.prepared.job.physics == "nothing")
+        ready.session.method.apply_preset("generate")
+        ready.session.method.set_solver_setting("steps", 3)
+        await until(lambda: ready.session.preparation.prepared.job.physics == "nothing")
         click(ready, "run")
         await ended(ready)
 
@@ -569,14 +566,14 @@ def test_preset_shows_own_choice_once_something_is_changed(ready, drive):
     preset = ready.problem.preset
 
     async def go():
-        ready.session.apply_preset("ct-60")
+        ready.session.method.apply_preset("ct-60")
         assert preset.currentData() == "ct-60"
         ready.problem.form.editors["views"].setValue(30)
         assert preset.currentIndex() == -1
-        ready.session.apply_preset("ct-60")
+        ready.session.method.apply_preset("ct-60")
         assert preset.currentData() == "ct-60"
-        assert ready.session.problem.views == 60
-        await until(lambda: ready.session.prepared.job.problem.views == 60)
+        assert ready.session.method.problem.views == 60
+        await until(lambda: ready.session.preparation.prepared.job.problem.views == 60)
 
     drive(go())
 
@@ -584,8 +581,8 @@ def test_preset_shows_own_choice_once_something_is_changed(ready, drive):
 def test_tiling_changes_in_a_running_solver_and_in_its_recipe(ready, drive):
     async def go():
         await started(ready)
-        ready.session.set_tiling("strategy", "fixed")
-        ready.session.set_tiling("patch", 16)
+        ready.session.method.set_tiling("strategy", "fixed")
+        ready.session.method.set_tiling("patch", 16)
         changed_at = step(ready)
         await until(lambda: step(ready) >= changed_at + 3)
         click(ready, "finish")
@@ -593,7 +590,7 @@ def test_tiling_changes_in_a_running_solver_and_in_its_recipe(ready, drive):
 
     drive(go())
     assert ready.display.frame.partition.patch == 16
-    recipe = ready.session.result.recipe
+    recipe = ready.session.shown.result.recipe
     assert recipe.tiling.strategy != "fixed"
     assert recipe.changes[-1].tiling.strategy == "fixed"
     assert recipe.changes[-1].tiling.patch == 16
@@ -610,18 +607,18 @@ def test_a_published_snapshot_asks_for_the_size_of_its_training_images(ready, dr
 
     async def go():
         assert not size.isVisible()
-        assert not await ready.session.open_prior(path)  # 256 px cannot have been padded to 96
+        assert not await ready.session.prior.open(path)  # 256 px cannot have been padded to 96
         await until(dialog)
         assert "96 px" in dialog().labelText()
         dialog().setIntValue(64)
         dialog().accept()
-        await until(lambda: ready.session.prior_path == path)
-        assert ready.session.prior.conventions.image_size == 64
+        await until(lambda: ready.session.prior.path == path)
+        assert ready.session.prior.loaded.conventions.image_size == 64
         assert size.isVisible()
         assert size.value() == 64
         assert "assumed" in ready.prior.assumed.text()
         size.setValue(48)
-        await until(lambda: ready.session.prior.conventions.image_size == 48)
+        await until(lambda: ready.session.prior.loaded.conventions.image_size == 48)
 
     drive(go())
 
@@ -640,7 +637,7 @@ def test_iterates_are_pictured_at_the_chosen_cadence(ready, drive, monkeypatch, 
     async def go():
         for name, value in cadence.items():
             ready.preferences.set_option(name, value)
-        ready.session.set_solver_setting("steps", 12)
+        ready.session.method.set_solver_setting("steps", 12)
         click(ready, "run")
         await ended(ready)
 
@@ -654,7 +651,7 @@ def test_iterates_are_pictured_at_the_chosen_cadence(ready, drive, monkeypatch, 
 
 def test_the_cost_of_the_display_is_shown(ready, drive):
     async def go():
-        ready.session.set_solver_setting("steps", 20)
+        ready.session.method.set_solver_setting("steps", 20)
         click(ready, "run")
         await ended(ready)
 
@@ -665,7 +662,7 @@ def test_the_cost_of_the_display_is_shown(ready, drive):
 
 def test_a_batch_that_is_too_large_is_halved_and_the_window_says_so(ready, drive):
     session = ready.session
-    network = session.prior.network
+    network = session.prior.loaded.network
 
     class Small(torch.nn.Module):
         """Runs out of memory above two patches."""
@@ -676,8 +673,8 @@ def test_a_batch_that_is_too_large_is_halved_and_the_window_says_so(ready, drive
             return network(x, noise)
 
     async def go():
-        session.prior = replace(session.prior, network=Small())
-        session.set_solver_setting("steps", 2)
+        session.prior.loaded = replace(session.prior.loaded, network=Small())
+        session.method.set_solver_setting("steps", 2)
         click(ready, "run")
         await ended(ready)
         await until(lambda: "halved" in ready.messages.text.text())
@@ -710,7 +707,7 @@ def test_the_first_picture_of_a_run_comes_with_its_step_and_the_curves(ready, dr
     monkeypatch.setattr(display, "_next_interval", lambda taken: 60_000 if display.frame else 0)
 
     async def go():
-        ready.session.set_solver_setting("steps", LONG)
+        ready.session.method.set_solver_setting("steps", LONG)
         click(ready, "run")
         await until(lambda: display.frame is not None)
         estimate = next(pane for pane in ready.panes.panes if pane.source == "estimate")

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from tests.qt import until
+from tests.qt import settled, until
 
 _LEFT, _NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
@@ -49,7 +49,7 @@ class Hand:
         self.window.activateWindow()
         await until(self.window.isActiveWindow)
         await _do(QTest.keyClick, QApplication.focusWidget() or self.window, key, modifier)
-        await asyncio.sleep(0.02)
+        await settled()
 
     async def ctrl(self, key: Qt.Key) -> None:
         """The same with Ctrl."""
@@ -62,11 +62,11 @@ class Hand:
             parent = parent.parentWidget()
         if isinstance(parent, QScrollArea):
             parent.ensureWidgetVisible(widget)
-            await asyncio.sleep(0.02)
+            await settled()
         assert widget.isVisible(), f"{widget} is not seen"
         assert widget.isEnabled(), f"{widget} is disabled"
         await _do(QTest.mouseClick, widget, _LEFT, _NONE, place or widget.rect().center())
-        await asyncio.sleep(0.02)
+        await settled()
 
     async def choose(self, combo: QComboBox, text: str) -> None:
         """Open a combo box by a click, go to the item with the arrow keys, and take it."""
@@ -92,16 +92,16 @@ class Hand:
         line.selectAll()
         await _do(QTest.keyClicks, line, str(number))
         await _do(QTest.keyClick, line, Qt.Key.Key_Return)
-        await asyncio.sleep(0.02)
+        await settled()
 
     async def drag(self, widget: QWidget, start: QPoint, end: QPoint) -> None:
         """Press, move, let go."""
         await _do(QTest.mousePress, widget, _LEFT, _NONE, start)
         for share in (0.3, 0.6, 1.0):
             await _do(QTest.mouseMove, widget, start + (end - start) * share)
-            await asyncio.sleep(0.01)
+            await settled()
         await _do(QTest.mouseRelease, widget, _LEFT, _NONE, end)
-        await asyncio.sleep(0.02)
+        await settled()
 
     async def wheel(self, widget: QWidget, place: QPoint, steps: int) -> None:
         """Turn the wheel over a place; up is positive."""
@@ -110,12 +110,12 @@ class Hand:
             Qt.MouseButton.NoButton, _NONE, Qt.ScrollPhase.NoScrollPhase, False,
         )  # fmt: skip
         await _do(QApplication.sendEvent, widget, event)
-        await asyncio.sleep(0.02)
+        await settled()
 
     async def point(self, widget: QWidget, place: QPoint) -> None:
         """Rest the mouse there."""
         await _do(QTest.mouseMove, widget, place)
-        await asyncio.sleep(0.02)
+        await settled()
 
     async def answer_file_dialog(self, name: str) -> None:
         """Type a path into the dialog that is open, and confirm it."""
@@ -155,7 +155,7 @@ class Hand:
             below = wanted.menu()
             if isinstance(below, QMenu):
                 menu = below
-        await asyncio.sleep(0.02)
+        await settled()
 
     @staticmethod
     def _entry(menu: QMenu, title: str) -> QAction:

@@ -23,6 +23,7 @@ from padis_gui.cli.main import main
 from padis_gui.core.checkpoint import load_prior, read_record
 from padis_gui.core.training.request import REQUEST_FILE, load_request
 from padis_gui.core.training.train import PRIOR_FILE, STATE_FILE
+from tests.waiting import wait_for
 
 OPTIONS = [
     "--image-size", "32", "--patch-sizes", "16,8", "--patch-probabilities", "0.7,0.3", "--pixels", "512",
@@ -80,8 +81,7 @@ def test_told_to_stop_it_saves_first(data: Path, tmp_path: Path, number: signal.
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     ) as process:  # fmt: skip
         log = run / "log.jsonl"
-        while process.poll() is None and not (log.exists() and b'"step": 50,' in log.read_bytes()):
-            time.sleep(0.05)
+        wait_for(lambda: process.poll() is not None or (log.exists() and b'"step": 50,' in log.read_bytes()))
         process.send_signal(number)
         _, error = process.communicate(timeout=300)
     assert process.returncode == 130
@@ -226,7 +226,7 @@ def trained(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], IO[str], I
             process.kill()
 
 
-def wait_for(lines: IO[str], name: str) -> dict[str, Any]:
+def event_of(lines: IO[str], name: str) -> dict[str, Any]:
     """The next event of that name."""
     for line in lines:
         event: dict[str, Any] = json.loads(line)
@@ -249,22 +249,22 @@ def test_events_as_lines_and_obedience_to_words(data: Path, tmp_path: Path) -> N
     run = tmp_path / "run"
     endless = ["--steps", "1000000", "--checkpoint-every", "1000000", *LOOKS[2:], "--look-every", "5"]
     with trained(str(data), "--out", str(run), *OPTIONS, *endless) as (process, words, lines):
-        assert wait_for(lines, "reading")["total"] == 6
-        started = wait_for(lines, "data")
+        assert event_of(lines, "reading")["total"] == 6
+        started = event_of(lines, "data")
         assert (started["images"], started["validation"], started["unit"]) == (4, 2, "HU")
-        step = wait_for(lines, "step")
+        step = event_of(lines, "step")
         assert {"total", "average", "losses", "levels", "patches_per_second", "left", "memory"} <= step.keys()
-        look = wait_for(lines, "look")
+        look = event_of(lines, "look")
         assert (run / look["file"]).is_file()
         say(words, "pause")
-        paused = wait_for(lines, "paused")["step"]
-        time.sleep(0.5)
+        paused = event_of(lines, "paused")["step"]
+        time.sleep(0.5)  # sleep: a training that does not hold goes on meanwhile
         say(words, "nonsense")
         say(words, "resume")
-        assert wait_for(lines, "resumed")["step"] == paused  # nothing was done meanwhile
-        assert wait_for(lines, "step")["step"] > paused
+        assert event_of(lines, "resumed")["step"] == paused  # nothing was done meanwhile
+        assert event_of(lines, "step")["step"] > paused
         say(words, "stop")
-        stopped = wait_for(lines, "stopped")["step"]
+        stopped = event_of(lines, "stopped")["step"]
         assert process.wait(60) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
@@ -276,7 +276,7 @@ def test_a_training_whose_window_is_gone_saves_and_ends(data: Path, tmp_path: Pa
     run = tmp_path / "run"
     endless = ["--steps", "1000000", "--checkpoint-every", "1000000"]
     with trained(str(data), "--out", str(run), *OPTIONS, *endless) as (process, words, lines):
-        seen = wait_for(lines, "step")["step"]
+        seen = event_of(lines, "step")["step"]
         lines.close()
         words.close()
         assert process.wait(60) == 0
@@ -289,9 +289,9 @@ def test_stop_is_obeyed_in_a_pause(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with trained(str(data), "--out", str(run), *OPTIONS, "--steps", "1000000") as (process, words, lines):
         say(words, "pause")
-        paused = wait_for(lines, "paused")["step"]
+        paused = event_of(lines, "paused")["step"]
         say(words, "stop")
-        assert wait_for(lines, "stopped")["step"] == paused
+        assert event_of(lines, "stopped")["step"] == paused
         assert process.wait(60) == 0
     assert saved_step(run) == paused
 

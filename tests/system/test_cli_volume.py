@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from padis_gui.cli.main import main
 from padis_gui.core.data.stored import read_export
 from padis_gui.core.volume.parts import Parts
 from tests.volumes import write_stack
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -37,14 +37,6 @@ def start(arguments: list[str], **more) -> subprocess.Popen:
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE, text=True, **more
     )
-
-
-def left_of(group: int, patience: float = 20.0) -> list[int]:
-    """Processes of a group that live on; those that wait for their parent's end get some time to notice it."""
-    end = time.monotonic() + patience
-    while (found := _living(group)) and time.monotonic() < end:
-        time.sleep(0.05)
-    return found
 
 
 def _living(group: int) -> list[int]:
@@ -120,7 +112,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
     assert process.returncode == 130
     (sentence,) = complaint.strip().splitlines()
     assert "of 4 slices are finished" in sentence
-    assert left_of(process.pid) == []
+    wait_for(lambda: not _living(process.pid))  # some wait for their parent's end, and take time to notice it
     request = Parts(tmp_path / "volume.tif.parts").request()
     assert request.template.settings["steps"] == 400
 

@@ -8,8 +8,8 @@ from tests.qt import open_both
 async def quick(window, phantom_path, prior_path):
     session = window.session
     await open_both(session, phantom_path, prior_path)
-    session.set_solver("fast")
-    session.set_solver_setting("steps", 2)
+    session.method.set_solver("fast")
+    session.method.set_solver_setting("steps", 2)
 
 
 def test_sixteen_runs_leave_what_eight_left(window, drive, phantom_path, prior_path):

@@ -1,6 +1,5 @@
 """The README's tour through the real window, by mouse and keyboard alone, as a new user would take it."""
 
-import asyncio
 import json
 
 import numpy as np
@@ -15,7 +14,7 @@ from padis_gui.core.resources import DEMO_IMAGE, resource
 from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import SEAMS
-from tests.qt import until
+from tests.qt import ended, prepared, until
 from tests.system.hand import Hand
 
 STEPS = 8  # enough to be better than the baseline, and no more than a test can wait for
@@ -39,26 +38,13 @@ def pane(window, source):
     return next(p for p in window.panes.panes if p.source == source)
 
 
-async def ended(window):
-    try:
-        await until(lambda: not window.session.run.active, PATIENCE)
-    except AssertionError:
-        raise AssertionError(f"still at it: {window.session.run.snapshot()}") from None
-    await asyncio.sleep(0.1)  # the result comes from the compute thread by a signal
-
-
-async def prepared(window):
-    session = window.session
-    await until(lambda: session.prepared is not None and session.prepared.job.same_problem(session.job()))
-
-
 async def take_few_steps(window, hand):
-    await hand.type(window.solver.forms[window.session.solver].editors["steps"], STEPS)
+    await hand.type(window.solver.forms[window.session.method.solver].editors["steps"], STEPS)
 
 
 async def choose_preset(window, hand, label, name):
     await hand.choose(window.problem.preset, label)
-    await until(lambda: window.session.preset == name)
+    await until(lambda: window.session.method.preset == name)
     await prepared(window)
 
 
@@ -88,21 +74,21 @@ async def open_own(window, hand, path):
     """An own picture, by the dialog, and its problem."""
     await hand.ctrl(Qt.Key.Key_O)
     await hand.answer_file_dialog(str(path))
-    await until(lambda: window.session.image.name == path.name)
+    await until(lambda: window.session.data.image.name == path.name)
     await choose_preset(window, hand, "CT, 20 views", "ct-20")
     assert window.menus.recent["image"].actions()[0].toolTip() == str(path)
 
 
 async def run(window, hand):
     """Nothing starts by itself; Run; the tiling is drawn and goes with T; the curves grow."""
-    assert window.session.result is None
+    assert window.session.shown.result is None
     await take_few_steps(window, hand)
     await hand.ctrl(Qt.Key.Key_R)
     await until(lambda: state(window) is RunState.RUNNING)
     await until(lambda: pane(window, "estimate").canvas.overlay.partition is not None)
     await ended(window)
     assert state(window) is RunState.DONE
-    result = window.session.result
+    result = window.session.shown.result
     assert result.metrics["psnr"] > result.metrics["psnr_baseline"] + 2
     assert len(window.session.run.points()) == window.transport.bar.value()
     await hand.key(Qt.Key.Key_T)
@@ -123,13 +109,13 @@ async def interrupt(window, hand):
     await hand.ctrl(Qt.Key.Key_Return)
     await ended(window)
     assert state(window) is RunState.FINISHED
-    kept = window.session.result
+    kept = window.session.shown.result
     await hand.ctrl(Qt.Key.Key_R)
     await until(lambda: window.session.run.snapshot().step >= 1)
     await hand.key(Qt.Key.Key_Escape)
     await ended(window)
     assert state(window) is RunState.CANCELLED
-    assert window.session.result is kept
+    assert window.session.shown.result is kept
 
 
 async def compare(window, hand):
@@ -172,7 +158,8 @@ async def change(window, hand):
     await ended(window)
     assert "Stale" not in window.verdict.text()
     offsets = {
-        window.session.history.frame_at(step).partition.offset for step in window.session.history.steps
+        window.session.shown.history.frame_at(step).partition.offset
+        for step in window.session.shown.history.steps
     }
     assert len(offsets) == 1  # the grid never moved
     await find_the_seam(window, hand)

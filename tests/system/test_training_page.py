@@ -68,7 +68,7 @@ def test_a_prior_is_trained_steered_and_used(window, drive, tmp_path, monkeypatc
         click(page.transport.buttons["pause"])
         await until(lambda: trainer.state is TrainingState.PAUSED)
         held = trainer.history.step
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # sleep: a process that does not hold goes on meanwhile
         assert trainer.history.step == held
         click(page.transport.buttons["pause"])
         await until(lambda: trainer.history.step > held)
@@ -80,13 +80,13 @@ def test_a_prior_is_trained_steered_and_used(window, drive, tmp_path, monkeypatc
     async def use():
         click(page.progress.use)
         await until(lambda: window.at_work)
-        assert session.prior_path == trainer.running / "prior.safetensors"
-        assert await session.open_image(images / "image_00.tif")
-        session.set_physics("denoising")
-        session.set_solver_setting("steps", 3)
+        assert session.prior.path == trainer.running / "prior.safetensors"
+        assert await session.data.open(images / "image_00.tif")
+        session.method.set_physics("denoising")
+        session.method.set_solver_setting("steps", 3)
         await until(lambda: session.job() is not None)
         session.start()
-        await until(lambda: session.result is not None, START)  # it comes a moment after the run's end
+        await until(lambda: session.shown.result is not None, START)  # it comes a moment after the run's end
 
     for part in (start_and_see, pause_resume_and_stop, use):
         drive(part(), 2 * START)

@@ -1,6 +1,5 @@
 """The boundary laboratory's states: what is overlaid, mapped, measured, inspected and compared, and in which thread."""
 
-import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,32 +15,31 @@ from padis_gui.core.inspect_tile import as_called
 from padis_gui.core.recipe import solve
 from padis_gui.core.seams import seam_coverage, seam_map
 from padis_gui.viewmodels.ab import ABRun
-from padis_gui.viewmodels.errands import Errands, Trouble
+from padis_gui.viewmodels.errands import Failure, Requests
 from padis_gui.viewmodels.inspector import Inspector
 from padis_gui.viewmodels.lab_export import export
 from padis_gui.viewmodels.laboratory import Laboratory
 from padis_gui.viewmodels.run import RunState
 from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, MAPS, SEAMS
-from tests.qt import LONG, open_both, until
+from tests.qt import LONG, compared, delivered, ended, open_both, settled, until
 
 
 @pytest.fixture
 def ready(session, drive, phantom_path, prior_path):
     """A session with the phantom and the tiny prior, a short diffusion and small random tiles."""
     drive(open_both(session, phantom_path, prior_path))
-    session.set_solver("diffpir")
-    session.set_solver_setting("steps", 6)
-    session.set_solver_setting("cg_steps", 3)
-    session.set_tiling("strategy", "random")
-    session.set_tiling("patch", 16)
-    session.set_seed(3)
+    session.method.set_solver("diffpir")
+    session.method.set_solver_setting("steps", 6)
+    session.method.set_solver_setting("cg_steps", 3)
+    session.method.set_tiling("strategy", "random")
+    session.method.set_tiling("patch", 16)
+    session.method.set_seed(3)
     return session
 
 
 async def ran(session):
     session.start()
-    await until(lambda: not session.run.active)
-    await asyncio.sleep(0.02)
+    await ended(session)
 
 
 async def paused_at(session, step):
@@ -56,10 +54,10 @@ async def paused_at(session, step):
             session.run.step()
 
 
-# -- errands ----------------------------------------------------------------------------------------------
+# -- requests ---------------------------------------------------------------------------------------------
 
 
-def test_the_latest_errand_of_a_kind_wins_and_faults_come_back_as_words(drive, caplog):
+def test_the_latest_request_of_a_kind_wins_and_faults_come_back_as_words(drive, caplog):
     pool, release, done = ThreadPoolExecutor(1), threading.Event(), []
 
     def fail(_check):
@@ -69,34 +67,35 @@ def test_the_latest_errand_of_a_kind_wins_and_faults_come_back_as_words(drive, c
         raise ZeroDivisionError("oh")
 
     async def go():
-        errands = Errands(pool)
-        errands.ask("slow", lambda _check: release.wait(10), done.append)
-        await until(lambda: not errands.waiting)
+        requests = Requests(pool)
+        requests.ask("slow", lambda _check: release.wait(10), done.append)
+        await until(lambda: not requests.waiting)
         for i in range(20):
-            errands.ask("drag", lambda _check, i=i: i, done.append)
-        errands.ask("bad", fail, done.append)
-        errands.ask("worse", crash, done.append)
-        errands.ask("gone", lambda _check: "gone", done.append)
-        errands.forget("gone")
+            requests.ask("drag", lambda _check, i=i: i, done.append)
+        requests.ask("bad", fail, done.append)
+        requests.ask("worse", crash, done.append)
+        requests.ask("gone", lambda _check: "gone", done.append)
+        requests.forget("gone")
         release.set()
         await until(lambda: len(done) == 4)
         assert done[:2] == [True, 19]
-        assert done[2] == Trouble("A was wanted, but B came; use A.")
+        assert done[2] == Failure("A was wanted, but B came; use A.")
         assert "ZeroDivisionError" in done[3].sentence
         assert "Traceback" in done[3].details
-        errands.stop()
-        errands.ask("late", lambda _check: 1, done.append)
-        await asyncio.sleep(0.05)
+        requests.stop()
+        requests.ask("late", lambda _check: 1, done.append)
+        pool.submit(int).result()  # the only thread has nothing left to do
+        await settled()
         assert len(done) == 4
-        errands.deleteLater()
+        requests.deleteLater()
 
     drive(go())
     pool.shutdown()
-    assert "An errand failed" in caplog.text
+    assert "A request failed" in caplog.text
 
 
 def test_stopping_interrupts_the_errand_in_hand(drive):
-    pool, begun, ended = ThreadPoolExecutor(1), threading.Event(), threading.Event()
+    pool, begun, interrupted = ThreadPoolExecutor(1), threading.Event(), threading.Event()
 
     def long(check):
         begun.set()
@@ -104,17 +103,18 @@ def test_stopping_interrupts_the_errand_in_hand(drive):
             while True:
                 check()
         except Interrupted:
-            ended.set()
+            interrupted.set()
             raise
 
     async def go():
-        errands = Errands(pool)
-        errands.ask("long", long, lambda _: pytest.fail("nothing was to come of it"))
+        requests = Requests(pool)
+        requests.ask("long", long, lambda _: pytest.fail("nothing was to come of it"))
         await until(begun.is_set)
-        errands.stop()
-        await until(ended.is_set)
-        await asyncio.sleep(0.02)
-        errands.deleteLater()
+        requests.stop()
+        await until(interrupted.is_set)
+        pool.submit(int).result()
+        await settled()
+        requests.deleteLater()
 
     drive(go())
     pool.shutdown()
@@ -129,12 +129,12 @@ def test_trails_and_heat_follow_the_shown_step(ready, drive):
         await ran(ready)
         lab.set_overlay("trails", 3)
         lab.set_overlay("heat", True)
-        tilings = [point.partition for point in ready.history.points]
+        tilings = [point.partition for point in ready.shown.history.points]
         assert len({p.offset for p in tilings}) > 2
         for step in (6, 2, 4):
             ready.shown.go_to(step)
             await until(lambda step=step: lab.coverage is not None and lab.coverage.upto == step)
-            overlay = lab.overlay(ready.shown_frame())
+            overlay = lab.overlay(ready.shown.frame())
             assert overlay.partition == tilings[step - 1]
             assert list(overlay.trail) == tilings[max(0, step - 4) : step - 1]
             expected = seam_coverage(tilings[:step]).numpy()
@@ -142,7 +142,7 @@ def test_trails_and_heat_follow_the_shown_step(ready, drive):
             assert lab.coverage.steps == step
             np.testing.assert_allclose(overlay.heat, expected / expected.max(), rtol=1e-6)
         lab.set_overlay("heat", False)
-        assert lab.overlay(ready.shown_frame()).heat is None
+        assert lab.overlay(ready.shown.frame()).heat is None
         assert lab.overlay(None) is None
 
     drive(go())
@@ -160,13 +160,13 @@ def test_maps_are_made_in_the_io_thread_of_the_shown_frame_and_only_when_wanted(
     async def go():
         lab = Laboratory(ready)
         await ran(ready)
-        await asyncio.sleep(0.05)
+        await delivered(ready)
         assert not lab.maps
         assert not threads
         lab.want(MAPS)
         await until(lambda: SEAMS in lab.maps)
         ready.shown.go_to(3)
-        frame = ready.shown_frame()
+        frame = ready.shown.frame()
         expected = seam_map(torch.from_numpy(frame.estimate[None]), frame.partition).numpy()
         await until(lambda: np.array_equal(lab.maps[SEAMS], expected))
         assert lab.maps[COVERAGE].max() >= 1
@@ -181,7 +181,7 @@ def test_maps_are_made_in_the_io_thread_of_the_shown_frame_and_only_when_wanted(
 
 def test_points_have_seam_ratios_of_estimate_and_denoised(ready, drive):
     drive(ran(ready))
-    points = ready.history.points
+    points = ready.shown.history.points
     assert all(np.isfinite([p.seam_ratio, p.seam_denoised]).all() for p in (points[0], points[-1]))
     assert all(np.isnan(p.disagreement) for p in points)
 
@@ -191,24 +191,24 @@ def test_points_have_seam_ratios_of_estimate_and_denoised(ready, drive):
 
 def test_disagreement_is_measured_every_n_steps_between_iterates_in_the_compute_thread(ready, drive):
     names = set()
-    ready.prior.network.register_forward_hook(lambda *_: names.add(threading.current_thread().name))
+    ready.prior.loaded.network.register_forward_hook(lambda *_: names.add(threading.current_thread().name))
 
     async def go():
         lab = Laboratory(ready)
         lab.measure_every(3)
         assert lab.every == 3
         await ran(ready)
-        points = ready.history.points
+        points = ready.shown.history.points
         assert [p.step for p in points if np.isfinite(p.disagreement)] == [3, 6]
         assert lab.disagreement.step == 6
         assert lab.disagreement.rms == points[-1].disagreement > 0
         assert lab.disagreement.pixels.shape == (64, 64)
         ready.shown.go_to(4)
         assert lab.disagreement is None
-        with_measure = ready.result.pixels
+        with_measure = ready.shown.result.pixels
         lab.measure_every(0)
         await ran(ready)
-        np.testing.assert_array_equal(with_measure, ready.result.pixels)  # the run does not notice
+        np.testing.assert_array_equal(with_measure, ready.shown.result.pixels)  # the run does not notice
 
     drive(go())
     assert all(name.startswith("compute") for name in names)
@@ -225,7 +225,7 @@ def test_disagreement_on_request_comes_while_paused_and_along_the_history(ready,
         if where == "in the history":
             ready.shown.go_to(3)
         assert lab.measurable
-        step = ready.shown_frame().step
+        step = ready.shown.frame().step
         assert lab.disagreement is None
         lab.measure()
         assert lab.measuring
@@ -237,7 +237,7 @@ def test_disagreement_on_request_comes_while_paused_and_along_the_history(ready,
         if where == "paused":
             assert ready.run.snapshot().state is RunState.PAUSED
             ready.run.resume()
-            await until(lambda: ready.result is not None)
+            await until(lambda: ready.shown.result is not None)
 
     drive(go())
 
@@ -260,13 +260,13 @@ def test_without_a_denoiser_call_there_is_nothing_to_measure(ready, drive):
         lab = Laboratory(ready)
         lab.measure()
         assert "no denoiser call" in ready.said[-1][1]
-        ready.set_solver("tv")
-        ready.set_solver_setting("steps", 2)
+        ready.method.set_solver("tv")
+        ready.method.set_solver_setting("steps", 2)
         await ran(ready)
         assert not lab.measurable
-        assert lab.overlay(ready.shown_frame()) is None
+        assert lab.overlay(ready.shown.frame()) is None
         lab.want(MAPS)
-        await asyncio.sleep(0.05)
+        await delivered(ready)
         assert not lab.maps
 
     drive(go())
@@ -280,7 +280,7 @@ def test_d_is_the_tile_of_the_shown_denoised_image(ready, drive):
         inspector = Inspector(ready)
         await ran(ready)
         inspector.watch(True)
-        frame = ready.shown_frame()
+        frame = ready.shown.frame()
         for row, column in ((30, 33), (5, 60)):
             assert inspector.pick(row, column)
             box = inspector.home
@@ -320,7 +320,7 @@ def test_shifting_by_hand_compares_with_home_and_stays_inside(ready, drive):
         moved = inspector.result.pictures["moved"]
         assert np.isnan(moved).sum() == 16 * 16 - 14 * 13
         assert inspector.result.moved_rms > 0
-        padded, pad = ready.shown_frame().partition.padded_shape, ready.shown_frame().partition.pad
+        padded, pad = ready.shown.frame().partition.padded_shape, ready.shown.frame().partition.pad
         inspector.place(1000, -1000)
         assert (inspector.box.row, inspector.box.column) == (padded[0] - 16, 0)
         inspector.place(5, 7)
@@ -328,7 +328,7 @@ def test_shifting_by_hand_compares_with_home_and_stays_inside(ready, drive):
         inspector.put_back()
         assert inspector.box == inspector.home
         inspector.choose(10_000)
-        assert inspector.tile == len(ready.shown_frame().partition.boxes) - 1
+        assert inspector.tile == len(ready.shown.frame().partition.boxes) - 1
 
     drive(go())
 
@@ -349,7 +349,7 @@ def test_other_levels_and_inputs(ready, drive):
         await ran(ready)
         assert inspector.inputs == ("step", "estimate", "truth")
         inspector.set_sigma(None)
-        call = ready.shown_frame().call
+        call = ready.shown.frame().call
         await until(lambda: inspector.result.step == 6 and inspector.result.tile.sigma == call.sigma)
         assert torch.equal(inspector.result.tile.noisy, inspector.home.of(as_called(call)))
         inspector.set_sigma(1.0)
@@ -363,14 +363,14 @@ def test_other_levels_and_inputs(ready, drive):
 
 def test_dragging_asks_for_many_and_computes_few_and_only_when_watched(ready, drive):
     calls = []
-    ready.prior.network.register_forward_hook(lambda *_: calls.append(threading.current_thread().name))
+    ready.prior.loaded.network.register_forward_hook(lambda *_: calls.append(threading.current_thread().name))
 
     async def go():
         inspector = Inspector(ready)
         await ran(ready)
         calls.clear()
         inspector.move(1, 1)
-        await asyncio.sleep(0.05)
+        await delivered(ready)
         assert not calls
         inspector.watch(True)
         for _ in range(60):
@@ -386,12 +386,12 @@ def test_inspecting_in_a_running_and_a_paused_solver(ready, drive):
     async def go():
         inspector = Inspector(ready)
         inspector.watch(True)
-        ready.set_solver_setting("steps", LONG)
+        ready.method.set_solver_setting("steps", LONG)
         ready.start()
         await until(lambda: inspector.result is not None and inspector.result.step)
         ready.run.pause()
         await until(lambda: ready.run.snapshot().state is RunState.PAUSED)
-        await asyncio.sleep(0.05)
+        await settled()
         inspector.choose(5)
         inspector.move(3, 3)
         await until(lambda: inspector.result.tile.box == inspector.box)
@@ -403,11 +403,6 @@ def test_inspecting_in_a_running_and_a_paused_solver(ready, drive):
 
 
 # -- A/B --------------------------------------------------------------------------------------------------
-
-
-async def compared(ab):
-    await until(lambda: not ab.state.active)
-    await asyncio.sleep(0.02)
 
 
 def test_a_fault_beside_the_present_settings_from_the_same_noise(ready, drive):
@@ -431,7 +426,7 @@ def test_a_fault_beside_the_present_settings_from_the_same_noise(ready, drive):
     np.testing.assert_allclose(ab.difference(), (results[1].pixels - results[0].pixels)[0], rtol=1e-5)
     assert ab.difference_rms() > 0
     for result in results:
-        *_, last = solve(result.recipe, ab.prepared.problem, ready.prior)
+        *_, last = solve(result.recipe, ab.prepared.problem, ready.prior.loaded)
         np.testing.assert_array_equal(result.image.from_unit(last.estimate), result.pixels)
 
 
@@ -439,7 +434,7 @@ def test_a_fault_beside_the_present_settings_from_the_same_noise(ready, drive):
 def test_every_fault_runs_and_is_described(ready, drive, fault):
     async def go():
         ab = ABRun(ready)
-        ready.set_solver_setting("steps", 2)
+        ready.method.set_solver_setting("steps", 2)
         ab.what_if(fault)
         await compared(ab)
         return ab
@@ -473,7 +468,7 @@ def test_two_methods_of_different_length_go_together(ready, drive):
 def test_step_pause_finish_and_cancel(ready, drive):
     async def go():
         ab = ABRun(ready)
-        ready.set_solver_setting("steps", LONG)
+        ready.method.set_solver_setting("steps", LONG)
         ab.step()
         await until(lambda: ab.state is RunState.PAUSED)
         for expected in (1, 2, 3):
@@ -492,9 +487,9 @@ def test_step_pause_finish_and_cancel(ready, drive):
         assert ab.state is RunState.CANCELLED
         assert ab.results == (None, None)
         assert not ab.keepable
-        ready.set_solver_setting("steps", 2)
+        ready.method.set_solver_setting("steps", 2)
         await ran(ready)
-        assert ready.result is not None
+        assert ready.shown.result is not None
 
     drive(go())
 
@@ -508,7 +503,7 @@ def test_what_cannot_be_compared_is_refused_in_words(ready, drive):
         assert "are the same" in ready.said[-1][1]
         ab.choose("strategy", "fixed")
         assert ab.differs
-        ready.set_solver_setting("steps", LONG)
+        ready.method.set_solver_setting("steps", LONG)
         ready.start()
         ab.start()
         assert "A run is under way" in ready.said[-1][1]
@@ -526,7 +521,7 @@ def test_what_cannot_be_compared_is_refused_in_words(ready, drive):
 def test_both_results_become_runs_once(ready, drive):
     async def go():
         ab = ABRun(ready)
-        ready.set_solver_setting("steps", 2)
+        ready.method.set_solver_setting("steps", 2)
         ab.what_if("no-padding")
         await compared(ab)
         before = len(ready.runs.records)
@@ -567,7 +562,7 @@ def test_one_side_that_diverges_is_named_and_keeps_its_last_good_iterate(ready, 
 def test_closing_the_session_ends_a_comparison(ready, drive):
     async def go():
         ab = ABRun(ready)
-        ready.set_solver_setting("steps", LONG)
+        ready.method.set_solver_setting("steps", LONG)
         ab.what_if("fixed")
         await until(lambda: ab.frame(0) is not None)
 
@@ -577,7 +572,7 @@ def test_closing_the_session_ends_a_comparison(ready, drive):
 def test_seam_maps_of_both_sides(ready, drive):
     async def go():
         ab = ABRun(ready)
-        ready.set_solver_setting("steps", 2)
+        ready.method.set_solver_setting("steps", 2)
         ab.what_if("fixed")
         await compared(ab)
         ab.picture(0, "seams")
@@ -598,9 +593,9 @@ def test_without_truth_and_measurement_everything_still_works(ready, drive):
         inspector, lab, ab = Inspector(ready), Laboratory(ready), ABRun(ready)
         inspector.watch(True)
         lab.want(MAPS)
-        ready.apply_preset("generate")
-        ready.set_solver_setting("steps", 2)
-        await until(lambda: ready.prepared.job.physics == "nothing")
+        ready.method.apply_preset("generate")
+        ready.method.set_solver_setting("steps", 2)
+        await until(lambda: ready.preparation.prepared.job.physics == "nothing")
         assert inspector.inputs == ()
         assert inspector.result is None or inspector.used_input is None
         await ran(ready)
@@ -624,9 +619,12 @@ def test_colours_are_looked_at_and_exported_channel_by_channel(ready, drive, tmp
 
     async def go():
         inspector, lab, ab = Inspector(ready), Laboratory(ready), ABRun(ready)
-        assert await ready.open_image(path)
-        ready.set_physics("denoising")
-        await until(lambda: ready.prepared.job.physics == "denoising" and ready.prepared.truth.ndim == 3)
+        assert await ready.data.open(path)
+        ready.method.set_physics("denoising")
+        preparation = ready.preparation
+        await until(
+            lambda: preparation.prepared.job.physics == "denoising" and preparation.prepared.truth.ndim == 3
+        )
         lab.want(MAPS)
         inspector.watch(True)
         await ran(ready)
@@ -634,7 +632,7 @@ def test_colours_are_looked_at_and_exported_channel_by_channel(ready, drive, tmp
         assert lab.maps[SEAMS].shape == (64, 64)
         assert inspector.result.pictures["denoised"].shape == (16, 16, 3)
         assert inspector.result.pictures["across"].shape == (16, 16)
-        ready.set_solver_setting("steps", 2)
+        ready.method.set_solver_setting("steps", 2)
         ab.what_if("fixed")
         await compared(ab)
         for name, pages, shape in (

@@ -55,8 +55,8 @@ def test_a_box_is_what_it_touches_whichever_way_it_is_drawn(r0, c0, r1, c1):
 def editor(session, drive, phantom_path, prior_path, tmp_path):
     async def go():
         await open_both(session, phantom_path, prior_path)
-        session.set_physics("inpainting")
-        await until(lambda: session.prepared.job.physics == "inpainting")
+        session.method.set_physics("inpainting")
+        await until(lambda: session.preparation.prepared.job.physics == "inpainting")
 
     drive(go())
     return MaskEditor(session, tmp_path)
@@ -64,12 +64,12 @@ def editor(session, drive, phantom_path, prior_path, tmp_path):
 
 async def given_to_the_problem(editor):
     await until(lambda: not editor._soon.isActive())
-    await until(lambda: editor._session.prepared.job.problem == editor._session.problem)
+    await until(lambda: editor._session.preparation.prepared.job.problem == editor._session.method.problem)
 
 
 def test_painting_begins_with_the_present_mask_and_changes_the_problem(editor, session, drive, tmp_path):
-    before = ~known(session.problem)
-    measured = session.prepared.measurement
+    before = ~known(session.method.problem)
+    measured = session.preparation.prepared.measurement
 
     async def go():
         editor.begin()
@@ -80,10 +80,10 @@ def test_painting_begins_with_the_present_mask_and_changes_the_problem(editor, s
         await given_to_the_problem(editor)
 
     drive(go())
-    assert session.problem.mask == "file"
-    assert session.problem.mask_file.startswith(str(tmp_path / "masks"))
-    np.testing.assert_array_equal(~known(session.problem), editor.missing)
-    assert not np.array_equal(measured, session.prepared.measurement)
+    assert session.method.problem.mask == "file"
+    assert session.method.problem.mask_file.startswith(str(tmp_path / "masks"))
+    np.testing.assert_array_equal(~known(session.method.problem), editor.missing)
+    assert not np.array_equal(measured, session.preparation.prepared.measurement)
     assert editor.share == pytest.approx(6 * 46 / 64**2, rel=0.15)
 
 
@@ -97,7 +97,7 @@ def test_the_masks_of_earlier_runs_stay(editor, session, drive):
             editor.remember()
             editor.stroke((row, 10), (row, 50), 4, erase=False)
             await given_to_the_problem(editor)
-            files.append((session.problem.mask_file, editor.missing.copy()))
+            files.append((session.method.problem.mask_file, editor.missing.copy()))
 
     drive(go())
     assert files[0][0] != files[1][0]
@@ -142,7 +142,7 @@ def test_masks_are_loaded_and_saved_where_the_user_wants(editor, session, drive,
         np.testing.assert_array_equal(editor.missing, mask)
         assert "64 x 64" in session.said[-1][1]
         editor.save(tmp_path / "out" / "saved.png")
-        assert session.problem.mask_file == str(tmp_path / "out" / "saved.png")
+        assert session.method.problem.mask_file == str(tmp_path / "out" / "saved.png")
         (tmp_path / "file").touch()
         editor.save(tmp_path / "file" / "below.png")
         assert "choose another place" in session.said[-1][1]
@@ -171,13 +171,13 @@ def test_painting_ends_with_another_physics_or_another_size(editor, session, dri
 
     async def go():
         editor.begin()
-        session.set_physics("deblur")
+        session.method.set_physics("deblur")
         assert editor.missing is None
         assert not editor.possible
-        session.set_physics("inpainting")
+        session.method.set_physics("inpainting")
         assert editor.possible
         editor.begin()
-        await session.open_image(tmp_path / "other.npy")
+        await session.data.open(tmp_path / "other.npy")
         assert editor.missing is None
 
     drive(go())

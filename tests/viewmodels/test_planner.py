@@ -22,7 +22,7 @@ def test_an_estimate_appears_once_there_is_something_to_run(session, drive, phan
         await until(lambda: planner.plan is not None and planner.plan.seconds is not None)
 
     drive(go())
-    assert planner.plan.calls == session.solver_settings.steps
+    assert planner.plan.calls == session.method.settings.steps
     assert planner.plan.tiles >= 9 * planner.plan.calls
     assert planner.plan.memory_mb > 0
     assert planner.history_mb > 0
@@ -40,7 +40,7 @@ def test_the_machine_is_measured_once(session, drive, phantom_path, prior_path, 
     async def go():
         await open_both(session, phantom_path, prior_path)
         await ready(first)
-        session.set_solver_setting("steps", 30)
+        session.method.set_solver_setting("steps", 30)
         await until(lambda: first.plan is not None and first.plan.calls == 30)
         second = Planner(session, Paces(tmp_path))
         second.refresh()
@@ -55,13 +55,13 @@ def test_a_run_corrects_the_estimate(session, drive, phantom_path, prior_path):
 
     async def go():
         await open_both(session, phantom_path, prior_path)
-        session.set_solver_setting("steps", 20)
+        session.method.set_solver_setting("steps", 20)
         await until(
             lambda: planner.plan is not None and planner.plan.seconds is not None and planner.plan.calls == 20
         )
         session.start()
-        await until(lambda: session.result is not None)
-        actual = session.result.seconds
+        await until(lambda: session.shown.result is not None)
+        actual = session.shown.result.seconds
         planner.refresh()
         assert planner.plan.seconds == pytest.approx(
             actual, rel=1
@@ -77,9 +77,9 @@ def test_choices_that_contradict_each_other_have_no_estimate(
 
     async def go():
         await open_both(session, phantom_path, prior_path)
-        session.set_solver("diffpir")
-        session.set_solver_setting("sigma_min", 0.5)
-        session.set_solver_setting("sigma_max", 0.1)  # the highest below the lowest: Run would say so
+        session.method.set_solver("diffpir")
+        session.method.set_solver_setting("sigma_min", 0.5)
+        session.method.set_solver_setting("sigma_max", 0.1)  # the highest below the lowest: Run would say so
         planner.refresh()
         assert planner.plan is None
 

@@ -1,13 +1,11 @@
 """The queue: one run after the other, in an order that can be changed, and a failure stops only itself."""
 
-import asyncio
-
 import pytest
 
 from padis_gui.core.errors import DivergenceError
 from padis_gui.viewmodels import run as run_module
 from padis_gui.viewmodels.queue import ItemState, Queue, QueueItem
-from tests.qt import LONG, open_both, until
+from tests.qt import LONG, ended, idle, open_both, settled, until
 
 
 def item(name):
@@ -82,34 +80,27 @@ def test_what_has_ended_is_forgotten_some_day(qapp):
 @pytest.fixture
 def ready(session, drive, phantom_path, prior_path):
     drive(open_both(session, phantom_path, prior_path))
-    session.set_solver("diffpir")
-    session.set_solver_setting("steps", 3)
+    session.method.set_solver("diffpir")
+    session.method.set_solver_setting("steps", 3)
     return session
-
-
-async def emptied(session):
-    await until(
-        lambda: not session.queue.waiting and session.queue.running is None and not session.run.active
-    )
-    await asyncio.sleep(0.05)
 
 
 def test_queued_runs_have_the_choices_of_their_moment(ready, drive):
     async def go():
         ready.queue.hold(True)
         for steps in (2, 4, 3):
-            ready.set_solver_setting("steps", steps)
+            ready.method.set_solver_setting("steps", steps)
             assert ready.runner.add_to_queue()
-        ready.set_solver_setting("steps", 7)
+        ready.method.set_solver_setting("steps", 7)
         ready.queue.move(ready.queue.items[2].id, -1)
         ready.queue.hold(False)
-        await emptied(ready)
+        await idle(ready)
 
     drive(go())
     assert [r.recipe.settings["steps"] for r in ready.runs.records] == [2, 3, 4]
     assert [i.state for i in ready.queue.items] == [ItemState.DONE] * 3
     assert [i.record for i in ready.queue.items] == [r.id for r in ready.runs.records]
-    assert ready.solver_settings.steps == 7
+    assert ready.method.settings.steps == 7
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("out of something"), DivergenceError("Lower the step size.")])
@@ -126,7 +117,7 @@ def test_a_failure_does_not_stop_the_rest(ready, drive, monkeypatch, fault):
         monkeypatch.setattr(run_module, "solve", faulty)
         for _ in range(3):
             ready.runner.add_to_queue()
-        await emptied(ready)
+        await idle(ready)
 
     drive(go())
     assert [i.state for i in ready.queue.items] == [ItemState.DONE, ItemState.FAILED, ItemState.DONE]
@@ -136,13 +127,13 @@ def test_a_failure_does_not_stop_the_rest(ready, drive, monkeypatch, fault):
 
 def test_cancelling_the_one_that_runs_goes_on_with_the_next(ready, drive):
     async def go():
-        ready.set_solver_setting("steps", LONG)
+        ready.method.set_solver_setting("steps", LONG)
         ready.runner.add_to_queue()
-        ready.set_solver_setting("steps", 2)
+        ready.method.set_solver_setting("steps", 2)
         ready.runner.add_to_queue()
         await until(lambda: ready.run.snapshot().step >= 2)
         ready.runner.cancel(ready.queue.running.id)
-        await emptied(ready)
+        await idle(ready)
 
     drive(go())
     assert [i.state for i in ready.queue.items] == [ItemState.CANCELLED, ItemState.DONE]
@@ -153,16 +144,15 @@ def test_settings_for_the_next_run_do_not_reach_one_that_has_others(ready, drive
     """The forms may show other settings than the running solver has: then they are for the next run."""
 
     async def go():
-        ready.set_solver_setting("steps", 40)
+        ready.method.set_solver_setting("steps", 40)
         ready.start(paused=True)
         await until(lambda: ready.run.snapshot().step == 1)
-        ready.set_solver("dds")
-        ready.set_solver_setting("eta", 0.5)  # DDS's own live setting
-        ready.set_solver("diffpir")
-        ready.set_solver_setting("zeta", 0.7)  # shown as it runs: this one is for the run
+        ready.method.set_solver("dds")
+        ready.method.set_solver_setting("eta", 0.5)  # DDS's own live setting
+        ready.method.set_solver("diffpir")
+        ready.method.set_solver_setting("zeta", 0.7)  # shown as it runs: this one is for the run
         ready.run.resume()
-        await until(lambda: not ready.run.active)
-        await asyncio.sleep(0.05)
+        await ended(ready)
 
     drive(go())
     recipe = ready.runs.records[-1].recipe
@@ -174,10 +164,10 @@ def test_the_queue_waits_while_the_laboratory_has_the_thread(ready, drive):
     async def go():
         ready.occupy("An A/B run")
         ready.runner.add_to_queue()
-        await asyncio.sleep(0.1)
+        await settled()
         assert ready.queue.running is None
         ready.occupy("")
-        await emptied(ready)
+        await idle(ready)
 
     drive(go())
     assert len(ready.runs.records) == 1

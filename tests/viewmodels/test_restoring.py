@@ -1,6 +1,5 @@
 """An exported file brings its run back into a session: choices, files, result; and Run repeats it bit for bit."""
 
-import asyncio
 import shutil
 
 import numpy as np
@@ -11,7 +10,7 @@ from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.data.stored import read_export
 from padis_gui.core.data.write import write_result
 from padis_gui.viewmodels.run import RunState
-from tests.qt import LONG, open_both, until
+from tests.qt import LONG, idle, open_both, prepared, until
 
 
 @pytest.fixture
@@ -22,40 +21,32 @@ def ready(session, drive, phantom_path, prior_path, tmp_path):
         shutil.copy(source, tmp_path / folder / source.name)
 
     async def go():
-        session.set_problem("views", 12)
-        session.set_problem("noise", 0.02)
-        session.set_solver("dds")
-        session.set_solver_setting("steps", 5)
+        session.method.set_problem("views", 12)
+        session.method.set_problem("noise", 0.02)
+        session.method.set_solver("dds")
+        session.method.set_solver_setting("steps", 5)
         await open_both(session, tmp_path / "data" / phantom_path.name, tmp_path / "priors" / prior_path.name)
-        await asyncio.sleep(0.3)  # the problem is prepared a moment after the last change
+        await prepared(session)
 
     drive(go())
     return session
 
 
-async def idle(session):
-    await until(
-        lambda: not session.queue.waiting and session.queue.running is None and not session.run.active
-    )
-    await until(lambda: not session.runner._gathering)
-    await asyncio.sleep(0.05)
-
-
 async def ran(session, seed=7):
-    session.set_seed(seed)
+    session.method.set_seed(seed)
     session.start()
-    await until(lambda: session.run.active or session.result)
+    await until(lambda: session.run.active or session.shown.result)
     await idle(session)
-    return session.result
+    return session.shown.result
 
 
 async def changed(session):
     """Everything is chosen otherwise than before."""
-    session.set_seed(99)
-    session.set_problem("views", 30)
-    session.set_solver("diffpir")
-    session.set_tiling("strategy", "fixed")
-    await session.open_image(session.data_path)
+    session.method.set_seed(99)
+    session.method.set_problem("views", 30)
+    session.method.set_solver("diffpir")
+    session.method.set_tiling("strategy", "fixed")
+    await session.data.open(session.data.path)
 
 
 @pytest.mark.parametrize(
@@ -70,21 +61,21 @@ def test_a_run_comes_back_and_run_repeats_it_bit_for_bit(ready, drive, tmp_path,
         assert await ready.export(path, ExportSettings(**settings))
         await changed(ready)
         assert await ready.restore(path)
-        assert (ready.seed, ready.solver, ready.problem.views) == (7, "dds", 12)
-        assert ready.tiling == result.recipe.tiling
+        assert (ready.method.seed, ready.method.solver, ready.method.problem.views) == (7, "dds", 12)
+        assert ready.method.tiling == result.recipe.tiling
         record = ready.runs.records[-1]
         assert record.name == "Restored from out.tif"
         assert ready.shown.record is record
         if settings.get("values") is None:
-            assert np.array_equal(ready.result.pixels, result.pixels)
-        assert ready.result.metrics == result.metrics
-        assert ready.result.image.unit == "HU"
+            assert np.array_equal(ready.shown.result.pixels, result.pixels)
+        assert ready.shown.result.metrics == result.metrics
+        assert ready.shown.result.image.unit == "HU"
         assert "Run repeats it" in ready.said[-1][1]
         ready.start()
         await until(lambda: len(ready.runs.records) == 3)
         await idle(ready)
         assert ready.runs.records[-1].note == "identical to Restored from out.tif, bit for bit"
-        assert np.array_equal(ready.result.pixels, result.pixels)
+        assert np.array_equal(ready.shown.result.pixels, result.pixels)
 
     drive(go())
 
@@ -93,18 +84,18 @@ def test_live_changes_come_back_with_it(ready, drive, tmp_path):
     path = tmp_path / "out.tif"
 
     async def go():
-        ready.set_solver_setting("steps", 40)
-        ready.set_seed(3)
+        ready.method.set_solver_setting("steps", 40)
+        ready.method.set_seed(3)
         ready.start(paused=True)
         await until(lambda: ready.run.snapshot().state is RunState.PAUSED)
-        ready.set_tiling("strategy", "fixed")
+        ready.method.set_tiling("strategy", "fixed")
         for step in (2, 3, 4):
             ready.run.step()
             await until(lambda step=step: ready.run.snapshot().step == step)
             await until(lambda: ready.run.snapshot().state is RunState.PAUSED)
         ready.run.finish()
         await idle(ready)
-        result = ready.result
+        result = ready.shown.result
         assert result.recipe.changes
         assert result.recipe.stop_after == 4
         await ready.export(path)
@@ -115,7 +106,7 @@ def test_live_changes_come_back_with_it(ready, drive, tmp_path):
         await until(lambda: len(ready.runs.records) == 3)
         await idle(ready)
         assert "bit for bit" in ready.runs.records[-1].note
-        assert np.array_equal(ready.result.pixels, result.pixels)
+        assert np.array_equal(ready.shown.result.pixels, result.pixels)
 
     drive(go())
 
@@ -125,7 +116,7 @@ def test_once_something_is_changed_run_is_an_ordinary_run(ready, drive, tmp_path
         await ran(ready)
         await ready.export(tmp_path / "out.tif")
         assert await ready.restore(tmp_path / "out.tif")
-        ready.set_solver_setting("steps", 3)
+        ready.method.set_solver_setting("steps", 3)
         ready.start()
         await until(lambda: len(ready.runs.records) == 3)
         await idle(ready)
@@ -139,9 +130,9 @@ def test_a_set_of_samples_is_repeated_sample_by_sample(ready, drive, tmp_path):
     path = tmp_path / "out.tif"
 
     async def go():
-        ready.set_solver("diffpir")
-        ready.set_solver_setting("steps", 3)
-        ready.set_seed(4)
+        ready.method.set_solver("diffpir")
+        ready.method.set_solver_setting("steps", 3)
+        ready.method.set_seed(4)
         assert ready.runner.draw_samples(3)
         await until(lambda: any(r.recipe.sample_seeds for r in ready.runs.records))
         await idle(ready)
@@ -171,8 +162,8 @@ def test_files_that_moved_beside_the_export_are_found(ready, drive, tmp_path):
         (tmp_path / "data" / "phantom.tif").rename(out / "phantom of another name.tif")
         (tmp_path / "priors" / "tiny.safetensors").rename(out / "tiny.safetensors")
         assert await ready.restore(out / "out.json")
-        assert ready.data_path.parent == out
-        assert ready.prior_path.parent == out
+        assert ready.data.path.parent == out
+        assert ready.prior.path.parent == out
         assert "was found as" in ready.said[-1][1]
         ready.start()
         await until(lambda: len(ready.runs.records) == 3)
@@ -197,7 +188,7 @@ def test_what_is_missing_is_said_and_the_rest_comes_back(ready, drive, tmp_path)
         assert str(data) in sentence
         assert "has changed since the run" in sentence
         assert "Run repeats it" not in sentence
-        assert (ready.seed, ready.solver, ready.problem.views) == (7, "dds", 12)
+        assert (ready.method.seed, ready.method.solver, ready.method.problem.views) == (7, "dds", 12)
         assert ready.shown.record is ready.runs.records[-1]
 
     drive(go())
@@ -233,7 +224,7 @@ def test_nothing_is_restored_into_a_run(ready, drive, tmp_path):
     async def go():
         await ran(ready)
         await ready.export(tmp_path / "out.tif")
-        ready.set_solver_setting("steps", LONG)
+        ready.method.set_solver_setting("steps", LONG)
         ready.start(paused=True)
         await until(lambda: ready.run.snapshot().step == 1)
         assert not await ready.restore(tmp_path / "out.tif")

@@ -1,6 +1,5 @@
 """The list of runs: what it keeps, what can be done with them, and that it stays within its memory."""
 
-import asyncio
 import gc
 import threading
 
@@ -9,30 +8,22 @@ import pytest
 
 from padis_gui.core.recipe import solve
 from padis_gui.viewmodels.runs import THUMBNAIL_SIDE, Runs, thumbnail
-from tests.qt import LONG, open_both, until
+from tests.qt import LONG, ended, idle, open_both, until
 
 
 @pytest.fixture
 def ready(session, drive, phantom_path, prior_path):
     drive(open_both(session, phantom_path, prior_path))
-    session.set_solver("diffpir")
-    session.set_solver_setting("steps", 3)
+    session.method.set_solver("diffpir")
+    session.method.set_solver_setting("steps", 3)
     return session
 
 
 async def one_run(session, **settings):
     for name, value in settings.items():
-        session.set_solver_setting(name, value)
+        session.method.set_solver_setting(name, value)
     session.start()
-    await until(lambda: not session.run.active)
-    await asyncio.sleep(0.02)
-
-
-async def idle(session):
-    await until(
-        lambda: not session.queue.waiting and session.queue.running is None and not session.run.active
-    )
-    await asyncio.sleep(0.05)
+    await ended(session)
 
 
 def run_times(session, drive, count):
@@ -46,7 +37,7 @@ def run_times(session, drive, count):
 def test_a_run_leaves_a_record_with_everything_of_it(ready, drive):
     run_times(ready, drive, 1)
     (record,) = ready.runs.records
-    result = ready.result
+    result = ready.shown.result
     assert record.recipe == result.recipe
     assert record.metrics == result.metrics
     assert record.name == "Run 1"
@@ -61,7 +52,7 @@ def test_a_run_leaves_a_record_with_everything_of_it(ready, drive):
 
 def test_a_cancelled_run_leaves_none(ready, drive):
     async def go():
-        ready.set_solver_setting("steps", LONG)
+        ready.method.set_solver_setting("steps", LONG)
         ready.start()
         await until(lambda: ready.run.snapshot().step >= 2)
         ready.run.cancel()
@@ -112,12 +103,12 @@ def test_any_two_are_compared_and_only_two(ready, drive):
 def test_an_earlier_run_is_shown_and_is_then_what_is_exported(ready, drive, tmp_path):
     run_times(ready, drive, 2)
     first, second = ready.runs.records
-    ready.show_run(first)
-    assert ready.shown_frame() is first.history.last
-    np.testing.assert_array_equal(ready.result.pixels, first.result.pixels)
+    ready.shown.show(first)
+    assert ready.shown.frame() is first.history.last
+    np.testing.assert_array_equal(ready.shown.result.pixels, first.result.pixels)
     drive(ready.export(tmp_path / "first.tif"))
     ready.shown.go_to(2)
-    assert ready.shown_frame().step == 2
+    assert ready.shown.frame().step == 2
     assert not np.array_equal(second.result.pixels, first.result.pixels)
     run_times(ready, drive, 1)
     assert ready.shown.record is None  # a new run is what the user wants to see
@@ -125,47 +116,50 @@ def test_an_earlier_run_is_shown_and_is_then_what_is_exported(ready, drive, tmp_
 
 def test_settings_of_a_run_come_back(ready, drive, phantom_path):
     async def go():
-        ready.set_problem("views", 11)
-        ready.set_tiling("patch", 16)
+        ready.method.set_problem("views", 11)
+        ready.method.set_tiling("patch", 16)
         await one_run(ready, steps=2, zeta=0.6)
         record = ready.runs.records[-1]
-        ready.apply_preset("generate")
-        ready.set_tiling("patch", None)
-        ready.set_solver("dds")
+        ready.method.apply_preset("generate")
+        ready.method.set_tiling("patch", None)
+        ready.method.set_solver("dds")
         await ready.use_run(record)
-        assert ready.physics == "ct-parallel"
-        assert ready.problem.views == 11
-        assert ready.tiling.patch == 16
-        assert (ready.solver, ready.solver_settings.steps, ready.solver_settings.zeta) == ("diffpir", 2, 0.6)
-        assert ready.seed == record.recipe.seed
+        assert ready.method.physics == "ct-parallel"
+        assert ready.method.problem.views == 11
+        assert ready.method.tiling.patch == 16
+        assert (ready.method.solver, ready.method.settings.steps, ready.method.settings.zeta) == (
+            "diffpir",
+            2,
+            0.6,
+        )
+        assert ready.method.seed == record.recipe.seed
         await one_run(ready)
         return record
 
     record = drive(go())
-    np.testing.assert_array_equal(ready.result.pixels, record.result.pixels)
+    np.testing.assert_array_equal(ready.shown.result.pixels, record.result.pixels)
 
 
 def test_a_run_is_repeated_bit_for_bit_with_its_live_changes(ready, drive):
     async def go():
-        ready.set_problem("noise", 0.02)
-        ready.set_solver_setting("steps", 30)
+        ready.method.set_problem("noise", 0.02)
+        ready.method.set_solver_setting("steps", 30)
         ready.start(paused=True)
         await until(lambda: ready.run.snapshot().step == 1)
-        ready.set_solver_setting("zeta", 0.4)
-        ready.set_tiling("strategy", "fixed")
+        ready.method.set_solver_setting("zeta", 0.4)
+        ready.method.set_tiling("strategy", "fixed")
         ready.run.step()
         await until(lambda: ready.run.snapshot().step == 4 or not ready.run._steps_allowed)
         ready.run.resume()
         await until(lambda: ready.run.snapshot().step >= 12)
         ready.run.finish()
-        await until(lambda: not ready.run.active)
-        await asyncio.sleep(0.05)
+        await ended(ready)
         record = ready.runs.records[-1]
         assert record.recipe.changes
         assert record.recipe.stop_after
-        ready.set_solver("dds")  # what is chosen meanwhile makes no difference
-        ready.set_problem("views", 9)
-        ready.set_problem("noise", 0.0)
+        ready.method.set_solver("dds")  # what is chosen meanwhile makes no difference
+        ready.method.set_problem("views", 9)
+        ready.method.set_problem("noise", 0.0)
         assert await ready.runner.repeat(record)
         await idle(ready)
         return record, ready.runs.records[-1]
@@ -183,7 +177,7 @@ def test_a_repeat_that_cannot_be_the_same_says_what_has_changed(ready, drive, tm
     copy.write_bytes(phantom_path.read_bytes())
 
     async def go():
-        await ready.open_image(copy)
+        await ready.data.open(copy)
         await one_run(ready)
         copy.write_bytes(phantom_path.read_bytes() + b"\0")
         assert not await ready.runner.repeat(ready.runs.records[-1])
@@ -214,12 +208,12 @@ def test_a_repeat_with_other_bits_says_by_how_much(ready, drive, monkeypatch):
 
 def test_kept_bytes_are_flat_over_two_hundred_runs(ready, drive, tmp_path):
     """Iterates and results of all runs stay within their budgets, and no thread is left."""
-    ready.set_solver("least-squares")
-    ready.set_solver_setting("steps", 2)
+    ready.method.set_solver("least-squares")
+    ready.method.set_solver_setting("steps", 2)
     run_times(ready, drive, 1)
-    frame = ready.history.last.nbytes
+    frame = ready.shown.history.last.nbytes
     ready.runs.history_budget = 12 * frame
-    ready.runs.results_budget = 10 * ready.result.nbytes
+    ready.runs.results_budget = 10 * ready.shown.result.nbytes
     ready.runs.edited.connect(lambda record: setattr(record, "load", lambda: None))  # as if it were on disk
     threads, kept = threading.active_count(), []
 
@@ -234,15 +228,15 @@ def test_kept_bytes_are_flat_over_two_hundred_runs(ready, drive, tmp_path):
         gc.collect()
         kept.append(ready.runs.nbytes)
     assert len(ready.runs.records) == 201
-    assert max(kept) <= 12 * frame + 10 * ready.result.nbytes
+    assert max(kept) <= 12 * frame + 10 * ready.shown.result.nbytes
     assert threading.active_count() == threads
     assert sum(len(record.history.points) for record in ready.runs.records) == 201 * 2
 
 
 def test_old_runs_are_thinned_to_make_room_for_the_next(ready, drive):
-    ready.set_solver_setting("steps", 8)
+    ready.method.set_solver_setting("steps", 8)
     run_times(ready, drive, 1)
-    frame = ready.history.last.nbytes
+    frame = ready.shown.history.last.nbytes
     ready.runs.history_budget = 12 * frame
     run_times(ready, drive, 1)
     first, second = ready.runs.records
@@ -257,10 +251,10 @@ def test_a_run_without_iterates_shows_its_result(ready, drive):
     (record,) = ready.runs.records
     while record.history.nbytes:
         record.history.halve()
-    ready.show_run(record)
-    frame = ready.shown_frame()
+    ready.shown.show(record)
+    frame = ready.shown.frame()
     np.testing.assert_array_equal(frame.estimate, record.result.pixels[0])
-    np.testing.assert_allclose(frame.difference, frame.estimate - ready.prepared.truth)
+    np.testing.assert_allclose(frame.difference, frame.estimate - ready.preparation.prepared.truth)
     assert (frame.step, frame.state, frame.partition) == (3, None, None)
 
 

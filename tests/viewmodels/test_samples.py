@@ -1,6 +1,5 @@
 """Samples of the posterior: one measurement, different draws, one entry in the list."""
 
-import asyncio
 import dataclasses
 
 import numpy as np
@@ -8,36 +7,30 @@ import pytest
 
 from padis_gui.viewmodels.queue import ItemState
 from padis_gui.viewmodels.samples import gather, sample_seeds
-from tests.qt import open_both, until
+from tests.qt import idle, open_both, until
 
 
 @pytest.fixture
 def ready(session, drive, phantom_path, prior_path):
     async def go():
         await open_both(session, phantom_path, prior_path)
-        session.set_solver("diffpir")
-        session.set_solver_setting("steps", 2)
-        session.set_problem("noise", 0.05)
-        await until(lambda: session.prepared.job.problem.noise == 0.05)
+        session.method.set_solver("diffpir")
+        session.method.set_solver_setting("steps", 2)
+        session.method.set_problem("noise", 0.05)
+        await until(lambda: session.preparation.prepared.job.problem.noise == 0.05)
 
     drive(go())
     return session
 
 
-async def idle(session):
-    await until(
-        lambda: not session.queue.waiting and session.queue.running is None and not session.run.active
-    )
-    await until(lambda: not session.runner._gathering)
-    await asyncio.sleep(0.05)
-
-
 def test_samples_share_the_measurement_and_differ_in_the_draw(ready, drive):
     async def go():
-        before = ready.prepared.measurement
+        before = ready.preparation.prepared.measurement
         assert ready.runner.draw_samples(4)
         await idle(ready)
-        np.testing.assert_array_equal(ready.prepared.measurement, before)  # what was seen is what was sampled
+        np.testing.assert_array_equal(
+            ready.preparation.prepared.measurement, before
+        )  # what was seen is what was sampled
 
     drive(go())
     *members, group = ready.runs.records
@@ -58,10 +51,10 @@ def test_samples_share_the_measurement_and_differ_in_the_draw(ready, drive):
     assert 0 <= group.calibration.coverage <= 1
     assert group.calibration.expected_coverage == pytest.approx(0.6)
     assert ready.shown.record is group  # the mean and the deviation are what was asked for
-    frame = ready.shown_frame()
+    frame = ready.shown.frame()
     np.testing.assert_array_equal(frame.estimate, result.pixels[0])
     np.testing.assert_array_equal(frame.deviation, result.deviation[0])
-    np.testing.assert_allclose(frame.difference, frame.estimate - ready.prepared.truth)
+    np.testing.assert_allclose(frame.difference, frame.estimate - ready.preparation.prepared.truth)
 
 
 def test_a_sample_is_repeated_bit_for_bit_with_its_measurement(ready, drive):
@@ -109,7 +102,7 @@ def test_a_cancelled_rest_leaves_the_set_of_what_there_is(ready, drive):
 
 
 def test_a_method_without_draws_is_refused_in_words(ready):
-    ready.set_solver("tv")
+    ready.method.set_solver("tv")
     assert not ready.runner.draw_samples(4)
     assert "diffusion solver" in ready.said[-1][1]
     assert ready.queue.items == ()

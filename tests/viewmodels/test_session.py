@@ -1,6 +1,5 @@
 """The session: choices are checked and kept, files are opened whole or not at all, runs are described."""
 
-import asyncio
 import itertools
 import time
 
@@ -10,27 +9,27 @@ import pytest
 
 from padis_gui.core.resources import PRESETS
 from padis_gui.core.solvers import SOLVERS
-from padis_gui.viewmodels.run import RunState, Snapshot
-from tests.qt import open_both, until
+from padis_gui.viewmodels.run import Progress, RunState
+from tests.qt import ended, open_both, until
 from tests.scan_files import fan, write_htc
 
 
 def test_every_preset_can_be_applied_and_runs_its_own_solver(session):
     for preset in PRESETS:
-        session.apply_preset(preset.name)
-        assert session.physics == preset.physics
-        assert session.problem.model_dump() == session.problem.model_dump() | preset.problem
-        assert session.solver == preset.solver
+        session.method.apply_preset(preset.name)
+        assert session.method.physics == preset.physics
+        assert session.method.problem.model_dump() == session.method.problem.model_dump() | preset.problem
+        assert session.method.solver == preset.solver
     assert session.said == []
 
 
 def test_settings_of_a_solver_come_back_with_it(session):
-    session.set_solver("dds")
-    session.set_solver_setting("eta", 0.5)
+    session.method.set_solver("dds")
+    session.method.set_solver_setting("eta", 0.5)
     for solver in SOLVERS:
-        session.set_solver(solver.name)
-    session.set_solver("dds")
-    assert session.solver_settings.eta == 0.5
+        session.method.set_solver(solver.name)
+    session.method.set_solver("dds")
+    assert session.method.settings.eta == 0.5
 
 
 def test_what_a_preset_sets_in_solvers_stays_with_its_problem(session, drive, tmp_path):
@@ -38,46 +37,49 @@ def test_what_a_preset_sets_in_solvers_stays_with_its_problem(session, drive, tm
     defaults = {solver.name: solver.settings_type() for solver in SOLVERS}
 
     def changed():
-        return {name for name in defaults if session.settings_of(name) != defaults[name]}
+        return {name for name in defaults if session.method.settings_of(name) != defaults[name]}
 
-    session.apply_preset("ct-8")
+    session.method.apply_preset("ct-8")
     assert changed() == {"fast", "quality", "diffpir"}
-    session.set_problem("views", 9)  # nearly the same problem
+    session.method.set_problem("views", 9)  # nearly the same problem
     assert changed() == {"fast", "quality", "diffpir"}
-    session.apply_preset("sr2")
+    session.method.apply_preset("sr2")
     assert changed() == set()
-    session.apply_preset("ct-8")
-    session.set_solver_setting("steps", 33)  # by hand
-    session.set_physics("deblur")
+    session.method.apply_preset("ct-8")
+    session.method.set_solver_setting("steps", 33)  # by hand
+    session.method.set_physics("deblur")
     assert changed() == {"fast"}
-    session.apply_preset("ct-8")
-    session.set_physics("ct-fan")
+    session.method.apply_preset("ct-8")
+    session.method.set_physics("ct-fan")
     assert changed() == set()
-    session.apply_preset("ct-fan")
+    session.method.apply_preset("ct-fan")
     assert changed() == {"fast", "quality"}
-    assert drive(session.open_image(write_htc(tmp_path / "scan.mat", fan())))
-    assert (session.physics, changed()) == ("ct-fan", set())
-    session.set_solver_setting("zeta", PRESETS[0].settings["zeta"])  # by hand, though a preset has it too
-    assert drive(session.set_reading({"take_views": 30}))
+    assert drive(session.data.open(write_htc(tmp_path / "scan.mat", fan())))
+    assert (session.method.physics, changed()) == ("ct-fan", set())
+    session.method.set_solver_setting(
+        "zeta", PRESETS[0].settings["zeta"]
+    )  # by hand, though a preset has it too
+    assert drive(session.data.set_reading({"take_views": 30}))
     assert changed() == {"fast"}
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda s: s.set_problem("views", -3), "Views must be"),
-        (lambda s: s.set_problem("noise", float("nan")), "Noise must be"),
-        (lambda s: s.set_solver_setting("steps", 0), "Steps must be"),
-        (lambda s: s.set_solver_setting("colour", 1), "not a setting"),
-        (lambda s: s.set_solver("newton"), "must be one of"),
-        (lambda s: s.set_seed(-1), "seed must be"),
-        (lambda s: s.apply_preset("ct-1000"), "must be one of"),
+        (lambda s: s.method.set_problem("views", -3), "Views must be"),
+        (lambda s: s.method.set_problem("noise", float("nan")), "Noise must be"),
+        (lambda s: s.method.set_solver_setting("steps", 0), "Steps must be"),
+        (lambda s: s.method.set_solver_setting("colour", 1), "not a setting"),
+        (lambda s: s.method.set_solver("newton"), "must be one of"),
+        (lambda s: s.method.set_seed(-1), "seed must be"),
+        (lambda s: s.method.apply_preset("ct-1000"), "must be one of"),
     ],
 )
 def test_a_bad_choice_is_refused_in_words_and_changes_nothing(session, change, words):
-    before = (session.problem, session.tiling, session.solver, session.solver_settings, session.seed)
+    method = session.method
+    before = method.problem, method.solving, method.seed
     change(session)
-    assert (session.problem, session.tiling, session.solver, session.solver_settings, session.seed) == before
+    assert (method.problem, method.solving, method.seed) == before
     assert [level for level, _, _ in session.said] == ["error"]
     assert words in session.said[0][1]
 
@@ -97,23 +99,23 @@ def test_exporting_without_a_result_says_so(session, drive, tmp_path):
 def test_export_to_a_missing_folder_keeps_the_result(session, drive, phantom_path, prior_path, tmp_path):
     async def go():
         await open_both(session, phantom_path, prior_path)
-        session.set_solver_setting("steps", 2)
+        session.method.set_solver_setting("steps", 2)
         session.start()
-        await until(lambda: session.result is not None)
+        await until(lambda: session.shown.result is not None)
         assert await session.export(tmp_path / "missing" / "x.tif") is False
 
     drive(go())
-    assert session.result is not None
+    assert session.shown.result is not None
     assert "cannot be written" in session.said[-1][1]
 
 
 def test_a_prior_is_not_changed_under_a_run(session, drive, phantom_path, prior_path):
     async def go():
         await open_both(session, phantom_path, prior_path)
-        prior = session.prior
+        prior = session.prior.loaded
         session.start(paused=True)
-        assert await session.open_prior(prior_path) is False
-        assert session.prior is prior
+        assert await session.prior.open(prior_path) is False
+        assert session.prior.loaded is prior
         session.run.cancel()
         await until(lambda: not session.run.active)
 
@@ -125,14 +127,13 @@ def test_noise_changes_the_measurement_with_the_seed(session, drive, phantom_pat
 
     async def go():
         await open_both(session, phantom_path, prior_path)
-        session.set_problem("noise", 0.05)
-        session.set_solver_setting("steps", 1)
+        session.method.set_problem("noise", 0.05)
+        session.method.set_solver_setting("steps", 1)
         for seed in (1, 1, 2):
-            session.set_seed(seed)
+            session.method.set_seed(seed)
             session.start()
-            await until(lambda: not session.run.active)
-            await asyncio.sleep(0.02)
-            sinograms.append(session.prepared.measurement)
+            await ended(session)
+            sinograms.append(session.preparation.prepared.measurement)
 
     drive(go())
     assert (sinograms[0] == sinograms[1]).all()
@@ -145,7 +146,7 @@ def test_the_clock_leaves_out_the_first_step_and_needs_two_more(session):
     run = session.run
     run._state = RunState.RUNNING
     for step, seconds in enumerate((9.0, 1.0, 3.0), start=1):
-        snapshot: Snapshot = run.snapshot()
+        snapshot: Progress = run.snapshot()
         assert snapshot.eta is None
         run.history.append(None, Point(step=step, sigma=1.0, residual=0.1, psnr=20.0, seconds=seconds), 10)
     assert run.snapshot().seconds_per_step == pytest.approx(2.0)
@@ -157,29 +158,29 @@ def test_a_page_of_a_volume_is_opened_like_a_picture(session, drive, tmp_path):
     volume = np.random.default_rng(0).random((5, 40, 48)).astype(np.float32)
     with h5py.File(tmp_path / "volume.h5", "w") as file:
         file["entry/images"] = volume
-    assert drive(session.open_image(tmp_path / "volume.h5", 1))
-    assert (session.image.pages, session.image.page) == (5, 1)
-    assert drive(session.open_page(4))
-    assert np.array_equal(session.image.pixels[0], volume[4])
-    assert not drive(session.open_page(5))
+    assert drive(session.data.open(tmp_path / "volume.h5", 1))
+    assert (session.data.image.pages, session.data.image.page) == (5, 1)
+    assert drive(session.data.open_page(4))
+    assert np.array_equal(session.data.image.pixels[0], volume[4])
+    assert not drive(session.data.open_page(5))
     assert "pages 0 to 4" in session.said[-1][1]
-    assert np.array_equal(session.image.pixels[0], volume[4])
+    assert np.array_equal(session.data.image.pixels[0], volume[4])
 
 
 def test_what_is_open_stays_when_another_file_is_broken(session, drive, phantom_path, tmp_path):
-    assert drive(session.open_image(phantom_path))
-    before = session.image, session.data_path
+    assert drive(session.data.open(phantom_path))
+    before = session.data.image, session.data.path
     (tmp_path / "cut.tif").write_bytes(phantom_path.read_bytes()[:100])
     (tmp_path / "words.dcm").write_text("words")
     (tmp_path / "empty").mkdir()
     (tmp_path / "round").symlink_to(tmp_path / "round")
     for name in ("cut.tif", "words.dcm", "empty", "round", "none.png", "x" * 300):
-        assert not drive(session.open_image(tmp_path / name))
+        assert not drive(session.data.open(tmp_path / name))
         level, message, _ = session.said[-1]
         assert level == "error"
         assert message.endswith(".")
         assert "\n" not in message
-        assert (session.image, session.data_path) == before
+        assert (session.data.image, session.data.path) == before
 
 
 def test_a_costly_measure_is_left_out_for_four_steps_at_most():

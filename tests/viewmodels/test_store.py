@@ -1,22 +1,23 @@
 """The session on disk: it comes back after a clean end and after a kill, and damaged files stop nothing."""
 
-import asyncio
 import json
 import math
 import os
 import signal
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from padis_gui.core.data.stored import read_recipe
-from padis_gui.viewmodels.choices import Choices, usable
+from padis_gui.viewmodels.choices import SavedChoices, usable
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.store import Store
-from tests.qt import open_both, until
+from tests.qt import ended, open_both
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -47,11 +48,10 @@ def stored(drive, tmp_path):
 
 
 async def one_run(session, steps=2):
-    session.set_solver("diffpir")
-    session.set_solver_setting("steps", steps)
+    session.method.set_solver("diffpir")
+    session.method.set_solver_setting("steps", steps)
     session.start()
-    await until(lambda: not session.run.active)
-    await asyncio.sleep(0.02)
+    await ended(session)
 
 
 def test_a_session_comes_back_after_a_clean_end(stored, drive, phantom_path, prior_path, tmp_path):
@@ -61,11 +61,11 @@ def test_a_session_comes_back_after_a_clean_end(stored, drive, phantom_path, pri
 
     async def before():
         await open_both(first, phantom_path, prior_path)
-        first.set_problem("views", 13)
-        first.set_tiling("patch", 16)
-        first.set_seed(5)
+        first.method.set_problem("views", 13)
+        first.method.set_tiling("patch", 16)
+        first.method.set_seed(5)
         await one_run(first)
-        first.set_seed(6)
+        first.method.set_seed(6)
         await one_run(first, steps=3)
         first.runs.rename(first.runs.records[0].id, "kept")
         first.runs.pin(first.runs.records[0].id, True)
@@ -78,8 +78,8 @@ def test_a_session_comes_back_after_a_clean_end(stored, drive, phantom_path, pri
     assert second.saver.was_clean
     assert drive(second.saver.restore())
     assert second.choices() == first.choices()
-    assert second.image.name == first.image.name
-    assert second.prior is not None
+    assert second.data.image.name == first.data.image.name
+    assert second.prior.loaded is not None
     assert [r.name for r in second.runs.records] == ["kept", "Run 2"]
     assert second.runs.next_name() == "Run 4"
     for old, new in zip(first.runs.records, second.runs.records, strict=True):
@@ -127,44 +127,42 @@ from PySide6.QtCore import QCoreApplication
 import qasync
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.store import Store
+from tests.qt import ended, until
 app = QCoreApplication([])
 loop = qasync.QEventLoop(app)
 asyncio.set_event_loop(loop)
 image, prior, root = map(Path, sys.argv[1:])
 async def go():
     session = Session("cpu", store=Store(root))
-    await session.open_prior(prior)
-    await session.open_image(image)
-    session.set_solver("diffpir")
-    session.set_problem("views", 17)
+    await session.prior.open(prior)
+    await session.data.open(image)
+    session.method.set_solver("diffpir")
+    session.method.set_problem("views", 17)
     for steps in (2, 3):
-        session.set_solver_setting("steps", steps)
+        session.method.set_solver_setting("steps", steps)
         session.start()
-        while session.run.active:
-            await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)
+        await ended(session)
     await session.saver.flush()
-    session.set_solver_setting("steps", 5000)
+    session.method.set_solver_setting("steps", 5000)
     session.start()
-    while session.run.snapshot().step < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: session.run.snapshot().step >= 2)
     await session.saver.flush()
     print("ready", flush=True)
-    await asyncio.sleep(600)
+    await loop.run_in_executor(None, sys.stdin.read)
 loop.run_until_complete(go())
 """
 
 
 def killed_in_a_run(phantom_path, prior_path, root):
     """Start the program on a store, and kill it in the middle of its third run."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(phantom_path), str(prior_path), str(root)], stdout=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True,
-    )  # fmt: skip
-    assert process.stdout.readline().strip() == "ready"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    with subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, str(phantom_path), str(prior_path), str(root)], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True, cwd=REPOSITORY,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout.readline().strip() == "ready"
+        finally:
+            process.send_signal(signal.SIGKILL)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
@@ -176,8 +174,8 @@ def test_a_killed_program_is_noticed_and_its_runs_come_back(
     assert not session.saver.was_clean
     assert session.saver.has_previous
     assert drive(session.saver.restore())
-    assert session.problem.views == 17
-    assert session.solver_settings.steps == 5000
+    assert session.method.problem.views == 17
+    assert session.method.settings.steps == 5000
     assert [r.recipe.settings["steps"] for r in session.runs.records] == [2, 3]
     assert session.runs.records[1].result.pixels.shape == (1, 64, 64)
     drive(session.close())
@@ -216,7 +214,7 @@ def test_damaged_files_stop_nothing(
     first = stored()
 
     async def before():
-        first.prior_path, first.data_path = None, None
+        first.prior.path, first.data.path = None, None
         first.runs.add(fake_record("a" * 12))
         first.runs.add(fake_record("b" * 12))
         await first.close()
@@ -282,7 +280,8 @@ def test_the_oldest_runs_go_where_the_disk_budget_is_short_and_pinned_ones_stay(
         for identity in identities:
             session.runs.add(fake_record(identity))
             await session.saver.flush()
-            await asyncio.sleep(0.02)
+            when = int(identity, 16)  # no file system's clock is too coarse to tell the older one
+            os.utime(session.saver._store.folder / f"{identity}.tif", (when, when))
 
     session = stored(budget=5000)
     drive(save(session, "0" * 12))
@@ -309,9 +308,8 @@ def test_old_sessions_are_deleted(stored, drive, tmp_path):
     for _ in range(6):
         store = Store(tmp_path / "sessions")
         store.previous = None  # as if it were not gone on with
-        store.save(Choices(physics="ct-parallel", solver="fast"), (), (), 0)
+        store.save(SavedChoices(physics="ct-parallel", solver="fast"), (), (), 0)
         store.close()
-        time.sleep(0.01)
     assert len(list((tmp_path / "sessions").iterdir())) <= 5
 
 

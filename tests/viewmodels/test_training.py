@@ -1,6 +1,5 @@
 """Planning, starting, steering and following a training, with a process that only pretends to train."""
 
-import asyncio
 import json
 import os
 import subprocess
@@ -15,8 +14,9 @@ from padis_gui.viewmodels import training as training_module
 from padis_gui.viewmodels import training_pace, training_process
 from padis_gui.viewmodels.training import Trainer
 from padis_gui.viewmodels.training_process import TrainingState, train_command
-from tests.qt import until
+from tests.qt import settled, until
 from tests.training_images import FAKE, write_images
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_pause_holds_and_going_on_goes_on(trainer, drive, images):
         trainer.pause()
         await until(lambda: trainer.state is TrainingState.PAUSED)
         held, eta = trainer.history.step, trainer.standing().eta
-        await asyncio.sleep(0.2)
+        await settled()
         assert trainer.history.step == held
         assert trainer.standing().eta == eta
         trainer.go_on()
@@ -311,10 +311,7 @@ def test_a_training_whose_window_died_saves_and_ends(tmp_path):
     (tmp_path / "fake.json").write_text(json.dumps({"steps": 10**6, "delay": 0.002, "every": 10**6}))
     code = _DYING_WINDOW.format(fake=str(FAKE), folder=str(tmp_path))
     assert subprocess.run([sys.executable, "-c", code], timeout=300, check=False).returncode == 7
-    end = time.monotonic() + 30
-    while not (tmp_path / "state.safetensors").exists():
-        assert time.monotonic() < end, "the training goes on without its window"
-        time.sleep(0.02)
+    wait_for((tmp_path / "state.safetensors").exists)  # else the training goes on without its window
     assert int((tmp_path / "state.safetensors").read_text()) > 3
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from padis_gui.core.data.stored import read_export
 from padis_gui.core.errors import InputError
-from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.volume.parts import Parts
 from padis_gui.viewmodels.planner import Planner
 from padis_gui.viewmodels.training_process import TrainingState, command_line
@@ -30,11 +29,12 @@ def volumes(session, drive, stack: Path, prior_path: Path):
     async def go():
         made = Volumes(session, Planner(session), with_one_thread)
         await open_both(session, stack, prior_path)
-        session._problems["ct-parallel"] = ParallelBeamSettings(views=12, bins=48)
-        session.set_solver("dds")
+        for name, value in (("views", 12), ("bins", 48)):
+            session.method.set_problem(name, value)
+        session.method.set_solver("dds")
         for name, value in (("steps", 2), ("cg_steps", 2)):
-            session.set_solver_setting(name, value)
-        session.set_seed(4)
+            session.method.set_solver_setting(name, value)
+        session.method.set_seed(4)
         return made
 
     made = drive(go())
@@ -49,7 +49,7 @@ def with_one_thread(*words: str) -> list[str]:
 
 
 def slow(session) -> None:
-    session.set_solver_setting("steps", 200)
+    session.method.set_solver_setting("steps", 200)
 
 
 def test_a_volume_from_start_to_result(volumes, session, drive, tmp_path: Path) -> None:
@@ -61,15 +61,15 @@ def test_a_volume_from_start_to_result(volumes, session, drive, tmp_path: Path) 
         await until(lambda: volumes.state is TrainingState.DONE)
         await until(lambda: volumes.picture is not None)
         assert await volumes.open_result()
-        opened.append((session.image.pages, session.image.name))
-        session.set_seed(None)
+        opened.append((session.data.image.pages, session.data.image.name))
+        session.method.set_seed(None)
         assert await session.restore(volumes.result)
         assert "a volume of 4 slices" in session.said[-1][1]
 
     opened = []
     drive(go())
     assert opened == [(4, "volume.tif")]
-    assert (session.image.name, session.seed) == ("stack.tif", 4)
+    assert (session.data.image.name, session.method.seed) == ("stack.tif", 4)
     assert volumes.out == volumes.result == tmp_path / "volume.tif"
     progress = volumes.progress
     assert (progress.done, progress.total, sorted(progress.psnr)) == (8, 8, [0, 1, 2, 3])
@@ -93,7 +93,7 @@ def test_stop_keeps_slices_which_start_goes_on_with_and_mixes_with_no_others(
         assert volumes.state is TrainingState.STOPPED
         kept = len(list((tmp_path / "v.tif.parts").glob("slice-*")))
         assert 1 <= kept < 4
-        session.set_solver_setting("steps", 2)
+        session.method.set_solver_setting("steps", 2)
         volumes.start()
         await until(lambda: not volumes.active)
         assert "begin anew" in session.said[-1][1]
@@ -137,9 +137,9 @@ def test_what_is_in_the_way_is_said(session, drive, stack: Path, prior_path: Pat
     async def go():
         volumes = Volumes(session, Planner(session))
         assert "Open a file" in volumes.obstacle()
-        assert await session.open_image(stack)
+        assert await session.data.open(stack)
         assert "prior" in volumes.obstacle()
-        assert await session.open_prior(prior_path)
+        assert await session.prior.open(prior_path)
         assert volumes.obstacle() == ""
         volumes.start()  # nowhere to go
         assert session.said[-1][0] == "warning"
@@ -152,10 +152,10 @@ def test_what_is_in_the_way_is_said(session, drive, stack: Path, prior_path: Pat
         assert volumes.workers == "1"
         volumes.set("pages", "1-2")
         assert volumes.count == 2
-        session.set_physics("nothing")
+        session.method.set_physics("nothing")
         assert "no slices" in volumes.obstacle()
         volumes.set_out(stack)
-        session.set_physics("ct-parallel")
+        session.method.set_physics("ct-parallel")
         volumes.start()
         await until(lambda: not volumes.active)
         assert "choose another name" in session.said[-1][1]
@@ -177,7 +177,7 @@ def test_a_process_that_cannot_start_or_speaks_nonsense_is_said(
             ),
         ):
             volumes = Volumes(session, Planner(session), lambda *_, command=command: command)
-            if session.image is None:
+            if session.data.image is None:
                 await open_both(session, stack, prior_path)
             volumes.set_out(tmp_path / "v.tif")
             volumes.start()

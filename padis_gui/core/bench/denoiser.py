@@ -12,13 +12,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from padis_gui.core.bench.memory import MemoryPeak, in_fresh_process
+from padis_gui.core.bench.memory import in_fresh_process
 from padis_gui.core.bench.operator import check_range
 from padis_gui.core.bench.timing import interleaved
 from padis_gui.core.checkpoint import load_prior
-from padis_gui.core.device import describe_device, fastest_precision, pick_device, use_all_threads
+from padis_gui.core.device import (
+    MemoryPeak,
+    Precision,
+    describe_device,
+    fastest_precision,
+    pick_device,
+    use_all_threads,
+)
 from padis_gui.core.partition import Partition
-from padis_gui.core.prior import PatchPrior, Precision
+from padis_gui.core.prior import PatchPrior
 from padis_gui.core.resources import DEFAULT_PRIOR, resource
 from padis_gui.core.tiling import TilingSettings, make_tiling, strategy_and_patch
 

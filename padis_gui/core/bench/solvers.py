@@ -13,17 +13,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from padis_gui.core.bench.memory import MemoryPeak, in_fresh_process
+from padis_gui.core.bench.memory import in_fresh_process
 from padis_gui.core.bench.timing import Stopwatch, TimedOperator, timed_network
 from padis_gui.core.checkpoint import load_prior
 from padis_gui.core.data.read import read_image
-from padis_gui.core.device import describe_device, fastest_precision, pick_device, use_all_threads
+from padis_gui.core.device import (
+    MemoryPeak,
+    Precision,
+    describe_device,
+    fastest_precision,
+    pick_device,
+    use_all_threads,
+)
 from padis_gui.core.errors import DivergenceError, SettingError
 from padis_gui.core.metrics import psnr
 from padis_gui.core.operators import find_physics
 from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.operators.settings import PhysicsSettings
-from padis_gui.core.prior import Precision
 from padis_gui.core.recipe import build_problem, make_recipe, solve
 from padis_gui.core.resources import DEFAULT_PRIOR, DEMO_IMAGE, resource
 from padis_gui.core.settings import Settings, make

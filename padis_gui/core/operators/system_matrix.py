@@ -6,10 +6,8 @@ kernels is not), and autograd for nothing.
 """
 
 import math
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from padis_gui.core.device import free_memory_mb
 from padis_gui.core.errors import SettingError
 from padis_gui.core.physics.geometry import Beam, Geometry, Shape
 
@@ -134,45 +133,9 @@ def check_memory(geometry: Geometry, shape: Shape, dtype: torch.dtype, device: t
         )
     needed = 2 * entries * (4 + dtype.itemsize)
     for place in {torch.device("cpu"), device}:
-        free = free_memory(place)
+        free = 2**20 * free_memory_mb(place)
         if needed > _USABLE * free:
             raise SettingError(
                 f"A system matrix that fits into memory was wanted, but {size} need about {needed / 2**30:.1f} "
                 f"GiB and {free / 2**30:.1f} GiB are free on the {place.type.upper()}; {advice}."
             )
-
-
-def free_memory(device: torch.device) -> float:
-    """Bytes that a process may still ask for on the device; infinite where nothing tells."""
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    if sys.platform == "win32":
-        return _free_on_windows()
-    found = math.inf
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                found = 1024.0 * int(line.split()[1])
-        found = min(found, float(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    except (OSError, ValueError):  # absent, or the word "max": nothing limits this process further
-        pass
-    return found
-
-
-def _free_on_windows() -> float:
-    if sys.platform != "win32":
-        return math.inf
-    import ctypes
-
-    class Status(ctypes.Structure):
-        """MEMORYSTATUSEX of the Windows API."""
-
-        _fields_ = (
-            ("length", ctypes.c_ulong),
-            ("load", ctypes.c_ulong),
-            *((name, ctypes.c_ulonglong) for name in ("total", "free", "c", "d", "e", "f", "g")),
-        )
-
-    status = Status(length=ctypes.sizeof(Status))
-    known = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
-    return float(status.free) if known else math.inf

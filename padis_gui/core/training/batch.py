@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from padis_gui.core.device import Precision
 from padis_gui.core.partition import Frame
-from padis_gui.core.prior import Precision, denoise_patches
+from padis_gui.core.prior import denoise_patches
 from padis_gui.core.training.dataset import TrainingData
 from padis_gui.core.training.settings import TrainingSettings
 

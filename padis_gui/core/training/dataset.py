@@ -10,7 +10,7 @@ from torch import Tensor
 
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.pages import SMALLEST, Page
-from padis_gui.core.device import physical_memory
+from padis_gui.core.device import total_memory_mb
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.partition import Frame
 from padis_gui.core.training.data_settings import DataSettings
@@ -200,9 +200,9 @@ def _nothing_usable(paths: Sequence[Path], skipped: Sequence[Skipped]) -> InputE
 def _room_for(count: int, settings: DataSettings) -> Tensor:
     """Memory for that many images, which the system gives as they are filled."""
     size = settings.image_size
-    wanted, present = 4 * count * settings.channels * size**2, physical_memory()
+    wanted = 4 * count * settings.channels * size**2
     try:
-        if not present or wanted <= _MEMORY_SHARE * present:
+        if wanted <= _MEMORY_SHARE * 2**20 * total_memory_mb():
             return torch.empty(count, settings.channels, size, size)
     except RuntimeError:
         log.debug("No memory for %d images", count)

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from padis_gui.core.prior import Precision
+from padis_gui.core.device import Precision
 from padis_gui.core.training.batch import Batch
 from padis_gui.core.training.distributed import World
 from padis_gui.core.training.settings import TrainingSettings

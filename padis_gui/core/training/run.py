@@ -11,9 +11,8 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from padis_gui.core.device import describe_device, fastest_precision, pick_device
+from padis_gui.core.device import Precision, describe_device, fastest_precision, pick_device
 from padis_gui.core.errors import Interrupted, PadisError
-from padis_gui.core.prior import Precision
 from padis_gui.core.training.batch import patches_a_step
 from padis_gui.core.training.dataset import TrainingData, load_training_data
 from padis_gui.core.training.distributed import World

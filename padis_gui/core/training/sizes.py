@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from padis_gui.core.device import Precision
 from padis_gui.core.errors import SettingError
 from padis_gui.core.network import NetworkSettings
-from padis_gui.core.prior import Precision
 from padis_gui.core.settings import make
 from padis_gui.core.training.dataset import TrainingData
 from padis_gui.core.training.settings import TrainingSettings

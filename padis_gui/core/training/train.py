@@ -15,10 +15,10 @@ from typing import Any, Self
 import torch
 
 from padis_gui.core.closing import Closing
-from padis_gui.core.device import peak_memory_mb
+from padis_gui.core.device import Precision, peak_memory_mb
 from padis_gui.core.errors import CheckpointError, DivergenceError, InputError, SettingError
 from padis_gui.core.network import NetworkSettings
-from padis_gui.core.prior import Conventions, PatchPrior, Precision
+from padis_gui.core.prior import Conventions, PatchPrior
 from padis_gui.core.training.batch import draw_batch
 from padis_gui.core.training.dataset import TrainingData
 from padis_gui.core.training.distributed import World

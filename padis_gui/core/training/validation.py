@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from padis_gui.core.device import Precision
 from padis_gui.core.network import PatchUNet
-from padis_gui.core.prior import Conventions, Precision
+from padis_gui.core.prior import Conventions
 from padis_gui.core.training.batch import Batch, patches_a_step
 from padis_gui.core.training.dataset import TrainingData
 from padis_gui.core.training.distributed import World

@@ -62,7 +62,7 @@ class DatasetChooser(QDialog):
         if item is None or item.isDisabled():
             return
         reading = ReadingSettings(dataset=item.text(0))
-        self._session.spawn(self._session.open_image(self._path, 0, reading))
+        self._session.spawn(self._session.data.open(self._path, 0, reading))
         self.close()
 
 

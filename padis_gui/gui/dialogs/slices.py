@@ -96,12 +96,12 @@ class SliceChooser(QDialog):
         layout = column(self, spacing=6, margins=(10, 10, 10, 10))
         layout.addWidget(self.view, 1)
         layout.addLayout(below)
-        session.data_changed.connect(self._refresh)
-        session.settings_changed.connect(self._refresh)
+        session.data.changed.connect(self._refresh)
+        session.occupied_changed.connect(self._refresh)
         self._refresh()
 
     def _refresh(self) -> None:
-        image = self._session.image
+        image = self._session.data.image
         self.setWindowTitle("Pages" if image is None else f"Pages of {image.name}")
         self.choose.setEnabled(image is not None and not self._session.run.active)
         if image is not None and self.view.currentIndex().row() != image.page:
@@ -113,4 +113,4 @@ class SliceChooser(QDialog):
 
     def _open(self, page: int) -> None:
         if page >= 0 and self.choose.isEnabled():
-            self._session.spawn(self._session.open_page(page))
+            self._session.spawn(self._session.data.open_page(page))

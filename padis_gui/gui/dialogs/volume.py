@@ -170,13 +170,14 @@ class VolumeDialog(QDialog):
         """Show what is wanted, and what can be done."""
         volumes, session = self._volumes, self._session
         obstacle, state = volumes.obstacle(), volumes.state
-        if session.image is None:
+        image, method = session.data.image, session.method
+        if image is None:
             self.about.setText(obstacle)
         else:
-            physics, solver = find_physics(session.physics).label, find_solver(session.solver).label
+            physics, solver = find_physics(method.physics).label, find_solver(method.solver).label
             self.about.setText(
-                f"Every slice of <b>{session.image.name}</b> ({session.image.pages} pages), with the problem, prior and "
-                f"solver of the left column: {physics}, {solver}."
+                f"Every slice of <b>{image.name}</b> ({image.pages} pages), with the problem, prior and solver of the "
+                f"left column: {physics}, {solver}."
             )
         self.form.show_settings(volumes.settings)
         self.form.setEnabled(not volumes.active)
@@ -198,7 +199,7 @@ class VolumeDialog(QDialog):
 
     def _plan_text(self, obstacle: str) -> str:
         volumes = self._volumes
-        if volumes.active or self._session.image is None:
+        if volumes.active or self._session.data.image is None:
             return ""
         if obstacle:
             return obstacle

@@ -19,7 +19,7 @@ from padis_gui.gui.viewers.step_plot import Drawn, StepPlot
 from padis_gui.viewmodels.ab import PICTURES, SEAM_MAP, ABRun
 from padis_gui.viewmodels.ab_drive import NAMES
 from padis_gui.viewmodels.frames import Frame, Pixels
-from padis_gui.viewmodels.gallery import DIVERGING, GREY, Look, value_text
+from padis_gui.viewmodels.gallery import DIVERGING, GREY, Appearance, value_text
 from padis_gui.viewmodels.lab_export import export
 from padis_gui.viewmodels.levels import SIGNED_SHARE, Range, automatic
 from padis_gui.viewmodels.overlay import Overlay
@@ -159,18 +159,18 @@ class ABPage(QWidget):
             self._show_curves()
         self.controls.refresh()
 
-    def _look(self, kind: str, pixels: Pixels | None) -> Look:
+    def _look(self, kind: str, pixels: Pixels | None) -> Appearance:
         low, high = self._levels()
         if kind in _SIGNED:
             reach = (SEAM_SHARE if kind == SEAM_MAP else SIGNED_SHARE) * (high - low)
-            return Look((-reach, reach), DIVERGING)
-        return Look((low, high), GREY)
+            return Appearance((-reach, reach), DIVERGING)
+        return Appearance((low, high), GREY)
 
     def _show_difference(self) -> None:
         pixels = self._ab.difference()
         look = self._look("difference", pixels)
         if pixels is not None and self.own_levels.isChecked():
-            look = Look(automatic(pixels, Scale.SIGNED), DIVERGING)
+            look = Appearance(automatic(pixels, Scale.SIGNED), DIVERGING)
         if pixels is not None and pixels.ndim == 3:
             pixels = pixels.mean(axis=2, dtype=pixels.dtype)
         self.difference.show_pixels(pixels, look, legend=True)

@@ -44,7 +44,7 @@ class ABControls(QWidget):
         layout.addWidget(self._transport(act))
         layout.addWidget(self._numbers())
         layout.addStretch(1)
-        session.prior_changed.connect(self._fill_patches)
+        session.prior.changed.connect(self._fill_patches)
         ab.changed.connect(self.refresh)
         self._fill_patches()
         self.refresh()
@@ -96,7 +96,7 @@ class ABControls(QWidget):
                 combo.addItem(label, value)
 
     def _fill_patches(self) -> None:
-        prior = self._session.prior
+        prior = self._session.prior.loaded
         sizes = [] if prior is None else sorted(prior.conventions.patch_sizes, reverse=True)
         self._fill(self.choices["patch"], [(f"{size} px", size) for size in sizes])
         if self._ab.choices.patch not in (None, *sizes):

@@ -33,7 +33,7 @@ class DataSection(Section):
         self.reading = SettingsForm(ReadingSettings, skip=_OF_SCANS, basic=("role",))
         self.scan = SettingsForm(ReadingSettings, skip=_OF_ALL, basic=("take_views",))
         for shown in (self.reading, self.scan):
-            shown.edited.connect(lambda name, value: session.spawn(session.set_reading({name: value})))
+            shown.edited.connect(lambda name, value: session.spawn(session.data.set_reading({name: value})))
         self._make_centre()
         buttons, pages = row(), row()
         buttons.addWidget(self.open, 1)
@@ -53,8 +53,9 @@ class DataSection(Section):
         self.body.addLayout(buttons)
         for part in (self.series, self._of_pages, self.reading, self._of_scan):
             self.body.addWidget(part)
-        session.data_changed.connect(self.refresh)
-        session.settings_changed.connect(self._show_centre)
+        for signal in (session.data.changed, session.data.refused):
+            signal.connect(self.refresh)
+        session.method.changed.connect(self._show_centre)
         self.refresh()
 
     def _make_buttons(self, opening: Opening) -> None:
@@ -70,7 +71,7 @@ class DataSection(Section):
         self.page.setToolTip(
             "Page of a multi-page file, slice of a volume, or row of a scan's detector, from 0"
         )
-        self.page.valueChanged.connect(lambda page: self._session.spawn(self._session.open_page(page)))
+        self.page.valueChanged.connect(lambda page: self._session.spawn(self._session.data.open_page(page)))
         self.pages, self.volume = QToolButton(), QToolButton()
         self.pages.setDefaultAction(self._act.slices)
         self.volume.setDefaultAction(self._act.volume)
@@ -82,12 +83,12 @@ class DataSection(Section):
         self.centre.setStepType(NumberBox.StepType.DefaultStepType)
         self.centre.setSingleStep(_CENTRE_STEP)
         self.centre.setSuffix(" bins")
-        self.centre.valueChanged.connect(lambda value: self._session.set_problem("centre", value))
+        self.centre.valueChanged.connect(lambda value: self._session.method.set_problem("centre", value))
         self._of_scan = QWidget()
         self.found = QToolButton()
         self.found.setText("Found")
         self.found.setToolTip("Back to the centre that was found in the scan, or that its file states")
-        self.found.clicked.connect(lambda: self._session.set_problem("centre", self._stated_centre))
+        self.found.clicked.connect(lambda: self._session.method.set_problem("centre", self._stated_centre))
         self.centre_row = QWidget()
         self.centre_row.setFocusProxy(self.centre)
         both = row(self.centre_row)
@@ -113,7 +114,7 @@ class DataSection(Section):
 
     def refresh(self) -> None:
         """Show what is open."""
-        image = self._session.image
+        image = self._session.data.image
         self._of_pages.setVisible(image is not None and image.pages > 1)
         self.reading.setVisible(image is not None)
         self._of_scan.setVisible(image is not None and _is_scan(image))
@@ -134,12 +135,12 @@ class DataSection(Section):
 
     @property
     def _stated_centre(self) -> float:
-        image = self._session.image
+        image = self._session.data.image
         stated = {} if image is None or image.measured is None else image.measured.problem
         return float(stated.get("centre", 0.0))
 
     def _show_centre(self) -> None:
-        centre = getattr(self._session.problem, "centre", None)
+        centre = getattr(self._session.method.problem, "centre", None)
         self.found.setEnabled(centre is not None and centre != self._stated_centre)
         if centre is not None and self.centre.value() != centre:
             with QSignalBlocker(self.centre):

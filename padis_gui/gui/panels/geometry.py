@@ -236,8 +236,8 @@ class GeometryPanel(QWidget):
         self._soon = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._soon.timeout.connect(self.refresh)
         self._drawn: tuple[object, ...] = ()
-        session.settings_changed.connect(self._soon.start)
-        session.data_changed.connect(self._show_picture)
+        session.method.changed.connect(self._soon.start)
+        session.data.changed.connect(self._show_picture)
         self._show_picture()
         self.refresh()
 
@@ -249,7 +249,7 @@ class GeometryPanel(QWidget):
         return chooser
 
     def _show_picture(self) -> None:
-        image = self._session.image
+        image = self._session.data.image
         if image is not None:
             pixels = thumbnail(image)
             rows, columns, *colours = pixels.shape
@@ -261,18 +261,18 @@ class GeometryPanel(QWidget):
     def refresh(self) -> None:
         """Draw the present settings."""
         session = self._session
-        shape = _NO_SHAPE if session.image is None else session.image.shape
-        scan = (session.physics, session.problem, shape, self.sketch.picture)
+        shape = _NO_SHAPE if session.data.image is None else session.data.image.shape
+        scan = (session.method.physics, session.method.problem, shape, self.sketch.picture)
         if scan == self._drawn:
             return  # it was another setting that changed
         self._drawn = scan
         sketch, trouble = None, ""
-        if isinstance(session.problem, ScannerSettings):
+        if isinstance(problem := session.method.problem, ScannerSettings):
             try:
-                sketch = make_sketch(session.problem.geometry(shape), shape, session.problem.pixel_size)
+                sketch = make_sketch(problem.geometry(shape), shape, problem.pixel_size)
             except PadisError as error:
                 trouble = str(error)
-        label = find_physics(session.physics).label
+        label = find_physics(session.method.physics).label
         self.empty.setText(
             trouble or f"{label} has no scanner. Choose a CT physics to see source, detector and angles."
         )

@@ -52,8 +52,8 @@ class LaboratoryPanel(QWidget):
         laboratory.overlay_changed.connect(lambda: self.form.show_settings(laboratory.settings))
         laboratory.measured.connect(self.refresh)
         laboratory.maps_changed.connect(self._show_numbers)
-        session.shown_changed.connect(self.refresh)
-        session.result_changed.connect(self.refresh)
+        session.shown.changed.connect(self.refresh)
+        session.shown.result_changed.connect(self.refresh)
         self.refresh()
 
     # Making it ------------------------------------------------------------------------------------
@@ -135,8 +135,8 @@ class LaboratoryPanel(QWidget):
         points = laboratory.points
         steps = [p.step for p in points]
         for plot in (self.ratios, self.spread):
-            plot.set_range(session.history.total)
-            plot.set_marker(session.shown_step)
+            plot.set_range(session.shown.history.total)
+            plot.set_marker(session.shown.step)
             for key in plot.lines:
                 plot.set_line(key, steps, [getattr(p, key) for p in points])
         self._show_numbers()

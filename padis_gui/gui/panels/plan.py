@@ -95,7 +95,8 @@ class DeviceButton(QToolButton):
         self._timer = QTimer(self, interval=_EVERY_MS)
         self._timer.timeout.connect(self.refresh)
         session.run.changed.connect(self._follow)
-        session.prior_changed.connect(self.refresh)
+        for signal in (session.prior.changed, session.prior.refused, session.prior.device_changed):
+            signal.connect(self.refresh)
         self.refresh()
 
     def device_menu(self, parent: QWidget) -> QMenu:
@@ -116,10 +117,10 @@ class DeviceButton(QToolButton):
 
     def refresh(self) -> None:
         """Show the device and the memory in use."""
-        device = self._session.device
+        device = self._session.prior.device
         used = memory_in_use_mb(device)
         memory = f" · {size(used)} in use" if used else ""
-        self.setText(f"{self._session.device_text}{memory}")
+        self.setText(f"{self._session.prior.device_text}{memory}")
         self.setToolTip("Where the network computes, its precision, and the memory in use; click for others")
         name = str(device) if device.type == "cpu" else f"cuda:{device.index or 0}"
         if name in self.choices:

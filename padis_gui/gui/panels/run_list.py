@@ -210,12 +210,12 @@ class RunList(QWidget):
             do(chosen[0])
 
     def _show(self) -> None:
-        self._with_one(self._session.show_run)
+        self._with_one(self._session.shown.show)
 
     def _activated(self, index: QModelIndex) -> None:
         record = self._session.runs.find(index.data(ID_ROLE))
         if record is not None:
-            self._session.show_run(record)
+            self._session.shown.show(record)
 
     def _rename(self) -> None:
         rows = self.view.selectionModel().selectedRows()

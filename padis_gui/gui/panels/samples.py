@@ -15,19 +15,19 @@ from padis_gui.viewmodels.gallery import Gallery
 from padis_gui.viewmodels.runs import RunRecord
 from padis_gui.viewmodels.samples import interval_pictures
 from padis_gui.viewmodels.session import Session
-from padis_gui.viewmodels.sources import Origin, Scale, Source
+from padis_gui.viewmodels.sources import Origin, PaneSource, Scale
 
 USUAL, MOST = 8, 200
 SOURCES = (
-    Source(
+    PaneSource(
         key="interval_low", label=f"Lower end of the {LEVEL:.0%} interval", short="low", origin=Origin.RUN,
         scale=Scale.IMAGE, help="Each pixel's lower quantile over the samples of a set",
     ),
-    Source(
+    PaneSource(
         key="interval_high", label=f"Upper end of the {LEVEL:.0%} interval", short="high", origin=Origin.RUN,
         scale=Scale.IMAGE, help="Each pixel's upper quantile over the samples of a set",
     ),
-    Source(
+    PaneSource(
         key="interval_width", label=f"Width of the {LEVEL:.0%} interval", short="width", origin=Origin.RUN,
         scale=Scale.MAGNITUDE, help="Upper minus lower end: where the samples disagree",
     ),
@@ -76,8 +76,8 @@ class SamplesPanel(QWidget):
         layout.addLayout(bottom)
         for source in SOURCES:
             gallery.register(source)
-        session.shown_changed.connect(self.refresh)
-        session.settings_changed.connect(lambda: self.draw.setEnabled(act.samples.isEnabled()))
+        session.shown.changed.connect(self.refresh)
+        act.samples.enabledChanged.connect(self.draw.setEnabled)
         self._colour()
         self.refresh()
 

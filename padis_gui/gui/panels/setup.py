@@ -106,12 +106,12 @@ class ProblemSection(Section):
         self.preset.activated.connect(
             lambda index: session.spawn(session.choose_preset(self.preset.itemData(index)))
         )
-        self.physics.activated.connect(lambda index: session.set_physics(self.physics.itemData(index)))
+        self.physics.activated.connect(lambda index: session.method.set_physics(self.physics.itemData(index)))
         rows = form()
         labelled(rows, "Preset", self.preset, "A whole problem and solver under one name")
         labelled(rows, "Physics", self.physics, "What is measured of the image")
         self.forms = _Forms((p.name, p.settings_type) for p in PHYSICS)
-        self.forms.edited.connect(session.set_problem)
+        self.forms.edited.connect(session.method.set_problem)
         layout.addLayout(rows)
         layout.addWidget(self.forms)
         self.tools: dict[str, QToolButton] = {}
@@ -120,23 +120,24 @@ class ProblemSection(Section):
             button.setDefaultAction(action)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             layout.addWidget(button)
-        session.settings_changed.connect(self.refresh)
+        session.method.changed.connect(self.refresh)
+        session.occupied_changed.connect(self.refresh)
         self.refresh()
 
     @property
     def form(self) -> SettingsForm:
         """The form of the chosen physics."""
-        return self.forms.by_name[self._session.physics]
+        return self.forms.by_name[self._session.method.physics]
 
     def refresh(self) -> None:
         """Show the session's choices."""
         session, running = self._session, self._session.run.active
-        show_value(self.preset, session.preset)
-        show_value(self.physics, session.physics)
+        show_value(self.preset, session.method.preset)
+        show_value(self.physics, session.method.physics)
         self.brief.setText(self.physics.currentText())
-        self.forms.show_settings(session.physics, session.problem, running=running)
+        self.forms.show_settings(session.method.physics, session.method.problem, running=running)
         for name, button in self.tools.items():
-            button.setVisible(name == session.physics)
+            button.setVisible(name == session.method.physics)
         self.preset.setEnabled(not running)
 
 
@@ -160,8 +161,10 @@ class PriorSection(Section):
             self.tiling.addItem(strategy.label, strategy.name)
             self.tiling.setItemData(self.tiling.count() - 1, strategy.summary, Qt.ItemDataRole.ToolTipRole)
         tips = {spec.name: spec.tooltip for spec in specs(TilingSettings)}
-        self.tiling.activated.connect(lambda i: session.set_tiling("strategy", self.tiling.itemData(i)))
-        self.patch.activated.connect(lambda i: session.set_tiling("patch", self.patch.itemData(i)))
+        self.tiling.activated.connect(
+            lambda i: session.method.set_tiling("strategy", self.tiling.itemData(i))
+        )
+        self.patch.activated.connect(lambda i: session.method.set_tiling("patch", self.patch.itemData(i)))
         self.assumed = muted()
         self.trained_on = WholeBox(8, 4096, suffix=" px")
         self.trained_on.valueChanged.connect(self._reopen)
@@ -174,7 +177,7 @@ class PriorSection(Section):
         labelled(rows, "Patch size P", self.patch, tips["patch"])
         labelled(rows, "Tiling", self.tiling, tips["strategy"])
         self.form = SettingsForm(TilingSettings, skip=("strategy", "patch"))
-        self.form.edited.connect(session.set_tiling)
+        self.form.edited.connect(session.method.set_tiling)
         which = form()
         labelled(
             which, "Prior", self.choice, "What knows how images look: bundled ones, and those opened lately"
@@ -187,15 +190,17 @@ class PriorSection(Section):
         layout.addWidget(self.form)
         self.assumed.hide()
         rows.setRowVisible(self.trained_on, False)
-        session.prior_changed.connect(self._refresh_prior)
-        session.settings_changed.connect(self.refresh)
+        for signal in (session.prior.changed, session.prior.refused):
+            signal.connect(self._refresh_prior)
+        for signal in (session.method.changed, session.occupied_changed):
+            signal.connect(self.refresh)
         preferences.recent_changed.connect(self._list_priors)
         self._list_priors()
         self._refresh_prior()
 
     def _list_priors(self) -> None:
         """What can be chosen without looking for a file; the open one is always among it."""
-        current, offered = self._session.prior_path, bundled_priors()
+        current, offered = self._session.prior.path, bundled_priors()
         others = dict.fromkeys(self._preferences.recent("prior"))
         if current is not None:
             others[current] = None
@@ -209,7 +214,7 @@ class PriorSection(Section):
 
     def _refresh_prior(self) -> None:
         self._list_priors()
-        record, path = self._session.prior_record, self._session.prior_path
+        record, path = self._session.prior.record, self._session.prior.path
         if record is None or path is None:
             return
         conventions = record.conventions
@@ -237,19 +242,19 @@ class PriorSection(Section):
         self.refresh()
 
     def _reopen(self, size: int) -> None:
-        if self._session.prior_path is not None:
-            self._session.spawn(self._session.open_prior(self._session.prior_path, size))
+        if self._session.prior.path is not None:
+            self._session.spawn(self._session.prior.open(self._session.prior.path, size))
 
     def refresh(self) -> None:
         """Show the session's choices."""
         running = self._session.run.active
         self.choice.setEnabled(not running)
         self.trained_on.setEnabled(not running)
-        show_value(self.tiling, self._session.tiling.strategy)
-        self.form.show_settings(self._session.tiling)
+        show_value(self.tiling, self._session.method.tiling.strategy)
+        self.form.show_settings(self._session.method.tiling)
         with QSignalBlocker(self.patch):
             sizes = [self.patch.itemData(i) for i in range(self.patch.count())]
-            patch = self._session.tiling.patch
+            patch = self._session.method.tiling.patch
             self.patch.setCurrentIndex(sizes.index(patch) if patch in sizes else 0)
         self.open.setEnabled(not running)
 
@@ -272,11 +277,11 @@ class SolverSection(Section):
                 self.solver.insertSeparator(self.solver.count())  # the baselines follow
             self.solver.addItem(record.label, record.name)
         self.editors = _Forms((s.name, s.settings_type) for s in SOLVERS)
-        self.editors.edited.connect(session.set_solver_setting)
-        self.solver.activated.connect(lambda i: session.set_solver(self.solver.itemData(i)))
+        self.editors.edited.connect(session.method.set_solver_setting)
+        self.solver.activated.connect(lambda i: session.method.set_solver(self.solver.itemData(i)))
         self.seed = WholeBox(_AUTOMATIC_SEED, 2**31 - 1)
         self.seed.setSpecialValueText("new at each run")
-        self.seed.valueChanged.connect(lambda v: session.set_seed(None if v == _AUTOMATIC_SEED else v))
+        self.seed.valueChanged.connect(lambda v: session.method.set_seed(None if v == _AUTOMATIC_SEED else v))
         self.keep = QPushButton("Keep")
         self.keep.setToolTip("Use the last run's seed from now on, to repeat it bit for bit")
         self.keep.clicked.connect(self._keep_seed)
@@ -295,8 +300,8 @@ class SolverSection(Section):
         layout.addWidget(self.summary)
         layout.addWidget(self.editors)
         layout.addLayout(bottom)
-        session.settings_changed.connect(self.refresh)
-        session.result_changed.connect(self.refresh)
+        for signal in (session.method.changed, session.occupied_changed, session.shown.result_changed):
+            signal.connect(self.refresh)
         self.refresh()
 
     @property
@@ -305,17 +310,17 @@ class SolverSection(Section):
         return self.editors.by_name
 
     def _keep_seed(self) -> None:
-        if self._session.result is not None:
-            self._session.set_seed(self._session.result.recipe.seed)
+        if self._session.shown.result is not None:
+            self._session.method.set_seed(self._session.shown.result.recipe.seed)
 
     def refresh(self) -> None:
         """Show the session's choices."""
         session = self._session
         running = session.run.active
-        record = next(s for s in SOLVERS if s.name == session.solver)
+        record = next(s for s in SOLVERS if s.name == session.method.solver)
         show_value(self.solver, record.name)
         self.brief.setText(record.label)
         self.summary.setText(f"{record.summary} ({record.source})")
-        self.editors.show_settings(record.name, session.solver_settings, running=running)
-        show_value(self.seed, _AUTOMATIC_SEED if session.seed is None else session.seed)
-        self.keep.setEnabled(session.result is not None)
+        self.editors.show_settings(record.name, session.method.settings, running=running)
+        show_value(self.seed, _AUTOMATIC_SEED if session.method.seed is None else session.method.seed)
+        self.keep.setEnabled(session.shown.result is not None)

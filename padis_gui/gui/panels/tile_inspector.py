@@ -22,7 +22,7 @@ from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.viewers.canvas import Canvas, View
 from padis_gui.gui.viewers.links import Links
 from padis_gui.gui.viewers.picture import Picture
-from padis_gui.viewmodels.gallery import GREY, Look, value_text
+from padis_gui.viewmodels.gallery import GREY, Appearance, value_text
 from padis_gui.viewmodels.inspection import PICTURES
 from padis_gui.viewmodels.inspector import INPUTS, Inspector
 from padis_gui.viewmodels.lab_export import export
@@ -192,7 +192,7 @@ class TileInspector(QWidget):
     def _show_overview(self) -> None:
         inspector, partition = self._inspector, self._inspector.partition
         pixels = inspector.overview
-        self.overview.set_picture(pixels, Look(self._levels(), GREY))
+        self.overview.set_picture(pixels, Appearance(self._levels(), GREY))
         self.overview.set_empty_text("" if pixels is not None else _EMPTY)
         shown = partition is not None and pixels is not None and pixels.shape[:2] == partition.image_shape
         overlay = (
@@ -219,7 +219,7 @@ class TileInspector(QWidget):
         looks = {} if found is None else found.looks(self._levels())
         for key, picture in self.pictures.items():
             pixels = None if found is None else found.pictures[key]
-            look = looks.get(key, Look((0.0, 1.0), GREY))
+            look = looks.get(key, Appearance((0.0, 1.0), GREY))
             picture.show_pixels(pixels, look, legend=key not in ("denoised", "blind"))
             self.links.place(picture.canvas, None if pixels is None else ("tile", *pixels.shape[:2]))
         for name, label in self.coefficients.items():
@@ -228,7 +228,7 @@ class TileInspector(QWidget):
         self.said.setText(self._summary())
 
     def _summary(self) -> str:
-        found, prepared = self._inspector.result, self._session.prepared
+        found, prepared = self._inspector.result, self._session.preparation.prepared
         if found is None or prepared is None:
             return _EMPTY
         unit = f" {prepared.image.unit}" if prepared.image.unit else ""

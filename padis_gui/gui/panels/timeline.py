@@ -59,7 +59,7 @@ class Timeline(QWidget):
         layout.addSpacing(6)
         layout.addWidget(self.where)
         layout.addWidget(self._button(self.live))
-        session.shown_changed.connect(self.refresh)
+        session.shown.changed.connect(self.refresh)
         session.run.changed.connect(self.refresh)
         self.refresh()
 

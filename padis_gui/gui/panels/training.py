@@ -54,12 +54,12 @@ class TrainingPage(QWidget):
         column(self).addWidget(self.splitter)
         trainer.plan.data.progressed.connect(self._show_images)
         trainer.brought.connect(lambda: self.tabs.setCurrentWidget(self.progress))
-        trainer.session.prior_changed.connect(self.setup.method.refresh)
+        trainer.session.prior.changed.connect(self.setup.method.refresh)
         trainer.state_changed.connect(lambda: self.setup.note.setVisible(trainer.active))
         self._was_loading = False
 
     def _open_prior(self) -> Path | None:
-        return self._trainer.session.prior_path
+        return self._trainer.session.prior.path
 
     def _show_images(self) -> None:
         """New images are looked at first."""

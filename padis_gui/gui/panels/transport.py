@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QLabel, QProgressBar, QToolButton, QWidget
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.layouts import column, grid
 from padis_gui.gui.theme import RUN_BUTTON
-from padis_gui.viewmodels.run import RunState, Snapshot
+from padis_gui.viewmodels.run import Progress, RunState
 
 
 def clock(seconds: float) -> str:
@@ -54,7 +54,7 @@ class Transport(QWidget):
         for label in (self.state, self.time):
             layout.addWidget(label)
 
-    def show_snapshot(self, snapshot: Snapshot, display_share: float | None) -> None:
+    def show_snapshot(self, snapshot: Progress, display_share: float | None) -> None:
         """Show the step counter, the time left, which stands still while paused, and what the display costs."""
         self.bar.setUpdatesEnabled(False)  # else Qt paints the bar, and all that waits with it, here and now
         self.bar.setMaximum(max(1, snapshot.total))

@@ -16,7 +16,7 @@ from padis_gui.gui.viewers.layer import Layer
 from padis_gui.gui.viewers.legend import Legend
 from padis_gui.gui.viewers.shapes import ShapesItem
 from padis_gui.gui.viewers.tiling_overlay import TilingOverlay
-from padis_gui.viewmodels.gallery import Look
+from padis_gui.viewmodels.gallery import Appearance
 from padis_gui.viewmodels.overlay import Overlay
 from padis_gui.viewmodels.profiles import Line, Region
 
@@ -126,7 +126,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
     # What is shown --------------------------------------------------------------------------------
 
     def set_picture(
-        self, pixels: Pixels | None, look: Look, *, square: bool = True, legend: bool = False
+        self, pixels: Pixels | None, look: Appearance, *, square: bool = True, legend: bool = False
     ) -> None:
         """Show (rows, columns[, 3]) pixels; NaN and infinity in signal colours. Does nothing where nothing changed.
 

@@ -15,9 +15,9 @@ from padis_gui.gui.viewers.layer import Layer
 from padis_gui.gui.viewers.links import Links
 from padis_gui.gui.viewers.source_choice import SourceModel
 from padis_gui.viewmodels.comparison import reach_of, signed_difference, size_text
-from padis_gui.viewmodels.gallery import DIVERGING, Gallery, Look, Pixels
+from padis_gui.viewmodels.gallery import DIVERGING, Appearance, Gallery, Pixels
 from padis_gui.viewmodels.overlay import Overlay
-from padis_gui.viewmodels.sources import Scale, Source
+from padis_gui.viewmodels.sources import PaneSource, Scale
 
 Mode = Literal["side", "wipe", "blink", "subtract"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -87,12 +87,12 @@ class CompareView(QWidget):
         return self.bar.first.key, self.bar.second.key
 
     @property
-    def as_source(self) -> Source:
+    def as_source(self) -> PaneSource:
         """What the difference is, to name its values."""
         first, second = (self._gallery.sources[key] for key in self.keys)
         scale = Scale.MISFIT if first.scale in (Scale.MEASURED, Scale.MISFIT) else Scale.SIGNED
         name = f"{first.short} − {second.short}"
-        return Source(key="compared", label=name, short=name, origin=first.origin, scale=scale)
+        return PaneSource(key="compared", label=name, short=name, origin=first.origin, scale=scale)
 
     def show_mode(self, mode: Mode, first: str | None = None, second: str | None = None) -> None:
         """Compare in this way; sources that are not named stay."""
@@ -151,12 +151,12 @@ class CompareView(QWidget):
         self._say(pictures, fits=fits)
         self._time()
 
-    def _signed_look(self) -> Look:
+    def _signed_look(self) -> Appearance:
         if self._reach is None and self.difference is not None:
             self._reach = reach_of(self.difference)
         reach = self._reach or 1.0
         self.bar.show_reach(reach)
-        return Look((-reach, reach), DIVERGING)
+        return Appearance((-reach, reach), DIVERGING)
 
     # What is said about it ------------------------------------------------------------------------
 

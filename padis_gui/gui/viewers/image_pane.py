@@ -10,19 +10,19 @@ from padis_gui.gui.viewers.canvas import Canvas, Group
 from padis_gui.gui.viewers.icons import icon
 from padis_gui.gui.viewers.source_choice import SourceChoice, SourceModel
 from padis_gui.gui.viewers.tiling_overlay import TilingOverlay
-from padis_gui.viewmodels.gallery import Gallery, Look, Pixels
+from padis_gui.viewmodels.gallery import Appearance, Gallery, Pixels
 from padis_gui.viewmodels.levels import Range
-from padis_gui.viewmodels.sources import Lattice, Scale, Source
+from padis_gui.viewmodels.sources import Lattice, PaneSource, Scale
 
 _WIDE = 380
 
 
-def group_of(source: Source, pixels: Pixels | None) -> Group | None:
+def group_of(source: PaneSource, pixels: Pixels | None) -> Group | None:
     """Which canvases a picture of this source shares its view and its cursor with."""
     return None if pixels is None else (source.lattice.value, pixels.shape[0], pixels.shape[1])
 
 
-def is_square(source: Source) -> bool:
+def is_square(source: PaneSource) -> bool:
     """Whether a source's pixels are as wide as high; those of a sinogram are views by bins."""
     return source.lattice is Lattice.IMAGE or source.scale in (Scale.IMAGE, Scale.SIGNED)
 
@@ -48,7 +48,7 @@ class ImagePane(QFrame):
         self._waiting = True
         self._active = self._closable = False
         self.group: Group | None = None
-        self.own: Look | None = None  # levels and colours where they are not those in common
+        self.own: Appearance | None = None  # levels and colours where they are not those in common
         self.choice = SourceChoice(model, source, "Pane source")
         self.choice.chosen.connect(lambda _key: self._show_other())
         self.caption = ElidedLabel()
@@ -97,12 +97,12 @@ class ImagePane(QFrame):
         return self.choice.key
 
     @property
-    def record(self) -> Source:
+    def record(self) -> PaneSource:
         """The shown source."""
         return self._gallery.sources[self.source]
 
     @property
-    def look(self) -> Look:
+    def look(self) -> Appearance:
         """The levels and colours it is shown with."""
         return self.own or self._gallery.look(self.record)
 
@@ -165,7 +165,7 @@ class ImagePane(QFrame):
         if self.own is None:
             self._gallery.set_levels(self.record, levels)
         else:
-            self.own = Look(levels, self.own.colours)
+            self.own = Appearance(levels, self.own.colours)
             self.refresh()
 
     def set_colours(self, name: str) -> None:
@@ -173,7 +173,7 @@ class ImagePane(QFrame):
         if self.own is None:
             self._gallery.set_colours(self.record, name)
         else:
-            self.own = Look(self.own.levels, name)
+            self.own = Appearance(self.own.levels, name)
             self.refresh()
 
     # Header ---------------------------------------------------------------------------------------

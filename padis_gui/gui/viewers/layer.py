@@ -8,7 +8,7 @@ from PySide6.QtGui import QPainter, QPainterPath
 from PySide6.QtWidgets import QGraphicsItem, QGraphicsObject, QStyleOptionGraphicsItem, QWidget
 
 from padis_gui.gui.viewers.colormaps import lookup
-from padis_gui.viewmodels.gallery import Look
+from padis_gui.viewmodels.gallery import Appearance
 from padis_gui.viewmodels.levels import NonFinite, non_finite
 
 Pixels = NDArray[np.float32]
@@ -21,7 +21,7 @@ class Layer(QGraphicsObject):
     def __init__(self) -> None:
         super().__init__()
         self.pixels: Pixels | None = None
-        self.look: Look | None = None
+        self.look: Appearance | None = None
         self.trouble: NonFinite | None = None
         self.nan_colour = NAN_COLOUR
         self.item = pg.ImageItem(autoLevels=False)
@@ -29,7 +29,7 @@ class Layer(QGraphicsObject):
         self._flags: pg.ImageItem | None = None
         self._from: float | None = None
 
-    def show_pixels(self, pixels: Pixels | None, look: Look) -> bool:
+    def show_pixels(self, pixels: Pixels | None, look: Appearance) -> bool:
         """Show (rows, columns[, 3]) pixels; returns whether anything changed."""
         if pixels is self.pixels and look == self.look:
             return False

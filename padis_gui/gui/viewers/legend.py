@@ -5,7 +5,7 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from padis_gui.gui.viewers.colormaps import swatch
-from padis_gui.viewmodels.gallery import Look
+from padis_gui.viewmodels.gallery import Appearance
 
 _STRIP, _LEAST_STRIP, _MARGIN, _GAP = 72, 16, 6, 5
 _BACKGROUND, _TEXT = QColor(16, 18, 20, 190), QColor("#e6e6e6")
@@ -18,14 +18,14 @@ class Legend(QWidget):
         super().__init__(canvas)
         self._canvas = canvas
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self._look: Look | None = None
+        self._look: Appearance | None = None
         self._strip, self._strip_width = QImage(), _STRIP
         font = self.font()
         font.setPointSizeF(max(7.0, font.pointSizeF() * 0.85))
         self.setFont(font)
         self.hide()
 
-    def show_look(self, look: Look | None) -> None:
+    def show_look(self, look: Appearance | None) -> None:
         """Show these colours and levels; None shows nothing."""
         if look != self._look:
             self._look = look

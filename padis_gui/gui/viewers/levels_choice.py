@@ -23,13 +23,13 @@ class LevelsChoice(QObject):
         box.setPlaceholderText(BY_HAND)
         box.currentIndexChanged.connect(self._choose)
         gallery.restyled.connect(self._follow)
-        session.data_changed.connect(self._offer)
-        session.prepared_changed.connect(self._propose)
+        session.data.changed.connect(self._offer)
+        session.preparation.changed.connect(self._propose)
         self._offer()
 
     def _offer(self) -> None:
         """Another image; levels set by hand hold on where its numbers mean the same."""
-        image = self._session.image
+        image = self._session.data.image
         scale = ("", (0.0, 1.0)) if image is None else (image.unit, image.window)
         if scale == self._scale:
             return
@@ -42,7 +42,7 @@ class LevelsChoice(QObject):
 
     def _propose(self) -> None:
         """A problem is prepared: its image's levels, and those of its measurement."""
-        prepared = self._session.prepared
+        prepared = self._session.preparation.prepared
         if prepared is None:
             return
         proposals = {_IMAGE: self._wanted()}
@@ -56,7 +56,7 @@ class LevelsChoice(QObject):
         )
 
     def _wanted(self) -> Range:
-        prepared, name = self._session.prepared, self._box.currentText()
+        prepared, name = self._session.preparation.prepared, self._box.currentText()
         if name in HU_PRESETS:
             return HU_PRESETS[name]
         if prepared is None:
@@ -64,7 +64,7 @@ class LevelsChoice(QObject):
         return prepared.robust_range if name == ROBUST_TRUTH else prepared.image.window
 
     def _choose(self, index: int) -> None:
-        if index >= 0 and self._session.prepared is not None:
+        if index >= 0 and self._session.preparation.prepared is not None:
             self._gallery.propose_levels({_IMAGE: self._wanted()}, forget=(_IMAGE,))
 
     def _follow(self) -> None:

@@ -17,9 +17,9 @@ from padis_gui.gui.viewers.pane_board import PaneBoard
 from padis_gui.gui.viewers.source_choice import SourceModel
 from padis_gui.gui.viewers.view_actions import ViewActions
 from padis_gui.gui.viewers.view_bar import ViewBar
-from padis_gui.viewmodels.gallery import Gallery, Picture, Pixels, value_text
+from padis_gui.viewmodels.gallery import Gallery, LazyPicture, Pixels, value_text
 from padis_gui.viewmodels.overlay import Overlay
-from padis_gui.viewmodels.sources import Source
+from padis_gui.viewmodels.sources import PaneSource
 
 # Panes that are painted in one go, and the pause before the next: twelve at once would hold up clicks and keys
 _AT_ONCE, _BETWEEN_MS = 3, 15
@@ -128,7 +128,7 @@ class PaneGrid(QWidget):
 
     # What they show -------------------------------------------------------------------------------
 
-    def register_source(self, source: Source) -> None:
+    def register_source(self, source: PaneSource) -> None:
         """Offer another source; give its picture with :meth:`set_pictures`."""
         self.gallery.register(source)
 
@@ -136,7 +136,7 @@ class PaneGrid(QWidget):
         """Take a registered source away again."""
         self.gallery.unregister(key)
 
-    def set_pictures(self, pictures: Mapping[str, Picture | None]) -> None:
+    def set_pictures(self, pictures: Mapping[str, LazyPicture | None]) -> None:
         """Replace these sources' pictures, or what makes them when somebody looks; None clears one."""
         self.gallery.set_pictures(pictures)
 
@@ -152,7 +152,7 @@ class PaneGrid(QWidget):
         """The tiling of the shown step."""
         self.set_overlay(None if partition is None else Overlay(partition=partition))
 
-    def show_frame(self, pictures: Mapping[str, Picture | None], overlay: Overlay | None) -> None:
+    def show_frame(self, pictures: Mapping[str, LazyPicture | None], overlay: Overlay | None) -> None:
         """Another step: its pictures and its tiling, which each pane shows together."""
         self._overlay = overlay
         self._mark(pane for pane in self.panes if pane.record.tiled)
@@ -223,7 +223,7 @@ class PaneGrid(QWidget):
         group = next((p.group for p in self.panes if p.group is not None and p.group[0] == "image"), None)
         self.links.point_at(group, row, column)
 
-    def shown_on(self, group: Group | None) -> Iterator[tuple[Source, Pixels]]:
+    def shown_on(self, group: Group | None) -> Iterator[tuple[PaneSource, Pixels]]:
         """The pictures on these pixels that panes or the comparison show, each source once."""
         seen: set[str] = set()
         keys = self.compare.keys if self.comparing else [pane.source for pane in self.panes]
@@ -235,7 +235,7 @@ class PaneGrid(QWidget):
             if pixels is not None and group == (source.lattice.value, *pixels.shape[:2]):
                 yield source, pixels
 
-    def values_at(self, row: int, column: int) -> list[tuple[Source, str]]:
+    def values_at(self, row: int, column: int) -> list[tuple[PaneSource, str]]:
         """What is shown under the cursor: each source once, with its value as text."""
         found = [
             (source, value_text(pixels, row, column)) for source, pixels in self.shown_on(self.links.group)

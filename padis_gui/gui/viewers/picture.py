@@ -4,7 +4,7 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from padis_gui.gui.layouts import column
 from padis_gui.gui.viewers.canvas import Canvas
-from padis_gui.viewmodels.gallery import Look, Pixels
+from padis_gui.viewmodels.gallery import Appearance, Pixels
 
 
 class Picture(QWidget):
@@ -21,6 +21,6 @@ class Picture(QWidget):
         layout.addWidget(self.canvas, 1)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
-    def show_pixels(self, pixels: Pixels | None, look: Look, *, legend: bool) -> None:
+    def show_pixels(self, pixels: Pixels | None, look: Appearance, *, legend: bool) -> None:
         """Show these pixels; None shows nothing."""
         self.canvas.set_picture(pixels, look, legend=legend)

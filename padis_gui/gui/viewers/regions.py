@@ -24,7 +24,7 @@ from padis_gui.viewmodels.profiles import (
     statistics_as_csv,
     statistics_row,
 )
-from padis_gui.viewmodels.sources import Scale, Source
+from padis_gui.viewmodels.sources import PaneSource, Scale
 
 _HINT = "Choose the tool Rectangle (R) or Ellipse (E) and drag on a pane"
 
@@ -36,7 +36,7 @@ class RegionPanel(DrawnPanel):
         super().__init__(panes, "table", "region")
         self.rows: list[tuple[str, ...]] = []
         self._found: list[tuple[str, ...]] = []
-        self._waiting: list[tuple[Source, Pixels]] = []
+        self._waiting: list[tuple[PaneSource, Pixels]] = []
         self._each = QTimer(self, singleShot=True, interval=0)
         self._each.timeout.connect(self._measure_next)
         self.table = QTableWidget(0, len(STATISTICS_HEAD))

@@ -73,7 +73,7 @@ class Saving(QObject):
 
     def _file_name(self, key: str) -> str:
         """The data's name and the source's, with nothing in them that a file system minds."""
-        image = self._session.image
+        image = self._session.data.image
         names = [] if image is None else [Path(image.name).stem]
         label = self._panes.gallery.sources[key].label
         return re.sub(r"[^\w.-]+", "_", "_".join([*names, label])).strip("_") or "picture"

@@ -5,7 +5,7 @@ from PySide6.QtGui import QStandardItem, QStandardItemModel, QWheelEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QStyle, QStyleOptionComboBox
 
 from padis_gui.viewmodels.gallery import Gallery
-from padis_gui.viewmodels.sources import Source
+from padis_gui.viewmodels.sources import PaneSource
 
 FALLBACK = "estimate"
 _KEY = Qt.ItemDataRole.UserRole
@@ -40,7 +40,7 @@ class SourceModel(QStandardItemModel):
         self.renewed.emit()
         self.settled.emit()
 
-    def _make(self, sources: list[Source]) -> None:
+    def _make(self, sources: list[PaneSource]) -> None:
         self.clear()
         heading = None
         for source in sources:

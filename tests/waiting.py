@@ -1,0 +1,18 @@
+"""Waiting for what happens when it happens: in another process, or while Qt's events pass."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+TIMEOUT = 240.0  # only what fails waits so long, so that a busy machine fails nothing
+
+
+def wait_for(
+    condition: Callable[[], Any], meanwhile: Callable[[], object] = lambda: None, timeout: float = TIMEOUT / 2
+) -> None:
+    """Block until the condition holds; ``meanwhile`` is called between two looks."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        meanwhile()
+        time.sleep(0.002)  # sleep: between two looks, so that what is waited for gets the processor
