@@ -66,7 +66,7 @@ def add_preset(parser: argparse.ArgumentParser) -> None:
         "--preset",
         default=None,
         metavar="NAME",
-        help=f"one of {', '.join(p.name for p in PRESETS)} (default: {DEFAULT_PRESET}; of a scan only the solver is taken)",
+        help=f"one of {PRESETS.listed} (default: {DEFAULT_PRESET}; of a scan only the solver is taken)",
     )
 
 
@@ -74,9 +74,7 @@ def add_problem(parser: argparse.ArgumentParser) -> None:
     """`--physics` and the settings of every physics; which of them may be given depends on the physics chosen."""
     from padis_gui.core.operators import PHYSICS
 
-    parser.add_argument(
-        "--physics", default=None, metavar="NAME", help=f"one of {', '.join(p.name for p in PHYSICS)}"
-    )
+    parser.add_argument("--physics", default=None, metavar="NAME", help=f"one of {PHYSICS.listed}")
     added: set[str] = set()
     for physics in PHYSICS:
         add_settings(parser, physics.settings_type, skip=tuple(added))
@@ -164,18 +162,14 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         help="a prior (default: the bundled one for this physics)",
     )
     add_training_image_size(parser)
-    parser.add_argument(
-        "--solver", default=None, metavar="NAME", help=f"one of {', '.join(s.name for s in SOLVERS)}"
-    )
+    parser.add_argument("--solver", default=None, metavar="NAME", help=f"one of {SOLVERS.listed}")
     parser.add_argument("--steps", default=None, metavar="N", help="noise levels of the solver")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
         help="any other setting of the solver, such as --set zeta=0.8; repeatable",
     )  # fmt: skip
     add_settings(parser, TilingSettings, skip=("strategy",))
-    parser.add_argument(
-        "--tiling", default=None, metavar="NAME", help=f"one of {', '.join(t.name for t in TILINGS)}"
-    )
+    parser.add_argument("--tiling", default=None, metavar="NAME", help=f"one of {TILINGS.listed}")
     parser.add_argument(
         "--seed", type=int, default=None, metavar="N", help="default: drawn, and written down"
     )

@@ -8,9 +8,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from padis_gui.core.errors import DivergenceError, SettingError
+from padis_gui.core.errors import DivergenceError
 from padis_gui.core.recipe import Run
 from padis_gui.core.settings import Settings, make
+from padis_gui.core.settings_registry import Registry
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.tiling import TilingSettings
 
@@ -76,7 +77,7 @@ class WhatIf:
         return replace(side, tiling=tiling, positions=side.positions and self.positions)
 
 
-WHAT_IFS: tuple[WhatIf, ...] = (
+WHAT_IFS = Registry("fault", (
     WhatIf(
         "fixed", "Fixed tiling",
         "The grid stays where it is at every step, so that seams have no chance to average out",
@@ -93,14 +94,5 @@ WHAT_IFS: tuple[WhatIf, ...] = (
         "such a grid has no room to move",
         {"strategy": "inside"},
     ),
-)  # fmt: skip
-
-
-def find_what_if(name: str) -> WhatIf:
-    """The fault of that name; raises :class:`SettingError` for others."""
-    for fault in WHAT_IFS:
-        if fault.name == name:
-            return fault
-    raise SettingError(
-        f"The fault must be one of {', '.join(w.name for w in WHAT_IFS)}, but {name!r} was given."
-    )
+))  # fmt: skip
+find_what_if = WHAT_IFS.find

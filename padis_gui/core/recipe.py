@@ -29,7 +29,7 @@ from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem, as_measured, simulate
 from padis_gui.core.randomness import MAX_SEED, branch
-from padis_gui.core.resources import PRESETS, Preset
+from padis_gui.core.resources import PRESETS
 from padis_gui.core.settings import Settings, make, specs
 from padis_gui.core.solvers import find_solver
 from padis_gui.core.solvers.iterate import Iterate, Iterates, watched
@@ -130,15 +130,7 @@ class Recipe(BaseModel):
         return make(find_physics(self.physics).settings_type, self.problem)
 
 
-def find_preset(name: str) -> Preset:
-    """The preset of that name; raises :class:`SettingError` for others."""
-    for preset in PRESETS:
-        if preset.name == name:
-            return preset
-    raise SettingError(
-        f"The preset must be one of {', '.join(p.name for p in PRESETS)}, but {name!r} was given; pick one "
-        "of them."
-    )
+find_preset = PRESETS.find
 
 
 def new_seed() -> int:

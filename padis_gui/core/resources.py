@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from padis_gui.core.errors import InputError
+from padis_gui.core.settings_registry import Registry
 
 
 def _roots() -> tuple[Path, ...]:
@@ -76,7 +77,7 @@ class Preset:
         return replace(self, settings={}, others={})
 
 
-PRESETS: tuple[Preset, ...] = (
+PRESETS = Registry("preset", (
     Preset(
         "ct-60", "CT, 60 views", "Parallel beam, 60 views over half a turn",
         "ct-parallel", {"views": 60}, "fast", {"zeta": 1.2},
@@ -131,7 +132,7 @@ PRESETS: tuple[Preset, ...] = (
         "generate", "Generate", "No data: a sample of the prior",
         "nothing", {}, "diffpir", {"steps": 100, "sigma_max": 20.0, "temperature": 1.0, "zeta": 0.2},
     ),
-)  # fmt: skip
+))  # fmt: skip
 DEFAULT_PRESET = "ct-20"
 
 

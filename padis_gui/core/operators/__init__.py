@@ -6,7 +6,6 @@ from importlib.util import find_spec
 import torch
 
 from padis_gui.core.data.image import Image
-from padis_gui.core.errors import SettingError
 from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.operators.blur import Blur, BlurSettings
 from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
@@ -16,6 +15,7 @@ from padis_gui.core.operators.inpainting import Inpainting, InpaintingSettings
 from padis_gui.core.operators.nothing import Nothing, NothingSettings
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.operators.superresolution import SuperResolution, SuperResolutionSettings
+from padis_gui.core.settings_registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Physics:
         return f"{self.label} needs the package {self.needs}, which is not installed here"
 
 
-PHYSICS: tuple[Physics, ...] = (
+PHYSICS = Registry("physics", (
     Physics(
         "ct-parallel", "CT, parallel beam", ParallelBeamSettings, ParallelBeamCT, "Sinogram", "FBP",
         "arXiv 2406.02462, section 4", "Line integrals along parallel rays.",
@@ -88,15 +88,5 @@ PHYSICS: tuple[Physics, ...] = (
         "nothing", "Generate", NothingSettings, Nothing, "Nothing", "Blank",
         "arXiv 2011.13456", "No data: an unconditional sample of the prior.", imageless=True,
     ),
-)  # fmt: skip
-
-
-def find_physics(name: str) -> Physics:
-    """The physics of that name; raises :class:`SettingError` for others."""
-    for physics in PHYSICS:
-        if physics.name == name:
-            return physics
-    raise SettingError(
-        f"The physics must be one of {', '.join(p.name for p in PHYSICS)}, but {name!r} was given; pick one "
-        "of them."
-    )
+))  # fmt: skip
+find_physics = PHYSICS.find
