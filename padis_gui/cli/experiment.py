@@ -169,9 +169,12 @@ def _problem(options: argparse.Namespace, name: str) -> "Preset":
     preset = find_preset(name)
     physics, settings = chosen_problem(options, preset)
     given = [f"{key}={value}" for key, value in given_problem(options).items()]
-    base = preset if physics == preset.physics else replace(preset.untuned(), name=physics)
+    own = preset.name if physics == preset.physics else physics
     return replace(
-        base, name=" ".join([base.name, *given]), physics=physics, problem=settings.model_dump(mode="json")
+        preset.tuned_for(physics),
+        name=" ".join([own, *given]),
+        physics=physics,
+        problem=settings.model_dump(mode="json"),
     )
 
 
