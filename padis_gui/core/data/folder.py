@@ -6,7 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
-from padis_gui.core.data import dicom, picture
+from padis_gui.core.data import dicom
 from padis_gui.core.data.datasets import DatasetInfo
 from padis_gui.core.data.dicom_series import Series
 from padis_gui.core.data.folder_index import Files, first_pages, images_in, open_file, series_among, stamped
@@ -148,13 +148,13 @@ class Whole:
 def folder_of_series(path: Path) -> Whole | None:
     """The series or numbered images that a file is one of; None where it stands alone or that cannot be told."""
     try:
-        kind = recognise_file(path).kind
+        found = recognise_file(path)
         files = images_in(path.parent)
     except InputError:
         return None
-    if kind == dicom.KIND:
+    if found.kind == dicom.KIND:
         return _series_around(path, files)
-    if kind != picture.KIND and not path.name.lower().endswith((".tif", ".tiff", ".npy")):
+    if not found.format.numbered:
         return None
     pattern = re.sub(r"\d+", "#", path.name)
     if "#" not in pattern or len(files) < 3 or any(re.sub(r"\d+", "#", one.name) != pattern for one in files):

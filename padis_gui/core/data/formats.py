@@ -14,19 +14,21 @@ _ENOUGH = 520  # bytes that hold every signature
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """A file format: ``signatures`` are (offset, bytes) pairs, any of which tells it.
+    """A file format: ``names`` are what users call it, ``signatures`` (offset, bytes) pairs, any of which tells it.
 
     ``open_pages`` takes the path and the name of the array wanted ("" for the obvious one). Some files of a
     format that is ``by_name`` carry no signature; then the ending decides. ``list_datasets`` says what a file of a
-    format holds that may hold several arrays.
+    format holds that may hold several arrays. ``numbered`` files may be the slices of one stack.
     """
 
     kind: str
     open_pages: Callable[[Path, str], Pages]
+    names: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
     signatures: tuple[tuple[int, bytes], ...] = ()
     list_datasets: Callable[[Path], tuple[DatasetInfo, ...]] | None = None
     by_name: bool = False
+    numbered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +73,34 @@ class Recognised:
 
 _PICTURE = Format(
     kind=picture.KIND,
+    names=("PNG", "JPEG", "BMP"),
     suffixes=(".png", ".jpg", ".jpeg", ".bmp"),
     signatures=((0, b"\x89PNG"), (0, b"\xff\xd8\xff"), (0, b"BM")),
-    open_pages=picture.open_picture,
+    open_pages=lambda path, _dataset: picture.open_picture(path, readable()),
+    numbered=True,
 )
 
 FORMATS: tuple[Format, ...] = (
     Format(
         kind=tiff.KIND,
+        names=("TIFF",),
         suffixes=(".tif", ".tiff", ".btf", ".tf8", ".lsm"),
         signatures=((0, b"II*\x00"), (0, b"MM\x00*"), (0, b"II+\x00"), (0, b"MM\x00+")),
         open_pages=tiff.open_tiff,
         list_datasets=tiff.list_tiff,
+        numbered=True,
     ),
     Format(
         kind=numpy_file.NPY,
+        names=("NPY",),
         suffixes=(".npy",),
         signatures=((0, b"\x93NUMPY"),),
         open_pages=numpy_file.open_npy,
+        numbered=True,
     ),
     Format(
         kind=numpy_file.NPZ,
+        names=("NPZ",),
         suffixes=(".npz",),
         signatures=((0, b"PK\x03\x04"), (0, b"PK\x05\x06")),
         open_pages=numpy_file.open_npz,
@@ -99,6 +108,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         kind=matlab.KIND,
+        names=("MATLAB",),
         suffixes=(".mat",),
         signatures=((0, b"MATLAB "),),
         open_pages=matlab.open_matlab,
@@ -107,6 +117,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         kind=hdf5.KIND,
+        names=("HDF5",),
         suffixes=(".h5", ".hdf5", ".nxs"),
         signatures=((0, b"\x89HDF\r\n\x1a\n"),),
         open_pages=hdf5.open_hdf5,
@@ -115,21 +126,30 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         kind=nifti.KIND,
+        names=("NIfTI",),
         suffixes=(".nii", ".nii.gz"),
         signatures=((344, b"n+1\0"), (344, b"ni1\0"), (4, b"n+2\0"), (0, b"\x1f\x8b")),
         open_pages=nifti.open_nifti,
     ),
     Format(
         kind=dicom.KIND,
+        names=("DICOM",),
         suffixes=(".dcm", ".ima"),
         signatures=((128, b"DICM"),),
         open_pages=dicom.open_dicom,
         by_name=True,  # some lack the preamble
     ),
-    _PICTURE,
+    _PICTURE,  # the last, as BMP's signature is only two bytes long
 )
+# In the order in which a user hears of them
+_OFFERED = (_PICTURE, *FORMATS[:-1])
+SUFFIXES = tuple(suffix for format_ in _OFFERED for suffix in format_.suffixes)
 
-SUFFIXES = tuple(suffix for format_ in (_PICTURE, *FORMATS[:-1]) for suffix in format_.suffixes)
+
+def readable(last: str = "or") -> str:
+    """All formats in a sentence: PNG, JPEG, …, NIfTI ``last`` DICOM."""
+    *names, final = (name for format_ in _OFFERED for name in format_.names)
+    return f"{', '.join(names)} {last} {final}"
 
 
 def recognise_file(path: Path) -> Recognised:

@@ -18,9 +18,9 @@ _JPEG_END = b"\xff\xd9"
 _BARE = (0x01, *range(0xD0, 0xD9))
 
 
-def open_picture(path: Path, dataset: str) -> Pages:
-    """A picture; its pixels are unpacked when they are read."""
-    return _Picture(path)
+def open_picture(path: Path, readable: str) -> Pages:
+    """A picture; its pixels are unpacked when they are read. ``readable`` says what else could be opened."""
+    return _Picture(path, readable)
 
 
 def _deep(path: Path) -> tuple[str, int, tuple[int, int]] | None:
@@ -48,9 +48,9 @@ def _deep(path: Path) -> tuple[str, int, tuple[int, int]] | None:
 
 
 class _Picture(Pages):
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, readable: str) -> None:
         super().__init__(path, KIND)
-        self._path = path
+        self._path, self._readable = path, readable
 
     def sides(self, page: int) -> tuple[int, int] | None:
         """As its header says, turned as it will be."""
@@ -97,6 +97,5 @@ class _Picture(Pages):
                 return np.asarray(picture)
         except UnidentifiedImageError:
             raise InputError(
-                "An image (PNG, JPEG, BMP, TIFF, NPY, NPZ, MATLAB, HDF5, NIfTI or DICOM) was wanted, but "
-                f"{self.name} is none that can be read; open an image file."
+                f"An image ({self._readable}) was wanted, but {self.name} is none that can be read; open an image file."
             ) from None
