@@ -16,7 +16,6 @@ from padis_gui.core.data.scans.scan import ScanFile, Sinogram, check_sizes
 from padis_gui.core.errors import InputError
 from padis_gui.core.physics.geometry import Geometry
 
-KIND = "Data Exchange file"
 _DATA, _WHITE, _DARK, _THETA = (f"exchange/{n}" for n in ("data", "data_white", "data_dark", "theta"))
 _INSTRUMENTS = ("measurement/instrument", "measurement/instrumentation")
 
@@ -24,7 +23,7 @@ _INSTRUMENTS = ("measurement/instrument", "measurement/instrumentation")
 class _Exchange(ScanFile):
     def __init__(self, path: Path, file: Any, stacks: tuple[Any, Any, Any | None], rows_axis: int,
                  geometry: Geometry, notes: tuple[str, ...]) -> None:  # fmt: skip
-        super().__init__(display_name(path), KIND, geometry, file.close)
+        super().__init__(display_name(path), "Data Exchange file", geometry, file.close)
         self._data, self._white, self._dark = stacks
         self._rows_axis, self._notes = rows_axis, notes
         self.rows = int(self._data.shape[rows_axis])

@@ -20,13 +20,12 @@ from padis_gui.core.data.scans.scan import ScanFile, Sinogram, check_sizes, chec
 from padis_gui.core.errors import InputError
 from padis_gui.core.physics.geometry import Geometry
 
-KIND = "MATLAB scan"
 _SINOGRAM, _PARAMETERS = ".sinogram", ".parameters."
 
 
 class _Htc(ScanFile):
     def __init__(self, path: Path, values: NDArray[Any], geometry: Geometry) -> None:
-        super().__init__(display_name(path), KIND, geometry)
+        super().__init__(display_name(path), "MATLAB scan", geometry)
         self._values = values
 
     def _read(self, row: int) -> Sinogram:
