@@ -22,7 +22,7 @@ from padis_gui.core.atomic import write_atomically
 from padis_gui.core.device import Precision
 from padis_gui.core.edm_conventions import published_conventions
 from padis_gui.core.edm_network import EdmNetworkSettings, EdmUNet
-from padis_gui.core.edm_snapshot import Snapshot, read_snapshot
+from padis_gui.core.edm_snapshot import Snapshot, read_snapshot, unreadable
 from padis_gui.core.errors import CheckpointError
 from padis_gui.core.inert_pickle import UnreadablePickle
 from padis_gui.core.network import NetworkSettings, PatchUNet
@@ -166,9 +166,7 @@ def is_snapshot(path: Path) -> bool:
         with path.open("rb") as file:
             start = file.read(9)
     except OSError as error:
-        raise CheckpointError(
-            f"{path.name} cannot be read ({error.strerror}); check its permissions."
-        ) from None
+        raise unreadable(path, error) from None
     if start.startswith(b"PK"):
         raise CheckpointError(
             f"A published snapshot (.pkl) or a padis-gui prior (.safetensors) was wanted, but {path.name} is a "
@@ -190,9 +188,7 @@ def _read_metadata(path: Path) -> dict[str, str]:
                 )
             header = json.loads(file.read(size))
     except OSError as error:
-        raise CheckpointError(
-            f"{path.name} cannot be read ({error.strerror}); check its permissions."
-        ) from None
+        raise unreadable(path, error) from None
     except (ValueError, RecursionError):
         header = None
     metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
@@ -223,7 +219,7 @@ def _check_fit(path: Path, record: PriorRecord, found: Mapping[str, tuple[int, .
         with torch.device("cpu" if small else "meta"):
             network = _build(record)
     except (ValueError, RuntimeError, OverflowError) as error:
-        raise CheckpointError(f"{path.name} is damaged ({str(error)[:120]}); get a fresh copy.") from None
+        raise _damaged(path, error) from None
     if sum(p.numel() for p in network.parameters()) > _MAX_PARAMETERS:
         raise CheckpointError(f"{path.name} asks for an absurdly large network; get a fresh copy.")
     described = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
@@ -259,7 +255,7 @@ def read_prior(path: Path, training_image_size: int | None = None) -> tuple[Prio
     except UnreadablePickle as error:
         raise CheckpointError(f"{path.name} {error}; get a fresh copy.") from None
     except (safetensors.SafetensorError, OSError, ValueError, RuntimeError, OverflowError) as error:
-        raise CheckpointError(f"{path.name} is damaged ({str(error)[:120]}); get a fresh copy.") from None
+        raise _damaged(path, error) from None
     state = {key: tensor.float() for key, tensor in state.items()}
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
         raise CheckpointError(f"{path.name} holds NaN or infinite weights; use an earlier checkpoint.")
@@ -308,7 +304,7 @@ def summarise_prior(path: Path, training_image_size: int | None = None) -> tuple
         with safetensors.safe_open(path, framework="pt") as file:
             shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is damaged ({str(error)[:120]}); get a fresh copy.") from None
+        raise _damaged(path, error) from None
     return record, sum(math.prod(shape) for shape in shapes)
 
 
@@ -320,3 +316,7 @@ def _tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path.name} is damaged ({str(error)[:120]}); get a fresh copy.")

@@ -222,15 +222,18 @@ def read_snapshot(path: Path) -> Snapshot:
     except UnreadablePickle as error:
         reason = str(error)
     except OSError as error:
-        raise CheckpointError(
-            f"{path.name} cannot be read ({error.strerror}); check its permissions."
-        ) from None
+        raise unreadable(path, error) from None
     except (ValueError, TypeError, RuntimeError, MemoryError, RecursionError, OverflowError) as error:
         reason = f"is damaged ({type(error).__name__})"
     raise CheckpointError(
         f"A published PaDIS snapshot was wanted, but {path.name} {reason}, and nothing in it was executed; "
         "open a network-snapshot file or a prior that padis-gui train wrote."
     )
+
+
+def unreadable(path: Path, error: OSError) -> CheckpointError:
+    """The error for a prior that the system does not let us read."""
+    return CheckpointError(f"{path.name} cannot be read ({error.strerror}); check its permissions.")
 
 
 def _parse(content: bytes) -> Snapshot:

@@ -11,7 +11,8 @@ import pytest
 import tifffile
 from PIL import Image as Pillow
 
-from padis_gui.core.data.files import count_pages
+from padis_gui.core.data.files import count_pages, list_datasets, open_pages
+from padis_gui.core.data.formats import recognise_file
 from padis_gui.core.data.image import HU_WINDOW, Image
 from padis_gui.core.data.pages import LARGEST
 from padis_gui.core.data.read import read_image
@@ -44,6 +45,23 @@ def refused(path: Path, page: int = 0) -> str:
     assert path.name[:50] in message or str(path) in message
     assert message.endswith(".")
     return message
+
+
+def test_a_file_is_recognised_once_whatever_is_done_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr(
+        "padis_gui.core.data.files.recognise_file",
+        lambda path: (looked.append(path), recognise_file(path))[1],
+    )
+    array = np.zeros((2, 20, 31), np.float32)
+    misnamed = npy(tmp_path / "b.npy", array).rename(tmp_path / "b.png")
+    for path in (tiff(tmp_path / "a.tif", array), misnamed):
+        for use in (read_image, count_pages, list_datasets, lambda one: open_pages(one).close()):
+            looked.clear()
+            use(path)
+            assert looked == [path]
 
 
 # -- values -----------------------------------------------------------------------------------------------

@@ -18,7 +18,6 @@ from padis_gui.core.metrics import as_json
 from padis_gui.core.recipe import Recipe
 
 Kind = Literal["result", "iterates", "draws", "picture", "laboratory", "volume"]
-NAMESPACE = "padis-gui/export"
 _FORMAT = "padis-gui export"
 _HEAD = 200  # bytes in which a sidecar says what it is
 
@@ -54,7 +53,7 @@ class About(BaseModel):
 
 
 def pixels_sha256(pixels: NDArray[np.float32]) -> str:
-    """A hash of the values and the shape, the same on every machine."""
+    """SHA-256 of shape and float32 values, in hexadecimal: the same on every machine."""
     values = np.ascontiguousarray(pixels, dtype="<f4")
     return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()
 
@@ -87,7 +86,7 @@ def opened(found: Any) -> tuple[Recipe, dict[str, float | None], About]:
 
 
 def sidecar_path(path: Path) -> Path:
-    """The JSON file that goes with an exported one."""
+    """Where the JSON lies that goes with an exported file: beside it, ending in .json."""
     return Path(path).with_suffix(".json")
 
 

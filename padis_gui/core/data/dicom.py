@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.data.datasets import Format
 from padis_gui.core.data.image import HU_WINDOW
 from padis_gui.core.data.pages import (
     Page,
     Pages,
+    Part,
     check_sides,
     display_name,
     in_one_sentence,
@@ -21,11 +23,13 @@ from padis_gui.core.data.pages import (
 )
 from padis_gui.core.errors import InputError
 
-KIND = "DICOM file"
-_TAGS = [
-    "PatientID", "NumberOfFrames", "Rows", "Columns", "TransferSyntaxUID", "SpacingBetweenSlices", "SliceThickness",
+# what tells which files belong together, in which order, and how far apart their slices lie
+_TAGS = (
+    "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "ImageType", "NumberOfFrames", "Rows", "Columns", "Modality",
+    "SeriesDescription", "SeriesNumber", "ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber",
+    "TemporalPositionIdentifier", "AcquisitionNumber", "SpacingBetweenSlices", "SliceThickness",
     "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence",
-]  # fmt: skip
+)  # fmt: skip
 _MODALITIES = {
     "MR": "magnetic resonance", "PT": "PET", "NM": "nuclear medicine", "US": "ultrasound", "CR": "radiography",
     "DX": "radiography", "MG": "mammography", "XA": "angiography", "RF": "fluoroscopy", "RTDOSE": "a dose",
@@ -36,34 +40,33 @@ _BRIGHT = 99.9  # percentile of MR that becomes white: its brightest vessels wou
 
 
 def open_dicom(path: Path, dataset: str) -> Pages:
-    """The frames of one file, in the order of their slices."""
-    quietly("pydicom")
-    from pydicom import dcmread
-
-    header = dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
-    if "Rows" not in header:
-        raise no_pixels(path)
-    order, spacing = order_frames(header, frame_count(header, path))
+    """The frames of one file, from the lowest slice to the highest; ``dataset`` says nothing here."""
+    header, frames = read_header(path)
+    order, spacing = order_frames(header, frames)
     return DicomPages(
         path, [(path, n) for n in order], str(header.get("PatientID", "")), slice_spacing=spacing
     )
 
 
-def frame_count(header: Any, path: Path) -> int:
-    """How many frames a file has; raises :class:`InputError` where that cannot be."""
+def read_header(path: Path) -> tuple[Any, int]:
+    """What a file says of its series and slices, and how many frames it has.
+
+    Raises :class:`InputError` where it has no pixels or cannot have so many frames.
+    """
+    quietly("pydicom")
+    from pydicom import dcmread
+
+    header = dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
+    if "Rows" not in header:
+        raise InputError(
+            f"A DICOM image was wanted, but {display_name(path)} holds no pixels; open an image slice."
+        )
     frames = int(header.get("NumberOfFrames") or 1)
     if not 1 <= frames <= path.stat().st_size:  # every frame takes a byte at least
         raise InputError(
             f"DICOM frames were wanted, but {display_name(path)} claims {frames}; get a fresh copy."
         )
-    return frames
-
-
-def no_pixels(path: Path) -> InputError:
-    """The error for a file without an image."""
-    return InputError(
-        f"A DICOM image was wanted, but {display_name(path)} holds no pixels; open an image slice."
-    )
+    return header, frames
 
 
 def order_frames(header: Any, frames: int) -> tuple[list[int], float | None]:
@@ -80,16 +83,18 @@ def order_frames(header: Any, frames: int) -> tuple[list[int], float | None]:
     if frames > 1 and len(set(heights)) == frames:
         return [int(n) for n in np.argsort(heights)], float(np.median(np.diff(np.sort(heights))))
     measures = _functional_group(header, 0, "PixelMeasuresSequence")
-    for source in filter(None, (measures, header)):
-        for tag in ("SpacingBetweenSlices", "SliceThickness"):
-            stated = number_of(source.get(tag))
-            if stated > 0:
-                return list(range(frames)), stated
-    return list(range(frames)), None
+    spacings = (stated_spacing(source) for source in (measures, header) if source)
+    return list(range(frames)), next(filter(None, spacings), None)
+
+
+def stated_spacing(header: Any) -> float | None:
+    """The distance of slices in mm as a header states it; None where it does not."""
+    stated = (number_of(header.get(tag)) for tag in ("SpacingBetweenSlices", "SliceThickness"))
+    return next((mm for mm in stated if mm > 0), None)
 
 
 def height_of(header: Any, reference: Any) -> float | None:
-    """Position along the normal of the reference's plane, in mm."""
+    """Position along the normal of the reference's plane, in mm; None where the headers do not say."""
     try:
         row, column = np.array(reference.ImageOrientationPatient, dtype=float).reshape(2, 3)
         height = float(np.dot(np.cross(row, column), np.array(header.ImagePositionPatient, dtype=float)))
@@ -124,20 +129,19 @@ class DicomPages(Pages):
         slice_spacing: float | None = None,
         notes: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(path, KIND)
+        super().__init__(path, DICOM.kind)
         self.count, self.subject, self._frames = len(frames), subject, frames
         self._one_a_file = self.count > 1 and len({file for file, _ in frames}) == self.count
         self._slice_spacing, self._notes = slice_spacing, notes
         self._header: tuple[Path, Any] | None = None
 
     def page_name(self, page: int) -> str:
-        """The file of a slice, or the frame of a file."""
         return display_name(self._frames[page][0]) if self._one_a_file else super().page_name(page)
 
-    def _read(self, page: int) -> Page:
+    def _read(self, page: int, part: Part) -> Page:
         path, frame = self._frames[page]
         name = display_name(path)
-        with in_one_sentence(name, KIND):
+        with in_one_sentence(name, DICOM.kind):
             header = self._header_of(path)
             check_sides(name, (int(header.Rows), int(header.Columns)))
             stored = _stored(path, frame, header)
@@ -145,7 +149,7 @@ class DicomPages(Pages):
             values = stored if coloured else _in_unit(stored, header, frame)
             unit, window, notes = ("", None, ()) if coloured else _meaning(values, header, frame)
             return page_of(
-                values, name, unit=unit, window=window, spacing=_spacing(header, frame),
+                values[part], name, unit=unit, window=window, spacing=_pixel_spacing(header, frame),
                 slice_spacing=self._slice_spacing, notes=notes + self._notes,
             )  # fmt: skip
 
@@ -233,7 +237,7 @@ def _in_unit(values: NDArray[Any], header: Any, frame: int) -> NDArray[Any]:
     return np.asarray(apply_rescale(values, header if group is None else group))
 
 
-def _spacing(header: Any, frame: int) -> tuple[float, float] | None:
+def _pixel_spacing(header: Any, frame: int) -> tuple[float, float] | None:
     """Pixel pitch (rows, columns) in mm, where the file states one that can be."""
     group = _functional_group(header, frame, "PixelMeasuresSequence")
     try:
@@ -253,3 +257,13 @@ def _functional_group(header: Any, frame: int, name: str) -> Any | None:
         if item < len(groups) and groups[item].get(name):
             return groups[item][name].value[0]
     return None
+
+
+DICOM = Format(
+    kind="DICOM file",
+    names=("DICOM",),
+    suffixes=(".dcm", ".ima"),
+    signatures=((128, b"DICM"),),
+    by_name=True,  # some lack the preamble
+    open_pages=open_dicom,
+)

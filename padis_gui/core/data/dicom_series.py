@@ -9,23 +9,17 @@ from typing import Any
 import numpy as np
 
 from padis_gui.core.data.dicom import (
-    KIND,
+    DICOM,
     DicomPages,
-    frame_count,
     height_of,
-    no_pixels,
     number_of,
     order_frames,
+    read_header,
+    stated_spacing,
 )
-from padis_gui.core.data.pages import Pages, display_name, in_one_sentence, quietly
+from padis_gui.core.data.pages import Pages, display_name, in_one_sentence
 from padis_gui.core.errors import InputError, PadisError
 
-_TAGS = [
-    "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "ImageType", "NumberOfFrames", "Rows", "Columns", "Modality",
-    "SeriesDescription", "SeriesNumber", "ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber",
-    "TemporalPositionIdentifier", "AcquisitionNumber", "SpacingBetweenSlices", "SliceThickness",
-    "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence",
-]  # fmt: skip
 _EVEN = 0.02  # of the distance of slices, by which it may vary
 
 
@@ -49,7 +43,6 @@ class Series:
     notes: tuple[str, ...] = ()
 
     def open(self) -> Pages:
-        """Its slices as pages."""
         return DicomPages(
             self.folder, self.frames, self.subject, slice_spacing=self.spacing, notes=self.notes
         )
@@ -63,7 +56,7 @@ class Series:
 
 
 def different(path: Path, sides: tuple[int, int], usual: tuple[int, int]) -> InputError:
-    """The error for a file of a folder whose size is not the others'."""
+    """The error for a file of a folder whose (rows, columns) are not the others'."""
     return InputError(
         f"Images of one size were wanted, but {display_name(path)} has {sides[0]} x {sides[1]} pixels and others "
         f"{usual[0]} x {usual[1]}; take it out of the folder or open it alone."
@@ -84,23 +77,18 @@ def find_series(files: Iterable[Path]) -> tuple[list[Series], list[tuple[Path, s
     place, as in a series over time, one time goes after the other. Localizers (scouts) and files without pixels are
     left out.
     """
-    quietly("pydicom")
-    from pydicom import dcmread
-
     members: dict[str, list[_Member]] = {}
     left_out: list[tuple[Path, str]] = []
     for path in files:
         try:
-            with in_one_sentence(display_name(path), KIND):
-                header = dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
-                if "Rows" not in header:
-                    raise no_pixels(path)
+            with in_one_sentence(display_name(path), DICOM.kind):
+                header, frames = read_header(path)
                 if "LOCALIZER" in (header.get("ImageType") or ()):
                     raise InputError(
                         f"A slice was wanted, but {display_name(path)} is a localizer; it is of no use here."
                     )
                 series = str(header.get("SeriesInstanceUID", "")) or str(path)
-                member = _Member(path, header, frame_count(header, path))
+                member = _Member(path, header, frames)
                 int(header.Rows), int(header.Columns)
             members.setdefault(series, []).append(member)
         except PadisError as error:
@@ -112,7 +100,7 @@ def _series(uid: str, members: list[_Member]) -> Series:
     ordered, heights = _ordered(members)
     first = ordered[0].header
     frames: list[tuple[Path, int]] = []
-    spacing, notes = _spacing(heights, first)
+    spacing, notes = _slice_spacing(heights, first)
     for member in ordered:
         order, within = order_frames(member.header, member.frames)
         frames += [(member.path, n) for n in order]
@@ -153,7 +141,7 @@ def _ordered(members: list[_Member]) -> tuple[list[_Member], list[float]]:
     return [members[n] for n in order], [heights[n] for n in order] if placed else []
 
 
-def _spacing(heights: list[float], header: Any) -> tuple[float | None, tuple[str, ...]]:
+def _slice_spacing(heights: list[float], header: Any) -> tuple[float | None, tuple[str, ...]]:
     """The distance of slices by their positions, else as the first file states it; and whether it is even."""
     steps = np.diff(heights)
     steps = steps[steps > 0]
@@ -166,8 +154,4 @@ def _spacing(heights: list[float], header: Any) -> tuple[float | None, tuple[str
                 f"{usual:.4g} mm throughout.",
             )
         return usual, ()
-    for tag in ("SpacingBetweenSlices", "SliceThickness"):
-        stated = number_of(header.get(tag))
-        if stated > 0:
-            return stated, ()
-    return None, ()
+    return stated_spacing(header), ()

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from padis_gui.core.data.datasets import DatasetInfo
+from padis_gui.core.data.datasets import DatasetInfo, Recognised
 from padis_gui.core.data.folder import FOLDER
-from padis_gui.core.data.formats import Recognised, recognise_file
+from padis_gui.core.data.formats import recognise_file
 from padis_gui.core.data.image import Image, Measured, propose_window
 from padis_gui.core.data.pages import SMALLEST, Pages, check_sides, display_name
 from padis_gui.core.data.reading import ReadingSettings

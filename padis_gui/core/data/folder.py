@@ -6,16 +6,15 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
-from padis_gui.core.data import dicom
-from padis_gui.core.data.datasets import DatasetInfo
+from padis_gui.core.data.datasets import DatasetInfo, Format
+from padis_gui.core.data.dicom import DICOM
 from padis_gui.core.data.dicom_series import Series
-from padis_gui.core.data.folder_index import Files, first_pages, images_in, open_file, series_among, stamped
-from padis_gui.core.data.formats import Format, recognise_file
-from padis_gui.core.data.pages import WHOLE, Page, Pages, Part, display_name, shown
+from padis_gui.core.data.folder_index import Files, first_pages, images_in, series_among, stamped
+from padis_gui.core.data.formats import recognise_file
+from padis_gui.core.data.pages import Page, Pages, Part, display_name, shown
 from padis_gui.core.errors import InputError, PadisError
 from padis_gui.core.hashing import file_sha256
 
-_KIND = "folder of images"
 _LISTED = 12
 
 
@@ -92,21 +91,20 @@ def _chosen(series: list[Series], dataset: str, folder: Path) -> Series:
     )
 
 
-FOLDER = Format(kind=_KIND, open_pages=open_folder, list_datasets=list_folder)
+FOLDER = Format(kind="folder of images", open_pages=open_folder, list_datasets=list_folder)
 
 
 class _Images(Pages):
     """Files one after the other; the one that was read last stays open."""
 
     def __init__(self, folder: Path, files: Files, dataset: str) -> None:
-        super().__init__(folder, _KIND, self._leave)
+        super().__init__(folder, FOLDER.kind, self._leave)
         self._dataset = dataset
         self._files, self._firsts = [path for path, _, _ in files], first_pages(files, dataset)
         self._open: tuple[int, Pages] | None = None
         self.count = self._firsts[-1]
 
     def page_name(self, page: int) -> str:
-        """The file's name, and the page in it where it has several."""
         number = self._file_of(page)
         name = display_name(self._files[number])
         several = self._firsts[number + 1] - self._firsts[number] > 1
@@ -115,14 +113,11 @@ class _Images(Pages):
     def _file_of(self, page: int) -> int:
         return bisect_right(self._firsts, page) - 1
 
-    def _read(self, page: int) -> Page:
-        return self._read_part(page, WHOLE)
-
-    def _read_part(self, page: int, part: Part) -> Page:
+    def _read(self, page: int, part: Part) -> Page:
         number = self._file_of(page)
         if self._open is None or self._open[0] != number:
             self._leave()
-            self._open = number, open_file(self._files[number], self._dataset)
+            self._open = number, recognise_file(self._files[number]).open_pages(self._dataset)
         return self._open[1].read(page - self._firsts[number], part)
 
     def _leave(self) -> None:
@@ -146,15 +141,18 @@ class Whole:
 
 
 def folder_of_series(path: Path) -> Whole | None:
-    """The series or numbered images that a file is one of; None where it stands alone or that cannot be told."""
+    """The series or numbered images that a file is one of; None where it stands alone or that cannot be told.
+
+    Raises nothing: it is asked for an offer beside an image that is open.
+    """
     try:
-        found = recognise_file(path)
+        format_ = recognise_file(path).format
         files = images_in(path.parent)
     except InputError:
         return None
-    if found.kind == dicom.KIND:
+    if format_ is DICOM:
         return _series_around(path, files)
-    if not found.format.numbered:
+    if not format_.numbered:
         return None
     pattern = re.sub(r"\d+", "#", path.name)
     if "#" not in pattern or len(files) < 3 or any(re.sub(r"\d+", "#", one.name) != pattern for one in files):

@@ -10,10 +10,10 @@ from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 
-from padis_gui.core.data import dicom
+from padis_gui.core.data.dicom import DICOM
 from padis_gui.core.data.dicom_series import Series, different, find_series
 from padis_gui.core.data.formats import may_be_an_image, recognise_file
-from padis_gui.core.data.pages import Pages, display_name, in_one_sentence
+from padis_gui.core.data.pages import display_name, in_one_sentence
 from padis_gui.core.errors import InputError, PadisError
 
 Files = tuple[tuple[Path, int, int], ...]  # path, size and time of the last change
@@ -36,7 +36,7 @@ def stamped(files: list[Path]) -> Files:
 @lru_cache(maxsize=4)
 def series_among(files: Files) -> tuple[list[Series], list[tuple[Path, str]]]:
     """The series among files of any kind; nothing at all where none is DICOM."""
-    return find_series(path for path, _, _ in files if kind_of(path) == dicom.KIND)
+    return find_series(path for path, _, _ in files if _is_dicom(path))
 
 
 @lru_cache(maxsize=4)
@@ -46,7 +46,7 @@ def first_pages(files: Files, dataset: str) -> tuple[int, ...]:
     for path, _, _ in files:
         count = 1
         try:
-            with open_file(path, dataset) as pages:
+            with recognise_file(path).open_pages(dataset) as pages:
                 count = pages.count
                 with in_one_sentence(pages.name, pages.kind):
                     sides = pages.sides(0)
@@ -62,11 +62,6 @@ def first_pages(files: Files, dataset: str) -> tuple[int, ...]:
         if sides != usual[0][0]:
             raise different(path, sides, usual[0][0])
     return tuple(firsts)
-
-
-def open_file(path: Path, dataset: str) -> Pages:
-    """Open one of the files of a folder. Raises :class:`InputError`."""
-    return recognise_file(path).open_pages(dataset)
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -114,9 +109,8 @@ def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], name
 
 
-def kind_of(path: Path) -> str:
-    """The kind of a file's format; empty where it cannot be read."""
+def _is_dicom(path: Path) -> bool:
     try:
-        return recognise_file(path).kind
+        return recognise_file(path).format is DICOM
     except PadisError:  # said when it is opened
-        return ""
+        return False

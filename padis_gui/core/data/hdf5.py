@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 
 from padis_gui.core.data.choose import choose_array
-from padis_gui.core.data.datasets import MOST_LISTED, DatasetInfo, describe_array, not_numbers
+from padis_gui.core.data.datasets import MOST_LISTED, DatasetInfo, Format, describe_array, not_numbers
 from padis_gui.core.data.layout import ArrayPages, find_layout
 from padis_gui.core.data.pages import Pages, display_name, shown
 from padis_gui.core.errors import InputError
 
-KIND = "HDF5 file"
 _MATLAB = b"MATLAB 7.3"
 _LARGEST_CHUNK = 2**31
 
@@ -28,7 +27,7 @@ def open_hdf5(path: Path, dataset: str) -> Pages:
         layout = find_layout(shape, display_name(path), pages_last=matlab)
         unit, pitches = _scale(data)
         return ArrayPages(
-            path, KIND, data, layout, reversed_axes=matlab, unit=unit, pitches=pitches, close=file.close
+            path, HDF5.kind, data, layout, reversed_axes=matlab, unit=unit, pitches=pitches, close=file.close
         )
     except BaseException:
         file.close()
@@ -108,3 +107,14 @@ def check_self_contained(data: Any, dataset: str, name: str) -> None:
             f"Chunks of at most 2 GiB were wanted, but those of {dataset} in {name} take {size / 2**30:.0f}; "
             "save it with a page a chunk."
         )
+
+
+HDF5 = Format(
+    kind="HDF5 file",
+    names=("HDF5",),
+    suffixes=(".h5", ".hdf5", ".nxs"),
+    signatures=((0, b"\x89HDF\r\n\x1a\n"),),
+    by_name=True,  # it may begin with a block of the user's own
+    open_pages=open_hdf5,
+    list_datasets=list_hdf5,
+)

@@ -78,10 +78,8 @@ class Image:
         return torch.from_numpy((self.pixels - low) / (high - low)).clamp(0, 1)
 
     def from_unit(self, x: Tensor) -> NDArray[np.float32]:
-        """Values in [0, 1] back in the image's own unit; nothing is clipped."""
-        low, high = self.window
-        restored: NDArray[np.float32] = x.detach().cpu().numpy().astype(np.float32) * np.float32(high - low)
-        return restored + np.float32(low)
+        """Values on the [0, 1] scale, any shape, in the image's own unit as float32; nothing is clipped."""
+        return self.spread_from_unit(x) + np.float32(self.window[0])
 
     def spread_from_unit(self, x: Tensor) -> NDArray[np.float32]:
         """Differences or deviations on the [0, 1] scale in the image's own unit: scaled, not shifted."""
@@ -99,7 +97,7 @@ class Image:
         return replace(self, window=window)
 
     def enlarged(self, shape: tuple[int, int]) -> "Image":
-        """The picture on a finer grid of pixels, each repeated; what was measured stays as it is."""
+        """The picture on a finer grid of ``shape`` (rows, columns), pixels repeated; what was measured stays."""
         if shape == self.shape:
             return self
         rows, columns = (-(-wanted // side) for wanted, side in zip(shape, self.shape, strict=True))
@@ -108,7 +106,10 @@ class Image:
         return replace(self, pixels=pixels, spacing=spacing)
 
     def with_channels(self, channels: int) -> "Image":
-        """The image with that many channels: colour becomes luminance, opacity is left out, grey is never coloured."""
+        """The image with 1 or 3 channels: colour becomes luminance (ITU-R BT.709), opacity is left out.
+
+        Raises :class:`InputError` for anything else: grey is never coloured.
+        """
         if channels == self.channels:
             return self
         if channels in (1, 3) and self.channels in (3, 4):

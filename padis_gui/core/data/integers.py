@@ -32,19 +32,19 @@ class IntegerMapping(BaseModel):
         return (-_INT16 - 1, _INT16) if self.type == "int16" else (0, _UNSIGNED[self.type])
 
     def stored(self, values: NDArray[np.floating[Any]]) -> tuple[NDArray[Any], int]:
-        """The numbers to store, rounded and clipped, and how many were clipped."""
+        """The numbers to store, of the same shape, rounded and clipped; and how many were clipped."""
         low, high = self.limits
         scaled = np.rint((values.astype(np.float64) - self.low) / self.step)
         clipped = int(np.count_nonzero((scaled < low) | (scaled > high)))
         return np.clip(scaled, low, high).astype(self.type), clipped
 
     def values(self, stored: NDArray[Any]) -> NDArray[np.float32]:
-        """What stored numbers stand for."""
+        """The values that stored numbers stand for, float32 of the same shape."""
         return (self.low + self.step * stored.astype(np.float64)).astype(np.float32)
 
     @property
     def words(self) -> str:
-        """The mapping in a sentence."""
+        """The mapping as it can stand in a sentence."""
         if self.type == "int16":
             return "int16, rounded to whole numbers"
         top = _UNSIGNED[self.type]

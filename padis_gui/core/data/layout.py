@@ -28,7 +28,7 @@ class Layout:
 
     @property
     def sides(self) -> tuple[int, ...]:
-        """Rows and columns."""
+        """(rows, columns)."""
         return tuple(n for axis, n in enumerate(self.shape) if axis not in (self.pages, self.colours))
 
     def index(self, page: int, part: Part = WHOLE) -> tuple[int | slice, ...]:
@@ -110,14 +110,10 @@ class ArrayPages(Pages):
         self._spacing, self._slice_spacing = _spacings(layout, pitches)
 
     def sides(self, page: int) -> tuple[int, int] | None:
-        """The same of every page."""
         rows, columns = self._layout.sides
         return rows, columns
 
-    def _read(self, page: int) -> Page:
-        return self._read_part(page, WHOLE)
-
-    def _read_part(self, page: int, part: Part) -> Page:
+    def _read(self, page: int, part: Part) -> Page:
         index = self._layout.index(page, part)
         values = np.asarray(self._array[index[::-1] if self._reversed else index])
         return page_of(

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from padis_gui.core.data.choose import choose_array
-from padis_gui.core.data.datasets import MOST_LISTED, DatasetInfo, describe_array, not_numbers
+from padis_gui.core.data.datasets import MOST_LISTED, DatasetInfo, Format, describe_array, not_numbers
 from padis_gui.core.data.hdf5 import list_hdf5, open_hdf5
 from padis_gui.core.data.layout import Array, ArrayPages, find_layout
 from padis_gui.core.data.matlab5 import Variable, is_level_5, read_variables
 from padis_gui.core.data.pages import SMALLEST, Pages, display_name
 
-KIND = "MATLAB file"
 _HDF5_AT_512 = b"\x89HDF\r\n\x1a\n"
 _QUICK = 2**24  # bytes that are unpacked at once
 
@@ -30,7 +29,7 @@ def open_matlab(path: Path, dataset: str) -> Pages:
         array, shape = _level_4(path, dataset)
     else:
         raise ValueError("its header is of no version that is known")
-    return ArrayPages(path, KIND, array, find_layout(shape, display_name(path), pages_last=True))
+    return ArrayPages(path, MATLAB.kind, array, find_layout(shape, display_name(path), pages_last=True))
 
 
 def list_matlab(path: Path) -> tuple[DatasetInfo, ...]:
@@ -91,3 +90,14 @@ def _level_4(path: Path, dataset: str) -> tuple[Array, tuple[int, ...]]:
     name = choose_array(shapes, dataset, display_name(path))
     array = loadmat(path, variable_names=[name])[name]
     return array, array.shape
+
+
+MATLAB = Format(
+    kind="MATLAB file",
+    names=("MATLAB",),
+    suffixes=(".mat",),
+    signatures=((0, b"MATLAB "),),
+    by_name=True,  # v4 has no signature
+    open_pages=open_matlab,
+    list_datasets=list_matlab,
+)

@@ -10,16 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from padis_gui.core.data.pages import Page, Pages, check_sides, display_name, page_of, wrong_shape
+from padis_gui.core.data.datasets import Format
+from padis_gui.core.data.pages import (
+    MILLIMETRES,
+    Page,
+    Pages,
+    Part,
+    check_sides,
+    display_name,
+    page_of,
+    wrong_shape,
+)
 from padis_gui.core.errors import InputError
 
-KIND = "NIfTI file"
-_MILLIMETRES = {"mm": 1.0, "meter": 1000.0, "micron": 1e-3}
 _GZIP = b"\x1f\x8b"
 
 
 def open_nifti(path: Path, dataset: str) -> Pages:
-    """A volume, or several one after the other; slices are read when they are asked for."""
+    """A volume, or several one after the other, its pages axial slices; each is read when it is asked for.
+
+    Raises :class:`InputError` for a pair of files (.hdr and .img).
+    """
     with path.open("rb") as start:
         packed = start.read(2) == _GZIP
     file: IOBase = gzip.open(path, "rb") if packed else path.open("rb")  # noqa: SIM115 - the pages close it
@@ -36,7 +47,7 @@ class _Nifti(Pages):
     def __init__(self, path: Path, file: Any) -> None:
         import nibabel
 
-        super().__init__(path, KIND, file.close)
+        super().__init__(path, NIFTI.kind, file.close)
         header = file.read(352)
         file.seek(0)
         if header[344:348] == b"n+1\0":
@@ -62,11 +73,10 @@ class _Nifti(Pages):
         self._slice_spacing = _pitch(image.header, depth)
 
     def sides(self, page: int) -> tuple[int, int] | None:
-        """The same of every slice."""
         rows, columns, _ = self._axes
         return self._shape[rows], self._shape[columns]
 
-    def _read(self, page: int) -> Page:
+    def _read(self, page: int, part: Part) -> Page:
         rows, columns, depth = self._axes
         volume, slice_ = divmod(page, self._depth)
         index: list[Any] = [slice(None)] * len(self._shape)
@@ -81,7 +91,7 @@ class _Nifti(Pages):
             values = values.T
         # rows go from front to back, columns from the patient's right to the left
         values = values[:: -1 if self._ascending[0] else 1, :: -1 if self._ascending[1] else 1]
-        return page_of(values, self.name, spacing=self._spacing, slice_spacing=self._slice_spacing)
+        return page_of(values[part], self.name, spacing=self._spacing, slice_spacing=self._slice_spacing)
 
 
 @contextmanager
@@ -118,8 +128,17 @@ def _spacing(header: Any, rows: int, columns: int) -> tuple[float, float] | None
 
 def _pitch(header: Any, axis: int) -> float | None:
     """Distance along one of the file's axes in mm, where its unit is one of length."""
-    scale, zooms = _MILLIMETRES.get(header.get_xyzt_units()[0]), header.get_zooms()
+    scale, zooms = MILLIMETRES.get(header.get_xyzt_units()[0]), header.get_zooms()
     if scale is None or axis >= len(zooms):
         return None
     pitch = float(zooms[axis]) * scale
     return pitch if 0 < pitch < float("inf") else None
+
+
+NIFTI = Format(
+    kind="NIfTI file",
+    names=("NIfTI",),
+    suffixes=(".nii", ".nii.gz"),
+    signatures=((344, b"n+1\0"), (344, b"ni1\0"), (4, b"n+2\0"), (0, _GZIP)),
+    open_pages=open_nifti,
+)

@@ -9,18 +9,17 @@ from typing import IO, Any
 import numpy as np
 
 from padis_gui.core.data.choose import choose_array
-from padis_gui.core.data.datasets import MOST_LISTED, DatasetInfo, describe_array, not_numbers
+from padis_gui.core.data.datasets import MOST_LISTED, DatasetInfo, Format, describe_array, not_numbers
 from padis_gui.core.data.layout import ArrayPages, Layout, find_layout
-from padis_gui.core.data.pages import Page, Pages, display_name, page_of
+from padis_gui.core.data.pages import Page, Pages, Part, display_name, page_of
 
-NPY, NPZ = "NPY", "NPZ"
 _ENDING = ".npy"
 
 
 def open_npy(path: Path, dataset: str) -> Pages:
-    """An array in a file of its own; what is not asked for stays on the disk."""
+    """An array in a file of its own, without pickled objects; what is not asked for stays on the disk."""
     array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return ArrayPages(path, NPY, array, find_layout(array.shape, display_name(path)))
+    return ArrayPages(path, NPY.kind, array, find_layout(array.shape, display_name(path)))
 
 
 def open_npz(path: Path, dataset: str) -> Pages:
@@ -75,7 +74,7 @@ class _Member(Pages):
     def __init__(
         self, path: Path, archive: zipfile.ZipFile, member: str, file: IO[bytes], close: Callable[[], None]
     ) -> None:
-        super().__init__(path, NPZ, close)
+        super().__init__(path, NPZ.kind, close)
         self._archive, self._file = archive, file
         shape, self._fortran, self._dtype = _header(self._file)
         self._start = self._file.tell()
@@ -88,9 +87,9 @@ class _Member(Pages):
         self._whole: ArrayPages | None = None
         self._path, self._member = path, member
 
-    def _read(self, page: int) -> Page:
+    def _read(self, page: int, part: Part) -> Page:
         if not self._contiguous:
-            return self._loaded().read(page)
+            return self._loaded().read(page, part)
         shape = self._layout.shape[(self._layout.pages is not None) :]
         size = int(np.prod(shape)) * self._dtype.itemsize
         self._file.seek(self._start + page * size)
@@ -98,12 +97,31 @@ class _Member(Pages):
         if len(data) < size:
             raise ValueError("it ends before its last number")
         values = np.frombuffer(data, self._dtype).reshape(shape)
-        return page_of(self._layout.arranged(values), self.name)
+        return page_of(self._layout.arranged(values)[part], self.name)
 
     def _loaded(self) -> ArrayPages:
         """Pages that do not lie in one piece: the array is loaded, once."""
         if self._whole is None:
             with self._archive.open(self._member) as file:
                 array = np.lib.format.read_array(file, allow_pickle=False)
-            self._whole = ArrayPages(self._path, NPZ, array, self._layout)
+            self._whole = ArrayPages(self._path, NPZ.kind, array, self._layout)
         return self._whole
+
+
+NPY = Format(
+    kind="NPY",
+    names=("NPY",),
+    numbered=True,
+    suffixes=(".npy",),
+    signatures=((0, b"\x93NUMPY"),),
+    open_pages=open_npy,
+)
+
+NPZ = Format(
+    kind="NPZ",
+    names=("NPZ",),
+    suffixes=(".npz",),
+    signatures=((0, b"PK\x03\x04"), (0, b"PK\x05\x06")),
+    open_pages=open_npz,
+    list_datasets=list_npz,
+)

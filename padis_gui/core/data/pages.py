@@ -5,7 +5,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,13 @@ from padis_gui.core.errors import InputError, PadisError
 SMALLEST, LARGEST = 16, 8192
 MOST_PAGES = 1_000_000
 _LONGEST = 120  # of a name in a sentence
+# how files name a length, in mm
+MILLIMETRES = {
+    "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0,
+    "m": 1e3, "meter": 1e3, "metre": 1e3, "meters": 1e3, "nm": 1e-6,
+    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3,
+    "inch": 25.4, "inches": 25.4, "in": 25.4, '"': 25.4,
+}  # fmt: skip
 
 Part = tuple[slice, slice]  # rows and columns of a page
 WHOLE: Part = (slice(None), slice(None))
@@ -65,10 +72,10 @@ class Pages(Closing):
                 f"{self.name} has pages 0 to {self.count - 1}, but page {page} was asked for; choose one of those."
             )
         with in_one_sentence(self.name, self.kind):
-            return self._read(page) if part == WHOLE else self._read_part(page, part)
+            return self._read(page, part)
 
     def page_name(self, page: int) -> str:
-        """What to call a page."""
+        """What to call a page in front of the user: the file, and its number where there are several."""
         return self.name if self.count == 1 else f"{self.name} page {page}"
 
     def sides(self, page: int) -> tuple[int, int] | None:
@@ -76,16 +83,10 @@ class Pages(Closing):
         return None
 
     @abstractmethod
-    def _read(self, page: int) -> Page:
+    def _read(self, page: int, part: Part) -> Page:
         """``page`` lies within the count; any exception becomes one sentence."""
 
-    def _read_part(self, page: int, part: Part) -> Page:
-        """The same of a part; formats from which the rest need not be read do it in their own way."""
-        whole = self._read(page)
-        return replace(whole, pixels=whole.pixels[:, part[0], part[1]])
-
     def close(self) -> None:
-        """Let go of the file."""
         if self._close is not None:
             self._close()
 
@@ -135,7 +136,10 @@ def page_of(
     slice_spacing: float | None = None,
     notes: tuple[str, ...] = (),
 ) -> Page:
-    """A page from an array of (rows, columns) or (rows, columns, 1, 3 or 4); opacity is left out."""
+    """A page from an array of (rows, columns) or (rows, columns, 1, 3 or 4); opacity is left out.
+
+    Raises :class:`InputError` for other shapes, for what is no number, and for pixels that are not finite.
+    """
     if values.dtype.kind not in "biuf":
         raise InputError(
             f"An image of real numbers was wanted, but {name} holds {values.dtype}; save it as numbers."

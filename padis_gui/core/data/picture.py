@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.data.pages import Page, Pages, check_sides, page_of
+from padis_gui.core.data.pages import Page, Pages, Part, check_sides, page_of
 from padis_gui.core.errors import InputError
 
 KIND = "picture"
@@ -19,7 +19,10 @@ _BARE = (0x01, *range(0xD0, 0xD9))
 
 
 def open_picture(path: Path, readable: str) -> Pages:
-    """A picture; its pixels are unpacked when they are read. ``readable`` says what else could be opened."""
+    """A picture of one page, whose pixels are unpacked when they are read.
+
+    ``readable`` lists what could be opened instead, for the message where it is none.
+    """
     return _Picture(path, readable)
 
 
@@ -53,7 +56,7 @@ class _Picture(Pages):
         self._path, self._readable = path, readable
 
     def sides(self, page: int) -> tuple[int, int] | None:
-        """As its header says, turned as it will be."""
+        """As its header says, turned as the pixels will be."""
         from PIL import ExifTags
         from PIL import Image as Pillow
 
@@ -64,15 +67,15 @@ class _Picture(Pages):
             turned = picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
         return (columns, rows) if turned else (rows, columns)
 
-    def _read(self, page: int) -> Page:
+    def _read(self, page: int, part: Part) -> Page:
         if (deep := _deep(self._path)) is not None:
             codec, bits, sides = deep
             check_sides(self.name, sides)
-            return page_of(self._unpacked(codec), self.name, window=(0.0, float(2**bits - 1)))
+            return page_of(self._unpacked(codec)[part], self.name, window=(0.0, float(2**bits - 1)))
         values = self._by_pillow()
         deeper = values.dtype.kind in "iu" and values.dtype.itemsize > 1
         white = 65535.0 if deeper else 1.0 if values.dtype == np.bool_ else 255.0
-        return page_of(values, self.name, window=(0.0, white))
+        return page_of(values[part], self.name, window=(0.0, white))
 
     def _unpacked(self, codec: str) -> NDArray[Any]:
         """All bits of a picture: grey, or RGB without its opacity."""

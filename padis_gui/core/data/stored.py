@@ -1,7 +1,6 @@
 """Reading back what was exported: the recipe, what is known of the run, and the pixels."""
 
 import json
-import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from padis_gui.core.data.about import NAMESPACE, About, opened
+from padis_gui.core.data.about import About, opened
+from padis_gui.core.data.tiff_meaning import own_text
 from padis_gui.core.errors import InputError
 from padis_gui.core.recipe import Recipe
 
@@ -43,7 +43,7 @@ class StoredResult:
 
 
 def carries_recipe(path: Path) -> bool:
-    """Whether a file is one of ours that says how it was made."""
+    """Whether a file is an export of this program, which says how it was made; never raises."""
     try:
         read_export(path)
     except InputError:
@@ -52,7 +52,7 @@ def carries_recipe(path: Path) -> bool:
 
 
 def read_export(path: Path) -> Export:
-    """What an exported TIFF, or the JSON file beside one, says of its run; :class:`InputError` for other files."""
+    """What an exported TIFF, or the JSON file beside one, says of its run. Raises :class:`InputError` for other files."""
     path = Path(path)
     try:
         if path.suffix.lower() == ".json":
@@ -82,29 +82,16 @@ def _text_in(path: Path) -> str:
 
     try:
         with tifffile.TiffFile(path) as file:
-            if file.is_ome:
-                return _annotation(file.ome_metadata or "")
-            return str((file.imagej_metadata or {})["Info"])
+            return own_text(file)
     except (tifffile.TiffFileError, IndexError, MemoryError, OverflowError) as error:
         raise ValueError(str(error)) from None
 
 
-def _annotation(xml: str) -> str:
-    """The value of our annotation in OME-XML."""
-    if len(xml) > 2 * _LARGEST_JSON or "<!DOCTYPE" in xml or "<!ENTITY" in xml:
-        raise ValueError("no OME-XML of ours has a document type")
-    try:
-        root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError as error:
-        raise ValueError(str(error)) from None
-    for element in root.iter():
-        if element.tag.endswith("CommentAnnotation") and element.get("Namespace") == NAMESPACE:
-            return "".join(element.itertext())
-    raise KeyError(NAMESPACE)
-
-
 def read_recipe(path: Path) -> tuple[Recipe, dict[str, float | None]]:
-    """The recipe and metrics of an exported file; :class:`InputError` for others."""
+    """The recipe and metrics of an exported file (of metrics None is a number that JSON has not).
+
+    Raises :class:`InputError` for other files.
+    """
     found = read_export(path)
     return found.recipe, found.metrics
 

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.data.datasets import DatasetInfo, describe_array
+from padis_gui.core.data.datasets import DatasetInfo, Format, describe_array
 from padis_gui.core.data.pages import WHOLE, Page, Pages, Part, display_name, page_of, quietly, shown
 from padis_gui.core.data.tiff_meaning import meaning_of
 from padis_gui.core.data.tiff_pixels import check_readable, check_whole, colours_of
 from padis_gui.core.errors import InputError
 
-KIND = "TIFF"
 # files whose slices or channels lie otherwise than page by page
 _IN_SERIES = ("ome", "imagej", "lsm", "stk", "shaped")
 _FEW = 64
@@ -43,23 +42,18 @@ def list_tiff(path: Path) -> tuple[DatasetInfo, ...]:
             shape = (count, int(page.imagelength), int(page.imagewidth))
             return tuple(describe_array(f"0/{n}", shape, str(page.dtype)) for n in range(samples))
         for number, one in enumerate(series):
-            planes = _Planes(one, meaning_of(file, number).is_ours)
-            names = meaning_of(file, number).channels
+            says = meaning_of(file, number)
+            planes = _Planes(one, says.is_ours)
+            title = str(one.name)[:60] if len(series) > 1 else ""
             for channel in range(planes.channels):
-                name = f"{number}/{channel}"
-                shape = (len(planes.order), *one.keyframe.shape)
-                info = describe_array(name, shape, str(one.dtype))
-                said = names[channel] if channel < len(names) else ""
-                title = str(one.name)[:60] if len(series) > 1 else ""
-                found.append(_described(info, " · ".join(filter(None, (title, said))), len(planes.order)))
+                named = says.channels[channel] if channel < len(says.channels) else ""
+                found.append(
+                    describe_array(
+                        f"{number}/{channel}", (len(planes.order), *one.keyframe.shape), str(one.dtype),
+                        description=" · ".join(filter(None, (title, named))), pages=len(planes.order),
+                    )
+                )  # fmt: skip
         return tuple(found) if len(found) > 1 else ()
-
-
-def _described(info: DatasetInfo, description: str, count: int) -> DatasetInfo:
-    return DatasetInfo(
-        name=info.name, shape=info.shape, dtype=info.dtype, count=0 if info.why_not else count,
-        why_not=info.why_not, description=description,
-    )  # fmt: skip
 
 
 def _opened(path: Path) -> Any:
@@ -110,7 +104,7 @@ class _Planes:
 
 class _Tiff(Pages):
     def __init__(self, path: Path, file: Any, dataset: str) -> None:
-        super().__init__(path, KIND, file.close)
+        super().__init__(path, TIFF.kind, file.close)
         self._path, self._file = path, file
         series = _series_of(file)
         number, channel = _choice(dataset, len(series), display_name(path))
@@ -165,17 +159,13 @@ class _Tiff(Pages):
         return _Planes(series, self._says.is_ours, wanted)
 
     def sides(self, page: int) -> tuple[int, int] | None:
-        """As its directory says."""
         if self._planes is not None:
             source = self._planes.series.keyframe
         else:
             source = self._file.pages[page if self._kept is None else self._kept[page]].keyframe
         return int(source.imagelength), int(source.imagewidth)
 
-    def _read(self, page: int) -> Page:
-        return self._read_part(page, WHOLE)
-
-    def _read_part(self, page: int, part: Part) -> Page:
+    def _read(self, page: int, part: Part) -> Page:
         planes = self._planes
         if planes is None:
             values = self._of_page(self._file.pages[page if self._kept is None else self._kept[page]], part)
@@ -275,3 +265,14 @@ def _full_pages(file: Any) -> list[int] | None:
         return None
     kept = [n for n in range(count) if not (file.pages[n].is_reduced or file.pages[n].is_mask)]
     return kept if 0 < len(kept) < count else None
+
+
+TIFF = Format(
+    kind="TIFF",
+    names=("TIFF",),
+    numbered=True,
+    suffixes=(".tif", ".tiff", ".btf", ".tf8", ".lsm"),
+    signatures=((0, b"II*\x00"), (0, b"MM\x00*"), (0, b"II+\x00"), (0, b"MM\x00+")),
+    open_pages=open_tiff,
+    list_datasets=list_tiff,
+)

@@ -4,16 +4,13 @@ import json
 import math
 from dataclasses import dataclass
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
-# how files name a length, in mm
-_LENGTHS = {
-    "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1000.0,
-    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3, "nm": 1e-6,
-    "inch": 25.4, "inches": 25.4, "in": 25.4, '"': 25.4,
-}  # fmt: skip
+from padis_gui.core.data.pages import MILLIMETRES
+
 # resolutions that programs write for screens and printers, in pixels per inch: they say nothing of the object
 _PRINTED = (
     72, 75, 90, 96, 100, 120, 144, 150, 180, 192, 200, 220, 240, 250, 300, 350, 360, 400, 500, 600, 720, 1000, 1200,
@@ -21,8 +18,8 @@ _PRINTED = (
 )  # fmt: skip
 _INCH, _CENTIMETRE = 2, 3
 _STRAIGHT_LINE = 0
-_MOST_XML = 2**26
-_NAMESPACE = "padis-gui/export"  # of the annotation that this program's exports carry
+_MOST_XML = 2**27
+NAMESPACE = "padis-gui/export"  # of the annotation that this program's exports carry
 _HOUNSFIELD = ("hu", "hounsfield", "hounsfield unit", "hounsfield units")
 _NO_UNITS = ("", "gray value", "grey value", "pixel", "pixels", "none", "a.u.")
 
@@ -43,7 +40,7 @@ class Meaning:
     is_ours: bool = False
 
     def calibrated(self, stored: NDArray[Any]) -> NDArray[Any]:
-        """Values from stored integers."""
+        """Values from stored integers as float32, by the file's calibration; other numbers as they are."""
         if self.line in (None, (0.0, 1.0)) or stored.dtype.kind not in "iu":
             return stored
         offset, slope = self.line
@@ -51,7 +48,7 @@ class Meaning:
 
 
 def meaning_of(file: Any, series: int = 0) -> Meaning:
-    """What an open TIFF says of one of its series."""
+    """What an open TIFF says of one of its series; series are counted from 0."""
     if file.is_ome:
         return _ome(file.ome_metadata or "", series)
     if file.is_imagej:
@@ -59,6 +56,13 @@ def meaning_of(file: Any, series: int = 0) -> Meaning:
     if file.is_lsm:
         return _lsm(file.lsm_metadata or {})
     return Meaning(spacing=_plain(file.pages[0]))
+
+
+def own_text(file: Any) -> str:
+    """The JSON that this program puts into its exports, of an open TIFF; other text or none of other files."""
+    if file.is_ome:
+        return _own_annotation(_xml(file.ome_metadata or ""))
+    return str((file.imagej_metadata or {}).get("Info", ""))
 
 
 def _positive(value: Any) -> float | None:
@@ -102,10 +106,10 @@ def _plain(page: Any) -> tuple[float, float] | None:
 
 def _imagej(file: Any) -> Meaning:
     said = file.imagej_metadata or {}
-    length = _LENGTHS.get(_plain_text(said.get("unit", "")))
+    length = MILLIMETRES.get(_plain_text(said.get("unit", "")))
     per_slice = _positive(said.get("spacing"))
     unit = _plain_text(said.get("vunit", ""))
-    ours = _json(said.get("Info"))
+    ours = _json(own_text(file))
     about = _about(ours)
     return Meaning(
         spacing=None if length is None else _pitches(file.pages[0], length),
@@ -131,9 +135,9 @@ def _plain_text(value: Any) -> str:
     return str(value).replace("\\u00B5", "µ").replace("\\u00b5", "µ").strip()
 
 
-def _json(info: Any) -> dict[str, Any]:
+def _json(info: str) -> dict[str, Any]:
     """The JSON that this program puts into its TIFFs; empty for the free text of others."""
-    if not isinstance(info, str) or not info.lstrip().startswith("{"):
+    if not info.lstrip().startswith("{"):
         return {}
     try:
         found = json.loads(info)
@@ -174,15 +178,25 @@ def _window(value: Any) -> tuple[float, float] | None:
     return (low, high) if -math.inf < low < high < math.inf else None
 
 
-def _ome(text: str, series: int) -> Meaning:
-    from xml.etree import ElementTree
-
+def _xml(text: str) -> ElementTree.Element:
+    """OME's XML; an empty element for what is none, or of a size or with declarations that OME has no use for."""
     if len(text) > _MOST_XML or "<!DOCTYPE" in text or "<!ENTITY" in text:
-        return Meaning()
+        return ElementTree.Element("")
     try:
-        root = ElementTree.fromstring(text)
+        return ElementTree.fromstring(text)
     except ElementTree.ParseError:
-        return Meaning()
+        return ElementTree.Element("")
+
+
+def _own_annotation(root: ElementTree.Element) -> str:
+    for element in root.iter():
+        if _tag(element) == "CommentAnnotation" and element.get("Namespace") == NAMESPACE:
+            return "".join(element.itertext())
+    return ""
+
+
+def _ome(text: str, series: int) -> Meaning:
+    root = _xml(text)
     images = [e for e in root.iter() if _tag(e) == "Image"]
     pixels = next((e for e in images[series] if _tag(e) == "Pixels"), None) if series < len(images) else None
     if pixels is None:
@@ -190,14 +204,11 @@ def _ome(text: str, series: int) -> Meaning:
 
     def length(axis: str) -> float | None:
         size = _positive(pixels.get(f"PhysicalSize{axis}"))
-        scale = _LENGTHS.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+        scale = MILLIMETRES.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
         return None if size is None or scale is None else size * scale
 
     channels = [e for e in pixels if _tag(e) == "Channel"]
-    noted = next(
-        (e for e in root.iter() if _tag(e) == "CommentAnnotation" and e.get("Namespace") == _NAMESPACE), None
-    )
-    ours = {} if noted is None else _json("".join(noted.itertext()))
+    ours = _json(_own_annotation(root))
     about = _about(ours)
     return Meaning(
         unit=about.unit,

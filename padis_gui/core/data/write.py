@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from padis_gui.core.atomic import failures_said, writing_atomically
 from padis_gui.core.data.about import (
-    NAMESPACE,
     About,
     check_sidecar,
     envelope,
@@ -21,6 +20,7 @@ from padis_gui.core.data.about import (
 )
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.data.integers import IntegerMapping, integer_mapping
+from padis_gui.core.data.tiff_meaning import NAMESPACE
 from padis_gui.core.errors import InputError
 from padis_gui.core.recipe import Recipe
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from padis_gui.core.data import dicom, picture
+from padis_gui.core.data.dicom import DICOM
 from padis_gui.core.data.dicom_series import find_series
-from padis_gui.core.data.formats import may_be_an_image, recognise_file
+from padis_gui.core.data.formats import PICTURE, may_be_an_image, recognise_file
 from padis_gui.core.data.pages import Page, Pages
 from padis_gui.core.errors import PadisError
 
@@ -59,10 +59,10 @@ def find_sources(paths: Sequence[Path], dataset: str) -> tuple[list[Source], lis
     for path in _files(paths):
         try:
             found = recognise_file(path)
-            if found.kind == dicom.KIND:
+            if found.format is DICOM:
                 slices.append(path)
                 continue
-            if found.kind == picture.KIND:  # one page; opening it now would only tell that again
+            if found.format is PICTURE:  # one page; opening it now would only tell that again
                 count, subject, is_volume = 1, "", False
             else:
                 with found.open_pages(dataset) as pages:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.data.datasets import Recognised
 from padis_gui.core.data.files import open_pages
-from padis_gui.core.data.formats import Recognised
 from padis_gui.core.data.pages import WHOLE, Pages, Part
 from padis_gui.core.data.scans.counts import line_integrals
 from padis_gui.core.data.scans.geometry_file import ScanGeometry

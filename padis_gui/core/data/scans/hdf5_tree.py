@@ -6,13 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.data.hdf5 import check_self_contained
+from padis_gui.core.data.pages import MILLIMETRES
 from padis_gui.core.data.scans.scan import checked_angles
 from padis_gui.core.errors import InputError
 
-_MILLIMETRES = {
-    "m": 1e3, "meter": 1e3, "metre": 1e3, "meters": 1e3, "cm": 10.0, "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0,
-    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3, "nm": 1e-6,
-}  # fmt: skip
 _LONGEST_CHAIN = 8
 _LARGEST_RADIANS = 4 * np.pi
 
@@ -67,7 +64,7 @@ def number(item: Any) -> float:
 
 def length_in_mm(item: Any | None) -> float | None:
     """A length with a unit; None where it is missing, has no known unit or is no length."""
-    if item is None or not item.size or (scale := _MILLIMETRES.get(attribute(item, "units"))) is None:
+    if item is None or not item.size or (scale := MILLIMETRES.get(attribute(item, "units"))) is None:
         return None
     value = number(item) * scale
     return value if np.isfinite(value) and 1e-6 <= value <= 1e6 else None

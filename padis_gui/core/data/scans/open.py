@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from padis_gui.core.data import hdf5, matlab
-from padis_gui.core.data.formats import Recognised
+from padis_gui.core.data.datasets import Recognised
+from padis_gui.core.data.hdf5 import HDF5
+from padis_gui.core.data.matlab import MATLAB
 from padis_gui.core.data.pages import in_one_sentence
 from padis_gui.core.data.scans.beside import open_beside
 from padis_gui.core.data.scans.exchange import open_exchange
@@ -26,9 +27,9 @@ def open_scan(found: Recognised, dataset: str = "") -> ScanFile | None:
     if beside is not None:
         return open_beside(found, dataset, read_geometry(beside))
     with in_one_sentence(found.name, found.kind):
-        if found.kind == matlab.KIND and (scan := open_htc(found.path, dataset)) is not None:
+        if found.format is MATLAB and (scan := open_htc(found.path, dataset)) is not None:
             return scan
-        if found.kind in (matlab.KIND, hdf5.KIND) and _is_hdf5(found.path):
+        if found.format in (MATLAB, HDF5) and _is_hdf5(found.path):
             return _open_hdf5(found.path, dataset)
     return None
 
