@@ -37,12 +37,8 @@ class Matrix(LinearOperator):
     """x (1, rows, columns) -> M x, with M (entries, rows * columns)."""
 
     def __init__(self, matrix: Tensor, rows: int, columns: int) -> None:
+        super().__init__((1, rows, columns), dtype=matrix.dtype)
         self.matrix = matrix
-        self._shape = (1, rows, columns)
-
-    @property
-    def image_shape(self) -> tuple[int, ...]:
-        return self._shape
 
     @property
     def measurement_shape(self) -> tuple[int, ...]:
@@ -53,16 +49,12 @@ class Matrix(LinearOperator):
         """The largest singular value."""
         return float(torch.linalg.matrix_norm(self.matrix, 2))
 
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.matrix.dtype
-
     def _forward(self, x: Tensor) -> Tensor:
         return self.matrix @ x.reshape(-1)
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        return (self.matrix.T @ y).reshape(self._shape)
+        return (self.matrix.T @ y).reshape(self.image_shape)
 
     def pinv(self, y: Tensor) -> Tensor:
         """The least-squares image of smallest norm."""
-        return (torch.linalg.pinv(self.matrix) @ y).reshape(self._shape)
+        return (torch.linalg.pinv(self.matrix) @ y).reshape(self.image_shape)

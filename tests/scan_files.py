@@ -7,11 +7,11 @@ from typing import Any
 import h5py
 import numpy as np
 import scipy.io
-import torch
 from numpy.typing import NDArray
 
 from padis_gui.core.operators.ct import ParallelBeamCT
 from padis_gui.core.operators.fan import FanBeamCT
+from padis_gui.core.physics.geometry import Geometry
 from tests.tiny import phantom
 
 SIZE = 64
@@ -31,14 +31,8 @@ class Truth:
 def parallel(views: int = 90, arc: float = 180.0, bins: int = 96, centre: float = 0.0) -> Truth:
     """A bin is 1 mm."""
     angles = np.arange(views) * arc / views
-    A = ParallelBeamCT(
-        (1, SIZE, SIZE),
-        torch.deg2rad(torch.from_numpy(angles)),
-        bins=bins,
-        bin_width=1.0,
-        centre=centre,
-        pixel_size=1.0,
-    )
+    geometry = Geometry(beam="parallel", angles=angles, bins=bins, centre=centre, unit="pixels")
+    A = ParallelBeamCT((1, SIZE, SIZE), geometry, pixel_size=1.0)
     return Truth((ABSORBS * A(phantom(SIZE)[None])[0]).numpy(), angles, centre)
 
 
@@ -47,10 +41,10 @@ def fan(
 ) -> Truth:
     """Lengths in mm: those above."""
     angles = np.arange(views) * arc / views
-    A = FanBeamCT(
-        (1, SIZE, SIZE), torch.deg2rad(torch.from_numpy(angles)), bins=bins, bin_width=width, centre=centre,
-        source_distance=SOURCE, detector_distance=DETECTOR, pixel_size=1.0,
-    )  # fmt: skip
+    A = FanBeamCT((1, SIZE, SIZE), Geometry(
+        beam="fan", angles=angles, bins=bins, bin_width=width, centre=centre,
+        source_distance=SOURCE, detector_distance=DETECTOR, unit="pixels",
+    ), pixel_size=1.0)  # fmt: skip
     return Truth((ABSORBS * A(phantom(SIZE)[None])[0]).numpy(), angles, centre)
 
 

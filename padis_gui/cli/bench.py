@@ -89,12 +89,12 @@ def _add_reconstruction(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prior", type=Path, metavar="FILE", help="default: the preset's bundled prior")
     parser.add_argument(
         "--preset", default=DEFAULT_PRESET, metavar="NAME",
-        help=f"the problem, one of {', '.join(p.name for p in PRESETS)} (default: {DEFAULT_PRESET})",
+        help=f"the problem, one of {PRESETS.listed} (default: {DEFAULT_PRESET})",
     )  # fmt: skip
     parser.add_argument("--views", metavar="N", help="number of projections of a CT problem")
     parser.add_argument("--noise", metavar="S", help="noise of the measurement, as the problem defines it")
     parser.add_argument("--patch", metavar="P", help="patch size that the prior was trained on")
-    parser.add_argument("--tiling", metavar="NAME", help=f"one of {', '.join(t.name for t in TILINGS)}")
+    parser.add_argument("--tiling", metavar="NAME", help=f"one of {TILINGS.listed}")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
 
@@ -106,7 +106,7 @@ def _add_solvers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--page", type=int, default=0, metavar="N", help="page of a multi-page file, from 0")
     parser.add_argument(
         "--solver", action="extend", nargs="+", default=[], metavar="NAME",
-        help=f"which solvers, the baseline first: {', '.join(s.name for s in SOLVERS)} (default: all)",
+        help=f"which solvers, the baseline first: {SOLVERS.listed} (default: all)",
     )  # fmt: skip
     parser.add_argument("--steps", type=int, metavar="N", help="noise levels, for every solver that has them")
     parser.add_argument("--full", action="store_true", help="run long solvers to their end")
@@ -151,11 +151,11 @@ def _add_precision(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--variant", action="extend", nargs="+", default=[], metavar="NAME",
-        help=f"which variants, the baseline first: {', '.join(v.name for v in VARIANTS)} (default: all)",
+        help=f"which variants, the baseline first: {VARIANTS.listed} (default: all)",
     )  # fmt: skip
     parser.add_argument(
         "--solver", metavar="NAME",
-        help=f"one of {', '.join(s.name for s in SOLVERS)} (default: the preset's)",
+        help=f"one of {SOLVERS.listed} (default: the preset's)",
     )  # fmt: skip
     parser.add_argument("--steps", type=int, metavar="N", help="noise levels of the solver")
     parser.add_argument("--repeats", type=int, default=10, metavar="N", help="rounds (default: 10)")
@@ -164,10 +164,11 @@ def _add_precision(parser: argparse.ArgumentParser) -> None:
 def _add_display(parser: argparse.ArgumentParser) -> None:
     from padis_gui.core.solvers import SOLVERS
 
-    names = ", ".join(s.name for s in SOLVERS)
     parser.add_argument("--steps", type=int, metavar="N", help="noise levels of the runs (with --runs: 2)")
     parser.add_argument(
-        "--solver", metavar="NAME", help=f"one of {names} (default: the preset's, then diffpir with 40 steps)"
+        "--solver",
+        metavar="NAME",
+        help=f"one of {SOLVERS.listed} (default: the preset's, then diffpir with 40 steps)",
     )
     parser.add_argument(
         "--window", choices=("default", "everything"), help="only this state of the window (default: both)"

@@ -46,20 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pages", type=int, nargs="+", metavar="N", help="pages, from 0 (default: all)")
     parser.add_argument(
         "--preset", nargs="+", default=[DEFAULT_PRESET], metavar="NAME",
-        help=f"problems, of {', '.join(p.name for p in PRESETS)}; --physics and its settings change them",
+        help=f"problems, of {PRESETS.listed}; --physics and its settings change them",
     )  # fmt: skip
     add_problem(parser)
     parser.add_argument(
         "--solver", nargs="+", default=[], metavar="NAME",
-        help=f"of {', '.join(s.name for s in SOLVERS)} (default: the preset's)",
+        help=f"of {SOLVERS.listed} (default: the preset's)",
     )  # fmt: skip
     parser.add_argument(
         "--set", action="extend", nargs="+", default=[], metavar="SOLVER.NAME=VALUE", dest="overrides",
         help="settings of a solver, such as diffpir.steps=40; without SOLVER of all of them",
     )  # fmt: skip
-    parser.add_argument(
-        "--tiling", nargs="+", default=[], metavar="NAME", help=f"of {', '.join(t.name for t in TILINGS)}"
-    )
+    parser.add_argument("--tiling", nargs="+", default=[], metavar="NAME", help=f"of {TILINGS.listed}")
     add_settings(parser, TilingSettings, skip=("strategy",))
     parser.add_argument(
         "--prior", type=Path, nargs="+", default=[], metavar="FILE", help="priors (default: the bundled one)"
@@ -172,9 +170,12 @@ def _problem(options: argparse.Namespace, name: str) -> "Preset":
     preset = find_preset(name)
     physics, settings = chosen_problem(options, preset)
     given = [f"{key}={value}" for key, value in given_problem(options).items()]
-    base = preset if physics == preset.physics else replace(preset.untuned(), name=physics)
+    own = preset.name if physics == preset.physics else physics
     return replace(
-        base, name=" ".join([base.name, *given]), physics=physics, problem=settings.model_dump(mode="json")
+        preset.tuned_for(physics),
+        name=" ".join([own, *given]),
+        physics=physics,
+        problem=settings.model_dump(mode="json"),
     )
 
 

@@ -49,6 +49,7 @@ def _described(options: argparse.Namespace) -> list[str]:
     from padis_gui.core.data.read import read_image
     from padis_gui.core.data.reading import ReadingSettings
     from padis_gui.core.operators import find_physics
+    from padis_gui.core.problem import scan_settings
     from padis_gui.core.settings import make, specs
 
     reading = make(ReadingSettings, given_settings(options, ReadingSettings))
@@ -60,7 +61,7 @@ def _described(options: argparse.Namespace) -> list[str]:
             "(padis-gui geometry --example)."
         )
     physics = find_physics(measured.physics)
-    settings = make(physics.settings_type, dict(measured.problem))
+    settings = scan_settings(measured)
     lines = [f"{image.name}: {physics.label}, detector row {image.page} of {image.pages}"]
     length = "mm" if measured.problem["lengths"] == "mm" else "px"
     for spec in specs(physics.settings_type):

@@ -5,15 +5,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from padis_gui.core.errors import SettingError
-from padis_gui.core.settings import Settings, make, specs
+from padis_gui.core.settings import Settings, SettingSpec, make, specs
 
 if TYPE_CHECKING:
     from padis_gui.core.data.image import Image, Measured
+    from padis_gui.core.operators import Physics
     from padis_gui.core.operators.settings import PhysicsSettings
     from padis_gui.core.prior import PatchPrior
     from padis_gui.core.resources import Preset
     from padis_gui.core.solvers import Solver
     from padis_gui.core.tiling import TilingSettings
+
+# What the reading of a scan decides, and by which options
+_READING_DECIDES = {"views": "--take-views or --angle-from", "arc": "--angle-to", "bins": "--binning"}
 
 
 def add_training_image_size(parser: argparse.ArgumentParser) -> None:
@@ -33,19 +37,20 @@ def add_settings(
 ) -> None:
     """One option for each setting; left out, it keeps the default. Values are checked by the settings."""
     for spec in specs(settings_type):
-        if spec.name in skip:
-            continue
-        parser.add_argument(
-            "--" + spec.name.replace("_", "-"),
-            dest=spec.name,
-            default=None,
-            metavar=spec.symbol or spec.name.upper(),
-            help=f"{spec.help} ({_but(spec.when_text)}default: {spec.default})".replace("%", "%%"),
-        )
+        if spec.name not in skip:
+            _add_setting(parser, spec, _help(spec))
 
 
-def _but(condition: str) -> str:
-    return f"{condition}; " if condition else ""
+def _add_setting(parser: argparse._ActionsContainer, spec: SettingSpec, help_text: str) -> None:
+    parser.add_argument(
+        "--" + spec.name.replace("_", "-"), dest=spec.name, default=None,
+        metavar=spec.symbol or spec.name.upper(), help=help_text.replace("%", "%%"),
+    )  # fmt: skip
+
+
+def _help(spec: SettingSpec) -> str:
+    condition = f"{spec.when_text}; " if spec.when_text else ""
+    return f"{spec.help} ({condition}default: {spec.default})"
 
 
 def given_settings(options: argparse.Namespace, settings_type: type[Settings]) -> dict[str, Any]:
@@ -66,7 +71,7 @@ def add_preset(parser: argparse.ArgumentParser) -> None:
         "--preset",
         default=None,
         metavar="NAME",
-        help=f"one of {', '.join(p.name for p in PRESETS)} (default: {DEFAULT_PRESET}; of a scan only the solver is taken)",
+        help=f"one of {PRESETS.listed} (default: {DEFAULT_PRESET}; of a scan only the solver is taken)",
     )
 
 
@@ -74,13 +79,17 @@ def add_problem(parser: argparse.ArgumentParser) -> None:
     """`--physics` and the settings of every physics; which of them may be given depends on the physics chosen."""
     from padis_gui.core.operators import PHYSICS
 
-    parser.add_argument(
-        "--physics", default=None, metavar="NAME", help=f"one of {', '.join(p.name for p in PHYSICS)}"
-    )
-    added: set[str] = set()
+    parser.add_argument("--physics", default=None, metavar="NAME", help=f"one of {PHYSICS.listed}")
+    declared: dict[str, list[tuple[str, SettingSpec]]] = {}
     for physics in PHYSICS:
-        add_settings(parser, physics.settings_type, skip=tuple(added))
-        added |= {spec.name for spec in specs(physics.settings_type)}
+        for spec in specs(physics.settings_type):
+            declared.setdefault(spec.name, []).append((physics.name, spec))
+    for found in declared.values():
+        texts: dict[str, list[str]] = {}
+        for name, spec in found:
+            texts.setdefault(_help(spec), []).append(name)
+        said = [f"{', '.join(names)}: {text}" for text, names in texts.items()] if len(texts) > 1 else texts
+        _add_setting(parser, found[0][1], "; ".join(said))
 
 
 def chosen_problem(options: argparse.Namespace, preset: "Preset") -> "tuple[str, PhysicsSettings]":
@@ -88,19 +97,10 @@ def chosen_problem(options: argparse.Namespace, preset: "Preset") -> "tuple[str,
 
     Raises :class:`SettingError` for a setting of another physics.
     """
-    from padis_gui.core.operators import PHYSICS, find_physics
+    from padis_gui.core.operators import find_physics
 
     physics = find_physics(options.physics or preset.physics)
-    known = {spec.name for spec in specs(physics.settings_type)}
-    for other in PHYSICS:
-        for name in given_settings(options, other.settings_type):
-            if name not in known:
-                raise SettingError(
-                    f"A setting of {physics.name} was wanted, but --{name.replace('_', '-')} belongs to "
-                    f"{other.name}; leave it out or choose --physics {other.name}."
-                )
-    values = dict(preset.problem) if physics.name == preset.physics else {}
-    return physics.name, make(physics.settings_type, values | given_settings(options, physics.settings_type))
+    return physics.name, preset.problem_settings(physics.name, _given_for(options, physics))
 
 
 def measured_problem(options: argparse.Namespace, measured: "Measured") -> "tuple[str, PhysicsSettings]":
@@ -111,31 +111,36 @@ def measured_problem(options: argparse.Namespace, measured: "Measured") -> "tupl
     from padis_gui.core.operators import find_physics
     from padis_gui.core.operators.scanner import ScannerSettings
 
-    stated = find_physics(measured.physics)
-    physics = find_physics(options.physics or stated.name)
+    physics = find_physics(options.physics or measured.physics)
     if not issubclass(physics.settings_type, ScannerSettings):
         raise SettingError(
             f"A physics of scans was wanted for this measurement, but {physics.name} was given; leave --physics out, or "
             "read the file with --role image."
         )
-    known = {spec.name for spec in specs(physics.settings_type)}
-    given = given_problem(options)
-    for name, instead in {
-        "views": "--take-views or --angle-from",
-        "arc": "--angle-to",
-        "bins": "--binning",
-    }.items():
+    given = _given_for(options, physics)
+    for name, instead in _READING_DECIDES.items():
         if name in given:
             raise SettingError(
                 f"A measured scan has its own {name}, but --{name} was given; choose a part of it by {instead}."
             )
-    for name in given:
-        if name not in known:
-            raise SettingError(
-                f"A setting of {physics.name} was wanted, but --{name.replace('_', '-')} is none; leave it out."
-            )
+    known = physics.settings_type.model_fields
     values = {name: value for name, value in measured.problem.items() if name in known}
     return physics.name, make(physics.settings_type, values | given)
+
+
+def _given_for(options: argparse.Namespace, physics: "Physics") -> dict[str, Any]:
+    """The settings of a physics that were given; raises :class:`SettingError` for those of others."""
+    from padis_gui.core.operators import PHYSICS
+
+    given = given_problem(options)
+    for name in given:
+        if name not in physics.settings_type.model_fields:
+            owners = [p.name for p in PHYSICS if name in p.settings_type.model_fields]
+            raise SettingError(
+                f"A setting of {physics.name} was wanted, but --{name.replace('_', '-')} belongs to "
+                f"{' and '.join(owners)}; leave it out or choose --physics {owners[0]}."
+            )
+    return given
 
 
 def given_problem(options: argparse.Namespace) -> dict[str, Any]:
@@ -164,18 +169,14 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         help="a prior (default: the bundled one for this physics)",
     )
     add_training_image_size(parser)
-    parser.add_argument(
-        "--solver", default=None, metavar="NAME", help=f"one of {', '.join(s.name for s in SOLVERS)}"
-    )
+    parser.add_argument("--solver", default=None, metavar="NAME", help=f"one of {SOLVERS.listed}")
     parser.add_argument("--steps", default=None, metavar="N", help="noise levels of the solver")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
         help="any other setting of the solver, such as --set zeta=0.8; repeatable",
     )  # fmt: skip
     add_settings(parser, TilingSettings, skip=("strategy",))
-    parser.add_argument(
-        "--tiling", default=None, metavar="NAME", help=f"one of {', '.join(t.name for t in TILINGS)}"
-    )
+    parser.add_argument("--tiling", default=None, metavar="NAME", help=f"one of {TILINGS.listed}")
     parser.add_argument(
         "--seed", type=int, default=None, metavar="N", help="default: drawn, and written down"
     )
@@ -198,10 +199,8 @@ def chosen_solver(options: argparse.Namespace, preset: "Preset") -> "tuple[Solve
     from padis_gui.core.solvers import find_solver
 
     solver = find_solver(options.solver or preset.solver)
-    values: dict[str, Any] = dict(preset.settings_for(solver.name))
-    if options.steps is not None:
-        values["steps"] = options.steps
-    return solver, make(solver.settings_type, values | overrides(options.overrides))
+    steps = {} if options.steps is None else {"steps": options.steps}
+    return solver, preset.solver_settings(solver.name, steps | overrides(options.overrides))
 
 
 def chosen_reconstruction(
@@ -209,20 +208,17 @@ def chosen_reconstruction(
 ) -> "tuple[str, PhysicsSettings, Solver, Settings]":
     """Physics and solver of an image or a scan, with their settings: the preset's, changed by what was given.
 
-    A scan brings its own physics and geometry. What a preset sets in solvers is for its own problem: elsewhere they
-    have their defaults. Raises :class:`SettingError` for settings that do not belong together.
+    A scan brings its own physics and geometry. Raises :class:`SettingError` for settings that do not belong together.
     """
     from padis_gui.core.operators import find_physics
 
     scan = image.measured if image.measured is not None and image.measured.physics else None
     physics, problem = chosen_problem(options, preset) if scan is None else measured_problem(options, scan)
-    if not preset.suits(physics, scan=scan is not None):
-        preset = preset.untuned()
     if find_physics(physics).imageless:
         raise SettingError(
             f"A measurement of {image.name} was wanted, but {physics} needs no image; use padis-gui generate."
         )
-    return physics, problem, *chosen_solver(options, preset)
+    return physics, problem, *chosen_solver(options, preset.tuned_for(physics, scan=scan is not None))
 
 
 def chosen_tiling(options: argparse.Namespace) -> "TilingSettings":

@@ -20,6 +20,7 @@ from padis_gui.core.resources import DEFAULT_PRESET
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
+    from padis_gui.core.data.formats import readable
     from padis_gui.core.data.reading import ReadingSettings
 
     parser.description = (
@@ -27,9 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "measurement, from what was really measured; there is no truth then, and the residual says how well the result "
         "explains the measurement. A scan brings its physics and geometry, which options override."
     )
-    parser.add_argument(
-        "input", type=Path, metavar="INPUT", help="an image (PNG, JPEG, TIFF, NPY, DICOM, ...), or a scan"
-    )
+    parser.add_argument("input", type=Path, metavar="INPUT", help=f"an image ({readable()}), or a scan")
     parser.add_argument(
         "--page", type=int, default=0, metavar="N", help="page of a multi-page file, or detector row, from 0"
     )

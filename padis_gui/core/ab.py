@@ -8,10 +8,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from padis_gui.core.errors import SettingError
 from padis_gui.core.runs.engine import Run
 from padis_gui.core.runs.method import Method
 from padis_gui.core.settings import make
+from padis_gui.core.settings_registry import Registry
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.tiling import TilingSettings
 
@@ -66,7 +66,7 @@ class WhatIf:
         return replace(method, tiling=tiling, positions=method.positions and self.positions)
 
 
-WHAT_IFS: tuple[WhatIf, ...] = (
+WHAT_IFS = Registry("fault", (
     WhatIf(
         "fixed", "Fixed tiling",
         "The grid stays where it is at every step, so that seams have no chance to average out",
@@ -83,14 +83,5 @@ WHAT_IFS: tuple[WhatIf, ...] = (
         "such a grid has no room to move",
         {"strategy": "inside"},
     ),
-)  # fmt: skip
-
-
-def find_what_if(name: str) -> WhatIf:
-    """The fault of that name; raises :class:`SettingError` for others."""
-    for fault in WHAT_IFS:
-        if fault.name == name:
-            return fault
-    raise SettingError(
-        f"The fault must be one of {', '.join(w.name for w in WHAT_IFS)}, but {name!r} was given."
-    )
+))  # fmt: skip
+find_what_if = WHAT_IFS.find

@@ -39,7 +39,7 @@ def simulate(
     """
     truth = truth.to(operator.device, operator.dtype)
     measurement, noise = settings.noisy(operator(truth), rng)
-    return Problem(operator=operator, measurement=measurement, noise=noise, truth=truth)
+    return Problem(operator=operator, measurement=operator.observed(measurement), noise=noise, truth=truth)
 
 
 def as_measured(operator: LinearOperator, image: Image, settings: PhysicsSettings) -> Problem:

@@ -20,7 +20,7 @@ from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.operators import find_physics
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.randomness import MAX_SEED
-from padis_gui.core.resources import PRESETS, Preset
+from padis_gui.core.resources import PRESETS
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, prepared_shape, prior_window
 from padis_gui.core.settings import Settings, make, specs
@@ -138,15 +138,7 @@ class Recipe(BaseModel):
         return (str(opened.data_path.resolve()), opened.image.page) == (self.data.file, self.data.page)
 
 
-def find_preset(name: str) -> Preset:
-    """The preset of that name; raises :class:`SettingError` for others."""
-    for preset in PRESETS:
-        if preset.name == name:
-            return preset
-    raise SettingError(
-        f"The preset must be one of {', '.join(p.name for p in PRESETS)}, but {name!r} was given; pick one "
-        "of them."
-    )
+find_preset = PRESETS.find
 
 
 def new_seed() -> int:

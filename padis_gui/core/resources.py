@@ -1,33 +1,48 @@
-"""What the program ships: priors and example images, found in a checkout and in an installed copy."""
+"""What the program ships: priors and example images, and presets that name them."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from padis_gui.core.errors import InputError
+from padis_gui.core.settings import Settings, make
+from padis_gui.core.settings_registry import Registry
+
+if TYPE_CHECKING:
+    from padis_gui.core.operators.settings import PhysicsSettings
 
 
-def _roots() -> tuple[Path, ...]:
-    package = Path(__file__).resolve().parents[1]
-    return package / "_resources", package.parent / "resources"
+@cache
+def _root() -> Path:
+    """The bundled files' folder: a wheel holds it inside the package, a checkout (also an editable install's) beside it.
+
+    They are read by libraries that want real files, so the package is one on disk, not in an archive.
+    """
+    package = Path(str(files("padis_gui"))).resolve()
+    inside = package / "_resources"
+    return inside if inside.is_dir() else package.parent / "resources"
 
 
 def is_bundled(path: Path | None) -> bool:
     """Whether a file is one of those that the program ships."""
-    return path is not None and any(Path(path).resolve().is_relative_to(root) for root in _roots())
+    return path is not None and Path(path).resolve().is_relative_to(_root())
 
 
 def bundled_files(suffix: str) -> tuple[Path, ...]:
-    """All bundled files with that ending, such as ".safetensors"."""
-    return tuple(sorted(file for root in _roots() for file in root.rglob(f"*{suffix}") if suffix))
+    """All bundled files with that ending, such as ".safetensors"; none for an empty one."""
+    return tuple(sorted(_root().rglob(f"*{suffix}"))) if suffix else ()
 
 
 def resource(name: str) -> Path:
-    """Path of a bundled file, such as ``priors/ct-small.safetensors``."""
-    for root in _roots():
-        if (root / name).exists():
-            return root / name
-    raise InputError(f"The bundled file {name} was wanted, but it is missing; install padis-gui again.")
+    """Path of a bundled file, such as ``priors/ct-small.safetensors``; raises :class:`InputError` where it is missing."""
+    path = _root() / name
+    if not path.exists():
+        raise InputError(f"The bundled file {name} was wanted, but it is missing; install padis-gui again.")
+    return path
 
 
 DEFAULT_PRIOR = "priors/ct-small.safetensors"
@@ -46,6 +61,9 @@ DEMO_PHOTO = "images/photo.png"
 @dataclass(frozen=True, slots=True)
 class Preset:
     """A whole problem and solver under one name; what is not named keeps its default.
+
+    What it sets in a solver is tuned to its own problem and holds for no other: neither for another physics, nor for a
+    scan, which brings its own geometry. Of those only the solver's name is taken, see :meth:`tuned_for`.
 
     ``others`` are the settings that other solvers want for this problem; ``prior`` and ``demo`` are the bundled prior
     and image that belong to it.
@@ -67,16 +85,38 @@ class Preset:
         return self.settings if solver == self.solver else self.others.get(solver, {})
 
     def suits(self, physics: str, *, scan: bool) -> bool:
-        """Whether what it sets in solvers is for this problem: one of its own physics, and no scan, which brings its own
-        geometry."""
+        """Whether what it sets in solvers is for this problem."""
         return physics == self.physics and not scan
 
-    def untuned(self) -> "Preset":
-        """The same without what it sets in solvers, which is for its own problem and no other."""
-        return replace(self, settings={}, others={})
+    def tuned_for(self, physics: str, *, scan: bool = False) -> "Preset":
+        """The same, without what it sets in solvers where that is not for this problem."""
+        return self if self.suits(physics, scan=scan) else replace(self, settings={}, others={})
+
+    def problem_settings(
+        self, physics: str = "", changes: Mapping[str, Any] | None = None
+    ) -> "PhysicsSettings":
+        """The settings of its own problem, or the defaults of another ``physics``, and what ``changes`` name.
+
+        Raises :class:`~padis_gui.core.errors.SettingError` for values that do not fit.
+        """
+        from padis_gui.core.operators import find_physics
+
+        record = find_physics(physics or self.physics)
+        values = self.problem if record.name == self.physics else {}
+        return make(record.settings_type, {**values, **(changes or {})})
+
+    def solver_settings(self, solver: str = "", changes: Mapping[str, Any] | None = None) -> Settings:
+        """The settings of its own solver or of another one for its problem, and what ``changes`` name.
+
+        Raises :class:`~padis_gui.core.errors.SettingError` for values that do not fit.
+        """
+        from padis_gui.core.solvers import find_solver
+
+        record = find_solver(solver or self.solver)
+        return make(record.settings_type, {**self.settings_for(record.name), **(changes or {})})
 
 
-PRESETS: tuple[Preset, ...] = (
+PRESETS = Registry("preset", (
     Preset(
         "ct-60", "CT, 60 views", "Parallel beam, 60 views over half a turn",
         "ct-parallel", {"views": 60}, "fast", {"zeta": 1.2},
@@ -131,7 +171,7 @@ PRESETS: tuple[Preset, ...] = (
         "generate", "Generate", "No data: a sample of the prior",
         "nothing", {}, "diffpir", {"steps": 100, "sigma_max": 20.0, "temperature": 1.0, "zeta": 0.2},
     ),
-)  # fmt: skip
+))  # fmt: skip
 DEFAULT_PRESET = "ct-20"
 
 

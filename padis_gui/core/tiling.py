@@ -16,6 +16,7 @@ from padis_gui.core.partition import LARGEST_PATCH, Blend, Frame, Partition, til
 from padis_gui.core.prior import PatchPrior
 from padis_gui.core.randomness import branch
 from padis_gui.core.settings import Settings, setting
+from padis_gui.core.settings_registry import Registry
 
 StrategyName = Literal[
     "auto", "random", "fixed", "low-discrepancy", "average", "overlap", "window", "stitch", "inside", "whole"
@@ -253,7 +254,7 @@ class TilingStrategy:
     make: Callable[[tuple[int, int], int, Frame, TilingSettings], Tiling]
 
 
-TILINGS: tuple[TilingStrategy, ...] = (
+TILINGS = Registry("tiling", (
     TilingStrategy("auto", "Auto", "Random, then blended windows at the last noise levels.", AutoTiling),
     TilingStrategy("random", "Random (PaDIS)", "A new offset at every denoiser call.", RandomTiling),
     TilingStrategy("fixed", "Fixed grid", "Never moves; shows what seams look like.", FixedTiling),
@@ -266,7 +267,7 @@ TILINGS: tuple[TilingStrategy, ...] = (
     TilingStrategy("stitch", "Stitch", "Overlapping, the later tile on top; shows hard seams.", StitchTiling),
     TilingStrategy("inside", "No padding", "Tiles pushed inside the image: a grid that cannot move.", InsideTiling),
     TilingStrategy("whole", "Whole image", "One tile: diffusion of the whole image, with any prior.", WholeTiling),
-)  # fmt: skip
+))  # fmt: skip
 
 
 def make_tiling(
@@ -276,14 +277,11 @@ def make_tiling(
     frame: Frame,
     settings: TilingSettings | None = None,
 ) -> Tiling:
-    """The tiling strategy of that name for images of ``image_shape`` (rows, columns)."""
-    for record in TILINGS:
-        if record.name == strategy:
-            return record.make(image_shape, patch, frame, settings or TilingSettings())
-    raise SettingError(
-        f"Tiling must be one of {', '.join(t.name for t in TILINGS)}, but {strategy!r} was given; pick one "
-        "of them."
-    )
+    """The tiling strategy of that name for images of ``image_shape`` (rows, columns).
+
+    Raises :class:`SettingError` where there is none.
+    """
+    return TILINGS.find(strategy).make(image_shape, patch, frame, settings or TilingSettings())
 
 
 def strategy_and_patch(

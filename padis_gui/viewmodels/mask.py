@@ -8,6 +8,7 @@ import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from padis_gui.core.data.mask import Mask, fill_box, stamp, write_mask
+from padis_gui.core.data.read import read_named_picture
 from padis_gui.core.errors import PadisError
 from padis_gui.core.operators.inpainting import InpaintingSettings
 from padis_gui.core.settings import specs
@@ -65,7 +66,7 @@ class MaskEditor(QObject):
         if image is None or not isinstance(problem, InpaintingSettings) or self.missing is not None:
             return
         try:
-            self.missing = ~problem.known(*image.shape).numpy()
+            self.missing = ~problem.known(*image.shape, read_named_picture(problem)).numpy()
         except PadisError:  # one that belongs to another image, or covers all of it
             self.missing = np.zeros(image.shape, dtype=np.bool_)
         self._done, self._undone = [], []
@@ -153,7 +154,9 @@ class MaskEditor(QObject):
         if self.missing is None:
             return
         try:
-            read = ~InpaintingSettings(mask="file", mask_file=str(path)).known(*self.missing.shape).numpy()
+            named = InpaintingSettings(mask="file", mask_file=str(path))
+            rows, columns = self.missing.shape
+            read = ~named.known(rows, columns, read_named_picture(named)).numpy()
         except PadisError as error:
             self._session.message.emit("error", str(error), "")
             return

@@ -133,12 +133,11 @@ class ChosenMethod(QObject):
 
         def change() -> None:
             preset = find_preset(name)
-            physics = find_physics(preset.physics)
-            self._problems[physics.name] = make(physics.settings_type, dict(preset.problem))
+            self._problems[preset.physics] = preset.problem_settings()
             self._drop_tuning(lambda tuning: False)
             for solver in (preset.solver, *preset.others):
-                self._solvers[solver] = _tuned(solver, preset)
-            self.physics, self.solver, self.preset = physics.name, preset.solver, preset.name
+                self._solvers[solver] = preset.solver_settings(solver)
+            self.physics, self.solver, self.preset = preset.physics, preset.solver, preset.name
 
         self._set(change)
 
@@ -209,7 +208,7 @@ class ChosenMethod(QObject):
     def _drop_tuning(self, stays: Callable[[Preset], bool]) -> None:
         """What presets set in solvers was for their own problems; what was set by hand stays."""
         for solver, settings in self._solvers.items():
-            tunings = [preset for preset in PRESETS if settings == _tuned(solver, preset)]
+            tunings = [preset for preset in PRESETS if settings == preset.solver_settings(solver)]
             if tunings and not any(stays(preset) for preset in tunings):
                 self._solvers[solver] = type(settings)()
 
@@ -232,7 +231,3 @@ def changed(settings: S, name: str, value: Any) -> S:
     if name not in type(settings).model_fields:
         raise SettingError(f"'{name}' is not a setting of this form; choose one that is shown.")
     return make(type(settings), settings.model_dump() | {name: value})
-
-
-def _tuned(solver: str, preset: Preset) -> Settings:
-    return make(find_solver(solver).settings_type, dict(preset.settings_for(solver)))

@@ -18,7 +18,7 @@ from padis_gui.core.errors import SettingError
 from padis_gui.core.metrics import psnr
 from padis_gui.core.operators import PHYSICS, Physics
 from padis_gui.core.operators.blur import Blur, uniform_kernel
-from padis_gui.core.operators.ct import ParallelBeamCT
+from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
 from padis_gui.core.operators.denoising import Denoising
 from padis_gui.core.operators.inpainting import Inpainting
 from padis_gui.core.operators.superresolution import SuperResolution
@@ -198,7 +198,7 @@ def test_sirt_of_signed_entries_is_landwebers() -> None:
 
 def test_signed_entries_are_noticed() -> None:
     shape, cpu = (1, 32, 32), torch.device("cpu")
-    ct = ParallelBeamCT(shape, torch.linspace(0, 3, 5), bins=48, device=cpu)
+    ct = ParallelBeamCT.of(shape, ParallelBeamSettings(views=5, bins=48), cpu)
     holes = torch.rand((32, 32), generator=rng()) > 0.5
     for A in (
         ct,

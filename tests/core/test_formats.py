@@ -20,7 +20,7 @@ import tifffile
 
 from padis_gui.core.data.dicom_series import find_series
 from padis_gui.core.data.files import count_pages, open_pages
-from padis_gui.core.data.formats import FORMATS, SUFFIXES, may_be_an_image, recognise_file
+from padis_gui.core.data.formats import FORMATS, SUFFIXES, may_be_an_image, readable, recognise_file
 from padis_gui.core.data.image import HU_WINDOW
 from padis_gui.core.data.pages import LARGEST
 from padis_gui.core.data.read import read_image
@@ -172,6 +172,16 @@ def test_stacks_in_colour(tmp_path: Path, write: Callable[[Path], Path]) -> None
 def test_endings_and_signatures() -> None:
     assert set(SUFFIXES) == {suffix for format_ in FORMATS for suffix in format_.suffixes}
     assert {".tif", ".npz", ".mat", ".h5", ".nii", ".nii.gz", ".dcm", ".png"} <= set(SUFFIXES)
+
+
+def test_every_format_is_named_wherever_formats_are() -> None:
+    """In messages, tooltips and help by one list; in the README's table a row each."""
+    assert readable() == "PNG, JPEG, BMP, TIFF, NPY, NPZ, MATLAB, HDF5, NIfTI or DICOM"
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("### What is read")[2].partition("\n\n**")[0]
+    for format_ in FORMATS:
+        assert format_.names
+        assert all(name in table for name in format_.names)
 
 
 def test_content_decides_not_the_name(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from padis_gui.core.operators.ct import ParallelBeamCT
+from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
 from padis_gui.core.prior import Conventions, PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.solvers import find_solver
@@ -44,8 +44,8 @@ def prior(network: torch.nn.Module) -> PatchPrior:
 
 @pytest.fixture(scope="module")
 def problem() -> Problem:
-    angles = torch.arange(7, dtype=torch.float64) * (torch.pi / 7)
-    operator = ParallelBeamCT((1, N, N), angles, bins=48, dtype=torch.float64)
+    settings = ParallelBeamSettings(views=7, bins=48)
+    operator = ParallelBeamCT.of((1, N, N), settings, torch.device("cpu"), dtype=torch.float64)
     truth = phantom(N)[None].double()
     return Problem(operator=operator, measurement=operator(truth), noise=0.02, truth=truth)
 

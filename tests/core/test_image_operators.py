@@ -11,7 +11,8 @@ import torch
 from PIL import Image as Pillow
 from torch import Tensor
 
-from padis_gui.core.data.read import read_image
+from padis_gui.core.data.image import Image
+from padis_gui.core.data.read import read_image, read_named_picture
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.hashing import file_sha256
 from padis_gui.core.metrics import psnr
@@ -23,7 +24,6 @@ from padis_gui.core.operators.blur import (
     gaussian_kernel,
     make_kernel,
     motion_kernel,
-    read_kernel,
     uniform_kernel,
 )
 from padis_gui.core.operators.denoising import Denoising, DenoisingSettings
@@ -243,20 +243,26 @@ def test_kernel_from_a_file(tmp_path: Path, name: str, dtype: type) -> None:
     else:
         tifffile.imwrite(path, weights)
     expected = torch.from_numpy(weights.astype(np.float64) / weights.sum(dtype=np.float64))
-    torch.testing.assert_close(read_kernel(path), expected, rtol=1e-6, atol=0)
     settings = BlurSettings(kernel="file", kernel_file=str(path))
-    A, B = Blur.of((1, 20, 20), settings, CPU), Blur((1, 20, 20), expected)
+    picture = read_named_picture(settings)
+    torch.testing.assert_close(make_kernel(settings, picture), expected, rtol=1e-6, atol=0)
+    A, B = Blur.of((1, 20, 20), settings, CPU, picture), Blur((1, 20, 20), expected)
     x = randn((1, 20, 20), 0, torch.float32)
     torch.testing.assert_close(A(x), B(x))
+
+
+def named(settings: BlurSettings) -> tuple[BlurSettings, Image | None]:
+    """Settings with the picture that they name."""
+    return settings, read_named_picture(settings)
 
 
 def test_bad_kernels_are_explained(tmp_path: Path) -> None:
     for weights, reason in ((np.zeros((5, 5)), "zeros only"), (np.eye(5) - 0.1, "negative weights")):
         np.save(tmp_path / "bad.npy", weights)
         with pytest.raises(InputError, match=reason):
-            read_kernel(tmp_path / "bad.npy")
+            make_kernel(*named(BlurSettings(kernel="file", kernel_file=str(tmp_path / "bad.npy"))))
     with pytest.raises(InputError, match="does not exist"):
-        read_kernel(tmp_path / "none.png")
+        named(BlurSettings(kernel="file", kernel_file=str(tmp_path / "none.png")))
     with pytest.raises(SettingError, match="none was given"):
         make_kernel(BlurSettings(kernel="file"))
     with pytest.raises(SettingError, match="32 x 40 pixels was wanted, but it has 33 x 33"):
@@ -372,17 +378,22 @@ def test_mask_from_a_file(tmp_path: Path, name: str, bright: float, dtype: type)
     else:
         tifffile.imwrite(path, values)
     settings = InpaintingSettings(mask="file", mask_file=str(path))
-    assert torch.equal(settings.known(24, 32), torch.from_numpy(~missing))
+    picture = read_named_picture(settings)
+    assert torch.equal(settings.known(24, 32, picture), torch.from_numpy(~missing))
     with pytest.raises(InputError, match=r"32 x 32 pixels, was wanted, but m\.\w+ has 24 x 32"):
-        settings.known(32, 32)
+        settings.known(32, 32, picture)
+
+
+def known(settings: InpaintingSettings) -> torch.Tensor:
+    return settings.known(20, 20, read_named_picture(settings))
 
 
 def test_bad_masks_are_explained(tmp_path: Path) -> None:
     np.save(tmp_path / "all.npy", np.ones((20, 20)))
     with pytest.raises(SettingError, match="all of them are missing"):
-        InpaintingSettings(mask="file", mask_file=str(tmp_path / "all.npy")).known(20, 20)
+        known(InpaintingSettings(mask="file", mask_file=str(tmp_path / "all.npy")))
     np.save(tmp_path / "none.npy", np.zeros((20, 20)))
-    assert bool(InpaintingSettings(mask="file", mask_file=str(tmp_path / "none.npy")).known(20, 20).all())
+    assert bool(known(InpaintingSettings(mask="file", mask_file=str(tmp_path / "none.npy"))).all())
     with pytest.raises(SettingError, match="none was given"):
         InpaintingSettings(mask="file").known(20, 20)
     with pytest.raises(SettingError, match="side is 24"):

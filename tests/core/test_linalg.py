@@ -1,6 +1,5 @@
 """Conjugate gradients solve what they say they solve."""
 
-import math
 from itertools import pairwise
 
 import pytest
@@ -8,7 +7,7 @@ import torch
 
 from padis_gui.core.linalg import conjugate_gradients, damped_least_squares
 from padis_gui.core.operators.base import Scaled
-from padis_gui.core.operators.ct import ParallelBeamCT
+from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -21,8 +20,8 @@ def spd(n: int) -> torch.Tensor:
 
 
 def operator(dtype: torch.dtype = torch.float64) -> Scaled:
-    angles = torch.arange(9, dtype=torch.float64) * (math.pi / 9)
-    A = ParallelBeamCT((1, 16, 16), angles, bins=24, dtype=dtype)
+    settings = ParallelBeamSettings(views=9, bins=24)
+    A = ParallelBeamCT.of((1, 16, 16), settings, torch.device("cpu"), dtype=dtype)
     return Scaled(A, 1 / A.norm)
 
 

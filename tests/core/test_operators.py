@@ -13,25 +13,26 @@ from padis_gui.core.operators.base import LinearOperator, Scaled
 from padis_gui.core.operators.blur import Blur
 from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
 from padis_gui.core.operators.denoising import Denoising
-from padis_gui.core.operators.fan import FanBeamCT
+from padis_gui.core.operators.fan import FanBeamCT, FanBeamSettings
 from padis_gui.core.operators.inpainting import Inpainting
 from padis_gui.core.operators.superresolution import SuperResolution
 from tests.tiny import phantom
 
+CPU = torch.device("cpu")
 Make = Callable[[torch.dtype], LinearOperator]
 
 
 def ct(shape: tuple[int, int, int], views: int, bins: int | None = None, **options) -> Make:
-    angles = torch.arange(views, dtype=torch.float64) * (math.pi / views)
-    return lambda dtype: ParallelBeamCT(shape, angles, bins=bins, dtype=dtype, **options)
+    settings = ParallelBeamSettings(views=views, bins=bins, **options)
+    return lambda dtype: ParallelBeamCT.of(shape, settings, CPU, dtype=dtype)
 
 
 def fan(shape: tuple[int, int, int], views: int, bins: int, **options) -> Make:
-    angles = torch.arange(views, dtype=torch.float64) * (2 * math.pi / views)
-    return lambda dtype: FanBeamCT(shape, angles, bins=bins, dtype=dtype, **options)
+    settings = FanBeamSettings(views=views, bins=bins, **options)
+    return lambda dtype: FanBeamCT.of(shape, settings, CPU, dtype=dtype)
 
 
-UNEVEN = torch.tensor([0.1, 0.12, 2.0, -1.3, 4.0], dtype=torch.float64)
+UNEVEN = (5.7, 6.9, 114.6, -74.5, 229.2)
 LOPSIDED = torch.arange(20.0).reshape(4, 5) / 190
 
 OPERATORS: dict[str, Make] = {
@@ -43,14 +44,14 @@ OPERATORS: dict[str, Make] = {
     "ct truncated detector": ct((1, 20, 20), 8, 16),
     "ct default detector": ct((1, 16, 16), 3),
     "ct pixel size": ct((1, 20, 17), 9, 32, pixel_size=2.5),
-    "ct angle list": lambda dtype: ParallelBeamCT((1, 20, 17), UNEVEN, bins=32, dtype=dtype),
+    "ct angle list": ct((1, 20, 17), 5, 32, angles=UNEVEN),
     "ct off centre": ct((1, 20, 17), 6, 40, centre=-4.3),
     "ct wide bins": ct((1, 30, 24), 6, 20, bin_width=2.6),
     "ct narrow bins": ct((1, 20, 17), 5, 70, bin_width=0.4),
     "fan": fan((1, 20, 20), 7, 32),
     "fan wide": fan((1, 20, 41), 6, 60),
     "fan colour": fan((3, 24, 17), 5, 40),
-    "fan angle list": lambda dtype: FanBeamCT((1, 20, 17), UNEVEN, bins=32, dtype=dtype),
+    "fan angle list": fan((1, 20, 17), 5, 32, angles=UNEVEN),
     "fan off centre": fan((1, 20, 17), 6, 40, bin_width=1.5, centre=5.2),
     "fan truncated detector": fan((1, 20, 20), 5, 16, bin_width=1.0),
     "fan wide bins": fan((1, 30, 24), 6, 16, source_distance=90.0, detector_distance=40.0, bin_width=3.9),
@@ -126,7 +127,7 @@ def test_gradient_is_the_adjoint(make: Make) -> None:
 
 @pytest.mark.parametrize("transposed", [False, True])
 def test_gradcheck(transposed: bool) -> None:
-    A: LinearOperator = ct((1, 5, 4), 3, 9)(torch.float64)
+    A: LinearOperator = ct((1, 5, 4), 3, 16)(torch.float64)
     A = A.T if transposed else A
     x = randn(A.image_shape, torch.float64, 5).requires_grad_(True)
     assert torch.autograd.gradcheck(A, (x,))
@@ -165,7 +166,7 @@ def test_matrix_equals_astras_own_projector(shape: tuple[int, int], views: int, 
     import astra
 
     angles = torch.arange(views, dtype=torch.float64) * (math.pi / views)
-    A = ParallelBeamCT((1, *shape), angles, bins=bins, pixel_size=1.0)
+    A = ct((1, *shape), views, bins, pixel_size=1.0)(torch.float32)
     volume = astra.create_vol_geom(*shape)
     detector = astra.create_proj_geom("parallel", 1.0, bins, angles.numpy())
     projector = astra.create_projector("linear", detector, volume)
@@ -230,15 +231,15 @@ def test_fbp_recovers_a_disc(filter_name: str, pixel_size: float) -> None:
 def test_a_full_turn_sees_every_line_twice_and_gives_the_same_fbp() -> None:
     truth = 0.7 * disc(96, 30)
     half, full = (
-        ParallelBeamCT.of((1, 96, 96), ParallelBeamSettings(views=v, arc=arc, bins=145), torch.device("cpu"))
+        ParallelBeamCT.of((1, 96, 96), ParallelBeamSettings(views=v, arc=arc, bins=145), CPU)
         for v, arc in ((90, 180.0), (180, 360.0))
     )
     assert torch.allclose(half.pinv(half(truth)), full.pinv(full(truth)), atol=5e-3)
 
 
 def test_limited_angle_leaves_the_rest_of_the_half_turn_out() -> None:
-    limited = ParallelBeamCT.of((1, 64, 64), ParallelBeamSettings(views=40, arc=120.0), torch.device("cpu"))
-    whole = ParallelBeamCT.of((1, 64, 64), ParallelBeamSettings(views=60), torch.device("cpu"))
+    limited = ParallelBeamCT.of((1, 64, 64), ParallelBeamSettings(views=40, arc=120.0), CPU)
+    whole = ParallelBeamCT.of((1, 64, 64), ParallelBeamSettings(views=60), CPU)
     x = phantom(64)[None]
     assert torch.equal(limited(x), whole(x)[:, :40])  # the same 3 degrees apart, up to 117
 
@@ -254,14 +255,14 @@ def test_fbp_is_not_mirrored_or_turned() -> None:
 
 
 def test_views_are_even_over_half_a_turn() -> None:
-    A = ParallelBeamCT.of((1, 16, 16), ParallelBeamSettings(views=8), torch.device("cpu"))
+    A = ParallelBeamCT.of((1, 16, 16), ParallelBeamSettings(views=8), CPU)
     assert A.angles[0] == 0
     torch.testing.assert_close(A.angles.diff(), torch.full((7,), math.pi / 8, dtype=torch.float64))
     assert A.measurement_shape == (1, 8, 512)
 
 
 def test_default_detector_sees_the_whole_image() -> None:
-    A = ParallelBeamCT.of((1, 600, 40), ParallelBeamSettings(views=2), torch.device("cpu"))
-    assert A.bins >= math.hypot(600, 40)
+    A = ParallelBeamCT.of((1, 600, 40), ParallelBeamSettings(views=2), CPU)
+    assert A.geometry.bins >= math.hypot(600, 40)
     seen = A.T(torch.ones(A.measurement_shape))
     assert bool((seen > 0).all())

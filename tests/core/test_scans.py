@@ -318,14 +318,16 @@ def test_the_scaling_holds_the_densest_and_is_undone(tmp_path: Path) -> None:
 
 def test_a_little_metal_does_not_darken_the_rest(tmp_path: Path) -> None:
     from padis_gui.core.operators.fan import FanBeamCT
+    from padis_gui.core.physics.geometry import Geometry
 
     picture = ABSORBS * phantom(SIZE)[None]
     picture[:, 40:42, 30:32] = 40 * ABSORBS
     truth = fan()
-    A = FanBeamCT(
-        (1, SIZE, SIZE), torch.deg2rad(torch.from_numpy(truth.angles)), bins=128, bin_width=WIDTH,
-        source_distance=SOURCE, detector_distance=DETECTOR, pixel_size=1.0,
+    geometry = Geometry(
+        beam="fan", angles=truth.angles, bins=128, bin_width=WIDTH, source_distance=SOURCE,
+        detector_distance=DETECTOR, unit="pixels",
     )  # fmt: skip
+    A = FanBeamCT((1, SIZE, SIZE), geometry, pixel_size=1.0)
     image = read(write_htc(tmp_path / "a.mat", Truth(A(picture)[0].numpy(), truth.angles, 0.0)))
     assert image.window[1] < 4.5 * ABSORBS
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-import torch
 
 from padis_gui.core.data.files import recognise
 from padis_gui.core.data.image import Image
@@ -19,16 +18,11 @@ from padis_gui.core.data.scans.geometry_file import (
     ScanGeometry,
     as_json,
     find_geometry,
-    geometry_of,
     read_geometry,
     schema,
-    write_geometry,
 )
 from padis_gui.core.data.scans.open import open_scan
 from padis_gui.core.errors import InputError, PadisError
-from padis_gui.core.operators import find_physics
-from padis_gui.core.operators.ct import ParallelBeamSettings
-from padis_gui.core.operators.fan import FanBeamSettings
 from padis_gui.core.problem import scan_settings
 from tests.scan_files import DETECTOR, SIZE, SOURCE, WIDTH, counts_of, fan, parallel, write_htc
 
@@ -301,33 +295,6 @@ def test_readings_that_are_none(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(InputError, match="damaged"):
         read(path)
-
-
-def test_a_form_can_be_saved_and_is_what_was_meant(tmp_path: Path) -> None:
-    truth = fan(centre=2.0)
-    settings = FanBeamSettings(
-        views=120, arc=360, bin_width=WIDTH, centre=2.0, lengths="mm", source_distance=SOURCE, pixel_size=1.0,
-        detector_distance=DETECTOR, start=30, turn="clockwise",
-    )  # fmt: skip
-    pixels = settings.model_copy(update={"lengths": "pixels"})  # of 1 mm
-    for form, unit in ((settings, "1/mm"), (pixels, "1/px")):
-        np.save(tmp_path / "a.npy", truth.sinogram)
-        write_geometry(tmp_path / "a.json", geometry_of(form, bins=128))
-        image = read(tmp_path / "a.npy")
-        assert image.measured is not None
-        assert image.unit == unit
-        found = scan_settings(image.measured)
-        torch.testing.assert_close(found.radians, settings.radians)
-        assert found.centre == pytest.approx(2.0)
-        operator = find_physics("ct-fan").make((1, SIZE, SIZE), found, torch.device("cpu"))
-        wanted = find_physics("ct-fan").make((1, SIZE, SIZE), settings, torch.device("cpu"))
-        assert operator.magnification == pytest.approx(wanted.magnification)
-    flat = geometry_of(
-        ParallelBeamSettings(angles=(0.0, 10.0, 20.0)), 64, kind="transmission counts", flat=1000.0
-    )
-    assert (flat.flat, flat.angles, flat.length_unit) == (1000.0, (0.0, 10.0, 20.0), "bins")
-    with pytest.raises(InputError, match="source_distance"):
-        geometry_of(FanBeamSettings(), 64)
 
 
 def test_examples_and_schema_agree(tmp_path: Path) -> None:

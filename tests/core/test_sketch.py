@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from padis_gui.core.errors import SettingError
-from padis_gui.core.operators.blur import BlurSettings
 from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.operators.fan import FanBeamSettings
 from padis_gui.core.operators.sketch import Sketch, make_sketch
@@ -16,15 +15,11 @@ SHAPE = (48, 64)
 
 
 def parallel(**settings: Any) -> Sketch:
-    made = make_sketch("ct-parallel", ParallelBeamSettings(**settings), SHAPE)
-    assert made is not None
-    return made
+    return make_sketch(ParallelBeamSettings(**settings).geometry(SHAPE), SHAPE, pixel_size=1.0)
 
 
 def fan(**settings: Any) -> Sketch:
-    made = make_sketch("ct-fan", FanBeamSettings(**settings), SHAPE)
-    assert made is not None
-    return made
+    return make_sketch(FanBeamSettings(**settings).geometry(SHAPE), SHAPE, pixel_size=1.0)
 
 
 @pytest.mark.parametrize("make", [parallel, fan])
@@ -70,7 +65,6 @@ def test_listed_angles_and_their_arc() -> None:
     assert sketch.arc == pytest.approx(30)
 
 
-def test_what_is_no_scan_has_no_sketch_and_a_bad_one_says_why() -> None:
-    assert make_sketch("deblur", BlurSettings(), SHAPE) is None
+def test_a_bad_scan_says_why() -> None:
     with pytest.raises(SettingError, match="corners"):
         fan(source_distance=20.0)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QApplication
 
 from tests.gui.test_window import click, state
 from tests.qt import open_both, settled, until
+from tests.viewmodels.test_mask import known
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_stroke_is_missing_and_reaches_the_problem(painting, drive):
         )
 
     drive(go())
-    np.testing.assert_array_equal(~painting.session.method.problem.known(64, 64).numpy(), missing)
+    np.testing.assert_array_equal(~known(painting.session.method.problem), missing)
     film = painting.painter._films[0].film.image
     np.testing.assert_array_equal(film[..., 3] > 0, missing)
 

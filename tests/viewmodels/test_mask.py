@@ -6,11 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from padis_gui.core.data.mask import fill_box, stamp, write_mask
+from padis_gui.core.data.read import read_named_picture
 from padis_gui.core.operators.inpainting import InpaintingSettings
 from padis_gui.viewmodels.mask import MaskEditor
 from tests.qt import open_both, until
 
 coordinate = st.floats(-10, 40, allow_nan=False)
+
+
+def known(settings):
+    """The pixels that a mask of 64 x 64 leaves."""
+    return settings.known(64, 64, read_named_picture(settings)).numpy()
 
 
 @given(coordinate, coordinate, coordinate, coordinate, st.floats(0, 12), st.booleans())
@@ -62,7 +68,7 @@ async def given_to_the_problem(editor):
 
 
 def test_painting_begins_with_the_present_mask_and_changes_the_problem(editor, session, drive, tmp_path):
-    before = ~session.method.problem.known(64, 64).numpy()
+    before = ~known(session.method.problem)
     measured = session.preparation.pictures.measurement
 
     async def go():
@@ -76,7 +82,7 @@ def test_painting_begins_with_the_present_mask_and_changes_the_problem(editor, s
     drive(go())
     assert session.method.problem.mask == "file"
     assert session.method.problem.mask_file.startswith(str(tmp_path / "masks"))
-    np.testing.assert_array_equal(~session.method.problem.known(64, 64).numpy(), editor.missing)
+    np.testing.assert_array_equal(~known(session.method.problem), editor.missing)
     assert not np.array_equal(measured, session.preparation.pictures.measurement)
     assert editor.share == pytest.approx(6 * 46 / 64**2, rel=0.15)
 
@@ -96,8 +102,7 @@ def test_the_masks_of_earlier_runs_stay(editor, session, drive):
     drive(go())
     assert files[0][0] != files[1][0]
     for file, mask in files:
-        known = InpaintingSettings(mask="file", mask_file=file).known(64, 64).numpy()
-        np.testing.assert_array_equal(~known, mask)
+        np.testing.assert_array_equal(~known(InpaintingSettings(mask="file", mask_file=file)), mask)
 
 
 def test_changes_are_taken_back_and_made_again(editor, drive):

@@ -26,6 +26,7 @@ from padis_gui.core.prior import PatchPrior
 from padis_gui.core.recipe import draft_recipe
 from padis_gui.core.runs.engine import Run, finish
 from padis_gui.core.runs.opened import Opened
+from padis_gui.core.settings_registry import Registry
 from padis_gui.core.solvers import find_solver
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Variant:
     prepare: Callable[[PatchPrior], PatchPrior]
 
 
-VARIANTS: tuple[Variant, ...] = (
+VARIANTS = Registry("variant", (
     Variant(
         "float32-contiguous", "float32, channels first",
         lambda prior: replace(prior, network=_contiguous(prior.network), precision="float32"),
@@ -71,18 +72,8 @@ VARIANTS: tuple[Variant, ...] = (
         "bfloat16-compiled", "bfloat16, compiled",
         lambda prior: replace(prior, network=_compiled(prior.network), precision="bfloat16"),
     ),
-)  # fmt: skip
-
-
-def find_variant(name: str) -> Variant:
-    """The variant of that name; raises :class:`SettingError` for others."""
-    for variant in VARIANTS:
-        if variant.name == name:
-            return variant
-    raise SettingError(
-        f"The variant must be one of {', '.join(v.name for v in VARIANTS)}, but {name!r} was given; pick one of "
-        "them."
-    )
+))  # fmt: skip
+find_variant = VARIANTS.find
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

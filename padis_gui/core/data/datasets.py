@@ -67,19 +67,21 @@ def not_numbers(name: str, shape: tuple[int, ...], dtype: str) -> DatasetInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """A file format: ``signatures`` are (offset, bytes) pairs, any of which tells it.
+    """A file format: ``names`` are what users call it, ``signatures`` (offset, bytes) pairs, any of which tells it.
 
     ``open_pages`` takes the path and the name of the array wanted ("" for the obvious one). Some files of a
     format that is ``by_name`` carry no signature; then the ending decides. ``list_datasets`` says what a file of a
-    format holds that may hold several arrays.
+    format holds that may hold several arrays. ``numbered`` files may be the slices of one stack.
     """
 
     kind: str
     open_pages: Callable[[Path, str], Pages]
+    names: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
     signatures: tuple[tuple[int, bytes], ...] = ()
     list_datasets: Callable[[Path], tuple[DatasetInfo, ...]] | None = None
     by_name: bool = False
+    numbered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,6 +261,7 @@ def _functional_group(header: Any, frame: int, name: str) -> Any | None:
 
 DICOM = Format(
     kind="DICOM file",
+    names=("DICOM",),
     suffixes=(".dcm", ".ima"),
     signatures=((128, b"DICM"),),
     by_name=True,  # some lack the preamble

@@ -11,10 +11,7 @@ from padis_gui.core.data.dicom import DICOM
 from padis_gui.core.data.dicom_series import Series
 from padis_gui.core.data.folder_index import Files, first_pages, images_in, series_among, stamped
 from padis_gui.core.data.formats import recognise_file
-from padis_gui.core.data.numpy_file import NPY
 from padis_gui.core.data.pages import Page, Pages, Part, display_name, shown
-from padis_gui.core.data.picture import PICTURE
-from padis_gui.core.data.tiff import TIFF
 from padis_gui.core.errors import InputError, PadisError
 from padis_gui.core.hashing import file_sha256
 
@@ -155,7 +152,7 @@ def folder_of_series(path: Path) -> Whole | None:
         return None
     if format_ is DICOM:
         return _series_around(path, files)
-    if format_ not in (PICTURE, TIFF, NPY):
+    if not format_.numbered:
         return None
     pattern = re.sub(r"\d+", "#", path.name)
     if "#" not in pattern or len(files) < 3 or any(re.sub(r"\d+", "#", one.name) != pattern for one in files):

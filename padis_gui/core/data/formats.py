@@ -9,14 +9,31 @@ from padis_gui.core.data.matlab import MATLAB
 from padis_gui.core.data.nifti import NIFTI
 from padis_gui.core.data.numpy_file import NPY, NPZ
 from padis_gui.core.data.pages import display_name, shown
-from padis_gui.core.data.picture import PICTURE
+from padis_gui.core.data.picture import KIND, open_picture
 from padis_gui.core.data.tiff import TIFF
 from padis_gui.core.errors import InputError
 
 _ENOUGH = 520  # bytes that hold every signature
 
+# What no other format recognises is given to Pillow; the record stands here, as its message names all formats
+PICTURE = Format(
+    kind=KIND,
+    names=("PNG", "JPEG", "BMP"),
+    suffixes=(".png", ".jpg", ".jpeg", ".bmp"),
+    signatures=((0, b"\x89PNG"), (0, b"\xff\xd8\xff"), (0, b"BM")),
+    open_pages=lambda path, _dataset: open_picture(path, readable()),
+    numbered=True,
+)
 FORMATS: tuple[Format, ...] = (TIFF, NPY, NPZ, MATLAB, HDF5, NIFTI, DICOM, PICTURE)
-SUFFIXES = tuple(suffix for format_ in (PICTURE, *FORMATS[:-1]) for suffix in format_.suffixes)
+# In the order in which a user hears of them
+_OFFERED = (PICTURE, *FORMATS[:-1])
+SUFFIXES = tuple(suffix for format_ in _OFFERED for suffix in format_.suffixes)
+
+
+def readable(last: str = "or") -> str:
+    """All formats in a sentence: PNG, JPEG, …, NIfTI ``last`` DICOM."""
+    *names, final = (name for format_ in _OFFERED for name in format_.names)
+    return f"{', '.join(names)} {last} {final}"
 
 
 def recognise_file(path: Path) -> Recognised:

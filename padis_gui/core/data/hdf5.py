@@ -111,6 +111,7 @@ def check_self_contained(data: Any, dataset: str, name: str) -> None:
 
 HDF5 = Format(
     kind="HDF5 file",
+    names=("HDF5",),
     suffixes=(".h5", ".hdf5", ".nxs"),
     signatures=((0, b"\x89HDF\r\n\x1a\n"),),
     by_name=True,  # it may begin with a block of the user's own

@@ -94,6 +94,7 @@ def _level_4(path: Path, dataset: str) -> tuple[Array, tuple[int, ...]]:
 
 MATLAB = Format(
     kind="MATLAB file",
+    names=("MATLAB",),
     suffixes=(".mat",),
     signatures=((0, b"MATLAB "),),
     by_name=True,  # v4 has no signature

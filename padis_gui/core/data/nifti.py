@@ -137,6 +137,7 @@ def _pitch(header: Any, axis: int) -> float | None:
 
 NIFTI = Format(
     kind="NIfTI file",
+    names=("NIfTI",),
     suffixes=(".nii", ".nii.gz"),
     signatures=((344, b"n+1\0"), (344, b"ni1\0"), (4, b"n+2\0"), (0, _GZIP)),
     open_pages=open_nifti,

@@ -110,6 +110,8 @@ class _Member(Pages):
 
 NPY = Format(
     kind="NPY",
+    names=("NPY",),
+    numbered=True,
     suffixes=(".npy",),
     signatures=((0, b"\x93NUMPY"),),
     open_pages=open_npy,
@@ -117,6 +119,7 @@ NPY = Format(
 
 NPZ = Format(
     kind="NPZ",
+    names=("NPZ",),
     suffixes=(".npz",),
     signatures=((0, b"PK\x03\x04"), (0, b"PK\x05\x06")),
     open_pages=open_npz,

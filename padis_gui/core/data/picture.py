@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.data.datasets import Format
 from padis_gui.core.data.pages import Page, Pages, Part, check_sides, page_of
 from padis_gui.core.errors import InputError
 
+KIND = "picture"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _DEEP_COLOURS = (2, 4, 6)  # PNG's colour types RGB, grey with opacity and RGB with opacity
 # JPEG's markers that begin a frame, and those without a length
@@ -18,9 +18,12 @@ _JPEG_END = b"\xff\xd9"
 _BARE = (0x01, *range(0xD0, 0xD9))
 
 
-def open_picture(path: Path, dataset: str) -> Pages:
-    """A picture of one page; ``dataset`` says nothing here. Its pixels are unpacked when they are read."""
-    return _Picture(path)
+def open_picture(path: Path, readable: str) -> Pages:
+    """A picture of one page, whose pixels are unpacked when they are read.
+
+    ``readable`` lists what could be opened instead, for the message where it is none.
+    """
+    return _Picture(path, readable)
 
 
 def _deep(path: Path) -> tuple[str, int, tuple[int, int]] | None:
@@ -48,9 +51,9 @@ def _deep(path: Path) -> tuple[str, int, tuple[int, int]] | None:
 
 
 class _Picture(Pages):
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, PICTURE.kind)
-        self._path = path
+    def __init__(self, path: Path, readable: str) -> None:
+        super().__init__(path, KIND)
+        self._path, self._readable = path, readable
 
     def sides(self, page: int) -> tuple[int, int] | None:
         """As its header says, turned as the pixels will be."""
@@ -97,14 +100,5 @@ class _Picture(Pages):
                 return np.asarray(picture)
         except UnidentifiedImageError:
             raise InputError(
-                "An image (PNG, JPEG, BMP, TIFF, NPY, NPZ, MATLAB, HDF5, NIfTI or DICOM) was wanted, but "
-                f"{self.name} is none that can be read; open an image file."
+                f"An image ({self._readable}) was wanted, but {self.name} is none that can be read; open an image file."
             ) from None
-
-
-PICTURE = Format(
-    kind="picture",
-    suffixes=(".png", ".jpg", ".jpeg", ".bmp"),
-    signatures=((0, b"\x89PNG"), (0, b"\xff\xd8\xff"), (0, b"BM")),
-    open_pages=open_picture,
-)

@@ -3,11 +3,12 @@
 import os
 from dataclasses import replace
 
-from padis_gui.core.data.files import read_page, recognise
+from padis_gui.core.data.files import read_page, read_picture, recognise
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.data.scans.open import open_scan
 from padis_gui.core.data.scans.read import read_row
+from padis_gui.core.operators.settings import PhysicsSettings
 
 
 def read_image(path: str | os.PathLike[str], page: int = 0, reading: ReadingSettings | None = None) -> Image:
@@ -24,3 +25,11 @@ def read_image(path: str | os.PathLike[str], page: int = 0, reading: ReadingSett
     with scan:
         image = read_row(scan, page, reading)
     return replace(image, window=reading.scaling(image.window))
+
+
+def read_named_picture(settings: PhysicsSettings) -> Image | None:
+    """The picture in the file that a measurement's settings name, such as a kernel or a mask; None for no name.
+
+    Raises :class:`~padis_gui.core.errors.InputError` where it cannot be read.
+    """
+    return read_picture(settings.picture_file, smallest=1) if settings.picture_file else None

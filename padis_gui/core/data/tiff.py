@@ -262,6 +262,8 @@ def _full_pages(file: Any) -> Sequence[int]:
 
 TIFF = Format(
     kind="TIFF",
+    names=("TIFF",),
+    numbered=True,
     suffixes=(".tif", ".tiff", ".btf", ".tf8", ".lsm"),
     signatures=((0, b"II*\x00"), (0, b"MM\x00*"), (0, b"II+\x00"), (0, b"MM\x00+")),
     open_pages=open_tiff,

@@ -1,13 +1,11 @@
 """The registry of physics: one record a kind of measurement, one file each."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
 
 import torch
 
-from padis_gui.core.errors import SettingError
+from padis_gui.core.data.image import Image
 from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.operators.blur import Blur, BlurSettings
 from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
@@ -17,18 +15,19 @@ from padis_gui.core.operators.inpainting import Inpainting, InpaintingSettings
 from padis_gui.core.operators.nothing import Nothing, NothingSettings
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.operators.superresolution import SuperResolution, SuperResolutionSettings
+from padis_gui.core.settings_registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
 class Physics:
-    """``make`` builds the operator for images (C, rows, columns); ``measurement`` and ``baseline`` name what the
-    viewers show. ``pictorial`` measurements have the image's own intensities; ``imageless`` ones need no image.
-    ``needs`` is a module that some systems lack."""
+    """``operator`` computes it; ``measurement`` and ``baseline`` name what the viewers show. ``pictorial``
+    measurements have the image's own intensities; ``imageless`` ones need no image. ``needs`` is a module that some
+    systems lack."""
 
     name: str
     label: str
     settings_type: type[PhysicsSettings]
-    make: Callable[[tuple[int, int, int], Any, torch.device], LinearOperator]
+    operator: type[LinearOperator]
     measurement: str
     baseline: str
     source: str
@@ -36,6 +35,19 @@ class Physics:
     pictorial: bool = False
     imageless: bool = False
     needs: str = ""
+
+    def make(
+        self,
+        image_shape: tuple[int, int, int],
+        settings: PhysicsSettings,
+        device: torch.device,
+        picture: Image | None = None,
+    ) -> LinearOperator:
+        """The operator for images (C, rows, columns); ``picture`` is what is in the settings' ``picture_file``.
+
+        Raises :class:`~padis_gui.core.errors.PadisError` for settings that do not fit the image.
+        """
+        return self.operator.of(image_shape, settings, device, picture)
 
     @property
     def why_not(self) -> str:
@@ -45,47 +57,36 @@ class Physics:
         return f"{self.label} needs the package {self.needs}, which is not installed here"
 
 
-PHYSICS: tuple[Physics, ...] = (
+PHYSICS = Registry("physics", (
     Physics(
-        "ct-parallel", "CT, parallel beam", ParallelBeamSettings, ParallelBeamCT.of, "Sinogram", "FBP",
+        "ct-parallel", "CT, parallel beam", ParallelBeamSettings, ParallelBeamCT, "Sinogram", "FBP",
         "arXiv 2406.02462, section 4", "Line integrals along parallel rays.",
         needs="astra",
     ),
     Physics(
-        "ct-fan", "CT, fan beam", FanBeamSettings, FanBeamCT.of, "Sinogram", "FBP",
+        "ct-fan", "CT, fan beam", FanBeamSettings, FanBeamCT, "Sinogram", "FBP",
         "arXiv 2406.02462, section 4", "Line integrals along rays from a point to a flat detector.",
         needs="astra",
     ),
     Physics(
-        "deblur", "Deblurring", BlurSettings, Blur.of, "Blurred", "Wiener",
+        "deblur", "Deblurring", BlurSettings, Blur, "Blurred", "Wiener",
         "arXiv 2406.02462, section 4", "The image convolved with a known kernel.", pictorial=True,
     ),
     Physics(
-        "super-resolution", "Super-resolution", SuperResolutionSettings, SuperResolution.of, "Small picture",
+        "super-resolution", "Super-resolution", SuperResolutionSettings, SuperResolution, "Small picture",
         "Bicubic", "arXiv 2406.02462, section 4", "The image reduced by an integer factor.", pictorial=True,
     ),
     Physics(
-        "inpainting", "Inpainting", InpaintingSettings, Inpainting.of, "Masked", "Harmonic fill",
+        "inpainting", "Inpainting", InpaintingSettings, Inpainting, "Masked", "Harmonic fill",
         "arXiv 2212.00490, section 4", "The image with missing pixels.", pictorial=True,
     ),
     Physics(
-        "denoising", "Denoising", DenoisingSettings,
-        lambda shape, _settings, device: Denoising(shape, device=device), "Noisy", "Noisy picture",
+        "denoising", "Denoising", DenoisingSettings, Denoising, "Noisy", "Noisy picture",
         "arXiv 2212.00490, section 4", "The image with Gaussian noise.", pictorial=True,
     ),
     Physics(
-        "nothing", "Generate", NothingSettings, lambda shape, _settings, device: Nothing(shape, device),
-        "Nothing", "Blank", "arXiv 2011.13456", "No data: an unconditional sample of the prior.", imageless=True,
+        "nothing", "Generate", NothingSettings, Nothing, "Nothing", "Blank",
+        "arXiv 2011.13456", "No data: an unconditional sample of the prior.", imageless=True,
     ),
-)  # fmt: skip
-
-
-def find_physics(name: str) -> Physics:
-    """The physics of that name; raises :class:`SettingError` for others."""
-    for physics in PHYSICS:
-        if physics.name == name:
-            return physics
-    raise SettingError(
-        f"The physics must be one of {', '.join(p.name for p in PHYSICS)}, but {name!r} was given; pick one "
-        "of them."
-    )
+))  # fmt: skip
+find_physics = PHYSICS.find

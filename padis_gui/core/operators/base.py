@@ -3,11 +3,12 @@
 import math
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
 
+from padis_gui.core.data.image import Image
 from padis_gui.core.errors import SettingError
 from padis_gui.core.linalg import damped_least_squares
 
@@ -26,7 +27,7 @@ class _Apply(torch.autograd.Function):
 
 
 class LinearOperator(ABC):
-    """A linear map from images (C, rows, columns) to measurements.
+    """A linear map from images (C, rows, columns) to measurements, computed on ``device`` in ``dtype``.
 
     Subclasses give ``_forward`` and its exact transpose ``_adjoint`` on plain tensors. ``scale`` is what the
     problem's own operator was multiplied by, see :class:`Scaled`.
@@ -34,15 +35,36 @@ class LinearOperator(ABC):
 
     scale: float = 1.0
 
-    @property
-    @abstractmethod
-    def image_shape(self) -> tuple[int, ...]:
-        """Shape of what the operator takes."""
+    def __init__(
+        self,
+        image_shape: tuple[int, ...],
+        *,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.image_shape = image_shape
+        self.device = device or torch.device("cpu")
+        self.dtype = dtype
+
+    @classmethod
+    def of(
+        cls,
+        image_shape: tuple[int, int, int],
+        settings: Any,
+        device: torch.device,
+        picture: Image | None = None,
+    ) -> Self:
+        """The operator that the settings of its physics describe.
+
+        ``picture`` is what is in the file that they name, see :attr:`PhysicsSettings.picture_file`. Raises
+        :class:`~padis_gui.core.errors.PadisError` for settings that do not fit the image.
+        """
+        return cls(image_shape, device=device)
 
     @property
-    @abstractmethod
     def measurement_shape(self) -> tuple[int, ...]:
-        """Shape of what it returns."""
+        """Shape of what it returns: the image's, unless a subclass says otherwise."""
+        return self.image_shape
 
     @abstractmethod
     def _forward(self, x: Tensor) -> Tensor: ...
@@ -85,6 +107,10 @@ class LinearOperator(ABC):
             return cast(Tensor, _Apply.apply(x, self))  # type: ignore[no-untyped-call]
         return self._forward(x)
 
+    def observed(self, y: Tensor) -> Tensor:
+        """The entries of a measurement that are taken: all, unless a subclass leaves some out, which are then 0."""
+        return y
+
     @cached_property
     def norm(self) -> float:
         """The spectral norm ||A||, by power iteration on A^T A from a fixed start."""
@@ -100,26 +126,13 @@ class LinearOperator(ABC):
             length = float(x.norm())
         return float(length**0.5)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the operator computes."""
-        return torch.device("cpu")
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The floating type it computes in."""
-        return torch.float32
-
 
 class Adjoint(LinearOperator):
     """The transpose of an operator."""
 
     def __init__(self, of: LinearOperator) -> None:
+        super().__init__(of.measurement_shape, device=of.device, dtype=of.dtype)
         self._of = of
-
-    @property
-    def image_shape(self) -> tuple[int, ...]:
-        return self._of.measurement_shape
 
     @property
     def measurement_shape(self) -> tuple[int, ...]:
@@ -128,14 +141,6 @@ class Adjoint(LinearOperator):
     @property
     def T(self) -> LinearOperator:
         return self._of
-
-    @property
-    def device(self) -> torch.device:
-        return self._of.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self._of.dtype
 
     def _forward(self, x: Tensor) -> Tensor:
         return self._of._adjoint(x)
@@ -152,23 +157,12 @@ class Wrapper(LinearOperator):
     """Another operator with the same shapes and place; what it does is up to the subclass."""
 
     def __init__(self, of: LinearOperator) -> None:
+        super().__init__(of.image_shape, device=of.device, dtype=of.dtype)
         self._of = of
-
-    @property
-    def image_shape(self) -> tuple[int, ...]:
-        return self._of.image_shape
 
     @property
     def measurement_shape(self) -> tuple[int, ...]:
         return self._of.measurement_shape
-
-    @property
-    def device(self) -> torch.device:
-        return self._of.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self._of.dtype
 
 
 class Scaled(Wrapper):

@@ -8,16 +8,15 @@ The measurement is as large as the image; what the kernel reaches outside is the
 
 import math
 from functools import cached_property
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 
-from padis_gui.core.data.files import read_picture
+from padis_gui.core.data.image import Image
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.linalg import conjugate_gradients
-from padis_gui.core.operators.picture import PictureOperator
+from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.operators.settings import PictureSettings
 from padis_gui.core.settings import setting
 
@@ -59,6 +58,10 @@ class BlurSettings(PictureSettings):
         help="What lies beyond the image's edge: the image continued periodically, or zeros",
     )  # fmt: skip
 
+    @property
+    def picture_file(self) -> str:
+        return self.kernel_file if self.kernel == "file" else ""
+
 
 def uniform_kernel(size: int) -> Tensor:
     """A square of equal weights, (size, size)."""
@@ -93,24 +96,23 @@ def motion_kernel(length: float, angle: float) -> Tensor:
     return kernel
 
 
-def read_kernel(path: Path) -> Tensor:
+def kernel_of(picture: Image) -> Tensor:
     """A kernel from a picture or array, its sum 1; colours are averaged by luminance.
 
-    Raises :class:`InputError` where it cannot be read, has negative weights, or is black.
+    Raises :class:`InputError` where it has negative weights, or is black.
     """
-    image = read_picture(path, smallest=1).with_channels(1)
-    kernel = torch.from_numpy(image.pixels[0]).double()
+    kernel = torch.from_numpy(picture.with_channels(1).pixels[0]).double()
     if bool((kernel < 0).any()) or not bool((kernel > 0).any()):
         what = "negative weights" if bool((kernel < 0).any()) else "zeros only"
         raise InputError(
-            f"A kernel of weights from 0 up was wanted, but {path.name} has {what}; subtract its background and "
+            f"A kernel of weights from 0 up was wanted, but {picture.name} has {what}; subtract its background and "
             "clip it at 0."
         )
     return kernel / kernel.sum()
 
 
-def make_kernel(settings: BlurSettings) -> Tensor:
-    """The kernel of these settings, (rows, columns) in float64, its sum 1."""
+def make_kernel(settings: BlurSettings, picture: Image | None = None) -> Tensor:
+    """The kernel of these settings, (rows, columns) in float64, its sum 1; ``picture`` is that of their file."""
     match settings.kernel:
         case "uniform":
             return uniform_kernel(settings.kernel_size)
@@ -119,12 +121,12 @@ def make_kernel(settings: BlurSettings) -> Tensor:
         case "motion":
             return motion_kernel(settings.motion_length, settings.motion_angle)
         case "file":
-            if not settings.kernel_file:
+            if picture is None:
                 raise SettingError("A kernel file was wanted, but none was given; choose one as Kernel file.")
-            return read_kernel(Path(settings.kernel_file))
+            return kernel_of(picture)
 
 
-class Blur(PictureOperator):
+class Blur(LinearOperator):
     """x (C, rows, columns) -> k * x of the same shape.
 
     ``kernel`` is (rows, columns), no larger than the image. ``noise`` is the measurement's standard deviation,
@@ -162,18 +164,23 @@ class Blur(PictureOperator):
         centred = in_frame.roll((-(kernel.shape[0] // 2), -(kernel.shape[1] // 2)), dims=(0, 1))
         response: Tensor = torch.fft.rfft2(centred)
         complex_type = torch.complex128 if dtype == torch.float64 else torch.complex64
-        self._response = response.to(self._device, complex_type)
-        self._power = response.abs().square().to(self._device, dtype)
+        self._response = response.to(self.device, complex_type)
+        self._power = response.abs().square().to(self.device, dtype)
 
     @classmethod
-    def of(cls, image_shape: tuple[int, int, int], settings: BlurSettings, device: torch.device) -> "Blur":
-        """The blur of these settings."""
-        kernel = make_kernel(settings)
+    def of(
+        cls,
+        image_shape: tuple[int, int, int],
+        settings: Any,
+        device: torch.device,
+        picture: Image | None = None,
+    ) -> Self:
+        kernel = make_kernel(settings, picture)
         return cls(image_shape, kernel, boundary=settings.boundary, noise=settings.noise, device=device)
 
     def _frame_of(self, kernel: Tensor) -> tuple[int, int]:
         """The period of the FFT: the image's own, or long enough that nothing wraps around."""
-        _, rows, columns = self._image_shape
+        _, rows, columns = self.image_shape
         if self._circular:
             return rows, columns
         from scipy.fft import next_fast_len
@@ -192,7 +199,7 @@ class Blur(PictureOperator):
         return spectrum
 
     def _inverse(self, spectrum: Tensor) -> Tensor:
-        _, rows, columns = self._image_shape
+        _, rows, columns = self.image_shape
         whole: Tensor = torch.fft.irfft2(spectrum, s=self._frame)
         return whole[:, :rows, :columns].contiguous()
 
@@ -231,4 +238,4 @@ class Blur(PictureOperator):
         across, along = self._frame
         rows = 2 - 2 * torch.cos(2 * math.pi * torch.fft.fftfreq(across, dtype=torch.float64))
         columns = 2 - 2 * torch.cos(2 * math.pi * torch.fft.rfftfreq(along, dtype=torch.float64))
-        return (rows[:, None] + columns).to(self._device, self._dtype)
+        return (rows[:, None] + columns).to(self.device, self.dtype)

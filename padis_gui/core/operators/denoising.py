@@ -4,7 +4,7 @@ from functools import cached_property
 
 from torch import Tensor
 
-from padis_gui.core.operators.picture import PictureOperator
+from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.operators.settings import PictureSettings
 from padis_gui.core.settings import setting
 
@@ -18,7 +18,7 @@ class DenoisingSettings(PictureSettings):
     )  # fmt: skip
 
 
-class Denoising(PictureOperator):
+class Denoising(LinearOperator):
     """x (C, rows, columns) -> x."""
 
     def _forward(self, x: Tensor) -> Tensor:

@@ -1,16 +1,15 @@
 """Inpainting: y = m x, where the mask m is 1 on known pixels and 0 on missing ones."""
 
 from functools import cached_property
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 
-from padis_gui.core.data.files import read_picture
+from padis_gui.core.data.image import Image
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.linalg import conjugate_gradients
-from padis_gui.core.operators.picture import PictureOperator
+from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.operators.settings import PictureSettings
 from padis_gui.core.settings import setting
 
@@ -47,14 +46,16 @@ class InpaintingSettings(PictureSettings):
         help="Picture as large as the image; what is bright (above the middle of its range) is missing",
     )  # fmt: skip
 
-    def known(self, rows: int, columns: int) -> Tensor:
-        """The mask (rows, columns): True where the image is known.
+    @property
+    def picture_file(self) -> str:
+        return self.mask_file if self.mask == "file" else ""
+
+    def known(self, rows: int, columns: int, picture: Image | None = None) -> Tensor:
+        """The mask (rows, columns): True where the image is known; ``picture`` is that of the mask's file.
 
         Raises :class:`SettingError` or :class:`InputError` where it does not fit the image or leaves nothing.
         """
-        known = (
-            _from_file(self.mask_file, rows, columns) if self.mask == "file" else self._drawn(rows, columns)
-        )
+        known = _marked(picture, rows, columns) if self.mask == "file" else self._drawn(rows, columns)
         if not bool(known.any()):
             raise SettingError(
                 "A mask that leaves some pixels was wanted, but all of them are missing; make it smaller."
@@ -79,16 +80,12 @@ class InpaintingSettings(PictureSettings):
             known[top : top + self.box_side, left : left + self.box_side] = False
         return known
 
-    def noisy(self, clean: Tensor, rng: torch.Generator) -> tuple[Tensor, float]:
-        """Gaussian noise on the known pixels; missing ones stay 0."""
-        measured, deviation = super().noisy(clean, rng)
-        return measured * self.known(*clean.shape[1:]).to(clean), deviation
 
-
-def _from_file(name: str, rows: int, columns: int) -> Tensor:
-    if not name:
+def _marked(picture: Image | None, rows: int, columns: int) -> Tensor:
+    """True where a picture is dark."""
+    if picture is None:
         raise SettingError("A mask file was wanted, but none was given; choose one as Mask file.")
-    image = read_picture(Path(name)).with_channels(1)
+    image = picture.with_channels(1)
     if image.shape != (rows, columns):
         raise InputError(
             f"A mask as large as the image, {rows} x {columns} pixels, was wanted, but {image.name} has "
@@ -99,7 +96,7 @@ def _from_file(name: str, rows: int, columns: int) -> Tensor:
     return values <= (low + high) / 2 if high > low else values <= 0
 
 
-class Inpainting(PictureOperator):
+class Inpainting(LinearOperator):
     """x (C, rows, columns) -> m x of the same shape; all channels share the mask.
 
     ``known`` is (rows, columns), True where the image is known.
@@ -117,14 +114,20 @@ class Inpainting(PictureOperator):
     ) -> None:
         super().__init__(image_shape, device=device, dtype=dtype)
         self.known = known
-        self._mask = known.to(self._device, dtype)
+        self._mask = known.to(self.device, dtype)
 
     @classmethod
     def of(
-        cls, image_shape: tuple[int, int, int], settings: InpaintingSettings, device: torch.device
-    ) -> "Inpainting":
-        """The mask of these settings."""
-        return cls(image_shape, settings.known(*image_shape[1:]), device=device)
+        cls,
+        image_shape: tuple[int, int, int],
+        settings: Any,
+        device: torch.device,
+        picture: Image | None = None,
+    ) -> Self:
+        return cls(image_shape, settings.known(*image_shape[1:], picture), device=device)
+
+    def observed(self, y: Tensor) -> Tensor:
+        return self._mask * y
 
     def _forward(self, x: Tensor) -> Tensor:
         return self._mask * x
@@ -165,7 +168,7 @@ class Inpainting(PictureOperator):
         from scipy.ndimage import distance_transform_edt
 
         found = distance_transform_edt(~self.known.numpy(), return_distances=False, return_indices=True)
-        rows, columns = torch.from_numpy(found).long().to(self._device)
+        rows, columns = torch.from_numpy(found).long().to(self.device)
         return rows, columns
 
 

@@ -1,6 +1,5 @@
 """No measurement at all: what is left of a reconstruction is a sample of the prior (generation)."""
 
-import torch
 from torch import Tensor
 
 from padis_gui.core.operators.base import LinearOperator
@@ -15,43 +14,26 @@ class NothingSettings(PhysicsSettings):
         None, ge=16, le=2048, label="Rows", unit="px", help="Rows; automatic is the prior's training size"
     )
     columns: int | None = setting(
-        None,
-        ge=16,
-        le=2048,
-        label="Columns",
-        unit="px",
-        help="Columns; automatic is the prior's training size",
-    )
+        None, ge=16, le=2048, label="Columns", unit="px", help="Columns; automatic is the prior's training size"
+    )  # fmt: skip
 
 
 class Nothing(LinearOperator):
     """x (C, rows, columns) -> an empty measurement; every data step leaves its image alone."""
 
-    def __init__(self, image_shape: tuple[int, int, int], device: torch.device | None = None) -> None:
-        self._image_shape = image_shape
-        self._device = device or torch.device("cpu")
-
-    @property
-    def image_shape(self) -> tuple[int, ...]:
-        return self._image_shape
-
     @property
     def measurement_shape(self) -> tuple[int, ...]:
         return (0,)
-
-    @property
-    def device(self) -> torch.device:
-        return self._device
 
     def _forward(self, x: Tensor) -> Tensor:
         return x.new_zeros(0)
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        return y.new_zeros(self._image_shape)
+        return y.new_zeros(self.image_shape)
 
     def pinv(self, y: Tensor) -> Tensor:
         """A blank image: nothing is known."""
-        return y.new_zeros(self._image_shape)
+        return y.new_zeros(self.image_shape)
 
     def prox(self, y: Tensor, v: Tensor, rho: float, iterations: int) -> Tensor:
         return v

@@ -1,28 +1,26 @@
 """What scans of every geometry share: settings, products with the system matrix, filtered back projection.
 
-Conventions. On the displayed image x points to the right and y upwards; the axis of rotation is its middle. At
-angle 0 the rays run upwards and the detector's bins count from left to right. A view at angle theta has both
-turned counter-clockwise by theta: the bins' axis is (cos theta, sin theta), the rays' direction
-(-sin theta, cos theta). What turns is the scanner around the image; a sample that turns clockwise before a
-fixed scanner is one whose scanner turns counter-clockwise.
+The conventions of angles, bins and lengths are those of :mod:`padis_gui.core.physics.geometry`.
 """
 
 import math
 from abc import abstractmethod
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import ConfigDict, ValidationInfo, field_validator
 from torch import Tensor
 
+from padis_gui.core.data.image import Image
 from padis_gui.core.errors import SettingError
 from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.operators.fbp import FilterName, filtered, interpolated, ramp_response
 from padis_gui.core.operators.settings import ScanSettings
-from padis_gui.core.operators.system_matrix import Beam, Scan, system_matrix
+from padis_gui.core.operators.system_matrix import system_matrix
+from padis_gui.core.physics.geometry import Beam, Geometry, Shape, Turn
 from padis_gui.core.settings import NOT_GIVEN, setting
 
 DEFAULT_BINS = 512
@@ -32,7 +30,9 @@ DEFAULT_PIXEL_SIZE = 40 / 256
 
 
 class ScannerSettings(ScanSettings):
-    """Views, detector and unit of a scan; the convention of angles is this module's."""
+    """Views, detector and unit of a scan."""
+
+    beam: ClassVar[Beam]
 
     # the number of views is looked up even where it was not given
     model_config = ConfigDict(validate_default=True)
@@ -56,7 +56,7 @@ class ScannerSettings(ScanSettings):
         0.0, ge=-360, le=360, label="Start", unit="°", advanced=True,
         help="Angle of the first view of an arc, or of 0 in a list of angles; it turns the reconstructed image",
     )  # fmt: skip
-    turn: Literal["counter-clockwise", "clockwise"] = setting(
+    turn: Turn = setting(
         "counter-clockwise", label="Turn", advanced=True,
         help="Which way the scanner goes round the image as the angles grow; the other way where the sample turns",
     )  # fmt: skip
@@ -92,31 +92,49 @@ class ScannerSettings(ScanSettings):
     def _as_many_as_angles(cls, given: object, info: ValidationInfo) -> object:
         return len(info.data.get("angles", ())) or given
 
-    @property
-    def radians(self) -> Tensor:
-        """The angle of each view, counter-clockwise, (views,) in float64. The arc's end is left out."""
-        if self.angles:
-            listed = torch.deg2rad(torch.tensor(self.angles, dtype=torch.float64))
-        else:
-            listed = torch.arange(self.views, dtype=torch.float64) * (math.radians(self.arc) / self.views)
-        return math.radians(self.start) + (listed if self.turn == "counter-clockwise" else -listed)
+    def geometry(self, shape: Shape) -> Geometry:
+        """The scan of images of ``shape`` (rows, columns): lengths in pixels, and what is automatic made explicit.
 
-    def in_pixels(self, length: float | None) -> float | None:
+        Raises :class:`SettingError` for a scan that does not see the image.
+        """
+        source, behind = self._distances(shape)
+        angles = np.array(self.angles or np.arange(self.views) * (self.arc / self.views), dtype=np.float64)
+        found = Geometry(
+            beam=self.beam, angles=angles, arc=None if self.angles else self.arc, turn=self.turn, start=self.start,
+            centre=self.centre, bins=self.bins or 0, source_distance=source, detector_distance=behind, unit="pixels",
+        )  # fmt: skip
+        bins, width = self._detector(found, found.reach(shape))
+        found = replace(found, bins=bins, bin_width=width)
+        found.check_sees(shape)
+        return found
+
+    def _distances(self, shape: Shape) -> tuple[float, float]:
+        """Of source and detector from the axis of rotation, in pixels."""
+        return math.inf, 0.0
+
+    def _detector(self, geometry: Geometry, reach: float) -> tuple[int, float]:
+        """Number of bins and their width in pixels; what is automatic sees ``reach`` pixels to both sides of the axis.
+
+        Bins are then as many as 1 px wide ones on the axis, or 512.
+        """
+        aside, width = abs(self.centre), self._in_pixels(self.bin_width)
+        bins = self.bins or _enough_bins(2 * reach / (width or geometry.magnification) + 2 * aside)
+        if width is not None:
+            return bins, width
+        if self.beam == "parallel":
+            return bins, 1.0
+        if bins / 2 <= aside:
+            raise SettingError(
+                f"A detector that sees the axis of rotation was wanted, but its centre is {self.centre:g} of {bins} bins "
+                "aside; bring it nearer to 0, or state the bin width."
+            )
+        return bins, reach / (bins / 2 - aside)
+
+    def _in_pixels(self, length: float | None) -> float | None:
         """A length of these settings in pixels; automatic stays so."""
         if length is None or self.lengths == "pixels":
             return length
         return length / self.pixel_size
-
-    @property
-    def geometry(self) -> dict[str, Any]:
-        """Arguments of the operator, lengths in pixels."""
-        return {
-            "bins": self.bins,
-            "bin_width": self.in_pixels(self.bin_width),
-            "centre": self.centre,
-            "pixel_size": self.pixel_size,
-            "fbp_filter": self.fbp_filter,
-        }
 
     @property
     def length_of_a_pixel(self) -> float:
@@ -124,22 +142,34 @@ class ScannerSettings(ScanSettings):
         return self.pixel_size
 
 
-def checked_angles(angles: Tensor) -> Tensor:
-    """The angles themselves, if they are a list (views,); raises :class:`SettingError` otherwise."""
-    if angles.ndim != 1 or len(angles) < 1:
-        raise SettingError(
-            f"A list of at least one angle was wanted, but the shape {tuple(angles.shape)} came; raise the number "
-            "of views."
-        )
-    return angles.double().cpu()
+def settings_of(geometry: Geometry, pixel: float) -> dict[str, Any]:
+    """A scan as plain values of the settings of its beam, for an image whose pixels are ``pixel`` wide.
+
+    Without lengths in mm they are in pixels, and so is the unit of the line integrals.
+    """
+    in_mm = geometry.unit == "mm"
+    if not in_mm:
+        geometry = geometry.with_lengths("pixels", lambda length: length * (1 / pixel))
+    found: dict[str, Any] = {
+        "angles": tuple(geometry.angles.tolist()),
+        "views": geometry.views,
+        "start": math.fmod(geometry.start, 360.0),
+        "turn": geometry.turn,
+        "bins": geometry.bins,
+        "bin_width": geometry.bin_width,
+        "centre": geometry.centre or 0.0,
+        "pixel_size": pixel if in_mm else 1.0,
+        "lengths": "mm" if in_mm else "pixels",
+    }
+    if geometry.beam == "fan":
+        found |= {
+            "source_distance": geometry.source_distance,
+            "detector_distance": geometry.detector_distance,
+        }
+    return found
 
 
-def radius(image_shape: tuple[int, int, int]) -> float:
-    """Of the circle around the image, in pixels."""
-    return 0.5 * math.hypot(*image_shape[1:])
-
-
-def enough_bins(wanted: float) -> int:
+def _enough_bins(wanted: float) -> int:
     """An even number of bins, 512 at least; raises :class:`SettingError` beyond what a detector may have."""
     bins = math.ceil(wanted - 1e-6)  # a rounding error is not worth a bin
     bins = max(DEFAULT_BINS, bins + bins % 2)
@@ -154,70 +184,49 @@ def enough_bins(wanted: float) -> int:
 class Scanner(LinearOperator):
     """x (C, rows, columns) -> sinogram (C, views, bins), line integrals in units of ``pixel_size``.
 
-    ``angles`` (views,) are in radians, float64; the geometry is that of ``scan``.
+    Lengths of the ``geometry`` are in pixels. ``angles`` (views,) are in radians, counter-clockwise, float64.
     """
 
     def __init__(
         self,
         image_shape: tuple[int, int, int],
-        angles: Tensor,
-        scan: Scan,
+        geometry: Geometry,
         *,
-        pixel_size: float,
-        fbp_filter: FilterName,
-        device: torch.device | None,
-        dtype: torch.dtype,
+        pixel_size: float = DEFAULT_PIXEL_SIZE,
+        fbp_filter: FilterName = "hann",
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
-        self._image_shape = image_shape
-        self.angles = angles
-        self.detector = scan.detector
+        super().__init__(image_shape, device=device, dtype=dtype)
+        self.geometry = geometry
+        self.angles = geometry.radians
         self.pixel_size = pixel_size
         self.fbp_filter: FilterName = fbp_filter
-        self._scan = scan
-        self._device = device or torch.device("cpu")
-        self._dtype = dtype
+
+    @classmethod
+    def of(
+        cls,
+        image_shape: tuple[int, int, int],
+        settings: Any,
+        device: torch.device,
+        picture: Image | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
+    ) -> Self:
+        return cls(
+            image_shape, settings.geometry(image_shape[1:]),
+            pixel_size=settings.pixel_size, fbp_filter=settings.fbp_filter, device=device, dtype=dtype,
+        )  # fmt: skip
 
     @cached_property
     def _matrices(self) -> tuple[Tensor, Tensor]:
         """The system matrix and its transpose, made for the first product: back projection needs neither."""
-        return system_matrix(self._scan, self.pixel_size, self._dtype, self._device)
-
-    @property
-    def bins(self) -> int:
-        """Number of detector bins."""
-        return self.detector.bins
-
-    @property
-    def beam(self) -> Beam:
-        """Parallel or fan."""
-        return self._scan.beam
-
-    @property
-    def magnification(self) -> float:
-        """How much larger the detector sees what lies at the axis of rotation."""
-        return self._scan.magnification
-
-    @property
-    def vectors(self) -> NDArray[np.float64]:
-        """Each view's source (in a parallel beam the rays' direction), middle of the detector, and step from bin to
-        bin, (views, 6): x and y of each in pixels from the axis, y upwards."""
-        return self._scan.vectors(self.detector)
-
-    @property
-    def image_shape(self) -> tuple[int, ...]:
-        return self._image_shape
+        _, rows, columns = self.image_shape
+        return system_matrix(self.geometry, (rows, columns), self.pixel_size, self.dtype, self.device)
 
     @property
     def measurement_shape(self) -> tuple[int, ...]:
-        return self._image_shape[0], len(self.angles), self.bins
-
-    @property
-    def device(self) -> torch.device:
-        return self._device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self._dtype
+        return self.image_shape[0], self.geometry.views, self.geometry.bins
 
     def _forward(self, x: Tensor) -> Tensor:
         return self._product(self._matrices[0], x).reshape(self.measurement_shape)
@@ -239,18 +248,19 @@ class Scanner(LinearOperator):
         Each pixel takes its value from the filtered view by linear interpolation between bins; one view at a time,
         so that memory stays small.
         """
-        response = ramp_response(self.bins, filter_name).to(y)
+        geometry = self.geometry
+        response = ramp_response(geometry.bins, filter_name).to(y)
         weights = self._view_weights.to(y)
-        rows, columns = self._image_shape[1:]
+        rows, columns = self.image_shape[1:]
         right = (torch.arange(columns, device=y.device) - (columns - 1) / 2).to(y)[None]
         up = ((rows - 1) / 2 - torch.arange(rows, device=y.device)).to(y)[:, None]
-        image = y.new_zeros(self._image_shape)
+        image = y.new_zeros(self.image_shape)
         for view, angle in enumerate(self.angles.tolist()):
             cos, sin = math.cos(angle), math.sin(angle)
             position, share = self._seen(right * cos + up * sin, up * cos - right * sin)
-            at = position / self.detector.width + self.detector.axis
+            at = position / geometry.bin_width + geometry.axis
             image += share * interpolated(filtered(y[:, view] * weights[view], response), at)
-        return image / (self.detector.width / self._scan.magnification * self.pixel_size)
+        return image / (geometry.bin_width / geometry.magnification * self.pixel_size)
 
     @property
     @abstractmethod

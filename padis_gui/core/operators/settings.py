@@ -25,6 +25,11 @@ class PhysicsSettings(Settings):
         """The standard deviation that the noise of a real measurement is taken to have, in its unit."""
         return 0.0
 
+    @property
+    def picture_file(self) -> str:
+        """The file with the picture that these settings need (a kernel, a mask); empty where they need none."""
+        return ""
+
     def image_shape(self, measured: tuple[int, int]) -> tuple[int, int]:
         """Rows and columns of the image that a degraded picture of that shape was made of."""
         return measured

@@ -11,14 +11,15 @@ With the eigenvectors of R R^T and C C^T the data step is a division in a small 
 
 import math
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from padis_gui.core.data.image import Image
 from padis_gui.core.errors import SettingError
-from padis_gui.core.operators.picture import PictureOperator
+from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.operators.settings import PictureSettings
 from padis_gui.core.settings import setting
 
@@ -64,7 +65,7 @@ def _resized(basis: Tensor, length: int) -> Tensor:
     return resized[0, 0]
 
 
-class SuperResolution(PictureOperator):
+class SuperResolution(LinearOperator):
     """x (C, rows, columns) -> y (C, ceil(rows / factor), ceil(columns / factor))."""
 
     def __init__(
@@ -86,21 +87,24 @@ class SuperResolution(PictureOperator):
                 f"leaves {rows} x {columns} of the image; lower the factor."
             )
         matrices = [reduction_matrix(n, factor, reduction) for n in image_shape[1:]]
-        self._rows: Tensor = matrices[0].to(self._device, dtype)
-        self._columns: Tensor = matrices[1].to(self._device, dtype)
+        self._rows: Tensor = matrices[0].to(self.device, dtype)
+        self._columns: Tensor = matrices[1].to(self.device, dtype)
         (row_gains, row_basis), (column_gains, column_basis) = (torch.linalg.eigh(m @ m.T) for m in matrices)
-        self._row_basis: Tensor = row_basis.to(self._device, dtype)
-        self._column_basis: Tensor = column_basis.to(self._device, dtype)
+        self._row_basis: Tensor = row_basis.to(self.device, dtype)
+        self._column_basis: Tensor = column_basis.to(self.device, dtype)
         # the eigenvalues of A A^T, (rows, columns) of the measurement
         gains = row_gains[:, None] * column_gains
         self._largest = float(gains.max())
-        self._gains: Tensor = gains.to(self._device, dtype)
+        self._gains: Tensor = gains.to(self.device, dtype)
 
     @classmethod
     def of(
-        cls, image_shape: tuple[int, int, int], settings: SuperResolutionSettings, device: torch.device
-    ) -> "SuperResolution":
-        """The reduction of these settings."""
+        cls,
+        image_shape: tuple[int, int, int],
+        settings: Any,
+        device: torch.device,
+        picture: Image | None = None,
+    ) -> Self:
         return cls(image_shape, settings.factor, settings.reduction, device=device)
 
     @property
@@ -135,5 +139,5 @@ class SuperResolution(PictureOperator):
         """Bicubic upsampling, the picture that super-resolution is compared with."""
         size = [n * self.factor for n in y.shape[1:]]
         larger = interpolate(y[None], size=size, mode="bicubic", antialias=True)[0]
-        _, rows, columns = self._image_shape
+        _, rows, columns = self.image_shape
         return larger[:, :rows, :columns].contiguous()

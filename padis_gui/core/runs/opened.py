@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.data.image import Image
+from padis_gui.core.data.read import read_named_picture
 from padis_gui.core.metrics import psnr, residual, ssim
 from padis_gui.core.operators import find_physics
 from padis_gui.core.operators.base import LinearOperator
@@ -135,7 +136,7 @@ def build_problem(
     record = find_physics(physics)
     shape = (prepared.channels, *prepared.shape)
     if made is None or made.image_shape != shape:
-        made = record.make(shape, settings, prior.device)
+        made = record.make(shape, settings, prior.device, read_named_picture(settings))
     operator = made
     if record.imageless:
         return Problem(

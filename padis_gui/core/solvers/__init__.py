@@ -13,9 +13,9 @@ from padis_gui.core.baselines.pnp import PnPSettings, pnp_admm
 from padis_gui.core.baselines.red import REDSettings, red
 from padis_gui.core.baselines.sirt import SIRTSettings, sirt
 from padis_gui.core.baselines.tv import TVSettings, tv
-from padis_gui.core.errors import SettingError
 from padis_gui.core.schedule import noise_levels
 from padis_gui.core.settings import Settings
+from padis_gui.core.settings_registry import Registry
 from padis_gui.core.solvers.admm import FastSettings, QualitySettings, admm
 from padis_gui.core.solvers.daps import DAPSSettings, daps
 from padis_gui.core.solvers.ddnm import DDNMSettings, ddnm
@@ -58,7 +58,7 @@ class Solver:
         return noise_levels(settings.schedule, settings.steps, settings.sigma_max, settings.sigma_min)
 
 
-SOLVERS: tuple[Solver, ...] = (
+SOLVERS = Registry("solver", (
     Solver(
         "fast", "Fast", FastSettings, admm, "PnP-ADMM, arXiv 1605.01710; DPIR, arXiv 2008.13751",
         "ADMM around the patch prior, from the baseline picture: 18 denoiser calls.", "step size ζ",
@@ -129,15 +129,5 @@ SOLVERS: tuple[Solver, ...] = (
         "Fixed point of the data and a denoiser: the patch prior, total variation or non-local means.",
         "prior weight λ",
     ),
-)  # fmt: skip
-
-
-def find_solver(name: str) -> Solver:
-    """The solver of that name; raises :class:`SettingError` for others."""
-    for solver in SOLVERS:
-        if solver.name == name:
-            return solver
-    raise SettingError(
-        f"The solver must be one of {', '.join(s.name for s in SOLVERS)}, but {name!r} was given; pick one "
-        "of them."
-    )
+))  # fmt: skip
+find_solver = SOLVERS.find

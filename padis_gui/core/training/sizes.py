@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from padis_gui.core.errors import SettingError
 from padis_gui.core.settings import make
+from padis_gui.core.settings_registry import Registry
 from padis_gui.core.training.settings import TrainingSettings
 
 # The share of a budget that is left to training beside looks, validation, checkpoints and the start
@@ -24,7 +24,7 @@ class Size:
     network: dict[str, Any] = field(default_factory=dict)
 
 
-SIZES: tuple[Size, ...] = (
+SIZES = Registry("size", (
     Size(
         "small", "Small: fast on a CPU",
         "Trains and reconstructs in about half the time; the choice where there is no GPU",
@@ -35,17 +35,8 @@ SIZES: tuple[Size, ...] = (
         "Nearly twice the work in every step, of training and of reconstruction; better where there is time for it",
         {"width": 64, "multipliers": (1.0, 2.0, 3.0)},
     ),
-)  # fmt: skip
-
-
-def find_size(name: str) -> Size:
-    """The size of that name; raises :class:`SettingError` listing the names."""
-    for size in SIZES:
-        if size.name == name:
-            return size
-    raise SettingError(
-        f"The size must be one of {', '.join(s.name for s in SIZES)}, but {name!r} was given; pick one of those."
-    )
+))  # fmt: skip
+find_size = SIZES.find
 
 
 def steps_within(seconds: float, pace: float) -> int:

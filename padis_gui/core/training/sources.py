@@ -7,9 +7,8 @@ from pathlib import Path
 
 from padis_gui.core.data.dicom import DICOM
 from padis_gui.core.data.dicom_series import find_series
-from padis_gui.core.data.formats import may_be_an_image, recognise_file
+from padis_gui.core.data.formats import PICTURE, may_be_an_image, recognise_file
 from padis_gui.core.data.pages import Page, Pages
-from padis_gui.core.data.picture import PICTURE
 from padis_gui.core.errors import PadisError
 
 

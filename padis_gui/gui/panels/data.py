@@ -3,6 +3,7 @@
 from PySide6.QtCore import QSignalBlocker
 from PySide6.QtWidgets import QLabel, QPushButton, QToolButton, QWidget
 
+from padis_gui.core.data.formats import readable
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.settings import specs
@@ -60,9 +61,7 @@ class DataSection(Section):
 
     def _make_buttons(self, opening: Opening) -> None:
         self.open, self.folder = QPushButton("Open image…"), QPushButton("Folder…")
-        self.open.setToolTip(
-            "An image, a volume or a scan: PNG, JPEG, TIFF, DICOM, NIfTI, NumPy, MATLAB or HDF5"
-        )
+        self.open.setToolTip(f"An image, a volume or a scan: {readable()}")
         self.folder.setToolTip(self._act.open_folder.toolTip())
         self.open.clicked.connect(opening.choose_image)
         self.folder.clicked.connect(opening.choose_folder)

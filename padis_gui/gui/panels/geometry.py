@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
 
 from padis_gui.core.errors import PadisError
 from padis_gui.core.operators import find_physics
+from padis_gui.core.operators.scanner import ScannerSettings
 from padis_gui.core.operators.sketch import Point, Sketch, make_sketch
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.numbers import WholeBox
@@ -124,18 +125,18 @@ class GeometrySketch(QWidget):
         painter.drawLine(ends[0], ends[1])
         painter.setPen(_thick(GEOMETRY["source"]))
         painter.setBrush(QColor(GEOMETRY["source"]))
-        if sketch.beam == "fan":
+        if sketch.geometry.beam == "fan":
             painter.drawEllipse(sources[0], 3.5, 3.5)
         else:
             painter.drawLine(sources[0], sources[1])
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
         painter.drawText(_beside(ends[0], ends[1], 9), "0")
-        painter.drawText(_beside(ends[1], ends[0], 9), str(sketch.bins - 1))
+        painter.drawText(_beside(ends[1], ends[0], 9), str(sketch.geometry.bins - 1))
 
     def _paint_turn(self, painter: QPainter, sketch: Sketch, text: QColor) -> None:
         """An arrow the way the views go, from the first one on, about the axis."""
         first = math.degrees(sketch.views[0].angle) - 90  # where the source is at angle 0: below
-        sweep = min(sketch.arc, 300.0) * (-1 if sketch.clockwise else 1)
+        sweep = min(sketch.arc, 300.0) * (-1 if sketch.geometry.turn == "clockwise" else 1)
         length = 0.45 * self._scale * min(sketch.shape)
         axis = self.place((0.0, 0.0))
         box = QRectF(axis.x() - length, axis.y() - length, 2 * length, 2 * length)
@@ -188,21 +189,19 @@ def _arrow(painter: QPainter, start: QPointF, end: QPointF, share: float, size: 
 
 def facts(sketch: Sketch) -> str:
     """The scan in numbers, with units."""
-    mm = sketch.pixel_size
-    count = len(sketch.views)
-    ways = "clockwise" if sketch.clockwise else "counter-clockwise"
+    mm, geometry = sketch.pixel_size, sketch.geometry
     lines = [
-        f"{count} views over {sketch.arc:g}°, {ways} from {sketch.start:g}°",
-        f"{sketch.bins} bins of {sketch.bin_width:.4g} px ({sketch.bin_width * mm:.4g} mm)",
+        f"{geometry.views} views over {sketch.arc:g}°, {geometry.turn} from {geometry.start:g}°",
+        f"{geometry.bins} bins of {geometry.bin_width:.4g} px ({geometry.bin_width * mm:.4g} mm)",
         f"image {sketch.shape[1]} × {sketch.shape[0]} px ({sketch.shape[1] * mm:.4g} × {sketch.shape[0] * mm:.4g} mm), "
         f"{mm:.4g} mm a pixel",
     ]
     seen = f"field of view {2 * sketch.field_of_view:.4g} px ({2 * sketch.field_of_view * mm:.4g} mm)"
     lines.append(seen if sketch.sees_everything else f"{seen}: the image's corners are cut off")
-    if sketch.beam == "fan":
-        distance = math.hypot(*sketch.views[0].sources[0])
+    if geometry.beam == "fan":
+        distance = geometry.source_distance
         lines.append(
-            f"source at {distance:.4g} px ({distance * mm:.4g} mm), magnification {sketch.magnification:.3g}"
+            f"source at {distance:.4g} px ({distance * mm:.4g} mm), magnification {geometry.magnification:.3g}"
         )
     return "\n".join(lines)
 
@@ -268,10 +267,11 @@ class GeometryPanel(QWidget):
             return  # it was another setting that changed
         self._drawn = scan
         sketch, trouble = None, ""
-        try:
-            sketch = make_sketch(session.method.physics, session.method.problem, (shape[0], shape[1]))
-        except PadisError as error:
-            trouble = str(error)
+        if isinstance(problem := session.method.problem, ScannerSettings):
+            try:
+                sketch = make_sketch(problem.geometry(shape), shape, problem.pixel_size)
+            except PadisError as error:
+                trouble = str(error)
         label = find_physics(session.method.physics).label
         self.empty.setText(
             trouble or f"{label} has no scanner. Choose a CT physics to see source, detector and angles."

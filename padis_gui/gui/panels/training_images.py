@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from padis_gui.core.data.formats import readable
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.viewers.picture_wall import pixmap_of
 from padis_gui.viewmodels.training_data import Preview, TrainingDataChoice
@@ -52,7 +53,7 @@ class TrainingImages(QWidget):
         button = QPushButton("Choose folder…")
         button.setToolTip(choose_folder.toolTip())
         button.clicked.connect(choose_folder.click)
-        kinds = QLabel("PNG, JPEG, TIFF with pages, DICOM, NPY, NPZ, MATLAB, HDF5")
+        kinds = QLabel(readable("and"))
         kinds.setProperty("muted", True)
         lines = column(spacing=12)
         lines.addStretch(1)

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from padis_gui.core.data.formats import readable
 from padis_gui.core.network import NetworkSettings
 from padis_gui.core.resources import bundled_priors
 from padis_gui.core.training.data_settings import DataSettings
@@ -61,9 +62,7 @@ class TrainingDataSection(Section):
         self.folder.setToolTip(
             "Learn from every image in a folder and the folders in it; or drop it on this page"
         )
-        self.files.setToolTip(
-            "PNG, JPEG, TIFF with pages, DICOM, NPY, NPZ, MATLAB or HDF5; or drop files on this page"
-        )
+        self.files.setToolTip(f"{readable()}; or drop files on this page")
         self.folder.clicked.connect(
             lambda: choose_folder(self, "Folder of training images", self._chosen_folder)
         )

@@ -14,8 +14,6 @@ from padis_gui.core.data.scans.geometry_file import ScanGeometry
 from padis_gui.core.data.scans.scan import ScanFile, Sinogram, check_sizes, checked_angles
 from padis_gui.core.errors import InputError
 
-KIND = "scan"
-
 
 class _Beside(ScanFile):
     """``pages`` are the readings; which of them makes a detector row is said by the axes."""
@@ -36,7 +34,7 @@ class _Beside(ScanFile):
                 f"An axis of rotation on the detector's {bins} columns was wanted, but the geometry of {self.name} has it "
                 f"at column {stated.centre_column:g}; correct centre_column."
             )
-        super().__init__(self.name, KIND, geometry, pages.close)
+        super().__init__(self.name, "scan", geometry, pages.close)
         self.rows = sides["rows"]
 
     def _page(self, page: int, part: Part = WHOLE) -> NDArray[np.float32]:

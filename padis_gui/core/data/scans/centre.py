@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.data.scans.scan import Geometry, Values
+from padis_gui.core.data.scans.scan import Values
+from padis_gui.core.physics.geometry import Geometry
 
 _REACH = 0.3  # of the detector, to both sides of its middle
 _COARSE_BINS = 160
@@ -39,7 +40,7 @@ class Axis:
 
 def find_axis(values: Values, geometry: Geometry) -> Axis | None:
     """The axis of a scan (views, bins); None where its arc does not tell or what it tells is not clear."""
-    angles = geometry.scanner_angles
+    angles = geometry.radians.numpy()
     order = np.argsort(angles, kind="stable")
     angles, values = angles[order], values[order]
     arc = _arc(np.rad2deg(angles))
@@ -110,8 +111,8 @@ def _twice_measured(values: Values, angles: NDArray[np.float64], geometry: Geome
     known = np.concatenate([inside[-margin:] - turn, inside, inside[:margin] + turn])
     some = np.unique(np.linspace(0, views - 1, min(views, _COARSE_VIEWS)).round().astype(int))
     to_detector = np.inf
-    if geometry.beam == "fan" and geometry.source_distance and geometry.detector_distance is not None:
-        to_detector = (geometry.source_distance + geometry.detector_distance) / (geometry.width * by)
+    if geometry.beam == "fan":
+        to_detector = geometry.to_detector / (geometry.bin_width * by)
 
     def unlike(centre: float) -> float:
         axis = (bins - 1) / 2 + centre

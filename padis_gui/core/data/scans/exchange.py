@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from padis_gui.core.data.pages import display_name
 from padis_gui.core.data.scans.counts import line_integrals
 from padis_gui.core.data.scans.hdf5_tree import angles_in_degrees, data_set, length_in_mm, number, row_of
-from padis_gui.core.data.scans.scan import Geometry, ScanFile, Sinogram, check_sizes
+from padis_gui.core.data.scans.scan import ScanFile, Sinogram, check_sizes
 from padis_gui.core.errors import InputError
+from padis_gui.core.physics.geometry import Geometry
 
-KIND = "Data Exchange file"
 _DATA, _WHITE, _DARK, _THETA = (f"exchange/{n}" for n in ("data", "data_white", "data_dark", "theta"))
 _INSTRUMENTS = ("measurement/instrument", "measurement/instrumentation")
 
@@ -23,7 +23,7 @@ _INSTRUMENTS = ("measurement/instrument", "measurement/instrumentation")
 class _Exchange(ScanFile):
     def __init__(self, path: Path, file: Any, stacks: tuple[Any, Any, Any | None], rows_axis: int,
                  geometry: Geometry, notes: tuple[str, ...]) -> None:  # fmt: skip
-        super().__init__(display_name(path), KIND, geometry, file.close)
+        super().__init__(display_name(path), "Data Exchange file", geometry, file.close)
         self._data, self._white, self._dark = stacks
         self._rows_axis, self._notes = rows_axis, notes
         self.rows = int(self._data.shape[rows_axis])
@@ -71,7 +71,10 @@ def open_exchange(path: Path, file: Any, dataset: str) -> ScanFile | None:
     if dark is None or not dark.size:
         dark = None
         notes = (*notes, "There are no dark fields: the dark is taken to be 0.")
-    geometry = Geometry(beam="parallel", angles=angles, bin_width=_bin_width(file, name))
+    width = _bin_width(file, name)
+    geometry = Geometry(
+        beam="parallel", angles=angles, bins=bins, bin_width=width or 1.0, unit="mm" if width else "bins"
+    )
     return _Exchange(path, file, (data, white, dark), rows_axis, geometry, notes)
 
 

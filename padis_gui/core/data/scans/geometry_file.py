@@ -5,6 +5,7 @@ The model below is the format: its JSON schema, with every field explained, is p
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,12 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from padis_gui.core.atomic import failures_said, write_atomically
 from padis_gui.core.data.pages import display_name, shown
-from padis_gui.core.data.scans.scan import Beam, Geometry, Turn
 from padis_gui.core.errors import InputError
-from padis_gui.core.operators.fan import FanBeamSettings
-from padis_gui.core.operators.scanner import ScannerSettings
+from padis_gui.core.physics.geometry import Beam, Geometry, Turn
 
 FORMAT = "padis-gui scan geometry"
 _MOST_BYTES = 32 * 2**20
@@ -128,21 +126,20 @@ class ScanGeometry(BaseModel):
         """The geometry for a file of so many views and bins."""
         unit = _MILLIMETRES.get(self.length_unit)
         # without a bin width in mm everything is in bins
-        known = unit is not None and self.bin_width is not None
-        scale = unit if known and unit is not None else 1 / (self.bin_width or 1.0)
-
-        def scaled(length: float | None) -> float | None:
-            return None if length is None else length * scale
-
+        in_mm = unit is not None and self.bin_width is not None
+        scale = unit if in_mm and unit is not None else 1 / (self.bin_width or 1.0)
+        is_fan = self.beam == "fan"
         return Geometry(
             beam=self.beam,
             angles=self.degrees(views),
             turn=self.turn,
             start=float(np.rad2deg(self.start)) if self.angle_unit == "radians" else self.start,
-            bin_width=scaled(self.bin_width) if known else None,
-            source_distance=scaled(self.source_distance),
-            detector_distance=scaled(self.detector_distance),
+            bins=bins,
+            bin_width=(self.bin_width or 1.0) * scale if in_mm else 1.0,
+            source_distance=self.source_distance * scale if is_fan and self.source_distance else math.inf,
+            detector_distance=self.detector_distance * scale if is_fan and self.detector_distance else 0.0,
             centre=None if self.centre_column is None else self.centre_column - (bins - 1) / 2,
+            unit="mm" if in_mm else "bins",
         )
 
 
@@ -208,12 +205,6 @@ def _reason(error: ValidationError) -> str:
     return f"{where} is {came}, but {first['msg'][:1].lower()}{first['msg'][1:]}"
 
 
-def write_geometry(path: Path, geometry: ScanGeometry) -> None:
-    """Write a geometry as JSON, without what is left at its default. Raises :class:`InputError` where it cannot be."""
-    with failures_said("The geometry", path):
-        write_atomically(path, as_json(geometry).encode())
-
-
 def as_json(geometry: ScanGeometry) -> str:
     """The text of a geometry file."""
     values = {"format": FORMAT, "version": 1} | geometry.model_dump(mode="json", exclude_defaults=True)
@@ -223,42 +214,6 @@ def as_json(geometry: ScanGeometry) -> str:
 def schema() -> dict[str, Any]:
     """The JSON schema of geometry files."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | ScanGeometry.model_json_schema()
-
-
-def geometry_of(settings: ScannerSettings, bins: int, **readings: Any) -> ScanGeometry:
-    """The geometry file that says what a form of a scanner's settings says, for readings of ``bins`` bins.
-
-    ``readings`` are further fields: kind, flat, dark, axes. Lengths in pixels become lengths in bins; those that are
-    automatic are made explicit, as a fan beam wants them. Raises :class:`InputError` where they don't fit.
-    """
-    beam: Beam = "fan" if isinstance(settings, FanBeamSettings) else "parallel"
-    width = settings.bin_width
-    in_mm = settings.lengths == "mm" and width is not None
-    scale = 1.0 if in_mm else 1 / (settings.in_pixels(width) or 1.0)
-    values: dict[str, Any] = {
-        "format": FORMAT,
-        "beam": beam,
-        "start": settings.start,
-        "turn": settings.turn,
-        "length_unit": "mm" if in_mm else "bins",
-        "centre_column": (bins - 1) / 2 + settings.centre,
-    }
-    values |= (
-        {"angles": settings.angles} if settings.angles else {"arc": settings.arc, "count": settings.views}
-    )
-    if in_mm:
-        values["bin_width"] = width
-    if isinstance(settings, FanBeamSettings):
-        for name in ("source_distance", "detector_distance"):
-            length = getattr(settings, name)
-            if length is not None:
-                values[name] = length if in_mm else (settings.in_pixels(length) or 0.0) * scale
-    try:
-        return ScanGeometry.model_validate(values | readings)
-    except ValidationError as error:
-        raise InputError(
-            f"A geometry that can be saved was wanted, but {_reason(error)}; fill that in first."
-        ) from None
 
 
 EXAMPLES: dict[Beam, ScanGeometry] = {

@@ -16,23 +16,16 @@ from numpy.typing import NDArray
 from padis_gui.core.data.matlab5 import Variable, is_level_5, read_variables
 from padis_gui.core.data.pages import display_name, shown
 from padis_gui.core.data.scans.hdf5_tree import data_set, group
-from padis_gui.core.data.scans.scan import (
-    Geometry,
-    ScanFile,
-    Sinogram,
-    check_sizes,
-    checked_angles,
-    positive,
-)
+from padis_gui.core.data.scans.scan import ScanFile, Sinogram, check_sizes, checked_angles, positive
 from padis_gui.core.errors import InputError
+from padis_gui.core.physics.geometry import Geometry
 
-KIND = "MATLAB scan"
 _SINOGRAM, _PARAMETERS = ".sinogram", ".parameters."
 
 
 class _Htc(ScanFile):
     def __init__(self, path: Path, values: NDArray[Any], geometry: Geometry) -> None:
-        super().__init__(display_name(path), KIND, geometry)
+        super().__init__(display_name(path), "MATLAB scan", geometry)
         self._values = values
 
     def _read(self, row: int) -> Sinogram:
@@ -141,8 +134,10 @@ def _scan(path: Path, fields: Mapping[str, Any]) -> ScanFile:
     geometry = Geometry(
         beam="fan",
         angles=checked_angles(name, fields[_PARAMETERS + "angles"][...], views),
+        bins=bins,
         bin_width=positive(name, "A bin width", number("pixelSizePost", "pixelSize")),
         source_distance=source,
         detector_distance=whole - source,
+        unit="mm",
     )
     return _Htc(path, stored[...], geometry)

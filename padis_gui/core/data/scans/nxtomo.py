@@ -13,25 +13,27 @@ from numpy.typing import NDArray
 from padis_gui.core.data.pages import display_name
 from padis_gui.core.data.scans.counts import line_integrals
 from padis_gui.core.data.scans.hdf5_tree import angles_in_degrees, data_set, length_in_mm, row_of
-from padis_gui.core.data.scans.scan import Geometry, ScanFile, Sinogram, check_sizes
+from padis_gui.core.data.scans.scan import ScanFile, Sinogram, check_sizes
 from padis_gui.core.errors import InputError
+from padis_gui.core.physics.geometry import Geometry
 
-KIND = "NXtomo file"
-_PROJECTION, _FLAT, _DARK = 0, 1, 2
+_IS_PROJECTION, _IS_FLAT, _IS_DARK = 0, 1, 2  # image_key
 _ANGLES = "rotation_angle"
 
 
 class _NxTomo(ScanFile):
     def __init__(self, path: Path, file: Any, data: Any, key: NDArray[np.int64], geometry: Geometry,
                  notes: tuple[str, ...]) -> None:  # fmt: skip
-        super().__init__(display_name(path), KIND, geometry, file.close)
+        super().__init__(display_name(path), "NXtomo file", geometry, file.close)
         self._data, self._key, self._notes = data, key, notes
         self.rows = int(data.shape[1])
 
     def _read(self, row: int) -> Sinogram:
         frames = row_of(self._data, row, 1)
-        dark: NDArray[Any] | float = frames[self._key == _DARK] if (self._key == _DARK).any() else 0.0
-        found = line_integrals(self.name, frames[self._key == _PROJECTION], frames[self._key == _FLAT], dark)
+        dark: NDArray[Any] | float = frames[self._key == _IS_DARK] if (self._key == _IS_DARK).any() else 0.0
+        found = line_integrals(
+            self.name, frames[self._key == _IS_PROJECTION], frames[self._key == _IS_FLAT], dark
+        )
         return Sinogram(found.values, (*self._notes, *found.notes))
 
 
@@ -55,22 +57,25 @@ def open_nxtomo(path: Path, file: Any, dataset: str) -> ScanFile | None:
             f"A rotation angle for each of the {frames} frames was wanted, but {name} has none; add "
             "sample/rotation_angle."
         )
-    for wanted, what in ((_PROJECTION, "projections (image_key 0)"), (_FLAT, "flat fields (image_key 1)")):
+    for wanted, what in (
+        (_IS_PROJECTION, "projections (image_key 0)"),
+        (_IS_FLAT, "flat fields (image_key 1)"),
+    ):
         if not (key == wanted).any():
             raise InputError(f"Frames that are {what} were wanted, but {name} has none; add them.")
     angles, notes = angles_in_degrees(angles_of, int(frames), name)
-    if not (key == _DARK).any():
+    if not (key == _IS_DARK).any():
         notes = (*notes, "There are no dark fields: the dark is taken to be 0.")
     if len(found) > 1:
         notes = (
             *notes,
             f"Of {len(found)} scans in the file the first is read; the data set chooses another.",
         )
+    width = length_in_mm(data_set(detector, "x_pixel_size", name=name))
     geometry = Geometry(
-        beam="parallel",
-        angles=angles[key == _PROJECTION],
-        bin_width=length_in_mm(data_set(detector, "x_pixel_size", name=name)),
-    )
+        beam="parallel", angles=angles[key == _IS_PROJECTION],
+        bins=int(bins), bin_width=width or 1.0, unit="mm" if width else "bins",
+    )  # fmt: skip
     return _NxTomo(path, file, data, key, geometry, notes)
 
 

@@ -1,5 +1,7 @@
 """A page of a scan file as an image: its line integrals, its geometry, and the FBP as the first picture."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from padis_gui.core.data.image import Image, Measured
@@ -7,12 +9,12 @@ from padis_gui.core.data.pages import in_one_sentence
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.data.scans.centre import find_axis
 from padis_gui.core.data.scans.noise import relative_noise
-from padis_gui.core.data.scans.problem import Frame, field_of_view
+from padis_gui.core.data.scans.problem import PHYSICS, back_projected
 from padis_gui.core.data.scans.scaling import propose_scaling
 from padis_gui.core.data.scans.scan import ScanFile, Sinogram
-from padis_gui.core.data.scans.views import MOST_VIEWS_TAKEN, binned, binned_centre, chosen_views
+from padis_gui.core.data.scans.views import MOST_VIEWS_TAKEN, binned, chosen_views
 from padis_gui.core.errors import InputError
-from padis_gui.core.operators.scanner import MAX_BINS
+from padis_gui.core.operators.scanner import MAX_BINS, settings_of
 
 DEFAULT_SIZE = 256
 # scatter, beam hardening and rays without width make real scans depart from the operator by more than their noise
@@ -28,37 +30,35 @@ def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
     """
     with in_one_sentence(scan.name, scan.kind):
         sinogram = scan.read(row)
-        values, geometry = sinogram.values, scan.geometry
-        taken = chosen_views(scan.name, geometry.angles, geometry.beam, reading)
+        values = sinogram.values
+        taken = chosen_views(scan.name, scan.geometry.angles, scan.geometry.beam, reading)
         centre, how = _axis(scan, sinogram)
-        bins, by = values.shape[1], reading.binning
-        reduced = binned(scan.name, values, by)
+        whole = replace(scan.geometry, centre=centre)
+        reduced = binned(scan.name, values, reading.binning)
         if reduced.shape[1] > MAX_BINS:
             raise InputError(
                 f"At most {MAX_BINS} detector bins were wanted, but {scan.name} has {reduced.shape[1]}; raise the binning."
             )
         size = reading.image_size or DEFAULT_SIZE
-        pixel = 2 * field_of_view(geometry, bins, centre) / size
-        frame = Frame(
-            geometry=geometry, angles=geometry.angles[taken], bins=reduced.shape[1], binning=by,
-            centre=binned_centre(centre, bins, by), pixel=pixel, size=size,
-        )  # fmt: skip
+        pixel = 2 * whole.seen_by_any_view / size
+        geometry = whole.of_views(taken).binned(reading.binning)
+        in_mm = geometry.unit == "mm"
         noise = float(f"{_DEPARTURE * relative_noise(reduced):.2g}")
-        window = propose_scaling(scan.name, values, geometry, centre, pixel)
+        window = propose_scaling(scan.name, values, whole, pixel)
         part = np.ascontiguousarray(reduced[taken])
         return Image(
-            pixels=frame.fbp(part, scan.name),
-            unit=frame.unit,
+            pixels=back_projected(part, geometry, pixel, size, scan.name),
+            unit="1/mm" if in_mm else "1/px",
             window=window,
-            spacing=frame.spacing,
+            spacing=(pixel, pixel) if in_mm else None,
             name=scan.name,
             page=row,
             pages=scan.rows,
             measured=Measured(
                 values=part[None],
-                physics=frame.physics,
-                problem=frame.problem | {"noise": noise},
-                notes=(*sinogram.notes, how, *_said(len(geometry.angles), len(taken), reading, noise)),
+                physics=PHYSICS[geometry.beam],
+                problem=settings_of(geometry, pixel) | {"noise": noise},
+                notes=(*sinogram.notes, how, *_said(whole.views, len(taken), reading, noise)),
             ),
             reading=reading,
         )

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from padis_gui.core.data.scans.problem import Frame, field_of_view
-from padis_gui.core.data.scans.scan import Geometry, Values
-from padis_gui.core.data.scans.views import binned, binned_centre, spread_evenly
+from padis_gui.core.data.scans.problem import back_projected
+from padis_gui.core.data.scans.scan import Values
+from padis_gui.core.data.scans.views import binned, spread_evenly
+from padis_gui.core.physics.geometry import Geometry
 
 _SIZE, _BINS, _VIEWS = 128, 192, 360
 _DENSEST = 0.999
@@ -13,9 +14,7 @@ _METAL = 4.0
 _NEGATIVE = 0.5
 
 
-def propose_scaling(
-    name: str, values: Values, geometry: Geometry, centre: float, pixel: float
-) -> tuple[float, float]:
+def propose_scaling(name: str, values: Values, geometry: Geometry, pixel: float) -> tuple[float, float]:
     """Attenuations of black and white for an image whose pixels are ``pixel`` wide, in 1/mm, or without lengths 1/px.
 
     Of the FBP of all views on 128 x 128 pixels, which averages noise away, within the field of view:
@@ -30,14 +29,12 @@ def propose_scaling(
     """
     by = max(1, values.shape[1] // _BINS)
     some = spread_evenly(geometry.angles, min(_VIEWS, len(values)), geometry.beam)
-    radius = field_of_view(geometry, values.shape[1], centre)
-    coarse = Frame(
-        geometry=geometry, angles=geometry.angles[some], bins=values.shape[1] // by, binning=by,
-        centre=binned_centre(centre, values.shape[1], by), pixel=2 * radius / _SIZE, size=_SIZE,
-    )  # fmt: skip
-    picture = coarse.fbp(binned(name, values[some], by), name)[0].astype(np.float64)
-    if not coarse.has_lengths:
-        picture *= pixel / coarse.pixel
+    wide = 2 * geometry.seen_by_any_view / _SIZE
+    coarse = binned(name, values[some], by)
+    found = back_projected(coarse, geometry.of_views(some).binned(by), wide, _SIZE, name)
+    picture = found[0].astype(np.float64)
+    if geometry.unit != "mm":
+        picture *= pixel / wide
     axis = np.arange(_SIZE) - (_SIZE - 1) / 2
     inside = np.sort(picture[np.hypot(*np.meshgrid(axis, axis)) <= 0.97 * _SIZE / 2])
     positive = inside[inside > 0]

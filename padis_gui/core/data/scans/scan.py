@@ -3,50 +3,19 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.closing import Closing
 from padis_gui.core.errors import InputError
+from padis_gui.core.physics.geometry import Geometry
 
-Beam = Literal["parallel", "fan"]
-Turn = Literal["counter-clockwise", "clockwise"]
 Values = NDArray[np.float32]
 
 FEWEST_BINS, MOST_BINS, MOST_VIEWS = 16, 65_536, 100_000
 _MOST_READINGS = 2**28  # 1 GiB in float32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Geometry:
-    """How a scan was taken, in the conventions of :mod:`padis_gui.core.operators.scanner`.
-
-    ``angles`` (views,) are in degrees, float64, as the file has them; the scanner goes round as ``turn`` says, from
-    ``start`` degrees. Lengths are in mm, or in detector bins where ``bin_width`` is None. ``detector_distance`` is
-    from the axis of rotation to the detector. ``centre`` is in bins from the detector's middle towards the last bin,
-    None where the file does not say it.
-    """
-
-    beam: Beam
-    angles: NDArray[np.float64]
-    turn: Turn = "counter-clockwise"
-    start: float = 0.0
-    bin_width: float | None = None
-    source_distance: float | None = None
-    detector_distance: float | None = None
-    centre: float | None = None
-
-    @property
-    def scanner_angles(self) -> NDArray[np.float64]:
-        """The angle of each view in radians, counter-clockwise, (views,)."""
-        return np.deg2rad(self.start + (self.angles if self.turn == "counter-clockwise" else -self.angles))
-
-    @property
-    def width(self) -> float:
-        """One bin in the unit of the lengths."""
-        return 1.0 if self.bin_width is None else self.bin_width
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +29,8 @@ class Sinogram:
 class ScanFile(Closing):
     """An open scan; close it, or use it as a context manager.
 
-    ``rows`` is how many detector rows it has, each of which makes a slice; ``kind`` names the layout.
+    ``rows`` is how many detector rows it has, each of which makes a slice; ``kind`` names the layout. Lengths of the
+    ``geometry`` are in mm where the file says them, else in bins; its centre is None where the file does not say it.
     """
 
     rows: int = 1

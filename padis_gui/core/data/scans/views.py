@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.data.reading import ReadingSettings
-from padis_gui.core.data.scans.scan import FEWEST_BINS, Beam, Values
+from padis_gui.core.data.scans.scan import FEWEST_BINS, Values
 from padis_gui.core.errors import SettingError
+from padis_gui.core.physics.geometry import Beam, dropped_bins
 
 Indices = NDArray[np.intp]
 MOST_VIEWS_TAKEN = 2000
@@ -86,19 +87,7 @@ def binned(name: str, values: Values, by: int) -> Values:
             f"At least {FEWEST_BINS} bins were wanted, but binning by {by} leaves {bins} of the {values.shape[1]} of "
             f"{name}; lower the binning."
         )
-    first = dropped(values.shape[1], by)
+    first = dropped_bins(values.shape[1], by)
     kept = values[:, first : first + bins * by]
     mean: Values = kept.reshape(len(values), bins, by).mean(axis=2, dtype=np.float64).astype(np.float32)
     return mean
-
-
-def dropped(bins: int, by: int) -> int:
-    """How many bins :func:`binned` drops at the beginning."""
-    return bins % by // 2
-
-
-def binned_centre(centre: float, bins: int, by: int) -> float:
-    """Where the axis is seen after :func:`binned`, in its bins from its detector's middle."""
-    column = (bins - 1) / 2 + centre
-    moved = (column - dropped(bins, by) - (by - 1) / 2) / by - (bins // by - 1) / 2
-    return round(moved, 4)

@@ -1,0 +1,1 @@
+"""The physics of measurements: how they are taken, simulated and computed with."""
