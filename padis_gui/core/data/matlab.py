@@ -1,6 +1,7 @@
 """MATLAB's .mat files of every version. The published training sets are a variable `images`, H x W x n."""
 
 from pathlib import Path
+from typing import Literal
 
 from padis_gui.core.data.choose import choose_array
 from padis_gui.core.data.datasets import MOST_LISTED, DatasetInfo, Format, describe_array, not_numbers
@@ -19,26 +20,22 @@ def open_matlab(path: Path, dataset: str) -> Pages:
     v7.3 is HDF5, of which a page is read at a time; what v7 compresses is unpacked whole and kept until the file is
     closed.
     """
-    with path.open("rb") as file:
-        start = file.read(520)
-    if start[512:] == _HDF5_AT_512:
-        return open_hdf5(path, dataset)
-    if is_level_5(start):
-        array, shape = _level_5(path, dataset)
-    elif 0 in start[:4]:
-        array, shape = _level_4(path, dataset)
-    else:
-        raise ValueError("its header is of no version that is known")
+    match _level(path):
+        case "7.3":
+            return open_hdf5(path, dataset)
+        case "5":
+            array, shape = _level_5(path, dataset)
+        case "4":
+            array, shape = _level_4(path, dataset)
     return ArrayPages(path, MATLAB.kind, array, find_layout(shape, display_name(path), pages_last=True))
 
 
 def list_matlab(path: Path) -> tuple[DatasetInfo, ...]:
     """The variables of the file, and the fields of structures unless they are compressed and large."""
-    with path.open("rb") as file:
-        start = file.read(520)
-    if start[512:] == _HDF5_AT_512:
+    level = _level(path)
+    if level == "7.3":
         return list_hdf5(path)
-    if not is_level_5(start):
+    if level == "4":
         from scipy.io import whosmat
 
         return tuple(
@@ -59,6 +56,19 @@ def list_matlab(path: Path) -> tuple[DatasetInfo, ...]:
         else:
             found.append(not_numbers(variable.name, (), variable.kind))
     return tuple(found)
+
+
+def _level(path: Path) -> Literal["4", "5", "7.3"]:
+    """How a file is laid out: v4; v5 to v7; or v7.3, which is HDF5."""
+    with path.open("rb") as file:
+        start = file.read(520)
+    if start[512:] == _HDF5_AT_512:
+        return "7.3"
+    if is_level_5(start):
+        return "5"
+    if 0 in start[:4]:
+        return "4"
+    raise ValueError("its header is of no version that is known")
 
 
 def _level_5(path: Path, dataset: str) -> tuple[Array, tuple[int, ...]]:

@@ -1,9 +1,6 @@
 """NIfTI (.nii, .nii.gz): a volume in pages as axial slices, laid out as DICOM lays them out."""
 
 import gzip
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import IOBase
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from padis_gui.core.data.pages import (
     check_sides,
     display_name,
     page_of,
+    quietly,
     wrong_shape,
 )
 from padis_gui.core.errors import InputError
@@ -59,8 +57,8 @@ class _Nifti(Pages):
                 f"A NIfTI volume in one file was wanted, but {display_name(path)} is none; save it as .nii or .nii.gz."
             )
         holder = nibabel.FileHolder(fileobj=file)
-        with _silence():
-            image = image_type.from_file_map({"header": holder, "image": holder}, mmap=False)
+        quietly("nibabel.global")  # it prints what it mends in a header
+        image = image_type.from_file_map({"header": holder, "image": holder}, mmap=False)
         self._array, self._shape = image.dataobj, tuple(int(n) for n in image.shape)
         if len(self._shape) < 2 or min(self._shape) < 1:
             raise wrong_shape(display_name(path), self._shape)
@@ -92,18 +90,6 @@ class _Nifti(Pages):
         # rows go from front to back, columns from the patient's right to the left
         values = values[:: -1 if self._ascending[0] else 1, :: -1 if self._ascending[1] else 1]
         return page_of(values[part], self.name, spacing=self._spacing, slice_spacing=self._slice_spacing)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Without this nibabel prints what it mends in a header."""
-    logger = logging.getLogger("nibabel.global")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def _orientation(affine: Any, *, flat: bool) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
