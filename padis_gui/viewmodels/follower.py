@@ -6,7 +6,7 @@ from padis_gui.core.runs.engine import RunState
 from padis_gui.viewmodels.session import Session
 
 
-class Follower(QObject):
+class ShownUpdates(QObject):
     """``due`` is emitted when the shown iterate, or what it is shown with, may be another one.
 
     While a run goes on at most every ``pace_ms`` milliseconds, and no faster than the window paints, as whoever listens

@@ -15,7 +15,7 @@ from padis_gui.core.partition import Box, Partition
 from padis_gui.core.prior import DenoiserCall
 from padis_gui.core.tiling import make_tiling, strategy_and_patch
 from padis_gui.viewmodels.errands import Failure
-from padis_gui.viewmodels.follower import Follower
+from padis_gui.viewmodels.follower import ShownUpdates
 from padis_gui.viewmodels.frames import IteratePictures, Pixels, channels_first
 from padis_gui.viewmodels.inspection import Asked, Inspection, TileInspection
 from padis_gui.viewmodels.lab_export import PictureStack
@@ -50,8 +50,8 @@ class Inspector(QObject):
         self.sigma: float | None = None  # None: that of the shown step
         self.result: Inspection | None = None
         self._inspection = TileInspection()
-        self._follower = Follower(session, _FOLLOW_MS)
-        self._follower.due.connect(self._changed)
+        self._updates = ShownUpdates(session, _FOLLOW_MS)
+        self._updates.due.connect(self._changed)
 
     # What there is to choose from -----------------------------------------------------------------
 
@@ -179,13 +179,13 @@ class Inspector(QObject):
 
     def watch(self, watched: bool) -> None:
         """Whether somebody looks; nothing is computed otherwise."""
-        self._follower.wanted = watched
+        self._updates.wanted = watched
         self.selected.emit()
 
     @property
     def watched(self) -> bool:
         """Whether somebody looks."""
-        return self._follower.wanted
+        return self._updates.wanted
 
     def pages(self) -> PictureStack | None:
         """The pictures of the present result; None while there is none."""

@@ -16,7 +16,7 @@ from PySide6.QtCore import QObject, Signal
 from padis_gui.core.partition import Box, Partition
 from padis_gui.core.settings import make
 from padis_gui.viewmodels.errands import Failure
-from padis_gui.viewmodels.follower import Follower
+from padis_gui.viewmodels.follower import ShownUpdates
 from padis_gui.viewmodels.frames import CurvePoint, IteratePictures, Pixels
 from padis_gui.viewmodels.lab_export import PictureStack
 from padis_gui.viewmodels.overlay import Overlay, OverlaySettings
@@ -64,8 +64,8 @@ class Laboratory(QObject):
         self._on_request: dict[int, Disagreement] = {}  # of the shown run, by step
         self._heat: tuple[Coverage, NDArray[np.float32]] | None = None
         self._history = session.shown.history
-        self._follower = Follower(session, _PACE_MS)
-        self._follower.due.connect(self._ask_for_maps)
+        self._updates = ShownUpdates(session, _PACE_MS)
+        self._updates.due.connect(self._ask_for_maps)
         session.shown.changed.connect(self._show_another)
 
     # The overlay ----------------------------------------------------------------------------------
@@ -123,8 +123,8 @@ class Laboratory(QObject):
 
     def _follow_if_wanted(self) -> None:
         needed = bool(self._wanted) or self.settings.heat or self._watched
-        began = needed and not self._follower.wanted
-        self._follower.wanted = needed
+        began = needed and not self._updates.wanted
+        self._updates.wanted = needed
         if began or (self.settings.heat and self.coverage is None):
             self._ask_for_maps()
 
