@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
 Bytes = NDArray[np.uint8]
 _SMALL = 256  # px: smaller pictures are enlarged, each pixel a square
@@ -43,7 +43,7 @@ def enlarged(pixels: Bytes) -> Bytes:
     return pixels.repeat(times, axis=0).repeat(times, axis=1) if times > 1 else pixels
 
 
-def picture(pixels: Bytes) -> "Picture":
+def picture(pixels: Bytes) -> "PilImage":
     """As an image of Pillow, "L" or "RGB"."""
     from PIL import Image
 
