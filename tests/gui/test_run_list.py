@@ -16,6 +16,7 @@ from padis_gui.core.data.stored import read_recipe, read_result
 from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.gui.panels.run_list import folder_names
 from padis_gui.gui.panels.run_table import COLUMNS
+from padis_gui.gui.viewers.curves import COMPARED_RUN
 from padis_gui.viewmodels.queue import ItemState
 from tests.qt import LONG, open_both, until
 
@@ -173,8 +174,8 @@ def test_two_runs_are_compared_in_panes_and_curves(ready, drive):
 
     async def go():
         panel.compare.trigger()
-        line = ready.curves.compared_lines["psnr"]
-        await until(lambda: line.xData is not None and len(line.xData) == 3)
+        plot = ready.curves.plots["psnr"]
+        await until(lambda: len(plot.points(COMPARED_RUN)[0]) == 3)
 
     drive(go())
     assert ready.panes.comparing

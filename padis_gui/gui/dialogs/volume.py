@@ -22,10 +22,10 @@ from padis_gui.core.solvers import find_solver
 from padis_gui.core.volume.request import VolumeSettings
 from padis_gui.gui.files import TIFFS, choose_to_write
 from padis_gui.gui.forms import FileLine, SettingsForm, show_value
+from padis_gui.gui.kit.plot import Line, Plot
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.panels.transport import clock
 from padis_gui.gui.theme import BASELINE, CURVE, RUN_BUTTON
-from padis_gui.gui.viewers.line_plot import Line, LinePlot
 from padis_gui.gui.viewers.picture_wall import PictureWall, Tile
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
@@ -115,7 +115,7 @@ class VolumeDialog(QDialog):
         self.bar.setToolTip("Slices finished, of all; smoothing along z passes through them once more")
         self.state, self.failures = QLabel(), QLabel(wordWrap=True)
         self.state.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.curve = LinePlot("PSNR by page [dB]", tip="Of each finished slice, where the truth is known")
+        self.curve = Plot("PSNR by page [dB]", tip="Of each finished slice, where the truth is known")
         self.curve.set_empty_text(_WAITING)
         self.wall = PictureWall()
         self.wall.setAccessibleName("The slice finished last")

@@ -10,12 +10,12 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame, QLabel, QLayout, QScrollArea, QSlider, QWidget
 
 from padis_gui.gui.actions import Actions
+from padis_gui.gui.kit.plot import Line, Plot
 from padis_gui.gui.layouts import column, grid, row
 from padis_gui.gui.panels.ab_controls import ABControls
 from padis_gui.gui.theme import SIDES
 from padis_gui.gui.viewers.links import Links
 from padis_gui.gui.viewers.picture import Picture
-from padis_gui.gui.viewers.step_plot import Drawn, StepPlot
 from padis_gui.viewmodels.ab import PICTURES, SEAM_MAP, ABRun
 from padis_gui.viewmodels.ab_drive import NAMES
 from padis_gui.viewmodels.frames import Frame, Pixels
@@ -51,11 +51,8 @@ class ABPage(QWidget):
         for picture in (*self.pictures, self.difference):
             self.links.join(picture.canvas)
         self.links.pointed.connect(self._read)
-        lines = {name: Drawn(name, colour) for name, colour in zip(NAMES, SIDES, strict=True)}
-        self.plots = {
-            "psnr": StepPlot("PSNR [dB]", lines),
-            "seam_ratio": StepPlot("Seam ratio", lines, level=1.0),
-        }
+        self.plots = {"psnr": Plot("PSNR [dB]"), "seam_ratio": Plot("Seam ratio")}
+        self.plots["seam_ratio"].set_level(1.0)
         for plot in self.plots.values():
             plot.clicked.connect(self._go_to)
         self.view = QWidget()
@@ -210,13 +207,15 @@ class ABPage(QWidget):
         same = totals[0] == totals[1]
         whole = totals[0] if same else 100
         for key, plot in self.plots.items():
-            plot.set_range(whole, "" if same else "% of the steps")
+            plot.set_x_range(0, whole)
+            plot.set_labels(bottom="" if same else "% of the steps")
             plot.set_marker(None if self._ab.at is None else whole * self._ab.at)
-            for name, history, total in zip(NAMES, histories, totals, strict=True):
-                points = history.points
-                plot.set_line(
-                    name, [whole * p.step / total for p in points], [getattr(p, key) for p in points]
-                )
+            lines = []
+            for name, colour, history, total in zip(NAMES, SIDES, histories, totals, strict=True):
+                steps = [whole * p.step / total for p in history.points]
+                values = [getattr(p, key) for p in history.points]
+                lines.append(Line.through_known(name, colour, steps, values))
+            plot.set_lines(lines)
         self._whole = whole
 
     def _unit(self) -> str:

@@ -9,11 +9,11 @@ from PySide6.QtWidgets import QFrame, QLabel, QMenu, QPushButton, QScrollArea, Q
 
 from padis_gui.core.settings import specs
 from padis_gui.gui.forms import SettingsForm
+from padis_gui.gui.kit.plot import Line, Plot
 from padis_gui.gui.layouts import column, grid, row
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.section import Section
 from padis_gui.gui.theme import CURVE
-from padis_gui.gui.viewers.step_plot import Drawn, StepPlot
 from padis_gui.viewmodels.lab_export import export
 from padis_gui.viewmodels.laboratory import Laboratory
 from padis_gui.viewmodels.overlay import OverlaySettings
@@ -26,6 +26,9 @@ _VALUES = {
     "seam_denoised": ("D", "Seam ratio of the denoised image, before the data step"),
     "disagreement": ("Disagreement", "Root mean square of what two random offsets differ by, of the window"),
 }  # fmt: skip
+# Of a point the value, and its curve's name and colour
+_RATIOS = (("seam_denoised", "D", "#8f7bd8"), ("seam_ratio", "x̂₀", CURVE["seam_ratio"]))
+_SPREAD = (("disagreement", "rms of the window", CURVE["ssim"]),)
 
 
 class LaboratoryPanel(QWidget):
@@ -80,14 +83,8 @@ class LaboratoryPanel(QWidget):
             cells.addWidget(label, 0, index)
             cells.addWidget(value, 1, index)
             self.values[key] = value
-        self.ratios = StepPlot(
-            "Seam ratio",
-            {"seam_denoised": Drawn("D", "#8f7bd8"), "seam_ratio": Drawn("x̂₀", CURVE["seam_ratio"])},
-            level=1.0,
-        )
-        self.spread = StepPlot(
-            "Disagreement", {"disagreement": Drawn("rms of the window", CURVE["ssim"])}, logarithmic=True
-        )
+        self.ratios, self.spread = Plot("Seam ratio"), Plot("Disagreement", logarithmic=True)
+        self.ratios.set_level(1.0)
         for plot in (self.ratios, self.spread):
             plot.setFixedHeight(150)
             plot.clicked.connect(lambda step: self._session.shown.go_to(round(step)))
@@ -134,11 +131,15 @@ class LaboratoryPanel(QWidget):
         session, laboratory = self._session, self._laboratory
         points = laboratory.points
         steps = [p.step for p in points]
-        for plot in (self.ratios, self.spread):
-            plot.set_range(session.history.total)
+        for plot, curves in ((self.ratios, _RATIOS), (self.spread, _SPREAD)):
+            plot.set_x_range(0, max(session.history.total, 1))
             plot.set_marker(session.shown_step)
-            for key in plot.lines:
-                plot.set_line(key, steps, [getattr(p, key) for p in points])
+            plot.set_lines(
+                [
+                    Line.through_known(name, colour, steps, [getattr(p, key) for p in points])
+                    for key, name, colour in curves
+                ]
+            )
         self._show_numbers()
 
     def _show_numbers(self) -> None:

@@ -8,10 +8,10 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer
 from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton, QSizePolicy, QSlider, QSplitter, QWidget
 
 from padis_gui.core.training.train import NOISE_BINS
+from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
 from padis_gui.gui.layouts import column, grid, row
 from padis_gui.gui.panels.transport import clock
 from padis_gui.gui.theme import BASELINE, CURVE, SERIES, ramp
-from padis_gui.gui.viewers.line_plot import Line, LinePlot
 from padis_gui.gui.viewers.picture_wall import PictureWall, Tile
 from padis_gui.viewmodels.training import Trainer
 from padis_gui.viewmodels.training_log import TrainingHistory
@@ -28,20 +28,22 @@ class TrainingCurves(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patches = LinePlot(
-            "Loss by patch size", logarithmic=True,
+        queue = DrawQueue(self)
+        self.patches = Plot(
+            "Loss by patch size", logarithmic=True, queue=queue,
             tip="Weighted denoising error of the training patches, running average, for each patch size",
         )  # fmt: skip
-        self.levels = LinePlot(
-            "Loss by noise level σ", turn=1, logarithmic=True, ordered=True,
+        self.levels = Plot(
+            "Loss by noise level σ", logarithmic=True, queue=queue, legend="ends",
             tip="The same error by noise level: low levels are details, high ones the large shapes",
         )  # fmt: skip
-        self.validation = LinePlot(
-            "Validation loss", turn=2, logarithmic=True,
+        self.validation = Plot(
+            "Validation loss", logarithmic=True, queue=queue,
             tip="The error on images that were kept aside; when it rises while the loss falls, stop",
         )  # fmt: skip
-        self.psnr = LinePlot(
-            "Reconstruction PSNR [dB]", turn=3, tip="A quick reconstruction of an image kept aside, with the prior so far"
+        self.psnr = Plot(
+            "Reconstruction PSNR [dB]", queue=queue,
+            tip="A quick reconstruction of an image kept aside, with the prior so far"
         )  # fmt: skip
         self.plots = (self.patches, self.levels, self.validation, self.psnr)
         across = grid(self, spacing=10, margins=(6, 4, 6, 4))

@@ -20,10 +20,10 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui.gui.files import choose_folder
+from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.panels.transport import clock
 from padis_gui.gui.theme import SERIES
-from padis_gui.gui.viewers.line_plot import Line, LinePlot
 from padis_gui.viewmodels.training import Trainer
 from padis_gui.viewmodels.training_folders import TrainingFolder
 
@@ -39,16 +39,18 @@ class TrainingRuns(QWidget):
         super().__init__()
         self._trainer = trainer
         self._items: list[QTreeWidgetItem] = []
+        queue = DrawQueue(self)
         self.plots = {
-            "average": LinePlot(
-                "Loss", logarithmic=True, legend=False,
+            "average": Plot(
+                "Loss", logarithmic=True, legend="none", queue=queue,
                 tip="Running average of the training loss; it only compares trainings with the same patch sizes "
                 "and noise levels",
             ),
-            "validation": LinePlot(
-                "Validation loss", turn=1, logarithmic=True, legend=False, tip="The error on images that were kept aside"
+            "validation": Plot(
+                "Validation loss", logarithmic=True, legend="none", queue=queue,
+                tip="The error on images that were kept aside",
             ),
-            "psnr": LinePlot("Reconstruction PSNR [dB]", turn=2, legend=False, tip="The quick reconstructions"),
+            "psnr": Plot("Reconstruction PSNR [dB]", legend="none", queue=queue, tip="The quick reconstructions"),
         }  # fmt: skip
         self.axis = QComboBox()
         self.axis.addItem("over steps", "steps")
