@@ -1,7 +1,22 @@
-"""Layouts with their spacing and margins in one call, and buttons that fit into a narrow row."""
+"""What panels are made of: layouts, labels, buttons and numbers in words, each in one call."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFormLayout, QGridLayout, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import (
+    QFormLayout,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 _Margins = tuple[int, int, int, int]
 _NONE: _Margins = (0, 0, 0, 0)
@@ -45,3 +60,93 @@ def small_button(text: str) -> QToolButton:
     button.setText(text)
     button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     return button
+
+
+def push_button(text: str, tip: str, do: Callable[[], object] | None = None) -> QPushButton:
+    """A button with its tooltip; ``do`` is called when it is pressed."""
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    if do is not None:
+        button.clicked.connect(lambda _checked=False: do())
+    return button
+
+
+def action_button(action: QAction) -> QToolButton:
+    """A flat button for an action, which says what it is called to a screen reader."""
+    button = QToolButton(autoRaise=True)
+    button.setDefaultAction(action)
+    button.setAccessibleName(action.iconText())
+    button.setObjectName(f"{action.objectName()}_button")
+    return button
+
+
+def button_row(*buttons: QWidget, before: QWidget | None = None) -> QHBoxLayout:
+    """Buttons at the right end of a row, after what may stand before them."""
+    layout = row(spacing=6)
+    if before is None:
+        layout.addStretch(1)
+    else:
+        layout.addWidget(before, 1)
+    for button in buttons:
+        layout.addWidget(button)
+    return layout
+
+
+def muted(text: str = "", parent: QWidget | None = None, **properties: Any) -> QLabel:
+    """A grey label; ``properties`` are those of a QLabel, such as ``wordWrap``."""
+    label = QLabel(text, parent, **properties)
+    label.setProperty("muted", True)
+    return label
+
+
+def remark(text: str = "") -> QLabel:
+    """A grey remark of several lines that can be copied."""
+    label = muted(text, wordWrap=True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
+
+
+def labelled(rows: QFormLayout, label: str, editor: QWidget, tooltip: str) -> None:
+    """A row of a form: an editor with its label, tooltip and accessible name."""
+    text = QLabel(label)
+    text.setBuddy(editor)
+    for widget in (text, editor):
+        widget.setToolTip(tooltip)
+    editor.setAccessibleName(label)
+    rows.addRow(text, editor)
+
+
+def value_cells(names: Mapping[str, tuple[str, str]]) -> tuple[QWidget, dict[str, QLabel]]:
+    """Names side by side, each with its value below: for each key its name and tooltip. The values are labels."""
+    box, values = QWidget(), {}
+    cells = grid(box, spacing=2)
+    for index, (key, (name, tip)) in enumerate(names.items()):
+        head, value = muted(name), QLabel("–")
+        for line, label in enumerate((head, value)):
+            label.setToolTip(tip)
+            label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            cells.addWidget(label, line, index)
+        values[key] = value
+    return box, values
+
+
+def scrolled(content: QWidget) -> QScrollArea:
+    """A column that scrolls up and down where it is too tall."""
+    area = QScrollArea(widgetResizable=True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(content)
+    return area
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
+
+
+def number_text(value: float) -> str:
+    """A number with a true minus sign."""
+    return f"{value:g}".replace("-", "−")

@@ -3,11 +3,11 @@
 from functools import partial
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QWidget
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.docks import Docks
-from padis_gui.gui.layouts import column
+from padis_gui.gui.layouts import column, scrolled
 from padis_gui.gui.opening import Opening
 from padis_gui.gui.panels.data import DataSection
 from padis_gui.gui.panels.geometry import GeometryPanel
@@ -72,14 +72,10 @@ class Workbench(QMainWindow):
         for section in (self.data, self.problem, self.prior, self.solver):
             sections.addWidget(section)
         sections.addStretch(1)
-        scroll = QScrollArea(widgetResizable=True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(setup)
         self.left = QWidget()
         self.left.setMinimumWidth(310)
         stacked = column(self.left)
-        stacked.addWidget(scroll, 1)
+        stacked.addWidget(scrolled(setup), 1)
         stacked.addWidget(self.transport)
 
     def make_docks(self, *more: tuple[str, QWidget, Qt.DockWidgetArea]) -> None:

@@ -45,6 +45,14 @@ def test_a_value_that_is_no_number_breaks_a_line_or_is_passed_over(shown):
     np.testing.assert_array_equal(plot.points("whole"), [[1, 3], [1, 3]])
 
 
+def test_a_line_of_which_nothing_is_known_yet_is_painted_as_nothing(shown):
+    plot = shown("loss", logarithmic=True)
+    drawn(plot, Line("a", "red", [0, 1], [np.nan, np.nan], dots=True), Line("b", "blue", [0, 1], [1.0, 2.0]))
+    plot.grab()
+    assert len(plot.points("a")[0]) == 0
+    assert plot.points("b")[1].tolist() == [1, 2]
+
+
 def test_lines_replace_those_before(shown):
     plot = shown("PSNR")
     drawn(plot, Line("a", "red", [0, 1], [0, 1]), Line("b", "blue", [0, 1], [1, 0]))

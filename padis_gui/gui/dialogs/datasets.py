@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QLabel, QMainWindow, QPushButton, QTreeWidget, QTreeWidgetItem
+from PySide6.QtWidgets import QDialog, QLabel, QMainWindow, QTreeWidget, QTreeWidgetItem
 
 from padis_gui.core.data.datasets import DatasetInfo
 from padis_gui.core.data.reading import ReadingSettings
-from padis_gui.gui.layouts import column, row
+from padis_gui.gui.layouts import button_row, column, push_button
 from padis_gui.viewmodels.session import Session
 
 _COLUMNS = ("Data set", "Size", "Numbers", "Pages", "Description")
@@ -38,21 +38,15 @@ class DatasetChooser(QDialog):
         if usable:
             self.list.setCurrentItem(usable[0])
         self.list.itemActivated.connect(self._open)
-        self.choose = QPushButton("&Open data set")
-        self.choose.setToolTip("Open the selected data set")
+        self.choose = push_button(
+            "&Open data set", "Open the selected data set", lambda: self._open(self.list.currentItem())
+        )
         self.choose.setEnabled(bool(usable))
-        self.choose.clicked.connect(lambda: self._open(self.list.currentItem()))
-        close = QPushButton("&Close")
-        close.setToolTip("Open none of them")
-        close.clicked.connect(self.close)
-        below = row(spacing=8)
-        below.addStretch(1)
-        below.addWidget(self.choose)
-        below.addWidget(close)
+        close = push_button("&Close", "Open none of them", self.close)
         layout = column(self, spacing=8, margins=(10, 10, 10, 10))
         layout.addWidget(QLabel(f"{path.name} holds several; which one is to be read?"))
         layout.addWidget(self.list, 1)
-        layout.addLayout(below)
+        layout.addLayout(button_row(self.choose, close))
 
     def _items(self) -> list[QTreeWidgetItem]:
         found = (self.list.topLevelItem(n) for n in range(self.list.topLevelItemCount()))

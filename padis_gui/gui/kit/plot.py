@@ -13,7 +13,7 @@ from PySide6.QtCore import QEvent, QObject, QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QPalette, QShowEvent
 from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QWidget
 
-from padis_gui.gui.layouts import column, grid
+from padis_gui.gui.layouts import column, grid, muted
 from padis_gui.gui.theme import BASELINE, MARKER, SEAM_LINE, plot_colours
 from padis_gui.gui.viewers.axes import DecadeAxis, WholeAxis, show_axis_numbers
 
@@ -157,8 +157,7 @@ class Plot(QWidget):
         self.area.setMinimumHeight(70)
         self.area.setBackgroundRole(QPalette.ColorRole.Base)
         self._inside = grid(self.area)
-        self.empty = QLabel("", self.area, alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
-        self.empty.setProperty("muted", True)
+        self.empty = muted("", self.area, alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
         self._inside.addWidget(self.empty, 0, 0)  # over the plot, which gets the same cell
         self.setAccessibleName(title)
         self.setToolTip(tip)
@@ -168,6 +167,11 @@ class Plot(QWidget):
         self._say_legend()
 
     # What is to be seen ---------------------------------------------------------------------------
+
+    def set_title(self, title: str) -> None:
+        """What is plotted."""
+        self._title = title
+        self._say_legend()
 
     def set_empty_text(self, text: str) -> None:
         """What to expect here, shown while there is nothing to see."""
@@ -326,6 +330,8 @@ class Plot(QWidget):
             if self._logarithmic:
                 y = np.maximum(y, _FLOOR)
             finite = y[np.isfinite(y)]
+            if not len(finite):  # pyqtgraph asks such points for their extremes, and numpy warns
+                x = y = finite
             found.append(finite)
             dots = line.dots or (not line.dashed and len(finite) <= _FEW_POINTS)
             if (line.colour, line.dashed, dots) != style:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame, QLabel, QLayout, QScrollArea, QSlider, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QLayout, QSlider, QWidget
 
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.kit.plot import Line, Plot
-from padis_gui.gui.layouts import column, grid, row
+from padis_gui.gui.layouts import column, grid, muted, row, scrolled
 from padis_gui.gui.panels.ab_controls import ABControls
 from padis_gui.gui.theme import SIDES
 from padis_gui.gui.viewers.links import Links
@@ -67,10 +67,7 @@ class ABPage(QWidget):
         self._paint()
 
     def _lay_out(self) -> None:
-        left = QScrollArea(widgetResizable=True)
-        left.setFrameShape(QFrame.Shape.NoFrame)
-        left.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        left.setWidget(self.controls)
+        left = scrolled(self.controls)
         left.setFixedWidth(330)
         curves = QWidget()
         stacked = column(curves, spacing=4)
@@ -108,8 +105,7 @@ class ABPage(QWidget):
         self.slider.setAccessibleName("Part of the way that is shown")
         self.slider.setToolTip("Look at earlier iterates of both sides; the right end shows the latest")
         self.slider.valueChanged.connect(self._slide)
-        self.values = QLabel()
-        self.values.setProperty("muted", True)
+        self.values = muted()
         self.values.setMinimumWidth(0)
         bar = row(spacing=8, margins=(4, 4, 8, 2))
         for widget, stretch in ((self.kind, 0), (self.own_levels, 0), (self.slider, 1)):

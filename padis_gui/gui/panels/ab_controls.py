@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from padis_gui.core.ab import WHAT_IFS
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TILINGS
 from padis_gui.gui.actions import Actions
-from padis_gui.gui.layouts import column, form, grid
+from padis_gui.gui.layouts import column, form, grid, muted, push_button
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.section import Section
 from padis_gui.gui.theme import RUN_BUTTON, SIDES
@@ -54,8 +55,7 @@ class ABControls(QWidget):
     def _side_a(self) -> QWidget:
         section = Section("A: the present settings")
         self.a = QLabel(wordWrap=True)
-        hint = QLabel("As they are on the Reconstruct page.")
-        hint.setProperty("muted", True)
+        hint = muted("As they are on the Reconstruct page.")
         section.body.addWidget(self.a)
         section.body.addWidget(hint)
         return section
@@ -82,8 +82,7 @@ class ABControls(QWidget):
             )
             rows.addRow(label, combo)
         section.body.addLayout(rows)
-        self.b = QLabel(wordWrap=True)
-        self.b.setProperty("muted", True)
+        self.b = muted(wordWrap=True)
         section.body.addWidget(self.b)
         return section
 
@@ -107,11 +106,9 @@ class ABControls(QWidget):
         section = Section("What if…")
         self.faults: dict[str, QPushButton] = {}
         for fault in WHAT_IFS:
-            button = QPushButton(fault.label)
-            button.setToolTip(f"{fault.summary}. Runs the present settings against it")
-            button.clicked.connect(lambda _checked=False, name=fault.name: self._ab.what_if(name))
-            said = QLabel(fault.summary, wordWrap=True)
-            said.setProperty("muted", True)
+            tip = f"{fault.summary}. Runs the present settings against it"
+            button = push_button(fault.label, tip, partial(self._ab.what_if, fault.name))
+            said = muted(fault.summary, wordWrap=True)
             section.body.addWidget(button)
             section.body.addWidget(said)
             self.faults[fault.name] = button
@@ -171,11 +168,11 @@ class ABControls(QWidget):
             for side in range(len(NAMES)):
                 value = self.numbers[key, side] = QLabel("–", alignment=Qt.AlignmentFlag.AlignRight)
                 cells.addWidget(value, line, side + 1)
-        self.keep = QPushButton("Keep both as runs")
-        self.keep.setToolTip(
-            "Put both results into the list of runs, where they can be compared, repeated and exported"
+        self.keep = push_button(
+            "Keep both as runs",
+            "Put both results into the list of runs, where they can be compared, repeated and exported",
+            self._ab.keep,
         )
-        self.keep.clicked.connect(self._ab.keep)
         section.body.addLayout(cells)
         section.body.addWidget(self.keep)
         section.body.addWidget(self.save)

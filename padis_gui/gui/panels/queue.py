@@ -7,7 +7,6 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
-    QLabel,
     QStyle,
     QTableWidget,
     QTableWidgetItem,
@@ -16,7 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui.gui.files import QUEUES, choose_to_open, choose_to_write
-from padis_gui.gui.layouts import column, row
+from padis_gui.gui.layouts import column, muted, row
 from padis_gui.gui.panel_action import panel_action
 from padis_gui.gui.selecting import SelectOnFocus
 from padis_gui.viewmodels.queue import ItemState, QueueItem
@@ -53,12 +52,10 @@ class QueuePanel(QWidget):
             self.view.setColumnWidth(at, width)
         self.view.itemSelectionChanged.connect(self._refresh_actions)
         self._make_actions()
-        self.summary = QLabel()
-        self.summary.setProperty("muted", True)
-        self.empty = QLabel(
+        self.summary = muted()
+        self.empty = muted(
             "Add to queue (Ctrl+Shift+R) puts runs here; they start one after the other", self.view
         )
-        self.empty.setProperty("muted", True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         bar = row(spacing=0, margins=(4, 0, 4, 0))
         for action in (self.up, self.down, self.cancel, self.hold, self.clear, self.save, self.open):

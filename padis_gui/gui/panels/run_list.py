@@ -15,9 +15,9 @@ from PySide6.QtCore import (
     Signal,
 )
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QMenu, QToolButton, QTreeView, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QToolButton, QTreeView, QWidget
 
-from padis_gui.gui.layouts import column, row
+from padis_gui.gui.layouts import column, muted, row
 from padis_gui.gui.panel_action import panel_action
 from padis_gui.gui.panels.run_table import COLUMNS, ID_ROLE, SORT_ROLE, THUMBNAIL, RunTable
 from padis_gui.gui.selecting import SelectOnFocus
@@ -64,8 +64,7 @@ class RunList(QWidget):
         self.view = self._make_view()
         SelectOnFocus(self.view)
         self._make_actions()
-        self.empty = QLabel("Every run is kept here, with its settings and its result", self.view)
-        self.empty.setProperty("muted", True)
+        self.empty = muted("Every run is kept here, with its settings and its result", self.view)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         bar = row(spacing=0, margins=(4, 0, 4, 0))
         for action in self._on_bar:

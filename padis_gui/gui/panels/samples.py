@@ -3,13 +3,12 @@
 import math
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QInputDialog, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QInputDialog, QLabel, QWidget
 
 from padis_gui.core.uncertainty import LEVEL
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.kit.plot import Line, Plot
-from padis_gui.gui.layouts import column, row
-from padis_gui.gui.panels.transport import clock
+from padis_gui.gui.layouts import clock, column, push_button, row
 from padis_gui.gui.theme import BASELINE, CURVE
 from padis_gui.viewmodels.gallery import Gallery
 from padis_gui.viewmodels.runs import RunRecord
@@ -52,16 +51,15 @@ class SamplesPanel(QWidget):
         self.plot.setMinimumHeight(120)
         self.words = QLabel(wordWrap=True)
         self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.draw = QPushButton("Draw samples…")
-        self.draw.setToolTip(act.samples.toolTip())
-        self.draw.clicked.connect(act.samples.trigger)
+        self.draw = push_button("Draw samples…", act.samples.toolTip(), act.samples.trigger)
         layout = column(self, spacing=4, margins=(6, 4, 6, 6))
         layout.addWidget(self.words)
         layout.addWidget(self.plot, 1)
         bottom = row()
-        self.show_panes = QPushButton("Show in panes")
-        self.show_panes.setToolTip("Mean, deviation, width of the interval and error in the first four panes")
-        self.show_panes.clicked.connect(self.panes_wanted)
+        self.show_panes = push_button(
+            "Show in panes", "Mean, deviation, width of the interval and error in the first four panes",
+            self.panes_wanted.emit,
+        )  # fmt: skip
         bottom.addWidget(self.draw)
         bottom.addWidget(self.show_panes)
         bottom.addStretch(1)

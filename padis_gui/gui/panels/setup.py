@@ -7,9 +7,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction, QStandardItemModel
 from PySide6.QtWidgets import (
     QComboBox,
-    QFormLayout,
     QLabel,
-    QPushButton,
     QToolButton,
     QWidget,
 )
@@ -20,7 +18,7 @@ from padis_gui.core.settings import Settings, specs
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TILINGS, TilingSettings
 from padis_gui.gui.forms import SettingsForm, show_value
-from padis_gui.gui.layouts import column, form, row
+from padis_gui.gui.layouts import column, form, labelled, number_text, push_button, remark, row
 from padis_gui.gui.numbers import ChoiceBox, WholeBox
 from padis_gui.gui.opening import Opening
 from padis_gui.gui.section import Section
@@ -29,29 +27,6 @@ from padis_gui.viewmodels.session import Session
 
 _AUTOMATIC_SEED = -1
 _NO_PRIOR = "Open a checkpoint, or drop one on the window; a prior knows what images look like"
-
-
-def muted(text: str = "") -> QLabel:
-    """A grey remark of several lines."""
-    label = QLabel(text, wordWrap=True)
-    label.setProperty("muted", True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
-
-
-def number_text(value: float) -> str:
-    """A number with a true minus sign."""
-    return f"{value:g}".replace("-", "−")
-
-
-def labelled(rows: QFormLayout, label: str, editor: QWidget, tooltip: str) -> None:
-    """A row of a form: an editor with its label, tooltip and accessible name."""
-    text = QLabel(label)
-    text.setBuddy(editor)
-    for widget in (text, editor):
-        widget.setToolTip(tooltip)
-    editor.setAccessibleName(label)
-    rows.addRow(text, editor)
 
 
 def _offer(combo: QComboBox, label: str, name: str, summary: str, why_not: str) -> None:
@@ -146,15 +121,15 @@ class PriorSection(Section):
     def __init__(self, session: Session, opening: Opening, preferences: Preferences) -> None:
         super().__init__("Prior")
         self._session, self._preferences, layout = session, preferences, self.body
-        self.choice, self.details = ChoiceBox(), muted(_NO_PRIOR)
+        self.choice, self.details = ChoiceBox(), remark(_NO_PRIOR)
         self.choice.setPlaceholderText("No prior yet")
         self.choice.activated.connect(lambda i: opening.open_prior(Path(self.choice.itemData(i))))
-        self.open = QPushButton("Open checkpoint…")
-        self.open.setToolTip(
+        self.open = push_button(
+            "Open checkpoint…",
             "A prior that padis-gui train wrote (.safetensors) or a published network-snapshot (.pkl);"
-            " nothing in it is executed"
+            " nothing in it is executed",
+            opening.choose_prior,
         )
-        self.open.clicked.connect(opening.choose_prior)
         self.tiling, self.patch = ChoiceBox(), ChoiceBox()
         for strategy in TILINGS:
             self.tiling.addItem(strategy.label, strategy.name)
@@ -162,7 +137,7 @@ class PriorSection(Section):
         tips = {spec.name: spec.tooltip for spec in specs(TilingSettings)}
         self.tiling.activated.connect(lambda i: session.set_tiling("strategy", self.tiling.itemData(i)))
         self.patch.activated.connect(lambda i: session.set_tiling("patch", self.patch.itemData(i)))
-        self.assumed = muted()
+        self.assumed = remark()
         self.trained_on = WholeBox(8, 4096, suffix=" px")
         self.trained_on.valueChanged.connect(self._reopen)
         rows = self._rows = form()
@@ -266,7 +241,7 @@ class SolverSection(Section):
         super().__init__("Solver")
         self._session, layout = session, self.body
         self.solver = ChoiceBox()
-        self.summary = muted()
+        self.summary = remark()
         for record in sorted(SOLVERS, key=lambda s: not s.diffusion):
             if not record.diffusion and self.solver.findText("") < 0:
                 self.solver.insertSeparator(self.solver.count())  # the baselines follow
@@ -277,9 +252,9 @@ class SolverSection(Section):
         self.seed = WholeBox(_AUTOMATIC_SEED, 2**31 - 1)
         self.seed.setSpecialValueText("new at each run")
         self.seed.valueChanged.connect(lambda v: session.set_seed(None if v == _AUTOMATIC_SEED else v))
-        self.keep = QPushButton("Keep")
-        self.keep.setToolTip("Use the last run's seed from now on, to repeat it bit for bit")
-        self.keep.clicked.connect(self._keep_seed)
+        self.keep = push_button(
+            "Keep", "Use the last run's seed from now on, to repeat it bit for bit", self._keep_seed
+        )
         top, bottom = form(), form()
         labelled(top, "Method", self.solver, "How the prior and the data are brought together")
         seed_row = QWidget()

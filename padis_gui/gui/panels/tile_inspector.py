@@ -8,15 +8,11 @@ from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
     QComboBox,
-    QFrame,
-    QLabel,
-    QPushButton,
-    QScrollArea,
     QSpinBox,
     QWidget,
 )
 
-from padis_gui.gui.layouts import column, form, grid, row
+from padis_gui.gui.layouts import column, form, grid, muted, push_button, row, scrolled, value_cells
 from padis_gui.gui.numbers import NumberBox
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.viewers.canvas import Canvas, View
@@ -39,10 +35,13 @@ _ARROWS = {
     Qt.Key.Key_Left: (0, -1), Qt.Key.Key_Right: (0, 1), Qt.Key.Key_Up: (-1, 0), Qt.Key.Key_Down: (1, 0)
 }  # fmt: skip
 _COEFFICIENTS = {
-    "c_skip": "c_skip = σ_d² / (σ² + σ_d²): the share of the noisy patch in D",
-    "c_out": "c_out = σ σ_d / √(σ² + σ_d²): what the output F is multiplied by",
-    "c_in": "c_in = 1 / √(σ² + σ_d²): what the noisy patch is multiplied by before it enters",
-    "c_noise": "c_noise = ln(σ) / 4: how the network is told the noise level",
+    name: (name, tip)
+    for name, tip in (
+        ("c_skip", "c_skip = σ_d² / (σ² + σ_d²): the share of the noisy patch in D"),
+        ("c_out", "c_out = σ σ_d / √(σ² + σ_d²): what the output F is multiplied by"),
+        ("c_in", "c_in = 1 / √(σ² + σ_d²): what the noisy patch is multiplied by before it enters"),
+        ("c_noise", "c_noise = ln(σ) / 4: how the network is told the noise level"),
+    )
 }
 _EMPTY = "Run a method with the prior, or open an image: then a tile can be looked at here"
 
@@ -65,8 +64,7 @@ class TileInspector(QWidget):
         self.overview.installEventFilter(self)
         self._settle = QTimer(self, singleShot=True, interval=0)
         self._settle.timeout.connect(self._fit_overview)
-        self.said = QLabel(wordWrap=True)
-        self.said.setProperty("muted", True)
+        self.said = muted(wordWrap=True)
         self.pictures = {p.key: Picture(p.title, p.help) for p in PICTURES}
         self.links = Links(self)
         for picture in self.pictures.values():
@@ -83,15 +81,13 @@ class TileInspector(QWidget):
         self._top.addWidget(self.overview, 4)
         self._top.addWidget(self._controls(), 5)
         layout.addLayout(self._top)
-        layout.addWidget(self._coefficients())
+        coefficients, self.coefficients = value_cells(_COEFFICIENTS)
+        layout.addWidget(coefficients)
         layout.addWidget(self.said)
         layout.addWidget(self.shown)
         layout.addWidget(self.save)
         layout.addStretch(1)
-        scroll = QScrollArea(widgetResizable=True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(content)
+        scroll = scrolled(content)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         column(self).addWidget(scroll)
         self._columns = 0
@@ -113,8 +109,7 @@ class TileInspector(QWidget):
         self.input.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.tile, self.row, self.column = QSpinBox(), QSpinBox(), QSpinBox()
         self.sigma = NumberBox(0.0, 100.0)
-        self.home = QPushButton("Back to the grid")
-        self.home.clicked.connect(inspector.put_back)
+        self.home = push_button("Back to the grid", "", inspector.put_back)
         for editor, name, tip in (
             (self.input, "Input", "What the tile is cut out of"),
             (self.tile, "Tile", "Number of the tile in the shown step's tiling, row by row from 0"),
@@ -140,21 +135,6 @@ class TileInspector(QWidget):
         ):  # fmt: skip
             rows.addRow(label, editor)
         return controls
-
-    def _coefficients(self) -> QWidget:
-        box = QWidget()
-        cells = grid(box, spacing=2)
-        self.coefficients: dict[str, QLabel] = {}
-        for index, (name, tip) in enumerate(_COEFFICIENTS.items()):
-            label, value = QLabel(name), QLabel("–")
-            label.setProperty("muted", True)
-            for part in (label, value):
-                part.setToolTip(tip)
-                part.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            cells.addWidget(label, 0, index)
-            cells.addWidget(value, 1, index)
-            self.coefficients[name] = value
-        return box
 
     # From the view model --------------------------------------------------------------------------
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
 from PySide6.QtGui import QAction, QKeySequence, QWheelEvent
-from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QSlider, QToolButton, QWidget
+from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QSlider, QWidget
 
-from padis_gui.gui.layouts import row
+from padis_gui.gui.layouts import action_button, row
 from padis_gui.gui.viewers.icons import icon
 from padis_gui.viewmodels.session import Session
 
@@ -54,11 +54,11 @@ class Timeline(QWidget):
         self.where.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         layout = row(self, spacing=2, margins=(8, 0, 8, 4))
         for action in (self.first, self.back, self.play, self.forward, self.last):
-            layout.addWidget(self._button(action))
+            layout.addWidget(action_button(action))
         layout.addWidget(self.slider, 1)
         layout.addSpacing(6)
         layout.addWidget(self.where)
-        layout.addWidget(self._button(self.live))
+        layout.addWidget(action_button(self.live))
         session.shown_changed.connect(self.refresh)
         session.run.changed.connect(self.refresh)
         self.refresh()
@@ -91,13 +91,6 @@ class Timeline(QWidget):
         action.triggered.connect(lambda _checked=False: slot())
         self.addAction(action)
         return action
-
-    def _button(self, action: QAction) -> QToolButton:
-        button = QToolButton(autoRaise=True)
-        button.setDefaultAction(action)
-        button.setAccessibleName(action.text())
-        button.setObjectName(f"{action.objectName()}_button")
-        return button
 
     # From the session -----------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from padis_gui.gui.layouts import column, row
+from padis_gui.gui.layouts import column, muted, push_button, row
 from padis_gui.gui.viewers.picture_wall import pixmap_of
 from padis_gui.viewmodels.training_data import TrainingDataChoice
 from padis_gui.viewmodels.training_pictures import Preview
@@ -50,11 +50,8 @@ class TrainingImages(QWidget):
     def _make_welcome(self, choose_folder: QPushButton) -> QWidget:
         page, text = QWidget(), QLabel(_WELCOME, wordWrap=True)
         text.setMaximumWidth(560)
-        button = QPushButton("Choose folder…")
-        button.setToolTip(choose_folder.toolTip())
-        button.clicked.connect(choose_folder.click)
-        kinds = QLabel("PNG, JPEG, TIFF with pages, DICOM, NPY, NPZ, MATLAB, HDF5")
-        kinds.setProperty("muted", True)
+        button = push_button("Choose folder…", choose_folder.toolTip(), choose_folder.click)
+        kinds = muted("PNG, JPEG, TIFF with pages, DICOM, NPY, NPZ, MATLAB, HDF5")
         lines = column(spacing=12)
         lines.addStretch(1)
         lines.addWidget(text)

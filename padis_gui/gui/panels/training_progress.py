@@ -5,12 +5,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
-from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton, QSizePolicy, QSlider, QSplitter, QWidget
+from PySide6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QSlider, QSplitter, QWidget
 
 from padis_gui.core.training.train import NOISE_BINS
 from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
-from padis_gui.gui.layouts import column, grid, row
-from padis_gui.gui.panels.transport import clock
+from padis_gui.gui.layouts import clock, column, grid, muted, push_button, row
 from padis_gui.gui.theme import BASELINE, CURVE, SERIES, ramp
 from padis_gui.gui.viewers.picture_wall import PictureWall, Tile
 from padis_gui.viewmodels.training import Trainer
@@ -119,11 +118,9 @@ class TrainingLooks(QWidget):
         self.follow.setChecked(True)
         self.follow.setToolTip("Show each new look as it comes")
         self.follow.toggled.connect(self._follow)
-        self.caption = QLabel()
-        self.caption.setProperty("muted", True)
+        self.caption = muted()
         self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.empty = QLabel("", wordWrap=True, alignment=Qt.AlignmentFlag.AlignCenter)
-        self.empty.setProperty("muted", True)
+        self.empty = muted("", wordWrap=True, alignment=Qt.AlignmentFlag.AlignCenter)
         line = row(spacing=10)
         line.addWidget(QLabel("Look"))
         line.addWidget(self.slider, 1)
@@ -218,17 +215,17 @@ class TrainingProgress(QWidget):
         self._trainer = trainer
         self.verdict = QLabel()
         self.verdict.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.use, self.resume, self.prolong = (
-            QPushButton(text) for text in ("Use this prior", "Resume", "Train longer")
+        self.use = push_button(
+            "Use this prior", "Open the prior of this training in the reconstruction view",
+            lambda: self._with_shown(trainer.use),
+        )  # fmt: skip
+        self.resume = push_button(
+            "Resume", "Go on from the last checkpoint", lambda: self._with_shown(trainer.resume)
         )
-        self.use.setToolTip("Open the prior of this training in the reconstruction view")
-        self.resume.setToolTip("Go on from the last checkpoint")
-        self.prolong.setToolTip(
-            "Go on for as long as the left column says, with the learning rate raised again"
-        )
-        self.use.clicked.connect(lambda: self._with_shown(trainer.use))
-        self.resume.clicked.connect(lambda: self._with_shown(trainer.resume))
-        self.prolong.clicked.connect(lambda: self._with_shown(trainer.prolong))
+        self.prolong = push_button(
+            "Train longer", "Go on for as long as the left column says, with the learning rate raised again",
+            lambda: self._with_shown(trainer.prolong),
+        )  # fmt: skip
         self.curves, self.looks = TrainingCurves(), TrainingLooks(trainer)
         top = row(spacing=6, margins=(8, 6, 8, 2))
         top.addWidget(self.verdict, 1)

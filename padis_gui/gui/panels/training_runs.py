@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QPushButton,
     QSplitter,
     QTreeWidget,
     QTreeWidgetItem,
@@ -21,8 +20,7 @@ from PySide6.QtWidgets import (
 
 from padis_gui.gui.files import choose_folder
 from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
-from padis_gui.gui.layouts import column, row
-from padis_gui.gui.panels.transport import clock
+from padis_gui.gui.layouts import clock, column, muted, push_button, row
 from padis_gui.gui.theme import SERIES
 from padis_gui.viewmodels.training import Trainer
 from padis_gui.viewmodels.training_folders import TrainingFolder
@@ -74,8 +72,7 @@ class TrainingRuns(QWidget):
         self.list = self._make_list()
         below = QWidget()
         lower = column(below, spacing=4, margins=(8, 4, 8, 8))
-        self.hint = QLabel(wordWrap=True)
-        self.hint.setProperty("muted", True)
+        self.hint = muted(wordWrap=True)
         lower.addWidget(self.hint)
         lower.addWidget(self.list, 1)
         lower.addLayout(self._make_buttons())
@@ -109,30 +106,24 @@ class TrainingRuns(QWidget):
         return tree
 
     def _make_buttons(self) -> QHBoxLayout:
-        self.show_button, self.resume, self.prolong, self.use, self.open, self.add = (
-            QPushButton(text)
-            for text in ("Show", "Resume", "Train longer", "Use this prior", "Open folder", "Add a folder…")
-        )
-        for button, tip in (
-            (self.show_button, "Its curves and looks (also by a double click)"),
-            (self.resume, "Go on from the last checkpoint"),
-            (self.prolong, "Go on for as long as the left column says"),
-            (self.use, "Open its prior in the reconstruction view"),
-            (self.open, "Show its files in the file manager"),
-            (self.add, "List a training that lies elsewhere"),
-        ):
-            button.setToolTip(tip)
         trainer = self._trainer
-        self.show_button.clicked.connect(self._show)
-        self.resume.clicked.connect(lambda: self._spawn(trainer.resume))
-        self.prolong.clicked.connect(lambda: self._spawn(trainer.prolong))
-        self.use.clicked.connect(lambda: self._spawn(trainer.use))
-        self.open.clicked.connect(self._open)
-        self.add.clicked.connect(
+        self.show_button = push_button("Show", "Its curves and looks (also by a double click)", self._show)
+        self.resume = push_button(
+            "Resume", "Go on from the last checkpoint", lambda: self._spawn(trainer.resume)
+        )
+        self.prolong = push_button(
+            "Train longer", "Go on for as long as the left column says", lambda: self._spawn(trainer.prolong)
+        )
+        self.use = push_button(
+            "Use this prior", "Open its prior in the reconstruction view", lambda: self._spawn(trainer.use)
+        )
+        self.open = push_button("Open folder", "Show its files in the file manager", self._open)
+        self.add = push_button(
+            "Add a folder…", "List a training that lies elsewhere",
             lambda: choose_folder(
                 self, "Folder of a training", lambda path: trainer.session.spawn(trainer.add_folder(path)),
                 trainer.plan.root,
-            )
+            ),
         )  # fmt: skip
         line = row(spacing=6)
         for button in (self.show_button, self.resume, self.prolong, self.use):

@@ -6,8 +6,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QLabel, QProgressBar, QSizePolicy, QStyle, QToolButton, QWidget
 
-from padis_gui.gui.layouts import column, grid
-from padis_gui.gui.panels.transport import clock
+from padis_gui.gui.layouts import clock, column, grid
 from padis_gui.gui.theme import RUN_BUTTON
 from padis_gui.viewmodels.training import Trainer
 from padis_gui.viewmodels.training_process import TrainingState

@@ -4,17 +4,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QProgressBar, QToolButton, QWidget
 
 from padis_gui.gui.actions import Actions
-from padis_gui.gui.layouts import column, grid
+from padis_gui.gui.layouts import clock, column, grid
 from padis_gui.gui.theme import RUN_BUTTON
 from padis_gui.viewmodels.run import RunState, Snapshot
-
-
-def clock(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss."""
-    whole = max(0, round(seconds))
-    hours, rest = divmod(whole, 3600)
-    minutes, left = divmod(rest, 60)
-    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
 
 
 class Transport(QWidget):

@@ -6,13 +6,12 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QTableWidget,
     QTableWidgetItem,
 )
 
 from padis_gui.gui.elided import ElidedLabel
-from padis_gui.gui.layouts import column, row
+from padis_gui.gui.layouts import column, muted, row
 from padis_gui.gui.numbers import WholeBox
 from padis_gui.gui.viewers.drawn_panel import LARGEST, DrawnPanel
 from padis_gui.gui.viewers.pane_grid import PaneGrid
@@ -71,11 +70,9 @@ class RegionPanel(DrawnPanel):
                 ("w", "Its width, in px", 1), ("h", "Its height, in px", 1),
             )
         }  # fmt: skip
-        self.empty = QLabel(_HINT, alignment=Qt.AlignmentFlag.AlignCenter)
-        self.empty.setProperty("muted", True)
+        self.empty = muted(_HINT, alignment=Qt.AlignmentFlag.AlignCenter)
         column(self.table.viewport()).addWidget(self.empty)
-        self.hint = ElidedLabel()
-        self.hint.setProperty("muted", True)
+        self.hint = ElidedLabel(muted=True)
         controls = row()
         controls.addWidget(self.shape)
         self._add_fields(controls, self.places)

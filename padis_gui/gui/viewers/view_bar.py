@@ -4,7 +4,7 @@ from PySide6.QtCore import QSize
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QWidget
 
-from padis_gui.gui.layouts import row
+from padis_gui.gui.layouts import action_button, row
 from padis_gui.gui.viewers.view_actions import ViewActions
 
 
@@ -27,10 +27,8 @@ class ViewBar(QWidget):
 
 
 def _button(action: QAction) -> QToolButton:
-    button = QToolButton(autoRaise=True)
-    button.setDefaultAction(action)
+    button = action_button(action)
     button.setIconSize(QSize(16, 16))
-    button.setAccessibleName(action.text())
     return button
 
 
