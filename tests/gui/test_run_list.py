@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QLineEdit
 from padis_gui.cli.main import main
 from padis_gui.core.data.stored import read_recipe, read_result
 from padis_gui.gui.dialogs.export import ExportDialog
-from padis_gui.gui.panels.run_list import folder_names
+from padis_gui.gui.exporting import folder_names
 from padis_gui.gui.panels.run_table import COLUMNS
 from padis_gui.gui.viewers.curves import COMPARED_RUN
 from padis_gui.viewmodels.queue import ItemState

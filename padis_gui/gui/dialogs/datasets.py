@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QLabel, QMainWindow, QTreeWidget, QTreeWidgetItem
+from PySide6.QtWidgets import QDialog, QLabel, QMainWindow, QTreeWidgetItem
 
 from padis_gui.core.data.datasets import DatasetInfo
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.gui.layouts import button_row, column, push_button
+from padis_gui.gui.selecting import plain_tree
 from padis_gui.viewmodels.session import Session
 
 _COLUMNS = ("Data set", "Size", "Numbers", "Pages", "Description")
@@ -25,11 +26,7 @@ class DatasetChooser(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(f"Data sets of {path.name}")
         self.resize(620, 320)
-        self.list = QTreeWidget()
-        self.list.setAccessibleName("Data sets")
-        self.list.setToolTip("Return or a double click opens the data set")
-        self.list.setRootIsDecorated(False)
-        self.list.setHeaderLabels(_COLUMNS)
+        self.list = plain_tree("Data sets", "Return or a double click opens the data set", _COLUMNS)
         for info in found:
             self.list.addTopLevelItem(_item(info))
         for number in range(len(_COLUMNS)):

@@ -10,12 +10,12 @@ from PySide6.QtWidgets import (
     QProgressBar,
     QPushButton,
     QStackedWidget,
-    QTreeWidget,
     QTreeWidgetItem,
     QWidget,
 )
 
 from padis_gui.gui.layouts import column, muted, push_button, row
+from padis_gui.gui.selecting import plain_tree
 from padis_gui.gui.viewers.picture_wall import pixmap_of
 from padis_gui.viewmodels.training_data import TrainingDataChoice
 from padis_gui.viewmodels.training_pictures import Preview
@@ -79,11 +79,9 @@ class TrainingImages(QWidget):
         self.sheet.setIconSize(QSize(_SIDE, _SIDE))
         self.sheet.setGridSize(QSize(_SIDE + 14, _SIDE + 14 + self.sheet.fontMetrics().height()))
         self.sheet.setUniformItemSizes(True)
-        self.skipped = QTreeWidget()
-        self.skipped.setAccessibleName("Files that could not be used")
-        self.skipped.setToolTip("What was left out, and why")
-        self.skipped.setHeaderLabels(["Left out", "Why"])
-        self.skipped.setRootIsDecorated(False)
+        self.skipped = plain_tree(
+            "Files that could not be used", "What was left out, and why", ("Left out", "Why")
+        )
         layout = column(page, spacing=6, margins=(8, 8, 8, 8))
         layout.addWidget(self.summary)
         layout.addWidget(self.reading)

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 from padis_gui.gui.files import choose_folder
 from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
 from padis_gui.gui.layouts import clock, column, muted, push_button, row
+from padis_gui.gui.selecting import plain_tree
 from padis_gui.gui.theme import SERIES
 from padis_gui.viewmodels.training import Trainer
 from padis_gui.viewmodels.training_folders import TrainingFolder
@@ -90,11 +91,8 @@ class TrainingRuns(QWidget):
         self.refresh()
 
     def _make_list(self) -> QTreeWidget:
-        tree = QTreeWidget()
-        tree.setAccessibleName("Trainings")
-        tree.setToolTip("Tick trainings to lay their curves over each other; a double click shows one")
-        tree.setHeaderLabels(_COLUMNS)
-        tree.setRootIsDecorated(False)
+        tip = "Tick trainings to lay their curves over each other; a double click shows one"
+        tree = plain_tree("Trainings", tip, _COLUMNS)
         tree.setAllColumnsShowFocus(True)
         tree.setUniformRowHeights(True)
         tree.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
