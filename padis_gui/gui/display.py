@@ -30,7 +30,7 @@ _UNITLESS = (Scale.MEASURED, Scale.MISFIT)
 _NO_CURSOR = "Point at a pane to read its values"
 
 
-class Display(QObject):
+class RunDisplay(QObject):
     """Moves the session's pictures to the viewers; ``pointed`` carries the text of the pixel under the cursor."""
 
     pointed = Signal(str)

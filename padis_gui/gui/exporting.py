@@ -7,14 +7,14 @@ from PySide6.QtWidgets import QWidget
 
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.gui.dialogs.export import ExportDialog
-from padis_gui.gui.files import TIFFS, choose_folder, choose_to_write
+from padis_gui.gui.files import CSVS, TIFFS, choose_folder, choose_to_write
 from padis_gui.viewmodels.exporting import Exported, proposed_name, run_of, shown_run
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.runs import RunRecord
 from padis_gui.viewmodels.session import Session
 
 _KINDS = {
-    ".tif": TIFFS, ".gif": "GIF (*.gif)", ".mp4": "MP4 (*.mp4)", ".csv": "CSV (*.csv)", ".html": "HTML (*.html)",
+    ".tif": TIFFS, ".gif": "GIF (*.gif)", ".mp4": "MP4 (*.mp4)", ".csv": CSVS, ".html": "HTML (*.html)",
 }  # fmt: skip
 
 

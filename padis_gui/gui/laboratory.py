@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QDockWidget, QMainWindow, QMenu, QToolButton, QWid
 
 from padis_gui.core.partition import Box
 from padis_gui.gui.actions import Actions
-from padis_gui.gui.display import Display
+from padis_gui.gui.display import RunDisplay
 from padis_gui.gui.panels.ab import ABPage
 from padis_gui.gui.panels.laboratory import LaboratoryPanel, overlay_menu
 from padis_gui.gui.panels.tile_inspector import TileInspector
@@ -46,7 +46,7 @@ class LaboratoryInWindow(QObject):
         self.inspect.triggered.connect(self._inspect)
         window.addAction(self.inspect)
 
-    def join(self, display: Display, view_menu: QMenu, tiling_button: QWidget | None) -> None:
+    def join(self, display: RunDisplay, view_menu: QMenu, tiling_button: QWidget | None) -> None:
         """Tie overlay and maps to what is painted, and put the overlay's menu where the tiling is switched."""
         panes, model = self._panes, self.model
         model.inspected = self._inspected

@@ -11,12 +11,16 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QProgressBar,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
+
+from padis_gui.gui.theme import RUN_BUTTON
 
 _Margins = tuple[int, int, int, int]
 _NONE: _Margins = (0, 0, 0, 0)
@@ -78,6 +82,29 @@ def action_button(action: QAction) -> QToolButton:
     button.setAccessibleName(action.iconText())
     button.setObjectName(f"{action.objectName()}_button")
     return button
+
+
+def steering_button(name: str, action: QAction | None = None, *, main: bool = False) -> QToolButton:
+    """A button that steers a run, as wide as its cell; the ``main`` one is green, with its text beside its icon."""
+    button = QToolButton()
+    if action is not None:
+        button.setDefaultAction(action)
+    button.setObjectName(f"{name}_button")
+    button.setToolButtonStyle(
+        Qt.ToolButtonStyle.ToolButtonTextBesideIcon if main else Qt.ToolButtonStyle.ToolButtonTextUnderIcon
+    )
+    button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    if main:
+        button.setStyleSheet(RUN_BUTTON)
+    return button
+
+
+def progress_bar(name: str, tip: str) -> QProgressBar:
+    """How far something is; empty at first."""
+    bar = QProgressBar(textVisible=True, minimum=0, maximum=1)
+    bar.setAccessibleName(name)
+    bar.setToolTip(tip)
+    return bar
 
 
 def button_row(*buttons: QWidget, before: QWidget | None = None) -> QHBoxLayout:

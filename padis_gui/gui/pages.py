@@ -4,7 +4,7 @@ from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMainWindow, QStackedWidget, QWidget
 
 
-class Pages(QStackedWidget):
+class PageStack(QStackedWidget):
     """``group`` has an action for each page, by Ctrl+1, Ctrl+2 and so on in their order."""
 
     def __init__(self, window: QMainWindow) -> None:

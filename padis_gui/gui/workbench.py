@@ -15,8 +15,8 @@ from padis_gui.gui.panels.plan import PlanLine
 from padis_gui.gui.panels.setup import PriorSection, ProblemSection, SolverSection
 from padis_gui.gui.panels.timeline import Timeline
 from padis_gui.gui.panels.transport import Transport
-from padis_gui.gui.stand_ins import StandIns
-from padis_gui.gui.view_tools import ViewTools
+from padis_gui.gui.stand_ins import TruthSubstitutes
+from padis_gui.gui.view_tools import PaneTools
 from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.mask_painter import MaskPainter
 from padis_gui.gui.viewers.pane_grid import PaneGrid
@@ -30,7 +30,7 @@ from padis_gui.viewmodels.session import Session
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 
 
-class Workbench(QMainWindow):
+class ReconstructPage(QMainWindow):
     """A main window inside the window, so that its docks belong to this page alone."""
 
     def __init__(self, session: Session, act: Actions, opening: Opening, preferences: Preferences) -> None:
@@ -39,7 +39,7 @@ class Workbench(QMainWindow):
         self._session, self._preferences = session, preferences
         self.panes = PaneGrid()
         self.panes.menu_wanted.connect(partial(open_menu, self.panes))
-        StandIns(session, self.panes)
+        TruthSubstitutes(session, self.panes)
         act.fit.triggered.connect(self.panes.fit)
         act.tiling.toggled.connect(self.panes.show_tiling)
         self._make_centre()
@@ -85,7 +85,7 @@ class Workbench(QMainWindow):
         for title, widget, area in more:
             self.dock(title, widget, area)
         self.dock("Geometry", self.geometry_panel, RIGHT)
-        self.views = ViewTools(self._session, self.panes, self._preferences, self.docks, self.dock)
+        self.views = PaneTools(self._session, self.panes, self._preferences, self.docks, self.dock)
 
     def dock(
         self, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True

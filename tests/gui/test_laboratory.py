@@ -498,10 +498,13 @@ def test_views_are_saved_as_png_and_a_bad_place_is_said(ready, drive, tmp_path):
         assert len(saves) == 3
         for index, save in enumerate(saves):
             path = tmp_path / f"{index}.png"
-            assert save.write_png(path)
+            save.write_png(path)
+            await until(lambda path=path: path.name in ready.messages.text.text())
             assert path.read_bytes()[:4] == b"\x89PNG"
-        assert not saves[0].write_png(tmp_path / "missing" / "x.png")
-        assert ready.messages.level == "error"
+        saves[0].write_png(tmp_path / "missing" / "x.png")
+        await until(lambda: ready.messages.level == "error")
+        assert "cannot be written" in ready.messages.text.text()
+        ready.messages.hide()
         ready.laboratory.panel._export(tmp_path / "missing" / "x.tif")
         await until(
             lambda: (

@@ -601,7 +601,7 @@ def test_a_state_that_cannot_be_used_changes_no_pane(panes, state):
 
 def test_the_window_opens_with_the_panes_it_was_left_with(window):
     window.panes.add_pane("misfit")
-    arrangement.keep(window, window.workbench, window.preferences)
+    arrangement.keep(window, window.reconstruct, window.preferences)
     kept = window.preferences.window("panes")
     window.panes.remove_pane(window.panes.panes[-1])
     rearrange(window.panes, json.loads(kept))

@@ -82,11 +82,11 @@ def test_keys_change_the_page_and_runs_are_steered_on_theirs_only(window, drive,
         assert window.act.run.isEnabled()
         await show(window)
         assert not window.act.run.isEnabled()
-        assert not window.workbench_bar.isVisible()
+        assert not window.picture_bar.isVisible()
         QTest.keyClick(window, Qt.Key.Key_1, Qt.KeyboardModifier.ControlModifier)
         assert window.at_work
         assert window.act.run.isEnabled()
-        assert window.workbench_bar.isVisible()
+        assert window.picture_bar.isVisible()
 
     drive(go())
 

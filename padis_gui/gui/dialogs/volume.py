@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QMainWindow,
-    QProgressBar,
     QSizePolicy,
     QWidget,
 )
@@ -21,7 +20,7 @@ from padis_gui.core.volume.request import VolumeSettings
 from padis_gui.gui.files import TIFFS, choose_to_write
 from padis_gui.gui.forms import FileLine, SettingsForm, show_value
 from padis_gui.gui.kit.plot import Line, Plot
-from padis_gui.gui.layouts import button_row, clock, column, form, labelled, push_button, row
+from padis_gui.gui.layouts import button_row, clock, column, form, labelled, progress_bar, push_button, row
 from padis_gui.gui.theme import BASELINE, CURVE, RUN_BUTTON
 from padis_gui.gui.viewers.picture_wall import PictureWall, Tile
 from padis_gui.viewmodels.preferences import Preferences
@@ -101,9 +100,8 @@ class VolumeDialog(QDialog):
         layout.addLayout(buttons)
 
     def _make_progress(self, right: QWidget) -> None:
-        self.bar = QProgressBar(textVisible=True, minimum=0, maximum=1)
-        self.bar.setAccessibleName("Progress of the volume")
-        self.bar.setToolTip("Slices finished, of all; smoothing along z passes through them once more")
+        tip = "Slices finished, of all; smoothing along z passes through them once more"
+        self.bar = progress_bar("Progress of the volume", tip)
         self.state, self.failures = QLabel(), QLabel(wordWrap=True)
         self.state.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.curve = Plot("PSNR by page [dB]", tip="Of each finished slice, where the truth is known")

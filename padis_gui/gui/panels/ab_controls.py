@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtWidgets import QComboBox, QLabel, QProgressBar, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import QComboBox, QLabel, QPushButton, QToolButton, QWidget
 
 from padis_gui.core.ab import WHAT_IFS
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TILINGS
 from padis_gui.gui.actions import Actions
-from padis_gui.gui.layouts import column, form, grid, muted, push_button
+from padis_gui.gui.layouts import column, form, grid, muted, progress_bar, push_button, steering_button
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.section import Section
-from padis_gui.gui.theme import RUN_BUTTON, SIDES
+from padis_gui.gui.theme import SIDES
 from padis_gui.viewmodels.ab import ABRun
 from padis_gui.viewmodels.ab_drive import NAMES
 from padis_gui.viewmodels.run import RunState
@@ -37,8 +37,7 @@ class ABControls(QWidget):
     ) -> None:
         super().__init__()
         self._session, self._ab = session, ab
-        self.save = SaveButtons("A/B", view, write_tiff)
-        self.save.said.connect(lambda level, text: session.message.emit(level, text, ""))
+        self.save = SaveButtons(session, "A/B", view, write_tiff)
         layout = column(self, spacing=2, margins=(8, 4, 10, 8))
         for section in (self._side_a(), self._side_b(), self._faults()):
             layout.addWidget(section)
@@ -129,27 +128,15 @@ class ABControls(QWidget):
                 (act.cancel, "Cancel", "Stop and keep nothing", ab.cancel),
             )
         ):
-            name = action.objectName()
-            button = QToolButton()
+            name, first = action.objectName(), index == 0
+            button = steering_button(f"ab_{name}", main=first)
             button.setText(text)
             button.setToolTip(f"{tip} ({action.shortcut().toString()})")
             button.setIcon(action.icon())
-            first = index == 0
-            button.setToolButtonStyle(
-                Qt.ToolButtonStyle.ToolButtonTextBesideIcon
-                if first
-                else Qt.ToolButtonStyle.ToolButtonTextUnderIcon
-            )
-            if first:
-                button.setStyleSheet(RUN_BUTTON)
-            button.setObjectName(f"ab_{name}_button")
-            button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Fixed)
             button.clicked.connect(lambda _checked=False, slot=slot: slot())
             cells.addWidget(button, 0 if first else 1, 0 if first else index - 1, 1, 4 if first else 1)
             self.buttons[name] = button
-        self.bar = QProgressBar(textVisible=True, minimum=0, maximum=1)
-        self.bar.setAccessibleName("Progress of the comparison")
-        self.bar.setToolTip("Steps of both sides so far")
+        self.bar = progress_bar("Progress of the comparison", "Steps of both sides so far")
         self.state = QLabel()
         layout.addLayout(cells)
         layout.addWidget(self.bar)

@@ -43,8 +43,7 @@ class LaboratoryPanel(QWidget):
         self._layout = column(content, spacing=4, margins=(6, 4, 8, 8))
         for section in (self._overlay(), self._seams(), self._maps(show_source)):
             self._layout.addWidget(section)
-        self.save = SaveButtons("Seam maps", panes, self._export)
-        self.save.said.connect(lambda level, text: session.message.emit(level, text, ""))
+        self.save = SaveButtons(session, "Seam maps", panes, self._export)
         self._layout.addWidget(self.save)
         self._layout.addStretch(1)
         column(self).addWidget(scrolled(content))

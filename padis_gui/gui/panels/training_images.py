@@ -7,14 +7,13 @@ from PySide6.QtWidgets import (
     QListView,
     QListWidget,
     QListWidgetItem,
-    QProgressBar,
     QPushButton,
     QStackedWidget,
     QTreeWidgetItem,
     QWidget,
 )
 
-from padis_gui.gui.layouts import column, muted, push_button, row
+from padis_gui.gui.layouts import column, muted, progress_bar, push_button, row
 from padis_gui.gui.selecting import plain_tree
 from padis_gui.gui.viewers.picture_wall import pixmap_of
 from padis_gui.viewmodels.training_data import TrainingDataChoice
@@ -67,9 +66,7 @@ class TrainingImages(QWidget):
     def _make_sheet(self) -> QWidget:
         page = QWidget()
         self.summary = QLabel(wordWrap=True)
-        self.reading = QProgressBar(textVisible=True)
-        self.reading.setAccessibleName("Images read")
-        self.reading.setToolTip("How many of the images have been read")
+        self.reading = progress_bar("Images read", "How many of the images have been read")
         self.sheet = QListWidget()
         self.sheet.setAccessibleName("What the network will see")
         self.sheet.setToolTip("The images after reading, scaling and windowing")

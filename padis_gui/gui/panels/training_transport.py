@@ -4,10 +4,9 @@ import math
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QLabel, QProgressBar, QSizePolicy, QStyle, QToolButton, QWidget
+from PySide6.QtWidgets import QLabel, QSizePolicy, QStyle, QToolButton, QWidget
 
-from padis_gui.gui.layouts import clock, column, grid
-from padis_gui.gui.theme import RUN_BUTTON
+from padis_gui.gui.layouts import clock, column, grid, progress_bar, steering_button
 from padis_gui.viewmodels.training import Trainer
 from padis_gui.viewmodels.training_process import TrainingState
 
@@ -46,19 +45,13 @@ class TrainingTransport(QWidget):
             (("start", self.start), ("pause", self.pause), ("stop", self.stop)),
             strict=True,
         ):
-            button = QToolButton()
-            button.setDefaultAction(action)
+            button = steering_button(f"training_{name}", action, main=name == "start")
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            button.setObjectName(f"training_{name}_button")
             button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             button.setIconSize(QSize(16, 16))
             self.buttons[name] = button
             buttons.addWidget(button, *place)
-        self.buttons["start"].setStyleSheet(RUN_BUTTON)
-        self.bar = QProgressBar(textVisible=True, minimum=0, maximum=1)
-        self.bar.setAccessibleName("Progress of the training")
-        self.bar.setToolTip("Steps done, of all")
+        self.bar = progress_bar("Progress of the training", "Steps done, of all")
         self.state, self.time = QLabel("Ready"), QLabel(" ")
         for label in (self.state, self.time):  # long texts are cut; the column doesn't widen for them
             label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)

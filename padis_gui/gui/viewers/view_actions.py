@@ -36,7 +36,7 @@ _TABLE = (
 )  # fmt: skip
 
 
-class ViewActions:
+class PaneActions:
     """One attribute for each action; ``tools`` and ``modes`` are those that exclude each other."""
 
     add: QAction

@@ -5,13 +5,13 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QWidget
 
 from padis_gui.gui.layouts import action_button, row
-from padis_gui.gui.viewers.view_actions import ViewActions
+from padis_gui.gui.viewers.view_actions import PaneActions
 
 
-class ViewBar(QWidget):
+class PaneBar(QWidget):
     """Buttons of the view actions; widgets of others can join at its right end."""
 
-    def __init__(self, act: ViewActions) -> None:
+    def __init__(self, act: PaneActions) -> None:
         super().__init__()
         self._row: QHBoxLayout = row(self, spacing=1)
         for index, group in enumerate(([act.add], act.tools.actions(), act.modes.actions())):
