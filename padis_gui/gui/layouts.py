@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QFormLayout,
@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import QSignalDebouncer, QSignalThrottler
 
 from padis_gui.gui.theme import RUN_BUTTON
 
@@ -58,11 +59,13 @@ def form(parent: QWidget | None = None, *, spacing: int = 4) -> QFormLayout:
     return layout
 
 
-def small_button(text: str) -> QToolButton:
+def small_button(text: str, tip: str, do: Callable[[], object]) -> QToolButton:
     """A button as wide as its text, where a push button would make a panel too wide for a small screen."""
     button = QToolButton()
     button.setText(text)
+    button.setToolTip(tip)
     button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    button.clicked.connect(lambda _checked=False: do())
     return button
 
 
@@ -164,6 +167,22 @@ def scrolled(content: QWidget) -> QScrollArea:
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setWidget(content)
     return area
+
+
+def throttled(owner: QObject, milliseconds: int, do: Callable[[], object]) -> QSignalThrottler:
+    """Its ``throttle`` asks for ``do``, which is called at most once in so many milliseconds, and after the last."""
+    made = QSignalThrottler(QSignalThrottler.EmissionPolicy.Trailing, owner)
+    made.setTimeout(milliseconds)
+    made.triggered.connect(do)
+    return made
+
+
+def debounced(owner: QObject, milliseconds: int, do: Callable[[], object]) -> QSignalDebouncer:
+    """Its ``throttle`` asks for ``do``, which is called once nobody has asked for so many milliseconds."""
+    made = QSignalDebouncer(QSignalDebouncer.EmissionPolicy.Trailing, owner)
+    made.setTimeout(milliseconds)
+    made.triggered.connect(do)
+    return made
 
 
 def clock(seconds: float) -> str:

@@ -10,13 +10,17 @@ from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QKeyEvent, QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QSpinBox, QWidget
 
-# What Qt's own classes are to the type checker beside a mixin
-_Widget = QWidget if TYPE_CHECKING else object
+if TYPE_CHECKING:  # what the mixins stand before
+
+    class _Widget(QWidget): ...
+
+else:
+    _Widget = object
 
 _OF_NUMBERS = "0123456789.,+-eE"
 
 
-class _LeavesWheel(_Widget):
+class LeavesWheel(_Widget):
     """The wheel turns over a field that does not have the keyboard: whatever it lies in scrolls."""
 
     def wheelEvent(self, event: QWheelEvent) -> None:
@@ -26,7 +30,7 @@ class _LeavesWheel(_Widget):
             event.ignore()
 
 
-class _TakesNumbers(_LeavesWheel):
+class _TakesNumbers(LeavesWheel):
     """Leaves the keys alone that a number could not take: letters, and the space bar."""
 
     def event(self, event: QEvent) -> bool:
@@ -62,7 +66,7 @@ class NumberBox(_TakesNumbers, QDoubleSpinBox):
         return self.locale().toString(value, "g", 6)
 
 
-class ChoiceBox(_LeavesWheel, QComboBox):
+class ChoiceBox(LeavesWheel, QComboBox):
     """One of several."""
 
     def __init__(self) -> None:

@@ -7,7 +7,10 @@ from padis_gui.gui.layouts import column, muted, row
 
 
 class Section(QWidget):
-    """A heading and a body. Folded, the heading is followed by ``brief``: what the body holds, in a line."""
+    """A heading and a body. Folded, the heading is followed by ``brief``: what the body holds, in a line.
+
+    superqt's QCollapsible has no such line, hides where the keyboard is, and cuts bodies whose texts wrap anew.
+    """
 
     folded = Signal(bool)
 

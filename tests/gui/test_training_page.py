@@ -73,7 +73,7 @@ async def started(window, images, **fake):
 
 async def ended(window):
     await until(lambda: not window.trainer.active)
-    await until(lambda: not window.training.progress._paint.isActive())
+    window.training.progress.refresh()
 
 
 def test_keys_change_the_page_and_runs_are_steered_on_theirs_only(window, drive, phantom_path, prior_path):

@@ -153,7 +153,8 @@ class Plot(QWidget):
         self.heading = QLabel(wordWrap=True, textFormat=Qt.TextFormat.RichText)
         # a long one is cut; the plot doesn't widen for it
         self.heading.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.area = QFrame(autoFillBackground=True)
+        self.area = QFrame()
+        self.area.setAutoFillBackground(True)
         self.area.setMinimumHeight(70)
         self.area.setBackgroundRole(QPalette.ColorRole.Base)
         self._inside = grid(self.area)

@@ -4,10 +4,11 @@ import math
 from collections.abc import Callable
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
-from PySide6.QtGui import QAction, QKeySequence, QWheelEvent
+from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QSlider, QWidget
 
 from padis_gui.gui.layouts import action_button, row
+from padis_gui.gui.numbers import LeavesWheel
 from padis_gui.gui.viewers.icons import icon
 from padis_gui.viewmodels.session import Session
 
@@ -15,14 +16,8 @@ from padis_gui.viewmodels.session import Session
 _PLAY_MS, _FASTEST_MS, _SLOWEST_MS = 6000, 40, 250
 
 
-class _Slider(QSlider):
-    """A slider that leaves the wheel to whatever scrolls around it unless it has the focus."""
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
+class _Slider(LeavesWheel, QSlider):
+    """A slider that leaves the wheel to whatever scrolls around it."""
 
 
 class Timeline(QWidget):

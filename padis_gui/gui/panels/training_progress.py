@@ -4,12 +4,12 @@ import math
 from itertools import pairwise
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Qt, QTimer
+from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QSlider, QSplitter, QWidget
 
 from padis_gui.core.training.train import NOISE_BINS
 from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
-from padis_gui.gui.layouts import clock, column, grid, muted, push_button, row
+from padis_gui.gui.layouts import clock, column, grid, muted, push_button, row, throttled
 from padis_gui.gui.theme import BASELINE, CURVE, SERIES, ramp
 from padis_gui.gui.viewers.picture_wall import PictureWall, Tile
 from padis_gui.viewmodels.training import Trainer
@@ -241,16 +241,11 @@ class TrainingProgress(QWidget):
         layout = column(self)
         layout.addLayout(top)
         layout.addWidget(self.splitter, 1)
-        self._paint = QTimer(self, singleShot=True, interval=_PAINT_MS)
-        self._paint.timeout.connect(self.refresh)
-        trainer.progressed.connect(self._ask)
+        refresh = throttled(self, _PAINT_MS, self.refresh)
+        trainer.progressed.connect(refresh.throttle)
         trainer.state_changed.connect(self.refresh)
-        trainer.trainings_changed.connect(self._ask)
+        trainer.trainings_changed.connect(refresh.throttle)
         self.refresh()
-
-    def _ask(self) -> None:
-        if not self._paint.isActive():
-            self._paint.start()
 
     def _with_shown(self, what: object) -> None:
         if self._trainer.shown is not None:

@@ -4,7 +4,7 @@ import math
 import time
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Qt, QTimer, QUrl
+from PySide6.QtCore import QSignalBlocker, Qt, QUrl
 from PySide6.QtGui import QColor, QDesktopServices, QIcon, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from padis_gui.gui.files import choose_folder
 from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
-from padis_gui.gui.layouts import clock, column, muted, push_button, row
+from padis_gui.gui.layouts import clock, column, muted, push_button, row, throttled
 from padis_gui.gui.selecting import plain_tree
 from padis_gui.gui.theme import SERIES
 from padis_gui.viewmodels.training import Trainer
@@ -84,8 +84,7 @@ class TrainingRuns(QWidget):
         self.splitter.setStretchFactor(0, 1)
         self.splitter.setSizes([300, 200])
         column(self).addWidget(self.splitter)
-        self._later = QTimer(self, singleShot=True, interval=_REFRESH_MS)
-        self._later.timeout.connect(self.refresh)
+        self._refresh = throttled(self, _REFRESH_MS, self.refresh)
         trainer.trainings_changed.connect(self.refresh)
         trainer.progressed.connect(self._ask)
         self.refresh()
@@ -142,8 +141,8 @@ class TrainingRuns(QWidget):
         return next((t for t in self._trainer.trainings if t.path == path), None)
 
     def _ask(self) -> None:
-        if not self._later.isActive() and self.isVisible():
-            self._later.start()
+        if self.isVisible():
+            self._refresh.throttle()
 
     def refresh(self) -> None:
         """List what is known, keeping selection and ticks; and draw."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
-from numpy.typing import NDArray
 from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent, MouseDragEvent
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
@@ -16,11 +15,10 @@ from padis_gui.gui.viewers.layer import Layer
 from padis_gui.gui.viewers.legend import Legend
 from padis_gui.gui.viewers.shapes import ShapesItem
 from padis_gui.gui.viewers.tiling_overlay import TilingOverlay
-from padis_gui.viewmodels.gallery import Look
+from padis_gui.viewmodels.gallery import Look, Pixels
 from padis_gui.viewmodels.overlay import Overlay
 from padis_gui.viewmodels.profiles import Line, Region
 
-Pixels = NDArray[np.float32]
 _MARGIN = 2.0
 _KEY_ZOOM, _KEY_PAN = 1.25, 0.1
 

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QS
 
 from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.kit.plot import PlotView
-from padis_gui.gui.layouts import column, form, grid, row
+from padis_gui.gui.layouts import column, form, grid, row, throttled
 from padis_gui.gui.numbers import NumberBox
 from padis_gui.gui.viewers.colormaps import SEQUENTIAL, SIGNED, swatch
 from padis_gui.gui.viewers.image_pane import ImagePane
@@ -73,8 +73,7 @@ class LevelsPanel(QWidget):
         layout.addWidget(self._presets)
         self._make_presets()
         layout.addStretch(1)
-        self._soon = QTimer(self, singleShot=True, interval=_HISTOGRAM_MS)
-        self._soon.timeout.connect(self.refresh)
+        self._refresh = throttled(self, _HISTOGRAM_MS, self.refresh)
         self._dragged = QTimer(self, singleShot=True, interval=_DRAG_MS)
         self._dragged.timeout.connect(self._take_region)
         panes.active_changed.connect(self.refresh)
@@ -137,8 +136,8 @@ class LevelsPanel(QWidget):
     # Showing what is ------------------------------------------------------------------------------
 
     def _follow(self, keys: tuple[str, ...]) -> None:
-        if self._pane.source in keys and self.isVisible() and not self._soon.isActive():
-            self._soon.start()
+        if self._pane.source in keys and self.isVisible():
+            self._refresh.throttle()
 
     def refresh(self) -> None:
         """Show the framed pane's levels and histogram as they are now."""
