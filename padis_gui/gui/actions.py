@@ -1,7 +1,9 @@
 """The window's actions: names, shortcuts, icons and tips in one table."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QWidget
 
@@ -157,3 +159,25 @@ class Actions:
             action.setEnabled(ready)
         self.export.setEnabled(session.result is not None and not state.active)
         self.pause.setText("&Resume" if state is RunState.PAUSED else "&Pause")
+
+
+def panel_action(
+    panel: QWidget,
+    name: str,
+    text: str,
+    tip: str,
+    keys: str,
+    do: Callable[[], object],
+    within: QWidget | None,
+) -> QAction:
+    """An action of a panel. Its keys work while the keyboard is ``within`` a widget; None: in the whole window."""
+    action = QAction(text, panel)
+    action.setObjectName(name)
+    action.setToolTip(f"{tip} ({keys})" if keys else tip)
+    action.setShortcut(QKeySequence(keys))
+    if within is not None:  # lists, trees and text fields elsewhere need such keys themselves
+        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        within.addAction(action)
+    panel.addAction(action)
+    action.triggered.connect(lambda _checked=False: do())
+    return action

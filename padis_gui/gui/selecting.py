@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QEvent, QItemSelectionModel, QObject, Qt
-from PySide6.QtGui import QAction, QFocusEvent, QKeySequence
+from PySide6.QtGui import QAction, QFocusEvent
 from PySide6.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem, QTreeWidget, QWidget
 
+from padis_gui.gui.actions import panel_action
 from padis_gui.gui.layouts import action_button, column, muted, row
 
 
@@ -83,16 +84,8 @@ class ListPanel(QWidget):
         self._name = name
 
     def _action(self, text: str, tip: str, keys: str, slot: Callable[[], object]) -> QAction:
-        action = QAction(text, self)
         plain = text.replace("&", "").replace("…", "").lower().replace(" ", "_")
-        action.setObjectName(f"{self._name}_{plain}")
-        action.setToolTip(f"{tip} ({keys})" if keys else tip)
-        if keys:
-            action.setShortcut(QKeySequence(keys))
-            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        action.triggered.connect(lambda _checked=False: slot())
-        self.addAction(action)
-        return action
+        return panel_action(self, f"{self._name}_{plain}", text, tip, keys, slot, within=self)
 
     def _lay_out(
         self, view: QAbstractItemView, actions: Sequence[QAction], empty: str, *beside: QWidget

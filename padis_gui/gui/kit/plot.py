@@ -288,6 +288,7 @@ class Plot(QWidget):
 
     def _make_view(self) -> PlotView:
         view = PlotView(self._title, logarithmic=self._logarithmic, whole=self._whole)
+        view.getAxis("left").setWidth(_AXIS_WIDTH)
         self._view = view
         self._marker_item = self._add_line(90, MARKER)
         end = [(1.0, 1.05), (1.0, 1.05)]
@@ -383,7 +384,6 @@ class Plot(QWidget):
         elif self._legend == "ends" and len(names) > 2:
             entries = [f"{names[0]}&nbsp;{''.join(marks)}&nbsp;{names[-1]}"]
         self.heading.setText("&nbsp;&nbsp; ".join(filter(None, [escape(self._title), *entries])))
-        self.heading.setVisible(bool(self._title or entries))
 
     # The mouse ------------------------------------------------------------------------------------
 

@@ -4,9 +4,10 @@ import math
 from collections.abc import Callable
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QSlider, QWidget
 
+from padis_gui.gui.actions import panel_action
 from padis_gui.gui.layouts import action_button, row
 from padis_gui.gui.numbers import LeavesWheel
 from padis_gui.gui.viewers.icons import icon
@@ -74,17 +75,9 @@ class Timeline(QWidget):
         within: QWidget | None,
     ) -> QAction:
         """An action; ``within`` a widget its key works in that one only, else in the whole window."""
-        action = QAction(text, self)
-        action.setObjectName(text.lower().replace(" ", "_"))
-        action.setShortcut(QKeySequence(key))
-        action.setToolTip(f"{text} ({action.shortcut().toString()})")
+        action = panel_action(self, text.lower().replace(" ", "_"), text, text, key, slot, within)
         if picture:
             action.setIcon(icon(picture))
-        if within is not None:  # lists, trees and text fields elsewhere need these keys themselves
-            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            within.addAction(action)
-        action.triggered.connect(lambda _checked=False: slot())
-        self.addAction(action)
         return action
 
     # From the session -----------------------------------------------------------------------------
