@@ -365,7 +365,8 @@ def test_samples_from_one_click_become_one_entry_with_pictures_and_a_curve(ready
     assert ready.run_tools.samples_dock.isVisible()
     assert "4 samples" in panel.words.text()
     assert f"{group.calibration.coverage:.0%}" in panel.words.text()
-    np.testing.assert_allclose(panel.found.yData, group.calibration.observed)
+    drive(until(lambda: panel.plot.is_drawn))
+    np.testing.assert_allclose(panel.plot.points("found")[1], group.calibration.observed)
     low, high = group.result.interval
     np.testing.assert_array_equal(ready.panes.pixels("interval_low"), low[0])
     np.testing.assert_array_equal(ready.panes.pixels("interval_high"), high[0])
