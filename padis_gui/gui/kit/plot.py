@@ -14,8 +14,8 @@ from PySide6.QtGui import QPalette, QShowEvent
 from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QWidget
 
 from padis_gui.gui.layouts import column, grid, muted
-from padis_gui.gui.theme import BASELINE, MARKER, SEAM_LINE, plot_colours
-from padis_gui.gui.viewers.axes import DecadeAxis, WholeAxis, show_axis_numbers
+from padis_gui.gui.theme import BASELINE, MARKER, SEAM_LINE
+from padis_gui.gui.viewers.axes import PlotView, show_axis_numbers
 
 Values = NDArray[np.float64]
 Legend = Literal["all", "ends", "none"]
@@ -48,44 +48,6 @@ class Line:
         steps, values = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
         known = np.isfinite(values)
         return cls(name, colour, steps[known], values[known])
-
-
-class PlotView(pg.PlotWidget):  # type: ignore[misc]
-    """A plot as all look here: in the window's colours, with a faint grid, still under the mouse."""
-
-    def __init__(self, name: str, *, logarithmic: bool = False, whole: bool = False) -> None:
-        """``whole``: steps, pages and pixels on the horizontal axis have nothing between them."""
-        axes: dict[str, pg.AxisItem] = {"left": DecadeAxis("left")} if logarithmic else {}
-        if whole:
-            axes["bottom"] = WholeAxis("bottom")
-        super().__init__(axisItems=axes, enableMenu=False)
-        self.setAccessibleName(name)
-        self.hideButtons()
-        self.setMouseEnabled(x=False, y=False)
-        self.showGrid(x=True, y=True, alpha=0.15)
-        self.setLogMode(y=logarithmic)
-        for side in ("left", "bottom"):
-            self.getAxis(side).enableAutoSIPrefix(False)
-        self.take_palette()
-
-    @property
-    def box(self) -> pg.ViewBox:
-        """What is between the axes."""
-        return self.getPlotItem().vb
-
-    def take_palette(self) -> None:
-        """Paint in the window's present colours."""
-        background, foreground = plot_colours(self.palette())
-        self.setBackground(background)
-        for side in ("left", "bottom"):
-            self.getAxis(side).setPen(foreground)
-            self.getAxis(side).setTextPen(foreground)
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        # Qt calls this before there are attributes, too; pyqtgraph looks for missing ones in what is missing then
-        if event.type() == QEvent.Type.PaletteChange and self.__dict__.get("plotItem") is not None:
-            self.take_palette()
 
 
 class DrawQueue(QObject):

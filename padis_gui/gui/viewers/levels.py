@@ -9,9 +9,9 @@ from PySide6.QtGui import QIcon, QImage, QPixmap, QShowEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QSizePolicy, QWidget
 
 from padis_gui.gui.elided import ElidedLabel
-from padis_gui.gui.kit.plot import PlotView
 from padis_gui.gui.layouts import column, form, grid, row, throttled
 from padis_gui.gui.numbers import NumberBox
+from padis_gui.gui.viewers.axes import PlotView
 from padis_gui.gui.viewers.colormaps import SEQUENTIAL, SIGNED, swatch
 from padis_gui.gui.viewers.image_pane import ImagePane
 from padis_gui.gui.viewers.pane_grid import PaneGrid
