@@ -7,7 +7,7 @@ letter, so that the window's one-letter keys work while a number is being edited
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QKeyEvent, QWheelEvent
+from PySide6.QtGui import QKeyEvent, QStandardItemModel, QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QSpinBox, QWidget
 
 if TYPE_CHECKING:  # what the mixins stand before
@@ -72,3 +72,12 @@ class ChoiceBox(LeavesWheel, QComboBox):
     def __init__(self) -> None:
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def offer(self, label: str, value: object, tip: str = "", why_not: str = "") -> None:
+        """One more choice; greyed out with the reason where this machine cannot do it."""
+        self.addItem(f"{label} (not here)" if why_not else label, value)
+        index = self.count() - 1
+        self.setItemData(index, why_not or tip, Qt.ItemDataRole.ToolTipRole)
+        model = self.model()
+        if why_not and isinstance(model, QStandardItemModel):
+            model.item(index).setEnabled(False)

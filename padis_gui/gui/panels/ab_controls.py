@@ -14,6 +14,7 @@ from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TILINGS
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.layouts import column, form, grid, muted, progress_bar, push_button, steering_button
+from padis_gui.gui.numbers import ChoiceBox
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.section import Section
 from padis_gui.gui.theme import SIDES
@@ -71,7 +72,7 @@ class ABControls(QWidget):
             ("positions", "Positions", "Whether the network is told where a patch lies in B",
              [("told", True), ("not told", False)]),
         ):  # fmt: skip
-            combo = QComboBox()
+            combo = ChoiceBox()
             combo.setAccessibleName(f"{label} of B")
             combo.setToolTip(tip)
             self.choices[name] = combo

@@ -5,12 +5,13 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtGui import QAction, QActionGroup
-from PySide6.QtWidgets import QMenu, QPushButton, QSpinBox, QWidget
+from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
 from padis_gui.core.settings import specs
 from padis_gui.gui.forms import SettingsForm
 from padis_gui.gui.kit.plot import Line, Plot
 from padis_gui.gui.layouts import column, grid, push_button, row, scrolled, value_cells
+from padis_gui.gui.numbers import WholeBox
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.section import Section
 from padis_gui.gui.theme import CURVE
@@ -76,7 +77,7 @@ class LaboratoryPanel(QWidget):
             "Measure now", "Denoise the shown step's noisy image through two random offsets: two denoiser calls",
             self._laboratory.measure,
         )  # fmt: skip
-        self.every = QSpinBox(minimum=0, maximum=1000, prefix="every ", suffix=" steps")
+        self.every = WholeBox(0, 1000, prefix="every ", suffix=" steps")
         self.every.setSpecialValueText("on request only")
         self.every.setAccessibleName("Measure disagreement every so many steps")
         self.every.setToolTip(

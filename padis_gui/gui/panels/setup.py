@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QAction, QStandardItemModel
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
-    QComboBox,
     QLabel,
     QToolButton,
     QWidget,
@@ -27,16 +26,6 @@ from padis_gui.viewmodels.session import Session
 
 _AUTOMATIC_SEED = -1
 _NO_PRIOR = "Open a checkpoint, or drop one on the window; a prior knows what images look like"
-
-
-def _offer(combo: QComboBox, label: str, name: str, summary: str, why_not: str) -> None:
-    """An item of a combo box; greyed out with the reason where this machine cannot do it."""
-    combo.addItem(f"{label} (not here)" if why_not else label, name)
-    index = combo.count() - 1
-    combo.setItemData(index, why_not or summary, Qt.ItemDataRole.ToolTipRole)
-    model = combo.model()
-    if why_not and isinstance(model, QStandardItemModel):
-        model.item(index).setEnabled(False)
 
 
 class _Forms(QWidget):
@@ -72,11 +61,10 @@ class ProblemSection(Section):
         self._session, layout = session, self.body
         self.preset, self.physics = ChoiceBox(), ChoiceBox()
         for record in PRESETS:
-            _offer(
-                self.preset, record.label, record.name, record.summary, find_physics(record.physics).why_not
-            )
+            why_not = find_physics(record.physics).why_not
+            self.preset.offer(record.label, record.name, record.summary, why_not)
         for physics in PHYSICS:
-            _offer(self.physics, physics.label, physics.name, physics.summary, physics.why_not)
+            self.physics.offer(physics.label, physics.name, physics.summary, physics.why_not)
         self.preset.setPlaceholderText("Own choice")
         self.preset.activated.connect(
             lambda index: session.spawn(session.choose_preset(self.preset.itemData(index)))
@@ -132,8 +120,7 @@ class PriorSection(Section):
         )
         self.tiling, self.patch = ChoiceBox(), ChoiceBox()
         for strategy in TILINGS:
-            self.tiling.addItem(strategy.label, strategy.name)
-            self.tiling.setItemData(self.tiling.count() - 1, strategy.summary, Qt.ItemDataRole.ToolTipRole)
+            self.tiling.offer(strategy.label, strategy.name, strategy.summary)
         tips = {spec.name: spec.tooltip for spec in specs(TilingSettings)}
         self.tiling.activated.connect(lambda i: session.set_tiling("strategy", self.tiling.itemData(i)))
         self.patch.activated.connect(lambda i: session.set_tiling("patch", self.patch.itemData(i)))
@@ -177,9 +164,7 @@ class PriorSection(Section):
         with QSignalBlocker(self.choice):
             self.choice.clear()
             for path in (*offered, *(path for path in others if path not in offered)):
-                self.choice.addItem(_prior_label(path), str(path))
-                tip = offered.get(path, str(path))
-                self.choice.setItemData(self.choice.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+                self.choice.offer(_prior_label(path), str(path), offered.get(path, str(path)))
             self.choice.setCurrentIndex(-1 if current is None else self.choice.findData(str(current)))
 
     def _refresh_prior(self) -> None:

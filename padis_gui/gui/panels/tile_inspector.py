@@ -7,13 +7,11 @@ from PySide6.QtCore import QEvent, QObject, QPointF, QSignalBlocker, Qt, QTimer
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
-    QComboBox,
-    QSpinBox,
     QWidget,
 )
 
 from padis_gui.gui.layouts import column, form, grid, muted, push_button, row, scrolled, value_cells
-from padis_gui.gui.numbers import NumberBox
+from padis_gui.gui.numbers import ChoiceBox, NumberBox, WholeBox
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.viewers.canvas import Canvas, View
 from padis_gui.gui.viewers.links import Links
@@ -99,14 +97,13 @@ class TileInspector(QWidget):
 
     def _controls(self) -> QWidget:
         inspector = self._inspector
-        self.input = QComboBox()
+        self.input = ChoiceBox()
         for key, (label, tip) in INPUTS.items():
-            self.input.addItem(label, key)
-            self.input.setItemData(self.input.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+            self.input.offer(label, key, tip)
         self.input.activated.connect(lambda i: inspector.set_input(self.input.itemData(i)))
         self.input.setMinimumContentsLength(12)
-        self.input.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.tile, self.row, self.column = QSpinBox(), QSpinBox(), QSpinBox()
+        self.input.setSizeAdjustPolicy(ChoiceBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.tile, self.row, self.column = WholeBox(), WholeBox(), WholeBox()
         self.sigma = NumberBox(0.0, 100.0)
         self.home = push_button("Back to the grid", "", inspector.put_back)
         for editor, name, tip in (
@@ -119,8 +116,6 @@ class TileInspector(QWidget):
         ):  # fmt: skip
             editor.setAccessibleName(name)
             editor.setToolTip(tip)
-        for box in (self.tile, self.row, self.column):
-            box.setKeyboardTracking(False)
         self.tile.valueChanged.connect(inspector.choose)
         for box in (self.row, self.column):
             box.setSuffix(" px")

@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QLabel,
     QLineEdit,
     QToolButton,
@@ -22,6 +20,7 @@ from padis_gui.core.training.sizes import SIZES
 from padis_gui.gui.files import IMAGES, PRIORS, choose_folder, choose_several_to_open, choose_to_open
 from padis_gui.gui.forms import SettingsForm, show_value
 from padis_gui.gui.layouts import clock, column, form, labelled, push_button, remark, row
+from padis_gui.gui.numbers import ChoiceBox, WholeBox
 from padis_gui.gui.section import Section
 from padis_gui.viewmodels.training_plan import TrainingPlan
 
@@ -87,15 +86,13 @@ class TrainingMethodSection(Section):
         super().__init__("Prior")
         self._plan, self._open_prior = plan, open_prior
         self._bundled = tuple(bundled_priors())
-        self.sizes, self.start = QComboBox(), QComboBox()
+        self.sizes, self.start = ChoiceBox(), ChoiceBox()
         for size in SIZES:
-            self.sizes.addItem(size.label, size.name)
-            self.sizes.setItemData(self.sizes.count() - 1, size.summary, Qt.ItemDataRole.ToolTipRole)
+            self.sizes.offer(size.label, size.name, size.summary)
         self.sizes.setPlaceholderText("Own choice")
         self.sizes.activated.connect(lambda index: plan.set_size(self.sizes.itemData(index)))
         self.start.activated.connect(self._start_chosen)
-        self.amount, self.unit = QDoubleSpinBox(minimum=1, maximum=1e7, decimals=0), QComboBox()
-        self.amount.setKeyboardTracking(False)
+        self.amount, self.unit = WholeBox(1, 10_000_000), ChoiceBox()
         self.unit.addItem("minutes", "minutes")
         self.unit.addItem("steps", "steps")
         self.amount.valueChanged.connect(self._budget_chosen)
