@@ -1,9 +1,11 @@
 """The window's actions: names, shortcuts, icons and tips in one table."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QMainWindow
+from PySide6.QtWidgets import QMainWindow, QWidget
 
 from padis_gui.core.runs.engine import RunState
 from padis_gui.gui.viewers.icons import icon
@@ -11,59 +13,77 @@ from padis_gui.viewmodels.session import Session
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
+class ActionRecord:
+    """One action, an attribute ``name`` of its table's class; those of one ``group`` exclude each other."""
+
     name: str
     text: str
     keys: str
     tip: str
     icon: str = ""
+    group: str = ""
+
+    def make(self, owner: QWidget, prefix: str = "") -> QAction:
+        """The action, with its keys in ``owner``'s window; its object has the name after the prefix."""
+        action = QAction(self.text, owner, checkable=bool(self.group))
+        if self.icon:
+            action.setIcon(icon(self.icon))
+        action.setObjectName(f"{prefix}{self.name}")
+        action.setShortcut(QKeySequence(self.keys))
+        action.setToolTip(f"{self.tip} ({self.keys})" if self.keys else self.tip)
+        owner.addAction(action)
+        return action
 
 
-_TABLE = (
-    _Record("open_image", "&Open image…", "Ctrl+O", "Open an image", "open"),
-    _Record("open_folder", "Open &folder…", "Ctrl+Shift+O", "Open a folder of images, or a DICOM series in one"),
-    _Record("slices", "Pa&ges…", "Ctrl+G", "See all pages or slices of the open file, and open one"),
-    _Record("datasets", "Data se&ts…", "", "Read another data set, series or channel of the open file"),
-    _Record("open_demo", "Open &demo", "Ctrl+D", "The bundled image and prior of the chosen preset, ready to run"),
-    _Record("open_prior", "Open &checkpoint…", "Ctrl+P", "Open a prior", "prior"),
-    _Record(
+_OF_WINDOW = (
+    ActionRecord("open_image", "&Open image…", "Ctrl+O", "Open an image", "open"),
+    ActionRecord("open_folder", "Open &folder…", "Ctrl+Shift+O", "Open a folder of images, or a DICOM series in one"),
+    ActionRecord("slices", "Pa&ges…", "Ctrl+G", "See all pages or slices of the open file, and open one"),
+    ActionRecord("datasets", "Data se&ts…", "", "Read another data set, series or channel of the open file"),
+    ActionRecord("open_demo", "Open &demo", "Ctrl+D", "The bundled image and prior of the chosen preset, ready to run"),
+    ActionRecord("open_prior", "Open &checkpoint…", "Ctrl+P", "Open a prior", "prior"),
+    ActionRecord(
         "export", "&Export…", "Ctrl+S",
         "Write the result, the iterates, an animation, the curves or a report, with the recipe and the seed", "export",
     ),
-    _Record(
+    ActionRecord(
         "restore", "&Restore run…", "Ctrl+Shift+S", "Bring back the run that made an exported TIFF, ready to be repeated"
     ),
-    _Record("preferences", "&Preferences…", "Ctrl+,", "Colours, how often iterates are shown, memory for their history"),
-    _Record("quit", "&Quit", "Ctrl+Q", "Close the window"),
-    _Record("run", "&Run", "Ctrl+R", "Reconstruct with these settings", "run"),
-    _Record(
+    ActionRecord(
+        "preferences", "&Preferences…", "Ctrl+,", "Colours, how often iterates are shown, memory for their history"
+    ),
+    ActionRecord("quit", "&Quit", "Ctrl+Q", "Close the window"),
+    ActionRecord("run", "&Run", "Ctrl+R", "Reconstruct with these settings", "run"),
+    ActionRecord(
         "pause", "&Pause", "Space", "Pause after the patch batch in hand; again to go on", "pause"
     ),
-    _Record(
+    ActionRecord(
         "step", "&Step", "N", "One iterate, then pause; also starts a run", "step"
     ),
-    _Record(
+    ActionRecord(
         "finish", "&Finish now", "Ctrl+Return", "Stop and keep the current estimate", "finish"
     ),
-    _Record("cancel", "&Cancel", "Esc", "Stop and keep nothing of this run", "cancel"),
-    _Record(
+    ActionRecord("cancel", "&Cancel", "Esc", "Stop and keep nothing of this run", "cancel"),
+    ActionRecord(
         "enqueue", "&Add to queue", "Ctrl+Shift+R", "Run these settings after what runs and waits"
     ),
-    _Record(
+    ActionRecord(
         "samples", "Draw sa&mples…", "",
         "Several runs of these settings with different seeds: their mean, their deviation, and what it is worth",
     ),
-    _Record(
+    ActionRecord(
         "volume", "Run &volume…", "",
         "Reconstruct every slice of the open file with these settings, and write them as one volume",
     ),
-    _Record("fit", "&Fit", "F", "Show the whole image in all panes"),
-    _Record("tiling", "&Tiling", "T", "Show the tiling of the shown step"),
-    _Record("next_panel", "&Next panel", "F6", "Put the keyboard into the next panel"),
-    _Record("reset_layout", "&Reset layout", "", "Put every panel back to where it was at first"),
-    _Record("shortcuts", "&Keys and mouse", "F1", "All keys and what the mouse does"),
-    _Record("report", "&Report a problem…", "", "A report with versions, settings and the end of the log, to copy or save"),
-    _Record("about", "&About padis_gui", "", "Version, licence and where things are kept"),
+    ActionRecord("fit", "&Fit", "F", "Show the whole image in all panes"),
+    ActionRecord("tiling", "&Tiling", "T", "Show the tiling of the shown step"),
+    ActionRecord("next_panel", "&Next panel", "F6", "Put the keyboard into the next panel"),
+    ActionRecord("reset_layout", "&Reset layout", "", "Put every panel back to where it was at first"),
+    ActionRecord("shortcuts", "&Keys and mouse", "F1", "All keys and what the mouse does"),
+    ActionRecord(
+        "report", "&Report a problem…", "", "A report with versions, settings and the end of the log, to copy or save"
+    ),
+    ActionRecord("about", "&About padis_gui", "", "Version, licence and where things are kept"),
 )  # fmt: skip
 
 
@@ -97,15 +117,8 @@ class Actions:
     about: QAction
 
     def __init__(self, window: QMainWindow) -> None:
-        for record in _TABLE:
-            action = QAction(record.text, window)
-            if record.icon:
-                action.setIcon(icon(record.icon))
-            action.setObjectName(record.name)
-            action.setShortcut(QKeySequence(record.keys))
-            action.setToolTip(f"{record.tip} ({record.keys})" if record.keys else record.tip)
-            window.addAction(action)
-            setattr(self, record.name, action)
+        for record in _OF_WINDOW:
+            setattr(self, record.name, record.make(window))
         self.tiling.setCheckable(True)
         self.tiling.setChecked(True)
         # "?" is a second key of many keyboards' help
@@ -146,3 +159,25 @@ class Actions:
             action.setEnabled(ready)
         self.export.setEnabled(session.shown.result is not None and not state.active)
         self.pause.setText("&Resume" if state is RunState.PAUSED else "&Pause")
+
+
+def panel_action(
+    panel: QWidget,
+    name: str,
+    text: str,
+    tip: str,
+    keys: str,
+    do: Callable[[], object],
+    within: QWidget | None,
+) -> QAction:
+    """An action of a panel. Its keys work while the keyboard is ``within`` a widget; None: in the whole window."""
+    action = QAction(text, panel)
+    action.setObjectName(name)
+    action.setToolTip(f"{tip} ({keys})" if keys else tip)
+    action.setShortcut(QKeySequence(keys))
+    if within is not None:  # lists, trees and text fields elsewhere need such keys themselves
+        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        within.addAction(action)
+    panel.addAction(action)
+    action.triggered.connect(lambda _checked=False: do())
+    return action

@@ -8,11 +8,11 @@ from PySide6.QtWidgets import QMainWindow
 
 from padis_gui.gui.section import Section
 from padis_gui.gui.viewers.arrangement import arrangement_of, rearrange
-from padis_gui.gui.workbench import Workbench
+from padis_gui.gui.workbench import ReconstructPage
 from padis_gui.viewmodels.preferences import Preferences
 
 
-def restore(window: QMainWindow, bench: Workbench, preferences: Preferences) -> None:
+def restore_window(window: QMainWindow, bench: ReconstructPage, preferences: Preferences) -> None:
     """The window as it was left."""
     kept = preferences.window
     if kept("geometry"):
@@ -26,7 +26,7 @@ def restore(window: QMainWindow, bench: Workbench, preferences: Preferences) -> 
         section.fold(section.title in folded)
 
 
-def keep(window: QMainWindow, bench: Workbench, preferences: Preferences) -> None:
+def keep_window(window: QMainWindow, bench: ReconstructPage, preferences: Preferences) -> None:
     """Remember it for the next start."""
     preferences.keep_window(
         geometry=b64encode(window.saveGeometry().data()).decode(),

@@ -2,27 +2,21 @@
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtWidgets import QFrame, QLabel, QPushButton
+from PySide6.QtWidgets import QPushButton
 
-from padis_gui.gui.layouts import row
-from padis_gui.gui.theme import LEVEL_COLOURS
+from padis_gui.gui.layouts import push_button, row
+from padis_gui.gui.message_bar import Strip
 
 
-class ChoiceBar(QFrame):
+class ChoiceBar(Strip):
     """Asks one question at a time; every answer closes it."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("choice_bar")
+        super().__init__("choice_bar")
         self._layout = row(self, spacing=6, margins=(10, 5, 6, 5))
-        self.text = QLabel(wordWrap=True)
         self._layout.addWidget(self.text, 1)
         self.answers: list[QPushButton] = []
-        self.setStyleSheet(
-            f"#choice_bar {{ background: {LEVEL_COLOURS['warning']}; border-radius: 4px; }}"
-            "#choice_bar QLabel { color: white; }"
-        )
-        self.hide()
+        self.paint("warning")
 
     def ask(self, sentence: str, answers: Sequence[tuple[str, str, Callable[[], object]]]) -> None:
         """Ask; each answer is its text, its tooltip and what it does. The first one has the focus."""
@@ -33,9 +27,7 @@ class ChoiceBar(QFrame):
         self.text.setText(sentence)
         self.setAccessibleName(sentence)
         for text, tip, act in answers:
-            button = QPushButton(text)
-            button.setToolTip(tip)
-            button.clicked.connect(self.hide)
+            button = push_button(text, tip, self.hide)
             button.clicked.connect(lambda _checked=False, act=act: act())
             self._layout.addWidget(button)
             self.answers.append(button)

@@ -6,10 +6,14 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QStyleOption
 
 
 class ElidedLabel(QLabel):
-    """One line; the whole text is its tooltip where it is shortened."""
+    """One line; the whole text is its tooltip.
 
-    def __init__(self, text: str = "") -> None:
+    Unlike superqt's label it keeps its contents margins, follows its font, and tells a screen reader the whole text.
+    """
+
+    def __init__(self, text: str = "", *, muted: bool = False) -> None:
         super().__init__(text)
+        self.setProperty("muted", muted)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.setTextFormat(Qt.TextFormat.PlainText)
 

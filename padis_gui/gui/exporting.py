@@ -7,15 +7,14 @@ from PySide6.QtWidgets import QWidget
 
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.gui.dialogs.export import ExportDialog
-from padis_gui.gui.files import TIFFS, choose_folder, choose_to_write
-from padis_gui.gui.panels.run_list import folder_names
+from padis_gui.gui.files import CSVS, TIFFS, choose_folder, choose_to_write
 from padis_gui.viewmodels.exporting import Exported, proposed_name, run_of, shown_run
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.runs import RunRecord
 from padis_gui.viewmodels.session import Session
 
 _KINDS = {
-    ".tif": TIFFS, ".gif": "GIF (*.gif)", ".mp4": "MP4 (*.mp4)", ".csv": "CSV (*.csv)", ".html": "HTML (*.html)",
+    ".tif": TIFFS, ".gif": "GIF (*.gif)", ".mp4": "MP4 (*.mp4)", ".csv": CSVS, ".html": "HTML (*.html)",
 }  # fmt: skip
 
 
@@ -74,3 +73,19 @@ class Exporting(QObject):
         if named:
             self._preferences.went_to("export", named[0][1])
             self._session.spawn(self._session.export_runs(named, settings))
+
+
+def folder_names(
+    records: list[RunRecord], folder: Path, suffix: str = ".tif"
+) -> list[tuple[RunRecord, Path]]:
+    """A file name for each record in a folder, none twice and none that exists."""
+    taken: set[Path] = set()
+    named = []
+    for record in records:
+        stem = "".join(c if c.isalnum() or c in "-_. " else "_" for c in record.name).strip(". ") or "run"
+        path, number = folder / f"{stem}{suffix}", 2
+        while path in taken or path.exists():
+            path, number = folder / f"{stem} {number}{suffix}", number + 1
+        taken.add(path)
+        named.append((record, path))
+    return named

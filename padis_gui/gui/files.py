@@ -1,9 +1,10 @@
-"""Choosing files without blocking the event loop: dialogs are opened, never executed."""
+"""Choosing files without blocking the event loop: dialogs are opened, never executed. And pictures as files."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, Qt
+from PySide6.QtGui import QImage, QImageWriter
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from padis_gui.core.data.formats import SUFFIXES
@@ -13,6 +14,7 @@ PRIORS = "Priors (*.safetensors *.pkl);;All files (*)"
 ANY_FILE = "All files (*)"
 PRIOR_SUFFIXES = (".safetensors", ".pkl")
 EXPORTS = "Exports (*.tif *.tiff *.json);;All files (*)"
+PNGS, CSVS = "PNG (*.png)", "CSV (*.csv)"
 TIFFS = "TIFF (*.tif *.tiff)"
 QUEUES = "Queues (*.json);;All files (*)"
 TEXTS = "Text (*.txt);;All files (*)"
@@ -62,6 +64,14 @@ def choose_to_write(
     dialog.setDefaultSuffix(Path(proposal).suffix.lstrip("."))
     dialog.selectFile(proposal)
     _open(dialog, chosen)
+
+
+def png_of(image: QImage) -> bytes:
+    """An image as the bytes of a PNG file."""
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    QImageWriter(buffer, QByteArray(b"png")).write(image)
+    return bytes(buffer.data().data())
 
 
 def _open(dialog: QFileDialog, chosen: Callable[[Path], object]) -> None:

@@ -147,6 +147,7 @@ class SettingsForm(QWidget):
         self._basic_names = basic
         self.editors: dict[str, QWidget] = {}
         self._specs: dict[str, SettingSpec] = {}
+        self._labels: dict[str, QLabel] = {}
         layout = column(self, spacing=4)
         self._basic, self._folded = QWidget(), QWidget()
         self._rows = {False: form(self._basic), True: form(self._folded)}
@@ -177,7 +178,7 @@ class SettingsForm(QWidget):
         label.setToolTip(spec.tooltip)
         label.setBuddy(editor)
         self._rows[self._folds(spec)].addRow(label, editor)
-        self.editors[spec.name] = editor
+        self.editors[spec.name], self._labels[spec.name] = editor, label
         self._specs[spec.name] = spec
 
     def _folds(self, spec: SettingSpec) -> bool:
@@ -202,10 +203,9 @@ class SettingsForm(QWidget):
 
     def set_running(self, running: bool) -> None:
         """While a run is under way its live settings reach it; the others, with a grey label, are for the next one."""
-        for name, editor in self.editors.items():
-            spec = self._specs[name]
+        for name, spec in self._specs.items():
             waits = running and not spec.live
-            label = self._rows[spec.advanced].labelForField(editor)
-            if label is not None and label.isEnabled() == waits:
+            label = self._labels[name]
+            if label.isEnabled() == waits:
                 label.setEnabled(not waits)
                 label.setToolTip(f"{spec.tooltip}\nFor the next run." if waits else spec.tooltip)

@@ -16,8 +16,8 @@ from PySide6.QtWidgets import (
 
 from padis_gui import __version__
 from padis_gui.core.runs.engine import RunState
-from padis_gui.gui import arrangement
 from padis_gui.gui.actions import Actions
+from padis_gui.gui.arrangement import keep_window, restore_window
 from padis_gui.gui.choice_bar import ChoiceBar
 from padis_gui.gui.display import RunDisplay
 from padis_gui.gui.elided import ElidedLabel
@@ -34,7 +34,7 @@ from padis_gui.gui.panels.training_note import TrainingNote
 from padis_gui.gui.run_tools import RunTools
 from padis_gui.gui.theme import set_scheme
 from padis_gui.gui.verdict import verdict
-from padis_gui.gui.workbench import RIGHT, Workbench
+from padis_gui.gui.workbench import RIGHT, ReconstructPage
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.training import Trainer
@@ -70,9 +70,7 @@ class MainWindow(QMainWindow):
         self.display = RunDisplay(session, self.panes, self.curves, self.transport, self.levels)
         self.display.pointed.connect(self.cursor_text.setText)
         self.display.progressed.connect(self.timeline.refresh)
-        self.laboratory.join(
-            self.display, self.menus.view, self.workbench_bar.widgetForAction(self.act.tiling)
-        )
+        self.laboratory.join(self.display, self.menus.view, self.picture_bar.widgetForAction(self.act.tiling))
         self.laboratory.page.pointed.connect(self.cursor_text.setText)
         for signal in (
             session.run.changed, session.occupied_changed, session.method.changed, session.data.changed,
@@ -84,7 +82,7 @@ class MainWindow(QMainWindow):
         self.messages.details_wanted.connect(self.help.report)
         self.preferences.changed.connect(self._follow_preferences)
         self._follow_preferences()
-        arrangement.restore(self, self.workbench, self.preferences)
+        restore_window(self, self.reconstruct, self.preferences)
         self._show_state()
         if self.preferences.trouble:
             self.messages.show_message("warning", self.preferences.trouble)
@@ -118,10 +116,10 @@ class MainWindow(QMainWindow):
             )
 
     def _make_pages(self) -> None:
-        """Pages fill the window under the messages; the first one is the workbench."""
+        """Pages fill the window under the messages; the first one reconstructs."""
         self.messages, self.question, self.pages = MessageBar(), ChoiceBar(), PageStack(self)
         self.opening.question.connect(self.question.ask)
-        bench = self.workbench = Workbench(self.session, self.act, self.opening, self.preferences)
+        bench = self.reconstruct = ReconstructPage(self.session, self.act, self.opening, self.preferences)
         self.panes, self.docks, self.timeline = bench.panes, bench.docks, bench.timeline
         self.painter, self.mask_editor, self.planner = bench.painter, bench.mask_editor, bench.planner
         self.data, self.problem, self.prior, self.solver = (
@@ -157,8 +155,8 @@ class MainWindow(QMainWindow):
 
     @property
     def at_work(self) -> bool:
-        """Whether the workbench is in front: what steers a run only works there."""
-        return self.pages.currentWidget() is self.workbench
+        """Whether the Reconstruct page is in front: what steers a run only works there."""
+        return self.pages.currentWidget() is self.reconstruct
 
     @property
     def shows_pictures(self) -> bool:
@@ -166,7 +164,7 @@ class MainWindow(QMainWindow):
         return self.at_work or self.pages.currentWidget() is self.laboratory.page
 
     def _page_changed(self) -> None:
-        bar = self.workbench_bar
+        bar = self.picture_bar
         if self.shows_pictures and self._bar_away:
             bar.setVisible(self._bar_was_shown)
         elif not self.shows_pictures and not self._bar_away:
@@ -189,7 +187,7 @@ class MainWindow(QMainWindow):
         pages.addActions(self.pages.group.actions())
         pages.toggleViewAction().setToolTip("Show or hide the choice of pages")
         self.addToolBar(pages)
-        self.workbench_bar = bar = QToolBar("Main", movable=False)
+        self.picture_bar = bar = QToolBar("Main", movable=False)
         bar.setObjectName("main_toolbar")
         bar.toggleViewAction().setToolTip("Show or hide the tool bar")
         bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
@@ -296,7 +294,7 @@ class MainWindow(QMainWindow):
             self.session.spawn(self._leave())
 
     async def _leave(self) -> None:
-        arrangement.keep(self, self.workbench, self.preferences)
+        keep_window(self, self.reconstruct, self.preferences)
         for dialog in self.findChildren(QDialog):
             dialog.close()
         self.docks.hide_floating()

@@ -3,15 +3,33 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QToolButton
+from PySide6.QtWidgets import QFrame, QLabel, QToolButton
 
-from padis_gui.gui.layouts import row
+from padis_gui.gui.layouts import push_button, row
 from padis_gui.gui.theme import LEVEL_COLOURS
 
 _INFO_SECONDS = 6
 
 
-class MessageBar(QFrame):
+class Strip(QFrame):
+    """A coloured strip with a sentence, above the pages; it blocks nothing."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self.text = QLabel(wordWrap=True)
+        self.hide()
+
+    def paint(self, level: str) -> None:
+        """In the colour of information, a warning or an error."""
+        name = self.objectName()
+        self.setStyleSheet(
+            f"#{name} {{ background: {LEVEL_COLOURS[level]}; border-radius: 4px; }}"
+            f"#{name} QLabel, #{name} QToolButton {{ color: white; }}"
+        )
+
+
+class MessageBar(Strip):
     """Shows the latest message; information goes away by itself, the rest stays until closed.
 
     ``details_wanted`` carries the sentence and the details when the user asks for a report.
@@ -20,17 +38,15 @@ class MessageBar(QFrame):
     details_wanted = Signal(str, str)
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("message_bar")
         self._details = ""
-        self.setObjectName("message_bar")
         layout = row(self, margins=(10, 4, 4, 4))
-        self.text = QLabel(wordWrap=True)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.offer = QPushButton("Do it")
-        self.offer.setToolTip("Do what the message offers")
-        self.details = QPushButton("Details…")
-        self.details.setToolTip("A report with the technical details, to copy or save")
-        self.details.clicked.connect(lambda: self.details_wanted.emit(self.text.text(), self._details))
+        self.offer = push_button("Do it", "Do what the message offers", self._take_offer)
+        self.details = push_button(
+            "Details…", "A report with the technical details, to copy or save",
+            lambda: self.details_wanted.emit(self.text.text(), self._details),
+        )  # fmt: skip
         close = QToolButton(autoRaise=True)
         close.setText("✕")
         close.setToolTip("Close this message")
@@ -40,11 +56,9 @@ class MessageBar(QFrame):
         for button in (self.offer, self.details, close):
             layout.addWidget(button)
         self._offered: Callable[[], object] | None = None
-        self.offer.clicked.connect(self._take_offer)
         self._timer = QTimer(self, singleShot=True, interval=_INFO_SECONDS * 1000)
         self._timer.timeout.connect(self.hide)
         self.level = ""
-        self.hide()
 
     def show_message(
         self,
@@ -62,10 +76,7 @@ class MessageBar(QFrame):
             text, tip, self._offered = offer
             self.offer.setText(text)
             self.offer.setToolTip(tip)
-        self.setStyleSheet(
-            f"#message_bar {{ background: {LEVEL_COLOURS[level]}; border-radius: 4px; }}"
-            "#message_bar QLabel, #message_bar QToolButton { color: white; }"
-        )
+        self.paint(level)
         self._timer.start() if level == "info" else self._timer.stop()
         self.show()
 

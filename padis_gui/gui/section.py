@@ -1,13 +1,16 @@
 """A part of a column under a heading that folds it away."""
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from padis_gui.gui.layouts import column, row
+from padis_gui.gui.layouts import column, muted, row
 
 
 class Section(QWidget):
-    """A heading and a body. Folded, the heading is followed by ``brief``: what the body holds, in a line."""
+    """A heading and a body. Folded, the heading is followed by ``brief``: what the body holds, in a line.
+
+    superqt's QCollapsible has no such line, hides where the keyboard is, and cuts bodies whose texts wrap anew.
+    """
 
     folded = Signal(bool)
 
@@ -22,8 +25,7 @@ class Section(QWidget):
         self.heading.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.heading.setAccessibleName(f"Section {title}")
         self.heading.setToolTip(f"Fold or unfold the section {title}")
-        self.brief = QLabel()
-        self.brief.setProperty("muted", True)
+        self.brief = muted()
         # as narrow as it must be: a long one is cut, and never widens the column
         self.brief.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.content = QWidget()

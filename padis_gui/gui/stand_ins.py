@@ -9,7 +9,7 @@ from padis_gui.viewmodels.session import Session
 _INSTEAD = {"truth": "measurement", "difference": "misfit"}
 
 
-class StandIns(QObject):
+class TruthSubstitutes(QObject):
     """Exchanges the panes' sources when a measurement is opened, and puts back those left alone when an image is."""
 
     def __init__(self, session: Session, panes: PaneGrid) -> None:

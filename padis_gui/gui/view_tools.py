@@ -17,7 +17,7 @@ from padis_gui.viewmodels.runs import RunRecord
 from padis_gui.viewmodels.session import Session
 
 
-class ViewTools(QObject):
+class PaneTools(QObject):
     """Makes the panels of the panes and ties them together; ``dock`` puts a panel into a dock of the window."""
 
     def __init__(

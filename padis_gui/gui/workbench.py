@@ -3,11 +3,11 @@
 from functools import partial
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QWidget
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.docks import Docks
-from padis_gui.gui.layouts import column
+from padis_gui.gui.layouts import column, scrolled
 from padis_gui.gui.opening import Opening
 from padis_gui.gui.panels.data import DataSection
 from padis_gui.gui.panels.geometry import GeometryPanel
@@ -15,8 +15,8 @@ from padis_gui.gui.panels.plan import PlanLine
 from padis_gui.gui.panels.setup import PriorSection, ProblemSection, SolverSection
 from padis_gui.gui.panels.timeline import Timeline
 from padis_gui.gui.panels.transport import Transport
-from padis_gui.gui.stand_ins import StandIns
-from padis_gui.gui.view_tools import ViewTools
+from padis_gui.gui.stand_ins import TruthSubstitutes
+from padis_gui.gui.view_tools import PaneTools
 from padis_gui.gui.viewers.curves import Curves
 from padis_gui.gui.viewers.mask_painter import MaskPainter
 from padis_gui.gui.viewers.pane_grid import PaneGrid
@@ -30,7 +30,7 @@ from padis_gui.viewmodels.session import Session
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 
 
-class Workbench(QMainWindow):
+class ReconstructPage(QMainWindow):
     """A main window inside the window, so that its docks belong to this page alone."""
 
     def __init__(self, session: Session, act: Actions, opening: Opening, preferences: Preferences) -> None:
@@ -39,7 +39,7 @@ class Workbench(QMainWindow):
         self._session, self._preferences = session, preferences
         self.panes = PaneGrid()
         self.panes.menu_wanted.connect(partial(open_menu, self.panes))
-        StandIns(session, self.panes)
+        TruthSubstitutes(session, self.panes)
         act.fit.triggered.connect(self.panes.fit)
         act.tiling.toggled.connect(self.panes.show_tiling)
         self._make_centre()
@@ -72,14 +72,10 @@ class Workbench(QMainWindow):
         for section in (self.data, self.problem, self.prior, self.solver):
             sections.addWidget(section)
         sections.addStretch(1)
-        scroll = QScrollArea(widgetResizable=True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(setup)
         self.left = QWidget()
         self.left.setMinimumWidth(310)
         stacked = column(self.left)
-        stacked.addWidget(scroll, 1)
+        stacked.addWidget(scrolled(setup), 1)
         stacked.addWidget(self.transport)
 
     def make_docks(self, *more: tuple[str, QWidget, Qt.DockWidgetArea]) -> None:
@@ -89,7 +85,7 @@ class Workbench(QMainWindow):
         for title, widget, area in more:
             self.dock(title, widget, area)
         self.dock("Geometry", self.geometry_panel, RIGHT)
-        self.views = ViewTools(self._session, self.panes, self._preferences, self.docks, self.dock)
+        self.views = PaneTools(self._session, self.panes, self._preferences, self.docks, self.dock)
 
     def dock(
         self, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True

@@ -38,6 +38,13 @@ def place_of(canvas, x, y):
     return canvas.mapFromScene(canvas.box.mapViewToScene(QPointF(x, y)))
 
 
+def click_at(plot, x):
+    """Click at a place on the horizontal axis of a plot, at half its height."""
+    view = plot.view
+    at = view.mapFromScene(view.box.mapViewToScene(QPointF(x, view.box.viewRect().center().y())))
+    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=at)
+
+
 def colour_at(canvas, x, y):
     """The colour that is seen at a point of the image."""
     settle()

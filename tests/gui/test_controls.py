@@ -1,7 +1,8 @@
 """Every control has a name and a tooltip, every action a key or a menu, and no key two meanings."""
 
-from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QMenu
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QAction, QKeyEvent, QWheelEvent
+from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QMenu, QScrollArea, QSlider
 
 from padis_gui.core.operators import PHYSICS
 from padis_gui.core.solvers import SOLVERS
@@ -33,6 +34,34 @@ def test_every_control_has_an_accessible_name_and_a_tooltip(window, drive, phant
     assert len(controls(window)) > 60
     assert nameless(window) == []
     assert unexplained(window) == []
+
+
+def test_fields_in_columns_that_scroll_leave_the_wheel_to_the_column(window, drive, phantom_path, prior_path):
+    drive(open_both(window.session, phantom_path, prior_path))
+    window.setFocus()
+    fields = [
+        field
+        for area in window.findChildren(QScrollArea)
+        for field in controls(area)
+        if isinstance(field, QAbstractSpinBox | QComboBox | QSlider)
+    ]
+    assert len(fields) > 20
+    for field in fields:
+        event = QWheelEvent(
+            QPointF(5, 5), QPointF(5, 5), QPoint(), QPoint(0, 120), Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        field.wheelEvent(event)
+        assert not event.isAccepted(), field.accessibleName()
+
+
+def test_numbers_leave_the_windows_letters_to_the_window(window):
+    for box in (box for box in controls(window) if isinstance(box, QAbstractSpinBox)):
+        pressed = QKeyEvent(
+            QEvent.Type.ShortcutOverride, Qt.Key.Key_T, Qt.KeyboardModifier.NoModifier, "t"
+        )  # fmt: skip
+        box.event(pressed)
+        assert not pressed.isAccepted(), box.accessibleName()
 
 
 def test_no_key_has_two_meanings(window):

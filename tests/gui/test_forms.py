@@ -4,12 +4,13 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QFont, QImage, QKeySequence, QPainter, QShortcut, QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel
 
 from padis_gui.core.operators import PHYSICS
 from padis_gui.core.operators.blur import BlurSettings
 from padis_gui.core.operators.ct import ParallelBeamSettings
 from padis_gui.core.operators.inpainting import InpaintingSettings
+from padis_gui.core.settings import specs
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TilingSettings
 from padis_gui.gui.forms import SettingsForm
@@ -76,6 +77,24 @@ def test_folded_settings_have_a_fold_only_where_there_are_some(form_of):
     form.show_settings(TilingSettings(strategy="auto"))
     assert form.more.isVisible()
     assert shown(form) >= {"window_below"}
+
+
+@pytest.mark.parametrize("unfolded", ["declared", "none", "all"])
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+def test_settings_that_a_run_does_not_take_any_more_are_grey_wherever_the_form_has_them(
+    qtbot, kind, unfolded
+):
+    names = {spec.name: spec.live for spec in specs(kind)}
+    basic = {"declared": None, "none": (), "all": tuple(names)}[unfolded]
+    form = SettingsForm(kind, basic=basic)
+    qtbot.addWidget(form)
+    labels = {label.buddy().objectName(): label for label in form.findChildren(QLabel) if label.buddy()}
+    assert set(labels) == set(form.editors)
+    form.set_running(True)
+    assert {name for name, label in labels.items() if label.isEnabled()} == {n for n in labels if names[n]}
+    assert all("next run" in label.toolTip() for name, label in labels.items() if not names[name])
+    form.set_running(False)
+    assert all(label.isEnabled() and "next run" not in label.toolTip() for label in labels.values())
 
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)

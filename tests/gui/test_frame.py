@@ -69,7 +69,7 @@ def dock(window, name):
 
 
 def area(window, name):
-    return window.workbench.dockWidgetArea(dock(window, name))
+    return window.reconstruct.dockWidgetArea(dock(window, name))
 
 
 # -- arrangement --------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ def area(window, name):
 def test_the_window_comes_back_as_it_was_left(opened, tmp_path):
     first = opened(Preferences(tmp_path))
     first.resize(1000, 640)  # the platform's screen is 800 px wide and high, so only the height can come back
-    first.workbench.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock(first, "curves"))
+    first.reconstruct.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock(first, "curves"))
     dock(first, "setup").hide()
     first.solver.fold(True)
     first.preferences.set_option("scheme", "Dark")
@@ -151,7 +151,7 @@ def test_everything_fits_into_1280_by_720(opened, drive, phantom_path, prior_pat
         assert (window.width(), window.height()) == (1280, 720), each.windowTitle()
     window.act.reset_layout.trigger()
     drive(settled())
-    for label in window.workbench.left.findChildren(QLabel):
+    for label in window.reconstruct.left.findChildren(QLabel):
         assert not label.isVisible() or label.height() >= label.heightForWidth(label.width()), label.text()
     for button in (
         window.findChild(object, f"{n}_button") for n in ("run", "pause", "step", "finish", "cancel")

@@ -13,6 +13,7 @@ from padis_gui.core.data.stored import read_recipe
 from padis_gui.core.runs.engine import RunState, solve
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, SEAMS
+from tests.gui.pictures import click_at
 from tests.gui.user import click, pane
 from tests.qt import LONG, compared, delivered, open_both, ran, settled, until
 
@@ -166,8 +167,7 @@ def test_measure_now_while_paused_fills_map_number_and_curve(ready, drive):
         await until(lambda: lab.panel.values["disagreement"].text() != "–")
         assert float(lab.panel.values["disagreement"].text()) > 0
         assert float(lab.panel.values["seam_ratio"].text()) > 0
-        line = lab.panel.spread.lines["disagreement"]
-        assert list(line.xData) == [1]
+        await until(lambda: list(lab.panel.spread.points("rms of the window")[0]) == [1])
         click(lab.panel.show_map[DISAGREEMENT])
         assert ready.panes.pixels(DISAGREEMENT).shape == (64, 64)
         assert ready.session.run.snapshot().state is RunState.PAUSED
@@ -185,12 +185,11 @@ def test_a_click_on_a_seam_curve_goes_to_its_step(ready, drive):
         await bring(lab.panel)
         lab.panel.refresh()
         plot = lab.panel.ratios
-        assert plot.lines["seam_ratio"].xData[-1] == 5
-        await settled()
-        point = plot.mapFromScene(plot.getPlotItem().vb.mapViewToScene(QPointF(2, 1.5)))
-        QTest.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(point.x(), point.y()))
+        await until(lambda: plot.is_drawn)
+        assert plot.points("x̂₀")[0][-1] == 5
+        click_at(plot, 2)
         await until(lambda: ready.session.shown.step == 2)
-        assert plot.marker.isVisible()
+        await until(lambda: plot.marker == 2)
 
     drive(go())
 
@@ -342,7 +341,8 @@ def test_a_fault_at_one_click(ready, drive):
             np.testing.assert_array_equal(page.pictures[side].canvas.pixels, ab.results[side].pixels[0])
             assert "step 5" in page.pictures[side].title.text()
             for plot in page.plots.values():
-                assert list(plot.lines["AB"[side]].xData) == [1, 2, 3, 4, 5]
+                await until(lambda plot=plot: plot.is_drawn)
+                assert list(plot.points("AB"[side])[0]) == [1, 2, 3, 4, 5]
         np.testing.assert_array_equal(page.difference.canvas.pixels, ab.difference())
         assert page.controls.choices["strategy"].currentData() == "fixed"
         found = [page.controls.numbers["psnr", side].text() for side in (0, 1)]
@@ -478,10 +478,13 @@ def test_views_are_saved_as_png_and_a_bad_place_is_said(ready, drive, tmp_path):
         assert len(saves) == 3
         for index, save in enumerate(saves):
             path = tmp_path / f"{index}.png"
-            assert save.write_png(path)
+            save.write_png(path)
+            await until(lambda path=path: path.name in ready.messages.text.text())
             assert path.read_bytes()[:4] == b"\x89PNG"
-        assert not saves[0].write_png(tmp_path / "missing" / "x.png")
-        assert ready.messages.level == "error"
+        saves[0].write_png(tmp_path / "missing" / "x.png")
+        await until(lambda: ready.messages.level == "error")
+        assert "cannot be written" in ready.messages.text.text()
+        ready.messages.hide()
         ready.laboratory.panel._export(tmp_path / "missing" / "x.tif")
         await until(
             lambda: (

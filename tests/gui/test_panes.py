@@ -13,7 +13,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMenu
 
 from padis_gui.core.data.stored import read_recipe
-from padis_gui.gui import arrangement
+from padis_gui.gui.arrangement import keep_window
 from padis_gui.gui.viewers.arrangement import arrangement_of, rearrange
 from padis_gui.gui.viewers.colormaps import SEQUENTIAL, SIGNED, lookup
 from padis_gui.gui.viewers.image_pane import column_count
@@ -606,7 +606,7 @@ def test_a_state_that_cannot_be_used_changes_no_pane(panes, state):
 
 def test_the_window_opens_with_the_panes_it_was_left_with(window):
     window.panes.add_pane("misfit")
-    arrangement.keep(window, window.workbench, window.preferences)
+    keep_window(window, window.reconstruct, window.preferences)
     kept = window.preferences.window("panes")
     window.panes.remove_pane(window.panes.panes[-1])
     rearrange(window.panes, json.loads(kept))

@@ -113,10 +113,11 @@ def test_seams_of_the_shown_tiling_are_marked(shown, profiles):
     shown.tools.set_line(line)
     wait_for(lambda: profiles.seams)
     assert profiles.seams == seam_positions(line, tiling)
-    assert [s.value() for s in profiles._seam_lines if s.isVisible()] == pytest.approx(profiles.seams)
+    wait_for(lambda: profiles.plot.is_drawn)
+    assert profiles.plot.seams == pytest.approx(profiles.seams)
     shown.set_partition(None)
     profiles.refresh()
-    assert not any(s.isVisible() for s in profiles._seam_lines)
+    wait_for(lambda: not profiles.plot.seams)
 
 
 def test_a_line_is_typed(shown, profiles):
@@ -180,13 +181,14 @@ def test_a_point_of_the_plot_is_marked_on_the_panes(shown, profiles):
     shown.tools.adopt(shown.panes[0].group)
     shown.tools.set_line(Line((0.5, 10.5), (50.5, 10.5)))
     wait_for(lambda: profiles.profiles)
+    wait_for(lambda: profiles.plot.is_drawn)
     settle()
-    view = profiles.plot.getPlotItem().vb
-    profiles._point(view.mapViewToScene(QPointF(20.2, view.viewRect().center().y())))
+    view, box = profiles.plot.view, profiles.plot.view.box
+    view.scene().sigMouseMoved.emit(box.mapViewToScene(QPointF(20.2, box.viewRect().center().y())))
     for pane in shown.panes[:3]:
         assert pane.canvas.shapes._marker == pytest.approx((20.5, 10.5))
     assert "620" in profiles.legend.text()
-    profiles._point(QPointF(-50, -50))
+    view.scene().sigMouseMoved.emit(QPointF(-50, -50))
     assert shown.panes[0].canvas.shapes._marker is None
 
 

@@ -13,8 +13,9 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QLineEdit
 from padis_gui.cli.main import main
 from padis_gui.core.data.stored import read_recipe, read_result
 from padis_gui.gui.dialogs.export import ExportDialog
-from padis_gui.gui.panels.run_list import folder_names
+from padis_gui.gui.exporting import folder_names
 from padis_gui.gui.panels.run_table import COLUMNS
+from padis_gui.gui.viewers.curves import COMPARED_RUN
 from padis_gui.viewmodels.queue import ItemState
 from tests.gui.user import dialog, press
 from tests.qt import LONG, delivered, idle, open_both, settled, until
@@ -153,8 +154,8 @@ def test_two_runs_are_compared_in_panes_and_curves(ready, drive):
 
     async def go():
         panel.compare.trigger()
-        line = ready.curves.compared_lines["psnr"]
-        await until(lambda: line.xData is not None and len(line.xData) == 3)
+        plot = ready.curves.plots["psnr"]
+        await until(lambda: len(plot.points(COMPARED_RUN)[0]) == 3)
 
     drive(go())
     assert ready.panes.comparing
@@ -344,7 +345,8 @@ def test_samples_from_one_click_become_one_entry_with_pictures_and_a_curve(ready
     assert ready.run_tools.samples_dock.isVisible()
     assert "4 samples" in panel.words.text()
     assert f"{group.calibration.coverage:.0%}" in panel.words.text()
-    np.testing.assert_allclose(panel.found.yData, group.calibration.observed)
+    drive(until(lambda: panel.plot.is_drawn))
+    np.testing.assert_allclose(panel.plot.points("found")[1], group.calibration.observed)
     low, high = group.result.interval
     np.testing.assert_array_equal(ready.panes.pixels("interval_low"), low[0])
     np.testing.assert_array_equal(ready.panes.pixels("interval_high"), high[0])

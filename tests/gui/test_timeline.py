@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt, QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtTest import QTest
 
 from padis_gui.core.runs.engine import RunState
+from padis_gui.gui.viewers.curves import THIS_RUN
+from tests.gui.pictures import click_at
 from tests.gui.user import press
 from tests.qt import LONG, ended, open_both, settled, until
 
@@ -110,18 +112,13 @@ def test_a_click_into_a_plot_goes_to_that_step_and_marks_it(done, drive):
     plot = done.curves.plots["psnr"]
 
     async def go():
-        await until(lambda: len(done.curves.lines["psnr"].xData) == 8)
-        await settled()
-        scene = plot.getPlotItem().vb.mapViewToScene(QPointF(3.2, 20.0))
-        at = plot.mapFromScene(scene)
-        middle = plot.viewport().rect().center().y()
-        QTest.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(at.x(), middle))
+        await until(lambda: len(plot.points(THIS_RUN)[0]) == 8)
+        await until(lambda: plot.is_drawn)
+        click_at(plot, 3.2)
 
     drive(go())
     assert done.session.shown.step == 3
-    for marker in done.curves.markers.values():
-        assert marker.isVisible()
-        assert marker.value() == 3
+    assert {each.marker for each in done.curves.plots.values() if each.isVisible()} == {3}
 
 
 def test_looking_back_during_a_run_holds_the_panes_and_live_follows_again(ready, drive):

@@ -67,7 +67,7 @@ async def started(window, images, **fake):
 
 async def ended(window):
     await until(lambda: not window.trainer.active)
-    await until(lambda: not window.training.progress._paint.isActive())
+    window.training.progress.refresh()
 
 
 def test_keys_change_the_page_and_runs_are_steered_on_theirs_only(window, drive, phantom_path, prior_path):
@@ -76,11 +76,11 @@ def test_keys_change_the_page_and_runs_are_steered_on_theirs_only(window, drive,
         assert window.act.run.isEnabled()
         await show(window)
         assert not window.act.run.isEnabled()
-        assert not window.workbench_bar.isVisible()
+        assert not window.picture_bar.isVisible()
         QTest.keyClick(window, Qt.Key.Key_1, Qt.KeyboardModifier.ControlModifier)
         assert window.at_work
         assert window.act.run.isEnabled()
-        assert window.workbench_bar.isVisible()
+        assert window.picture_bar.isVisible()
 
     drive(go())
 
@@ -138,10 +138,10 @@ def test_a_training_fills_curves_and_looks_and_offers_its_prior(window, page, dr
     curves, progress = page.progress.curves, page.progress
     assert page.tabs.currentWidget() is progress
     assert curves.patches.names == ["32 px", "16 px"]
-    assert curves.patches.shown("32 px")[0].tolist() == list(range(1, 41))
+    assert curves.patches.points("32 px")[0].tolist() == list(range(1, 41))
     assert len(curves.levels.names) == 7
-    assert curves.psnr.shown("with this prior")[0].tolist() == list(range(5, 41, 5))
-    assert curves.psnr.shown("FBP")[1].tolist() == [22.5, 22.5]
+    assert curves.psnr.points("with this prior")[0].tolist() == list(range(5, 41, 5))
+    assert curves.psnr.points("FBP")[1].tolist() == [22.5, 22.5]
     assert "<b>images</b>" in progress.verdict.text()
     assert "step 40 of 40" in progress.verdict.text()
     assert len(progress.looks.wall.tiles) == 2 * (2 + 1 + 1)
@@ -249,7 +249,7 @@ def test_ticked_trainings_are_laid_over_each_other(window, page, drive, images):
         assert len(runs.plots["psnr"].names) == 2
         runs.axis.setCurrentIndex(1)
         await until(lambda: runs.plots["average"].is_drawn)
-        line = runs.plots["average"].shown(str(window.trainer.running))
+        line = runs.plots["average"].points(str(window.trainer.running))
         assert line[0].tolist() == pytest.approx([0.2 * step / 60 for step in range(1, 21)])
         runs.list.topLevelItem(0).setCheckState(0, Qt.CheckState.Unchecked)
         assert len(runs.plots["average"].names) == 1

@@ -16,6 +16,7 @@ from padis_gui.core.data.stored import read_recipe
 from padis_gui.core.errors import DivergenceError
 from padis_gui.core.runs import engine
 from padis_gui.core.runs.engine import RunState, solve
+from padis_gui.gui.viewers.curves import THIS_RUN
 from padis_gui.viewmodels import run as run_module
 from tests.gui.user import press as click
 from tests.qt import LONG, ended, open_both, painted, settled, until
@@ -58,10 +59,10 @@ def test_a_run_fills_panes_curves_and_verdict(ready, drive):
         ready.session.method.set_solver_setting("steps", 12)
         click(ready, "run")
         await ended(ready)
-        lines = [
-            ready.curves.lines[key] for key in ("psnr", "residual", "sigma")
+        plots = [
+            ready.curves.plots[key] for key in ("psnr", "residual", "sigma")
         ]  # drawn one after the other
-        await until(lambda: all(line.xData is not None and len(line.xData) == 12 for line in lines))
+        await until(lambda: all(len(plot.points(THIS_RUN)[0]) == 12 for plot in plots))
 
     drive(go())
     assert state(ready) is RunState.DONE
@@ -530,7 +531,8 @@ def test_a_perfect_baseline_has_no_line_and_breaks_no_plot(window, drive, tmp_pa
         await ended(window)
 
     drive(go())
-    assert not window.curves._baseline.isVisible()
+    assert window.curves.plots["psnr"].is_drawn
+    assert window.curves.plots["psnr"].level is None
 
 
 # -- other physics ------------------------------------------------------------------------------------------

@@ -131,7 +131,9 @@ async def compare(window, hand):
 async def find_the_seam(window, hand):
     """The laboratory's tab, and its map in the framed pane."""
     bars = {
-        bar.tabText(i): (bar, i) for bar in window.workbench.findChildren(QTabBar) for i in range(bar.count())
+        bar.tabText(i): (bar, i)
+        for bar in window.reconstruct.findChildren(QTabBar)
+        for i in range(bar.count())
     }
     bar, at = bars["Laboratory"]
     await hand.click(bar, bar.tabRect(at).center())

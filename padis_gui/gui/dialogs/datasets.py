@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QLabel, QMainWindow, QPushButton, QTreeWidget, QTreeWidgetItem
+from PySide6.QtWidgets import QDialog, QLabel, QMainWindow, QTreeWidgetItem
 
 from padis_gui.core.data.datasets import DatasetInfo
 from padis_gui.core.data.reading import ReadingSettings
-from padis_gui.gui.layouts import column, row
+from padis_gui.gui.layouts import button_row, column, push_button
+from padis_gui.gui.selecting import plain_tree
 from padis_gui.viewmodels.session import Session
 
 _COLUMNS = ("Data set", "Size", "Numbers", "Pages", "Description")
@@ -25,11 +26,7 @@ class DatasetChooser(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(f"Data sets of {path.name}")
         self.resize(620, 320)
-        self.list = QTreeWidget()
-        self.list.setAccessibleName("Data sets")
-        self.list.setToolTip("Return or a double click opens the data set")
-        self.list.setRootIsDecorated(False)
-        self.list.setHeaderLabels(_COLUMNS)
+        self.list = plain_tree("Data sets", "Return or a double click opens the data set", _COLUMNS)
         for info in found:
             self.list.addTopLevelItem(_item(info))
         for number in range(len(_COLUMNS)):
@@ -38,21 +35,15 @@ class DatasetChooser(QDialog):
         if usable:
             self.list.setCurrentItem(usable[0])
         self.list.itemActivated.connect(self._open)
-        self.choose = QPushButton("&Open data set")
-        self.choose.setToolTip("Open the selected data set")
+        self.choose = push_button(
+            "&Open data set", "Open the selected data set", lambda: self._open(self.list.currentItem())
+        )
         self.choose.setEnabled(bool(usable))
-        self.choose.clicked.connect(lambda: self._open(self.list.currentItem()))
-        close = QPushButton("&Close")
-        close.setToolTip("Open none of them")
-        close.clicked.connect(self.close)
-        below = row(spacing=8)
-        below.addStretch(1)
-        below.addWidget(self.choose)
-        below.addWidget(close)
+        close = push_button("&Close", "Open none of them", self.close)
         layout = column(self, spacing=8, margins=(10, 10, 10, 10))
         layout.addWidget(QLabel(f"{path.name} holds several; which one is to be read?"))
         layout.addWidget(self.list, 1)
-        layout.addLayout(below)
+        layout.addLayout(button_row(self.choose, close))
 
     def _items(self) -> list[QTreeWidgetItem]:
         found = (self.list.topLevelItem(n) for n in range(self.list.topLevelItemCount()))

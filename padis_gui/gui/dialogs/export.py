@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QDialog, QLabel, QWidget
 
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.errors import PadisError
 from padis_gui.core.report.animation import encoder
 from padis_gui.core.settings import make, specs
 from padis_gui.gui.forms import SettingsForm
-from padis_gui.gui.layouts import column, row
+from padis_gui.gui.layouts import button_row, column, muted, push_button
 
 _ALL = tuple(spec.name for spec in specs(ExportSettings))
 
@@ -30,24 +30,16 @@ class ExportDialog(QDialog):
         self.settings, self._kept, self._chosen = settings, kept, chosen
         self.form = SettingsForm(ExportSettings, basic=_ALL)
         self.form.edited.connect(self._set)
-        self.note = QLabel(wordWrap=True)
-        self.note.setProperty("muted", True)
+        self.note = muted(wordWrap=True)
         self.trouble = QLabel(wordWrap=True)
-        self.export, cancel = QPushButton("&Export…"), QPushButton("&Cancel")
-        self.export.setToolTip("Choose where to write it (Enter)")
-        cancel.setToolTip("Close without writing anything (Esc)")
+        self.export = push_button("&Export…", "Choose where to write it (Enter)", self._take)
         self.export.setDefault(True)
-        self.export.clicked.connect(self._take)
-        cancel.clicked.connect(self.reject)
+        cancel = push_button("&Cancel", "Close without writing anything (Esc)", self.reject)
         layout = column(self, spacing=8, margins=(12, 12, 12, 12))
         for widget in (self.form, self.note, self.trouble):
             layout.addWidget(widget)
         layout.addStretch(1)
-        buttons = row(spacing=6)
-        buttons.addStretch(1)
-        for button in (self.export, cancel):
-            buttons.addWidget(button)
-        layout.addLayout(buttons)
+        layout.addLayout(button_row(self.export, cancel))
         self._show()
         self.resize(440, 330)
 

@@ -1,10 +1,10 @@
 """The window's own options; they act at once and are remembered."""
 
-from PySide6.QtWidgets import QDialog, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QDialog, QLabel, QWidget
 
 from padis_gui.core.errors import PadisError
 from padis_gui.gui.forms import SettingsForm
-from padis_gui.gui.layouts import column, row
+from padis_gui.gui.layouts import button_row, column, muted, push_button
 from padis_gui.viewmodels.preferences import Options, Preferences
 
 
@@ -20,19 +20,13 @@ class PreferencesDialog(QDialog):
         self.form.edited.connect(self._set)
         self.trouble = QLabel(wordWrap=True)
         where = "only until the window closes" if preferences.path is None else str(preferences.path)
-        kept = QLabel(f"Kept in {where}" if preferences.path else f"Kept {where}", wordWrap=True)
-        kept.setProperty("muted", True)
-        close = QPushButton("C&lose")
-        close.setToolTip("Close; everything here has already taken effect (Esc)")
-        close.clicked.connect(self.close)
+        kept = muted(f"Kept in {where}" if preferences.path else f"Kept {where}", wordWrap=True)
+        close = push_button("C&lose", "Close; everything here has already taken effect (Esc)", self.close)
         layout = column(self, spacing=8, margins=(12, 12, 12, 12))
         for widget in (self.form, self.trouble, kept):
             layout.addWidget(widget)
         layout.addStretch(1)
-        buttons = row()
-        buttons.addStretch(1)
-        buttons.addWidget(close)
-        layout.addLayout(buttons)
+        layout.addLayout(button_row(close))
         preferences.changed.connect(self._show)
         self._show()
         self.resize(440, 260)

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from PySide6.QtGui import QFontDatabase, QGuiApplication
-from PySide6.QtWidgets import QDialog, QLabel, QPlainTextEdit, QPushButton, QWidget
+from PySide6.QtWidgets import QDialog, QLabel, QPlainTextEdit, QWidget
 
 from padis_gui.gui.files import TEXTS, choose_to_write
-from padis_gui.gui.layouts import column, row
+from padis_gui.gui.layouts import button_row, column, muted, push_button
 
 
 class ReportDialog(QDialog):
@@ -18,37 +18,27 @@ class ReportDialog(QDialog):
         self.setModal(False)
         self.heading = QLabel(sentence or "The state of the program", wordWrap=True)
         self.heading.setProperty("heading", True)
-        note = QLabel(
+        note = muted(
             "Nothing is sent by itself. The text names files of yours; read it before you pass it on."
         )
-        note.setProperty("muted", True)
         self.text = QPlainTextEdit(text, readOnly=True)
         self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.text.setTabChangesFocus(True)
         self.text.setAccessibleName("Report")
         self.text.setToolTip("What happened, versions, settings, and the end of the log")
-        self.copy = QPushButton("&Copy")
-        self.copy.setToolTip("Put the whole report on the clipboard")
-        self.copy.clicked.connect(self._copy)
-        self.save = QPushButton("&Save…")
-        self.save.setToolTip("Write the report as a text file")
-        self.save.clicked.connect(
-            lambda: choose_to_write(self, "Save report", TEXTS, "padis_gui-report.txt", self._save)
-        )
-        close = QPushButton("C&lose")
-        close.setToolTip("Close this report (Esc)")
-        close.clicked.connect(self.close)
+        self.copy = push_button("&Copy", "Put the whole report on the clipboard", self._copy)
+        self.save = push_button(
+            "&Save…", "Write the report as a text file",
+            lambda: choose_to_write(self, "Save report", TEXTS, "padis_gui-report.txt", self._save),
+        )  # fmt: skip
+        close = push_button("C&lose", "Close this report (Esc)", self.close)
         self.outcome = QLabel()
         layout = column(self, spacing=8, margins=(12, 12, 12, 12))
         for widget in (self.heading, note):
             layout.addWidget(widget)
         layout.addWidget(self.text, 1)
-        buttons = row(spacing=6)
-        buttons.addWidget(self.outcome, 1)
-        for button in (self.copy, self.save, close):
-            buttons.addWidget(button)
-        layout.addLayout(buttons)
+        layout.addLayout(button_row(self.copy, self.save, close, before=self.outcome))
         self.resize(760, 520)
 
     def _copy(self) -> None:

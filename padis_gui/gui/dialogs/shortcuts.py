@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QDialog, QLabel, QMainWindow, QMenu, QPushButton, QScrollArea, QWidget
+from PySide6.QtWidgets import QDialog, QLabel, QMainWindow, QMenu, QScrollArea, QWidget
 
-from padis_gui.gui.layouts import column, grid, row
+from padis_gui.gui.layouts import button_row, column, grid, push_button
 
 # What no action knows: the mouse, and keys of a widget that has the focus
 GESTURES = (
@@ -83,13 +83,8 @@ class ShortcutSheet(QDialog):
         scroll.setAccessibleName("Keys and what they do")
         scroll.setToolTip("The keys of every action, and what the mouse does")
         scroll.setWidget(sheet)
-        close = QPushButton("C&lose")
-        close.setToolTip("Close this sheet (Esc)")
-        close.clicked.connect(self.close)
+        close = push_button("C&lose", "Close this sheet (Esc)", self.close)
         layout = column(self, spacing=8, margins=(8, 8, 8, 8))
         layout.addWidget(scroll, 1)
-        buttons = row()
-        buttons.addStretch(1)
-        buttons.addWidget(close)
-        layout.addLayout(buttons)
+        layout.addLayout(button_row(close))
         self.resize(520, 620)

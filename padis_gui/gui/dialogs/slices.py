@@ -11,9 +11,9 @@ from PySide6.QtCore import (
     Qt,
 )
 from PySide6.QtGui import QColor, QIcon, QPixmap
-from PySide6.QtWidgets import QDialog, QLabel, QListView, QMainWindow, QPushButton
+from PySide6.QtWidgets import QDialog, QListView, QMainWindow
 
-from padis_gui.gui.layouts import column, row
+from padis_gui.gui.layouts import button_row, column, muted, push_button
 from padis_gui.gui.theme import PANE_BACKGROUND
 from padis_gui.gui.viewers.picture_wall import pixmap_of
 from padis_gui.viewmodels.session import Session
@@ -81,21 +81,14 @@ class SliceChooser(QDialog):
         self.view.setIconSize(QSize(_SIDE, _SIDE))
         self.view.setGridSize(QSize(_SIDE + 14, _SIDE + 26))
         self.view.activated.connect(lambda index: self._open(index.row()))
-        self.hint = QLabel("Return or a double click opens a page")
-        self.hint.setProperty("muted", True)
-        self.choose = QPushButton("&Open page")
-        self.choose.setToolTip("Open the selected page")
-        self.choose.clicked.connect(lambda: self._open(self.view.currentIndex().row()))
-        close = QPushButton("&Close")
-        close.setToolTip("Close this sheet")
-        close.clicked.connect(self.close)
-        below = row(spacing=8)
-        below.addWidget(self.hint, 1)
-        below.addWidget(self.choose)
-        below.addWidget(close)
+        self.hint = muted("Return or a double click opens a page")
+        self.choose = push_button(
+            "&Open page", "Open the selected page", lambda: self._open(self.view.currentIndex().row())
+        )
+        close = push_button("&Close", "Close this sheet", self.close)
         layout = column(self, spacing=6, margins=(10, 10, 10, 10))
         layout.addWidget(self.view, 1)
-        layout.addLayout(below)
+        layout.addLayout(button_row(self.choose, close, before=self.hint))
         session.data.changed.connect(self._refresh)
         session.occupied_changed.connect(self._refresh)
         self._refresh()

@@ -7,12 +7,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialog,
-    QFormLayout,
     QLabel,
     QLineEdit,
     QMainWindow,
-    QProgressBar,
-    QPushButton,
     QSizePolicy,
     QWidget,
 )
@@ -22,10 +19,9 @@ from padis_gui.core.solvers import find_solver
 from padis_gui.core.volume.request import VolumeSettings
 from padis_gui.gui.files import TIFFS, choose_to_write
 from padis_gui.gui.forms import FileLine, SettingsForm, show_value
-from padis_gui.gui.layouts import column, row
-from padis_gui.gui.panels.transport import clock
+from padis_gui.gui.kit.plot import Line, Plot
+from padis_gui.gui.layouts import button_row, clock, column, form, labelled, progress_bar, push_button, row
 from padis_gui.gui.theme import BASELINE, CURVE, RUN_BUTTON
-from padis_gui.gui.viewers.line_plot import Line, LinePlot
 from padis_gui.gui.viewers.picture_wall import PictureWall, Tile
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.session import Session
@@ -67,15 +63,13 @@ class VolumeDialog(QDialog):
         pages = self.form.editors["pages"]
         assert isinstance(pages, QLineEdit)
         pages.setPlaceholderText("all")
-        more = QFormLayout()
-        more.setContentsMargins(0, 0, 0, 0)
+        more = form()
         tip = "The float32 TIFF to write; finished slices are kept beside it until then"
         self.out = FileLine("Result", tip)
         self.out.button.clicked.disconnect()
         self.out.button.clicked.connect(lambda _checked=False: self.choose_out())
         self.out.chosen.connect(lambda text: volumes.set_out(Path(text).expanduser() if text else None))
         self.workers = QLineEdit()
-        self.workers.setAccessibleName("Workers")
         self.workers.setToolTip(
             "Processes on this machine among which the slices are shared out, or a dask scheduler such as\n"
             "dask://host:8786, whose machines must see the files under the same paths"
@@ -84,20 +78,16 @@ class VolumeDialog(QDialog):
         self.restart = QCheckBox("&Begin anew")
         self.restart.setToolTip("Throw away what an earlier attempt at this result has finished")
         self.restart.toggled.connect(volumes.set_restart)
-        for text, editor in (("Result", self.out), ("Workers", self.workers)):
-            label = QLabel(text)
-            label.setBuddy(editor)
-            label.setToolTip(editor.toolTip() or tip)
-            more.addRow(label, editor)
+        labelled(more, "Result", self.out, tip)
+        labelled(more, "Workers", self.workers, self.workers.toolTip())
         more.addRow("", self.restart)
         self.plan = QLabel(wordWrap=True)
-        self.start, self.pause, self.stop = (QPushButton(t) for t in ("&Start", "&Pause", "S&top"))
+        self.start = push_button("&Start", "", self._start)
         self.start.setStyleSheet(RUN_BUTTON)
-        self.pause.setToolTip("Hold after the patch batch in hand; again to go on")
-        self.stop.setToolTip("Stop; finished slices are kept, and Start goes on with the rest")
-        self.start.clicked.connect(lambda _checked=False: self._start())
-        self.pause.clicked.connect(lambda _checked=False: self._pause())
-        self.stop.clicked.connect(lambda _checked=False: volumes.stop())
+        self.pause = push_button("&Pause", "Hold after the patch batch in hand; again to go on", self._pause)
+        self.stop = push_button(
+            "S&top", "Stop; finished slices are kept, and Start goes on with the rest", volumes.stop
+        )
         buttons = row(spacing=6)
         for button in (self.start, self.pause, self.stop):
             buttons.addWidget(button, 1)
@@ -110,32 +100,25 @@ class VolumeDialog(QDialog):
         layout.addLayout(buttons)
 
     def _make_progress(self, right: QWidget) -> None:
-        self.bar = QProgressBar(textVisible=True, minimum=0, maximum=1)
-        self.bar.setAccessibleName("Progress of the volume")
-        self.bar.setToolTip("Slices finished, of all; smoothing along z passes through them once more")
+        tip = "Slices finished, of all; smoothing along z passes through them once more"
+        self.bar = progress_bar("Progress of the volume", tip)
         self.state, self.failures = QLabel(), QLabel(wordWrap=True)
         self.state.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.curve = LinePlot("PSNR by page [dB]", tip="Of each finished slice, where the truth is known")
+        self.curve = Plot("PSNR by page [dB]", tip="Of each finished slice, where the truth is known")
         self.curve.set_empty_text(_WAITING)
         self.wall = PictureWall()
         self.wall.setAccessibleName("The slice finished last")
-        self.open_result = QPushButton("&Open result")
-        self.open_result.setToolTip("Show the finished volume in the window, page by page")
-        self.open_result.clicked.connect(lambda _checked=False: self._open())
-        close = QPushButton("&Close")
-        close.setToolTip("Close this dialog; a volume under way goes on")
-        close.clicked.connect(self.close)
-        below = row(spacing=8)
-        below.addStretch(1)
-        below.addWidget(self.open_result)
-        below.addWidget(close)
+        self.open_result = push_button(
+            "&Open result", "Show the finished volume in the window, page by page", self._open
+        )
+        close = push_button("&Close", "Close this dialog; a volume under way goes on", self.close)
         layout = column(right, spacing=8)
         layout.addWidget(self.bar)
         layout.addWidget(self.state)
         layout.addWidget(self.curve, 2)
         layout.addWidget(self.wall, 3)
         layout.addWidget(self.failures)
-        layout.addLayout(below)
+        layout.addLayout(button_row(self.open_result, close))
 
     # From the user ----------------------------------------------------------------------------------
 
@@ -229,7 +212,7 @@ class VolumeDialog(QDialog):
         self.bar.setFormat(f"{progress.done} of {progress.total}" if progress.total else "")
         known = progress.psnr or progress.residual
         with_truth = bool(progress.psnr) or not progress.residual
-        self.curve.heading.setText("PSNR by page [dB]" if with_truth else "Residual by page")
+        self.curve.set_title("PSNR by page [dB]" if with_truth else "Residual by page")
         pages = sorted(known)
         values = [known[page] for page in pages]
         colour = CURVE["psnr"] if with_truth else BASELINE

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame, QLabel, QLayout, QScrollArea, QSlider, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QLayout, QSlider, QWidget
 
 from padis_gui.core.runs.engine import RunState
 from padis_gui.gui.actions import Actions
-from padis_gui.gui.layouts import column, grid, row
+from padis_gui.gui.kit.plot import Line, Plot
+from padis_gui.gui.layouts import column, grid, muted, row, scrolled
 from padis_gui.gui.panels.ab_controls import ABControls
 from padis_gui.gui.theme import SIDES
 from padis_gui.gui.viewers.links import Links
 from padis_gui.gui.viewers.picture import Picture
-from padis_gui.gui.viewers.step_plot import Drawn, StepPlot
 from padis_gui.viewmodels.ab import NAMES, PICTURES, SEAM_MAP, ABRun
 from padis_gui.viewmodels.frames import IteratePictures, Pixels
 from padis_gui.viewmodels.gallery import DIVERGING, GREY, Appearance, value_text
@@ -50,11 +50,8 @@ class ABPage(QWidget):
         for picture in (*self.pictures, self.difference):
             self.links.join(picture.canvas)
         self.links.pointed.connect(self._read)
-        lines = {name: Drawn(name, colour) for name, colour in zip(NAMES, SIDES, strict=True)}
-        self.plots = {
-            "psnr": StepPlot("PSNR [dB]", lines),
-            "seam_ratio": StepPlot("Seam ratio", lines, level=1.0),
-        }
+        self.plots = {"psnr": Plot("PSNR [dB]"), "seam_ratio": Plot("Seam ratio")}
+        self.plots["seam_ratio"].set_level(1.0)
         for plot in self.plots.values():
             plot.clicked.connect(self._go_to)
         self.view = QWidget()
@@ -69,10 +66,7 @@ class ABPage(QWidget):
         self._paint()
 
     def _lay_out(self) -> None:
-        left = QScrollArea(widgetResizable=True)
-        left.setFrameShape(QFrame.Shape.NoFrame)
-        left.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        left.setWidget(self.controls)
+        left = scrolled(self.controls)
         left.setFixedWidth(330)
         curves = QWidget()
         stacked = column(curves, spacing=4)
@@ -110,8 +104,7 @@ class ABPage(QWidget):
         self.slider.setAccessibleName("Part of the way that is shown")
         self.slider.setToolTip("Look at earlier iterates of both sides; the right end shows the latest")
         self.slider.valueChanged.connect(self._slide)
-        self.values = QLabel()
-        self.values.setProperty("muted", True)
+        self.values = muted()
         self.values.setMinimumWidth(0)
         bar = row(spacing=8, margins=(4, 4, 8, 2))
         for widget, stretch in ((self.kind, 0), (self.own_levels, 0), (self.slider, 1)):
@@ -209,13 +202,15 @@ class ABPage(QWidget):
         same = totals[0] == totals[1]
         whole = totals[0] if same else 100
         for key, plot in self.plots.items():
-            plot.set_range(whole, "" if same else "% of the steps")
+            plot.set_x_range(0, whole)
+            plot.set_labels(bottom="" if same else "% of the steps")
             plot.set_marker(None if self._ab.at is None else whole * self._ab.at)
-            for name, history, total in zip(NAMES, histories, totals, strict=True):
-                points = history.points
-                plot.set_line(
-                    name, [whole * p.step / total for p in points], [getattr(p, key) for p in points]
-                )
+            lines = []
+            for name, colour, history, total in zip(NAMES, SIDES, histories, totals, strict=True):
+                steps = [whole * p.step / total for p in history.points]
+                values = [getattr(p, key) for p in history.points]
+                lines.append(Line.through_known(name, colour, steps, values))
+            plot.set_lines(lines)
         self._whole = whole
 
     def _unit(self) -> str:

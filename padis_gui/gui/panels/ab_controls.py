@@ -2,21 +2,23 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtWidgets import QComboBox, QLabel, QProgressBar, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import QComboBox, QLabel, QPushButton, QToolButton, QWidget
 
 from padis_gui.core.ab import WHAT_IFS
 from padis_gui.core.runs.engine import RunState
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TILINGS
 from padis_gui.gui.actions import Actions
-from padis_gui.gui.layouts import column, form, grid
+from padis_gui.gui.layouts import column, form, grid, muted, progress_bar, push_button, steering_button
+from padis_gui.gui.numbers import ChoiceBox
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.section import Section
-from padis_gui.gui.theme import RUN_BUTTON, SIDES
+from padis_gui.gui.theme import SIDES
 from padis_gui.viewmodels.ab import NAMES, ABRun
 from padis_gui.viewmodels.session import Session
 
@@ -35,8 +37,7 @@ class ABControls(QWidget):
     ) -> None:
         super().__init__()
         self._session, self._ab = session, ab
-        self.save = SaveButtons("A/B", view, write_tiff)
-        self.save.said.connect(lambda level, text: session.message.emit(level, text, ""))
+        self.save = SaveButtons(session, "A/B", view, write_tiff)
         layout = column(self, spacing=2, margins=(8, 4, 10, 8))
         for section in (self._side_a(), self._side_b(), self._faults()):
             layout.addWidget(section)
@@ -53,8 +54,7 @@ class ABControls(QWidget):
     def _side_a(self) -> QWidget:
         section = Section("A: the present settings")
         self.a = QLabel(wordWrap=True)
-        hint = QLabel("As they are on the Reconstruct page.")
-        hint.setProperty("muted", True)
+        hint = muted("As they are on the Reconstruct page.")
         section.body.addWidget(self.a)
         section.body.addWidget(hint)
         return section
@@ -71,7 +71,7 @@ class ABControls(QWidget):
             ("positions", "Positions", "Whether the network is told where a patch lies in B",
              [("told", True), ("not told", False)]),
         ):  # fmt: skip
-            combo = QComboBox()
+            combo = ChoiceBox()
             combo.setAccessibleName(f"{label} of B")
             combo.setToolTip(tip)
             self.choices[name] = combo
@@ -81,8 +81,7 @@ class ABControls(QWidget):
             )
             rows.addRow(label, combo)
         section.body.addLayout(rows)
-        self.b = QLabel(wordWrap=True)
-        self.b.setProperty("muted", True)
+        self.b = muted(wordWrap=True)
         section.body.addWidget(self.b)
         return section
 
@@ -106,11 +105,9 @@ class ABControls(QWidget):
         section = Section("What if…")
         self.faults: dict[str, QPushButton] = {}
         for fault in WHAT_IFS:
-            button = QPushButton(fault.label)
-            button.setToolTip(f"{fault.summary}. Runs the present settings against it")
-            button.clicked.connect(lambda _checked=False, name=fault.name: self._ab.what_if(name))
-            said = QLabel(fault.summary, wordWrap=True)
-            said.setProperty("muted", True)
+            tip = f"{fault.summary}. Runs the present settings against it"
+            button = push_button(fault.label, tip, partial(self._ab.what_if, fault.name))
+            said = muted(fault.summary, wordWrap=True)
             section.body.addWidget(button)
             section.body.addWidget(said)
             self.faults[fault.name] = button
@@ -131,27 +128,15 @@ class ABControls(QWidget):
                 (act.cancel, "Cancel", "Stop and keep nothing", ab.cancel),
             )
         ):
-            name = action.objectName()
-            button = QToolButton()
+            name, first = action.objectName(), index == 0
+            button = steering_button(f"ab_{name}", main=first)
             button.setText(text)
             button.setToolTip(f"{tip} ({action.shortcut().toString()})")
             button.setIcon(action.icon())
-            first = index == 0
-            button.setToolButtonStyle(
-                Qt.ToolButtonStyle.ToolButtonTextBesideIcon
-                if first
-                else Qt.ToolButtonStyle.ToolButtonTextUnderIcon
-            )
-            if first:
-                button.setStyleSheet(RUN_BUTTON)
-            button.setObjectName(f"ab_{name}_button")
-            button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Fixed)
             button.clicked.connect(lambda _checked=False, slot=slot: slot())
             cells.addWidget(button, 0 if first else 1, 0 if first else index - 1, 1, 4 if first else 1)
             self.buttons[name] = button
-        self.bar = QProgressBar(textVisible=True, minimum=0, maximum=1)
-        self.bar.setAccessibleName("Progress of the comparison")
-        self.bar.setToolTip("Steps of both sides so far")
+        self.bar = progress_bar("Progress of the comparison", "Steps of both sides so far")
         self.state = QLabel()
         layout.addLayout(cells)
         layout.addWidget(self.bar)
@@ -170,11 +155,11 @@ class ABControls(QWidget):
             for side in range(len(NAMES)):
                 value = self.numbers[key, side] = QLabel("–", alignment=Qt.AlignmentFlag.AlignRight)
                 cells.addWidget(value, line, side + 1)
-        self.keep = QPushButton("Keep both as runs")
-        self.keep.setToolTip(
-            "Put both results into the list of runs, where they can be compared, repeated and exported"
+        self.keep = push_button(
+            "Keep both as runs",
+            "Put both results into the list of runs, where they can be compared, repeated and exported",
+            self._ab.keep,
         )
-        self.keep.clicked.connect(self._ab.keep)
         section.body.addLayout(cells)
         section.body.addWidget(self.keep)
         section.body.addWidget(self.save)

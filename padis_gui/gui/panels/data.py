@@ -1,7 +1,7 @@
 """The first part of the left column: what is open, which page of it, and how it is read."""
 
 from PySide6.QtCore import QSignalBlocker
-from PySide6.QtWidgets import QLabel, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import QLabel, QToolButton, QWidget
 
 from padis_gui.core.data.formats import readable
 from padis_gui.core.data.image import Image
@@ -9,10 +9,9 @@ from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.settings import specs
 from padis_gui.gui.actions import Actions
 from padis_gui.gui.forms import SettingsForm
-from padis_gui.gui.layouts import column, form, row
+from padis_gui.gui.layouts import column, form, labelled, number_text, push_button, remark, row
 from padis_gui.gui.numbers import NumberBox, WholeBox
 from padis_gui.gui.opening import Opening
-from padis_gui.gui.panels.setup import labelled, muted, number_text
 from padis_gui.gui.section import Section
 from padis_gui.viewmodels.series import SeriesAround
 from padis_gui.viewmodels.session import Session
@@ -29,7 +28,11 @@ class DataSection(Section):
     def __init__(self, session: Session, opening: Opening, act: Actions) -> None:
         super().__init__("Data")
         self._session, self._act = session, act
-        self.name, self.details, self.notes = QLabel("No image yet", wordWrap=True), muted(_NO_IMAGE), muted()
+        self.name, self.details, self.notes = (
+            QLabel("No image yet", wordWrap=True),
+            remark(_NO_IMAGE),
+            remark(),
+        )
         self._make_buttons(opening)
         self.reading = SettingsForm(ReadingSettings, skip=_OF_SCANS, basic=("role",))
         self.scan = SettingsForm(ReadingSettings, skip=_OF_ALL, basic=("take_views",))
@@ -42,9 +45,10 @@ class DataSection(Section):
         pages.addWidget(self.page, 1)
         pages.addWidget(self.pages)
         pages.addWidget(self.volume)
-        self.series = QPushButton("Open the whole series")
-        self.series.setToolTip("This slice is one of several in its folder; open all of them as a volume")
-        self.series.clicked.connect(lambda: session.spawn(opening.series.open()))
+        self.series = push_button(
+            "Open the whole series", "This slice is one of several in its folder; open all of them as a volume",
+            lambda: session.spawn(opening.series.open()),
+        )  # fmt: skip
         opening.series.changed.connect(lambda: self._offer_series(opening.series))
         self._offer_series(opening.series)
         self._of_pages = QWidget()
@@ -60,11 +64,11 @@ class DataSection(Section):
         self.refresh()
 
     def _make_buttons(self, opening: Opening) -> None:
-        self.open, self.folder = QPushButton("Open image…"), QPushButton("Folder…")
-        self.open.setToolTip(f"An image, a volume or a scan: {readable()}")
-        self.folder.setToolTip(self._act.open_folder.toolTip())
-        self.open.clicked.connect(opening.choose_image)
-        self.folder.clicked.connect(opening.choose_folder)
+        self.open = push_button(
+            "Open image…", f"An image, a volume or a scan: {readable()}",
+            opening.choose_image,
+        )  # fmt: skip
+        self.folder = push_button("Folder…", self._act.open_folder.toolTip(), opening.choose_folder)
         self.page = WholeBox(prefix="page ")
         self.page.setAccessibleName("Page")
         self.page.setToolTip(

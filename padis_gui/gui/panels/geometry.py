@@ -2,7 +2,7 @@
 
 import math
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPalette, QPen, QPolygonF, QWheelEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
 
@@ -10,7 +10,7 @@ from padis_gui.core.errors import PadisError
 from padis_gui.core.operators import find_physics
 from padis_gui.core.operators.scanner import ScannerSettings
 from padis_gui.core.operators.sketch import Point, Sketch, make_sketch
-from padis_gui.gui.layouts import column, row
+from padis_gui.gui.layouts import column, debounced, row
 from padis_gui.gui.numbers import WholeBox
 from padis_gui.gui.theme import BORDER, GEOMETRY
 from padis_gui.viewmodels.runs import thumbnail
@@ -233,10 +233,9 @@ class GeometryPanel(QWidget):
         layout.addLayout(self._chooser())
         layout.addWidget(self.facts)
         layout.addWidget(self.convention)
-        self._soon = QTimer(self, singleShot=True, interval=_SETTLE_MS)
-        self._soon.timeout.connect(self.refresh)
+        self._settled = debounced(self, _SETTLE_MS, self.refresh)
         self._drawn: tuple[object, ...] = ()
-        session.method.changed.connect(self._soon.start)
+        session.method.changed.connect(self._settled.throttle)
         session.data.changed.connect(self._show_picture)
         self._show_picture()
         self.refresh()
@@ -256,7 +255,7 @@ class GeometryPanel(QWidget):
             layout = QImage.Format.Format_RGB888 if colours else QImage.Format.Format_Grayscale8
             picture = QImage(pixels.tobytes(), columns, rows, pixels[0].nbytes, layout)
             self.sketch.picture = picture.copy()  # the bytes go
-        self._soon.start()
+        self._settled.throttle()
 
     def refresh(self) -> None:
         """Draw the present settings."""

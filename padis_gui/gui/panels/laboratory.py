@@ -1,19 +1,20 @@
 """The boundary laboratory's panel: what the overlay shows, the curves of seams, and the maps for the panes."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QActionGroup
-from PySide6.QtWidgets import QFrame, QLabel, QMenu, QPushButton, QScrollArea, QSpinBox, QWidget
+from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
 from padis_gui.core.settings import specs
 from padis_gui.gui.forms import SettingsForm
-from padis_gui.gui.layouts import column, grid, row
+from padis_gui.gui.kit.plot import Line, Plot
+from padis_gui.gui.layouts import column, grid, push_button, row, scrolled, value_cells
+from padis_gui.gui.numbers import WholeBox
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.section import Section
 from padis_gui.gui.theme import CURVE
-from padis_gui.gui.viewers.step_plot import Drawn, StepPlot
 from padis_gui.viewmodels.lab_export import export
 from padis_gui.viewmodels.laboratory import Laboratory
 from padis_gui.viewmodels.overlay import OverlaySettings
@@ -22,10 +23,13 @@ from padis_gui.viewmodels.session import Session
 
 _TRAILS = (0, 3, 10, 20)
 _VALUES = {
-    "seam_ratio": ("x̂₀", "Seam ratio of the estimate: steps across tile borders over those elsewhere; 1 is no seam"),
+    "seam_ratio": ("Seam ratio x̂₀", "Steps of the estimate across tile borders over those elsewhere; 1 is no seam"),
     "seam_denoised": ("D", "Seam ratio of the denoised image, before the data step"),
     "disagreement": ("Disagreement", "Root mean square of what two random offsets differ by, of the window"),
 }  # fmt: skip
+# Of a point the value, and its curve's name and colour
+_RATIOS = (("seam_denoised", "D", "#8f7bd8"), ("seam_ratio", "x̂₀", CURVE["seam_ratio"]))
+_SPREAD = (("disagreement", "rms of the window", CURVE["ssim"]),)
 
 
 class LaboratoryPanel(QWidget):
@@ -40,15 +44,10 @@ class LaboratoryPanel(QWidget):
         self._layout = column(content, spacing=4, margins=(6, 4, 8, 8))
         for section in (self._overlay(), self._seams(), self._maps(show_source)):
             self._layout.addWidget(section)
-        self.save = SaveButtons("Seam maps", panes, self._export)
-        self.save.said.connect(lambda level, text: session.message.emit(level, text, ""))
+        self.save = SaveButtons(session, "Seam maps", panes, self._export)
         self._layout.addWidget(self.save)
         self._layout.addStretch(1)
-        scroll = QScrollArea(widgetResizable=True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(content)
-        column(self).addWidget(scroll)
+        column(self).addWidget(scrolled(content))
         laboratory.overlay_changed.connect(lambda: self.form.show_settings(laboratory.settings))
         laboratory.measured.connect(self.refresh)
         laboratory.maps_changed.connect(self._show_numbers)
@@ -68,35 +67,17 @@ class LaboratoryPanel(QWidget):
 
     def _seams(self) -> Section:
         section = Section("Seams")
-        values = QWidget()
-        cells = grid(values, spacing=2)
-        self.values: dict[str, QLabel] = {}
-        for index, (key, (name, tip)) in enumerate(_VALUES.items()):
-            label, value = QLabel(name if index else f"Seam ratio {name}"), QLabel("–")
-            label.setProperty("muted", True)
-            for part in (label, value):
-                part.setToolTip(tip)
-                part.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            cells.addWidget(label, 0, index)
-            cells.addWidget(value, 1, index)
-            self.values[key] = value
-        self.ratios = StepPlot(
-            "Seam ratio",
-            {"seam_denoised": Drawn("D", "#8f7bd8"), "seam_ratio": Drawn("x̂₀", CURVE["seam_ratio"])},
-            level=1.0,
-        )
-        self.spread = StepPlot(
-            "Disagreement", {"disagreement": Drawn("rms of the window", CURVE["ssim"])}, logarithmic=True
-        )
+        values, self.values = value_cells(_VALUES)
+        self.ratios, self.spread = Plot("Seam ratio"), Plot("Disagreement", logarithmic=True)
+        self.ratios.set_level(1.0)
         for plot in (self.ratios, self.spread):
             plot.setFixedHeight(150)
             plot.clicked.connect(lambda step: self._session.shown.go_to(round(step)))
-        self.measure = QPushButton("Measure now")
-        self.measure.setToolTip(
-            "Denoise the shown step's noisy image through two random offsets: two denoiser calls"
-        )
-        self.measure.clicked.connect(self._laboratory.measure)
-        self.every = QSpinBox(minimum=0, maximum=1000, prefix="every ", suffix=" steps")
+        self.measure = push_button(
+            "Measure now", "Denoise the shown step's noisy image through two random offsets: two denoiser calls",
+            self._laboratory.measure,
+        )  # fmt: skip
+        self.every = WholeBox(0, 1000, prefix="every ", suffix=" steps")
         self.every.setSpecialValueText("on request only")
         self.every.setAccessibleName("Measure disagreement every so many steps")
         self.every.setToolTip(
@@ -117,9 +98,8 @@ class LaboratoryPanel(QWidget):
         cells = grid(spacing=4)
         self.show_map: dict[str, QPushButton] = {}
         for index, source in enumerate(SOURCES):
-            button = QPushButton(source.label)
-            button.setToolTip(f"{source.help}. Shows it in the framed pane")
-            button.clicked.connect(lambda _checked=False, key=source.key: show_source(key))
+            tip = f"{source.help}. Shows it in the framed pane"
+            button = push_button(source.label, tip, partial(show_source, source.key))
             cells.addWidget(button, index // 2, index % 2)
             self.show_map[source.key] = button
         section.body.addLayout(cells)
@@ -134,11 +114,15 @@ class LaboratoryPanel(QWidget):
         session, laboratory = self._session, self._laboratory
         points = laboratory.points
         steps = [p.step for p in points]
-        for plot in (self.ratios, self.spread):
-            plot.set_range(session.shown.history.total)
+        for plot, curves in ((self.ratios, _RATIOS), (self.spread, _SPREAD)):
+            plot.set_x_range(0, max(session.shown.history.total, 1))
             plot.set_marker(session.shown.step)
-            for key in plot.lines:
-                plot.set_line(key, steps, [getattr(p, key) for p in points])
+            plot.set_lines(
+                [
+                    Line.through_known(name, colour, steps, [getattr(p, key) for p in points])
+                    for key, name, colour in curves
+                ]
+            )
         self._show_numbers()
 
     def _show_numbers(self) -> None:

@@ -1,24 +1,15 @@
 """The queue: what waits, what runs, what has become of the rest; reorder, take back, hold."""
 
-from collections.abc import Callable
-
 from PySide6.QtCore import QItemSelectionModel, Qt
-from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
-    QLabel,
     QStyle,
-    QTableWidget,
-    QTableWidgetItem,
-    QToolButton,
-    QWidget,
 )
 
 from padis_gui.gui.files import QUEUES, choose_to_open, choose_to_write
-from padis_gui.gui.layouts import column, row
-from padis_gui.gui.panel_action import panel_action
-from padis_gui.gui.selecting import SelectOnFocus
+from padis_gui.gui.layouts import muted
+from padis_gui.gui.selecting import ListPanel, cell, plain_table
 from padis_gui.viewmodels.queue import ItemState, QueueItem
 from padis_gui.viewmodels.session import Session
 
@@ -26,23 +17,15 @@ _TITLES = ("State", "Name", "What", "Seed", "Remark")
 _Icons = QStyle.StandardPixmap
 
 
-class QueuePanel(QWidget):
+class QueuePanel(ListPanel):
     """Shows the session's queue, the next run on top of those that wait."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
+        super().__init__("queue")
         self._session, self._queue = session, session.queue
-        self.view = QTableWidget(0, len(_TITLES))
-        self.view.setAccessibleName("Queue")
-        SelectOnFocus(self.view)
-        self.view.setToolTip("Runs that wait for their turn, and what has become of earlier ones")
-        self.view.setHorizontalHeaderLabels(_TITLES)
-        self.view.verticalHeader().hide()
-        self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        tip = "Runs that wait for their turn, and what has become of earlier ones"
+        self.view = plain_table("Queue", tip, _TITLES)
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.view.setAlternatingRowColors(True)
-        self.view.setShowGrid(False)
         self.view.setWordWrap(False)
         self.view.setTabKeyNavigation(False)
         header = self.view.horizontalHeader()
@@ -53,25 +36,10 @@ class QueuePanel(QWidget):
             self.view.setColumnWidth(at, width)
         self.view.itemSelectionChanged.connect(self._refresh_actions)
         self._make_actions()
-        self.summary = QLabel()
-        self.summary.setProperty("muted", True)
-        self.empty = QLabel(
-            "Add to queue (Ctrl+Shift+R) puts runs here; they start one after the other", self.view
-        )
-        self.empty.setProperty("muted", True)
-        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        bar = row(spacing=0, margins=(4, 0, 4, 0))
-        for action in (self.up, self.down, self.cancel, self.hold, self.clear, self.save, self.open):
-            button = QToolButton(autoRaise=True)
-            button.setDefaultAction(action)
-            button.setAccessibleName(action.iconText())
-            button.setObjectName(f"{action.objectName()}_button")
-            bar.addWidget(button)
-        bar.addStretch(1)
-        bar.addWidget(self.summary)
-        layout = column(self)
-        layout.addLayout(bar)
-        layout.addWidget(self.view, 1)
+        self.summary = muted()
+        actions = (self.up, self.down, self.cancel, self.hold, self.clear, self.save, self.open)
+        empty = "Add to queue (Ctrl+Shift+R) puts runs here; they start one after the other"
+        self._lay_out(self.view, actions, empty, self.summary)
         self._queue.changed.connect(self.refresh)
         self.refresh()
 
@@ -93,7 +61,6 @@ class QueuePanel(QWidget):
         self.clear = self._action(
             "&Clear ended", "Forget what has ended; its results stay", "", self._queue.clear_ended
         )
-
         self.save = self._action(
             "&Save…", "Write what runs and waits as a file: padis-gui queue runs it without a window", "",
             lambda: choose_to_write(
@@ -108,9 +75,6 @@ class QueuePanel(QWidget):
                 lambda path: self._session.spawn(self._session.runner.open_queue(path)),
             ),
         )  # fmt: skip
-
-    def _action(self, text: str, tip: str, keys: str, slot: Callable[[], object]) -> QAction:
-        return panel_action(self, "queue", text, tip, keys, slot)
 
     # From the queue -------------------------------------------------------------------------------
 
@@ -137,15 +101,12 @@ class QueuePanel(QWidget):
     def _fill(self, at: int, item: QueueItem) -> None:
         texts = (item.state.value, item.name, item.label, str(item.seed), item.sentence)
         for place, text in enumerate(texts):
-            cell = self.view.item(at, place)
-            if cell is None:
-                cell = QTableWidgetItem()
-                self.view.setItem(at, place, cell)
-            cell.setText(text)
-            cell.setToolTip(text)
+            shown = cell(self.view, at, place)
+            shown.setText(text)
+            shown.setToolTip(text)
             if place == 0:
-                cell.setData(Qt.ItemDataRole.UserRole, item.id)
-                cell.setIcon(self.style().standardIcon(_ICONS[item.state]))
+                shown.setData(Qt.ItemDataRole.UserRole, item.id)
+                shown.setIcon(self.style().standardIcon(_ICONS[item.state]))
 
     def _chosen(self) -> QueueItem | None:
         rows = self.view.selectionModel().selectedRows() if self.view.selectionModel() else []
@@ -161,10 +122,6 @@ class QueuePanel(QWidget):
         self.cancel.setEnabled(item is not None and not item.state.ended)
         self.save.setEnabled(any(each.task is not None for each in self._queue.items))
         self.clear.setEnabled(any(each.state.ended for each in self._queue.items))
-
-    def resizeEvent(self, event: object) -> None:
-        super().resizeEvent(event)  # type: ignore[arg-type]
-        self.empty.setGeometry(self.view.viewport().geometry())
 
     # From the user --------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 from PySide6.QtCore import (
     QItemSelectionModel,
@@ -14,13 +13,10 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QMenu, QToolButton, QTreeView, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTreeView
 
-from padis_gui.gui.layouts import column, row
-from padis_gui.gui.panel_action import panel_action
 from padis_gui.gui.panels.run_table import COLUMNS, ID_ROLE, SORT_ROLE, THUMBNAIL, RunTable
-from padis_gui.gui.selecting import SelectOnFocus
+from padis_gui.gui.selecting import ListPanel
 from padis_gui.viewmodels.runs import RunRecord
 from padis_gui.viewmodels.session import Session
 
@@ -50,34 +46,20 @@ class _Sorted(QSortFilterProxyModel):
         return bool(a < b)
 
 
-class RunList(QWidget):
+class RunList(ListPanel):
     """``export_wanted`` carries the records that are to be written to files."""
 
     export_wanted = Signal(object)
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
+        super().__init__("runs")
         self._session = session
         self.table = RunTable(session.runs, self)
         self._proxy = _Sorted(self)
         self._proxy.setSourceModel(self.table)
         self.view = self._make_view()
-        SelectOnFocus(self.view)
         self._make_actions()
-        self.empty = QLabel("Every run is kept here, with its settings and its result", self.view)
-        self.empty.setProperty("muted", True)
-        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        bar = row(spacing=0, margins=(4, 0, 4, 0))
-        for action in self._on_bar:
-            button = QToolButton(autoRaise=True)
-            button.setDefaultAction(action)
-            button.setAccessibleName(action.iconText())
-            button.setObjectName(f"{action.objectName()}_button")
-            bar.addWidget(button)
-        bar.addStretch(1)
-        layout = column(self)
-        layout.addLayout(bar)
-        layout.addWidget(self.view, 1)
+        self._lay_out(self.view, self._on_bar, "Every run is kept here, with its settings and its result")
         session.runs.changed.connect(self._refresh)
         session.run.changed.connect(self._refresh)
         self._refresh()
@@ -142,9 +124,6 @@ class RunList(QWidget):
             self.show_run, self.compare, self.use, self.repeat, self.export, self.pin, self.delete, self.undo
         ]  # fmt: skip
 
-    def _action(self, text: str, tip: str, keys: str, slot: Callable[[], object]) -> QAction:
-        return panel_action(self, "runs", text, tip, keys, slot)
-
     def menu(self) -> QMenu:
         """A menu of everything that can be done with the selected runs."""
         menu = QMenu("Runs of the &list", self)
@@ -178,10 +157,6 @@ class RunList(QWidget):
         self.pin.setChecked(bool(chosen) and all(record.pinned for record in chosen))
         self.delete.setEnabled(any(not record.pinned for record in chosen))
         self.undo.setEnabled(session.runs.can_undo)
-
-    def resizeEvent(self, event: object) -> None:
-        super().resizeEvent(event)  # type: ignore[arg-type]
-        self.empty.setGeometry(self.view.viewport().geometry())
 
     # From the user --------------------------------------------------------------------------------
 
@@ -241,19 +216,3 @@ class RunList(QWidget):
         menu = self.menu()
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self.view.viewport().mapToGlobal(position))
-
-
-def folder_names(
-    records: list[RunRecord], folder: Path, suffix: str = ".tif"
-) -> list[tuple[RunRecord, Path]]:
-    """A file name for each record in a folder, none twice and none that exists."""
-    taken: set[Path] = set()
-    named = []
-    for record in records:
-        stem = "".join(c if c.isalnum() or c in "-_. " else "_" for c in record.name).strip(". ") or "run"
-        path, number = folder / f"{stem}{suffix}", 2
-        while path in taken or path.exists():
-            path, number = folder / f"{stem} {number}{suffix}", number + 1
-        taken.add(path)
-        named.append((record, path))
-    return named

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt
-from PySide6.QtGui import QIcon, QImage, QPixmap
+from PySide6.QtGui import QIcon
 
 from padis_gui.core.uncertainty import LEVEL
+from padis_gui.gui.viewers.picture_wall import pixmap_of
 from padis_gui.viewmodels.queue import label_of
 from padis_gui.viewmodels.runs import RunRecord, Runs
 
@@ -85,14 +85,6 @@ def details_of(record: RunRecord) -> str:
         )
     lines.extend([f"{record.evaluations} denoiser calls", _remark(record)])
     return "\n".join(line for line in lines if line)
-
-
-def picture_of(thumbnail: np.ndarray[Any, np.dtype[np.uint8]]) -> QIcon:
-    """A thumbnail as Qt draws it, at any size."""
-    pixels = np.ascontiguousarray(thumbnail)
-    kind = QImage.Format.Format_Grayscale8 if pixels.ndim == 2 else QImage.Format.Format_RGB888
-    image = QImage(pixels.data, pixels.shape[1], pixels.shape[0], pixels.strides[0], kind).copy()
-    return QIcon(QPixmap.fromImage(image))
 
 
 class RunTable(QAbstractItemModel):
@@ -223,7 +215,7 @@ class RunTable(QAbstractItemModel):
 
     def _picture(self, record: RunRecord) -> QIcon:
         if record.id not in self._pictures:
-            self._pictures[record.id] = picture_of(record.thumbnail)
+            self._pictures[record.id] = QIcon(pixmap_of(record.thumbnail))
         return self._pictures[record.id]
 
 

@@ -2,15 +2,14 @@
 
 import math
 
-import pyqtgraph as pg
-from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtWidgets import QInputDialog, QLabel, QPushButton, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QInputDialog, QLabel, QWidget
 
 from padis_gui.core.uncertainty import LEVEL
 from padis_gui.gui.actions import Actions
-from padis_gui.gui.layouts import column, row
-from padis_gui.gui.panels.transport import clock
-from padis_gui.gui.theme import BASELINE, CURVE, plot_colours
+from padis_gui.gui.kit.plot import Line, Plot
+from padis_gui.gui.layouts import clock, column, push_button, row
+from padis_gui.gui.theme import BASELINE, CURVE
 from padis_gui.viewmodels.gallery import Gallery
 from padis_gui.viewmodels.runs import RunRecord
 from padis_gui.viewmodels.samples import interval_pictures
@@ -45,31 +44,22 @@ class SamplesPanel(QWidget):
     def __init__(self, session: Session, gallery: Gallery, act: Actions) -> None:
         super().__init__()
         self._session, self._gallery = session, gallery
-        self.plot = pg.PlotWidget(enableMenu=False)
-        self.plot.setAccessibleName("Error over deviation")
-        self.plot.setToolTip(
-            "Pixels in bins by their deviation: the error that ideal samples would have, and the error that there is"
-        )
-        self.plot.hideButtons()
-        self.plot.setMouseEnabled(x=False, y=False)
-        self.plot.showGrid(x=True, y=True, alpha=0.15)
+        self.plot = Plot(
+            "Error over deviation", whole=False,
+            tip="Pixels in bins by their deviation: the error that ideal samples would have, and the error that there is",
+        )  # fmt: skip
         self.plot.setMinimumHeight(120)
-        self.ideal = self.plot.plot(pen=pg.mkPen(BASELINE, style=Qt.PenStyle.DashLine))
-        self.found = self.plot.plot(
-            pen=pg.mkPen(CURVE["psnr"]), symbol="o", symbolSize=6, symbolBrush=CURVE["psnr"], symbolPen=None
-        )
         self.words = QLabel(wordWrap=True)
         self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.draw = QPushButton("Draw samples…")
-        self.draw.setToolTip(act.samples.toolTip())
-        self.draw.clicked.connect(act.samples.trigger)
+        self.draw = push_button("Draw samples…", act.samples.toolTip(), act.samples.trigger)
         layout = column(self, spacing=4, margins=(6, 4, 6, 6))
         layout.addWidget(self.words)
         layout.addWidget(self.plot, 1)
         bottom = row()
-        self.show_panes = QPushButton("Show in panes")
-        self.show_panes.setToolTip("Mean, deviation, width of the interval and error in the first four panes")
-        self.show_panes.clicked.connect(self.panes_wanted)
+        self.show_panes = push_button(
+            "Show in panes", "Mean, deviation, width of the interval and error in the first four panes",
+            self.panes_wanted.emit,
+        )  # fmt: skip
         bottom.addWidget(self.draw)
         bottom.addWidget(self.show_panes)
         bottom.addStretch(1)
@@ -78,7 +68,6 @@ class SamplesPanel(QWidget):
             gallery.register(source)
         session.shown.changed.connect(self.refresh)
         act.samples.enabledChanged.connect(self.draw.setEnabled)
-        self._colour()
         self.refresh()
 
     def refresh(self) -> None:
@@ -88,27 +77,19 @@ class SamplesPanel(QWidget):
         self._gallery.set_pictures(interval_pictures(record))
         self.plot.setVisible(found is not None)
         if found is not None:
-            self.ideal.setData([0, max(found.predicted)], [0, max(found.predicted)])
-            self.found.setData(found.predicted, found.observed)
+            ends = [0.0, max(found.predicted)]
+            self.plot.set_x_range(*ends)
+            self.plot.set_lines(
+                [
+                    Line("ideal", BASELINE, ends, ends, dashed=True),
+                    Line("found", CURVE["psnr"], found.predicted, found.observed, dots=True),
+                ]
+            )
         self.words.setText(words_of(record))
         self.show_panes.setEnabled(record is not None and bool(record.recipe.sample_seeds))
         unit = "" if record is None or record.result is None else record.result.image.unit
         suffix = f" [{unit}]" if unit else ""
-        self.plot.setLabel("bottom", f"error foretold by the deviation{suffix}")
-        self.plot.setLabel("left", f"error{suffix}")
-
-    def _colour(self) -> None:
-        background, foreground = plot_colours(self.palette())
-        self.plot.setBackground(background)
-        for name in ("left", "bottom"):
-            self.plot.getAxis(name).setPen(foreground)
-            self.plot.getAxis(name).setTextPen(foreground)
-            self.plot.getAxis(name).enableAutoSIPrefix(False)
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "plot"):
-            self._colour()
+        self.plot.set_labels(bottom=f"error foretold by the deviation{suffix}", left=f"error{suffix}")
 
 
 def words_of(record: RunRecord | None) -> str:

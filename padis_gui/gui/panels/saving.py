@@ -1,48 +1,39 @@
 """Two buttons that write what a panel shows: the numbers as float32 TIFF, the view as PNG."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QPushButton, QWidget
+from PySide6.QtWidgets import QWidget
 
-from padis_gui.gui.files import TIFFS, choose_to_write
-from padis_gui.gui.layouts import row
-
-PNGS = "PNG (*.png)"
+from padis_gui.gui.files import PNGS, TIFFS, choose_to_write, png_of
+from padis_gui.gui.layouts import push_button, row
+from padis_gui.viewmodels.session import Session
 
 
 class SaveButtons(QWidget):
-    """``write_tiff`` gets the path that the user chose; ``said`` carries what became of a PNG (level, sentence)."""
+    """``write_tiff`` gets the path that the user chose."""
 
-    said = Signal(str, str)
-
-    def __init__(self, name: str, view: QWidget, write_tiff: Callable[[Path], object]) -> None:
+    def __init__(
+        self, session: Session, name: str, view: QWidget, write_tiff: Callable[[Path], object]
+    ) -> None:
         super().__init__()
-        self._name, self._view = name, view
-        self.tiff, self.png = QPushButton("Export TIFF…"), QPushButton("Save view…")
-        self.tiff.setToolTip(
-            "Write the numbers behind these pictures as float32 TIFF, with the recipe of their run"
-        )
-        self.png.setToolTip("Write these pictures as they are seen, as PNG")
+        self._session, self._name, self._view = session, name, view
+        file = name.lower().replace(" ", "-").replace("/", "")
+        self.tiff = push_button(
+            "Export TIFF…", "Write the numbers behind these pictures as float32 TIFF, with the recipe of their run",
+            lambda: choose_to_write(self, f"Export {name}", TIFFS, f"{file}.tif", write_tiff),
+        )  # fmt: skip
+        self.png = push_button(
+            "Save view…", "Write these pictures as they are seen, as PNG",
+            lambda: choose_to_write(self, f"Save the view of {name}", PNGS, f"{file}.png", self.write_png),
+        )  # fmt: skip
+        layout = row(self)
         for button, what in ((self.tiff, "Export TIFF"), (self.png, "Save view")):
             button.setAccessibleName(f"{what}: {name}")
-        file = name.lower().replace(" ", "-").replace("/", "")
-        self.tiff.clicked.connect(
-            lambda: choose_to_write(self, f"Export {name}", TIFFS, f"{file}.tif", write_tiff)
-        )
-        self.png.clicked.connect(
-            lambda: choose_to_write(self, f"Save the view of {name}", PNGS, f"{file}.png", self.write_png)
-        )
-        layout = row(self)
-        layout.addWidget(self.tiff, 1)
-        layout.addWidget(self.png, 1)
+            layout.addWidget(button, 1)
 
-    def write_png(self, path: Path) -> bool:
-        """Write the view; says whether that worked."""
-        done = self._view.grab().save(str(path), "PNG")
-        if done:
-            self.said.emit("info", f"Saved the view as {path.name}.")
-        else:
-            self.said.emit("error", f"The view cannot be written to {path}; choose another place.")
-        return done
+    def write_png(self, path: Path) -> None:
+        """Write the view as it is seen now."""
+        make_data = partial(png_of, self._view.grab().toImage())
+        self._session.spawn(self._session.write_file(path, make_data, f"The view of {self._name}"))

@@ -4,12 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QAction, QStandardItemModel
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
-    QComboBox,
-    QFormLayout,
     QLabel,
-    QPushButton,
     QToolButton,
     QWidget,
 )
@@ -20,7 +17,7 @@ from padis_gui.core.settings import Settings, specs
 from padis_gui.core.solvers import SOLVERS
 from padis_gui.core.tiling import TILINGS, TilingSettings
 from padis_gui.gui.forms import SettingsForm, show_value
-from padis_gui.gui.layouts import column, form, row
+from padis_gui.gui.layouts import column, form, labelled, number_text, push_button, remark, row
 from padis_gui.gui.numbers import ChoiceBox, WholeBox
 from padis_gui.gui.opening import Opening
 from padis_gui.gui.section import Section
@@ -29,39 +26,6 @@ from padis_gui.viewmodels.session import Session
 
 _AUTOMATIC_SEED = -1
 _NO_PRIOR = "Open a checkpoint, or drop one on the window; a prior knows what images look like"
-
-
-def muted(text: str = "") -> QLabel:
-    """A grey remark of several lines."""
-    label = QLabel(text, wordWrap=True)
-    label.setProperty("muted", True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
-
-
-def number_text(value: float) -> str:
-    """A number with a true minus sign."""
-    return f"{value:g}".replace("-", "−")
-
-
-def labelled(rows: QFormLayout, label: str, editor: QWidget, tooltip: str) -> None:
-    """A row of a form: an editor with its label, tooltip and accessible name."""
-    text = QLabel(label)
-    text.setBuddy(editor)
-    for widget in (text, editor):
-        widget.setToolTip(tooltip)
-    editor.setAccessibleName(label)
-    rows.addRow(text, editor)
-
-
-def _offer(combo: QComboBox, label: str, name: str, summary: str, why_not: str) -> None:
-    """An item of a combo box; greyed out with the reason where this machine cannot do it."""
-    combo.addItem(f"{label} (not here)" if why_not else label, name)
-    index = combo.count() - 1
-    combo.setItemData(index, why_not or summary, Qt.ItemDataRole.ToolTipRole)
-    model = combo.model()
-    if why_not and isinstance(model, QStandardItemModel):
-        model.item(index).setEnabled(False)
 
 
 class _Forms(QWidget):
@@ -97,11 +61,10 @@ class ProblemSection(Section):
         self._session, layout = session, self.body
         self.preset, self.physics = ChoiceBox(), ChoiceBox()
         for record in PRESETS:
-            _offer(
-                self.preset, record.label, record.name, record.summary, find_physics(record.physics).why_not
-            )
+            why_not = find_physics(record.physics).why_not
+            self.preset.offer(record.label, record.name, record.summary, why_not)
         for physics in PHYSICS:
-            _offer(self.physics, physics.label, physics.name, physics.summary, physics.why_not)
+            self.physics.offer(physics.label, physics.name, physics.summary, physics.why_not)
         self.preset.setPlaceholderText("Own choice")
         self.preset.activated.connect(
             lambda index: session.spawn(session.choose_preset(self.preset.itemData(index)))
@@ -147,25 +110,24 @@ class PriorSection(Section):
     def __init__(self, session: Session, opening: Opening, preferences: Preferences) -> None:
         super().__init__("Prior")
         self._session, self._preferences, layout = session, preferences, self.body
-        self.choice, self.details = ChoiceBox(), muted(_NO_PRIOR)
+        self.choice, self.details = ChoiceBox(), remark(_NO_PRIOR)
         self.choice.setPlaceholderText("No prior yet")
         self.choice.activated.connect(lambda i: opening.open_prior(Path(self.choice.itemData(i))))
-        self.open = QPushButton("Open checkpoint…")
-        self.open.setToolTip(
+        self.open = push_button(
+            "Open checkpoint…",
             "A prior that padis-gui train wrote (.safetensors) or a published network-snapshot (.pkl);"
-            " nothing in it is executed"
+            " nothing in it is executed",
+            opening.choose_prior,
         )
-        self.open.clicked.connect(opening.choose_prior)
         self.tiling, self.patch = ChoiceBox(), ChoiceBox()
         for strategy in TILINGS:
-            self.tiling.addItem(strategy.label, strategy.name)
-            self.tiling.setItemData(self.tiling.count() - 1, strategy.summary, Qt.ItemDataRole.ToolTipRole)
+            self.tiling.offer(strategy.label, strategy.name, strategy.summary)
         tips = {spec.name: spec.tooltip for spec in specs(TilingSettings)}
         self.tiling.activated.connect(
             lambda i: session.method.set_tiling("strategy", self.tiling.itemData(i))
         )
         self.patch.activated.connect(lambda i: session.method.set_tiling("patch", self.patch.itemData(i)))
-        self.assumed = muted()
+        self.assumed = remark()
         self.trained_on = WholeBox(8, 4096, suffix=" px")
         self.trained_on.valueChanged.connect(self._reopen)
         rows = self._rows = form()
@@ -207,9 +169,7 @@ class PriorSection(Section):
         with QSignalBlocker(self.choice):
             self.choice.clear()
             for path in (*offered, *(path for path in others if path not in offered)):
-                self.choice.addItem(_prior_label(path), str(path))
-                tip = offered.get(path, str(path))
-                self.choice.setItemData(self.choice.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+                self.choice.offer(_prior_label(path), str(path), offered.get(path, str(path)))
             self.choice.setCurrentIndex(-1 if current is None else self.choice.findData(str(current)))
 
     def _refresh_prior(self) -> None:
@@ -271,7 +231,7 @@ class SolverSection(Section):
         super().__init__("Solver")
         self._session, layout = session, self.body
         self.solver = ChoiceBox()
-        self.summary = muted()
+        self.summary = remark()
         for record in sorted(SOLVERS, key=lambda s: not s.diffusion):
             if not record.diffusion and self.solver.findText("") < 0:
                 self.solver.insertSeparator(self.solver.count())  # the baselines follow
@@ -282,9 +242,9 @@ class SolverSection(Section):
         self.seed = WholeBox(_AUTOMATIC_SEED, 2**31 - 1)
         self.seed.setSpecialValueText("new at each run")
         self.seed.valueChanged.connect(lambda v: session.method.set_seed(None if v == _AUTOMATIC_SEED else v))
-        self.keep = QPushButton("Keep")
-        self.keep.setToolTip("Use the last run's seed from now on, to repeat it bit for bit")
-        self.keep.clicked.connect(self._keep_seed)
+        self.keep = push_button(
+            "Keep", "Use the last run's seed from now on, to repeat it bit for bit", self._keep_seed
+        )
         top, bottom = form(), form()
         labelled(top, "Method", self.solver, "How the prior and the data are brought together")
         seed_row = QWidget()

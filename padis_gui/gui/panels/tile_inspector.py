@@ -7,17 +7,11 @@ from PySide6.QtCore import QEvent, QObject, QPointF, QSignalBlocker, Qt, QTimer
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
-    QComboBox,
-    QFrame,
-    QLabel,
-    QPushButton,
-    QScrollArea,
-    QSpinBox,
     QWidget,
 )
 
-from padis_gui.gui.layouts import column, form, grid, row
-from padis_gui.gui.numbers import NumberBox
+from padis_gui.gui.layouts import column, form, grid, muted, push_button, row, scrolled, value_cells
+from padis_gui.gui.numbers import ChoiceBox, NumberBox, WholeBox
 from padis_gui.gui.panels.saving import SaveButtons
 from padis_gui.gui.viewers.canvas import Canvas, View
 from padis_gui.gui.viewers.links import Links
@@ -39,10 +33,13 @@ _ARROWS = {
     Qt.Key.Key_Left: (0, -1), Qt.Key.Key_Right: (0, 1), Qt.Key.Key_Up: (-1, 0), Qt.Key.Key_Down: (1, 0)
 }  # fmt: skip
 _COEFFICIENTS = {
-    "c_skip": "c_skip = σ_d² / (σ² + σ_d²): the share of the noisy patch in D",
-    "c_out": "c_out = σ σ_d / √(σ² + σ_d²): what the output F is multiplied by",
-    "c_in": "c_in = 1 / √(σ² + σ_d²): what the noisy patch is multiplied by before it enters",
-    "c_noise": "c_noise = ln(σ) / 4: how the network is told the noise level",
+    name: (name, tip)
+    for name, tip in (
+        ("c_skip", "c_skip = σ_d² / (σ² + σ_d²): the share of the noisy patch in D"),
+        ("c_out", "c_out = σ σ_d / √(σ² + σ_d²): what the output F is multiplied by"),
+        ("c_in", "c_in = 1 / √(σ² + σ_d²): what the noisy patch is multiplied by before it enters"),
+        ("c_noise", "c_noise = ln(σ) / 4: how the network is told the noise level"),
+    )
 }
 _EMPTY = "Run a method with the prior, or open an image: then a tile can be looked at here"
 
@@ -65,8 +62,7 @@ class TileInspector(QWidget):
         self.overview.installEventFilter(self)
         self._settle = QTimer(self, singleShot=True, interval=0)
         self._settle.timeout.connect(self._fit_overview)
-        self.said = QLabel(wordWrap=True)
-        self.said.setProperty("muted", True)
+        self.said = muted(wordWrap=True)
         self.pictures = {p.key: Picture(p.title, p.help) for p in PICTURES}
         self.links = Links(self)
         for picture in self.pictures.values():
@@ -75,23 +71,20 @@ class TileInspector(QWidget):
         self.links.pointed.connect(self._read)
         self.shown = QWidget()
         self._cells = grid(self.shown, spacing=4)
-        self.save = SaveButtons("Inspected tile", self.shown, self._export)
-        self.save.said.connect(lambda level, text: session.message.emit(level, text, ""))
+        self.save = SaveButtons(session, "Inspected tile", self.shown, self._export)
         content = QWidget()
         layout = column(content, spacing=6, margins=(8, 6, 8, 8))
         self._top = row(spacing=8)
         self._top.addWidget(self.overview, 4)
         self._top.addWidget(self._controls(), 5)
         layout.addLayout(self._top)
-        layout.addWidget(self._coefficients())
+        coefficients, self.coefficients = value_cells(_COEFFICIENTS)
+        layout.addWidget(coefficients)
         layout.addWidget(self.said)
         layout.addWidget(self.shown)
         layout.addWidget(self.save)
         layout.addStretch(1)
-        scroll = QScrollArea(widgetResizable=True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(content)
+        scroll = scrolled(content)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         column(self).addWidget(scroll)
         self._columns = 0
@@ -104,17 +97,15 @@ class TileInspector(QWidget):
 
     def _controls(self) -> QWidget:
         inspector = self._inspector
-        self.input = QComboBox()
+        self.input = ChoiceBox()
         for key, (label, tip) in INPUTS.items():
-            self.input.addItem(label, key)
-            self.input.setItemData(self.input.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+            self.input.offer(label, key, tip)
         self.input.activated.connect(lambda i: inspector.set_input(self.input.itemData(i)))
         self.input.setMinimumContentsLength(12)
-        self.input.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.tile, self.row, self.column = QSpinBox(), QSpinBox(), QSpinBox()
+        self.input.setSizeAdjustPolicy(ChoiceBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.tile, self.row, self.column = WholeBox(), WholeBox(), WholeBox()
         self.sigma = NumberBox(0.0, 100.0)
-        self.home = QPushButton("Back to the grid")
-        self.home.clicked.connect(inspector.put_back)
+        self.home = push_button("Back to the grid", "", inspector.put_back)
         for editor, name, tip in (
             (self.input, "Input", "What the tile is cut out of"),
             (self.tile, "Tile", "Number of the tile in the shown step's tiling, row by row from 0"),
@@ -125,8 +116,6 @@ class TileInspector(QWidget):
         ):  # fmt: skip
             editor.setAccessibleName(name)
             editor.setToolTip(tip)
-        for box in (self.tile, self.row, self.column):
-            box.setKeyboardTracking(False)
         self.tile.valueChanged.connect(inspector.choose)
         for box in (self.row, self.column):
             box.setSuffix(" px")
@@ -140,21 +129,6 @@ class TileInspector(QWidget):
         ):  # fmt: skip
             rows.addRow(label, editor)
         return controls
-
-    def _coefficients(self) -> QWidget:
-        box = QWidget()
-        cells = grid(box, spacing=2)
-        self.coefficients: dict[str, QLabel] = {}
-        for index, (name, tip) in enumerate(_COEFFICIENTS.items()):
-            label, value = QLabel(name), QLabel("–")
-            label.setProperty("muted", True)
-            for part in (label, value):
-                part.setToolTip(tip)
-                part.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            cells.addWidget(label, 0, index)
-            cells.addWidget(value, 1, index)
-            self.coefficients[name] = value
-        return box
 
     # From the view model --------------------------------------------------------------------------
 

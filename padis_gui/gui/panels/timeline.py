@@ -4,10 +4,12 @@ import math
 from collections.abc import Callable
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
-from PySide6.QtGui import QAction, QKeySequence, QWheelEvent
-from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QSlider, QToolButton, QWidget
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QSlider, QWidget
 
-from padis_gui.gui.layouts import row
+from padis_gui.gui.actions import panel_action
+from padis_gui.gui.layouts import action_button, row
+from padis_gui.gui.numbers import LeavesWheel
 from padis_gui.gui.viewers.icons import icon
 from padis_gui.viewmodels.session import Session
 
@@ -15,14 +17,8 @@ from padis_gui.viewmodels.session import Session
 _PLAY_MS, _FASTEST_MS, _SLOWEST_MS = 6000, 40, 250
 
 
-class _Slider(QSlider):
-    """A slider that leaves the wheel to whatever scrolls around it unless it has the focus."""
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
+class _Slider(LeavesWheel, QSlider):
+    """A slider that leaves the wheel to whatever scrolls around it."""
 
 
 class Timeline(QWidget):
@@ -54,11 +50,11 @@ class Timeline(QWidget):
         self.where.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         layout = row(self, spacing=2, margins=(8, 0, 8, 4))
         for action in (self.first, self.back, self.play, self.forward, self.last):
-            layout.addWidget(self._button(action))
+            layout.addWidget(action_button(action))
         layout.addWidget(self.slider, 1)
         layout.addSpacing(6)
         layout.addWidget(self.where)
-        layout.addWidget(self._button(self.live))
+        layout.addWidget(action_button(self.live))
         session.shown.changed.connect(self.refresh)
         session.run.changed.connect(self.refresh)
         self.refresh()
@@ -79,25 +75,10 @@ class Timeline(QWidget):
         within: QWidget | None,
     ) -> QAction:
         """An action; ``within`` a widget its key works in that one only, else in the whole window."""
-        action = QAction(text, self)
-        action.setObjectName(text.lower().replace(" ", "_"))
-        action.setShortcut(QKeySequence(key))
-        action.setToolTip(f"{text} ({action.shortcut().toString()})")
+        action = panel_action(self, text.lower().replace(" ", "_"), text, text, key, slot, within)
         if picture:
             action.setIcon(icon(picture))
-        if within is not None:  # lists, trees and text fields elsewhere need these keys themselves
-            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            within.addAction(action)
-        action.triggered.connect(lambda _checked=False: slot())
-        self.addAction(action)
         return action
-
-    def _button(self, action: QAction) -> QToolButton:
-        button = QToolButton(autoRaise=True)
-        button.setDefaultAction(action)
-        button.setAccessibleName(action.text())
-        button.setObjectName(f"{action.objectName()}_button")
-        return button
 
     # From the session -----------------------------------------------------------------------------
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
-from PySide6.QtWidgets import QFrame, QScrollArea, QSplitter, QTabWidget, QWidget
+from PySide6.QtWidgets import QSplitter, QTabWidget, QWidget
 
-from padis_gui.gui.layouts import column
+from padis_gui.gui.layouts import column, scrolled
 from padis_gui.gui.panels.training_images import TrainingImages
 from padis_gui.gui.panels.training_progress import TrainingProgress
 from padis_gui.gui.panels.training_runs import TrainingRuns
@@ -36,14 +36,10 @@ class TrainingPage(QWidget):
         ):
             self.tabs.addTab(widget, title)
             self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
-        scroll = QScrollArea(widgetResizable=True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(self.setup)
         left = QWidget()
         left.setMinimumWidth(_LEFT)
         stacked = column(left)
-        stacked.addWidget(scroll, 1)
+        stacked.addWidget(scrolled(self.setup), 1)
         stacked.addWidget(self.transport)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setChildrenCollapsible(False)

@@ -7,16 +7,15 @@ from PySide6.QtWidgets import (
     QListView,
     QListWidget,
     QListWidgetItem,
-    QProgressBar,
     QPushButton,
     QStackedWidget,
-    QTreeWidget,
     QTreeWidgetItem,
     QWidget,
 )
 
 from padis_gui.core.data.formats import readable
-from padis_gui.gui.layouts import column, row
+from padis_gui.gui.layouts import column, muted, progress_bar, push_button, row
+from padis_gui.gui.selecting import plain_tree
 from padis_gui.gui.viewers.picture_wall import pixmap_of
 from padis_gui.viewmodels.training_data import Preview, TrainingDataChoice
 
@@ -50,11 +49,8 @@ class TrainingImages(QWidget):
     def _make_welcome(self, choose_folder: QPushButton) -> QWidget:
         page, text = QWidget(), QLabel(_WELCOME, wordWrap=True)
         text.setMaximumWidth(560)
-        button = QPushButton("Choose folder…")
-        button.setToolTip(choose_folder.toolTip())
-        button.clicked.connect(choose_folder.click)
-        kinds = QLabel(readable("and"))
-        kinds.setProperty("muted", True)
+        button = push_button("Choose folder…", choose_folder.toolTip(), choose_folder.click)
+        kinds = muted(readable("and"))
         lines = column(spacing=12)
         lines.addStretch(1)
         lines.addWidget(text)
@@ -70,9 +66,7 @@ class TrainingImages(QWidget):
     def _make_sheet(self) -> QWidget:
         page = QWidget()
         self.summary = QLabel(wordWrap=True)
-        self.reading = QProgressBar(textVisible=True)
-        self.reading.setAccessibleName("Images read")
-        self.reading.setToolTip("How many of the images have been read")
+        self.reading = progress_bar("Images read", "How many of the images have been read")
         self.sheet = QListWidget()
         self.sheet.setAccessibleName("What the network will see")
         self.sheet.setToolTip("The images after reading, scaling and windowing")
@@ -82,11 +76,9 @@ class TrainingImages(QWidget):
         self.sheet.setIconSize(QSize(_SIDE, _SIDE))
         self.sheet.setGridSize(QSize(_SIDE + 14, _SIDE + 14 + self.sheet.fontMetrics().height()))
         self.sheet.setUniformItemSizes(True)
-        self.skipped = QTreeWidget()
-        self.skipped.setAccessibleName("Files that could not be used")
-        self.skipped.setToolTip("What was left out, and why")
-        self.skipped.setHeaderLabels(["Left out", "Why"])
-        self.skipped.setRootIsDecorated(False)
+        self.skipped = plain_tree(
+            "Files that could not be used", "What was left out, and why", ("Left out", "Why")
+        )
         layout = column(page, spacing=6, margins=(8, 8, 8, 8))
         layout.addWidget(self.summary)
         layout.addWidget(self.reading)

@@ -5,7 +5,7 @@ import math
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QToolButton
 
-from padis_gui.gui.panels.transport import clock
+from padis_gui.gui.layouts import clock
 from padis_gui.viewmodels.training import Trainer
 
 

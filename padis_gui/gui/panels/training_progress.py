@@ -4,15 +4,14 @@ import math
 from itertools import pairwise
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Qt, QTimer
-from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton, QSizePolicy, QSlider, QSplitter, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QSlider, QSplitter, QWidget
 
 from padis_gui.core.training.history import TrainingHistory
 from padis_gui.core.training.train import NOISE_BINS
-from padis_gui.gui.layouts import column, grid, row
-from padis_gui.gui.panels.transport import clock
+from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
+from padis_gui.gui.layouts import clock, column, grid, muted, push_button, row, throttled
 from padis_gui.gui.theme import BASELINE, CURVE, SERIES, ramp
-from padis_gui.gui.viewers.line_plot import Line, LinePlot
 from padis_gui.gui.viewers.picture_wall import PictureWall, Tile
 from padis_gui.viewmodels.training import Trainer
 from padis_gui.viewmodels.training_looks import LookPictures
@@ -28,20 +27,22 @@ class TrainingCurves(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patches = LinePlot(
-            "Loss by patch size", logarithmic=True,
+        queue = DrawQueue(self)
+        self.patches = Plot(
+            "Loss by patch size", logarithmic=True, queue=queue,
             tip="Weighted denoising error of the training patches, running average, for each patch size",
         )  # fmt: skip
-        self.levels = LinePlot(
-            "Loss by noise level σ", turn=1, logarithmic=True, ordered=True,
+        self.levels = Plot(
+            "Loss by noise level σ", logarithmic=True, queue=queue, legend="ends",
             tip="The same error by noise level: low levels are details, high ones the large shapes",
         )  # fmt: skip
-        self.validation = LinePlot(
-            "Validation loss", turn=2, logarithmic=True,
+        self.validation = Plot(
+            "Validation loss", logarithmic=True, queue=queue,
             tip="The error on images that were kept aside; when it rises while the loss falls, stop",
         )  # fmt: skip
-        self.psnr = LinePlot(
-            "Reconstruction PSNR [dB]", turn=3, tip="A quick reconstruction of an image kept aside, with the prior so far"
+        self.psnr = Plot(
+            "Reconstruction PSNR [dB]", queue=queue,
+            tip="A quick reconstruction of an image kept aside, with the prior so far"
         )  # fmt: skip
         self.plots = (self.patches, self.levels, self.validation, self.psnr)
         across = grid(self, spacing=10, margins=(6, 4, 6, 4))
@@ -117,11 +118,9 @@ class TrainingLooks(QWidget):
         self.follow.setChecked(True)
         self.follow.setToolTip("Show each new look as it comes")
         self.follow.toggled.connect(self._follow)
-        self.caption = QLabel()
-        self.caption.setProperty("muted", True)
+        self.caption = muted()
         self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.empty = QLabel("", wordWrap=True, alignment=Qt.AlignmentFlag.AlignCenter)
-        self.empty.setProperty("muted", True)
+        self.empty = muted("", wordWrap=True, alignment=Qt.AlignmentFlag.AlignCenter)
         line = row(spacing=10)
         line.addWidget(QLabel("Look"))
         line.addWidget(self.slider, 1)
@@ -216,17 +215,17 @@ class TrainingProgress(QWidget):
         self._trainer = trainer
         self.verdict = QLabel()
         self.verdict.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.use, self.resume, self.prolong = (
-            QPushButton(text) for text in ("Use this prior", "Resume", "Train longer")
+        self.use = push_button(
+            "Use this prior", "Open the prior of this training in the reconstruction view",
+            lambda: self._with_shown(trainer.use),
+        )  # fmt: skip
+        self.resume = push_button(
+            "Resume", "Go on from the last checkpoint", lambda: self._with_shown(trainer.resume)
         )
-        self.use.setToolTip("Open the prior of this training in the reconstruction view")
-        self.resume.setToolTip("Go on from the last checkpoint")
-        self.prolong.setToolTip(
-            "Go on for as long as the left column says, with the learning rate raised again"
-        )
-        self.use.clicked.connect(lambda: self._with_shown(trainer.use))
-        self.resume.clicked.connect(lambda: self._with_shown(trainer.resume))
-        self.prolong.clicked.connect(lambda: self._with_shown(trainer.prolong))
+        self.prolong = push_button(
+            "Train longer", "Go on for as long as the left column says, with the learning rate raised again",
+            lambda: self._with_shown(trainer.prolong),
+        )  # fmt: skip
         self.curves, self.looks = TrainingCurves(), TrainingLooks(trainer)
         top = row(spacing=6, margins=(8, 6, 8, 2))
         top.addWidget(self.verdict, 1)
@@ -242,16 +241,11 @@ class TrainingProgress(QWidget):
         layout = column(self)
         layout.addLayout(top)
         layout.addWidget(self.splitter, 1)
-        self._paint = QTimer(self, singleShot=True, interval=_PAINT_MS)
-        self._paint.timeout.connect(self.refresh)
-        trainer.progressed.connect(self._ask)
+        refresh = throttled(self, _PAINT_MS, self.refresh)
+        trainer.progressed.connect(refresh.throttle)
         trainer.state_changed.connect(self.refresh)
-        trainer.trainings_changed.connect(self._ask)
+        trainer.trainings_changed.connect(refresh.throttle)
         self.refresh()
-
-    def _ask(self) -> None:
-        if not self._paint.isActive():
-            self._paint.start()
 
     def _with_shown(self, what: object) -> None:
         if self._trainer.shown is not None:

@@ -4,7 +4,7 @@ import math
 import time
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Qt, QTimer, QUrl
+from PySide6.QtCore import QSignalBlocker, Qt, QUrl
 from PySide6.QtGui import QColor, QDesktopServices, QIcon, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QPushButton,
     QSplitter,
     QTreeWidget,
     QTreeWidgetItem,
@@ -21,10 +20,10 @@ from PySide6.QtWidgets import (
 
 from padis_gui.core.training.history import TrainingFolder
 from padis_gui.gui.files import choose_folder
-from padis_gui.gui.layouts import column, row
-from padis_gui.gui.panels.transport import clock
+from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
+from padis_gui.gui.layouts import clock, column, muted, push_button, row, throttled
+from padis_gui.gui.selecting import plain_tree
 from padis_gui.gui.theme import SERIES
-from padis_gui.gui.viewers.line_plot import Line, LinePlot
 from padis_gui.viewmodels.training import Trainer
 
 _COLUMNS = ("Training", "State", "Steps", "Time", "Validation", "PSNR", "Last change", "Folder")
@@ -39,16 +38,18 @@ class TrainingRuns(QWidget):
         super().__init__()
         self._trainer = trainer
         self._items: list[QTreeWidgetItem] = []
+        queue = DrawQueue(self)
         self.plots = {
-            "average": LinePlot(
-                "Loss", logarithmic=True, legend=False,
+            "average": Plot(
+                "Loss", logarithmic=True, legend="none", queue=queue,
                 tip="Running average of the training loss; it only compares trainings with the same patch sizes "
                 "and noise levels",
             ),
-            "validation": LinePlot(
-                "Validation loss", turn=1, logarithmic=True, legend=False, tip="The error on images that were kept aside"
+            "validation": Plot(
+                "Validation loss", logarithmic=True, legend="none", queue=queue,
+                tip="The error on images that were kept aside",
             ),
-            "psnr": LinePlot("Reconstruction PSNR [dB]", turn=2, legend=False, tip="The quick reconstructions"),
+            "psnr": Plot("Reconstruction PSNR [dB]", legend="none", queue=queue, tip="The quick reconstructions"),
         }  # fmt: skip
         self.axis = QComboBox()
         self.axis.addItem("over steps", "steps")
@@ -72,8 +73,7 @@ class TrainingRuns(QWidget):
         self.list = self._make_list()
         below = QWidget()
         lower = column(below, spacing=4, margins=(8, 4, 8, 8))
-        self.hint = QLabel(wordWrap=True)
-        self.hint.setProperty("muted", True)
+        self.hint = muted(wordWrap=True)
         lower.addWidget(self.hint)
         lower.addWidget(self.list, 1)
         lower.addLayout(self._make_buttons())
@@ -84,18 +84,14 @@ class TrainingRuns(QWidget):
         self.splitter.setStretchFactor(0, 1)
         self.splitter.setSizes([300, 200])
         column(self).addWidget(self.splitter)
-        self._later = QTimer(self, singleShot=True, interval=_REFRESH_MS)
-        self._later.timeout.connect(self.refresh)
+        self._refresh = throttled(self, _REFRESH_MS, self.refresh)
         trainer.trainings_changed.connect(self.refresh)
         trainer.progressed.connect(self._ask)
         self.refresh()
 
     def _make_list(self) -> QTreeWidget:
-        tree = QTreeWidget()
-        tree.setAccessibleName("Trainings")
-        tree.setToolTip("Tick trainings to lay their curves over each other; a double click shows one")
-        tree.setHeaderLabels(_COLUMNS)
-        tree.setRootIsDecorated(False)
+        tip = "Tick trainings to lay their curves over each other; a double click shows one"
+        tree = plain_tree("Trainings", tip, _COLUMNS)
         tree.setAllColumnsShowFocus(True)
         tree.setUniformRowHeights(True)
         tree.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -107,30 +103,24 @@ class TrainingRuns(QWidget):
         return tree
 
     def _make_buttons(self) -> QHBoxLayout:
-        self.show_button, self.resume, self.prolong, self.use, self.open, self.add = (
-            QPushButton(text)
-            for text in ("Show", "Resume", "Train longer", "Use this prior", "Open folder", "Add a folder…")
-        )
-        for button, tip in (
-            (self.show_button, "Its curves and looks (also by a double click)"),
-            (self.resume, "Go on from the last checkpoint"),
-            (self.prolong, "Go on for as long as the left column says"),
-            (self.use, "Open its prior in the reconstruction view"),
-            (self.open, "Show its files in the file manager"),
-            (self.add, "List a training that lies elsewhere"),
-        ):
-            button.setToolTip(tip)
         trainer = self._trainer
-        self.show_button.clicked.connect(self._show)
-        self.resume.clicked.connect(lambda: self._spawn(trainer.resume))
-        self.prolong.clicked.connect(lambda: self._spawn(trainer.prolong))
-        self.use.clicked.connect(lambda: self._spawn(trainer.use))
-        self.open.clicked.connect(self._open)
-        self.add.clicked.connect(
+        self.show_button = push_button("Show", "Its curves and looks (also by a double click)", self._show)
+        self.resume = push_button(
+            "Resume", "Go on from the last checkpoint", lambda: self._spawn(trainer.resume)
+        )
+        self.prolong = push_button(
+            "Train longer", "Go on for as long as the left column says", lambda: self._spawn(trainer.prolong)
+        )
+        self.use = push_button(
+            "Use this prior", "Open its prior in the reconstruction view", lambda: self._spawn(trainer.use)
+        )
+        self.open = push_button("Open folder", "Show its files in the file manager", self._open)
+        self.add = push_button(
+            "Add a folder…", "List a training that lies elsewhere",
             lambda: choose_folder(
                 self, "Folder of a training", lambda path: trainer.session.spawn(trainer.add_folder(path)),
                 trainer.plan.root,
-            )
+            ),
         )  # fmt: skip
         line = row(spacing=6)
         for button in (self.show_button, self.resume, self.prolong, self.use):
@@ -151,8 +141,8 @@ class TrainingRuns(QWidget):
         return next((t for t in self._trainer.trainings if t.path == path), None)
 
     def _ask(self) -> None:
-        if not self._later.isActive() and self.isVisible():
-            self._later.start()
+        if self.isVisible():
+            self._refresh.throttle()
 
     def refresh(self) -> None:
         """List what is known, keeping selection and ticks; and draw."""

@@ -3,14 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
-    QFormLayout,
     QLabel,
     QLineEdit,
-    QPushButton,
     QToolButton,
     QWidget,
 )
@@ -24,31 +20,13 @@ from padis_gui.core.training.sight import SightSettings
 from padis_gui.core.training.sizes import SIZES
 from padis_gui.gui.files import IMAGES, PRIORS, choose_folder, choose_several_to_open, choose_to_open
 from padis_gui.gui.forms import SettingsForm, show_value
-from padis_gui.gui.layouts import column, form, row
-from padis_gui.gui.panels.transport import clock
+from padis_gui.gui.layouts import clock, column, form, labelled, push_button, remark, row
+from padis_gui.gui.numbers import ChoiceBox, WholeBox
 from padis_gui.gui.section import Section
 from padis_gui.viewmodels.training_plan import TrainingPlan
 
 _BASIC_DATA = ("image_size", "fit", "colour")
 _BASIC_TRAINING = ("learning_rate", "pixels", "seed")
-
-
-def muted(text: str = "") -> QLabel:
-    """A label that explains."""
-    label = QLabel(text, wordWrap=True)
-    label.setProperty("muted", True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
-
-
-def add_row(rows: QFormLayout, name: str, editor: QWidget, tip: str) -> None:
-    """A labelled editor with its tooltip and accessible name."""
-    label = QLabel(name)
-    label.setBuddy(editor)
-    for widget in (label, editor):
-        widget.setToolTip(tip)
-    editor.setAccessibleName(name)
-    rows.addRow(label, editor)
 
 
 class TrainingDataSection(Section):
@@ -57,20 +35,17 @@ class TrainingDataSection(Section):
     def __init__(self, plan: TrainingPlan) -> None:
         super().__init__("Images")
         self._plan = plan
-        self.name, self.details = QLabel("None chosen yet", wordWrap=True), muted()
-        self.folder, self.files = QPushButton("Choose &folder…"), QPushButton("Choose f&iles…")
-        self.folder.setToolTip(
-            "Learn from every image in a folder and the folders in it; or drop it on this page"
-        )
-        self.files.setToolTip(f"{readable()}; or drop files on this page")
-        self.folder.clicked.connect(
-            lambda: choose_folder(self, "Folder of training images", self._chosen_folder)
-        )
-        self.files.clicked.connect(
+        self.name, self.details = QLabel("None chosen yet", wordWrap=True), remark()
+        self.folder = push_button(
+            "Choose &folder…", "Learn from every image in a folder and the folders in it; or drop it on this page",
+            lambda: choose_folder(self, "Folder of training images", lambda folder: plan.choose_data((folder,))),
+        )  # fmt: skip
+        self.files = push_button(
+            "Choose f&iles…", f"{readable()}; or drop files on this page",
             lambda: choose_several_to_open(
                 self, "Training images", IMAGES, lambda paths: plan.choose_data(tuple(paths))
-            )
-        )
+            ),
+        )  # fmt: skip
         buttons = row()
         buttons.addWidget(self.folder, 1)
         buttons.addWidget(self.files, 1)
@@ -83,9 +58,6 @@ class TrainingDataSection(Section):
         plan.changed.connect(self.refresh)
         plan.data.progressed.connect(self.refresh)
         self.refresh()
-
-    def _chosen_folder(self, folder: Path) -> None:
-        self._plan.choose_data((folder,))
 
     def refresh(self) -> None:
         """Show what is chosen."""
@@ -115,15 +87,13 @@ class TrainingMethodSection(Section):
         super().__init__("Prior")
         self._plan, self._open_prior = plan, open_prior
         self._bundled = tuple(bundled_priors())
-        self.sizes, self.start = QComboBox(), QComboBox()
+        self.sizes, self.start = ChoiceBox(), ChoiceBox()
         for size in SIZES:
-            self.sizes.addItem(size.label, size.name)
-            self.sizes.setItemData(self.sizes.count() - 1, size.summary, Qt.ItemDataRole.ToolTipRole)
+            self.sizes.offer(size.label, size.name, size.summary)
         self.sizes.setPlaceholderText("Own choice")
         self.sizes.activated.connect(lambda index: plan.set_size(self.sizes.itemData(index)))
         self.start.activated.connect(self._start_chosen)
-        self.amount, self.unit = QDoubleSpinBox(minimum=1, maximum=1e7, decimals=0), QComboBox()
-        self.amount.setKeyboardTracking(False)
+        self.amount, self.unit = WholeBox(1, 10_000_000), ChoiceBox()
         self.unit.addItem("minutes", "minutes")
         self.unit.addItem("steps", "steps")
         self.amount.valueChanged.connect(self._budget_chosen)
@@ -136,20 +106,20 @@ class TrainingMethodSection(Section):
         inner = row(budget)
         inner.addWidget(self.amount, 1)
         inner.addWidget(self.unit)
-        self.estimate = muted()
+        self.estimate = remark()
         rows = form()
-        add_row(
+        labelled(
             rows,
             "Size",
             self.sizes,
             "How large the network is: larger learns more, and takes longer everywhere",
         )
-        add_row(
+        labelled(
             rows, "Begin with", self.start,
             "A network that knows nothing, or a prior that goes on learning from your images: that is faster where "
             "both are alike",
         )  # fmt: skip
-        add_row(rows, "Train for", budget, "How long; stop at any time, and add more later")
+        labelled(rows, "Train for", budget, "How long; stop at any time, and add more later")
         self.training = SettingsForm(TrainingSettings, skip=("steps",), basic=_BASIC_TRAINING)
         self.network = SettingsForm(NetworkSettings, skip=("image_channels",))
         self.sight = SettingsForm(SightSettings)
@@ -252,8 +222,10 @@ class TrainingPlaceSection(Section):
         inner.addWidget(self.folder, 1)
         inner.addWidget(self.choose)
         rows = form()
-        add_row(rows, "Name", self.name, "What the prior is called, in its file and in the list of trainings")
-        add_row(rows, "Folder", place, "The prior, its checkpoint, its log and its pictures go here")
+        labelled(
+            rows, "Name", self.name, "What the prior is called, in its file and in the list of trainings"
+        )
+        labelled(rows, "Folder", place, "The prior, its checkpoint, its log and its pictures go here")
         self.body.addLayout(rows)
         plan.changed.connect(self.refresh)
         self.refresh()
@@ -275,7 +247,7 @@ class TrainingSetup(QWidget):
         self.data = TrainingDataSection(plan)
         self.method = TrainingMethodSection(plan, open_prior)
         self.place = TrainingPlaceSection(plan)
-        self.note = muted("The training under way keeps its settings: these are for the next one.")
+        self.note = remark("The training under way keeps its settings: these are for the next one.")
         self.note.hide()
         sections = column(self, spacing=2, margins=(6, 2, 8, 4))
         sections.addWidget(self.note)

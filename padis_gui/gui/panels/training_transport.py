@@ -3,12 +3,10 @@
 import math
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QLabel, QProgressBar, QSizePolicy, QStyle, QToolButton, QWidget
+from PySide6.QtWidgets import QLabel, QSizePolicy, QStyle, QToolButton, QWidget
 
-from padis_gui.gui.layouts import column, grid
-from padis_gui.gui.panels.transport import clock
-from padis_gui.gui.theme import RUN_BUTTON
+from padis_gui.gui.actions import panel_action
+from padis_gui.gui.layouts import clock, column, grid, progress_bar, steering_button
 from padis_gui.viewmodels.training import Trainer
 from padis_gui.viewmodels.training_process import ProcessState
 
@@ -21,24 +19,32 @@ class TrainingTransport(QWidget):
     def __init__(self, trainer: Trainer, page: QWidget) -> None:
         super().__init__()
         self._trainer = trainer
-        self.start = self._action(
+        self.start = panel_action(
+            self, "training_start", "Start training", "Train on these images with these settings", "Ctrl+R",
+            self._start, page,
+        )  # fmt: skip
+        self.pause = panel_action(
+            self,
+            "training_pause",
+            "Pause",
+            "Hold after the step in hand; again to go on",
+            "",
+            self._pause,
             page,
-            "Start training",
-            _Icons.SP_MediaPlay,
-            self._start,
-            "Train on these images with these settings",
-            "Ctrl+R",
         )
-        self.pause = self._action(
-            page, "Pause", _Icons.SP_MediaPause, self._pause, "Hold after the step in hand; again to go on"
-        )
-        self.stop = self._action(
-            page,
+        self.stop = panel_action(
+            self,
+            "training_stop",
             "Stop",
-            _Icons.SP_MediaStop,
-            trainer.stop,
             "Save and stop; the training can be resumed later",
+            "",
+            trainer.stop,
+            page,
         )
+        for action, picture in (
+            (self.start, _Icons.SP_MediaPlay), (self.pause, _Icons.SP_MediaPause), (self.stop, _Icons.SP_MediaStop),
+        ):  # fmt: skip
+            action.setIcon(self.style().standardIcon(picture))
         layout = column(self, spacing=6, margins=(8, 6, 8, 8))
         buttons = grid()
         self.buttons: dict[str, QToolButton] = {}
@@ -47,19 +53,13 @@ class TrainingTransport(QWidget):
             (("start", self.start), ("pause", self.pause), ("stop", self.stop)),
             strict=True,
         ):
-            button = QToolButton()
-            button.setDefaultAction(action)
+            button = steering_button(f"training_{name}", action, main=name == "start")
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            button.setObjectName(f"training_{name}_button")
             button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             button.setIconSize(QSize(16, 16))
             self.buttons[name] = button
             buttons.addWidget(button, *place)
-        self.buttons["start"].setStyleSheet(RUN_BUTTON)
-        self.bar = QProgressBar(textVisible=True, minimum=0, maximum=1)
-        self.bar.setAccessibleName("Progress of the training")
-        self.bar.setToolTip("Steps done, of all")
+        self.bar = progress_bar("Progress of the training", "Steps done, of all")
         self.state, self.time = QLabel("Ready"), QLabel(" ")
         for label in (self.state, self.time):  # long texts are cut; the column doesn't widen for them
             label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -75,18 +75,6 @@ class TrainingTransport(QWidget):
         ):
             signal.connect(self.refresh)
         self.refresh()
-
-    def _action(
-        self, page: QWidget, text: str, icon: QStyle.StandardPixmap, slot: object, tip: str, keys: str = ""
-    ) -> QAction:
-        action = QAction(self.style().standardIcon(icon), text, self)
-        action.triggered.connect(lambda _checked=False: slot())  # type: ignore[operator]
-        if keys:
-            action.setShortcut(QKeySequence(keys))
-            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            page.addAction(action)
-        action.setToolTip(f"{tip} ({keys})" if keys else tip)
-        return action
 
     def _start(self) -> None:
         self._trainer.session.spawn(self._trainer.start())

@@ -1,21 +1,12 @@
 """Run, Pause, Step, Finish now, Cancel; progress and time left."""
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QProgressBar, QToolButton, QWidget
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from padis_gui.core.runs.engine import RunState
 from padis_gui.gui.actions import Actions
-from padis_gui.gui.layouts import column, grid
-from padis_gui.gui.theme import RUN_BUTTON
+from padis_gui.gui.layouts import clock, column, grid, progress_bar, steering_button
 from padis_gui.viewmodels.run import Progress
-
-
-def clock(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss."""
-    whole = max(0, round(seconds))
-    hours, rest = divmod(whole, 3600)
-    minutes, left = divmod(rest, 60)
-    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
 
 
 class Transport(QWidget):
@@ -28,26 +19,12 @@ class Transport(QWidget):
         buttons = grid()
         places = ((0, 0, 1, 3), (1, 0, 1, 1), (1, 1, 1, 1), (1, 2, 1, 1), (1, 3, 1, 1), (0, 3, 1, 1))
         for place, action in zip(places, [*act.steering, act.enqueue], strict=True):
-            button = QToolButton()
-            button.setDefaultAction(action)
-            button.setToolButtonStyle(
-                Qt.ToolButtonStyle.ToolButtonTextBesideIcon
-                if action is act.run
-                else Qt.ToolButtonStyle.ToolButtonTextUnderIcon
-            )
-            button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Fixed)
-            button.setObjectName(f"{action.objectName()}_button")
-            if action is act.run:
-                button.setStyleSheet(RUN_BUTTON)
+            button = steering_button(action.objectName(), action, main=action is act.run)
             if action is act.enqueue:  # as tall as Run beside it
                 button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-                button.setSizePolicy(
-                    button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Expanding
-                )
+                button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
             buttons.addWidget(button, *place)
-        self.bar = QProgressBar(textVisible=True, minimum=0, maximum=1)
-        self.bar.setAccessibleName("Progress of the run")
-        self.bar.setToolTip("Steps of the run so far")
+        self.bar = progress_bar("Progress of the run", "Steps of the run so far")
         self.state, self.time = QLabel("Ready"), QLabel()
         layout.addWidget(plan)
         layout.addLayout(buttons)

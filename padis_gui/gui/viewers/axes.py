@@ -1,8 +1,11 @@
-"""The axes of plots: a logarithmic one has as many labels as there is room for, and never none; whole numbers."""
+"""How every plot looks, and its axes: a logarithmic one has as many labels as there is room for, and never none."""
 
 import math
 
 import pyqtgraph as pg
+from PySide6.QtCore import QEvent
+
+from padis_gui.gui.theme import plot_colours
 
 _LEAST_GAP = 14  # pixels between two labels
 _FEWEST = 2
@@ -35,6 +38,44 @@ class WholeAxis(pg.AxisItem):  # type: ignore[misc]
             (spacing, offset) for spacing, offset in super().tickSpacing(low, high, size) if spacing >= 1
         ]
         return whole or [(1.0, 0.0)]
+
+
+class PlotView(pg.PlotWidget):  # type: ignore[misc]
+    """A plot as all look here: in the window's colours, with a faint grid, still under the mouse."""
+
+    def __init__(self, name: str, *, logarithmic: bool = False, whole: bool = False) -> None:
+        """``whole``: steps, pages and pixels on the horizontal axis have nothing between them."""
+        axes: dict[str, pg.AxisItem] = {"left": DecadeAxis("left")} if logarithmic else {}
+        if whole:
+            axes["bottom"] = WholeAxis("bottom")
+        super().__init__(axisItems=axes, enableMenu=False)
+        self.setAccessibleName(name)
+        self.hideButtons()
+        self.setMouseEnabled(x=False, y=False)
+        self.showGrid(x=True, y=True, alpha=0.15)
+        self.setLogMode(y=logarithmic)
+        for side in ("left", "bottom"):
+            self.getAxis(side).enableAutoSIPrefix(False)
+        self.take_palette()
+
+    @property
+    def box(self) -> pg.ViewBox:
+        """What is between the axes."""
+        return self.getPlotItem().vb
+
+    def take_palette(self) -> None:
+        """Paint in the window's present colours."""
+        background, foreground = plot_colours(self.palette())
+        self.setBackground(background)
+        for side in ("left", "bottom"):
+            self.getAxis(side).setPen(foreground)
+            self.getAxis(side).setTextPen(foreground)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        # Qt calls this before there are attributes, too; pyqtgraph looks for missing ones in what is missing then
+        if event.type() == QEvent.Type.PaletteChange and self.__dict__.get("plotItem") is not None:
+            self.take_palette()
 
 
 def show_axis_numbers(plot: pg.PlotWidget, *, shown: bool) -> None:

@@ -1,7 +1,7 @@
 """The controls of the comparison: which two pictures, how fast they blink, how far their difference reaches."""
 
 from PySide6.QtCore import QSignalBlocker
-from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import QCheckBox, QPushButton, QToolButton, QWidget
 
 from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.layouts import row
@@ -23,7 +23,11 @@ class CompareBar(QWidget):
         self.swap.setIcon(icon("swap"))
         self.swap.setAccessibleName("Swap")
         self.swap.setToolTip("Swap the two pictures")
-        self.rate = QDoubleSpinBox(minimum=SLOWEST, maximum=FASTEST, singleStep=0.5, decimals=1, value=USUAL)
+        self.rate = NumberBox(SLOWEST, FASTEST)
+        self.rate.setStepType(NumberBox.StepType.DefaultStepType)
+        self.rate.setSingleStep(0.5)
+        self.rate.setDecimals(1)
+        self.rate.setValue(USUAL)
         self.rate.setSuffix(" /s")
         self.rate.setAccessibleName("Blink rate")
         self.rate.setToolTip("How often the pictures change places, in changes a second")
@@ -37,8 +41,7 @@ class CompareBar(QWidget):
         )
         self.tiling = QCheckBox("Tiling")
         self.tiling.setToolTip("Draw the tiling of the shown step over the pictures")
-        self.said = ElidedLabel()
-        self.said.setProperty("muted", True)
+        self.said = ElidedLabel(muted=True)
         self.leave = QToolButton(autoRaise=True)
         self.leave.setIcon(icon("close"))
         self.leave.setAccessibleName("Leave the comparison")

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QHBoxLayout, QLabel, QWidget
 
-from padis_gui.gui.layouts import small_button
+from padis_gui.gui.layouts import small_button, throttled
 from padis_gui.gui.numbers import NumberBox, WholeBox
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.sources import Lattice
@@ -31,19 +31,19 @@ class DrawnPanel(QWidget):
         """``what`` is shown here, of a ``shape``: two words for tooltips."""
         super().__init__()
         self._panes = panes
-        self.copy, self.save, self.clear = (small_button(text) for text in ("Copy CSV", "Save CSV…", "Clear"))
-        self.copy.setToolTip(f"Put the {what} on the clipboard, to paste into a spreadsheet")
-        self.save.setToolTip(f"Write the {what} to a file")
-        self.clear.setToolTip(f"Remove the {shape}")
-        self.copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.csv()))
-        self.save.clicked.connect(lambda: self.save_wanted.emit(self.csv()))
-        self.clear.clicked.connect(self._remove)
-        self._soon = QTimer(self, singleShot=True)
-        self._soon.timeout.connect(self.refresh)
-        panes.tools.changed.connect(lambda: self._later(_DRAG_MS))
-        panes.gallery.changed.connect(lambda _keys: self._later(_FOLLOW_MS))
-        panes.gallery.listed.connect(lambda: self._later(_FOLLOW_MS))
-        panes.arranged.connect(lambda: self._later(_DRAG_MS))
+        self.copy = small_button(
+            "Copy CSV", f"Put the {what} on the clipboard, to paste into a spreadsheet",
+            lambda: QGuiApplication.clipboard().setText(self.csv()),
+        )  # fmt: skip
+        self.save = small_button(
+            "Save CSV…", f"Write the {what} to a file", lambda: self.save_wanted.emit(self.csv())
+        )
+        self.clear = small_button("Clear", f"Remove the {shape}", self._remove)
+        drag, follow = (throttled(self, wait, self._refresh_seen) for wait in (_DRAG_MS, _FOLLOW_MS))
+        panes.tools.changed.connect(drag.throttle)
+        panes.arranged.connect(drag.throttle)
+        panes.gallery.changed.connect(lambda _keys: follow.throttle())
+        panes.gallery.listed.connect(follow.throttle)
 
     # What a panel does in its own way -------------------------------------------------------------
 
@@ -99,10 +99,9 @@ class DrawnPanel(QWidget):
         for button in (self.copy, self.save, self.clear):
             layout.addWidget(button)
 
-    def _later(self, milliseconds: int) -> None:
-        """Refresh soon, while somebody can see it; an earlier wish is not put off."""
-        if self.isVisible() and (not self._soon.isActive() or self._soon.remainingTime() > milliseconds):
-            self._soon.start(milliseconds)
+    def _refresh_seen(self) -> None:
+        if self.isVisible():
+            self.refresh()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

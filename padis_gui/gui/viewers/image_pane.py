@@ -52,8 +52,7 @@ class ImagePane(QFrame):
         self.own: Appearance | None = None  # levels and colours where they are not those in common
         self.choice = SourceChoice(model, source, "Pane source")
         self.choice.chosen.connect(lambda _key: self._show_other())
-        self.caption = ElidedLabel()
-        self.caption.setProperty("muted", True)
+        self.caption = ElidedLabel(muted=True)
         self.link = self._button("linked", "Link", "", checkable=True)
         self.link.setChecked(True)
         self.link.toggled.connect(self._link)

@@ -4,14 +4,14 @@ from functools import partial
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QSignalBlocker, QSize, QTimer
+from PySide6.QtCore import QSignalBlocker, QSize, QTimer
 from PySide6.QtGui import QIcon, QImage, QPixmap, QShowEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QSizePolicy, QWidget
 
 from padis_gui.gui.elided import ElidedLabel
-from padis_gui.gui.layouts import column, form, grid, row
+from padis_gui.gui.layouts import column, form, grid, row, throttled
 from padis_gui.gui.numbers import NumberBox
-from padis_gui.gui.theme import plot_colours
+from padis_gui.gui.viewers.axes import PlotView
 from padis_gui.gui.viewers.colormaps import SEQUENTIAL, SIGNED, swatch
 from padis_gui.gui.viewers.image_pane import ImagePane
 from padis_gui.gui.viewers.pane_grid import PaneGrid
@@ -50,8 +50,7 @@ class LevelsPanel(QWidget):
         head.addWidget(self.own)
         self._make_plot()
         self.low, self.high = self._number("Darkest"), self._number("Brightest")
-        self.width_text = ElidedLabel()
-        self.width_text.setProperty("muted", True)
+        self.width_text = ElidedLabel(muted=True)
         numbers = form()
         ends = row(spacing=6)
         ends.addWidget(self.low, 1)
@@ -74,8 +73,7 @@ class LevelsPanel(QWidget):
         layout.addWidget(self._presets)
         self._make_presets()
         layout.addStretch(1)
-        self._soon = QTimer(self, singleShot=True, interval=_HISTOGRAM_MS)
-        self._soon.timeout.connect(self.refresh)
+        self._refresh = throttled(self, _HISTOGRAM_MS, self.refresh)
         self._dragged = QTimer(self, singleShot=True, interval=_DRAG_MS)
         self._dragged.timeout.connect(self._take_region)
         panes.active_changed.connect(self.refresh)
@@ -91,16 +89,13 @@ class LevelsPanel(QWidget):
     # Making it ------------------------------------------------------------------------------------
 
     def _make_plot(self) -> None:
-        self.plot = pg.PlotWidget(enableMenu=False)
-        self.plot.setAccessibleName("Histogram")
+        self.plot = PlotView("Histogram")
         self.plot.setToolTip("Drag the region or one of its edges")
         self.plot.setMinimumHeight(90)
         self.plot.setMaximumHeight(340)
         self.plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.plot.hideButtons()
-        self.plot.setMouseEnabled(x=False, y=False)
+        self.plot.showGrid(x=False, y=False)
         self.plot.hideAxis("left")
-        self.plot.getAxis("bottom").enableAutoSIPrefix(False)
         self.bars = self.plot.plot(stepMode="center", fillLevel=0, brush=_BARS, pen=None)
         self.region = pg.LinearRegionItem(
             brush=(90, 150, 240, 50), hoverBrush=(90, 150, 240, 80), pen=pg.mkPen("#5b8def", width=2)
@@ -108,7 +103,6 @@ class LevelsPanel(QWidget):
         self.region.setZValue(10)
         self.region.sigRegionChanged.connect(lambda: self._dragged.isActive() or self._dragged.start())
         self.plot.addItem(self.region)
-        self._paint_plot()
 
     def _number(self, name: str) -> NumberBox:
         box = NumberBox()
@@ -142,8 +136,8 @@ class LevelsPanel(QWidget):
     # Showing what is ------------------------------------------------------------------------------
 
     def _follow(self, keys: tuple[str, ...]) -> None:
-        if self._pane.source in keys and self.isVisible() and not self._soon.isActive():
-            self._soon.start()
+        if self._pane.source in keys and self.isVisible():
+            self._refresh.throttle()
 
     def refresh(self) -> None:
         """Show the framed pane's levels and histogram as they are now."""
@@ -223,17 +217,6 @@ class LevelsPanel(QWidget):
         self.refresh()
 
     # Events ---------------------------------------------------------------------------------------
-
-    def _paint_plot(self) -> None:
-        background, foreground = plot_colours(self.palette())
-        self.plot.setBackground(background)
-        self.plot.getAxis("bottom").setPen(foreground)
-        self.plot.getAxis("bottom").setTextPen(foreground)
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "region"):
-            self._paint_plot()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

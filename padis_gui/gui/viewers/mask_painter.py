@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from padis_gui.gui.files import IMAGES, choose_to_open, choose_to_write
+from padis_gui.gui.files import IMAGES, PNGS, choose_to_open, choose_to_write
 from padis_gui.gui.layouts import row
 from padis_gui.gui.theme import MASK
 from padis_gui.gui.viewers.canvas import Canvas
@@ -28,7 +28,6 @@ from padis_gui.viewmodels.preferences import Preferences
 
 Brush = Literal["paint", "erase", "box"]
 _SMALLEST, _LARGEST, _FIRST = 1, 200, 16
-_PNG = "PNG (*.png)"
 _ABOVE_PICTURES = 25
 
 
@@ -281,7 +280,7 @@ class MaskPainter(QWidget):
 
     def _save(self) -> None:
         start = self._preferences.folder_of("mask")
-        choose_to_write(self, "Save mask", _PNG, "mask.png", self._save_to, start)
+        choose_to_write(self, "Save mask", PNGS, "mask.png", self._save_to, start)
 
     def _save_to(self, path: Path) -> None:
         self._preferences.went_to("mask", path)

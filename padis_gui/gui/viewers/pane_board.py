@@ -9,7 +9,7 @@ from padis_gui.gui.viewers.drawing import DrawingTools
 from padis_gui.gui.viewers.image_pane import ImagePane, column_count
 from padis_gui.gui.viewers.links import Links
 from padis_gui.gui.viewers.source_choice import SourceModel
-from padis_gui.gui.viewers.view_actions import ViewActions
+from padis_gui.gui.viewers.view_actions import PaneActions
 from padis_gui.viewmodels.gallery import Gallery
 
 MOST = 12
@@ -43,7 +43,7 @@ class PaneBoard(QWidget):
         if isinstance(app, QApplication):
             app.focusChanged.connect(self._follow_focus)
 
-    def connect_actions(self, act: ViewActions) -> None:
+    def connect_actions(self, act: PaneActions) -> None:
         """Do what the actions of the panes say, and enable them as there is room."""
         act.add.triggered.connect(lambda: self.add_pane())
         act.close.triggered.connect(lambda: self.remove_pane(self.active))

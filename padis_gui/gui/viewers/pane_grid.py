@@ -15,8 +15,8 @@ from padis_gui.gui.viewers.image_pane import ImagePane
 from padis_gui.gui.viewers.links import Links
 from padis_gui.gui.viewers.pane_board import PaneBoard
 from padis_gui.gui.viewers.source_choice import SourceModel
-from padis_gui.gui.viewers.view_actions import ViewActions
-from padis_gui.gui.viewers.view_bar import ViewBar
+from padis_gui.gui.viewers.view_actions import PaneActions
+from padis_gui.gui.viewers.view_bar import PaneBar
 from padis_gui.viewmodels.frames import Pixels
 from padis_gui.viewmodels.gallery import Gallery, LazyPicture, value_text
 from padis_gui.viewmodels.overlay import Overlay
@@ -51,7 +51,7 @@ class PaneGrid(QWidget):
         self.model = SourceModel(self.gallery, self)
         self.links = Links(self)
         self.tools = DrawingTools(self.links)
-        self.act = ViewActions(self)
+        self.act = PaneActions(self)
         self.board = PaneBoard(self.gallery, self.model, self.links, self.tools)
         self.compare = CompareView(self.gallery, self.model, self.links)
         for canvas in self.compare.canvases:
@@ -61,7 +61,7 @@ class PaneGrid(QWidget):
         self._stack.addWidget(self.board)
         self._stack.addWidget(self.compare)
         layout = column(self, spacing=4, margins=(6, 4, 6, 6))
-        layout.addWidget(ViewBar(self.act))
+        layout.addWidget(PaneBar(self.act))
         layout.addWidget(self._stack, 1)
         self._connect()
 

@@ -3,14 +3,15 @@
 from html import escape
 
 import numpy as np
-import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QPointF, QSignalBlocker, Qt
+from PySide6.QtCore import QSignalBlocker
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy
 
+from padis_gui.gui.kit.plot import Line as Curve
+from padis_gui.gui.kit.plot import Plot
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.numbers import NumberBox, WholeBox
-from padis_gui.gui.theme import SEAM_LINE, SERIES, plot_colours
+from padis_gui.gui.theme import SERIES
 from padis_gui.gui.viewers.drawn_panel import LARGEST, DrawnPanel
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.profiles import Line, Profile, profile, profiles_as_csv, seam_positions, warm_up
@@ -27,10 +28,10 @@ class ProfilePanel(DrawnPanel):
         super().__init__(panes, "profiles", "line")
         self.profiles: dict[str, Profile] = {}
         self.seams: list[float] = []
-        self._curves: dict[str, pg.PlotDataItem] = {}
         self._colours: dict[str, str] = {}  # a picture keeps its colour whatever stands beside it
-        self._seam_lines: list[pg.InfiniteLine] = []
-        self._make_plot()
+        self.plot = Plot("Line profile", legend="none", movable=True)
+        self.plot.heading.hide()
+        self.plot.hovered.connect(self._point)
         self.legend, self.length = QLabel(), QLabel()
         for label in (self.legend, self.length):
             label.setProperty("muted", True)
@@ -43,20 +44,6 @@ class ProfilePanel(DrawnPanel):
         layout.addWidget(self.plot, 1)
         layout.addLayout(self._make_controls())
         self.refresh()
-
-    def _make_plot(self) -> None:
-        self.plot = pg.PlotWidget(enableMenu=False)
-        self.plot.setAccessibleName("Line profile")
-        self.plot.setMinimumHeight(80)
-        self.plot.hideButtons()
-        self.plot.showGrid(x=True, y=True, alpha=0.15)
-        for axis in ("left", "bottom"):
-            self.plot.getAxis(axis).enableAutoSIPrefix(False)
-        self._pointer = pg.InfiniteLine(angle=90, pen=pg.mkPen("#9aa0a6", width=1))
-        self._pointer.hide()
-        self.plot.addItem(self._pointer, ignoreBounds=True)
-        self.plot.scene().sigMouseMoved.connect(self._point)
-        self._paint_plot()
 
     def _make_controls(self) -> QHBoxLayout:
         self.ends = {
@@ -96,21 +83,15 @@ class ProfilePanel(DrawnPanel):
         self._show_line(line)
 
     def _draw(self) -> None:
-        for name in [name for name in self._curves if name not in self.profiles]:
-            self.plot.removeItem(self._curves.pop(name))
-        for name, found in self.profiles.items():
-            if name not in self._curves:
-                self._curves[name] = self.plot.plot(antialias=True, connect="finite")
-            self._curves[name].setPen(pg.mkPen(self._colour(name), width=1))
-            self._curves[name].setData(found.distance, found.values)
-        while len(self._seam_lines) < len(self.seams):
-            seam = pg.InfiniteLine(angle=90, pen=pg.mkPen(SEAM_LINE, style=Qt.PenStyle.DashLine))
-            self._seam_lines.append(seam)
-            self.plot.addItem(seam, ignoreBounds=True)
-        for number, seam in enumerate(self._seam_lines):
-            seam.setVisible(number < len(self.seams))
-            if number < len(self.seams):
-                seam.setPos(self.seams[number])
+        length = max((found.distance[-1] for found in self.profiles.values()), default=1.0)
+        self.plot.set_x_range(0.0, float(length))
+        self.plot.set_seams(self.seams)
+        self.plot.set_lines(
+            [
+                Curve(name, self._colour(name), found.distance, found.values)
+                for name, found in self.profiles.items()
+            ]
+        )
 
     def _show_line(self, line: Line | None) -> None:
         there = line is not None
@@ -158,46 +139,26 @@ class ProfilePanel(DrawnPanel):
     def _remove(self) -> None:
         self._panes.tools.set_line(None)
 
-    def _point(self, position: QPointF) -> None:
+    def _point(self, place: float | None) -> None:
         """Mark the point under the mouse on the panes, and say the values there."""
-        view = self.plot.getPlotItem().vb
         first = next(iter(self.profiles.values()), None)
         line = self._panes.tools.line
-        if first is None or line is None or not view.sceneBoundingRect().contains(position):
+        if place is None or first is None or line is None:
             self._unpoint(line)
             return
-        at = int(np.abs(first.distance - view.mapSceneToView(position).x()).argmin())
-        self._pointer.setPos(first.distance[at])
-        self._pointer.show()
+        at = int(np.abs(first.distance - place).argmin())
+        self.plot.set_marker(float(first.distance[at]))
         self._panes.tools.mark((float(first.x[at]), float(first.y[at])))
         entries = (self._entry(name, f" {found.values[at]:.4g}") for name, found in self.profiles.items())
         self.legend.setText("&nbsp;&nbsp; ".join(entries))
         self.length.setText(f"at {first.distance[at]:.1f} px")
 
     def _unpoint(self, line: Line | None) -> None:
-        if self._pointer.isVisible():
-            self._pointer.hide()
+        if self.plot.marker is not None:
+            self.plot.set_marker(None)
             self._panes.tools.mark(None)
             if line is not None:
                 self._say_length(line)
-
-    # Events ---------------------------------------------------------------------------------------
-
-    def _paint_plot(self) -> None:
-        background, foreground = plot_colours(self.palette())
-        self.plot.setBackground(background)
-        for name in ("left", "bottom"):
-            self.plot.getAxis(name).setPen(foreground)
-            self.plot.getAxis(name).setTextPen(foreground)
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "length"):
-            self._paint_plot()
-
-    def leaveEvent(self, event: QEvent) -> None:
-        self._unpoint(self._panes.tools.line)
-        super().leaveEvent(event)
 
     def showEvent(self, event: QShowEvent) -> None:
         warm_up()

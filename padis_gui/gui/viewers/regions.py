@@ -2,18 +2,15 @@
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QComboBox,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
-    QTableWidget,
-    QTableWidgetItem,
 )
 
 from padis_gui.gui.elided import ElidedLabel
 from padis_gui.gui.layouts import column, row
 from padis_gui.gui.numbers import WholeBox
+from padis_gui.gui.selecting import cell, plain_table, say_when_empty
 from padis_gui.gui.viewers.drawn_panel import LARGEST, DrawnPanel
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.frames import Pixels
@@ -39,15 +36,8 @@ class RegionPanel(DrawnPanel):
         self._waiting: list[tuple[PaneSource, Pixels]] = []
         self._each = QTimer(self, singleShot=True, interval=0)
         self._each.timeout.connect(self._measure_next)
-        self.table = QTableWidget(0, len(STATISTICS_HEAD))
-        self.table.setAccessibleName("Statistics of the region")
-        self.table.setToolTip("Of the finite pixels in the region; PSNR against the truth, within the region")
-        self.table.setHorizontalHeaderLabels(STATISTICS_HEAD)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setAlternatingRowColors(True)
-        self.table.setShowGrid(False)
-        self.table.verticalHeader().hide()
+        tip = "Of the finite pixels in the region; PSNR against the truth, within the region"
+        self.table = plain_table("Statistics of the region", tip, STATISTICS_HEAD)
         self.table.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 6)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
@@ -71,11 +61,8 @@ class RegionPanel(DrawnPanel):
                 ("w", "Its width, in px", 1), ("h", "Its height, in px", 1),
             )
         }  # fmt: skip
-        self.empty = QLabel(_HINT, alignment=Qt.AlignmentFlag.AlignCenter)
-        self.empty.setProperty("muted", True)
-        column(self.table.viewport()).addWidget(self.empty)
-        self.hint = ElidedLabel()
-        self.hint.setProperty("muted", True)
+        self.empty = say_when_empty(self.table, _HINT)
+        self.hint = ElidedLabel(muted=True)
         controls = row()
         controls.addWidget(self.shape)
         self._add_fields(controls, self.places)
@@ -112,13 +99,10 @@ class RegionPanel(DrawnPanel):
         self.table.setRowCount(len(self.rows))
         for i, cells in enumerate(self.rows):
             for j, text in enumerate(cells):
-                item = self.table.item(i, j)
-                if item is None:
-                    item = QTableWidgetItem()
+                item = cell(self.table, i, j)
+                if item.text() != text:
                     side = Qt.AlignmentFlag.AlignLeft if j == 0 else Qt.AlignmentFlag.AlignRight
                     item.setTextAlignment(side | Qt.AlignmentFlag.AlignVCenter)
-                    self.table.setItem(i, j, item)
-                if item.text() != text:
                     item.setText(text)
 
     def _show_region(self, region: Region | None) -> None:

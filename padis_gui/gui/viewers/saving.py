@@ -5,19 +5,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject
-from PySide6.QtGui import QImage, QImageWriter
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QImage
 
 from padis_gui.core.data.write import picture_as_tiff
 from padis_gui.core.metrics import as_json
-from padis_gui.gui.files import TIFFS, choose_to_write
+from padis_gui.gui.files import CSVS, PNGS, TIFFS, choose_to_write, png_of
 from padis_gui.gui.viewers.pane_grid import PaneGrid
 from padis_gui.viewmodels.preferences import Preferences
 from padis_gui.viewmodels.run_sources import run_id
 from padis_gui.viewmodels.session import Session
 from padis_gui.viewmodels.sources import Lattice, Origin
-
-_PNG, _CSV = "PNG (*.png)", "CSV (*.csv)"
 
 
 class Saving(QObject):
@@ -31,7 +29,7 @@ class Saving(QObject):
 
     def choose_csv(self, name: str, text: str) -> None:
         """Ask where a table goes."""
-        self._choose(f"Save {name}", _CSV, f"{name}.csv", partial(self.write_csv, name=name, text=text))
+        self._choose(f"Save {name}", CSVS, f"{name}.csv", partial(self.write_csv, name=name, text=text))
 
     def write_csv(self, path: Path, *, name: str, text: str) -> None:
         """Write a table; Excel takes it for UTF-8 because of the mark at its beginning."""
@@ -52,16 +50,12 @@ class Saving(QObject):
 
     def _choose_view(self, key: str, image: QImage) -> None:
         self._choose(
-            "Save view", _PNG, f"{self._file_name(key)}.png", partial(self.write_view, key=key, image=image)
+            "Save view", PNGS, f"{self._file_name(key)}.png", partial(self.write_view, key=key, image=image)
         )
 
     def write_view(self, path: Path, *, key: str, image: QImage) -> None:
         """Write a pane as it was seen."""
-        buffer = QBuffer()
-        buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-        QImageWriter(buffer, QByteArray(b"png")).write(image)
-        data = bytes(buffer.data().data())
-        self._write(path, lambda: data, f"The view of {self._panes.gallery.sources[key].label}")
+        self._write(path, partial(png_of, image), f"The view of {self._panes.gallery.sources[key].label}")
 
     def _write(self, path: Path, make_data: Any, what: str) -> None:
         self._preferences.went_to("export", path)

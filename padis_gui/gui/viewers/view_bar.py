@@ -4,14 +4,14 @@ from PySide6.QtCore import QSize
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QWidget
 
-from padis_gui.gui.layouts import row
-from padis_gui.gui.viewers.view_actions import ViewActions
+from padis_gui.gui.layouts import action_button, row
+from padis_gui.gui.viewers.view_actions import PaneActions
 
 
-class ViewBar(QWidget):
+class PaneBar(QWidget):
     """Buttons of the view actions; widgets of others can join at its right end."""
 
-    def __init__(self, act: ViewActions) -> None:
+    def __init__(self, act: PaneActions) -> None:
         super().__init__()
         self._row: QHBoxLayout = row(self, spacing=1)
         for index, group in enumerate(([act.add], act.tools.actions(), act.modes.actions())):
@@ -27,10 +27,8 @@ class ViewBar(QWidget):
 
 
 def _button(action: QAction) -> QToolButton:
-    button = QToolButton(autoRaise=True)
-    button.setDefaultAction(action)
+    button = action_button(action)
     button.setIconSize(QSize(16, 16))
-    button.setAccessibleName(action.text())
     return button
 
 
