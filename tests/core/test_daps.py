@@ -25,7 +25,7 @@ def run(problem: Problem, seed: int = 0, prior: GaussianPrior = PRIOR, **changes
     settings = solver.settings_type(**{"steps": 8, "cg_steps": 60, **changes})
     rows, columns = problem.operator.image_shape[1:]
     tiling = any_tiling(rows, columns)
-    return list(solver.solve(problem, prior, tiling, solver.levels(settings), settings, rng=rng(seed)))
+    return list(solver.iterates(problem, prior, tiling, settings, rng(seed)))  # type: ignore[arg-type]
 
 
 def matrix_of(kind: str) -> Tensor:
