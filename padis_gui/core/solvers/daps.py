@@ -61,9 +61,18 @@ class DAPSSettings(SolverSettings):
 
     @property
     def cost(self) -> Cost:
-        """The flow's calls at each level of each sample, and once a level what the prior leaves open."""
-        calls = self.iterates * self.ode_steps + self.steps
-        return Cost(calls=calls, products=self.data_steps(self.iterates))
+        """The flow's calls at each level of each sample, and once a level what the prior leaves open.
+
+        Raises :class:`SettingError` unless sigma_min < sigma_max.
+        """
+        flow = sum(len(self.flow_levels(sigma)) for sigma in self.levels.tolist()[:-1])
+        return Cost(calls=self.samples * flow + self.steps, products=self.data_steps(self.iterates))
+
+    def flow_levels(self, sigma: float) -> list[float]:
+        """``ode_steps`` levels from sigma on, geometric towards the lowest noise, which is itself left out."""
+        if self.ode_steps == 1 or sigma <= self.sigma_min:
+            return [sigma]
+        return geometric(self.ode_steps + 1, sigma, self.sigma_min)[: self.ode_steps].tolist()
 
 
 # What a typical posterior leaves open for a pixel in [0, 1]: a sample whose own grain is larger hardly counts yet.
@@ -95,13 +104,6 @@ def _left_open(setup: Setup, x: Tensor, denoised: Tensor, sigma: float, before: 
     moved, _ = setup.denoise(x + reach * signs, sigma, before)
     slope = float((signs * (moved - denoised)).mean()) / reach
     return sigma * math.sqrt(min(max(slope, _LEAST_SLOPE), 1.0))
-
-
-def _flow_levels(sigma: float, settings: DAPSSettings) -> list[float]:
-    """``ode_steps`` levels from sigma on, geometric towards the lowest noise, which is itself left out."""
-    if settings.ode_steps == 1 or sigma <= settings.sigma_min:
-        return [sigma]
-    return geometric(settings.ode_steps + 1, sigma, settings.sigma_min)[: settings.ode_steps].tolist()
 
 
 class _Samples:
@@ -142,7 +144,7 @@ def daps(setup: Setup, settings: DAPSSettings) -> Steps[DAPSSettings]:
             denoised, partition = setup.denoise(x, sigma)
             if sigma not in open_at:
                 open_at[sigma] = _left_open(setup, x, denoised, sigma, before)
-            clean = _follow(setup, x, denoised, _flow_levels(sigma, settings))
+            clean = _follow(setup, x, denoised, settings.flow_levels(sigma))
             r = settings.spread * open_at[sigma]
             target, centre = y, clean
             if following > 0:
