@@ -1,5 +1,6 @@
 """Every registered solver: reproducible, honest about its iterates, steerable, and it ends when it diverges."""
 
+from contextlib import suppress
 from dataclasses import replace
 from itertools import accumulate, islice
 from typing import Any
@@ -13,7 +14,16 @@ from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.settings import Settings, specs, with_live
 from padis_gui.core.solvers import SOLVERS, Solver, find_solver
-from padis_gui.core.solvers.iterate import Iterate, Iterates, Setup, Step, Steps, drain
+from padis_gui.core.solvers.iterate import (
+    ClassicalSetup,
+    Iterate,
+    Iterates,
+    Setup,
+    Step,
+    Steps,
+    drain,
+    unit_norm,
+)
 from padis_gui.core.tiling import make_tiling
 from tests.tiny import tiny_network
 
@@ -129,6 +139,26 @@ def test_classical_iterates_have_no_noise_level(name: str, ct_problem: Problem, 
         assert (iterate.sigma, iterate.partition, iterate.evaluations) == (0.0, None, 0)
         assert torch.equal(iterate.x, iterate.estimate)
         assert torch.equal(iterate.denoised, iterate.estimate)
+
+
+@pytest.mark.parametrize("name", sorted(CLASSICAL))
+def test_classical_methods_ask_for_nothing_but_the_measurement(
+    name: str, ct_problem: Problem, prior: PatchPrior
+) -> None:
+    """No prior, tiling, noise levels or generator; and the operator's own picture does not even take its norm."""
+    solver: Any = find_solver(name)
+    settings = settings_of(solver)
+    A, y, noise = (
+        unit_norm(ct_problem) if settings.unit_norm else (ct_problem.operator, ct_problem.measurement, 0.0)
+    )
+    steps = solver.solve(ClassicalSetup(A=A, y=y, noise=noise), settings)
+    found = [next(steps).x]
+    with suppress(StopIteration):
+        while True:
+            found.append(steps.send(settings).x)
+    driven = [i.x for i in run(solver, ct_problem, prior)]
+    assert all(torch.equal(x, other) for x, other in zip(found, driven, strict=True))
+    assert settings.unit_norm is (name != "baseline")
 
 
 @every_solver

@@ -17,16 +17,14 @@ from torch import Tensor
 
 from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.settings import setting
+from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import ClassicalSetup, MethodSettings, Step, Steps
 
 
 class LeastSquaresSettings(MethodSettings):
     """Settings of :func:`least_squares`."""
 
-    steps: int = setting(
-        100, ge=1, le=10_000, label="Steps", symbol="n",
-        help="Iterations; fewer are smoother, as noise comes in last",
-    )  # fmt: skip
+    steps: int = shared.iterations(100)
     non_negative: bool = setting(
         False, label="Non-negative", help="No value below 0, by projected gradients instead of CG"
     )

@@ -1,7 +1,7 @@
 """Plug-and-play ADMM (Venkatakrishnan et al. 2013; Chan et al., arXiv 1605.01710): a denoiser in the place of the
 prior's proximal step.
 
-    x = argmin ||A x - y||^2 + rho ||x - (z - u)||^2,    z = setup.denoise(x + u, s),    u <- u + x - z
+    x = argmin ||A x - y||^2 + rho ||x - (z - u)||^2,    z = D(x + u, s),    u <- u + x - z
 
 with rho = lambda s_y^2 / s^2. The noise level s falls geometrically, as in DPIR (arXiv 2008.13751); the scaled
 dual u is rescaled with each new rho.

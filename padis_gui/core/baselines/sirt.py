@@ -12,16 +12,14 @@ from torch import Tensor
 
 from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.settings import setting
+from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import ClassicalSetup, MethodSettings, Step, Steps
 
 
 class SIRTSettings(MethodSettings):
     """Settings of :func:`sirt`."""
 
-    steps: int = setting(
-        200, ge=1, le=10_000, label="Steps", symbol="n",
-        help="Iterations; fewer are smoother, as noise comes in last",
-    )  # fmt: skip
+    steps: int = shared.iterations(200)
     relaxation: float = setting(
         1.9, gt=0, le=1.99, label="Relaxation", symbol="λ", live=True,
         help="Length of each step; from 2 on it would diverge",

@@ -23,9 +23,7 @@ from padis_gui.core.solvers.iterate import Setup, SolverSettings, Step, Steps
 class QualitySettings(SolverSettings):
     """Settings of :func:`admm` with many levels."""
 
-    steps: int = setting(
-        60, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
-    )
+    steps: int = shared.steps(60)
     sigma_max: float = setting(
         0.5, gt=0, le=200, label="Highest noise", symbol="σ₀", advanced=True,
         help="Noise level of the first step, relative to an image in [0, 1]: 0.5 suits 20 views or more over half a turn, "
@@ -45,9 +43,7 @@ class QualitySettings(SolverSettings):
 class FastSettings(QualitySettings):
     """Settings of :func:`admm` with few levels."""
 
-    steps: int = setting(
-        18, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
-    )
+    steps: int = shared.steps(18)
 
 
 def admm(setup: Setup, settings: QualitySettings) -> Steps[QualitySettings]:

@@ -21,10 +21,7 @@ class DDNMSettings(SolverSettings):
         help="Conjugate gradients, or the baseline reconstruction (FBP for CT), which is cheaper and less exact",
     )  # fmt: skip
     cg_steps: int = shared.cg_steps(20)
-    eta: float = setting(
-        0.85, ge=0, le=1, label="Stochasticity", symbol="η", live=True,
-        help="Share of fresh noise at each step: 0 is deterministic, 1 forgets the old noise",
-    )  # fmt: skip
+    eta: float = shared.stochasticity(0.85)
 
 
 def ddnm(setup: Setup, settings: DDNMSettings) -> Steps[DDNMSettings]:

@@ -3,7 +3,6 @@
 Deviation: the paper's eta is 0.85; with the patch prior full stochasticity (1) is the better default.
 """
 
-from padis_gui.core.settings import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import Setup, SolverSettings, Step, Steps
 
@@ -12,10 +11,7 @@ class DDSSettings(SolverSettings):
     """Settings of :func:`dds`."""
 
     cg_steps: int = shared.cg_steps(10)
-    eta: float = setting(
-        1.0, ge=0, le=1, label="Stochasticity", symbol="η", live=True,
-        help="Share of fresh noise at each step: 0 is deterministic, 1 forgets the old noise",
-    )  # fmt: skip
+    eta: float = shared.stochasticity(1.0)
 
 
 def dds(setup: Setup, settings: DDSSettings) -> Steps[DDSSettings]:

@@ -20,9 +20,7 @@ from padis_gui.core.solvers.iterate import Setup, SolverSettings, Step, Steps
 class DiffPIRSettings(SolverSettings):
     """Settings of :func:`diffpir`."""
 
-    steps: int = setting(
-        80, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
-    )
+    steps: int = shared.steps(80)
     sigma_max: float = shared.highest_noise(3.0)
     sigma_min: float = shared.lowest_noise(0.003)
     cg_steps: int = shared.cg_steps(12)

@@ -38,9 +38,10 @@ class Proximal(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassicalSetup:
-    """What every method is given: y = A x + noise, scaled so that ||A|| = 1 where its settings say ``unit_norm``.
+    """What every method is given: y = A x + noise of an image x (C, rows, columns) on [0, 1].
 
-    ``noise`` is the standard deviation of each entry of y, on that scale.
+    Scaled so that ||A|| = 1 where the settings say ``unit_norm``; ``noise`` is the standard deviation of each entry of y
+    on that scale.
     """
 
     A: LinearOperator
@@ -66,7 +67,11 @@ class ClassicalSetup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup(ClassicalSetup):
-    """What a method around a denoiser is given besides: its noise levels, ending in 0, and where its noise comes from."""
+    """What a method around a denoiser is given besides.
+
+    ``levels`` are the noise levels, ending in 0, (steps + 1,); ``rng`` is a CPU generator that all noise, tilings and
+    padding come from, so that every device sees the same.
+    """
 
     levels: Tensor
     denoiser: Denoiser
@@ -78,7 +83,7 @@ class Setup(ClassicalSetup):
         return list(itertools.pairwise(self.levels.tolist()))
 
     def normal(self, like: Tensor) -> Tensor:
-        """Standard normal noise shaped and placed as ``like``, the same on every device."""
+        """Standard normal noise shaped and placed as ``like``."""
         return torch.randn(like.shape, generator=self.rng).to(like.device, like.dtype)
 
     def pure_noise(self) -> Tensor:
@@ -89,8 +94,11 @@ class Setup(ClassicalSetup):
     def denoise(
         self, x: Tensor, sigma: float, rng: torch.Generator | None = None
     ) -> tuple[Tensor, Partition | None]:
-        """D(x, sigma) through a freshly drawn partition, and that partition."""
-        return self.denoiser(x, sigma, rng or self.rng)
+        """D(x, sigma), without gradients, through a freshly drawn partition, and that partition.
+
+        With another generator whose state is that of an earlier call, the partition and the padding are those again.
+        """
+        return self.denoiser(x, sigma, self.rng if rng is None else rng)
 
     def denoise_with_gradient(
         self, x: Tensor, sigma: float, distance: Callable[[Tensor], Tensor]
@@ -197,9 +205,7 @@ class MethodSettings(Settings):
 class SolverSettings(MethodSettings):
     """What every diffusion solver has: its noise levels."""
 
-    steps: int = setting(
-        50, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
-    )
+    steps: int = shared.steps(50)
     schedule: ScheduleName = setting(
         "geometric", label="Schedule", advanced=True,
         help="Spacing of the noise levels; geometric is about 1 dB better for CT than Karras",

@@ -17,9 +17,7 @@ from padis_gui.core.solvers.iterate import Cost, Setup, SolverSettings, Step, St
 class PredictorCorrectorSettings(SolverSettings):
     """Settings of :func:`predictor_corrector`."""
 
-    steps: int = setting(
-        100, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
-    )
+    steps: int = shared.steps(100)
     sigma_max: float = shared.highest_noise(3.0)
     sigma_min: float = shared.lowest_noise(0.005)
     snr: float = setting(
@@ -46,20 +44,17 @@ def predictor_corrector(
     def data_step(v: Tensor, noisy: float, sigma: float) -> Tensor:
         """The prox of the data, itself ``noisy``, at an image whose error is ``sigma``."""
         measured = y + A(noisy * setup.normal(v)) if noisy else y
-        rho = setup.rho(settings, sigma)
-        return A.prox(measured, v, rho, settings.cg_steps)
+        return A.prox(measured, v, setup.rho(settings, sigma), settings.cg_steps)
 
     for sigma, following in setup.descent:
         denoised, partition = setup.denoise(x, sigma)
         variance = sigma**2 - following**2
         x = x + variance * (denoised - x) / sigma**2
-        error = sigma
         if following > 0:
             x = data_step(x + variance**0.5 * setup.normal(x), following, following)
             denoised, partition = setup.denoise(x, following)
-            error = following
             score, z = (denoised - x) / following**2, setup.normal(x)
             length = 2 * (settings.snr * z.norm() / score.norm().clamp(min=1e-12)) ** 2
             x = data_step(x + length * score + (2 * length) ** 0.5 * z, following, following)
-        estimate = data_step(denoised, 0.0, error)
+        estimate = data_step(denoised, 0.0, following or sigma)
         settings = yield Step(x, denoised, estimate, sigma, partition)
