@@ -78,5 +78,5 @@ def least_squares(setup: ClassicalSetup, settings: LeastSquaresSettings) -> Step
     for x in islice(method(A, y), settings.steps):
         measured = A(x)
         settings = yield Step(x, measured=measured)
-        if float((measured - y).norm()) < enough:
+        if enough and float((measured - y).norm()) < enough:
             return
