@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.baselines.denoisers import make_denoiser
-from padis_gui.core.baselines.plain import noise_norm
 from padis_gui.core.baselines.sirt import has_signed_entries
 from padis_gui.core.baselines.tv import differences, differences_transposed
 from padis_gui.core.data.image import Image
@@ -26,7 +25,7 @@ from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.runs.opened import build_problem
 from padis_gui.core.solvers import SOLVERS, Solver, find_solver
-from padis_gui.core.solvers.iterate import Iterate, drain, watched
+from padis_gui.core.solvers.iterate import ClassicalSetup, Iterate, drain
 from tests.gaussian import GaussianPrior, Matrix, any_tiling
 from tests.tiny import phantom
 
@@ -42,7 +41,7 @@ def iterates(name: str, problem: Problem, prior: Any = GAUSSIAN, **settings: Any
     solver = find_solver(name)
     chosen = solver.settings_type(**settings)
     tiling = any_tiling(*problem.operator.image_shape[1:])
-    return solver.solve(problem, prior, tiling, solver.levels(chosen), chosen, rng=rng())
+    return solver.iterates(problem, prior, tiling, chosen, rng())
 
 
 def result(name: str, problem: Problem, prior: Any = GAUSSIAN, **settings: Any) -> Tensor:
@@ -88,11 +87,7 @@ def test_every_baseline_takes_every_physics(
     assert physics.imageless or not problem_settings.keeps_colours or shape[0] == colours
     settings = solver.settings_type(**{"steps": 3} if "steps" in solver.settings_type.model_fields else {})
     tiling = make_tiling("random", (shape[1], shape[2]), 32, prior.conventions.frame)
-    found = list(
-        watched(
-            solver.solve(problem, prior, tiling, solver.levels(settings), settings, rng=rng()), solver.lower
-        )
-    )
+    found = list(solver.iterates(problem, prior, tiling, settings, rng()))
     assert found
     assert found[-1].estimate.shape == shape
     if physics.imageless:
@@ -156,11 +151,11 @@ def test_noise_counts_only_where_something_is_measured() -> None:
     known = torch.zeros(16, 16, dtype=torch.bool)
     known[:, :4] = True
     A = Inpainting((1, 16, 16), known)
-    assert noise_norm(A, torch.zeros(1, 16, 16), 0.5) == pytest.approx(0.5 * 8)
+    assert ClassicalSetup(A=A, y=torch.zeros(1, 16, 16), noise=0.5).noise_norm() == pytest.approx(0.5 * 8)
     y = torch.zeros(1, 16, 16)
     y[0, 0, 15] = 3.0  # no image explains this
-    assert noise_norm(A, y, 0.5) == pytest.approx(5.0)
-    assert noise_norm(A, y, 0.0) == 0
+    assert ClassicalSetup(A=A, y=y, noise=0.5).noise_norm() == pytest.approx(5.0)
+    assert ClassicalSetup(A=A, y=y).noise_norm() == 0
 
 
 # -- SIRT -----------------------------------------------------------------------------------------------------
@@ -327,15 +322,15 @@ def test_red_with_the_denoiser_of_a_gaussian_ends_at_its_fixed_point() -> None:
 @pytest.mark.parametrize("name", ["tv", "nlm"])
 def test_classical_denoisers_denoise_at_the_level_they_are_told(name: Any, colours: int) -> None:
     clean = phantom(48).expand(colours, 48, 48).contiguous()
-    denoiser = make_denoiser(name, GAUSSIAN, any_tiling(48, 48), rng())  # type: ignore[arg-type]
+    denoiser = make_denoiser(name, GAUSSIAN, any_tiling(48, 48))  # type: ignore[arg-type]
     for sigma in (0.05, 0.2):
         noisy = clean + sigma * torch.randn(clean.shape, generator=rng())
-        found, partition = denoiser(noisy, sigma)
+        found, partition = denoiser(noisy, sigma, rng())
         assert partition is None
         assert found.shape == clean.shape
         assert found.dtype == clean.dtype
         assert float((found - clean).square().mean().sqrt()) < 0.6 * sigma
-        gentle, _ = denoiser(noisy, sigma / 10)  # told of less noise, it takes less away
+        gentle, _ = denoiser(noisy, sigma / 10, rng())  # told of less noise, it takes less away
         assert float((gentle - noisy).norm()) < 0.3 * float((found - noisy).norm())
 
 

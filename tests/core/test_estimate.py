@@ -44,7 +44,7 @@ def test_calls_are_those_of_a_run_and_products_at_least(
     settings = small(solver)
     tiling = make_tiling("random", SHAPE[1:], 32, prior.conventions.frame)
     rng = torch.Generator().manual_seed(0)
-    last = drain(solver.solve(ct_problem, prior, tiling, solver.levels(settings), settings, rng=rng))
+    last = drain(solver.iterates(ct_problem, prior, tiling, settings, rng))
     cost = solver.cost(settings)
     assert cost.calls == last.evaluations
     assert products[0] <= cost.products + 20  # a start and probes come once a run
@@ -69,7 +69,7 @@ def test_tiles_are_those_that_go_through_the_network(
             return partition
 
     rng = torch.Generator().manual_seed(0)
-    drain(solver.solve(ct_problem, prior, Counting(), solver.levels(settings), settings, rng=rng))
+    drain(solver.iterates(ct_problem, prior, Counting(), settings, rng))
     found = estimate(
         solver="diffpir",
         settings=settings,

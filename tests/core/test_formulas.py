@@ -226,10 +226,11 @@ def test_solver_follows_its_formula(
     reference, changes = REFERENCES[name]
     expected = reference(ByHand(network, problem.operator.pinv(problem.measurement)), *system)
     solver = find_solver(name)
-    settings = solver.settings_type(steps=2, **changes)
+    settings = solver.settings_type(steps=2, sigma_max=LEVELS[0], sigma_min=LEVELS[1], **changes)
+    assert tuple(solver.levels(settings).tolist()) == LEVELS
     tiling = make_tiling("fixed", (N, N), P, prior.conventions.frame)
-    levels, rng = torch.tensor(LEVELS, dtype=torch.float64), torch.Generator().manual_seed(SEED)
-    iterates: list[Iterate] = list(solver.solve(problem, prior, tiling, levels, settings, rng=rng))
+    rng = torch.Generator().manual_seed(SEED)
+    iterates: list[Iterate] = list(solver.iterates(problem, prior, tiling, settings, rng))
     assert len(iterates) == len(expected)
     for iterate, x in zip(iterates, expected, strict=True):
         np.testing.assert_allclose(iterate.x.numpy().ravel(), x, atol=2e-4 * np.abs(x).max(), rtol=0)

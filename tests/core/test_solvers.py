@@ -1,6 +1,7 @@
 """Every registered solver: reproducible, honest about its iterates, steerable, and it ends when it diverges."""
 
-from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from itertools import accumulate, islice
 from typing import Any
 
@@ -13,7 +14,16 @@ from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem
 from padis_gui.core.settings import Settings, specs, with_live
 from padis_gui.core.solvers import SOLVERS, Solver, find_solver
-from padis_gui.core.solvers.iterate import Iterate, Iterates, drain, watched
+from padis_gui.core.solvers.iterate import (
+    ClassicalSetup,
+    Iterate,
+    Iterates,
+    Setup,
+    Step,
+    Steps,
+    drain,
+    unit_norm,
+)
 from padis_gui.core.tiling import make_tiling
 from tests.tiny import tiny_network
 
@@ -49,16 +59,11 @@ def settings_of(solver: Solver, **changes: Any) -> Settings:
     return solver.settings_type(**{**TINY[solver.name], **changes})
 
 
-def run(
-    solver: Solver, problem: Problem, prior: PatchPrior, seed: int = 0, watch: bool = True, **changes: Any
-) -> Iterates[Any]:
+def run(solver: Solver, problem: Problem, prior: PatchPrior, seed: int = 0, **changes: Any) -> Iterates[Any]:
     settings = settings_of(solver, **changes)
-    levels = solver.levels(settings)
     shape = problem.operator.image_shape
     tiling = make_tiling("random", (shape[1], shape[2]), 32, prior.conventions.frame)
-    rng = torch.Generator().manual_seed(seed)
-    iterates = solver.solve(problem, prior, tiling, levels, settings, rng=rng)
-    return watched(iterates, solver.lower) if watch else iterates
+    return solver.iterates(problem, prior, tiling, settings, torch.Generator().manual_seed(seed))
 
 
 def tensors(iterate: Iterate) -> tuple[Tensor, Tensor, Tensor]:
@@ -136,6 +141,26 @@ def test_classical_iterates_have_no_noise_level(name: str, ct_problem: Problem, 
         assert torch.equal(iterate.denoised, iterate.estimate)
 
 
+@pytest.mark.parametrize("name", sorted(CLASSICAL))
+def test_classical_methods_ask_for_nothing_but_the_measurement(
+    name: str, ct_problem: Problem, prior: PatchPrior
+) -> None:
+    """No prior, tiling, noise levels or generator; and the operator's own picture does not even take its norm."""
+    solver: Any = find_solver(name)
+    settings = settings_of(solver)
+    A, y, noise = (
+        unit_norm(ct_problem) if settings.unit_norm else (ct_problem.operator, ct_problem.measurement, 0.0)
+    )
+    steps = solver.solve(ClassicalSetup(A=A, y=y, noise=noise), settings)
+    found = [next(steps).x]
+    with suppress(StopIteration):
+        while True:
+            found.append(steps.send(settings).x)
+    driven = [i.x for i in run(solver, ct_problem, prior)]
+    assert all(torch.equal(x, other) for x, other in zip(found, driven, strict=True))
+    assert settings.unit_norm is (name != "baseline")
+
+
 @every_solver
 def test_yielded_tensors_never_change_later(solver: Solver, ct_problem: Problem, prior: PatchPrior) -> None:
     kept = [(i, [t.clone() for t in tensors(i)]) for i in run(solver, ct_problem, prior)]
@@ -190,10 +215,10 @@ def test_solver_ignores_the_callers_grad_mode(solver: Solver, ct_problem: Proble
 
 
 def steered(
-    solver: Solver, problem: Problem, prior: PatchPrior, after: int, settings: Settings, watch: bool
+    solver: Solver, problem: Problem, prior: PatchPrior, after: int, settings: Settings
 ) -> list[Iterate]:
     """A run to which new settings are sent once ``after`` iterates have come."""
-    iterates, found = run(solver, problem, prior, watch=watch), []
+    iterates, found = run(solver, problem, prior), []
     sent = None
     try:
         while True:
@@ -228,19 +253,16 @@ def test_the_table_of_live_settings_is_complete(solver: Solver) -> None:
     assert {name for name, _ in LIVE[solver.name]} == {s.name for s in specs(solver.settings_type) if s.live}
 
 
-@pytest.mark.parametrize("watch", [True, False])
 @pytest.mark.parametrize(
     ("name", "field", "value"), [(n, f, v) for n, fields in LIVE.items() for f, v in fields]
 )
 def test_live_settings_take_effect_from_the_next_step(
-    name: str, field: str, value: float, watch: bool, ct_problem: Problem, prior: PatchPrior
+    name: str, field: str, value: float, ct_problem: Problem, prior: PatchPrior
 ) -> None:
-    from dataclasses import replace
-
     noisy = replace(ct_problem, noise=2.0)  # without noise the prior's weight would not be seen
     solver = find_solver(name)
     plain = list(run(solver, noisy, prior))
-    changed = steered(solver, noisy, prior, 2, settings_of(solver, **{field: value}), watch)
+    changed = steered(solver, noisy, prior, 2, settings_of(solver, **{field: value}))
     assert same(plain[:2], changed[:2])
     assert not torch.equal(plain[2].x, changed[2].x)
     assert len(plain) == len(changed)
@@ -252,7 +274,7 @@ def test_other_settings_stay_as_the_run_began(solver: Solver, ct_problem: Proble
     others = {"steps": 7, "sigma_max": 3.0, "inner": 5, "cg_steps": 1, "samples": 3, "non_negative": True}
     frozen = {name: value for name, value in others.items() if name in known}
     plain = list(run(solver, ct_problem, prior))
-    assert same(plain, steered(solver, ct_problem, prior, 1, settings_of(solver, **frozen), True))
+    assert same(plain, steered(solver, ct_problem, prior, 1, settings_of(solver, **frozen)))
 
 
 def test_with_live_keeps_the_rest() -> None:
@@ -357,35 +379,48 @@ def _collected(iterates: Iterates[Any], into: list[Iterate]) -> list[Iterate]:
     return []
 
 
-def iterate_with(estimate: Tensor, residual: float, like: Iterate) -> Iterate:
-    from dataclasses import replace
-
-    return replace(like, estimate=estimate, residual=residual)
-
-
 @pytest.mark.parametrize("bad", ["nan picture", "infinite picture", "nan residual", "explosion"])
-def test_watched_stops_before_a_bad_iterate(bad: str, ct_problem: Problem, prior: PatchPrior) -> None:
-    good = drain(run(find_solver("dds"), ct_problem, prior))
-    picture, residual = good.estimate.clone(), good.residual
-    if bad.endswith("picture"):
-        picture[0, 0, 0] = float("nan" if bad.startswith("nan") else "inf")
-    else:
-        residual = float("nan") if bad.startswith("nan") else 1e6
+def test_the_driver_stops_before_a_bad_iterate(bad: str, ct_problem: Problem, prior: PatchPrior) -> None:
     closed = []
 
-    def solver() -> Iterator[Iterate]:
+    def solve(setup: Setup, settings: Settings) -> Steps[Any]:
+        x = ct_problem.truth
+        assert x is not None
+        measured, spoiled = setup.A(x), x.clone()
         try:
-            yield good
-            yield iterate_with(picture, residual, good)
+            yield Step(x, measured=measured)
+            if bad.endswith("picture"):
+                spoiled[0, 0, 0] = float("nan" if bad.startswith("nan") else "inf")
+            yield Step(
+                x, x, spoiled, measured=measured * {"nan residual": torch.nan, "explosion": 1e6}.get(bad, 1.0)
+            )
             pytest.fail("the solver was asked for more")
         finally:
             closed.append(True)
 
-    iterates = watched(solver(), "number of CG steps")  # type: ignore[arg-type]
-    assert next(iterates) is good
+    iterates = run(replace(find_solver("dds"), solve=solve), ct_problem, prior)
+    assert next(iterates).step == 1
     with pytest.raises(DivergenceError, match="lower the number of CG steps"):
         next(iterates)
     assert closed == [True]
+
+
+@every_solver
+def test_seconds_are_those_of_the_solver_not_of_whoever_asks_it(
+    solver: Solver, ct_problem: Problem, prior: PatchPrior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("padis_gui.core.solvers.driver.perf_counter", lambda: now)
+
+    def call() -> None:
+        nonlocal now
+        now += 1.0
+
+    calls = 0
+    for iterate in run(solver, ct_problem, prior.interrupted_by(call)):
+        assert iterate.seconds == iterate.evaluations - calls  # a patch batch each
+        calls = iterate.evaluations
+        now += 1000.0
 
 
 def test_drain_of_nothing() -> None:
@@ -401,7 +436,7 @@ def test_unknown_solver_names_the_known_ones() -> None:
 def test_registry_defaults_are_valid_and_documented() -> None:
     for solver in SOLVERS:
         levels = solver.levels(solver.settings_type())
-        assert len(levels) > 1 if solver.diffusion else len(levels) == 0
+        assert len(levels) == 0 if solver.name in CLASSICAL else len(levels) > 1
         assert solver.source
         assert solver.lower
         assert "arXiv" in solver.source or not solver.diffusion

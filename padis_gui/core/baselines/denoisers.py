@@ -1,6 +1,5 @@
 """The denoisers that plug-and-play methods call: the patch prior, or a classical one, each told a noise level."""
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -11,11 +10,10 @@ from padis_gui.core.prior import PatchPrior
 from padis_gui.core.schedule import geometric
 from padis_gui.core.settings import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers.iterate import Cost, MethodSettings, denoise, descent
+from padis_gui.core.solvers.iterate import Cost, Denoiser, MethodSettings
 from padis_gui.core.tiling import Tiling
 
 DenoiserName = Literal["prior", "tv", "nlm"]
-Denoiser = Callable[[Tensor, float], tuple[Tensor, Partition | None]]
 
 
 class PlugAndPlaySettings(MethodSettings):
@@ -40,16 +38,10 @@ class PlugAndPlaySettings(MethodSettings):
         calls = self.steps if self.denoiser == "prior" else 0
         return Cost(calls=calls, products=self.data_steps(self.steps))
 
-    def descent(self) -> list[tuple[float, float]]:
-        """Pairs (sigma, next sigma), geometric; the last next one is 0.
-
-        Raises :class:`SettingError` unless sigma_min < sigma_max.
-        """
-        return descent(geometric(self.steps, self.sigma_max, self.sigma_min))
-
-    def rho(self, sigma: float, noise: float) -> float:
-        """Weight of the proximal data step at a noise level: lambda s_y^2 / s^2, s_y floored."""
-        return self.prior_weight * max(noise, self.noise_floor) ** 2 / sigma**2
+    @property
+    def levels(self) -> Tensor:
+        """Geometric, (steps + 1,). Raises :class:`SettingError` unless sigma_min < sigma_max."""
+        return geometric(self.steps, self.sigma_max, self.sigma_min)
 
 
 # Measured best for white noise on CT slices and a phantom, at deviations of 0.05 and 0.2.
@@ -79,10 +71,15 @@ def _non_local_means(x: Tensor, sigma: float) -> Tensor:
     return torch.from_numpy(found).to(x.device, x.dtype).reshape(x.shape)
 
 
-def make_denoiser(name: DenoiserName, prior: PatchPrior, tiling: Tiling, rng: torch.Generator) -> Denoiser:
-    """D(x, sigma) and the partition it went through, None for the classical ones, which run on the CPU."""
+def make_denoiser(name: DenoiserName, prior: PatchPrior, tiling: Tiling) -> Denoiser:
+    """That denoiser: the prior through a partition that ``tiling`` draws, or a classical one, which runs on the CPU."""
     if name == "tv":
-        return lambda x, sigma: (_total_variation(x, sigma), None)
+        return lambda x, sigma, _: (_total_variation(x, sigma), None)
     if name == "nlm":
-        return lambda x, sigma: (_non_local_means(x, sigma), None)
-    return lambda x, sigma: denoise(prior, x, sigma, tiling, rng)
+        return lambda x, sigma, _: (_non_local_means(x, sigma), None)
+
+    def denoise(x: Tensor, sigma: float, rng: torch.Generator) -> tuple[Tensor, Partition]:
+        partition = tiling.draw(rng, sigma)
+        return prior.denoise(x, sigma, partition, rng), partition
+
+    return denoise

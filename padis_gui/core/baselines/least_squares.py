@@ -15,22 +15,16 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from padis_gui.core.baselines.plain import noise_norm, plain
 from padis_gui.core.operators.base import LinearOperator
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
-from padis_gui.core.solvers.iterate import Iterates, MethodSettings, Recorder, unit_norm
-from padis_gui.core.tiling import Tiling
+from padis_gui.core.solvers import shared_settings as shared
+from padis_gui.core.solvers.iterate import ClassicalSetup, MethodSettings, Step, Steps
 
 
 class LeastSquaresSettings(MethodSettings):
     """Settings of :func:`least_squares`."""
 
-    steps: int = setting(
-        100, ge=1, le=10_000, label="Steps", symbol="n",
-        help="Iterations; fewer are smoother, as noise comes in last",
-    )  # fmt: skip
+    steps: int = shared.iterations(100)
     non_negative: bool = setting(
         False, label="Non-negative", help="No value below 0, by projected gradients instead of CG"
     )
@@ -76,23 +70,13 @@ def _projected(A: LinearOperator, y: Tensor) -> Iterator[Tensor]:
         yield x
 
 
-def least_squares(
-    problem: Problem,
-    prior: PatchPrior,
-    tiling: Tiling,
-    levels: Tensor,
-    settings: LeastSquaresSettings,
-    *,
-    rng: torch.Generator,
-) -> Iterates[LeastSquaresSettings]:
+def least_squares(setup: ClassicalSetup, settings: LeastSquaresSettings) -> Steps[LeastSquaresSettings]:
     """One iterate for each step; the run may end before the last one, see :class:`LeastSquaresSettings`."""
-    A, y, noise = unit_norm(problem)
-    enough = noise_norm(A, y, noise) if settings.stop_at_noise else 0.0
-    recorder = Recorder(A, y, settings.steps)
+    A, y = setup.A, setup.y
+    enough = setup.noise_norm() if settings.stop_at_noise else 0.0
     method = _projected if settings.non_negative else _cgls
     for x in islice(method(A, y), settings.steps):
-        iterate = plain(recorder, x)
-        changed = yield iterate
-        settings = recorder.resume(settings, changed)
-        if iterate.residual * float(y.norm()) < enough:
+        measured = A(x)
+        settings = yield Step(x, measured=measured)
+        if enough and float((measured - y).norm()) < enough:
             return

@@ -8,38 +8,23 @@ dual u is rescaled with each new rho.
 """
 
 import torch
-from torch import Tensor
 
-from padis_gui.core.baselines.denoisers import PlugAndPlaySettings, make_denoiser
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
-from padis_gui.core.solvers.iterate import Iterates, Recorder, unit_norm
-from padis_gui.core.tiling import Tiling
+from padis_gui.core.baselines.denoisers import PlugAndPlaySettings
+from padis_gui.core.solvers.iterate import Setup, Step, Steps
 
 
 class PnPSettings(PlugAndPlaySettings):
     """Settings of :func:`pnp_admm`."""
 
 
-def pnp_admm(
-    problem: Problem,
-    prior: PatchPrior,
-    tiling: Tiling,
-    levels: Tensor,
-    settings: PnPSettings,
-    *,
-    rng: torch.Generator,
-) -> Iterates[PnPSettings]:
+def pnp_admm(setup: Setup, settings: PnPSettings) -> Steps[PnPSettings]:
     """One iterate for each denoiser call, from the baseline picture; the estimate is the data step's x."""
-    A, y, noise = unit_norm(problem)
-    D = make_denoiser(settings.denoiser, prior, tiling, rng)
+    A, y = setup.A, setup.y
     z = A.pinv(y).clamp(0, 1)
     u = torch.zeros_like(z)
-    recorder = Recorder(A, y, settings.steps)
-    for sigma, following in settings.descent():
-        x = A.prox(y, z - u, settings.rho(sigma, noise), settings.cg_steps)
+    for sigma, following in setup.descent:
+        x = A.prox(y, z - u, setup.rho(settings, sigma), settings.cg_steps)
         noisy = x + u
-        z, partition = D(noisy, sigma)
+        z, partition = setup.denoise(noisy, sigma)
         u = (noisy - z) * (following / sigma) ** 2
-        changed = yield recorder.iterate(sigma, noisy, z.clone(), x, partition)
-        settings = recorder.resume(settings, changed)
+        settings = yield Step(noisy, z.clone(), x, sigma, partition)

@@ -6,36 +6,19 @@ which is its proximal gradient method with a step of 1 (Reehorst and Schniter, a
 the weight at which RED's gradient x - D(x, s) is the score of Tweedie's formula; s falls geometrically.
 """
 
-import torch
-from torch import Tensor
-
-from padis_gui.core.baselines.denoisers import PlugAndPlaySettings, make_denoiser
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
-from padis_gui.core.solvers.iterate import Iterates, Recorder, unit_norm
-from padis_gui.core.tiling import Tiling
+from padis_gui.core.baselines.denoisers import PlugAndPlaySettings
+from padis_gui.core.solvers.iterate import Setup, Step, Steps
 
 
 class REDSettings(PlugAndPlaySettings):
     """Settings of :func:`red`."""
 
 
-def red(
-    problem: Problem,
-    prior: PatchPrior,
-    tiling: Tiling,
-    levels: Tensor,
-    settings: REDSettings,
-    *,
-    rng: torch.Generator,
-) -> Iterates[REDSettings]:
+def red(setup: Setup, settings: REDSettings) -> Steps[REDSettings]:
     """One iterate for each denoiser call, from the baseline picture."""
-    A, y, noise = unit_norm(problem)
-    D = make_denoiser(settings.denoiser, prior, tiling, rng)
+    A, y = setup.A, setup.y
     x = A.pinv(y).clamp(0, 1)
-    recorder = Recorder(A, y, settings.steps)
-    for sigma, _ in settings.descent():
-        denoised, partition = D(x, sigma)
-        x = A.prox(y, denoised, settings.rho(sigma, noise), settings.cg_steps)
-        changed = yield recorder.iterate(sigma, x, denoised.clone(), x.clone(), partition)
-        settings = recorder.resume(settings, changed)
+    for sigma, _ in setup.descent:
+        denoised, partition = setup.denoise(x, sigma)
+        x = A.prox(y, denoised, setup.rho(settings, sigma), settings.cg_steps)
+        settings = yield Step(x, denoised.clone(), x.clone(), sigma, partition)

@@ -10,22 +10,16 @@ the same lambda with a margin for a norm that power iteration finds too small.
 import torch
 from torch import Tensor
 
-from padis_gui.core.baselines.plain import plain
 from padis_gui.core.operators.base import LinearOperator
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
-from padis_gui.core.solvers.iterate import Iterates, MethodSettings, Recorder, unit_norm
-from padis_gui.core.tiling import Tiling
+from padis_gui.core.solvers import shared_settings as shared
+from padis_gui.core.solvers.iterate import ClassicalSetup, MethodSettings, Step, Steps
 
 
 class SIRTSettings(MethodSettings):
     """Settings of :func:`sirt`."""
 
-    steps: int = setting(
-        200, ge=1, le=10_000, label="Steps", symbol="n",
-        help="Iterations; fewer are smoother, as noise comes in last",
-    )  # fmt: skip
+    steps: int = shared.iterations(200)
     relaxation: float = setting(
         1.9, gt=0, le=1.99, label="Relaxation", symbol="λ", live=True,
         help="Length of each step; from 2 on it would diverge",
@@ -60,25 +54,15 @@ def _inverse_sums(sums: Tensor) -> Tensor:
     return torch.where(empty, 0.0, 1 / sums.where(~empty, torch.ones_like(sums)))
 
 
-def sirt(
-    problem: Problem,
-    prior: PatchPrior,
-    tiling: Tiling,
-    levels: Tensor,
-    settings: SIRTSettings,
-    *,
-    rng: torch.Generator,
-) -> Iterates[SIRTSettings]:
+def sirt(setup: ClassicalSetup, settings: SIRTSettings) -> Steps[SIRTSettings]:
     """One iterate for each sweep over all rays, from a blank image."""
-    A, y, _ = unit_norm(problem)
+    A, y = setup.A, setup.y
     x = torch.zeros_like(A.T(y))
     rows, columns = torch.ones_like(y), torch.full_like(x, _MARGIN)
     if not has_signed_entries(A):
         rows, columns = _inverse_sums(A(torch.ones_like(x))), _inverse_sums(A.T(torch.ones_like(y)))
-    recorder = Recorder(A, y, settings.steps)
     for _ in range(settings.steps):
         x = x + settings.relaxation * columns * A.T(rows * (y - A(x)))
         if settings.clip:
             x = x.clamp(0, 1)
-        changed = yield plain(recorder, x)
-        settings = recorder.resume(settings, changed)
+        settings = yield Step(x)

@@ -20,12 +20,8 @@ import math
 import torch
 from torch import Tensor
 
-from padis_gui.core.baselines.plain import noise_norm, plain
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
 from padis_gui.core.settings import NOT_GIVEN, setting
-from padis_gui.core.solvers.iterate import Iterates, MethodSettings, Recorder, unit_norm
-from padis_gui.core.tiling import Tiling
+from padis_gui.core.solvers.iterate import ClassicalSetup, MethodSettings, Step, Steps
 
 
 class TVSettings(MethodSettings):
@@ -87,22 +83,13 @@ def _data_dual(q: Tensor, y: Tensor, step: float, weight: float | None, bound: f
     return shifted * max(0.0, 1 - step * bound / length) if length > 0 else shifted
 
 
-def tv(
-    problem: Problem,
-    prior: PatchPrior,
-    tiling: Tiling,
-    levels: Tensor,
-    settings: TVSettings,
-    *,
-    rng: torch.Generator,
-) -> Iterates[TVSettings]:
+def tv(setup: ClassicalSetup, settings: TVSettings) -> Steps[TVSettings]:
     """One iterate for each primal-dual iteration, from the baseline picture."""
-    A, y, noise = unit_norm(problem)
-    expected = noise_norm(A, y, noise)
+    A, y = setup.A, setup.y
+    expected = setup.noise_norm()
     primal, dual = _BALANCE / math.sqrt(2), 1 / (_BALANCE * math.sqrt(2))
     x = A.pinv(y).clamp(0, 1)
     ahead, p, q = x, torch.zeros_like(differences(x)), torch.zeros_like(y)
-    recorder = Recorder(A, y, settings.steps)
     for _ in range(settings.steps):
         p = _into_ball(p + dual * differences(ahead))
         q = _data_dual(q + dual * A(ahead), y, dual, settings.weight, settings.discrepancy * expected)
@@ -110,5 +97,4 @@ def tv(
         if settings.clip:
             following = following.clamp(0, 1)
         ahead, x = 2 * following - x, following
-        changed = yield plain(recorder, x)
-        settings = recorder.resume(settings, changed)
+        settings = yield Step(x)

@@ -37,7 +37,7 @@ from padis_gui.core.recipe import Change, Recipe, sealed
 from padis_gui.core.runs.opened import Opened, Prepared, measure, prepare, streams
 from padis_gui.core.settings import Settings
 from padis_gui.core.solvers import find_solver
-from padis_gui.core.solvers.iterate import Iterate, watched
+from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.tiling import (
     BranchingTiling,
     LiveTiling,
@@ -502,10 +502,7 @@ def solve(recipe: Recipe, problem: Problem, prior: PatchPrior) -> Generator[Iter
         return BranchingTiling(made) if recipe.paired else made
 
     tiling = LiveTiling(tiling_of(recipe.tiling))
-    rng = streams(recipe.seed)[1]
-    iterates = watched(
-        solver.solve(problem, prior, tiling, solver.levels(settings), settings, rng=rng), solver.lower
-    )
+    iterates = solver.iterates(problem, prior, tiling, settings, streams(recipe.seed)[1])
     recorded = {change.step: change for change in recipe.changes}
     sent: Any = None
     try:

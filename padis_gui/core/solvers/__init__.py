@@ -13,7 +13,8 @@ from padis_gui.core.baselines.pnp import PnPSettings, pnp_admm
 from padis_gui.core.baselines.red import REDSettings, red
 from padis_gui.core.baselines.sirt import SIRTSettings, sirt
 from padis_gui.core.baselines.tv import TVSettings, tv
-from padis_gui.core.schedule import noise_levels
+from padis_gui.core.prior import PatchPrior
+from padis_gui.core.problem import Problem
 from padis_gui.core.settings import Settings
 from padis_gui.core.settings_registry import Registry
 from padis_gui.core.solvers.admm import FastSettings, QualitySettings, admm
@@ -21,30 +22,39 @@ from padis_gui.core.solvers.daps import DAPSSettings, daps
 from padis_gui.core.solvers.ddnm import DDNMSettings, ddnm
 from padis_gui.core.solvers.dds import DDSSettings, dds
 from padis_gui.core.solvers.diffpir import DiffPIRSettings, diffpir
-from padis_gui.core.solvers.iterate import Cost, Iterates, MethodSettings, SolverSettings
+from padis_gui.core.solvers.driver import drive
+from padis_gui.core.solvers.iterate import Cost, Iterates, MethodSettings, Setup, SolverSettings, Steps
 from padis_gui.core.solvers.langevin import LangevinCGSettings, LangevinSettings, langevin, langevin_cg
 from padis_gui.core.solvers.padis_dps import PaDISDPSSettings, padis_dps
 from padis_gui.core.solvers.predictor_corrector import PredictorCorrectorSettings, predictor_corrector
+from padis_gui.core.tiling import Tiling
 
 
 @dataclass(frozen=True, slots=True)
 class Solver:
-    """``lower`` names the setting to lower when the solver diverges.
+    """``solve`` is the method as its paper has it; one without a denoiser takes only a :class:`ClassicalSetup`.
 
-    A baseline uses no noise levels; its settings are no :class:`SolverSettings`.
+    ``lower`` names the setting to lower when the solver diverges. The settings of a baseline are no
+    :class:`SolverSettings`.
     """
 
     name: str
     label: str
-    settings_type: type[Settings]
-    solve: Callable[..., Iterates[Any]]
+    settings_type: type[MethodSettings]
+    solve: Callable[[Setup, Any], Steps[Any]]
     source: str
     summary: str
     lower: str
 
+    def iterates(
+        self, problem: Problem, prior: PatchPrior, tiling: Tiling, settings: Settings, rng: torch.Generator
+    ) -> Iterates[Any]:
+        """A run on a problem, computed as it is asked for; see :func:`~padis_gui.core.solvers.driver.drive`."""
+        return drive(self.solve, problem, prior, tiling, self._of_method(settings), rng, lower=self.lower)
+
     def cost(self, settings: Settings) -> Cost:
         """What a run with these settings consists of."""
-        return settings.cost if isinstance(settings, MethodSettings) else Cost()
+        return self._of_method(settings).cost
 
     @property
     def diffusion(self) -> bool:
@@ -52,10 +62,15 @@ class Solver:
         return issubclass(self.settings_type, SolverSettings)
 
     def levels(self, settings: Settings) -> Tensor:
-        """The noise levels of these settings, ending in 0; none for a baseline."""
-        if not isinstance(settings, SolverSettings):
-            return torch.zeros(0, dtype=torch.float64)
-        return noise_levels(settings.schedule, settings.steps, settings.sigma_max, settings.sigma_min)
+        """The noise levels of these settings, ending in 0; none where there is no denoiser.
+
+        Raises :class:`SettingError` for levels that do not fall.
+        """
+        return self._of_method(settings).levels
+
+    def _of_method(self, settings: Settings) -> MethodSettings:
+        assert isinstance(settings, MethodSettings), "what is in the registry"
+        return settings
 
 
 SOLVERS = Registry("solver", (

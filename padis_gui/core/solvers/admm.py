@@ -15,31 +15,15 @@ Deviations: zeta is 1 in ADMM and 0 in DPIR; lambda is 0.3, near DPIR's 0.23; s_
 s_y = 0.
 """
 
-import torch
-from torch import Tensor
-
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers.iterate import (
-    Iterates,
-    Recorder,
-    SolverSettings,
-    denoise,
-    descent,
-    normal,
-    unit_norm,
-)
-from padis_gui.core.tiling import Tiling
+from padis_gui.core.solvers.iterate import Setup, SolverSettings, Step, Steps
 
 
 class QualitySettings(SolverSettings):
     """Settings of :func:`admm` with many levels."""
 
-    steps: int = setting(
-        60, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
-    )
+    steps: int = shared.steps(60)
     sigma_max: float = setting(
         0.5, gt=0, le=200, label="Highest noise", symbol="σ₀", advanced=True,
         help="Noise level of the first step, relative to an image in [0, 1]: 0.5 suits 20 views or more over half a turn, "
@@ -59,30 +43,18 @@ class QualitySettings(SolverSettings):
 class FastSettings(QualitySettings):
     """Settings of :func:`admm` with few levels."""
 
-    steps: int = setting(
-        18, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
-    )
+    steps: int = shared.steps(18)
 
 
-def admm(
-    problem: Problem,
-    prior: PatchPrior,
-    tiling: Tiling,
-    levels: Tensor,
-    settings: QualitySettings,
-    *,
-    rng: torch.Generator,
-) -> Iterates[QualitySettings]:
+def admm(setup: Setup, settings: QualitySettings) -> Steps[QualitySettings]:
     """One denoiser call, dual step and data step a level; without noise left, the last x is the estimate."""
-    A, y, noise = unit_norm(problem)
+    A, y = setup.A, setup.y
     start = A.pinv(y).clamp(0, 1)
-    x = start + float(levels[0]) * normal(start, rng)
-    recorder = Recorder(A, y, len(levels) - 1)
-    for sigma, following in descent(levels):
-        denoised, partition = denoise(prior, x, sigma, tiling, rng)
+    x = start + float(setup.levels[0]) * setup.normal(start)
+    for sigma, following in setup.descent:
+        denoised, partition = setup.denoise(x, sigma)
         dual = settings.zeta * (following / sigma) ** 2 * (x - denoised)
-        rho = settings.prior_weight * max(noise, settings.noise_floor) ** 2 / (following or sigma) ** 2
+        rho = setup.rho(settings, following or sigma)
         estimate = A.prox(y, denoised - dual, rho, settings.cg_steps)
         x = estimate + dual
-        changed = yield recorder.iterate(sigma, x, denoised, estimate, partition)
-        settings = recorder.resume(settings, changed)
+        settings = yield Step(x, denoised, estimate, sigma, partition)

@@ -26,22 +26,10 @@ import math
 import torch
 from torch import Tensor
 
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
 from padis_gui.core.schedule import geometric
 from padis_gui.core.settings import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers.iterate import (
-    Cost,
-    Iterates,
-    Recorder,
-    SolverSettings,
-    denoise,
-    descent,
-    normal,
-    unit_norm,
-)
-from padis_gui.core.tiling import Tiling
+from padis_gui.core.solvers.iterate import Cost, Setup, SolverSettings, Step, Steps
 
 
 class DAPSSettings(SolverSettings):
@@ -67,10 +55,24 @@ class DAPSSettings(SolverSettings):
     noise_floor: float = shared.noise_floor(3e-4)
 
     @property
+    def iterates(self) -> int:
+        """An iterate for each level of each sample."""
+        return self.samples * self.steps
+
+    @property
     def cost(self) -> Cost:
-        """The flow's calls at each level of each sample, and once a level what the prior leaves open."""
-        levels = self.samples * self.steps
-        return Cost(calls=levels * self.ode_steps + self.steps, products=self.data_steps(levels))
+        """The flow's calls at each level of each sample, and once a level what the prior leaves open.
+
+        Raises :class:`SettingError` unless sigma_min < sigma_max.
+        """
+        flow = sum(len(self.flow_levels(sigma)) for sigma in self.levels.tolist()[:-1])
+        return Cost(calls=self.samples * flow + self.steps, products=self.data_steps(self.iterates))
+
+    def flow_levels(self, sigma: float) -> list[float]:
+        """``ode_steps`` levels from sigma on, geometric towards the lowest noise, which is itself left out."""
+        if self.ode_steps == 1 or sigma <= self.sigma_min:
+            return [sigma]
+        return geometric(self.ode_steps + 1, sigma, self.sigma_min)[: self.ode_steps].tolist()
 
 
 # What a typical posterior leaves open for a pixel in [0, 1]: a sample whose own grain is larger hardly counts yet.
@@ -80,50 +82,28 @@ _REACH = 0.1
 _LEAST_SLOPE = 1e-4
 
 
-def _follow(
-    prior: PatchPrior,
-    x: Tensor,
-    denoised: Tensor,
-    levels: list[float],
-    tiling: Tiling,
-    rng: torch.Generator,
-) -> Tensor:
+def _follow(setup: Setup, x: Tensor, denoised: Tensor, levels: list[float]) -> Tensor:
     """x at the first of ``levels`` followed down dx/ds = (x - D(x, s)) / s to 0 by Euler steps at all of them.
 
     ``denoised`` is D at the first one; the last step ends in D.
     """
     for level, following in itertools.pairwise(levels):
         x = denoised + following / level * (x - denoised)
-        denoised, _ = denoise(prior, x, following, tiling, rng)
+        denoised, _ = setup.denoise(x, following)
     return denoised
 
 
-def _left_open(
-    prior: PatchPrior,
-    x: Tensor,
-    denoised: Tensor,
-    sigma: float,
-    tiling: Tiling,
-    before: torch.Generator,
-    rng: torch.Generator,
-) -> float:
+def _left_open(setup: Setup, x: Tensor, denoised: Tensor, sigma: float, before: torch.Generator) -> float:
     """Root mean variance of a pixel of x0 given x = x0 + sigma eps, as the prior has it: Tweedie's formula.
 
     The trace of dD/dx is a difference along random signs; ``before`` is the generator's state that ``denoised``
     was drawn with, so that both have the same partition and padding.
     """
-    signs = torch.randint(2, x.shape, generator=rng).to(x.device, x.dtype) * 2 - 1
+    signs = torch.randint(2, x.shape, generator=setup.rng).to(x.device, x.dtype) * 2 - 1
     reach = _REACH * sigma
-    moved, _ = denoise(prior, x + reach * signs, sigma, tiling, before)
+    moved, _ = setup.denoise(x + reach * signs, sigma, before)
     slope = float((signs * (moved - denoised)).mean()) / reach
     return sigma * math.sqrt(min(max(slope, _LEAST_SLOPE), 1.0))
-
-
-def _flow_levels(sigma: float, settings: DAPSSettings) -> list[float]:
-    """``ode_steps`` levels from sigma on, geometric towards the lowest noise, which is itself left out."""
-    if settings.ode_steps == 1 or sigma <= settings.sigma_min:
-        return [sigma]
-    return geometric(settings.ode_steps + 1, sigma, settings.sigma_min)[: settings.ode_steps].tolist()
 
 
 class _Samples:
@@ -146,48 +126,34 @@ class _Samples:
         return (torch.stack(self._done).sum(0) + weight * sample) / (len(self._done) + weight)
 
 
-def daps(
-    problem: Problem,
-    prior: PatchPrior,
-    tiling: Tiling,
-    levels: Tensor,
-    settings: DAPSSettings,
-    *,
-    rng: torch.Generator,
-) -> Iterates[DAPSSettings]:
+def daps(setup: Setup, settings: DAPSSettings) -> Steps[DAPSSettings]:
     """One iterate for each noise level of each sample.
 
     The estimate is the mean over the samples that are done and the present one, which gains weight as its grain
     r falls; ``deviation`` the standard deviation of those done, once there are two.
     """
-    A, y, noise = unit_norm(problem)
-    noise = max(noise, settings.noise_floor)
+    A, y = setup.A, setup.y
+    noise = max(setup.noise, settings.noise_floor)
     open_at: dict[float, float] = {}
-    samples, like = _Samples(), A.T(y)
-    recorder = Recorder(A, y, settings.samples * (len(levels) - 1))
+    samples = _Samples()
     for _ in range(settings.samples):
-        x = float(levels[0]) * normal(like, rng)
-        for sigma, following in descent(levels):
+        x = setup.pure_noise()
+        for sigma, following in setup.descent:
             before = torch.Generator()
-            before.set_state(rng.get_state())
-            denoised, partition = denoise(prior, x, sigma, tiling, rng)
-            calls = settings.ode_steps
+            before.set_state(setup.rng.get_state())
+            denoised, partition = setup.denoise(x, sigma)
             if sigma not in open_at:
-                open_at[sigma] = _left_open(prior, x, denoised, sigma, tiling, before, rng)
-                calls += 1
-            clean = _follow(prior, x, denoised, _flow_levels(sigma, settings), tiling, rng)
+                open_at[sigma] = _left_open(setup, x, denoised, sigma, before)
+            clean = _follow(setup, x, denoised, settings.flow_levels(sigma))
             r = settings.spread * open_at[sigma]
             target, centre = y, clean
             if following > 0:
-                target, centre = y + noise * normal(y, rng), clean + r * normal(clean, rng)
+                target, centre = y + noise * setup.normal(y), clean + r * setup.normal(clean)
             sample = A.prox(target, centre, (noise / r) ** 2, settings.cg_steps)
-            x = sample + following * normal(sample, rng)
+            x = sample + following * setup.normal(sample)
             if following > 0:
                 estimate = samples.mean_with(sample, 1 / (1 + (r / _TYPICAL_DEVIATION) ** 2))
             else:
                 estimate = samples.mean_with(sample, 1.0)
                 samples.add(sample)
-            changed = yield recorder.iterate(
-                sigma, x, clean, estimate, partition, evaluations=calls, deviation=samples.deviation
-            )
-            settings = recorder.resume(settings, changed)
+            settings = yield Step(x, clean, estimate, sigma, partition, samples.deviation)

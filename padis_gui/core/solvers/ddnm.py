@@ -7,22 +7,10 @@ pseudo-inverse A^+ is conjugate gradients on the normal equations by default, or
 from typing import Literal
 
 import torch
-from torch import Tensor
 
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers.iterate import (
-    Iterates,
-    Recorder,
-    SolverSettings,
-    denoise,
-    descent,
-    normal,
-    unit_norm,
-)
-from padis_gui.core.tiling import Tiling
+from padis_gui.core.solvers.iterate import Setup, SolverSettings, Step, Steps
 
 
 class DDNMSettings(SolverSettings):
@@ -33,27 +21,15 @@ class DDNMSettings(SolverSettings):
         help="Conjugate gradients, or the baseline reconstruction (FBP for CT), which is cheaper and less exact",
     )  # fmt: skip
     cg_steps: int = shared.cg_steps(20)
-    eta: float = setting(
-        0.85, ge=0, le=1, label="Stochasticity", symbol="η", live=True,
-        help="Share of fresh noise at each step: 0 is deterministic, 1 forgets the old noise",
-    )  # fmt: skip
+    eta: float = shared.stochasticity(0.85)
 
 
-def ddnm(
-    problem: Problem,
-    prior: PatchPrior,
-    tiling: Tiling,
-    levels: Tensor,
-    settings: DDNMSettings,
-    *,
-    rng: torch.Generator,
-) -> Iterates[DDNMSettings]:
+def ddnm(setup: Setup, settings: DDNMSettings) -> Steps[DDNMSettings]:
     """x_hat = D + A^+ (y - A D); x <- x_hat + s' (sqrt(1-eta^2) (x - x_hat)/s + eta eps)."""
-    A, y, _ = unit_norm(problem)
-    x = float(levels[0]) * normal(A.T(y), rng)
-    recorder = Recorder(A, y, len(levels) - 1)
-    for sigma, following in descent(levels):
-        denoised, partition = denoise(prior, x, sigma, tiling, rng)
+    A, y = setup.A, setup.y
+    x = setup.pure_noise()
+    for sigma, following in setup.descent:
+        denoised, partition = setup.denoise(x, sigma)
         missing = y - A(denoised)
         if settings.inverse == "cg":
             correction = A.least_squares(missing, torch.zeros_like(x), settings.cg_steps)
@@ -61,6 +37,5 @@ def ddnm(
             correction = A.pinv(missing)
         estimate = denoised + correction
         kept = (1 - settings.eta**2) ** 0.5 * (x - estimate) / sigma
-        x = estimate + following * (kept + settings.eta * normal(x, rng))
-        changed = yield recorder.iterate(sigma, x, denoised, estimate, partition)
-        settings = recorder.resume(settings, changed)
+        x = estimate + following * (kept + settings.eta * setup.normal(x))
+        settings = yield Step(x, denoised, estimate, sigma, partition)

@@ -11,30 +11,16 @@ and the lowest level matter on clean data (20 views, two slices: 36.15 dB with 1
 """
 
 import torch
-from torch import Tensor
 
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers.iterate import (
-    Iterates,
-    Recorder,
-    SolverSettings,
-    denoise,
-    descent,
-    normal,
-    unit_norm,
-)
-from padis_gui.core.tiling import Tiling
+from padis_gui.core.solvers.iterate import Setup, SolverSettings, Step, Steps
 
 
 class DiffPIRSettings(SolverSettings):
     """Settings of :func:`diffpir`."""
 
-    steps: int = setting(
-        80, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
-    )
+    steps: int = shared.steps(80)
     sigma_max: float = shared.highest_noise(3.0)
     sigma_min: float = shared.lowest_noise(0.003)
     cg_steps: int = shared.cg_steps(12)
@@ -56,27 +42,16 @@ class DiffPIRSettings(SolverSettings):
 _JUMP_CG_STEPS = 30
 
 
-def diffpir(
-    problem: Problem,
-    prior: PatchPrior,
-    tiling: Tiling,
-    levels: Tensor,
-    settings: DiffPIRSettings,
-    *,
-    rng: torch.Generator,
-) -> Iterates[DiffPIRSettings]:
+def diffpir(setup: Setup, settings: DiffPIRSettings) -> Steps[DiffPIRSettings]:
     """x_hat = prox of the data at D; x <- x_hat + s' (sqrt(1-zeta) (x - x_hat)/s + tau sqrt(zeta) eps)."""
-    A, y, noise = unit_norm(problem)
-    backprojected = A.T(y)
-    x = float(levels[0]) * normal(backprojected, rng)
+    A, y = setup.A, setup.y
+    x = setup.pure_noise()
     if settings.jump_start:
-        x = x + A.least_squares(y, torch.zeros_like(backprojected), _JUMP_CG_STEPS)
-    recorder = Recorder(A, y, len(levels) - 1)
-    for sigma, following in descent(levels):
-        denoised, partition = denoise(prior, x, sigma, tiling, rng)
-        rho = settings.prior_weight * max(noise, settings.noise_floor) ** 2 / sigma**2
+        x = x + A.least_squares(y, torch.zeros_like(x), _JUMP_CG_STEPS)
+    for sigma, following in setup.descent:
+        denoised, partition = setup.denoise(x, sigma)
+        rho = setup.rho(settings, sigma)
         estimate = A.prox(y, denoised, rho, settings.cg_steps)
         kept = (1 - settings.zeta) ** 0.5 * (x - estimate) / sigma
-        x = estimate + following * (kept + settings.temperature * settings.zeta**0.5 * normal(x, rng))
-        changed = yield recorder.iterate(sigma, x, denoised, estimate, partition)
-        settings = recorder.resume(settings, changed)
+        x = estimate + following * (kept + settings.temperature * settings.zeta**0.5 * setup.normal(x))
+        settings = yield Step(x, denoised, estimate, sigma, partition)

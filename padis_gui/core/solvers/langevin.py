@@ -12,32 +12,16 @@ temperature below 1 draws nearer to the posterior's mean, as in DiffPIR. Many le
 equal cost (20 views, two validation slices, 200 calls: 200 x 1 36.7 dB, 50 x 4 with epsilon 1 36.3).
 """
 
-import torch
 from torch import Tensor
 
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers.iterate import (
-    Cost,
-    Iterates,
-    Recorder,
-    SolverSettings,
-    denoise,
-    descent,
-    langevin_step,
-    normal,
-    unit_norm,
-)
-from padis_gui.core.tiling import Tiling
+from padis_gui.core.solvers.iterate import AnnealedSettings, Setup, Step, Steps
 
 
-class LangevinSettings(SolverSettings):
+class LangevinSettings(AnnealedSettings):
     """Settings of :func:`langevin`."""
 
-    steps: int = shared.noise_level_count(100)
-    inner: int = shared.inner_steps(4)
     epsilon: float = setting(
         1.0, gt=0, le=2, label="Langevin step", symbol="ε", live=True, help="α = εσ² of each Langevin step"
     )
@@ -48,14 +32,8 @@ class LangevinSettings(SolverSettings):
         help="Length of the step towards the data, on the scale where ‖A‖ = 1: all pixels together",
     )  # fmt: skip
 
-    @property
-    def cost(self) -> Cost:
-        """A denoiser call and a data step in each inner step."""
-        count = self.steps * self.inner
-        return Cost(calls=count, products=self.data_steps(count))
 
-
-class LangevinCGSettings(SolverSettings):
+class LangevinCGSettings(AnnealedSettings):
     """Settings of :func:`langevin_cg`."""
 
     steps: int = shared.noise_level_count(200)
@@ -71,60 +49,42 @@ class LangevinCGSettings(SolverSettings):
     temperature: float = shared.temperature(0.5)
     noise_floor: float = shared.noise_floor(2e-4)
 
-    @property
-    def cost(self) -> Cost:
-        """A denoiser call and a data step in each inner step."""
-        count = self.steps * self.inner
-        return Cost(calls=count, products=self.data_steps(count))
+
+def langevin_step(
+    setup: Setup, x: Tensor, towards: Tensor, sigma: float, epsilon: float, *, noisy: bool
+) -> Tensor:
+    """x + (alpha/2) score + sqrt(alpha) z with score = (towards - x)/sigma^2 and alpha = epsilon sigma^2."""
+    moved = x + (epsilon / 2) * (towards - x)
+    return moved + epsilon**0.5 * sigma * setup.normal(x) if noisy else moved
 
 
-def langevin(
-    problem: Problem,
-    prior: PatchPrior,
-    tiling: Tiling,
-    levels: Tensor,
-    settings: LangevinSettings,
-    *,
-    rng: torch.Generator,
-) -> Iterates[LangevinSettings]:
+def langevin(setup: Setup, settings: LangevinSettings) -> Steps[LangevinSettings]:
     """The step zeta/||r|| A^T r towards the data, then a Langevin step towards D; the estimate is D."""
-    A, y, _ = unit_norm(problem)
-    x = float(levels[0]) * normal(A.T(y), rng)
-    recorder = Recorder(A, y, (len(levels) - 1) * settings.inner)
-    for sigma, following in descent(levels):
+    A, y = setup.A, setup.y
+    x = setup.pure_noise()
+    for sigma, following in setup.descent:
         for _ in range(settings.inner):
             r = y - A(x)
             x = x + settings.zeta / r.norm().clamp(min=1e-12) * A.T(r)
-            denoised, partition = denoise(prior, x, sigma, tiling, rng)
-            x = langevin_step(x, denoised, sigma, settings.epsilon, rng, noisy=following > 0)
-            changed = yield recorder.iterate(sigma, x, denoised, denoised, partition)
-            settings = recorder.resume(settings, changed)
+            denoised, partition = setup.denoise(x, sigma)
+            x = langevin_step(setup, x, denoised, sigma, settings.epsilon, noisy=following > 0)
+            settings = yield Step(x, denoised, denoised, sigma, partition)
 
 
-def langevin_cg(
-    problem: Problem,
-    prior: PatchPrior,
-    tiling: Tiling,
-    levels: Tensor,
-    settings: LangevinCGSettings,
-    *,
-    rng: torch.Generator,
-) -> Iterates[LangevinCGSettings]:
+def langevin_cg(setup: Setup, settings: LangevinCGSettings) -> Steps[LangevinCGSettings]:
     """x_hat = prox of the data at D with rho = lambda s_y^2/s^2; x <- k x + (1-k) x_hat + tau sqrt(1-k^2) s z.
 
     k = 1 - epsilon/2; s is the next level's noise in a level's last step.
     """
-    A, y, noise = unit_norm(problem)
-    x = float(levels[0]) * normal(A.T(y), rng)
-    recorder = Recorder(A, y, (len(levels) - 1) * settings.inner)
-    for sigma, following in descent(levels):
-        rho = settings.prior_weight * max(noise, settings.noise_floor) ** 2 / sigma**2
+    A, y = setup.A, setup.y
+    x = setup.pure_noise()
+    for sigma, following in setup.descent:
+        rho = setup.rho(settings, sigma)
         for inner in range(settings.inner):
-            denoised, partition = denoise(prior, x, sigma, tiling, rng)
+            denoised, partition = setup.denoise(x, sigma)
             estimate = A.prox(y, denoised, rho, settings.cg_steps)
             level = following if inner == settings.inner - 1 else sigma
             kept = (1 - settings.epsilon / 2) * level / sigma
             fresh = settings.temperature * (1 - (1 - settings.epsilon / 2) ** 2) ** 0.5 * level
-            x = estimate + kept * (x - estimate) + fresh * normal(x, rng)
-            changed = yield recorder.iterate(sigma, x, denoised, estimate, partition)
-            settings = recorder.resume(settings, changed)
+            x = estimate + kept * (x - estimate) + fresh * setup.normal(x)
+            settings = yield Step(x, denoised, estimate, sigma, partition)

@@ -14,29 +14,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from padis_gui.core.operators.base import LinearOperator
-from padis_gui.core.partition import Partition
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers.iterate import (
-    Cost,
-    Iterates,
-    Recorder,
-    SolverSettings,
-    descent,
-    langevin_step,
-    normal,
-    unit_norm,
-)
-from padis_gui.core.tiling import Tiling
+from padis_gui.core.solvers.iterate import AnnealedSettings, Cost, Setup, Step, Steps
+from padis_gui.core.solvers.langevin import langevin_step
 
 
-class PaDISDPSSettings(SolverSettings):
+class PaDISDPSSettings(AnnealedSettings):
     """Settings of :func:`padis_dps`."""
 
-    steps: int = shared.noise_level_count(100)
     sigma_min: float = shared.lowest_noise(0.002)
     inner: int = shared.inner_steps(10)
     zeta: float = setting(
@@ -60,49 +46,25 @@ class PaDISDPSSettings(SolverSettings):
     @property
     def cost(self) -> Cost:
         """A denoiser call and its gradient in each inner step."""
-        count = self.steps * self.inner
-        return Cost(calls=count, products=self.data_steps(count), gradient=True)
+        return Cost(calls=self.iterates, products=self.data_steps(self.iterates), gradient=True)
+
+    @property
+    def unit_norm(self) -> bool:
+        """As the scale says."""
+        return self.scale == "unit norm"
 
 
-def _guided(
-    prior: PatchPrior,
-    A: LinearOperator,
-    y: Tensor,
-    x: Tensor,
-    sigma: float,
-    partition: Partition,
-    rng: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """D(x, sigma) and the gradient of ||y - A D(x)||_2 by x; nothing keeps the graph."""
-    with torch.enable_grad():
-        leaf = x.detach().requires_grad_(True)
-        denoised = prior.denoise(leaf, sigma, partition, rng)
-        distance = torch.linalg.vector_norm(y - A(denoised))
-        (gradient,) = torch.autograd.grad(distance, leaf)
-    return denoised.detach(), gradient
-
-
-def padis_dps(
-    problem: Problem,
-    prior: PatchPrior,
-    tiling: Tiling,
-    levels: Tensor,
-    settings: PaDISDPSSettings,
-    *,
-    rng: torch.Generator,
-) -> Iterates[PaDISDPSSettings]:
+def padis_dps(setup: Setup, settings: PaDISDPSSettings) -> Steps[PaDISDPSSettings]:
     """One iterate for each inner step; its estimate is D(x, sigma)."""
-    if settings.scale == "unit norm":
-        A, y, _ = unit_norm(problem)
-    else:
-        A, y = problem.operator, problem.measurement
-    x = float(levels[0]) * normal(A.T(y), rng)
-    recorder = Recorder(A, y, (len(levels) - 1) * settings.inner)
-    for sigma, following in descent(levels):
+    A, y = setup.A, setup.y
+
+    def distance(denoised: Tensor) -> Tensor:
+        return torch.linalg.vector_norm(y - A(denoised))
+
+    x = setup.pure_noise()
+    for sigma, following in setup.descent:
         for _ in range(settings.inner):
-            partition = tiling.draw(rng, sigma)
-            denoised, gradient = _guided(prior, A, y, x, sigma, partition, rng)
-            x = langevin_step(x, denoised, sigma, settings.epsilon, rng, noisy=following > 0)
+            denoised, gradient, partition = setup.denoise_with_gradient(x, sigma, distance)
+            x = langevin_step(setup, x, denoised, sigma, settings.epsilon, noisy=following > 0)
             x = x - settings.zeta * gradient  # score and gradient both belong to the x that was denoised
-            changed = yield recorder.iterate(sigma, x, denoised, denoised, partition)
-            settings = recorder.resume(settings, changed)
+            settings = yield Step(x, denoised, denoised, sigma, partition)

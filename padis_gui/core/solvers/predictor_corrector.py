@@ -7,32 +7,17 @@ The state is noisy, so each data step pulls it to a measurement that is as noisy
 section 3.2): pulled to y itself, it would lose the noise that the denoiser is told of.
 """
 
-import torch
 from torch import Tensor
 
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
 from padis_gui.core.settings import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers.iterate import (
-    Cost,
-    Iterates,
-    Recorder,
-    SolverSettings,
-    denoise,
-    descent,
-    normal,
-    unit_norm,
-)
-from padis_gui.core.tiling import Tiling
+from padis_gui.core.solvers.iterate import Cost, Setup, SolverSettings, Step, Steps
 
 
 class PredictorCorrectorSettings(SolverSettings):
     """Settings of :func:`predictor_corrector`."""
 
-    steps: int = setting(
-        100, ge=1, le=10_000, label="Steps", symbol="n", help="Noise levels from the highest to the lowest"
-    )
+    steps: int = shared.steps(100)
     sigma_max: float = shared.highest_noise(3.0)
     sigma_min: float = shared.lowest_noise(0.005)
     snr: float = setting(
@@ -50,37 +35,26 @@ class PredictorCorrectorSettings(SolverSettings):
 
 
 def predictor_corrector(
-    problem: Problem,
-    prior: PatchPrior,
-    tiling: Tiling,
-    levels: Tensor,
-    settings: PredictorCorrectorSettings,
-    *,
-    rng: torch.Generator,
-) -> Iterates[PredictorCorrectorSettings]:
+    setup: Setup, settings: PredictorCorrectorSettings
+) -> Steps[PredictorCorrectorSettings]:
     """Two denoiser calls a level; the estimate is the data step at the last denoised image."""
-    A, y, noise = unit_norm(problem)
-    x = float(levels[0]) * normal(A.T(y), rng)
-    recorder = Recorder(A, y, len(levels) - 1)
+    A, y = setup.A, setup.y
+    x = setup.pure_noise()
 
     def data_step(v: Tensor, noisy: float, sigma: float) -> Tensor:
         """The prox of the data, itself ``noisy``, at an image whose error is ``sigma``."""
-        measured = y + A(noisy * normal(v, rng)) if noisy else y
-        rho = settings.prior_weight * max(noise, settings.noise_floor) ** 2 / sigma**2
-        return A.prox(measured, v, rho, settings.cg_steps)
+        measured = y + A(noisy * setup.normal(v)) if noisy else y
+        return A.prox(measured, v, setup.rho(settings, sigma), settings.cg_steps)
 
-    for sigma, following in descent(levels):
-        denoised, partition = denoise(prior, x, sigma, tiling, rng)
+    for sigma, following in setup.descent:
+        denoised, partition = setup.denoise(x, sigma)
         variance = sigma**2 - following**2
         x = x + variance * (denoised - x) / sigma**2
-        calls, error = 1, sigma
         if following > 0:
-            x = data_step(x + variance**0.5 * normal(x, rng), following, following)
-            denoised, partition = denoise(prior, x, following, tiling, rng)
-            calls, error = 2, following
-            score, z = (denoised - x) / following**2, normal(x, rng)
+            x = data_step(x + variance**0.5 * setup.normal(x), following, following)
+            denoised, partition = setup.denoise(x, following)
+            score, z = (denoised - x) / following**2, setup.normal(x)
             length = 2 * (settings.snr * z.norm() / score.norm().clamp(min=1e-12)) ** 2
             x = data_step(x + length * score + (2 * length) ** 0.5 * z, following, following)
-        estimate = data_step(denoised, 0.0, error)
-        changed = yield recorder.iterate(sigma, x, denoised, estimate, partition, evaluations=calls)
-        settings = recorder.resume(settings, changed)
+        estimate = data_step(denoised, 0.0, following or sigma)
+        settings = yield Step(x, denoised, estimate, sigma, partition)

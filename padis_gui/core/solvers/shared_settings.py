@@ -8,6 +8,26 @@ from typing import Any
 from padis_gui.core.settings import setting
 
 
+def steps(default: int) -> Any:
+    """How many noise levels n, where each is a step."""
+    return setting(
+        default,
+        ge=1,
+        le=10_000,
+        label="Steps",
+        symbol="n",
+        help="Noise levels from the highest to the lowest",
+    )
+
+
+def iterations(default: int) -> Any:
+    """How many iterations n, where their number is what regularises."""
+    return setting(
+        default, ge=1, le=10_000, label="Steps", symbol="n",
+        help="Iterations; fewer are smoother, as noise comes in last",
+    )  # fmt: skip
+
+
 def noise_level_count(default: int) -> Any:
     """How many noise levels T, where a level takes more than one step."""
     return setting(
@@ -58,6 +78,14 @@ def temperature(default: float) -> Any:
     return setting(
         default, ge=0, le=1, label="Temperature", symbol="τ", live=True,
         help="Scale of the fresh noise: 1 draws a sample, less comes nearer to the mean of all samples",
+    )  # fmt: skip
+
+
+def stochasticity(default: float) -> Any:
+    """eta, the share of fresh noise."""
+    return setting(
+        default, ge=0, le=1, label="Stochasticity", symbol="η", live=True,
+        help="Share of fresh noise at each step: 0 is deterministic, 1 forgets the old noise",
     )  # fmt: skip
 
 

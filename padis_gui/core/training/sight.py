@@ -27,7 +27,7 @@ from padis_gui.core.prior import PatchPrior
 from padis_gui.core.problem import Problem, simulate
 from padis_gui.core.settings import Settings, make, setting
 from padis_gui.core.solvers import find_solver
-from padis_gui.core.solvers.iterate import drain, watched
+from padis_gui.core.solvers.iterate import drain
 from padis_gui.core.tiling import Tiling, TilingSettings, make_tiling, strategy_and_patch
 from padis_gui.core.training.dataset import TrainingData
 
@@ -192,8 +192,7 @@ def _solve(problem: Problem, prior: PatchPrior, name: str, values: dict[str, Any
     chosen = make(solver.settings_type, values)
     tiling = _tiling(prior, problem.operator.image_shape)
     rng = torch.Generator().manual_seed(seed)
-    iterates = solver.solve(problem, prior, tiling, solver.levels(chosen), chosen, rng=rng)
-    return drain(watched(iterates, solver.lower)).estimate.cpu()
+    return drain(solver.iterates(problem, prior, tiling, chosen, rng)).estimate.cpu()
 
 
 def _problem(settings: SightSettings, unit: str, image: Tensor) -> tuple[Physics, dict[str, Any], str]:
