@@ -23,6 +23,11 @@ from padis_gui.core.uncertainty import calibrate, summarise
 
 def unchanged(file: str, sha256: str) -> Path:
     """The path of a file or folder, if it holds what it held; raises :class:`InputError` where it is gone or another."""
+    if not file:
+        raise InputError(
+            "The image of this run was an array, which is in no file; save the array and use the settings of this run on "
+            "its file."
+        )
     path = Path(file)
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
