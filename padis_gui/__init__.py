@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         nothing,
         open,
         prior,
+        problem,
         reconstruct,
         repeat,
         save,
@@ -52,8 +53,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Control", "OpenedImage", "OpenedPrior", "PadisError", "Problem", "Result", "Step", "Steps", "__version__", "blur",
-    "ct", "demo", "denoise", "fan", "inpaint", "nothing", "open", "prior", "reconstruct", "repeat", "save", "scan",
-    "steps", "superresolution",
+    "ct", "demo", "denoise", "fan", "inpaint", "nothing", "open", "prior", "problem", "reconstruct", "repeat", "save",
+    "scan", "steps", "superresolution",
 ]  # fmt: skip
 
 

@@ -9,13 +9,24 @@ Pictures come and go as arrays (C, rows, columns) in the image's own unit.
 """
 
 from padis_gui.api.opening import OpenedImage, OpenedPrior, demo, open, prior
-from padis_gui.api.problems import Problem, blur, ct, denoise, fan, inpaint, nothing, scan, superresolution
+from padis_gui.api.problems import (
+    Problem,
+    blur,
+    ct,
+    denoise,
+    fan,
+    inpaint,
+    nothing,
+    problem,
+    scan,
+    superresolution,
+)
 from padis_gui.api.runs import Result, Step, Steps, reconstruct, repeat, save, steps
 from padis_gui.core.errors import PadisError
 from padis_gui.core.runs.engine import Control
 
 __all__ = [
     "Control", "OpenedImage", "OpenedPrior", "PadisError", "Problem", "Result", "Step", "Steps", "blur", "ct", "demo",
-    "denoise", "fan", "inpaint", "nothing", "open", "prior", "reconstruct", "repeat", "save", "scan", "steps",
+    "denoise", "fan", "inpaint", "nothing", "open", "prior", "problem", "reconstruct", "repeat", "save", "scan", "steps",
     "superresolution",
 ]  # fmt: skip

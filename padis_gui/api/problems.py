@@ -41,25 +41,28 @@ def _brief(value: Any) -> str:
     return f"<{len(value)} numbers>" if isinstance(value, tuple) and len(value) > 4 else repr(value)
 
 
-def _problem(physics: str, image: Any, settings: dict[str, Any], *, keeps_measured: bool = True) -> Problem:
-    """A simulated measurement of an image, or what a degraded picture is taken for."""
+def problem(image: Any, physics: str, **settings: Any) -> Problem:
+    """A measurement simulated of ``image``, or what a picture opened with ``role="measurement"`` is taken for.
+
+    ``image`` is what :func:`open` gives, or anything that it takes; ``physics`` is a name in the registry, such as
+    "ct-parallel", and ``settings`` are its own.
+    """
+    record = find_physics(physics)
+    if record.imageless:
+        return nothing(**settings)
     source = image if isinstance(image, OpenedImage) else open(image)
     measured = source.image.measured
-    if measured is not None and (measured.physics or not keeps_measured):
+    if measured is not None and (measured.physics or not record.pictorial):
         raise InputError(
             f"An image was wanted, of which a measurement is simulated, but {source.image.name} is a "
             'measurement already; use pg.scan for a scan, or open it with role="image".'
         )
-    record = find_physics(physics)
     return Problem(source, record.name, make(record.settings_type, settings))
 
 
 def ct(image: Any, *, fan: bool = False, **settings: Any) -> Problem:
-    """Few-view CT simulated of ``image``: ``views``, ``noise``, ``arc``, ``photons`` … of its physics' settings.
-
-    ``image`` is what :func:`open` gives, or anything that it takes; the beam is parallel, or with ``fan`` a fan.
-    """
-    return _problem("ct-fan" if fan else "ct-parallel", image, settings, keeps_measured=False)
+    """Few-view CT simulated of ``image``, in a parallel beam or a ``fan``: ``views``, ``noise``, ``arc``, ``photons`` …"""
+    return problem(image, "ct-fan" if fan else "ct-parallel", **settings)
 
 
 def fan(image: Any, **settings: Any) -> Problem:
@@ -69,17 +72,17 @@ def fan(image: Any, **settings: Any) -> Problem:
 
 def blur(image: Any, **settings: Any) -> Problem:
     """Deblurring: of a blur simulated of ``image``, or of a picture opened with ``role="measurement"``."""
-    return _problem("deblur", image, settings)
+    return problem(image, "deblur", **settings)
 
 
 def superresolution(image: Any, **settings: Any) -> Problem:
     """Super-resolution by ``factor``: of ``image`` reduced, or of a picture opened with ``role="measurement"``."""
-    return _problem("super-resolution", image, settings)
+    return problem(image, "super-resolution", **settings)
 
 
 def denoise(image: Any, **settings: Any) -> Problem:
     """Denoising: of ``image`` with simulated noise, or of a picture opened with ``role="measurement"``."""
-    return _problem("denoising", image, settings)
+    return problem(image, "denoising", **settings)
 
 
 def inpaint(image: Any, mask: Any = None, **settings: Any) -> Problem:
@@ -93,7 +96,7 @@ def inpaint(image: Any, mask: Any = None, **settings: Any) -> Problem:
         settings |= {"mask": "file", "mask_file": _mask_file(mask, settings.get("mask_file"))}
     elif mask is not None:
         settings |= {"mask": mask}
-    return _problem("inpainting", image, settings)
+    return problem(image, "inpainting", **settings)
 
 
 def _mask_file(mask: Any, wanted: Any) -> str:

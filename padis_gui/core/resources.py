@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from padis_gui.core.errors import InputError
+from padis_gui.core.operators import find_physics
 
 
 def _roots() -> tuple[Path, ...]:
@@ -150,5 +151,9 @@ def priors_alike(prior: str) -> set[Path]:
 
 
 def bundled_prior(physics: str, device: str = "cpu") -> Path:
-    """The bundled prior that belongs to a physics on a device: that of the first preset with it."""
-    return fitting_prior(next((p.prior for p in PRESETS if p.physics == physics), DEFAULT_PRIOR), device)
+    """The bundled prior that belongs to a physics on a device: that of the first preset with it, else of its kind.
+
+    Raises :class:`~padis_gui.core.errors.SettingError` for a physics that there is not.
+    """
+    of_kind = PHOTO_PRIOR if find_physics(physics).pictorial else DEFAULT_PRIOR
+    return fitting_prior(next((p.prior for p in PRESETS if p.physics == physics), of_kind), device)

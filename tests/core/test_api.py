@@ -125,6 +125,8 @@ def test_every_solver_and_physics_can_be_named(tiny: pg.OpenedPrior, phantom: pg
     ]
     made += [pg.denoise(phantom), pg.nothing()]
     assert [problem.physics for problem in made] == [physics.name for physics in PHYSICS]
+    for one in made[:-1]:
+        assert pg.problem(phantom, one.physics) == one
     own = set(inspect.signature(pg.steps).parameters)
     for solver in SOLVERS:
         assert pg.steps(made[0], tiny, solver.name).recipe.solver == solver.name
