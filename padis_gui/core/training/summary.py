@@ -38,7 +38,7 @@ class TrainingSummary:
 
     @property
     def validation(self) -> float:
-        """The least validation loss."""
+        """The least of the validation losses; NaN before the first one."""
         return min(self.validations.values(), default=math.nan)
 
     def add(self, event: dict[str, Any]) -> None:
@@ -89,7 +89,10 @@ def trainings_in(folders: Iterable[Path]) -> list[Path]:
 
 
 def summarise_training(folder: Path) -> TrainingSummary:
-    """The summary of the training in a folder."""
+    """What the log in a training's folder comes to, or, where there is none, what its prior says of the training.
+
+    Where neither is there, all is unknown: nothing is raised.
+    """
     summary = TrainingSummary(folder=folder)
     events = 0
     for event in read_log(folder):
