@@ -29,6 +29,8 @@ def array_of(source: Any, wanted: str) -> NDArray[Any]:
         if isinstance(source, torch.Tensor):
             source = source.detach().cpu()
             source = (source.float() if source.dtype == torch.bfloat16 else source).numpy()
+        if np.ma.is_masked(source):
+            raise InputError(f"{wanted} was wanted, but some of its values are masked; fill them first.")
         found = np.array(source)
         if found.dtype.kind not in "biuf":
             came = f"{type(source).__name__} ({found.dtype})"
