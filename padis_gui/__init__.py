@@ -58,12 +58,14 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # errors are caught where nothing heavy was imported yet
-    module = "padis_gui.core.errors" if name == "PadisError" else "padis_gui.api"
-    return getattr(import_module(module), name)
+if not TYPE_CHECKING:  # which would take every misspelt name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # errors are caught where nothing heavy was imported yet
+        module = "padis_gui.core.errors" if name == "PadisError" else "padis_gui.api"
+        return getattr(import_module(module), name)
 
 
 def __dir__() -> list[str]:

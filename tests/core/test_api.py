@@ -387,7 +387,8 @@ def test_any_array_is_opened_or_refused(array: Any) -> None:
         None, 3, 1.5, b"scan.tif", "", "\0", "x" * 5000, {1: 2}, {1}, [1, 2], [[1, 2], [3]], object(), iter([1]),
         "/dev/zero",
         np.full((20, 20), np.nan), np.full((20, 20), 1e300), np.zeros((20, 20), complex), np.zeros((7, 20, 20)),
-        np.zeros((9000, 20)), np.ma.masked_less(np.arange(400.0).reshape(20, 20), 9), torch.zeros(20, 20).to_sparse(), torch.zeros((), device="meta"),
+        np.zeros((9000, 20)), torch.zeros(20, 20).to_sparse(), torch.zeros((), device="meta"),
+        np.ma.masked_less(np.arange(400.0).reshape(20, 20), 9),
     ],
     ids=lambda source: f"{type(source).__name__}-{str(source)[:12]!r}",
 )  # fmt: skip
