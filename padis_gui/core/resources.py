@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from padis_gui.core.errors import InputError
-from padis_gui.core.operators import find_physics
 
 
 def _roots() -> tuple[Path, ...]:
@@ -155,5 +154,7 @@ def bundled_prior(physics: str, device: str = "cpu") -> Path:
 
     Raises :class:`~padis_gui.core.errors.SettingError` for a physics that there is not.
     """
+    from padis_gui.core.operators import find_physics  # brings torch, which nothing else here needs
+
     of_kind = PHOTO_PRIOR if find_physics(physics).pictorial else DEFAULT_PRIOR
     return fitting_prior(next((p.prior for p in PRESETS if p.physics == physics), of_kind), device)
