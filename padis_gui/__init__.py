@@ -1,6 +1,14 @@
 """padis_gui: the desktop workbench for patch-diffusion reconstruction.
 
-Three storeys; imports go down only (``lint-imports`` proves it):
+From Python::
+
+    import padis_gui as pg
+
+    problem = pg.ct(pg.open("scan.dcm"), views=20, noise=0.01)
+    pg.reconstruct(problem, solver="fast", seed=1).save("result.tif")
+
+That is :mod:`padis_gui.api`, which is imported when something of it is asked for. Three storeys lie below it; imports
+go down only (``lint-imports`` proves it):
 
 - :mod:`padis_gui.core`: the mathematics, without Qt: operators, tilings, the patch prior, solvers,
   training, files. Importable and scriptable by itself.
@@ -10,4 +18,55 @@ Three storeys; imports go down only (``lint-imports`` proves it):
 ``padis_gui.cli`` drives the core from the command line and imports no Qt.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from padis_gui.api import (
+        Control,
+        OpenedImage,
+        OpenedPrior,
+        PadisError,
+        Problem,
+        Result,
+        Step,
+        Steps,
+        blur,
+        ct,
+        demo,
+        denoise,
+        fan,
+        inpaint,
+        nothing,
+        open,
+        prior,
+        problem,
+        reconstruct,
+        repeat,
+        save,
+        scan,
+        steps,
+        superresolution,
+    )
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Control", "OpenedImage", "OpenedPrior", "PadisError", "Problem", "Result", "Step", "Steps", "__version__", "blur",
+    "ct", "demo", "denoise", "fan", "inpaint", "nothing", "open", "prior", "problem", "reconstruct", "repeat", "save",
+    "scan", "steps", "superresolution",
+]  # fmt: skip
+
+
+if not TYPE_CHECKING:  # which would take every misspelt name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # errors are caught where nothing heavy was imported yet
+        module = "padis_gui.core.errors" if name == "PadisError" else "padis_gui.api"
+        return getattr(import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -66,7 +66,10 @@ def run(options: argparse.Namespace) -> int:
         print(remark)
     if located.missing:
         options_for = {"data": " or name it with --data", "prior": " or name it with --prior", "file": ""}
-        sentences = (m.sentence.removesuffix(".") + options_for[m.what] + "." for m in located.missing)
+        sentences = (
+            m.sentence.removesuffix(".") + (options_for[m.what] if m.file else " with --data") + "."
+            for m in located.missing
+        )
         raise InputError(" ".join(sentences))
     device = _device(options.device, export.recipe)
     if options.check:

@@ -4,7 +4,7 @@ import contextlib
 import glob
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -73,3 +73,36 @@ def remove_leftovers(path: Path) -> None:
         with contextlib.suppress(OSError):
             if leftover.is_file() and not leftover.is_symlink():
                 leftover.unlink()
+
+
+def check_outputs(inputs: Iterable[Path], outputs: Iterable[Path | None]) -> None:
+    """A long run must not fail at its last line: every output can be written, and nothing is written twice.
+
+    Raises :class:`InputError`.
+    """
+    taken = {path.resolve(): "is the input" for path in inputs}
+    for path in outputs:
+        if path is None:
+            continue
+        what = taken.get(path.resolve()) or _why_not_writable(path)
+        if what:
+            raise InputError(f"A file to write was wanted, but {path} {what}; choose another name.")
+        taken[path.resolve()] = "is the result already"
+
+
+def check_is_tiff(path: Path) -> None:
+    """Raises :class:`InputError` for a result with another ending."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        raise InputError(f"The result is a TIFF, but {path.name} does not end in .tif; rename it.")
+
+
+def _why_not_writable(path: Path) -> str:
+    folder = path.resolve().parent
+    try:
+        if path.is_dir():
+            return "is a folder"
+    except OSError as error:
+        return f"is no name that can be ({error.strerror})"
+    if not folder.is_dir():
+        return "lies in a folder that does not exist"
+    return "" if os.access(folder, os.W_OK) else "lies in a folder that cannot be written"

@@ -207,7 +207,7 @@ class Snapshot:
     budget: Budget
 
     def state(self) -> dict[str, Tensor]:
-        """The tensors, each in memory of its own."""
+        """The tensors by name, each a copy, of the type that it was stored in."""
         return {name: record.copy(self.budget) for name, record in self.tensors.items()}
 
 

@@ -1,9 +1,12 @@
-"""What a file holds, told by its SHA-256."""
+"""What a file or an array holds, told by its SHA-256."""
 
 import hashlib
 import time
 from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 # a file that is changed twice within a tick of its file system's clock looks the same afterwards
 _SETTLED_NS = 2 * 10**9
@@ -30,3 +33,9 @@ def _sha256(path: Path) -> str:
 @lru_cache(maxsize=2**15)
 def _remembered(path: Path, stamp: tuple[int, ...]) -> str:
     return _sha256(path)
+
+
+def pixels_sha256(pixels: NDArray[np.float32]) -> str:
+    """A hash of the values and the shape, the same on every machine."""
+    values = np.ascontiguousarray(pixels, dtype="<f4")
+    return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()

@@ -34,13 +34,13 @@ class Budget:
         self.steps, self.size = steps, size
 
     def step(self) -> None:
-        """Count one instruction."""
+        """Count one instruction; raises :class:`UnreadablePickle` where there are too many."""
         self.steps -= 1
         if self.steps < 0:
             raise UnreadablePickle("is built of far more parts than a network has")
 
     def spend(self, size: int) -> None:
-        """Count ``size`` bytes before they are copied."""
+        """Count ``size`` bytes before they are copied; raises :class:`UnreadablePickle` where there are too many."""
         self.size -= size
         if self.size < 0:
             raise UnreadablePickle("declares far more data than it holds")

@@ -53,7 +53,7 @@ class TensorRecord:
 
     @property
     def count(self) -> int:
-        """Numbers in the tensor."""
+        """How many numbers the tensor holds, 1 for a scalar."""
         return math.prod(self.shape)
 
     def copy(self, budget: Budget) -> Tensor:

@@ -28,6 +28,8 @@ class Missing:
     @property
     def sentence(self) -> str:
         """In words, with what to do."""
+        if self.what == "data" and not self.file:
+            return "The image of this run was an array, which is in no file; save the array and give its file instead."
         places = ", ".join(str(folder) for folder in self.looked_in)
         also = f", nor is it in {places}" if places else ""
         state = "has changed since the run" if self.changed else "is not there"
@@ -64,8 +66,12 @@ class _Search:
                 self.missing.append(Missing(what, str(given), sha256, False, ()))
                 return path, sha256
             if sha256 and found != sha256:
-                self.remarks.append(f"{_NAMES[what]} {given} is not the one of the run, {path.name}.")
+                what_was = path.name or "which was an array: whether it holds the same is not known"
+                self.remarks.append(f"{_NAMES[what]} {given} is not the one of the run, {what_was}.")
             return Path(given).resolve(), found
+        if not file:
+            self.missing.append(Missing(what, "", sha256, False, ()))
+            return path, sha256
         there = self._hash(path)
         if there is not None and sha256 in ("", there):
             return path, there
@@ -115,7 +121,8 @@ def locate(
     changes: dict[str, object] = {}
     if recipe.data is not None:
         path, sha256 = search.find("data", recipe.data.file, recipe.data.sha256, data)
-        changes["data"] = recipe.data.model_copy(update={"file": str(path), "sha256": sha256})
+        file = str(path) if recipe.data.file or data is not None else ""
+        changes["data"] = recipe.data.model_copy(update={"file": file, "sha256": sha256})
     path, sha256 = search.find("prior", recipe.prior.file, recipe.prior.sha256, prior)
     changes["prior"] = recipe.prior.model_copy(update={"file": str(path), "sha256": sha256})
     moved = {file: search.find("file", file, wanted) for file, wanted in recipe.files.items()}

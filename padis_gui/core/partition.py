@@ -141,7 +141,7 @@ class Partition:
 
     @cached_property
     def boxes(self) -> tuple[Box, ...]:
-        """The tiles, grid by grid, each row by row."""
+        """Where the tiles lie in the padded image, in px: grid by grid, each row by row."""
         grids = zip(self.starts(0), self.starts(1), strict=True)
         return tuple(
             Box(row, column, self.patch) for rows, columns in grids for row in rows for column in columns
@@ -168,7 +168,7 @@ class Partition:
 
     @property
     def padded_shape(self) -> tuple[int, int]:
-        """Rows and columns of the padded image."""
+        """Rows and columns of the image with its padding on every side, in px."""
         return self.image_shape[0] + 2 * self.pad[0], self.image_shape[1] + 2 * self.pad[1]
 
     @property
@@ -230,7 +230,7 @@ class Partition:
         return cast(Tensor, laid)
 
     def interior(self, padded: Tensor) -> Tensor:
-        """The image inside a padded one, as a view."""
+        """The image (C, rows, columns) inside a padded one (C, padded rows, padded columns), as a view."""
         return padded[:, *self._interior]
 
     def _weights(self, boxes: Sequence[Box], like: Tensor) -> list[Tensor]:

@@ -51,7 +51,7 @@ class Conventions(Settings):
 
     @property
     def frame(self) -> Frame:
-        """The coordinate frame of the position channels."""
+        """What positions are measured in: the training images with their padding, -1 to 1 from edge to edge."""
         return Frame(self.image_size, self.pad)
 
 

@@ -14,9 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from padis_gui import __version__
 from padis_gui.core.data.folder import data_sha256
+from padis_gui.core.data.image import Image
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.device import threads_of_runs
 from padis_gui.core.errors import InputError, SettingError
+from padis_gui.core.hashing import pixels_sha256
 from padis_gui.core.operators import find_physics
 from padis_gui.core.operators.settings import PhysicsSettings
 from padis_gui.core.randomness import MAX_SEED
@@ -32,7 +34,10 @@ _MOST_THREADS = 1024
 
 
 class DataReference(BaseModel):
-    """Which image or measurement a run used, and how its file was read."""
+    """Which image or measurement a run used, and how its file was read.
+
+    ``file`` is empty where it was an array in memory; ``sha256`` is then that of its values.
+    """
 
     model_config = ConfigDict(frozen=True)
     file: str
@@ -165,6 +170,11 @@ def versions() -> dict[str, str]:
     }
 
 
+def array_sha256(image: Image) -> str:
+    """What an image without a file is known by: the hash of its pixels, or of what was measured."""
+    return pixels_sha256(image.pixels if image.measured is None else image.measured.values)
+
+
 def draft_recipe(
     opened: Opened,
     method: Method,
@@ -186,10 +196,12 @@ def draft_recipe(
     image = None if physics.imageless else opened.image
     data = None
     if not physics.imageless:
-        if image is None or opened.data_path is None:
+        if image is None:
             raise InputError("An image is wanted before a run, but none was given; open one.")
+        path = opened.data_path
         data = DataReference(
-            file=str(Path(opened.data_path).resolve()), page=image.page, window=prior_window(image, prior),
+            file="" if path is None else str(Path(path).resolve()), page=image.page,
+            sha256=array_sha256(image) if path is None else "", window=prior_window(image, prior),
             unit=image.unit, reading=image.reading,
         )  # fmt: skip
     _, rows, columns = prepared_shape(image, prior, method.problem)

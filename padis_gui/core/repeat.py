@@ -14,7 +14,7 @@ from padis_gui.core.data.image import Image
 from padis_gui.core.data.read import read_image
 from padis_gui.core.errors import InputError
 from padis_gui.core.prior import PatchPrior
-from padis_gui.core.recipe import DataReference, Recipe, draft_recipe
+from padis_gui.core.recipe import DataReference, Recipe, array_sha256, draft_recipe
 from padis_gui.core.runs.engine import Control, Result, Run, finish
 from padis_gui.core.runs.opened import Opened, Prepared, measure
 from padis_gui.core.solvers.iterate import Iterate
@@ -23,6 +23,11 @@ from padis_gui.core.uncertainty import Calibration, calibrate, summarise
 
 def unchanged(file: str, sha256: str) -> Path:
     """The path of a file or folder, if it holds what it held; raises :class:`InputError` where it is gone or another."""
+    if not file:
+        raise InputError(
+            "The image of this run was an array, which is in no file; save the array and use the settings of this run on "
+            "its file."
+        )
     path = Path(file)
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
@@ -50,6 +55,18 @@ def image_of(data: DataReference, path: Path, opened: Image | None = None) -> Im
     return replace(image, window=data.window, unit=data.unit)
 
 
+def _array_of(data: DataReference, near: Opened | None) -> Image:
+    """The open array, if it is the recipe's; raises :class:`InputError`."""
+    image = None if near is None or near.data_path is not None else near.image
+    if image is None or array_sha256(image) != data.sha256:
+        came = "none came" if image is None else "another one came"
+        raise InputError(
+            f"The array that this run was made of was wanted, as it is in no file, but {came}; give that array, or a file "
+            "that holds it."
+        )
+    return replace(image, window=data.window, unit=data.unit)
+
+
 def prior_of(recipe: Recipe, path: Path, device: torch.device) -> PatchPrior:
     """The recipe's prior, loaded; of a snapshot, at its image size."""
     size = recipe.prior.image_size if path.suffix == ".pkl" else None
@@ -63,7 +80,9 @@ def open_recipe(recipe: Recipe, device: torch.device, near: Opened | None = None
     :class:`InputError` where a file is not what it was.
     """
     image = data_path = None
-    if recipe.data is not None:
+    if recipe.data is not None and not recipe.data.file:
+        image = _array_of(recipe.data, near)
+    elif recipe.data is not None:
         data_path = unchanged(recipe.data.file, recipe.data.sha256)
         is_open = near is not None and near.data_path is not None and near.data_path.resolve() == data_path
         image = image_of(recipe.data, data_path, near.image if is_open and near is not None else None)
@@ -125,14 +144,14 @@ def of_samples(samples: Sequence[Result], prepared: Prepared | None) -> tuple[Re
 
 
 class Repeater:
-    """Runs recipes on one device; what the last one had open serves the next one.
+    """Runs recipes on one device; what the last one had open serves the next one, and ``near`` the first.
 
     ``prepared`` is the problem of the last one.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, near: Opened | None = None) -> None:
         self._device = device
-        self._opened: Opened | None = None
+        self._opened = near
         self.prepared: Prepared | None = None
 
     def run(

@@ -195,5 +195,11 @@ def priors_alike(prior: str) -> set[Path]:
 
 
 def bundled_prior(physics: str, device: str = "cpu") -> Path:
-    """The bundled prior that belongs to a physics on a device: that of the first preset with it."""
-    return fitting_prior(next((p.prior for p in PRESETS if p.physics == physics), DEFAULT_PRIOR), device)
+    """The bundled prior that belongs to a physics on a device: that of the first preset with it, else of its kind.
+
+    Raises :class:`~padis_gui.core.errors.SettingError` for a physics that there is not.
+    """
+    from padis_gui.core.operators import find_physics  # brings torch, which nothing else here needs
+
+    of_kind = PHOTO_PRIOR if find_physics(physics).pictorial else DEFAULT_PRIOR
+    return fitting_prior(next((p.prior for p in PRESETS if p.physics == physics), of_kind), device)

@@ -246,7 +246,7 @@ def whole_side(image_shape: tuple[int, int], multiple: int = 32) -> int:
 
 @dataclass(frozen=True, slots=True)
 class TilingStrategy:
-    """A registry record."""
+    """A record of :data:`TILINGS`; ``make`` takes (rows, columns), the patch size in px, the frame and the settings."""
 
     name: StrategyName
     label: str

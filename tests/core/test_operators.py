@@ -1,4 +1,4 @@
-"""Laws that every linear operator obeys; a new operator joins by one line in OPERATORS."""
+"""Laws that every linear operator obeys; a new one joins as it is registered, its options by a line in OPERATORS."""
 
 import math
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.errors import SettingError
+from padis_gui.core.operators import PHYSICS, Physics
 from padis_gui.core.operators.base import LinearOperator, Scaled
 from padis_gui.core.operators.blur import Blur
 from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
@@ -79,8 +80,18 @@ def randn(shape: tuple[int, ...], dtype: torch.dtype, seed: int) -> Tensor:
 @every_operator
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
 def test_adjoint(make: Make, dtype: torch.dtype, tolerance: float) -> None:
+    check_adjoint(make(dtype), dtype, tolerance)
+
+
+@pytest.mark.parametrize("physics", [p for p in PHYSICS if not p.imageless], ids=lambda p: p.name)
+def test_adjoint_as_registered(physics: Physics) -> None:
+    """A new operator is tested without a line in OPERATORS; its options and shapes are not."""
+    A = physics.make((1, 40, 36), physics.settings_type(), torch.device("cpu"))
+    check_adjoint(A, torch.float32, 1e-5)
+
+
+def check_adjoint(A: LinearOperator, dtype: torch.dtype, tolerance: float) -> None:
     """<A x, y> = <x, A^T y>, relative to ||A x|| ||y||."""
-    A = make(dtype)
     for seed in range(3):
         x, y = randn(A.image_shape, dtype, seed), randn(A.measurement_shape, dtype, seed + 100)
         forward, backward = A(x), A.T(y)

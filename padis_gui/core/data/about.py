@@ -1,19 +1,17 @@
 """What an exported file says of itself, beside its pixels: the recipe of its run, and what its pages are."""
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from padis_gui.core.atomic import failures_said, write_atomically
 from padis_gui.core.data.integers import IntegerMapping
 from padis_gui.core.errors import InputError
+from padis_gui.core.hashing import pixels_sha256 as pixels_sha256
 from padis_gui.core.metrics import as_json
 from padis_gui.core.recipe import Recipe
 
@@ -50,12 +48,6 @@ class About(BaseModel):
     slice_spacing: float | None = None
     z_smoothing: float = 0.0
     slice_metrics: tuple[dict[str, float | None], ...] = ()
-
-
-def pixels_sha256(pixels: NDArray[np.float32]) -> str:
-    """SHA-256 of shape and float32 values, in hexadecimal: the same on every machine."""
-    values = np.ascontiguousarray(pixels, dtype="<f4")
-    return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()
 
 
 def envelope(

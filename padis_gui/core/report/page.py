@@ -115,7 +115,11 @@ def as_html(report: Report) -> str:
     environment.filters["shown_settings"] = _shown_settings
     recipe = report.recipe
     solver, physics = find_solver(recipe.solver), find_physics(recipe.physics)
-    data = "no data" if recipe.data is None else f"{Path(recipe.data.file).name}, page {recipe.data.page}"
+    data = (
+        "no data"
+        if recipe.data is None
+        else f"{Path(recipe.data.file).name or 'array'}, page {recipe.data.page}"
+    )
     seed = f"{len(recipe.sample_seeds)} samples" if recipe.sample_seeds else f"seed {recipe.seed}"
     found = as_json(dict(report.metrics))
     names = [name for name in found if not name.endswith("_baseline")]
@@ -168,7 +172,12 @@ def _made_of(report: Report) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
     if recipe.data is not None:
         low, high = recipe.data.window
-        lines.append(("Image", f"{recipe.data.file}, page {recipe.data.page}, SHA-256 {recipe.data.sha256}"))
+        lines.append(
+            (
+                "Image",
+                f"{recipe.data.file or 'an array'}, page {recipe.data.page}, SHA-256 {recipe.data.sha256}",
+            )
+        )
         lines.append(("Intensities seen as 0 and 1", f"{low:g} and {high:g} {recipe.data.unit}".strip()))
     lines.append(("Prior", f"{recipe.prior.file}, SHA-256 {recipe.prior.sha256}"))
     lines += [("File", f"{file}, SHA-256 {sha256}") for file, sha256 in recipe.files.items()]

@@ -295,7 +295,7 @@ class Result:
 
 def stem_of(recipe: Recipe) -> str:
     """What a run is, as the beginning of a file's name."""
-    data = f"{Path(recipe.data.file).stem}_p{recipe.data.page}" if recipe.data else "generated"
+    data = f"{Path(recipe.data.file).stem or 'array'}_p{recipe.data.page}" if recipe.data else "generated"
     views = f"_{recipe.problem['views']}views" if "views" in recipe.problem else ""
     return f"{data}_{recipe.physics}{views}_{recipe.solver}"
 

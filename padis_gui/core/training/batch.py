@@ -30,11 +30,9 @@ class Batch:
         return len(self.sigma)
 
     def part(self, share: slice) -> "Batch":
-        """Some of the patches."""
         return Batch(self.clean[share], self.positions[share], self.sigma[share], self.noise[share])
 
     def to(self, device: torch.device) -> "Batch":
-        """The same on a device."""
         return Batch(*(t.to(device) for t in (self.clean, self.positions, self.sigma, self.noise)))
 
     def losses(self, network: nn.Module, sigma_data: float, precision: Precision) -> Tensor:

@@ -61,7 +61,7 @@ class World:
         return bool(flags.item())
 
     def agree(self, value: str) -> bool:
-        """Whether every process has the same value."""
+        """Whether every process has the same text; all must ask at once. Told by 56 bits of its SHA-256."""
         if self.size == 1:
             return True
         digest = int.from_bytes(hashlib.sha256(value.encode()).digest()[:7], "big")

@@ -84,7 +84,7 @@ class Stepped(TrainEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validated(TrainEvent):
-    """The denoising loss on the data kept aside."""
+    """The weighted denoising loss (as in training, without unit) on the data kept aside."""
 
     event: ClassVar[str] = "validation"
 
@@ -99,7 +99,7 @@ class Looking(TrainEvent):
 
     @property
     def logged(self) -> bool:
-        """What was seen is."""
+        """False: what is logged is what was seen, :class:`Looked`."""
         return False
 
 

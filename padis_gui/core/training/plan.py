@@ -42,7 +42,7 @@ class Plan:
     stored: Stored | None = None
 
     def begin(self, device: torch.device) -> State:
-        """The state that the training goes on from."""
+        """Network, optimiser and averages on ``device``: as they were stored, from other weights, or new."""
         state = new_state(self.settings, self.network, device)
         if self.stored is not None:
             self.stored.restore(state)

@@ -45,7 +45,7 @@ class SliceRecord(BaseModel):
 
 
 class Parts:
-    """The working folder of one volume."""
+    """The working folder of one volume: what is wanted, and a file for each slice that is finished."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

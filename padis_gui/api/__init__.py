@@ -1,0 +1,32 @@
+"""The public API, for ``import padis_gui as pg``: open an image, state a problem, reconstruct, save.
+
+It is thin over :class:`~padis_gui.core.runs.method.Method` and :class:`~padis_gui.core.runs.engine.Run`, which stay
+importable, and stable: what is here keeps its names and its meaning. Settings are keyword arguments by the names with
+which they are declared; those are also the names on the command line. Whatever is refused raises
+:class:`~padis_gui.core.errors.PadisError` in one sentence.
+
+Pictures come and go as arrays (C, rows, columns) in the image's own unit.
+"""
+
+from padis_gui.api.opening import OpenedImage, OpenedPrior, demo, open, prior
+from padis_gui.api.problems import (
+    Problem,
+    blur,
+    ct,
+    denoise,
+    fan,
+    inpaint,
+    nothing,
+    problem,
+    scan,
+    superresolution,
+)
+from padis_gui.api.runs import Result, Step, Steps, reconstruct, repeat, save, steps
+from padis_gui.core.errors import PadisError
+from padis_gui.core.runs.engine import Control
+
+__all__ = [
+    "Control", "OpenedImage", "OpenedPrior", "PadisError", "Problem", "Result", "Step", "Steps", "blur", "ct", "demo",
+    "denoise", "fan", "inpaint", "nothing", "open", "prior", "problem", "reconstruct", "repeat", "save", "scan", "steps",
+    "superresolution",
+]  # fmt: skip

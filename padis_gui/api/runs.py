@@ -1,0 +1,314 @@
+"""Runs: a problem solved, at once or step by step, saved and repeated."""
+
+import os
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from padis_gui.api.opening import AnyPath, OpenedImage, OpenedPrior, Pixels, checked_path, open, prior
+from padis_gui.api.problems import Problem
+from padis_gui.core.atomic import check_is_tiff, check_outputs
+from padis_gui.core.data.about import About, check_sidecar, sidecar_path
+from padis_gui.core.data.export_settings import ExportSettings
+from padis_gui.core.data.image import Image
+from padis_gui.core.data.stored import read_export
+from padis_gui.core.data.write import write_result
+from padis_gui.core.device import pick_device
+from padis_gui.core.errors import InputError, PadisError, SettingError
+from padis_gui.core.locate import locate
+from padis_gui.core.metrics import psnr
+from padis_gui.core.problem import Problem as MeasuredProblem
+from padis_gui.core.recipe import Recipe, draft_recipe, find_preset, new_seed
+from padis_gui.core.repeat import Repeater
+from padis_gui.core.resources import bundled_prior
+from padis_gui.core.runs.engine import Control, Outcome, Run
+from padis_gui.core.runs.engine import Result as EngineResult
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import Opened
+from padis_gui.core.settings import Settings, make, specs
+from padis_gui.core.solvers import find_solver
+from padis_gui.core.solvers.iterate import Iterate
+from padis_gui.core.tiling import TilingSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(EngineResult):
+    """An estimate and all that belongs to it; it can be saved, with the recipe that repeats it."""
+
+    def save(self, path: AnyPath, **export: Any) -> Path:
+        """Write a TIFF that carries the recipe, float32 in the image's unit unless told otherwise. Atomic.
+
+        ``export`` are the fields of :class:`~padis_gui.core.data.export_settings.ExportSettings` for a result: ``tiff``
+        ("ImageJ", "OME"), ``values``, ``map_low``, ``map_high``, ``sidecar``. Raises
+        :class:`~padis_gui.core.errors.PadisError` where it cannot be written, and rather than write over a file that the
+        run used.
+        """
+        target = checked_path(path, "The name of a TIFF")
+        settings = make(ExportSettings, export)
+        if settings.what != "result":
+            raise SettingError(
+                f"A result is saved as 'result', but what={settings.what!r} was given; leave it out."
+            )
+        sidecar = sidecar_path(target) if settings.sidecar else None
+        check_outputs(self._used(), [target, sidecar])
+        check_is_tiff(target)
+        if sidecar is not None:
+            check_sidecar(sidecar)
+        about = About(
+            name=target.stem, unit=self.unit, window=self.window, seconds=self.seconds, evaluations=self.evaluations
+        )  # fmt: skip
+        write_result(
+            target, self.pixels, self.deviation, self.recipe, self.metrics, self.spacing, self.interval, about=about,
+            settings=settings,
+        )  # fmt: skip
+        return target
+
+    def _used(self) -> list[Path]:
+        data = self.recipe.data
+        named = [self.recipe.prior.file, *self.recipe.files, *([data.file] if data and data.file else [])]
+        return [Path(file) for file in named]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.pixels, dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.pixels.shape))
+        known = [name for name in ("psnr", "ssim", "residual") if name in self.metrics]
+        said = ", ".join(f"{name} {self.metrics[name]:.4g}" for name in known)
+        return f"<result {size}, {self.recipe.solver}, seed {self.recipe.seed}: {said or 'a sample'}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Iterate):
+    """An :class:`~padis_gui.core.solvers.iterate.Iterate`, whose tensors are on [0, 1], with its image's unit."""
+
+    image: Image = field(repr=False)
+    problem: MeasuredProblem = field(repr=False)
+
+    @property
+    def pixels(self) -> Pixels:
+        """The estimate (C, rows, columns) in the image's unit."""
+        return self.image.from_unit(self.estimate)
+
+    @property
+    def psnr(self) -> float:
+        """Of the estimate against the truth, in dB; NaN where none is known."""
+        return float("nan") if self.problem.truth is None else psnr(self.estimate, self.problem.truth)
+
+
+class Steps:
+    """A run, computed as it is iterated over; each :class:`Step` is what it has come to.
+
+    An error is raised where the iteration ends by it. Leaving the loop early holds the run where it is: iterate again
+    to go on, or end it by :meth:`finish`. Another thread may steer it at any time through ``control``.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._iterates = run.steps()
+        self._sent: Settings | None = None
+
+    def __iter__(self) -> "Steps":
+        return self
+
+    def __next__(self) -> Step:
+        for iterate in self._iterates:
+            prepared = self._run.prepared
+            assert prepared is not None, "there is an iterate"
+            values = {one.name: getattr(iterate, one.name) for one in fields(Iterate)}
+            return Step(**values, image=prepared.image, problem=prepared.problem)
+        outcome = self._run.take()
+        if outcome is not None and outcome.error is not None:
+            raise outcome.error
+        raise StopIteration
+
+    @property
+    def control(self) -> Control:
+        """Pauses, resumes, finishes and cancels the run from any thread."""
+        return self._run.control
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is run: resolved, and with the hashes of its files once it has begun."""
+        return self._run.recipe
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the run ended; None before. After an error its result is what was good before it."""
+        return self._run.take()
+
+    def change(self, *, tiling: str | TilingSettings | None = None, **settings: Any) -> None:
+        """Change live settings of the solver, or the tiling, from the next step on; the recipe keeps it.
+
+        Raises :class:`~padis_gui.core.errors.SettingError` for a setting that cannot change during a run.
+        """
+        method = self._run.recipe.method
+        live = [spec.name for spec in specs(type(method.settings)) if spec.live]
+        for name in settings:
+            if name not in live:
+                raise SettingError(
+                    f"A setting of {method.solver} that may change during a run was wanted ({', '.join(live) or 'none'}), "
+                    f"but {name!r} was given; set it before the run."
+                )
+        before = self._sent or method.settings
+        if settings:
+            self._sent = make(type(before), before.model_dump() | settings)
+        self.control.change(self._sent, None if tiling is None else _tiling(tiling, method.tiling))
+
+    def finish(self) -> Result:
+        """End the run after the patch batch in hand, and give the estimate that it has come to."""
+        self.control.finish()
+        for _ in self:
+            pass
+        return self.result
+
+    @cached_property
+    def result(self) -> Result:
+        """What the run gave, once it has ended; raises its error, or :class:`~padis_gui.core.errors.InputError`."""
+        outcome = self.outcome
+        if outcome is not None and outcome.error is not None:
+            raise outcome.error
+        if outcome is None or outcome.result is None:
+            state = "goes on" if outcome is None else "was cancelled before it had one"
+            raise InputError(
+                f"The result of a run was wanted, but the run {state}; iterate to its end, or call finish() after a step."
+            )
+        return _result(outcome.result)
+
+
+def _result(found: EngineResult) -> Result:
+    return Result(**{one.name: getattr(found, one.name) for one in fields(EngineResult)})
+
+
+def _tiling(tiling: str | TilingSettings, before: TilingSettings | None = None) -> TilingSettings:
+    if isinstance(tiling, TilingSettings):
+        return tiling
+    return make(TilingSettings, ({} if before is None else before.model_dump()) | {"strategy": tiling})
+
+
+def steps(
+    problem: Problem,
+    prior: OpenedPrior | AnyPath | None = None,
+    solver: str | None = None,
+    *,
+    seed: int | None = None,
+    tiling: str | TilingSettings = "auto",
+    patch: int | None = None,
+    positions: bool = True,
+    preset: str | None = None,
+    **settings: Any,
+) -> Steps:
+    """A run to iterate over and to steer; arguments as for :func:`reconstruct`."""
+    if not isinstance(problem, Problem):
+        raise InputError(
+            f"A problem was wanted, but a {type(problem).__name__} was given; state one with pg.ct, pg.scan, pg.blur …"
+        )
+    chosen = None if preset is None else find_preset(preset)
+    if chosen is not None and (chosen.physics != problem.physics or _is_scan(problem)):
+        chosen = chosen.untuned()
+    name = solver or (chosen.solver if chosen else "fast")
+    values = (chosen.settings_for(name) if chosen else {}) | settings
+    method = Method(
+        physics=problem.physics, problem=problem.settings,
+        tiling=_tiling(tiling).model_copy(update={} if patch is None else {"patch": patch}),
+        solver=name, settings=make(find_solver(name).settings_type, values), positions=positions,
+    )  # fmt: skip
+    used = _prior(prior, problem)
+    source = problem.source
+    opened = Opened(
+        image=None if source is None else source.image, data_path=None if source is None else source.path,
+        prior=used.prior, prior_path=used.path,
+    )  # fmt: skip
+    return Steps(Run(draft_recipe(opened, method, new_seed() if seed is None else seed), opened))
+
+
+def _is_scan(problem: Problem) -> bool:
+    measured = None if problem.source is None else problem.source.image.measured
+    return measured is not None and bool(measured.physics)
+
+
+def _prior(given: OpenedPrior | AnyPath | None, problem: Problem) -> OpenedPrior:
+    """The prior that is given, or the bundled one that fits the physics and the device."""
+    if isinstance(given, OpenedPrior):
+        return given
+    return prior(bundled_prior(problem.physics, pick_device().type) if given is None else given)
+
+
+def reconstruct(
+    problem: Problem,
+    prior: OpenedPrior | AnyPath | None = None,
+    solver: str | None = None,
+    *,
+    seed: int | None = None,
+    tiling: str | TilingSettings = "auto",
+    patch: int | None = None,
+    positions: bool = True,
+    preset: str | None = None,
+    **settings: Any,
+) -> Result:
+    """Solve a problem; with the same seed and settings the bits are those of the window and of `padis-gui reconstruct`.
+
+    ``prior`` is what :func:`prior` gives or takes, and otherwise the bundled one that fits. ``solver`` is a name in the
+    registry ("fast" where neither it nor a preset is given), ``settings`` are its own. ``preset`` such as "ct-20" fills
+    the solver's settings as the command line does. ``patch`` is in px; ``positions`` False hides from the network where
+    a patch lies. ``seed`` is drawn where none is given, and is in the result's recipe.
+
+    Raises :class:`~padis_gui.core.errors.PadisError` for what contradicts itself, and what ended the run.
+    """
+    run = steps(
+        problem, prior, solver, seed=seed, tiling=tiling, patch=patch, positions=positions, preset=preset, **settings
+    )  # fmt: skip
+    for _ in run:
+        pass
+    return run.result
+
+
+def save(path: AnyPath, result: Result, **export: Any) -> Path:
+    """Write a result; as :meth:`Result.save`."""
+    return result.save(path, **export)
+
+
+def repeat(path: AnyPath, *, data: Any = None, device: str | None = None) -> Result:
+    """Run once more what made an exported TIFF: the same bits on the same machine, in the same versions.
+
+    ``data`` is the image where it is not to be found: an array where it was one (of a scan, the ``source`` of the problem
+    that :func:`scan` makes of it), else a file. Raises
+    :class:`~padis_gui.core.errors.PadisError` where something is missing, or where the file holds more than one run.
+    """
+    export = read_export(checked_path(path, "An exported TIFF"))
+    if export.about.kind != "result":
+        raise InputError(
+            f"The export of one result was wanted, but {export.path.name} holds {export.about.kind}; use padis-gui repeat."
+        )
+    recipe, place = export.recipe, _device(device, export.recipe.device)
+    is_file = isinstance(data, str | os.PathLike)
+    found = locate(
+        recipe, [export.path.resolve().parent], data=checked_path(data, "An image") if is_file else None
+    )
+    near = None
+    if data is not None and not is_file:
+        read = {} if recipe.data is None else recipe.data.reading.model_dump(exclude_defaults=True)
+        image = data if isinstance(data, OpenedImage) else open(data, **read)
+        used = prior(found.recipe.prior.file, device=str(place), precision=recipe.precision)
+        near = Opened(
+            image=image.image, data_path=None, prior=used.prior, prior_path=used.path
+        )  # fmt: skip
+    missing = [one for one in found.missing if one.what != "data" or near is None]
+    if missing:
+        raise InputError(" ".join(one.sentence for one in missing))
+    return _result(Repeater(place, near).run(found.recipe))
+
+
+def _device(wanted: str | None, recorded: str) -> torch.device:
+    """The device asked for, that of the run where it is here, or whatever is."""
+    if wanted is not None:
+        return pick_device(wanted)
+    try:
+        return pick_device(recorded)
+    except PadisError:
+        return pick_device()
