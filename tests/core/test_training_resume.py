@@ -310,7 +310,15 @@ def test_a_full_disk_on_the_way_is_said_and_training_goes_on(
     steps = start(tmp_path, settings(checkpoint_every=2))
     list(islice(steps, 3))
     before = {name: (tmp_path / name).read_bytes() for name in (STATE_FILE, PRIOR_FILE)}
-    monkeypatch.setattr(atomic.Path if failing == "open" else atomic.os, failing, _full_disk)
+    honest = Path.open
+
+    def no_new_files(path: Path, mode: str = "r", *more: Any, **named: Any) -> Any:
+        return _full_disk() if "x" in mode else honest(path, mode, *more, **named)
+
+    if failing == "open":
+        monkeypatch.setattr(Path, "open", no_new_files)
+    else:
+        monkeypatch.setattr(atomic.os, failing, _full_disk)
     assert not next(steps).saved
     assert "step 4 cannot be written" in caplog.text
     assert "No space left on device" in caplog.text
