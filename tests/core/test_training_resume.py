@@ -303,19 +303,27 @@ def _full_disk(*_: object) -> Any:
     raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize("failing", ["fdopen", "fsync", "replace"])
+@pytest.mark.parametrize("failing", ["open", "fsync", "replace"])
 def test_a_full_disk_on_the_way_is_said_and_training_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failing: str
 ) -> None:
     steps = start(tmp_path, settings(checkpoint_every=2))
     list(islice(steps, 3))
     before = {name: (tmp_path / name).read_bytes() for name in (STATE_FILE, PRIOR_FILE)}
-    monkeypatch.setattr(atomic.os, failing, _full_disk)
+    honest = Path.open
+
+    def no_new_files(path: Path, mode: str = "r", *more: Any, **named: Any) -> Any:
+        return _full_disk() if "x" in mode else honest(path, mode, *more, **named)
+
+    if failing == "open":
+        monkeypatch.setattr(Path, "open", no_new_files)
+    else:
+        monkeypatch.setattr(atomic.os, failing, _full_disk)
     assert not next(steps).saved
     assert "step 4 cannot be written" in caplog.text
     assert "No space left on device" in caplog.text
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
     monkeypatch.undo()
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
     rest = list(steps)  # there is room again
     assert [e.step for e in rest if e.saved] == [6, 8]
     list(start(tmp_path / "whole", settings()))
