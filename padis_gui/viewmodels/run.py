@@ -175,6 +175,7 @@ class LiveRun(Steered):
         super().__init__(requests, parent)
         self._executor = executor
         self._run: Run | None = None
+        self._recipe: Recipe | None = None
         self._recording = Recording(History())
         self.disagreement_every = 0  # steps between measurements, each two denoiser calls; 0: never
         self.frames_wanted = True  # off: the run makes no pictures at all, only points for the curves
@@ -190,7 +191,7 @@ class LiveRun(Steered):
     @property
     def recipe(self) -> Recipe | None:
         """Of the run under way, or of the last one; a draft until it has begun."""
-        return None if self._run is None else self._run.recipe
+        return self._recipe if self._run is None else self._run.recipe
 
     def snapshot(self) -> Progress:
         """State and progress now; the ETA leaves out the first step, which warms up."""
@@ -251,6 +252,7 @@ class LiveRun(Steered):
 
     def _take(self, ended: Ended) -> None:
         self._end(ended.outcome.state)
+        self._run, self._recipe = None, ended.outcome.recipe  # what it has on the device goes
         self.ended.emit(ended)
         self.changed.emit()
 

@@ -29,7 +29,6 @@ class Session(Workspace):
     ) -> None:
         """``store`` is where the session is saved; without one it is not."""
         super().__init__(device, parent)
-        self.run.ended.connect(self._run_ended)
         self.runner = Runner(self)
         self.restorer = Restorer(self)
         self.warnings = Warnings(self)
@@ -53,10 +52,7 @@ class Session(Workspace):
             self.begin(task, paused=paused)
 
     def _run_ended(self, ended: Ended) -> None:
-        outcome = ended.outcome
-        if outcome.sentence:
-            self.message.emit("error", outcome.sentence, outcome.details)
-        self.shown.end(ended)
+        super()._run_ended(ended)
         self.runner.end(ended)
         self.occupy("")
 

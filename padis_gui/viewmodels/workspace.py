@@ -33,7 +33,7 @@ from padis_gui.viewmodels.data import OpenData
 from padis_gui.viewmodels.method import ChosenMethod
 from padis_gui.viewmodels.preparation import Preparation
 from padis_gui.viewmodels.prior import OpenPrior
-from padis_gui.viewmodels.run import LiveRun, Task
+from padis_gui.viewmodels.run import Ended, LiveRun, Task
 from padis_gui.viewmodels.runs import RunRecord, Runs
 from padis_gui.viewmodels.shown import Shown
 
@@ -55,6 +55,7 @@ class Workspace(Background):
         self.shown = Shown(self.preparation, self)
         self._running: Task | None = None  # its method as live changes have left it
         self.run.prepared_ready.connect(self.preparation.keep)
+        self.run.ended.connect(self._run_ended)
         self.method.problem_changed.connect(self.preparation.soon)
         self.method.solving_changed.connect(self._steer)
         self.prior.changed.connect(self._take_prior)
@@ -184,10 +185,16 @@ class Workspace(Background):
             self.shown.follow(self.run.history, task)
         self.occupy("A run")
 
+    def _run_ended(self, ended: Ended) -> None:
+        self._running = None
+        if ended.outcome.sentence:
+            self.message.emit("error", ended.outcome.sentence, ended.outcome.details)
+        self.shown.end(ended)
+
     def _steer(self, before: Method, after: Method) -> None:
         """Hand what was chosen to the run under way, if what the forms showed before was that run's."""
         task = self._running
-        if task is None or not self.run.active:
+        if task is None:
             return
         running, live = task.method, [spec.name for spec in specs(type(before.settings)) if spec.live]
         if after.tiling != before.tiling:
