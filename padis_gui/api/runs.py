@@ -209,8 +209,8 @@ def steps(
             f"A problem was wanted, but a {type(problem).__name__} was given; state one with pg.ct, pg.scan, pg.blur …"
         )
     chosen = None if preset is None else find_preset(preset)
-    if chosen is not None and (chosen.physics != problem.physics or _is_scan(problem)):
-        chosen = chosen.untuned()
+    if chosen is not None:
+        chosen = chosen.tuned_for(problem.physics, scan=_is_scan(problem))
     name = solver or (chosen.solver if chosen else "fast")
     values = (chosen.settings_for(name) if chosen else {}) | settings
     method = Method(

@@ -4,7 +4,7 @@ import argparse
 import importlib
 from pathlib import Path
 
-from padis_gui.cli.outputs import check_outputs
+from padis_gui.core.atomic import check_outputs
 from padis_gui.core.resources import DEFAULT_PRESET, PRESETS
 
 _SOLVERS_HELP = """\

@@ -15,7 +15,8 @@ from padis_gui.cli.options import (
     open_prior,
     overrides,
 )
-from padis_gui.cli.outputs import check_outputs, write_text
+from padis_gui.cli.outputs import write_text
+from padis_gui.core.atomic import check_outputs
 from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.resources import DEFAULT_PRESET, PRESETS
 

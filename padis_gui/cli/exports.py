@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from padis_gui.cli.options import add_settings, given_settings
-from padis_gui.cli.outputs import check_is_tiff, write_text
+from padis_gui.cli.outputs import write_text
+from padis_gui.core.atomic import check_is_tiff
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.errors import InputError
 from padis_gui.core.settings import make

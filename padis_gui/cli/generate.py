@@ -12,7 +12,7 @@ from padis_gui.cli.options import (
     given_settings,
     open_prior,
 )
-from padis_gui.cli.outputs import check_is_tiff, check_outputs
+from padis_gui.core.atomic import check_is_tiff, check_outputs
 from padis_gui.core.errors import SettingError
 
 if TYPE_CHECKING:

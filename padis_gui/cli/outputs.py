@@ -4,9 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from padis_gui.core.atomic import check_is_tiff as check_is_tiff
-from padis_gui.core.atomic import check_outputs as check_outputs
-
 
 def write_text(path: Path, text: str) -> None:
     """Write a report or a table; :class:`InputError` where that fails."""

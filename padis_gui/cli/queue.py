@@ -5,7 +5,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from padis_gui.cli.outputs import check_outputs, write_json
+from padis_gui.cli.outputs import write_json
+from padis_gui.core.atomic import check_outputs
 from padis_gui.core.errors import InputError, PadisError
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from padis_gui.cli.options import (
     given_settings,
     open_prior,
 )
-from padis_gui.cli.outputs import check_is_tiff, check_outputs, write_json
+from padis_gui.cli.outputs import write_json
+from padis_gui.core.atomic import check_is_tiff, check_outputs
 from padis_gui.core.resources import DEFAULT_PRESET
 
 

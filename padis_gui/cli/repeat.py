@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from padis_gui.cli.outputs import check_is_tiff, check_outputs
+from padis_gui.core.atomic import check_is_tiff, check_outputs
 from padis_gui.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -166,9 +166,9 @@ def _verdict(
     """Compare with what the file holds: by the hash of what was exported, and by the values where they are there."""
     import numpy as np
 
-    from padis_gui.core.data.about import pixels_sha256
     from padis_gui.core.data.stored import read_pages
     from padis_gui.core.differences import compared
+    from padis_gui.core.hashing import pixels_sha256
 
     about = export.about
     wanted = np.stack(pages) if about.kind == "draws" else pages[0]

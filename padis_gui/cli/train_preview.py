@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from padis_gui.cli.outputs import check_outputs
+from padis_gui.core.atomic import check_outputs
 from padis_gui.core.errors import InputError
 from padis_gui.core.training.data_settings import DataSettings
 

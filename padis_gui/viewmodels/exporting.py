@@ -6,17 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from padis_gui.core.atomic import failures_said, write_atomically
-from padis_gui.core.data.about import (
-    About,
-    check_sidecar,
-    envelope,
-    pixels_sha256,
-    sidecar_path,
-    write_sidecar,
-)
+from padis_gui.core.data.about import About, check_sidecar, envelope, sidecar_path, write_sidecar
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.data.write import write_result, write_tiff
 from padis_gui.core.errors import InputError
+from padis_gui.core.hashing import pixels_sha256
 from padis_gui.core.recipe import Recipe
 from padis_gui.core.report.animation import write_animation
 from padis_gui.core.report.curves import COLUMNS, curves_as_csv, step_label

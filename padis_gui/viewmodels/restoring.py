@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from padis_gui.core.data.about import known_metrics, pixels_sha256
+from padis_gui.core.data.about import known_metrics
 from padis_gui.core.data.image import Image
 from padis_gui.core.data.stored import Export, read_export, read_pages
 from padis_gui.core.differences import differences
 from padis_gui.core.errors import InputError
+from padis_gui.core.hashing import pixels_sha256
 from padis_gui.core.locate import Located, locate
 from padis_gui.core.operators import find_physics
 from padis_gui.core.recipe import Recipe, versions

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer
 
-from padis_gui.core.data.about import pixels_sha256
 from padis_gui.core.differences import compared, differences
 from padis_gui.core.errors import PadisError
+from padis_gui.core.hashing import pixels_sha256
 from padis_gui.core.queue_file import QueuedRun, queue_as_json, read_queue
 from padis_gui.core.recipe import Recipe, new_seed, sealed
 from padis_gui.core.repeat import as_here, open_recipe

@@ -16,12 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from padis_gui.core import atomic
-from padis_gui.core.data.about import About, pixels_sha256, sidecar_path
+from padis_gui.core.data.about import About, sidecar_path
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.data.integers import integer_mapping
 from padis_gui.core.data.stored import carries_recipe, read_export, read_pages, read_recipe, read_result
 from padis_gui.core.data.write import write_result, write_tiff
 from padis_gui.core.errors import InputError, SettingError
+from padis_gui.core.hashing import pixels_sha256
 from padis_gui.core.recipe import Change, DataReference, Recipe
 from tests.core.test_write import METRICS, awkward, recipe
 

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict
 from padis_gui.core.atomic import failures_said, write_atomically
 from padis_gui.core.data.integers import IntegerMapping
 from padis_gui.core.errors import InputError
-from padis_gui.core.hashing import pixels_sha256 as pixels_sha256
 from padis_gui.core.metrics import as_json
 from padis_gui.core.recipe import Recipe
 

@@ -10,18 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.atomic import failures_said, writing_atomically
-from padis_gui.core.data.about import (
-    About,
-    check_sidecar,
-    envelope,
-    pixels_sha256,
-    sidecar_path,
-    write_sidecar,
-)
+from padis_gui.core.data.about import About, check_sidecar, envelope, sidecar_path, write_sidecar
 from padis_gui.core.data.export_settings import ExportSettings
 from padis_gui.core.data.integers import IntegerMapping, integer_mapping
 from padis_gui.core.data.tiff_meaning import NAMESPACE
 from padis_gui.core.errors import InputError
+from padis_gui.core.hashing import pixels_sha256
 from padis_gui.core.recipe import Recipe
 
 Pixels = NDArray[np.float32]

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from padis_gui.core.data.files import scaling
 from padis_gui.core.data.image import HU_WINDOW, Image, Measured, propose_window
 from padis_gui.core.data.pages import SMALLEST, check_sides, page_of, shown
 from padis_gui.core.data.reading import ReadingSettings
 from padis_gui.core.data.scans.read import read_row
-from padis_gui.core.data.scans.scan import Geometry, ScanFile, Sinogram, check_sizes, checked_angles, positive
+from padis_gui.core.data.scans.scan import ScanFile, Sinogram, check_sizes, checked_angles, positive
 from padis_gui.core.errors import InputError, PadisError, SettingError
+from padis_gui.core.physics.geometry import Geometry, Unit
 
 _NAME = "the array"
 _COLOURS = (1, 3, 4)
@@ -89,7 +89,7 @@ def image_of_array(
     pixels = page.pixels
     return Image(
         pixels=pixels, unit=likely if unit is None else unit,
-        window=scaling(HU_WINDOW if unit == "HU" else proposed, reading), spacing=spacing, name="array",
+        window=reading.scaling(HU_WINDOW if unit == "HU" else proposed), spacing=spacing, name="array",
         measured=Measured(values=pixels) if reading.role == "measurement" else None, reading=reading,
     )  # fmt: skip
 
@@ -149,7 +149,11 @@ def scan_of_array(source: Any, reading: ReadingSettings, geometry: dict[str, Any
             said[name] = _pair(name, (said[name], 0))[0]
             if name not in ("start", "centre"):
                 positive(_NAME, f"A {name}", said[name])
-    scan = _ArrayScan(values.astype(np.float32), Geometry(angles=angles, **said))
+    known = {name: value for name, value in said.items() if value is not None}
+    unit: Unit = "mm" if "bin_width" in known else "bins"
+    scan = _ArrayScan(
+        values.astype(np.float32), Geometry(angles=angles, bins=values.shape[1], unit=unit, **known)
+    )
     # a measurement, whoever reads it again: a file of it would else be taken for an image
     image = read_row(scan, 0, reading.model_copy(update={"role": "measurement"}))
-    return image.with_window(scaling(image.window, reading))
+    return image.with_window(reading.scaling(image.window))

@@ -61,8 +61,8 @@ def drive(
     Raises :class:`DivergenceError`, which names the setting to ``lower``, before an iterate that is NaN or whose
     residual is twenty times the best one; the consumer keeps the last good iterate that it got.
     """
-    plug_and_play = isinstance(settings, PlugAndPlaySettings)
-    denoiser = _Counted(make_denoiser(settings.denoiser if plug_and_play else "prior", prior, tiling))
+    name = settings.denoiser if isinstance(settings, PlugAndPlaySettings) else "prior"
+    denoiser = _Counted(make_denoiser(name, prior, tiling))
     A, y, noise = problem.operator, problem.measurement, problem.noise
     if settings.unit_norm:
         A, y, noise = unit_norm(problem)

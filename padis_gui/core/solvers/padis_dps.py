@@ -59,7 +59,8 @@ def padis_dps(setup: Setup, settings: PaDISDPSSettings) -> Steps[PaDISDPSSetting
     A, y = setup.A, setup.y
 
     def distance(denoised: Tensor) -> Tensor:
-        return torch.linalg.vector_norm(y - A(denoised))
+        found: Tensor = torch.linalg.vector_norm(y - A(denoised))
+        return found
 
     x = setup.pure_noise()
     for sigma, following in setup.descent:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from padis_gui.core.atomic import remove_leftovers, write_atomically
-from padis_gui.core.data.about import pixels_sha256
 from padis_gui.core.errors import InputError
+from padis_gui.core.hashing import pixels_sha256
 from padis_gui.core.recipe import Recipe
 from padis_gui.core.volume.request import PARTS_SUFFIX, VolumeRequest, changed_fields, fingerprint
 

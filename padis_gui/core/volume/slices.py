@@ -25,9 +25,9 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from padis_gui.core.data.about import pixels_sha256
 from padis_gui.core.device import pick_device, torch_threads
 from padis_gui.core.errors import Interrupted, PadisError
+from padis_gui.core.hashing import pixels_sha256
 from padis_gui.core.metrics import as_json
 from padis_gui.core.operators.base import LinearOperator
 from padis_gui.core.problem import Problem
