@@ -24,7 +24,7 @@ LIMITS = {
     "circles between folders": 0,
     "imports that go up": 0,
 }
-LAYERS = ("core", "viewmodels", "gui", "cli", "__main__")  # from the lowest
+LAYERS = ("core", "api", "viewmodels", "gui", "cli", "__main__")  # from the lowest
 CORE_ONLY = "cli"  # imports nothing between itself and the core
 
 Edges = dict[str, set[str]]
