@@ -21,13 +21,13 @@ from pathlib import Path
 from PySide6.QtGui import QAction, QPainter
 from PySide6.QtWidgets import QDialog, QWidget
 
-from padis_gui.core.resources import DEMO_IMAGE, resource
-from padis_gui.gui.app import make_application, make_loop
-from padis_gui.gui.main_window import MainWindow
-from padis_gui.viewmodels.places import HOME_VARIABLE
-from padis_gui.viewmodels.preferences import Preferences
-from padis_gui.viewmodels.session import Session
-from padis_gui.viewmodels.training import Trainer
+from padis_gui.core.runs.presets import DEMO_IMAGE, resource
+from padis_gui.gui.frame._j_app__gui_app import make_application, make_loop
+from padis_gui.gui.frame._j_main_window__gui_main_window import MainWindow
+from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.state._j_preferences__viewmodels_places import HOME_VARIABLE
+from padis_gui.viewmodels.state._j_preferences__viewmodels_preferences import Preferences
+from padis_gui.viewmodels.training.trainer import Trainer
 
 FOLDER = Path(__file__).resolve().parents[1] / "resources" / "screenshots"
 SCHEMES, SIZES = ("Light", "Dark"), ("1280x720", "2560x1440")

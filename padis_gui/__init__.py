@@ -64,7 +64,7 @@ if not TYPE_CHECKING:  # which would take every misspelt name for one that is th
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         # errors are caught where nothing heavy was imported yet
-        module = "padis_gui.core.errors" if name == "PadisError" else "padis_gui.api"
+        module = "padis_gui.core.settings.errors" if name == "PadisError" else "padis_gui.api"
         return getattr(import_module(module), name)
 
 

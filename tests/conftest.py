@@ -50,7 +50,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def prior_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A native checkpoint of a tiny, untrained prior for 64 px images, patches of 32 and 16."""
-    from padis_gui.core.checkpoint import save_prior
+    from padis_gui.core.prior.checkpoint import save_prior
 
     path = tmp_path_factory.mktemp("prior") / "tiny.safetensors"
     save_prior(path, tiny_record(), tiny_state(), half=False)
@@ -60,7 +60,7 @@ def prior_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def prior(prior_path: Path):
     """The tiny prior, loaded on the CPU in float32."""
-    from padis_gui.core.checkpoint import load_prior
+    from padis_gui.core.prior.checkpoint import load_prior
 
     return load_prior(prior_path, torch.device("cpu"), "float32")
 
@@ -80,8 +80,8 @@ def phantom_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def ct_problem():
     """The 64 px phantom measured from 12 views, without noise."""
-    from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
-    from padis_gui.core.problem import simulate
+    from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT, ParallelBeamSettings
+    from padis_gui.core.physics.problem import simulate
 
     settings = ParallelBeamSettings(views=12, bins=96)
     operator = ParallelBeamCT.of((1, PHANTOM_SIZE, PHANTOM_SIZE), settings, torch.device("cpu"))

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from padis_gui.core.data.image import Image
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.recipe import Recipe
-from padis_gui.core.recipe import make_recipe as recipe_of
+from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened
+from padis_gui.core.runs.recipe import Recipe
+from padis_gui.core.runs.recipe import make_recipe as recipe_of
 
 
 def make_recipe(

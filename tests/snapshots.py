@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from padis_gui.core.edm_network import EdmNetworkSettings, EdmUNet
+from padis_gui.core.prior.edm_network import EdmNetworkSettings, EdmUNet
 
 SOURCE = "class Patch_EDMPrecond: pass\n"
 _BUFFERS = ("resample_filter", "freqs")

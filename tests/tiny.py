@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from padis_gui.core.checkpoint import PriorRecord
-from padis_gui.core.network import NetworkSettings, PatchUNet
-from padis_gui.core.partition import tiles_and_pad
-from padis_gui.core.prior import Conventions
+from padis_gui.core.prior._j_network__core_network import NetworkSettings, PatchUNet
+from padis_gui.core.prior.checkpoint import PriorRecord
+from padis_gui.core.prior.partition import tiles_and_pad
+from padis_gui.core.prior.prior import Conventions
 
 PHANTOM_SIZE = 64
 PATCHES = (32, 16)

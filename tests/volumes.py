@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from padis_gui.core.volume.request import VolumeRequest, VolumeSettings, make_request
-from padis_gui.core.volume.slices import SliceTask, finish
+from padis_gui.core.volumes.request import VolumeRequest, VolumeSettings, make_request
+from padis_gui.core.volumes.slices import SliceTask, finish
 from tests.tiny import phantom
 
 MARKER = "PADIS_GUI_TEST_KILL_ONCE"
@@ -33,11 +33,11 @@ def volume_request(
     solver_settings: dict[str, Any] | None = None, **settings: Any,
 ) -> VolumeRequest:  # fmt: skip
     """A volume from 12 views with noise, two steps of a solver unless said otherwise."""
-    from padis_gui.core.data.read import read_image
-    from padis_gui.core.operators.ct import ParallelBeamSettings
-    from padis_gui.core.settings import make
-    from padis_gui.core.solvers import find_solver
-    from padis_gui.core.tiling import TilingSettings
+    from padis_gui.core.files.read import read_image
+    from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
+    from padis_gui.core.prior.tiling import TilingSettings
+    from padis_gui.core.settings._j_declarations__core_settings import make
+    from padis_gui.core.solvers.registry import find_solver
     from tests.recipes import make_recipe
 
     chosen = VolumeSettings(**settings)

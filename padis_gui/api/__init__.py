@@ -3,7 +3,7 @@
 It is thin over :class:`~padis_gui.core.runs.method.Method` and :class:`~padis_gui.core.runs.engine.Run`, which stay
 importable, and stable: what is here keeps its names and its meaning. Settings are keyword arguments by the names with
 which they are declared; those are also the names on the command line. Whatever is refused raises
-:class:`~padis_gui.core.errors.PadisError` in one sentence.
+:class:`~padis_gui.core.settings.errors.PadisError` in one sentence.
 
 Pictures come and go as arrays (C, rows, columns) in the image's own unit.
 """
@@ -22,8 +22,8 @@ from padis_gui.api.problems import (
     superresolution,
 )
 from padis_gui.api.runs import Result, Step, Steps, reconstruct, repeat, save, steps
-from padis_gui.core.errors import PadisError
 from padis_gui.core.runs.engine import Control
+from padis_gui.core.settings.errors import PadisError
 
 __all__ = [
     "Control", "OpenedImage", "OpenedPrior", "PadisError", "Problem", "Result", "Step", "Steps", "blur", "ct", "demo",

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.checkpoint import load_prior
-from padis_gui.core.data.image import Image
-from padis_gui.core.data.pages import display_name, in_one_sentence, shown
-from padis_gui.core.data.read import read_image
-from padis_gui.core.data.reading import ReadingSettings
-from padis_gui.core.device import fastest_precision, pick_device
-from padis_gui.core.errors import CheckpointError, InputError, SettingError
 from padis_gui.core.files.arrays import image_of_array
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.resources import DEMO_IMAGE, DEMO_PHOTO, bundled_priors, resource
-from padis_gui.core.settings import make
+from padis_gui.core.files.formats.pages import display_name, in_one_sentence, shown
+from padis_gui.core.files.read import read_image
+from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.prior.checkpoint import load_prior
+from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.runs.presets import DEMO_IMAGE, DEMO_PHOTO, bundled_priors, resource
+from padis_gui.core.settings._j_declarations__core_settings import make
+from padis_gui.core.settings._j_machine__core_device import fastest_precision, pick_device
+from padis_gui.core.settings.errors import CheckpointError, InputError, SettingError
 
 Pixels = NDArray[np.float32]
 AnyPath = str | os.PathLike[str]
@@ -92,12 +92,12 @@ def open(
     """An image from a file, a folder or an array.
 
     ``page`` is that of a file of several, from 0, or the detector row of a scan. ``reading`` are the fields of
-    :class:`~padis_gui.core.data.reading.ReadingSettings`, such as ``dataset``, ``role``, ``scale_low``, ``take_views``.
+    :class:`~padis_gui.core.images._j_image__core_data_reading.ReadingSettings`, such as ``dataset``, ``role``, ``scale_low``, ``take_views``.
     An array is (rows, columns), (C, rows, columns) or (rows, columns, C), of numpy, torch or anything that makes one of
     itself; its ``unit`` is HU where its values look like it, ``window`` (low, high) are the values that the prior sees as
     0 and 1, ``spacing`` is (rows, columns) in mm.
 
-    Raises :class:`~padis_gui.core.errors.PadisError` for whatever cannot be used.
+    Raises :class:`~padis_gui.core.settings.errors.PadisError` for whatever cannot be used.
     """
     if isinstance(source, str | os.PathLike):
         if (unit, window, spacing) != (None, None, None):
@@ -185,7 +185,7 @@ def prior(
 
     ``device`` is "auto", "cpu", "cuda" or "cuda:N", ``precision`` "auto", "float32" or "bfloat16";
     ``training_image_size`` in px is for published snapshots that do not say it. Raises
-    :class:`~padis_gui.core.errors.PadisError` for what is no prior.
+    :class:`~padis_gui.core.settings.errors.PadisError` for what is no prior.
     """
     path = checked_path(name, "A prior")
     bundled = {file.stem: file for file in bundled_priors()}

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from padis_gui.api.opening import OpenedImage, checked_path, open
-from padis_gui.core.data.mask import write_mask
-from padis_gui.core.data.reading import ReadingSettings
-from padis_gui.core.errors import InputError, SettingError
 from padis_gui.core.files.arrays import array_of, scan_of_array
-from padis_gui.core.operators import find_physics
-from padis_gui.core.operators.settings import PhysicsSettings
-from padis_gui.core.problem import scan_settings
-from padis_gui.core.settings import make
+from padis_gui.core.images._j_image__core_data_mask import write_mask
+from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.physics.problem import scan_settings
+from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.physics.settings import PhysicsSettings
+from padis_gui.core.settings._j_declarations__core_settings import make
+from padis_gui.core.settings.errors import InputError, SettingError
 
 _OF_THE_SCAN = ("views", "arc", "bins")  # settings of a physics that a measured scan decides itself
 
@@ -90,7 +90,7 @@ def inpaint(image: Any, mask: Any = None, **settings: Any) -> Problem:
     True, or not 0, where a pixel is missing.
 
     An array is kept for the recipe as a PNG: under the name ``mask_file`` where that is given, else in a folder of the
-    user's. Raises :class:`~padis_gui.core.errors.PadisError` where it cannot be written.
+    user's. Raises :class:`~padis_gui.core.settings.errors.PadisError` where it cannot be written.
     """
     if mask is not None and not isinstance(mask, str):
         settings |= {"mask": "file", "mask_file": _mask_file(mask, settings.get("mask_file"))}
@@ -119,7 +119,7 @@ def scan(source: Any, *, page: int = 0, **settings: Any) -> Problem:
     """What a scanner really measured, with its geometry; there is no truth.
 
     ``source`` is a scan's file or folder, what :func:`open` gave of one, or an array of line integrals (views, bins)
-    with the fields of :class:`~padis_gui.core.data.scans.scan.Geometry` by name: ``angles`` in degrees, ``beam``,
+    with the fields of :class:`~padis_gui.core.files.scans._j_scan__core_data_scans_scan.Geometry` by name: ``angles`` in degrees, ``beam``,
     ``bin_width``, ``source_distance``, … ``settings`` are those of reading (``take_views``, ``binning``, ``image_size``)
     and those of the physics that are to be other than the file says (``centre``, ``noise``, …).
     """

@@ -12,28 +12,28 @@ from numpy.typing import NDArray
 
 from padis_gui.api.opening import AnyPath, OpenedImage, OpenedPrior, Pixels, checked_path, open, prior
 from padis_gui.api.problems import Problem
-from padis_gui.core.atomic import check_is_tiff, check_outputs
-from padis_gui.core.data.about import About, check_sidecar, sidecar_path
-from padis_gui.core.data.export_settings import ExportSettings
-from padis_gui.core.data.image import Image
-from padis_gui.core.data.stored import read_export
-from padis_gui.core.data.write import write_result
-from padis_gui.core.device import pick_device
-from padis_gui.core.errors import InputError, PadisError, SettingError
-from padis_gui.core.locate import locate
-from padis_gui.core.metrics import psnr
-from padis_gui.core.problem import Problem as MeasuredProblem
-from padis_gui.core.recipe import Recipe, draft_recipe, find_preset, new_seed
-from padis_gui.core.repeat import Repeater
-from padis_gui.core.resources import bundled_prior
+from padis_gui.core.exports._j_about__core_data_about import About, check_sidecar, sidecar_path
+from padis_gui.core.exports._j_about__core_data_stored import read_export
+from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
+from padis_gui.core.exports.tiff import write_result
+from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.images._j_metrics__core_metrics import psnr
+from padis_gui.core.physics.problem import Problem as MeasuredProblem
+from padis_gui.core.prior.tiling import TilingSettings
+from padis_gui.core.runs._j_locate__core_locate import locate
 from padis_gui.core.runs.engine import Control, Outcome, Run
 from padis_gui.core.runs.engine import Result as EngineResult
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened
-from padis_gui.core.settings import Settings, make, specs
-from padis_gui.core.solvers import find_solver
-from padis_gui.core.solvers.iterate import Iterate
-from padis_gui.core.tiling import TilingSettings
+from padis_gui.core.runs.presets import bundled_prior
+from padis_gui.core.runs.recipe import Recipe, draft_recipe, find_preset, new_seed
+from padis_gui.core.runs.repeat import Repeater
+from padis_gui.core.settings._j_declarations__core_settings import Settings, make, specs
+from padis_gui.core.settings._j_files__core_atomic import check_is_tiff, check_outputs
+from padis_gui.core.settings._j_machine__core_device import pick_device
+from padis_gui.core.settings.errors import InputError, PadisError, SettingError
+from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Iterate
+from padis_gui.core.solvers.registry import find_solver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +43,9 @@ class Result(EngineResult):
     def save(self, path: AnyPath, **export: Any) -> Path:
         """Write a TIFF that carries the recipe, float32 in the image's unit unless told otherwise. Atomic.
 
-        ``export`` are the fields of :class:`~padis_gui.core.data.export_settings.ExportSettings` for a result: ``tiff``
+        ``export`` are the fields of :class:`~padis_gui.core.exports._j_settings__core_data_export_settings.ExportSettings` for a result: ``tiff``
         ("ImageJ", "OME"), ``values``, ``map_low``, ``map_high``, ``sidecar``. Raises
-        :class:`~padis_gui.core.errors.PadisError` where it cannot be written, and rather than write over a file that the
+        :class:`~padis_gui.core.settings.errors.PadisError` where it cannot be written, and rather than write over a file that the
         run used.
         """
         target = checked_path(path, "The name of a TIFF")
@@ -85,7 +85,7 @@ class Result(EngineResult):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step(Iterate):
-    """An :class:`~padis_gui.core.solvers.iterate.Iterate`, whose tensors are on [0, 1], with its image's unit."""
+    """An :class:`~padis_gui.core.solvers._j_iterate__core_solvers_iterate.Iterate`, whose tensors are on [0, 1], with its image's unit."""
 
     image: Image = field(repr=False)
     problem: MeasuredProblem = field(repr=False)
@@ -145,7 +145,7 @@ class Steps:
     def change(self, *, tiling: str | TilingSettings | None = None, **settings: Any) -> None:
         """Change live settings of the solver, or the tiling, from the next step on; the recipe keeps it.
 
-        Raises :class:`~padis_gui.core.errors.SettingError` for a setting that cannot change during a run.
+        Raises :class:`~padis_gui.core.settings.errors.SettingError` for a setting that cannot change during a run.
         """
         method = self._run.recipe.method
         live = [spec.name for spec in specs(type(method.settings)) if spec.live]
@@ -169,7 +169,7 @@ class Steps:
 
     @cached_property
     def result(self) -> Result:
-        """What the run gave, once it has ended; raises its error, or :class:`~padis_gui.core.errors.InputError`."""
+        """What the run gave, once it has ended; raises its error, or :class:`~padis_gui.core.settings.errors.InputError`."""
         outcome = self.outcome
         if outcome is not None and outcome.error is not None:
             raise outcome.error
@@ -258,7 +258,7 @@ def reconstruct(
     the solver's settings as the command line does. ``patch`` is in px; ``positions`` False hides from the network where
     a patch lies. ``seed`` is drawn where none is given, and is in the result's recipe.
 
-    Raises :class:`~padis_gui.core.errors.PadisError` for what contradicts itself, and what ended the run.
+    Raises :class:`~padis_gui.core.settings.errors.PadisError` for what contradicts itself, and what ended the run.
     """
     run = steps(
         problem, prior, solver, seed=seed, tiling=tiling, patch=patch, positions=positions, preset=preset, **settings
@@ -278,7 +278,7 @@ def repeat(path: AnyPath, *, data: Any = None, device: str | None = None) -> Res
 
     ``data`` is the image where it is not to be found: an array where it was one (of a scan, the ``source`` of the problem
     that :func:`scan` makes of it), else a file. Raises
-    :class:`~padis_gui.core.errors.PadisError` where something is missing, or where the file holds more than one run.
+    :class:`~padis_gui.core.settings.errors.PadisError` where something is missing, or where the file holds more than one run.
     """
     export = read_export(checked_path(path, "An exported TIFF"))
     if export.about.kind != "result":

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from padis_gui.cli.options import add_training_image_size
-from padis_gui.core.errors import CheckpointError
+from padis_gui.core.settings.errors import CheckpointError
 
 _LARGEST_HALF = 65504.0
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Convert one file; :class:`CheckpointError` for everything that stands against it."""
-    from padis_gui.core.checkpoint import read_prior, save_prior
+    from padis_gui.core.prior.checkpoint import read_prior, save_prior
 
     out: Path = options.out
     if out.suffix.lower() != ".safetensors":

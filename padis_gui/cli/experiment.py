@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from padis_gui.cli._j_outputs__cli_outputs import write_text
 from padis_gui.cli.options import (
     add_device,
     add_problem,
@@ -15,14 +16,13 @@ from padis_gui.cli.options import (
     open_prior,
     overrides,
 )
-from padis_gui.cli.outputs import write_text
-from padis_gui.core.atomic import check_outputs
-from padis_gui.core.errors import InputError, SettingError
-from padis_gui.core.resources import DEFAULT_PRESET, PRESETS
+from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS
+from padis_gui.core.settings._j_files__core_atomic import check_outputs
+from padis_gui.core.settings.errors import InputError, SettingError
 
 if TYPE_CHECKING:
-    from padis_gui.core.resources import Preset
-    from padis_gui.core.tiling import TilingSettings
+    from padis_gui.core.prior.tiling import TilingSettings
+    from padis_gui.core.runs.presets import Preset
 
 _HELP = """\
 Run every combination of the images, problems, solvers, tilings, priors and seeds given, and print means over
@@ -37,8 +37,8 @@ exit code is then 1.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
-    from padis_gui.core.solvers import SOLVERS
-    from padis_gui.core.tiling import TILINGS, TilingSettings
+    from padis_gui.core.prior.tiling import TILINGS, TilingSettings
+    from padis_gui.core.solvers.registry import SOLVERS
 
     parser.description, parser.formatter_class = _HELP, argparse.RawDescriptionHelpFormatter
     parser.add_argument(
@@ -84,9 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the grid, and print and write its table."""
-    from padis_gui.cli.progress import progress_bar
-    from padis_gui.core.experiment import Grid, run_grid
-    from padis_gui.core.experiment_table import as_csv, as_markdown, summarise
+    from padis_gui.cli._j_progress__cli_progress import progress_bar
+    from padis_gui.core.studies._j_experiment__core_experiment import Grid, run_grid
+    from padis_gui.core.studies._j_experiment__core_experiment_table import as_csv, as_markdown, summarise
 
     _check_files(options)
     problems = tuple(_problem(options, name) for name in options.preset)
@@ -121,8 +121,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _bundled_priors(problems: "tuple[Preset, ...]", device: str) -> tuple[Path, ...]:
     """The one bundled prior of these problems; raises :class:`SettingError` where they have several."""
-    from padis_gui.core.device import pick_device
-    from padis_gui.core.resources import bundled_prior
+    from padis_gui.core.runs.presets import bundled_prior
+    from padis_gui.core.settings._j_machine__core_device import pick_device
 
     kind = pick_device(device).type
     priors = tuple(dict.fromkeys(bundled_prior(problem.physics, kind) for problem in problems))
@@ -145,8 +145,8 @@ def _check_files(options: argparse.Namespace) -> None:
 
 def _images(options: argparse.Namespace) -> tuple[tuple[Path, int], ...]:
     """Every (file, page) of the grid; all are read once, so that a bad one is found before the first run."""
-    from padis_gui.core.data.files import count_pages
-    from padis_gui.core.data.read import read_image
+    from padis_gui.core.files.formats.open import count_pages
+    from padis_gui.core.files.read import read_image
 
     found = [
         (path, page)
@@ -166,7 +166,7 @@ def _problem(options: argparse.Namespace, name: str) -> "Preset":
     """The preset with the settings that were given, and a name that says so."""
     from dataclasses import replace
 
-    from padis_gui.core.recipe import find_preset
+    from padis_gui.core.runs.recipe import find_preset
 
     preset = find_preset(name)
     physics, settings = chosen_problem(options, preset)
@@ -181,8 +181,8 @@ def _problem(options: argparse.Namespace, name: str) -> "Preset":
 
 
 def _tilings(options: argparse.Namespace) -> "tuple[TilingSettings, ...]":
-    from padis_gui.core.settings import make
-    from padis_gui.core.tiling import TilingSettings
+    from padis_gui.core.prior.tiling import TilingSettings
+    from padis_gui.core.settings._j_declarations__core_settings import make
 
     given = given_settings(options, TilingSettings)
     given.pop("strategy", None)
@@ -192,7 +192,7 @@ def _tilings(options: argparse.Namespace) -> "tuple[TilingSettings, ...]":
 
 def _by_solver(texts: list[str], solvers: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Settings by solver from SOLVER.NAME=VALUE; raises :class:`SettingError` for solvers not in the grid."""
-    from padis_gui.core.solvers import find_solver
+    from padis_gui.core.solvers.registry import find_solver
 
     found: dict[str, dict[str, Any]] = {find_solver(name).name: {} for name in solvers}
     for text in texts:

@@ -5,14 +5,14 @@ import json
 from pathlib import Path
 
 from padis_gui.cli.options import add_settings, given_settings
-from padis_gui.core.errors import InputError, SettingError
+from padis_gui.core.settings.errors import InputError, SettingError
 
 _LENGTHS = ("bin_width", "source_distance", "detector_distance", "pixel_size")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
-    from padis_gui.core.data.reading import ReadingSettings
+    from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
 
     parser.description = (
         "Say how a scan was measured, as it would be reconstructed: physics, views, detector, axis of rotation, scaling, "
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print what was asked for."""
-    from padis_gui.core.data.scans.geometry_file import EXAMPLES, as_json, schema
+    from padis_gui.core.files.scans.geometry_file import EXAMPLES, as_json, schema
 
     if sum((options.scan is not None, options.schema, options.example is not None)) != 1:
         raise SettingError("One of SCAN, --schema or --example was wanted; give just one of them.")
@@ -46,11 +46,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _described(options: argparse.Namespace) -> list[str]:
-    from padis_gui.core.data.read import read_image
-    from padis_gui.core.data.reading import ReadingSettings
-    from padis_gui.core.operators import find_physics
-    from padis_gui.core.problem import scan_settings
-    from padis_gui.core.settings import make, specs
+    from padis_gui.core.files.read import read_image
+    from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+    from padis_gui.core.physics.problem import scan_settings
+    from padis_gui.core.physics.registry import find_physics
+    from padis_gui.core.settings._j_declarations__core_settings import make, specs
 
     reading = make(ReadingSettings, given_settings(options, ReadingSettings))
     image = read_image(options.scan, options.page, reading)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from padis_gui.cli.convert import says_assumed
 from padis_gui.cli.options import add_training_image_size
-from padis_gui.core.errors import CheckpointError
+from padis_gui.core.settings.errors import CheckpointError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
 def verdict(path: Path, training_image_size: int | None = None) -> str:
     """What a prior file says of itself, as one line; :class:`CheckpointError` for other files."""
-    from padis_gui.core.checkpoint import FORMAT, is_snapshot, summarise_prior
+    from padis_gui.core.prior.checkpoint import FORMAT, is_snapshot, summarise_prior
 
     record, parameters = summarise_prior(path, training_image_size)
     conventions = record.conventions

@@ -7,23 +7,32 @@ import sys
 from collections.abc import Sequence
 
 from padis_gui import __version__
-from padis_gui.core.errors import DivergenceError, PadisError
+from padis_gui.core.settings.errors import DivergenceError, PadisError
 
 # verb -> (module, one line of help). A module has add_arguments(parser) and run(arguments) -> exit code.
 VERBS = {
-    "volume": ("padis_gui.cli.volume", "reconstruct every slice of a stack, here or on many workers"),
+    "volume": (
+        "padis_gui.cli._j_volume__cli_volume",
+        "reconstruct every slice of a stack, here or on many workers",
+    ),
     "reconstruct": (
         "padis_gui.cli.reconstruct",
         "reconstruct one image, from a scan or from a simulated measurement",
     ),
     "generate": ("padis_gui.cli.generate", "draw samples of a prior, without any measurement"),
-    "repeat": ("padis_gui.cli.repeat", "run what made an exported file again, and compare bit for bit"),
-    "train": ("padis_gui.cli.train", "train a patch prior on images of your own, or resume a training"),
+    "repeat": (
+        "padis_gui.cli._j_repeat__cli_repeat",
+        "run what made an exported file again, and compare bit for bit",
+    ),
+    "train": (
+        "padis_gui.cli._j_train__cli_train",
+        "train a patch prior on images of your own, or resume a training",
+    ),
     "runs": ("padis_gui.cli.runs", "compare trainings: steps, time, loss, validation, PSNR"),
     "experiment": ("padis_gui.cli.experiment", "compare methods on many images, and make the table"),
     "queue": ("padis_gui.cli.queue", "run a queue that was saved in the window"),
     "bench": (
-        "padis_gui.cli.bench",
+        "benchmarks.options",
         "measure solvers, the operator, the denoiser or the display on this machine",
     ),
     "convert": ("padis_gui.cli.convert", "write a published snapshot as a native prior"),

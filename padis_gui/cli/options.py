@@ -4,17 +4,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from padis_gui.core.errors import SettingError
-from padis_gui.core.settings import Settings, SettingSpec, make, specs
+from padis_gui.core.settings._j_declarations__core_settings import Settings, SettingSpec, make, specs
+from padis_gui.core.settings.errors import SettingError
 
 if TYPE_CHECKING:
-    from padis_gui.core.data.image import Image, Measured
-    from padis_gui.core.operators import Physics
-    from padis_gui.core.operators.settings import PhysicsSettings
-    from padis_gui.core.prior import PatchPrior
-    from padis_gui.core.resources import Preset
-    from padis_gui.core.solvers import Solver
-    from padis_gui.core.tiling import TilingSettings
+    from padis_gui.core.images._j_image__core_data_image import Image, Measured
+    from padis_gui.core.physics.registry import Physics
+    from padis_gui.core.physics.settings import PhysicsSettings
+    from padis_gui.core.prior.prior import PatchPrior
+    from padis_gui.core.prior.tiling import TilingSettings
+    from padis_gui.core.runs.presets import Preset
+    from padis_gui.core.solvers.registry import Solver
 
 # What the reading of a scan decides, and by which options
 _READING_DECIDES = {"views": "--take-views or --angle-from", "arc": "--angle-to", "bins": "--binning"}
@@ -65,7 +65,7 @@ def given_settings(options: argparse.Namespace, settings_type: type[Settings]) -
 
 def add_preset(parser: argparse.ArgumentParser) -> None:
     """`--preset`, of which a scan takes the solver only."""
-    from padis_gui.core.resources import DEFAULT_PRESET, PRESETS
+    from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS
 
     parser.add_argument(
         "--preset",
@@ -77,7 +77,7 @@ def add_preset(parser: argparse.ArgumentParser) -> None:
 
 def add_problem(parser: argparse.ArgumentParser) -> None:
     """`--physics` and the settings of every physics; which of them may be given depends on the physics chosen."""
-    from padis_gui.core.operators import PHYSICS
+    from padis_gui.core.physics.registry import PHYSICS
 
     parser.add_argument("--physics", default=None, metavar="NAME", help=f"one of {PHYSICS.listed}")
     declared: dict[str, list[tuple[str, SettingSpec]]] = {}
@@ -97,7 +97,7 @@ def chosen_problem(options: argparse.Namespace, preset: "Preset") -> "tuple[str,
 
     Raises :class:`SettingError` for a setting of another physics.
     """
-    from padis_gui.core.operators import find_physics
+    from padis_gui.core.physics.registry import find_physics
 
     physics = find_physics(options.physics or preset.physics)
     return physics.name, preset.problem_settings(physics.name, _given_for(options, physics))
@@ -108,8 +108,8 @@ def measured_problem(options: argparse.Namespace, measured: "Measured") -> "tupl
 
     Raises :class:`SettingError` for what the reading of the file decides.
     """
-    from padis_gui.core.operators import find_physics
-    from padis_gui.core.operators.scanner import ScannerSettings
+    from padis_gui.core.physics._j_scanner__core_operators_scanner import ScannerSettings
+    from padis_gui.core.physics.registry import find_physics
 
     physics = find_physics(options.physics or measured.physics)
     if not issubclass(physics.settings_type, ScannerSettings):
@@ -130,7 +130,7 @@ def measured_problem(options: argparse.Namespace, measured: "Measured") -> "tupl
 
 def _given_for(options: argparse.Namespace, physics: "Physics") -> dict[str, Any]:
     """The settings of a physics that were given; raises :class:`SettingError` for those of others."""
-    from padis_gui.core.operators import PHYSICS
+    from padis_gui.core.physics.registry import PHYSICS
 
     given = given_problem(options)
     for name in given:
@@ -145,7 +145,7 @@ def _given_for(options: argparse.Namespace, physics: "Physics") -> dict[str, Any
 
 def given_problem(options: argparse.Namespace) -> dict[str, Any]:
     """The settings of any physics that were given."""
-    from padis_gui.core.operators import PHYSICS
+    from padis_gui.core.physics.registry import PHYSICS
 
     return {name: value for p in PHYSICS for name, value in given_settings(options, p.settings_type).items()}
 
@@ -158,8 +158,8 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """What every single run has: prior, solver and its settings, tiling, seed and device."""
-    from padis_gui.core.solvers import SOLVERS
-    from padis_gui.core.tiling import TILINGS, TilingSettings
+    from padis_gui.core.prior.tiling import TILINGS, TilingSettings
+    from padis_gui.core.solvers.registry import SOLVERS
 
     parser.add_argument(
         "--prior",
@@ -196,7 +196,7 @@ def overrides(texts: list[str]) -> dict[str, str]:
 
 def chosen_solver(options: argparse.Namespace, preset: "Preset") -> "tuple[Solver, Settings]":
     """The solver and its settings: the preset's, changed by what was given."""
-    from padis_gui.core.solvers import find_solver
+    from padis_gui.core.solvers.registry import find_solver
 
     solver = find_solver(options.solver or preset.solver)
     steps = {} if options.steps is None else {"steps": options.steps}
@@ -210,7 +210,7 @@ def chosen_reconstruction(
 
     A scan brings its own physics and geometry. Raises :class:`SettingError` for settings that do not belong together.
     """
-    from padis_gui.core.operators import find_physics
+    from padis_gui.core.physics.registry import find_physics
 
     scan = image.measured if image.measured is not None and image.measured.physics else None
     physics, problem = chosen_problem(options, preset) if scan is None else measured_problem(options, scan)
@@ -223,7 +223,7 @@ def chosen_reconstruction(
 
 def chosen_tiling(options: argparse.Namespace) -> "TilingSettings":
     """The tiling, changed by what was given."""
-    from padis_gui.core.tiling import TilingSettings
+    from padis_gui.core.prior.tiling import TilingSettings
 
     strategy = {} if options.tiling is None else {"strategy": options.tiling}
     return make(TilingSettings, strategy | given_settings(options, TilingSettings))
@@ -231,8 +231,12 @@ def chosen_tiling(options: argparse.Namespace) -> "TilingSettings":
 
 def open_prior(options: argparse.Namespace, path: Path) -> "PatchPrior":
     """The prior in ``path`` on the device asked for; torch gets every core."""
-    from padis_gui.core.checkpoint import load_prior
-    from padis_gui.core.device import fastest_precision, pick_device, use_all_threads
+    from padis_gui.core.prior.checkpoint import load_prior
+    from padis_gui.core.settings._j_machine__core_device import (
+        fastest_precision,
+        pick_device,
+        use_all_threads,
+    )
 
     device = pick_device(options.device)
     use_all_threads()

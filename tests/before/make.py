@@ -19,17 +19,17 @@ import tifffile
 import torch
 
 from padis_gui.cli.main import main as program
-from padis_gui.core.checkpoint import load_prior, save_prior
-from padis_gui.core.data.about import About
-from padis_gui.core.data.export_settings import ExportSettings
-from padis_gui.core.data.mask import write_mask
-from padis_gui.core.data.stored import read_recipe
-from padis_gui.core.data.write import write_result
-from padis_gui.core.queue_file import QueuedRun, queue_as_json
-from padis_gui.core.recipe import Change, Recipe
-from padis_gui.core.repeat import Repeater
-from padis_gui.core.tiling import TilingSettings
-from padis_gui.core.volume.run import SliceDone, reconstruct_volume
+from padis_gui.core.exports._j_about__core_data_about import About
+from padis_gui.core.exports._j_about__core_data_stored import read_recipe
+from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
+from padis_gui.core.exports.tiff import write_result
+from padis_gui.core.images._j_image__core_data_mask import write_mask
+from padis_gui.core.prior.checkpoint import load_prior, save_prior
+from padis_gui.core.prior.tiling import TilingSettings
+from padis_gui.core.runs.queue import QueuedRun, queue_as_json
+from padis_gui.core.runs.recipe import Change, Recipe
+from padis_gui.core.runs.repeat import Repeater
+from padis_gui.core.volumes.run import SliceDone, reconstruct_volume
 from tests.before.machine import machine
 from tests.tiny import PHANTOM_SIZE, phantom, tiny_record, tiny_state
 from tests.training_images import write_images
@@ -193,9 +193,9 @@ def session() -> None:
     import qasync
     from PySide6.QtCore import QCoreApplication
 
-    from padis_gui.viewmodels.preferences import Preferences
-    from padis_gui.viewmodels.session import Session
-    from padis_gui.viewmodels.store import Store
+    from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+    from padis_gui.viewmodels.session._j_store__viewmodels_store import Store
+    from padis_gui.viewmodels.state._j_preferences__viewmodels_preferences import Preferences
 
     app = QCoreApplication([])
     loop = qasync.QEventLoop(app)

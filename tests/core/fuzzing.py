@@ -27,10 +27,10 @@ from random import Random
 
 import numpy as np
 
-from padis_gui.core.data.files import list_datasets
-from padis_gui.core.data.read import read_image
-from padis_gui.core.data.reading import ReadingSettings
-from padis_gui.core.errors import PadisError
+from padis_gui.core.files.formats.open import list_datasets
+from padis_gui.core.files.read import read_image
+from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.settings.errors import PadisError
 
 MEMORY = 3 * 2**28  # bytes beyond what the program has after its first images
 SECONDS = 20.0  # for one input, on a machine that does much else

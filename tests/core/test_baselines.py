@@ -9,23 +9,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from padis_gui.core.baselines.denoisers import make_denoiser
-from padis_gui.core.baselines.sirt import has_signed_entries
-from padis_gui.core.baselines.tv import differences, differences_transposed
-from padis_gui.core.data.image import Image
-from padis_gui.core.errors import SettingError
-from padis_gui.core.metrics import psnr
-from padis_gui.core.operators import PHYSICS, Physics
-from padis_gui.core.operators.blur import Blur, uniform_kernel
-from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
-from padis_gui.core.operators.denoising import Denoising
-from padis_gui.core.operators.inpainting import Inpainting
-from padis_gui.core.operators.superresolution import SuperResolution
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
+from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.images._j_metrics__core_metrics import psnr
+from padis_gui.core.physics._j_pixelwise__core_operators_denoising import Denoising
+from padis_gui.core.physics._j_pixelwise__core_operators_inpainting import Inpainting
+from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT, ParallelBeamSettings
+from padis_gui.core.physics.blur import Blur, uniform_kernel
+from padis_gui.core.physics.problem import Problem
+from padis_gui.core.physics.registry import PHYSICS, Physics
+from padis_gui.core.physics.superresolution import SuperResolution
+from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.opened import build_problem
-from padis_gui.core.solvers import SOLVERS, Solver, find_solver
-from padis_gui.core.solvers.iterate import ClassicalSetup, Iterate, drain
+from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.solvers._j_iterate__core_solvers_iterate import ClassicalSetup, Iterate, drain
+from padis_gui.core.solvers.classical._j_plug_and_play__core_baselines_denoisers import make_denoiser
+from padis_gui.core.solvers.classical.sirt import has_signed_entries
+from padis_gui.core.solvers.classical.tv import differences, differences_transposed
+from padis_gui.core.solvers.registry import SOLVERS, Solver, find_solver
 from tests.gaussian import GaussianPrior, Matrix, any_tiling
 from tests.tiny import phantom
 
@@ -74,7 +74,7 @@ def picture_problem(A: Any, noise: float = 0.0) -> Problem:
 def test_every_baseline_takes_every_physics(
     solver: Solver, physics: Physics, colours: int, prior: PatchPrior
 ) -> None:
-    from padis_gui.core.tiling import make_tiling
+    from padis_gui.core.prior.tiling import make_tiling
 
     pixels = phantom(56)[:44].expand(colours, 44, 56).contiguous().numpy()
     pixels[-1] *= 0.8  # a picture with three equal channels would be taken for a grey one

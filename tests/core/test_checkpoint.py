@@ -12,15 +12,10 @@ import safetensors
 import safetensors.torch
 import torch
 
-from padis_gui.core import checkpoint
-from padis_gui.core.checkpoint import (
-    FORMAT,
-    load_prior,
-    read_record,
-    save_prior,
-)
-from padis_gui.core.errors import CheckpointError
-from padis_gui.core.prior import PatchPrior
+from padis_gui.core.prior import checkpoint
+from padis_gui.core.prior.checkpoint import FORMAT, load_prior, read_record, save_prior
+from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.settings.errors import CheckpointError
 from tests.tiny import tiny_record, tiny_state
 
 CPU = torch.device("cpu")

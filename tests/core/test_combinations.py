@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 import torch
 
-from padis_gui.core.data.read import read_image
-from padis_gui.core.operators import PHYSICS, Physics
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.recipe import Recipe, make_recipe
+from padis_gui.core.files.read import read_image
+from padis_gui.core.physics.registry import PHYSICS, Physics
+from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.prior.tiling import TILINGS, TilingSettings
 from padis_gui.core.runs.engine import solve
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, build_problem, measure
-from padis_gui.core.settings import make
-from padis_gui.core.solvers import SOLVERS
-from padis_gui.core.solvers.iterate import drain
-from padis_gui.core.tiling import TILINGS, TilingSettings
+from padis_gui.core.runs.recipe import Recipe, make_recipe
+from padis_gui.core.settings._j_declarations__core_settings import make
+from padis_gui.core.solvers._j_iterate__core_solvers_iterate import drain
+from padis_gui.core.solvers.registry import SOLVERS
 from tests.core.test_solvers import TINY
 
 SMALL: dict[str, dict[str, Any]] = {

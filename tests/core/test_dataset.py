@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name it goes by
 from PIL import Image as Pillow
 
-from padis_gui.core.errors import InputError, SettingError
-from padis_gui.core.partition import Frame
-from padis_gui.core.training import dataset as module
-from padis_gui.core.training.data_settings import DataSettings
-from padis_gui.core.training.dataset import TrainingData, load_training_data
+from padis_gui.core.prior.partition import Frame
+from padis_gui.core.settings.errors import InputError, SettingError
+from padis_gui.core.training import _j_dataset__core_training_dataset as module
+from padis_gui.core.training._j_dataset__core_training_dataset import TrainingData, load_training_data
+from padis_gui.core.training._j_settings__core_training_data_settings import DataSettings
 from tests.core.test_formats import nifti, series_of
 
 

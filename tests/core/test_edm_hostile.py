@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 import torch
 
-from padis_gui.core import legacy_torch
-from padis_gui.core.checkpoint import load_prior, read_prior
-from padis_gui.core.device import peak_memory_mb
-from padis_gui.core.edm_snapshot import read_snapshot
-from padis_gui.core.errors import CheckpointError
-from padis_gui.core.inert_pickle import Budget, UnreadablePickle
+from padis_gui.core.prior import legacy_torch
+from padis_gui.core.prior._j_edm_snapshot__core_edm_snapshot import read_snapshot
+from padis_gui.core.prior.checkpoint import load_prior, read_prior
+from padis_gui.core.prior.inert_pickle import Budget, UnreadablePickle
+from padis_gui.core.settings._j_machine__core_device import peak_memory_mb
+from padis_gui.core.settings.errors import CheckpointError
 from tests.snapshots import dump, random_snapshot
 
 CPU = torch.device("cpu")

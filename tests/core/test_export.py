@@ -15,15 +15,21 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from padis_gui.core import atomic
-from padis_gui.core.data.about import About, sidecar_path
-from padis_gui.core.data.export_settings import ExportSettings
-from padis_gui.core.data.integers import integer_mapping
-from padis_gui.core.data.stored import carries_recipe, read_export, read_pages, read_recipe, read_result
-from padis_gui.core.data.write import write_result, write_tiff
-from padis_gui.core.errors import InputError, SettingError
-from padis_gui.core.hashing import pixels_sha256
-from padis_gui.core.recipe import Change, DataReference, Recipe
+from padis_gui.core.exports._j_about__core_data_about import About, sidecar_path
+from padis_gui.core.exports._j_about__core_data_stored import (
+    carries_recipe,
+    read_export,
+    read_pages,
+    read_recipe,
+    read_result,
+)
+from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
+from padis_gui.core.exports._j_settings__core_data_integers import integer_mapping
+from padis_gui.core.exports.tiff import write_result, write_tiff
+from padis_gui.core.runs.recipe import Change, DataReference, Recipe
+from padis_gui.core.settings import _j_files__core_atomic as atomic
+from padis_gui.core.settings._j_files__core_hashing import pixels_sha256
+from padis_gui.core.settings.errors import InputError, SettingError
 from tests.core.test_write import METRICS, awkward, recipe
 
 TIFFS = ["ImageJ", "OME"]
@@ -333,7 +339,7 @@ def test_pages_that_fail_on_the_way_leave_nothing(tmp_path: Path) -> None:
 
 
 def test_imagej_says_where_its_convention_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from padis_gui.core.data import write
+    from padis_gui.core.exports import tiff as write
 
     monkeypatch.setattr(write, "_CLASSIC", 1000)
     with pytest.raises(InputError, match="choose OME"):

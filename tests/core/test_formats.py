@@ -18,14 +18,20 @@ import scipy.io
 import scipy.sparse
 import tifffile
 
-from padis_gui.core.data.dicom_series import find_series
-from padis_gui.core.data.files import count_pages, open_pages
-from padis_gui.core.data.formats import FORMATS, SUFFIXES, may_be_an_image, readable, recognise_file
-from padis_gui.core.data.image import HU_WINDOW
-from padis_gui.core.data.pages import LARGEST
-from padis_gui.core.data.read import read_image
-from padis_gui.core.data.reading import ReadingSettings
-from padis_gui.core.errors import InputError
+from padis_gui.core.files.formats._j_dicom__core_data_dicom_series import find_series
+from padis_gui.core.files.formats.open import count_pages, open_pages
+from padis_gui.core.files.formats.pages import LARGEST
+from padis_gui.core.files.formats.recognise import (
+    FORMATS,
+    SUFFIXES,
+    may_be_an_image,
+    readable,
+    recognise_file,
+)
+from padis_gui.core.files.read import read_image
+from padis_gui.core.images._j_image__core_data_image import HU_WINDOW
+from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.settings.errors import InputError
 from tests.core.test_read import dicom
 
 RNG = np.random.default_rng(0)

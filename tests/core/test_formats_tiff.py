@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from padis_gui.core.data.about import About
-from padis_gui.core.data.export_settings import ExportSettings
-from padis_gui.core.data.files import count_pages, list_datasets, open_pages
-from padis_gui.core.data.image import HU_WINDOW
-from padis_gui.core.data.read import read_image
-from padis_gui.core.data.reading import ReadingSettings
-from padis_gui.core.data.write import write_tiff
-from padis_gui.core.errors import InputError
+from padis_gui.core.exports._j_about__core_data_about import About
+from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
+from padis_gui.core.exports.tiff import write_tiff
+from padis_gui.core.files.formats.open import count_pages, list_datasets, open_pages
+from padis_gui.core.files.read import read_image
+from padis_gui.core.images._j_image__core_data_image import HU_WINDOW
+from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.settings.errors import InputError
 from tests.core.test_write import recipe
 
 RNG = np.random.default_rng(0)

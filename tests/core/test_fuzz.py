@@ -41,7 +41,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
 
 
 def test_every_format_is_among_them() -> None:
-    from padis_gui.core.data.formats import FORMATS
+    from padis_gui.core.files.formats.recognise import FORMATS
     from tests.core.fuzzing import FORMATS as FUZZED
 
     assert set(KINDS) == set(FUZZED)

@@ -11,10 +11,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name it goes by
 from torch import Tensor
 
-from padis_gui.core.checkpoint import FORMAT, PriorRecord, load_prior, read_record, save_prior
-from padis_gui.core.network import NetworkSettings, PatchUNet
-from padis_gui.core.partition import Frame
-from padis_gui.core.position_encoding import ENCODINGS, EncodingName, FourierFeatures, LearnedTable
+from padis_gui.core.prior._j_network__core_network import NetworkSettings, PatchUNet
+from padis_gui.core.prior._j_network__core_position_encoding import (
+    ENCODINGS,
+    EncodingName,
+    FourierFeatures,
+    LearnedTable,
+)
+from padis_gui.core.prior.checkpoint import FORMAT, PriorRecord, load_prior, read_record, save_prior
+from padis_gui.core.prior.partition import Frame
 from tests.tiny import TINY_NETWORK, phantom, tiny_conventions, tiny_network, tiny_record, tiny_state
 
 CPU = torch.device("cpu")
@@ -145,7 +150,7 @@ def test_priors_keep_their_encoding(name: EncodingName, tmp_path: Path) -> None:
     assert isinstance(found, NetworkSettings)
     assert found.position_encoding == name
     prior = load_prior(tmp_path / "p.safetensors", CPU, "float32")
-    from padis_gui.core.tiling import make_tiling
+    from padis_gui.core.prior.tiling import make_tiling
 
     images = []
     for frame in (prior.conventions.frame, Frame(120, 20)):

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from padis_gui.core.errors import Interrupted, SettingError
-from padis_gui.core.partition import Frame, Partition
-from padis_gui.core.prior import PatchPrior, denoise_patches, precondition
-from padis_gui.core.tiling import TILINGS, make_tiling
+from padis_gui.core.prior.partition import Frame, Partition
+from padis_gui.core.prior.prior import PatchPrior, denoise_patches, precondition
+from padis_gui.core.prior.tiling import TILINGS, make_tiling
+from padis_gui.core.settings.errors import Interrupted, SettingError
 from tests.tiny import PATCHES, TINY_NETWORK, phantom, tiny_conventions, tiny_network
 
 

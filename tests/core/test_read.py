@@ -11,12 +11,12 @@ import pytest
 import tifffile
 from PIL import Image as Pillow
 
-from padis_gui.core.data.files import count_pages, list_datasets, open_pages
-from padis_gui.core.data.formats import recognise_file
-from padis_gui.core.data.image import HU_WINDOW, Image
-from padis_gui.core.data.pages import LARGEST
-from padis_gui.core.data.read import read_image
-from padis_gui.core.errors import InputError
+from padis_gui.core.files.formats.open import count_pages, list_datasets, open_pages
+from padis_gui.core.files.formats.pages import LARGEST
+from padis_gui.core.files.formats.recognise import recognise_file
+from padis_gui.core.files.read import read_image
+from padis_gui.core.images._j_image__core_data_image import HU_WINDOW, Image
+from padis_gui.core.settings.errors import InputError
 
 RNG = np.random.default_rng(0)
 
@@ -52,7 +52,7 @@ def test_a_file_is_recognised_once_whatever_is_done_with_it(
 ) -> None:
     looked: list[Path] = []
     monkeypatch.setattr(
-        "padis_gui.core.data.files.recognise_file",
+        "padis_gui.core.files.formats.open.recognise_file",
         lambda path: (looked.append(path), recognise_file(path))[1],
     )
     array = np.zeros((2, 20, 31), np.float32)

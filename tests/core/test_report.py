@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from padis_gui.core.data.export_settings import ExportSettings
-from padis_gui.core.errors import InputError
-from padis_gui.core.recipe import Change, DataReference, PriorReference
-from padis_gui.core.report import animation
-from padis_gui.core.report.animation import write_animation
-from padis_gui.core.report.chart import chart
-from padis_gui.core.report.curves import curves_as_csv
-from padis_gui.core.report.page import Picture, Report, as_html, pictures_of
-from padis_gui.core.report.pixels import as_bytes, signed_as_bytes
+from padis_gui.core.exports import animation
+from padis_gui.core.exports._j_report__core_report_chart import chart
+from padis_gui.core.exports._j_report__core_report_curves import curves_as_csv
+from padis_gui.core.exports._j_report__core_report_page import Picture, Report, as_html, pictures_of
+from padis_gui.core.exports._j_report__core_report_pixels import as_bytes, signed_as_bytes
+from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
+from padis_gui.core.exports.animation import write_animation
+from padis_gui.core.runs.recipe import Change, DataReference, PriorReference
+from padis_gui.core.settings.errors import InputError
 from tests.core.test_write import recipe
 
 NAN = math.nan
@@ -74,7 +74,7 @@ def test_a_full_disk_leaves_no_half_animation(tmp_path: Path, monkeypatch: pytes
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("padis_gui.core.atomic.os.fsync", full)
+    monkeypatch.setattr("padis_gui.core.settings._j_files__core_atomic.os.fsync", full)
     with pytest.raises(InputError, match="No space left"):
         write_animation(tmp_path / "a.gif", frames(3), list("abc"), (0, 1), ExportSettings())
     assert not list(tmp_path.iterdir())

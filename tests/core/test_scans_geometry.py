@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from padis_gui.core.data.files import recognise
-from padis_gui.core.data.image import Image
-from padis_gui.core.data.read import read_image
-from padis_gui.core.data.reading import ReadingSettings
-from padis_gui.core.data.scans.geometry_file import (
+from padis_gui.core.files.formats.open import recognise
+from padis_gui.core.files.read import read_image
+from padis_gui.core.files.scans._j_open__core_data_scans_open import open_scan
+from padis_gui.core.files.scans.geometry_file import (
     EXAMPLES,
     FORMAT,
     ScanGeometry,
@@ -21,9 +20,10 @@ from padis_gui.core.data.scans.geometry_file import (
     read_geometry,
     schema,
 )
-from padis_gui.core.data.scans.open import open_scan
-from padis_gui.core.errors import InputError, PadisError
-from padis_gui.core.problem import scan_settings
+from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.physics.problem import scan_settings
+from padis_gui.core.settings.errors import InputError, PadisError
 from tests.scan_files import DETECTOR, SIZE, SOURCE, WIDTH, counts_of, fan, parallel, write_htc
 
 FAN = {

@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from padis_gui.core.data.read import read_image
-from padis_gui.core.data.reading import ReadingSettings
-from padis_gui.core.errors import InputError, PadisError
+from padis_gui.core.files.read import read_image
+from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.settings.errors import InputError, PadisError
 from tests.scan_files import fan, parallel, write_exchange, write_htc, write_nxtomo
 
 VIEWS, BINS = 30, 96

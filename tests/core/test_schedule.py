@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from padis_gui.core.errors import SettingError
-from padis_gui.core.schedule import geometric, karras, noise_levels
+from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.solvers._j_iterate__core_schedule import geometric, karras, noise_levels
 
 NAMES = ["geometric", "karras"]
 

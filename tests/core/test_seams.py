@@ -6,9 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from padis_gui.core.partition import Frame, Partition, tiles_and_pad
-from padis_gui.core.prior import DenoiserCall, PatchPrior
-from padis_gui.core.seams import (
+from padis_gui.core.prior._j_seams__core_seams import (
     disagreement,
     disagreement_at,
     disagreement_map,
@@ -17,7 +15,9 @@ from padis_gui.core.seams import (
     seam_ratio,
     seam_steps,
 )
-from padis_gui.core.tiling import TILINGS, TilingSettings, make_tiling
+from padis_gui.core.prior.partition import Frame, Partition, tiles_and_pad
+from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
+from padis_gui.core.prior.tiling import TILINGS, TilingSettings, make_tiling
 from tests.tiny import phantom
 
 SHAPE, PATCH = (64, 50), 16

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from padis_gui.core.errors import SettingError
-from padis_gui.core.operators.ct import ParallelBeamSettings
-from padis_gui.core.operators.fan import FanBeamSettings
-from padis_gui.core.operators.sketch import Sketch, make_sketch
+from padis_gui.core.physics._j_geometry__core_operators_sketch import Sketch, make_sketch
+from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
+from padis_gui.core.physics._j_scanner__core_operators_fan import FanBeamSettings
+from padis_gui.core.settings.errors import SettingError
 
 SHAPE = (48, 64)
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from padis_gui.core.errors import DivergenceError, Interrupted, SettingError
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
-from padis_gui.core.settings import Settings, specs, with_live
-from padis_gui.core.solvers import SOLVERS, Solver, find_solver
-from padis_gui.core.solvers.iterate import (
+from padis_gui.core.physics.problem import Problem
+from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.prior.tiling import make_tiling
+from padis_gui.core.settings._j_declarations__core_settings import Settings, specs, with_live
+from padis_gui.core.settings.errors import DivergenceError, Interrupted, SettingError
+from padis_gui.core.solvers._j_iterate__core_solvers_iterate import (
     ClassicalSetup,
     Iterate,
     Iterates,
@@ -24,7 +24,7 @@ from padis_gui.core.solvers.iterate import (
     drain,
     unit_norm,
 )
-from padis_gui.core.tiling import make_tiling
+from padis_gui.core.solvers.registry import SOLVERS, Solver, find_solver
 from tests.tiny import tiny_network
 
 # The smallest run of each solver; a new solver joins by one line.
@@ -410,7 +410,7 @@ def test_seconds_are_those_of_the_solver_not_of_whoever_asks_it(
     solver: Solver, ct_problem: Problem, prior: PatchPrior, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("padis_gui.core.solvers.driver.perf_counter", lambda: now)
+    monkeypatch.setattr("padis_gui.core.solvers.registry.driver.perf_counter", lambda: now)
 
     def call() -> None:
         nonlocal now
@@ -444,8 +444,8 @@ def test_registry_defaults_are_valid_and_documented() -> None:
 
 
 def test_works_on_images_of_another_shape(prior: PatchPrior) -> None:
-    from padis_gui.core.operators.ct import ParallelBeamCT, ParallelBeamSettings
-    from padis_gui.core.problem import simulate
+    from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT, ParallelBeamSettings
+    from padis_gui.core.physics.problem import simulate
 
     operator = ParallelBeamCT.of((1, 40, 72), ParallelBeamSettings(views=6, bins=96), torch.device("cpu"))
     problem = simulate(

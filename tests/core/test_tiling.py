@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from padis_gui.core.errors import SettingError
-from padis_gui.core.partition import Blend, Frame, Partition, tiles_and_pad
-from padis_gui.core.tiling import TILINGS, TilingSettings, make_tiling
+from padis_gui.core.prior.partition import Blend, Frame, Partition, tiles_and_pad
+from padis_gui.core.prior.tiling import TILINGS, TilingSettings, make_tiling
+from padis_gui.core.settings.errors import SettingError
 
 
 def partition(

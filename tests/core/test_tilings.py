@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from padis_gui.core.errors import SettingError
-from padis_gui.core.partition import Frame, Partition, tiles_and_pad
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.tiling import TILINGS, Tiling, TilingSettings, make_tiling, strategy_and_patch
+from padis_gui.core.prior.partition import Frame, Partition, tiles_and_pad
+from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.prior.tiling import TILINGS, Tiling, TilingSettings, make_tiling, strategy_and_patch
+from padis_gui.core.settings.errors import SettingError
 
 SHAPES = [((40, 40), 16), ((33, 50), 16), ((24, 24), 24), ((20, 28), 32)]
 NAMES = [record.name for record in TILINGS]

@@ -14,8 +14,8 @@ import tifffile
 import torch
 from torch import Tensor
 
-from padis_gui.core.checkpoint import load_prior, read_record
-from padis_gui.core.errors import (
+from padis_gui.core.prior.checkpoint import load_prior, read_record
+from padis_gui.core.settings.errors import (
     CheckpointError,
     DivergenceError,
     InputError,
@@ -23,10 +23,8 @@ from padis_gui.core.errors import (
     PadisError,
     SettingError,
 )
-from padis_gui.core.training import run as module
-from padis_gui.core.training.data_settings import DataSettings
-from padis_gui.core.training.distributed import World
-from padis_gui.core.training.events import (
+from padis_gui.core.training import _j_run__core_training_run as module
+from padis_gui.core.training._j_log__core_training_events import (
     DataRead,
     Done,
     Looked,
@@ -35,12 +33,14 @@ from padis_gui.core.training.events import (
     Validated,
     Warned,
 )
-from padis_gui.core.training.log import LOG_FILE, read_log
-from padis_gui.core.training.request import REQUEST_FILE, TrainingRequest, load_request
-from padis_gui.core.training.run import run_training
-from padis_gui.core.training.settings import TrainingSettings
-from padis_gui.core.training.sight import SightSettings, load_look
-from padis_gui.core.training.train import PRIOR_FILE, STATE_FILE, Training
+from padis_gui.core.training._j_log__core_training_log import LOG_FILE, read_log
+from padis_gui.core.training._j_looks__core_training_sight import SightSettings, load_look
+from padis_gui.core.training._j_optimise__core_training_distributed import World
+from padis_gui.core.training._j_plan__core_training_request import REQUEST_FILE, TrainingRequest, load_request
+from padis_gui.core.training._j_run__core_training_run import run_training
+from padis_gui.core.training._j_settings__core_training_data_settings import DataSettings
+from padis_gui.core.training._j_settings__core_training_settings import TrainingSettings
+from padis_gui.core.training._j_train__core_training_train import PRIOR_FILE, STATE_FILE, Training
 from tests.tiny import TINY_NETWORK, phantom
 
 CPU = torch.device("cpu")
@@ -141,7 +141,9 @@ def test_looks_are_taken_at_what_was_kept_aside(stack: Path, tmp_path: Path) -> 
 
 
 def test_the_log_says_the_same(stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("padis_gui.core.training.run._LOG_SECONDS", math.inf)  # on a slow machine, too
+    monkeypatch.setattr(
+        "padis_gui.core.training._j_run__core_training_run._LOG_SECONDS", math.inf
+    )  # on a slow machine, too
     folder = tmp_path / "run"
     events = [e for e in run_training(request(stack, steps=25), folder) if e.logged]
     found = list(read_log(folder))
@@ -371,7 +373,7 @@ def test_closing_early_saves_and_reports_a_disk_that_is_full(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("padis_gui.core.training.state.write_atomically", full)
-    monkeypatch.setattr("padis_gui.core.checkpoint.write_atomically", full)
+    monkeypatch.setattr("padis_gui.core.prior.checkpoint.write_atomically", full)
     with pytest.raises(PadisError, match="No space left"):
         events.close()
     assert json.loads(_meta(tmp_path / "run" / STATE_FILE))["step"] == 2

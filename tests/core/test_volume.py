@@ -11,13 +11,13 @@ import pytest
 import tifffile
 import torch
 
-from padis_gui.core.data.read import read_image
-from padis_gui.core.data.stored import read_export, read_pages
-from padis_gui.core.errors import InputError, Interrupted, SettingError
-from padis_gui.core.repeat import Repeater
-from padis_gui.core.volume.parts import Parts
-from padis_gui.core.volume.request import VolumeRequest, pages_text, parse_pages, slice_recipe
-from padis_gui.core.volume.run import (
+from padis_gui.core.exports._j_about__core_data_stored import read_export, read_pages
+from padis_gui.core.files.read import read_image
+from padis_gui.core.runs.repeat import Repeater
+from padis_gui.core.settings.errors import InputError, Interrupted, SettingError
+from padis_gui.core.volumes.parts import Parts
+from padis_gui.core.volumes.request import VolumeRequest, pages_text, parse_pages, slice_recipe
+from padis_gui.core.volumes.run import (
     SliceDone,
     SliceFailed,
     VolumeBegan,
@@ -208,9 +208,9 @@ def test_no_smoothing_changes_no_bit(wanted) -> None:
 
 def test_smoothing_is_the_minimum_that_it_says(ct_problem) -> None:
     """Neighbours like the slice itself change nothing; others give what the formula's gradient calls for."""
-    from padis_gui.core.operators.denoising import Denoising
-    from padis_gui.core.problem import Problem
-    from padis_gui.core.volume.slices import smoothed
+    from padis_gui.core.physics._j_pixelwise__core_operators_denoising import Denoising
+    from padis_gui.core.physics.problem import Problem
+    from padis_gui.core.volumes.slices import smoothed
 
     own, below, above = torch.rand((3, 1, 64, 64), generator=torch.Generator().manual_seed(0))
     problem = replace(ct_problem, noise=0.02 * ct_problem.operator.norm)
@@ -281,7 +281,7 @@ def test_sizes_that_differ_are_refused_and_colours_go_along(prior, prior_path: P
 
 def test_beyond_what_imagej_holds_it_is_ome(wanted, monkeypatch: pytest.MonkeyPatch) -> None:
     """4 GB are a few kB here; slices, spacing and recipe are all there."""
-    from padis_gui.core.data import write
+    from padis_gui.core.exports import tiff as write
 
     monkeypatch.setattr(write, "_CLASSIC", 5 * 32 * 32 * 4 - 1)
     request = wanted(slice_spacing=2.5)
@@ -298,11 +298,11 @@ def test_beyond_what_imagej_holds_it_is_ome(wanted, monkeypatch: pytest.MonkeyPa
 
 def test_colours_stay_where_the_problem_keeps_them(prior, prior_path: Path, tmp_path: Path) -> None:
     """A grey page in a coloured stack becomes coloured, as one file has one kind of pixel."""
-    from padis_gui.core.operators.denoising import DenoisingSettings
-    from padis_gui.core.settings import make
-    from padis_gui.core.solvers import find_solver
-    from padis_gui.core.tiling import TilingSettings
-    from padis_gui.core.volume.request import VolumeSettings, make_request
+    from padis_gui.core.physics._j_pixelwise__core_operators_denoising import DenoisingSettings
+    from padis_gui.core.prior.tiling import TilingSettings
+    from padis_gui.core.settings._j_declarations__core_settings import make
+    from padis_gui.core.solvers.registry import find_solver
+    from padis_gui.core.volumes.request import VolumeSettings, make_request
     from tests.recipes import make_recipe
 
     pages = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
@@ -371,12 +371,12 @@ def test_what_else_is_in_the_folder_stays(wanted) -> None:
 
 def test_a_degraded_stack_has_no_truth(prior, prior_path: Path, tmp_path: Path) -> None:
     """A stack that is the measurement itself: no noise is drawn, and nothing is compared with."""
-    from padis_gui.core.data.reading import ReadingSettings
-    from padis_gui.core.operators.denoising import DenoisingSettings
-    from padis_gui.core.settings import make
-    from padis_gui.core.solvers import find_solver
-    from padis_gui.core.tiling import TilingSettings
-    from padis_gui.core.volume.request import VolumeSettings, make_request
+    from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+    from padis_gui.core.physics._j_pixelwise__core_operators_denoising import DenoisingSettings
+    from padis_gui.core.prior.tiling import TilingSettings
+    from padis_gui.core.settings._j_declarations__core_settings import make
+    from padis_gui.core.solvers.registry import find_solver
+    from padis_gui.core.volumes.request import VolumeSettings, make_request
     from tests.recipes import make_recipe
 
     stack = write_stack(tmp_path / "noisy.tif", 2)
@@ -393,11 +393,11 @@ def test_a_degraded_stack_has_no_truth(prior, prior_path: Path, tmp_path: Path) 
 
 def test_rows_of_a_scan_are_slices(prior, prior_path: Path, tmp_path: Path) -> None:
     """What was really measured, with its own geometry: nothing is simulated, and a row that absorbs less is darker."""
-    from padis_gui.core.problem import scan_settings
-    from padis_gui.core.settings import make
-    from padis_gui.core.solvers import find_solver
-    from padis_gui.core.tiling import TilingSettings
-    from padis_gui.core.volume.request import VolumeSettings, make_request
+    from padis_gui.core.physics.problem import scan_settings
+    from padis_gui.core.prior.tiling import TilingSettings
+    from padis_gui.core.settings._j_declarations__core_settings import make
+    from padis_gui.core.solvers.registry import find_solver
+    from padis_gui.core.volumes.request import VolumeSettings, make_request
     from tests.recipes import make_recipe
     from tests.scan_files import parallel, write_exchange
 

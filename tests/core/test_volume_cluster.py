@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from padis_gui.core.errors import InputError, Interrupted, SettingError
-from padis_gui.core.volume import cluster as module
-from padis_gui.core.volume.cluster import cluster, on_cluster, parse_workers, threads_each
-from padis_gui.core.volume.run import SliceDone, VolumeDone, reconstruct_volume
+from padis_gui.core.settings.errors import InputError, Interrupted, SettingError
+from padis_gui.core.volumes import cluster as module
+from padis_gui.core.volumes.cluster import cluster, on_cluster, parse_workers, threads_each
+from padis_gui.core.volumes.run import SliceDone, VolumeDone, reconstruct_volume
 from tests.core.test_volume import pixels_of
 from tests.volumes import finish_or_die, volume_request, write_stack
 

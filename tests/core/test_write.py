@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import tifffile
 
-from padis_gui.core import atomic
-from padis_gui.core.data.read import read_image
-from padis_gui.core.data.stored import read_recipe, read_result
-from padis_gui.core.data.write import write_result, write_tiff
-from padis_gui.core.errors import InputError
-from padis_gui.core.operators.ct import ParallelBeamSettings
-from padis_gui.core.recipe import DataReference, PriorReference, Recipe
-from padis_gui.core.solvers.dds import DDSSettings
-from padis_gui.core.tiling import TilingSettings
+from padis_gui.core.exports._j_about__core_data_stored import read_recipe, read_result
+from padis_gui.core.exports.tiff import write_result, write_tiff
+from padis_gui.core.files.read import read_image
+from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
+from padis_gui.core.prior.tiling import TilingSettings
+from padis_gui.core.runs.recipe import DataReference, PriorReference, Recipe
+from padis_gui.core.settings import _j_files__core_atomic as atomic
+from padis_gui.core.settings.errors import InputError
+from padis_gui.core.solvers.diffusion.dds import DDSSettings
 
 METRICS = {"psnr": 31.25, "ssim": 0.875, "residual": 1e-4}
 

@@ -6,7 +6,7 @@ import pyqtgraph as pg
 import pytest
 from PySide6.QtWidgets import QApplication
 
-from padis_gui.gui.theme import configure
+from padis_gui.gui.kit._j_theme__gui_theme import configure
 from tests.qt import qt_loop, until, worker_threads
 
 
@@ -31,9 +31,9 @@ def drive(styled):
 @pytest.fixture
 def window(drive, tmp_path):
     """A shown main window on an empty session; small problems need no more than one torch thread."""
-    from padis_gui.gui.main_window import MainWindow
-    from padis_gui.viewmodels.session import Session
-    from padis_gui.viewmodels.training import Trainer
+    from padis_gui.gui.frame._j_main_window__gui_main_window import MainWindow
+    from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+    from padis_gui.viewmodels.training.trainer import Trainer
 
     async def make():
         session = Session("cpu")
@@ -61,7 +61,7 @@ def window(drive, tmp_path):
 @pytest.fixture
 def panes(styled):
     """Four shown panes without a session, thrown away after the test."""
-    from padis_gui.gui.viewers.pane_grid import PaneGrid
+    from padis_gui.gui.panes.pane_grid import PaneGrid
 
     made = PaneGrid()
     made.resize(900, 700)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from padis_gui.gui.viewers.axes import DecadeAxis, WholeAxis
+from padis_gui.gui.kit.plot_view import DecadeAxis, WholeAxis
 
 
 @pytest.mark.parametrize("size", [88, 300])

@@ -5,10 +5,10 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from padis_gui.gui.viewers.compare import MODES
-from padis_gui.gui.viewers.compare_bar import FASTEST, SLOWEST
-from padis_gui.viewmodels.comparison import reach_of, signed_difference
-from padis_gui.viewmodels.profiles import Line
+from padis_gui.gui.panes._j_compare__gui_viewers_compare import MODES
+from padis_gui.gui.panes._j_compare__gui_viewers_compare_bar import FASTEST, SLOWEST
+from padis_gui.viewmodels.pictures._j_levels__viewmodels_comparison import reach_of, signed_difference
+from padis_gui.viewmodels.pictures.profiles import Line
 from tests.gui.pictures import colour_at, drag, flat, hover, place_of, ramp, settle, wait_for
 
 DARK, BRIGHT = 40, 210

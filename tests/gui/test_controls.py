@@ -4,9 +4,9 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QAction, QKeyEvent, QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QMenu, QScrollArea, QSlider
 
-from padis_gui.core.operators import PHYSICS
-from padis_gui.core.solvers import SOLVERS
-from padis_gui.gui.dialogs.shortcuts import actions_of, keys_by_menu
+from padis_gui.core.physics.registry import PHYSICS
+from padis_gui.core.solvers.registry import SOLVERS
+from padis_gui.gui.dialogs._j_help__gui_dialogs_shortcuts import actions_of, keys_by_menu
 from tests.gui.controls import controls, nameless, repeated_keys, unexplained
 from tests.qt import open_both
 

@@ -9,10 +9,10 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDockWidget
 
-from padis_gui.core.data.stored import read_recipe
+from padis_gui.core.exports._j_about__core_data_stored import read_recipe
 from padis_gui.core.runs.engine import RunState, solve
-from padis_gui.gui.panels.saving import SaveButtons
-from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, SEAMS
+from padis_gui.gui.kit._j_files__gui_panels_saving import SaveButtons
+from padis_gui.viewmodels.laboratory.seam_maps import COVERAGE, DISAGREEMENT, SEAMS
 from tests.gui.pictures import click_at
 from tests.gui.user import click, pane
 from tests.qt import LONG, compared, delivered, open_both, ran, settled, until

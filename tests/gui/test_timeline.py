@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtTest import QTest
 
 from padis_gui.core.runs.engine import RunState
-from padis_gui.gui.viewers.curves import THIS_RUN
+from padis_gui.gui.runs.curves import THIS_RUN
 from tests.gui.pictures import click_at
 from tests.gui.user import press
 from tests.qt import LONG, ended, open_both, settled, until

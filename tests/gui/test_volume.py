@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from padis_gui.gui.dialogs.volume import VolumeDialog
-from padis_gui.viewmodels.training_process import ProcessState, command_line
+from padis_gui.viewmodels.state.process import ProcessState, command_line
 from tests.gui.controls import nameless, unexplained
 from tests.qt import LONG, open_both, until
 from tests.volumes import write_stack
@@ -27,7 +27,7 @@ def opened(window) -> VolumeDialog:
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine may be busy: one thread does not wait for another."""
     monkeypatch.setattr(
-        "padis_gui.viewmodels.training_process.command_line",
+        "padis_gui.viewmodels.state.process.command_line",
         lambda *words: command_line(*words, "--threads", "1"),
     )
 

@@ -12,12 +12,12 @@ from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QInputDialog
 
-from padis_gui.core.data.stored import read_recipe
-from padis_gui.core.errors import DivergenceError
+from padis_gui.core.exports._j_about__core_data_stored import read_recipe
 from padis_gui.core.runs import engine
 from padis_gui.core.runs.engine import RunState, solve
-from padis_gui.gui.viewers.curves import THIS_RUN
-from padis_gui.viewmodels import run as run_module
+from padis_gui.core.settings.errors import DivergenceError
+from padis_gui.gui.runs.curves import THIS_RUN
+from padis_gui.viewmodels.runs import run as run_module
 from tests.gui.user import press as click
 from tests.qt import LONG, ended, open_both, painted, settled, until
 from tests.snapshots import dump, random_snapshot

@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from padis_gui.cli.main import main
-from padis_gui.core.bench import (
+from benchmarks import (
     SHORT_RUNS,
     BenchRequest,
     OperatorRequest,
@@ -24,13 +23,14 @@ from padis_gui.core.bench import (
     speedup,
     timed_network,
 )
-from padis_gui.core.bench.precision import VARIANTS, find_variant
-from padis_gui.core.operators.ct import ParallelBeamSettings
-from padis_gui.core.operators.denoising import Denoising
-from padis_gui.core.operators.nothing import NothingSettings
-from padis_gui.core.settings import specs
-from padis_gui.core.solvers import SOLVERS, find_solver
-from padis_gui.core.tiling import TilingSettings, make_tiling
+from benchmarks.precision import VARIANTS, find_variant
+from padis_gui.cli.main import main
+from padis_gui.core.physics._j_pixelwise__core_operators_denoising import Denoising
+from padis_gui.core.physics._j_pixelwise__core_operators_nothing import NothingSettings
+from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
+from padis_gui.core.prior.tiling import TilingSettings, make_tiling
+from padis_gui.core.settings._j_declarations__core_settings import specs
+from padis_gui.core.solvers.registry import SOLVERS, find_solver
 
 NAMES = [solver.name for solver in SOLVERS]
 
@@ -39,7 +39,7 @@ NAMES = [solver.name for solver in SOLVERS]
 def _few_threads(monkeypatch):
     """Small problems: more threads would only wait for each other."""
     for subject in ("solvers", "operator", "denoiser", "precision"):
-        monkeypatch.setattr(f"padis_gui.core.bench.{subject}.use_all_threads", lambda: None)
+        monkeypatch.setattr(f"benchmarks.{subject}.use_all_threads", lambda: None)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from padis_gui.cli.main import main
-from padis_gui.core.checkpoint import load_prior, read_record
+from padis_gui.core.prior.checkpoint import load_prior, read_record
 from tests.snapshots import ARGUMENTS, NCSN, dump, random_network, random_snapshot, snapshot_content
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from padis_gui.cli.main import main
-from padis_gui.core.resources import DEMO_IMAGE, resource
+from padis_gui.core.runs.presets import DEMO_IMAGE, resource
 
 
 @pytest.fixture

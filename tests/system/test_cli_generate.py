@@ -8,8 +8,8 @@ import pytest
 import tifffile
 
 from padis_gui.cli.main import main
-from padis_gui.core.data.read import read_image
-from padis_gui.core.data.stored import read_recipe
+from padis_gui.core.exports._j_about__core_data_stored import read_recipe
+from padis_gui.core.files.read import read_image
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_any_size_and_solver(arguments: list[str], tmp_path: Path, solver: str) 
 def test_what_is_finished_is_kept_when_a_later_sample_is_interrupted(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from padis_gui.core import recipe
+    from padis_gui.core.runs import recipe
 
     real, started = recipe.solve, []
 

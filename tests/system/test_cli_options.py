@@ -5,10 +5,10 @@ import argparse
 import pytest
 
 from padis_gui.cli.options import add_problem, chosen_problem
-from padis_gui.core.errors import SettingError
-from padis_gui.core.operators import PHYSICS, Physics
-from padis_gui.core.recipe import find_preset
-from padis_gui.core.settings import specs
+from padis_gui.core.physics.registry import PHYSICS, Physics
+from padis_gui.core.runs.recipe import find_preset
+from padis_gui.core.settings._j_declarations__core_settings import specs
+from padis_gui.core.settings.errors import SettingError
 
 
 @pytest.fixture(scope="module")

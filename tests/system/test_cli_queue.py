@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from padis_gui.cli.main import main
-from padis_gui.core.checkpoint import load_prior
-from padis_gui.core.data.read import read_image
-from padis_gui.core.data.stored import read_result
-from padis_gui.core.operators.ct import ParallelBeamSettings
-from padis_gui.core.queue_file import QueuedRun, file_names, queue_as_json, read_queue
-from padis_gui.core.recipe import Recipe
-from padis_gui.core.solvers.dds import DDSSettings
-from padis_gui.core.tiling import TilingSettings
+from padis_gui.core.exports._j_about__core_data_stored import read_result
+from padis_gui.core.files.read import read_image
+from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
+from padis_gui.core.prior.checkpoint import load_prior
+from padis_gui.core.prior.tiling import TilingSettings
+from padis_gui.core.runs.queue import QueuedRun, file_names, queue_as_json, read_queue
+from padis_gui.core.runs.recipe import Recipe
+from padis_gui.core.solvers.diffusion.dds import DDSSettings
 from tests.recipes import make_recipe
 
 

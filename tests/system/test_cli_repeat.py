@@ -9,13 +9,13 @@ import pytest
 import tifffile
 
 from padis_gui.cli.main import main
-from padis_gui.core.data.about import About
-from padis_gui.core.data.export_settings import ExportSettings
-from padis_gui.core.data.stored import read_recipe, read_result
-from padis_gui.core.data.write import write_result
-from padis_gui.core.recipe import Change, Recipe
-from padis_gui.core.repeat import Repeater
-from padis_gui.core.tiling import TilingSettings
+from padis_gui.core.exports._j_about__core_data_about import About
+from padis_gui.core.exports._j_about__core_data_stored import read_recipe, read_result
+from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
+from padis_gui.core.exports.tiff import write_result
+from padis_gui.core.prior.tiling import TilingSettings
+from padis_gui.core.runs.recipe import Change, Recipe
+from padis_gui.core.runs.repeat import Repeater
 from tests.volumes import write_stack
 
 TINY = ["--views", "10", "--precision", "float32", "--seed", "7"]
@@ -117,11 +117,11 @@ def test_samples_are_drawn_again_whatever_was_written(made, tmp_path, capsys, se
 def test_a_measurement_is_used_again(prior_path, tmp_path, capsys) -> None:
     import torch
 
-    from padis_gui.core.checkpoint import load_prior
-    from padis_gui.core.data.read import read_image
-    from padis_gui.core.data.reading import ReadingSettings
-    from padis_gui.core.operators import find_physics
-    from padis_gui.core.solvers import find_solver
+    from padis_gui.core.files.read import read_image
+    from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+    from padis_gui.core.physics.registry import find_physics
+    from padis_gui.core.prior.checkpoint import load_prior
+    from padis_gui.core.solvers.registry import find_solver
     from tests.recipes import make_recipe
 
     blurred = tmp_path / "blurred.npy"

@@ -1,7 +1,7 @@
 """Runs leave nothing behind in the window: no thread, no widget, no other object, no item in a scene."""
 
-from padis_gui.gui.bench_memory import census
-from padis_gui.gui.bench_scenes import ALL_SOURCES, one_run, set_scene
+from benchmarks.display_memory import census
+from benchmarks.display_scenes import ALL_SOURCES, one_run, set_scene
 from tests.qt import open_both
 
 

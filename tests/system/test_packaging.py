@@ -114,9 +114,9 @@ def test_notice_names_every_bundled_file():
 
 
 def test_bundled_slices_are_small_and_in_hounsfield_units():
-    from padis_gui.core.data.files import count_pages
-    from padis_gui.core.data.read import read_image
-    from padis_gui.core.resources import DEMO_IMAGE, resource
+    from padis_gui.core.files.formats.open import count_pages
+    from padis_gui.core.files.read import read_image
+    from padis_gui.core.runs.presets import DEMO_IMAGE, resource
 
     path = resource(DEMO_IMAGE)
     assert path.stat().st_size < 2**20
@@ -130,7 +130,7 @@ def test_bundled_slices_are_the_published_ones_unchanged(shared):
     import numpy as np
     import tifffile
 
-    from padis_gui.core.resources import DEMO_IMAGE, resource
+    from padis_gui.core.runs.presets import DEMO_IMAGE, resource
 
     bundled = tifffile.imread(resource(DEMO_IMAGE))
     originals = tifffile.imread(shared / "data" / "ct_val_256.tif")
@@ -139,7 +139,7 @@ def test_bundled_slices_are_the_published_ones_unchanged(shared):
 
 
 def test_bundled_priors_are_small_and_readable():
-    from padis_gui.core.checkpoint import read_record
+    from padis_gui.core.prior.checkpoint import read_record
 
     priors = list((ROOT / "resources" / "priors").iterdir())
     assert priors
@@ -152,13 +152,13 @@ def test_bundled_priors_are_small_and_readable():
     ("device", "name"), [("cpu", "ct-small"), ("cuda", "ct-medium"), ("cuda:1", "ct-medium")]
 )
 def test_a_gpu_gets_the_larger_prior(device, name):
-    from padis_gui.core.resources import bundled_prior
+    from padis_gui.core.runs.presets import bundled_prior
 
     assert bundled_prior("ct-parallel", device).stem == name
 
 
 def test_a_gpu_gets_the_prior_for_photographs_that_there_is():
-    from padis_gui.core.resources import bundled_prior
+    from padis_gui.core.runs.presets import bundled_prior
 
     assert bundled_prior("deblur", "cuda") == bundled_prior("deblur", "cpu")
 

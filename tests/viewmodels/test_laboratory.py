@@ -9,17 +9,17 @@ import tifffile
 import torch
 from PIL import Image
 
-from padis_gui.core.ab import WHAT_IFS
-from padis_gui.core.errors import Interrupted, SettingError
-from padis_gui.core.inspect_tile import as_called
+from padis_gui.core.prior._j_seams__core_inspect_tile import as_called
+from padis_gui.core.prior._j_seams__core_seams import seam_coverage, seam_map
 from padis_gui.core.runs.engine import RunState, solve
-from padis_gui.core.seams import seam_coverage, seam_map
-from padis_gui.viewmodels.ab import ABRun
-from padis_gui.viewmodels.errands import Failure, Requests
-from padis_gui.viewmodels.inspector import Inspector
-from padis_gui.viewmodels.lab_export import export
-from padis_gui.viewmodels.laboratory import Laboratory
-from padis_gui.viewmodels.seam_maps import COVERAGE, DISAGREEMENT, MAPS, SEAMS
+from padis_gui.core.runs.pair import WHAT_IFS
+from padis_gui.core.settings.errors import Interrupted, SettingError
+from padis_gui.viewmodels.laboratory._j_laboratory__viewmodels_laboratory import Laboratory
+from padis_gui.viewmodels.laboratory.ab import ABRun
+from padis_gui.viewmodels.laboratory.export import export
+from padis_gui.viewmodels.laboratory.inspector import Inspector
+from padis_gui.viewmodels.laboratory.seam_maps import COVERAGE, DISAGREEMENT, MAPS, SEAMS
+from padis_gui.viewmodels.state._j_background__viewmodels_errands import Failure, Requests
 from tests.qt import LONG, compared, delivered, open_both, ran, settled, until
 from tests.waiting import TIMEOUT
 
@@ -144,7 +144,7 @@ def test_trails_and_heat_follow_the_shown_step(ready, drive):
 
 
 def test_maps_are_made_in_the_io_thread_of_the_shown_frame_and_only_when_wanted(ready, drive, monkeypatch):
-    from padis_gui.viewmodels import seam_maps
+    from padis_gui.viewmodels.laboratory import seam_maps
 
     threads = set()
     true_map = seam_maps.seam_map
@@ -530,8 +530,8 @@ def test_both_results_become_runs_once(ready, drive):
 
 
 def test_one_side_that_diverges_is_named_and_keeps_its_last_good_iterate(ready, drive, monkeypatch):
-    from padis_gui.core.errors import DivergenceError
     from padis_gui.core.runs import engine
+    from padis_gui.core.settings.errors import DivergenceError
 
     true_solve = engine.solve
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from padis_gui.core.data.mask import fill_box, stamp, write_mask
-from padis_gui.core.data.read import read_named_picture
-from padis_gui.core.operators.inpainting import InpaintingSettings
-from padis_gui.viewmodels.mask import MaskEditor
+from padis_gui.core.files.read import read_named_picture
+from padis_gui.core.images._j_image__core_data_mask import fill_box, stamp, write_mask
+from padis_gui.core.physics._j_pixelwise__core_operators_inpainting import InpaintingSettings
+from padis_gui.viewmodels.session.mask import MaskEditor
 from tests.qt import open_both, until
 
 coordinate = st.floats(-10, 40, allow_nan=False)

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from padis_gui.core.errors import SettingError
-from padis_gui.viewmodels.places import HOME_VARIABLE, user_folder
-from padis_gui.viewmodels.preferences import RECENT_FILES, Options, Preferences
+from padis_gui.core.settings.errors import SettingError
+from padis_gui.viewmodels.state._j_preferences__viewmodels_places import HOME_VARIABLE, user_folder
+from padis_gui.viewmodels.state._j_preferences__viewmodels_preferences import (
+    RECENT_FILES,
+    Options,
+    Preferences,
+)
 
 
 def test_everything_comes_back_after_a_restart(qapp, tmp_path: Path) -> None:

@@ -10,10 +10,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from padis_gui.core.metrics import psnr
-from padis_gui.core.partition import Frame, Partition, tiles_and_pad
-from padis_gui.viewmodels.levels import BINS, Levels, automatic, full_range, histogram, percentiles, usable
-from padis_gui.viewmodels.profiles import (
+from padis_gui.core.images._j_metrics__core_metrics import psnr
+from padis_gui.core.prior.partition import Frame, Partition, tiles_and_pad
+from padis_gui.viewmodels.pictures._j_levels__viewmodels_levels import (
+    BINS,
+    Levels,
+    automatic,
+    full_range,
+    histogram,
+    percentiles,
+    usable,
+)
+from padis_gui.viewmodels.pictures.profiles import (
     STATISTICS_HEAD,
     Line,
     Region,
@@ -27,7 +35,7 @@ from padis_gui.viewmodels.profiles import (
     statistics_as_csv,
     statistics_row,
 )
-from padis_gui.viewmodels.sources import BUILT_IN, Scale, SourceList
+from padis_gui.viewmodels.pictures.sources import BUILT_IN, Scale, SourceList
 
 ROWS, COLUMNS = 30, 50
 inside_x = st.floats(1, COLUMNS - 1)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from padis_gui.core.data.export_settings import ExportSettings
-from padis_gui.core.data.stored import read_export
-from padis_gui.core.data.write import write_result
+from padis_gui.core.exports._j_about__core_data_stored import read_export
+from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
+from padis_gui.core.exports.tiff import write_result
 from padis_gui.core.runs.engine import RunState
 from tests.qt import LONG, idle, open_both, prepared, until
 

@@ -9,15 +9,16 @@ import time
 import numpy as np
 import pytest
 
-from padis_gui.core.training.request import load_request
-from padis_gui.viewmodels import training_pace, training_process
-from padis_gui.viewmodels.training import Trainer
-from padis_gui.viewmodels.training_process import ProcessState, command_line
+from padis_gui.core.training._j_plan__core_training_request import load_request
+from padis_gui.viewmodels.state import process as training_process
+from padis_gui.viewmodels.state.process import ProcessState, command_line
+from padis_gui.viewmodels.training import _j_plan__viewmodels_training_pace as training_pace
+from padis_gui.viewmodels.training.trainer import Trainer
 from tests.qt import settled, until
 from tests.training_images import FAKE, write_images
 from tests.waiting import wait_for
 
-COMMAND_LINE = "padis_gui.viewmodels.training_process.command_line"
+COMMAND_LINE = "padis_gui.viewmodels.state.process.command_line"
 
 
 @pytest.fixture

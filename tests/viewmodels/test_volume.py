@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from padis_gui.core.data.stored import read_export
-from padis_gui.core.errors import InputError
-from padis_gui.core.volume.parts import Parts
-from padis_gui.viewmodels.planner import Planner
-from padis_gui.viewmodels.training_process import ProcessState, command_line
-from padis_gui.viewmodels.volume import Volumes, prepare
-from padis_gui.viewmodels.volume_progress import VolumeProgress
+from padis_gui.core.exports._j_about__core_data_stored import read_export
+from padis_gui.core.settings.errors import InputError
+from padis_gui.core.volumes.parts import Parts
+from padis_gui.viewmodels.session._j_planner__viewmodels_planner import Planner
+from padis_gui.viewmodels.state.process import ProcessState, command_line
+from padis_gui.viewmodels.volumes._j_volumes__viewmodels_volume import Volumes, prepare
+from padis_gui.viewmodels.volumes._j_volumes__viewmodels_volume_progress import VolumeProgress
 from tests.qt import open_both, until
 from tests.volumes import write_stack
 
@@ -25,7 +25,7 @@ def stack(tmp_path: Path) -> Path:
 @pytest.fixture
 def volumes(session, drive, stack: Path, prior_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Four slices and the tiny prior are open; two steps of a solver."""
-    monkeypatch.setattr("padis_gui.viewmodels.training_process.command_line", with_one_thread)
+    monkeypatch.setattr("padis_gui.viewmodels.state.process.command_line", with_one_thread)
 
     async def go():
         made = Volumes(session, Planner(session))
@@ -186,7 +186,7 @@ def test_a_process_that_cannot_start_or_speaks_nonsense_is_said(
             ),
         ):
             monkeypatch.setattr(
-                "padis_gui.viewmodels.training_process.command_line", lambda *_, command=command: command
+                "padis_gui.viewmodels.state.process.command_line", lambda *_, command=command: command
             )
             volumes = Volumes(session, Planner(session))
             if session.data.image is None:

@@ -2,4 +2,4 @@
 
 # The registry of solvers lists the baselines and they build on its iterates: loaded first, it lets either package
 # be imported by itself.
-import padis_gui.core.solvers  # noqa: F401
+import padis_gui.core.solvers.registry  # noqa: F401

@@ -8,13 +8,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from padis_gui.core.data.image import HU_WINDOW, Image, Measured, propose_window
-from padis_gui.core.data.pages import SMALLEST, check_sides, page_of, shown
-from padis_gui.core.data.reading import ReadingSettings
-from padis_gui.core.data.scans.read import read_row
-from padis_gui.core.data.scans.scan import ScanFile, Sinogram, check_sizes, checked_angles, positive
-from padis_gui.core.errors import InputError, PadisError, SettingError
-from padis_gui.core.physics.geometry import Geometry, Unit
+from padis_gui.core.files.formats.pages import SMALLEST, check_sides, page_of, shown
+from padis_gui.core.files.scans._j_read__core_data_scans_read import read_row
+from padis_gui.core.files.scans._j_scan__core_data_scans_scan import (
+    ScanFile,
+    Sinogram,
+    check_sizes,
+    checked_angles,
+    positive,
+)
+from padis_gui.core.images._j_image__core_data_image import HU_WINDOW, Image, Measured, propose_window
+from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.physics._j_geometry__core_physics_geometry import Geometry, Unit
+from padis_gui.core.settings.errors import InputError, PadisError, SettingError
 
 _NAME = "the array"
 _COLOURS = (1, 3, 4)
@@ -121,7 +127,7 @@ def scan_of_array(source: Any, reading: ReadingSettings, geometry: dict[str, Any
     """Line integrals (views, bins) as the image of a scan, with their FBP as pixels.
 
     The fields of a :class:`Geometry` are taken out of ``geometry``, what else is in it stays there. Raises
-    :class:`~padis_gui.core.errors.PadisError` where they cannot be those of a scan.
+    :class:`~padis_gui.core.settings.errors.PadisError` where they cannot be those of a scan.
     """
     values = array_of(source, "Line integrals (views, bins)")
     said = {name: geometry.pop(name) for name in _GEOMETRY if name in geometry}

@@ -28,17 +28,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.data.image import Image
-from padis_gui.core.device import torch_threads
-from padis_gui.core.errors import Interrupted, PadisError
-from padis_gui.core.prior import DenoiserCall, PatchPrior
-from padis_gui.core.problem import Problem
-from padis_gui.core.recipe import Change, Recipe, sealed
-from padis_gui.core.runs.opened import Opened, Prepared, measure, prepare, streams
-from padis_gui.core.settings import Settings
-from padis_gui.core.solvers import find_solver
-from padis_gui.core.solvers.iterate import Iterate
-from padis_gui.core.tiling import (
+from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.physics.problem import Problem
+from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
+from padis_gui.core.prior.tiling import (
     BranchingTiling,
     LiveTiling,
     Tiling,
@@ -46,6 +39,13 @@ from padis_gui.core.tiling import (
     make_tiling,
     strategy_and_patch,
 )
+from padis_gui.core.runs.opened import Opened, Prepared, measure, prepare, streams
+from padis_gui.core.runs.recipe import Change, Recipe, sealed
+from padis_gui.core.settings._j_declarations__core_settings import Settings
+from padis_gui.core.settings._j_machine__core_device import torch_threads
+from padis_gui.core.settings.errors import Interrupted, PadisError
+from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Iterate
+from padis_gui.core.solvers.registry import find_solver
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class SideWork(Protocol):
         """Whether there is something to do."""
 
     def do_waiting(self, check: Callable[[], None]) -> None:
-        """Do it; ``check`` raises :class:`~padis_gui.core.errors.Interrupted` where the run must stop."""
+        """Do it; ``check`` raises :class:`~padis_gui.core.settings.errors.Interrupted` where the run must stop."""
 
 
 class Checked:
@@ -201,7 +201,7 @@ class Control:
                     self._condition.wait()
 
     def raise_if_stopped(self) -> None:
-        """Raise :class:`~padis_gui.core.errors.Interrupted` when asked to stop."""
+        """Raise :class:`~padis_gui.core.settings.errors.Interrupted` when asked to stop."""
         if self._stop is not None:
             raise Interrupted
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from padis_gui.core.operators import find_physics
-from padis_gui.core.operators.settings import PhysicsSettings
-from padis_gui.core.settings import Settings, make
-from padis_gui.core.solvers import find_solver
-from padis_gui.core.tiling import TilingSettings
+from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.physics.settings import PhysicsSettings
+from padis_gui.core.prior.tiling import TilingSettings
+from padis_gui.core.settings._j_declarations__core_settings import Settings, make
+from padis_gui.core.solvers.registry import find_solver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Method:
         tiling: TilingSettings | None = None,
         positions: bool = True,
     ) -> "Method":
-        """From plain values, all of them checked; raises :class:`~padis_gui.core.errors.SettingError`."""
+        """From plain values, all of them checked; raises :class:`~padis_gui.core.settings.errors.SettingError`."""
         measured, solving = find_physics(physics), find_solver(solver)
         return cls(
             physics=measured.name, problem=make(measured.settings_type, dict(problem)),

@@ -9,14 +9,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from padis_gui.core.baselines.denoisers import PlugAndPlaySettings, make_denoiser
-from padis_gui.core.errors import DivergenceError
-from padis_gui.core.metrics import relative_misfit
-from padis_gui.core.partition import Partition
-from padis_gui.core.prior import PatchPrior
-from padis_gui.core.problem import Problem
-from padis_gui.core.settings import with_live
-from padis_gui.core.solvers.iterate import (
+from padis_gui.core.images._j_metrics__core_metrics import relative_misfit
+from padis_gui.core.physics.problem import Problem
+from padis_gui.core.prior.partition import Partition
+from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.prior.tiling import Tiling
+from padis_gui.core.settings._j_declarations__core_settings import with_live
+from padis_gui.core.settings.errors import DivergenceError
+from padis_gui.core.solvers._j_iterate__core_solvers_iterate import (
     Denoiser,
     Iterate,
     Iterates,
@@ -26,7 +26,10 @@ from padis_gui.core.solvers.iterate import (
     Steps,
     unit_norm,
 )
-from padis_gui.core.tiling import Tiling
+from padis_gui.core.solvers.classical._j_plug_and_play__core_baselines_denoisers import (
+    PlugAndPlaySettings,
+    make_denoiser,
+)
 
 _EXPLODED = 20.0
 _SMALL_RESIDUAL = 0.05  # one below it may grow twentyfold from here, not from its own size

@@ -14,19 +14,28 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from padis_gui.core.operators import find_physics
-from padis_gui.core.solvers import find_solver
-from padis_gui.core.volume.request import VolumeSettings
-from padis_gui.gui.files import TIFFS, choose_to_write
-from padis_gui.gui.forms import FileLine, SettingsForm, show_value
+from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.solvers.registry import find_solver
+from padis_gui.core.volumes.request import VolumeSettings
+from padis_gui.gui.kit._j_files__gui_files import TIFFS, choose_to_write
+from padis_gui.gui.kit._j_forms__gui_forms import FileLine, SettingsForm, show_value
+from padis_gui.gui.kit._j_theme__gui_theme import BASELINE, CURVE, RUN_BUTTON
+from padis_gui.gui.kit._j_widgets__gui_layouts import (
+    button_row,
+    clock,
+    column,
+    form,
+    labelled,
+    progress_bar,
+    push_button,
+    row,
+)
+from padis_gui.gui.kit.picture_wall import PictureWall, Tile
 from padis_gui.gui.kit.plot import Line, Plot
-from padis_gui.gui.layouts import button_row, clock, column, form, labelled, progress_bar, push_button, row
-from padis_gui.gui.theme import BASELINE, CURVE, RUN_BUTTON
-from padis_gui.gui.viewers.picture_wall import PictureWall, Tile
-from padis_gui.viewmodels.preferences import Preferences
-from padis_gui.viewmodels.session import Session
-from padis_gui.viewmodels.training_process import ProcessState
-from padis_gui.viewmodels.volume import Volumes
+from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.state._j_preferences__viewmodels_preferences import Preferences
+from padis_gui.viewmodels.state.process import ProcessState
+from padis_gui.viewmodels.volumes._j_volumes__viewmodels_volume import Volumes
 
 _WAITING = "Appears with the first finished slices"
 

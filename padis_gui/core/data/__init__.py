@@ -1,1 +1,0 @@
-"""Reading images and writing results."""

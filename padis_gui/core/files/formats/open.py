@@ -1,0 +1,87 @@
+"""Files and folders of images of any format: recognised once, then opened or read; every failure is one sentence."""
+
+import os
+from pathlib import Path
+
+from padis_gui.core.files.formats._j_folder__core_data_folder import FOLDER
+from padis_gui.core.files.formats.format import DatasetInfo, Recognised
+from padis_gui.core.files.formats.pages import SMALLEST, Pages, check_sides, display_name
+from padis_gui.core.files.formats.recognise import recognise_file
+from padis_gui.core.images._j_image__core_data_image import Image, Measured, propose_window
+from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.settings.errors import InputError
+
+
+def recognise(path: str | os.PathLike[str]) -> Recognised:
+    """What is at a path: a folder, or a file of the format that its content, else its name tells.
+
+    Raises :class:`InputError` for what is neither, is empty or cannot be read.
+    """
+    path = Path(path)
+    try:
+        is_folder = path.is_dir()
+    except OSError:  # said by the look at the file
+        is_folder = False
+    return Recognised(path, FOLDER, display_name(path)) if is_folder else recognise_file(path)
+
+
+def open_pages(path: str | os.PathLike[str], dataset: str = "") -> Pages:
+    """Open an image file, or a folder as one stack: see :meth:`Recognised.open_pages`."""
+    return recognise(path).open_pages(dataset)
+
+
+def list_datasets(path: str | os.PathLike[str]) -> tuple[DatasetInfo, ...]:
+    """What ``dataset`` can name in a file or folder: see :meth:`Recognised.list_datasets`."""
+    return recognise(path).list_datasets()
+
+
+def count_pages(path: str | os.PathLike[str], dataset: str = "") -> int:
+    """How many pages an image file holds; 1 where it is damaged, as reading a page then says what is wrong.
+
+    Raises :class:`InputError` where there is no such file.
+    """
+    found = recognise(path)
+    try:
+        with found.open_pages(dataset) as pages:
+            return pages.count
+    except InputError:
+        return 1
+
+
+def read_picture(path: str | os.PathLike[str], *, smallest: int = SMALLEST) -> Image:
+    """The first page of an image file, whatever it shows: a mask, a kernel.
+
+    Raises :class:`InputError` for anything that is not a finite image of ``smallest`` to 8192 pixels a side.
+    """
+    with open_pages(path) as pages:
+        return read_page(pages, 0, ReadingSettings(), smallest=smallest)
+
+
+def read_page(pages: Pages, page: int, reading: ReadingSettings, *, smallest: int = SMALLEST) -> Image:
+    """Page ``page`` (from 0) of what is open as an image; the other pages are not loaded.
+
+    Raises :class:`InputError` for anything that is not a finite image of ``smallest`` to 8192 pixels a side, and
+    :class:`~padis_gui.core.settings.errors.SettingError` for a scaling without extent.
+    """
+    found = pages.read(page)
+    check_sides(pages.name, found.pixels.shape[1:], smallest)
+    window, unit = found.window, found.unit
+    if window is None:
+        # a page is read like the first one, which may show by its air that the file is in HU
+        signed = page > 0 and found.stored.kind in "if"
+        lowest = float(pages.read(0).pixels.min()) if signed else 0.0
+        window, proposed = propose_window(found.pixels, found.stored, lowest)
+        unit = unit or proposed
+    return Image(
+        pixels=found.pixels,
+        unit=unit,
+        window=reading.scaling(window),
+        spacing=found.spacing,
+        name=pages.name,
+        page=page,
+        pages=pages.count,
+        measured=Measured(values=found.pixels) if reading.role == "measurement" else None,
+        reading=reading,
+        slice_spacing=found.slice_spacing,
+        notes=found.notes,
+    )

@@ -1,0 +1,188 @@
+"""What every format is read into: a file of pages, opened once and read a page at a time."""
+
+import logging
+import re
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padis_gui.core.settings._j_files__core_closing import Closing
+from padis_gui.core.settings.errors import InputError, PadisError
+
+SMALLEST, LARGEST = 16, 8192
+MOST_PAGES = 1_000_000
+_LONGEST = 120  # of a name in a sentence
+# how files name a length, in mm
+MILLIMETRES = {
+    "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0,
+    "m": 1e3, "meter": 1e3, "metre": 1e3, "meters": 1e3, "nm": 1e-6,
+    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3,
+    "inch": 25.4, "inches": 25.4, "in": 25.4, '"': 25.4,
+}  # fmt: skip
+
+# Readers warn about oddities that do not concern the pixels. Silenced once and for all: files are read in threads, and
+# warnings.catch_warnings would silence (and afterwards mend) the whole process.
+for _package in ("PIL", "pydicom", "nibabel", "tifffile", "h5py", "scipy.io", __name__.rpartition(".")[0]):
+    warnings.filterwarnings("ignore", module=re.escape(_package) + r"(\.|$)")
+
+Part = tuple[slice, slice]  # rows and columns of a page
+WHOLE: Part = (slice(None), slice(None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page: ``pixels`` (C, rows, columns), float32, finite, in the file's own unit.
+
+    ``stored`` is the type that the file keeps them in. ``unit`` and ``window`` (the intensities of black and
+    white) are what the file or its kind says; "" and None where it says nothing. ``spacing`` is the pixel
+    pitch (rows, columns) in mm, ``slice_spacing`` the distance to the next page's slice, in mm. ``notes`` are
+    sentences for the user on how the numbers are to be taken.
+    """
+
+    pixels: NDArray[np.float32]
+    stored: np.dtype[Any]
+    unit: str = ""
+    window: tuple[float, float] | None = None
+    spacing: tuple[float, float] | None = None
+    slice_spacing: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Pages(Closing):
+    """An open file; close it, or use it as a context manager.
+
+    ``count`` is how many pages there are, ``subject`` whose they are where the file says so, and ``is_volume``
+    whether they are slices of one body rather than a collection.
+    """
+
+    count: int = 1
+    subject: str = ""
+    is_volume: bool = False
+
+    def __init__(self, path: Path, kind: str, close: Callable[[], None] | None = None) -> None:
+        self.name = display_name(path)
+        self.kind = kind
+        self._close = close
+
+    def read(self, page: int, part: Part = WHOLE) -> Page:
+        """Page ``page``, from 0, or a part of it; the others are not loaded. Raises :class:`InputError` in one sentence."""
+        if not 0 <= page < self.count:
+            raise InputError(
+                f"{self.name} has pages 0 to {self.count - 1}, but page {page} was asked for; choose one of those."
+            )
+        with in_one_sentence(self.name, self.kind):
+            return self._read(page, part)
+
+    def page_name(self, page: int) -> str:
+        """What to call a page in front of the user: the file, and its number where there are several."""
+        return self.name if self.count == 1 else f"{self.name} page {page}"
+
+    def sides(self, page: int) -> tuple[int, int] | None:
+        """Rows and columns of a page where the file says so without the page being read."""
+        return None
+
+    @abstractmethod
+    def _read(self, page: int, part: Part) -> Page:
+        """``page`` lies within the count; any exception becomes one sentence."""
+
+    def close(self) -> None:
+        if self._close is not None:
+            self._close()
+
+
+def shown(text: str) -> str:
+    """A name as it can stand in one sentence: without line ends, bytes that are no text, and most of its length."""
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}…{text[-19:]}"
+
+
+def display_name(path: Path) -> str:
+    """What to call a file in front of the user."""
+    return shown(path.name)
+
+
+def quietly(library: str) -> None:
+    """What a reader logs of a file's oddities does not concern the user: failures come as exceptions."""
+    logging.getLogger(library).disabled = True
+
+
+@contextmanager
+def in_one_sentence(name: str, kind: str) -> Iterator[None]:
+    """Turn whatever a reader raises into an :class:`InputError` about the file ``name``."""
+    try:
+        with np.errstate(all="ignore"):  # whatever is not finite is told afterwards
+            yield
+    except PadisError:
+        raise
+    except MemoryError:
+        raise InputError(f"{name} needs more memory than there is; open a smaller image.") from None
+    except Exception as error:  # any parser may fail in its own way on a broken file
+        reason = shown(str(error).split("\n")[0]) or type(error).__name__
+        raise InputError(
+            f"An image was wanted, but {name} is damaged or not a {kind} that can be read "
+            f"({reason}); open another file or save it anew."
+        ) from None
+
+
+def page_of(
+    values: NDArray[Any],
+    name: str,
+    *,
+    unit: str = "",
+    window: tuple[float, float] | None = None,
+    spacing: tuple[float, float] | None = None,
+    slice_spacing: float | None = None,
+    notes: tuple[str, ...] = (),
+) -> Page:
+    """A page from an array of (rows, columns) or (rows, columns, 1, 3 or 4); opacity is left out.
+
+    Raises :class:`InputError` for other shapes, for what is no number, and for pixels that are not finite.
+    """
+    if values.dtype.kind not in "biuf":
+        raise InputError(
+            f"An image of real numbers was wanted, but {name} holds {values.dtype}; save it as numbers."
+        )
+    if values.ndim == 3 and values.shape[2] in (1, 3, 4):
+        planes = np.moveaxis(values[..., :3] if values.shape[2] == 4 else values, 2, 0)
+    elif values.ndim == 2:
+        planes = values[None]
+    else:
+        raise wrong_shape(name, values.shape)
+    check_sides(name, planes.shape[1:])
+    pixels = np.ascontiguousarray(planes, dtype=np.float32)
+    bad = 0
+    if values.dtype.kind == "f":
+        bad = int(np.size(pixels) - np.count_nonzero(np.isfinite(pixels)))
+    if bad:
+        raise InputError(
+            f"An image of finite numbers was wanted, but {name} has {bad} NaN or infinite pixels; "
+            "replace them first."
+        )
+    return Page(
+        pixels=pixels, stored=values.dtype, unit=unit, window=window, spacing=spacing,
+        slice_spacing=slice_spacing, notes=notes,
+    )  # fmt: skip
+
+
+def check_sides(name: str, sides: tuple[int, ...], smallest: int = 1) -> None:
+    """Raise :class:`InputError` unless rows and columns can be an image's; ask before loading anything."""
+    if not all(smallest <= side <= LARGEST for side in sides):
+        raise InputError(
+            f"An image of {max(smallest, SMALLEST)} to {LARGEST} pixels a side was wanted, but {name} has "
+            f"{' x '.join(map(str, sides))}; crop or resize it."
+        )
+
+
+def wrong_shape(name: str, shape: tuple[int, ...]) -> InputError:
+    """The error for an array that is neither an image nor a stack of images."""
+    return InputError(
+        f"An image of rows x columns (grey or RGB) was wanted, but {name} has the shape "
+        f"{' x '.join(map(str, shape)) or 'of a single number'}; open a file with one image a page."
+    )

@@ -1,0 +1,104 @@
+"""PNG, JPEG, BMP and what else Pillow reads: one page."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padis_gui.core.files.formats.pages import Page, Pages, Part, check_sides, page_of
+from padis_gui.core.settings.errors import InputError
+
+KIND = "picture"
+_PNG = b"\x89PNG\r\n\x1a\n"
+_DEEP_COLOURS = (2, 4, 6)  # PNG's colour types RGB, grey with opacity and RGB with opacity
+# JPEG's markers that begin a frame, and those without a length
+_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+_JPEG_END = b"\xff\xd9"
+_BARE = (0x01, *range(0xD0, 0xD9))
+
+
+def open_picture(path: Path, readable: str) -> Pages:
+    """A picture of one page, whose pixels are unpacked when they are read.
+
+    ``readable`` lists what could be opened instead, for the message where it is none.
+    """
+    return _Picture(path, readable)
+
+
+def _deep(path: Path) -> tuple[str, int, tuple[int, int]] | None:
+    """Codec, bits and (rows, columns) of a picture with more bits than Pillow keeps; None for all others."""
+    with path.open("rb") as file:
+        start = file.read(26)
+        if start[:8] == _PNG and len(start) == 26:
+            columns, rows = int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
+            return ("png", 16, (rows, columns)) if start[24] == 16 and start[25] in _DEEP_COLOURS else None
+        if start[:2] != b"\xff\xd8":
+            return None
+        file.seek(2)
+        while (marker := file.read(2)) and marker[0] == 0xFF and len(marker) == 2:
+            if marker[1] in _BARE:
+                continue
+            length = int.from_bytes(file.read(2), "big")
+            if marker[1] in _FRAMES:
+                frame = file.read(5)
+                bits, rows, columns = frame[0], frame[1] << 8 | frame[2], frame[3] << 8 | frame[4]
+                return ("jpeg", bits, (rows, columns)) if bits > 8 else None
+            if length < 2:
+                return None
+            file.seek(length - 2, 1)
+    return None
+
+
+class _Picture(Pages):
+    def __init__(self, path: Path, readable: str) -> None:
+        super().__init__(path, KIND)
+        self._path, self._readable = path, readable
+
+    def sides(self, page: int) -> tuple[int, int] | None:
+        """As its header says, turned as the pixels will be."""
+        from PIL import ExifTags
+        from PIL import Image as Pillow
+
+        if (deep := _deep(self._path)) is not None:
+            return deep[2]
+        with Pillow.open(self._path) as picture:
+            columns, rows = picture.size
+            turned = picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+        return (columns, rows) if turned else (rows, columns)
+
+    def _read(self, page: int, part: Part) -> Page:
+        if (deep := _deep(self._path)) is not None:
+            codec, bits, sides = deep
+            check_sides(self.name, sides)
+            return page_of(self._unpacked(codec)[part], self.name, window=(0.0, float(2**bits - 1)))
+        values = self._by_pillow()
+        deeper = values.dtype.kind in "iu" and values.dtype.itemsize > 1
+        white = 65535.0 if deeper else 1.0 if values.dtype == np.bool_ else 255.0
+        return page_of(values[part], self.name, window=(0.0, white))
+
+    def _unpacked(self, codec: str) -> NDArray[Any]:
+        """All bits of a picture: grey, or RGB without its opacity."""
+        import imagecodecs
+
+        data = self._path.read_bytes()
+        if codec == "jpeg" and _JPEG_END not in data[-64:]:  # the decoder would make up the rest
+            raise ValueError("it ends before its last pixel")
+        values = np.asarray(imagecodecs.png_decode(data) if codec == "png" else imagecodecs.jpeg_decode(data))
+        return values[..., 0] if values.ndim == 3 and values.shape[2] == 2 else values
+
+    def _by_pillow(self) -> NDArray[Any]:
+        from PIL import Image as Pillow
+        from PIL import ImageOps, UnidentifiedImageError
+
+        try:
+            with Pillow.open(self._path) as picture:
+                check_sides(self.name, picture.size[::-1])
+                ImageOps.exif_transpose(picture, in_place=True)  # cameras store how they were held
+                if picture.mode in ("P", "LA", "PA", "CMYK", "YCbCr", "HSV", "RGBA"):
+                    return np.asarray(picture.convert("RGB" if picture.mode != "LA" else "L"))
+                return np.asarray(picture)
+        except UnidentifiedImageError:
+            raise InputError(
+                f"An image ({self._readable}) was wanted, but {self.name} is none that can be read; open an image file."
+            ) from None

@@ -1,0 +1,228 @@
+"""The geometry of a scan as a JSON file beside its readings: `scan.json` or `scan.tif.geometry.json` for `scan.tif`,
+and for a folder of views `geometry.json` in it.
+
+The model below is the format: its JSON schema, with every field explained, is printed by `padis-gui geometry --schema`.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from padis_gui.core.files.formats.pages import display_name, shown
+from padis_gui.core.physics._j_geometry__core_physics_geometry import Beam, Geometry, Turn
+from padis_gui.core.settings.errors import InputError
+
+FORMAT = "padis-gui scan geometry"
+_MOST_BYTES = 32 * 2**20
+_MILLIMETRES = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 1e-3}
+
+Axes = Literal["rows, views, bins", "rows, bins, views", "views, rows, bins", "views, bins, rows"]
+
+
+class ScanGeometry(BaseModel):
+    """How the readings of a scan were taken. Everything that is not required may be left out.
+
+    On the displayed image x points to the right and y upwards, and the axis of rotation is its middle. At angle 0 the
+    rays run upwards (of a fan beam: the source is below the image, the detector above it), and the bins count from left
+    to right. A view at angle theta has both turned counter-clockwise by theta. What turns is the scanner around the
+    image: a sample that turns clockwise before a fixed scanner is one whose scanner turns counter-clockwise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, title="Scan geometry")
+
+    format: Literal["padis-gui scan geometry"] = Field(description="What tells this file from other JSON.")
+    version: Literal[1] = 1
+    beam: Beam = Field(description="Parallel rays, or a fan from a point to a flat detector.")
+    kind: Literal["line integrals", "transmission counts"] = Field(
+        "line integrals",
+        description="What the readings are: the negative logarithm taken already, or counts (or any intensities) "
+        "behind the object, of which the flat and the dark make line integrals.",
+    )
+    flat: float | str | None = Field(
+        None,
+        description="For counts: the reading without an object (I0), one number, or the name of an image file or folder "
+        "beside the readings. Where their pages are views, its pages are images of the whole detector; else each page is a "
+        "detector row, or one for all, with the bins as columns. What there is more of is averaged.",
+    )
+    dark: float | str = Field(
+        0.0, description="For counts: the reading without a beam, a number or an image file as for the flat."
+    )
+    axes: Axes = Field(
+        "rows, views, bins",
+        description="What the axes of the file are, the first one its pages, the others each page's rows and columns. "
+        "A single page with a sinogram, a view a row, is 'rows, views, bins'; a page a projection image is "
+        "'views, rows, bins'.",
+    )
+    angles: tuple[float, ...] | None = Field(
+        None, max_length=1_000_000, description="The angle of each view; give these, or the arc."
+    )
+    arc: float | None = Field(
+        None,
+        gt=0,
+        description="The range that the views divide evenly, its end left out: view i of n is at i arc / n.",
+    )
+    count: int | None = Field(
+        None, ge=1, description="Number of views in the arc; left out, as many as there are."
+    )
+    start: float = Field(
+        0.0, ge=-1e6, le=1e6, description="Where the scanner stands at angle 0, counter-clockwise."
+    )
+    turn: Turn = Field(
+        "counter-clockwise", description="Which way the scanner goes round as the angles grow."
+    )
+    angle_unit: Literal["degrees", "radians"] = Field("degrees", description="Unit of angles, arc and start.")
+    length_unit: Literal["mm", "cm", "m", "um", "bins"] = Field(
+        "mm",
+        description="Unit of all lengths. In 'bins' (widths of a detector bin) nothing is known of the real size, and "
+        "attenuations are per pixel.",
+    )
+    bin_width: float | None = Field(
+        None, gt=0, description="From one detector bin to the next. Left out or in 'bins', it is 1 bin."
+    )
+    source_distance: float | None = Field(
+        None, gt=0, description="Of a fan beam: from the source to the axis of rotation."
+    )
+    detector_distance: float | None = Field(
+        None, ge=0, description="Of a fan beam: from the axis of rotation to the detector."
+    )
+    centre_column: float | None = Field(
+        None,
+        description="The detector column, from 0, at which the axis of rotation is seen; a detector of n bins has its "
+        "middle at (n - 1) / 2. Left out, it is found from the scan.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ScanGeometry":
+        if (self.angles is None) == (self.arc is None):
+            raise ValueError("either angles or an arc is wanted")
+        if self.angles is not None and not self.angles:
+            raise ValueError("at least one angle is wanted")
+        if self.beam == "fan" and (self.source_distance is None or self.detector_distance is None):
+            raise ValueError("a fan beam wants source_distance and detector_distance")
+        if self.beam == "fan" and self.bin_width is None and self.length_unit != "bins":
+            raise ValueError("a fan beam wants a bin_width, or distances in bins")
+        if self.kind == "transmission counts" and self.flat is None:
+            raise ValueError("transmission counts want a flat")
+        if self.kind == "line integrals" and (self.flat is not None or self.dark != 0.0):
+            raise ValueError("line integrals have neither flat nor dark; the kind may be transmission counts")
+        return self
+
+    def degrees(self, views: int) -> NDArray[np.float64]:
+        """The angle of each view (of ``views`` where only an arc is given), without the start."""
+        found: NDArray[np.float64]
+        if self.angles is not None:
+            found = np.array(self.angles, dtype=np.float64)
+        else:
+            count = self.count or views
+            found = np.arange(count, dtype=np.float64) * ((self.arc or 0.0) / count)
+        return found if self.angle_unit == "degrees" else np.rad2deg(found).astype(np.float64)
+
+    def geometry(self, views: int, bins: int) -> Geometry:
+        """The geometry for a file of so many views and bins."""
+        unit = _MILLIMETRES.get(self.length_unit)
+        # without a bin width in mm everything is in bins
+        in_mm = unit is not None and self.bin_width is not None
+        scale = unit if in_mm and unit is not None else 1 / (self.bin_width or 1.0)
+        is_fan = self.beam == "fan"
+        return Geometry(
+            beam=self.beam,
+            angles=self.degrees(views),
+            turn=self.turn,
+            start=float(np.rad2deg(self.start)) if self.angle_unit == "radians" else self.start,
+            bins=bins,
+            bin_width=(self.bin_width or 1.0) * scale if in_mm else 1.0,
+            source_distance=self.source_distance * scale if is_fan and self.source_distance else math.inf,
+            detector_distance=self.detector_distance * scale if is_fan and self.detector_distance else 0.0,
+            centre=None if self.centre_column is None else self.centre_column - (bins - 1) / 2,
+            unit="mm" if in_mm else "bins",
+        )
+
+
+def find_geometry(path: Path) -> Path | None:
+    """The geometry file beside a file or folder, or in the folder as `geometry.json`; None where there is none.
+
+    JSON of the same stem that is something else does not count.
+    """
+    path = path.absolute()
+    if not path.name:
+        return None
+    for own in (path.with_name(path.name + ".geometry.json"), path / "geometry.json"):
+        if own.is_file():
+            return own
+    beside = path.with_suffix(".json")
+    if beside == path or not beside.is_file():
+        return None
+    try:
+        with beside.open("rb") as file:
+            return beside if FORMAT.encode() in file.read(_MOST_BYTES) else None
+    except OSError:
+        return None
+
+
+def read_geometry(path: Path) -> ScanGeometry:
+    """The geometry in a JSON file; raises :class:`InputError` in one sentence where it is none."""
+    name = display_name(path)
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(
+                f"A geometry of at most {_MOST_BYTES >> 20} MiB was wanted, but {name} is larger; write the angles "
+                "as an arc."
+            )
+        given = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(
+            f"The geometry {name} cannot be read ({error.strerror}); check its name and permissions."
+        ) from None
+    except (ValueError, RecursionError) as error:
+        reason = str(error).split("\n")[0][:100]
+        raise InputError(
+            f"A geometry in JSON was wanted, but {name} is none ({reason}); correct it or save it anew."
+        ) from None
+    try:
+        return ScanGeometry.model_validate(given)
+    except ValidationError as error:
+        raise InputError(
+            f"The geometry {name} cannot be used: {_reason(error)}; padis-gui geometry --schema explains every field."
+        ) from None
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = shown(".".join(str(part) for part in first["loc"][:2]))
+    if not where:
+        return str(first.get("ctx", {}).get("error", first["msg"]))
+    came = repr(first["input"])
+    came = came if len(came) <= 40 else came[:40] + "…"
+    if first["type"] == "missing":
+        return f"the field {where} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"there is no field {where}"
+    return f"{where} is {came}, but {first['msg'][:1].lower()}{first['msg'][1:]}"
+
+
+def as_json(geometry: ScanGeometry) -> str:
+    """The text of a geometry file."""
+    values = {"format": FORMAT, "version": 1} | geometry.model_dump(mode="json", exclude_defaults=True)
+    return json.dumps(values, indent=2) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of geometry files."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | ScanGeometry.model_json_schema()
+
+
+EXAMPLES: dict[Beam, ScanGeometry] = {
+    "parallel": ScanGeometry(
+        format=FORMAT, beam="parallel", kind="transmission counts", flat="flat.tif", dark=104.0,
+        axes="views, rows, bins", arc=180.0, count=900, bin_width=1.3, length_unit="um", centre_column=1023.5,
+    ),
+    "fan": ScanGeometry(
+        format=FORMAT, beam="fan", angles=(0.0, 0.5, 1.0, 1.5), turn="clockwise", start=90.0, bin_width=0.2,
+        source_distance=410.66, detector_distance=143.08,
+    ),
+}  # fmt: skip

@@ -1,0 +1,92 @@
+"""The registry of physics: one record a kind of measurement, one file each."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import torch
+
+from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.physics._j_operator__core_operators_base import LinearOperator
+from padis_gui.core.physics._j_pixelwise__core_operators_denoising import Denoising, DenoisingSettings
+from padis_gui.core.physics._j_pixelwise__core_operators_inpainting import Inpainting, InpaintingSettings
+from padis_gui.core.physics._j_pixelwise__core_operators_nothing import Nothing, NothingSettings
+from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT, ParallelBeamSettings
+from padis_gui.core.physics._j_scanner__core_operators_fan import FanBeamCT, FanBeamSettings
+from padis_gui.core.physics.blur import Blur, BlurSettings
+from padis_gui.core.physics.settings import PhysicsSettings
+from padis_gui.core.physics.superresolution import SuperResolution, SuperResolutionSettings
+from padis_gui.core.settings._j_declarations__core_settings_registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Physics:
+    """``operator`` computes it; ``measurement`` and ``baseline`` name what the viewers show. ``pictorial``
+    measurements have the image's own intensities; ``imageless`` ones need no image. ``needs`` is a module that some
+    systems lack."""
+
+    name: str
+    label: str
+    settings_type: type[PhysicsSettings]
+    operator: type[LinearOperator]
+    measurement: str
+    baseline: str
+    source: str
+    summary: str
+    pictorial: bool = False
+    imageless: bool = False
+    needs: str = ""
+
+    def make(
+        self,
+        image_shape: tuple[int, int, int],
+        settings: PhysicsSettings,
+        device: torch.device,
+        picture: Image | None = None,
+    ) -> LinearOperator:
+        """The operator for images (C, rows, columns); ``picture`` is what is in the settings' ``picture_file``.
+
+        Raises :class:`~padis_gui.core.settings.errors.PadisError` for settings that do not fit the image.
+        """
+        return self.operator.of(image_shape, settings, device, picture)
+
+    @property
+    def why_not(self) -> str:
+        """Why this machine cannot do it; empty where it can."""
+        if not self.needs or find_spec(self.needs) is not None:
+            return ""
+        return f"{self.label} needs the package {self.needs}, which is not installed here"
+
+
+PHYSICS = Registry("physics", (
+    Physics(
+        "ct-parallel", "CT, parallel beam", ParallelBeamSettings, ParallelBeamCT, "Sinogram", "FBP",
+        "arXiv 2406.02462, section 4", "Line integrals along parallel rays.",
+        needs="astra",
+    ),
+    Physics(
+        "ct-fan", "CT, fan beam", FanBeamSettings, FanBeamCT, "Sinogram", "FBP",
+        "arXiv 2406.02462, section 4", "Line integrals along rays from a point to a flat detector.",
+        needs="astra",
+    ),
+    Physics(
+        "deblur", "Deblurring", BlurSettings, Blur, "Blurred", "Wiener",
+        "arXiv 2406.02462, section 4", "The image convolved with a known kernel.", pictorial=True,
+    ),
+    Physics(
+        "super-resolution", "Super-resolution", SuperResolutionSettings, SuperResolution, "Small picture",
+        "Bicubic", "arXiv 2406.02462, section 4", "The image reduced by an integer factor.", pictorial=True,
+    ),
+    Physics(
+        "inpainting", "Inpainting", InpaintingSettings, Inpainting, "Masked", "Harmonic fill",
+        "arXiv 2212.00490, section 4", "The image with missing pixels.", pictorial=True,
+    ),
+    Physics(
+        "denoising", "Denoising", DenoisingSettings, Denoising, "Noisy", "Noisy picture",
+        "arXiv 2212.00490, section 4", "The image with Gaussian noise.", pictorial=True,
+    ),
+    Physics(
+        "nothing", "Generate", NothingSettings, Nothing, "Nothing", "Blank",
+        "arXiv 2011.13456", "No data: an unconditional sample of the prior.", imageless=True,
+    ),
+))  # fmt: skip
+find_physics = PHYSICS.find

@@ -1,0 +1,132 @@
+"""What every measurement's settings share: whether colours are kept, and how its noise is made."""
+
+import torch
+from torch import Tensor
+
+from padis_gui.core.settings._j_declarations__core_settings import GIVEN, Settings, setting
+
+
+def _gaussian(clean: Tensor, deviation: float, rng: torch.Generator) -> Tensor:
+    drawn = torch.randn(clean.shape, generator=rng).to(clean.device, clean.dtype)
+    return clean + deviation * drawn
+
+
+class PhysicsSettings(Settings):
+    """Base of the settings of a measurement; without noise."""
+
+    def noisy(self, clean: Tensor, rng: torch.Generator) -> tuple[Tensor, float]:
+        """The measurement of a clean one, and the standard deviation of its noise in the measurement's unit.
+
+        ``rng`` is a CPU generator, so every device sees the same noise.
+        """
+        return clean, 0.0
+
+    def noise_in(self, measurement: Tensor) -> float:
+        """The standard deviation that the noise of a real measurement is taken to have, in its unit."""
+        return 0.0
+
+    @property
+    def picture_file(self) -> str:
+        """The file with the picture that these settings need (a kernel, a mask); empty where they need none."""
+        return ""
+
+    def image_shape(self, measured: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of the image that a degraded picture of that shape was made of."""
+        return measured
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether :meth:`noisy` draws anything."""
+        return False
+
+    @property
+    def keeps_colours(self) -> bool:
+        """Whether a colour image stays one under a grey prior, channel by channel."""
+        return True
+
+
+class ScanSettings(PhysicsSettings):
+    """The noise of a tomographic scan of line integrals."""
+
+    noise: float = setting(
+        0.0, ge=0, le=1, label="Noise", symbol="σ_y",
+        help="Gaussian noise on the sinogram, relative to its root mean square (0.01 = 1 %)",
+    )  # fmt: skip
+    photons: float | None = setting(
+        None, ge=1, le=1e12, label="Photons", symbol="I₀", advanced=True,
+        help="Photons that leave the source towards each detector bin, counted with Poisson noise; automatic "
+        "is without",
+    )  # fmt: skip
+    absorption: float = setting(
+        0.05, gt=0, le=10, label="Absorption", symbol="μ", unit="1/px", advanced=True,
+        help="What one pixel of intensity 1 absorbs, for the photon count: 0.05 is a CT slice of 36 cm on 256 "
+        "pixels, whose intensity 1 is +1000 HU at 70 keV",
+        when={"photons": GIVEN},
+    )  # fmt: skip
+
+    def noisy(self, clean: Tensor, rng: torch.Generator) -> tuple[Tensor, float]:
+        """Gaussian noise relative to the root mean square, then photon counting.
+
+        Counts are Poisson with mean I0 exp(-p); the measurement is -ln(max(count, 1) / I0), back in the
+        sinogram's unit, and its deviation the root mean square of 1 / sqrt(count) over all bins.
+        """
+        deviation = self.noise_in(clean)
+        measured = _gaussian(clean, deviation, rng)
+        if self.photons is None:
+            return measured, deviation
+        scale = self.absorption / self.length_of_a_pixel
+        expected = self.photons * torch.exp(-scale * measured.double().cpu())
+        counts = torch.poisson(expected, generator=rng).clamp(min=1)
+        counted = -torch.log(counts / self.photons) / scale
+        photon_deviation = float((1 / counts).mean().sqrt()) / scale
+        return counted.to(clean.device, clean.dtype), float((deviation**2 + photon_deviation**2) ** 0.5)
+
+    def noise_in(self, measurement: Tensor) -> float:
+        """The Gaussian part, relative to the root mean square."""
+        return self.noise * float(measurement.square().mean().sqrt())
+
+    @property
+    def is_noisy(self) -> bool:
+        """With Gaussian noise or photons counted."""
+        return self.noise > 0 or self.photons is not None
+
+    @property
+    def length_of_a_pixel(self) -> float:
+        """One pixel in the unit of the line integrals."""
+        return 1.0
+
+    @property
+    def keeps_colours(self) -> bool:
+        """A scan sees one intensity."""
+        return False
+
+
+class PictureSettings(PhysicsSettings):
+    """The noise of a picture, on the scale of an image in [0, 1]."""
+
+    noise: float = setting(
+        0.0, ge=0, le=1, label="Noise", symbol="σ_y",
+        help="Standard deviation of the Gaussian noise on the measured picture, whose intensities are 0 to 1",
+    )  # fmt: skip
+    colour: bool = setting(
+        True, label="Keep colours", advanced=True,
+        help="Reconstruct each channel of a colour picture with a grey prior; off makes it grey first",
+    )  # fmt: skip
+
+    def noisy(self, clean: Tensor, rng: torch.Generator) -> tuple[Tensor, float]:
+        """Gaussian noise of the set deviation."""
+        return _gaussian(clean, self.noise, rng), self.noise
+
+    def noise_in(self, measurement: Tensor) -> float:
+        """The set deviation."""
+        return self.noise
+
+    @property
+    def is_noisy(self) -> bool:
+        """With a positive deviation."""
+        return self.noise > 0
+
+    @property
+    def keeps_colours(self) -> bool:
+        """As set."""
+        return self.colour

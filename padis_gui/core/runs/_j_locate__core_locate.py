@@ -1,0 +1,134 @@
+"""Finding again what a recipe was made of: by its path, by its name, and by what it holds."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from padis_gui.core.files.formats._j_folder__core_data_folder import data_sha256
+from padis_gui.core.runs.presets import bundled_files
+from padis_gui.core.runs.recipe import Recipe
+
+What = Literal["data", "prior", "file"]
+_NAMES: dict[What, str] = {"data": "The image", "prior": "The prior", "file": "The file"}
+_MOST_CANDIDATES = 200  # of one folder, and no more bytes than these, are looked into
+_MOST_BYTES = 4 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A file that is nowhere: what it is, where it was, its hash, and whether another one lies there now."""
+
+    what: What
+    file: str
+    sha256: str
+    changed: bool
+    looked_in: tuple[Path, ...]
+
+    @property
+    def sentence(self) -> str:
+        """In words, with what to do."""
+        if self.what == "data" and not self.file:
+            return "The image of this run was an array, which is in no file; save the array and give its file instead."
+        places = ", ".join(str(folder) for folder in self.looked_in)
+        also = f", nor is it in {places}" if places else ""
+        state = "has changed since the run" if self.changed else "is not there"
+        return (
+            f"{_NAMES[self.what]} {self.file} was wanted as it was for this run (SHA-256 {self.sha256[:12]}…), but it "
+            f"{state}{also}; put it there."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A recipe with the paths that its files have here; ``remarks`` say which are elsewhere, or others."""
+
+    recipe: Recipe
+    remarks: tuple[str, ...]
+    missing: tuple[Missing, ...]
+
+
+class _Search:
+    """Looks for files in folders, and in what the program ships; hashes each candidate once."""
+
+    def __init__(self, near: Iterable[Path]) -> None:
+        self._near = tuple(dict.fromkeys(Path(folder) for folder in near))
+        self._hashes: dict[Path, str] = {}
+        self.remarks: list[str] = []
+        self.missing: list[Missing] = []
+
+    def find(self, what: What, file: str, sha256: str, given: Path | None = None) -> tuple[Path, str]:
+        """The path and the hash to use; what is missing keeps those that it had."""
+        path = Path(file)
+        if given is not None:
+            found = self._hash(given)
+            if found is None:
+                self.missing.append(Missing(what, str(given), sha256, False, ()))
+                return path, sha256
+            if sha256 and found != sha256:
+                what_was = path.name or "which was an array: whether it holds the same is not known"
+                self.remarks.append(f"{_NAMES[what]} {given} is not the one of the run, {what_was}.")
+            return Path(given).resolve(), found
+        if not file:
+            self.missing.append(Missing(what, "", sha256, False, ()))
+            return path, sha256
+        there = self._hash(path)
+        if there is not None and sha256 in ("", there):
+            return path, there
+        for candidate in self._candidates(path):
+            if sha256 and self._hash(candidate) == sha256:
+                self.remarks.append(f"{_NAMES[what]} {path.name} was found as {candidate}.")
+                return candidate.resolve(), sha256
+        self.missing.append(Missing(what, file, sha256, there is not None, self._near))
+        return path, sha256
+
+    def _candidates(self, path: Path) -> Iterator[Path]:
+        suffix = path.suffix.lower()
+        for folder in self._near:
+            yield folder / path.name
+        for folder in self._near if suffix else ():
+            try:
+                files = sorted(f for f in folder.iterdir() if f.suffix.lower() == suffix and f.is_file())
+            except OSError:
+                continue
+            taken = 0
+            for file in files[:_MOST_CANDIDATES]:
+                taken += file.stat().st_size
+                if taken > _MOST_BYTES:
+                    break
+                yield file
+        yield from bundled_files(suffix)
+
+    def _hash(self, path: Path) -> str | None:
+        path = Path(path)
+        if path not in self._hashes:
+            try:
+                # a recipe may come from anywhere: what has no end, such as a device, is never read
+                self._hashes[path] = data_sha256(path) if path.is_file() or path.is_dir() else ""
+            except (OSError, ValueError):
+                self._hashes[path] = ""
+        return self._hashes[path] or None
+
+
+def locate(
+    recipe: Recipe, near: Iterable[Path] = (), *, data: Path | None = None, prior: Path | None = None
+) -> Located:
+    """Find a recipe's files: where they were, in the folders ``near``, among the bundled ones; by hash, never by name.
+
+    ``data`` and ``prior`` are taken instead, whatever they hold; a remark says so where it is something else.
+    """
+    search = _Search(near)
+    changes: dict[str, object] = {}
+    if recipe.data is not None:
+        path, sha256 = search.find("data", recipe.data.file, recipe.data.sha256, data)
+        file = str(path) if recipe.data.file or data is not None else ""
+        changes["data"] = recipe.data.model_copy(update={"file": file, "sha256": sha256})
+    path, sha256 = search.find("prior", recipe.prior.file, recipe.prior.sha256, prior)
+    changes["prior"] = recipe.prior.model_copy(update={"file": str(path), "sha256": sha256})
+    moved = {file: search.find("file", file, wanted) for file, wanted in recipe.files.items()}
+    changes["files"] = {str(path): sha256 for path, sha256 in moved.values()}
+    changes["problem"] = {
+        name: str(moved[value][0]) if isinstance(value, str) and value in moved else value
+        for name, value in recipe.problem.items()
+    }
+    return Located(recipe.model_copy(update=changes), tuple(search.remarks), tuple(search.missing))

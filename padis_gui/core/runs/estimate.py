@@ -1,0 +1,168 @@
+"""What a run will take, before it is started: denoiser calls, time, memory.
+
+Time = tiles that go through the network x the measured time of one + products with the operator x the measured
+time of one. What is measured once on a machine and a prior is a :class:`Pace`. Memory follows from shapes.
+"""
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from padis_gui.core.physics.problem import Problem
+from padis_gui.core.prior.partition import Partition, tiles_and_pad
+from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.prior.tiling import TilingSettings, make_tiling, strategy_and_patch
+from padis_gui.core.settings._j_declarations__core_settings import Settings
+from padis_gui.core.settings._j_machine__core_device import MemoryPeak
+from padis_gui.core.solvers._j_iterate__core_schedule import geometric
+from padis_gui.core.solvers.registry import Solver, find_solver
+
+# A tile with its gradient: forwards, forwards again, backwards (twice the work)
+_WITH_GRADIENT = 4
+_SAMPLED_LEVELS = 64
+# Images of the size of x that a solver, its data step and the viewers hold at the same time
+_IMAGES_HELD = 24
+# Bytes that the sparse matrix of a scan and its transpose take for each pixel and view, and its making besides
+_SCAN_BYTES, _SCAN_MAKING = 32, 2.0
+_SLOW_SECONDS = 0.5
+# A first call also makes what the machine keeps for the next ones; one that took longer is slow without that, too
+_SLOW_WARM_UP = 10.0
+_SIGMA = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Measured on one machine: seconds for a tile of ``patch`` px through the network and for a product with A.
+
+    ``batch_mb`` is the memory that a patch batch takes while it is denoised.
+    """
+
+    patch: int
+    tile_seconds: float
+    batch_mb: float
+    product_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """``seconds`` is None where nothing has been measured yet; memory is what comes to what is in use already."""
+
+    calls: int
+    tiles: int
+    products: int
+    seconds: float | None
+    memory_mb: float
+    scan_mb: float
+    batch_mb: float
+
+
+def _levels(solver: Solver, settings: Settings) -> list[float]:
+    """Noise levels at which the denoiser is called, at most 64 of them, spread over the run."""
+    levels = solver.levels(settings).tolist()[:-1]
+    highest, lowest = getattr(settings, "sigma_max", None), getattr(settings, "sigma_min", None)
+    if not levels and highest is not None and lowest is not None and highest > lowest:
+        levels = geometric(_SAMPLED_LEVELS, highest, lowest).tolist()[:_SAMPLED_LEVELS]
+    stride = max(1, len(levels) // _SAMPLED_LEVELS)
+    return levels[::stride] or [_SIGMA]
+
+
+def _partitions(
+    tiling: TilingSettings, shape: tuple[int, int], prior: PatchPrior, levels: list[float]
+) -> Iterator[Partition]:
+    strategy, patch = strategy_and_patch(tiling, shape, prior)
+    drawn = make_tiling(strategy, shape, patch, prior.conventions.frame, tiling)
+    rng = torch.Generator().manual_seed(0)
+    for level in levels:
+        yield drawn.draw(rng, level)
+
+
+def estimate(
+    *,
+    solver: str,
+    settings: Settings,
+    tiling: TilingSettings,
+    prior: PatchPrior,
+    image_shape: tuple[int, int, int],
+    views: int,
+    pace: Pace | None,
+) -> Estimate:
+    """What a run takes on images (C, rows, columns); ``views`` is 0 where nothing is scanned.
+
+    Raises :class:`~padis_gui.core.settings.errors.SettingError` for settings that cannot run.
+    """
+    record = find_solver(solver)
+    cost = record.cost(settings)
+    channels, rows, columns = image_shape
+    planes = channels if prior.channels == 1 else 1
+    tiles = padded = 0.0
+    if cost.calls:
+        partitions = list(_partitions(tiling, (rows, columns), prior, _levels(record, settings)))
+        tiles = cost.calls * planes * statistics.mean(len(p.boxes) for p in partitions)
+        padded = max(p.padded_shape[0] * p.padded_shape[1] for p in partitions)
+    scan_mb = _SCAN_BYTES * _SCAN_MAKING * rows * columns * views / 2**20
+    images_mb = 4 * channels * (_IMAGES_HELD * rows * columns + 4 * padded) / 2**20
+    batch_mb = (pace.batch_mb if pace else 0.0) * (_WITH_GRADIENT if cost.gradient else 1) * bool(tiles)
+    seconds = None
+    if pace is not None:
+        weight = _WITH_GRADIENT if cost.gradient else 1
+        seconds = tiles * weight * pace.tile_seconds + cost.products * pace.product_seconds
+    return Estimate(
+        calls=cost.calls, tiles=round(tiles), products=cost.products, seconds=seconds,
+        memory_mb=scan_mb + images_mb + batch_mb, scan_mb=scan_mb, batch_mb=batch_mb,
+    )  # fmt: skip
+
+
+def tile_pace(prior: PatchPrior, patch: int) -> tuple[float, float]:
+    """Seconds for a tile of ``patch`` px and MiB for a batch, by denoising one batch, or one tile where that is slow.
+
+    Call it in the compute thread.
+    """
+    rng = torch.Generator().manual_seed(0)
+    memory = MemoryPeak(prior.device)
+    one = _denoising_seconds(prior, patch, 1, rng)  # warms up
+    if one < _SLOW_WARM_UP:
+        one = min(_denoising_seconds(prior, patch, 1, rng) for _ in range(3 if one < 1 else 1))
+    side = max(1, int(prior.batch_of(patch) ** 0.5))
+    if side == 1 or one * side**2 > 4 * _SLOW_SECONDS:
+        return one, memory.read()[1]
+    _denoising_seconds(prior, patch, side, rng)
+    seconds = min(_denoising_seconds(prior, patch, side, rng) for _ in range(2)) / side**2
+    return seconds, memory.read()[1]
+
+
+def _denoising_seconds(prior: PatchPrior, patch: int, side: int, rng: torch.Generator) -> float:
+    """Seconds of one denoiser call on ``side`` x ``side`` tiles."""
+    length = side * patch - 1
+    pad = tiles_and_pad(length, patch)[1]
+    partition = Partition((length, length), patch, (pad, pad), (0, 0), prior.conventions.frame)
+    x = torch.rand(prior.channels, length, length, generator=rng).to(prior.device)
+    began = time.perf_counter()
+    with torch.no_grad():
+        prior.denoise(x, _SIGMA, partition, rng)
+    _wait(prior.device)
+    return time.perf_counter() - began
+
+
+def product_seconds(problem: Problem) -> float:
+    """Seconds of a product with A, the mean of one with A and one with its transpose; the fastest of three.
+
+    Call it in the compute thread.
+    """
+    A, y = problem.operator, problem.measurement
+    if not y.numel():
+        return 0.0
+    found = []
+    for _ in range(3):
+        began = time.perf_counter()
+        A(A.T(y))
+        _wait(problem.device)
+        found.append((time.perf_counter() - began) / 2)
+    return min(found)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,205 @@
+"""What the program ships: priors and example images, and presets that name them."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from padis_gui.core.settings._j_declarations__core_settings import Settings, make
+from padis_gui.core.settings._j_declarations__core_settings_registry import Registry
+from padis_gui.core.settings.errors import InputError
+
+if TYPE_CHECKING:
+    from padis_gui.core.physics.settings import PhysicsSettings
+
+
+@cache
+def _root() -> Path:
+    """The bundled files' folder: a wheel holds it inside the package, a checkout (also an editable install's) beside it.
+
+    They are read by libraries that want real files, so the package is one on disk, not in an archive.
+    """
+    package = Path(str(files("padis_gui"))).resolve()
+    inside = package / "_resources"
+    return inside if inside.is_dir() else package.parent / "resources"
+
+
+def is_bundled(path: Path | None) -> bool:
+    """Whether a file is one of those that the program ships."""
+    return path is not None and Path(path).resolve().is_relative_to(_root())
+
+
+def bundled_files(suffix: str) -> tuple[Path, ...]:
+    """All bundled files with that ending, such as ".safetensors"; none for an empty one."""
+    return tuple(sorted(_root().rglob(f"*{suffix}"))) if suffix else ()
+
+
+def resource(name: str) -> Path:
+    """Path of a bundled file, such as ``priors/ct-small.safetensors``; raises :class:`InputError` where it is missing."""
+    path = _root() / name
+    if not path.exists():
+        raise InputError(f"The bundled file {name} was wanted, but it is missing; install padis-gui again.")
+    return path
+
+
+DEFAULT_PRIOR = "priors/ct-small.safetensors"
+_MEDIUM_PRIOR = "priors/ct-medium.safetensors"
+LARGER_PRIORS = {DEFAULT_PRIOR: _MEDIUM_PRIOR}
+PHOTO_PRIOR = "priors/photos-small.safetensors"
+_PRIORS = {
+    DEFAULT_PRIOR: "CT in Hounsfield units, quick on a CPU",
+    _MEDIUM_PRIOR: "CT in Hounsfield units; better, above all with few views, at twice the time",
+    PHOTO_PRIOR: "Photographs, grey or channel by channel",
+}
+DEMO_IMAGE = "images/ct_slices.tif"
+DEMO_PHOTO = "images/photo.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A whole problem and solver under one name; what is not named keeps its default.
+
+    What it sets in a solver is tuned to its own problem and holds for no other: neither for another physics, nor for a
+    scan, which brings its own geometry. Of those only the solver's name is taken, see :meth:`tuned_for`.
+
+    ``others`` are the settings that other solvers want for this problem; ``prior`` and ``demo`` are the bundled prior
+    and image that belong to it.
+    """
+
+    name: str
+    label: str
+    summary: str
+    physics: str
+    problem: dict[str, object]
+    solver: str
+    settings: dict[str, object]
+    prior: str = DEFAULT_PRIOR
+    demo: str = DEMO_IMAGE
+    others: dict[str, dict[str, object]] = field(default_factory=dict)
+
+    def settings_for(self, solver: str) -> dict[str, object]:
+        """What this solver's settings are here, where they differ from its defaults."""
+        return self.settings if solver == self.solver else self.others.get(solver, {})
+
+    def suits(self, physics: str, *, scan: bool) -> bool:
+        """Whether what it sets in solvers is for this problem."""
+        return physics == self.physics and not scan
+
+    def tuned_for(self, physics: str, *, scan: bool = False) -> "Preset":
+        """The same, without what it sets in solvers where that is not for this problem."""
+        return self if self.suits(physics, scan=scan) else replace(self, settings={}, others={})
+
+    def problem_settings(
+        self, physics: str = "", changes: Mapping[str, Any] | None = None
+    ) -> "PhysicsSettings":
+        """The settings of its own problem, or the defaults of another ``physics``, and what ``changes`` name.
+
+        Raises :class:`~padis_gui.core.settings.errors.SettingError` for values that do not fit.
+        """
+        from padis_gui.core.physics.registry import find_physics
+
+        record = find_physics(physics or self.physics)
+        values = self.problem if record.name == self.physics else {}
+        return make(record.settings_type, {**values, **(changes or {})})
+
+    def solver_settings(self, solver: str = "", changes: Mapping[str, Any] | None = None) -> Settings:
+        """The settings of its own solver or of another one for its problem, and what ``changes`` name.
+
+        Raises :class:`~padis_gui.core.settings.errors.SettingError` for values that do not fit.
+        """
+        from padis_gui.core.solvers.registry import find_solver
+
+        record = find_solver(solver or self.solver)
+        return make(record.settings_type, {**self.settings_for(record.name), **(changes or {})})
+
+
+PRESETS = Registry("preset", (
+    Preset(
+        "ct-60", "CT, 60 views", "Parallel beam, 60 views over half a turn",
+        "ct-parallel", {"views": 60}, "fast", {"zeta": 1.2},
+    ),
+    Preset(
+        "ct-20", "CT, 20 views", "Parallel beam, 20 views over half a turn",
+        "ct-parallel", {"views": 20}, "fast", {"zeta": 1.2},
+    ),
+    Preset(
+        "ct-8", "CT, 8 views", "Parallel beam, 8 views over half a turn",
+        "ct-parallel", {"views": 8}, "fast", {"steps": 40, "sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.1},
+        others={
+            "quality": {"sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.05},
+            "diffpir": {"sigma_max": 10.0, "sigma_min": 0.005, "noise_floor": 1e-3},
+        },
+    ),
+    Preset(
+        "ct-limited", "CT, limited angle", "Parallel beam, 60 views over 120°",
+        "ct-parallel", {"views": 60, "arc": 120.0}, "fast", {"steps": 40, "sigma_max": 2.0, "zeta": 1.15},
+    ),
+    Preset(
+        "ct-fan", "CT, fan beam", "Fan beam, 20 views over a full turn",
+        "ct-fan", {"views": 20}, "fast", {"steps": 40, "sigma_max": 2.0, "zeta": 1.15},
+        others={"quality": {"sigma_max": 2.0}},
+    ),
+    Preset(
+        "deblur", "Deblurring", "A uniform blur of 9 × 9 pixels with noise of 0.01",
+        "deblur", {"noise": 0.01}, "fast", {},
+        PHOTO_PRIOR, DEMO_PHOTO,
+    ),
+    Preset(
+        "sr2", "Super-resolution 2×", "Bicubic reduction by 2",
+        "super-resolution", {"factor": 2}, "fast", {},
+        PHOTO_PRIOR, DEMO_PHOTO,
+    ),
+    Preset(
+        "sr4", "Super-resolution 4×", "Bicubic reduction by 4",
+        "super-resolution", {"factor": 4}, "fast", {},
+        PHOTO_PRIOR, DEMO_PHOTO,
+    ),
+    Preset(
+        "inpaint", "Inpainting", "Twelve missing boxes of 24 × 24 pixels",
+        "inpainting", {}, "fast", {"steps": 20},
+        PHOTO_PRIOR, DEMO_PHOTO,
+    ),
+    Preset(
+        "denoise", "Denoising", "Gaussian noise of 0.1",
+        "denoising", {}, "diffpir", {"steps": 20},
+        PHOTO_PRIOR, DEMO_PHOTO,
+    ),
+    Preset(
+        "generate", "Generate", "No data: a sample of the prior",
+        "nothing", {}, "diffpir", {"steps": 100, "sigma_max": 20.0, "temperature": 1.0, "zeta": 0.2},
+    ),
+))  # fmt: skip
+DEFAULT_PRESET = "ct-20"
+
+
+def fitting_prior(prior: str, device: str) -> Path:
+    """A bundled prior, or the larger one of its kind where a GPU makes that fast. ``device`` is torch's type or name."""
+    return resource(LARGER_PRIORS.get(prior, prior) if device.startswith("cuda") else prior)
+
+
+def bundled_priors() -> dict[Path, str]:
+    """The bundled priors that are there, and what each is for."""
+    found = {}
+    for name, summary in _PRIORS.items():
+        with suppress(InputError):
+            found[resource(name)] = summary
+    return found
+
+
+def priors_alike(prior: str) -> set[Path]:
+    """A bundled prior, and the larger one of its kind."""
+    return {resource(name) for name in (prior, LARGER_PRIORS.get(prior, prior))}
+
+
+def bundled_prior(physics: str, device: str = "cpu") -> Path:
+    """The bundled prior that belongs to a physics on a device: that of the first preset with it, else of its kind.
+
+    Raises :class:`~padis_gui.core.settings.errors.SettingError` for a physics that there is not.
+    """
+    from padis_gui.core.physics.registry import find_physics  # brings torch, which nothing else here needs
+
+    of_kind = PHOTO_PRIOR if find_physics(physics).pictorial else DEFAULT_PRIOR
+    return fitting_prior(next((p.prior for p in PRESETS if p.physics == physics), of_kind), device)

@@ -1,0 +1,267 @@
+"""One run, fully described.
+
+The window, the command line and the metadata of an exported TIFF all speak :class:`Recipe`. A recipe is
+*resolved*: every default is written out, and the seed is the one that was used.
+"""
+
+import platform
+import secrets
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from padis_gui import __version__
+from padis_gui.core.files.formats._j_folder__core_data_folder import data_sha256
+from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.physics.settings import PhysicsSettings
+from padis_gui.core.prior.tiling import TilingSettings, strategy_and_patch
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import Opened, prepared_shape, prior_window
+from padis_gui.core.runs.presets import PRESETS
+from padis_gui.core.settings._j_declarations__core_randomness import MAX_SEED
+from padis_gui.core.settings._j_declarations__core_settings import Settings, make, specs
+from padis_gui.core.settings._j_files__core_hashing import pixels_sha256
+from padis_gui.core.settings._j_machine__core_device import threads_of_runs
+from padis_gui.core.settings.errors import InputError, SettingError
+from padis_gui.core.solvers.registry import find_solver
+
+# More of them than any machine has, and fewer than bring one down: a recipe may come from a stranger
+_MOST_THREADS = 1024
+
+
+class DataReference(BaseModel):
+    """Which image or measurement a run used, and how its file was read.
+
+    ``file`` is empty where it was an array in memory; ``sha256`` is then that of its values.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    file: str
+    page: int = 0
+    sha256: str = ""
+    window: tuple[float, float] = (0.0, 1.0)
+    unit: str = ""
+    reading: ReadingSettings = ReadingSettings()
+
+
+class PriorReference(BaseModel):
+    """Which prior a run used."""
+
+    model_config = ConfigDict(frozen=True)
+    file: str
+    sha256: str = ""
+    image_size: int | None = None
+    positions: bool = True
+
+
+class Change(BaseModel):
+    """Live settings of the solver, or another tiling, that came after a step."""
+
+    model_config = ConfigDict(frozen=True)
+    step: int
+    settings: dict[str, Any] | None = None
+    tiling: TilingSettings | None = None
+
+    def settings_of(self, solver: str) -> Settings | None:
+        """The changed settings, checked again; None where only the tiling was changed."""
+        return None if self.settings is None else make(find_solver(solver).settings_type, dict(self.settings))
+
+
+class Recipe(BaseModel):
+    """Everything that a run needs to be repeated; round-trips through JSON.
+
+    ``changes`` are the live changes that were made on the way, ``stop_after`` the step at which the run was
+    finished early; both are replayed. ``measurement_seed`` drew the measurement's noise where ``seed`` did not:
+    several samples are of one measurement; a mean of samples has their seeds in ``sample_seeds``. ``files`` are
+    the SHA-256 sums of the files that the problem names (a mask, a kernel). ``data`` is None where nothing was
+    measured (generation). ``paired`` runs of one seed meet the same noise in solver and start, whatever their
+    tilings: offsets and padding draw from streams of their own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["padis-gui recipe"] = "padis-gui recipe"
+    version: int = 1
+    data: DataReference | None
+    physics: str = "ct-parallel"
+    problem: dict[str, Any]
+    files: dict[str, str] = {}
+    prior: PriorReference
+    tiling: TilingSettings
+    solver: str
+    settings: dict[str, Any]
+    seed: int
+    measurement_seed: int | None = None
+    sample_seeds: tuple[int, ...] = ()
+    changes: tuple[Change, ...] = ()
+    stop_after: int | None = None
+    paired: bool = False
+    device: str
+    precision: Literal["float32", "bfloat16"]
+    threads: Annotated[int, Field(ge=1, le=_MOST_THREADS)]
+    versions: dict[str, str]
+
+    @property
+    def solver_settings(self) -> Settings:
+        """The settings of this recipe's solver, checked again."""
+        return make(find_solver(self.solver).settings_type, self.settings)
+
+    @property
+    def problem_settings(self) -> PhysicsSettings:
+        """The settings of this recipe's measurement, checked again."""
+        return make(find_physics(self.physics).settings_type, self.problem)
+
+    @property
+    def method(self) -> Method:
+        """What was chosen when the run began, checked again; raises :class:`SettingError`."""
+        return Method(
+            physics=self.physics, problem=self.problem_settings, tiling=self.tiling, solver=self.solver,
+            settings=self.solver_settings, positions=self.prior.positions,
+        )  # fmt: skip
+
+    @property
+    def last_method(self) -> Method:
+        """The method as the live changes have left it: what the forms show when the run has ended."""
+        method = self.method
+        for change in self.changes:
+            method = method.changed(change.settings_of(self.solver), change.tiling)
+        return method
+
+    @property
+    def measured_with(self) -> int:
+        """The seed that drew the measurement's noise."""
+        return self.seed if self.measurement_seed is None else self.measurement_seed
+
+    def is_of_data(self, opened: Opened) -> bool:
+        """Whether it is of the image that is open."""
+        if self.data is None or opened.image is None or opened.data_path is None:
+            return False
+        return (str(opened.data_path.resolve()), opened.image.page) == (self.data.file, self.data.page)
+
+
+find_preset = PRESETS.find
+
+
+def new_seed() -> int:
+    """A seed drawn from the operating system, short enough to read and type."""
+    return secrets.randbelow(10**9)
+
+
+def check_seed(seed: int) -> int:
+    """The seed itself, if it is one; raises :class:`SettingError` otherwise."""
+    if not 0 <= seed <= MAX_SEED:
+        raise SettingError(
+            f"The seed must be 0 to {MAX_SEED}, but {seed} was given; use a number in that range."
+        )
+    return seed
+
+
+def versions() -> dict[str, str]:
+    """The programs and the machine that a result may depend on."""
+    return {
+        "padis_gui": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+
+
+def array_sha256(image: Image) -> str:
+    """What an image without a file is known by: the hash of its pixels, or of what was measured."""
+    return pixels_sha256(image.pixels if image.measured is None else image.measured.values)
+
+
+def draft_recipe(
+    opened: Opened,
+    method: Method,
+    seed: int,
+    *,
+    measurement_seed: int | None = None,
+    changes: tuple[Change, ...] = (),
+    stop_after: int | None = None,
+    paired: bool = False,
+    threads: int | None = None,
+) -> Recipe:
+    """Resolve and describe a run, but for the hashes of its files: quick enough for the UI thread.
+
+    ``threads`` of torch are those that runs have here, where none are given. Raises :class:`SettingError` for choices
+    that contradict each other, :class:`InputError` where an image is wanted and none is open.
+    """
+    solver, physics, prior = find_solver(method.solver), find_physics(method.physics), opened.prior
+    solver.levels(method.settings)
+    image = None if physics.imageless else opened.image
+    data = None
+    if not physics.imageless:
+        if image is None:
+            raise InputError("An image is wanted before a run, but none was given; open one.")
+        path = opened.data_path
+        data = DataReference(
+            file="" if path is None else str(Path(path).resolve()), page=image.page,
+            sha256=array_sha256(image) if path is None else "", window=prior_window(image, prior),
+            unit=image.unit, reading=image.reading,
+        )  # fmt: skip
+    _, rows, columns = prepared_shape(image, prior, method.problem)
+    strategy, patch = strategy_and_patch(method.tiling, (rows, columns), prior)
+    named = {
+        spec.name: str(Path(file).resolve())
+        for spec in specs(type(method.problem))
+        if spec.kind == "file"
+        and spec.applies(method.problem)
+        and (file := getattr(method.problem, spec.name))
+    }
+    return Recipe(
+        data=data,
+        physics=physics.name,
+        problem=method.problem.model_dump(mode="json") | named,
+        files=dict.fromkeys(named.values(), ""),
+        prior=PriorReference(
+            file=str(Path(opened.prior_path).resolve()), image_size=prior.conventions.image_size,
+            positions=method.positions and prior.positions,
+        ),
+        tiling=method.tiling.model_copy(update={"strategy": strategy, "patch": patch}),
+        solver=solver.name,
+        settings=method.settings.model_dump(mode="json"),
+        seed=check_seed(seed),
+        measurement_seed=measurement_seed,
+        changes=changes,
+        stop_after=stop_after,
+        paired=paired,
+        device=str(prior.device),
+        precision=prior.precision,
+        threads=threads or threads_of_runs(),
+        versions=versions(),
+    )  # fmt: skip
+
+
+def sealed(recipe: Recipe) -> Recipe:
+    """The recipe with the hashes that it still lacks of all files that it depends on.
+
+    Reads them: not for the UI thread. Raises :class:`InputError` where one cannot be read.
+    """
+    data = recipe.data
+    if data is not None and not data.sha256:
+        data = data.model_copy(update={"sha256": _hashed(Path(data.file))})
+    prior = recipe.prior
+    if not prior.sha256:
+        prior = prior.model_copy(update={"sha256": _hashed(Path(prior.file))})
+    files = {file: sha256 or _hashed(Path(file)) for file, sha256 in recipe.files.items()}
+    return recipe.model_copy(update={"data": data, "prior": prior, "files": files})
+
+
+def make_recipe(opened: Opened, method: Method, seed: int, **more: Any) -> Recipe:
+    """A draft, sealed: the recipe of a run that is about to begin. ``more`` as for :func:`draft_recipe`."""
+    return sealed(draft_recipe(opened, method, seed, **more))
+
+
+def _hashed(path: Path) -> str:
+    try:
+        return data_sha256(path)
+    except OSError as error:
+        raise InputError(
+            f"The file {path} was wanted for this run, but it cannot be read ({error.strerror}); choose another "
+            "one or put it back."
+        ) from None

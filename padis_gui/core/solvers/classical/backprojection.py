@@ -1,0 +1,26 @@
+"""The picture that the physics itself offers in one step: FBP, Wiener filter, harmonic fill, bicubic upsampling."""
+
+from padis_gui.core.settings._j_declarations__core_settings import setting
+from padis_gui.core.solvers._j_iterate__core_solvers_iterate import (
+    ClassicalSetup,
+    MethodSettings,
+    Step,
+    Steps,
+)
+
+
+class BackprojectionSettings(MethodSettings):
+    """Settings of :func:`backprojection`."""
+
+    clip: bool = setting(False, label="Clip", help="Clip the picture to the image's range, 0 to 1")
+
+    @property
+    def unit_norm(self) -> bool:
+        """The operator as it is: its norm is not needed, and takes longer than the picture."""
+        return False
+
+
+def backprojection(setup: ClassicalSetup, settings: BackprojectionSettings) -> Steps[BackprojectionSettings]:
+    """One iterate, the operator's ``pinv``."""
+    x = setup.A.pinv(setup.y)
+    yield Step(x.clamp(0, 1) if settings.clip else x)

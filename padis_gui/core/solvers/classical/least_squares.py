@@ -1,0 +1,87 @@
+"""Least squares by conjugate gradients, with early stopping as the only regularisation.
+
+CGLS (Hestenes and Stiefel, "Methods of conjugate gradients for solving linear systems", J. Res. NBS 49, 1952,
+section 10) from a blank image: the iterates approach the least-squares image of smallest norm, noise last. The
+discrepancy principle ends a run whose residual has come down to the noise (Hansen, "Discrete Inverse Problems",
+SIAM 2010, section 6.3).
+
+With non-negativity the method is another one, accelerated projected gradients with restart (FISTA: Beck and
+Teboulle, doi 10.1137/080716542; O'Donoghue and Candes, arXiv 1204.3982): conjugacy does not survive a projection.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from padis_gui.core.physics._j_operator__core_operators_base import LinearOperator
+from padis_gui.core.settings._j_declarations__core_settings import setting
+from padis_gui.core.solvers import shared_settings as shared
+from padis_gui.core.solvers._j_iterate__core_solvers_iterate import (
+    ClassicalSetup,
+    MethodSettings,
+    Step,
+    Steps,
+)
+
+
+class LeastSquaresSettings(MethodSettings):
+    """Settings of :func:`least_squares`."""
+
+    steps: int = shared.iterations(100)
+    non_negative: bool = setting(
+        False, label="Non-negative", help="No value below 0, by projected gradients instead of CG"
+    )
+    stop_at_noise: bool = setting(
+        True, label="Stop at the noise",
+        help="End early once the residual is as small as the known noise; without noise this does nothing",
+    )  # fmt: skip
+
+
+def _cgls(A: LinearOperator, y: Tensor) -> Iterator[Tensor]:
+    """CGLS from 0; ends where nothing is left to gain."""
+    x = torch.zeros_like(A.T(y))
+    r = y
+    s = A.T(r)
+    p, squared = s, s.square().sum()
+    while True:
+        q = A(p)
+        curvature = q.square().sum()
+        if curvature <= 0:
+            yield x
+            return
+        step = squared / curvature
+        x, r = x + step * p, r - step * q
+        yield x
+        s = A.T(r)
+        previous, squared = squared, s.square().sum()
+        p = s + (squared / previous) * p
+
+
+def _projected(A: LinearOperator, y: Tensor) -> Iterator[Tensor]:
+    """Accelerated projected gradients from 0 for ||A|| = 1; the momentum restarts where it points uphill.
+
+    Steps are a tenth shorter than they could be, as power iteration may find too small a norm.
+    """
+    x = ahead = torch.zeros_like(A.T(y))
+    t = 1.0
+    while True:
+        following = (ahead + 0.9 * A.T(y - A(ahead))).clamp(min=0)
+        uphill = float(((ahead - following) * (following - x)).sum()) > 0
+        t, previous = (1.0, 1.0) if uphill else ((1 + (1 + 4 * t**2) ** 0.5) / 2, t)
+        ahead = following + (previous - 1) / t * (following - x)
+        x = following
+        yield x
+
+
+def least_squares(setup: ClassicalSetup, settings: LeastSquaresSettings) -> Steps[LeastSquaresSettings]:
+    """One iterate for each step; the run may end before the last one, see :class:`LeastSquaresSettings`."""
+    A, y = setup.A, setup.y
+    enough = setup.noise_norm() if settings.stop_at_noise else 0.0
+    method = _projected if settings.non_negative else _cgls
+    for x in islice(method(A, y), settings.steps):
+        measured = A(x)
+        settings = yield Step(x, measured=measured)
+        if enough and float((measured - y).norm()) < enough:
+            return

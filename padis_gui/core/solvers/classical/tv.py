@@ -1,0 +1,105 @@
+"""Total variation, by the primal-dual method of Chambolle and Pock (doi 10.1007/s10851-010-0251-1, algorithm 1).
+
+The operator and the image's gradient are both dualised, so that one iteration costs one A and one A^T. On the
+scale where ||A|| = 1 and with K = (A, D / sqrt 8), ||K||^2 <= 2.
+
+How much is smoothed follows from the data: without a weight the problem is
+
+    min TV(x)  subject to  ||A x - y|| <= tau noise sqrt(m),
+
+the discrepancy principle as a constraint, which for clean data is the smoothest image that explains them exactly
+(Sidky, Jorgensen and Pan, arXiv 1111.5632, derive it for CT). With a weight w it is min ||A x - y||^2 / 2 + w TV(x). Both
+differ in one proximal step only. Colour channels share their edges: the gradient's norm is taken over them all.
+
+Measured (20 views, 11 validation slices without noise): 29.1 dB, 0.829, where the best of three fixed weights gave
+26.0 dB, 0.737.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from padis_gui.core.settings._j_declarations__core_settings import NOT_GIVEN, setting
+from padis_gui.core.solvers._j_iterate__core_solvers_iterate import (
+    ClassicalSetup,
+    MethodSettings,
+    Step,
+    Steps,
+)
+
+
+class TVSettings(MethodSettings):
+    """Settings of :func:`tv`."""
+
+    steps: int = setting(300, ge=1, le=100_000, label="Steps", symbol="n", help="Primal-dual iterations")
+    weight: float | None = setting(
+        None, gt=0, le=100, label="TV weight", symbol="w", live=True,
+        help="Weight of total variation against ½‖Ax−y‖², on the scale where ‖A‖ = 1; automatic explains the "
+        "data up to their noise",
+    )  # fmt: skip
+    discrepancy: float = setting(
+        0.95, ge=0, le=10, label="Discrepancy", symbol="τ", live=True, advanced=True,
+        help="Residual that is left to the data, in units of their noise, where the weight is automatic",
+        when={"weight": NOT_GIVEN},
+    )  # fmt: skip
+    clip: bool = setting(
+        True, label="Stay in range", advanced=True, help="Keep the image in its range, 0 to 1"
+    )
+
+
+_GRADIENT_NORM = math.sqrt(8.0)  # of D, the differences between neighbours (Chambolle 2004)
+# The primal step over the dual one: measured best of 0.03, 0.1 and 0.3 over CT, deblurring, super-resolution,
+# inpainting and denoising of images in [0, 1].
+_BALANCE = 0.03
+
+
+def differences(x: Tensor) -> Tensor:
+    """D x / ||D||: differences down and to the right, (2, C, rows, columns), 0 at the far edges."""
+    found = x.new_zeros(2, *x.shape)
+    torch.sub(x[:, 1:], x[:, :-1], out=found[0, :, :-1])
+    torch.sub(x[:, :, 1:], x[:, :, :-1], out=found[1, :, :, :-1])
+    return found.div_(_GRADIENT_NORM)
+
+
+def differences_transposed(p: Tensor) -> Tensor:
+    """D^T p / ||D||, the exact adjoint of :func:`differences`."""
+    x = torch.zeros_like(p[0])
+    x[:, 1:] += p[0, :, :-1]
+    x[:, :-1] -= p[0, :, :-1]
+    x[:, :, 1:] += p[1, :, :, :-1]
+    x[:, :, :-1] -= p[1, :, :, :-1]
+    return x.div_(_GRADIENT_NORM)
+
+
+def _into_ball(p: Tensor) -> Tensor:
+    """The dual of TV: the length of each pixel's vector is at most ||D||, over directions and channels."""
+    # vector_norm is ninety times slower along these axes
+    length = p.square().sum((0, 1), keepdim=True).sqrt_()
+    return p * (_GRADIENT_NORM / length.clamp(min=_GRADIENT_NORM))
+
+
+def _data_dual(q: Tensor, y: Tensor, step: float, weight: float | None, bound: float) -> Tensor:
+    """The dual's proximal step: of ||. - y||^2 / (2 weight), or of the ball ||. - y|| <= bound."""
+    shifted = q - step * y
+    if weight is not None:
+        return shifted / (1 + step * weight)
+    length = float(shifted.norm())
+    return shifted * max(0.0, 1 - step * bound / length) if length > 0 else shifted
+
+
+def tv(setup: ClassicalSetup, settings: TVSettings) -> Steps[TVSettings]:
+    """One iterate for each primal-dual iteration, from the baseline picture."""
+    A, y = setup.A, setup.y
+    expected = setup.noise_norm()
+    primal, dual = _BALANCE / math.sqrt(2), 1 / (_BALANCE * math.sqrt(2))
+    x = A.pinv(y).clamp(0, 1)
+    ahead, p, q = x, torch.zeros_like(differences(x)), torch.zeros_like(y)
+    for _ in range(settings.steps):
+        p = _into_ball(p + dual * differences(ahead))
+        q = _data_dual(q + dual * A(ahead), y, dual, settings.weight, settings.discrepancy * expected)
+        following = x - primal * (A.T(q) + differences_transposed(p))
+        if settings.clip:
+            following = following.clamp(0, 1)
+        ahead, x = 2 * following - x, following
+        settings = yield Step(x)

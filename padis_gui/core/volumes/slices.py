@@ -1,0 +1,193 @@
+"""One slice of a volume: solved by itself, then, where that is wanted, drawn towards its neighbours.
+
+Smoothing along z is a last data step. With x̂ the estimate of a slice and x̂₋, x̂₊ those of its neighbours, each made by
+itself, and ‖A‖ = 1, the result is
+
+    argmin over x of  ‖A (x − x̂)‖² + ρ (‖x − x̂‖² + λ_z ‖x − x̂₋‖² + λ_z ‖x − x̂₊‖²),     ρ = σ_y² / τ².
+
+The first two terms, over σ_y², are the posterior of a slice in Laplace's approximation: its estimate x̂ has seen the
+measurement already, with noise σ_y, and what the measurement says nothing of has an error of τ. The neighbours are
+further observations, with an error of τ / √λ_z. (With the measurement y in the place of A x̂ its noise would count
+twice: without neighbours the step would fit it once more.) The sum of squares is one square around the weighted mean v
+of the estimates, so that the step is the prox at v of a measurement A x̂ with weight ρ (1 + n λ_z), n neighbours. What
+the data know stays; where they are silent or noisy the slices agree. It reads estimates only that were made without it:
+the order of slices, and who makes them, change no bit.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from padis_gui.core.images._j_metrics__core_metrics import as_json
+from padis_gui.core.physics._j_operator__core_operators_base import LinearOperator
+from padis_gui.core.physics.problem import Problem
+from padis_gui.core.runs.engine import Checked, Control, Run
+from padis_gui.core.runs.opened import Opened, Prepared, measure, prepare
+from padis_gui.core.runs.recipe import Recipe
+from padis_gui.core.runs.repeat import image_of, prior_of, unchanged
+from padis_gui.core.settings._j_files__core_hashing import pixels_sha256
+from padis_gui.core.settings._j_machine__core_device import pick_device, torch_threads
+from padis_gui.core.settings.errors import Interrupted, PadisError
+from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Iterate, unit_norm
+from padis_gui.core.volumes.parts import Parts, Pixels, SliceRecord
+from padis_gui.core.volumes.request import slice_recipe
+
+log = logging.getLogger(__name__)
+
+# τ, the error of an estimate: reconstructions from 20 views come to 34 dB
+_ERROR_OF_ESTIMATES = 0.02
+# Clean data have no noise; the smallest that is assumed, as in the solvers
+_NOISE_FLOOR = 2e-4
+_SMOOTHING_CG_STEPS = 30
+
+
+class SliceTask(BaseModel):
+    """One slice to be made, as it travels to another process; or, with ``smooth``, a finished one to be smoothed.
+
+    ``folder`` must be the same place for everybody.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    template: Recipe
+    page: int
+    folder: Path
+    z_smoothing: float = 0.0
+    neighbours: tuple[int, ...] = ()
+    smooth: bool = False
+
+
+class SliceOutcome(BaseModel):
+    """What became of a task: ``trouble`` is a sentence where the slice could not be made."""
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
+
+    page: int
+    metrics: dict[str, float | None] = {}
+    seconds: float = 0.0
+    evaluations: int = 0
+    trouble: str = ""
+
+
+Watch = Callable[[int, Iterate], None]  # page, iterate
+
+
+class SliceMaker:
+    """Makes the slices of one template; prior and operator are kept from slice to slice."""
+
+    def __init__(self, template: Recipe) -> None:
+        """Raises :class:`~padis_gui.core.settings.errors.InputError` where a file is not what it was."""
+        assert template.data is not None, "checked by make_request"
+        self._template = template
+        self._path = unchanged(template.data.file, template.data.sha256)
+        for file, sha256 in template.files.items():
+            unchanged(file, sha256)
+        self._prior_path = unchanged(template.prior.file, template.prior.sha256)
+        self._prior = prior_of(template, self._prior_path, pick_device(template.device))
+        self._operator: LinearOperator | None = None
+
+    def prepared(self, page: int) -> tuple[Prepared, Recipe]:
+        """What was measured of a page, and the page's recipe."""
+        recipe = slice_recipe(self._template, page, simulated=True)
+        assert recipe.data is not None
+        image = image_of(recipe.data, self._path)
+        if image.measured is not None:
+            recipe = slice_recipe(self._template, page, simulated=False)
+        opened = Opened(image=image, data_path=self._path, prior=self._prior, prior_path=self._prior_path)
+        with torch_threads(recipe.threads):
+            found = prepare(opened, recipe.method, recipe.measured_with, self._operator)
+        self._operator = found.problem.operator
+        return found, recipe
+
+    def make(self, task: SliceTask, watch: Watch, check: Callable[[], None]) -> tuple[SliceRecord, Pixels]:
+        """The slice, (C, rows, columns) on the [0, 1] scale, and what is known of it."""
+        began = time.perf_counter()
+        prepared, recipe = self.prepared(task.page)
+        evaluations = 0
+        made_from: tuple[str, ...] = ()
+        if task.smooth:
+            with torch_threads(recipe.threads):
+                estimate, made_from = self._smoothed(task, prepared.problem)
+                metrics = measure(prepared.problem, estimate)
+                metrics |= prepared.baseline_metrics
+        else:
+            run = Run(recipe, prepared.opened, Control(side_work=Checked(check)), prepared=prepared)
+            last = None
+            for last in run.steps():
+                check()
+                watch(task.page, last)
+            outcome = run.take()
+            assert outcome is not None, "its steps have ended"
+            metrics, evaluations = outcome.required().metrics, outcome.required().evaluations
+            assert last is not None, "every solver has a step"
+            estimate = last.estimate
+        pixels = estimate.detach().cpu().numpy().astype("float32")
+        record = SliceRecord(
+            page=task.page, recipe=recipe, seconds=time.perf_counter() - began, evaluations=evaluations,
+            metrics=as_json(metrics), sha256=pixels_sha256(pixels), spacing=prepared.image.spacing,
+            made_from=made_from, z_smoothing=task.z_smoothing,
+        )  # fmt: skip
+        return record, pixels
+
+    def _smoothed(self, task: SliceTask, problem: Problem) -> tuple[Tensor, tuple[str, ...]]:
+        parts = Parts(task.folder)
+        found = [parts.pixels(page) for page in (task.page, *task.neighbours)]
+        own, *others = (torch.from_numpy(pixels).to(problem.device) for pixels in found)
+        fitting = [other for other in others if other.shape == own.shape]
+        return smoothed(problem, own, fitting, task.z_smoothing), tuple(map(pixels_sha256, found))
+
+
+@torch.no_grad()
+def smoothed(problem: Problem, own: Tensor, neighbours: list[Tensor], z_smoothing: float) -> Tensor:
+    """The estimate (C, rows, columns) drawn towards those of its neighbours; see the formula above."""
+    A, _, noise = unit_norm(problem)
+    weight = 1 + len(neighbours) * z_smoothing
+    mean = own
+    for neighbour in neighbours:
+        mean = mean + z_smoothing * neighbour
+    rho = max(noise, _NOISE_FLOOR) ** 2 / _ERROR_OF_ESTIMATES**2
+    return A.prox(A(own), mean / weight, rho * weight, _SMOOTHING_CG_STEPS)
+
+
+@lru_cache(maxsize=1)
+def _maker(template: str) -> SliceMaker:
+    return SliceMaker(Recipe.model_validate_json(template))
+
+
+_one_at_a_time = threading.Lock()
+
+
+def finish(
+    task: SliceTask, watch: Watch = lambda _page, _iterate: None, check: Callable[[], None] = lambda: None
+) -> SliceOutcome:
+    """Make a slice and keep it; one that cannot be made says why, so that the others go on.
+
+    What was open for the last slice of the same template serves this one. Raises
+    :class:`~padis_gui.core.settings.errors.InputError` where nothing can be kept on the disk, and what ``check`` raises.
+    """
+    with _one_at_a_time:  # torch's threads are the process's own, and memory is for one slice
+        try:
+            record, pixels = _maker(task.template.model_dump_json()).make(task, watch, check)
+        except Interrupted:
+            raise
+        except PadisError as error:
+            return SliceOutcome(page=task.page, trouble=str(error))
+        except Exception as error:  # one broken slice must not cost the others
+            log.exception("A slice failed: page %d", task.page)
+            return SliceOutcome(page=task.page, trouble=f"{type(error).__name__}: {error}")
+        Parts(task.folder).write(record, pixels)
+    return SliceOutcome(
+        page=task.page, metrics=record.metrics, seconds=record.seconds, evaluations=record.evaluations
+    )
+
+
+def finish_text(task: str) -> str:
+    """:func:`finish` for another process: JSON in, JSON out."""
+    return finish(SliceTask.model_validate_json(task)).model_dump_json()

@@ -1,0 +1,108 @@
+"""How every plot looks, and its axes: a logarithmic one has as many labels as there is room for, and never none."""
+
+import math
+
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent
+
+from padis_gui.gui.kit._j_theme__gui_theme import plot_colours
+
+_LEAST_GAP = 14  # pixels between two labels
+_FEWEST = 2
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class DecadeAxis(pg.AxisItem):  # type: ignore[misc]
+    """Labels the decades, 2 and 5 between them where there is room, and even steps within less than a decade."""
+
+    def logTickValues(
+        self, low: float, high: float, size: float, levels: object
+    ) -> list[tuple[float | None, list[float]]]:
+        decades = range(math.floor(low), math.ceil(high) + 1)
+        roomy = math.log10(2) * size >= _LEAST_GAP * (high - low)
+        ticks = [d + math.log10(f) for d in decades for f in ((1, 2, 5) if roomy else (1,))]
+        shown = [tick for tick in ticks if low <= tick <= high]
+        if len(shown) < _FEWEST and high - low < 1:
+            shown = _even_steps(low, high)
+        return [(1.0, shown)]
+
+    def logTickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        return [_text(scale * 10**value) for value in values]
+
+
+class WholeAxis(pg.AxisItem):  # type: ignore[misc]
+    """Ticks at whole numbers only: steps and pages have nothing between them."""
+
+    def tickSpacing(self, low: float, high: float, size: float) -> list[tuple[float, float]]:
+        whole = [
+            (spacing, offset) for spacing, offset in super().tickSpacing(low, high, size) if spacing >= 1
+        ]
+        return whole or [(1.0, 0.0)]
+
+
+class PlotView(pg.PlotWidget):  # type: ignore[misc]
+    """A plot as all look here: in the window's colours, with a faint grid, still under the mouse."""
+
+    def __init__(self, name: str, *, logarithmic: bool = False, whole: bool = False) -> None:
+        """``whole``: steps, pages and pixels on the horizontal axis have nothing between them."""
+        axes: dict[str, pg.AxisItem] = {"left": DecadeAxis("left")} if logarithmic else {}
+        if whole:
+            axes["bottom"] = WholeAxis("bottom")
+        super().__init__(axisItems=axes, enableMenu=False)
+        self.setAccessibleName(name)
+        self.hideButtons()
+        self.setMouseEnabled(x=False, y=False)
+        self.showGrid(x=True, y=True, alpha=0.15)
+        self.setLogMode(y=logarithmic)
+        for side in ("left", "bottom"):
+            self.getAxis(side).enableAutoSIPrefix(False)
+        self.take_palette()
+
+    @property
+    def box(self) -> pg.ViewBox:
+        """What is between the axes."""
+        return self.getPlotItem().vb
+
+    def take_palette(self) -> None:
+        """Paint in the window's present colours."""
+        background, foreground = plot_colours(self.palette())
+        self.setBackground(background)
+        for side in ("left", "bottom"):
+            self.getAxis(side).setPen(foreground)
+            self.getAxis(side).setTextPen(foreground)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        # Qt calls this before there are attributes, too; pyqtgraph looks for missing ones in what is missing then
+        if event.type() == QEvent.Type.PaletteChange and self.__dict__.get("plotItem") is not None:
+            self.take_palette()
+
+
+def show_axis_numbers(plot: pg.PlotWidget, *, shown: bool) -> None:
+    """Numbers on the axes, or none: those of an empty plot would mean nothing. Any style drawn anew costs much."""
+    for name in ("left", "bottom"):
+        axis = plot.getAxis(name)
+        if axis.style["showValues"] != shown:
+            axis.setStyle(showValues=shown)
+
+
+def _even_steps(low: float, high: float) -> list[float]:
+    """Logarithms of two to five multiples of a round number between 10^low and 10^high."""
+    first, last = 10**low, 10**high
+    if not last > first:
+        return []
+    power = 10.0 ** math.floor(math.log10(last - first))
+    for step in (power, power / 2, power / 5, power / 10):
+        numbers = range(math.ceil(first / step), math.floor(last / step) + 1)
+        if len(numbers) >= _FEWEST:
+            return [math.log10(n * step) for n in numbers if n > 0][:: 1 + len(numbers) // 6]
+    return []
+
+
+def _text(value: float) -> str:
+    text = f"{value:.3g}"
+    if "e" not in text:
+        return text
+    mantissa, exponent = text.split("e")
+    power = "10" + str(int(exponent)).translate(_SUPERSCRIPTS)
+    return power if mantissa == "1" else f"{mantissa}·{power}"

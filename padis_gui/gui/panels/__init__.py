@@ -1,1 +1,0 @@
-"""Docks and sections of the window."""

@@ -1,0 +1,129 @@
+"""What Run will take, in a line above it; the device in use, its memory, and the choice of another one."""
+
+from collections.abc import Callable
+from functools import partial
+
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QAction, QActionGroup
+from PySide6.QtWidgets import QLabel, QMenu, QToolButton, QWidget
+
+from padis_gui.core.settings._j_machine__core_device import device_choices, memory_in_use_mb
+from padis_gui.gui.kit._j_theme__gui_theme import LEVEL_COLOURS
+from padis_gui.viewmodels.session._j_planner__viewmodels_planner import Planner
+from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+
+_EVERY_MS = 1000
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, no more exact than an estimate is."""
+    if seconds < 1:
+        return "less than 1 s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(megabytes: float) -> str:
+    """MiB in words."""
+    return f"{megabytes / 1024:.1f} GB" if megabytes >= 1000 else f"{max(1, round(megabytes))} MB"
+
+
+class PlanLine(QLabel):
+    """The estimate; in the colour of a warning where memory will not do."""
+
+    def __init__(self, planner: Planner) -> None:
+        super().__init__(wordWrap=True)
+        self.setAccessibleName("What Run will take")
+        self._planner = planner
+        planner.changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the present estimate."""
+        planner, plan = self._planner, self._planner.plan
+        if plan is None:
+            self.setText("")
+            self.setToolTip("")
+            return
+        ram = plan.memory_mb + planner.history_mb
+        parts = [f"about {duration(plan.seconds)}" if plan.seconds is not None else "measuring this machine…"]
+        if plan.calls:
+            parts.append(f"{plan.calls} denoiser calls")
+        parts.append(f"+{size(ram)} memory" if planner.on_cpu else f"+{size(plan.memory_mb)} on the GPU")
+        short = planner.free_mb and plan.memory_mb > planner.free_mb
+        if short:
+            parts.append(
+                f"only {size(planner.free_mb)} free: fewer views, a smaller image or a smaller patch"
+            )
+        self.setText(" · ".join(parts))
+        self.setStyleSheet(f"color: {LEVEL_COLOURS['warning']};" if short else "")
+        self.setToolTip(
+            f"Before Run: {plan.calls} denoiser calls, {plan.tiles} tiles through the network, "
+            f"{plan.products} products with A at most.\n"
+            f"Memory: {size(plan.memory_mb)} (scan {size(plan.scan_mb)}, patch batch {size(plan.batch_mb)}, "
+            f"the rest images), {size(planner.history_mb)} for the kept iterates; {size(planner.free_mb)} free.\n"
+            "The time of one tile is measured once on this machine, and every run corrects it."
+        )
+
+
+class DeviceButton(QToolButton):
+    """Names the device; its menu has the others, and says of those that cannot be used why."""
+
+    def __init__(self, session: Session, chosen: Callable[[str], None]) -> None:
+        super().__init__(autoRaise=True)
+        self._session = session
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setAccessibleName("Device")
+        self._menu = QMenu(self)
+        self._menu.setToolTipsVisible(True)
+        group = QActionGroup(self)
+        self.choices: dict[str, QAction] = {}
+        self._usable: set[str] = set()
+        for choice in device_choices():
+            text = f"{choice.label}: {choice.why_not}" if choice.why_not else choice.label
+            action = QAction(text, self, checkable=True)
+            action.setToolTip(f"Compute on {choice.label}" if not choice.why_not else choice.why_not)
+            if not choice.why_not:
+                self._usable.add(choice.name)
+            action.triggered.connect(partial(self._choose, chosen, choice.name))
+            group.addAction(action)
+            self._menu.addAction(action)
+            self.choices[choice.name] = action
+        self.setMenu(self._menu)
+        self._timer = QTimer(self, interval=_EVERY_MS)
+        self._timer.timeout.connect(self.refresh)
+        session.run.changed.connect(self._follow)
+        for signal in (session.prior.changed, session.prior.refused, session.prior.device_changed):
+            signal.connect(self.refresh)
+        self.refresh()
+
+    def device_menu(self, parent: QWidget) -> QMenu:
+        """The choices as a menu for the menu bar."""
+        menu = QMenu("&Device", parent)
+        menu.setToolTipsVisible(True)
+        menu.addActions(list(self.choices.values()))
+        return menu
+
+    @staticmethod
+    def _choose(chosen: Callable[[str], None], name: str, _checked: bool = False) -> None:
+        chosen(name)
+
+    def _follow(self) -> None:
+        active = self._session.run.active
+        self._timer.start() if active else self._timer.stop()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the device and the memory in use."""
+        device = self._session.prior.device
+        used = memory_in_use_mb(device)
+        memory = f" · {size(used)} in use" if used else ""
+        self.setText(f"{self._session.prior.device_text}{memory}")
+        self.setToolTip("Where the network computes, its precision, and the memory in use; click for others")
+        name = str(device) if device.type == "cpu" else f"cuda:{device.index or 0}"
+        if name in self.choices:
+            self.choices[name].setChecked(True)
+        for choice, action in self.choices.items():
+            action.setEnabled(choice in self._usable and not self._session.run.active)

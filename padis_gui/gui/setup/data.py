@@ -1,0 +1,177 @@
+"""The first part of the left column: what is open, which page of it, and how it is read."""
+
+from PySide6.QtCore import QSignalBlocker
+from PySide6.QtWidgets import QLabel, QToolButton, QWidget
+
+from padis_gui.core.files.formats.recognise import readable
+from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.settings._j_declarations__core_settings import specs
+from padis_gui.gui.dialogs._j_opening__gui_opening import Opening
+from padis_gui.gui.kit._j_actions__gui_actions import Actions
+from padis_gui.gui.kit._j_forms__gui_forms import SettingsForm
+from padis_gui.gui.kit._j_forms__gui_numbers import NumberBox, WholeBox
+from padis_gui.gui.kit._j_widgets__gui_layouts import (
+    column,
+    form,
+    labelled,
+    number_text,
+    push_button,
+    remark,
+    row,
+)
+from padis_gui.gui.kit._j_widgets__gui_section import Section
+from padis_gui.viewmodels.session._j_pages__viewmodels_series import SeriesAround
+from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+
+_NO_IMAGE = "Open one, drop a file or a folder on the window, or take the demo (Ctrl+D)"
+_OF_SCANS = ("take_views", "angle_from", "angle_to", "binning", "image_size")
+_OF_ALL = tuple(spec.name for spec in specs(ReadingSettings) if spec.name not in _OF_SCANS)
+_CENTRE_STEP = 0.25  # bins
+
+
+class DataSection(Section):
+    """Which image or measurement is open, and which page of it; of a scan also what is taken of it, and its centre."""
+
+    def __init__(self, session: Session, opening: Opening, act: Actions) -> None:
+        super().__init__("Data")
+        self._session, self._act = session, act
+        self.name, self.details, self.notes = (
+            QLabel("No image yet", wordWrap=True),
+            remark(_NO_IMAGE),
+            remark(),
+        )
+        self._make_buttons(opening)
+        self.reading = SettingsForm(ReadingSettings, skip=_OF_SCANS, basic=("role",))
+        self.scan = SettingsForm(ReadingSettings, skip=_OF_ALL, basic=("take_views",))
+        for shown in (self.reading, self.scan):
+            shown.edited.connect(lambda name, value: session.spawn(session.data.set_reading({name: value})))
+        self._make_centre()
+        buttons, pages = row(), row()
+        buttons.addWidget(self.open, 1)
+        buttons.addWidget(self.folder)
+        pages.addWidget(self.page, 1)
+        pages.addWidget(self.pages)
+        pages.addWidget(self.volume)
+        self.series = push_button(
+            "Open the whole series", "This slice is one of several in its folder; open all of them as a volume",
+            lambda: session.spawn(opening.series.open()),
+        )  # fmt: skip
+        opening.series.changed.connect(lambda: self._offer_series(opening.series))
+        self._offer_series(opening.series)
+        self._of_pages = QWidget()
+        self._of_pages.setLayout(pages)
+        for item in (self.name, self.details, self.notes):
+            self.body.addWidget(item)
+        self.body.addLayout(buttons)
+        for part in (self.series, self._of_pages, self.reading, self._of_scan):
+            self.body.addWidget(part)
+        for signal in (session.data.changed, session.data.refused):
+            signal.connect(self.refresh)
+        session.method.changed.connect(self._show_centre)
+        self.refresh()
+
+    def _make_buttons(self, opening: Opening) -> None:
+        self.open = push_button(
+            "Open image…", f"An image, a volume or a scan: {readable()}",
+            opening.choose_image,
+        )  # fmt: skip
+        self.folder = push_button("Folder…", self._act.open_folder.toolTip(), opening.choose_folder)
+        self.page = WholeBox(prefix="page ")
+        self.page.setAccessibleName("Page")
+        self.page.setToolTip(
+            "Page of a multi-page file, slice of a volume, or row of a scan's detector, from 0"
+        )
+        self.page.valueChanged.connect(lambda page: self._session.spawn(self._session.data.open_page(page)))
+        self.pages, self.volume = QToolButton(), QToolButton()
+        self.pages.setDefaultAction(self._act.slices)
+        self.volume.setDefaultAction(self._act.volume)
+
+    def _make_centre(self) -> None:
+        """The centre of rotation beside the data: it is looked for with an eye on the FBP."""
+        self.centre = NumberBox()
+        self.centre.setAccessibleName("Centre of rotation")
+        self.centre.setStepType(NumberBox.StepType.DefaultStepType)
+        self.centre.setSingleStep(_CENTRE_STEP)
+        self.centre.setSuffix(" bins")
+        self.centre.valueChanged.connect(lambda value: self._session.method.set_problem("centre", value))
+        self._of_scan = QWidget()
+        self.found = QToolButton()
+        self.found.setText("Found")
+        self.found.setToolTip("Back to the centre that was found in the scan, or that its file states")
+        self.found.clicked.connect(lambda: self._session.method.set_problem("centre", self._stated_centre))
+        self.centre_row = QWidget()
+        self.centre_row.setFocusProxy(self.centre)
+        both = row(self.centre_row)
+        both.addWidget(self.centre, 1)
+        both.addWidget(self.found)
+        layout, rows = column(self._of_scan, spacing=4), form()
+        tip = "Where the detector sees the axis of rotation, from its middle; the FBP follows while it is changed"
+        self.centre.setToolTip(tip)
+        labelled(rows, "Centre", self.centre_row, tip)
+        layout.addLayout(rows)
+        layout.addWidget(self.scan)
+
+    def _offer_series(self, around: SeriesAround) -> None:
+        self.series.setVisible(around.found is not None)
+        if around.found is not None:
+            what = "slices" if around.found.name == "series" else "images"
+            self.series.setText(f"Open the whole {around.found.name} ({around.found.count} {what})")
+
+    def allow(self, free: bool) -> None:
+        """Whether something else may be opened now."""
+        for widget in (self.open, self.folder, self.series, self.page, self.reading, self._of_scan):
+            widget.setEnabled(free)
+
+    def refresh(self) -> None:
+        """Show what is open."""
+        image = self._session.data.image
+        self._of_pages.setVisible(image is not None and image.pages > 1)
+        self.reading.setVisible(image is not None)
+        self._of_scan.setVisible(image is not None and _is_scan(image))
+        self.notes.setVisible(image is not None and bool(_notes(image)))
+        if image is None:
+            return
+        self.name.setText(image.name)
+        self.brief.setText(image.name)
+        self.details.setText(_details(image))
+        self.notes.setText(_notes(image))
+        self.reading.show_settings(image.reading)
+        self.scan.show_settings(image.reading)
+        self._show_centre()
+        with QSignalBlocker(self.page):
+            self.page.setRange(0, image.pages - 1)
+            self.page.setValue(image.page)
+            self.page.setSuffix(f" of 0–{image.pages - 1}")
+
+    @property
+    def _stated_centre(self) -> float:
+        image = self._session.data.image
+        stated = {} if image is None or image.measured is None else image.measured.problem
+        return float(stated.get("centre", 0.0))
+
+    def _show_centre(self) -> None:
+        centre = getattr(self._session.method.problem, "centre", None)
+        self.found.setEnabled(centre is not None and centre != self._stated_centre)
+        if centre is not None and self.centre.value() != centre:
+            with QSignalBlocker(self.centre):
+                self.centre.setValue(centre)
+
+
+def _is_scan(image: Image) -> bool:
+    return image.measured is not None and bool(image.measured.physics)
+
+
+def _details(image: Image) -> str:
+    low, high = map(number_text, image.window)
+    spacing = f", {image.spacing[1]:.3g} mm pixels" if image.spacing else ""
+    unit = f" {image.unit}" if image.unit else ""
+    what = ""
+    if image.measured is not None:
+        rows, columns = image.measured.values.shape[1:]
+        what = f"scan of {rows} views × {columns} bins, for " if _is_scan(image) else "degraded picture, "
+    return f"{what}{image.shape[0]} × {image.shape[1]} px{spacing}; {low} to {high}{unit} is 0 to 1"
+
+
+def _notes(image: Image) -> str:
+    return "\n".join(image.notes + (image.measured.notes if image.measured is not None else ()))

@@ -1,0 +1,294 @@
+"""The left column after the data, in the order of the work: Problem, Prior, Solver."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import (
+    QLabel,
+    QToolButton,
+    QWidget,
+)
+
+from padis_gui.core.physics.registry import PHYSICS, find_physics
+from padis_gui.core.prior.tiling import TILINGS, TilingSettings
+from padis_gui.core.runs.presets import PRESETS, bundled_priors
+from padis_gui.core.settings._j_declarations__core_settings import Settings, specs
+from padis_gui.core.solvers.registry import SOLVERS
+from padis_gui.gui.dialogs._j_opening__gui_opening import Opening
+from padis_gui.gui.kit._j_forms__gui_forms import SettingsForm, show_value
+from padis_gui.gui.kit._j_forms__gui_numbers import ChoiceBox, WholeBox
+from padis_gui.gui.kit._j_widgets__gui_layouts import (
+    column,
+    form,
+    labelled,
+    number_text,
+    push_button,
+    remark,
+    row,
+)
+from padis_gui.gui.kit._j_widgets__gui_section import Section
+from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.state._j_preferences__viewmodels_preferences import Preferences
+
+_AUTOMATIC_SEED = -1
+_NO_PRIOR = "Open a checkpoint, or drop one on the window; a prior knows what images look like"
+
+
+class _Forms(QWidget):
+    """One form for each of several records (physics, solvers), made when it is first shown; the chosen one's is."""
+
+    edited = Signal(str, object)
+
+    def __init__(self, records: Iterable[tuple[str, type[Settings]]]) -> None:
+        super().__init__()
+        self._types = dict(records)
+        self.by_name: dict[str, SettingsForm] = {}
+        self._layout = column(self)
+
+    def show_settings(self, name: str, settings: Settings, *, running: bool) -> None:
+        """Show this record's form with these values."""
+        if name not in self.by_name:
+            made = self.by_name[name] = SettingsForm(self._types[name])
+            made.edited.connect(self.edited)
+            self._layout.addWidget(made)
+        shown = self.by_name[name]
+        for editor in self.by_name.values():
+            editor.setVisible(editor is shown)
+        shown.show_settings(settings)
+        shown.set_running(running)
+
+
+class ProblemSection(Section):
+    """Preset, physics, and the settings of the simulated measurement."""
+
+    def __init__(self, session: Session, tools: dict[str, QAction]) -> None:
+        """``tools`` are actions that help with a physics, by its name."""
+        super().__init__("Problem")
+        self._session, layout = session, self.body
+        self.preset, self.physics = ChoiceBox(), ChoiceBox()
+        for record in PRESETS:
+            why_not = find_physics(record.physics).why_not
+            self.preset.offer(record.label, record.name, record.summary, why_not)
+        for physics in PHYSICS:
+            self.physics.offer(physics.label, physics.name, physics.summary, physics.why_not)
+        self.preset.setPlaceholderText("Own choice")
+        self.preset.activated.connect(
+            lambda index: session.spawn(session.choose_preset(self.preset.itemData(index)))
+        )
+        self.physics.activated.connect(lambda index: session.method.set_physics(self.physics.itemData(index)))
+        rows = form()
+        labelled(rows, "Preset", self.preset, "A whole problem and solver under one name")
+        labelled(rows, "Physics", self.physics, "What is measured of the image")
+        self.forms = _Forms((p.name, p.settings_type) for p in PHYSICS)
+        self.forms.edited.connect(session.method.set_problem)
+        layout.addLayout(rows)
+        layout.addWidget(self.forms)
+        self.tools: dict[str, QToolButton] = {}
+        for physics_name, action in tools.items():
+            button = self.tools[physics_name] = QToolButton()
+            button.setDefaultAction(action)
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            layout.addWidget(button)
+        session.method.changed.connect(self.refresh)
+        session.occupied_changed.connect(self.refresh)
+        self.refresh()
+
+    @property
+    def form(self) -> SettingsForm:
+        """The form of the chosen physics."""
+        return self.forms.by_name[self._session.method.physics]
+
+    def refresh(self) -> None:
+        """Show the session's choices."""
+        session, running = self._session, self._session.run.active
+        show_value(self.preset, session.method.preset)
+        show_value(self.physics, session.method.physics)
+        self.brief.setText(self.physics.currentText())
+        self.forms.show_settings(session.method.physics, session.method.problem, running=running)
+        for name, button in self.tools.items():
+            button.setVisible(name == session.method.physics)
+        self.preset.setEnabled(not running)
+
+
+class PriorSection(Section):
+    """Which checkpoint is open, and how it is tiled."""
+
+    def __init__(self, session: Session, opening: Opening, preferences: Preferences) -> None:
+        super().__init__("Prior")
+        self._session, self._preferences, layout = session, preferences, self.body
+        self.choice, self.details = ChoiceBox(), remark(_NO_PRIOR)
+        self.choice.setPlaceholderText("No prior yet")
+        self.choice.activated.connect(lambda i: opening.open_prior(Path(self.choice.itemData(i))))
+        self.open = push_button(
+            "Open checkpoint…",
+            "A prior that padis-gui train wrote (.safetensors) or a published network-snapshot (.pkl);"
+            " nothing in it is executed",
+            opening.choose_prior,
+        )
+        self.tiling, self.patch = ChoiceBox(), ChoiceBox()
+        for strategy in TILINGS:
+            self.tiling.offer(strategy.label, strategy.name, strategy.summary)
+        tips = {spec.name: spec.tooltip for spec in specs(TilingSettings)}
+        self.tiling.activated.connect(
+            lambda i: session.method.set_tiling("strategy", self.tiling.itemData(i))
+        )
+        self.patch.activated.connect(lambda i: session.method.set_tiling("patch", self.patch.itemData(i)))
+        self.assumed = remark()
+        self.trained_on = WholeBox(8, 4096, suffix=" px")
+        self.trained_on.valueChanged.connect(self._reopen)
+        rows = self._rows = form()
+        labelled(
+            rows, "Trained on", self.trained_on,
+            "Side of the images that this published snapshot was trained on, without their zero padding; it "
+            "gives the position channels their frame",
+        )  # fmt: skip
+        labelled(rows, "Patch size P", self.patch, tips["patch"])
+        labelled(rows, "Tiling", self.tiling, tips["strategy"])
+        self.form = SettingsForm(TilingSettings, skip=("strategy", "patch"))
+        self.form.edited.connect(session.method.set_tiling)
+        which = form()
+        labelled(
+            which, "Prior", self.choice, "What knows how images look: bundled ones, and those opened lately"
+        )
+        layout.addLayout(which)
+        layout.addWidget(self.details)
+        layout.addWidget(self.open)
+        layout.addWidget(self.assumed)
+        layout.addLayout(rows)
+        layout.addWidget(self.form)
+        self.assumed.hide()
+        rows.setRowVisible(self.trained_on, False)
+        for signal in (session.prior.changed, session.prior.refused):
+            signal.connect(self._refresh_prior)
+        for signal in (session.method.changed, session.occupied_changed):
+            signal.connect(self.refresh)
+        preferences.recent_changed.connect(self._list_priors)
+        self._list_priors()
+        self._refresh_prior()
+
+    def _list_priors(self) -> None:
+        """What can be chosen without looking for a file; the open one is always among it."""
+        current, offered = self._session.prior.path, bundled_priors()
+        others = dict.fromkeys(self._preferences.recent("prior"))
+        if current is not None:
+            others[current] = None
+        with QSignalBlocker(self.choice):
+            self.choice.clear()
+            for path in (*offered, *(path for path in others if path not in offered)):
+                self.choice.offer(_prior_label(path), str(path), offered.get(path, str(path)))
+            self.choice.setCurrentIndex(-1 if current is None else self.choice.findData(str(current)))
+
+    def _refresh_prior(self) -> None:
+        self._list_priors()
+        record, path = self._session.prior.record, self._session.prior.path
+        if record is None or path is None:
+            return
+        conventions = record.conventions
+        trained = "" if record.steps is None else f"; {record.steps:,} steps"
+        self.brief.setText(record.name)
+        unit = f" {conventions.unit}" if conventions.unit else ""
+        window = f"{number_text(conventions.window[0])} to {number_text(conventions.window[1])}{unit}"
+        self.details.setText(f"for {conventions.image_size}² px, {window}{trained}")
+        self.details.setToolTip(
+            f"Size of the training images, the values that become 0 and 1{', and training steps' if trained else ''}"
+        )
+        with QSignalBlocker(self.patch):
+            self.patch.clear()
+            sizes = sorted(conventions.patch_sizes, reverse=True)
+            self.patch.addItem(f"automatic ({sizes[0]} px)", None)
+            for size in sizes:
+                self.patch.addItem(f"{size} px", size)
+        published = record.training.get("source") == "published snapshot"
+        assumed = record.training.get("assumed")
+        self._rows.setRowVisible(self.trained_on, published)
+        show_value(self.trained_on, conventions.image_size)
+        self.assumed.setVisible(bool(assumed))
+        if isinstance(assumed, list):
+            self.assumed.setText(f"The file does not say its {', '.join(map(str, assumed))}: assumed.")
+        self.refresh()
+
+    def _reopen(self, size: int) -> None:
+        if self._session.prior.path is not None:
+            self._session.spawn(self._session.prior.open(self._session.prior.path, size))
+
+    def refresh(self) -> None:
+        """Show the session's choices."""
+        running = self._session.run.active
+        self.choice.setEnabled(not running)
+        self.trained_on.setEnabled(not running)
+        show_value(self.tiling, self._session.method.tiling.strategy)
+        self.form.show_settings(self._session.method.tiling)
+        with QSignalBlocker(self.patch):
+            sizes = [self.patch.itemData(i) for i in range(self.patch.count())]
+            patch = self._session.method.tiling.patch
+            self.patch.setCurrentIndex(sizes.index(patch) if patch in sizes else 0)
+        self.open.setEnabled(not running)
+
+
+def _prior_label(path: Path) -> str:
+    """A training calls its prior "prior" in a folder that has the name."""
+    return path.parent.name if path.stem == "prior" else path.stem
+
+
+class SolverSection(Section):
+    """Which solver, its settings, and the seed."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__("Solver")
+        self._session, layout = session, self.body
+        self.solver = ChoiceBox()
+        self.summary = remark()
+        for record in sorted(SOLVERS, key=lambda s: not s.diffusion):
+            if not record.diffusion and self.solver.findText("") < 0:
+                self.solver.insertSeparator(self.solver.count())  # the baselines follow
+            self.solver.addItem(record.label, record.name)
+        self.editors = _Forms((s.name, s.settings_type) for s in SOLVERS)
+        self.editors.edited.connect(session.method.set_solver_setting)
+        self.solver.activated.connect(lambda i: session.method.set_solver(self.solver.itemData(i)))
+        self.seed = WholeBox(_AUTOMATIC_SEED, 2**31 - 1)
+        self.seed.setSpecialValueText("new at each run")
+        self.seed.valueChanged.connect(lambda v: session.method.set_seed(None if v == _AUTOMATIC_SEED else v))
+        self.keep = push_button(
+            "Keep", "Use the last run's seed from now on, to repeat it bit for bit", self._keep_seed
+        )
+        top, bottom = form(), form()
+        labelled(top, "Method", self.solver, "How the prior and the data are brought together")
+        seed_row = QWidget()
+        inner = row(seed_row)
+        inner.addWidget(self.seed, 1)
+        inner.addWidget(self.keep)
+        self.seed.setAccessibleName("Seed")
+        self.seed.setToolTip("Start of every random draw; the actual one is always saved")
+        label = QLabel("Seed")
+        label.setBuddy(self.seed)
+        bottom.addRow(label, seed_row)
+        layout.addLayout(top)
+        layout.addWidget(self.summary)
+        layout.addWidget(self.editors)
+        layout.addLayout(bottom)
+        for signal in (session.method.changed, session.occupied_changed, session.shown.result_changed):
+            signal.connect(self.refresh)
+        self.refresh()
+
+    @property
+    def forms(self) -> dict[str, SettingsForm]:
+        """The form of each solver."""
+        return self.editors.by_name
+
+    def _keep_seed(self) -> None:
+        if self._session.shown.result is not None:
+            self._session.method.set_seed(self._session.shown.result.recipe.seed)
+
+    def refresh(self) -> None:
+        """Show the session's choices."""
+        session = self._session
+        running = session.run.active
+        record = next(s for s in SOLVERS if s.name == session.method.solver)
+        show_value(self.solver, record.name)
+        self.brief.setText(record.label)
+        self.summary.setText(f"{record.summary} ({record.source})")
+        self.editors.show_settings(record.name, session.method.settings, running=running)
+        show_value(self.seed, _AUTOMATIC_SEED if session.method.seed is None else session.method.seed)
+        self.keep.setEnabled(session.shown.result is not None)

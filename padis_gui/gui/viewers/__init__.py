@@ -1,1 +1,0 @@
-"""Image panes and curves: narrow setters, no model behind them."""

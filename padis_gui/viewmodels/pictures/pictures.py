@@ -1,0 +1,202 @@
+"""The pictures there are to look at, by source: pixels, captions, levels, colours. Panes and tools read them here."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+
+from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import IteratePictures, Pixels
+from padis_gui.viewmodels.pictures._j_levels__viewmodels_comparison import signed_difference
+from padis_gui.viewmodels.pictures._j_levels__viewmodels_levels import Levels, Range
+from padis_gui.viewmodels.pictures.profiles import Spacing
+from padis_gui.viewmodels.pictures.sources import PaneSource, Scale, SourceList
+
+# A picture, or what makes it the first time that somebody looks
+LazyPicture = Pixels | Callable[[], Pixels | None]
+
+GREY, INVERTED, DIVERGING, RAMP = "Grey", "Inverted grey", "Blue, white, red", "Viridis"
+_DEFAULT_COLOURS = {
+    Scale.IMAGE: GREY,
+    Scale.SIGNED: DIVERGING,
+    Scale.MISFIT: DIVERGING,
+    Scale.MEASURED: RAMP,
+    Scale.MAGNITUDE: RAMP,
+}
+
+
+RUN_KEYS = ("estimate", "state", "denoised", "difference", "deviation", "measured", "misfit")
+
+
+def pictures_of(frame: IteratePictures, measurement: Pixels | None) -> dict[str, LazyPicture | None]:
+    """The pictures of one iterate by source; ``measurement`` is what the data residual is taken from."""
+    measured = frame.measured
+    misfit: LazyPicture | None = None
+    if measured is not None and measurement is not None and measured.shape == measurement.shape:
+        misfit = partial(signed_difference, measured, measurement)  # only where somebody looks at it
+    return {
+        "estimate": frame.estimate, "state": frame.state, "denoised": frame.denoised,
+        "difference": frame.difference, "deviation": frame.deviation, "measured": measured, "misfit": misfit,
+    }  # fmt: skip
+
+
+def value_text(pixels: Pixels, row: int, column: int) -> str:
+    """The value of a pixel as text, those of a colour picture with slashes between; empty outside."""
+    if not (0 <= row < pixels.shape[0] and 0 <= column < pixels.shape[1]):
+        return ""
+    value = pixels[row, column]
+    return f"{value:.4g}" if np.ndim(value) == 0 else "/".join(f"{v:.3g}" for v in value)
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """How a picture is shown: its levels and the name of its colour map."""
+
+    levels: Range
+    colours: str
+
+
+class Gallery(QObject):
+    """``changed`` carries the keys whose pictures are new, ``captioned`` those whose captions are, ``restyled`` comes
+    for levels, colours and empty texts, ``listed`` when sources came, went, or are called otherwise."""
+
+    changed = Signal(object)
+    captioned = Signal(object)
+    restyled = Signal()
+    listed = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.sources = SourceList()
+        self.levels = Levels()
+        self._pictures: dict[str, LazyPicture] = {}
+        self._captions: dict[str, str] = {}
+        self._empty_texts: dict[str, str] = {}
+        self._colours: dict[str, str] = {}
+        self.unit = ""
+        self.spacing: Spacing | None = None
+        self.window: Range = (0.0, 1.0)
+
+    def describe(self, unit: str, spacing: Spacing | None, window: Range) -> None:
+        """What the images' numbers mean: unit, pixel pitch (rows, columns) in mm, the intensities of 0 and 1."""
+        self.unit, self.spacing, self.window = unit, spacing, window
+        self.restyled.emit()
+
+    # Sources --------------------------------------------------------------------------------------
+
+    def register(self, source: PaneSource) -> None:
+        """Offer another source in every pane, or replace the one with its key."""
+        self.sources.add(source)
+        self.listed.emit()
+
+    def unregister(self, key: str) -> None:
+        """Take a source away again; what showed it shows something else."""
+        self._pictures.pop(key, None)
+        self.sources.remove(key)
+        self.levels.forget(key)
+        self.listed.emit()
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Call these sources by other names."""
+        for key, label in names.items():
+            self.sources.rename(key, label)
+        self.listed.emit()
+
+    def adapt(self, measurement: str, baseline: str, *, pictorial: bool) -> None:
+        """Name the measurement and the baseline of a physics; see :meth:`SourceList.adapt`."""
+        shapes = [None if p is None else p.shape for p in map(self.pixels, ("measurement", "baseline"))]
+        on_image = pictorial and shapes[0] is not None and shapes[0] == shapes[1]
+        self.sources.adapt(measurement, baseline, pictorial=pictorial, on_image=on_image)
+        self.listed.emit()
+
+    # Pictures -------------------------------------------------------------------------------------
+
+    def set_pictures(self, pictures: Mapping[str, LazyPicture | None]) -> None:
+        """Replace these sources' pictures; None clears one. Nobody may write on them any more."""
+        for key, picture in pictures.items():
+            if picture is None:
+                self._pictures.pop(key, None)
+                if key in self.sources:
+                    self.levels.lose(self.sources[key])
+            else:
+                self._pictures[key] = picture
+        self.changed.emit(tuple(pictures))
+
+    def pixels(self, key: str) -> Pixels | None:
+        """What there is to see of a source now; made now where it waited for somebody to look."""
+        picture = self._pictures.get(key)
+        if callable(picture):
+            made = picture()
+            if made is None:
+                del self._pictures[key]
+                return None
+            self._pictures[key] = picture = made
+        if picture is not None and key in self.sources:
+            self.levels.meet(self.sources[key], picture)
+        return picture
+
+    def has(self, key: str) -> bool:
+        """Whether there is something to see, or may be."""
+        return key in self._pictures
+
+    def is_made(self, key: str) -> bool:
+        """Whether a picture is in memory, not only what would make it."""
+        return key in self._pictures and not callable(self._pictures[key])
+
+    # Texts ----------------------------------------------------------------------------------------
+
+    def set_captions(self, captions: Mapping[str, str]) -> None:
+        """A short text beside the name of each of these sources."""
+        others = {key: text for key, text in captions.items() if self.caption(key) != text}
+        if others:
+            self._captions.update(others)
+            self.captioned.emit(tuple(others))
+
+    def caption(self, key: str) -> str:
+        """The short text of a source, empty where it has none."""
+        return self._captions.get(key, "")
+
+    def set_empty_texts(self, texts: Mapping[str, str]) -> None:
+        """What to say for a source while it has no picture."""
+        self._empty_texts = dict(texts)
+        self.restyled.emit()
+
+    def empty_text(self, key: str) -> str:
+        """What to say where there is nothing to see; empty where there is something."""
+        return "" if self.has(key) else self._empty_texts.get(key, "There is nothing here yet")
+
+    # Looks ----------------------------------------------------------------------------------------
+
+    def look(self, source: PaneSource) -> Appearance:
+        """The levels and colours in common for this source."""
+        return Appearance(
+            self.levels.of(source), self._colours.get(source.levels_group, _DEFAULT_COLOURS[source.scale])
+        )
+
+    def set_levels(self, source: PaneSource, levels: Range) -> None:
+        """Set the levels in common of this source's group by hand."""
+        self.levels.set(source, levels)
+        self.restyled.emit()
+
+    def propose_levels(self, levels: Mapping[str, Range], *, forget: Iterable[str] = ()) -> None:
+        """Levels for groups that nobody has set by hand; those in ``forget`` lose what was set."""
+        self.levels.forget(*forget)
+        for group, range_ in levels.items():
+            self.levels.propose(group, range_)
+        self.restyled.emit()
+
+    def set_colours(self, source: PaneSource, name: str) -> None:
+        """The colour map in common of this source's group."""
+        self._colours[source.levels_group] = name
+        self.restyled.emit()
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """Colour maps chosen by hand, by group."""
+        return dict(self._colours)
+
+    @colours.setter
+    def colours(self, chosen: Mapping[str, str]) -> None:
+        self._colours = dict(chosen)
+        self.restyled.emit()

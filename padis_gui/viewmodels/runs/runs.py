@@ -1,0 +1,328 @@
+"""The list of runs: each with its recipe, result, curves and kept iterates, within a memory budget."""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.images._j_metrics__core_uncertainty import Calibration
+from padis_gui.core.runs.engine import Result
+from padis_gui.core.runs.recipe import Recipe
+from padis_gui.core.solvers.registry import find_solver
+from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import IteratePictures, for_display
+from padis_gui.viewmodels.pictures._j_frames__viewmodels_history import DEFAULT_BUDGET, History
+
+log = logging.getLogger(__name__)
+
+THUMBNAIL_SIDE = 56
+RESULTS_BUDGET = 16 * 2**20  # of results that are on disk too: one of 2048 x 2048, 64 of 256 x 256
+_UNDOABLE = 20  # deletions that can be taken back
+
+
+def thumbnail(image: Image) -> NDArray[np.uint8]:
+    """A small picture of an image in its window: (rows, columns) or (rows, columns, 3), 0 to 255."""
+    channels = image.to_unit()[:3] if image.channels >= 3 else image.to_unit()[:1]
+    longest = max(image.shape)
+    scale = min(1.0, THUMBNAIL_SIDE / longest)
+    size = (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale)))
+    small = torch.nn.functional.interpolate(channels[None], size=size, mode="area")[0]
+    small = torch.nan_to_num(small)
+    pixels: NDArray[np.uint8] = (for_display(small.numpy()) * 255).round().astype(np.uint8)
+    return pixels
+
+
+@dataclass(eq=False)
+class RunRecord:
+    """One run that ended with an estimate.
+
+    ``state`` says how it ended, ``when`` in UTC. ``history`` keeps its curves' points and, while there is memory,
+    its iterates. ``group`` is the id of the set of samples that it belongs to; the set itself has ``calibration``
+    where the truth is known. ``note`` is what else is known of it. ``load`` reads the result again where it is no
+    longer in memory.
+    """
+
+    id: str
+    name: str
+    recipe: Recipe
+    metrics: dict[str, float]
+    seconds: float
+    evaluations: int
+    when: datetime
+    state: str
+    thumbnail: NDArray[np.uint8]
+    history: History
+    pinned: bool = False
+    group: str | None = None
+    note: str = ""
+    calibration: Calibration | None = None
+    load: Callable[[], Result] | None = None
+    _result: Result | None = field(default=None, repr=False)
+
+    @property
+    def result(self) -> Result | None:
+        """The result, read from its file where it is no longer in memory; None where it is gone."""
+        if self._result is None and self.load is not None:
+            try:
+                self._result = self.load()
+            except Exception as error:  # whatever has happened to the file in the meantime
+                log.warning("The result of %s cannot be read again: %s", self.name, error)
+                self.load = None
+        return self._result
+
+    @property
+    def solver_label(self) -> str:
+        """The method's name as the form has it."""
+        return find_solver(self.recipe.solver).label
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the result takes now."""
+        return 0 if self._result is None else self._result.nbytes
+
+    @property
+    def forgettable(self) -> bool:
+        """Whether the result is in memory and can be read again from a file."""
+        return self._result is not None and self.load is not None
+
+    def forget(self) -> None:
+        """Let go of the result's pixels; :attr:`result` reads them again."""
+        self._result = None
+
+    def final_frame(self) -> IteratePictures | None:
+        """The result as a frame, for where no iterate is kept."""
+        result, points = self.result, self.history.points
+        if result is None:
+            return None
+        last = points[-1] if points else None
+        return IteratePictures(
+            step=last.step if last else 1,
+            total=self.history.total or 1,
+            sigma=last.sigma if last else 0.0,
+            estimate=for_display(result.pixels),
+            deviation=None if result.deviation is None else for_display(result.deviation),
+        )
+
+
+def record_of(result: Result, history: History, *, name: str, state: str) -> RunRecord:
+    """A new record of a run that has just ended."""
+    return RunRecord(
+        id=uuid.uuid4().hex[:12],
+        name=name,
+        recipe=result.recipe,
+        metrics=result.metrics,
+        seconds=result.seconds,
+        evaluations=result.evaluations,
+        when=datetime.now(UTC),
+        state=state,
+        thumbnail=thumbnail(result.image),
+        history=history,
+        _result=result,
+    )
+
+
+class Runs(QObject):
+    """The records, the oldest first. ``history_budget`` and ``results_budget`` bound what they keep in memory.
+
+    ``changed`` is emitted when a record comes, goes or is another, ``edited`` with the one that is another or new;
+    ``compare`` with two of them that are to be
+    seen against each other.
+    """
+
+    changed = Signal()
+    edited = Signal(object)
+    selection_changed = Signal()
+    removed = Signal(object)  # ids whose files are to go, since nothing can bring them back
+    compare = Signal(object, object)
+
+    def __init__(
+        self,
+        history_budget: int = DEFAULT_BUDGET,
+        results_budget: int = RESULTS_BUDGET,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.history_budget, self.results_budget = history_budget, results_budget
+        self._records: dict[str, RunRecord] = {}
+        self._deleted: list[list[RunRecord]] = []
+        self._selected: tuple[str, ...] = ()
+        self._count = 0
+
+    # What there is ----------------------------------------------------------------------------------
+
+    @property
+    def records(self) -> tuple[RunRecord, ...]:
+        """All records, in the order in which they came."""
+        return tuple(self._records.values())
+
+    def find(self, identity: str) -> RunRecord | None:
+        """The record with that id."""
+        return self._records.get(identity)
+
+    def members(self, group: str) -> tuple[RunRecord, ...]:
+        """The samples of a set."""
+        return tuple(record for record in self._records.values() if record.group == group)
+
+    def next_name(self) -> str:
+        """A name for the next record, never given twice."""
+        self._count += 1
+        return f"Run {self._count}"
+
+    def add(self, record: RunRecord) -> None:
+        """Put a record at the end of the list."""
+        self._records[record.id] = record
+        self._hold_to_budgets()
+        self.edited.emit(record)
+        self.changed.emit()
+
+    def restore(self, records: Iterable[RunRecord], count: int) -> None:
+        """Put the records of an earlier session before those of this one."""
+        self._records = {record.id: record for record in records} | self._records
+        self._count = max(self._count, count)
+        self._hold_to_budgets()
+        self.changed.emit()
+
+    @property
+    def count(self) -> int:
+        """How many names have been given."""
+        return self._count
+
+    # What the user does -----------------------------------------------------------------------------
+
+    @property
+    def selected(self) -> tuple[RunRecord, ...]:
+        """The selected records, in the order in which they were selected."""
+        return tuple(self._records[identity] for identity in self._selected if identity in self._records)
+
+    def select(self, identities: Iterable[str]) -> None:
+        """Select these records."""
+        chosen = tuple(identities)
+        if chosen != self._selected:
+            self._selected = chosen
+            self.selection_changed.emit()
+
+    def rename(self, identity: str, name: str) -> None:
+        """Call a record otherwise; an empty name changes nothing."""
+        record = self._records.get(identity)
+        if record is not None and name.strip() and name.strip() != record.name:
+            record.name = name.strip()[:200]
+            self.edited.emit(record)
+            self.changed.emit()
+
+    def pin(self, identity: str, pinned: bool) -> None:
+        """Pinned records are not deleted, and not the first to go where memory or disk are short."""
+        record = self._records.get(identity)
+        if record is not None and record.pinned != pinned:
+            record.pinned = pinned
+            self.edited.emit(record)
+            self.changed.emit()
+
+    def remark(self, identity: str, note: str) -> None:
+        """Say what else is known of a record."""
+        record = self._records.get(identity)
+        if record is not None and record.note != note:
+            record.note = note
+            self.edited.emit(record)
+            self.changed.emit()
+
+    def delete(self, identities: Iterable[str]) -> int:
+        """Delete records and the samples of deleted sets, pinned ones excepted; returns how many went."""
+        chosen = set(identities)
+        gone = [
+            record
+            for record in self._records.values()
+            if (record.id in chosen or record.group in chosen) and not record.pinned
+        ]
+        if not gone:
+            return 0
+        for record in gone:
+            del self._records[record.id]
+        self._deleted.append(gone)
+        while len(self._deleted) > _UNDOABLE:
+            self._let_go(self._deleted.pop(0))
+        self._hold_to_budgets()
+        self.changed.emit()
+        return len(gone)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether a deletion can be taken back."""
+        return bool(self._deleted)
+
+    def undo_delete(self) -> int:
+        """Bring back what the last deletion took, to where it was; returns how many came."""
+        if not self._deleted:
+            return 0
+        back = self._deleted.pop()
+        together = sorted([*self._records.values(), *back], key=lambda record: record.when)
+        self._records = {record.id: record for record in together}
+        self.changed.emit()
+        return len(back)
+
+    @property
+    def deleted(self) -> tuple[RunRecord, ...]:
+        """The deleted records that can still be brought back."""
+        return tuple(record for batch in self._deleted for record in batch)
+
+    def drop(self, identities: Iterable[str]) -> None:
+        """Records whose files had to go: they are gone for good."""
+        for identity in identities:
+            self._records.pop(identity, None)
+        self.changed.emit()
+
+    def empty_bin(self) -> None:
+        """Deletions cannot be taken back any more."""
+        while self._deleted:
+            self._let_go(self._deleted.pop())
+
+    def compare_selected(self) -> bool:
+        """Ask for the comparison of the two selected records; False unless two are selected."""
+        if len(self.selected) != 2:
+            return False
+        self.compare.emit(*self.selected)
+        return True
+
+    # Memory -----------------------------------------------------------------------------------------
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all kept iterates and results, deleted ones included."""
+        return sum(record.history.nbytes + record.nbytes for record in self._all())
+
+    def make_room(self) -> int:
+        """Thin the kept iterates of old runs to half of the budget; returns what a new run may take."""
+        self._thin_histories(self.history_budget // 2)
+        return self.history_budget - sum(record.history.nbytes for record in self._all())
+
+    def _all(self) -> list[RunRecord]:
+        return [*self._records.values(), *self.deleted]
+
+    def _hold_to_budgets(self) -> None:
+        self._thin_histories(self.history_budget)
+        records = self._all()
+        taken = sum(record.nbytes for record in records)
+        for record in records:
+            if taken <= self.results_budget:
+                break
+            if record.forgettable:
+                taken -= record.nbytes
+                record.forget()
+
+    def _thin_histories(self, budget: int) -> None:
+        """Halve the largest history, an earlier one first, until all together fit."""
+        sizes = {record.id: (record.history.nbytes, record) for record in self._all()}
+        taken = sum(size for size, _ in sizes.values())
+        while taken > budget:
+            size, record = max(sizes.values(), key=lambda entry: entry[0])
+            record.history.halve()
+            sizes[record.id] = (record.history.nbytes, record)
+            taken += record.history.nbytes - size
+
+    def _let_go(self, records: Iterable[RunRecord]) -> None:
+        self.removed.emit([record.id for record in records])

@@ -1,0 +1,161 @@
+"""From an exported file back to the run that made it: its image, prior, settings and seed, and its result in the list."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from padis_gui.core.exports._j_about__core_data_about import known_metrics
+from padis_gui.core.exports._j_about__core_data_stored import Export, read_export, read_pages
+from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.runs._j_locate__core_differences import differences
+from padis_gui.core.runs._j_locate__core_locate import Located, locate
+from padis_gui.core.runs.engine import Result
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import Opened
+from padis_gui.core.runs.recipe import Recipe, versions
+from padis_gui.core.settings._j_files__core_hashing import pixels_sha256
+from padis_gui.core.settings.errors import InputError
+from padis_gui.core.solvers.registry import find_solver
+from padis_gui.viewmodels.pictures._j_frames__viewmodels_history import History
+from padis_gui.viewmodels.runs.run import Task
+from padis_gui.viewmodels.runs.runs import RunRecord, record_of
+from padis_gui.viewmodels.session._j_saved__viewmodels_choices import choices_from
+from padis_gui.viewmodels.session.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is known of an exported file; ``trouble`` says why its result is not there, where it is not."""
+
+    export: Export
+    located: Located
+    result: Result | None
+    trouble: str
+
+
+@dataclass(frozen=True)
+class _Restored:
+    """What was brought back last, and the choices as they then stood."""
+
+    record: RunRecord
+    opened: Opened
+    method: Method
+
+
+class Restorer:
+    """Works for one workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._last: _Restored | None = None
+
+    async def restore(self, path: Path) -> bool:
+        """Bring back the run that made an exported file; messages say what differs here, and what is missing.
+
+        What can be brought back is, also where a file is missing.
+        """
+        workspace = self._workspace
+        if not workspace.free_for("A run is restored between runs; let this one end first."):
+            return False
+        near = [p.parent for p in (workspace.data.path, workspace.prior.path) if p is not None]
+        found = await workspace.read(_find, Path(path), near)
+        if found is None:
+            return False
+        recipe = found.located.recipe
+        missing = {each.what for each in found.located.missing}
+        choices = choices_from(recipe)
+        if "data" in missing:
+            choices = choices.model_copy(update={"data": None})
+        if "prior" in missing:
+            choices = choices.model_copy(update={"prior": None})
+        await workspace.use(choices)
+        record = None
+        if found.result is not None:
+            record = record_of(
+                found.result, History(0), name=f"Restored from {Path(path).name}", state="Restored"
+            )
+            record.when = datetime.now(UTC)
+            workspace.runs.add(record)
+            workspace.shown.show(record)
+        opened = workspace.opened()
+        self._last = None
+        if record is not None and opened is not None and not missing:
+            self._last = _Restored(record, opened, workspace.method.now)
+        self._say(found, recipe, str(Path(path).name))
+        return not missing
+
+    def wanted(self, task: Task, seed: int | None) -> RunRecord | None:
+        """The restored run, while nothing that it was made of has been changed since: Run then repeats it."""
+        last = self._last
+        if last is None or seed != last.record.recipe.seed:
+            return None
+        same = task.opened.same_as(last.opened) and task.method == last.method
+        return last.record if same else None
+
+    def _say(self, found: _Found, recipe: Recipe, name: str) -> None:
+        """What came back, what is different here, and what is missing."""
+        here = recipe.model_copy(update={"device": str(self._workspace.prior.device), "versions": versions()})
+        other = differences(found.export.recipe, here)
+        sentences = [missing.sentence for missing in found.located.missing]
+        if self._last is not None:
+            replayed = " with its live changes" if recipe.changes else ""
+            sentences.append(f"The run that made {name} is back{replayed}; Run repeats it.")
+        else:
+            sentences.append(f"The settings of the run that made {name} are back.")
+        sentences += [found.trouble] if found.trouble else []
+        sentences += found.located.remarks
+        if other:
+            sentences.append(f"Different here: {', '.join(other)}.")
+        level = "error" if found.located.missing else "warning" if other or found.trouble else "info"
+        self._workspace.message.emit(level, " ".join(sentences), "")
+
+
+def _find(path: Path, near: list[Path]) -> _Found:
+    """Read an exported file and find what it was made of; call it in the I/O thread."""
+    export = read_export(path)
+    find_solver(export.recipe.solver)
+    find_physics(export.recipe.physics)
+    located = locate(export.recipe, [path.resolve().parent, *near])
+    try:
+        return _Found(export, located, _result(export, located.recipe), "")
+    except InputError as error:
+        return _Found(export, located, None, str(error))
+
+
+def _result(export: Export, recipe: Recipe) -> Result:
+    """The result inside; raises :class:`InputError` where the file holds something else."""
+    about = export.about
+    if about.kind == "volume":
+        raise InputError(
+            f"{export.path.name} is a volume of {len(about.pages)} slices; open it as an image to see them."
+        )
+    pages, _ = read_pages(export)
+    iterates = about.kind == "iterates" and about.picture == "estimate"
+    estimate = pages[-1] if iterates else pages[0]
+    exact = about.integer is None
+    holds = about.kind in ("result", "draws") or (
+        iterates and (not exact or about.sha256 == pixels_sha256(estimate))
+    )
+    if not holds:
+        raise InputError(
+            f"{export.path.name} holds no result to compare with; export one to have it in the list."
+        )
+    more = pages[1:] if about.kind == "result" else []
+    window = about.window or (recipe.data.window if recipe.data is not None else (0.0, 1.0))
+    if not window[0] < window[1]:
+        raise InputError(
+            f"{export.path.name} says that black is {window[0]:g} and white {window[1]:g}; export it again."
+        )
+    image = Image(
+        pixels=estimate, window=window, spacing=about.spacing,
+        unit=about.unit or (recipe.data.unit if recipe.data is not None else ""),
+        name=Path(recipe.data.file).name if recipe.data is not None else "generated",
+        page=0 if recipe.data is None else recipe.data.page,
+    )  # fmt: skip
+    return Result(
+        recipe=recipe, image=image, deviation=more[0] if more else None,
+        metrics=known_metrics(export.metrics), seconds=about.seconds, evaluations=about.evaluations,
+        interval=(more[1], more[2]) if len(more) > 2 else None,
+        sha256=about.sha256 if about.kind != "draws" else pixels_sha256(estimate),
+    )  # fmt: skip

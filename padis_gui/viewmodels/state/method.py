@@ -1,0 +1,233 @@
+"""What is chosen for the next run: problem, tiling, solver and seed; each physics and solver keeps its own settings."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from PySide6.QtCore import QObject, Signal
+
+from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.physics.problem import scan_settings
+from padis_gui.core.physics.registry import PHYSICS, find_physics
+from padis_gui.core.physics.settings import PhysicsSettings
+from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.prior.tiling import TilingSettings
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS, Preset
+from padis_gui.core.runs.recipe import check_seed, find_preset
+from padis_gui.core.settings._j_declarations__core_settings import Settings, make
+from padis_gui.core.settings.errors import PadisError, SettingError
+from padis_gui.core.solvers.registry import SOLVERS, find_solver
+from padis_gui.viewmodels.state._j_background__viewmodels_background import Background
+
+
+class ChosenMethod(QObject):
+    """Setters check, keep what was there where the new value is bad, and say why.
+
+    ``changed`` is emitted after every attempt, since a field must show what holds; ``problem_changed`` where something
+    else is to be measured; ``solving_changed`` with the method before and after, where a setting of the solver or the
+    tiling was changed. ``preset`` is None once problem or solver have been changed by hand; ``seed`` None draws a new
+    one at every run.
+    """
+
+    changed = Signal()
+    problem_changed = Signal()
+    solving_changed = Signal(object, object)
+
+    def __init__(self, background: Background) -> None:
+        super().__init__(background)
+        self._background = background
+        self._prior: PatchPrior | None = None
+        self._problems: dict[str, PhysicsSettings] = {p.name: p.settings_type() for p in PHYSICS}
+        self._solvers: dict[str, Settings] = {s.name: s.settings_type() for s in SOLVERS}
+        self.physics = PHYSICS[0].name
+        self.solver = SOLVERS[0].name
+        self.tiling = TilingSettings()
+        self.seed: int | None = None
+        self.preset: str | None = None
+        self.apply_preset(DEFAULT_PRESET)
+
+    @property
+    def problem(self) -> PhysicsSettings:
+        """The settings of the chosen measurement."""
+        return self._problems[self.physics]
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the chosen solver."""
+        return self._solvers[self.solver]
+
+    @property
+    def now(self) -> Method:
+        """All of it, but for the seed."""
+        return Method(
+            physics=self.physics, problem=self.problem, tiling=self.tiling, solver=self.solver,
+            settings=self.settings, positions=self._prior is None or self._prior.positions,
+        )  # fmt: skip
+
+    @property
+    def problems(self) -> dict[str, PhysicsSettings]:
+        """The settings of every physics by its name."""
+        return dict(self._problems)
+
+    @property
+    def solvers(self) -> dict[str, Settings]:
+        """The settings of every solver by its name."""
+        return dict(self._solvers)
+
+    def settings_of(self, solver: str) -> Settings:
+        """The settings of any solver."""
+        return self._solvers[find_solver(solver).name]
+
+    # What the user chooses --------------------------------------------------------------------------
+
+    def set_physics(self, name: str) -> None:
+        """Choose what is measured; its own settings come back with it."""
+        self._set(lambda: self._choose_physics(find_physics(name).name, scan=False))
+
+    def set_problem(self, name: str, value: Any) -> None:
+        """Change one setting of the measurement."""
+
+        def change() -> None:
+            self._problems[self.physics] = changed(self.problem, name, value)
+            self.preset = None
+
+        self._set(change)
+
+    def set_tiling(self, name: str, value: Any) -> None:
+        """Change the strategy or the patch size; a running solver tiles so from its next iterate on."""
+
+        def change() -> None:
+            before, tiling = self.now, changed(self.tiling, name, value)
+            self._check_patch(tiling)
+            self.tiling = tiling
+            self.solving_changed.emit(before, self.now)
+
+        self._set(change)
+
+    def set_solver(self, name: str) -> None:
+        """Choose a solver; its own settings come back with it."""
+
+        def change() -> None:
+            self.solver = find_solver(name).name
+            self.preset = None
+
+        self._set(change)
+
+    def set_solver_setting(self, name: str, value: Any) -> None:
+        """Change one setting of the chosen solver; live ones reach a running solver at its next iterate."""
+
+        def change() -> None:
+            before = self.now
+            self._solvers[self.solver] = changed(self.settings, name, value)
+            self.preset = None
+            self.solving_changed.emit(before, self.now)
+
+        self._set(change)
+
+    def set_seed(self, seed: int | None) -> None:
+        """A fixed seed, or None for a new one at every run."""
+        self._set(lambda: setattr(self, "seed", None if seed is None else check_seed(seed)))
+
+    def apply_preset(self, name: str) -> None:
+        """Problem, solver and solver settings of a preset."""
+
+        def change() -> None:
+            preset = find_preset(name)
+            self._problems[preset.physics] = preset.problem_settings()
+            self._drop_tuning(lambda tuning: False)
+            for solver in (preset.solver, *preset.others):
+                self._solvers[solver] = preset.solver_settings(solver)
+            self.physics, self.solver, self.preset = preset.physics, preset.solver, preset.name
+
+        self._set(change)
+
+    def choose(
+        self,
+        *,
+        problems: dict[str, PhysicsSettings],
+        physics: str,
+        tiling: TilingSettings,
+        solvers: dict[str, Settings],
+        solver: str,
+        seed: int | None,
+        preset: str | None,
+    ) -> None:
+        """All of it at once; settings of physics and solvers that are not named stay."""
+
+        def change() -> None:
+            self._problems |= problems
+            self._solvers |= solvers
+            self.physics, self.solver = find_physics(physics).name, find_solver(solver).name
+            self.seed, self.preset = seed, preset
+            self._check_patch(tiling)
+            self.tiling = tiling
+
+        self._set(change)
+
+    # What is opened ---------------------------------------------------------------------------------
+
+    def fit_to(self, prior: PatchPrior | None) -> None:
+        """Another prior is open: a patch size that it was not trained on makes place for its largest."""
+        self._prior = prior
+        if prior is None:
+            return
+        if self.tiling.patch is not None and self.tiling.patch not in prior.conventions.patch_sizes:
+            self.tiling = changed(self.tiling, "patch", None)
+            self._background.message.emit(
+                "info", "This prior was trained on other patch sizes; the largest is used now.", ""
+            )
+        self.changed.emit()
+
+    def take_scan(self, before: Image | None, image: Image | None) -> None:
+        """The physics and the geometry of a scan become the problem's; what was set by hand on the same scan stays.
+
+        ``before`` is what was open before ``image``.
+        """
+        measured = None if image is None else image.measured
+        if image is None or measured is None or not measured.physics:
+            return
+        edited = None
+        if before is not None and before.measured is not None and before.name == image.name:
+            edited = before.measured, self.problem
+
+        def change() -> None:
+            self._problems[measured.physics] = scan_settings(measured, edited)
+            self._choose_physics(measured.physics, scan=True)
+
+        self._set(change)
+
+    def _check_patch(self, tiling: TilingSettings) -> None:
+        if self._prior is not None:
+            self._prior.resolve_patch(tiling.patch)
+
+    def _choose_physics(self, name: str, *, scan: bool) -> None:
+        if name != self.physics or self.preset is not None:
+            self._drop_tuning(lambda tuning: tuning.suits(name, scan=scan))
+        self.physics, self.preset = name, None
+
+    def _drop_tuning(self, stays: Callable[[Preset], bool]) -> None:
+        """What presets set in solvers was for their own problems; what was set by hand stays."""
+        for solver, settings in self._solvers.items():
+            tunings = [preset for preset in PRESETS if settings == preset.solver_settings(solver)]
+            if tunings and not any(stays(preset) for preset in tunings):
+                self._solvers[solver] = type(settings)()
+
+    def _set(self, change: Callable[[], None]) -> None:
+        before = self.now
+        try:
+            change()
+        except PadisError as error:
+            self._background.message.emit("error", str(error), "")
+        self.changed.emit()
+        if not self.now.measures_as(before):
+            self.problem_changed.emit()
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def changed(settings: S, name: str, value: Any) -> S:
+    """The settings with one of them changed; raises :class:`SettingError` where they have none of that name."""
+    if name not in type(settings).model_fields:
+        raise SettingError(f"'{name}' is not a setting of this form; choose one that is shown.")
+    return make(type(settings), settings.model_dump() | {name: value})
