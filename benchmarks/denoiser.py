@@ -19,12 +19,12 @@ from padis_gui.core.prior.partition import Partition
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import TilingSettings, make_tiling, strategy_and_patch
 from padis_gui.core.runs.presets import DEFAULT_PRIOR, resource
-from padis_gui.core.settings._j_machine__core_bench_memory import in_fresh_process
-from padis_gui.core.settings._j_machine__core_device import (
+from padis_gui.core.settings.machine import (
     MemoryPeak,
     Precision,
     describe_device,
     fastest_precision,
+    in_fresh_process,
     pick_device,
     use_all_threads,
 )

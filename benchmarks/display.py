@@ -16,10 +16,10 @@ from benchmarks.display_memory import measure_memory, print_memory
 from benchmarks.display_scenes import SCENES, Watch, one_run, set_scene, until
 from padis_gui.core.runs.presets import DEFAULT_PRESET
 from padis_gui.core.settings.errors import PadisError
-from padis_gui.gui.frame._j_app__gui_app import collect_garbage_here, make_application, make_loop
-from padis_gui.gui.frame._j_main_window__gui_main_window import MainWindow
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
-from padis_gui.viewmodels.session._j_store__viewmodels_store import Store
+from padis_gui.gui.frame.app import collect_garbage_here, make_application, make_loop
+from padis_gui.gui.frame.main_window import MainWindow
+from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.session.store import Store
 
 _PAIRS = 3
 _GOAL_SLOWDOWN, _GOAL_BLOCK_MS = 0.05, 50.0

@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QApplication, QGraphicsView
 from rich.console import Console
 
 from benchmarks.display_scenes import Watch, one_run
-from padis_gui.core.settings._j_machine__core_device import memory_in_use_mb
-from padis_gui.gui.frame._j_main_window__gui_main_window import MainWindow
+from padis_gui.core.settings.machine import memory_in_use_mb
+from padis_gui.gui.frame.main_window import MainWindow
 
 _EVERY = 20
 _GOAL_KB = 64.0  # a run; one 256 x 256 picture takes four times as much

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QTimer
 
-from padis_gui.gui.frame._j_main_window__gui_main_window import MainWindow
+from padis_gui.gui.frame.main_window import MainWindow
 from padis_gui.viewmodels.laboratory.seam_maps import COVERAGE, SEAMS, SEAMS_DENOISED
 from padis_gui.viewmodels.pictures.profiles import Line, Region
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.session.session import Session
 
 # As many panes as there can be, each on another source
 ALL_SOURCES = (

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import interleaved, speedup
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT, ParallelBeamSettings
-from padis_gui.core.settings._j_declarations__core_settings import make
-from padis_gui.core.settings._j_machine__core_device import describe_device, pick_device, use_all_threads
+from padis_gui.core.physics.scanner import ParallelBeamCT, ParallelBeamSettings
+from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.machine import describe_device, pick_device, use_all_threads
 
 # ours against ASTRA's on the CPU
 GOAL_SPEEDUP = 1.5

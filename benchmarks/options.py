@@ -5,7 +5,7 @@ import importlib
 from pathlib import Path
 
 from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS
-from padis_gui.core.settings._j_files__core_atomic import check_outputs
+from padis_gui.core.settings.files import check_outputs
 
 _SOLVERS_HELP = """\
 Run each solver on one simulated measurement and print, a line a solver:

@@ -24,14 +24,9 @@ from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.engine import Run, finish
 from padis_gui.core.runs.opened import Opened
 from padis_gui.core.runs.recipe import draft_recipe
-from padis_gui.core.settings._j_declarations__core_settings_registry import Registry
-from padis_gui.core.settings._j_machine__core_device import (
-    describe_device,
-    fastest_precision,
-    pick_device,
-    use_all_threads,
-)
+from padis_gui.core.settings.declarations import Registry
 from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.machine import describe_device, fastest_precision, pick_device, use_all_threads
 from padis_gui.core.solvers.registry import find_solver
 
 log = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from typing import Any
 
 from benchmarks.timing import Stopwatch, TimedOperator, timed_network
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images._j_metrics__core_metrics import psnr
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
+from padis_gui.core.images.metrics import psnr
 from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.physics.scanner import ParallelBeamSettings
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.tiling import TilingSettings
@@ -26,17 +26,17 @@ from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, prepare
 from padis_gui.core.runs.presets import DEFAULT_PRIOR, DEMO_IMAGE, resource
 from padis_gui.core.runs.recipe import draft_recipe
-from padis_gui.core.settings._j_declarations__core_settings import Settings, make
-from padis_gui.core.settings._j_machine__core_bench_memory import in_fresh_process
-from padis_gui.core.settings._j_machine__core_device import (
+from padis_gui.core.settings.declarations import Settings, make
+from padis_gui.core.settings.errors import DivergenceError, SettingError
+from padis_gui.core.settings.machine import (
     MemoryPeak,
     Precision,
     describe_device,
     fastest_precision,
+    in_fresh_process,
     pick_device,
     use_all_threads,
 )
-from padis_gui.core.settings.errors import DivergenceError, SettingError
 from padis_gui.core.solvers.registry import SOLVERS, find_solver
 
 log = logging.getLogger(__name__)

@@ -21,12 +21,12 @@ from benchmarks import (
 from benchmarks.denoiser import GOAL_MEMORY, GOAL_TIME, memory_growth, time_deviation
 from benchmarks.operator import GOAL_SPEEDUP
 from benchmarks.precision import GOAL_COST
-from padis_gui.cli._j_outputs__cli_outputs import write_json
+from padis_gui.cli.outputs import write_json
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.presets import DEFAULT_PRIOR, resource
 from padis_gui.core.runs.recipe import find_preset
-from padis_gui.core.settings._j_declarations__core_settings import make
+from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import SettingError
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from padis_gui.core.physics._j_operator__core_operators_base import LinearOperator, Wrapper
+from padis_gui.core.physics.operator import LinearOperator, Wrapper
 
 
 def now(device: torch.device) -> float:

@@ -10,7 +10,7 @@ def main() -> int:
         from padis_gui.cli.main import main as command_line
 
         return command_line(arguments)
-    from padis_gui.gui.frame._j_app__gui_app import main as window
+    from padis_gui.gui.frame.app import main as window
 
     return window(arguments)
 

@@ -80,8 +80,8 @@ def phantom_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def ct_problem():
     """The 64 px phantom measured from 12 views, without noise."""
-    from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT, ParallelBeamSettings
     from padis_gui.core.physics.problem import simulate
+    from padis_gui.core.physics.scanner import ParallelBeamCT, ParallelBeamSettings
 
     settings = ParallelBeamSettings(views=12, bins=96)
     operator = ParallelBeamCT.of((1, PHANTOM_SIZE, PHANTOM_SIZE), settings, torch.device("cpu"))

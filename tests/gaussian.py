@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from padis_gui.core.physics._j_operator__core_operators_base import LinearOperator
+from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.prior.partition import Frame, Partition
 from padis_gui.core.prior.tiling import Tiling, make_tiling
 

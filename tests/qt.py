@@ -11,7 +11,7 @@ from typing import Any
 import qasync
 from PySide6.QtCore import QObject, QTimer
 
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.session.session import Session
 from tests.waiting import TIMEOUT
 
 _TURNS = 5  # of Qt's loop: a signal, a timer of 0 ms, a layout, a repaint, and one for what they ask for

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.images.image import Image
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened

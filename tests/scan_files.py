@@ -9,9 +9,8 @@ import numpy as np
 import scipy.io
 from numpy.typing import NDArray
 
-from padis_gui.core.physics._j_geometry__core_physics_geometry import Geometry
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT
-from padis_gui.core.physics._j_scanner__core_operators_fan import FanBeamCT
+from padis_gui.core.physics.geometry import Geometry
+from padis_gui.core.physics.scanner import FanBeamCT, ParallelBeamCT
 from tests.tiny import phantom
 
 SIZE = 64

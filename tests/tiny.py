@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from padis_gui.core.prior._j_network__core_network import NetworkSettings, PatchUNet
 from padis_gui.core.prior.checkpoint import PriorRecord
+from padis_gui.core.prior.network import NetworkSettings, PatchUNet
 from padis_gui.core.prior.partition import tiles_and_pad
 from padis_gui.core.prior.prior import Conventions
 

@@ -7,10 +7,10 @@ import safetensors
 import safetensors.torch
 import torch
 
-from padis_gui.core.prior._j_network__core_network import NetworkSettings
-from padis_gui.core.training._j_dataset__core_training_dataset import TrainingData
-from padis_gui.core.training._j_settings__core_training_settings import TrainingSettings
-from padis_gui.core.training._j_train__core_training_train import STATE_FILE, Training, train
+from padis_gui.core.prior.network import NetworkSettings
+from padis_gui.core.training.dataset import TrainingData
+from padis_gui.core.training.settings import TrainingSettings
+from padis_gui.core.training.train import STATE_FILE, Training, train
 from tests.tiny import TINY_NETWORK, phantom
 
 CPU = torch.device("cpu")

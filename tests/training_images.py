@@ -6,7 +6,7 @@ import numpy as np
 import tifffile
 import torch
 
-from padis_gui.core.training._j_looks__core_training_sight import Look, save_look
+from padis_gui.core.training.looks import Look, save_look
 
 FAKE = Path(__file__).with_name("fake_training.py")
 

@@ -34,9 +34,9 @@ def volume_request(
 ) -> VolumeRequest:  # fmt: skip
     """A volume from 12 views with noise, two steps of a solver unless said otherwise."""
     from padis_gui.core.files.read import read_image
-    from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
+    from padis_gui.core.physics.scanner import ParallelBeamSettings
     from padis_gui.core.prior.tiling import TilingSettings
-    from padis_gui.core.settings._j_declarations__core_settings import make
+    from padis_gui.core.settings.declarations import make
     from padis_gui.core.solvers.registry import find_solver
     from tests.recipes import make_recipe
 

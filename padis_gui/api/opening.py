@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 from padis_gui.core.files.arrays import image_of_array
 from padis_gui.core.files.formats.pages import display_name, in_one_sentence, shown
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.images.image import Image, Pixels, ReadingSettings
 from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.presets import DEMO_IMAGE, DEMO_PHOTO, bundled_priors, resource
-from padis_gui.core.settings._j_declarations__core_settings import make
-from padis_gui.core.settings._j_machine__core_device import fastest_precision, pick_device
+from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import CheckpointError, InputError, SettingError
+from padis_gui.core.settings.machine import fastest_precision, pick_device
 
-Pixels = NDArray[np.float32]
 AnyPath = str | os.PathLike[str]
 
 _DEMOS = {"ct": DEMO_IMAGE, "photo": DEMO_PHOTO}
@@ -92,7 +90,7 @@ def open(
     """An image from a file, a folder or an array.
 
     ``page`` is that of a file of several, from 0, or the detector row of a scan. ``reading`` are the fields of
-    :class:`~padis_gui.core.images._j_image__core_data_reading.ReadingSettings`, such as ``dataset``, ``role``, ``scale_low``, ``take_views``.
+    :class:`~padis_gui.core.images.image.ReadingSettings`, such as ``dataset``, ``role``, ``scale_low``, ``take_views``.
     An array is (rows, columns), (C, rows, columns) or (rows, columns, C), of numpy, torch or anything that makes one of
     itself; its ``unit`` is HU where its values look like it, ``window`` (low, high) are the values that the prior sees as
     0 and 1, ``spacing`` is (rows, columns) in mm.

@@ -8,12 +8,11 @@ from typing import Any
 
 from padis_gui.api.opening import OpenedImage, checked_path, open
 from padis_gui.core.files.arrays import array_of, scan_of_array
-from padis_gui.core.images._j_image__core_data_mask import write_mask
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.images.image import ReadingSettings, write_mask
 from padis_gui.core.physics.problem import scan_settings
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
-from padis_gui.core.settings._j_declarations__core_settings import make
+from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, SettingError
 
 _OF_THE_SCAN = ("views", "arc", "bins")  # settings of a physics that a measured scan decides itself
@@ -119,7 +118,7 @@ def scan(source: Any, *, page: int = 0, **settings: Any) -> Problem:
     """What a scanner really measured, with its geometry; there is no truth.
 
     ``source`` is a scan's file or folder, what :func:`open` gave of one, or an array of line integrals (views, bins)
-    with the fields of :class:`~padis_gui.core.files.scans._j_scan__core_data_scans_scan.Geometry` by name: ``angles`` in degrees, ``beam``,
+    with the fields of :class:`~padis_gui.core.files.scans.scan.Geometry` by name: ``angles`` in degrees, ``beam``,
     ``bin_width``, ``source_distance``, … ``settings`` are those of reading (``take_views``, ``binning``, ``image_size``)
     and those of the physics that are to be other than the file says (``centre``, ``noise``, …).
     """

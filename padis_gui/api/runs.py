@@ -10,29 +10,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from padis_gui.api.opening import AnyPath, OpenedImage, OpenedPrior, Pixels, checked_path, open, prior
+from padis_gui.api.opening import AnyPath, OpenedImage, OpenedPrior, checked_path, open, prior
 from padis_gui.api.problems import Problem
-from padis_gui.core.exports._j_about__core_data_about import About, check_sidecar, sidecar_path
-from padis_gui.core.exports._j_about__core_data_stored import read_export
-from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
+from padis_gui.core.exports.about import About, check_sidecar, read_export, sidecar_path
+from padis_gui.core.exports.settings import ExportSettings
 from padis_gui.core.exports.tiff import write_result
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.images._j_metrics__core_metrics import psnr
+from padis_gui.core.images.image import Image, Pixels
+from padis_gui.core.images.metrics import psnr
 from padis_gui.core.physics.problem import Problem as MeasuredProblem
 from padis_gui.core.prior.tiling import TilingSettings
-from padis_gui.core.runs._j_locate__core_locate import locate
 from padis_gui.core.runs.engine import Control, Outcome, Run
 from padis_gui.core.runs.engine import Result as EngineResult
+from padis_gui.core.runs.locate import locate
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened
 from padis_gui.core.runs.presets import bundled_prior
 from padis_gui.core.runs.recipe import Recipe, draft_recipe, find_preset, new_seed
 from padis_gui.core.runs.repeat import Repeater
-from padis_gui.core.settings._j_declarations__core_settings import Settings, make, specs
-from padis_gui.core.settings._j_files__core_atomic import check_is_tiff, check_outputs
-from padis_gui.core.settings._j_machine__core_device import pick_device
+from padis_gui.core.settings.declarations import Settings, make, specs
 from padis_gui.core.settings.errors import InputError, PadisError, SettingError
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Iterate
+from padis_gui.core.settings.files import check_is_tiff, check_outputs
+from padis_gui.core.settings.machine import pick_device
+from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
 
 
@@ -43,7 +42,7 @@ class Result(EngineResult):
     def save(self, path: AnyPath, **export: Any) -> Path:
         """Write a TIFF that carries the recipe, float32 in the image's unit unless told otherwise. Atomic.
 
-        ``export`` are the fields of :class:`~padis_gui.core.exports._j_settings__core_data_export_settings.ExportSettings` for a result: ``tiff``
+        ``export`` are the fields of :class:`~padis_gui.core.exports.settings.ExportSettings` for a result: ``tiff``
         ("ImageJ", "OME"), ``values``, ``map_low``, ``map_high``, ``sidecar``. Raises
         :class:`~padis_gui.core.settings.errors.PadisError` where it cannot be written, and rather than write over a file that the
         run used.
@@ -85,7 +84,7 @@ class Result(EngineResult):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step(Iterate):
-    """An :class:`~padis_gui.core.solvers._j_iterate__core_solvers_iterate.Iterate`, whose tensors are on [0, 1], with its image's unit."""
+    """An :class:`~padis_gui.core.solvers.iterate.Iterate`, whose tensors are on [0, 1], with its image's unit."""
 
     image: Image = field(repr=False)
     problem: MeasuredProblem = field(repr=False)

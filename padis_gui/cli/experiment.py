@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from padis_gui.cli._j_outputs__cli_outputs import write_text
 from padis_gui.cli.options import (
     add_device,
     add_problem,
@@ -16,9 +15,10 @@ from padis_gui.cli.options import (
     open_prior,
     overrides,
 )
+from padis_gui.cli.outputs import write_text
 from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS
-from padis_gui.core.settings._j_files__core_atomic import check_outputs
 from padis_gui.core.settings.errors import InputError, SettingError
+from padis_gui.core.settings.files import check_outputs
 
 if TYPE_CHECKING:
     from padis_gui.core.prior.tiling import TilingSettings
@@ -84,9 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the grid, and print and write its table."""
-    from padis_gui.cli._j_progress__cli_progress import progress_bar
-    from padis_gui.core.studies._j_experiment__core_experiment import Grid, run_grid
-    from padis_gui.core.studies._j_experiment__core_experiment_table import as_csv, as_markdown, summarise
+    from padis_gui.cli.progress import progress_bar
+    from padis_gui.core.studies.experiment import Grid, as_csv, as_markdown, run_grid, summarise
 
     _check_files(options)
     problems = tuple(_problem(options, name) for name in options.preset)
@@ -122,7 +121,7 @@ def run(options: argparse.Namespace) -> int:
 def _bundled_priors(problems: "tuple[Preset, ...]", device: str) -> tuple[Path, ...]:
     """The one bundled prior of these problems; raises :class:`SettingError` where they have several."""
     from padis_gui.core.runs.presets import bundled_prior
-    from padis_gui.core.settings._j_machine__core_device import pick_device
+    from padis_gui.core.settings.machine import pick_device
 
     kind = pick_device(device).type
     priors = tuple(dict.fromkeys(bundled_prior(problem.physics, kind) for problem in problems))
@@ -182,7 +181,7 @@ def _problem(options: argparse.Namespace, name: str) -> "Preset":
 
 def _tilings(options: argparse.Namespace) -> "tuple[TilingSettings, ...]":
     from padis_gui.core.prior.tiling import TilingSettings
-    from padis_gui.core.settings._j_declarations__core_settings import make
+    from padis_gui.core.settings.declarations import make
 
     given = given_settings(options, TilingSettings)
     given.pop("strategy", None)

@@ -12,8 +12,8 @@ from padis_gui.cli.options import (
     given_settings,
     open_prior,
 )
-from padis_gui.core.settings._j_files__core_atomic import check_is_tiff, check_outputs
 from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.files import check_is_tiff, check_outputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ MOST = 10_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
-    from padis_gui.core.physics._j_pixelwise__core_operators_nothing import NothingSettings
+    from padis_gui.core.physics.pixelwise import NothingSettings
 
     parser.add_argument(
         "--count", type=int, default=1, metavar="N",
@@ -40,18 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw the samples; what is finished is written, even when a later one is interrupted."""
-    from padis_gui.cli._j_progress__cli_progress import progress_bar
-    from padis_gui.core.exports._j_about__core_data_about import About
+    from padis_gui.cli.progress import progress_bar
+    from padis_gui.core.exports.about import About
     from padis_gui.core.exports.tiff import write_tiff
-    from padis_gui.core.physics._j_pixelwise__core_operators_nothing import NothingSettings
+    from padis_gui.core.physics.pixelwise import NothingSettings
     from padis_gui.core.runs.engine import Run, finish
     from padis_gui.core.runs.method import Method
     from padis_gui.core.runs.opened import Opened, prepare_image
     from padis_gui.core.runs.presets import fitting_prior
     from padis_gui.core.runs.recipe import check_seed, find_preset, make_recipe, new_seed
-    from padis_gui.core.settings._j_declarations__core_settings import make
-    from padis_gui.core.settings._j_machine__core_device import pick_device
-    from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Iterate
+    from padis_gui.core.settings.declarations import make
+    from padis_gui.core.settings.machine import pick_device
+    from padis_gui.core.solvers.iterate import Iterate
 
     if not 1 <= options.count <= MOST:
         raise SettingError(f"The count must be 1 to {MOST}, but {options.count} was given; change --count.")

@@ -12,7 +12,7 @@ _LENGTHS = ("bin_width", "source_distance", "detector_distance", "pixel_size")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
-    from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+    from padis_gui.core.images.image import ReadingSettings
 
     parser.description = (
         "Say how a scan was measured, as it would be reconstructed: physics, views, detector, axis of rotation, scaling, "
@@ -47,10 +47,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _described(options: argparse.Namespace) -> list[str]:
     from padis_gui.core.files.read import read_image
-    from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+    from padis_gui.core.images.image import ReadingSettings
     from padis_gui.core.physics.problem import scan_settings
     from padis_gui.core.physics.registry import find_physics
-    from padis_gui.core.settings._j_declarations__core_settings import make, specs
+    from padis_gui.core.settings.declarations import make, specs
 
     reading = make(ReadingSettings, given_settings(options, ReadingSettings))
     image = read_image(options.scan, options.page, reading)

@@ -12,7 +12,7 @@ from padis_gui.core.settings.errors import DivergenceError, PadisError
 # verb -> (module, one line of help). A module has add_arguments(parser) and run(arguments) -> exit code.
 VERBS = {
     "volume": (
-        "padis_gui.cli._j_volume__cli_volume",
+        "padis_gui.cli.volume",
         "reconstruct every slice of a stack, here or on many workers",
     ),
     "reconstruct": (
@@ -21,11 +21,11 @@ VERBS = {
     ),
     "generate": ("padis_gui.cli.generate", "draw samples of a prior, without any measurement"),
     "repeat": (
-        "padis_gui.cli._j_repeat__cli_repeat",
+        "padis_gui.cli.repeat",
         "run what made an exported file again, and compare bit for bit",
     ),
     "train": (
-        "padis_gui.cli._j_train__cli_train",
+        "padis_gui.cli.train",
         "train a patch prior on images of your own, or resume a training",
     ),
     "runs": ("padis_gui.cli.runs", "compare trainings: steps, time, loss, validation, PSNR"),

@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from padis_gui.core.settings._j_declarations__core_settings import Settings, SettingSpec, make, specs
+from padis_gui.core.settings.declarations import Settings, SettingSpec, make, specs
 from padis_gui.core.settings.errors import SettingError
 
 if TYPE_CHECKING:
-    from padis_gui.core.images._j_image__core_data_image import Image, Measured
+    from padis_gui.core.images.image import Image, Measured
     from padis_gui.core.physics.registry import Physics
     from padis_gui.core.physics.settings import PhysicsSettings
     from padis_gui.core.prior.prior import PatchPrior
@@ -108,8 +108,8 @@ def measured_problem(options: argparse.Namespace, measured: "Measured") -> "tupl
 
     Raises :class:`SettingError` for what the reading of the file decides.
     """
-    from padis_gui.core.physics._j_scanner__core_operators_scanner import ScannerSettings
     from padis_gui.core.physics.registry import find_physics
+    from padis_gui.core.physics.scanner import ScannerSettings
 
     physics = find_physics(options.physics or measured.physics)
     if not issubclass(physics.settings_type, ScannerSettings):
@@ -232,11 +232,7 @@ def chosen_tiling(options: argparse.Namespace) -> "TilingSettings":
 def open_prior(options: argparse.Namespace, path: Path) -> "PatchPrior":
     """The prior in ``path`` on the device asked for; torch gets every core."""
     from padis_gui.core.prior.checkpoint import load_prior
-    from padis_gui.core.settings._j_machine__core_device import (
-        fastest_precision,
-        pick_device,
-        use_all_threads,
-    )
+    from padis_gui.core.settings.machine import fastest_precision, pick_device, use_all_threads
 
     device = pick_device(options.device)
     use_all_threads()

@@ -5,9 +5,9 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from padis_gui.cli._j_outputs__cli_outputs import write_json
-from padis_gui.core.settings._j_files__core_atomic import check_outputs
+from padis_gui.cli.outputs import write_json
 from padis_gui.core.settings.errors import InputError, PadisError
+from padis_gui.core.settings.files import check_outputs
 
 if TYPE_CHECKING:
     from padis_gui.core.runs.queue import QueuedRun
@@ -36,10 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the queue; writes the results and the summary."""
-    from padis_gui.cli._j_progress__cli_progress import progress_bar
+    from padis_gui.cli.progress import progress_bar
     from padis_gui.core.runs.queue import file_names, read_queue
     from padis_gui.core.runs.repeat import Repeater
-    from padis_gui.core.settings._j_machine__core_device import pick_device
+    from padis_gui.core.settings.machine import pick_device
 
     runs = read_queue(options.queue)
     repeater = Repeater(pick_device(options.device))
@@ -68,10 +68,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _finish(queued: "QueuedRun", path: Path, repeater: "Repeater") -> dict[str, Any]:
     """A line of the summary: what has become of one run."""
-    from padis_gui.core.exports._j_about__core_data_about import About
-    from padis_gui.core.exports._j_about__core_data_stored import read_recipe
+    from padis_gui.core.exports.about import About, read_recipe
     from padis_gui.core.exports.tiff import write_result
-    from padis_gui.core.images._j_metrics__core_metrics import as_json
+    from padis_gui.core.images.metrics import as_json
     from padis_gui.core.runs.queue import same_run
 
     line: dict[str, Any] = {

@@ -3,14 +3,6 @@
 import argparse
 from pathlib import Path
 
-from padis_gui.cli._j_outputs__cli_exports import (
-    Recorder,
-    add_exports,
-    chosen_export,
-    exported_files,
-    write_report,
-)
-from padis_gui.cli._j_outputs__cli_outputs import write_json
 from padis_gui.cli.options import (
     add_preset,
     add_problem,
@@ -21,14 +13,22 @@ from padis_gui.cli.options import (
     given_settings,
     open_prior,
 )
+from padis_gui.cli.outputs import (
+    Recorder,
+    add_exports,
+    chosen_export,
+    exported_files,
+    write_json,
+    write_report,
+)
 from padis_gui.core.runs.presets import DEFAULT_PRESET
-from padis_gui.core.settings._j_files__core_atomic import check_is_tiff, check_outputs
+from padis_gui.core.settings.files import check_is_tiff, check_outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
     from padis_gui.core.files.formats.recognise import readable
-    from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+    from padis_gui.core.images.image import ReadingSettings
 
     parser.description = (
         "Reconstruct one image: from a measurement simulated of it, or, where the file is a scan or is read with --role "
@@ -54,21 +54,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Reconstruct one image; writes the TIFF and the report."""
-    from padis_gui.cli._j_progress__cli_progress import progress_bar
-    from padis_gui.core.exports._j_about__core_data_about import About, check_sidecar, sidecar_path
+    from padis_gui.cli.progress import progress_bar
+    from padis_gui.core.exports.about import About, check_sidecar, sidecar_path
     from padis_gui.core.exports.tiff import write_result
     from padis_gui.core.files.read import read_image
-    from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
-    from padis_gui.core.images._j_metrics__core_metrics import as_json
+    from padis_gui.core.images.image import ReadingSettings
+    from padis_gui.core.images.metrics import as_json
     from padis_gui.core.physics.registry import find_physics
     from padis_gui.core.runs.engine import Run, finish
     from padis_gui.core.runs.method import Method
     from padis_gui.core.runs.opened import Opened
     from padis_gui.core.runs.presets import bundled_prior
     from padis_gui.core.runs.recipe import draft_recipe, find_preset, new_seed
-    from padis_gui.core.settings._j_declarations__core_settings import make
-    from padis_gui.core.settings._j_machine__core_device import describe_device, peak_memory_mb, pick_device
-    from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Iterate
+    from padis_gui.core.settings.declarations import make
+    from padis_gui.core.settings.machine import describe_device, peak_memory_mb, pick_device
+    from padis_gui.core.solvers.iterate import Iterate
 
     export = chosen_export(options)
     sidecar = sidecar_path(options.out) if export.sidecar else None

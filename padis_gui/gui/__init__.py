@@ -1,4 +1,4 @@
 """The window: widgets without mathematics."""
 
 # torch comes before any Qt import: on Windows the other order clashes (pytorch #166628)
-import padis_gui.core.settings._j_machine__core_device  # noqa: F401
+import padis_gui.core.settings.machine  # noqa: F401

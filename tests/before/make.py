@@ -19,11 +19,10 @@ import tifffile
 import torch
 
 from padis_gui.cli.main import main as program
-from padis_gui.core.exports._j_about__core_data_about import About
-from padis_gui.core.exports._j_about__core_data_stored import read_recipe
-from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
+from padis_gui.core.exports.about import About, read_recipe
+from padis_gui.core.exports.settings import ExportSettings
 from padis_gui.core.exports.tiff import write_result
-from padis_gui.core.images._j_image__core_data_mask import write_mask
+from padis_gui.core.images.image import write_mask
 from padis_gui.core.prior.checkpoint import load_prior, save_prior
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.queue import QueuedRun, queue_as_json
@@ -193,9 +192,9 @@ def session() -> None:
     import qasync
     from PySide6.QtCore import QCoreApplication
 
-    from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
-    from padis_gui.viewmodels.session._j_store__viewmodels_store import Store
-    from padis_gui.viewmodels.state._j_preferences__viewmodels_preferences import Preferences
+    from padis_gui.viewmodels.session.session import Session
+    from padis_gui.viewmodels.session.store import Store
+    from padis_gui.viewmodels.state.preferences import Preferences
 
     app = QCoreApplication([])
     loop = qasync.QEventLoop(app)

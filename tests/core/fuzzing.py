@@ -29,7 +29,7 @@ import numpy as np
 
 from padis_gui.core.files.formats.open import list_datasets
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import PadisError
 
 MEMORY = 3 * 2**28  # bytes beyond what the program has after its first images

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
 from padis_gui.core.physics.problem import Problem
+from padis_gui.core.physics.scanner import ParallelBeamSettings
 from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
 from padis_gui.core.prior.tiling import TilingSettings, make_tiling
 from padis_gui.core.runs.engine import Outcome, RunState, solve
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.pair import WHAT_IFS, Turn, in_step
 from padis_gui.core.runs.recipe import Recipe
-from padis_gui.core.settings._j_declarations__core_settings import make
+from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import DivergenceError
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Iterate, drain
 from padis_gui.core.solvers.diffusion.diffpir import DiffPIRSettings
+from padis_gui.core.solvers.iterate import Iterate, drain
 from padis_gui.core.solvers.registry import find_solver
 from tests.core.test_solvers import TINY
 

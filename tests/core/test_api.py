@@ -18,13 +18,13 @@ from hypothesis.extra import numpy as npst
 
 import padis_gui as pg
 from padis_gui.cli.main import main
-from padis_gui.core.exports._j_about__core_data_stored import read_export
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.exports.about import read_export
+from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.runs.engine import RunState
 from padis_gui.core.runs.recipe import Recipe
-from padis_gui.core.settings._j_declarations__core_settings import specs
-from padis_gui.core.settings._j_files__core_hashing import pixels_sha256
+from padis_gui.core.settings.declarations import specs
+from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.core.solvers.registry import SOLVERS
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -188,7 +188,7 @@ def test_a_cancelled_run_has_no_result_and_an_error_is_raised_at_the_end(
     assert list(run) == []
     with pytest.raises(pg.PadisError, match="cancelled"):
         run.result  # noqa: B018
-    monkeypatch.setattr("padis_gui.core.solvers._j_iterate__core_solvers_iterate._EXPLODED", 1e-9)
+    monkeypatch.setattr("padis_gui.core.solvers.iterate._EXPLODED", 1e-9)
     failing, seen = pg.steps(pg.ct(phantom, views=12), tiny, steps=3), []
     with pytest.raises(pg.PadisError, match="diverged"):
         seen.extend(failing)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from padis_gui.core.settings import _j_files__core_atomic as atomic
-from padis_gui.core.settings._j_files__core_atomic import remove_leftovers, write_atomically
+from padis_gui.core.settings import files as atomic
+from padis_gui.core.settings.files import remove_leftovers, write_atomically
 
 
 def _full_disk(*_: object) -> Any:

@@ -9,22 +9,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.images._j_metrics__core_metrics import psnr
-from padis_gui.core.physics._j_pixelwise__core_operators_denoising import Denoising
-from padis_gui.core.physics._j_pixelwise__core_operators_inpainting import Inpainting
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT, ParallelBeamSettings
+from padis_gui.core.images.image import Image
+from padis_gui.core.images.metrics import psnr
 from padis_gui.core.physics.blur import Blur, uniform_kernel
+from padis_gui.core.physics.pixelwise import Denoising, Inpainting
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.physics.registry import PHYSICS, Physics
+from padis_gui.core.physics.scanner import ParallelBeamCT, ParallelBeamSettings
 from padis_gui.core.physics.superresolution import SuperResolution
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.opened import build_problem
 from padis_gui.core.settings.errors import SettingError
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import ClassicalSetup, Iterate, drain
-from padis_gui.core.solvers.classical._j_plug_and_play__core_baselines_denoisers import make_denoiser
+from padis_gui.core.solvers.classical.plug_and_play import make_denoiser
 from padis_gui.core.solvers.classical.sirt import has_signed_entries
 from padis_gui.core.solvers.classical.tv import differences, differences_transposed
+from padis_gui.core.solvers.iterate import ClassicalSetup, Iterate, drain
 from padis_gui.core.solvers.registry import SOLVERS, Solver, find_solver
 from tests.gaussian import GaussianPrior, Matrix, any_tiling
 from tests.tiny import phantom

@@ -14,10 +14,10 @@ import scipy.io
 import tifffile
 from PIL import Image as Pillow
 
-from padis_gui.core.files.formats._j_folder__core_data_folder import data_sha256, folder_of_series
+from padis_gui.core.files.formats.folder import data_sha256, folder_of_series
 from padis_gui.core.files.formats.open import count_pages, list_datasets, open_pages
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import InputError
 from tests.core.fuzzing import FORMATS, check_sentence
 from tests.core.test_formats import PAGES, mat73, nifti, npz, series_of

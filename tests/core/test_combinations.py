@@ -15,8 +15,8 @@ from padis_gui.core.runs.engine import solve
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, build_problem, measure
 from padis_gui.core.runs.recipe import Recipe, make_recipe
-from padis_gui.core.settings._j_declarations__core_settings import make
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import drain
+from padis_gui.core.settings.declarations import make
+from padis_gui.core.solvers.iterate import drain
 from padis_gui.core.solvers.registry import SOLVERS
 from tests.core.test_solvers import TINY
 

@@ -9,14 +9,14 @@ import torch
 
 import padis_gui.core
 from padis_gui.core.runs.presets import resource
-from padis_gui.core.settings._j_machine__core_device import (
+from padis_gui.core.settings.errors import InputError, SettingError
+from padis_gui.core.settings.machine import (
     describe_device,
     fastest_precision,
     peak_memory_mb,
     pick_device,
     use_all_threads,
 )
-from padis_gui.core.settings.errors import InputError, SettingError
 
 
 def test_no_module_of_the_core_brings_qt() -> None:

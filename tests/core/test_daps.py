@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.physics.problem import Problem
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Iterate
+from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
 from tests.gaussian import GaussianPrior, Matrix, any_tiling
 
@@ -85,7 +85,7 @@ def test_a_wrong_spread_is_seen_in_the_deviation(problem: Problem) -> None:
 
 
 def test_without_data_samples_are_those_of_the_prior() -> None:
-    from padis_gui.core.physics._j_pixelwise__core_operators_nothing import Nothing
+    from padis_gui.core.physics.pixelwise import Nothing
 
     A = Nothing((1, SIDE, SIDE))
     last = run(Problem(operator=A, measurement=torch.zeros(0)), samples=12)[-1]

@@ -13,9 +13,9 @@ from PIL import Image as Pillow
 
 from padis_gui.core.prior.partition import Frame
 from padis_gui.core.settings.errors import InputError, SettingError
-from padis_gui.core.training import _j_dataset__core_training_dataset as module
-from padis_gui.core.training._j_dataset__core_training_dataset import TrainingData, load_training_data
-from padis_gui.core.training._j_settings__core_training_data_settings import DataSettings
+from padis_gui.core.training import dataset as module
+from padis_gui.core.training.dataset import TrainingData, load_training_data
+from padis_gui.core.training.settings import DataSettings
 from tests.core.test_formats import nifti, series_of
 
 

@@ -11,8 +11,8 @@ import torch
 
 from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.settings.errors import SettingError
-from padis_gui.core.training._j_optimise__core_training_distributed import World, world_from_environment
-from padis_gui.core.training._j_train__core_training_train import PRIOR_FILE, STATE_FILE
+from padis_gui.core.training.optimise import World, world_from_environment
+from padis_gui.core.training.train import PRIOR_FILE, STATE_FILE
 from tests.toy_training import CPU, aside, metadata, settings, start, tensors
 
 gloo = pytest.mark.skipif(

@@ -18,11 +18,11 @@ import pytest
 import torch
 
 from padis_gui.core.prior import legacy_torch
-from padis_gui.core.prior._j_edm_snapshot__core_edm_snapshot import read_snapshot
 from padis_gui.core.prior.checkpoint import load_prior, read_prior
+from padis_gui.core.prior.edm_snapshot import read_snapshot
 from padis_gui.core.prior.inert_pickle import Budget, UnreadablePickle
-from padis_gui.core.settings._j_machine__core_device import peak_memory_mb
 from padis_gui.core.settings.errors import CheckpointError
+from padis_gui.core.settings.machine import peak_memory_mb
 from tests.snapshots import dump, random_snapshot
 
 CPU = torch.device("cpu")

@@ -11,8 +11,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from padis_gui.core.prior._j_edm_snapshot__core_edm_snapshot import read_snapshot
 from padis_gui.core.prior.checkpoint import load_prior, read_prior, read_record, save_prior, summarise_prior
+from padis_gui.core.prior.edm_snapshot import read_snapshot
 from padis_gui.core.prior.prior import PatchPrior, denoise_patches
 from padis_gui.core.settings.errors import CheckpointError
 from tests.snapshots import (

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from padis_gui.core.files.read import read_image
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
+from padis_gui.core.physics.scanner import ParallelBeamSettings
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs import engine
@@ -17,9 +17,9 @@ from padis_gui.core.runs.engine import Checked, Control, Result, Run, RunState, 
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared
 from padis_gui.core.runs.recipe import Recipe, draft_recipe, sealed
-from padis_gui.core.settings._j_declarations__core_settings import make
-from padis_gui.core.settings._j_machine__core_device import torch_threads
+from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import DivergenceError, InputError, Interrupted
+from padis_gui.core.settings.machine import torch_threads
 from padis_gui.core.solvers.registry import SOLVERS, find_solver
 from tests.core.test_solvers import TINY
 

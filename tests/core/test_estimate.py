@@ -8,14 +8,13 @@ import pytest
 import torch
 
 import padis_gui.core.runs.estimate as estimate_module
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT, ParallelBeamSettings
-from padis_gui.core.physics._j_scanner__core_operators_fan import FanBeamCT, FanBeamSettings
 from padis_gui.core.physics.problem import Problem
+from padis_gui.core.physics.scanner import FanBeamCT, FanBeamSettings, ParallelBeamCT, ParallelBeamSettings
 from padis_gui.core.prior.partition import Partition
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import StrategyName, TilingSettings, make_tiling, strategy_and_patch
 from padis_gui.core.runs.estimate import _SCAN_BYTES, Pace, estimate, product_seconds, tile_pace
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import drain
+from padis_gui.core.solvers.iterate import drain
 from padis_gui.core.solvers.registry import SOLVERS, Solver
 from tests.tiny import PHANTOM_SIZE
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images._j_metrics__core_metrics import psnr
-from padis_gui.core.prior._j_seams__core_seams import seam_ratio
+from padis_gui.core.images.metrics import psnr
 from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.prior.seams import seam_ratio
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs import engine
 from padis_gui.core.runs.engine import solve
@@ -23,9 +23,16 @@ from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import build_problem
 from padis_gui.core.runs.presets import Preset
 from padis_gui.core.settings.errors import InputError, SettingError
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import drain
-from padis_gui.core.studies._j_experiment__core_experiment import Grid, GridPoint, GridResult, run_grid
-from padis_gui.core.studies._j_experiment__core_experiment_table import as_csv, as_markdown, summarise
+from padis_gui.core.solvers.iterate import drain
+from padis_gui.core.studies.experiment import (
+    Grid,
+    GridPoint,
+    GridResult,
+    as_csv,
+    as_markdown,
+    run_grid,
+    summarise,
+)
 
 FEW = Preset("few", "Few views", "", "ct-parallel", {"views": 6, "bins": 96}, "dds", {"cg_steps": 2})
 MORE = Preset("more", "More views", "", "ct-parallel", {"views": 12, "bins": 96}, "dds", {})

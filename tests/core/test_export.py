@@ -15,21 +15,21 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from padis_gui.core.exports._j_about__core_data_about import About, sidecar_path
-from padis_gui.core.exports._j_about__core_data_stored import (
+from padis_gui.core.exports.about import (
+    About,
     carries_recipe,
     read_export,
     read_pages,
     read_recipe,
     read_result,
+    sidecar_path,
 )
-from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
-from padis_gui.core.exports._j_settings__core_data_integers import integer_mapping
+from padis_gui.core.exports.settings import ExportSettings, integer_mapping
 from padis_gui.core.exports.tiff import write_result, write_tiff
 from padis_gui.core.runs.recipe import Change, DataReference, Recipe
-from padis_gui.core.settings import _j_files__core_atomic as atomic
-from padis_gui.core.settings._j_files__core_hashing import pixels_sha256
+from padis_gui.core.settings import files as atomic
 from padis_gui.core.settings.errors import InputError, SettingError
+from padis_gui.core.settings.files import pixels_sha256
 from tests.core.test_write import METRICS, awkward, recipe
 
 TIFFS = ["ImageJ", "OME"]

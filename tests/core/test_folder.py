@@ -11,15 +11,14 @@ from PIL import Image as Pillow
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from padis_gui.core.files.formats import _j_folder__core_data_folder_index as folder_index
-from padis_gui.core.files.formats._j_folder__core_data_folder import Whole, data_sha256, folder_of_series
+from padis_gui.core.files.formats import folder as folder_index
+from padis_gui.core.files.formats.folder import Whole, data_sha256, folder_of_series
 from padis_gui.core.files.formats.open import count_pages, list_datasets, open_pages
 from padis_gui.core.files.formats.recognise import recognise_file
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images._j_image__core_data_image import HU_WINDOW
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
-from padis_gui.core.settings._j_files__core_hashing import file_sha256
+from padis_gui.core.images.image import HU_WINDOW, ReadingSettings
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.files import file_sha256
 from tests.core.test_formats import PAGES, hdf5, mat5, mat73, npz, series_of
 from tests.core.test_read import dicom
 

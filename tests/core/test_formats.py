@@ -18,7 +18,7 @@ import scipy.io
 import scipy.sparse
 import tifffile
 
-from padis_gui.core.files.formats._j_dicom__core_data_dicom_series import find_series
+from padis_gui.core.files.formats.dicom import find_series
 from padis_gui.core.files.formats.open import count_pages, open_pages
 from padis_gui.core.files.formats.pages import LARGEST
 from padis_gui.core.files.formats.recognise import (
@@ -29,8 +29,7 @@ from padis_gui.core.files.formats.recognise import (
     recognise_file,
 )
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images._j_image__core_data_image import HU_WINDOW
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.images.image import HU_WINDOW, ReadingSettings
 from padis_gui.core.settings.errors import InputError
 from tests.core.test_read import dicom
 

@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from padis_gui.core.exports._j_about__core_data_about import About
-from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
+from padis_gui.core.exports.about import About
+from padis_gui.core.exports.settings import ExportSettings
 from padis_gui.core.exports.tiff import write_tiff
 from padis_gui.core.files.formats.open import count_pages, list_datasets, open_pages
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images._j_image__core_data_image import HU_WINDOW
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.images.image import HU_WINDOW, ReadingSettings
 from padis_gui.core.settings.errors import InputError
 from tests.core.test_write import recipe
 

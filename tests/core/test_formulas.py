@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT, ParallelBeamSettings
 from padis_gui.core.physics.problem import Problem
+from padis_gui.core.physics.scanner import ParallelBeamCT, ParallelBeamSettings
 from padis_gui.core.prior.prior import Conventions, PatchPrior
 from padis_gui.core.prior.tiling import make_tiling
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Iterate
+from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
 from tests.tiny import TINY_NETWORK, phantom, tiny_network
 

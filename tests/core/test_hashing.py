@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from padis_gui.core.settings import _j_files__core_hashing as hashing
-from padis_gui.core.settings._j_files__core_hashing import file_sha256
+from padis_gui.core.settings import files as hashing
+from padis_gui.core.settings.files import file_sha256
 from tests.waiting import wait_for
 
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

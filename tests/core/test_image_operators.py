@@ -12,11 +12,8 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from padis_gui.core.files.read import read_image, read_named_picture
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.images._j_metrics__core_metrics import psnr
-from padis_gui.core.physics._j_operator__core_operators_base import LinearOperator, Scaled
-from padis_gui.core.physics._j_pixelwise__core_operators_denoising import Denoising, DenoisingSettings
-from padis_gui.core.physics._j_pixelwise__core_operators_inpainting import Inpainting, InpaintingSettings
+from padis_gui.core.images.image import Image
+from padis_gui.core.images.metrics import psnr
 from padis_gui.core.physics.blur import (
     Blur,
     BlurSettings,
@@ -25,6 +22,8 @@ from padis_gui.core.physics.blur import (
     motion_kernel,
     uniform_kernel,
 )
+from padis_gui.core.physics.operator import LinearOperator, Scaled
+from padis_gui.core.physics.pixelwise import Denoising, DenoisingSettings, Inpainting, InpaintingSettings
 from padis_gui.core.physics.problem import simulate
 from padis_gui.core.physics.registry import PHYSICS, Physics, find_physics
 from padis_gui.core.physics.superresolution import SuperResolution, SuperResolutionSettings
@@ -33,10 +32,10 @@ from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.engine import solve
 from padis_gui.core.runs.opened import build_problem
 from padis_gui.core.runs.recipe import find_preset
-from padis_gui.core.settings._j_declarations__core_settings import make
-from padis_gui.core.settings._j_files__core_hashing import file_sha256
+from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, SettingError
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import drain
+from padis_gui.core.settings.files import file_sha256
+from padis_gui.core.solvers.iterate import drain
 from padis_gui.core.solvers.registry import find_solver
 from tests.recipes import make_recipe
 from tests.tiny import phantom

@@ -8,16 +8,15 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.physics.problem import Problem
-from padis_gui.core.prior._j_seams__core_inspect_tile import as_called, inspect_tile, with_noise
-from padis_gui.core.prior._j_seams__core_seams import disagreement_at
 from padis_gui.core.prior.partition import Box, Partition
 from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
+from padis_gui.core.prior.seams import as_called, disagreement_at, inspect_tile, with_noise
 from padis_gui.core.prior.tiling import make_tiling
 from padis_gui.core.runs.engine import solve
 from padis_gui.core.runs.recipe import Recipe
-from padis_gui.core.settings._j_declarations__core_settings import make
+from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import SettingError
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Iterate, SolverSettings
+from padis_gui.core.solvers.iterate import Iterate, SolverSettings
 from padis_gui.core.solvers.registry import SOLVERS, find_solver
 from tests.core.test_solvers import TINY
 from tests.tiny import phantom

@@ -5,9 +5,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from padis_gui.core.physics._j_operator__core_linalg import conjugate_gradients, damped_least_squares
-from padis_gui.core.physics._j_operator__core_operators_base import Scaled
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT, ParallelBeamSettings
+from padis_gui.core.physics.operator import Scaled, conjugate_gradients, damped_least_squares
+from padis_gui.core.physics.scanner import ParallelBeamCT, ParallelBeamSettings
 
 
 def rng(seed: int = 0) -> torch.Generator:

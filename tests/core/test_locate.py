@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from padis_gui.core.runs._j_locate__core_differences import compared, differences
-from padis_gui.core.runs._j_locate__core_locate import locate
+from padis_gui.core.runs.locate import compared, differences, locate
 from padis_gui.core.runs.presets import resource
 from padis_gui.core.runs.recipe import DataReference, PriorReference, Recipe
 from padis_gui.core.runs.repeat import unchanged
-from padis_gui.core.settings._j_files__core_hashing import file_sha256
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.files import file_sha256
 from tests.core.test_write import awkward, recipe
 
 

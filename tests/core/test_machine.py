@@ -8,7 +8,7 @@ import psutil
 import pytest
 import torch
 
-from padis_gui.core.settings._j_machine__core_device import (
+from padis_gui.core.settings.machine import (
     MemoryPeak,
     free_memory_mb,
     memory_in_use_mb,
@@ -33,8 +33,8 @@ def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Container:
             (root / name).write_text(text, encoding="ascii")
         own = tmp_path / "own"
         own.write_text(membership, encoding="ascii")
-        monkeypatch.setattr("padis_gui.core.settings._j_machine__core_device._CGROUPS", root)
-        monkeypatch.setattr("padis_gui.core.settings._j_machine__core_device._OWN_CGROUPS", own)
+        monkeypatch.setattr("padis_gui.core.settings.machine._CGROUPS", root)
+        monkeypatch.setattr("padis_gui.core.settings.machine._OWN_CGROUPS", own)
 
     return make
 

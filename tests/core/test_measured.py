@@ -8,10 +8,9 @@ import torch
 from PIL import Image as Picture
 
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images._j_image__core_data_image import Image, Measured
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT, ParallelBeamSettings
+from padis_gui.core.images.image import Image, Measured, ReadingSettings
 from padis_gui.core.physics.problem import as_measured, scan_settings
+from padis_gui.core.physics.scanner import ParallelBeamCT, ParallelBeamSettings
 from padis_gui.core.physics.superresolution import SuperResolutionSettings
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.opened import build_problem, prepare_image

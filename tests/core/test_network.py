@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from padis_gui.core.prior._j_network__core_network import NetworkSettings, PatchUNet
-from padis_gui.core.prior._j_network__core_position_encoding import COORDINATES
+from padis_gui.core.prior.network import COORDINATES, NetworkSettings, PatchUNet
 from tests.tiny import tiny_network
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from padis_gui.core.prior._j_network__core_network import NetworkSettings, PatchUNet
+from padis_gui.core.prior.network import NetworkSettings, PatchUNet
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from padis_gui.core.physics._j_operator__core_operators_base import LinearOperator, Scaled
-from padis_gui.core.physics._j_pixelwise__core_operators_denoising import Denoising
-from padis_gui.core.physics._j_pixelwise__core_operators_inpainting import Inpainting
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT, ParallelBeamSettings
-from padis_gui.core.physics._j_scanner__core_operators_fan import FanBeamCT, FanBeamSettings
 from padis_gui.core.physics.blur import Blur
+from padis_gui.core.physics.operator import LinearOperator, Scaled
+from padis_gui.core.physics.pixelwise import Denoising, Inpainting
 from padis_gui.core.physics.registry import PHYSICS, Physics
+from padis_gui.core.physics.scanner import FanBeamCT, FanBeamSettings, ParallelBeamCT, ParallelBeamSettings
 from padis_gui.core.physics.superresolution import SuperResolution
 from padis_gui.core.settings.errors import SettingError
 from tests.tiny import phantom

@@ -15,7 +15,7 @@ from padis_gui.core.files.formats.open import count_pages, list_datasets, open_p
 from padis_gui.core.files.formats.pages import LARGEST
 from padis_gui.core.files.formats.recognise import recognise_file
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images._j_image__core_data_image import HU_WINDOW, Image
+from padis_gui.core.images.image import HU_WINDOW, Image
 from padis_gui.core.settings.errors import InputError
 
 RNG = np.random.default_rng(0)

@@ -7,22 +7,22 @@ import pytest
 import torch
 
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.images._j_metrics__core_metrics import psnr, residual, ssim
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
+from padis_gui.core.images.image import Image
+from padis_gui.core.images.metrics import psnr, residual, ssim
 from padis_gui.core.physics.problem import Problem, simulate
 from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.physics.scanner import ParallelBeamSettings
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.engine import solve
 from padis_gui.core.runs.opened import build_problem, measure, prepare_image
 from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS
 from padis_gui.core.runs.recipe import MAX_SEED, Recipe, check_seed, find_preset, new_seed
-from padis_gui.core.settings._j_declarations__core_settings import make
-from padis_gui.core.settings._j_files__core_hashing import file_sha256
+from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import SettingError
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import drain
+from padis_gui.core.settings.files import file_sha256
 from padis_gui.core.solvers.diffusion.dds import DDSSettings
+from padis_gui.core.solvers.iterate import drain
 from padis_gui.core.solvers.registry import find_solver
 from tests.recipes import make_recipe
 

@@ -6,10 +6,10 @@ from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.prior.tiling import TILINGS
 from padis_gui.core.runs.pair import WHAT_IFS
 from padis_gui.core.runs.presets import PRESETS
-from padis_gui.core.settings._j_declarations__core_settings_registry import Named, Registry
+from padis_gui.core.settings.declarations import Named, Registry
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.solvers.registry import SOLVERS
-from padis_gui.core.training._j_settings__core_training_sizes import SIZES
+from padis_gui.core.training.settings import SIZES
 
 REGISTRIES: dict[str, Registry[Named]] = {
     "solver": SOLVERS, "physics": PHYSICS, "preset": PRESETS, "tiling": TILINGS, "fault": WHAT_IFS, "size": SIZES,

@@ -14,12 +14,18 @@ import pytest
 from PIL import Image as Pillow
 
 from padis_gui.core.exports import animation
-from padis_gui.core.exports._j_report__core_report_chart import chart
-from padis_gui.core.exports._j_report__core_report_curves import curves_as_csv
-from padis_gui.core.exports._j_report__core_report_page import Picture, Report, as_html, pictures_of
-from padis_gui.core.exports._j_report__core_report_pixels import as_bytes, signed_as_bytes
-from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
 from padis_gui.core.exports.animation import write_animation
+from padis_gui.core.exports.report import (
+    Report,
+    ReportPicture,
+    as_bytes,
+    as_html,
+    chart,
+    curves_as_csv,
+    pictures_of,
+    signed_as_bytes,
+)
+from padis_gui.core.exports.settings import ExportSettings
 from padis_gui.core.runs.recipe import Change, DataReference, PriorReference
 from padis_gui.core.settings.errors import InputError
 from tests.core.test_write import recipe
@@ -74,7 +80,7 @@ def test_a_full_disk_leaves_no_half_animation(tmp_path: Path, monkeypatch: pytes
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("padis_gui.core.settings._j_files__core_atomic.os.fsync", full)
+    monkeypatch.setattr("padis_gui.core.settings.files.os.fsync", full)
     with pytest.raises(InputError, match="No space left"):
         write_animation(tmp_path / "a.gif", frames(3), list("abc"), (0, 1), ExportSettings())
     assert not list(tmp_path.iterdir())
@@ -184,7 +190,7 @@ def hostile_report() -> Report:
         title=HOSTILE, recipe=made, metrics={"psnr": 31.25, "psnr_baseline": 20.5, HOSTILE: 1.0}, seconds=2.0,
         device=HOSTILE, sha256=HOSTILE, notes=(HOSTILE,), curves=CURVES,
         pictures=[
-            Picture(label=HOSTILE, pixels=pixels[0], low=0, high=1, unit=HOSTILE),
+            ReportPicture(label=HOSTILE, pixels=pixels[0], low=0, high=1, unit=HOSTILE),
             *pictures_of(pixels[0], (0, 1), HOSTILE, truth=pixels[1], baseline=pixels[1], deviation=pixels[1]),
         ],
     )  # fmt: skip

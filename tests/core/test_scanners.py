@@ -9,16 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from padis_gui.core.physics import _j_projector__core_operators_system_matrix as system_matrix
-from padis_gui.core.physics._j_projector__core_operators_fbp import (
-    redundancy_weights,
-    scanned_arc,
-    view_weights,
+from padis_gui.core.physics import projector as system_matrix
+from padis_gui.core.physics.projector import redundancy_weights, scanned_arc, view_weights
+from padis_gui.core.physics.scanner import (
+    FanBeamCT,
+    FanBeamSettings,
+    ParallelBeamCT,
+    ParallelBeamSettings,
+    Scanner,
+    ScannerSettings,
+    settings_of,
 )
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT, ParallelBeamSettings
-from padis_gui.core.physics._j_scanner__core_operators_fan import FanBeamCT, FanBeamSettings
-from padis_gui.core.physics._j_scanner__core_operators_scanner import Scanner, ScannerSettings, settings_of
-from padis_gui.core.settings._j_declarations__core_settings import make
+from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import SettingError
 from tests.tiny import phantom
 
@@ -385,9 +387,7 @@ def test_a_matrix_that_does_not_fit_is_a_setting_error(beam: str, monkeypatch: p
         A(torch.zeros(A.image_shape))
     with pytest.raises(SettingError, match="take fewer views"):
         A.T(torch.zeros(A.measurement_shape))
-    monkeypatch.setattr(
-        "padis_gui.core.physics._j_projector__core_operators_system_matrix.free_memory_mb", lambda device: 1.0
-    )
+    monkeypatch.setattr("padis_gui.core.physics.projector.free_memory_mb", lambda device: 1.0)
     A = scanner(beam, (64, 64), views=20)
     with pytest.raises(SettingError, match=r"20 views of 64×64 px need about .* GiB are free on the CPU"):
         A(torch.zeros(A.image_shape))
@@ -396,9 +396,7 @@ def test_a_matrix_that_does_not_fit_is_a_setting_error(beam: str, monkeypatch: p
 def test_back_projection_needs_no_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     A = scanner("fan", (64, 64), views=60)
     y = A(marked(64))
-    monkeypatch.setattr(
-        "padis_gui.core.physics._j_projector__core_operators_system_matrix.free_memory_mb", lambda device: 0.0
-    )
+    monkeypatch.setattr("padis_gui.core.physics.projector.free_memory_mb", lambda device: 0.0)
     again = scanner("fan", (64, 64), views=60)
     assert torch.equal(again.pinv(y), A.pinv(y))
 

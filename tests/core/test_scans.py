@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from padis_gui.core.files.read import read_image
-from padis_gui.core.files.scans._j_read__core_data_scans_noise import relative_noise
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.files.scans.read import relative_noise
+from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.problem import as_measured, scan_settings
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.settings.errors import InputError, SettingError
@@ -317,8 +316,8 @@ def test_the_scaling_holds_the_densest_and_is_undone(tmp_path: Path) -> None:
 
 
 def test_a_little_metal_does_not_darken_the_rest(tmp_path: Path) -> None:
-    from padis_gui.core.physics._j_geometry__core_physics_geometry import Geometry
-    from padis_gui.core.physics._j_scanner__core_operators_fan import FanBeamCT
+    from padis_gui.core.physics.geometry import Geometry
+    from padis_gui.core.physics.scanner import FanBeamCT
 
     picture = ABSORBS * phantom(SIZE)[None]
     picture[:, 40:42, 30:32] = 40 * ABSORBS

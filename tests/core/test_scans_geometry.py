@@ -10,7 +10,6 @@ import tifffile
 
 from padis_gui.core.files.formats.open import recognise
 from padis_gui.core.files.read import read_image
-from padis_gui.core.files.scans._j_open__core_data_scans_open import open_scan
 from padis_gui.core.files.scans.geometry_file import (
     EXAMPLES,
     FORMAT,
@@ -20,8 +19,8 @@ from padis_gui.core.files.scans.geometry_file import (
     read_geometry,
     schema,
 )
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.files.scans.open import open_scan
+from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.problem import scan_settings
 from padis_gui.core.settings.errors import InputError, PadisError
 from tests.scan_files import DETECTOR, SIZE, SOURCE, WIDTH, counts_of, fan, parallel, write_htc

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import InputError, PadisError
 from tests.scan_files import fan, parallel, write_exchange, write_htc, write_nxtomo
 

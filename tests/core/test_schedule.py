@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from padis_gui.core.settings.errors import SettingError
-from padis_gui.core.solvers._j_iterate__core_schedule import geometric, karras, noise_levels
+from padis_gui.core.solvers.iterate import geometric, karras, noise_levels
 
 NAMES = ["geometric", "karras"]
 

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from padis_gui.core.prior._j_seams__core_seams import (
+from padis_gui.core.prior.partition import Frame, Partition, tiles_and_pad
+from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
+from padis_gui.core.prior.seams import (
     disagreement,
     disagreement_at,
     disagreement_map,
@@ -15,8 +17,6 @@ from padis_gui.core.prior._j_seams__core_seams import (
     seam_ratio,
     seam_steps,
 )
-from padis_gui.core.prior.partition import Frame, Partition, tiles_and_pad
-from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
 from padis_gui.core.prior.tiling import TILINGS, TilingSettings, make_tiling
 from tests.tiny import phantom
 

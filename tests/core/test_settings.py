@@ -4,18 +4,17 @@ from typing import Any
 
 import pytest
 
-from padis_gui.core.physics._j_pixelwise__core_operators_inpainting import InpaintingSettings
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
+from padis_gui.core.physics.pixelwise import InpaintingSettings
 from padis_gui.core.physics.registry import PHYSICS
-from padis_gui.core.prior._j_network__core_network import NetworkSettings
+from padis_gui.core.physics.scanner import ParallelBeamSettings
+from padis_gui.core.prior.network import NetworkSettings
 from padis_gui.core.prior.prior import Conventions
 from padis_gui.core.prior.tiling import TilingSettings
-from padis_gui.core.settings._j_declarations__core_settings import GIVEN, NOT_GIVEN, Settings, make, specs
+from padis_gui.core.settings.declarations import GIVEN, NOT_GIVEN, Settings, make, specs
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.solvers.diffusion.diffpir import DiffPIRSettings
 from padis_gui.core.solvers.registry import SOLVERS
-from padis_gui.core.training._j_settings__core_training_data_settings import DataSettings
-from padis_gui.core.training._j_settings__core_training_settings import TrainingSettings
+from padis_gui.core.training.settings import DataSettings, TrainingSettings
 
 ALL: list[type[Settings]] = [
     ParallelBeamSettings, TilingSettings, TrainingSettings, DataSettings, NetworkSettings, Conventions,

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images._j_metrics__core_metrics import psnr, ssim
+from padis_gui.core.images.metrics import psnr, ssim
 from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.presets import DEFAULT_PRIOR, DEMO_IMAGE, resource
 from padis_gui.core.settings.errors import InputError, Interrupted, SettingError
-from padis_gui.core.training._j_dataset__core_training_dataset import TrainingData
-from padis_gui.core.training._j_looks__core_training_sight import (
+from padis_gui.core.training.dataset import TrainingData
+from padis_gui.core.training.looks import (
     Look,
     SightSettings,
     load_look,

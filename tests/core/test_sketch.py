@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from padis_gui.core.physics._j_geometry__core_operators_sketch import Sketch, make_sketch
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
-from padis_gui.core.physics._j_scanner__core_operators_fan import FanBeamSettings
+from padis_gui.core.physics.geometry import Sketch, make_sketch
+from padis_gui.core.physics.scanner import FanBeamSettings, ParallelBeamSettings
 from padis_gui.core.settings.errors import SettingError
 
 SHAPE = (48, 64)

@@ -12,9 +12,9 @@ from torch import Tensor
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import make_tiling
-from padis_gui.core.settings._j_declarations__core_settings import Settings, specs, with_live
+from padis_gui.core.settings.declarations import Settings, specs, with_live
 from padis_gui.core.settings.errors import DivergenceError, Interrupted, SettingError
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import (
+from padis_gui.core.solvers.iterate import (
     ClassicalSetup,
     Iterate,
     Iterates,
@@ -444,8 +444,8 @@ def test_registry_defaults_are_valid_and_documented() -> None:
 
 
 def test_works_on_images_of_another_shape(prior: PatchPrior) -> None:
-    from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT, ParallelBeamSettings
     from padis_gui.core.physics.problem import simulate
+    from padis_gui.core.physics.scanner import ParallelBeamCT, ParallelBeamSettings
 
     operator = ParallelBeamCT.of((1, 40, 72), ParallelBeamSettings(views=6, bins=96), torch.device("cpu"))
     problem = simulate(

@@ -10,26 +10,18 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from padis_gui.core.prior._j_network__core_network import PatchUNet
 from padis_gui.core.prior.checkpoint import load_prior, read_record
+from padis_gui.core.prior.network import PatchUNet
 from padis_gui.core.prior.partition import Frame, tiles_and_pad
 from padis_gui.core.prior.prior import denoise_patches
 from padis_gui.core.prior.tiling import TilingSettings, make_tiling, strategy_and_patch
 from padis_gui.core.settings.errors import DivergenceError, InputError, SettingError
-from padis_gui.core.training import _j_optimise__core_training_batch as module
-from padis_gui.core.training._j_dataset__core_training_dataset import TrainingData
-from padis_gui.core.training._j_optimise__core_training_batch import draw_batch
-from padis_gui.core.training._j_optimise__core_training_distributed import World
-from padis_gui.core.training._j_optimise__core_training_validation import Validation
-from padis_gui.core.training._j_plan__core_training_plan import fresh
-from padis_gui.core.training._j_settings__core_training_settings import TrainingSettings
-from padis_gui.core.training._j_train__core_training_train import (
-    NOISE_BINS,
-    PRIOR_FILE,
-    STATE_FILE,
-    TrainStep,
-    learning_rate,
-)
+from padis_gui.core.training import optimise as module
+from padis_gui.core.training.dataset import TrainingData
+from padis_gui.core.training.optimise import Validation, World, draw_batch
+from padis_gui.core.training.plan import fresh
+from padis_gui.core.training.settings import TrainingSettings
+from padis_gui.core.training.train import NOISE_BINS, PRIOR_FILE, STATE_FILE, TrainStep, learning_rate
 from tests.tiny import TINY_NETWORK, phantom, tiny_network
 from tests.toy_training import CPU, aside, equal, settings, start, tensors, toy_data
 

@@ -8,17 +8,16 @@ from typing import Any
 import pytest
 import safetensors.torch
 
-from padis_gui.core.prior._j_network__core_network import NetworkSettings
 from padis_gui.core.prior.checkpoint import PriorRecord, load_prior, read_record, save_prior
 from padis_gui.core.prior.edm_network import EdmNetworkSettings, EdmUNet
+from padis_gui.core.prior.network import NetworkSettings
 from padis_gui.core.prior.prior import Conventions
-from padis_gui.core.settings._j_files__core_hashing import file_sha256
 from padis_gui.core.settings.errors import SettingError
-from padis_gui.core.training._j_dataset__core_training_dataset import TrainingData
-from padis_gui.core.training._j_plan__core_training_plan import settings_for_prior
-from padis_gui.core.training._j_settings__core_training_data_settings import DataSettings
-from padis_gui.core.training._j_settings__core_training_settings import TrainingSettings
-from padis_gui.core.training._j_train__core_training_train import PRIOR_FILE, Training, train
+from padis_gui.core.settings.files import file_sha256
+from padis_gui.core.training.dataset import TrainingData
+from padis_gui.core.training.plan import settings_for_prior
+from padis_gui.core.training.settings import DataSettings, TrainingSettings
+from padis_gui.core.training.train import PRIOR_FILE, Training, train
 from tests.tiny import TINY_NETWORK, tiny_network
 from tests.toy_training import CPU, aside, equal, settings, tensors, toy_data
 

@@ -17,24 +17,26 @@ import torch
 from PIL import Image as Pillow
 
 from padis_gui.core.settings.errors import InputError
-from padis_gui.core.training._j_log__core_training_events import (
+from padis_gui.core.training.history import summarise_training, trainings_in
+from padis_gui.core.training.log import (
+    LOG_FILE,
+    TENSORBOARD,
     DataRead,
     Done,
+    EventFile,
     Looked,
     Saved,
     Stepped,
     TrainEvent,
+    TrainingLog,
     Validated,
     Warned,
+    read_log,
 )
-from padis_gui.core.training._j_log__core_training_log import LOG_FILE, TENSORBOARD, TrainingLog, read_log
-from padis_gui.core.training._j_log__core_training_tensorboard import EventFile
-from padis_gui.core.training._j_looks__core_training_sheet import contact_sheet
-from padis_gui.core.training._j_looks__core_training_sight import Look
-from padis_gui.core.training._j_run__core_training_pace import Pace
-from padis_gui.core.training._j_sources__core_training_sources import Skipped
-from padis_gui.core.training._j_train__core_training_train import NOISE_BINS, TrainStep
-from padis_gui.core.training.history import summarise_training, trainings_in
+from padis_gui.core.training.looks import Look, contact_sheet
+from padis_gui.core.training.run import Pace
+from padis_gui.core.training.sources import Skipped
+from padis_gui.core.training.train import NOISE_BINS, TrainStep
 
 LEVELS = len(NOISE_BINS) + 1
 

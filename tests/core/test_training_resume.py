@@ -19,10 +19,10 @@ import safetensors.torch
 import torch
 
 from padis_gui.core.prior.checkpoint import load_prior
-from padis_gui.core.settings import _j_files__core_atomic as atomic
+from padis_gui.core.settings import files as atomic
 from padis_gui.core.settings.errors import CheckpointError, SettingError
-from padis_gui.core.training._j_settings__core_training_settings import TrainingSettings
-from padis_gui.core.training._j_train__core_training_train import PRIOR_FILE, STATE_FILE, TrainStep, train
+from padis_gui.core.training.settings import TrainingSettings
+from padis_gui.core.training.train import PRIOR_FILE, STATE_FILE, TrainStep, train
 from tests.tiny import TINY_NETWORK
 from tests.toy_training import CPU, aside, equal, metadata, settings, start, tensors, toy_data
 

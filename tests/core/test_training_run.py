@@ -23,8 +23,9 @@ from padis_gui.core.settings.errors import (
     PadisError,
     SettingError,
 )
-from padis_gui.core.training import _j_run__core_training_run as module
-from padis_gui.core.training._j_log__core_training_events import (
+from padis_gui.core.training import run as module
+from padis_gui.core.training.log import (
+    LOG_FILE,
     DataRead,
     Done,
     Looked,
@@ -32,15 +33,14 @@ from padis_gui.core.training._j_log__core_training_events import (
     TrainEvent,
     Validated,
     Warned,
+    read_log,
 )
-from padis_gui.core.training._j_log__core_training_log import LOG_FILE, read_log
-from padis_gui.core.training._j_looks__core_training_sight import SightSettings, load_look
-from padis_gui.core.training._j_optimise__core_training_distributed import World
-from padis_gui.core.training._j_plan__core_training_request import REQUEST_FILE, TrainingRequest, load_request
-from padis_gui.core.training._j_run__core_training_run import run_training
-from padis_gui.core.training._j_settings__core_training_data_settings import DataSettings
-from padis_gui.core.training._j_settings__core_training_settings import TrainingSettings
-from padis_gui.core.training._j_train__core_training_train import PRIOR_FILE, STATE_FILE, Training
+from padis_gui.core.training.looks import SightSettings, load_look
+from padis_gui.core.training.optimise import World
+from padis_gui.core.training.plan import REQUEST_FILE, TrainingRequest, load_request
+from padis_gui.core.training.run import run_training
+from padis_gui.core.training.settings import DataSettings, TrainingSettings
+from padis_gui.core.training.train import PRIOR_FILE, STATE_FILE, Training
 from tests.tiny import TINY_NETWORK, phantom
 
 CPU = torch.device("cpu")
@@ -141,9 +141,7 @@ def test_looks_are_taken_at_what_was_kept_aside(stack: Path, tmp_path: Path) -> 
 
 
 def test_the_log_says_the_same(stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "padis_gui.core.training._j_run__core_training_run._LOG_SECONDS", math.inf
-    )  # on a slow machine, too
+    monkeypatch.setattr("padis_gui.core.training.run._LOG_SECONDS", math.inf)  # on a slow machine, too
     folder = tmp_path / "run"
     events = [e for e in run_training(request(stack, steps=25), folder) if e.logged]
     found = list(read_log(folder))

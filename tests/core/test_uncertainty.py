@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from padis_gui.core.images._j_metrics__core_uncertainty import calibrate, summarise
+from padis_gui.core.images.metrics import calibrate, summarise
 from padis_gui.core.settings.errors import SettingError
 
 SHAPE = (1, 96, 96)

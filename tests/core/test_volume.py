@@ -11,7 +11,7 @@ import pytest
 import tifffile
 import torch
 
-from padis_gui.core.exports._j_about__core_data_stored import read_export, read_pages
+from padis_gui.core.exports.about import read_export, read_pages
 from padis_gui.core.files.read import read_image
 from padis_gui.core.runs.repeat import Repeater
 from padis_gui.core.settings.errors import InputError, Interrupted, SettingError
@@ -208,7 +208,7 @@ def test_no_smoothing_changes_no_bit(wanted) -> None:
 
 def test_smoothing_is_the_minimum_that_it_says(ct_problem) -> None:
     """Neighbours like the slice itself change nothing; others give what the formula's gradient calls for."""
-    from padis_gui.core.physics._j_pixelwise__core_operators_denoising import Denoising
+    from padis_gui.core.physics.pixelwise import Denoising
     from padis_gui.core.physics.problem import Problem
     from padis_gui.core.volumes.slices import smoothed
 
@@ -298,9 +298,9 @@ def test_beyond_what_imagej_holds_it_is_ome(wanted, monkeypatch: pytest.MonkeyPa
 
 def test_colours_stay_where_the_problem_keeps_them(prior, prior_path: Path, tmp_path: Path) -> None:
     """A grey page in a coloured stack becomes coloured, as one file has one kind of pixel."""
-    from padis_gui.core.physics._j_pixelwise__core_operators_denoising import DenoisingSettings
+    from padis_gui.core.physics.pixelwise import DenoisingSettings
     from padis_gui.core.prior.tiling import TilingSettings
-    from padis_gui.core.settings._j_declarations__core_settings import make
+    from padis_gui.core.settings.declarations import make
     from padis_gui.core.solvers.registry import find_solver
     from padis_gui.core.volumes.request import VolumeSettings, make_request
     from tests.recipes import make_recipe
@@ -371,10 +371,10 @@ def test_what_else_is_in_the_folder_stays(wanted) -> None:
 
 def test_a_degraded_stack_has_no_truth(prior, prior_path: Path, tmp_path: Path) -> None:
     """A stack that is the measurement itself: no noise is drawn, and nothing is compared with."""
-    from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
-    from padis_gui.core.physics._j_pixelwise__core_operators_denoising import DenoisingSettings
+    from padis_gui.core.images.image import ReadingSettings
+    from padis_gui.core.physics.pixelwise import DenoisingSettings
     from padis_gui.core.prior.tiling import TilingSettings
-    from padis_gui.core.settings._j_declarations__core_settings import make
+    from padis_gui.core.settings.declarations import make
     from padis_gui.core.solvers.registry import find_solver
     from padis_gui.core.volumes.request import VolumeSettings, make_request
     from tests.recipes import make_recipe
@@ -395,7 +395,7 @@ def test_rows_of_a_scan_are_slices(prior, prior_path: Path, tmp_path: Path) -> N
     """What was really measured, with its own geometry: nothing is simulated, and a row that absorbs less is darker."""
     from padis_gui.core.physics.problem import scan_settings
     from padis_gui.core.prior.tiling import TilingSettings
-    from padis_gui.core.settings._j_declarations__core_settings import make
+    from padis_gui.core.settings.declarations import make
     from padis_gui.core.solvers.registry import find_solver
     from padis_gui.core.volumes.request import VolumeSettings, make_request
     from tests.recipes import make_recipe

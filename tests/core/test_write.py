@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import tifffile
 
-from padis_gui.core.exports._j_about__core_data_stored import read_recipe, read_result
+from padis_gui.core.exports.about import read_recipe, read_result
 from padis_gui.core.exports.tiff import write_result, write_tiff
 from padis_gui.core.files.read import read_image
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
+from padis_gui.core.physics.scanner import ParallelBeamSettings
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.recipe import DataReference, PriorReference, Recipe
-from padis_gui.core.settings import _j_files__core_atomic as atomic
+from padis_gui.core.settings import files as atomic
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.solvers.diffusion.dds import DDSSettings
 

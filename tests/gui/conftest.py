@@ -6,7 +6,7 @@ import pyqtgraph as pg
 import pytest
 from PySide6.QtWidgets import QApplication
 
-from padis_gui.gui.kit._j_theme__gui_theme import configure
+from padis_gui.gui.kit.theme import configure
 from tests.qt import qt_loop, until, worker_threads
 
 
@@ -31,8 +31,8 @@ def drive(styled):
 @pytest.fixture
 def window(drive, tmp_path):
     """A shown main window on an empty session; small problems need no more than one torch thread."""
-    from padis_gui.gui.frame._j_main_window__gui_main_window import MainWindow
-    from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+    from padis_gui.gui.frame.main_window import MainWindow
+    from padis_gui.viewmodels.session.session import Session
     from padis_gui.viewmodels.training.trainer import Trainer
 
     async def make():

@@ -5,9 +5,8 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from padis_gui.gui.panes._j_compare__gui_viewers_compare import MODES
-from padis_gui.gui.panes._j_compare__gui_viewers_compare_bar import FASTEST, SLOWEST
-from padis_gui.viewmodels.pictures._j_levels__viewmodels_comparison import reach_of, signed_difference
+from padis_gui.gui.panes.compare import FASTEST, MODES, SLOWEST
+from padis_gui.viewmodels.pictures.levels import reach_of, signed_difference
 from padis_gui.viewmodels.pictures.profiles import Line
 from tests.gui.pictures import colour_at, drag, flat, hover, place_of, ramp, settle, wait_for
 

@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QMenu, QScrollArea, Q
 
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.solvers.registry import SOLVERS
-from padis_gui.gui.dialogs._j_help__gui_dialogs_shortcuts import actions_of, keys_by_menu
+from padis_gui.gui.dialogs.help import actions_of, keys_by_menu
 from tests.gui.controls import controls, nameless, repeated_keys, unexplained
 from tests.qt import open_both
 

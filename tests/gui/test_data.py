@@ -6,9 +6,8 @@ import tifffile
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
-from padis_gui.gui.dialogs._j_opening__gui_dialogs_datasets import DatasetChooser
-from padis_gui.gui.dialogs._j_opening__gui_dialogs_slices import SliceChooser
+from padis_gui.core.images.image import ReadingSettings
+from padis_gui.gui.dialogs.opening import DatasetChooser, SliceChooser
 from tests.qt import open_both, until
 from tests.scan_files import parallel, write_exchange
 

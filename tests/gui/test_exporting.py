@@ -12,10 +12,10 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog
 
-from padis_gui.core.exports._j_about__core_data_stored import read_export, read_pages
-from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
-from padis_gui.gui.dialogs._j_export__gui_dialogs_export import ExportDialog
-from padis_gui.gui.kit._j_forms__gui_forms import show_value
+from padis_gui.core.exports.about import read_export, read_pages
+from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.gui.dialogs.export import ExportDialog
+from padis_gui.gui.kit.forms import show_value
 from padis_gui.viewmodels.session import exporting
 from tests.gui.controls import nameless, unexplained
 from tests.gui.test_run_list import runs

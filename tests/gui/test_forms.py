@@ -6,14 +6,14 @@ from PySide6.QtGui import QFont, QImage, QKeySequence, QPainter, QShortcut, QWhe
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel
 
-from padis_gui.core.physics._j_pixelwise__core_operators_inpainting import InpaintingSettings
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
 from padis_gui.core.physics.blur import BlurSettings
+from padis_gui.core.physics.pixelwise import InpaintingSettings
 from padis_gui.core.physics.registry import PHYSICS
+from padis_gui.core.physics.scanner import ParallelBeamSettings
 from padis_gui.core.prior.tiling import TilingSettings
-from padis_gui.core.settings._j_declarations__core_settings import specs
+from padis_gui.core.settings.declarations import specs
 from padis_gui.core.solvers.registry import SOLVERS
-from padis_gui.gui.kit._j_forms__gui_forms import SettingsForm
+from padis_gui.gui.kit.forms import SettingsForm
 from tests.gui.pictures import wait_for
 
 ALL = [*(p.settings_type for p in PHYSICS), *(s.settings_type for s in SOLVERS), TilingSettings]

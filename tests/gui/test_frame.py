@@ -17,18 +17,17 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog, QDockWidget, QLabel
 
 from padis_gui.core.physics import registry as operators
-from padis_gui.core.settings._j_machine__core_device import DeviceChoice
-from padis_gui.gui.dialogs._j_help__gui_dialogs_report import ReportDialog
-from padis_gui.gui.frame._j_app__gui_app import tell_of_crash
-from padis_gui.gui.frame._j_app__gui_crash import CrashReporter
-from padis_gui.gui.frame._j_main_window__gui_main_window import MainWindow
-from padis_gui.gui.kit import _j_theme__gui_theme as theme
-from padis_gui.gui.runs import _j_transport__gui_panels_plan as plan
-from padis_gui.gui.runs._j_transport__gui_panels_plan import PlanLine
-from padis_gui.viewmodels.session._j_report__viewmodels_logbook import Logbook
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
-from padis_gui.viewmodels.session._j_store__viewmodels_store import Store
-from padis_gui.viewmodels.state._j_preferences__viewmodels_preferences import Preferences
+from padis_gui.core.settings.machine import DeviceChoice
+from padis_gui.gui.dialogs.help import ReportDialog
+from padis_gui.gui.frame.app import CrashReporter, tell_of_crash
+from padis_gui.gui.frame.main_window import MainWindow
+from padis_gui.gui.kit import theme
+from padis_gui.gui.runs import transport as plan
+from padis_gui.gui.runs.transport import PlanLine
+from padis_gui.viewmodels.session.report import Logbook
+from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.session.store import Store
+from padis_gui.viewmodels.state.preferences import Preferences
 from tests.qt import open_both, settled, until
 from tests.viewmodels.test_store import killed_in_a_run
 

@@ -5,7 +5,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QWheelEvent
 from PySide6.QtWidgets import QApplication
 
-from padis_gui.gui.kit._j_theme__gui_theme import BORDER, GEOMETRY
+from padis_gui.gui.kit.theme import BORDER, GEOMETRY
 from tests.qt import open_both, settled
 
 

@@ -9,9 +9,9 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDockWidget
 
-from padis_gui.core.exports._j_about__core_data_stored import read_recipe
+from padis_gui.core.exports.about import read_recipe
 from padis_gui.core.runs.engine import RunState, solve
-from padis_gui.gui.kit._j_files__gui_panels_saving import SaveButtons
+from padis_gui.gui.kit.files import SaveButtons
 from padis_gui.viewmodels.laboratory.seam_maps import COVERAGE, DISAGREEMENT, SEAMS
 from tests.gui.pictures import click_at
 from tests.gui.user import click, pane

@@ -12,16 +12,14 @@ from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMenu
 
-from padis_gui.core.exports._j_about__core_data_stored import read_recipe
-from padis_gui.gui.frame._j_reconstruct__gui_arrangement import keep_window
-from padis_gui.gui.frame._j_reconstruct__gui_viewers_arrangement import arrangement_of, rearrange
-from padis_gui.gui.panes._j_image_pane__gui_viewers_image_pane import column_count
-from padis_gui.gui.panes._j_layers__gui_viewers_colormaps import SEQUENTIAL, SIGNED, lookup
-from padis_gui.gui.panes._j_layers__gui_viewers_layer import INF_COLOUR, NAN_COLOUR
-from padis_gui.gui.panes._j_levels__gui_viewers_levels import LevelsPanel
-from padis_gui.gui.panes._j_menu__gui_viewers_pane_menu import fill_menu
-from padis_gui.gui.panes._j_pane_board__gui_viewers_pane_board import MOST
-from padis_gui.viewmodels.pictures._j_levels__viewmodels_levels import HU_PRESETS
+from padis_gui.core.exports.about import read_recipe
+from padis_gui.gui.frame.reconstruct import arrangement_of, keep_window, rearrange
+from padis_gui.gui.panes.image_pane import column_count
+from padis_gui.gui.panes.layers import INF_COLOUR, NAN_COLOUR, SEQUENTIAL, SIGNED, lookup
+from padis_gui.gui.panes.levels import LevelsPanel
+from padis_gui.gui.panes.menu import fill_menu
+from padis_gui.gui.panes.pane_board import MOST
+from padis_gui.viewmodels.pictures.levels import HU_PRESETS
 from padis_gui.viewmodels.pictures.sources import Lattice, Origin, PaneSource, Scale
 from tests.gui.pictures import colour_at, flat, hover, place_of, ramp, settle, wait_for
 from tests.qt import open_both, painted, until

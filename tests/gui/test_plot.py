@@ -6,9 +6,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
-from padis_gui.gui.kit._j_theme__gui_theme import set_scheme
-from padis_gui.gui.kit._j_widgets__gui_layouts import row
 from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
+from padis_gui.gui.kit.theme import set_scheme
+from padis_gui.gui.kit.widgets import row
 from tests.gui.pictures import click_at, settle, wait_for
 
 

@@ -10,8 +10,8 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 
-from padis_gui.gui.panes._j_regions__gui_viewers_regions import RegionPanel
 from padis_gui.gui.panes.profile import ProfilePanel
+from padis_gui.gui.panes.regions import RegionPanel
 from padis_gui.viewmodels.pictures.profiles import Line, Region, profile, seam_positions
 from tests.gui.pictures import drag, ramp, settle, wait_for
 from tests.qt import open_both, until

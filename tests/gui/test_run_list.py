@@ -11,9 +11,8 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QLineEdit
 
 from padis_gui.cli.main import main
-from padis_gui.core.exports._j_about__core_data_stored import read_recipe, read_result
-from padis_gui.gui.dialogs._j_export__gui_dialogs_export import ExportDialog
-from padis_gui.gui.dialogs._j_export__gui_exporting import folder_names
+from padis_gui.core.exports.about import read_recipe, read_result
+from padis_gui.gui.dialogs.export import ExportDialog, folder_names
 from padis_gui.gui.runs.curves import COMPARED_RUN
 from padis_gui.gui.runs.run_table import COLUMNS
 from padis_gui.viewmodels.runs.queue import ItemState

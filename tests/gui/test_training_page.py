@@ -12,7 +12,7 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui.viewmodels.state.process import ProcessState
-from padis_gui.viewmodels.training import _j_plan__viewmodels_training_pace as training_pace
+from padis_gui.viewmodels.training import plan as training_pace
 from tests.gui.user import click
 from tests.qt import open_both, until
 from tests.training_images import FAKE, write_images, write_looks

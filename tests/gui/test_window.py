@@ -12,7 +12,7 @@ from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QInputDialog
 
-from padis_gui.core.exports._j_about__core_data_stored import read_recipe
+from padis_gui.core.exports.about import read_recipe
 from padis_gui.core.runs import engine
 from padis_gui.core.runs.engine import RunState, solve
 from padis_gui.core.settings.errors import DivergenceError

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from padis_gui.cli.main import main
-from padis_gui.core.exports._j_about__core_data_stored import read_export, read_pages
+from padis_gui.core.exports.about import read_export, read_pages
 from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.runs.queue import read_queue
 from padis_gui.core.solvers.registry import find_solver
@@ -137,8 +137,8 @@ def test_an_experiment_goes_on_where_it_was(tmp_path: Path, capsys: pytest.Captu
 def test_a_training_is_listed_with_its_log_and_looks(capsys: pytest.CaptureFixture[str]) -> None:
     from padis_gui.viewmodels.training_log import read_history
 
-    from padis_gui.core.training._j_looks__core_training_sight import load_look
-    from padis_gui.core.training._j_plan__core_training_request import load_request
+    from padis_gui.core.training.looks import load_look
+    from padis_gui.core.training.plan import load_request
 
     folder = BEFORE / "training"
     request = load_request(folder)
@@ -150,8 +150,8 @@ def test_a_training_is_listed_with_its_log_and_looks(capsys: pytest.CaptureFixtu
 
 
 def test_a_session_comes_back_with_its_runs(drive: Callable, tmp_path: Path) -> None:
-    from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
-    from padis_gui.viewmodels.session._j_store__viewmodels_store import Store
+    from padis_gui.viewmodels.session.session import Session
+    from padis_gui.viewmodels.session.store import Store
 
     sessions = copied(BEFORE / "sessions", tmp_path / "sessions")
 
@@ -181,7 +181,7 @@ def test_a_session_comes_back_with_its_runs(drive: Callable, tmp_path: Path) -> 
 
 
 def test_an_export_brings_its_run_back_into_the_window(drive: Callable) -> None:
-    from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+    from padis_gui.viewmodels.session.session import Session
 
     async def go() -> None:
         session = Session("cpu")
@@ -198,7 +198,7 @@ def test_an_export_brings_its_run_back_into_the_window(drive: Callable) -> None:
 
 
 def test_preferences_are_kept(qapp: object, tmp_path: Path) -> None:
-    from padis_gui.viewmodels.state._j_preferences__viewmodels_preferences import Preferences
+    from padis_gui.viewmodels.state.preferences import Preferences
 
     copied(BEFORE / "preferences.json", tmp_path / "preferences.json")
     preferences = Preferences(tmp_path)

@@ -25,11 +25,10 @@ from benchmarks import (
 )
 from benchmarks.precision import VARIANTS, find_variant
 from padis_gui.cli.main import main
-from padis_gui.core.physics._j_pixelwise__core_operators_denoising import Denoising
-from padis_gui.core.physics._j_pixelwise__core_operators_nothing import NothingSettings
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
+from padis_gui.core.physics.pixelwise import Denoising, NothingSettings
+from padis_gui.core.physics.scanner import ParallelBeamSettings
 from padis_gui.core.prior.tiling import TilingSettings, make_tiling
-from padis_gui.core.settings._j_declarations__core_settings import specs
+from padis_gui.core.settings.declarations import specs
 from padis_gui.core.solvers.registry import SOLVERS, find_solver
 
 NAMES = [solver.name for solver in SOLVERS]

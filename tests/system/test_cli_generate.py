@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from padis_gui.cli.main import main
-from padis_gui.core.exports._j_about__core_data_stored import read_recipe
+from padis_gui.core.exports.about import read_recipe
 from padis_gui.core.files.read import read_image
 
 

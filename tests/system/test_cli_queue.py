@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from padis_gui.cli.main import main
-from padis_gui.core.exports._j_about__core_data_stored import read_result
+from padis_gui.core.exports.about import read_result
 from padis_gui.core.files.read import read_image
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamSettings
+from padis_gui.core.physics.scanner import ParallelBeamSettings
 from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.queue import QueuedRun, file_names, queue_as_json, read_queue

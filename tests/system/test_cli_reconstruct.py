@@ -11,10 +11,10 @@ import PIL.Image
 import pytest
 import tifffile
 
-from padis_gui.cli import _j_outputs__cli_exports as exports
+from padis_gui.cli import outputs as exports
 from padis_gui.cli.main import main
 from padis_gui.core.exports import animation
-from padis_gui.core.exports._j_about__core_data_stored import read_export, read_recipe
+from padis_gui.core.exports.about import read_export, read_recipe
 from padis_gui.core.files.read import read_image
 
 TINY = ["--views", "10", "--solver", "dds", "--steps", "3", "--set", "cg-steps=3", "--precision", "float32"]

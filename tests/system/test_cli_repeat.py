@@ -9,9 +9,8 @@ import pytest
 import tifffile
 
 from padis_gui.cli.main import main
-from padis_gui.core.exports._j_about__core_data_about import About
-from padis_gui.core.exports._j_about__core_data_stored import read_recipe, read_result
-from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
+from padis_gui.core.exports.about import About, read_recipe, read_result
+from padis_gui.core.exports.settings import ExportSettings
 from padis_gui.core.exports.tiff import write_result
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.recipe import Change, Recipe
@@ -118,7 +117,7 @@ def test_a_measurement_is_used_again(prior_path, tmp_path, capsys) -> None:
     import torch
 
     from padis_gui.core.files.read import read_image
-    from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+    from padis_gui.core.images.image import ReadingSettings
     from padis_gui.core.physics.registry import find_physics
     from padis_gui.core.prior.checkpoint import load_prior
     from padis_gui.core.solvers.registry import find_solver

@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image as Picture
 
 from padis_gui.cli.main import main
-from padis_gui.core.exports._j_about__core_data_stored import read_recipe
+from padis_gui.core.exports.about import read_recipe
 from padis_gui.core.files.scans.geometry_file import ScanGeometry
 from padis_gui.core.solvers.diffusion.admm import FastSettings
 from tests.scan_files import fan, parallel, write_exchange, write_htc

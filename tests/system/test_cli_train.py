@@ -21,9 +21,9 @@ from PIL import Image as Pillow
 
 from padis_gui.cli.main import main
 from padis_gui.core.prior.checkpoint import load_prior, read_record
-from padis_gui.core.training._j_log__core_training_log import read_log
-from padis_gui.core.training._j_plan__core_training_request import REQUEST_FILE, load_request
-from padis_gui.core.training._j_train__core_training_train import PRIOR_FILE, STATE_FILE
+from padis_gui.core.training.log import read_log
+from padis_gui.core.training.plan import REQUEST_FILE, load_request
+from padis_gui.core.training.train import PRIOR_FILE, STATE_FILE
 from tests.waiting import TIMEOUT, wait_for
 
 OPTIONS = [

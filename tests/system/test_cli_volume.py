@@ -14,7 +14,7 @@ import pytest
 import tifffile
 
 from padis_gui.cli.main import main
-from padis_gui.core.exports._j_about__core_data_stored import read_export
+from padis_gui.core.exports.about import read_export
 from padis_gui.core.volumes.parts import Parts
 from tests.volumes import write_stack
 from tests.waiting import wait_for

@@ -15,7 +15,7 @@ assert names.index("torch") < names.index("PySide6"), "Qt came first"
 _OPEN_AND_CLOSE = """
 import sys
 from PySide6.QtCore import QTimer
-import padis_gui.gui.frame._j_main_window__gui_main_window as module
+import padis_gui.gui.frame.main_window as module
 shown = module.MainWindow.showEvent
 def close_soon(self, event):
     shown(self, event)
@@ -41,9 +41,9 @@ def _python(code: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     "module",
     [
-        "padis_gui.gui.frame._j_app__gui_app",
-        "padis_gui.gui.frame._j_main_window__gui_main_window",
-        "padis_gui.viewmodels.session._j_session__viewmodels_session",
+        "padis_gui.gui.frame.app",
+        "padis_gui.gui.frame.main_window",
+        "padis_gui.viewmodels.session.session",
     ],
 )
 def test_torch_is_imported_before_qt(module):
@@ -60,7 +60,7 @@ def test_the_program_opens_its_window_and_leaves_cleanly(phantom_path):
 
 def test_the_core_imports_no_qt():
     done = _python(
-        "import sys, padis_gui.core.runs.recipe, padis_gui.core.training._j_train__core_training_train, padis_gui.core.exports.tiff\n"
+        "import sys, padis_gui.core.runs.recipe, padis_gui.core.training.train, padis_gui.core.exports.tiff\n"
         "assert not [m for m in sys.modules if m.startswith(('PySide6', 'pyqtgraph', 'qasync'))]"
     )
     assert done.returncode == 0, done.stderr

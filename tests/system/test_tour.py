@@ -9,10 +9,10 @@ from PIL import Image
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QTabBar
 
-from padis_gui.core.exports._j_about__core_data_stored import read_recipe
+from padis_gui.core.exports.about import read_recipe
 from padis_gui.core.runs.engine import RunState
 from padis_gui.core.runs.presets import DEMO_IMAGE, resource
-from padis_gui.gui.dialogs._j_export__gui_dialogs_export import ExportDialog
+from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.viewmodels.laboratory.seam_maps import SEAMS
 from tests.gui.user import pane
 from tests.qt import ended, prepared, until

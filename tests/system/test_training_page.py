@@ -7,7 +7,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtTest import QTest
 
 from padis_gui.viewmodels.state.process import ProcessState
-from padis_gui.viewmodels.training import _j_plan__viewmodels_training_pace as training_pace
+from padis_gui.viewmodels.training import plan as training_pace
 from tests.gui.conftest import drive, styled, window  # noqa: F401 - fixtures
 from tests.gui.user import click
 from tests.qt import until

@@ -18,7 +18,7 @@ def drive(qapp):
 @pytest.fixture
 def session(drive):
     """An empty session on the CPU."""
-    from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+    from padis_gui.viewmodels.session.session import Session
 
     async def make():
         return Session("cpu")

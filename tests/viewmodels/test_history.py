@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import CurvePoint, IteratePictures
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_history import History
+from padis_gui.viewmodels.pictures.frames import CurvePoint, History, IteratePictures
 
 SIDE = 16
 FRAME_BYTES = SIDE * SIDE * 4

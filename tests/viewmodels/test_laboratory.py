@@ -9,17 +9,16 @@ import tifffile
 import torch
 from PIL import Image
 
-from padis_gui.core.prior._j_seams__core_inspect_tile import as_called
-from padis_gui.core.prior._j_seams__core_seams import seam_coverage, seam_map
+from padis_gui.core.prior.seams import as_called, seam_coverage, seam_map
 from padis_gui.core.runs.engine import RunState, solve
 from padis_gui.core.runs.pair import WHAT_IFS
 from padis_gui.core.settings.errors import Interrupted, SettingError
-from padis_gui.viewmodels.laboratory._j_laboratory__viewmodels_laboratory import Laboratory
 from padis_gui.viewmodels.laboratory.ab import ABRun
 from padis_gui.viewmodels.laboratory.export import export
 from padis_gui.viewmodels.laboratory.inspector import Inspector
+from padis_gui.viewmodels.laboratory.laboratory import Laboratory
 from padis_gui.viewmodels.laboratory.seam_maps import COVERAGE, DISAGREEMENT, MAPS, SEAMS
-from padis_gui.viewmodels.state._j_background__viewmodels_errands import Failure, Requests
+from padis_gui.viewmodels.state.background import Failure, Requests
 from tests.qt import LONG, compared, delivered, open_both, ran, settled, until
 from tests.waiting import TIMEOUT
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from padis_gui.core.files.read import read_named_picture
-from padis_gui.core.images._j_image__core_data_mask import fill_box, stamp, write_mask
-from padis_gui.core.physics._j_pixelwise__core_operators_inpainting import InpaintingSettings
+from padis_gui.core.images.image import fill_box, stamp, write_mask
+from padis_gui.core.physics.pixelwise import InpaintingSettings
 from padis_gui.viewmodels.session.mask import MaskEditor
 from tests.qt import open_both, until
 

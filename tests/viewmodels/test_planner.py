@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from padis_gui.core.runs.estimate import Pace
-from padis_gui.viewmodels.session import _j_planner__viewmodels_paces as paces_module
-from padis_gui.viewmodels.session import _j_planner__viewmodels_planner as planner_module
-from padis_gui.viewmodels.session._j_planner__viewmodels_paces import Paces
-from padis_gui.viewmodels.session._j_planner__viewmodels_planner import Planner
+from padis_gui.viewmodels.session import planner as paces_module
+from padis_gui.viewmodels.session import planner as planner_module
+from padis_gui.viewmodels.session.planner import Paces, Planner
 from tests.qt import open_both, until
 
 PACE = Pace(patch=32, tile_seconds=0.25, batch_mb=8.0)

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from padis_gui.core.settings.errors import SettingError
-from padis_gui.viewmodels.state._j_preferences__viewmodels_places import HOME_VARIABLE, user_folder
-from padis_gui.viewmodels.state._j_preferences__viewmodels_preferences import (
+from padis_gui.viewmodels.state.preferences import (
+    HOME_VARIABLE,
     RECENT_FILES,
     Options,
     Preferences,
+    user_folder,
 )
 
 

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from padis_gui.core.images._j_metrics__core_metrics import psnr
+from padis_gui.core.images.metrics import psnr
 from padis_gui.core.prior.partition import Frame, Partition, tiles_and_pad
-from padis_gui.viewmodels.pictures._j_levels__viewmodels_levels import (
+from padis_gui.viewmodels.pictures.levels import (
     BINS,
     Levels,
     automatic,

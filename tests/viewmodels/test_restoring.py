@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from padis_gui.core.exports._j_about__core_data_stored import read_export
-from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
+from padis_gui.core.exports.about import read_export
+from padis_gui.core.exports.settings import ExportSettings
 from padis_gui.core.exports.tiff import write_result
 from padis_gui.core.runs.engine import RunState
 from tests.qt import LONG, idle, open_both, prepared, until

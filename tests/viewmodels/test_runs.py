@@ -259,7 +259,7 @@ def test_a_run_without_iterates_shows_its_result(ready, drive):
 
 @pytest.mark.parametrize("shape", [(1, 64, 64), (3, 40, 200), (1, 3, 5), (4, 7, 7)])
 def test_a_thumbnail_is_small_and_in_the_window(shape):
-    from padis_gui.core.images._j_image__core_data_image import Image
+    from padis_gui.core.images.image import Image
 
     pixels = np.linspace(-1, 2, int(np.prod(shape)), dtype=np.float32).reshape(shape)
     small = thumbnail(Image(pixels=pixels, window=(0.0, 1.0)))

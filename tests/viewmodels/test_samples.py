@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from padis_gui.viewmodels.runs._j_samples__viewmodels_samples import gather, sample_seeds
 from padis_gui.viewmodels.runs.queue import ItemState
+from padis_gui.viewmodels.runs.samples import gather, sample_seeds
 from tests.qt import idle, open_both, until
 
 

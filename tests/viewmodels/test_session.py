@@ -142,7 +142,7 @@ def test_noise_changes_the_measurement_with_the_seed(session, drive, phantom_pat
 
 
 def test_the_clock_leaves_out_the_first_step_and_needs_two_more(session):
-    from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import CurvePoint
+    from padis_gui.viewmodels.pictures.frames import CurvePoint
 
     run = session.run
     run._state = RunState.RUNNING
@@ -187,7 +187,7 @@ def test_what_is_open_stays_when_another_file_is_broken(session, drive, phantom_
 
 
 def test_a_costly_measure_is_left_out_for_four_steps_at_most():
-    from padis_gui.viewmodels.pictures._j_frames__viewmodels_measuring import _Sparing
+    from padis_gui.viewmodels.pictures.frames import _Sparing
 
     sparing, called = _Sparing(), []
 

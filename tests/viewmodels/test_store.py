@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from padis_gui.core.exports._j_about__core_data_stored import read_recipe
-from padis_gui.viewmodels.session._j_saved__viewmodels_choices import SavedChoices, usable
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
-from padis_gui.viewmodels.session._j_store__viewmodels_store import Store
+from padis_gui.core.exports.about import read_recipe
+from padis_gui.viewmodels.session.saved import SavedChoices, usable
+from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.session.store import Store
 from tests.qt import ended, open_both
 
 REPOSITORY = Path(__file__).parents[2]
@@ -251,11 +251,10 @@ def fake_record(identity):
     """A small record as a run leaves it, without running."""
     from datetime import UTC, datetime
 
-    from padis_gui.core.images._j_image__core_data_image import Image
+    from padis_gui.core.images.image import Image
     from padis_gui.core.runs.engine import Result
     from padis_gui.core.runs.recipe import Recipe
-    from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import CurvePoint
-    from padis_gui.viewmodels.pictures._j_frames__viewmodels_history import History
+    from padis_gui.viewmodels.pictures.frames import CurvePoint, History
     from padis_gui.viewmodels.runs.runs import RunRecord, thumbnail
 
     recipe = Recipe.model_validate(
@@ -326,7 +325,7 @@ def test_a_disk_that_fails_is_said_once_and_the_session_goes_on(stored, drive, m
         raise OSError(28, "No space left on device")
 
     session = stored()
-    monkeypatch.setattr("padis_gui.viewmodels.session._j_store__viewmodels_store.write_atomically", refuse)
+    monkeypatch.setattr("padis_gui.viewmodels.session.store.write_atomically", refuse)
 
     async def go():
         session.runs.add(fake_record("a" * 12))

@@ -9,10 +9,10 @@ import time
 import numpy as np
 import pytest
 
-from padis_gui.core.training._j_plan__core_training_request import load_request
+from padis_gui.core.training.plan import load_request
 from padis_gui.viewmodels.state import process as training_process
 from padis_gui.viewmodels.state.process import ProcessState, command_line
-from padis_gui.viewmodels.training import _j_plan__viewmodels_training_pace as training_pace
+from padis_gui.viewmodels.training import plan as training_pace
 from padis_gui.viewmodels.training.trainer import Trainer
 from tests.qt import settled, until
 from tests.training_images import FAKE, write_images

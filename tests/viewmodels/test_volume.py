@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from padis_gui.core.exports._j_about__core_data_stored import read_export
+from padis_gui.core.exports.about import read_export
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.volumes.parts import Parts
-from padis_gui.viewmodels.session._j_planner__viewmodels_planner import Planner
+from padis_gui.viewmodels.session.planner import Planner
 from padis_gui.viewmodels.state.process import ProcessState, command_line
-from padis_gui.viewmodels.volumes._j_volumes__viewmodels_volume import Volumes, prepare
-from padis_gui.viewmodels.volumes._j_volumes__viewmodels_volume_progress import VolumeProgress
+from padis_gui.viewmodels.volumes.volumes import VolumeProgress, Volumes, prepare
 from tests.qt import open_both, until
 from tests.volumes import write_stack
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.exports._j_report__core_report_pixels import Bytes, as_bytes, enlarged, picture
-from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
-from padis_gui.core.settings._j_files__core_atomic import failures_said, writing_atomically
+from padis_gui.core.exports.report import Bytes, as_bytes, enlarged, picture
+from padis_gui.core.exports.settings import ExportSettings
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.files import failures_said, writing_atomically
 
 _CAPTION = 22  # px below the picture
 _LAST_MS = 1500  # how long the last iterate stays

@@ -9,22 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.exports._j_about__core_data_about import (
-    About,
-    check_sidecar,
-    envelope,
-    sidecar_path,
-    write_sidecar,
-)
-from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
-from padis_gui.core.exports._j_settings__core_data_integers import IntegerMapping, integer_mapping
+from padis_gui.core.exports.about import About, check_sidecar, envelope, sidecar_path, write_sidecar
+from padis_gui.core.exports.settings import ExportSettings, IntegerMapping, integer_mapping
 from padis_gui.core.files.formats.tiff_meaning import NAMESPACE
+from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.recipe import Recipe
-from padis_gui.core.settings._j_files__core_atomic import failures_said, writing_atomically
-from padis_gui.core.settings._j_files__core_hashing import pixels_sha256
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.files import failures_said, pixels_sha256, writing_atomically
 
-Pixels = NDArray[np.float32]
 SAMPLE_LABELS = ("mean", "standard deviation", "lower end of the interval", "upper end of the interval")
 _CLASSIC = (
     2**32 - 2**25

@@ -9,17 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.pages import SMALLEST, check_sides, page_of, shown
-from padis_gui.core.files.scans._j_read__core_data_scans_read import read_row
-from padis_gui.core.files.scans._j_scan__core_data_scans_scan import (
-    ScanFile,
-    Sinogram,
-    check_sizes,
-    checked_angles,
-    positive,
-)
-from padis_gui.core.images._j_image__core_data_image import HU_WINDOW, Image, Measured, propose_window
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
-from padis_gui.core.physics._j_geometry__core_physics_geometry import Geometry, Unit
+from padis_gui.core.files.scans.read import read_row
+from padis_gui.core.files.scans.scan import ScanFile, Sinogram, check_sizes, checked_angles, positive
+from padis_gui.core.images.image import HU_WINDOW, Image, Measured, ReadingSettings, propose_window
+from padis_gui.core.physics.geometry import Geometry, Unit
 from padis_gui.core.settings.errors import InputError, PadisError, SettingError
 
 _NAME = "the array"

@@ -4,10 +4,9 @@ import os
 from dataclasses import replace
 
 from padis_gui.core.files.formats.open import read_page, read_picture, recognise
-from padis_gui.core.files.scans._j_open__core_data_scans_open import open_scan
-from padis_gui.core.files.scans._j_read__core_data_scans_read import read_row
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.files.scans.open import open_scan
+from padis_gui.core.files.scans.read import read_row
+from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.settings import PhysicsSettings
 
 

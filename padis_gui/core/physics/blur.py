@@ -13,11 +13,10 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor
 
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.physics._j_operator__core_linalg import conjugate_gradients
-from padis_gui.core.physics._j_operator__core_operators_base import LinearOperator
+from padis_gui.core.images.image import Image
+from padis_gui.core.physics.operator import LinearOperator, conjugate_gradients
 from padis_gui.core.physics.settings import PictureSettings
-from padis_gui.core.settings._j_declarations__core_settings import setting
+from padis_gui.core.settings.declarations import setting
 from padis_gui.core.settings.errors import InputError, SettingError
 
 Boundary = Literal["circular", "zero"]

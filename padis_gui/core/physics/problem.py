@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from padis_gui.core.images._j_image__core_data_image import Image, Measured
-from padis_gui.core.physics._j_operator__core_operators_base import LinearOperator
+from padis_gui.core.images.image import Image, Measured
+from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
-from padis_gui.core.settings._j_declarations__core_settings import make
+from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError
 
 _DECIDED_BY_READING = ("angles", "views", "bins", "bin_width", "pixel_size", "lengths")

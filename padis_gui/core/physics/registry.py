@@ -5,17 +5,21 @@ from importlib.util import find_spec
 
 import torch
 
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.physics._j_operator__core_operators_base import LinearOperator
-from padis_gui.core.physics._j_pixelwise__core_operators_denoising import Denoising, DenoisingSettings
-from padis_gui.core.physics._j_pixelwise__core_operators_inpainting import Inpainting, InpaintingSettings
-from padis_gui.core.physics._j_pixelwise__core_operators_nothing import Nothing, NothingSettings
-from padis_gui.core.physics._j_scanner__core_operators_ct import ParallelBeamCT, ParallelBeamSettings
-from padis_gui.core.physics._j_scanner__core_operators_fan import FanBeamCT, FanBeamSettings
+from padis_gui.core.images.image import Image
 from padis_gui.core.physics.blur import Blur, BlurSettings
+from padis_gui.core.physics.operator import LinearOperator
+from padis_gui.core.physics.pixelwise import (
+    Denoising,
+    DenoisingSettings,
+    Inpainting,
+    InpaintingSettings,
+    Nothing,
+    NothingSettings,
+)
+from padis_gui.core.physics.scanner import FanBeamCT, FanBeamSettings, ParallelBeamCT, ParallelBeamSettings
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.physics.superresolution import SuperResolution, SuperResolutionSettings
-from padis_gui.core.settings._j_declarations__core_settings_registry import Registry
+from padis_gui.core.settings.declarations import Registry
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from padis_gui.core.settings._j_declarations__core_settings import GIVEN, Settings, setting
+from padis_gui.core.settings.declarations import GIVEN, Settings, setting
 
 
 def _gaussian(clean: Tensor, deviation: float, rng: torch.Generator) -> Tensor:

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.physics._j_operator__core_operators_base import LinearOperator
+from padis_gui.core.images.image import Image
+from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.settings import PictureSettings
-from padis_gui.core.settings._j_declarations__core_settings import setting
+from padis_gui.core.settings.declarations import setting
 from padis_gui.core.settings.errors import SettingError
 
 Reduction = Literal["average", "bicubic"]

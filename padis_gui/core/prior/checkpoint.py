@@ -18,15 +18,14 @@ import torch
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 from torch import Tensor, nn
 
-from padis_gui.core.prior._j_edm_snapshot__core_edm_conventions import published_conventions
-from padis_gui.core.prior._j_edm_snapshot__core_edm_snapshot import Snapshot, read_snapshot, unreadable
-from padis_gui.core.prior._j_network__core_network import NetworkSettings, PatchUNet
 from padis_gui.core.prior.edm_network import EdmNetworkSettings, EdmUNet
+from padis_gui.core.prior.edm_snapshot import Snapshot, published_conventions, read_snapshot, unreadable
 from padis_gui.core.prior.inert_pickle import UnreadablePickle
+from padis_gui.core.prior.network import NetworkSettings, PatchUNet
 from padis_gui.core.prior.prior import Conventions, PatchPrior
-from padis_gui.core.settings._j_files__core_atomic import write_atomically
-from padis_gui.core.settings._j_machine__core_device import Precision
 from padis_gui.core.settings.errors import CheckpointError
+from padis_gui.core.settings.files import write_atomically
+from padis_gui.core.settings.machine import Precision
 
 FORMAT = "padis-gui prior"
 VERSION = 1

@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812 - the name it goes by
 from pydantic import model_validator
 from torch import Tensor, nn
 
-from padis_gui.core.settings._j_declarations__core_settings import Settings, setting
+from padis_gui.core.settings.declarations import Settings, setting
 
 _EPSILON = 1e-6  # of every group norm
 _FOURIER_SCALE = 16.0
@@ -273,7 +273,7 @@ class EdmUNet(nn.Module):
 
     Input (n, C + 2, P, P), the last two channels being positions, and c_noise = ln(sigma)/4 (n,); output
     (n, C, P, P) in float32. P must be divisible by ``settings.downsampling``. The first and the last layer
-    always compute in float32, as in :class:`~padis_gui.core.prior._j_network__core_network.PatchUNet`.
+    always compute in float32, as in :class:`~padis_gui.core.prior.network.PatchUNet`.
     """
 
     def __init__(self, settings: EdmNetworkSettings) -> None:

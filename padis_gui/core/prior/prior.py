@@ -15,10 +15,9 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from padis_gui.core.prior.partition import LARGEST_PATCH, Frame, Partition
-from padis_gui.core.settings._j_declarations__core_randomness import branch
-from padis_gui.core.settings._j_declarations__core_settings import Settings, setting
-from padis_gui.core.settings._j_machine__core_device import Precision
+from padis_gui.core.settings.declarations import Settings, branch, setting
 from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.machine import Precision
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,7 @@ import torch
 
 from padis_gui.core.prior.partition import LARGEST_PATCH, Blend, Frame, Partition, tiles_and_pad
 from padis_gui.core.prior.prior import PatchPrior
-from padis_gui.core.settings._j_declarations__core_randomness import branch
-from padis_gui.core.settings._j_declarations__core_settings import Settings, setting
-from padis_gui.core.settings._j_declarations__core_settings_registry import Registry
+from padis_gui.core.settings.declarations import Registry, Settings, branch, setting
 from padis_gui.core.settings.errors import SettingError
 
 StrategyName = Literal[

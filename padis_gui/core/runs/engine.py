@@ -25,10 +25,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
 from padis_gui.core.prior.tiling import (
@@ -41,15 +38,13 @@ from padis_gui.core.prior.tiling import (
 )
 from padis_gui.core.runs.opened import Opened, Prepared, measure, prepare, streams
 from padis_gui.core.runs.recipe import Change, Recipe, sealed
-from padis_gui.core.settings._j_declarations__core_settings import Settings
-from padis_gui.core.settings._j_machine__core_device import torch_threads
+from padis_gui.core.settings.declarations import Settings
 from padis_gui.core.settings.errors import Interrupted, PadisError
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Iterate
+from padis_gui.core.settings.machine import torch_threads
+from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
 
 log = logging.getLogger(__name__)
-
-Pixels = NDArray[np.float32]
 
 
 class RunState(Enum):

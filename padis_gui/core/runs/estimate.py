@@ -15,9 +15,9 @@ from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.partition import Partition, tiles_and_pad
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import TilingSettings, make_tiling, strategy_and_patch
-from padis_gui.core.settings._j_declarations__core_settings import Settings
-from padis_gui.core.settings._j_machine__core_device import MemoryPeak
-from padis_gui.core.solvers._j_iterate__core_schedule import geometric
+from padis_gui.core.settings.declarations import Settings
+from padis_gui.core.settings.machine import MemoryPeak
+from padis_gui.core.solvers.iterate import geometric
 from padis_gui.core.solvers.registry import Solver, find_solver
 
 # A tile with its gradient: forwards, forwards again, backwards (twice the work)

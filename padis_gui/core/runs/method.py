@@ -7,7 +7,7 @@ from typing import Any
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.prior.tiling import TilingSettings
-from padis_gui.core.settings._j_declarations__core_settings import Settings, make
+from padis_gui.core.settings.declarations import Settings, make
 from padis_gui.core.solvers.registry import find_solver
 
 

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.files.read import read_named_picture
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.images._j_metrics__core_metrics import psnr, residual, ssim
-from padis_gui.core.physics._j_operator__core_operators_base import LinearOperator
+from padis_gui.core.images.image import Image
+from padis_gui.core.images.metrics import psnr, residual, ssim
+from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.problem import Problem, as_measured, simulate
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.method import Method
-from padis_gui.core.settings._j_declarations__core_randomness import branch
+from padis_gui.core.settings.declarations import branch
 
 
 @dataclass(frozen=True, kw_only=True)

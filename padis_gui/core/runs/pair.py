@@ -11,9 +11,8 @@ from typing import Any
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.engine import Run
 from padis_gui.core.runs.method import Method
-from padis_gui.core.settings._j_declarations__core_settings import make
-from padis_gui.core.settings._j_declarations__core_settings_registry import Registry
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Iterate
+from padis_gui.core.settings.declarations import Registry, make
+from padis_gui.core.solvers.iterate import Iterate
 
 
 @dataclass(frozen=True, slots=True)

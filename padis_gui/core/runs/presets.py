@@ -8,8 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from padis_gui.core.settings._j_declarations__core_settings import Settings, make
-from padis_gui.core.settings._j_declarations__core_settings_registry import Registry
+from padis_gui.core.settings.declarations import Registry, Settings, make
 from padis_gui.core.settings.errors import InputError
 
 if TYPE_CHECKING:

@@ -13,20 +13,18 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from padis_gui import __version__
-from padis_gui.core.files.formats._j_folder__core_data_folder import data_sha256
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.files.formats.folder import data_sha256
+from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.prior.tiling import TilingSettings, strategy_and_patch
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, prepared_shape, prior_window
 from padis_gui.core.runs.presets import PRESETS
-from padis_gui.core.settings._j_declarations__core_randomness import MAX_SEED
-from padis_gui.core.settings._j_declarations__core_settings import Settings, make, specs
-from padis_gui.core.settings._j_files__core_hashing import pixels_sha256
-from padis_gui.core.settings._j_machine__core_device import threads_of_runs
+from padis_gui.core.settings.declarations import MAX_SEED, Settings, make, specs
 from padis_gui.core.settings.errors import InputError, SettingError
+from padis_gui.core.settings.files import pixels_sha256
+from padis_gui.core.settings.machine import threads_of_runs
 from padis_gui.core.solvers.registry import find_solver
 
 # More of them than any machine has, and fewer than bring one down: a recipe may come from a stranger

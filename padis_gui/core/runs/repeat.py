@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from padis_gui.core.files.formats._j_folder__core_data_folder import data_sha256
+from padis_gui.core.files.formats.folder import data_sha256
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.images._j_metrics__core_uncertainty import Calibration, calibrate, summarise
+from padis_gui.core.images.image import Image
+from padis_gui.core.images.metrics import Calibration, calibrate, summarise
 from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.engine import Control, Result, Run, finish
 from padis_gui.core.runs.opened import Opened, Prepared, measure
 from padis_gui.core.runs.recipe import DataReference, Recipe, array_sha256, draft_recipe
 from padis_gui.core.settings.errors import InputError
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Iterate
+from padis_gui.core.solvers.iterate import Iterate
 
 
 def unchanged(file: str, sha256: str) -> Path:

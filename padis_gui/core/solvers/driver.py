@@ -9,14 +9,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from padis_gui.core.images._j_metrics__core_metrics import relative_misfit
+from padis_gui.core.images.metrics import relative_misfit
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.partition import Partition
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import Tiling
-from padis_gui.core.settings._j_declarations__core_settings import with_live
+from padis_gui.core.settings.declarations import with_live
 from padis_gui.core.settings.errors import DivergenceError
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import (
+from padis_gui.core.solvers.classical.plug_and_play import PlugAndPlaySettings, make_denoiser
+from padis_gui.core.solvers.iterate import (
     Denoiser,
     Iterate,
     Iterates,
@@ -25,10 +26,6 @@ from padis_gui.core.solvers._j_iterate__core_solvers_iterate import (
     Step,
     Steps,
     unit_norm,
-)
-from padis_gui.core.solvers.classical._j_plug_and_play__core_baselines_denoisers import (
-    PlugAndPlaySettings,
-    make_denoiser,
 )
 
 _EXPLODED = 20.0

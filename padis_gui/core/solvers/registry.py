@@ -10,20 +10,10 @@ from torch import Tensor
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import Tiling
-from padis_gui.core.settings._j_declarations__core_settings import Settings
-from padis_gui.core.settings._j_declarations__core_settings_registry import Registry
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import (
-    Cost,
-    Iterates,
-    MethodSettings,
-    Setup,
-    SolverSettings,
-    Steps,
-)
-from padis_gui.core.solvers.classical._j_plug_and_play__core_baselines_pnp import PnPSettings, pnp_admm
-from padis_gui.core.solvers.classical._j_plug_and_play__core_baselines_red import REDSettings, red
+from padis_gui.core.settings.declarations import Registry, Settings
 from padis_gui.core.solvers.classical.backprojection import BackprojectionSettings, backprojection
 from padis_gui.core.solvers.classical.least_squares import LeastSquaresSettings, least_squares
+from padis_gui.core.solvers.classical.plug_and_play import PnPSettings, REDSettings, pnp_admm, red
 from padis_gui.core.solvers.classical.sirt import SIRTSettings, sirt
 from padis_gui.core.solvers.classical.tv import TVSettings, tv
 from padis_gui.core.solvers.diffusion.admm import FastSettings, QualitySettings, admm
@@ -43,6 +33,7 @@ from padis_gui.core.solvers.diffusion.predictor_corrector import (
     predictor_corrector,
 )
 from padis_gui.core.solvers.driver import drive
+from padis_gui.core.solvers.iterate import Cost, Iterates, MethodSettings, Setup, SolverSettings, Steps
 
 
 @dataclass(frozen=True, slots=True)

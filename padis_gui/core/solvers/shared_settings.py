@@ -1,11 +1,11 @@
 """Settings that several solvers have in common: declared here once, with each solver's own default.
 
-A solver's settings class calls them where it would call :func:`~padis_gui.core.settings._j_declarations__core_settings.setting`.
+A solver's settings class calls them where it would call :func:`~padis_gui.core.settings.declarations.setting`.
 """
 
 from typing import Any
 
-from padis_gui.core.settings._j_declarations__core_settings import setting
+from padis_gui.core.settings.declarations import setting
 
 
 def steps(default: int) -> Any:

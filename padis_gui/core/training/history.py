@@ -1,6 +1,6 @@
 """What trainings have left on the disk: their curves, how far they came and how good they are, and their folders.
 
-A log is read event by event, those of :mod:`padis_gui.core.training._j_log__core_training_events`, as are the events of a training under way.
+A log is read event by event, those of :mod:`padis_gui.core.training.log`, as are the events of a training under way.
 It may go back to an earlier step, where a training was resumed from its last checkpoint: the later events hold.
 """
 
@@ -17,8 +17,8 @@ import numpy as np
 
 from padis_gui.core.prior.checkpoint import summarise_prior
 from padis_gui.core.settings.errors import CheckpointError, InputError
-from padis_gui.core.training._j_log__core_training_log import LOG_FILE, read_log
-from padis_gui.core.training._j_plan__core_training_request import REQUEST_FILE, TrainingRequest, load_request
+from padis_gui.core.training.log import LOG_FILE, read_log
+from padis_gui.core.training.plan import REQUEST_FILE, TrainingRequest, load_request
 from padis_gui.core.training.state import PRIOR_FILE, STATE_FILE
 
 Event = Mapping[str, Any]

@@ -16,12 +16,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from padis_gui.core.prior._j_network__core_network import NetworkSettings, PatchUNet
 from padis_gui.core.prior.checkpoint import PriorRecord, save_prior
+from padis_gui.core.prior.network import NetworkSettings, PatchUNet
 from padis_gui.core.prior.prior import Conventions
-from padis_gui.core.settings._j_files__core_atomic import remove_leftovers, write_atomically
 from padis_gui.core.settings.errors import CheckpointError
-from padis_gui.core.training._j_settings__core_training_settings import TrainingSettings
+from padis_gui.core.settings.files import remove_leftovers, write_atomically
+from padis_gui.core.training.settings import TrainingSettings
 
 STATE_FILE, PRIOR_FILE = "state.safetensors", "prior.safetensors"
 # Noise levels between which the running losses are kept apart: below the first, between neighbours, above the last

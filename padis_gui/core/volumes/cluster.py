@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any
 
-from padis_gui.core.settings._j_machine__core_device import usable_cores
 from padis_gui.core.settings.errors import InputError, SettingError
+from padis_gui.core.settings.machine import usable_cores
 from padis_gui.core.volumes.parts import Parts
 from padis_gui.core.volumes.run import Executor
 from padis_gui.core.volumes.slices import SliceOutcome, SliceTask, finish_text

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.recipe import Recipe
-from padis_gui.core.settings._j_files__core_atomic import remove_leftovers, write_atomically
-from padis_gui.core.settings._j_files__core_hashing import pixels_sha256
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.files import pixels_sha256, remove_leftovers, write_atomically
 from padis_gui.core.volumes.request import PARTS_SUFFIX, VolumeRequest, changed_fields, fingerprint
 
-Pixels = NDArray[np.float32]
 _HEAD, _FORMAT = "volume.json", "padis-gui volume"
 _LARGEST_HEAD = 64 * 2**20
 

@@ -11,13 +11,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.opened import prior_window
 from padis_gui.core.runs.recipe import Recipe
-from padis_gui.core.settings._j_declarations__core_randomness import MAX_SEED
-from padis_gui.core.settings._j_declarations__core_settings import Settings, setting
+from padis_gui.core.settings.declarations import MAX_SEED, Settings, setting
 from padis_gui.core.settings.errors import SettingError
 
 PARTS_SUFFIX = ".parts"

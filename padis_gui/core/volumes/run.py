@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from padis_gui.core.exports._j_about__core_data_about import About
-from padis_gui.core.exports._j_about__core_data_stored import read_export
-from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
+from padis_gui.core.exports.about import About, read_export
+from padis_gui.core.exports.settings import ExportSettings
 from padis_gui.core.exports.tiff import fits_imagej, write_tiff
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.volumes.parts import Parts, SliceRecord, StoredVolume

@@ -25,18 +25,19 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from padis_gui.core.images._j_metrics__core_metrics import as_json
-from padis_gui.core.physics._j_operator__core_operators_base import LinearOperator
+from padis_gui.core.images.image import Pixels
+from padis_gui.core.images.metrics import as_json
+from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.runs.engine import Checked, Control, Run
 from padis_gui.core.runs.opened import Opened, Prepared, measure, prepare
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.runs.repeat import image_of, prior_of, unchanged
-from padis_gui.core.settings._j_files__core_hashing import pixels_sha256
-from padis_gui.core.settings._j_machine__core_device import pick_device, torch_threads
 from padis_gui.core.settings.errors import Interrupted, PadisError
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Iterate, unit_norm
-from padis_gui.core.volumes.parts import Parts, Pixels, SliceRecord
+from padis_gui.core.settings.files import pixels_sha256
+from padis_gui.core.settings.machine import pick_device, torch_threads
+from padis_gui.core.solvers.iterate import Iterate, unit_norm
+from padis_gui.core.volumes.parts import Parts, SliceRecord
 from padis_gui.core.volumes.request import slice_recipe
 
 log = logging.getLogger(__name__)

@@ -17,10 +17,12 @@ from PySide6.QtWidgets import (
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.solvers.registry import find_solver
 from padis_gui.core.volumes.request import VolumeSettings
-from padis_gui.gui.kit._j_files__gui_files import TIFFS, choose_to_write
-from padis_gui.gui.kit._j_forms__gui_forms import FileLine, SettingsForm, show_value
-from padis_gui.gui.kit._j_theme__gui_theme import BASELINE, CURVE, RUN_BUTTON
-from padis_gui.gui.kit._j_widgets__gui_layouts import (
+from padis_gui.gui.kit.files import TIFFS, choose_to_write
+from padis_gui.gui.kit.forms import FileLine, SettingsForm, show_value
+from padis_gui.gui.kit.picture_wall import PictureWall, Tile
+from padis_gui.gui.kit.plot import Line, Plot
+from padis_gui.gui.kit.theme import BASELINE, CURVE, RUN_BUTTON
+from padis_gui.gui.kit.widgets import (
     button_row,
     clock,
     column,
@@ -30,12 +32,10 @@ from padis_gui.gui.kit._j_widgets__gui_layouts import (
     push_button,
     row,
 )
-from padis_gui.gui.kit.picture_wall import PictureWall, Tile
-from padis_gui.gui.kit.plot import Line, Plot
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
-from padis_gui.viewmodels.state._j_preferences__viewmodels_preferences import Preferences
+from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.state.preferences import Preferences
 from padis_gui.viewmodels.state.process import ProcessState
-from padis_gui.viewmodels.volumes._j_volumes__viewmodels_volume import Volumes
+from padis_gui.viewmodels.volumes.volumes import Volumes
 
 _WAITING = "Appears with the first finished slices"
 

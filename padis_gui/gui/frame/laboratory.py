@@ -5,18 +5,18 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QMenu, QToolButton, QWidget
 
 from padis_gui.core.prior.partition import Box
-from padis_gui.gui.frame._j_display__gui_display import RunDisplay
-from padis_gui.gui.kit._j_actions__gui_actions import Actions
+from padis_gui.gui.frame.display import RunDisplay
+from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.laboratory.ab import ABPage
 from padis_gui.gui.laboratory.panel import LaboratoryPanel, overlay_menu
 from padis_gui.gui.laboratory.tile_inspector import TileInspector
 from padis_gui.gui.panes.pane_grid import PaneGrid
-from padis_gui.viewmodels.laboratory._j_laboratory__viewmodels_laboratory import Laboratory
 from padis_gui.viewmodels.laboratory.ab import ABRun
 from padis_gui.viewmodels.laboratory.inspector import Inspector
+from padis_gui.viewmodels.laboratory.laboratory import Laboratory
 from padis_gui.viewmodels.laboratory.seam_maps import COVERAGE, MAPS, SOURCES
-from padis_gui.viewmodels.pictures._j_levels__viewmodels_levels import Range
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.pictures.levels import Range
+from padis_gui.viewmodels.session.session import Session
 
 _INSPECTOR_WIDTH, _INSPECTOR_SHARE = 430, 0.24  # px, and of the window's width, that its pictures want
 

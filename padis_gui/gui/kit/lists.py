@@ -6,8 +6,8 @@ from PySide6.QtCore import QEvent, QItemSelectionModel, QObject, Qt
 from PySide6.QtGui import QAction, QFocusEvent
 from PySide6.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem, QTreeWidget, QWidget
 
-from padis_gui.gui.kit._j_actions__gui_actions import panel_action
-from padis_gui.gui.kit._j_widgets__gui_layouts import action_button, column, muted, row
+from padis_gui.gui.kit.actions import panel_action
+from padis_gui.gui.kit.widgets import action_button, column, muted, row
 
 
 def plain_table(name: str, tip: str, titles: Sequence[str]) -> QTableWidget:

@@ -18,7 +18,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from padis_gui.gui.kit._j_theme__gui_theme import PANE_BACKGROUND
+from padis_gui.gui.kit.theme import PANE_BACKGROUND
 
 _GAP, _GROUP_GAP, _LARGEST = 6, 22, 320
 

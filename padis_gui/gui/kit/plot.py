@@ -13,9 +13,9 @@ from PySide6.QtCore import QEvent, QObject, QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QPalette, QShowEvent
 from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QWidget
 
-from padis_gui.gui.kit._j_theme__gui_theme import BASELINE, MARKER, SEAM_LINE
-from padis_gui.gui.kit._j_widgets__gui_layouts import column, grid, muted
 from padis_gui.gui.kit.plot_view import PlotView, show_axis_numbers
+from padis_gui.gui.kit.theme import BASELINE, MARKER, SEAM_LINE
+from padis_gui.gui.kit.widgets import column, grid, muted
 
 Values = NDArray[np.float64]
 Legend = Literal["all", "ends", "none"]

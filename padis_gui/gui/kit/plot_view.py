@@ -5,7 +5,7 @@ import math
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent
 
-from padis_gui.gui.kit._j_theme__gui_theme import plot_colours
+from padis_gui.gui.kit.theme import plot_colours
 
 _LEAST_GAP = 14  # pixels between two labels
 _FEWEST = 2

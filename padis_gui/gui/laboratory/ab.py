@@ -9,23 +9,24 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLayout, QSlider, QWidget
 
+from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.engine import RunState
-from padis_gui.gui.kit._j_actions__gui_actions import Actions
-from padis_gui.gui.kit._j_theme__gui_theme import SIDES
-from padis_gui.gui.kit._j_widgets__gui_layouts import column, grid, muted, row, scrolled
+from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.kit.plot import Line, Plot
+from padis_gui.gui.kit.theme import SIDES
+from padis_gui.gui.kit.widgets import column, grid, muted, row, scrolled
 from padis_gui.gui.laboratory.ab_controls import ABControls
-from padis_gui.gui.panes._j_canvas__gui_viewers_picture import Picture
-from padis_gui.gui.panes._j_links__gui_viewers_links import Links
-from padis_gui.viewmodels.laboratory._j_laboratory__viewmodels_overlay import Overlay
+from padis_gui.gui.panes.canvas import Picture
+from padis_gui.gui.panes.links import Links
 from padis_gui.viewmodels.laboratory.ab import NAMES, PICTURES, SEAM_MAP, ABRun
 from padis_gui.viewmodels.laboratory.export import export
+from padis_gui.viewmodels.laboratory.laboratory import Overlay
 from padis_gui.viewmodels.laboratory.seam_maps import SEAM_SHARE
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import IteratePictures, Pixels
-from padis_gui.viewmodels.pictures._j_levels__viewmodels_levels import SIGNED_SHARE, Range, automatic
+from padis_gui.viewmodels.pictures.frames import IteratePictures
+from padis_gui.viewmodels.pictures.levels import SIGNED_SHARE, Range, automatic
 from padis_gui.viewmodels.pictures.pictures import DIVERGING, GREY, Appearance, value_text
 from padis_gui.viewmodels.pictures.sources import Scale
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.session.session import Session
 
 _SHARE, _FASTEST_MS, _SLOWEST_MS = 0.03, 33, 500  # of the clock that painting may take, as for the panes
 _PARTS = 1000  # of the way, for the slider

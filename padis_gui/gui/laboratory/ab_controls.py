@@ -13,11 +13,12 @@ from padis_gui.core.prior.tiling import TILINGS
 from padis_gui.core.runs.engine import RunState
 from padis_gui.core.runs.pair import WHAT_IFS
 from padis_gui.core.solvers.registry import SOLVERS
-from padis_gui.gui.kit._j_actions__gui_actions import Actions
-from padis_gui.gui.kit._j_files__gui_panels_saving import SaveButtons
-from padis_gui.gui.kit._j_forms__gui_numbers import ChoiceBox
-from padis_gui.gui.kit._j_theme__gui_theme import SIDES
-from padis_gui.gui.kit._j_widgets__gui_layouts import (
+from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.files import SaveButtons
+from padis_gui.gui.kit.forms import ChoiceBox
+from padis_gui.gui.kit.theme import SIDES
+from padis_gui.gui.kit.widgets import (
+    Section,
     column,
     form,
     grid,
@@ -26,9 +27,8 @@ from padis_gui.gui.kit._j_widgets__gui_layouts import (
     push_button,
     steering_button,
 )
-from padis_gui.gui.kit._j_widgets__gui_section import Section
 from padis_gui.viewmodels.laboratory.ab import NAMES, ABRun
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.session.session import Session
 
 _AS_A = "as in A"
 _NUMBERS = (

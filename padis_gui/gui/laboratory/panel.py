@@ -7,19 +7,16 @@ from pathlib import Path
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
-from padis_gui.core.settings._j_declarations__core_settings import specs
-from padis_gui.gui.kit._j_files__gui_panels_saving import SaveButtons
-from padis_gui.gui.kit._j_forms__gui_forms import SettingsForm
-from padis_gui.gui.kit._j_forms__gui_numbers import WholeBox
-from padis_gui.gui.kit._j_theme__gui_theme import CURVE
-from padis_gui.gui.kit._j_widgets__gui_layouts import column, grid, push_button, row, scrolled, value_cells
-from padis_gui.gui.kit._j_widgets__gui_section import Section
+from padis_gui.core.settings.declarations import specs
+from padis_gui.gui.kit.files import SaveButtons
+from padis_gui.gui.kit.forms import SettingsForm, WholeBox
 from padis_gui.gui.kit.plot import Line, Plot
-from padis_gui.viewmodels.laboratory._j_laboratory__viewmodels_laboratory import Laboratory
-from padis_gui.viewmodels.laboratory._j_laboratory__viewmodels_overlay import OverlaySettings
+from padis_gui.gui.kit.theme import CURVE
+from padis_gui.gui.kit.widgets import Section, column, grid, push_button, row, scrolled, value_cells
 from padis_gui.viewmodels.laboratory.export import export
+from padis_gui.viewmodels.laboratory.laboratory import Laboratory, OverlaySettings
 from padis_gui.viewmodels.laboratory.seam_maps import SOURCES
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.session.session import Session
 
 _TRAILS = (0, 3, 10, 20)
 _VALUES = {

@@ -10,28 +10,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from padis_gui.gui.kit._j_files__gui_panels_saving import SaveButtons
-from padis_gui.gui.kit._j_forms__gui_numbers import ChoiceBox, NumberBox, WholeBox
-from padis_gui.gui.kit._j_widgets__gui_layouts import (
-    column,
-    form,
-    grid,
-    muted,
-    push_button,
-    row,
-    scrolled,
-    value_cells,
-)
-from padis_gui.gui.panes._j_canvas__gui_viewers_canvas import Canvas, View
-from padis_gui.gui.panes._j_canvas__gui_viewers_picture import Picture
-from padis_gui.gui.panes._j_links__gui_viewers_links import Links
-from padis_gui.viewmodels.laboratory._j_laboratory__viewmodels_overlay import Overlay
+from padis_gui.gui.kit.files import SaveButtons
+from padis_gui.gui.kit.forms import ChoiceBox, NumberBox, WholeBox
+from padis_gui.gui.kit.widgets import column, form, grid, muted, push_button, row, scrolled, value_cells
+from padis_gui.gui.panes.canvas import Canvas, Picture, View
+from padis_gui.gui.panes.links import Links
 from padis_gui.viewmodels.laboratory.export import export
 from padis_gui.viewmodels.laboratory.inspection import PICTURES
 from padis_gui.viewmodels.laboratory.inspector import INPUTS, Inspector
-from padis_gui.viewmodels.pictures._j_levels__viewmodels_levels import Range
+from padis_gui.viewmodels.laboratory.laboratory import Overlay
+from padis_gui.viewmodels.pictures.levels import Range
 from padis_gui.viewmodels.pictures.pictures import GREY, Appearance, value_text
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.session.session import Session
 
 _OVERVIEW_HEIGHT = 190
 _THREE_COLUMNS, _TWO_COLUMNS = 310, 180  # px of width from which on

@@ -17,14 +17,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from padis_gui.gui.kit._j_files__gui_files import IMAGES, PNGS, choose_to_open, choose_to_write
-from padis_gui.gui.kit._j_theme__gui_theme import MASK
-from padis_gui.gui.kit._j_theme__gui_viewers_icons import icon
-from padis_gui.gui.kit._j_widgets__gui_layouts import row
-from padis_gui.gui.panes._j_canvas__gui_viewers_canvas import Canvas
+from padis_gui.gui.kit.files import IMAGES, PNGS, choose_to_open, choose_to_write
+from padis_gui.gui.kit.theme import MASK, icon
+from padis_gui.gui.kit.widgets import row
+from padis_gui.gui.panes.canvas import Canvas
 from padis_gui.gui.panes.pane_grid import PaneGrid
 from padis_gui.viewmodels.session.mask import MaskEditor
-from padis_gui.viewmodels.state._j_preferences__viewmodels_preferences import Preferences
+from padis_gui.viewmodels.state.preferences import Preferences
 
 Brush = Literal["paint", "erase", "box"]
 _SMALLEST, _LARGEST, _FIRST = 1, 200, 16

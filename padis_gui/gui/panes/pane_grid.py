@@ -6,19 +6,16 @@ from PySide6.QtCore import QPoint, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
+from padis_gui.core.images.image import Pixels
 from padis_gui.core.prior.partition import Partition
-from padis_gui.gui.kit._j_actions__gui_viewers_view_actions import PaneActions
-from padis_gui.gui.kit._j_widgets__gui_layouts import column
-from padis_gui.gui.panes._j_canvas__gui_viewers_canvas import Group
-from padis_gui.gui.panes._j_compare__gui_viewers_compare import CompareView, Mode
-from padis_gui.gui.panes._j_image_pane__gui_viewers_image_pane import ImagePane
-from padis_gui.gui.panes._j_image_pane__gui_viewers_source_choice import SourceModel
-from padis_gui.gui.panes._j_links__gui_viewers_drawing import DrawingTools
-from padis_gui.gui.panes._j_links__gui_viewers_links import Links
-from padis_gui.gui.panes._j_pane_board__gui_viewers_pane_board import PaneBoard
-from padis_gui.gui.panes._j_pane_board__gui_viewers_view_bar import PaneBar
-from padis_gui.viewmodels.laboratory._j_laboratory__viewmodels_overlay import Overlay
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import Pixels
+from padis_gui.gui.kit.actions import PaneActions
+from padis_gui.gui.kit.widgets import column
+from padis_gui.gui.panes.canvas import Group
+from padis_gui.gui.panes.compare import CompareView, Mode
+from padis_gui.gui.panes.image_pane import ImagePane, SourceModel
+from padis_gui.gui.panes.links import DrawingTools, Links
+from padis_gui.gui.panes.pane_board import PaneBar, PaneBoard
+from padis_gui.viewmodels.laboratory.laboratory import Overlay
 from padis_gui.viewmodels.pictures.pictures import Gallery, LazyPicture, value_text
 from padis_gui.viewmodels.pictures.sources import PaneSource
 

@@ -7,13 +7,13 @@ from PySide6.QtCore import QSignalBlocker
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy
 
-from padis_gui.gui.kit._j_forms__gui_numbers import NumberBox, WholeBox
-from padis_gui.gui.kit._j_theme__gui_theme import SERIES
-from padis_gui.gui.kit._j_widgets__gui_layouts import column, row
+from padis_gui.gui.kit.forms import NumberBox, WholeBox
 from padis_gui.gui.kit.plot import Line as Curve
 from padis_gui.gui.kit.plot import Plot
-from padis_gui.gui.panes._j_regions__gui_viewers_drawn_panel import LARGEST, DrawnPanel
+from padis_gui.gui.kit.theme import SERIES
+from padis_gui.gui.kit.widgets import column, row
 from padis_gui.gui.panes.pane_grid import PaneGrid
+from padis_gui.gui.panes.regions import LARGEST, DrawnPanel
 from padis_gui.viewmodels.pictures.profiles import (
     Line,
     Profile,

@@ -11,8 +11,8 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPaint
 from PySide6.QtWidgets import QGraphicsObject, QStyleOptionGraphicsItem, QWidget
 
 from padis_gui.core.prior.partition import Partition
-from padis_gui.gui.kit._j_theme__gui_theme import BORDER, INSPECTED, TILE
-from padis_gui.viewmodels.laboratory._j_laboratory__viewmodels_overlay import Overlay
+from padis_gui.gui.kit.theme import BORDER, INSPECTED, TILE
+from padis_gui.viewmodels.laboratory.laboratory import Overlay
 
 _NUMBER_SIZE = 11  # px on the screen
 _ROOM_FOR_NUMBERS = 30.0  # px on the screen between the centres of two tiles

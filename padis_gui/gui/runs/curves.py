@@ -8,11 +8,10 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QBoxLayout, QMenu, QToolButton, QWidget
 
-from padis_gui.gui.kit._j_theme__gui_theme import COMPARED, CURVE
-from padis_gui.gui.kit._j_widgets__gui_elided import ElidedLabel
-from padis_gui.gui.kit._j_widgets__gui_layouts import column, row
 from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import CurvePoint
+from padis_gui.gui.kit.theme import COMPARED, CURVE
+from padis_gui.gui.kit.widgets import ElidedLabel, column, row
+from padis_gui.viewmodels.pictures.frames import CurvePoint
 
 THIS_RUN, COMPARED_RUN = "this run", "compared"
 

@@ -7,11 +7,11 @@ from PySide6.QtWidgets import (
     QStyle,
 )
 
-from padis_gui.gui.kit._j_files__gui_files import QUEUES, choose_to_open, choose_to_write
-from padis_gui.gui.kit._j_widgets__gui_layouts import muted
+from padis_gui.gui.kit.files import QUEUES, choose_to_open, choose_to_write
 from padis_gui.gui.kit.lists import ListPanel, cell, plain_table
+from padis_gui.gui.kit.widgets import muted
 from padis_gui.viewmodels.runs.queue import ItemState, QueueItem
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.session.session import Session
 
 _TITLES = ("State", "Name", "What", "Seed", "Remark")
 _Icons = QStyle.StandardPixmap

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTreeView
 from padis_gui.gui.kit.lists import ListPanel
 from padis_gui.gui.runs.run_table import COLUMNS, ID_ROLE, SORT_ROLE, THUMBNAIL, RunTable
 from padis_gui.viewmodels.runs.runs import RunRecord
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.session.session import Session
 
 _WHEN = next(at for at, each in enumerate(COLUMNS) if each.title == "When")
 _WIDTHS = {

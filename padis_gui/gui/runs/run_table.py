@@ -8,7 +8,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt
 from PySide6.QtGui import QIcon
 
-from padis_gui.core.images._j_metrics__core_uncertainty import LEVEL
+from padis_gui.core.images.metrics import LEVEL
 from padis_gui.gui.kit.picture_wall import pixmap_of
 from padis_gui.viewmodels.runs.queue import label_of
 from padis_gui.viewmodels.runs.runs import RunRecord, Runs

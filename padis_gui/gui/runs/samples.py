@@ -5,16 +5,16 @@ import math
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QInputDialog, QLabel, QWidget
 
-from padis_gui.core.images._j_metrics__core_uncertainty import LEVEL
-from padis_gui.gui.kit._j_actions__gui_actions import Actions
-from padis_gui.gui.kit._j_theme__gui_theme import BASELINE, CURVE
-from padis_gui.gui.kit._j_widgets__gui_layouts import clock, column, push_button, row
+from padis_gui.core.images.metrics import LEVEL
+from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.kit.plot import Line, Plot
+from padis_gui.gui.kit.theme import BASELINE, CURVE
+from padis_gui.gui.kit.widgets import clock, column, push_button, row
 from padis_gui.viewmodels.pictures.pictures import Gallery
 from padis_gui.viewmodels.pictures.sources import Origin, PaneSource, Scale
-from padis_gui.viewmodels.runs._j_samples__viewmodels_samples import interval_pictures
 from padis_gui.viewmodels.runs.runs import RunRecord
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.runs.samples import interval_pictures
+from padis_gui.viewmodels.session.session import Session
 
 USUAL, MOST = 8, 200
 SOURCES = (

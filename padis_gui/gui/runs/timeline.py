@@ -7,11 +7,11 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QSlider, QWidget
 
-from padis_gui.gui.kit._j_actions__gui_actions import panel_action
-from padis_gui.gui.kit._j_forms__gui_numbers import LeavesWheel
-from padis_gui.gui.kit._j_theme__gui_viewers_icons import icon
-from padis_gui.gui.kit._j_widgets__gui_layouts import action_button, row
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.gui.kit.actions import panel_action
+from padis_gui.gui.kit.forms import LeavesWheel
+from padis_gui.gui.kit.theme import icon
+from padis_gui.gui.kit.widgets import action_button, row
+from padis_gui.viewmodels.session.session import Session
 
 # Playing takes about this long, however many iterates there are, but no faster and no slower than these intervals
 _PLAY_MS, _FASTEST_MS, _SLOWEST_MS = 6000, 40, 250

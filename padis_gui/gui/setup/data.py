@@ -4,25 +4,14 @@ from PySide6.QtCore import QSignalBlocker
 from PySide6.QtWidgets import QLabel, QToolButton, QWidget
 
 from padis_gui.core.files.formats.recognise import readable
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
-from padis_gui.core.settings._j_declarations__core_settings import specs
-from padis_gui.gui.dialogs._j_opening__gui_opening import Opening
-from padis_gui.gui.kit._j_actions__gui_actions import Actions
-from padis_gui.gui.kit._j_forms__gui_forms import SettingsForm
-from padis_gui.gui.kit._j_forms__gui_numbers import NumberBox, WholeBox
-from padis_gui.gui.kit._j_widgets__gui_layouts import (
-    column,
-    form,
-    labelled,
-    number_text,
-    push_button,
-    remark,
-    row,
-)
-from padis_gui.gui.kit._j_widgets__gui_section import Section
-from padis_gui.viewmodels.session._j_pages__viewmodels_series import SeriesAround
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.core.images.image import Image, ReadingSettings
+from padis_gui.core.settings.declarations import specs
+from padis_gui.gui.dialogs.opening import Opening
+from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.forms import NumberBox, SettingsForm, WholeBox
+from padis_gui.gui.kit.widgets import Section, column, form, labelled, number_text, push_button, remark, row
+from padis_gui.viewmodels.session.pages import SeriesAround
+from padis_gui.viewmodels.session.session import Session
 
 _NO_IMAGE = "Open one, drop a file or a folder on the window, or take the demo (Ctrl+D)"
 _OF_SCANS = ("take_views", "angle_from", "angle_to", "binning", "image_size")

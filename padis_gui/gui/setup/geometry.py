@@ -6,15 +6,15 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPalette, QPen, QPolygonF, QWheelEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
 
-from padis_gui.core.physics._j_geometry__core_operators_sketch import Point, Sketch, make_sketch
-from padis_gui.core.physics._j_scanner__core_operators_scanner import ScannerSettings
+from padis_gui.core.physics.geometry import Point, Sketch, make_sketch
 from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.physics.scanner import ScannerSettings
 from padis_gui.core.settings.errors import PadisError
-from padis_gui.gui.kit._j_forms__gui_numbers import WholeBox
-from padis_gui.gui.kit._j_theme__gui_theme import BORDER, GEOMETRY
-from padis_gui.gui.kit._j_widgets__gui_layouts import column, debounced, row
+from padis_gui.gui.kit.forms import WholeBox
+from padis_gui.gui.kit.theme import BORDER, GEOMETRY
+from padis_gui.gui.kit.widgets import column, debounced, row
 from padis_gui.viewmodels.runs.runs import thumbnail
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.session.session import Session
 
 CONVENTION = (
     "x points to the right, y upwards. At 0° the rays run upwards and the bins count from left to right. Angles grow "

@@ -14,23 +14,13 @@ from PySide6.QtWidgets import (
 from padis_gui.core.physics.registry import PHYSICS, find_physics
 from padis_gui.core.prior.tiling import TILINGS, TilingSettings
 from padis_gui.core.runs.presets import PRESETS, bundled_priors
-from padis_gui.core.settings._j_declarations__core_settings import Settings, specs
+from padis_gui.core.settings.declarations import Settings, specs
 from padis_gui.core.solvers.registry import SOLVERS
-from padis_gui.gui.dialogs._j_opening__gui_opening import Opening
-from padis_gui.gui.kit._j_forms__gui_forms import SettingsForm, show_value
-from padis_gui.gui.kit._j_forms__gui_numbers import ChoiceBox, WholeBox
-from padis_gui.gui.kit._j_widgets__gui_layouts import (
-    column,
-    form,
-    labelled,
-    number_text,
-    push_button,
-    remark,
-    row,
-)
-from padis_gui.gui.kit._j_widgets__gui_section import Section
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
-from padis_gui.viewmodels.state._j_preferences__viewmodels_preferences import Preferences
+from padis_gui.gui.dialogs.opening import Opening
+from padis_gui.gui.kit.forms import ChoiceBox, SettingsForm, WholeBox, show_value
+from padis_gui.gui.kit.widgets import Section, column, form, labelled, number_text, push_button, remark, row
+from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.state.preferences import Preferences
 
 _AUTOMATIC_SEED = -1
 _NO_PRIOR = "Open a checkpoint, or drop one on the window; a prior knows what images look like"

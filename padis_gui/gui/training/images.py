@@ -14,10 +14,10 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui.core.files.formats.recognise import readable
-from padis_gui.gui.kit._j_widgets__gui_layouts import column, muted, progress_bar, push_button, row
 from padis_gui.gui.kit.lists import plain_tree
 from padis_gui.gui.kit.picture_wall import pixmap_of
-from padis_gui.viewmodels.training._j_images__viewmodels_training_data import Preview, TrainingDataChoice
+from padis_gui.gui.kit.widgets import column, muted, progress_bar, push_button, row
+from padis_gui.viewmodels.training.images import Preview, TrainingDataChoice
 
 _SIDE, _MOST_ROWS = 112, 6
 _WELCOME = """

@@ -7,13 +7,13 @@ from pathlib import Path
 from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QSlider, QSplitter, QWidget
 
-from padis_gui.core.training._j_train__core_training_train import NOISE_BINS
 from padis_gui.core.training.history import TrainingHistory
-from padis_gui.gui.kit._j_theme__gui_theme import BASELINE, CURVE, SERIES, ramp
-from padis_gui.gui.kit._j_widgets__gui_layouts import clock, column, grid, muted, push_button, row, throttled
+from padis_gui.core.training.train import NOISE_BINS
 from padis_gui.gui.kit.picture_wall import PictureWall, Tile
 from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
-from padis_gui.viewmodels.training._j_images__viewmodels_training_looks import LookPictures
+from padis_gui.gui.kit.theme import BASELINE, CURVE, SERIES, ramp
+from padis_gui.gui.kit.widgets import clock, column, grid, muted, push_button, row, throttled
+from padis_gui.viewmodels.training.images import LookPictures
 from padis_gui.viewmodels.training.trainer import Trainer
 
 _PAINT_MS = 300

@@ -19,11 +19,11 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui.core.training.history import TrainingFolder
-from padis_gui.gui.kit._j_files__gui_files import choose_folder
-from padis_gui.gui.kit._j_theme__gui_theme import SERIES
-from padis_gui.gui.kit._j_widgets__gui_layouts import clock, column, muted, push_button, row, throttled
+from padis_gui.gui.kit.files import choose_folder
 from padis_gui.gui.kit.lists import plain_tree
 from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
+from padis_gui.gui.kit.theme import SERIES
+from padis_gui.gui.kit.widgets import clock, column, muted, push_button, row, throttled
 from padis_gui.viewmodels.training.trainer import Trainer
 
 _COLUMNS = ("Training", "State", "Steps", "Time", "Validation", "PSNR", "Last change", "Folder")

@@ -12,24 +12,14 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui.core.files.formats.recognise import readable
-from padis_gui.core.prior._j_network__core_network import NetworkSettings
+from padis_gui.core.prior.network import NetworkSettings
 from padis_gui.core.runs.presets import bundled_priors
-from padis_gui.core.training._j_looks__core_training_sight import SightSettings
-from padis_gui.core.training._j_settings__core_training_data_settings import DataSettings
-from padis_gui.core.training._j_settings__core_training_settings import TrainingSettings
-from padis_gui.core.training._j_settings__core_training_sizes import SIZES
-from padis_gui.gui.kit._j_files__gui_files import (
-    IMAGES,
-    PRIORS,
-    choose_folder,
-    choose_several_to_open,
-    choose_to_open,
-)
-from padis_gui.gui.kit._j_forms__gui_forms import SettingsForm, show_value
-from padis_gui.gui.kit._j_forms__gui_numbers import ChoiceBox, WholeBox
-from padis_gui.gui.kit._j_widgets__gui_layouts import clock, column, form, labelled, push_button, remark, row
-from padis_gui.gui.kit._j_widgets__gui_section import Section
-from padis_gui.viewmodels.training._j_plan__viewmodels_training_plan import TrainingPlan
+from padis_gui.core.training.looks import SightSettings
+from padis_gui.core.training.settings import SIZES, DataSettings, TrainingSettings
+from padis_gui.gui.kit.files import IMAGES, PRIORS, choose_folder, choose_several_to_open, choose_to_open
+from padis_gui.gui.kit.forms import ChoiceBox, SettingsForm, WholeBox, show_value
+from padis_gui.gui.kit.widgets import Section, clock, column, form, labelled, push_button, remark, row
+from padis_gui.viewmodels.training.plan import TrainingPlan
 
 _BASIC_DATA = ("image_size", "fit", "colour")
 _BASIC_TRAINING = ("learning_rate", "pixels", "seed")

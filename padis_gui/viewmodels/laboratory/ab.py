@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from PySide6.QtCore import Signal
 
-from padis_gui.core.prior._j_seams__core_seams import seam_map
+from padis_gui.core.images.image import Pixels
 from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.prior.seams import seam_map
 from padis_gui.core.prior.tiling import TILINGS, strategy_and_patch
 from padis_gui.core.runs.engine import Control, Outcome, Result, Run, RunState
 from padis_gui.core.runs.method import Method
@@ -24,19 +25,18 @@ from padis_gui.core.runs.recipe import Recipe, draft_recipe, new_seed
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.core.solvers.registry import find_solver
 from padis_gui.viewmodels.laboratory.export import PictureStack
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import (
+from padis_gui.viewmodels.pictures.frames import (
     CurvePoint,
+    History,
     IteratePictures,
-    Pixels,
     ProblemPictures,
     channels_first,
     pictures_of_problem,
 )
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_history import History
 from padis_gui.viewmodels.runs.run import Recording, Steered, failed, outcome_of
 from padis_gui.viewmodels.runs.runs import record_of
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
-from padis_gui.viewmodels.state._j_background__viewmodels_errands import Failure
+from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.state.background import Failure
 
 log = logging.getLogger(__name__)
 

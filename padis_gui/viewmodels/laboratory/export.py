@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from padis_gui.core.exports.tiff import write_tiff
+from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.recipe import Recipe, make_recipe
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import Pixels, channels_first
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
-from padis_gui.viewmodels.state._j_background__viewmodels_errands import Failure
+from padis_gui.viewmodels.pictures.frames import channels_first
+from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.state.background import Failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

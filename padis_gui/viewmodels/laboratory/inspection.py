@@ -6,20 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.prior._j_seams__core_inspect_tile import (
-    InspectedTile,
-    as_called,
-    inspect_tile,
-    with_noise,
-)
+from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.prior.partition import Box, Partition
 from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import Pixels, for_display
-from padis_gui.viewmodels.pictures._j_levels__viewmodels_levels import Range, automatic
+from padis_gui.core.prior.seams import InspectedTile, as_called, inspect_tile, with_noise
+from padis_gui.viewmodels.pictures.frames import for_display
+from padis_gui.viewmodels.pictures.levels import Range, automatic
 from padis_gui.viewmodels.pictures.pictures import DIVERGING, GREY, RAMP, Appearance
 from padis_gui.viewmodels.pictures.sources import Scale
-from padis_gui.viewmodels.state._j_background__viewmodels_errands import Check
+from padis_gui.viewmodels.state.background import Check
 
 _NOISE_SEED = 0
 

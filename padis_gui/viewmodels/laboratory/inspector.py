@@ -11,15 +11,16 @@ import torch
 from PySide6.QtCore import QObject, Signal
 from torch import Tensor
 
+from padis_gui.core.images.image import Pixels
 from padis_gui.core.prior.partition import Box, Partition
 from padis_gui.core.prior.prior import DenoiserCall
 from padis_gui.core.prior.tiling import make_tiling, strategy_and_patch
 from padis_gui.viewmodels.laboratory.export import PictureStack
 from padis_gui.viewmodels.laboratory.inspection import Asked, Inspection, TileInspection
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import IteratePictures, Pixels, channels_first
-from padis_gui.viewmodels.session._j_following__viewmodels_follower import ShownUpdates
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
-from padis_gui.viewmodels.state._j_background__viewmodels_errands import Failure
+from padis_gui.viewmodels.pictures.frames import IteratePictures, channels_first
+from padis_gui.viewmodels.session.following import ShownUpdates
+from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.state.background import Failure
 
 Input = Literal["step", "truth", "estimate"]
 INPUTS: dict[Input, tuple[str, str]] = {

@@ -9,19 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.prior._j_seams__core_seams import disagreement_at, seam_coverage, seam_map, seam_ratio
+from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import (
+from padis_gui.core.prior.seams import disagreement_at, seam_coverage, seam_map, seam_ratio
+from padis_gui.viewmodels.pictures.frames import (
     CurvePoint,
+    History,
     IteratePictures,
-    Pixels,
     channels_first,
     spread_of,
 )
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_history import History
 from padis_gui.viewmodels.pictures.sources import Origin, PaneSource, Scale
-from padis_gui.viewmodels.state._j_background__viewmodels_errands import Check
+from padis_gui.viewmodels.state.background import Check
 
 SEAMS, SEAMS_DENOISED, COVERAGE, DISAGREEMENT = "seams", "seams-denoised", "coverage", "disagreement"
 MAPS = (SEAMS, SEAMS_DENOISED, COVERAGE, DISAGREEMENT)

@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import IteratePictures, Pixels
-from padis_gui.viewmodels.pictures._j_levels__viewmodels_comparison import signed_difference
-from padis_gui.viewmodels.pictures._j_levels__viewmodels_levels import Levels, Range
+from padis_gui.core.images.image import Pixels
+from padis_gui.viewmodels.pictures.frames import IteratePictures
+from padis_gui.viewmodels.pictures.levels import Levels, Range, signed_difference
 from padis_gui.viewmodels.pictures.profiles import Spacing
 from padis_gui.viewmodels.pictures.sources import PaneSource, Scale, SourceList
 

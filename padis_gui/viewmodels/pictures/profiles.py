@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from padis_gui.core.images._j_metrics__core_metrics import psnr
+from padis_gui.core.images.image import Pixels
+from padis_gui.core.images.metrics import psnr
 from padis_gui.core.prior.partition import Partition
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import Pixels
 
 Point = tuple[float, float]
 Spacing = tuple[float, float]

@@ -22,19 +22,20 @@ from padis_gui.core.runs.engine import Control, Outcome, Run, RunState
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared
 from padis_gui.core.runs.recipe import Recipe
-from padis_gui.core.settings._j_declarations__core_settings import Settings
+from padis_gui.core.settings.declarations import Settings
 from padis_gui.core.settings.errors import Interrupted
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Iterate
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import (
+from padis_gui.core.solvers.iterate import Iterate
+from padis_gui.viewmodels.pictures.frames import (
+    DEFAULT_BUDGET,
     CurvePoint,
+    History,
     IteratePictures,
+    Meter,
     ProblemPictures,
     frame_of,
     pictures_of_problem,
 )
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_history import DEFAULT_BUDGET, History
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_measuring import Meter
-from padis_gui.viewmodels.state._j_background__viewmodels_errands import Requests
+from padis_gui.viewmodels.state.background import Requests
 
 log = logging.getLogger(__name__)
 

@@ -11,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.images._j_metrics__core_uncertainty import Calibration
+from padis_gui.core.images.image import Image
+from padis_gui.core.images.metrics import Calibration
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.solvers.registry import find_solver
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import IteratePictures, for_display
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_history import DEFAULT_BUDGET, History
+from padis_gui.viewmodels.pictures.frames import DEFAULT_BUDGET, History, IteratePictures, for_display
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,10 @@ from dataclasses import replace
 from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.runs.engine import Result
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import CurvePoint, IteratePictures
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_history import History
+from padis_gui.viewmodels.pictures.frames import CurvePoint, History, IteratePictures
 from padis_gui.viewmodels.runs.run import Ended, Task
 from padis_gui.viewmodels.runs.runs import RunRecord
-from padis_gui.viewmodels.state._j_opened__viewmodels_preparation import Preparation
+from padis_gui.viewmodels.state.opened import Preparation
 
 
 class Shown(QObject):

@@ -5,31 +5,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from padis_gui.core.exports._j_about__core_data_about import (
-    About,
-    check_sidecar,
-    envelope,
-    sidecar_path,
-    write_sidecar,
-)
-from padis_gui.core.exports._j_report__core_report_curves import COLUMNS, curves_as_csv, step_label
-from padis_gui.core.exports._j_report__core_report_page import Report, as_html, pictures_of
-from padis_gui.core.exports._j_settings__core_data_export_settings import ExportSettings
+from padis_gui.core.exports.about import About, check_sidecar, envelope, sidecar_path, write_sidecar
 from padis_gui.core.exports.animation import write_animation
+from padis_gui.core.exports.report import COLUMNS, Report, as_html, curves_as_csv, pictures_of, step_label
+from padis_gui.core.exports.settings import ExportSettings
 from padis_gui.core.exports.tiff import write_result, write_tiff
+from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.engine import Result, stem_of
 from padis_gui.core.runs.recipe import Recipe
-from padis_gui.core.settings._j_files__core_atomic import failures_said, write_atomically
-from padis_gui.core.settings._j_files__core_hashing import pixels_sha256
 from padis_gui.core.settings.errors import InputError
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_frames import (
+from padis_gui.core.settings.files import failures_said, pixels_sha256, write_atomically
+from padis_gui.viewmodels.pictures.frames import (
+    History,
     IteratePictures,
-    Pixels,
     ProblemPictures,
     channels_first,
     for_display,
 )
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_history import History
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.workspace import Workspace
 

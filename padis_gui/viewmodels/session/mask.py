@@ -8,11 +8,11 @@ import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from padis_gui.core.files.read import read_named_picture
-from padis_gui.core.images._j_image__core_data_mask import Mask, fill_box, stamp, write_mask
-from padis_gui.core.physics._j_pixelwise__core_operators_inpainting import InpaintingSettings
-from padis_gui.core.settings._j_declarations__core_settings import specs
+from padis_gui.core.images.image import Mask, fill_box, stamp, write_mask
+from padis_gui.core.physics.pixelwise import InpaintingSettings
+from padis_gui.core.settings.declarations import specs
 from padis_gui.core.settings.errors import PadisError
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.session.session import Session
 
 _UNDOABLE = 50
 _SETTLE_MS = 250

@@ -4,23 +4,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from padis_gui.core.exports._j_about__core_data_about import known_metrics
-from padis_gui.core.exports._j_about__core_data_stored import Export, read_export, read_pages
-from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.exports.about import Export, known_metrics, read_export, read_pages
+from padis_gui.core.images.image import Image
 from padis_gui.core.physics.registry import find_physics
-from padis_gui.core.runs._j_locate__core_differences import differences
-from padis_gui.core.runs._j_locate__core_locate import Located, locate
 from padis_gui.core.runs.engine import Result
+from padis_gui.core.runs.locate import Located, differences, locate
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened
 from padis_gui.core.runs.recipe import Recipe, versions
-from padis_gui.core.settings._j_files__core_hashing import pixels_sha256
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.core.solvers.registry import find_solver
-from padis_gui.viewmodels.pictures._j_frames__viewmodels_history import History
+from padis_gui.viewmodels.pictures.frames import History
 from padis_gui.viewmodels.runs.run import Task
 from padis_gui.viewmodels.runs.runs import RunRecord, record_of
-from padis_gui.viewmodels.session._j_saved__viewmodels_choices import choices_from
+from padis_gui.viewmodels.session.saved import choices_from
 from padis_gui.viewmodels.session.workspace import Workspace
 
 

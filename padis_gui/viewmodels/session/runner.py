@@ -7,19 +7,19 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer
 
-from padis_gui.core.runs._j_locate__core_differences import compared, differences
 from padis_gui.core.runs.engine import RunState
+from padis_gui.core.runs.locate import compared, differences
 from padis_gui.core.runs.opened import Prepared
 from padis_gui.core.runs.queue import QueuedRun, queue_as_json, read_queue
 from padis_gui.core.runs.recipe import Recipe, new_seed, sealed
 from padis_gui.core.runs.repeat import as_here, open_recipe
-from padis_gui.core.settings._j_files__core_hashing import pixels_sha256
 from padis_gui.core.settings.errors import PadisError
+from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.core.solvers.registry import find_solver
-from padis_gui.viewmodels.runs._j_samples__viewmodels_samples import gather, new_group, sample_seeds
 from padis_gui.viewmodels.runs.queue import ItemState, Queue, QueueItem
 from padis_gui.viewmodels.runs.run import Ended, Task
 from padis_gui.viewmodels.runs.runs import RunRecord, record_of
+from padis_gui.viewmodels.runs.samples import gather, new_group, sample_seeds
 from padis_gui.viewmodels.session.workspace import Workspace
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from padis_gui.core.images._j_image__core_data_image import Image
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened
@@ -24,23 +23,16 @@ from padis_gui.core.runs.presets import (
     resource,
 )
 from padis_gui.core.runs.recipe import draft_recipe, find_preset
-from padis_gui.core.settings._j_declarations__core_settings import specs, with_live
+from padis_gui.core.settings.declarations import specs, with_live
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.viewmodels.runs.run import Ended, LiveRun, Task
 from padis_gui.viewmodels.runs.runs import RunRecord, Runs
 from padis_gui.viewmodels.runs.shown import Shown
-from padis_gui.viewmodels.session._j_saved__viewmodels_choices import (
-    SavedChoices,
-    changes,
-    choices_from,
-    usable,
-)
-from padis_gui.viewmodels.state._j_background__viewmodels_background import Background
-from padis_gui.viewmodels.state._j_opened__viewmodels_data import OpenData
-from padis_gui.viewmodels.state._j_opened__viewmodels_preparation import Preparation
-from padis_gui.viewmodels.state._j_opened__viewmodels_prior import OpenPrior
+from padis_gui.viewmodels.session.saved import SavedChoices, changes, choices_from, usable
+from padis_gui.viewmodels.state.background import Background
 from padis_gui.viewmodels.state.method import ChosenMethod
+from padis_gui.viewmodels.state.opened import OpenData, OpenPrior, Preparation
 
 
 class Workspace(Background):

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
-from padis_gui.core.images._j_image__core_data_image import Image
+from padis_gui.core.images.image import Image
 from padis_gui.core.physics.problem import scan_settings
 from padis_gui.core.physics.registry import PHYSICS, find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
@@ -14,10 +14,10 @@ from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS, Preset
 from padis_gui.core.runs.recipe import check_seed, find_preset
-from padis_gui.core.settings._j_declarations__core_settings import Settings, make
+from padis_gui.core.settings.declarations import Settings, make
 from padis_gui.core.settings.errors import PadisError, SettingError
 from padis_gui.core.solvers.registry import SOLVERS, find_solver
-from padis_gui.viewmodels.state._j_background__viewmodels_background import Background
+from padis_gui.viewmodels.state.background import Background
 
 
 class ChosenMethod(QObject):

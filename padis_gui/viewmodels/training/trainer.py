@@ -10,14 +10,13 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from padis_gui.core.training._j_plan__core_training_request import save_request
 from padis_gui.core.training.history import FolderReader, TrainingFolder, TrainingHistory, read_history
+from padis_gui.core.training.plan import save_request
 from padis_gui.core.training.state import PRIOR_FILE
-from padis_gui.viewmodels.session._j_session__viewmodels_session import Session
+from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.process import ChildProcess, ProcessFailure, ProcessState
-from padis_gui.viewmodels.training._j_images__viewmodels_training_looks import LookChoice
-from padis_gui.viewmodels.training._j_plan__viewmodels_training_pace import PaceKey
-from padis_gui.viewmodels.training._j_plan__viewmodels_training_plan import DEFAULT_ROOT, TrainingPlan
+from padis_gui.viewmodels.training.images import LookChoice
+from padis_gui.viewmodels.training.plan import DEFAULT_ROOT, PaceKey, TrainingPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from padis_gui.core.files.formats._j_arrays__core_data_layout import find_layout
+from padis_gui.core.files.formats.arrays import find_layout
 from padis_gui.core.files.formats.pages import (
     MOST_PAGES,
     SMALLEST,

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from padis_gui.core.files.formats._j_arrays__core_data_choose import choose_array
-from padis_gui.core.files.formats._j_arrays__core_data_layout import ArrayPages, find_layout
+from padis_gui.core.files.formats.arrays import ArrayPages, choose_array, find_layout
 from padis_gui.core.files.formats.format import MOST_LISTED, DatasetInfo, Format, describe_array, not_numbers
 from padis_gui.core.files.formats.pages import Pages, display_name, shown
 from padis_gui.core.settings.errors import InputError

@@ -8,8 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from padis_gui.core.files.formats._j_arrays__core_data_choose import choose_array
-from padis_gui.core.files.formats._j_arrays__core_data_layout import ArrayPages, Layout, find_layout
+from padis_gui.core.files.formats.arrays import ArrayPages, Layout, choose_array, find_layout
 from padis_gui.core.files.formats.format import MOST_LISTED, DatasetInfo, Format, describe_array, not_numbers
 from padis_gui.core.files.formats.pages import Page, Pages, Part, display_name, page_of
 

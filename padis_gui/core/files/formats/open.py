@@ -3,12 +3,11 @@
 import os
 from pathlib import Path
 
-from padis_gui.core.files.formats._j_folder__core_data_folder import FOLDER
+from padis_gui.core.files.formats.folder import FOLDER
 from padis_gui.core.files.formats.format import DatasetInfo, Recognised
 from padis_gui.core.files.formats.pages import SMALLEST, Pages, check_sides, display_name
 from padis_gui.core.files.formats.recognise import recognise_file
-from padis_gui.core.images._j_image__core_data_image import Image, Measured, propose_window
-from padis_gui.core.images._j_image__core_data_reading import ReadingSettings
+from padis_gui.core.images.image import Image, Measured, ReadingSettings, propose_window
 from padis_gui.core.settings.errors import InputError
 
 

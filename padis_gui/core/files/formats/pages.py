@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.settings._j_files__core_closing import Closing
 from padis_gui.core.settings.errors import InputError, PadisError
+from padis_gui.core.settings.files import Closing
 
 SMALLEST, LARGEST = 16, 8192
 MOST_PAGES = 1_000_000

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from padis_gui.core.files.formats._j_dicom__core_data_dicom import DICOM
-from padis_gui.core.files.formats._j_matlab__core_data_matlab import MATLAB
-from padis_gui.core.files.formats._j_tiff__core_data_tiff import TIFF
+from padis_gui.core.files.formats.dicom import DICOM
 from padis_gui.core.files.formats.format import Format, Recognised
 from padis_gui.core.files.formats.hdf5 import HDF5
+from padis_gui.core.files.formats.matlab import MATLAB
 from padis_gui.core.files.formats.nifti import NIFTI
 from padis_gui.core.files.formats.numpy_file import NPY, NPZ
 from padis_gui.core.files.formats.pages import display_name, shown
 from padis_gui.core.files.formats.picture import KIND, open_picture
+from padis_gui.core.files.formats.tiff import TIFF
 from padis_gui.core.settings.errors import InputError
 
 _ENOUGH = 520  # bytes that hold every signature

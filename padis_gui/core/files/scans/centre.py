@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.files.scans._j_scan__core_data_scans_scan import Values
-from padis_gui.core.physics._j_geometry__core_physics_geometry import Geometry
+from padis_gui.core.files.scans.scan import Values
+from padis_gui.core.physics.geometry import Geometry
 
 _REACH = 0.3  # of the detector, to both sides of its middle
 _COARSE_BINS = 160

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from padis_gui.core.files.formats.pages import display_name, shown
-from padis_gui.core.physics._j_geometry__core_physics_geometry import Beam, Geometry, Turn
+from padis_gui.core.physics.geometry import Beam, Geometry, Turn
 from padis_gui.core.settings.errors import InputError
 
 FORMAT = "padis-gui scan geometry"

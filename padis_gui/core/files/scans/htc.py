@@ -13,17 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.files.formats._j_matlab__core_data_matlab5 import Variable, is_level_5, read_variables
+from padis_gui.core.files.formats.matlab import Variable, is_level_5, read_variables
 from padis_gui.core.files.formats.pages import display_name, shown
-from padis_gui.core.files.scans._j_hdf5__core_data_scans_hdf5_tree import data_set, group
-from padis_gui.core.files.scans._j_scan__core_data_scans_scan import (
-    ScanFile,
-    Sinogram,
-    check_sizes,
-    checked_angles,
-    positive,
-)
-from padis_gui.core.physics._j_geometry__core_physics_geometry import Geometry
+from padis_gui.core.files.scans.hdf5 import data_set, group
+from padis_gui.core.files.scans.scan import ScanFile, Sinogram, check_sizes, checked_angles, positive
+from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.settings.errors import InputError
 
 _SINOGRAM, _PARAMETERS = ".sinogram", ".parameters."

@@ -1,12 +1,7 @@
 """The picture that the physics itself offers in one step: FBP, Wiener filter, harmonic fill, bicubic upsampling."""
 
-from padis_gui.core.settings._j_declarations__core_settings import setting
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import (
-    ClassicalSetup,
-    MethodSettings,
-    Step,
-    Steps,
-)
+from padis_gui.core.settings.declarations import setting
+from padis_gui.core.solvers.iterate import ClassicalSetup, MethodSettings, Step, Steps
 
 
 class BackprojectionSettings(MethodSettings):

@@ -15,15 +15,10 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from padis_gui.core.physics._j_operator__core_operators_base import LinearOperator
-from padis_gui.core.settings._j_declarations__core_settings import setting
+from padis_gui.core.physics.operator import LinearOperator
+from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import (
-    ClassicalSetup,
-    MethodSettings,
-    Step,
-    Steps,
-)
+from padis_gui.core.solvers.iterate import ClassicalSetup, MethodSettings, Step, Steps
 
 
 class LeastSquaresSettings(MethodSettings):

@@ -20,13 +20,8 @@ import math
 import torch
 from torch import Tensor
 
-from padis_gui.core.settings._j_declarations__core_settings import NOT_GIVEN, setting
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import (
-    ClassicalSetup,
-    MethodSettings,
-    Step,
-    Steps,
-)
+from padis_gui.core.settings.declarations import NOT_GIVEN, setting
+from padis_gui.core.solvers.iterate import ClassicalSetup, MethodSettings, Step, Steps
 
 
 class TVSettings(MethodSettings):

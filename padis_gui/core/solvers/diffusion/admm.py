@@ -15,9 +15,9 @@ Deviations: zeta is 1 in ADMM and 0 in DPIR; lambda is 0.3, near DPIR's 0.23; s_
 s_y = 0.
 """
 
-from padis_gui.core.settings._j_declarations__core_settings import setting
+from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Setup, SolverSettings, Step, Steps
+from padis_gui.core.solvers.iterate import Setup, SolverSettings, Step, Steps
 
 
 class QualitySettings(SolverSettings):

@@ -26,10 +26,9 @@ import math
 import torch
 from torch import Tensor
 
-from padis_gui.core.settings._j_declarations__core_settings import setting
+from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers._j_iterate__core_schedule import geometric
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Cost, Setup, SolverSettings, Step, Steps
+from padis_gui.core.solvers.iterate import Cost, Setup, SolverSettings, Step, Steps, geometric
 
 
 class DAPSSettings(SolverSettings):

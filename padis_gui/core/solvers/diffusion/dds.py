@@ -4,7 +4,7 @@ Deviation: the paper's eta is 0.85; with the patch prior full stochasticity (1) 
 """
 
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Setup, SolverSettings, Step, Steps
+from padis_gui.core.solvers.iterate import Setup, SolverSettings, Step, Steps
 
 
 class DDSSettings(SolverSettings):

@@ -12,9 +12,9 @@ and the lowest level matter on clean data (20 views, two slices: 36.15 dB with 1
 
 import torch
 
-from padis_gui.core.settings._j_declarations__core_settings import setting
+from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Setup, SolverSettings, Step, Steps
+from padis_gui.core.solvers.iterate import Setup, SolverSettings, Step, Steps
 
 
 class DiffPIRSettings(SolverSettings):

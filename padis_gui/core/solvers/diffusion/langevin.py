@@ -14,9 +14,9 @@ equal cost (20 views, two validation slices, 200 calls: 200 x 1 36.7 dB, 50 x 4 
 
 from torch import Tensor
 
-from padis_gui.core.settings._j_declarations__core_settings import setting
+from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import AnnealedSettings, Setup, Step, Steps
+from padis_gui.core.solvers.iterate import AnnealedSettings, Setup, Step, Steps
 
 
 class LangevinSettings(AnnealedSettings):

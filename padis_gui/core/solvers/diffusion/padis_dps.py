@@ -14,10 +14,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from padis_gui.core.settings._j_declarations__core_settings import setting
+from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import AnnealedSettings, Cost, Setup, Step, Steps
 from padis_gui.core.solvers.diffusion.langevin import langevin_step
+from padis_gui.core.solvers.iterate import AnnealedSettings, Cost, Setup, Step, Steps
 
 
 class PaDISDPSSettings(AnnealedSettings):

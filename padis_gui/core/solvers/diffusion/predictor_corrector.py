@@ -9,9 +9,9 @@ section 3.2): pulled to y itself, it would lose the noise that the denoiser is t
 
 from torch import Tensor
 
-from padis_gui.core.settings._j_declarations__core_settings import setting
+from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
-from padis_gui.core.solvers._j_iterate__core_solvers_iterate import Cost, Setup, SolverSettings, Step, Steps
+from padis_gui.core.solvers.iterate import Cost, Setup, SolverSettings, Step, Steps
 
 
 class PredictorCorrectorSettings(SolverSettings):

@@ -1,0 +1,193 @@
+"""Files that a verb will write: checked before a long run, written whole or not at all."""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from padis_gui.cli.options import add_settings, given_settings
+from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.core.settings.declarations import make
+from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.files import check_is_tiff
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from padis_gui.core.exports.about import About
+    from padis_gui.core.runs.engine import Result, Run
+    from padis_gui.core.runs.opened import Prepared
+    from padis_gui.core.solvers.iterate import Iterate
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a report or a table; :class:`InputError` where that fails."""
+    from padis_gui.core.settings.files import failures_said, write_atomically
+
+    with failures_said("The report", path):
+        write_atomically(path, text.encode())
+
+
+def write_json(path: Path, report: dict[str, Any]) -> None:
+    """Write a report as JSON."""
+    write_text(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+
+_BY_HAND = ("what", "animation", "tiff", "sidecar")
+_MOST_PICTURES = 200  # of more iterates every second one is kept, or every third, …, and always the last
+
+
+def add_exports(parser: argparse.ArgumentParser) -> None:
+    """The options of what is written, and how."""
+    group = parser.add_argument_group("what is written")
+    group.add_argument("--ome", action="store_true", help="TIFF as OME-TIFF instead of ImageJ's convention")
+    add_settings(group, ExportSettings, skip=_BY_HAND)
+    group.add_argument(
+        "--sidecar", action="store_true", dest="beside",
+        help="also OUT.json with the recipe, the metrics and the hash of the result; repeat takes it as well",
+    )  # fmt: skip
+    group.add_argument(
+        "--iterates", type=Path, default=None, metavar="ITERATES.tif",
+        help=f"the iterates on the way as pages of a TIFF, evenly thinned to {_MOST_PICTURES} where there are more",
+    )  # fmt: skip
+    group.add_argument(
+        "--animation", type=Path, default=None, dest="movie", metavar="ITERATES.gif",
+        help="the same iterates to look at, as GIF or, with the program ffmpeg, as .mp4",
+    )  # fmt: skip
+    group.add_argument(
+        "--html", type=Path, default=None, metavar="REPORT.html",
+        help="one page with pictures, curves, settings and the recipe; it needs nothing from elsewhere",
+    )  # fmt: skip
+    group.add_argument(
+        "--curves", type=Path, default=None, metavar="CURVES.csv", help="the numbers of every iterate"
+    )
+
+
+def chosen_export(options: argparse.Namespace) -> ExportSettings:
+    """The settings of the export, as given; raises :class:`InputError` for what could not be written at the end."""
+    from padis_gui.core.exports.animation import check_encoder
+
+    given = given_settings(options, ExportSettings)
+    given = {name: value for name, value in given.items() if name not in _BY_HAND}
+    animation = "GIF"
+    if options.movie is not None:
+        animation = options.movie.suffix[1:].upper()
+        if animation not in ("GIF", "MP4"):
+            raise InputError(
+                f"An animation is a GIF or an MP4, but {options.movie.name} ends in neither .gif nor .mp4; rename it."
+            )
+    if options.iterates is not None:
+        check_is_tiff(options.iterates)
+    form = {"tiff": "OME" if options.ome else "ImageJ", "sidecar": options.beside, "animation": animation}
+    settings = make(ExportSettings, given | form)
+    check_encoder(settings)
+    return settings
+
+
+def exported_files(options: argparse.Namespace) -> list[Path | None]:
+    """What is written beside the result."""
+    return [options.iterates, options.movie, options.html, options.curves]
+
+
+class Recorder:
+    """Keeps what is wanted of a run's iterates: their numbers, and pictures in the image's unit."""
+
+    def __init__(self, run: "Run", settings: ExportSettings, options: argparse.Namespace) -> None:
+        self._run, self._settings, self._options = run, settings, options
+        self._pictured = options.iterates is not None or options.movie is not None
+        self._wanted = self._pictured or options.html is not None or options.curves is not None
+        self._last = time.perf_counter()
+        self._pictures: list[NDArray[np.float32]] = []
+        self._numbers: list[tuple[int, int, float, float]] = []  # step, total, sigma, PSNR of each picture
+        self.columns: dict[str, list[float]] = {
+            name: [] for name in ("step", "sigma", "psnr", "ssim", "residual", "seconds")
+        }
+
+    @property
+    def prepared(self) -> "Prepared":
+        """What the run has measured; it is there once the run has begun."""
+        assert self._run.prepared is not None, "there is an iterate"
+        return self._run.prepared
+
+    def record(self, iterate: "Iterate") -> None:
+        """Take what is wanted of an iterate."""
+        if not self._wanted:
+            return
+        from padis_gui.core.images.metrics import psnr, ssim
+
+        took, truth = time.perf_counter() - self._last, self.prepared.problem.truth
+        values = {
+            "step": iterate.step, "sigma": iterate.sigma, "residual": iterate.residual, "seconds": took,
+            "psnr": math.nan if truth is None else psnr(iterate.estimate, truth),
+            "ssim": math.nan if truth is None else ssim(iterate.estimate, truth),
+        }  # fmt: skip
+        for name, value in values.items():
+            self.columns[name].append(value)
+        every = -(-iterate.total // _MOST_PICTURES)
+        if self._pictured and (iterate.step % every == 0 or iterate.step == iterate.total):
+            self._take_picture(iterate, values["psnr"])
+        self._last = time.perf_counter()
+
+    def _take_picture(self, iterate: "Iterate", psnr: float) -> None:
+        wanted = {"estimate": iterate.estimate, "denoised": iterate.denoised, "state": iterate.x}
+        self._pictures.append(self.prepared.image.from_unit(wanted[self._settings.picture]))
+        self._numbers.append((iterate.step, iterate.total, iterate.sigma, psnr))
+
+    def write(self, result: "Result", about: "About") -> None:
+        """Write the table and the pictures, where they are wanted."""
+        from padis_gui.core.exports.animation import write_animation
+        from padis_gui.core.exports.report import as_seen, curves_as_csv, step_label
+        from padis_gui.core.exports.tiff import write_tiff
+
+        if self._options.curves is not None:
+            write_text(self._options.curves, curves_as_csv(self.columns))
+        if self._options.iterates is not None:
+            steps = tuple(step for step, *_ in self._numbers)
+            found = {"kind": "iterates", "picture": self._settings.picture, "steps": steps}
+            write_tiff(
+                self._options.iterates, self._pictures, result.recipe, result.metrics, spacing=result.spacing,
+                labels=tuple(step_label(*each) for each in self._numbers), about=about.model_copy(update=found),
+                settings=self._settings.model_copy(update={"sidecar": False}),
+            )  # fmt: skip
+        if self._options.movie is not None:
+            seen = [as_seen(picture) for picture in self._pictures]
+            # the font of the captions has no Greek letters
+            labels = [step_label(*each, symbol="noise level") for each in self._numbers]
+            write_animation(self._options.movie, seen, labels, result.window, self._settings)
+
+
+def write_report(options: argparse.Namespace, recorder: Recorder, result: "Result", about: "About") -> None:
+    """Write the page, where it is wanted."""
+    if options.html is None:
+        return
+    from padis_gui.core.exports.report import Report, as_html, as_seen, pictures_of
+    from padis_gui.core.physics.registry import find_physics
+    from padis_gui.core.settings.machine import describe_device
+
+    image, problem = recorder.prepared.image, recorder.prepared.problem
+    imageless = find_physics(result.recipe.physics).imageless
+    pictures = pictures_of(
+        as_seen(result.pixels), result.window, result.unit,
+        truth=None if problem.truth is None else as_seen(image.from_unit(problem.truth)),
+        baseline=None if imageless else as_seen(image.from_unit(recorder.prepared.baseline)),
+        deviation=None if result.deviation is None else as_seen(result.deviation),
+    )  # fmt: skip
+    write_text(
+        options.html,
+        as_html(
+            Report(
+                title=options.out.stem,
+                recipe=result.recipe,
+                metrics=result.metrics,
+                seconds=about.seconds,
+                evaluations=about.evaluations,
+                device=describe_device(problem.device),
+                sha256=about.sha256,
+                pictures=pictures,
+                curves=recorder.columns,
+            )
+        ),
+    )

@@ -1,0 +1,190 @@
+"""One progress bar for all verbs: steps, what matters now, time gone and time left."""
+
+import json
+import math
+import os
+import signal
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any, Protocol, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from padis_gui.core.settings.errors import Interrupted
+from padis_gui.core.training.optimise import World
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar on standard error; call what it yields with (done, total, note).
+
+    It appears with the first call: what is refused before has only its sentence. Where that is no terminal, only its
+    last state is written.
+    """
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    bar = Progress(*columns, console=Console(stderr=True), transient=False)
+    task = bar.add_task(title, total=None, note="")
+
+    def update(done: int, total: int, note: str) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total, note=note)
+
+    try:
+        yield update
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+class Lines:
+    """Standard output, a line at a time; ``open`` until nobody reads it any more."""
+
+    def __init__(self) -> None:
+        self.open = True
+
+    def write(self, line: str) -> bool:
+        """Write a line at once; says whether somebody may still read."""
+        if self.open:
+            try:
+                print(line, flush=True)
+            except OSError:  # the reader is gone; what is still in the buffer must not fail again at exit
+                self.open = False
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, sys.stdout.fileno())
+                os.close(null)
+        return self.open
+
+    def tell(self, event: str, **values: Any) -> bool:
+        """An event of that name as a line of JSON."""
+        return self.write(json.dumps({"event": event, **values}))
+
+
+class Pacer:
+    """Lets one of a kind through now and then: when so many seconds have gone by since the last."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._last = seconds, -math.inf
+
+    def __call__(self, *, always: bool = False) -> bool:
+        """Whether it is time, or this one counts ``always``; the time runs anew then."""
+        now = time.monotonic()
+        if not always and now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
+
+
+class _Noting(Protocol):
+    def note(self, name: str, step: int) -> None: ...
+
+
+class Control:
+    """What was asked for so far. ``stop`` by word, signal, or the end of a pipe; ``interrupted`` by signal only."""
+
+    def __init__(self, *, words: bool) -> None:
+        """With ``words``, standard input is read: pause, resume, stop, one a line."""
+        self.stop = self.interrupted = False
+        self._paused = False
+        self._changed = threading.Event()
+        self._words = words
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {
+            number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        descriptor = _input() if self._words else None
+        if descriptor is not None:
+            # a thread, as pipes cannot be polled on Windows; it may wait for a word for ever
+            threading.Thread(target=self._listen, args=(descriptor,), daemon=True, name="words").start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        """Raises :class:`Interrupted` once the training is to stop."""
+        if self.stop:
+            raise Interrupted
+
+    def wait_while_paused(self, world: World, step: int, shown: _Noting) -> None:
+        """Return at once, or when the pause is over; all processes of ``world`` wait together."""
+        told = False
+        while world.any(self._paused) and not world.any(self.stop):
+            if not told:
+                shown.note("paused", step)
+                told = True
+            self._changed.wait(0.2)
+            self._changed.clear()
+        if told and not self.stop:
+            shown.note("resumed", step)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.interrupted:  # a second one does not wait for the step in hand, nor does it save
+            raise KeyboardInterrupt
+        self.interrupted = True
+        self._end()
+
+    def _listen(self, descriptor: int) -> None:
+        # read without sys.stdin, whose lock a waiting thread would hold when the interpreter ends
+        rest = b""
+        while chunk := _read(descriptor):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                self._obey(line.strip().lower())
+            rest = rest[-100:]
+        if _is_pipe(descriptor):  # the program at its other end is gone
+            self._end()
+
+    def _obey(self, word: bytes) -> None:
+        if word == b"stop":
+            self._end()
+        elif word in (b"pause", b"resume"):
+            self._paused = word == b"pause"
+            self._changed.set()
+
+    def _end(self) -> None:
+        self.stop = True
+        self._changed.set()
+
+
+def _input() -> int | None:
+    """The descriptor of standard input, where there is one."""
+    try:
+        return sys.stdin.fileno()
+    except (AttributeError, OSError, ValueError):  # no console, closed, or replaced by something without one
+        return None
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:
+        return b""
+
+
+def _is_pipe(descriptor: int) -> bool:
+    try:
+        mode = os.fstat(descriptor).st_mode
+    except OSError:
+        return True
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)

@@ -1,0 +1,257 @@
+"""What an exported file says of itself, beside its pixels: the recipe of its run, and what its pages are."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from padis_gui.core.exports.settings import IntegerMapping
+from padis_gui.core.files.formats.tiff_meaning import own_text
+from padis_gui.core.images.image import Pixels
+from padis_gui.core.images.metrics import as_json
+from padis_gui.core.runs.recipe import Recipe
+from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.files import failures_said, write_atomically
+
+Kind = Literal["result", "iterates", "draws", "picture", "laboratory", "volume"]
+_FORMAT = "padis-gui export"
+_HEAD = 200  # bytes in which a sidecar says what it is
+
+
+class About(BaseModel):
+    """What the pages are. ``window`` are the intensities that the prior saw as 0 and 1, ``spacing`` is in mm.
+
+    A result has the estimate, and of samples their deviation and the ends of an interval; iterates are estimates (or
+    what ``picture`` says) at ``steps``; draws are images of the prior from ``seeds``; the slices of a volume are those
+    of ``pages`` of its file, ``slice_spacing`` mm apart, with the metrics of each. ``sha256`` is that of the
+    estimate's float32 values, whatever was written.
+    """
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
+
+    kind: Kind = "result"
+    name: str = ""
+    labels: tuple[str, ...] = ()
+    picture: str = "estimate"
+    steps: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = ()
+    unit: str = ""
+    window: tuple[float, float] | None = None
+    spacing: tuple[float, float] | None = None
+    seconds: float = 0.0
+    evaluations: int = 0
+    sha256: str = ""
+    integer: IntegerMapping | None = None
+    pages: tuple[int, ...] = ()
+    slice_spacing: float | None = None
+    z_smoothing: float = 0.0
+    slice_metrics: tuple[dict[str, float | None], ...] = ()
+
+
+def envelope(
+    recipe: Recipe, metrics: Mapping[str, float], about: About, details: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """All of it as JSON can hold it; ``details`` are what else the laboratory says."""
+    return {
+        "format": _FORMAT,
+        "recipe": recipe.model_dump(mode="json"),
+        "metrics": as_json(dict(metrics)),
+        "about": about.model_dump(mode="json", exclude_defaults=True),
+    } | ({} if details is None else {"laboratory": dict(details)})
+
+
+def opened(found: Any) -> tuple[Recipe, dict[str, float | None], About]:
+    """What :func:`envelope` made; raises :class:`ValueError`, :class:`KeyError` or :class:`TypeError` for others.
+
+    Files of earlier versions say nothing of their pages; what they hold is known from those.
+    """
+    recipe = Recipe.model_validate(found["recipe"])
+    metrics = {str(name): None if v is None else float(v) for name, v in dict(found["metrics"]).items()}
+    if "about" in found:
+        about = About.model_validate(found["about"])
+    else:
+        kind: Kind = "laboratory" if "laboratory" in found else "picture" if "source" in found else "result"
+        about = About(kind=kind)
+    return recipe, metrics, about
+
+
+def sidecar_path(path: Path) -> Path:
+    """Where the JSON lies that goes with an exported file: beside it, ending in .json."""
+    return Path(path).with_suffix(".json")
+
+
+def write_sidecar(path: Path, found: Mapping[str, Any]) -> None:
+    """Write an :func:`envelope` as a JSON file beside the export ``path``, whose name it holds. Atomic.
+
+    Raises :class:`InputError` where it cannot be written, or would be written over a file of the user's.
+    """
+    text = json.dumps({**found, "file": Path(path).name}, indent=1, ensure_ascii=False)
+    target = sidecar_path(path)
+    check_sidecar(target)
+    with failures_said("The recipe", target):
+        write_atomically(target, text.encode())
+
+
+def check_sidecar(target: Path) -> None:
+    """Nobody was asked about this name, which may be that of a scan's geometry: only sidecars are written over.
+
+    Raises :class:`InputError` for any other file.
+    """
+    try:
+        ours = f'"{_FORMAT}"'.encode() in target.read_bytes()[:_HEAD] if target.exists() else True
+    except OSError:
+        ours = False
+    if not ours:
+        raise InputError(
+            f"The recipe would go into {target}, but that is another file; choose another name, or leave the JSON out."
+        )
+
+
+def known_metrics(metrics: Mapping[str, float | None]) -> dict[str, float]:
+    """Metrics with NaN where JSON had to leave them out."""
+    return {name: math.nan if value is None else value for name, value in metrics.items()}
+
+
+_LARGEST_JSON = 64 * 2**20
+TIFF_SUFFIXES = (".tif", ".tiff")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """An exported file without its pixels. ``file`` is the TIFF with them; None where it is not there."""
+
+    recipe: Recipe
+    metrics: dict[str, float | None]
+    about: About
+    path: Path
+    file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """A run's result; pictures are (C, rows, columns) float32."""
+
+    estimate: Pixels
+    deviation: Pixels | None
+    interval: tuple[Pixels, Pixels] | None
+    recipe: Recipe
+    metrics: dict[str, float | None]
+    about: About
+
+
+def carries_recipe(path: Path) -> bool:
+    """Whether a file is an export of this program, which says how it was made; never raises."""
+    try:
+        read_export(path)
+    except InputError:
+        return False
+    return True
+
+
+def read_export(path: Path) -> Export:
+    """What an exported TIFF, or the JSON file beside one, says of its run. Raises :class:`InputError` for other files."""
+    path = Path(path)
+    try:
+        if path.suffix.lower() == ".json":
+            found = _json(path)
+            beside = path.parent / Path(str(found.get("file", ""))).name
+            file = beside if beside.suffix.lower() in TIFF_SUFFIXES and beside.is_file() else None
+        else:
+            found, file = json.loads(_text_in(path)), path
+        recipe, metrics, about = opened(found)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError):
+        raise InputError(
+            f"A TIFF exported by padis-gui, or the JSON beside it, was wanted, but {path.name} carries no recipe; open "
+            "it as an image."
+        ) from None
+    return Export(recipe=recipe, metrics=metrics, about=about, path=path, file=file)
+
+
+def _json(path: Path) -> Any:
+    if path.stat().st_size > _LARGEST_JSON:
+        raise ValueError("it is too large")
+    return json.loads(path.read_bytes())
+
+
+def _text_in(path: Path) -> str:
+    """The JSON that a TIFF carries, in ImageJ's way or OME's."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            return own_text(file)
+    except (tifffile.TiffFileError, IndexError, MemoryError, OverflowError) as error:
+        raise ValueError(str(error)) from None
+
+
+def read_recipe(path: Path) -> tuple[Recipe, dict[str, float | None]]:
+    """The recipe and metrics of an exported file (of metrics None is a number that JSON has not).
+
+    Raises :class:`InputError` for other files.
+    """
+    found = read_export(path)
+    return found.recipe, found.metrics
+
+
+def read_pages(export: Export) -> tuple[list[Pixels], list[NDArray[Any]]]:
+    """The pages (C, rows, columns): the values that they stand for, and the numbers as they are stored.
+
+    Raises :class:`InputError` where they cannot be read.
+    """
+    import tifffile
+
+    if export.file is None:
+        raise InputError(
+            f"The pixels that belong to {export.path.name} were wanted, but the file it was written beside is gone; put "
+            "it back."
+        )
+    try:
+        with tifffile.TiffFile(export.file) as file:
+            series = file.series[0]
+            if series.nbytes > export.file.stat().st_size:  # nothing of ours is compressed
+                raise ValueError("it claims more pixels than it has")
+            axes, pixels = series.axes, series.asarray()
+    except (OSError, ValueError, IndexError, MemoryError, tifffile.TiffFileError) as error:
+        raise _unreadable(export.file) from error
+    if axes not in ("YX", "CYX", "TYX", "TCYX", "ZYX", "ZCYX"):
+        raise _unreadable(export.file)
+    if "C" not in axes:
+        pixels = np.expand_dims(pixels, -3)
+    stored = list(pixels) if axes[0] in "TZ" else [pixels]
+    mapping = export.about.integer
+    values = [
+        page.astype(np.float32, copy=False) if mapping is None else mapping.values(page) for page in stored
+    ]
+    return values, stored
+
+
+def read_result(path: Path) -> StoredResult:
+    """Read back what :func:`~padis_gui.core.exports.tiff.write_result` wrote; :class:`InputError` for anything else.
+
+    Bit for bit, unless whole numbers were written.
+    """
+    export = read_export(path)
+    if export.about.kind != "result":
+        raise _unreadable(Path(path))
+    pages, _ = read_pages(export)
+    return StoredResult(
+        estimate=pages[0],
+        deviation=pages[1] if len(pages) > 1 else None,
+        interval=(pages[2], pages[3]) if len(pages) > 3 else None,
+        recipe=export.recipe,
+        metrics=export.metrics,
+        about=export.about,
+    )
+
+
+def _unreadable(path: Path) -> InputError:
+    return InputError(
+        f"A result exported by padis-gui was wanted, but the pages of {Path(path).name} cannot be read; run its "
+        "recipe again."
+    )

@@ -1,0 +1,408 @@
+"""DICOM: one file with its frames, in the modality's own unit."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padis_gui.core.files.formats.format import Format
+from padis_gui.core.files.formats.pages import (
+    Page,
+    Pages,
+    Part,
+    check_sides,
+    display_name,
+    in_one_sentence,
+    page_of,
+    quietly,
+    shown,
+)
+from padis_gui.core.images.image import HU_WINDOW
+from padis_gui.core.settings.errors import InputError, PadisError
+
+# what tells which files belong together, in which order, and how far apart their slices lie
+_TAGS = (
+    "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "ImageType", "NumberOfFrames", "Rows", "Columns", "Modality",
+    "SeriesDescription", "SeriesNumber", "ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber",
+    "TemporalPositionIdentifier", "AcquisitionNumber", "SpacingBetweenSlices", "SliceThickness",
+    "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence",
+)  # fmt: skip
+_MODALITIES = {
+    "MR": "magnetic resonance", "PT": "PET", "NM": "nuclear medicine", "US": "ultrasound", "CR": "radiography",
+    "DX": "radiography", "MG": "mammography", "XA": "angiography", "RF": "fluoroscopy", "RTDOSE": "a dose",
+    "RTIMAGE": "a portal image", "SEG": "a segmentation", "OT": "something else",
+}  # fmt: skip
+_UNITS = {"BQML": "Bq/ml", "GML": "g/ml", "CNTS": "counts", "CPS": "counts/s", "CM2ML": "cm²/ml", "PCNT": "%"}
+_BRIGHT = 99.9  # percentile of MR that becomes white: its brightest vessels would leave the rest dark
+
+
+def open_dicom(path: Path, dataset: str) -> Pages:
+    """The frames of one file, from the lowest slice to the highest; ``dataset`` says nothing here."""
+    header, frames = read_header(path)
+    order, spacing = order_frames(header, frames)
+    return DicomPages(
+        path, [(path, n) for n in order], str(header.get("PatientID", "")), slice_spacing=spacing
+    )
+
+
+def read_header(path: Path) -> tuple[Any, int]:
+    """What a file says of its series and slices, and how many frames it has.
+
+    Raises :class:`InputError` where it has no pixels or cannot have so many frames.
+    """
+    quietly("pydicom")
+    from pydicom import dcmread
+
+    header = dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
+    if "Rows" not in header:
+        raise InputError(
+            f"A DICOM image was wanted, but {display_name(path)} holds no pixels; open an image slice."
+        )
+    frames = int(header.get("NumberOfFrames") or 1)
+    if not 1 <= frames <= path.stat().st_size:  # every frame takes a byte at least
+        raise InputError(
+            f"DICOM frames were wanted, but {display_name(path)} claims {frames}; get a fresh copy."
+        )
+    return header, frames
+
+
+def order_frames(header: Any, frames: int) -> tuple[list[int], float | None]:
+    """The frames of a file from the lowest to the highest where it places each, and their distance in mm."""
+    heights = []
+    if frames > 1 and "PerFrameFunctionalGroupsSequence" in header:
+        orientation = _functional_group(header, 0, "PlaneOrientationSequence")
+        for n in range(frames):
+            position = _functional_group(header, n, "PlanePositionSequence")
+            height = None if position is None else height_of(position, orientation)
+            if height is None:
+                break
+            heights.append(round(height, 3))
+    if frames > 1 and len(set(heights)) == frames:
+        return [int(n) for n in np.argsort(heights)], float(np.median(np.diff(np.sort(heights))))
+    measures = _functional_group(header, 0, "PixelMeasuresSequence")
+    spacings = (stated_spacing(source) for source in (measures, header) if source)
+    return list(range(frames)), next(filter(None, spacings), None)
+
+
+def stated_spacing(header: Any) -> float | None:
+    """The distance of slices in mm as a header states it; None where it does not."""
+    stated = (number_of(header.get(tag)) for tag in ("SpacingBetweenSlices", "SliceThickness"))
+    return next((mm for mm in stated if mm > 0), None)
+
+
+def height_of(header: Any, reference: Any) -> float | None:
+    """Position along the normal of the reference's plane, in mm; None where the headers do not say."""
+    try:
+        row, column = np.array(reference.ImageOrientationPatient, dtype=float).reshape(2, 3)
+        height = float(np.dot(np.cross(row, column), np.array(header.ImagePositionPatient, dtype=float)))
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return height if math.isfinite(height) else None
+
+
+def number_of(value: Any) -> float:
+    """A number in a header; 0 where it is none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
+class DicomPages(Pages):
+    """Frames of DICOM files as pages, in the modality's unit.
+
+    ``slice_spacing`` is their distance in mm, ``notes`` are sentences on the series for every page.
+    """
+
+    is_volume = True
+
+    def __init__(
+        self,
+        path: Path,
+        frames: Sequence[tuple[Path, int]],
+        subject: str,
+        *,
+        slice_spacing: float | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(path, DICOM.kind)
+        self.count, self.subject, self._frames = len(frames), subject, frames
+        self._one_a_file = self.count > 1 and len({file for file, _ in frames}) == self.count
+        self._slice_spacing, self._notes = slice_spacing, notes
+        self._header: tuple[Path, Any] | None = None
+
+    def page_name(self, page: int) -> str:
+        return display_name(self._frames[page][0]) if self._one_a_file else super().page_name(page)
+
+    def _read(self, page: int, part: Part) -> Page:
+        path, frame = self._frames[page]
+        name = display_name(path)
+        with in_one_sentence(name, DICOM.kind):
+            header = self._header_of(path)
+            check_sides(name, (int(header.Rows), int(header.Columns)))
+            stored = _stored(path, frame, header)
+            coloured = stored.ndim == 3
+            values = stored if coloured else _in_unit(stored, header, frame)
+            unit, window, notes = ("", None, ()) if coloured else _meaning(values, header, frame)
+            return page_of(
+                values[part], name, unit=unit, window=window, spacing=_pixel_spacing(header, frame),
+                slice_spacing=self._slice_spacing, notes=notes + self._notes,
+            )  # fmt: skip
+
+    def _header_of(self, path: Path) -> Any:
+        """Kept for the next frame: an enhanced file says much of each."""
+        from pydicom import dcmread
+
+        if self._header is None or self._header[0] != path:
+            self._header = path, dcmread(path, stop_before_pixels=True)
+        return self._header[1]
+
+
+def _meaning(
+    values: NDArray[Any], header: Any, frame: int
+) -> tuple[str, tuple[float, float] | None, tuple[str, ...]]:
+    """Unit, window and what the user should know, by the modality."""
+    modality = shown(str(header.get("Modality", "") or "")[:20])
+    group = _functional_group(header, frame, "PixelValueTransformationSequence")
+    rescale = header if group is None else group
+    kind = shown(str(rescale.get("RescaleType", "") or "")[:20])
+    if modality == "CT":
+        if kind not in ("", "HU", "US"):
+            return kind, None, (f"This CT is in {kind}, not in HU.",)
+        if "RescaleSlope" not in rescale and "ModalityLUTSequence" not in header:
+            return "", None, ("This CT does not say how to rescale to HU; its stored numbers are taken.",)
+        return "HU", HU_WINDOW, ()
+    called = (
+        f"{modality} ({_MODALITIES[modality]})"
+        if modality in _MODALITIES
+        else modality or "of no stated modality"
+    )
+    start = f"This image is {called}, not CT"
+    if modality == "PT":
+        unit, top = _UNITS.get(str(header.get("Units", "")), ""), float(values.max())
+        white = top if top > 0 else 1.0
+        return (
+            unit,
+            (0.0, white),
+            (f"{start}: it is in {unit or 'no stated unit'}, and white is its maximum.",),
+        )
+    if modality == "MR":
+        low, high = min(0.0, float(values.min())), float(np.percentile(values, _BRIGHT))
+        high = high if high > low else low + 1
+        return (
+            "",
+            (low, high),
+            (f"{start}: its numbers have no unit, black is {low:.4g} and white {high:.4g}.",),
+        )
+    return (
+        "" if kind in ("", "US", "HU") else kind,
+        None,
+        (f"{start}: its numbers are taken as they are.",),
+    )
+
+
+def _stored(path: Path, frame: int, header: Any) -> NDArray[Any]:
+    """The stored numbers of a frame: (rows, columns), or (rows, columns, 3) of colours."""
+    from pydicom import dcmread
+    from pydicom.pixels.processing import apply_color_lut
+    from pydicom.pixels.utils import pixel_array
+
+    many = int(header.get("NumberOfFrames") or 1) > 1
+    if header.file_meta.TransferSyntaxUID.is_deflated:  # a frame of these cannot be reached alone
+        values = dcmread(path).pixel_array
+        values = values[frame] if many else values
+    else:
+        values = pixel_array(path, index=frame)
+    kind = header.get("PhotometricInterpretation", "")
+    if kind == "PALETTE COLOR":
+        return np.asarray(apply_color_lut(values, header))
+    if (
+        kind == "MONOCHROME1" and values.ndim == 2
+    ):  # the highest number is black: turned round within its bits
+        bits = int(header.BitsStored)
+        mirror = -1 if int(header.get("PixelRepresentation", 0)) else (1 << bits) - 1
+        return np.asarray(mirror - values.astype(np.int64))
+    return np.asarray(values)
+
+
+def _in_unit(values: NDArray[Any], header: Any, frame: int) -> NDArray[Any]:
+    """Stored numbers rescaled to the modality's unit, such as HU."""
+    from pydicom.pixels.processing import apply_rescale
+
+    group = _functional_group(header, frame, "PixelValueTransformationSequence")
+    return np.asarray(apply_rescale(values, header if group is None else group))
+
+
+def _pixel_spacing(header: Any, frame: int) -> tuple[float, float] | None:
+    """Pixel pitch (rows, columns) in mm, where the file states one that can be."""
+    group = _functional_group(header, frame, "PixelMeasuresSequence")
+    try:
+        rows, columns = (float(pitch) for pitch in (header if group is None else group).PixelSpacing)
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return (rows, columns) if 0 < rows < math.inf and 0 < columns < math.inf else None
+
+
+def _functional_group(header: Any, frame: int, name: str) -> Any | None:
+    """What an enhanced multi-frame file says of one frame, or of all."""
+    for sequence, item in (
+        ("PerFrameFunctionalGroupsSequence", frame),
+        ("SharedFunctionalGroupsSequence", 0),
+    ):
+        groups = header.get(sequence) or ()
+        if item < len(groups) and groups[item].get(name):
+            return groups[item][name].value[0]
+    return None
+
+
+DICOM = Format(
+    kind="DICOM file",
+    names=("DICOM",),
+    suffixes=(".dcm", ".ima"),
+    signatures=((128, b"DICM"),),
+    by_name=True,  # some lack the preamble
+    open_pages=open_dicom,
+)
+
+
+_EVEN = 0.02  # of the distance of slices, by which it may vary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """Files that belong together, from the lowest slice to the highest.
+
+    ``frames`` are (file, frame) pairs and ``sides`` their rows and columns, ``subject`` is the patient's ID, or the
+    study's where there is none. ``spacing`` is the distance of its slices in mm, ``notes`` what is odd about them.
+    """
+
+    folder: Path
+    description: str
+    subject: str
+    frames: tuple[tuple[Path, int], ...]
+    uid: str = ""
+    number: str = ""
+    modality: str = ""
+    sides: tuple[tuple[int, int], ...] = ()
+    spacing: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def open(self) -> Pages:
+        return DicomPages(
+            self.folder, self.frames, self.subject, slice_spacing=self.spacing, notes=self.notes
+        )
+
+    def check_sides(self) -> None:
+        """Raise :class:`InputError` with the file that differs unless all slices have one size."""
+        usual = Counter(self.sides).most_common(1)[0][0]
+        for (path, _), sides in zip(self.frames, self.sides, strict=True):
+            if sides != usual:
+                raise different(path, sides, usual)
+
+
+def different(path: Path, sides: tuple[int, int], usual: tuple[int, int]) -> InputError:
+    """The error for a file of a folder whose (rows, columns) are not the others'."""
+    return InputError(
+        f"Images of one size were wanted, but {display_name(path)} has {sides[0]} x {sides[1]} pixels and others "
+        f"{usual[0]} x {usual[1]}; take it out of the folder or open it alone."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    path: Path
+    header: Any
+    frames: int
+
+
+def find_series(files: Iterable[Path]) -> tuple[list[Series], list[tuple[Path, str]]]:
+    """The series that DICOM files belong to, and what is left out with the reason.
+
+    Slices are ordered along the normal of their planes, else by their instance number; where several lie at one
+    place, as in a series over time, one time goes after the other. Localizers (scouts) and files without pixels are
+    left out.
+    """
+    members: dict[str, list[_Member]] = {}
+    left_out: list[tuple[Path, str]] = []
+    for path in files:
+        try:
+            with in_one_sentence(display_name(path), DICOM.kind):
+                header, frames = read_header(path)
+                if "LOCALIZER" in (header.get("ImageType") or ()):
+                    raise InputError(
+                        f"A slice was wanted, but {display_name(path)} is a localizer; it is of no use here."
+                    )
+                series = str(header.get("SeriesInstanceUID", "")) or str(path)
+                member = _Member(path, header, frames)
+                int(header.Rows), int(header.Columns)
+            members.setdefault(series, []).append(member)
+        except PadisError as error:
+            left_out.append((path, str(error)))
+    return [_series(uid, found) for uid, found in members.items()], left_out
+
+
+def _series(uid: str, members: list[_Member]) -> Series:
+    ordered, heights = _ordered(members)
+    first = ordered[0].header
+    frames: list[tuple[Path, int]] = []
+    spacing, notes = _slice_spacing(heights, first)
+    for member in ordered:
+        order, within = order_frames(member.header, member.frames)
+        frames += [(member.path, n) for n in order]
+        if len(ordered) == 1 and len(order) > 1:
+            spacing = within
+    return Series(
+        folder=members[0].path.parent,
+        description=str(first.get("SeriesDescription", "") or "").strip(),
+        subject=str(first.get("PatientID", "") or first.get("StudyInstanceUID", "")),
+        frames=tuple(frames),
+        uid=uid,
+        number=str(first.get("SeriesNumber", "") or "").strip(),
+        modality=str(first.get("Modality", "") or ""),
+        sides=tuple((int(m.header.Rows), int(m.header.Columns)) for m in ordered for _ in range(m.frames)),
+        spacing=spacing,
+        notes=notes,
+    )
+
+
+def _ordered(members: list[_Member]) -> tuple[list[_Member], list[float]]:
+    """The files in the order of their slices, and where these lie; nothing there where a file does not say it."""
+    found = [height_of(member.header, members[0].header) for member in members]
+    heights = [round(height, 3) for height in found if height is not None]
+    placed = len(heights) == len(members)
+    times = [0.0] * len(members)
+    if placed and len(set(heights)) < len(members):
+        times = [
+            number_of(m.header.get("TemporalPositionIdentifier") or m.header.get("AcquisitionNumber"))
+            for m in members
+        ]
+    keyed = [
+        (time, height if placed else 0.0, number_of(m.header.get("InstanceNumber")), m.path.name, n)
+        for n, (m, time, height) in enumerate(
+            zip(members, times, heights if placed else [0.0] * len(members), strict=True)
+        )
+    ]
+    order = [key[-1] for key in sorted(keyed)]
+    return [members[n] for n in order], [heights[n] for n in order] if placed else []
+
+
+def _slice_spacing(heights: list[float], header: Any) -> tuple[float | None, tuple[str, ...]]:
+    """The distance of slices by their positions, else as the first file states it; and whether it is even."""
+    steps = np.diff(heights)
+    steps = steps[steps > 0]
+    if len(steps):
+        usual = float(np.median(steps))
+        far = float(steps.max())
+        if far > (1 + _EVEN) * usual or float(steps.min()) < (1 - _EVEN) * usual:
+            return usual, (
+                f"The slices of this series lie {steps.min():.4g} to {far:.4g} mm apart; it is taken as "
+                f"{usual:.4g} mm throughout.",
+            )
+        return usual, ()
+    return stated_spacing(header), ()

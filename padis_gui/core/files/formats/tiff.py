@@ -1,0 +1,350 @@
+"""From what a TIFF page stores to intensities: colours, palettes, bits, and what cannot be unpacked."""
+
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padis_gui.core.files.formats.format import DatasetInfo, Format, describe_array
+from padis_gui.core.files.formats.pages import (
+    LARGEST,
+    WHOLE,
+    Page,
+    Pages,
+    Part,
+    check_sides,
+    display_name,
+    page_of,
+    quietly,
+    shown,
+)
+from padis_gui.core.files.formats.tiff_meaning import meaning_of
+from padis_gui.core.settings.errors import InputError
+
+_MOST_SAMPLES = 1024
+_READ = ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "SEPARATED", "YCBCR", "MASK")
+_JPEG = ("JPEG", "OJPEG", "ALT_JPEG", "JPEG_LOSSY", "APERIO_JP2000_YCBC")  # these come unpacked as RGB
+
+
+def check_readable(page: Any, name: str) -> None:
+    """Raise :class:`InputError` unless a page has the size of an image and its colours are of a kind that is read."""
+    page = page.keyframe  # a frame leaves out what it has in common with its series
+    check_sides(name, (page.imagelength, page.imagewidth))
+    kind = getattr(page.photometric, "name", "")
+    packing = getattr(page.compression, "name", str(page.compression))
+    if kind and kind not in _READ:
+        raise InputError(f"Grey or RGB was wanted, but {name} is in {kind}; save it as grey or RGB.")
+    if kind == "YCBCR" and packing not in _JPEG:
+        raise InputError(f"Grey or RGB was wanted, but {name} is in YCbCr; save it as grey or RGB.")
+    depth = page.imagedepth
+    tiles = prod((page.tiledepth, page.tilelength, page.tilewidth)) if page.is_tiled else 0
+    most = (LARGEST + 4096) ** 2
+    if depth > LARGEST or tiles > most or page.samplesperpixel > _MOST_SAMPLES:
+        raise InputError(
+            f"An image of at most {LARGEST} pixels a side was wanted, but {name} is stored in tiles of "
+            f"{page.tilelength} x {page.tilewidth} and {page.samplesperpixel} samples; save it anew."
+        )
+
+
+def check_whole(page: Any, name: str) -> None:
+    """Raise :class:`InputError` where the file ends before the page does: some decoders would make up the rest."""
+    if page.keyframe.compression == 1:  # what is not compressed is missed anyway
+        return
+    size = page.parent.filehandle.size
+    if any(
+        start + length > size for start, length in zip(page.dataoffsets, page.databytecounts, strict=False)
+    ):
+        raise InputError(f"A whole page was wanted, but {name} ends before its last pixel; get a fresh copy.")
+
+
+def colours_of(values: NDArray[Any], page: Any, sample: int, name: str) -> NDArray[Any]:
+    """Grey (rows, columns) or RGB (rows, columns, 3) from a stored page; ``sample`` chooses among others than colours."""
+    page = page.keyframe
+    kind = getattr(page.photometric, "name", "")
+    if values.ndim == 3 and page.axes.startswith("S"):
+        values = np.moveaxis(values, 0, 2)  # planar
+    if kind == "PALETTE" and page.colormap is not None and values.ndim == 2:
+        palette = (np.asarray(page.colormap) >> 8).astype(np.uint8)
+        return np.moveaxis(palette[:, values], 0, 2)
+    if values.ndim == 3:
+        if kind in ("RGB", "YCBCR") and values.shape[2] >= 3:
+            return values[..., :3]
+        if kind == "SEPARATED" and values.shape[2] == 4 and values.dtype.kind == "u":
+            return _from_inks(values)
+        if sample >= values.shape[2]:
+            raise InputError(
+                f"Channel {sample} was wanted, but {name} has the channels 0 to {values.shape[2] - 1}; choose one of "
+                "those."
+            )
+        values = values[..., sample]
+    if kind == "MINISWHITE" and values.dtype.kind == "u":
+        white = (1 << min(page.bitspersample, 8 * values.itemsize)) - 1
+        return np.asarray(white - values, dtype=values.dtype)
+    return ~values if kind == "MINISWHITE" and values.dtype == np.bool_ else values
+
+
+def _from_inks(values: NDArray[Any]) -> NDArray[Any]:
+    """CMYK as the light that its inks leave, in the same type."""
+    white = np.float32(np.iinfo(values.dtype).max)
+    light = 1 - values.astype(np.float32) / white
+    return np.asarray(np.rint(light[..., :3] * light[..., 3:] * white), dtype=values.dtype)
+
+
+# files whose slices or channels lie otherwise than page by page
+_IN_SERIES = ("ome", "imagej", "lsm", "stk", "shaped")
+_FEW = 64
+_MOST_AT_ONCE = 2**32
+
+
+def open_tiff(path: Path, dataset: str) -> Pages:
+    """A TIFF of any number of pages; only the directory of pages is read now.
+
+    ``dataset`` is "series/channel", both counted from 0, where there are several; a channel may go by its name.
+    """
+    file = _opened(path)
+    try:
+        return _Tiff(path, file, dataset)
+    except BaseException:
+        file.close()
+        raise
+
+
+def list_tiff(path: Path) -> tuple[DatasetInfo, ...]:
+    """The series and their channels; nothing where there is one of each."""
+    with _opened(path) as file:
+        found = []
+        series = _series_of(file)
+        if len(series) < 2 and (samples := _samples(file)) > 1:
+            page, count = file.pages[0], _Tiff(path, file, "").count
+            shape = (count, int(page.imagelength), int(page.imagewidth))
+            return tuple(describe_array(f"0/{n}", shape, str(page.dtype)) for n in range(samples))
+        for number, one in enumerate(series):
+            says = meaning_of(file, number)
+            planes = _Planes(one, says.is_ours)
+            title = str(one.name)[:60] if len(series) > 1 else ""
+            for channel in range(planes.channels):
+                named = says.channels[channel] if channel < len(says.channels) else ""
+                found.append(
+                    describe_array(
+                        f"{number}/{channel}", (len(planes.order), *one.keyframe.shape), str(one.dtype),
+                        description=" · ".join(filter(None, (title, named))), pages=len(planes.order),
+                    )
+                )  # fmt: skip
+        return tuple(found) if len(found) > 1 else ()
+
+
+def _opened(path: Path) -> Any:
+    quietly("tifffile")
+    import tifffile
+
+    return tifffile.TiffFile(path)
+
+
+def _series_of(file: Any) -> list[Any]:
+    """The series of a file in which they matter; none where a page is an image."""
+    grouped = file.is_ome or file.is_imagej or file.is_lsm or file.is_stk
+    if not grouped and not (file.is_shaped and len(file.pages) == 1):
+        return []
+    found = [one for one in file.series if one.keyframe is not None]
+    return found if found and all(one.kind in _IN_SERIES for one in found) else []
+
+
+class _Planes:
+    """Which planes of a series are a page: ``order`` (pages, colours) counts planes as they are stored.
+
+    A page goes through the slices of one time after the other; of ``channels`` there is one in a page.
+    """
+
+    def __init__(self, series: Any, ours: bool, channel: int = 0) -> None:
+        self.series = series
+        plane = tuple(series.keyframe.shape)
+        shape = tuple(int(n) for n in series.shape)
+        self.whole = shape[len(shape) - len(plane) :] != plane or series.keyframe.imagedepth > 1
+        self.plane = 2 + ("S" in series.axes[-3:])  # axes of a plane
+        lead = shape[: len(shape) - (self.plane if self.whole else len(plane))]
+        axes = series.axes[: len(lead)]
+        self.stored = prod(lead)
+        # an ImageJ file that names no other axis counts its images as channels
+        counted = "C" in axes and not (series.kind == "imagej" and axes == "C")
+        coloured = ours and "C" in axes and lead[axes.index("C")] == 3
+        self.channels = lead[axes.index("C")] if counted and not coloured else 1
+        numbers = np.arange(self.stored).reshape(lead)
+        if counted or coloured:
+            numbers = np.moveaxis(numbers, axes.index("C"), -1)
+            axes = axes.replace("C", "")
+            numbers = numbers if coloured else numbers[..., channel : channel + 1]
+        else:
+            numbers = numbers[..., None]
+        places = sorted(range(len(axes)), key=lambda n: (axes[n] == "Z", axes[n] == "T"))
+        self.order: NDArray[Any] = numbers.transpose(*places, len(axes)).reshape(-1, numbers.shape[-1])
+
+
+class _Tiff(Pages):
+    def __init__(self, path: Path, file: Any, dataset: str) -> None:
+        super().__init__(path, TIFF.kind, file.close)
+        self._path, self._file = path, file
+        series = _series_of(file)
+        number, channel = _choice(dataset, len(series), display_name(path))
+        self._says = meaning_of(file, number)
+        self._planes: _Planes | None = None
+        self._notes: tuple[str, ...] = ()
+        if series:
+            self._planes = self._chosen(series[number], channel)
+            self.is_volume = "Z" in series[number].axes and self._says.slice_spacing is not None
+        self._kept = () if series else _full_pages(file)
+        self.count = len(self._kept if self._planes is None else self._planes.order)
+        one_channel = self._planes is None or self._planes.channels == 1
+        self._sample = int(channel) if one_channel and channel.isdigit() else 0
+        if one_channel and not channel and (samples := _samples(file)) > 1:
+            self._notes += (
+                f"{self.name} has {samples} channels; the first is read, another by a data set such as 0/1.",
+            )
+        if len(series) > 1 and not dataset:
+            self._notes += (
+                f"{self.name} has {len(series)} images; the first is read, another by its number as the data set.",
+            )
+        if not self.count:
+            raise InputError(f"An image was wanted, but {self.name} has no pages; save it anew.")
+        self._whole: NDArray[Any] | None = None
+
+    def _chosen(self, series: Any, channel: str) -> _Planes:
+        names = self._says.channels
+        planes = _Planes(series, self._says.is_ours)
+        if planes.channels == 1:
+            return planes
+        if channel in names:
+            wanted = names.index(channel)
+        elif not channel or channel.isdigit():
+            wanted = int(channel or 0)
+        else:
+            wanted = planes.channels
+        if wanted >= planes.channels:
+            raise InputError(
+                f"Channel '{shown(channel[:40])}' was wanted, but {self.name} has the channels 0 to {planes.channels - 1}"
+                f"{_named(names)}; choose one of those."
+            )
+        if not channel:
+            self._notes += (
+                f"{self.name} has {planes.channels} channels{_named(names)}; the first is read, another by a data set "
+                "such as 0/1.",
+            )
+        return _Planes(series, self._says.is_ours, wanted)
+
+    def sides(self, page: int) -> tuple[int, int] | None:
+        planes = self._planes
+        source = self._file.pages[self._kept[page]].keyframe if planes is None else planes.series.keyframe
+        return int(source.imagelength), int(source.imagewidth)
+
+    def _read(self, page: int, part: Part) -> Page:
+        planes = self._planes
+        if planes is None:
+            values = self._of_page(self._file.pages[self._kept[page]], part)
+        else:
+            stored = [self._plane(planes, int(n), part) for n in planes.order[page]]
+            values = stored[0] if len(stored) == 1 else np.stack(stored, axis=-1)
+        keyframe = self._file.pages[0] if planes is None else planes.series.keyframe
+        bits = keyframe.bitspersample
+        # 12 bits in 16 are white at 4095, as 4 bits in 8 are at 15
+        packed = values.dtype.kind == "u" and 1 < bits < 8 * values.itemsize and values.ndim != 3
+        return page_of(
+            self._says.calibrated(values), self.name, unit=self._says.unit,
+            window=(0.0, float(2**bits - 1)) if packed else self._says.window,
+            spacing=self._says.spacing, slice_spacing=self._says.slice_spacing, notes=self._notes,
+        )  # fmt: skip
+
+    def _of_page(self, source: Any, part: Part) -> NDArray[Any]:
+        check_readable(source, self.name)
+        check_whole(source, self.name)
+        if part != WHOLE and source.parent is self._file and _in_one_piece(source):
+            return self._mapped(source.dataoffsets[0], source.dtype, source, part)
+        return colours_of(source.asarray(), source, self._sample, self.name)[part]
+
+    def _plane(self, planes: _Planes, number: int, part: Part) -> NDArray[Any]:
+        """One stored plane; the series is loaded whole only where its planes do not lie in the file as they are."""
+        series = planes.series
+        keyframe = series.keyframe
+        check_readable(keyframe, self.name)
+        if not planes.whole and len(series.pages) == planes.stored:
+            source = series.pages[number]
+            if source is None:
+                raise InputError(
+                    f"A page inside {self.name} was wanted, but it lies in another file that is not there; put the files "
+                    "of the set into one folder."
+                )
+            return self._of_page(source, part)
+        if series.dataoffset is None or planes.whole:
+            if self._whole is None:
+                size = prod(int(n) for n in series.shape) * series.dtype.itemsize
+                if size > _MOST_AT_ONCE:
+                    raise InputError(
+                        f"Pages that can be read alone were wanted, but those of {self.name} make one block of "
+                        f"{size / 2**30:.0f} GiB; save it a page at a time."
+                    )
+                self._whole = series.asarray().reshape(planes.stored, *series.shape[-planes.plane :])
+            return colours_of(np.asarray(self._whole[number]), keyframe, self._sample, self.name)[part]
+        size = prod(keyframe.shape) * series.dtype.itemsize
+        return self._mapped(series.dataoffset + number * size, series.dtype, keyframe, part)
+
+    def _mapped(self, offset: int, dtype: np.dtype[Any], page: Any, part: Part) -> NDArray[Any]:
+        """A part of what lies in the file as it is; of a grey page the rest is not read."""
+        stored = np.dtype(self._file.byteorder + dtype.char)
+        values = np.memmap(self._path, stored, "r", offset, page.keyframe.shape)
+        if values.ndim == 2:
+            return colours_of(np.array(values[part]), page, self._sample, self.name)
+        return colours_of(np.array(values), page, self._sample, self.name)[part]
+
+
+def _in_one_piece(page: Any) -> bool:
+    """Whether the strips of a page lie behind each other, neither packed nor compressed."""
+    starts, lengths = page.dataoffsets, page.databytecounts
+    return bool(page.is_memmappable) and all(
+        start + length == following
+        for start, length, following in zip(starts, lengths, starts[1:], strict=False)
+    )
+
+
+def _samples(file: Any) -> int:
+    """How many grey pictures a page holds side by side: neither colours nor opacity."""
+    page = file.pages[0] if len(file.pages) else None
+    if page is None or getattr(page.photometric, "name", "") not in ("MINISBLACK", "MINISWHITE"):
+        return 1
+    return int(page.samplesperpixel) - len([extra for extra in page.extrasamples if extra in (1, 2)])
+
+
+def _named(names: tuple[str, ...]) -> str:
+    given = [shown(name[:40]) for name in names[:8] if name]
+    return f" ({', '.join(given)})" if given else ""
+
+
+def _choice(dataset: str, series: int, name: str) -> tuple[int, str]:
+    """The number of the series, and the channel as it is called."""
+    first, _, channel = dataset.strip("/").partition("/")
+    number = int(first) if first.isdigit() and len(first) < 9 else 0 if not first else -1
+    if not 0 <= number < max(series, 1):
+        raise InputError(
+            f"The image '{shown(dataset[:60])}' was wanted, but {name} has the images 0 to {max(series, 1) - 1}; name "
+            "one of those, and a channel as in 0/1."
+        )
+    return number, channel
+
+
+def _full_pages(file: Any) -> Sequence[int]:
+    """The pages that are images of their own; some may be thumbnails or masks of others."""
+    everything = range(len(file.pages))
+    if not 1 < len(everything) <= _FEW:
+        return everything
+    return [n for n in everything if not (file.pages[n].is_reduced or file.pages[n].is_mask)] or everything
+
+
+TIFF = Format(
+    kind="TIFF",
+    names=("TIFF",),
+    numbered=True,
+    suffixes=(".tif", ".tiff", ".btf", ".tf8", ".lsm"),
+    signatures=((0, b"II*\x00"), (0, b"MM\x00*"), (0, b"II+\x00"), (0, b"MM\x00+")),
+    open_pages=open_tiff,
+    list_datasets=list_tiff,
+)

@@ -1,0 +1,270 @@
+"""Which views of a scan are taken, and neighbouring bins made one."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from padis_gui.core.files.formats.pages import in_one_sentence
+from padis_gui.core.files.scans.centre import find_axis
+from padis_gui.core.files.scans.scan import FEWEST_BINS, ScanFile, Sinogram, Values
+from padis_gui.core.images.image import Image, Measured, ReadingSettings
+from padis_gui.core.physics.geometry import Beam, Geometry, dropped_bins
+from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.physics.scanner import MAX_BINS, settings_of
+from padis_gui.core.settings.declarations import make
+from padis_gui.core.settings.errors import InputError, SettingError
+
+Indices = NDArray[np.intp]
+MOST_VIEWS_TAKEN = 2000
+
+
+def chosen_views(name: str, angles: NDArray[np.float64], beam: Beam, reading: ReadingSettings) -> Indices:
+    """The views that the reading takes, in the file's order; ``angles`` (views,) in degrees.
+
+    Raises :class:`SettingError` where there are none or too few.
+    """
+    low = -np.inf if reading.angle_from is None else reading.angle_from
+    high = np.inf if reading.angle_to is None else reading.angle_to
+    within = np.flatnonzero((angles >= low) & (angles < high))
+    if not len(within):
+        raise SettingError(
+            f"Views from {low:g}° up to {high:g}° were wanted, but the angles of {name} are {angles.min():g}° to "
+            f"{angles.max():g}°; widen the range."
+        )
+    wanted = len(within) if reading.take_views is None else reading.take_views
+    if wanted > len(within):
+        raise SettingError(
+            f"{wanted} views were wanted, but {name} has {len(within)} in this range of angles; take fewer."
+        )
+    if wanted == len(within) and wanted <= MOST_VIEWS_TAKEN:
+        return within
+    return within[spread_evenly(angles[within], min(wanted, MOST_VIEWS_TAKEN), beam)]
+
+
+def spread_evenly(angles: NDArray[np.float64], wanted: int, beam: Beam) -> Indices:
+    """``wanted`` of the views at ``angles`` (degrees) that lie most evenly, in order.
+
+    A closed turn is divided into as many parts, so that its last view is not taken beside the first where both are
+    one. In a parallel beam, views half a turn apart see the same rays: an even number over a full turn is therefore
+    taken such that the second half lies between the first. Of an open arc both ends are taken.
+    """
+    order = np.argsort(angles, kind="stable")
+    along = angles[order] - angles[order[0]]
+    period = _closed(along, beam)
+    if period is None:
+        targets = np.linspace(0, along[-1], wanted) if wanted > 1 else np.zeros(1)
+        distance = np.abs(along - targets[:, None])
+    else:
+        targets = np.arange(wanted) * (period / wanted)
+        if beam == "parallel" and period == 360 and wanted % 2 == 0:
+            targets[wanted // 2 :] += period / wanted / 2
+        apart = np.mod(along - targets[:, None], period)
+        if beam == "parallel" and period == 180:
+            distance = np.abs(along - targets[:, None])
+        else:
+            distance = np.minimum(apart, period - apart)
+    nearest = distance.argmin(axis=1)
+    if len(np.unique(nearest)) < wanted:  # uneven angles: evenly by their order instead
+        nearest = np.linspace(0, len(angles) - 1, wanted).round().astype(np.intp)
+    return np.sort(order[nearest])
+
+
+def _closed(along: NDArray[np.float64], beam: Beam) -> float | None:
+    """The turn in degrees after which the scan sees the same again, if it goes all round; sorted angles from 0."""
+    if len(along) < 3:
+        return None
+    step = float(np.median(np.diff(along)))
+    for period in (360.0, 180.0) if beam == "parallel" else (360.0,):
+        if along[-1] + 1.5 * step >= period:
+            return period
+    return None
+
+
+def binned(name: str, values: Values, by: int) -> Values:
+    """The mean of each ``by`` neighbouring bins (views, bins); what is left over is dropped at both ends alike.
+
+    Raises :class:`SettingError` where too few remain.
+    """
+    if by == 1:
+        return values
+    bins = values.shape[1] // by
+    if bins < FEWEST_BINS:
+        raise SettingError(
+            f"At least {FEWEST_BINS} bins were wanted, but binning by {by} leaves {bins} of the {values.shape[1]} of "
+            f"{name}; lower the binning."
+        )
+    first = dropped_bins(values.shape[1], by)
+    kept = values[:, first : first + bins * by]
+    mean: Values = kept.reshape(len(values), bins, by).mean(axis=2, dtype=np.float64).astype(np.float32)
+    return mean
+
+
+_TO_DEVIATION = 1.4826  # from the median of absolute values to a Gaussian's deviation
+_SMALLEST, _LARGEST = 1e-4, 0.3
+
+
+def relative_noise(values: Values) -> float:
+    """The noise's standard deviation relative to the root mean square of the line integrals (views, bins).
+
+    Second differences of neighbouring readings leave noise and little of the object; their median ignores its edges
+    (Donoho and Johnstone, Biometrika 81 (1994) 425, with differences for wavelets). Of both directions the smaller
+    one counts, as the object only adds to it. Rounded to two digits.
+    """
+    strength = float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+    found = [_deviation(np.diff(values, 2, axis=axis)) for axis in (0, 1) if values.shape[axis] > 2]
+    if strength == 0 or not found:
+        return 0.0
+    noise = min(min(found) / strength, _LARGEST)
+    return float(f"{noise:.2g}") if noise > _SMALLEST else 0.0
+
+
+def _deviation(second_differences: NDArray[np.float32]) -> float:
+    return _TO_DEVIATION * float(np.median(np.abs(second_differences))) / 6**0.5
+
+
+PHYSICS: dict[Beam, str] = {"parallel": "ct-parallel", "fan": "ct-fan"}
+
+
+def back_projected(values: Values, geometry: Geometry, pixel: float, size: int, name: str) -> Values:
+    """Filtered back projection of line integrals (views, bins) -> (1, size, size), pixels ``pixel`` wide.
+
+    Raises :class:`InputError` where the geometry, which is that of the file ``name``, cannot be.
+    """
+    record = find_physics(PHYSICS[geometry.beam])
+    problem: dict[str, Any] = settings_of(geometry, pixel)
+    try:
+        operator = record.make((1, size, size), make(record.settings_type, problem), torch.device("cpu"))
+    except SettingError as error:
+        reason = str(error).partition(";")[0]
+        raise InputError(
+            f"A geometry that can be reconstructed was wanted, but with that of {name} it is not so: {reason}; correct "
+            "the geometry, and mind its units."
+        ) from None
+    found: Values = operator.pinv(torch.from_numpy(values[None])).numpy()
+    return found
+
+
+_SIZE, _BINS, _VIEWS = 128, 192, 360
+_DENSEST = 0.999
+_HEADROOM = 1.1
+_METAL = 4.0
+_NEGATIVE = 0.5
+
+
+def propose_scaling(name: str, values: Values, geometry: Geometry, pixel: float) -> tuple[float, float]:
+    """Attenuations of black and white for an image whose pixels are ``pixel`` wide, in 1/mm, or without lengths 1/px.
+
+    Of the FBP of all views on 128 x 128 pixels, which averages noise away, within the field of view:
+
+    - White is the 99.9th percentile and a tenth more, but at most 4 times the typical material: that is the
+      attenuation which as much of the object's whole attenuation lies below as above. Bone beside soft tissue lies
+      inside; a few pixels of metal do not press everything else into the dark.
+    - Black is 0, no attenuation; where 2 % of the pixels lie more than half of the typical material below it, the
+      2nd percentile.
+
+    It depends on the whole scan, and so not on how many views are taken. Rounded to two digits.
+    """
+    by = max(1, values.shape[1] // _BINS)
+    some = spread_evenly(geometry.angles, min(_VIEWS, len(values)), geometry.beam)
+    wide = 2 * geometry.seen_by_any_view / _SIZE
+    coarse = binned(name, values[some], by)
+    found = back_projected(coarse, geometry.of_views(some).binned(by), wide, _SIZE, name)
+    picture = found[0].astype(np.float64)
+    if geometry.unit != "mm":
+        picture *= pixel / wide
+    axis = np.arange(_SIZE) - (_SIZE - 1) / 2
+    inside = np.sort(picture[np.hypot(*np.meshgrid(axis, axis)) <= 0.97 * _SIZE / 2])
+    positive = inside[inside > 0]
+    if not len(positive):
+        return 0.0, 1.0
+    mass = np.cumsum(positive)
+    typical = float(positive[np.searchsorted(mass, mass[-1] / 2)])
+    white = min(_HEADROOM * float(np.quantile(inside, _DENSEST)), _METAL * typical)
+    lowest = float(np.quantile(inside, 0.02))
+    black = lowest if lowest < -_NEGATIVE * typical else 0.0
+    return _rounded(black), _rounded(white) or typical
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.2g}")
+
+
+DEFAULT_SIZE = 256
+# scatter, beam hardening and rays without width make real scans depart from the operator by more than their noise
+_DEPARTURE = 2.0
+
+
+def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
+    """One detector row of an open scan, reduced as the reading says, with its FBP as pixels.
+
+    The axis of rotation (where the file does not state it), the noise and the scaling are told from the whole row, so
+    that they do not depend on how many views are taken. The window is the proposed one. Raises
+    :class:`~padis_gui.core.settings.errors.PadisError` in one sentence.
+    """
+    with in_one_sentence(scan.name, scan.kind):
+        sinogram = scan.read(row)
+        values = sinogram.values
+        taken = chosen_views(scan.name, scan.geometry.angles, scan.geometry.beam, reading)
+        centre, how = _axis(scan, sinogram)
+        whole = replace(scan.geometry, centre=centre)
+        reduced = binned(scan.name, values, reading.binning)
+        if reduced.shape[1] > MAX_BINS:
+            raise InputError(
+                f"At most {MAX_BINS} detector bins were wanted, but {scan.name} has {reduced.shape[1]}; raise the binning."
+            )
+        size = reading.image_size or DEFAULT_SIZE
+        pixel = 2 * whole.seen_by_any_view / size
+        geometry = whole.of_views(taken).binned(reading.binning)
+        in_mm = geometry.unit == "mm"
+        noise = float(f"{_DEPARTURE * relative_noise(reduced):.2g}")
+        window = propose_scaling(scan.name, values, whole, pixel)
+        part = np.ascontiguousarray(reduced[taken])
+        return Image(
+            pixels=back_projected(part, geometry, pixel, size, scan.name),
+            unit="1/mm" if in_mm else "1/px",
+            window=window,
+            spacing=(pixel, pixel) if in_mm else None,
+            name=scan.name,
+            page=row,
+            pages=scan.rows,
+            measured=Measured(
+                values=part[None],
+                physics=PHYSICS[geometry.beam],
+                problem=settings_of(geometry, pixel) | {"noise": noise},
+                notes=(*sinogram.notes, how, *_said(whole.views, len(taken), reading, noise)),
+            ),
+            reading=reading,
+        )
+
+
+def _axis(scan: ScanFile, sinogram: Sinogram) -> tuple[float, str]:
+    """The centre in bins from the detector's middle, and a sentence on where it is from."""
+    bins = sinogram.values.shape[1]
+    stated = scan.geometry.centre
+    if stated is not None:
+        return (
+            stated,
+            f"The file states the axis of rotation: column {(bins - 1) / 2 + stated:.2f} of {bins}.",
+        )
+    found = find_axis(sinogram.values, scan.geometry)
+    if found is None:
+        return 0.0, (
+            "The axis of rotation is taken to be in the middle of the detector: the file does not state it, and the "
+            "scan does not tell it clearly; set the centre of rotation where that is wrong."
+        )
+    return found.centre, (
+        f"The axis of rotation was found at column {(bins - 1) / 2 + found.centre:.2f} of {bins}, by {found.method}."
+    )
+
+
+def _said(views: int, taken: int, reading: ReadingSettings, noise: float) -> list[str]:
+    """What else the user should know."""
+    said = [f"Noise of {noise:.2g} of the sinogram's root mean square is assumed, twice what the scan shows."]
+    if taken < views:
+        said.append(f"{taken} of {views} views are taken.")
+    if taken == MOST_VIEWS_TAKEN < (reading.take_views or views):
+        said.append(f"More than {MOST_VIEWS_TAKEN} views are not used at once.")
+    return said

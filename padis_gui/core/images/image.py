@@ -1,0 +1,279 @@
+"""How a file is read, where it leaves a choice: settings of their own, which a recipe keeps."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from padis_gui.core.settings.declarations import Settings, setting
+from padis_gui.core.settings.errors import InputError, SettingError
+from padis_gui.core.settings.files import write_atomically
+
+Role = Literal["automatic", "image", "measurement"]
+_SCAN = {"role": ("automatic", "measurement")}
+
+
+class ReadingSettings(Settings):
+    """What to take of a file, and what it is.
+
+    A measurement is used as it is and has no truth; of an image a measurement is simulated. The scaling says which
+    intensities of the file (of a scan: of its reconstruction) the prior sees as 0 and 1; it is linear, and undone in
+    the result.
+    """
+
+    role: Role = setting(
+        "automatic", label="Use as",
+        help="image: a truth, of which a measurement is simulated; measurement: a degraded picture or a scan as it is, "
+        "without a truth; automatic takes scans for measurements and everything else for images",
+    )  # fmt: skip
+    dataset: str = setting(
+        "", label="Data set", advanced=True,
+        help="The array to read of a file that holds several (HDF5, NPZ, MATLAB); empty takes the obvious one",
+    )  # fmt: skip
+    take_views: int | None = setting(
+        None, ge=1, le=100_000, label="Take views", symbol="n",
+        help="So many of a scan's views, evenly spread over its angles; automatic takes all",
+        when=_SCAN,
+    )  # fmt: skip
+    angle_from: float | None = setting(
+        None, ge=-3600, le=3600, label="From angle", unit="°", advanced=True,
+        help="Views of a scan before this angle are left out", when=_SCAN,
+    )  # fmt: skip
+    angle_to: float | None = setting(
+        None, ge=-3600, le=3600, label="To angle", unit="°", advanced=True,
+        help="Views of a scan from this angle on are left out", when=_SCAN,
+    )  # fmt: skip
+    binning: int = setting(
+        1, ge=1, le=64, label="Binning", unit="bins", advanced=True,
+        help="So many neighbouring detector bins become one: their mean", when=_SCAN,
+    )  # fmt: skip
+    image_size: int | None = setting(
+        None, ge=16, le=8192, label="Image size", unit="px", advanced=True,
+        help="Side of the image reconstructed from a scan; automatic is 256 px, which the bundled priors know best. The "
+        "pixels get the size with which the image holds the field of view",
+        when=_SCAN,
+    )  # fmt: skip
+    scale_low: float | None = setting(
+        None, label="Black", advanced=True,
+        help="The intensity that the prior sees as 0, in the file's own unit; automatic is what the file's kind says, "
+        "and for a scan what is proposed from its FBP",
+    )  # fmt: skip
+    scale_high: float | None = setting(
+        None, label="White", advanced=True,
+        help="The intensity that the prior sees as 1, in the file's own unit; automatic as for black",
+    )  # fmt: skip
+
+    def scaling(self, proposed: tuple[float, float]) -> tuple[float, float]:
+        """The intensities of black and white: the proposed ones where the settings leave them open.
+
+        Raises :class:`SettingError` where white is not above black.
+        """
+        low = proposed[0] if self.scale_low is None else self.scale_low
+        high = proposed[1] if self.scale_high is None else self.scale_high
+        if not low < high:
+            raise SettingError(
+                f"White above black was wanted, but black is {low:g} and white {high:g}; raise white or lower black."
+            )
+        return low, high
+
+
+Pixels = NDArray[np.float32]  # of any shape that the docstring says
+
+HU_WINDOW = (-1000.0, 1000.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was really measured: a scan's line integrals (C, views, bins), or a degraded picture (C, rows, columns).
+
+    float32, in the unit that makes a reconstruction be in its :class:`Image`'s unit. ``physics`` names how it was
+    measured and ``problem`` its geometry, as far as the file says it: settings of that physics; a degraded picture
+    says neither. ``notes`` are sentences on what was done in reading, for the user.
+    """
+
+    values: NDArray[np.float32]
+    physics: str = ""
+    problem: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """Pixels (C, rows, columns), float32, in the file's own unit, and how they map to [0, 1].
+
+    ``window`` holds the intensities that become 0 and 1; the mapping is linear and invertible, except that
+    :meth:`to_unit` clips what lies outside, as priors are trained on clipped images. ``spacing`` is the
+    pixel pitch (rows, columns) in millimetres where the file says so. Where ``measured`` is given, there is no truth:
+    the pixels are then a first picture of what was measured (a scan's FBP, or the degraded picture itself).
+    ``reading`` is how the file was read. ``slice_spacing`` is the distance between the slices of a volume, in mm.
+    ``notes`` are sentences for the user on what the numbers are: another modality than CT, a channel that was chosen.
+    """
+
+    pixels: NDArray[np.float32]
+    unit: str = ""
+    window: tuple[float, float] = (0.0, 1.0)
+    spacing: tuple[float, float] | None = None
+    name: str = ""
+    page: int = 0
+    pages: int = 1
+    measured: Measured | None = None
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
+    slice_spacing: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.pixels.shape[1], self.pixels.shape[2]
+
+    @property
+    def channels(self) -> int:
+        """1 for grey or CT, 3 for colour."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def is_coloured(self) -> bool:
+        """Whether its channels differ: a grey picture saved in colour is grey."""
+        if self.channels not in (3, 4):
+            return False
+        first, *others = self.pixels[:3]
+        return any(not np.array_equal(first, other) for other in others)
+
+    def to_unit(self) -> Tensor:
+        """The image scaled to [0, 1] and clipped there: float32 (C, rows, columns)."""
+        low, high = self.window
+        return torch.from_numpy((self.pixels - low) / (high - low)).clamp(0, 1)
+
+    def from_unit(self, x: Tensor) -> NDArray[np.float32]:
+        """Values on the [0, 1] scale, any shape, in the image's own unit as float32; nothing is clipped."""
+        return self.spread_from_unit(x) + np.float32(self.window[0])
+
+    def spread_from_unit(self, x: Tensor) -> NDArray[np.float32]:
+        """Differences or deviations on the [0, 1] scale in the image's own unit: scaled, not shifted."""
+        low, high = self.window
+        spread: NDArray[np.float32] = x.detach().cpu().numpy().astype(np.float32) * np.float32(high - low)
+        return spread
+
+    def robust_range(self) -> tuple[float, float]:
+        """The 1st and 99th percentile of the pixels, for display."""
+        low, high = (float(v) for v in np.percentile(self.pixels, (1, 99)))
+        return (low, high) if high > low else (low, low + 1.0)
+
+    def with_window(self, window: tuple[float, float]) -> "Image":
+        """The same pixels under another window, such as a prior's."""
+        return replace(self, window=window)
+
+    def enlarged(self, shape: tuple[int, int]) -> "Image":
+        """The picture on a finer grid of ``shape`` (rows, columns), pixels repeated; what was measured stays."""
+        if shape == self.shape:
+            return self
+        rows, columns = (-(-wanted // side) for wanted, side in zip(shape, self.shape, strict=True))
+        pixels = self.pixels.repeat(rows, axis=1).repeat(columns, axis=2)[:, : shape[0], : shape[1]]
+        spacing = None if self.spacing is None else (self.spacing[0] / rows, self.spacing[1] / columns)
+        return replace(self, pixels=pixels, spacing=spacing)
+
+    def with_channels(self, channels: int) -> "Image":
+        """The image with 1 or 3 channels: colour becomes luminance (ITU-R BT.709), opacity is left out.
+
+        Raises :class:`InputError` for anything else: grey is never coloured.
+        """
+        if channels == self.channels:
+            return self
+        if channels in (1, 3) and self.channels in (3, 4):
+            measured = self.measured
+            if measured is not None:  # a picture, then: a scan has one channel
+                measured = replace(measured, values=_in_channels(measured.values, channels))
+            return replace(self, pixels=_in_channels(self.pixels, channels), measured=measured)
+        raise InputError(
+            f"An image of {channels} channels was wanted, but {self.name or 'this one'} has {self.channels}; "
+            "open another image or another prior."
+        )
+
+
+def _in_channels(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """Colours without opacity, or their luminance."""
+    if channels == 3:
+        return pixels[:3]
+    weights = np.array([0.2125, 0.7154, 0.0721], dtype=np.float32)  # ITU-R BT.709
+    return np.tensordot(weights, pixels[:3], axes=1)[None].astype(np.float32)
+
+
+def propose_window(
+    pixels: NDArray[np.float32], dtype: np.dtype[np.generic], lowest: float = 0.0
+) -> tuple[tuple[float, float], str]:
+    """A window and unit for pixels read as ``dtype``: HU where they look like it, else their own range.
+
+    Hounsfield units show by their air, far below 0; ``lowest`` is the lowest value seen elsewhere in the file,
+    so that a page without air is read like its neighbours.
+    """
+    low, high = float(pixels.min()), float(pixels.max())
+    if dtype == np.uint8 or dtype == np.bool_:
+        return (0.0, 255.0 if dtype == np.uint8 else 1.0), ""
+    if -9000.0 <= min(low, lowest) <= -200.0 and high <= 32767.0:
+        return HU_WINDOW, "HU"
+    if dtype.kind == "f" and low >= 0.0 and high <= 1.0:
+        return (0.0, 1.0), ""
+    return (low, high if high > low else low + 1.0), ""
+
+
+Mask = NDArray[np.bool_]
+
+
+def write_mask(path: Path, missing: Mask) -> None:
+    """Write a mask (rows, columns) as an 8-bit PNG, 255 where a pixel is missing.
+
+    Raises :class:`InputError` where the disk refuses.
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(missing.astype(np.uint8) * 255).save(buffer, "PNG")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, buffer.getvalue())
+    except OSError as error:
+        raise InputError(
+            f"The mask was to be written to {path}, but the disk refuses ({error.strerror}); choose another place."
+        ) from None
+
+
+def stamp(
+    missing: Mask, start: tuple[float, float], end: tuple[float, float], radius: float, *, value: bool
+) -> None:
+    """Set the pixels whose middle lies within ``radius`` of the line from start to end, each (row, column), in place.
+
+    Coordinates are those of pixel edges: the first pixel's middle is (0.5, 0.5). At least the pixels that both ends
+    lie in are set.
+    """
+    rows, columns = missing.shape
+    (top, left), (bottom, right) = (np.minimum(start, end) - radius), (np.maximum(start, end) + radius)
+    r0, r1 = max(int(np.floor(top)), 0), min(int(np.ceil(bottom)) + 1, rows)
+    c0, c1 = max(int(np.floor(left)), 0), min(int(np.ceil(right)) + 1, columns)
+    if r0 < r1 and c0 < c1:
+        row, column = np.mgrid[r0:r1, c0:c1] + 0.5
+        way = np.subtract(end, start)
+        square = float(way @ way)
+        along = 0.0 if square == 0 else ((row - start[0]) * way[0] + (column - start[1]) * way[1]) / square
+        along = np.clip(along, 0.0, 1.0)
+        distance = np.hypot(row - start[0] - along * way[0], column - start[1] - along * way[1])
+        missing[r0:r1, c0:c1][distance <= radius] = value
+    for point in (start, end):
+        r, c = (int(np.floor(v)) for v in point)
+        if 0 <= r < rows and 0 <= c < columns:
+            missing[r, c] = value
+
+
+def fill_box(
+    missing: Mask, corner: tuple[float, float], opposite: tuple[float, float], *, value: bool
+) -> None:
+    """Set the pixels that a box between two corners (row, column) touches, in place."""
+    (top, left), (bottom, right) = np.minimum(corner, opposite), np.maximum(corner, opposite)
+    rows = slice(max(int(np.floor(top)), 0), max(int(np.floor(bottom)) + 1, 0))
+    columns = slice(max(int(np.floor(left)), 0), max(int(np.floor(right)) + 1, 0))
+    missing[rows, columns] = value

@@ -1,0 +1,280 @@
+"""How a scan is taken: its angles, its detector, its distances.
+
+Conventions. On the displayed image x points to the right and y upwards; the axis of rotation is its middle. At
+angle 0 the rays run upwards (of a fan beam: the source is below the image, the detector above it) and the
+detector's bins count from left to right. A view at angle theta has both turned counter-clockwise by theta: the
+bins' axis is (cos theta, sin theta), the rays' direction (-sin theta, cos theta). What turns is the scanner around
+the image; a sample that turns clockwise before a fixed scanner is one whose scanner turns counter-clockwise.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from padis_gui.core.settings.errors import SettingError
+
+Beam = Literal["parallel", "fan"]
+Turn = Literal["counter-clockwise", "clockwise"]
+# What lengths are in: mm, widths of a bin of the unbinned detector, or pixels of an image
+Unit = Literal["mm", "bins", "pixels"]
+Shape = tuple[int, int]
+
+# the corners of an image that is to hold everything seen stay so far inside the source's orbit
+_INSIDE_THE_ORBIT = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Geometry:
+    """A scan with a flat detector of ``bins``, in this module's conventions.
+
+    ``angles`` (views,) are in degrees, float64, as they were written down; the scanner goes round as ``turn`` says,
+    from ``start`` degrees. ``arc`` is given where the views divide that many degrees evenly, its end left out.
+    ``bin_width`` and the distances from the axis of rotation to source and detector (a parallel beam has none) are
+    in ``unit``. The axis is seen ``centre`` bins from the detector's middle, towards the last bin; None where that
+    is not known, which counts as 0.
+    """
+
+    beam: Beam
+    angles: NDArray[np.float64]
+    arc: float | None = None
+    turn: Turn = "counter-clockwise"
+    start: float = 0.0
+    bins: int
+    bin_width: float = 1.0
+    centre: float | None = None
+    source_distance: float = math.inf
+    detector_distance: float = 0.0
+    unit: Unit
+
+    @property
+    def views(self) -> int:
+        return len(self.angles)
+
+    @property
+    def radians(self) -> Tensor:
+        """Where the scanner stands at each view, counter-clockwise, (views,) in float64."""
+        if self.arc is None:
+            listed = torch.deg2rad(torch.tensor(self.angles, dtype=torch.float64))
+        else:
+            listed = torch.arange(self.views, dtype=torch.float64) * (math.radians(self.arc) / self.views)
+        return math.radians(self.start) + (listed if self.turn == "counter-clockwise" else -listed)
+
+    @property
+    def magnification(self) -> float:
+        """How much larger the detector sees what lies at the axis of rotation."""
+        return 1.0 if self.beam == "parallel" else self.to_detector / self.source_distance
+
+    @property
+    def to_detector(self) -> float:
+        """From the source to the detector."""
+        return self.source_distance + self.detector_distance
+
+    # The detector -------------------------------------------------------------------------------
+
+    @property
+    def axis(self) -> float:
+        """Where the axis of rotation is seen, in bins: 0 is the middle of the first, bins - 1 of the last."""
+        return (self.bins - 1) / 2 + (self.centre or 0.0)
+
+    def positions(self) -> Tensor:
+        """Distance of each bin's middle from where the axis is seen, (bins,) in float64."""
+        return (torch.arange(self.bins, dtype=torch.float64) - self.axis) * self.bin_width
+
+    def within(self, reach: float) -> tuple[int, int]:
+        """The first bin that lies at least partly within ``reach`` of where the axis is seen, and the end of these."""
+        first = math.ceil(max(self.axis - reach / self.bin_width - 0.5, 0))
+        end = math.floor(min(self.axis + reach / self.bin_width + 0.5, self.bins - 1)) + 1
+        return first, end
+
+    def part(self, first: int, end: int) -> "Geometry":
+        """The bins from ``first`` up to ``end`` as a detector of their own."""
+        bins = end - first
+        return replace(self, bins=bins, centre=self.axis - first - (bins - 1) / 2)
+
+    def finer(self, rays: int) -> "Geometry":
+        """Each bin cut into as many."""
+        return replace(
+            self,
+            bins=self.bins * rays,
+            bin_width=self.bin_width / rays,
+            centre=(self.centre or 0.0) * rays,
+        )
+
+    def binned(self, by: int) -> "Geometry":
+        """Each ``by`` neighbouring bins made one; what is left over is dropped at both ends alike."""
+        column = (self.axis - dropped_bins(self.bins, by) - (by - 1) / 2) / by
+        bins = self.bins // by
+        return replace(
+            self, bins=bins, bin_width=self.bin_width * by, centre=round(column - (bins - 1) / 2, 4)
+        )
+
+    def of_views(self, chosen: NDArray[np.intp]) -> "Geometry":
+        """The same scan of these views only."""
+        return replace(self, angles=self.angles[chosen], arc=None)
+
+    def with_lengths(self, unit: Unit, convert: Callable[[float], float]) -> "Geometry":
+        """The same scan with its lengths in another unit; ``convert`` takes a length there."""
+        return replace(
+            self,
+            bin_width=convert(self.bin_width),
+            source_distance=convert(self.source_distance),
+            detector_distance=convert(self.detector_distance),
+            unit=unit,
+        )
+
+    # Source, rays and image ---------------------------------------------------------------------
+
+    @property
+    def vectors(self) -> NDArray[np.float64]:
+        """ASTRA's line for each view, (views, 6): source (in a parallel beam the rays' direction), middle of the
+        detector, step from bin to bin; x and y of each from the axis, y upwards."""
+        angles = self.radians
+        cos, sin = torch.cos(angles), torch.sin(angles)
+        aside = float(self.positions().mean())
+        if self.beam == "parallel":
+            lines = [-sin, cos, aside * cos, aside * sin]
+        else:
+            source, behind = self.source_distance, self.to_detector - self.source_distance
+            lines = [source * sin, -source * cos, aside * cos - behind * sin, aside * sin + behind * cos]
+        found: NDArray[np.float64] = torch.stack(
+            [*lines, self.bin_width * cos, self.bin_width * sin], dim=1
+        ).numpy()
+        return found
+
+    def reach(self, shape: Shape) -> float:
+        """How far from where the axis is seen an image of ``shape`` (rows, columns) is seen, lengths in pixels.
+
+        Raises :class:`SettingError` for a source inside the circle around the image.
+        """
+        circle = image_radius(shape)
+        if self.beam == "parallel":
+            return circle
+        if self.source_distance <= circle:
+            raise SettingError(
+                f"A source farther from the axis of rotation than the image's corners ({circle:.1f} px) was wanted, "
+                f"but its distance is {self.source_distance:.4g} px; raise it, or mind its unit."
+            )
+        return self.to_detector * circle / math.sqrt(self.source_distance**2 - circle**2)
+
+    def check_sees(self, shape: Shape) -> None:
+        """Raise :class:`SettingError` where the detector is beside an image of ``shape``, or its bins are wider."""
+        reach = self.reach(shape)
+        if self.bin_width > 2 * reach:
+            raise SettingError(
+                f"Detector bins narrower than the image were wanted, but one is {self.bin_width:.4g} px wide "
+                f"and the image is seen on {2 * reach:.4g} px; make the bins narrower, and mind the unit."
+            )
+        first, end = self.within(reach)
+        if end <= first:
+            raise SettingError(
+                f"A detector that sees the image was wanted, but its {self.bins} bins lie beside it; "
+                "bring the centre of rotation nearer to 0, or take more or wider bins."
+            )
+
+    @property
+    def seen_by_every_view(self) -> float:
+        """The radius of the circle that lies inside every view."""
+        nearer = (self.bins / 2 - abs(self.centre or 0.0)) * self.bin_width
+        return max(self._passes_at(nearer), 0.0)
+
+    @property
+    def seen_by_any_view(self) -> float:
+        """The radius of the circle that holds whatever any view sees, as far as an image inside the orbit can."""
+        seen = self._passes_at((self.bins / 2 + abs(self.centre or 0.0)) * self.bin_width)
+        return min(seen, self.source_distance * _INSIDE_THE_ORBIT / math.sqrt(2))
+
+    def _passes_at(self, aside: float) -> float:
+        """How far from the axis a ray passes that arrives so far from where the detector sees the axis."""
+        if self.beam == "parallel":
+            return aside
+        return self.source_distance * math.sin(math.atan(aside / self.to_detector))
+
+
+def image_radius(shape: Shape) -> float:
+    """Of the circle around an image of ``shape`` (rows, columns), in pixels."""
+    return 0.5 * math.hypot(*shape)
+
+
+def dropped_bins(bins: int, by: int) -> int:
+    """How many bins are left out at the beginning where each ``by`` neighbours become one."""
+    return bins % by // 2
+
+
+Point = tuple[float, float]
+# A parallel beam has no place for its detector and source; they are drawn this many image radii away
+_ASIDE = 1.35
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSketch:
+    """One view: its angle in radians, and the ends of its detector, the first bin's first.
+
+    ``sources`` are where the rays to these two ends come from: twice the same point in a fan beam.
+    """
+
+    angle: float
+    detector: tuple[Point, Point]
+    sources: tuple[Point, Point]
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A scan of an image of ``shape`` (rows, columns), lengths in pixels; ``pixel_size`` is in mm."""
+
+    geometry: Geometry
+    shape: Shape
+    pixel_size: float
+    views: tuple[ViewSketch, ...]
+
+    @property
+    def arc(self) -> float:
+        """The range of the angles, in degrees."""
+        geometry = self.geometry
+        return float(np.ptp(geometry.angles)) if geometry.arc is None else geometry.arc
+
+    @property
+    def circle(self) -> float:
+        """The radius of the circle around the image."""
+        return image_radius(self.shape)
+
+    @property
+    def field_of_view(self) -> float:
+        """The radius of the circle that every view sees."""
+        return self.geometry.seen_by_every_view
+
+    @property
+    def sees_everything(self) -> bool:
+        """Whether the corners of the image are in every view."""
+        return self.field_of_view >= self.circle * (1 - 1e-6)
+
+    @property
+    def reach(self) -> float:
+        """The largest distance from the axis of anything drawn."""
+        points = [p for view in self.views for p in (*view.detector, *view.sources)]
+        return max([self.circle, *(math.hypot(*p) for p in points)])
+
+
+def make_sketch(geometry: Geometry, shape: Shape, pixel_size: float) -> Sketch:
+    """The sketch of a scan of images of ``shape`` (rows, columns), its lengths in pixels of ``pixel_size`` mm."""
+    first, middle, step = np.split(geometry.vectors, 3, axis=1)
+    half = step * geometry.bins / 2
+    ends = middle - half, middle + half
+    if geometry.beam == "fan":
+        sources = first, first
+    else:
+        away = _ASIDE * image_radius(shape) * first
+        sources = ends[0] - away, ends[1] - away
+        ends = ends[0] + away, ends[1] + away
+    rows = zip(geometry.radians.tolist(), *(a.tolist() for a in (*ends, *sources)), strict=True)
+    views = (ViewSketch(angle, (_point(a), _point(b)), (_point(c), _point(d))) for angle, a, b, c, d in rows)
+    return Sketch(geometry, shape, pixel_size, tuple(views))
+
+
+def _point(values: list[float]) -> Point:
+    return values[0], values[1]

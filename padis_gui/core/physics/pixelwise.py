@@ -1,0 +1,253 @@
+"""Denoising: the measurement is the image itself, with noise."""
+
+from functools import cached_property
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor
+
+from padis_gui.core.images.image import Image
+from padis_gui.core.physics.operator import LinearOperator, conjugate_gradients
+from padis_gui.core.physics.settings import PhysicsSettings, PictureSettings
+from padis_gui.core.settings.declarations import setting
+from padis_gui.core.settings.errors import InputError, SettingError
+
+
+class DenoisingSettings(PictureSettings):
+    """The noise that is to be removed."""
+
+    noise: float = setting(
+        0.1, ge=0, le=1, label="Noise", symbol="σ_y",
+        help="Standard deviation of the Gaussian noise on the picture, whose intensities are 0 to 1",
+    )  # fmt: skip
+
+
+class Denoising(LinearOperator):
+    """x (C, rows, columns) -> x."""
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return x
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return y
+
+    @cached_property
+    def norm(self) -> float:
+        """1: the operator is the identity."""
+        return 1.0
+
+    def prox(self, y: Tensor, v: Tensor, rho: float, iterations: int) -> Tensor:
+        """The weighted mean of both images."""
+        return (y + rho * v) / (1 + rho)
+
+    def least_squares(self, y: Tensor, x: Tensor, iterations: int) -> Tensor:
+        """The measurement."""
+        return y
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """The noisy picture itself: the exact inverse of the identity."""
+        return y
+
+
+class NothingSettings(PhysicsSettings):
+    """The size of what is generated."""
+
+    rows: int | None = setting(
+        None, ge=16, le=2048, label="Rows", unit="px", help="Rows; automatic is the prior's training size"
+    )
+    columns: int | None = setting(
+        None, ge=16, le=2048, label="Columns", unit="px", help="Columns; automatic is the prior's training size"
+    )  # fmt: skip
+
+
+class Nothing(LinearOperator):
+    """x (C, rows, columns) -> an empty measurement; every data step leaves its image alone."""
+
+    @property
+    def measurement_shape(self) -> tuple[int, ...]:
+        return (0,)
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return x.new_zeros(0)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return y.new_zeros(self.image_shape)
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """A blank image: nothing is known."""
+        return y.new_zeros(self.image_shape)
+
+    def prox(self, y: Tensor, v: Tensor, rho: float, iterations: int) -> Tensor:
+        return v
+
+    def least_squares(self, y: Tensor, x: Tensor, iterations: int) -> Tensor:
+        return x
+
+
+class InpaintingSettings(PictureSettings):
+    """Which pixels are missing."""
+
+    mask: Literal["boxes", "pixels", "file"] = setting(
+        "boxes", label="Mask", help="What is missing: square boxes, single pixels, or what a file marks"
+    )
+    boxes: int = setting(
+        12, ge=1, le=10_000, label="Boxes", help="Number of missing boxes; they may overlap",
+        when={"mask": "boxes"},
+    )  # fmt: skip
+    box_side: int = setting(
+        24,
+        ge=1,
+        le=2048,
+        label="Box side",
+        unit="px",
+        help="Side of each missing box",
+        when={"mask": "boxes"},
+    )
+    missing: float = setting(
+        0.7, ge=0, le=0.99, label="Missing", help="Share of missing pixels", when={"mask": "pixels"}
+    )
+    pattern: int = setting(
+        0, ge=0, le=2**31 - 1, label="Pattern",
+        help="Number of the drawn mask: the same number is the same mask, whatever the seed of the run",
+        when={"mask": ("boxes", "pixels")},
+    )  # fmt: skip
+    mask_file: str = setting(
+        "", label="Mask file", file=True, when={"mask": "file"},
+        help="Picture as large as the image; what is bright (above the middle of its range) is missing",
+    )  # fmt: skip
+
+    @property
+    def picture_file(self) -> str:
+        return self.mask_file if self.mask == "file" else ""
+
+    def known(self, rows: int, columns: int, picture: Image | None = None) -> Tensor:
+        """The mask (rows, columns): True where the image is known; ``picture`` is that of the mask's file.
+
+        Raises :class:`SettingError` or :class:`InputError` where it does not fit the image or leaves nothing.
+        """
+        known = _marked(picture, rows, columns) if self.mask == "file" else self._drawn(rows, columns)
+        if not bool(known.any()):
+            raise SettingError(
+                "A mask that leaves some pixels was wanted, but all of them are missing; make it smaller."
+            )
+        return known
+
+    def _drawn(self, rows: int, columns: int) -> Tensor:
+        # not the stream of a run with the same seed, whose noise would then depend on where the mask is
+        rng = torch.Generator().manual_seed((self.pattern * 2_654_435_761 + 1_013_904_223) % 2**32)
+        if self.mask == "pixels":
+            return torch.rand((rows, columns), generator=rng) >= self.missing
+        if self.box_side > min(rows, columns):
+            raise SettingError(
+                f"Boxes no larger than the image of {rows} x {columns} pixels were wanted, but their side is "
+                f"{self.box_side}; make them smaller."
+            )
+        known = torch.ones(rows, columns, dtype=torch.bool)
+        corners = (
+            torch.randint(n - self.box_side + 1, (self.boxes,), generator=rng) for n in (rows, columns)
+        )
+        for top, left in zip(*(c.tolist() for c in corners), strict=True):
+            known[top : top + self.box_side, left : left + self.box_side] = False
+        return known
+
+
+def _marked(picture: Image | None, rows: int, columns: int) -> Tensor:
+    """True where a picture is dark."""
+    if picture is None:
+        raise SettingError("A mask file was wanted, but none was given; choose one as Mask file.")
+    image = picture.with_channels(1)
+    if image.shape != (rows, columns):
+        raise InputError(
+            f"A mask as large as the image, {rows} x {columns} pixels, was wanted, but {image.name} has "
+            f"{image.shape[0]} x {image.shape[1]}; resize the mask."
+        )
+    values = torch.from_numpy(image.pixels[0])
+    low, high = float(values.min()), float(values.max())
+    return values <= (low + high) / 2 if high > low else values <= 0
+
+
+class Inpainting(LinearOperator):
+    """x (C, rows, columns) -> m x of the same shape; all channels share the mask.
+
+    ``known`` is (rows, columns), True where the image is known.
+    """
+
+    _FILL_STEPS = 100
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        known: Tensor,
+        *,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__(image_shape, device=device, dtype=dtype)
+        self.known = known
+        self._mask = known.to(self.device, dtype)
+
+    @classmethod
+    def of(
+        cls,
+        image_shape: tuple[int, int, int],
+        settings: Any,
+        device: torch.device,
+        picture: Image | None = None,
+    ) -> Self:
+        return cls(image_shape, settings.known(*image_shape[1:], picture), device=device)
+
+    def observed(self, y: Tensor) -> Tensor:
+        return self._mask * y
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self._mask * x
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return self._mask * y
+
+    @cached_property
+    def norm(self) -> float:
+        """1: some pixel is known."""
+        return 1.0
+
+    def prox(self, y: Tensor, v: Tensor, rho: float, iterations: int) -> Tensor:
+        """A weighted mean at each known pixel; v at the missing ones."""
+        return (self._mask * y + rho * v) / (self._mask + rho)
+
+    def least_squares(self, y: Tensor, x: Tensor, iterations: int) -> Tensor:
+        """The measurement where it is known; x elsewhere."""
+        return x + self._mask * (y - x)
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """The harmonic fill: missing pixels are the mean of their neighbours (the Laplace equation).
+
+        From the nearest known pixel, by at most 100 conjugate-gradient steps. Known pixels stay as measured.
+        """
+        hole = 1 - self._mask
+        known = self._mask * y
+        rows, columns = self._nearest
+        start = hole * y[:, rows, columns]
+        fill = conjugate_gradients(
+            lambda u: hole * _laplacian(u), -hole * _laplacian(known), start, self._FILL_STEPS, tolerance=1e-4
+        )
+        return known + fill
+
+    @cached_property
+    def _nearest(self) -> tuple[Tensor, Tensor]:
+        """Row and column of the known pixel that is nearest to each pixel."""
+        from scipy.ndimage import distance_transform_edt
+
+        found = distance_transform_edt(~self.known.numpy(), return_distances=False, return_indices=True)
+        rows, columns = torch.from_numpy(found).long().to(self.device)
+        return rows, columns
+
+
+def _laplacian(u: Tensor) -> Tensor:
+    """D^T D u, with D the differences between neighbouring pixels of (C, rows, columns): minus the Laplacian."""
+    down, right = u.diff(dim=1), u.diff(dim=2)
+    result = torch.zeros_like(u)
+    result[:, 1:] += down
+    result[:, :-1] -= down
+    result[:, :, 1:] += right
+    result[:, :, :-1] -= right
+    return result

@@ -1,0 +1,239 @@
+"""What filtered back projection needs besides a geometry: the ramp, and what each view stands for."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from padis_gui.core.physics.geometry import Beam, Geometry, Shape
+from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.machine import free_memory_mb
+
+FilterName = Literal["ram-lak", "hann"]
+# The widest gap between neighbouring views is where the scan ends if it is so many times the next widest
+_WEDGE = 3.0
+# of 2 to 90 degrees the best for short scans of 40 views, and as good as any for more
+_TAPER = math.radians(30)
+
+
+def ramp_response(bins: int, filter_name: FilterName) -> Tensor:
+    """Frequency response of the ramp for bins of width 1, padded to twice their number, for ``rfft``; float64.
+
+    The ramp is built in space (Kak and Slaney, "Principles of Computerized Tomographic Imaging", equation 61 of
+    chapter 3), which keeps the mean right, and multiplied by the window in frequency.
+    """
+    length = 1 << (2 * bins - 1).bit_length()
+    n = torch.arange(length)
+    distance = torch.minimum(n, length - n).double()
+    odd = -1 / (math.pi * distance).square().clamp(min=1e-12)
+    kernel = torch.where(n % 2 == 1, odd, torch.zeros(()).double())
+    kernel[0] = 0.25
+    response: Tensor = torch.fft.rfft(kernel).real
+    if filter_name == "hann":
+        frequency = torch.linspace(0, 1, len(response), dtype=torch.float64)
+        response = response * 0.5 * (1 + torch.cos(math.pi * frequency))
+    return response
+
+
+def filtered(rows: Tensor, response: Tensor) -> Tensor:
+    """Rows of bins (..., bins) through a response of :func:`ramp_response`."""
+    length = 2 * (response.shape[-1] - 1)
+    spectrum = torch.fft.rfft(rows, n=length) * response
+    signal: Tensor = torch.fft.irfft(spectrum, n=length)
+    return signal[..., : rows.shape[-1]]
+
+
+def interpolated(row: Tensor, at: Tensor) -> Tensor:
+    """The values of ``row`` (C, bins) between bins, at the positions ``at`` (rows, columns); 0 off the detector."""
+    padded = torch.nn.functional.pad(row, (1, 2))
+    at = (at + 1).clamp(0, row.shape[-1] + 1)
+    left = at.int()
+    index = left.flatten()
+    value, step = (table.index_select(1, index).reshape(-1, *at.shape) for table in (padded, padded.diff()))
+    return torch.addcmul(value, step, at - left)
+
+
+def _in_turn(angles: Tensor, period: float) -> tuple[Tensor, Tensor, Tensor, bool]:
+    """Order of the angles modulo ``period``, the sorted ones, the gap after each, and whether the scan has ends.
+
+    The gap between the ends, if any, is made as wide as the next widest: half of it belongs to each end.
+    """
+    inside = torch.remainder(angles.double(), period)
+    order = inside.argsort()
+    inside = inside[order]
+    gaps = torch.cat([inside[1:], inside[:1] + period]) - inside
+    *_, following, widest = [0.0, *sorted(gaps.tolist())]
+    has_ends = 0 < _WEDGE * following < widest
+    return order, inside, gaps.clamp(max=following) if has_ends else gaps, has_ends
+
+
+def view_weights(angles: Tensor, period: float) -> Tensor:
+    """The range of angles that each view (views,) stands for, in radians: half the way to both neighbours.
+
+    ``period`` is the turn after which views see the same lines again. Views at one angle share its range. What a
+    limited-angle scan leaves open belongs to nobody.
+    """
+    order, _, gaps, _ = _in_turn(angles, period)
+    weights = torch.empty_like(gaps)
+    weights[order] = (gaps + gaps.roll(1)) / 2
+    return weights
+
+
+def scanned_arc(angles: Tensor) -> tuple[float, float]:
+    """Start and length, in radians, of the arc that views (views,) cover; 0 and 2 pi for a full turn."""
+    _, inside, gaps, has_ends = _in_turn(angles, 2 * math.pi)
+    if not has_ends:
+        return 0.0, 2 * math.pi
+    open_after = int((inside.roll(-1) - inside).remainder(2 * math.pi).argmax())
+    step = float(gaps[open_after])
+    return float(inside[(open_after + 1) % len(inside)]) - step / 2, float(gaps.sum())
+
+
+def redundancy_weights(angles: Tensor, fan_angles: Tensor) -> Tensor:
+    """Weights (views, bins) with which rays that a fan beam measures twice add up to one.
+
+    A ray at the source angle b and the fan angle g is measured again at b + pi - 2 g from the other side. Each of
+    the two counts c(b) / (c(b) + c(b + pi - 2 g)), where c falls from 1 to 0 within 30 degrees at the ends of
+    the scanned arc (Noo et al., Phys. Med. Biol. 47 (2002) 2525; for a short scan much as Parker's
+    weights, Med. Phys. 9 (1982) 254). On a full turn all are one half; a ray measured once counts fully, and
+    what an arc below pi + the full fan angle never measures stays missing.
+    """
+    start, arc = scanned_arc(angles)
+
+    def c(b: Tensor) -> Tensor:
+        if arc >= 2 * math.pi:
+            return torch.ones_like(b)
+        along = torch.remainder(b - start, 2 * math.pi)
+        edge = torch.minimum(along, arc - along).clamp(min=0) / min(_TAPER, arc / 2)
+        return torch.sin(0.5 * math.pi * edge.clamp(max=1)).square()
+
+    own = c(angles[:, None].double().expand(-1, len(fan_angles))).clamp(min=1e-9)
+    return own / (own + c(angles[:, None] + math.pi - 2 * fan_angles[None]))
+
+
+# torch says so of the first one. Silenced here and for good: matrices are made in threads, and
+# warnings.catch_warnings is the whole process'.
+warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+
+# ASTRA's names of geometry and kernel, and at most how many entries rays one pixel apart have in each pixel:
+# twice the larger of |cos| and |sin| of their direction, or |cos| + |sin|
+_ASTRA = {
+    "parallel": ("parallel_vec", "linear", 2.0),
+    "fan": ("fanflat_vec", "line_fanflat", math.sqrt(2)),
+}
+# ASTRA reserves room for the longest possible row everywhere, so it is asked for some views at a time
+_RESERVED_ENTRIES = 16 * 2**20
+_LARGEST_INDEX = 2**31 - 1
+# the network and the images of a run want room as well
+_USABLE = 0.8
+
+
+def rays_a_bin(geometry: Geometry) -> int:
+    """A bin wider than a pixel is the mean of several rays, so that no pixel falls between two."""
+    return max(1, math.ceil(geometry.bin_width / geometry.magnification - 1e-6))
+
+
+def expected_entries(geometry: Geometry, shape: Shape) -> int:
+    """About how many entries the matrix has at most."""
+    first, end = geometry.within(geometry.reach(shape))
+    rays = rays_a_bin(geometry)
+    along_rays = (end - first) * rays * 2 * max(shape)
+    width = geometry.bin_width / rays
+    crossing_pixels = math.prod(shape) * _ASTRA[geometry.beam][2] * geometry.magnification / width
+    return int(geometry.views * min(along_rays, crossing_pixels))
+
+
+@contextmanager
+def _astra_matrix(beam: Beam, shape: Shape, vectors: NDArray[np.float64], bins: int) -> Iterator[Any]:
+    """ASTRA's matrix of some views as scipy CSR; all ASTRA ids are freed afterwards."""
+    import astra
+
+    name, kernel, _ = _ASTRA[beam]
+    volume = astra.create_vol_geom(*shape)
+    projector = astra.create_projector(kernel, astra.create_proj_geom(name, bins, vectors), volume)
+    try:
+        matrix = astra.projector.matrix(projector)
+        try:
+            yield astra.matrix.get(matrix)
+        finally:
+            astra.matrix.delete(matrix)
+    finally:
+        astra.projector.delete(projector)
+
+
+def system_matrix(
+    geometry: Geometry, shape: Shape, scale: float, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """The matrix (views * bins, rows * columns) of line integrals times ``scale``, and its transpose, both CSR.
+
+    Lengths of the ``geometry`` are in pixels of an image of ``shape`` (rows, columns).
+
+    Raises :class:`SettingError` where they would not fit into memory.
+    """
+    check_memory(geometry, shape, dtype, device)
+    matrix = _assembled(geometry, shape, scale)
+    return _as_torch(matrix, dtype, device), _as_torch(matrix.T.tocsr(), dtype, device)
+
+
+def _assembled(geometry: Geometry, shape: Shape, scale: float) -> Any:
+    """The whole matrix as scipy CSR, from blocks of views and of the bins that see the image."""
+    from scipy.sparse import csr_matrix
+
+    first, end = geometry.within(geometry.reach(shape))
+    rays = rays_a_bin(geometry)
+    seen = geometry.part(first, end).finer(rays)
+    vectors = seen.vectors
+    views = max(1, _RESERVED_ENTRIES // (seen.bins * 2 * sum(shape)))
+    lengths = np.zeros((geometry.views, geometry.bins), dtype=np.int64)
+    columns, values = [], []
+    for view in range(0, geometry.views, views):
+        with _astra_matrix(geometry.beam, shape, vectors[view : view + views], seen.bins) as block:
+            if rays > 1:
+                mean = (block.data / rays, block.indices, block.indptr[::rays])
+                block = csr_matrix(mean, shape=(block.shape[0] // rays, block.shape[1]))
+                block.sum_duplicates()
+            lengths[view : view + views, first:end] = np.diff(block.indptr).reshape(-1, end - first)
+            columns.append(block.indices.astype(np.int32, copy=False))
+            values.append((block.data * scale).astype(np.float32))
+    starts = np.concatenate([[0], lengths.ravel().cumsum()]).astype(np.int32)
+    return csr_matrix(
+        (np.concatenate(values), np.concatenate(columns), starts),
+        shape=(lengths.size, math.prod(shape)),
+    )
+
+
+def _as_torch(matrix: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
+    # 32-bit indices halve the memory traffic, which is what a sparse product costs
+    return torch.sparse_csr_tensor(
+        torch.from_numpy(matrix.indptr.astype(np.int32, copy=False)),
+        torch.from_numpy(matrix.indices.astype(np.int32, copy=False)),
+        torch.from_numpy(matrix.data).to(dtype),
+        matrix.shape,
+        check_invariants=False,
+    ).to(device)
+
+
+def check_memory(geometry: Geometry, shape: Shape, dtype: torch.dtype, device: torch.device) -> None:
+    """Raise :class:`SettingError` where the matrix and its transpose would not fit, before anything is made."""
+    entries = expected_entries(geometry, shape)
+    size = f"{geometry.views} views of {shape[0]}×{shape[1]} px"
+    advice = "take fewer views, a smaller image, or wider detector bins"
+    if max(entries, geometry.views * geometry.bins) > _LARGEST_INDEX:
+        raise SettingError(
+            f"A system matrix of at most {_LARGEST_INDEX / 1e9:.1f} billion entries was wanted, but {size} have "
+            f"about {entries / 1e9:.1f} billion; {advice}."
+        )
+    needed = 2 * entries * (4 + dtype.itemsize)
+    for place in {torch.device("cpu"), device}:
+        free = 2**20 * free_memory_mb(place)
+        if needed > _USABLE * free:
+            raise SettingError(
+                f"A system matrix that fits into memory was wanted, but {size} need about {needed / 2**30:.1f} "
+                f"GiB and {free / 2**30:.1f} GiB are free on the {place.type.upper()}; {advice}."
+            )

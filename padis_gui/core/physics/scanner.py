@@ -1,0 +1,344 @@
+"""What scans of every geometry share: settings, products with the system matrix, filtered back projection.
+
+The conventions of angles, bins and lengths are those of :mod:`padis_gui.core.physics.geometry`.
+"""
+
+import math
+from abc import abstractmethod
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import ConfigDict, ValidationInfo, field_validator
+from torch import Tensor
+
+from padis_gui.core.images.image import Image
+from padis_gui.core.physics.geometry import Beam, Geometry, Shape, Turn
+from padis_gui.core.physics.operator import LinearOperator
+from padis_gui.core.physics.projector import (
+    FilterName,
+    filtered,
+    interpolated,
+    ramp_response,
+    redundancy_weights,
+    system_matrix,
+    view_weights,
+)
+from padis_gui.core.physics.settings import ScanSettings
+from padis_gui.core.settings.declarations import NOT_GIVEN, setting
+from padis_gui.core.settings.errors import SettingError
+
+DEFAULT_BINS = 512
+MAX_BINS = 16384
+# [C]: an object 40 units wide on 256 pixels
+DEFAULT_PIXEL_SIZE = 40 / 256
+
+
+class ScannerSettings(ScanSettings):
+    """Views, detector and unit of a scan."""
+
+    beam: ClassVar[Beam]
+
+    # the number of views is looked up even where it was not given
+    model_config = ConfigDict(validate_default=True)
+
+    angles: tuple[float, ...] = setting(
+        (), label="Angles", symbol="θ", unit="°", advanced=True,
+        help="The angle of each view, as the scanner wrote it down; empty is evenly spread over the arc",
+    )  # fmt: skip
+    views: int = setting(
+        20, ge=1, le=2000, label="Views",
+        help="Number of projections, evenly spread over the arc; that of the angles where these are listed",
+        when={"angles": NOT_GIVEN},
+    )  # fmt: skip
+    arc: float = setting(
+        180.0, gt=0, le=360, label="Arc", symbol="Θ", unit="°", advanced=True,
+        help="Range of angles: a complete parallel-beam scan has 180, a complete fan-beam scan 360 (there the default); "
+        "less is a limited-angle scan",
+        when={"angles": NOT_GIVEN},
+    )  # fmt: skip
+    start: float = setting(
+        0.0, ge=-360, le=360, label="Start", unit="°", advanced=True,
+        help="Angle of the first view of an arc, or of 0 in a list of angles; it turns the reconstructed image",
+    )  # fmt: skip
+    turn: Turn = setting(
+        "counter-clockwise", label="Turn", advanced=True,
+        help="Which way the scanner goes round the image as the angles grow; the other way where the sample turns",
+    )  # fmt: skip
+    bins: int | None = setting(
+        None, ge=16, le=MAX_BINS, label="Detector bins", unit="px", advanced=True,
+        help="Number of detector bins; automatic is 512, or more where it takes more to see the whole image",
+    )  # fmt: skip
+    bin_width: float | None = setting(
+        None, ge=1e-6, le=1e6, label="Bin width", advanced=True,
+        help="From one detector bin to the next; automatic is one pixel in a parallel beam, and in a fan beam what "
+        "makes the detector see the whole image",
+    )  # fmt: skip
+    centre: float = setting(
+        0.0, ge=-MAX_BINS, le=MAX_BINS, label="Centre of rotation", unit="bins", advanced=True,
+        help="Where the detector sees the axis of rotation, from its middle towards the last bin: axis at column c "
+        "of n (the first is 0) means c - (n - 1)/2",
+    )  # fmt: skip
+    pixel_size: float = setting(
+        DEFAULT_PIXEL_SIZE, ge=1e-6, le=1e6, label="Pixel size", unit="mm", advanced=True,
+        help="Side of an image pixel, the unit of the line integrals: a reconstructed image is in 1/mm with it",
+    )  # fmt: skip
+    lengths: Literal["pixels", "mm"] = setting(
+        "pixels", label="Lengths in", advanced=True,
+        help="Unit of the bin width and of distances: pixels of the image, or the unit of the pixel size",
+    )  # fmt: skip
+    fbp_filter: FilterName = setting(
+        "hann", label="FBP filter", advanced=True,
+        help="Window on the ramp filter of the FBP baseline: ram-lak is sharp, hann is smooth",
+    )  # fmt: skip
+
+    @field_validator("views", mode="before")
+    @classmethod
+    def _as_many_as_angles(cls, given: object, info: ValidationInfo) -> object:
+        return len(info.data.get("angles", ())) or given
+
+    def geometry(self, shape: Shape) -> Geometry:
+        """The scan of images of ``shape`` (rows, columns): lengths in pixels, and what is automatic made explicit.
+
+        Raises :class:`SettingError` for a scan that does not see the image.
+        """
+        source, behind = self._distances(shape)
+        angles = np.array(self.angles or np.arange(self.views) * (self.arc / self.views), dtype=np.float64)
+        found = Geometry(
+            beam=self.beam, angles=angles, arc=None if self.angles else self.arc, turn=self.turn, start=self.start,
+            centre=self.centre, bins=self.bins or 0, source_distance=source, detector_distance=behind, unit="pixels",
+        )  # fmt: skip
+        bins, width = self._detector(found, found.reach(shape))
+        found = replace(found, bins=bins, bin_width=width)
+        found.check_sees(shape)
+        return found
+
+    def _distances(self, shape: Shape) -> tuple[float, float]:
+        """Of source and detector from the axis of rotation, in pixels."""
+        return math.inf, 0.0
+
+    def _detector(self, geometry: Geometry, reach: float) -> tuple[int, float]:
+        """Number of bins and their width in pixels; what is automatic sees ``reach`` pixels to both sides of the axis.
+
+        Bins are then as many as 1 px wide ones on the axis, or 512.
+        """
+        aside, width = abs(self.centre), self._in_pixels(self.bin_width)
+        bins = self.bins or _enough_bins(2 * reach / (width or geometry.magnification) + 2 * aside)
+        if width is not None:
+            return bins, width
+        if self.beam == "parallel":
+            return bins, 1.0
+        if bins / 2 <= aside:
+            raise SettingError(
+                f"A detector that sees the axis of rotation was wanted, but its centre is {self.centre:g} of {bins} bins "
+                "aside; bring it nearer to 0, or state the bin width."
+            )
+        return bins, reach / (bins / 2 - aside)
+
+    def _in_pixels(self, length: float | None) -> float | None:
+        """A length of these settings in pixels; automatic stays so."""
+        if length is None or self.lengths == "pixels":
+            return length
+        return length / self.pixel_size
+
+    @property
+    def length_of_a_pixel(self) -> float:
+        """One pixel in the unit of the line integrals."""
+        return self.pixel_size
+
+
+def settings_of(geometry: Geometry, pixel: float) -> dict[str, Any]:
+    """A scan as plain values of the settings of its beam, for an image whose pixels are ``pixel`` wide.
+
+    Without lengths in mm they are in pixels, and so is the unit of the line integrals.
+    """
+    in_mm = geometry.unit == "mm"
+    if not in_mm:
+        geometry = geometry.with_lengths("pixels", lambda length: length * (1 / pixel))
+    found: dict[str, Any] = {
+        "angles": tuple(geometry.angles.tolist()),
+        "views": geometry.views,
+        "start": math.fmod(geometry.start, 360.0),
+        "turn": geometry.turn,
+        "bins": geometry.bins,
+        "bin_width": geometry.bin_width,
+        "centre": geometry.centre or 0.0,
+        "pixel_size": pixel if in_mm else 1.0,
+        "lengths": "mm" if in_mm else "pixels",
+    }
+    if geometry.beam == "fan":
+        found |= {
+            "source_distance": geometry.source_distance,
+            "detector_distance": geometry.detector_distance,
+        }
+    return found
+
+
+def _enough_bins(wanted: float) -> int:
+    """An even number of bins, 512 at least; raises :class:`SettingError` beyond what a detector may have."""
+    bins = math.ceil(wanted - 1e-6)  # a rounding error is not worth a bin
+    bins = max(DEFAULT_BINS, bins + bins % 2)
+    if bins > MAX_BINS:
+        raise SettingError(
+            f"At most {MAX_BINS} detector bins were wanted, but it takes {bins} to see the whole image; take wider "
+            "bins, or state how many there are."
+        )
+    return bins
+
+
+class Scanner(LinearOperator):
+    """x (C, rows, columns) -> sinogram (C, views, bins), line integrals in units of ``pixel_size``.
+
+    Lengths of the ``geometry`` are in pixels. ``angles`` (views,) are in radians, counter-clockwise, float64.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        geometry: Geometry,
+        *,
+        pixel_size: float = DEFAULT_PIXEL_SIZE,
+        fbp_filter: FilterName = "hann",
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__(image_shape, device=device, dtype=dtype)
+        self.geometry = geometry
+        self.angles = geometry.radians
+        self.pixel_size = pixel_size
+        self.fbp_filter: FilterName = fbp_filter
+
+    @classmethod
+    def of(
+        cls,
+        image_shape: tuple[int, int, int],
+        settings: Any,
+        device: torch.device,
+        picture: Image | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
+    ) -> Self:
+        return cls(
+            image_shape, settings.geometry(image_shape[1:]),
+            pixel_size=settings.pixel_size, fbp_filter=settings.fbp_filter, device=device, dtype=dtype,
+        )  # fmt: skip
+
+    @cached_property
+    def _matrices(self) -> tuple[Tensor, Tensor]:
+        """The system matrix and its transpose, made for the first product: back projection needs neither."""
+        _, rows, columns = self.image_shape
+        return system_matrix(self.geometry, (rows, columns), self.pixel_size, self.dtype, self.device)
+
+    @property
+    def measurement_shape(self) -> tuple[int, ...]:
+        return self.image_shape[0], self.geometry.views, self.geometry.bins
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self._product(self._matrices[0], x).reshape(self.measurement_shape)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return self._product(self._matrices[1], y).reshape(self.image_shape)
+
+    @staticmethod
+    def _product(matrix: Tensor, x: Tensor) -> Tensor:
+        return torch.stack([matrix @ channel for channel in x.reshape(x.shape[0], -1)])
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """Filtered back projection with this operator's filter."""
+        return self.fbp(y, self.fbp_filter)
+
+    def fbp(self, y: Tensor, filter_name: FilterName) -> Tensor:
+        """Filtered back projection of a sinogram (C, views, bins) -> (C, rows, columns).
+
+        Each pixel takes its value from the filtered view by linear interpolation between bins; one view at a time,
+        so that memory stays small.
+        """
+        geometry = self.geometry
+        response = ramp_response(geometry.bins, filter_name).to(y)
+        weights = self._view_weights.to(y)
+        rows, columns = self.image_shape[1:]
+        right = (torch.arange(columns, device=y.device) - (columns - 1) / 2).to(y)[None]
+        up = ((rows - 1) / 2 - torch.arange(rows, device=y.device)).to(y)[:, None]
+        image = y.new_zeros(self.image_shape)
+        for view, angle in enumerate(self.angles.tolist()):
+            cos, sin = math.cos(angle), math.sin(angle)
+            position, share = self._seen(right * cos + up * sin, up * cos - right * sin)
+            at = position / geometry.bin_width + geometry.axis
+            image += share * interpolated(filtered(y[:, view] * weights[view], response), at)
+        return image / (geometry.bin_width / geometry.magnification * self.pixel_size)
+
+    @property
+    @abstractmethod
+    def _view_weights(self) -> Tensor:
+        """Factors of a sinogram's views (views, bins or 1) before the filter, in float64."""
+
+    @abstractmethod
+    def _seen(self, across: Tensor, along: Tensor) -> tuple[Tensor, Tensor | float]:
+        """Where on the detector pixels are seen, and with which weight they take what is there.
+
+        ``across`` the rays and ``along`` them are the pixels' coordinates from the axis, in pixels; so is the
+        place on the detector from where it sees the axis.
+        """
+
+
+class ParallelBeamSettings(ScannerSettings):
+    """The geometry of a parallel-beam scan; angles in [0, π) by default, as in [P]."""
+
+    beam: ClassVar[Beam] = "parallel"
+
+
+class ParallelBeamCT(Scanner):
+    """Line integrals along parallel rays, (C, rows, columns) -> (C, views, bins)."""
+
+    @cached_property
+    def _view_weights(self) -> Tensor:
+        return view_weights(self.angles, math.pi)[:, None]
+
+    def _seen(self, across: Tensor, along: Tensor) -> tuple[Tensor, Tensor | float]:
+        return across, 1.0
+
+
+class FanBeamSettings(ScannerSettings):
+    """The geometry of a fan-beam scan. [C] has 40 and 40 for an image 40 wide, and an arc of 180 degrees."""
+
+    beam: ClassVar[Beam] = "fan"
+
+    arc: float = setting(
+        360.0, gt=0, le=360, label="Arc", symbol="Θ", unit="°", advanced=True,
+        help="Range of angles: 360 is a complete scan, 180 and the fan's opening a short scan, less is a "
+        "limited-angle scan",
+        when={"angles": NOT_GIVEN},
+    )  # fmt: skip
+    source_distance: float | None = setting(
+        None, ge=1e-6, le=1e9, label="Source distance", advanced=True,
+        help="From the source to the axis of rotation; automatic is the image's longer side",
+    )  # fmt: skip
+    detector_distance: float | None = setting(
+        None, ge=0, le=1e9, label="Detector distance", advanced=True,
+        help="From the axis of rotation to the detector; automatic is the image's longer side",
+    )  # fmt: skip
+
+    def _distances(self, shape: Shape) -> tuple[float, float]:
+        longer = float(max(shape))
+        source, behind = (self._in_pixels(d) for d in (self.source_distance, self.detector_distance))
+        return longer if source is None else source, longer if behind is None else behind
+
+
+class FanBeamCT(Scanner):
+    """Line integrals along rays from a point to a flat detector, (C, rows, columns) -> (C, views, bins)."""
+
+    @cached_property
+    def _view_weights(self) -> Tensor:
+        """Cosine of the fan angle, the view's share of the turn, and the rays' redundancy."""
+        geometry = self.geometry
+        fan_angles = torch.atan(geometry.positions() / geometry.to_detector)
+        turn = view_weights(self.angles, 2 * math.pi)[:, None]
+        return turn * torch.cos(fan_angles) * redundancy_weights(self.angles, fan_angles)
+
+    def _seen(self, across: Tensor, along: Tensor) -> tuple[Tensor, Tensor | float]:
+        """By a ray from the source; weighted as in Kak and Slaney, chapter 3, equation 101."""
+        source = self.geometry.source_distance
+        nearer = source / (source + along)
+        return across * nearer * self.geometry.magnification, nearer.square()

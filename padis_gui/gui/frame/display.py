@@ -1,0 +1,285 @@
+"""What panes show instead of a truth where there is none: a real measurement is open."""
+
+import math
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtWidgets import QComboBox
+
+from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.runs.engine import RunState
+from padis_gui.gui.panes.image_pane import ImagePane
+from padis_gui.gui.panes.levels import LevelsChoice
+from padis_gui.gui.panes.pane_grid import PaneGrid
+from padis_gui.gui.runs.curves import Curves
+from padis_gui.gui.runs.transport import Transport
+from padis_gui.viewmodels.laboratory.laboratory import Overlay
+from padis_gui.viewmodels.laboratory.seam_maps import EMPTY_TEXTS
+from padis_gui.viewmodels.pictures.frames import IteratePictures
+from padis_gui.viewmodels.pictures.pictures import RUN_KEYS, pictures_of
+from padis_gui.viewmodels.pictures.sources import BUILT_IN, Lattice, Scale
+from padis_gui.viewmodels.session.following import DisplayCost
+from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.state.preferences import Options
+
+_INSTEAD = {"truth": "measurement", "difference": "misfit"}
+
+
+class TruthSubstitutes(QObject):
+    """Exchanges the panes' sources when a measurement is opened, and puts back those left alone when an image is."""
+
+    def __init__(self, session: Session, panes: PaneGrid) -> None:
+        super().__init__(panes)
+        self._session, self._panes = session, panes
+        self._measured = False
+        self._exchanged: list[tuple[ImagePane, str]] = []
+        session.data.changed.connect(self._follow)
+
+    def _follow(self) -> None:
+        image = self._session.data.image
+        measured = image is not None and image.measured is not None
+        if measured == self._measured:
+            return
+        self._measured = measured
+        if measured:
+            self._exchanged = [(pane, pane.source) for pane in self._panes.panes if pane.source in _INSTEAD]
+            for pane, key in self._exchanged:
+                pane.show_source(_INSTEAD[key])
+            return
+        for pane, key in self._exchanged:
+            if pane in self._panes.panes and pane.source == _INSTEAD[key]:
+                pane.show_source(key)
+        self._exchanged = []
+
+
+# Painting takes its time from the solver's cores: at most this share of the clock, whatever a frame costs here
+DISPLAY_SHARE = 0.03
+FASTEST_MS, SLOWEST_MS = 33, 3000
+CURVE_EVERY_FRAMES = 3
+_SOURCES = tuple(source.key for source in BUILT_IN)
+_UNITLESS = (Scale.MEASURED, Scale.MISFIT)
+_NO_CURSOR = "Point at a pane to read its values"
+
+
+class RunDisplay(QObject):
+    """Moves the session's pictures to the viewers; ``pointed`` carries the text of the pixel under the cursor."""
+
+    pointed = Signal(str)
+    progressed = Signal()  # at the cadence of the curves while a run goes on
+
+    def __init__(
+        self, session: Session, panes: PaneGrid, curves: Curves, transport: Transport, levels: QComboBox
+    ) -> None:
+        super().__init__(panes)
+        self._session, self._panes, self._curves = session, panes, curves
+        self._transport = transport
+        self.levels = LevelsChoice(session, panes.gallery, levels)
+        self._painted = 0  # since the run began
+        self._cost = DisplayCost(session)
+        self._options = Options()
+        self.frame: IteratePictures | None = None
+        self.overlay_of: Callable[[IteratePictures | None], Overlay | None] = _plain_overlay
+        self.timer = QTimer(self, singleShot=True, interval=FASTEST_MS)
+        self.timer.timeout.connect(self._paint_latest)
+        session.run.dirty.connect(self._ask_for_paint)
+        session.run.changed.connect(self._show_run)
+        session.data.changed.connect(self._show_data)
+        session.preparation.changed.connect(self._show_prepared)
+        session.shown.changed.connect(self._show_shown)
+        curves.step_chosen.connect(session.shown.go_to)
+        panes.hovered.connect(self._point)
+        self._show_data()
+
+    def set_cadence(self, options: Options) -> None:
+        """How often iterates are painted from now on."""
+        self._options = options
+        steps = {"off": 0, "steps": options.every_steps}
+        self._session.run.frame_every = steps.get(options.cadence, 1)
+        self._set_interval(0.0)
+
+    def _set_interval(self, taken: float) -> None:
+        """Wait with the next frame, after this one took so many seconds; whatever else follows the run waits too."""
+        self._session.pace_ms = self._next_interval(taken)
+        self.timer.setInterval(self._session.pace_ms)
+
+    def _next_interval(self, taken: float) -> int:
+        if self._options.cadence == "milliseconds":
+            return self._options.every_ms
+        if self._options.cadence == "steps":
+            return FASTEST_MS
+        return min(max(round(1000 * taken / DISPLAY_SHARE), FASTEST_MS), SLOWEST_MS)
+
+    @property
+    def share(self) -> float | None:
+        """What the display takes of the run's time, see :class:`DisplayCost`; None at first."""
+        return self._cost.share
+
+    def _ask_for_paint(self) -> None:
+        if not self.timer.isActive():
+            self.timer.start()
+
+    def _paint_latest(self) -> None:
+        """Paint the newest frame, if one came, and say its step; the curves come with the first and every third.
+
+        Where the cadence is automatic, the next frame waits until all that was done for the last one is a small share
+        of the time.
+        """
+        self._set_interval(self._cost.lap())
+        frame = self._session.run.take_frame()
+        if frame is not None and self._follows_run:
+            self._paint(frame)
+        curves_too = self._painted % CURVE_EVERY_FRAMES == 0
+        self._painted += 1
+        if curves_too or self._session.run.snapshot().state is RunState.PAUSED:
+            self._show_progress()
+        else:
+            self._show_step()
+
+    @property
+    def _follows_run(self) -> bool:
+        """Whether the panes show whatever iterate comes; else the user looks at an earlier one, or another run."""
+        shown = self._session.shown
+        return shown.live and shown.history is self._session.run.history
+
+    def _paint(self, frame: IteratePictures) -> None:
+        self.frame = frame
+        pictures = pictures_of(frame, self._panes.pixels("measurement"))
+        self._panes.show_frame(pictures, self.overlay_of(frame))
+
+    def redraw_overlay(self) -> None:
+        """Draw the tiling of the painted frame, as it is to be seen now."""
+        self._panes.set_overlay(self.overlay_of(self.frame))
+
+    def _show_shown(self) -> None:
+        """Another run or another step is to be seen: panes, overlay, captions, curves and their marker."""
+        frame = self._session.shown.frame()
+        if frame is None:
+            self._clear_run()
+        else:
+            self._paint(frame)
+            self._show_captions()
+        self._show_curves()
+
+    def _show_step(self) -> None:
+        self._transport.show_snapshot(self._session.run.snapshot(), self.share)
+        self._show_captions()
+
+    def _show_progress(self) -> None:
+        self._show_step()
+        self._show_curves()
+        self.progressed.emit()
+
+    def _show_curves(self) -> None:
+        shown = self._session.shown
+        self._curves.set_points(shown.history.points, shown.history.total)
+        self._curves.set_marker(shown.step)
+
+    def _show_captions(self) -> None:
+        frame, shown = self.frame, self._session.shown
+        if frame is None:
+            return
+        point, record = shown.history.point_at(frame.step), shown.record
+        known = point is not None and math.isfinite(point.psnr)
+        name = f"{record.name}, " if record is not None else ""
+        step = f"{name}step {frame.step}" + (f", {point.psnr:.2f} dB" if point and known else "")
+        if record is not None and record.recipe.sample_seeds:
+            step = f"mean of {record.name}"
+        self._panes.set_captions(
+            {"estimate": step, "state": f"σ = {frame.sigma:.3g}" if frame.state is not None else ""}
+        )
+
+    def _show_run(self) -> None:
+        state = self._session.run.snapshot().state
+        if state is RunState.PREPARING:
+            self._cost.begin()
+            self._painted = 0
+            self._set_interval(0.0)  # the first frame comes at once
+        if not state.active or state is RunState.PAUSED:
+            self._paint_latest()  # whoever has stopped it wants to see where it stopped
+        self._show_progress()
+
+    def _clear_run(self) -> None:
+        self.frame = None
+        self._panes.set_pictures(dict.fromkeys(RUN_KEYS))
+        self._panes.set_overlay(None)
+        self._panes.set_captions(dict.fromkeys(RUN_KEYS, ""))
+
+    def _show_data(self) -> None:
+        """Another image: its panes wait for its run."""
+        self._show_empty_texts()
+
+    def _show_empty_texts(self) -> None:
+        """What a pane without a picture waits for."""
+        session, pictures = self._session, self._session.preparation.pictures
+        physics = find_physics(session.method.physics)
+        if session.data.image is None and not physics.imageless:
+            self._panes.gallery.set_empty_texts(
+                dict.fromkeys(_SOURCES, "Open an image: drop a file here, or Ctrl+O")
+            )
+            return
+        run = "Press Run (Ctrl+R)\nto generate" if physics.imageless else "Press Run (Ctrl+R)\nto reconstruct"
+        if session.run.active:
+            run = "Appears with the first step"
+        texts = dict.fromkeys(_SOURCES, "Appears with the first step") | {
+            "estimate": run, "deviation": "Appears with a method that draws several samples, such as DAPS",
+        }  # fmt: skip
+        if pictures is not None and pictures.truth is None:
+            texts |= dict.fromkeys(("truth", "difference"), "There is no truth to compare with")
+        if physics.imageless:
+            texts |= dict.fromkeys(("measurement", "measured", "misfit"), "Nothing was measured")
+        self._panes.gallery.set_empty_texts(texts | EMPTY_TEXTS)
+
+    def _show_prepared(self) -> None:
+        pictures = self._session.preparation.pictures
+        if pictures is None:
+            return
+        prepared, measurement = pictures.prepared, pictures.measurement
+        previous = self._panes.pixels("baseline")
+        self._panes.set_pictures(
+            {"truth": pictures.truth, "baseline": pictures.baseline, "measurement": measurement}
+        )
+        image = prepared.image
+        self._panes.gallery.describe(image.unit, image.spacing, image.window)
+        psnr = pictures.baseline_psnr
+        physics = find_physics(prepared.method.physics)
+        self._panes.gallery.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)
+        size = "" if measurement is None else " × ".join(map(str, measurement.shape[:2]))
+        self._panes.set_captions(
+            {
+                "truth": prepared.image.unit,
+                "baseline": f"{psnr:.2f} dB" if math.isfinite(psnr) else "",
+                "measurement": size,
+            }
+        )
+        self._curves.set_baseline(psnr, physics.baseline)
+        self._show_empty_texts()
+        if previous is None or previous.shape != pictures.baseline.shape:
+            self._panes.fit()
+
+    def _point(self, row: int, column: int) -> None:
+        """Say in words what is under the cursor: place, values, tile, step."""
+        prepared, group = self._session.preparation.prepared, self._panes.links.group
+        image = self._session.data.image if prepared is None else prepared.image
+        values = self._panes.values_at(row, column) if row >= 0 else []
+        if group is None or not values:
+            self.pointed.emit(_NO_CURSOR)
+            return
+        on_image = group[0] == Lattice.IMAGE.value
+        parts = [f"x {column}, y {row} px" if on_image else f"row {row}, column {column}"]
+        if on_image and image is not None and image.spacing and image.shape == group[1:]:
+            parts[0] += f" ({column * image.spacing[1]:.1f}, {row * image.spacing[0]:.1f} mm)"
+        unit = f" {image.unit}" if image is not None and image.unit else ""
+        for source, text in values:
+            parts.append(
+                f"{source.short} {text}{'' if source.counted or source.scale in _UNITLESS else unit}"
+            )
+        frame = self.frame
+        if on_image and frame is not None:
+            if frame.partition is not None and (found := frame.partition.tile_at(row, column)) is not None:
+                parts.append(f"tile {found[0]}, {found[1]} px to the nearest seam")
+            parts.append(f"step {frame.step}, σ {frame.sigma:.3g}")
+        self.pointed.emit("   ".join(parts))
+
+
+def _plain_overlay(frame: IteratePictures | None) -> Overlay | None:
+    return None if frame is None or frame.partition is None else Overlay(partition=frame.partition)

@@ -1,0 +1,322 @@
+"""The pages of the window: one in front of the others, each with an action that shows it."""
+
+import asyncio
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QLabel,
+    QMainWindow,
+    QSizePolicy,
+    QStackedWidget,
+    QToolBar,
+    QWidget,
+)
+
+from padis_gui import __version__
+from padis_gui.core.runs.engine import RunState
+from padis_gui.gui.dialogs.help import Help
+from padis_gui.gui.dialogs.opening import Opening
+from padis_gui.gui.frame.display import RunDisplay
+from padis_gui.gui.frame.laboratory import LaboratoryInWindow
+from padis_gui.gui.frame.menus import Menus, RunTools
+from padis_gui.gui.frame.messages import ChoiceBar, MessageBar
+from padis_gui.gui.frame.reconstruct import RIGHT, ReconstructPage, keep_window, restore_window
+from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.theme import set_scheme
+from padis_gui.gui.kit.widgets import ElidedLabel, column
+from padis_gui.gui.runs.transport import DeviceButton, verdict
+from padis_gui.gui.training.page import TrainingNote, TrainingPage
+from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.state.preferences import Preferences
+from padis_gui.viewmodels.training.trainer import Trainer
+
+
+class PageStack(QStackedWidget):
+    """``group`` has an action for each page, by Ctrl+1, Ctrl+2 and so on in their order."""
+
+    def __init__(self, window: QMainWindow) -> None:
+        super().__init__()
+        self._window = window
+        self.group = QActionGroup(window)
+
+    def add(self, title: str, page: QWidget, tip: str) -> QAction:
+        """A page beside the others; the action shows it."""
+        index = self.addWidget(page)
+        action = QAction(title, self._window, checkable=True, checked=index == 0)
+        action.setObjectName(f"page_{title.lower()}")
+        action.setShortcut(f"Ctrl+{index + 1}")
+        action.setToolTip(f"{tip} ({action.shortcut().toString()})")
+        action.triggered.connect(lambda _checked=False: self.setCurrentWidget(page))
+        self.group.addAction(action)
+        for each in self.group.actions():  # a single page needs no choosing
+            each.setVisible(index > 0)
+        return action
+
+
+class MainWindow(QMainWindow):
+    """Everything a run needs on one screen.
+
+    ``preferences`` bring back how the window was left; without them it has its defaults and remembers nothing.
+    """
+
+    def __init__(
+        self, session: Session, preferences: Preferences | None = None, trainer: Trainer | None = None
+    ) -> None:
+        super().__init__()
+        self.session = session
+        self.trainer = trainer or Trainer(session)
+        self.preferences = preferences or Preferences(parent=self)
+        self.closed = asyncio.Event()
+        self._closing = False
+        self._bar_was_shown, self._bar_away = True, False
+        self.setWindowTitle(f"padis_gui {__version__}")
+        self.resize(1440, 900)
+        self.setAcceptDrops(True)
+        self.act = Actions(self)
+        self.opening = Opening(self, session, self.preferences)
+        self.help = Help(self, session, self.preferences)
+        self._connect_actions()
+        self._make_pages()
+        self._make_toolbar()
+        self._make_status_bar()
+        self._make_menus()
+        self.display = RunDisplay(session, self.panes, self.curves, self.transport, self.levels)
+        self.display.pointed.connect(self.cursor_text.setText)
+        self.display.progressed.connect(self.timeline.refresh)
+        self.laboratory.join(self.display, self.menus.view, self.picture_bar.widgetForAction(self.act.tiling))
+        self.laboratory.page.pointed.connect(self.cursor_text.setText)
+        for signal in (
+            session.run.changed, session.occupied_changed, session.method.changed, session.data.changed,
+            session.prior.changed, session.preparation.changed, session.shown.result_changed, session.shown.changed,
+            self.laboratory.ab.changed,
+        ):  # fmt: skip
+            signal.connect(self._show_state)
+        session.message.connect(self.messages.show_message)
+        self.messages.details_wanted.connect(self.help.report)
+        self.preferences.changed.connect(self._follow_preferences)
+        self._follow_preferences()
+        restore_window(self, self.reconstruct, self.preferences)
+        self._show_state()
+        if self.preferences.trouble:
+            self.messages.show_message("warning", self.preferences.trouble)
+
+    # Making the window ----------------------------------------------------------------------------
+
+    def _connect_actions(self) -> None:
+        run, act = self.session.run, self.act
+        for action, slot in (
+            (act.open_image, self.opening.choose_image),
+            (act.open_folder, self.opening.choose_folder),
+            (act.slices, self.opening.choose_page),
+            (act.datasets, self.opening.choose_dataset),
+            (act.open_prior, self.opening.choose_prior),
+            (act.open_demo, self.opening.open_demo),
+            (act.restore, self.opening.choose_restore),
+            (act.preferences, self.help.preferences),
+            (act.shortcuts, self.help.shortcuts),
+            (act.report, self.help.report),
+            (act.about, self.help.about),
+            (act.next_panel, lambda: self.docks.focus_next(self.panes)),
+            (act.quit, self.close),
+            (act.reset_layout, lambda: self.docks.reset()),
+        ):
+            action.triggered.connect(lambda _checked=False, slot=slot: slot())
+        steer = (self._run, self._pause_or_resume, self._step, run.finish, run.cancel)
+        for action, slot in zip(act.steering, steer, strict=True):
+            name = action.objectName()  # the page in front may have runs of its own
+            action.triggered.connect(
+                lambda _checked=False, name=name, slot=slot: self.laboratory.steer(name) or slot()
+            )
+
+    def _make_pages(self) -> None:
+        """Pages fill the window under the messages; the first one reconstructs."""
+        self.messages, self.question, self.pages = MessageBar(), ChoiceBar(), PageStack(self)
+        self.opening.question.connect(self.question.ask)
+        bench = self.reconstruct = ReconstructPage(self.session, self.act, self.opening, self.preferences)
+        self.panes, self.docks, self.timeline = bench.panes, bench.docks, bench.timeline
+        self.painter, self.mask_editor, self.planner = bench.painter, bench.mask_editor, bench.planner
+        self.data, self.problem, self.prior, self.solver = (
+            bench.data,
+            bench.problem,
+            bench.prior,
+            bench.solver,
+        )
+        self.transport, self.curves = bench.transport, bench.curves
+        self.geometry_panel = bench.geometry_panel
+        centre = QWidget()
+        layout = column(centre)
+        layout.addWidget(self.messages)
+        layout.addWidget(self.question)
+        layout.addWidget(self.pages, 1)
+        self.setCentralWidget(centre)
+        work = self.pages.add("Reconstruct", bench, "Data, problem, prior, solver, and what comes of them")
+        self.laboratory = LaboratoryInWindow(self, self.session, self.act, self.panes)
+        bench.make_docks(
+            ("Laboratory", self.laboratory.panel, RIGHT), ("Tile inspector", self.laboratory.tile, RIGHT)
+        )
+        self.views = bench.views
+        self.run_tools = RunTools(
+            self, self.session, self.panes, self.curves, self.act, self.planner, self.preferences, self.docks,
+            bench.dock,
+        )  # fmt: skip
+        self.pages.add("A/B", self.laboratory.page, "Two runs from the same noise, in step and side by side")
+        self.training = TrainingPage(self.trainer)
+        train = self.pages.add("Train", self.training, "Train a prior on your own images")
+        self.training_note = TrainingNote(self.trainer, train)
+        self.trainer.prior_opened.connect(work.trigger)
+        self.pages.currentChanged.connect(self._page_changed)
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the Reconstruct page is in front: what steers a run only works there."""
+        return self.pages.currentWidget() is self.reconstruct
+
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether a page is in front whose pictures have levels and tilings."""
+        return self.at_work or self.pages.currentWidget() is self.laboratory.page
+
+    def _page_changed(self) -> None:
+        bar = self.picture_bar
+        if self.shows_pictures and self._bar_away:
+            bar.setVisible(self._bar_was_shown)
+        elif not self.shows_pictures and not self._bar_away:
+            self._bar_was_shown = not bar.isHidden()
+            bar.hide()
+        self._bar_away = not self.shows_pictures
+        self.cursor_text.setVisible(self.shows_pictures)
+        self._show_state()
+
+    def _make_toolbar(self) -> None:
+        self.levels, self.verdict = QComboBox(), ElidedLabel()
+        self.levels.setAccessibleName("Levels")
+        self.levels.setToolTip(
+            "Intensities shown black and white, the same in every pane; they never move by themselves"
+        )
+        self.verdict.setContentsMargins(8, 0, 8, 0)
+        self.verdict.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        pages = QToolBar("Pages", movable=False)
+        pages.setObjectName("pages_toolbar")
+        pages.addActions(self.pages.group.actions())
+        pages.toggleViewAction().setToolTip("Show or hide the choice of pages")
+        self.addToolBar(pages)
+        self.picture_bar = bar = QToolBar("Main", movable=False)
+        bar.setObjectName("main_toolbar")
+        bar.toggleViewAction().setToolTip("Show or hide the tool bar")
+        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        bar.addActions(self.act.files)
+        bar.addSeparator()
+        bar.addActions([self.act.fit, self.act.tiling])
+        bar.addSeparator()
+        bar.addWidget(QLabel(" Levels "))
+        bar.addWidget(self.levels)
+        bar.addSeparator()
+        bar.addWidget(self.verdict)
+        self.addToolBar(bar)
+
+    def _make_status_bar(self) -> None:
+        self.cursor_text = ElidedLabel()
+        self.device = DeviceButton(self.session, self._use_device)
+        self.statusBar().addWidget(self.cursor_text, 1)
+        self.statusBar().addPermanentWidget(self.training_note)
+        self.statusBar().addPermanentWidget(self.device)
+
+    def _make_menus(self) -> None:
+        self.menus = Menus(self, self.act, self.preferences, self.docks, self.pages.group, self.opening)
+        self.menus.view.addMenu(self.timeline.menu())
+        self.menus.run.addSeparator()
+        self.menus.run.addMenu(self.device.device_menu(self))
+        self.menus.view.addMenu(self.views.menu(self))
+        self.run_tools.add_to(self.menus, self.act)
+
+    # From the session to the window ---------------------------------------------------------------
+
+    def _show_state(self) -> None:
+        """Enable what can be done now, and say what is shown: a result, a stale one, or a run under way."""
+        session = self.session
+        self.act.allow(session)
+        self.painter.allow()
+        if not self.at_work:
+            for action in self.act.steering:
+                action.setEnabled(False)
+        for action in (self.act.fit, self.act.tiling):
+            action.setEnabled(self.shows_pictures)
+        self.laboratory.allow(self.act)
+        self.data.allow(not session.run.active)
+        if session.data.image is not None:
+            self.setWindowTitle(
+                f"{session.data.image.name}, page {session.data.image.page} — padis_gui {__version__}"
+            )
+        self.verdict.setText(verdict(self.session))
+
+    # From the user to the session -----------------------------------------------------------------
+
+    def _run(self, *, paused: bool = False) -> None:
+        self.messages.hide()
+        self.session.start(paused=paused)
+
+    def _pause_or_resume(self) -> None:
+        run = self.session.run
+        run.resume() if run.snapshot().state is RunState.PAUSED else run.pause()
+
+    def _step(self) -> None:
+        if self.session.run.active:
+            self.session.run.step()
+        else:
+            self._run(paused=True)
+
+    def _use_device(self, name: str) -> None:
+        self.preferences.set_device(name)
+        self.session.spawn(self.session.prior.use_device(name))
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        self.opening.drag_enter(event)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self.opening.drop(event)
+
+    # What is remembered ---------------------------------------------------------------------------
+
+    def _follow_preferences(self) -> None:
+        set_scheme(self.preferences.options.scheme)
+        self.display.set_cadence(self.preferences.options)
+        self.session.runs.history_budget = self.preferences.options.history_mb * 2**20
+
+    # Leaving --------------------------------------------------------------------------------------
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Cancel the run, let its thread end, then go: the window hides at once, the process follows."""
+        if self.closed.is_set():
+            event.accept()
+            return
+        event.ignore()
+        if self.trainer.active and not self.question.isVisible() and not self._closing:
+            self.question.ask(
+                "A training is under way. It is saved now and can be resumed whenever you like.",
+                (
+                    ("Save and close", "The training saves, stops, and can be resumed", self._close_now),
+                    ("Keep training", "The window stays open; minimise it instead", lambda: None),
+                ),
+            )
+            return
+        self._close_now()
+
+    def _close_now(self) -> None:
+        if not self._closing:
+            self._closing = True
+            self.session.spawn(self._leave())
+
+    async def _leave(self) -> None:
+        keep_window(self, self.reconstruct, self.preferences)
+        for dialog in self.findChildren(QDialog):
+            dialog.close()
+        self.docks.hide_floating()
+        self.hide()
+        self.display.timer.stop()
+        await self.run_tools.volumes.close()
+        await self.trainer.close()
+        await self.session.close()
+        self.closed.set()

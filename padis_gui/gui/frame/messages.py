@@ -1,0 +1,113 @@
+"""Messages that don't block: a strip above the panes, with what happened and what to do."""
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QToolButton
+
+from padis_gui.gui.kit.theme import LEVEL_COLOURS
+from padis_gui.gui.kit.widgets import push_button, row
+
+_INFO_SECONDS = 6
+
+
+class Strip(QFrame):
+    """A coloured strip with a sentence, above the pages; it blocks nothing."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self.text = QLabel(wordWrap=True)
+        self.hide()
+
+    def paint(self, level: str) -> None:
+        """In the colour of information, a warning or an error."""
+        name = self.objectName()
+        self.setStyleSheet(
+            f"#{name} {{ background: {LEVEL_COLOURS[level]}; border-radius: 4px; }}"
+            f"#{name} QLabel, #{name} QToolButton {{ color: white; }}"
+        )
+
+
+class MessageBar(Strip):
+    """Shows the latest message; information goes away by itself, the rest stays until closed.
+
+    ``details_wanted`` carries the sentence and the details when the user asks for a report.
+    """
+
+    details_wanted = Signal(str, str)
+
+    def __init__(self) -> None:
+        super().__init__("message_bar")
+        self._details = ""
+        layout = row(self, margins=(10, 4, 4, 4))
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.offer = push_button("Do it", "Do what the message offers", self._take_offer)
+        self.details = push_button(
+            "Details…", "A report with the technical details, to copy or save",
+            lambda: self.details_wanted.emit(self.text.text(), self._details),
+        )  # fmt: skip
+        close = QToolButton(autoRaise=True)
+        close.setText("✕")
+        close.setToolTip("Close this message")
+        close.setAccessibleName("Close message")
+        close.clicked.connect(self.hide)
+        layout.addWidget(self.text, 1)
+        for button in (self.offer, self.details, close):
+            layout.addWidget(button)
+        self._offered: Callable[[], object] | None = None
+        self._timer = QTimer(self, singleShot=True, interval=_INFO_SECONDS * 1000)
+        self._timer.timeout.connect(self.hide)
+        self.level = ""
+
+    def show_message(
+        self,
+        level: str,
+        sentence: str,
+        details: str = "",
+        offer: tuple[str, str, Callable[[], object]] | None = None,
+    ) -> None:
+        """Show one sentence; ``level`` is info, warning or error. ``offer``: a button's text, its tip, what it does."""
+        self.level, self._details = level, details
+        self.text.setText(sentence)
+        self.details.setVisible(bool(details) or level == "error")
+        self.offer.setVisible(offer is not None)
+        if offer is not None:
+            text, tip, self._offered = offer
+            self.offer.setText(text)
+            self.offer.setToolTip(tip)
+        self.paint(level)
+        self._timer.start() if level == "info" else self._timer.stop()
+        self.show()
+
+    def _take_offer(self) -> None:
+        self.hide()
+        if self._offered is not None:
+            self._offered()
+
+
+class ChoiceBar(Strip):
+    """Asks one question at a time; every answer closes it."""
+
+    def __init__(self) -> None:
+        super().__init__("choice_bar")
+        self._layout = row(self, spacing=6, margins=(10, 5, 6, 5))
+        self._layout.addWidget(self.text, 1)
+        self.answers: list[QPushButton] = []
+        self.paint("warning")
+
+    def ask(self, sentence: str, answers: Sequence[tuple[str, str, Callable[[], object]]]) -> None:
+        """Ask; each answer is its text, its tooltip and what it does. The first one has the focus."""
+        for button in self.answers:
+            self._layout.removeWidget(button)
+            button.deleteLater()
+        self.answers = []
+        self.text.setText(sentence)
+        self.setAccessibleName(sentence)
+        for text, tip, act in answers:
+            button = push_button(text, tip, self.hide)
+            button.clicked.connect(lambda _checked=False, act=act: act())
+            self._layout.addWidget(button)
+            self.answers.append(button)
+        self.show()
+        self.answers[0].setFocus()

@@ -1,0 +1,290 @@
+"""Fields of a form: numbers and choices that leave the wheel and the window's keys alone.
+
+A field in a column that scrolls must not change because the wheel turns over it; and a number has no use for a
+letter, so that the window's one-letter keys work while a number is being edited.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QStandardItemModel, QWheelEvent
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QLabel,
+    QLineEdit,
+    QSpinBox,
+    QToolButton,
+    QWidget,
+)
+
+from padis_gui.core.settings.declarations import Settings, SettingSpec, specs
+from padis_gui.gui.kit.files import ANY_FILE, choose_to_open
+from padis_gui.gui.kit.widgets import column, form, row
+
+if TYPE_CHECKING:
+
+    class _Widget(QWidget): ...
+
+else:
+    _Widget = object
+
+
+_OF_NUMBERS = "0123456789.,+-eE"
+
+
+class LeavesWheel(_Widget):
+    """The wheel turns over a field that does not have the keyboard: whatever it lies in scrolls."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+class _TakesNumbers(LeavesWheel):
+    """Leaves the keys alone that a number could not take: letters, and the space bar."""
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() is QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            plain = event.modifiers() in (
+                Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
+            )  # fmt: skip
+            if plain and event.text().isprintable() and event.text() and event.text() not in _OF_NUMBERS:
+                event.ignore()
+                return False
+        return super().event(event)
+
+
+class WholeBox(_TakesNumbers, QSpinBox):
+    """A whole number; takes what is typed when it is finished."""
+
+    def __init__(self, minimum: int = 0, maximum: int = 99, *, prefix: str = "", suffix: str = "") -> None:
+        super().__init__(minimum=minimum, maximum=maximum, prefix=prefix, suffix=suffix)
+        self.setKeyboardTracking(False)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+
+class NumberBox(_TakesNumbers, QDoubleSpinBox):
+    """Shows 0.005 and 180, not 180.000000; takes what is typed when it is finished; steps by its magnitude."""
+
+    def __init__(self, minimum: float = -1e9, maximum: float = 1e9) -> None:
+        super().__init__(minimum=minimum, maximum=maximum, decimals=6)
+        self.setKeyboardTracking(False)
+        self.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def textFromValue(self, value: float) -> str:
+        return self.locale().toString(value, "g", 6)
+
+
+class ChoiceBox(LeavesWheel, QComboBox):
+    """One of several."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def offer(self, label: str, value: object, tip: str = "", why_not: str = "") -> None:
+        """One more choice; greyed out with the reason where this machine cannot do it."""
+        self.addItem(f"{label} (not here)" if why_not else label, value)
+        index = self.count() - 1
+        self.setItemData(index, why_not or tip, Qt.ItemDataRole.ToolTipRole)
+        model = self.model()
+        if why_not and isinstance(model, QStandardItemModel):
+            model.item(index).setEnabled(False)
+
+
+_INT_LIMIT = 2**31 - 1
+
+
+def _int_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
+    box = WholeBox()
+    low = int(spec.minimum) if spec.minimum is not None else -_INT_LIMIT
+    high = int(min(spec.maximum, _INT_LIMIT)) if spec.maximum is not None else _INT_LIMIT
+    if spec.optional:
+        low -= 1
+        box.setSpecialValueText("automatic")
+    box.setRange(low, high)
+    box.valueChanged.connect(lambda value: changed(None if spec.optional and value == low else value))
+    return box
+
+
+def _float_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
+    box = NumberBox()
+    smallest = spec.minimum if spec.minimum is not None else -1e9
+    if spec.optional:  # one step below what is allowed stands for None
+        smallest -= 1.0
+        box.setSpecialValueText("automatic")
+    box.setRange(smallest, spec.maximum if spec.maximum is not None else 1e9)
+    box.valueChanged.connect(lambda value: changed(None if spec.optional and value == smallest else value))
+    return box
+
+
+def _choice_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
+    box = ChoiceBox()
+    for choice in spec.choices:
+        box.addItem(str(choice), choice)
+    box.currentIndexChanged.connect(lambda index: changed(box.itemData(index)))
+    return box
+
+
+def _check_box(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
+    box = QCheckBox()
+    box.toggled.connect(changed)
+    return box
+
+
+def _numbers_line(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
+    line = QLineEdit(placeholderText="automatic" if not spec.default else "")
+    line.editingFinished.connect(
+        lambda: changed([part.strip() for part in line.text().split(",") if part.strip()])
+    )
+    return line
+
+
+class FileLine(QWidget):
+    """The path of a file, typed or chosen."""
+
+    chosen = Signal(str)
+
+    def __init__(self, label: str, tooltip: str) -> None:
+        super().__init__()
+        self.line = QLineEdit(placeholderText="none")
+        self.line.setAccessibleName(label)
+        self.button = QToolButton()
+        self.button.setText("…")
+        self.button.setAccessibleName(f"Choose {label}")
+        self.line.setToolTip(tooltip)
+        self.button.setToolTip(f"Choose the {label.lower()} in a dialog")
+        self.setFocusProxy(self.line)
+        layout = row(self)
+        layout.addWidget(self.line, 1)
+        layout.addWidget(self.button)
+        self.line.editingFinished.connect(lambda: self.chosen.emit(self.line.text().strip()))
+        self.button.clicked.connect(
+            lambda: choose_to_open(self, label, ANY_FILE, lambda path: self.chosen.emit(str(path)))
+        )
+
+
+def _file_line(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
+    editor = FileLine(spec.label, spec.tooltip)
+    editor.chosen.connect(changed)
+    return editor
+
+
+def _text_line(spec: SettingSpec, changed: Callable[[Any], None]) -> QWidget:
+    line = QLineEdit(placeholderText="automatic" if not spec.default else "")
+    line.editingFinished.connect(lambda: changed(line.text().strip()))
+    return line
+
+
+_MAKERS = {
+    "int": _int_box,
+    "float": _float_box,
+    "choice": _choice_box,
+    "bool": _check_box,
+    "numbers": _numbers_line,
+    "text": _text_line,
+    "file": _file_line,
+}
+
+
+def show_value(widget: QWidget, value: Any) -> None:
+    """Put a value into an editor without announcing it."""
+    with QSignalBlocker(widget):
+        match widget:
+            case QCheckBox():
+                widget.setChecked(bool(value))
+            case QComboBox():
+                widget.setCurrentIndex(widget.findData(value))
+            case QSpinBox():
+                widget.setValue(widget.minimum() if value is None else int(value))
+            case QDoubleSpinBox():
+                widget.setValue(widget.minimum() if value is None else float(value))
+            case QLineEdit():
+                widget.setText(value if isinstance(value, str) else ", ".join(f"{v:g}" for v in value))
+            case FileLine():
+                widget.line.setText(str(value))
+
+
+class SettingsForm(QWidget):
+    """Edits one settings class; emits (name, value) and shows what it is told."""
+
+    edited = Signal(str, object)
+
+    def __init__(
+        self, settings_type: type[Settings], skip: tuple[str, ...] = (), basic: tuple[str, ...] | None = None
+    ) -> None:
+        """``basic`` settings stay unfolded, all others are folded away; by default the declarations say which."""
+        super().__init__()
+        self._basic_names = basic
+        self.editors: dict[str, QWidget] = {}
+        self._specs: dict[str, SettingSpec] = {}
+        self._labels: dict[str, QLabel] = {}
+        layout = column(self, spacing=4)
+        self._basic, self._folded = QWidget(), QWidget()
+        self._rows = {False: form(self._basic), True: form(self._folded)}
+        for spec in specs(settings_type):
+            if spec.name not in skip and spec.kind in _MAKERS:
+                self._add(spec)
+        self.more = QToolButton(autoRaise=True)
+        self.more.setText("More settings")
+        self.more.setToolTip("Show or hide the settings that are seldom changed")
+        self.more.setCheckable(True)
+        self.more.setArrowType(Qt.ArrowType.RightArrow)
+        self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.more.toggled.connect(self._unfold)
+        self._folded.hide()
+        layout.addWidget(self._basic)
+        layout.addWidget(self.more)
+        layout.addWidget(self._folded)
+        self.more.setVisible(self._rows[True].rowCount() > 0)
+
+    def _add(self, spec: SettingSpec) -> None:
+        editor = _MAKERS[spec.kind](spec, partial(self.edited.emit, spec.name))
+        editor.setToolTip(spec.tooltip)
+        editor.setAccessibleName(spec.label)
+        editor.setObjectName(spec.name)
+        if isinstance(editor, QSpinBox | QDoubleSpinBox) and spec.unit:
+            editor.setSuffix(f" {spec.unit}")
+        label = QLabel(f"{spec.label} {spec.symbol}".strip())
+        label.setToolTip(spec.tooltip)
+        label.setBuddy(editor)
+        self._rows[self._folds(spec)].addRow(label, editor)
+        self.editors[spec.name], self._labels[spec.name] = editor, label
+        self._specs[spec.name] = spec
+
+    def _folds(self, spec: SettingSpec) -> bool:
+        """Whether a setting is folded away."""
+        return spec.advanced if self._basic_names is None else spec.name not in self._basic_names
+
+    def _unfold(self, unfolded: bool) -> None:
+        self._folded.setVisible(unfolded)
+        self.more.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
+
+    def show_settings(self, settings: Settings) -> None:
+        """Show these values without announcing them, and only the rows that mean something beside them."""
+        unfoldable = False
+        for name, editor in self.editors.items():
+            spec = self._specs[name]
+            applies = spec.applies(settings)
+            show_value(editor, getattr(settings, name))
+            self._rows[self._folds(spec)].setRowVisible(editor, applies)
+            unfoldable |= applies and self._folds(spec)
+        self.more.setVisible(unfoldable)
+        self._folded.setVisible(unfoldable and self.more.isChecked())
+
+    def set_running(self, running: bool) -> None:
+        """While a run is under way its live settings reach it; the others, with a grey label, are for the next one."""
+        for name, spec in self._specs.items():
+            waits = running and not spec.live
+            label = self._labels[name]
+            if label.isEnabled() == waits:
+                label.setEnabled(not waits)
+                label.setToolTip(f"{spec.tooltip}\nFor the next run." if waits else spec.tooltip)

@@ -1,0 +1,178 @@
+"""Canvases that look at the same place and share a cursor.
+
+Centre and pixels per screen pixel are passed on; pyqtgraph's own linking of axes runs away when canvases with a
+locked aspect are resized (#1348).
+"""
+
+from typing import Literal, cast
+
+from PySide6.QtCore import QObject, QPointF, Signal
+
+from padis_gui.gui.panes.canvas import Canvas, Group, View
+from padis_gui.viewmodels.pictures.profiles import Handle, Line, Point, Region, dragged, grab
+
+
+class Links(QObject):
+    """Passes views and cursor on among its canvases. ``pointed`` carries (row, column) in ``group``, or (-1, -1)."""
+
+    pointed = Signal(int, int)
+    placed = Signal(object)  # a canvas that shows other pixels than before
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.canvases: list[Canvas] = []
+        self.group: Group | None = None
+        self._views: dict[Group, View | None] = {}
+        self._cursor = (-1, -1)
+
+    def join(self, canvas: Canvas) -> None:
+        """Take part from now on."""
+        self.canvases.append(canvas)
+        canvas.moved.connect(lambda view: self._moved(canvas, view))
+        canvas.hovered.connect(lambda row, column: self._hovered(canvas, row, column))
+
+    def leave(self, canvas: Canvas) -> None:
+        """Take part no longer; for a canvas that is thrown away."""
+        self.canvases.remove(canvas)
+
+    def place(self, canvas: Canvas, group: Group | None) -> None:
+        """Say which pixels a canvas shows; one that is linked looks where its new group does."""
+        if group != canvas.group:
+            canvas.group = group
+            if group is not None:
+                canvas.set_view(self._views.get(group) if canvas.linked else None)
+            self._show_cursor(canvas)
+            self.placed.emit(canvas)
+
+    def set_linked(self, canvas: Canvas, linked: bool) -> None:
+        """Tie a canvas to its group, or let it look where it likes."""
+        canvas.linked = linked
+        if linked and canvas.group is not None:
+            canvas.set_view(self._views.get(canvas.group))
+
+    def fit(self) -> None:
+        """Show everything in every canvas."""
+        self._views.clear()
+        for canvas in self.canvases:
+            canvas.set_view(None)
+
+    def point_at(self, group: Group | None, row: int, column: int) -> None:
+        """Put the cursor on this pixel of a group's canvases; a negative row hides it."""
+        self.group, self._cursor = group, (row, column)
+        for canvas in self.canvases:
+            self._show_cursor(canvas)
+        self.pointed.emit(row, column)
+
+    def _show_cursor(self, canvas: Canvas) -> None:
+        canvas.set_cursor(*(self._cursor if canvas.group == self.group else (-1, -1)))
+
+    def _moved(self, origin: Canvas, view: View | None) -> None:
+        if not origin.linked or origin.group is None:
+            return
+        self._views[origin.group] = view
+        for canvas in self.canvases:
+            if canvas is not origin and canvas.linked and canvas.group == origin.group:
+                canvas.set_view(view)
+
+    def _hovered(self, canvas: Canvas, row: int, column: int) -> None:
+        if row >= 0 or canvas.group == self.group:
+            self.point_at(canvas.group, row, column)
+
+
+Tool = Literal["move", "profile", "rectangle", "ellipse", "mask"]
+_REACH = 9.0  # screen pixels within which a handle is taken hold of
+_SHORTEST = 1.0
+
+
+class DrawingTools(QObject):
+    """Turns drags into shapes. ``changed`` comes when the line or the region did, ``tool_changed`` with the tool."""
+
+    changed = Signal()
+    tool_changed = Signal(str)
+
+    def __init__(self, links: Links) -> None:
+        super().__init__(links)
+        self._links = links
+        self.tool: Tool = "move"
+        self.line: Line | None = None
+        self.region: Region | None = None
+        self.group: Group | None = None
+        self._hold: Handle | None = None
+        self._before: Line | Region | None = None
+        links.placed.connect(self.show_on)
+
+    def join(self, canvas: Canvas) -> None:
+        """Draw on this canvas too."""
+        canvas.drawn.connect(
+            lambda start, now, begins, _ends: self._drag(canvas, _point(start), _point(now), begins=begins)
+        )
+        canvas.set_drawing(self.tool != "move")
+        self.show_on(canvas)
+
+    def set_tool(self, tool: Tool) -> None:
+        """What drags with the left button do from now on."""
+        self.tool = tool
+        for canvas in self._links.canvases:
+            canvas.set_drawing(tool != "move")
+        self.tool_changed.emit(tool)
+
+    def set_line(self, line: Line | None) -> None:
+        """Another line, or none."""
+        self.line = line
+        self._changed()
+
+    def set_region(self, region: Region | None) -> None:
+        """Another region, or none."""
+        self.region = region
+        self._changed()
+
+    def mark(self, point: Point | None) -> None:
+        """Mark a point on the line; None removes the mark."""
+        for canvas in self._links.canvases:
+            canvas.set_marker(point if canvas.group == self.group else None)
+
+    def adopt(self, group: Group | None) -> None:
+        """Shapes belong to these pixels; those that were drawn on others go."""
+        if group != self.group:
+            self.group, self.line, self.region = group, None, None
+
+    def show_on(self, canvas: Canvas) -> None:
+        """Draw the shapes on a canvas that has their pixels."""
+        shapes = [shape for shape in (self.region, self.line) if shape is not None]
+        canvas.set_shapes(shapes if canvas.group is not None and canvas.group == self.group else [])
+
+    def _changed(self) -> None:
+        for canvas in self._links.canvases:
+            self.show_on(canvas)
+        self.changed.emit()
+
+    def _drag(self, canvas: Canvas, start: Point, now: Point, *, begins: bool) -> None:
+        if canvas.group is None or self.tool == "mask":  # which the mask's painter draws
+            return
+        if begins:
+            self.adopt(canvas.group)
+            self._before = self.line if self.tool == "profile" else self.region
+            self._hold = None if self._before is None else grab(self._before, start, canvas.reach(_REACH))
+        if self._before is not None and self._hold is not None:
+            self._keep(dragged(self._before, self._hold, start, now))
+        elif self.tool == "profile":
+            width = self._before.width if isinstance(self._before, Line) else 1
+            line = Line(start, now, width)
+            if line.length >= _SHORTEST:
+                self._keep(line)
+        else:
+            self._keep(Region.between(cast(Literal["rectangle", "ellipse"], self.tool), start, now))
+
+    def _keep(self, shape: Line | Region) -> None:
+        if isinstance(shape, Line):
+            self.line = shape
+        else:
+            shape = shape.snapped()
+            if shape.width < _SHORTEST or shape.height < _SHORTEST:
+                return
+            self.region = shape
+        self._changed()
+
+
+def _point(point: QPointF) -> Point:
+    return point.x(), point.y()

@@ -1,0 +1,205 @@
+"""What Run will take, in a line above it; the device in use, its memory, and the choice of another one."""
+
+from collections.abc import Callable
+from functools import partial
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QAction, QActionGroup
+from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QToolButton, QWidget
+
+from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.runs.engine import Result, RunState
+from padis_gui.core.settings.machine import device_choices, memory_in_use_mb
+from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.theme import LEVEL_COLOURS
+from padis_gui.gui.kit.widgets import clock, column, grid, progress_bar, steering_button
+from padis_gui.viewmodels.runs.run import Progress
+from padis_gui.viewmodels.session.planner import Planner
+from padis_gui.viewmodels.session.session import Session
+
+_EVERY_MS = 1000
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, no more exact than an estimate is."""
+    if seconds < 1:
+        return "less than 1 s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(megabytes: float) -> str:
+    """MiB in words."""
+    return f"{megabytes / 1024:.1f} GB" if megabytes >= 1000 else f"{max(1, round(megabytes))} MB"
+
+
+class PlanLine(QLabel):
+    """The estimate; in the colour of a warning where memory will not do."""
+
+    def __init__(self, planner: Planner) -> None:
+        super().__init__(wordWrap=True)
+        self.setAccessibleName("What Run will take")
+        self._planner = planner
+        planner.changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the present estimate."""
+        planner, plan = self._planner, self._planner.plan
+        if plan is None:
+            self.setText("")
+            self.setToolTip("")
+            return
+        ram = plan.memory_mb + planner.history_mb
+        parts = [f"about {duration(plan.seconds)}" if plan.seconds is not None else "measuring this machine…"]
+        if plan.calls:
+            parts.append(f"{plan.calls} denoiser calls")
+        parts.append(f"+{size(ram)} memory" if planner.on_cpu else f"+{size(plan.memory_mb)} on the GPU")
+        short = planner.free_mb and plan.memory_mb > planner.free_mb
+        if short:
+            parts.append(
+                f"only {size(planner.free_mb)} free: fewer views, a smaller image or a smaller patch"
+            )
+        self.setText(" · ".join(parts))
+        self.setStyleSheet(f"color: {LEVEL_COLOURS['warning']};" if short else "")
+        self.setToolTip(
+            f"Before Run: {plan.calls} denoiser calls, {plan.tiles} tiles through the network, "
+            f"{plan.products} products with A at most.\n"
+            f"Memory: {size(plan.memory_mb)} (scan {size(plan.scan_mb)}, patch batch {size(plan.batch_mb)}, "
+            f"the rest images), {size(planner.history_mb)} for the kept iterates; {size(planner.free_mb)} free.\n"
+            "The time of one tile is measured once on this machine, and every run corrects it."
+        )
+
+
+class DeviceButton(QToolButton):
+    """Names the device; its menu has the others, and says of those that cannot be used why."""
+
+    def __init__(self, session: Session, chosen: Callable[[str], None]) -> None:
+        super().__init__(autoRaise=True)
+        self._session = session
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setAccessibleName("Device")
+        self._menu = QMenu(self)
+        self._menu.setToolTipsVisible(True)
+        group = QActionGroup(self)
+        self.choices: dict[str, QAction] = {}
+        self._usable: set[str] = set()
+        for choice in device_choices():
+            text = f"{choice.label}: {choice.why_not}" if choice.why_not else choice.label
+            action = QAction(text, self, checkable=True)
+            action.setToolTip(f"Compute on {choice.label}" if not choice.why_not else choice.why_not)
+            if not choice.why_not:
+                self._usable.add(choice.name)
+            action.triggered.connect(partial(self._choose, chosen, choice.name))
+            group.addAction(action)
+            self._menu.addAction(action)
+            self.choices[choice.name] = action
+        self.setMenu(self._menu)
+        self._timer = QTimer(self, interval=_EVERY_MS)
+        self._timer.timeout.connect(self.refresh)
+        session.run.changed.connect(self._follow)
+        for signal in (session.prior.changed, session.prior.refused, session.prior.device_changed):
+            signal.connect(self.refresh)
+        self.refresh()
+
+    def device_menu(self, parent: QWidget) -> QMenu:
+        """The choices as a menu for the menu bar."""
+        menu = QMenu("&Device", parent)
+        menu.setToolTipsVisible(True)
+        menu.addActions(list(self.choices.values()))
+        return menu
+
+    @staticmethod
+    def _choose(chosen: Callable[[str], None], name: str, _checked: bool = False) -> None:
+        chosen(name)
+
+    def _follow(self) -> None:
+        active = self._session.run.active
+        self._timer.start() if active else self._timer.stop()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the device and the memory in use."""
+        device = self._session.prior.device
+        used = memory_in_use_mb(device)
+        memory = f" · {size(used)} in use" if used else ""
+        self.setText(f"{self._session.prior.device_text}{memory}")
+        self.setToolTip("Where the network computes, its precision, and the memory in use; click for others")
+        name = str(device) if device.type == "cpu" else f"cuda:{device.index or 0}"
+        if name in self.choices:
+            self.choices[name].setChecked(True)
+        for choice, action in self.choices.items():
+            action.setEnabled(choice in self._usable and not self._session.run.active)
+
+
+class Transport(QWidget):
+    """Buttons for the run's actions, and where the run stands."""
+
+    def __init__(self, act: Actions, plan: QWidget) -> None:
+        """``plan`` says what a run will take; it stands above the buttons."""
+        super().__init__()
+        layout = column(self, spacing=6, margins=(8, 6, 8, 8))
+        buttons = grid()
+        places = ((0, 0, 1, 3), (1, 0, 1, 1), (1, 1, 1, 1), (1, 2, 1, 1), (1, 3, 1, 1), (0, 3, 1, 1))
+        for place, action in zip(places, [*act.steering, act.enqueue], strict=True):
+            button = steering_button(action.objectName(), action, main=action is act.run)
+            if action is act.enqueue:  # as tall as Run beside it
+                button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+                button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+            buttons.addWidget(button, *place)
+        self.bar = progress_bar("Progress of the run", "Steps of the run so far")
+        self.state, self.time = QLabel("Ready"), QLabel()
+        layout.addWidget(plan)
+        layout.addLayout(buttons)
+        layout.addWidget(self.bar)
+        for label in (self.state, self.time):
+            layout.addWidget(label)
+
+    def show_snapshot(self, snapshot: Progress, display_share: float | None) -> None:
+        """Show the step counter, the time left, which stands still while paused, and what the display costs."""
+        self.bar.setUpdatesEnabled(False)  # else Qt paints the bar, and all that waits with it, here and now
+        self.bar.setMaximum(max(1, snapshot.total))
+        self.bar.setValue(snapshot.step)
+        self.bar.setFormat(f"step {snapshot.step} of {snapshot.total}" if snapshot.total else "")
+        self.bar.setUpdatesEnabled(True)
+        sigma = f", σ = {snapshot.sigma:.3g}" if snapshot.step else ""
+        self.state.setText(f"{snapshot.state.value}{sigma}")
+        pace = snapshot.seconds_per_step
+        if pace is None:
+            self.time.setText("timing the first steps…" if snapshot.state is RunState.RUNNING else " ")
+        else:
+            rest = f"{clock(snapshot.eta)} left, " if snapshot.eta is not None else ""
+            display = f", display {display_share:.1%}" if display_share is not None else ""
+            self.time.setText(f"{rest}{pace * 1000:.0f} ms a step{display}")
+
+
+def verdict(session: Session) -> str:
+    """The line for the tool bar."""
+    result = session.shown.result
+    if session.shown.record is not None and result is not None:
+        return f"{session.shown.record.name}:   {quality(result)}"
+    if session.run.active:
+        return f"{session.run.snapshot().state.value}…"
+    if session.occupied_by:
+        return f"{session.occupied_by} is under way…"
+    if session.opened() is None:
+        what = "an image (Ctrl+O)" if session.prior.loaded is not None else "a checkpoint (Ctrl+P)"
+        return f"Open {what}, or the demo (Ctrl+D)"
+    if session.stale:
+        return "⚠ Stale: the settings have changed since this result; press Run"
+    if result is None:
+        return "Ready: press Run"
+    return f"{quality(result)}   {result.seconds:.1f} s   seed {result.recipe.seed}"
+
+
+def quality(result: Result) -> str:
+    """What the metrics say, beside the baseline's."""
+    m = result.metrics
+    if "psnr" in m:
+        return (
+            f"PSNR {m['psnr']:.2f} dB, SSIM {m['ssim']:.3f}   ({find_physics(result.recipe.physics).baseline} "
+            f"{m['psnr_baseline']:.2f} dB, {m['ssim_baseline']:.3f})"
+        )
+    return f"Residual {m['residual']:.2e}" if "residual" in m else "Sample of the prior"

@@ -1,0 +1,220 @@
+"""Start, pause, resume and stop a training; how far it is and how long it will take."""
+
+import math
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QShowEvent
+from PySide6.QtWidgets import QLabel, QSizePolicy, QSplitter, QStyle, QTabWidget, QToolButton, QWidget
+
+from padis_gui.gui.kit.actions import panel_action
+from padis_gui.gui.kit.widgets import clock, column, grid, progress_bar, scrolled, steering_button
+from padis_gui.gui.training.images import TrainingImages
+from padis_gui.gui.training.progress import TrainingProgress
+from padis_gui.gui.training.runs import TrainingRuns
+from padis_gui.gui.training.setup import TrainingSetup
+from padis_gui.viewmodels.state.process import ProcessState
+from padis_gui.viewmodels.training.trainer import Trainer
+
+_Icons = QStyle.StandardPixmap
+
+
+class TrainingTransport(QWidget):
+    """Buttons for the training's actions, and where it stands."""
+
+    def __init__(self, trainer: Trainer, page: QWidget) -> None:
+        super().__init__()
+        self._trainer = trainer
+        self.start = panel_action(
+            self, "training_start", "Start training", "Train on these images with these settings", "Ctrl+R",
+            self._start, page,
+        )  # fmt: skip
+        self.pause = panel_action(
+            self,
+            "training_pause",
+            "Pause",
+            "Hold after the step in hand; again to go on",
+            "",
+            self._pause,
+            page,
+        )
+        self.stop = panel_action(
+            self,
+            "training_stop",
+            "Stop",
+            "Save and stop; the training can be resumed later",
+            "",
+            trainer.stop,
+            page,
+        )
+        for action, picture in (
+            (self.start, _Icons.SP_MediaPlay), (self.pause, _Icons.SP_MediaPause), (self.stop, _Icons.SP_MediaStop),
+        ):  # fmt: skip
+            action.setIcon(self.style().standardIcon(picture))
+        layout = column(self, spacing=6, margins=(8, 6, 8, 8))
+        buttons = grid()
+        self.buttons: dict[str, QToolButton] = {}
+        for place, (name, action) in zip(
+            ((0, 0, 1, 2), (1, 0, 1, 1), (1, 1, 1, 1)),
+            (("start", self.start), ("pause", self.pause), ("stop", self.stop)),
+            strict=True,
+        ):
+            button = steering_button(f"training_{name}", action, main=name == "start")
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            button.setIconSize(QSize(16, 16))
+            self.buttons[name] = button
+            buttons.addWidget(button, *place)
+        self.bar = progress_bar("Progress of the training", "Steps done, of all")
+        self.state, self.time = QLabel("Ready"), QLabel(" ")
+        for label in (self.state, self.time):  # long texts are cut; the column doesn't widen for them
+            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        layout.addLayout(buttons)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.state)
+        layout.addWidget(self.time)
+        for signal in (
+            trainer.state_changed,
+            trainer.progressed,
+            trainer.plan.changed,
+            trainer.plan.data.progressed,
+        ):
+            signal.connect(self.refresh)
+        self.refresh()
+
+    def _start(self) -> None:
+        self._trainer.session.spawn(self._trainer.start())
+
+    def _pause(self) -> None:
+        paused = self._trainer.state is ProcessState.PAUSED
+        self._trainer.go_on() if paused else self._trainer.pause()
+
+    def refresh(self) -> None:
+        """Show where the training stands; the time left stands still while it is paused."""
+        trainer, standing = self._trainer, self._trainer.standing()
+        state = standing.state
+        obstacle = trainer.plan.obstacle()
+        self.start.setEnabled(not state.active and not obstacle)
+        self.start.setToolTip(
+            "One training at a time: stop this one first" if state.active else obstacle
+            or "Train on these images with these settings (Ctrl+R)"
+        )  # fmt: skip
+        self.pause.setEnabled(state in (ProcessState.RUNNING, ProcessState.PAUSED))
+        paused = state is ProcessState.PAUSED
+        self.pause.setText("Resume" if paused else "Pause")
+        self.pause.setIcon(self.style().standardIcon(_Icons.SP_MediaPlay if paused else _Icons.SP_MediaPause))
+        self.stop.setEnabled(state.active and state is not ProcessState.STOPPING)
+        if trainer.running is None:
+            self.bar.setFormat("")
+            self.state.setText(
+                "Choose images first" if obstacle and not trainer.plan.data.sources else "Ready"
+            )
+            return
+        # no range while it is starting: the bar shows that something happens
+        known = standing.total > 0
+        self.bar.setRange(0, standing.total if known else int(not state.active))
+        self.bar.setValue(standing.step)
+        self.bar.setFormat(f"step {standing.step:,} of {standing.total:,}" if known else "")
+        self.state.setText(f"{trainer.running.name}: {state.value.lower()}")
+        parts = []
+        if math.isfinite(standing.eta):
+            parts.append(f"{clock(standing.eta)} left")
+        elif state is ProcessState.RUNNING:
+            parts.append("timing…")
+        if math.isfinite(standing.patches_a_second):
+            parts.append(f"{standing.patches_a_second:,.0f} patches/s")
+        if standing.memory:
+            parts.append(f"{standing.memory / 2**30:.1f} GiB")
+        self.time.setText(", ".join(parts) or " ")
+        self.time.setToolTip("Time left with the looks to come, patches a second, largest memory so far")
+
+
+class TrainingNote(QToolButton):
+    """Says how far the training is; a click brings its page."""
+
+    def __init__(self, trainer: Trainer, page: QAction) -> None:
+        """``page`` brings the Training page."""
+        super().__init__()
+        self._trainer = trainer
+        self.setAutoRaise(True)
+        self.setAccessibleName("Training under way")
+        self.setToolTip(f"Show the training ({page.shortcut().toString()})")
+        self.clicked.connect(page.trigger)
+        trainer.state_changed.connect(self.refresh)
+        trainer.progressed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show where the training stands; nothing without one."""
+        trainer, standing = self._trainer, self._trainer.standing()
+        self.setVisible(trainer.active)
+        if not trainer.active or trainer.running is None:
+            return
+        share = f", {100 * standing.step // standing.total} %" if standing.total else ""
+        left = f", {clock(standing.eta)} left" if math.isfinite(standing.eta) else ""
+        self.setText(f"{standing.state.value} {trainer.running.name}{share}{left}")
+
+
+_LEFT = 330
+
+
+class TrainingPage(QWidget):
+    """The choices on the left in the order of the work; on the right the images, the progress, all trainings."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        super().__init__()
+        self._trainer = trainer
+        self.setAcceptDrops(True)
+        self.setup = TrainingSetup(trainer.plan, self._open_prior)
+        self.transport = TrainingTransport(trainer, self)
+        self.images = TrainingImages(trainer.plan.data, self.setup.data.folder)
+        self.progress, self.runs = TrainingProgress(trainer), TrainingRuns(trainer)
+        self.tabs = QTabWidget(documentMode=True)
+        for widget, title, tip in (
+            (self.images, "Images", "What the network will see"),
+            (self.progress, "Progress", "Curves and looks of one training"),
+            (self.runs, "Trainings", "All trainings, to compare, resume and use"),
+        ):
+            self.tabs.addTab(widget, title)
+            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
+        left = QWidget()
+        left.setMinimumWidth(_LEFT)
+        stacked = column(left)
+        stacked.addWidget(scrolled(self.setup), 1)
+        stacked.addWidget(self.transport)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.addWidget(left)
+        self.splitter.addWidget(self.tabs)
+        self.splitter.setStretchFactor(1, 1)
+        self.splitter.setSizes([_LEFT, 3 * _LEFT])
+        column(self).addWidget(self.splitter)
+        trainer.plan.data.progressed.connect(self._show_images)
+        trainer.brought.connect(lambda: self.tabs.setCurrentWidget(self.progress))
+        trainer.session.prior.changed.connect(self.setup.method.refresh)
+        trainer.state_changed.connect(lambda: self.setup.note.setVisible(trainer.active))
+        self._was_loading = False
+
+    def _open_prior(self) -> Path | None:
+        return self._trainer.session.prior.path
+
+    def _show_images(self) -> None:
+        """New images are looked at first."""
+        loading = self._trainer.plan.data.loading is not None
+        if loading and not self._was_loading:
+            self.tabs.setCurrentWidget(self.images)
+        self._was_loading = loading
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._trainer.session.spawn(self._trainer.refresh_trainings())
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        paths = tuple(Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile())
+        if paths:
+            self._trainer.plan.choose_data(paths)
+            event.acceptProposedAction()

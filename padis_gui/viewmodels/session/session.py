@@ -1,0 +1,130 @@
+"""What a run warns of in its thread, said in the window: that memory ran out and smaller batches go on, say."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.core.runs.recipe import new_seed
+from padis_gui.viewmodels.runs.queue import Queue
+from padis_gui.viewmodels.runs.run import Ended
+from padis_gui.viewmodels.runs.runs import RunRecord
+from padis_gui.viewmodels.session.exporting import shown_run, write_export, write_runs
+from padis_gui.viewmodels.session.restoring import Restorer
+from padis_gui.viewmodels.session.runner import Runner
+from padis_gui.viewmodels.session.store import Saver, Store
+from padis_gui.viewmodels.session.workspace import Workspace
+
+_SOURCE = "padis_gui.core.prior.prior"
+
+
+class _Handler(logging.Handler):
+    def __init__(self, say: Callable[[str], object]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(record.getMessage())
+
+
+class Warnings(QObject):
+    """Turns the prior's log of warnings into messages of a session, until it closes."""
+
+    _said = Signal(str)
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self._workspace = workspace
+        self._said.connect(self._say)  # in the window's thread, wherever it was said
+        handler = _Handler(self._said.emit)
+        logger = logging.getLogger(_SOURCE)
+        logger.addHandler(handler)
+        workspace.closing.connect(lambda: logger.removeHandler(handler))
+
+    def _say(self, text: str) -> None:
+        self._workspace.message.emit("warning", text, "")
+
+
+class Session(Workspace):
+    """The window's state, and what works with it."""
+
+    def __init__(
+        self, device: str = "auto", store: Store | None = None, parent: QObject | None = None
+    ) -> None:
+        """``store`` is where the session is saved; without one it is not."""
+        super().__init__(device, parent)
+        self.runner = Runner(self)
+        self.restorer = Restorer(self)
+        self.warnings = Warnings(self)
+        self.saver = None if store is None else Saver(self, store)
+
+    # Runs -----------------------------------------------------------------------------------------
+
+    def start(self, *, paused: bool = False) -> None:
+        """Run the present choices; ``paused`` stops after the first step."""
+        if self.run.active:
+            return
+        seed = self.method.seed
+        task = self.wanted(new_seed() if seed is None else seed)
+        if task is None or not self.free_for(f"{self.occupied_by} is under way; finish or cancel it first."):
+            return
+        self.shown.clear()  # whatever was looked at: the user wants to see this run
+        restored = None if paused else self.restorer.wanted(task, seed)
+        if restored is not None:
+            self.spawn(self.runner.repeat(restored))
+        else:
+            self.begin(task, paused=paused)
+
+    def _run_ended(self, ended: Ended) -> None:
+        super()._run_ended(ended)
+        self.runner.end(ended)
+        self.occupy("")
+
+    @property
+    def queue(self) -> Queue:
+        """The runs that wait, and what has become of earlier ones."""
+        return self.runner.queue
+
+    async def restore(self, path: Path) -> bool:
+        """Bring back the run that made an exported TIFF, or the JSON beside one; False where something is missing."""
+        return await self.restorer.restore(path)
+
+    # Files ----------------------------------------------------------------------------------------
+
+    async def export(self, path: Path, settings: ExportSettings | None = None) -> bool:
+        """Write what is shown of the last result; by default the result as float32 TIFF with its recipe."""
+        run = shown_run(self)
+        if run is None:
+            self.message.emit("warning", "There is no result to export yet; press Run first.", "")
+            return False
+        return await self._exported(write_export, run, path, settings or ExportSettings())
+
+    async def export_runs(
+        self, named: Sequence[tuple[RunRecord, Path]], settings: ExportSettings | None = None
+    ) -> bool:
+        """Write runs of the list, each to its path, as :meth:`export` does."""
+        return await self._exported(write_runs, tuple(named), self, settings or ExportSettings())
+
+    async def _exported(self, write: Callable[..., str], *arguments: Any) -> bool:
+        sentence = await self.read(write, *arguments)
+        if sentence:
+            self.message.emit("info", sentence, "")
+        return bool(sentence)
+
+    async def close(self) -> None:
+        """Cancel the run, let the threads end, and forget what was planned."""
+        self._closed = True
+        self.preparation.stop()
+        self.closing.emit()
+        self.compute_requests.stop()
+        self.io_requests.stop()
+        self.run.cancel()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._io, self.run.wait)
+        if self.saver is not None:
+            await self.saver.close()
+        await self.end_threads()

@@ -1,0 +1,370 @@
+"""The session on disk: choices and runs, written as they come, read again at the next start.
+
+Each start of the program has a folder of its own under ``root``: ``session.json`` (choices, order of the runs),
+and for each run ``<id>.tif``, float32 with its recipe, and ``<id>.json``. Every file is there whole or not at all,
+and none that is damaged stops the program: it is left out. While a session goes on its folder is locked and holds
+the file ``open``; one that is found unlocked with it did not end as it should.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from PySide6.QtCore import QLockFile, QObject, QTimer
+
+from padis_gui.core.exports.about import About
+from padis_gui.core.exports.tiff import write_result
+from padis_gui.core.settings.errors import PadisError
+from padis_gui.core.settings.files import write_atomically
+from padis_gui.viewmodels.runs.runs import RunRecord
+from padis_gui.viewmodels.session.saved import SavedChoices, SavedRun, saved_from
+from padis_gui.viewmodels.session.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+DISK_BUDGET = 2**30
+_FOLDERS_KEPT = 3
+_LARGEST_JSON = 64 * 2**20
+_IDENTITY = re.compile(r"[0-9a-f]{12}")
+_SESSION, _OPEN, _LOCK = "session.json", "open", "lock"
+
+
+class _Content(BaseModel):
+    """The file ``session.json``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: str = "padis-gui session"
+    version: int = 1
+    choices: SavedChoices
+    order: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class SavedSession:
+    """What a session folder holds; ``damaged`` are the names of files that could not be used."""
+
+    choices: SavedChoices | None
+    records: tuple[RunRecord, ...]
+    count: int
+    damaged: tuple[str, ...]
+
+
+class Store:
+    """Saves one session under ``root`` and finds the last one there; ``budget`` bounds its runs' bytes on disk.
+
+    All methods may raise :class:`OSError` where the disk does; use them from one thread at a time.
+    """
+
+    def __init__(self, root: Path, budget: int = DISK_BUDGET) -> None:
+        self.root, self.budget = Path(root), budget
+        self._locks: dict[Path, QLockFile] = {}
+        self.previous = self._find_previous()
+        self.was_clean = self.previous is None or not (self.previous / _OPEN).exists()
+        self._own: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this session, made when it is first wanted."""
+        if self._own is None:
+            stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+            self._take(self.root / f"{stamp}-{os.getpid()}")
+        assert self._own is not None  # _take has set it or raised
+        return self._own
+
+    # Reading ----------------------------------------------------------------------------------------
+
+    def load(self) -> SavedSession | None:
+        """The last session, which is gone on with from here; None where there is none."""
+        previous, self.previous = self.previous, None
+        if previous is None:
+            return None
+        if self._own is None:
+            self._take(previous)
+            folder = previous
+        else:  # this one has begun already: the runs move in
+            folder = self._own
+            for file in previous.iterdir():
+                if file.suffix in (".tif", ".json") and _IDENTITY.fullmatch(file.stem):
+                    os.replace(file, folder / file.name)
+        content, damaged = self._content(previous / _SESSION)
+        if folder is not previous:
+            self._discard(previous)
+        deleted = content.deleted if content else ()
+        self.remove_runs(deleted)
+        found = {}
+        for file in sorted(folder.glob("*.json")):
+            if _IDENTITY.fullmatch(file.stem):
+                record = self._record(file)
+                if record is None:
+                    damaged.append(file.name)
+                else:
+                    found[record.id] = record
+        order = [identity for identity in (content.order if content else ()) if identity in found]
+        rest = sorted((r for r in found.values() if r.id not in order), key=lambda record: record.when)
+        records = [found[identity] for identity in order] + rest
+        return SavedSession(
+            choices=None if content is None else content.choices,
+            records=tuple(records),
+            count=max(len(records), content.count if content else 0),
+            damaged=tuple(damaged),
+        )
+
+    # Writing ----------------------------------------------------------------------------------------
+
+    def save(self, choices: SavedChoices, order: Iterable[str], deleted: Iterable[str], count: int) -> None:
+        """Write what is chosen, in which order the runs are, and which are deleted though their files are there."""
+        content = _Content(choices=choices, order=tuple(order), deleted=tuple(deleted), count=count)
+        write_atomically(self.folder / _SESSION, content.model_dump_json(indent=1).encode())
+
+    def save_run(self, record: RunRecord) -> tuple[str, ...]:
+        """Write a run, or what has changed of it; returns the ids of old runs that had to go for the budget.
+
+        From then on the record reads its result from here where it is no longer in memory.
+        """
+        picture = self.folder / f"{record.id}.tif"
+        if not picture.exists():
+            result = record.result
+            if result is None:
+                return ()
+            write_result(
+                picture, result.pixels, result.deviation, result.recipe, result.metrics, result.image.spacing,
+                result.interval, about=About(sha256=result.sha256),
+            )  # fmt: skip
+        saved = SavedRun.of(record)
+        write_atomically(self.folder / f"{record.id}.json", saved.model_dump_json().encode())
+        record.load = saved_from(saved, picture).load
+        return self._make_room(record.id)
+
+    def remove_runs(self, identities: Iterable[str]) -> None:
+        """Delete the files of runs."""
+        for identity in identities:
+            if _IDENTITY.fullmatch(identity) and self._own is not None:
+                for suffix in (".json", ".tif"):
+                    (self._own / f"{identity}{suffix}").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """The session ends as it should."""
+        if self._own is not None:
+            with contextlib.suppress(OSError):
+                (self._own / _OPEN).unlink(missing_ok=True)
+        for lock in self._locks.values():
+            lock.unlock()
+        self._locks.clear()
+
+    # Folders ----------------------------------------------------------------------------------------
+
+    def _find_previous(self) -> Path | None:
+        """The newest session folder, unless another running program has it; the oldest ones are deleted."""
+        if not self.root.is_dir():
+            return None
+        newest: Path | None = None
+        taken = False
+        with contextlib.suppress(OSError):
+            folders = sorted((f for f in self.root.iterdir() if f.is_dir()), reverse=True)
+            for number, folder in enumerate(folders):
+                if not self._lock(folder):
+                    taken = True
+                    continue
+                if newest is None and not taken and (folder / _SESSION).exists():
+                    newest = folder
+                elif number >= _FOLDERS_KEPT:
+                    self._discard(folder)
+                else:
+                    self._locks.pop(folder).unlock()
+        return newest
+
+    def _lock(self, folder: Path) -> bool:
+        lock = QLockFile(str(folder / _LOCK))
+        lock.setStaleLockTime(0)  # only a dead process makes a lock stale, however old it is
+        if not lock.tryLock(0):
+            return False
+        self._locks[folder] = lock
+        return True
+
+    def _take(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder not in self._locks and not self._lock(folder):
+            raise OSError(f"{folder} cannot be locked")
+        (folder / _OPEN).touch()
+        self._own = folder
+
+    def _discard(self, folder: Path) -> None:
+        lock = self._locks.pop(folder, None)
+        if lock is not None:
+            lock.unlock()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    # Files ------------------------------------------------------------------------------------------
+
+    def _content(self, path: Path) -> tuple[_Content | None, list[str]]:
+        try:
+            return _Content.model_validate_json(_bounded(path)), []
+        except (OSError, ValueError) as error:
+            log.warning("%s cannot be used: %s", path, _brief(error))
+            return None, [path.name]
+
+    def _record(self, path: Path) -> RunRecord | None:
+        try:
+            saved = SavedRun.model_validate_json(_bounded(path))
+            picture = path.with_suffix(".tif")
+            if saved.id != path.stem or not picture.exists():
+                raise ValueError("its picture is not there")
+            return saved_from(saved, picture)
+        except Exception as error:  # whatever has happened to the file: the other runs are still good
+            log.warning("%s cannot be used: %s", path, _brief(error))
+            return None
+
+    def _make_room(self, newest: str) -> tuple[str, ...]:
+        """Delete the oldest runs that are not pinned until all fit; the newest one stays."""
+        files = [f for f in self.folder.glob("*.tif") if _IDENTITY.fullmatch(f.stem)]
+        taken = sum(file.stat().st_size for file in files)
+        if taken <= self.budget:
+            return ()
+        gone = []
+        for file in sorted(files, key=lambda f: f.stat().st_mtime):
+            if taken <= self.budget:
+                break
+            record = self._record(file.with_suffix(".json"))
+            if file.stem != newest and (record is None or not record.pinned):
+                taken -= file.stat().st_size
+                gone.append(file.stem)
+        self.remove_runs(gone)
+        return tuple(gone)
+
+
+def _bounded(path: Path) -> bytes:
+    if path.stat().st_size > _LARGEST_JSON:
+        raise ValueError("it is too large")
+    return path.read_bytes()
+
+
+def _brief(error: Exception) -> str:
+    return f"{error.error_count()} errors" if isinstance(error, ValidationError) else str(error)[:200]
+
+
+T = TypeVar("T")
+
+_DELAY_MS = 1000
+
+
+class Saver(QObject):
+    """Saves what is on a workspace to one store a moment after something has changed."""
+
+    def __init__(self, workspace: Workspace, store: Store) -> None:
+        super().__init__(workspace)
+        self._workspace, self._store = workspace, store
+        self._unsaved: dict[str, RunRecord] = {}
+        self._gone: list[str] = []
+        self._written: tuple[SavedChoices, tuple[str, ...], tuple[str, ...], int] | None = None
+        self._lock = asyncio.Lock()
+        self._complained = False
+        self._timer = QTimer(self, singleShot=True, interval=_DELAY_MS)
+        self._timer.timeout.connect(lambda: workspace.spawn(self.flush()))
+        workspace.runs.edited.connect(self._edited)
+        workspace.runs.removed.connect(self._removed)
+        for signal in (
+            workspace.method.changed,
+            workspace.data.changed,
+            workspace.prior.changed,
+            workspace.runs.changed,
+        ):
+            signal.connect(self._soon)
+
+    @property
+    def was_clean(self) -> bool:
+        """Whether the last session ended as it should."""
+        return self._store.was_clean
+
+    @property
+    def has_previous(self) -> bool:
+        """Whether there is a last session that can be restored."""
+        return self._store.previous is not None
+
+    async def restore(self) -> bool:
+        """Bring back the choices and runs of the last session; False where there is nothing to bring back."""
+        workspace = self._workspace
+        async with self._lock:
+            saved = await self._disk(self._store.load)
+        if saved is None:
+            return False
+        workspace.runs.restore(saved.records, saved.count)
+        if saved.choices is not None:
+            await workspace.use(saved.choices)
+        if saved.damaged:
+            workspace.message.emit(
+                "warning", f"Of the last session {len(saved.damaged)} files were damaged and are left out.",
+                "\n".join(saved.damaged),
+            )  # fmt: skip
+        return saved.choices is not None or bool(saved.records)
+
+    async def flush(self) -> None:
+        """Write what has changed."""
+        self._timer.stop()
+        async with self._lock:
+            while self._unsaved:
+                record = self._unsaved.pop(next(iter(self._unsaved)))
+                gone = await self._disk(self._store.save_run, record)
+                if gone:
+                    self._workspace.runs.drop(gone)
+                    self._workspace.message.emit(
+                        "info", f"The oldest {len(gone)} runs were let go: a session keeps "
+                        f"{self._store.budget / 2**30:.3g} GB of runs. Pinned ones stay.", "",
+                    )  # fmt: skip
+            if self._gone:
+                gone_now, self._gone = tuple(self._gone), []
+                await self._disk(self._store.remove_runs, gone_now)
+            runs = self._workspace.runs
+            state = (
+                self._workspace.choices(), tuple(r.id for r in runs.records), tuple(r.id for r in runs.deleted),
+                runs.count,
+            )  # fmt: skip
+            if state != self._written:
+                await self._disk(self._store.save, *state)
+                self._written = state
+
+    async def close(self) -> None:
+        """Write what is left, and that the session ended as it should."""
+        self._workspace.runs.empty_bin()
+        await self.flush()
+        await self._disk(self._store.close)
+
+    def _edited(self, record: RunRecord) -> None:
+        self._unsaved[record.id] = record
+        self._soon()
+
+    def _removed(self, identities: list[str]) -> None:
+        self._gone.extend(identities)
+        for identity in identities:
+            self._unsaved.pop(identity, None)
+        self._soon()
+
+    def _soon(self) -> None:
+        """An earlier wish is not put off: short runs, one after the other, would never be saved."""
+        if not self._workspace.closed and not self._timer.isActive():
+            self._timer.start()
+
+    async def _disk(self, function: Callable[..., T], *arguments: Any) -> T | None:
+        """Call in the I/O thread; where the disk refuses, say so once: the session goes on without."""
+        try:
+            return await self._workspace.io(function, *arguments)
+        except (OSError, ValueError, PadisError) as error:
+            log.warning("The session cannot be saved: %s", error)
+            if not self._complained:
+                self._complained = True
+                self._workspace.message.emit(
+                    "warning", f"The session cannot be saved under {self._store.root} ({error}); its runs are kept "
+                    "until the window is closed, export what you need.", "",
+                )  # fmt: skip
+            return None

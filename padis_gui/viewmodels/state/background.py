@@ -1,0 +1,259 @@
+"""Small requests to a thread that has other work: beside a run, between its iterates, or while it is paused.
+
+Of each kind only the latest waits (dragging a tile asks for many and wants the last). A run that has the compute
+thread calls :meth:`Requests.do_waiting` at its patch-batch boundaries; otherwise they are done at once.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from PySide6.QtCore import QObject, Signal
+
+from padis_gui.core.settings.errors import Interrupted, PadisError, TrainingSizeError
+from padis_gui.core.settings.files import failures_said, write_atomically
+from padis_gui.core.settings.machine import use_all_threads
+
+log = logging.getLogger(__name__)
+
+Check = Callable[[], None]
+# What a request does; it calls what it is given now and then, which raises Interrupted when it must stop.
+Work = Callable[[Check], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a run or a request came to nothing: a sentence for the user, and details where the fault is the program's."""
+
+    sentence: str
+    details: str = ""
+
+
+class Requests(QObject):
+    """Requests to ``executor``, a pool of one thread. Results come back on the thread of this object."""
+
+    _came = Signal(object, object)
+
+    def __init__(
+        self,
+        executor: Executor,
+        parent: QObject | None = None,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """``clock`` reads in the executor's thread what a request takes, for :attr:`seconds`."""
+        super().__init__(parent)
+        self._clock = clock
+        self.seconds = 0.0  # that all requests have taken so far
+        self._executor = executor
+        self._lock = threading.Lock()
+        self._waiting: dict[str, tuple[Work, Callable[[Any], None]]] = {}
+        self._stopped = threading.Event()
+        self._busy = False
+        self._wakers: list[Callable[[], None]] = []
+        self._came.connect(self._deliver)
+
+    def wakes(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` whenever a request comes: it rouses a run that waits in the thread."""
+        self._wakers.append(wake)
+
+    def ask(self, kind: str, work: Work, done: Callable[[Any], None]) -> None:
+        """Do ``work`` soon; ``done`` gets its result, a :class:`Failure`, or None where it was interrupted.
+
+        Replaces what of this kind still waits.
+        """
+        with self._lock:
+            if self._stopped.is_set():
+                return
+            self._waiting[kind] = (work, done)
+        self._executor.submit(self.do_waiting)
+        for wake in self._wakers:
+            wake()
+
+    def forget(self, kind: str) -> None:
+        """What of this kind still waits is no longer wanted."""
+        with self._lock:
+            self._waiting.pop(kind, None)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to do."""
+        with self._lock:
+            return bool(self._waiting)
+
+    def stop(self) -> None:
+        """Drop what waits, interrupt what is being done, and take nothing on any more; for shutting down."""
+        self._stopped.set()
+        with self._lock:
+            self._waiting.clear()
+
+    def do_waiting(self, check: Check | None = None) -> None:
+        """Do what waits, in the calling thread. ``check`` raises :class:`Interrupted` when the caller must stop."""
+        if self._busy:  # a request's own patch batches come by here too
+            return
+        self._busy, began = True, self._clock()
+        try:
+            while (next_one := self._take()) is not None:
+                work, done = next_one
+                self._came.emit(done, self._attempt(work, check))
+        finally:
+            self._busy = False
+            self.seconds += self._clock() - began
+
+    def _take(self) -> tuple[Work, Callable[[Any], None]] | None:
+        with self._lock:
+            kind = next(iter(self._waiting), None)
+            return None if kind is None else self._waiting.pop(kind)
+
+    def _attempt(self, work: Work, check: Check | None) -> Any:
+        def go_on() -> None:
+            if self._stopped.is_set():
+                raise Interrupted
+            if check is not None:
+                check()
+
+        try:
+            return work(go_on)
+        except Interrupted:
+            return None
+        except PadisError as error:
+            return Failure(str(error))
+        except Exception as error:  # whoever's thread this is must survive it
+            log.exception("A request failed")
+            return Failure(
+                f"Something unexpected went wrong ({type(error).__name__}: {str(error)[:200]}).",
+                traceback.format_exc(),
+            )
+
+    def _deliver(self, done: Callable[[Any], None], result: Any) -> None:
+        if not self._stopped.is_set():
+            done(result)
+
+
+T = TypeVar("T")
+
+
+class Background(QObject):
+    """Does work off the UI thread; what goes wrong there becomes a message.
+
+    ``compute_requests`` go to the compute thread, beside runs and within; ``io_requests``, which need no device, to
+    the I/O thread. ``occupied_by`` says what has the compute thread for long, as the beginning of a sentence; "" where
+    it is free.
+    """
+
+    message = Signal(str, str, str)  # level ("info", "warning", "error"), sentence, details
+    occupied_changed = Signal()
+    training_size_wanted = Signal(object, int)  # a published snapshot's path, the side of its padded images
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._io = ThreadPoolExecutor(1, thread_name_prefix="io")
+        self._compute = ThreadPoolExecutor(1, thread_name_prefix="compute", initializer=use_all_threads)
+        self._closed = False
+        self.occupied_by = ""
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.compute_requests = Requests(self._compute, self)
+        self.io_requests = Requests(self._io, self, clock=time.thread_time)
+
+    def submit(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
+        """Do something in the compute thread, after what it is doing."""
+        return self._compute.submit(work, *arguments)
+
+    def submit_io(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
+        """Do something in the I/O thread, after what it is doing; it is done even where the session ends."""
+        return self._io.submit(work, *arguments)
+
+    def occupy(self, by: str) -> None:
+        """Something has the compute thread from now on, until this is called with ""."""
+        self.occupied_by = by
+        self.occupied_changed.emit()
+
+    def free_for(self, sentence: str) -> bool:
+        """Whether nothing has the compute thread; where something has, ``sentence`` is said."""
+        if self.occupied_by:
+            self.message.emit("warning", sentence, "")
+        return not self.occupied_by
+
+    async def write_file(self, path: Path, make_data: Callable[[], bytes], what: str) -> bool:
+        """Write what ``make_data`` makes, both in the I/O thread; ``what`` names it in the message that follows."""
+
+        def write() -> bool:
+            with failures_said(what, path):
+                write_atomically(path, make_data())
+            return True
+
+        done = await self.read(write)
+        if done:
+            self.message.emit("info", f"{what} written to {path.name}.", "")
+        return bool(done)
+
+    async def compute(self, function: Callable[..., T], *arguments: Any) -> T | None:
+        """Call a function in the compute thread, after what runs there; None, and a message, where it fails."""
+        return await self.attempt(self._compute, function, *arguments)
+
+    async def read(self, function: Callable[..., T], *arguments: Any) -> T | None:
+        """Call a function in the I/O thread; None, and a message, where it fails."""
+        return await self.attempt(self._io, function, *arguments)
+
+    async def io(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call a function in the I/O thread; raises what it raises."""
+        return await asyncio.get_running_loop().run_in_executor(self._io, function, *arguments)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is being left."""
+        return self._closed
+
+    async def attempt(
+        self, executor: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any
+    ) -> T | None:
+        """Run in a thread; a failure becomes a message and None, and so does a session that has closed."""
+        if self._closed:
+            return None
+        try:
+            return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+        except TrainingSizeError as error:
+            self.message.emit("error", str(error), "")
+            self.training_size_wanted.emit(arguments[0], error.padded)
+        except PadisError as error:
+            self.message.emit("error", str(error), "")
+        except Exception as error:
+            if self._closed:  # the window went while this waited for its thread
+                return None
+            log.exception("A background task failed")
+            self.message.emit(
+                "error", f"Something unexpected went wrong ({type(error).__name__}: {str(error)[:200]}).",
+                traceback.format_exc(),
+            )  # fmt: skip
+        return None
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start a coroutine from a click and keep hold of it until it ends."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
+        return task
+
+    def _task_ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # a defect: the loop's handler shows it now, not when the task is collected
+            context = {"message": "A task failed", "exception": error, "task": task}
+            asyncio.get_running_loop().call_exception_handler(context)
+
+    async def end_threads(self) -> None:
+        """Cancel what waits, and let what is being done come to its end."""
+        for task in list(self._tasks):
+            if task is not asyncio.current_task():
+                task.cancel()
+        self._compute.shutdown(wait=False, cancel_futures=True)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._io, self._compute.shutdown)
+        self._io.shutdown(cancel_futures=True)
