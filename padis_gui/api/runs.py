@@ -44,8 +44,8 @@ class Result(EngineResult):
 
         ``export`` are the fields of :class:`~padis_gui.core.exports.settings.ExportSettings` for a result: ``tiff``
         ("ImageJ", "OME"), ``values``, ``map_low``, ``map_high``, ``sidecar``. Raises
-        :class:`~padis_gui.core.settings.errors.PadisError` where it cannot be written, and rather than write over a file that the
-        run used.
+        :class:`~padis_gui.core.settings.errors.PadisError` where it cannot be written, and rather than write over a file
+        that the run used.
         """
         target = checked_path(path, "The name of a TIFF")
         settings = make(ExportSettings, export)
@@ -168,7 +168,8 @@ class Steps:
 
     @cached_property
     def result(self) -> Result:
-        """What the run gave, once it has ended; raises its error, or :class:`~padis_gui.core.settings.errors.InputError`."""
+        """What the run gave, once it has ended; raises its error, or
+        :class:`~padis_gui.core.settings.errors.InputError` where there is none."""
         outcome = self.outcome
         if outcome is not None and outcome.error is not None:
             raise outcome.error
@@ -277,7 +278,8 @@ def repeat(path: AnyPath, *, data: Any = None, device: str | None = None) -> Res
 
     ``data`` is the image where it is not to be found: an array where it was one (of a scan, the ``source`` of the problem
     that :func:`scan` makes of it), else a file. Raises
-    :class:`~padis_gui.core.settings.errors.PadisError` where something is missing, or where the file holds more than one run.
+    :class:`~padis_gui.core.settings.errors.PadisError` where something is missing, or where the file holds more than one
+    run.
     """
     export = read_export(checked_path(path, "An exported TIFF"))
     if export.about.kind != "result":

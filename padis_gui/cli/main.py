@@ -63,7 +63,11 @@ def main(arguments: Sequence[str]) -> int:
     for name, (module, summary) in VERBS.items():
         sub = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name == chosen:  # only the chosen verb pays for its imports
-            importlib.import_module(module).add_arguments(sub)
+            try:
+                importlib.import_module(module).add_arguments(sub)
+            except PadisError as error:  # the benchmarks of an installed copy
+                print(f"padis-gui: {_one_line(error)}", file=sys.stderr)
+                return 2
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     # what the parsers complain of comes back as our one sentence

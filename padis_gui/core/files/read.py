@@ -13,8 +13,8 @@ from padis_gui.core.physics.settings import PhysicsSettings
 def read_image(path: str | os.PathLike[str], page: int = 0, reading: ReadingSettings | None = None) -> Image:
     """Page ``page`` (from 0) of a file or folder of images, or detector row of a scan; the others are not loaded.
 
-    Raises :class:`~padis_gui.core.settings.errors.InputError` for anything that is neither a finite image of 16 to 8192 pixels
-    a side nor a scan, and :class:`~padis_gui.core.settings.errors.SettingError` for a scaling without extent.
+    Raises :class:`~padis_gui.core.settings.errors.InputError` for anything that is neither a finite image of 16 to 8192
+    pixels a side nor a scan, and :class:`~padis_gui.core.settings.errors.SettingError` for a scaling without extent.
     """
     found, reading = recognise(path), reading or ReadingSettings()
     scan = None if reading.role == "image" else open_scan(found, reading.dataset)

@@ -56,8 +56,8 @@ class SourceModel(QStandardItemModel):
             self._keys = keys
             self._make(sources)
         labels = {source.key: source for source in sources}
-        for row in range(self.rowCount()):
-            item = self.item(row)
+        for at in range(self.rowCount()):
+            item = self.item(at)
             source = labels.get(item.data(_KEY))
             if source is not None and item.text() != source.label:
                 item.setText(source.label)
