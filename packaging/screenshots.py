@@ -46,8 +46,8 @@ async def demo(window: MainWindow, preset: str = "ct-20") -> None:
     session = window.session
     await session.open_demo()
     await session.choose_preset(preset)
-    session.set_seed(1)
-    await until(lambda: session.prepared is not None and session.prepared.job.same_problem(session.job()))
+    session.method.set_seed(1)
+    await until(lambda: session.preparation.is_current)
 
 
 async def run_to(window: MainWindow, share: float) -> None:
@@ -82,7 +82,7 @@ async def comparison(window: MainWindow) -> QWidget:
     """Two runs against each other: the list of runs, and a wipe between their results."""
     await demo(window)
     for tiling in ("fixed", "random"):
-        window.session.set_tiling("strategy", tiling)
+        window.session.method.set_tiling("strategy", tiling)
         await run_to(window, 1.0)
     first, second = window.session.runs.records[-2:]
     bring(window, "Runs")
@@ -94,8 +94,8 @@ async def comparison(window: MainWindow) -> QWidget:
 async def laboratory(window: MainWindow) -> QWidget:
     """The boundary laboratory in mid-run: trails of tilings, the seam map, how often each pixel was on a seam."""
     await demo(window)
-    window.session.set_solver("diffpir")
-    window.session.set_solver_setting("steps", 30)
+    window.session.method.set_solver("diffpir")
+    window.session.method.set_solver_setting("steps", 30)
     await run_to(window, 0.6)
     lab = window.laboratory
     for name, value in (("trails", 10), ("numbers", True), ("offset", True)):
@@ -112,8 +112,8 @@ async def laboratory(window: MainWindow) -> QWidget:
 async def tile_inspector(window: MainWindow) -> QWidget:
     """One tile: what the network got and gave, at a place that was chosen by hand."""
     await demo(window)
-    window.session.set_solver("diffpir")
-    window.session.set_solver_setting("steps", 30)
+    window.session.method.set_solver("diffpir")
+    window.session.method.set_solver_setting("steps", 30)
     await run_to(window, 0.5)
     window.panes.point_at(*CURSOR)
     window.laboratory.inspect.trigger()
@@ -227,9 +227,9 @@ def real_scan(file: Path) -> Callable[[MainWindow], Awaitable[QWidget]]:
     async def prepare(window: MainWindow) -> QWidget:
         await demo(window)
         session = window.session
-        await session.open_image(file)
-        await session.set_reading({"take_views": 20})
-        await until(lambda: session.prepared is not None and session.prepared.job.image is session.image)
+        await session.data.open(file)
+        await session.data.set_reading({"take_views": 20})
+        await until(lambda: session.preparation.is_current)
         await run_to(window, 1.0)
         return window
 

@@ -188,7 +188,7 @@ def test_a_cancelled_run_has_no_result_and_an_error_is_raised_at_the_end(
     assert list(run) == []
     with pytest.raises(pg.PadisError, match="cancelled"):
         run.result  # noqa: B018
-    monkeypatch.setattr("padis_gui.core.solvers.iterate._EXPLODED", 1e-9)
+    monkeypatch.setattr("padis_gui.core.solvers.driver._EXPLODED", 1e-9)
     failing, seen = pg.steps(pg.ct(phantom, views=12), tiny, steps=3), []
     with pytest.raises(pg.PadisError, match="diverged"):
         seen.extend(failing)

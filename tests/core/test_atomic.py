@@ -68,7 +68,7 @@ def test_written_files_are_ordinary_ones(tmp_path: Path) -> None:
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from padis_gui.core import atomic
+from padis_gui.core.settings import files as atomic
 atomic.os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
 atomic.write_atomically(Path(sys.argv[1]), b"half")
 """

@@ -30,8 +30,8 @@ from itertools import islice
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from padis_gui.core.errors import SettingError
-from padis_gui.core.training.distributed import world_from_environment
+from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.training.optimise import world_from_environment
 from tests.core.test_distributed import RESUMED_AT, RUNS
 from tests.toy_training import aside, start
 folder = Path(sys.argv[1])

@@ -293,7 +293,7 @@ _KILLED = """
 import os, signal, sys
 import numpy as np
 from pathlib import Path
-from padis_gui.core.data import write
+from padis_gui.core.exports import tiff as write
 from tests.core.test_write import METRICS, recipe
 honest, done = write.np.ascontiguousarray, []
 def kill(*arguments, **options):

@@ -410,7 +410,7 @@ def test_seconds_are_those_of_the_solver_not_of_whoever_asks_it(
     solver: Solver, ct_problem: Problem, prior: PatchPrior, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("padis_gui.core.solvers.registry.driver.perf_counter", lambda: now)
+    monkeypatch.setattr("padis_gui.core.solvers.driver.perf_counter", lambda: now)
 
     def call() -> None:
         nonlocal now

@@ -1,7 +1,7 @@
 """Pictures whose every pixel is known, and what the canvas makes of them."""
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtCore import QEvent, QPointF, Qt, QTimer
 from PySide6.QtGui import QColor, QMouseEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
@@ -23,9 +23,19 @@ def flat(value, rows=ROWS, columns=COLUMNS):
 
 
 def settle():
-    """Let timers of no length and layouts do what they are about to."""
+    """Let layouts, and timers that go off once, do what they are about to."""
+    wait_for(lambda: not any(timer.isActive() for timer in _single_shots()))
     for _ in range(4):
         QApplication.processEvents()
+
+
+def _single_shots():
+    return [
+        timer
+        for widget in QApplication.topLevelWidgets()
+        for timer in widget.findChildren(QTimer)
+        if timer.isSingleShot()
+    ]
 
 
 def wait_for(condition):

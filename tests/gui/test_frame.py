@@ -390,9 +390,7 @@ def test_an_exception_in_a_thread_or_a_slot_comes_to_the_window(opened, drive):
 KILLED = """
 import os, sys
 from pathlib import Path
-from padis_gui.gui.panels import plan
-from padis_gui.gui.panels.plan import PlanLine
-from padis_gui.viewmodels.logbook import Logbook
+from padis_gui.viewmodels.session.report import Logbook
 book = Logbook(Path(sys.argv[1])); book.open()
 assert not book.crashed
 import logging; logging.getLogger("x").warning("the last words")

@@ -135,7 +135,7 @@ def test_a_click_says_where(shown):
     plot = shown("a")
     plot.set_x_range(0, 10)
     drawn(plot, Line("a", "red", [0, 10], [0, 1]))
-    settle(0.05)
+    settle()
     found = []
     plot.clicked.connect(found.append)
     click_at(plot, 3)
@@ -156,7 +156,7 @@ def test_what_the_user_has_zoomed_stays_until_a_double_click_or_another_range(sh
     zoomed = zoom()
     drawn(plot, Line("a", "red", [0, 10], [0, 2]))
     assert box.viewRange() == zoomed
-    settle(0.05)
+    settle()
     viewport = plot.view.viewport()
     for act in (QTest.mouseClick, QTest.mouseDClick, QTest.mouseRelease):
         act(viewport, Qt.MouseButton.LeftButton, pos=viewport.rect().center())

@@ -135,8 +135,7 @@ def test_an_experiment_goes_on_where_it_was(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_a_training_is_listed_with_its_log_and_looks(capsys: pytest.CaptureFixture[str]) -> None:
-    from padis_gui.viewmodels.training_log import read_history
-
+    from padis_gui.core.training.history import read_history
     from padis_gui.core.training.looks import load_look
     from padis_gui.core.training.plan import load_request
 

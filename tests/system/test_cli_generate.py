@@ -48,9 +48,9 @@ def test_any_size_and_solver(arguments: list[str], tmp_path: Path, solver: str) 
 def test_what_is_finished_is_kept_when_a_later_sample_is_interrupted(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from padis_gui.core.runs import recipe
+    from padis_gui.core.runs import engine
 
-    real, started = recipe.solve, []
+    real, started = engine.solve, []
 
     def impatient(*given: object) -> object:
         started.append(given)
@@ -58,7 +58,7 @@ def test_what_is_finished_is_kept_when_a_later_sample_is_interrupted(
             raise KeyboardInterrupt
         return real(*given)
 
-    monkeypatch.setattr(recipe, "solve", impatient)
+    monkeypatch.setattr(engine, "solve", impatient)
     assert main([*arguments, "--count", "5", "--seed", "1"]) == 130
     assert tifffile.imread(tmp_path / "out.tif").shape == (2, 64, 64)
 

@@ -172,12 +172,12 @@ def test_notice_names_the_priors_as_they_are():
 
 
 def test_readmes_python_runs(tmp_path):
-    """The README's first Python block, with fewer steps."""
+    """The README's first Python block, on the bundled image."""
     code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
     assert code is not None
-    assert "steps=20" in code[1]
+    assert 'pg.open("scan.dcm")' in code[1]
     script = tmp_path / "readme.py"
-    script.write_text(code[1].replace("steps=20", "steps=3"), encoding="utf-8")
+    script.write_text(code[1].replace('pg.open("scan.dcm")', "pg.demo()"), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-W", "error", str(script)],
         capture_output=True,
@@ -186,7 +186,9 @@ def test_readmes_python_runs(tmp_path):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    assert "3/3" in done.stdout
+    assert "(1, 256, 256) result.tif" in done.stdout
+    assert (tmp_path / "result.tif").is_file()
+    assert len(done.stdout.splitlines()) == 5
     assert "'psnr'" in done.stdout
 
 

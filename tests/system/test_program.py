@@ -21,7 +21,7 @@ def close_soon(self, event):
     shown(self, event)
     QTimer.singleShot(1500, self.close)
 module.MainWindow.showEvent = close_soon
-from padis_gui.gui.app import main
+from padis_gui.gui.frame.app import main
 sys.exit(main({arguments}))
 """
 

@@ -125,8 +125,8 @@ import asyncio, sys
 from pathlib import Path
 from PySide6.QtCore import QCoreApplication
 import qasync
-from padis_gui.viewmodels.session import Session
-from padis_gui.viewmodels.store import Store
+from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.session.store import Store
 from tests.qt import ended, until
 app = QCoreApplication([])
 loop = qasync.QEventLoop(app)

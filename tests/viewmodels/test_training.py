@@ -301,7 +301,7 @@ def test_lines_that_are_no_events_are_left_out(trainer, drive, images):
 _DYING_WINDOW = """
 import os, sys
 from PySide6.QtCore import QCoreApplication
-from padis_gui.viewmodels import training_process
+from padis_gui.viewmodels.state import process as training_process
 app = QCoreApplication([])
 training_process.command_line = lambda *words: [sys.executable, {fake!r}, *words]
 process = training_process.ChildProcess("training", "")
