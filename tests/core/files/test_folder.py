@@ -19,8 +19,8 @@ from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import HU_WINDOW, ReadingSettings
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.files import file_sha256
-from tests.core.test_formats import PAGES, hdf5, mat5, mat73, npz, series_of
-from tests.core.test_read import dicom
+from tests.core.files.test_formats import PAGES, hdf5, mat5, mat73, npz, series_of
+from tests.core.files.test_read import dicom
 
 RNG = np.random.default_rng(5)
 

@@ -19,7 +19,7 @@ from padis_gui.core.settings.errors import DivergenceError
 from padis_gui.core.solvers.diffusion.diffpir import DiffPIRSettings
 from padis_gui.core.solvers.iterate import Iterate, drain
 from padis_gui.core.solvers.registry import find_solver
-from tests.core.test_solvers import TINY
+from tests.core.solvers.test_solvers import TINY
 
 
 def recipe(

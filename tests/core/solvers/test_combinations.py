@@ -18,7 +18,7 @@ from padis_gui.core.runs.recipe import Recipe, make_recipe
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.solvers.iterate import drain
 from padis_gui.core.solvers.registry import SOLVERS
-from tests.core.test_solvers import TINY
+from tests.core.solvers.test_solvers import TINY
 
 SMALL: dict[str, dict[str, Any]] = {
     "ct-parallel": {"views": 6, "bins": 96},

@@ -30,7 +30,7 @@ from padis_gui.core.runs.recipe import Change, DataReference, Recipe
 from padis_gui.core.settings import files as atomic
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.files import pixels_sha256
-from tests.core.test_write import METRICS, awkward, recipe
+from tests.core.exports.test_write import METRICS, awkward, recipe
 
 TIFFS = ["ImageJ", "OME"]
 
@@ -294,7 +294,7 @@ import os, signal, sys
 import numpy as np
 from pathlib import Path
 from padis_gui.core.exports import tiff as write
-from tests.core.test_write import METRICS, recipe
+from tests.core.exports.test_write import METRICS, recipe
 honest, done = write.np.ascontiguousarray, []
 def kill(*arguments, **options):
     done.append(1)
@@ -310,7 +310,7 @@ write.write_tiff(Path(sys.argv[1]), np.ones((9, 1, 400, 400), np.float32), recip
 def test_a_kill_between_two_pages_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "o.tif"
     write_tiff(path, pages(3), recipe(), METRICS)
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     found = subprocess.run(
         [sys.executable, "-c", _KILLED, str(path)], env={**os.environ, "PYTHONPATH": str(root)}, check=False
     )

@@ -11,7 +11,7 @@ from padis_gui.core.settings.errors import InputError, Interrupted, SettingError
 from padis_gui.core.volumes import cluster as module
 from padis_gui.core.volumes.cluster import cluster, on_cluster, parse_workers, threads_each
 from padis_gui.core.volumes.run import SliceDone, VolumeDone, reconstruct_volume
-from tests.core.test_volume import pixels_of
+from tests.core.volumes.test_volume import pixels_of
 from tests.volumes import finish_or_die, volume_request, write_stack
 
 pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")

@@ -32,7 +32,7 @@ import torch
 torch.set_num_threads(1)
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.training.optimise import world_from_environment
-from tests.core.test_distributed import RESUMED_AT, RUNS
+from tests.core.training.test_distributed import RESUMED_AT, RUNS
 from tests.toy_training import aside, start
 folder = Path(sys.argv[1])
 with world_from_environment(torch.device("cpu")) as world:
@@ -67,7 +67,7 @@ if Path("/proc/self/task").is_dir():  # a thread of gloo left at the end may abo
 def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM)
-    repository = str(Path(__file__).resolve().parents[2])
+    repository = str(Path(__file__).resolve().parents[3])
     found = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
          str(program), str(tmp_path)],

@@ -18,7 +18,7 @@ from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.solvers.iterate import Iterate, SolverSettings
 from padis_gui.core.solvers.registry import SOLVERS, find_solver
-from tests.core.test_solvers import TINY
+from tests.core.solvers.test_solvers import TINY
 from tests.tiny import phantom
 
 SHAPE = (64, 50)

@@ -28,7 +28,7 @@ from padis_gui.core.exports.report import (
 from padis_gui.core.exports.settings import ExportSettings
 from padis_gui.core.runs.recipe import Change, DataReference, PriorReference
 from padis_gui.core.settings.errors import InputError
-from tests.core.test_write import recipe
+from tests.core.exports.test_write import recipe
 
 NAN = math.nan
 CURVES = {

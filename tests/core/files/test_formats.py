@@ -31,7 +31,7 @@ from padis_gui.core.files.formats.recognise import (
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import HU_WINDOW, ReadingSettings
 from padis_gui.core.settings.errors import InputError
-from tests.core.test_read import dicom
+from tests.core.files.test_read import dicom
 
 RNG = np.random.default_rng(0)
 PAGES = RNG.standard_normal((5, 20, 31)).astype(np.float32)
@@ -182,7 +182,7 @@ def test_endings_and_signatures() -> None:
 def test_every_format_is_named_wherever_formats_are() -> None:
     """In messages, tooltips and help by one list; in the README's table a row each."""
     assert readable() == "PNG, JPEG, BMP, TIFF, NPY, NPZ, MATLAB, HDF5, NIfTI or DICOM"
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     table = readme.partition("### What is read")[2].partition("\n\n**")[0]
     for format_ in FORMATS:
         assert format_.names

@@ -21,7 +21,7 @@ from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import DivergenceError, InputError, Interrupted
 from padis_gui.core.settings.machine import torch_threads
 from padis_gui.core.solvers.registry import SOLVERS, find_solver
-from tests.core.test_solvers import TINY
+from tests.core.solvers.test_solvers import TINY
 
 
 @pytest.fixture

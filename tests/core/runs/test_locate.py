@@ -12,7 +12,7 @@ from padis_gui.core.runs.recipe import DataReference, PriorReference, Recipe
 from padis_gui.core.runs.repeat import unchanged
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.files import file_sha256
-from tests.core.test_write import awkward, recipe
+from tests.core.exports.test_write import awkward, recipe
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from padis_gui.core.files.formats.open import count_pages, list_datasets, open_p
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import HU_WINDOW, ReadingSettings
 from padis_gui.core.settings.errors import InputError
-from tests.core.test_write import recipe
+from tests.core.exports.test_write import recipe
 
 RNG = np.random.default_rng(0)
 PAGES = RNG.standard_normal((5, 20, 31)).astype(np.float32)

@@ -82,7 +82,7 @@ def test_what_a_killed_writer_leaves_is_removed(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"of others")
     (tmp_path / ".file [1].bin.abcdefgh").mkdir()
     before = set(tmp_path.iterdir())
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     found = subprocess.run([sys.executable, "-c", _KILLED, str(path)], env=environment, check=False)
     assert found.returncode == -signal.SIGKILL

@@ -206,7 +206,7 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from tests.core.test_training_resume import EVERYTHING, LEARNED
+from tests.core.training.test_training_resume import EVERYTHING, LEARNED
 from tests.toy_training import aside, settings, start
 if sys.argv[2] == "everything":
     steps = start(Path(sys.argv[1]), EVERYTHING, LEARNED, validation=aside())
@@ -220,7 +220,7 @@ for event in steps:
 @contextmanager
 def _killed(folder: Path, what: str, after: int) -> Iterator[None]:
     """A training in a process of its own, killed a moment after that step was printed."""
-    repository = str(Path(__file__).resolve().parents[2])
+    repository = str(Path(__file__).resolve().parents[3])
     with subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, str(folder), what], stdout=subprocess.PIPE, text=True, cwd=repository,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": repository},

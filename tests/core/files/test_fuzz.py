@@ -14,7 +14,7 @@ import pytest
 KINDS = ("picture", "TIFF", "DICOM", "NPY", "NPZ", "MATLAB", "HDF5", "NIfTI")
 INPUTS = 10_000
 PATIENCE = 300.0
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="memory and time are bounded by means of POSIX")
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="memory and time are bou
 def fuzz(kind: str, first: int, count: int, folder: Path) -> tuple[int, str, str]:
     """The exit status of a process that reads damaged files, and what it wrote."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.core.fuzzing", kind, str(first), str(count), str(folder)],
+        [sys.executable, "-m", "tests.core.files.fuzzing", kind, str(first), str(count), str(folder)],
         cwd=_ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(_ROOT)},
     )  # fmt: skip
@@ -42,7 +42,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
 
 def test_every_format_is_among_them() -> None:
     from padis_gui.core.files.formats.recognise import FORMATS
-    from tests.core.fuzzing import FORMATS as FUZZED
+    from tests.core.files.fuzzing import FORMATS as FUZZED
 
     assert set(KINDS) == set(FUZZED)
     assert {format_.kind.removesuffix(" file") for format_ in FORMATS} == set(KINDS)
@@ -55,7 +55,9 @@ def test_damaged_files_are_images_or_one_sentence(kind: str, running: dict) -> N
     number = (
         int.from_bytes((folder / "number").read_bytes(), "little") if (folder / "number").exists() else None
     )
-    again = f"input {number} of {kind}; repeat it by: python -m tests.core.fuzzing {kind} {number} 1 FOLDER"
+    again = (
+        f"input {number} of {kind}; repeat it by: python -m tests.core.files.fuzzing {kind} {number} 1 FOLDER"
+    )
     assert status != -signal.SIGALRM, f"took too long: {again}\n{errors}"
     assert status == 0, f"ended with {status}: {again}\n{errors[-3000:]}"
     # libpng has a say of its own, past Python

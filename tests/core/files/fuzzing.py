@@ -1,4 +1,4 @@
-"""Damages small files of every format and reads them: run as `python -m tests.core.fuzzing FORMAT FIRST COUNT FOLDER`.
+"""Damages small files of every format and reads them: run as `python -m tests.core.files.fuzzing FORMAT FIRST COUNT FOLDER`.
 
 Every input is made of its number alone, so that a failure can be repeated: FIRST is then its number, and COUNT is 1.
 What is no image and no sentence for the user ends the process, and so does an input that takes too long; memory beyond
@@ -122,8 +122,8 @@ def _tiffs(folder: Path) -> list[bytes]:
 
 
 def _dicoms(folder: Path) -> list[bytes]:
-    from tests.core.test_formats import enhanced
-    from tests.core.test_read import dicom
+    from tests.core.files.test_formats import enhanced
+    from tests.core.files.test_read import dicom
 
     small = _array().astype(np.int16)
     tags = {"PixelSpacing": ["0.5", "0.5"], "SeriesInstanceUID": "1.2", "ImagePositionPatient": [0, 0, 1]}

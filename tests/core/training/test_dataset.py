@@ -16,7 +16,7 @@ from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.training import dataset as module
 from padis_gui.core.training.dataset import TrainingData, load_training_data
 from padis_gui.core.training.settings import DataSettings
-from tests.core.test_formats import nifti, series_of
+from tests.core.files.test_formats import nifti, series_of
 
 
 def load(source: Path, size: int = 32, **options) -> TrainingData:
