@@ -16,7 +16,7 @@ DARK, BRIGHT = 40, 210
 @pytest.fixture
 def compare(panes):
     """A dark and a bright picture, to be told apart at every pixel."""
-    panes.gallery.propose_levels({"image": (0.0, 255.0)})
+    panes.picture_set.propose_levels({"image": (0.0, 255.0)})
     panes.set_pictures({"baseline": flat(DARK), "estimate": flat(BRIGHT)})
     panes.compare.bar.first.select("baseline")
     panes.compare.bar.second.select("estimate")
@@ -204,7 +204,7 @@ def test_pictures_of_different_sizes_are_said_to_differ(panes, compare, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_missing_pictures_say_what_is_missing(panes, compare, mode):
-    panes.gallery.set_empty_texts({"estimate": "Press Run"})
+    panes.picture_set.set_empty_texts({"estimate": "Press Run"})
     panes.set_pictures({"estimate": None})
     panes.compare_with(mode)
     settle()

@@ -368,7 +368,7 @@ def test_the_status_bar_says_place_values_tile_and_step(window, drive, phantom_p
 
 
 def test_levels_are_in_common_and_never_move_by_themselves(panes):
-    panes.gallery.propose_levels({"image": (0.0, 100.0)})
+    panes.picture_set.propose_levels({"image": (0.0, 100.0)})
     panes.set_pictures({"truth": ramp(), "estimate": ramp(50), "difference": ramp(9)})
     settle()
     for _ in range(3):
@@ -379,7 +379,7 @@ def test_levels_are_in_common_and_never_move_by_themselves(panes):
 
 
 def test_a_pane_with_levels_of_its_own_keeps_them(panes):
-    panes.gallery.propose_levels({"image": (0.0, 100.0)})
+    panes.picture_set.propose_levels({"image": (0.0, 100.0)})
     panes.set_pictures({"truth": ramp(), "estimate": ramp()})
     own, common = pane_on(panes, "truth"), pane_on(panes, "estimate")
     panes.set_own_levels(own, True)
@@ -407,8 +407,8 @@ def levels(panes):
     made = LevelsPanel(panes)
     made.resize(300, 500)
     made.show()
-    panes.gallery.describe("HU", None, (-1000.0, 1000.0))
-    panes.gallery.propose_levels({"image": (0.0, 100.0)})
+    panes.picture_set.describe("HU", None, (-1000.0, 1000.0))
+    panes.picture_set.propose_levels({"image": (0.0, 100.0)})
     panes.set_pictures({"truth": ramp(), "estimate": ramp(2.0), "difference": ramp(1, -1000)})
     settle()
     yield made
@@ -483,7 +483,7 @@ def test_presets_are_there_for_hounsfield_units_only(panes, levels):
     button = next(b for b in levels._presets.children() if getattr(b, "text", str)() == "Lung")
     button.click()
     assert tuple(pane_on(panes, "truth").item.levels) == HU_PRESETS["Lung"]
-    panes.gallery.describe("", None, (0.0, 1.0))
+    panes.picture_set.describe("", None, (0.0, 1.0))
     assert not levels._presets.isVisible()
 
 
@@ -528,7 +528,7 @@ def test_diverging_maps_are_alike_at_both_ends_of_zero():
 
 
 def test_inverted_grey_shows_the_brightest_black(panes):
-    panes.gallery.propose_levels({"image": (0.0, 1.0)})
+    panes.picture_set.propose_levels({"image": (0.0, 1.0)})
     panes.set_pictures({"truth": flat(1)})
     pane = pane_on(panes, "truth")
     assert colour_at(pane.canvas, 30, 20).lightness() == 255
@@ -540,7 +540,7 @@ def test_nan_and_infinity_are_coloured_and_counted(panes):
     picture = flat(0.5)
     picture[10:20, 10:20] = np.nan
     picture[10:20, 30:40] = np.inf
-    panes.gallery.propose_levels({"image": (0.0, 1.0)})
+    panes.picture_set.propose_levels({"image": (0.0, 1.0)})
     panes.set_captions({"truth": "HU"})
     panes.set_pictures({"truth": picture})
     pane = pane_on(panes, "truth")
@@ -642,7 +642,7 @@ def test_nothing_to_see_is_nothing_to_save(panes):
 
 
 def test_the_view_is_copied_as_it_is_seen(panes):
-    panes.gallery.propose_levels({"image": (0.0, 1.0)})
+    panes.picture_set.propose_levels({"image": (0.0, 1.0)})
     panes.set_pictures({"truth": flat(1)})
     pane = pane_on(panes, "truth")
     panes.copy_view(pane)

@@ -169,7 +169,7 @@ def test_profiles_are_copied_and_saved_as_csv(window, drive, tmp_path, phantom_p
 
 
 def test_names_in_the_legend_are_text_and_not_markup(shown, profiles):
-    shown.gallery.rename({"truth": "<img src=x>"})
+    shown.picture_set.rename({"truth": "<img src=x>"})
     shown.tools.adopt(shown.panes[0].group)
     shown.tools.set_line(Line((1, 1), (9, 9)))
     wait_for(lambda: profiles.profiles)

@@ -73,7 +73,7 @@ class RunDisplay(QObject):
         super().__init__(panes)
         self._session, self._panes, self._curves = session, panes, curves
         self._transport = transport
-        self.levels = LevelsChoice(session, panes.gallery, levels)
+        self.levels = LevelsChoice(session, panes.picture_set, levels)
         self._painted = 0  # since the run began
         self._cost = DisplayCost(session)
         self._options = Options()
@@ -213,7 +213,7 @@ class RunDisplay(QObject):
         session, pictures = self._session, self._session.preparation.pictures
         physics = find_physics(session.method.physics)
         if session.data.image is None and not physics.imageless:
-            self._panes.gallery.set_empty_texts(
+            self._panes.picture_set.set_empty_texts(
                 dict.fromkeys(_SOURCES, "Open an image: drop a file here, or Ctrl+O")
             )
             return
@@ -227,7 +227,7 @@ class RunDisplay(QObject):
             texts |= dict.fromkeys(("truth", "difference"), "There is no truth to compare with")
         if physics.imageless:
             texts |= dict.fromkeys(("measurement", "measured", "misfit"), "Nothing was measured")
-        self._panes.gallery.set_empty_texts(texts | EMPTY_TEXTS)
+        self._panes.picture_set.set_empty_texts(texts | EMPTY_TEXTS)
 
     def _show_prepared(self) -> None:
         pictures = self._session.preparation.pictures
@@ -239,10 +239,10 @@ class RunDisplay(QObject):
             {"truth": pictures.truth, "baseline": pictures.baseline, "measurement": measurement}
         )
         image = prepared.image
-        self._panes.gallery.describe(image.unit, image.spacing, image.window)
+        self._panes.picture_set.describe(image.unit, image.spacing, image.window)
         psnr = pictures.baseline_psnr
         physics = find_physics(prepared.method.physics)
-        self._panes.gallery.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)
+        self._panes.picture_set.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)
         size = "" if measurement is None else " × ".join(map(str, measurement.shape[:2]))
         self._panes.set_captions(
             {

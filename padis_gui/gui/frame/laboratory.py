@@ -93,8 +93,8 @@ class LaboratoryInWindow(QObject):
 
     def _image_levels(self) -> Range:
         """The levels that the panes have in common for images."""
-        gallery = self._panes.gallery
-        return gallery.look(gallery.sources["estimate"]).levels
+        picture_set = self._panes.picture_set
+        return picture_set.look(picture_set.sources["estimate"]).levels
 
     def _show_source(self, key: str) -> None:
         """Put a map into a pane: the one that has it, or the framed one, or another that shows neither map nor estimate."""
@@ -112,7 +112,7 @@ class LaboratoryInWindow(QObject):
         self._panes.set_captions(self.model.captions())
         coverage = self.model.coverage
         if coverage is not None:
-            self._panes.gallery.propose_levels({COVERAGE: (0.0, max(1.0, coverage.most))})
+            self._panes.picture_set.propose_levels({COVERAGE: (0.0, max(1.0, coverage.most))})
 
     # The tile inspector ---------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ class LaboratoryInWindow(QObject):
             self._cursor = row, column
 
     def _pick(self, source: str, row: int, column: int) -> None:
-        if self.inspector.watched and self._panes.gallery.sources[source].tiled:
+        if self.inspector.watched and self._panes.picture_set.sources[source].tiled:
             self.inspector.pick(row, column)
 
     def _inspect(self) -> None:

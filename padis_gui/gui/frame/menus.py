@@ -155,7 +155,7 @@ class PaneTools(QObject):
         self.saving = Saving(session, panes, preferences)
         self.profile.save_wanted.connect(lambda text: self.saving.choose_csv("profile", text))
         self.regions.save_wanted.connect(lambda text: self.saving.choose_csv("statistics", text))
-        self.run_sources = RunSources(session.runs, panes.gallery, lambda: panes.looked_at)
+        self.run_sources = RunSources(session.runs, panes.picture_set, lambda: panes.looked_at)
         panes.arranged.connect(self.run_sources.release)
         panes.tools.tool_changed.connect(self._bring)
         session.runs.compare.connect(self.compare_runs)
@@ -205,7 +205,7 @@ class RunTools(QObject):
         self._planner, self._preferences, self._docks = planner, preferences, docks
         bottom, right = Qt.DockWidgetArea.BottomDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
         self.list, self.queue = RunList(session), QueuePanel(session)
-        self.samples = SamplesPanel(session, panes.gallery, act)
+        self.samples = SamplesPanel(session, panes.picture_set, act)
         self.list_dock = dock("Runs", self.list, bottom, shown=False)
         self.queue_dock = dock("Queue", self.queue, bottom, shown=False)
         self.samples_dock = dock("Samples", self.samples, right, shown=False)

@@ -110,7 +110,7 @@ def arrangement_of(grid: PaneGrid) -> dict[str, Any]:
         ],
         "active": grid.panes.index(grid.active),
         "maximised": grid.maximised is not None,
-        "colours": grid.gallery.colours,
+        "colours": grid.picture_set.colours,
         "tool": grid.tools.tool,
         "compare": grid.compare.state() | {"open": grid.comparing},
     }
@@ -126,7 +126,9 @@ def rearrange(grid: PaneGrid, state: object) -> None:
         _restore_panes(grid, saved)
     colours = state.get("colours")
     if isinstance(colours, dict):
-        grid.gallery.colours = {str(k): v for k, v in colours.items() if isinstance(v, str) and is_known(v)}
+        grid.picture_set.colours = {
+            str(k): v for k, v in colours.items() if isinstance(v, str) and is_known(v)
+        }
     active = state.get("active")
     if isinstance(active, int) and 0 <= active < len(grid.panes):
         grid.set_active(grid.panes[active])
@@ -143,7 +145,7 @@ def rearrange(grid: PaneGrid, state: object) -> None:
 
 def _names_a_source(grid: PaneGrid, saved: object) -> bool:
     key = saved.get("source") if isinstance(saved, dict) else None
-    return isinstance(key, str) and key in grid.gallery.sources
+    return isinstance(key, str) and key in grid.picture_set.sources
 
 
 def _restore_panes(grid: PaneGrid, saved: list[dict[str, Any]]) -> None:

@@ -17,7 +17,7 @@ from padis_gui.gui.panes.layers import Layer
 from padis_gui.gui.panes.links import Links
 from padis_gui.viewmodels.laboratory.laboratory import Overlay
 from padis_gui.viewmodels.pictures.levels import reach_of, signed_difference, size_text
-from padis_gui.viewmodels.pictures.pictures import DIVERGING, Appearance, Gallery
+from padis_gui.viewmodels.pictures.pictures import DIVERGING, Appearance, PictureSet
 from padis_gui.viewmodels.pictures.sources import PaneSource, Scale
 
 SLOWEST, FASTEST, USUAL = 0.2, 8.0, 1.5  # changes a second
@@ -90,14 +90,14 @@ _TAG = "background: rgba(16, 18, 20, 190); color: #e6e6e6; border-radius: 4px; p
 
 
 class CompareView(QWidget):
-    """Shows any two of the gallery's sources. ``left`` comes from its close button."""
+    """Shows any two of the picture_set's sources. ``left`` comes from its close button."""
 
     left = Signal()
     shown_changed = Signal()
 
-    def __init__(self, gallery: Gallery, model: SourceModel, links: Links) -> None:
+    def __init__(self, picture_set: PictureSet, model: SourceModel, links: Links) -> None:
         super().__init__()
-        self._gallery, self._links = gallery, links
+        self._picture_set, self._links = picture_set, links
         self.mode: Mode = "side"
         self.difference: Pixels | None = None
         self._reach: float | None = None  # of the difference's levels, None until there is a difference
@@ -137,10 +137,10 @@ class CompareView(QWidget):
         layout.addLayout(pictures, 1)
         self._turn = QTimer(self)
         self._turn.timeout.connect(self._take_turns)
-        gallery.changed.connect(self._follow)
-        gallery.captioned.connect(self._follow)
-        gallery.restyled.connect(self.refresh)
-        gallery.listed.connect(self.refresh)
+        picture_set.changed.connect(self._follow)
+        picture_set.captioned.connect(self._follow)
+        picture_set.restyled.connect(self.refresh)
+        picture_set.listed.connect(self.refresh)
         self._set_rate(USUAL)
 
     # What is compared -----------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class CompareView(QWidget):
     @property
     def as_source(self) -> PaneSource:
         """What the difference is, to name its values."""
-        first, second = (self._gallery.sources[key] for key in self.keys)
+        first, second = (self._picture_set.sources[key] for key in self.keys)
         scale = Scale.MISFIT if first.scale in (Scale.MEASURED, Scale.MISFIT) else Scale.SIGNED
         name = f"{first.short} − {second.short}"
         return PaneSource(key="compared", label=name, short=name, origin=first.origin, scale=scale)
@@ -162,7 +162,7 @@ class CompareView(QWidget):
         """Compare in this way; sources that are not named stay."""
         self.mode = mode
         for choice, key in ((self.bar.first, first), (self.bar.second, second)):
-            if key in self._gallery.sources:
+            if key in self._picture_set.sources:
                 choice.select(str(key))
         self._show_others()
 
@@ -183,12 +183,12 @@ class CompareView(QWidget):
             self.refresh()
 
     def refresh(self) -> None:
-        """Show the two as the gallery has them now; nothing happens while nobody can see it."""
+        """Show the two as the picture_set has them now; nothing happens while nobody can see it."""
         if not self.isVisible():
             return
-        sources = [self._gallery.sources[key] for key in self.keys]
-        pictures = [self._gallery.pixels(key) for key in self.keys]
-        looks = [self._gallery.look(source) for source in sources]
+        sources = [self._picture_set.sources[key] for key in self.keys]
+        pictures = [self._picture_set.pixels(key) for key in self.keys]
+        looks = [self._picture_set.look(source) for source in sources]
         a, b = pictures
         fits = a is not None and b is not None and a.shape[:2] == b.shape[:2]
         over = self.mode in ("wipe", "blink")
@@ -225,10 +225,10 @@ class CompareView(QWidget):
     # What is said about it ------------------------------------------------------------------------
 
     def _say(self, pictures: list[Pixels | None], *, fits: bool) -> None:
-        names = [self._gallery.sources[key].label for key in self.keys]
+        names = [self._picture_set.sources[key].label for key in self.keys]
         main, beside = self.canvases
         self.bar.show_mode(blinking=self.mode == "blink", subtracting=self.mode == "subtract")
-        missing = [self._gallery.empty_text(key) for key in self.keys]
+        missing = [self._picture_set.empty_text(key) for key in self.keys]
         main.set_empty_text(missing[0] or (missing[1] if self.mode != "side" else ""))
         beside.set_empty_text(missing[1])
         a, b = pictures
@@ -236,7 +236,7 @@ class CompareView(QWidget):
         self.bar.said.setText(
             f"These pictures differ in size: {size_text(a)} and {size_text(b)}; compare them side by side"
             if apart and a is not None and b is not None
-            else "  ".join(filter(None, (self._gallery.caption(key) for key in self.keys)))
+            else "  ".join(filter(None, (self._picture_set.caption(key) for key in self.keys)))
         )
         self._name_tags(names)
 
@@ -287,7 +287,7 @@ class CompareView(QWidget):
         """Both pictures are painted already: only the upper one comes and goes, so nothing flashes."""
         self._second_shown = not self._second_shown
         self._over.setVisible(self._second_shown)
-        self._name_tags([self._gallery.sources[key].label for key in self.keys])
+        self._name_tags([self._picture_set.sources[key].label for key in self.keys])
 
     def _set_reach(self, reach: float) -> None:
         if reach > 0:
@@ -322,7 +322,7 @@ class CompareView(QWidget):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Keep the names in the corners of the first picture."""
         if event.type() == QEvent.Type.Resize and watched is self.canvases[0]:
-            self._name_tags([self._gallery.sources[key].label for key in self.keys])
+            self._name_tags([self._picture_set.sources[key].label for key in self.keys])
         return super().eventFilter(watched, event)
 
     def state(self) -> dict[str, Any]:
@@ -342,5 +342,5 @@ class CompareView(QWidget):
         if isinstance(rate, int | float):
             self.bar.rate.setValue(min(max(float(rate), SLOWEST), FASTEST))
         for choice, key in ((self.bar.first, state.get("first")), (self.bar.second, state.get("second"))):
-            if key in self._gallery.sources:
+            if key in self._picture_set.sources:
                 choice.select(str(key))

@@ -1,4 +1,4 @@
-"""Choosing one of the gallery's sources: a list under headings that all choices share."""
+"""Choosing one of the picture_set's sources: a list under headings that all choices share."""
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import (
@@ -29,7 +29,7 @@ from padis_gui.gui.kit.widgets import ElidedLabel, column, row
 from padis_gui.gui.panes.canvas import Canvas, Group
 from padis_gui.gui.panes.tiling_overlay import TilingOverlay
 from padis_gui.viewmodels.pictures.levels import Range
-from padis_gui.viewmodels.pictures.pictures import Appearance, Gallery
+from padis_gui.viewmodels.pictures.pictures import Appearance, PictureSet
 from padis_gui.viewmodels.pictures.sources import Lattice, PaneSource, Scale
 
 FALLBACK = "estimate"
@@ -37,20 +37,20 @@ _KEY = Qt.ItemDataRole.UserRole
 
 
 class SourceModel(QStandardItemModel):
-    """The gallery's sources under their headings; ``renewed`` comes after they have changed."""
+    """The picture_set's sources under their headings; ``renewed`` comes after they have changed."""
 
     renewed = Signal()
     settled = Signal()  # after every choice has found its source again, or another
 
-    def __init__(self, gallery: Gallery, parent: QObject) -> None:
+    def __init__(self, picture_set: PictureSet, parent: QObject) -> None:
         super().__init__(parent)
-        self._gallery = gallery
+        self._picture_set = picture_set
         self._keys: list[str] = []
-        gallery.listed.connect(self._follow)
+        picture_set.listed.connect(self._follow)
         self._follow()
 
     def _follow(self) -> None:
-        sources = list(self._gallery.sources)
+        sources = list(self._picture_set.sources)
         keys = [source.key for source in sources]
         if keys != self._keys:
             self._keys = keys
@@ -157,7 +157,7 @@ def is_square(source: PaneSource) -> bool:
 
 
 class ImagePane(QFrame):
-    """Shows one of the gallery's sources, with the levels in common or its own.
+    """Shows one of the picture_set's sources, with the levels in common or its own.
 
     ``source_chosen`` comes when another source is shown, ``regrouped`` when what it shows has other pixels than
     before, ``maximise_wanted``, ``link_toggled``, ``close_wanted`` and ``menu_wanted`` (a global position) from
@@ -171,9 +171,9 @@ class ImagePane(QFrame):
     close_wanted = Signal()
     menu_wanted = Signal(QPoint)
 
-    def __init__(self, gallery: Gallery, model: SourceModel, source: str) -> None:
+    def __init__(self, picture_set: PictureSet, model: SourceModel, source: str) -> None:
         super().__init__()
-        self._gallery = gallery
+        self._picture_set = picture_set
         self._waiting = True
         self._active = self._closable = False
         self.group: Group | None = None
@@ -227,16 +227,16 @@ class ImagePane(QFrame):
     @property
     def record(self) -> PaneSource:
         """The shown source."""
-        return self._gallery.sources[self.source]
+        return self._picture_set.sources[self.source]
 
     @property
     def look(self) -> Appearance:
         """The levels and colours it is shown with."""
-        return self.own or self._gallery.look(self.record)
+        return self.own or self._picture_set.look(self.record)
 
     def show_source(self, key: str) -> None:
         """Show another source."""
-        if key in self._gallery.sources and key != self.source:
+        if key in self._picture_set.sources and key != self.source:
             self.choice.select(key)
             self._show_other()
 
@@ -247,16 +247,16 @@ class ImagePane(QFrame):
         self.source_chosen.emit()
 
     def refresh(self) -> None:
-        """Show what the gallery has now; waits until somebody can see it."""
+        """Show what the picture_set has now; waits until somebody can see it."""
         if not self.isVisible():
             self._waiting = True
             return
         self._waiting = False
-        source, pixels = self.record, self._gallery.pixels(self.source)
+        source, pixels = self.record, self._picture_set.pixels(self.source)
         look = self.look
         legend = source.scale is not Scale.IMAGE or self.own is not None
         self.canvas.set_picture(pixels, look, square=is_square(source), legend=legend)
-        self.canvas.set_empty_text(self._gallery.empty_text(self.source))
+        self.canvas.set_empty_text(self._picture_set.empty_text(self.source))
         self.show_caption()
         group = group_of(source, pixels)
         if group != self.group:
@@ -264,9 +264,9 @@ class ImagePane(QFrame):
             self.regrouped.emit()
 
     def show_caption(self) -> None:
-        """Say what the gallery says of the source, after a count of the pixels that are no numbers."""
+        """Say what the picture_set says of the source, after a count of the pixels that are no numbers."""
         trouble = self.canvas.layer.trouble
-        caption = self._gallery.caption(self.source)
+        caption = self._picture_set.caption(self.source)
         self.caption.setText(f"{trouble.text}  {caption}" if trouble is not None else caption)
 
     @property
@@ -291,7 +291,7 @@ class ImagePane(QFrame):
     def set_levels(self, levels: Range) -> None:
         """Set its own levels, or those in common."""
         if self.own is None:
-            self._gallery.set_levels(self.record, levels)
+            self._picture_set.set_levels(self.record, levels)
         else:
             self.own = Appearance(levels, self.own.colours)
             self.refresh()
@@ -299,7 +299,7 @@ class ImagePane(QFrame):
     def set_colours(self, name: str) -> None:
         """Set its own colour map, or that in common."""
         if self.own is None:
-            self._gallery.set_colours(self.record, name)
+            self._picture_set.set_colours(self.record, name)
         else:
             self.own = Appearance(self.own.levels, name)
             self.refresh()

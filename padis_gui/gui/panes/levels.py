@@ -25,7 +25,7 @@ from padis_gui.viewmodels.pictures.levels import (
     Range,
     histogram,
 )
-from padis_gui.viewmodels.pictures.pictures import Gallery
+from padis_gui.viewmodels.pictures.pictures import PictureSet
 from padis_gui.viewmodels.pictures.sources import Scale
 from padis_gui.viewmodels.session.session import Session
 
@@ -36,14 +36,14 @@ _IMAGE = Scale.IMAGE.value
 class LevelsChoice(QObject):
     """Fills a box with what fits the open image, and sets the levels in common. They never move by themselves."""
 
-    def __init__(self, session: Session, gallery: Gallery, box: QComboBox) -> None:
+    def __init__(self, session: Session, picture_set: PictureSet, box: QComboBox) -> None:
         super().__init__(box)
-        self._session, self._gallery, self._box = session, gallery, box
+        self._session, self._picture_set, self._box = session, picture_set, box
         self._scale: tuple[str, Range] | None = None
         self._physics: str | None = None
         box.setPlaceholderText(BY_HAND)
         box.currentIndexChanged.connect(self._choose)
-        gallery.restyled.connect(self._follow)
+        picture_set.restyled.connect(self._follow)
         session.data.changed.connect(self._offer)
         session.preparation.changed.connect(self._propose)
         self._offer()
@@ -59,7 +59,7 @@ class LevelsChoice(QObject):
             self._box.clear()
             self._box.addItems([FULL_WINDOW, ROBUST_TRUTH, *(HU_PRESETS if unit == "HU" else ())])
             self._box.setCurrentIndex(0)
-        self._gallery.propose_levels({}, forget=[scale.value for scale in Scale])
+        self._picture_set.propose_levels({}, forget=[scale.value for scale in Scale])
 
     def _propose(self) -> None:
         """A problem is prepared: its image's levels, and those of its measurement."""
@@ -71,7 +71,7 @@ class LevelsChoice(QObject):
             proposals[Scale.MEASURED.value] = (min(0.0, float(measurement.min())), float(measurement.max()))
         physics = pictures.prepared.method.physics
         other, self._physics = physics != self._physics, physics
-        self._gallery.propose_levels(
+        self._picture_set.propose_levels(
             proposals, forget=(Scale.MEASURED.value, Scale.MISFIT.value) if other else ()
         )
 
@@ -85,11 +85,11 @@ class LevelsChoice(QObject):
 
     def _choose(self, index: int) -> None:
         if index >= 0 and self._session.preparation.prepared is not None:
-            self._gallery.propose_levels({_IMAGE: self._wanted()}, forget=(_IMAGE,))
+            self._picture_set.propose_levels({_IMAGE: self._wanted()}, forget=(_IMAGE,))
 
     def _follow(self) -> None:
         """Somebody has set levels by hand: none of the list's."""
-        if self._box.currentIndex() >= 0 and _IMAGE in self._gallery.levels.by_hand:
+        if self._box.currentIndex() >= 0 and _IMAGE in self._picture_set.levels.by_hand:
             with QSignalBlocker(self._box):
                 self._box.setCurrentIndex(-1)
 
@@ -152,9 +152,9 @@ class LevelsPanel(QWidget):
         self._dragged = QTimer(self, singleShot=True, interval=_DRAG_MS)
         self._dragged.timeout.connect(self._take_region)
         panes.active_changed.connect(self.refresh)
-        panes.gallery.restyled.connect(self._show_levels)
-        panes.gallery.listed.connect(self._show_levels)
-        panes.gallery.changed.connect(self._follow)
+        panes.picture_set.restyled.connect(self._show_levels)
+        panes.picture_set.listed.connect(self._show_levels)
+        panes.picture_set.changed.connect(self._follow)
         self.refresh()
 
     @property
@@ -222,10 +222,10 @@ class LevelsPanel(QWidget):
 
     def _show_levels(self) -> None:
         pane = self._pane
-        if not self.isVisible() or pane.source not in self._panes.gallery.sources:
+        if not self.isVisible() or pane.source not in self._panes.picture_set.sources:
             return
         source, look = pane.record, pane.look
-        unit = self._panes.gallery.unit
+        unit = self._panes.picture_set.unit
         in_unit = f" {unit}" if unit and source.scale not in (Scale.MEASURED, Scale.MISFIT) else ""
         low, high = look.levels
         self.title.setText(source.label)
@@ -250,7 +250,7 @@ class LevelsPanel(QWidget):
         self.colours.setCurrentText(chosen)
 
     def _draw_histogram(self) -> None:
-        pixels = self._panes.gallery.pixels(self._pane.source) if self.isVisible() else None
+        pixels = self._panes.picture_set.pixels(self._pane.source) if self.isVisible() else None
         found = None if pixels is None else histogram(pixels)
         self.bars.setVisible(found is not None)
         low, high = self._pane.look.levels

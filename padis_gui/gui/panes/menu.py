@@ -48,14 +48,14 @@ def fill_menu(menu: QMenu, grid: PaneGrid, pane: ImagePane) -> None:
         action.setCheckable(True)
         action.setChecked(name == pane.look.colours)
     against = menu.addMenu("Compare with")
-    for source in grid.gallery.sources:
-        if source.key != pane.source and grid.gallery.has(source.key):
+    for source in grid.picture_set.sources:
+        if source.key != pane.source and grid.picture_set.has(source.key):
             _choice(
                 against, source.label, partial(grid.compare_with, grid.compare.mode, pane.source, source.key)
             )
     against.setEnabled(not against.isEmpty())
     menu.addSeparator()
-    there = grid.gallery.has(pane.source)
+    there = grid.picture_set.has(pane.source)
     _choice(menu, "Copy view", lambda: grid.copy_view(pane), enabled=there)
     _choice(
         menu,
@@ -68,16 +68,16 @@ def fill_menu(menu: QMenu, grid: PaneGrid, pane: ImagePane) -> None:
 
 def propose_to(grid: PaneGrid, pane: ImagePane, name: str) -> None:
     """Set a pane's levels to one of the proposals."""
-    pixels, truth = grid.gallery.pixels(pane.source), grid.gallery.pixels("truth")
+    pixels, truth = grid.picture_set.pixels(pane.source), grid.picture_set.pixels("truth")
     if pixels is not None:
         pane.set_levels(propose(name, pixels, pane.record.scale, truth))
 
 
 def can_propose(grid: PaneGrid, pane: ImagePane, name: str) -> bool:
     """Whether there is a picture, and for a match one that has the truth's unit, and a truth."""
-    if name == MATCH and (pane.record.scale not in MATCHABLE or not grid.gallery.has("truth")):
+    if name == MATCH and (pane.record.scale not in MATCHABLE or not grid.picture_set.has("truth")):
         return False
-    return grid.gallery.has(pane.source)
+    return grid.picture_set.has(pane.source)
 
 
 def _choice(menu: QMenu, text: str, act: Callable[[], object], *, enabled: bool = True) -> QAction:
@@ -116,11 +116,11 @@ class Saving(QObject):
 
     def write_values(self, path: Path, *, key: str) -> None:
         """Write a source's picture as float32 TIFF, with where it comes from."""
-        source, pixels = self._panes.gallery.sources[key], self._panes.gallery.pixels(key)
+        source, pixels = self._panes.picture_set.sources[key], self._panes.picture_set.pixels(key)
         if pixels is None:
             return
         on_image = source.lattice is Lattice.IMAGE
-        spacing = self._panes.gallery.spacing if on_image else None
+        spacing = self._panes.picture_set.spacing if on_image else None
         info = self._provenance(key)
         self._write(path, lambda: picture_as_tiff(pixels, info, spacing=spacing), f"The {source.label}")
 
@@ -131,7 +131,7 @@ class Saving(QObject):
 
     def write_view(self, path: Path, *, key: str, image: QImage) -> None:
         """Write a pane as it was seen."""
-        self._write(path, partial(png_of, image), f"The view of {self._panes.gallery.sources[key].label}")
+        self._write(path, partial(png_of, image), f"The view of {self._panes.picture_set.sources[key].label}")
 
     def _write(self, path: Path, make_data: Any, what: str) -> None:
         self._preferences.went_to("export", path)
@@ -145,14 +145,14 @@ class Saving(QObject):
         """The data's name and the source's, with nothing in them that a file system minds."""
         image = self._session.data.image
         names = [] if image is None else [Path(image.name).stem]
-        label = self._panes.gallery.sources[key].label
+        label = self._panes.picture_set.sources[key].label
         return re.sub(r"[^\w.-]+", "_", "_".join([*names, label])).strip("_") or "picture"
 
     def _provenance(self, key: str) -> dict[str, Any]:
         """What a picture is, and the recipe of its run where that has ended."""
-        gallery, shown, runs = self._panes.gallery, self._session.shown, self._session.runs
-        source = gallery.sources[key]
-        info: dict[str, Any] = {"source": source.label, "unit": gallery.unit}
+        picture_set, shown, runs = self._panes.picture_set, self._session.shown, self._session.runs
+        source = picture_set.sources[key]
+        info: dict[str, Any] = {"source": source.label, "unit": picture_set.unit}
         record = runs.find(run_id(key)) if source.origin is Origin.RUNS else None
         if source.origin is Origin.RUN:
             record = next((r for r in runs.records if r.history is shown.history), shown.record)

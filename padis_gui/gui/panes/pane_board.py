@@ -8,7 +8,7 @@ from padis_gui.gui.kit.actions import PaneActions
 from padis_gui.gui.kit.widgets import action_button, grid, row
 from padis_gui.gui.panes.image_pane import ImagePane, SourceModel, column_count
 from padis_gui.gui.panes.links import DrawingTools, Links
-from padis_gui.viewmodels.pictures.pictures import Gallery
+from padis_gui.viewmodels.pictures.pictures import PictureSet
 
 
 class PaneBar(QWidget):
@@ -59,9 +59,11 @@ class PaneBoard(QWidget):
     picked = Signal(str, int, int)
     menu_wanted = Signal(object, QPoint)
 
-    def __init__(self, gallery: Gallery, model: SourceModel, links: Links, tools: DrawingTools) -> None:
+    def __init__(
+        self, picture_set: PictureSet, model: SourceModel, links: Links, tools: DrawingTools
+    ) -> None:
         super().__init__()
-        self._gallery, self._model, self._links, self._tools = gallery, model, links, tools
+        self._picture_set, self._model, self._links, self._tools = picture_set, model, links, tools
         self.panes: list[ImagePane] = []
         self.maximised: ImagePane | None = None
         self._active: ImagePane | None = None
@@ -91,7 +93,7 @@ class PaneBoard(QWidget):
             return None
         shown = {pane.source for pane in self.panes}
         key = source or next((key for key in _NEXT if key not in shown), "estimate")
-        pane = ImagePane(self._gallery, self._model, key)
+        pane = ImagePane(self._picture_set, self._model, key)
         pane.source_chosen.connect(lambda: self._source_changed(pane))
         pane.regrouped.connect(lambda: self._regroup(pane))
         pane.link_toggled.connect(lambda linked: self._set_linked(pane, linked))

@@ -16,7 +16,7 @@ from padis_gui.gui.panes.image_pane import ImagePane, SourceModel
 from padis_gui.gui.panes.links import DrawingTools, Links
 from padis_gui.gui.panes.pane_board import PaneBar, PaneBoard
 from padis_gui.viewmodels.laboratory.laboratory import Overlay
-from padis_gui.viewmodels.pictures.pictures import Gallery, LazyPicture, value_text
+from padis_gui.viewmodels.pictures.pictures import LazyPicture, PictureSet, value_text
 from padis_gui.viewmodels.pictures.sources import PaneSource
 
 # Panes that are painted in one go, and the pause before the next: twelve at once would hold up clicks and keys
@@ -24,7 +24,7 @@ _AT_ONCE, _BETWEEN_MS = 3, 15
 
 
 class PaneGrid(QWidget):
-    """Panes on the gallery's sources, in ``board``. ``hovered`` and ``picked`` carry the (row, column) under the
+    """Panes on the picture_set's sources, in ``board``. ``hovered`` and ``picked`` carry the (row, column) under the
     cursor and of a click, in the pixels of ``links.group``; ``save_values`` and ``save_view`` what the user wants
     written; ``active_changed``, ``arranged`` and ``menu_wanted`` are the board's.
     """
@@ -37,20 +37,20 @@ class PaneGrid(QWidget):
     save_values = Signal(str)  # source
     save_view = Signal(str, object)  # source, QImage
 
-    def __init__(self, gallery: Gallery | None = None) -> None:
+    def __init__(self, picture_set: PictureSet | None = None) -> None:
         super().__init__()
-        self.gallery = gallery or Gallery(self)
+        self.picture_set = picture_set or PictureSet(self)
         self._overlay: Overlay | None = None
         self._tiling_shown = True
         self._stale: list[ImagePane] = []
         self._next = QTimer(self, singleShot=True, interval=_BETWEEN_MS)
         self._next.timeout.connect(self._refresh_some)
-        self.model = SourceModel(self.gallery, self)
+        self.model = SourceModel(self.picture_set, self)
         self.links = Links(self)
         self.tools = DrawingTools(self.links)
         self.act = PaneActions(self)
-        self.board = PaneBoard(self.gallery, self.model, self.links, self.tools)
-        self.compare = CompareView(self.gallery, self.model, self.links)
+        self.board = PaneBoard(self.picture_set, self.model, self.links, self.tools)
+        self.compare = CompareView(self.picture_set, self.model, self.links)
         for canvas in self.compare.canvases:
             self.links.join(canvas)
             self.tools.join(canvas)
@@ -63,11 +63,11 @@ class PaneGrid(QWidget):
         self._connect()
 
     def _connect(self) -> None:
-        gallery, act, board = self.gallery, self.act, self.board
-        gallery.changed.connect(self._refresh)
-        gallery.captioned.connect(self._refresh_captions)
-        gallery.restyled.connect(self.refresh_all)
-        gallery.listed.connect(self.refresh_all)
+        picture_set, act, board = self.picture_set, self.act, self.board
+        picture_set.changed.connect(self._refresh)
+        picture_set.captioned.connect(self._refresh_captions)
+        picture_set.restyled.connect(self.refresh_all)
+        picture_set.listed.connect(self.refresh_all)
         self.links.pointed.connect(self.hovered)
         board.connect_actions(act)
         board.active_changed.connect(self.active_changed)
@@ -128,23 +128,23 @@ class PaneGrid(QWidget):
 
     def register_source(self, source: PaneSource) -> None:
         """Offer another source; give its picture with :meth:`set_pictures`."""
-        self.gallery.register(source)
+        self.picture_set.register(source)
 
     def unregister_source(self, key: str) -> None:
         """Take a registered source away again."""
-        self.gallery.unregister(key)
+        self.picture_set.unregister(key)
 
     def set_pictures(self, pictures: Mapping[str, LazyPicture | None]) -> None:
         """Replace these sources' pictures, or what makes them when somebody looks; None clears one."""
-        self.gallery.set_pictures(pictures)
+        self.picture_set.set_pictures(pictures)
 
     def pixels(self, source: str) -> Pixels | None:
         """What there is to see of a source now."""
-        return self.gallery.pixels(source)
+        return self.picture_set.pixels(source)
 
     def set_captions(self, captions: Mapping[str, str]) -> None:
         """A short text beside the name of each source."""
-        self.gallery.set_captions(captions)
+        self.picture_set.set_captions(captions)
 
     def set_partition(self, partition: Partition | None) -> None:
         """The tiling of the shown step."""
@@ -208,7 +208,7 @@ class PaneGrid(QWidget):
             self._next.start()
 
     def refresh_all(self) -> None:
-        """Show everything as the gallery has it now."""
+        """Show everything as the picture_set has it now."""
         for pane in self.panes:
             pane.refresh()
 
@@ -226,10 +226,10 @@ class PaneGrid(QWidget):
         seen: set[str] = set()
         keys = self.compare.keys if self.comparing else [pane.source for pane in self.panes]
         for key in keys:
-            if key in seen or key not in self.gallery.sources:
+            if key in seen or key not in self.picture_set.sources:
                 continue
             seen.add(key)
-            source, pixels = self.gallery.sources[key], self.gallery.pixels(key)
+            source, pixels = self.picture_set.sources[key], self.picture_set.pixels(key)
             if pixels is not None and group == (source.lattice.value, *pixels.shape[:2]):
                 yield source, pixels
 

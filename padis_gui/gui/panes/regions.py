@@ -58,8 +58,8 @@ class DrawnPanel(QWidget):
         drag, follow = (throttled(self, wait, self._refresh_seen) for wait in (_DRAG_MS, _FOLLOW_MS))
         panes.tools.changed.connect(drag.throttle)
         panes.arranged.connect(drag.throttle)
-        panes.gallery.changed.connect(lambda _keys: follow.throttle())
-        panes.gallery.listed.connect(follow.throttle)
+        panes.picture_set.changed.connect(lambda _keys: follow.throttle())
+        panes.picture_set.listed.connect(follow.throttle)
 
     # What a panel does in its own way -------------------------------------------------------------
 
@@ -85,7 +85,7 @@ class DrawnPanel(QWidget):
         """Pixel pitch in mm, (rows, columns), where it is known and the shape lies on the image."""
         group = self._panes.tools.group
         on_image = group is not None and group[0] == Lattice.IMAGE.value
-        return self._panes.gallery.spacing if on_image else None
+        return self._panes.picture_set.spacing if on_image else None
 
     def _find_group(self) -> bool:
         """Whether a shape set by numbers has pixels to lie on; before the first one is drawn, the active pane's."""
@@ -182,7 +182,7 @@ class RegionPanel(DrawnPanel):
         self._measure_next()
 
     def _measure_next(self) -> None:
-        region, gallery = self._panes.tools.region, self._panes.gallery
+        region, picture_set = self._panes.tools.region, self._panes.picture_set
         if region is None or not self._waiting:
             self.rows = self._found
             self._fill()
@@ -190,8 +190,8 @@ class RegionPanel(DrawnPanel):
             return
         source, pixels = self._waiting.pop(0)
         comparable = source.scale is Scale.IMAGE and source.key != "truth"
-        truth = gallery.pixels("truth") if comparable else None
-        found = statistics(pixels, region, truth, gallery.window)
+        truth = picture_set.pixels("truth") if comparable else None
+        found = statistics(pixels, region, truth, picture_set.window)
         if found is not None:
             self._found.append(statistics_row(source.label, found))
         self._each.start()

@@ -10,7 +10,7 @@ from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.kit.plot import Line, Plot
 from padis_gui.gui.kit.theme import BASELINE, CURVE
 from padis_gui.gui.kit.widgets import clock, column, push_button, row
-from padis_gui.viewmodels.pictures.pictures import Gallery
+from padis_gui.viewmodels.pictures.pictures import PictureSet
 from padis_gui.viewmodels.pictures.sources import Origin, PaneSource, Scale
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.runs.samples import interval_pictures
@@ -41,9 +41,9 @@ class SamplesPanel(QWidget):
 
     panes_wanted = Signal()
 
-    def __init__(self, session: Session, gallery: Gallery, act: Actions) -> None:
+    def __init__(self, session: Session, picture_set: PictureSet, act: Actions) -> None:
         super().__init__()
-        self._session, self._gallery = session, gallery
+        self._session, self._picture_set = session, picture_set
         self.plot = Plot(
             "Error over deviation", whole=False,
             tip="Pixels in bins by their deviation: the error that ideal samples would have, and the error that there is",
@@ -65,7 +65,7 @@ class SamplesPanel(QWidget):
         bottom.addStretch(1)
         layout.addLayout(bottom)
         for source in SOURCES:
-            gallery.register(source)
+            picture_set.register(source)
         session.shown.changed.connect(self.refresh)
         act.samples.enabledChanged.connect(self.draw.setEnabled)
         self.refresh()
@@ -74,7 +74,7 @@ class SamplesPanel(QWidget):
         """Show what is known of the shown run."""
         record = self._session.shown.record
         found = None if record is None else record.calibration
-        self._gallery.set_pictures(interval_pictures(record))
+        self._picture_set.set_pictures(interval_pictures(record))
         self.plot.setVisible(found is not None)
         if found is not None:
             ends = [0.0, max(found.predicted)]

@@ -57,7 +57,7 @@ class Appearance:
     colours: str
 
 
-class Gallery(QObject):
+class PictureSet(QObject):
     """``changed`` carries the keys whose pictures are new, ``captioned`` those whose captions are, ``restyled`` comes
     for levels, colours and empty texts, ``listed`` when sources came, went, or are called otherwise."""
 

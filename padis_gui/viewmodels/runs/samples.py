@@ -13,7 +13,7 @@ from padis_gui.core.images.metrics import LEVEL
 from padis_gui.core.runs.opened import Prepared
 from padis_gui.core.runs.repeat import of_samples
 from padis_gui.viewmodels.pictures.frames import History, for_display, grey
-from padis_gui.viewmodels.pictures.pictures import Gallery, LazyPicture
+from padis_gui.viewmodels.pictures.pictures import LazyPicture, PictureSet
 from padis_gui.viewmodels.pictures.sources import Origin, PaneSource, Scale
 from padis_gui.viewmodels.runs.runs import RunRecord, Runs, thumbnail
 
@@ -84,11 +84,11 @@ def run_id(key: str) -> str:
 
 
 class RunSources(QObject):
-    """Keeps the gallery's sources of runs as the list has them. ``shown`` says which sources are looked at now."""
+    """Keeps the picture_set's sources of runs as the list has them. ``shown`` says which sources are looked at now."""
 
-    def __init__(self, runs: Runs, gallery: Gallery, shown: Callable[[], Iterable[str]]) -> None:
-        super().__init__(gallery)
-        self._runs, self._gallery, self._shown = runs, gallery, shown
+    def __init__(self, runs: Runs, picture_set: PictureSet, shown: Callable[[], Iterable[str]]) -> None:
+        super().__init__(picture_set)
+        self._runs, self._picture_set, self._shown = runs, picture_set, shown
         self._names: dict[str, str] = {}
         runs.changed.connect(self._follow)
         self._follow()
@@ -97,24 +97,24 @@ class RunSources(QObject):
         records = {run_key(record.id): record for record in self._runs.records}
         for key in [key for key in self._names if key not in records]:
             del self._names[key]
-            self._gallery.unregister(key)
+            self._picture_set.unregister(key)
         for key, record in records.items():
             if self._names.get(key) != record.name:
                 new = key not in self._names
                 self._names[key] = record.name
-                self._gallery.register(_source(key, record))
+                self._picture_set.register(_source(key, record))
                 if new:
-                    self._gallery.set_pictures({key: partial(_picture, record)})
+                    self._picture_set.set_pictures({key: partial(_picture, record)})
 
     def release(self) -> None:
         """Let go of the pictures that nobody looks at any more."""
         looked_at = set(self._shown())
         records = {run_key(record.id): record for record in self._runs.records}
-        self._gallery.set_pictures(
+        self._picture_set.set_pictures(
             {
                 key: partial(_picture, record)
                 for key, record in records.items()
-                if key not in looked_at and self._gallery.is_made(key)
+                if key not in looked_at and self._picture_set.is_made(key)
             }
         )
 

@@ -1,4 +1,4 @@
-"""Damages small files of every format and reads them: run as `python -m tests.core.files.fuzzing FORMAT FIRST COUNT FOLDER`.
+"""Damages small files of every format and reads them: run as a module with FORMAT FIRST COUNT FOLDER.
 
 Every input is made of its number alone, so that a failure can be repeated: FIRST is then its number, and COUNT is 1.
 What is no image and no sentence for the user ends the process, and so does an input that takes too long; memory beyond

@@ -79,7 +79,7 @@ def test_the_bounds_hold(what: str, said: str, tmp_path: Path) -> None:
     }[what]  # fmt: skip
     code = f"""
 from pathlib import Path
-from tests.core import fuzzing
+from tests.core.files import fuzzing
 fuzzing.SECONDS = {1.0 if what == "hang" else 60.0}
 sound = fuzzing.attempt
 def attempt(path, page, listed=True):
