@@ -1,4 +1,9 @@
-"""Files that a verb will write: checked before a long run, written whole or not at all."""
+"""What verbs write: reports, exports and the iterates on the way.
+
+Files that a verb will write: checked before a long run, written whole or not at all.
+
+How `reconstruct` writes what it found: kinds of TIFF, curves as a table, a page to look at.
+"""
 
 import argparse
 import json

@@ -1,4 +1,9 @@
-"""`padis-gui repeat VOLUME.tif`: all slices once more, compared page by page."""
+"""`padis-gui repeat FILE.tif`: what made an exported file once more, and whether it gives the same.
+
+`padis-gui repeat VOLUME.tif`: all slices once more, compared page by page.
+
+`padis-gui repeat FILE.tif`: the run that made an exported file once more, and whether it gives the same.
+"""
 
 import argparse
 import tempfile

@@ -1,4 +1,9 @@
-"""What one sees of a volume on the command line: a progress bar, or its events as lines of JSON."""
+"""`padis-gui volume`: every slice of a stack, and what one sees of it.
+
+What one sees of a volume on the command line: a progress bar, or its events as lines of JSON.
+
+`padis-gui volume INPUT --out OUT.tif`: every slice of a stack, here or on many workers, resumed where it was.
+"""
 
 import argparse
 import sys

@@ -1,4 +1,13 @@
-"""Pictures as 8-bit images: for looking at, never for measuring."""
+"""The report: one HTML page with pictures, curves and all settings.
+
+Pictures as 8-bit images: for looking at, never for measuring.
+
+The numbers of a run's iterates as columns.
+
+Curves in the pixels of a small picture: a report needs neither a plotting library nor anything from elsewhere.
+
+One HTML page about a run, with everything inside: no script, and nothing is fetched from anywhere.
+"""
 
 import base64
 import csv

@@ -1,4 +1,9 @@
-"""How results are written: settings of the window's export, of its memory, and of the command line."""
+"""How results are written: the settings, and values as whole numbers where they are asked for.
+
+How results are written: settings of the window's export, of its memory, and of the command line.
+
+Whole numbers in the place of float32: a linear mapping that is stated, and what it clipped counted.
+"""
 
 from collections.abc import Iterable
 from typing import Any, Literal

@@ -1,4 +1,11 @@
-"""How a file is read, where it leaves a choice: settings of their own, which a recipe keeps."""
+"""An image and its meaning: pixels, unit, window, spacing; how a file is read; masks.
+
+How a file is read, where it leaves a choice: settings of their own, which a recipe keeps.
+
+An image with what its numbers mean.
+
+Masks of missing pixels as pictures: white is missing.
+"""
 
 import io
 from collections.abc import Mapping

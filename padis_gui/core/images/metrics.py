@@ -1,4 +1,13 @@
-"""Image quality against a truth, and agreement with the measurement."""
+"""How good an image is against a truth, and how sure samples are of it.
+
+Image quality against a truth, and agreement with the measurement.
+
+What several samples of the posterior say together, and how well their spread foretells the error.
+
+If the samples are exchangeable with the truth, as draws of the true posterior are, then the mean of N samples has
+an error of sqrt(1 + 1/N) times the deviation, and the interval between two of N ordered samples holds the truth as
+often as their ranks say. Both are what :class:`Calibration` compares with.
+"""
 
 import math
 from collections.abc import Callable

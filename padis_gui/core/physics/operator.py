@@ -1,4 +1,9 @@
-"""Conjugate gradients, the one linear solver that data steps share, for M x = b and for least squares."""
+"""Linear operators with their exact adjoints, and conjugate gradients on them.
+
+Conjugate gradients, the one linear solver that data steps share, for M x = b and for least squares.
+
+Linear operators as values: ``A(x)``, ``A.T(y)``, shapes as properties, autograd wired once.
+"""
 
 import math
 from abc import ABC, abstractmethod

@@ -1,4 +1,11 @@
-"""Denoising: the measurement is the image itself, with noise."""
+"""Operators that look at one pixel at a time: denoising, nothing, inpainting.
+
+Denoising: the measurement is the image itself, with noise.
+
+No measurement at all: what is left of a reconstruction is a sample of the prior (generation).
+
+Inpainting: y = m x, where the mask m is 1 on known pixels and 0 on missing ones.
+"""
 
 from functools import cached_property
 from typing import Any, Literal, Self

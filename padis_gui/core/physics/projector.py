@@ -1,4 +1,13 @@
-"""What filtered back projection needs besides a geometry: the ramp, and what each view stands for."""
+"""Projections: the system matrix, and filtered back projection.
+
+What filtered back projection needs besides a geometry: the ramp, and what each view stands for.
+
+The system matrix of a scan: ASTRA writes it view by view, torch keeps it as sparse matrices.
+
+Products with it run in torch, on the CPU or on the GPU, without a copy through the host. That gives the same
+numbers as ASTRA's own projectors in a fraction of their time, an adjoint that is exact (that of ASTRA's GPU
+kernels is not), and autograd for nothing.
+"""
 
 import math
 import warnings

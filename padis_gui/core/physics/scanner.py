@@ -1,6 +1,12 @@
-"""What scans of every geometry share: settings, products with the system matrix, filtered back projection.
+"""CT: what all scanners share, parallel beams, fan beams.
+
+What scans of every geometry share: settings, products with the system matrix, filtered back projection.
 
 The conventions of angles, bins and lengths are those of :mod:`padis_gui.core.physics.geometry`.
+
+Parallel-beam CT. The kernel is ASTRA's "linear": the line integral by linear interpolation between pixels.
+
+Fan-beam CT with a flat detector. The kernel is ASTRA's "line_fanflat": the length of a ray inside each pixel.
 """
 
 import math

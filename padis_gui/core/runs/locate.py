@@ -1,4 +1,9 @@
-"""What two recipes do not share, in words, and whether two results are the same."""
+"""Recipes of other places: where their files are now, and what differs here.
+
+What two recipes do not share, in words, and whether two results are the same.
+
+Finding again what a recipe was made of: by its path, by its name, and by what it holds.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,11 @@
-"""Grids of runs, and what they come to: the same images, problems, solvers, tilings and priors, compared.
+"""Grids of runs, and the table that they come to.
+
+Grids of runs, and what they come to: the same images, problems, solvers, tilings and priors, compared.
 
 A grid is finished case by case, and each result is appended to a file of JSON lines, so that a grid that was
 stopped goes on where it was. A result carries the recipe that repeats it.
+
+Tables of an experiment: means over images and seeds, as Markdown to read and as CSV to compute with.
 """
 
 import csv

@@ -1,4 +1,9 @@
-"""Images of any size as the squares that a prior is trained on."""
+"""Training images as the squares that a prior learns from.
+
+Images of any size as the squares that a prior is trained on.
+
+Training images: read once, zero-padded, cropped at random with their positions.
+"""
 
 import logging
 from collections.abc import Callable, Sequence

@@ -1,4 +1,9 @@
-"""How fast a training is, and when it will be done: numbers that do not jump."""
+"""A training from its request to its prior, with its pace.
+
+How fast a training is, and when it will be done: numbers that do not jump.
+
+A whole training: read the data, split them, train, look, log. The command line and the window both drain it.
+"""
 
 import json
 import logging

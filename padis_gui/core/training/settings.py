@@ -1,4 +1,11 @@
-"""What a training run can be told; stored whole in every checkpoint."""
+"""Settings of a training: its data, its network's size, its steps.
+
+What a training run can be told; stored whole in every checkpoint.
+
+What becomes of the files that a prior is trained on: size, colour, window, and whose page is whose.
+
+How large a prior to train and for how long: two sizes that were measured, and settings that fit a budget of time.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -1,4 +1,11 @@
-"""The files that training images come from, and their pages one after the other."""
+"""Where training images come from: files, their windows, their subjects.
+
+The files that training images come from, and their pages one after the other.
+
+Which intensities become 0 and 1 where nobody says so: one answer for the whole data set.
+
+Whose page is whose: a table, what the files say, or one subject a file or a page.
+"""
 
 import csv
 from collections import Counter

@@ -1,4 +1,12 @@
-"""What one step of a training has to say."""
+"""Training: a generator of immutable steps.
+
+What one step of a training has to say.
+
+Training as an iterator: one :class:`TrainStep` a step, checkpoints on the way, resumable at any moment.
+
+The method is that of PaDIS (arXiv 2406.02462, section 3.2): :mod:`batch` draws what a step trains on,
+:mod:`optimise` makes the step, :mod:`state` keeps what it leads to.
+"""
 
 import copy
 import logging

@@ -1,4 +1,13 @@
-"""The window's own options; they act at once and are remembered."""
+"""Preferences, keys, and the report of an error.
+
+The window's own options; they act at once and are remembered.
+
+What went wrong, in full: to read, copy or save. Nothing is sent anywhere.
+
+All keys and what the mouse does, read from the window's own actions.
+
+The window's own dialogs: keys, preferences, reports, about. One of each kind at a time; none blocks.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,11 @@
-"""Choosing one of several arrays, series or channels in a file."""
+"""Opening images, scans and priors: dialogs, data sets, pages.
+
+Choosing one of several arrays, series or channels in a file.
+
+Choosing a page of the open file by its picture.
+
+Opening and writing files from the window: dialogs, recent files, drops, and a question that a file may raise.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,9 @@
-"""Exceptions that nobody expected, from any thread, slot or coroutine, brought to the window."""
+"""The application: its event loop, its start, and errors that nobody expected.
+
+Exceptions that nobody expected, from any thread, slot or coroutine, brought to the window.
+
+Start the application: one event loop for Qt and asyncio, one session, one window.
+"""
 
 import asyncio
 import contextlib

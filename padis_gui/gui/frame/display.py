@@ -1,4 +1,9 @@
-"""What panes show instead of a truth where there is none: a real measurement is open."""
+"""The pictures of a run, painted from the latest iterate by a timer.
+
+What panes show instead of a truth where there is none: a real measurement is open.
+
+Paints what the session has: the latest frame from a timer, the curves, the problem's pictures, the levels.
+"""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,11 @@
-"""The menu bar: every action of the window is in one of its menus, so all are reached by keyboard."""
+"""Menus, and the tools that belong to panes and runs.
+
+The menu bar: every action of the window is in one of its menus, so all are reached by keyboard.
+
+Everything around the panes: levels, profile and region panels, their docks, the menu, saving, other runs.
+
+Everything around runs: the list, the queue, samples, their docks and menus, exporting several.
+"""
 
 from collections.abc import Callable
 from functools import partial

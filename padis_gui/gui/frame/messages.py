@@ -1,4 +1,9 @@
-"""Messages that don't block: a strip above the panes, with what happened and what to do."""
+"""Messages that don't block, and the bar of data sets and series to choose from.
+
+Messages that don't block: a strip above the panes, with what happened and what to do.
+
+A question that doesn't block: a strip with a sentence and a few answers.
+"""
 
 from collections.abc import Callable, Sequence
 

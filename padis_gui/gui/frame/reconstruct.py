@@ -1,4 +1,11 @@
-"""The first page: panes in the middle, docks around them, the left column in the order of the work."""
+"""The page Reconstruct: panes, docks, the left column, and how they are kept.
+
+The first page: panes in the middle, docks around them, the left column in the order of the work.
+
+The panes' arrangement as plain JSON, and back.
+
+How the window is arranged, kept in the preferences; whatever of it cannot be used has its default.
+"""
 
 import json
 from base64 import b64decode, b64encode

@@ -1,4 +1,9 @@
-"""The window's actions: names, shortcuts, icons and tips in one table."""
+"""Actions: names, shortcuts, icons and tips, each declared once.
+
+The window's actions: names, shortcuts, icons and tips in one table.
+
+What can be done with the panes, with keys: one table.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

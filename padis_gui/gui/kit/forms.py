@@ -1,7 +1,11 @@
-"""Fields of a form: numbers and choices that leave the wheel and the window's keys alone.
+"""Forms made from declared settings, and their fields.
+
+Fields of a form: numbers and choices that leave the wheel and the window's keys alone.
 
 A field in a column that scrolls must not change because the wheel turns over it; and a number has no use for a
 letter, so that the window's one-letter keys work while a number is being edited.
+
+A form made from declared settings: one row each, everything in it from the declaration.
 """
 
 from collections.abc import Callable

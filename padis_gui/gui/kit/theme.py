@@ -1,4 +1,9 @@
-"""Colours and style: Fusion in the system's light or dark scheme; image panes are dark in both."""
+"""Colours, style and icons.
+
+Colours and style: Fusion in the system's light or dark scheme; image panes are dark in both.
+
+Small line icons, drawn in the text colour of the present palette at any size.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,9 @@
-"""A picture one can pan and zoom: pixels, pixels that are no numbers, the tiling, the cursor, drawn shapes."""
+"""The canvas: a picture that one can pan and zoom.
+
+A picture one can pan and zoom: pixels, pixels that are no numbers, the tiling, the cursor, drawn shapes.
+
+A canvas with a title: one of several small pictures that are looked at together.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

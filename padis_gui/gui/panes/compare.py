@@ -1,4 +1,9 @@
-"""The controls of the comparison: which two pictures, how fast they blink, how far their difference reaches."""
+"""Two pictures compared: wipe, blink, difference, side by side.
+
+The controls of the comparison: which two pictures, how fast they blink, how far their difference reaches.
+
+Two pictures compared: side by side, under a divider, in turn, or subtracted.
+"""
 
 from typing import Any, Literal, get_args
 

@@ -1,4 +1,9 @@
-"""Choosing one of the picture_set's sources: a list under headings that all choices share."""
+"""A pane: its canvas, its caption, and the choice of what it shows.
+
+Choosing one of the pictures there are: a list under headings that all choices share.
+
+One pane: a header that says and chooses what is shown, and the canvas below it.
+"""
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import (

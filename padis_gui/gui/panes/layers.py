@@ -1,4 +1,13 @@
-"""The colour maps that panes offer, by name."""
+"""What lies on a canvas: colour maps, the picture, its legend, drawn shapes.
+
+The colour maps that panes offer, by name.
+
+One picture of a canvas: its pixels, and in signal colours those that are no numbers.
+
+A strip of the colour map with the levels at its ends, in the corner of a canvas.
+
+The line and the region that were drawn, over an image.
+"""
 
 from collections.abc import Sequence
 from functools import cache

@@ -1,4 +1,9 @@
-"""The window's short list of levels: the image's window, the truth's 1 to 99 %, Hounsfield presets, or by hand."""
+"""Levels of pictures, with a histogram or from a short list.
+
+The window's short list of levels: the image's window, the truth's 1 to 99 %, Hounsfield presets, or by hand.
+
+Levels of the framed pane: histogram with a region to drag, numbers to type, proposals, presets, colours.
+"""
 
 from functools import partial
 

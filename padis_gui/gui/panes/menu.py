@@ -1,4 +1,9 @@
-"""The menu of a pane: maximise and close, levels, colours, comparison, saving."""
+"""The menu of a pane, and saving what it shows.
+
+The menu of a pane: maximise and close, levels, colours, comparison, saving.
+
+Writes what the viewers show: a pane as seen, its values, profiles, statistics.
+"""
 
 import re
 from collections.abc import Callable

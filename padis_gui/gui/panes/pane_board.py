@@ -1,4 +1,9 @@
-"""The slim bar above the panes: add one, choose a tool, compare."""
+"""The grid of panes and the bar above it.
+
+The slim bar above the panes: add one, choose a tool, compare.
+
+Panes in a grid: added, closed, maximised, one of them framed, linked with each other.
+"""
 
 from PySide6.QtCore import QPoint, QSize, Signal
 from PySide6.QtGui import QAction, QResizeEvent

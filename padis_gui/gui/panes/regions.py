@@ -1,4 +1,9 @@
-"""What the panels of a drawn line and of a drawn region share: numbers to set it by, and a table to take away."""
+"""A drawn region: its statistics over all panes.
+
+What the panels of a drawn line and of a drawn region share: numbers to set it by, and a table to take away.
+
+Statistics of a rectangle or an ellipse in every pane, to see, to copy and to save.
+"""
 
 from collections.abc import Mapping
 from typing import TypeVar

@@ -1,4 +1,11 @@
-"""What Run will take, in a line above it; the device in use, its memory, and the choice of another one."""
+"""Run, pause, step, finish and cancel; what a run will take, and on which device.
+
+What Run will take, in a line above it; the device in use, its memory, and the choice of another one.
+
+Run, Pause, Step, Finish now, Cancel; progress and time left.
+
+What is shown, in a line: a run under way, a result and its quality, a stale one, or what to do first.
+"""
 
 from collections.abc import Callable
 from functools import partial

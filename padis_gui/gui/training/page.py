@@ -1,4 +1,11 @@
-"""Start, pause, resume and stop a training; how far it is and how long it will take."""
+"""The page Train: start, pause, resume, stop.
+
+Start, pause, resume and stop a training; how far it is and how long it will take.
+
+A line in the status bar on the training under way, wherever in the window one is.
+
+The Training page: from a folder of images to a prior, without leaving the window.
+"""
 
 import math
 from pathlib import Path

@@ -1,4 +1,12 @@
-"""What is drawn over an image of the tiling: the present one, earlier ones, and where seams have been."""
+"""The boundary laboratory: overlay, seam maps and curves of what is shown.
+
+What is drawn over an image of the tiling: the present one, earlier ones, and where seams have been.
+
+The boundary laboratory: overlay of tilings, maps of seams, and how much two offsets of the grid disagree.
+
+Maps are computed in the I/O thread, disagreement in the compute thread (it calls the denoiser twice); the window gets
+finished pictures. Everything follows the shown iterate, in a run under way and along the history.
+"""
 
 import math
 from collections.abc import Callable, Iterable

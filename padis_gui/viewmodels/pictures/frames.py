@@ -1,4 +1,11 @@
-"""What leaves the compute thread: plain numbers and arrays that nobody writes again."""
+"""Iterates as pictures and points of curves, and the history that keeps them.
+
+What leaves the compute thread: plain numbers and arrays that nobody writes again.
+
+What is measured of each iterate for the curves; costly measures only as often as their time allows.
+
+The iterates of one run that are kept to be looked at again, within a memory budget.
+"""
 
 import bisect
 import math

@@ -1,4 +1,9 @@
-"""Levels: which values are shown darkest and brightest, proposals for them, and the histogram behind them."""
+"""Levels, proposals and histograms, and two pictures against each other.
+
+Levels: which values are shown darkest and brightest, proposals for them, and the histogram behind them.
+
+Two pictures against each other.
+"""
 
 from dataclasses import dataclass
 

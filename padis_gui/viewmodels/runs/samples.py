@@ -1,4 +1,9 @@
-"""A set of samples as one entry of the list: mean, deviation, interval, and how well they foretell the error."""
+"""Sets of samples, and results of the list as sources of pictures.
+
+A set of samples as one entry of the list: mean, deviation, interval, and how well they foretell the error.
+
+The results of the list of runs as sources, each under its name; read when somebody looks at one.
+"""
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,9 @@
-"""Follows the shown iterate: at once when another is chosen, and now and then while a run goes on."""
+"""What follows the shown iterate, and what the window takes of a run's time.
+
+Follows the shown iterate: at once when another is chosen, and now and then while a run goes on.
+
+What the window takes of a run's time, and how long it has to wait for that to stay a small share.
+"""
 
 import time
 

@@ -1,4 +1,9 @@
-"""Whether the open file is one slice of a series or of numbered images: then all of them can be opened instead."""
+"""The pages of the open file, and the series around it.
+
+Whether the open file is one slice of a series or of numbered images: then all of them can be opened instead.
+
+Small pictures of the open file's pages, made when they are looked at; the file is opened once for all of them.
+"""
 
 from collections import OrderedDict
 from dataclasses import replace

@@ -1,4 +1,9 @@
-"""How fast this machine is: measured once for each prior and patch size, corrected by every run, kept in a file."""
+"""What Run will take: time, memory and why, from this machine's pace.
+
+How fast this machine is: measured once for each prior and patch size, corrected by every run, kept in a file.
+
+What the present choices will take, before Run: kept up to date, from what this machine has been measured to do.
+"""
 
 import hashlib
 import logging

@@ -1,4 +1,9 @@
-"""What is chosen, as plain values: saved with the session, brought back from it or from a recipe."""
+"""Choices and runs as plain values, as a session keeps them.
+
+What is chosen, as plain values: saved with the session, brought back from it or from a recipe.
+
+One run of the list as a JSON file beside its TIFF.
+"""
 
 import base64
 import math

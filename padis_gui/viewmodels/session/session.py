@@ -1,4 +1,9 @@
-"""What a run warns of in its thread, said in the window: that memory ran out and smaller batches go on, say."""
+"""The session behind the window: runs are started, kept, restored, exported and saved.
+
+What a run warns of in its thread, said in the window: that memory ran out and smaller batches go on, say.
+
+The session behind the window: runs are started, waited for, kept, restored, exported and saved.
+"""
 
 import asyncio
 import logging

@@ -1,9 +1,13 @@
-"""The session on disk: choices and runs, written as they come, read again at the next start.
+"""The session on disk, and the thread that writes it.
+
+The session on disk: choices and runs, written as they come, read again at the next start.
 
 Each start of the program has a folder of its own under ``root``: ``session.json`` (choices, order of the runs),
 and for each run ``<id>.tif``, float32 with its recipe, and ``<id>.json``. Every file is there whole or not at all,
 and none that is damaged stops the program: it is left out. While a session goes on its folder is locked and holds
 the file ``open``; one that is found unlocked with it did not end as it should.
+
+Keeps the session on disk as it goes on, in the I/O thread, and brings the last one back.
 """
 
 import asyncio

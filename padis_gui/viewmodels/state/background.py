@@ -1,7 +1,11 @@
-"""Small requests to a thread that has other work: beside a run, between its iterates, or while it is paused.
+"""The threads: one that computes, one that reads, and small requests to them.
+
+Small requests to a thread that has other work: beside a run, between its iterates, or while it is paused.
 
 Of each kind only the latest waits (dragging a tile asks for many and wants the last). A run that has the compute
 thread calls :meth:`Requests.do_waiting` at its patch-batch boundaries; otherwise they are done at once.
+
+Two threads behind the window: one computes, one reads and writes; and coroutines that wait for them.
 """
 
 import asyncio

@@ -1,4 +1,11 @@
-"""The open prior, and the device on which it computes."""
+"""What is open: the data, the prior, and the problem prepared of them.
+
+The open prior, and the device on which it computes.
+
+The open image or measurement: one page of a file, read in one way.
+
+The measurement of what is open and chosen, simulated or read, made a moment after either has changed.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

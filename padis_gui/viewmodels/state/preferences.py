@@ -1,4 +1,12 @@
-"""Where the program keeps what it remembers: preferences, the log, the last session, measured times."""
+"""Preferences, and where the program keeps what it remembers.
+
+Where the program keeps what it remembers: preferences, the log, the last session, measured times.
+
+What the window remembers from one start to the next: options, recent files, folders, its own arrangement.
+
+One JSON file in :func:`~padis_gui.viewmodels.state.preferences.user_folder`. A file that cannot be used never stops the
+program: it is put aside, and the defaults are back.
+"""
 
 import logging
 import os

@@ -1,4 +1,9 @@
-"""What a training step takes on this machine: measured when it is first asked for, and learned from trainings."""
+"""The plan of a training, and what its steps take here.
+
+What a training step takes on this machine: measured when it is first asked for, and learned from trainings.
+
+What is to be trained: data, size, budget, settings, name and folder; and what is known of them before the start.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

@@ -1,4 +1,9 @@
-"""Which axis of a stored array counts the pages, and which the colours."""
+"""Stored arrays: which of several is meant, and which axes are what.
+
+Which axis of a stored array counts the pages, and which the colours.
+
+Which of several arrays in one file holds the images.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,9 @@
-"""DICOM: one file with its frames, in the modality's own unit."""
+"""DICOM: a file with its frames, and the series that files belong to.
+
+DICOM: one file with its frames, in the modality's own unit.
+
+Series of DICOM files: which files belong together, in which order, and how far apart their slices lie.
+"""
 
 import math
 from collections import Counter

@@ -1,4 +1,9 @@
-"""From what a TIFF page stores to intensities: colours, palettes, bits, and what cannot be unpacked."""
+"""TIFF: pages, series and channels as intensities.
+
+From what a TIFF page stores to intensities: colours, palettes, bits, and what cannot be unpacked.
+
+TIFF of every common kind: plain pages, and the series of ImageJ, OME and others with their slices and channels.
+"""
 
 from collections.abc import Sequence
 from math import prod

@@ -1,4 +1,9 @@
-"""Readings in any format of arrays and pictures, with their geometry in a JSON file beside them."""
+"""From a recognised file to an open scan.
+
+Readings in any format of arrays and pictures, with their geometry in a JSON file beside them.
+
+Which files are scans, told by what is in them, or by a geometry beside them.
+"""
 
 from pathlib import Path
 from typing import Any

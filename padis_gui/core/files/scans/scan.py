@@ -1,4 +1,9 @@
-"""What every kind of scan file is read into: line integrals a detector row, and how they were measured."""
+"""What every scan is read into, and how counts become line integrals.
+
+What every kind of scan file is read into: line integrals a detector row, and how they were measured.
+
+From counts to line integrals: flat and dark fields, the logarithm, and the air at the borders (Beer and Lambert).
+"""
 
 from abc import abstractmethod
 from collections.abc import Callable

@@ -1,4 +1,22 @@
-"""The denoisers that plug-and-play methods call: the patch prior, or a classical one, each told a noise level."""
+"""PnP-ADMM and RED, and the denoisers that they call.
+
+The denoisers that plug-and-play methods call: the patch prior, or a classical one, each told a noise level.
+
+Plug-and-play ADMM (Venkatakrishnan et al. 2013; Chan et al., arXiv 1605.01710): a denoiser in the place of the
+prior's proximal step.
+
+    x = argmin ||A x - y||^2 + rho ||x - (z - u)||^2,    z = D(x + u, s),    u <- u + x - z
+
+with rho = lambda s_y^2 / s^2. The noise level s falls geometrically, as in DPIR (arXiv 2008.13751); the scaled
+dual u is rescaled with each new rho.
+
+RED, regularisation by denoising (Romano, Elad and Milanfar, arXiv 1611.02862), by its fixed point iteration:
+
+    x <- argmin ||A x - y||^2 / s_y^2 + ||x - D(x, s)||^2 (lambda / s^2)
+
+which is its proximal gradient method with a step of 1 (Reehorst and Schniter, arXiv 1806.02296). lambda / s^2 is
+the weight at which RED's gradient x - D(x, s) is the score of Tweedie's formula; s falls geometrically.
+"""
 
 from typing import Literal
 
