@@ -95,7 +95,7 @@ _TAG = "background: rgba(16, 18, 20, 190); color: #e6e6e6; border-radius: 4px; p
 
 
 class CompareView(QWidget):
-    """Shows any two of the picture_set's sources. ``left`` comes from its close button."""
+    """Shows any two of the sources there are. ``left`` comes from its close button."""
 
     left = Signal()
     shown_changed = Signal()
@@ -188,7 +188,7 @@ class CompareView(QWidget):
             self.refresh()
 
     def refresh(self) -> None:
-        """Show the two as the picture_set has them now; nothing happens while nobody can see it."""
+        """Show the two as the picture set has them now; nothing happens while nobody can see it."""
         if not self.isVisible():
             return
         sources = [self._picture_set.sources[key] for key in self.keys]

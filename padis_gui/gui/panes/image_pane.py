@@ -42,7 +42,7 @@ _KEY = Qt.ItemDataRole.UserRole
 
 
 class SourceModel(QStandardItemModel):
-    """The picture_set's sources under their headings; ``renewed`` comes after they have changed."""
+    """The sources there are under their headings; ``renewed`` comes after they have changed."""
 
     renewed = Signal()
     settled = Signal()  # after every choice has found its source again, or another
@@ -162,7 +162,7 @@ def is_square(source: PaneSource) -> bool:
 
 
 class ImagePane(QFrame):
-    """Shows one of the picture_set's sources, with the levels in common or its own.
+    """Shows one of the sources there are, with the levels in common or its own.
 
     ``source_chosen`` comes when another source is shown, ``regrouped`` when what it shows has other pixels than
     before, ``maximise_wanted``, ``link_toggled``, ``close_wanted`` and ``menu_wanted`` (a global position) from
@@ -252,7 +252,7 @@ class ImagePane(QFrame):
         self.source_chosen.emit()
 
     def refresh(self) -> None:
-        """Show what the picture_set has now; waits until somebody can see it."""
+        """Show what the picture set has now; waits until somebody can see it."""
         if not self.isVisible():
             self._waiting = True
             return
@@ -269,7 +269,7 @@ class ImagePane(QFrame):
             self.regrouped.emit()
 
     def show_caption(self) -> None:
-        """Say what the picture_set says of the source, after a count of the pixels that are no numbers."""
+        """Say what the picture set says of the source, after a count of the pixels that are no numbers."""
         trouble = self.canvas.layer.trouble
         caption = self._picture_set.caption(self.source)
         self.caption.setText(f"{trouble.text}  {caption}" if trouble is not None else caption)

@@ -24,7 +24,7 @@ _AT_ONCE, _BETWEEN_MS = 3, 15
 
 
 class PaneGrid(QWidget):
-    """Panes on the picture_set's sources, in ``board``. ``hovered`` and ``picked`` carry the (row, column) under the
+    """Panes on the sources there are, in ``board``. ``hovered`` and ``picked`` carry the (row, column) under the
     cursor and of a click, in the pixels of ``links.group``; ``save_values`` and ``save_view`` what the user wants
     written; ``active_changed``, ``arranged`` and ``menu_wanted`` are the board's.
     """
@@ -208,7 +208,7 @@ class PaneGrid(QWidget):
             self._next.start()
 
     def refresh_all(self) -> None:
-        """Show everything as the picture_set has it now."""
+        """Show everything as the picture set has it now."""
         for pane in self.panes:
             pane.refresh()
 

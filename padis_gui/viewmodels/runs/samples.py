@@ -89,7 +89,7 @@ def run_id(key: str) -> str:
 
 
 class RunSources(QObject):
-    """Keeps the picture_set's sources of runs as the list has them. ``shown`` says which sources are looked at now."""
+    """Keeps the sources of runs as the list has them. ``shown`` says which sources are looked at now."""
 
     def __init__(self, runs: Runs, picture_set: PictureSet, shown: Callable[[], Iterable[str]]) -> None:
         super().__init__(picture_set)
