@@ -22,7 +22,7 @@ from padis_gui.api.problems import (
     superresolution,
 )
 from padis_gui.api.runs import Result, Step, Steps, reconstruct, repeat, save, steps
-from padis_gui.core.runs.engine import Control
+from padis_gui.core.runs.control import Control
 from padis_gui.core.settings.errors import PadisError
 
 __all__ = [

@@ -19,7 +19,8 @@ from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.images.metrics import psnr
 from padis_gui.core.physics.problem import Problem as MeasuredProblem
 from padis_gui.core.prior.tiling import TilingSettings
-from padis_gui.core.runs.engine import Control, Outcome, Run
+from padis_gui.core.runs.control import Control
+from padis_gui.core.runs.engine import Outcome, Run
 from padis_gui.core.runs.engine import Result as EngineResult
 from padis_gui.core.runs.locate import locate
 from padis_gui.core.runs.method import Method

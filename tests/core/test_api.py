@@ -21,7 +21,7 @@ from padis_gui.cli.main import main
 from padis_gui.core.exports.about import read_export
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.physics.registry import PHYSICS
-from padis_gui.core.runs.engine import RunState
+from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.declarations import specs
 from padis_gui.core.settings.files import pixels_sha256

@@ -10,7 +10,8 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDockWidget
 
 from padis_gui.core.exports.about import read_recipe
-from padis_gui.core.runs.engine import RunState, solve
+from padis_gui.core.runs.control import RunState
+from padis_gui.core.runs.engine import solve
 from padis_gui.gui.kit.files import SaveButtons
 from padis_gui.viewmodels.laboratory.seam_maps import COVERAGE, DISAGREEMENT, SEAMS
 from tests.gui.pictures import click_at

@@ -14,7 +14,8 @@ from PySide6.QtWidgets import QInputDialog
 
 from padis_gui.core.exports.about import read_recipe
 from padis_gui.core.runs import engine
-from padis_gui.core.runs.engine import RunState, solve
+from padis_gui.core.runs.control import RunState
+from padis_gui.core.runs.engine import solve
 from padis_gui.core.settings.errors import DivergenceError
 from padis_gui.gui.runs.curves import THIS_RUN
 from padis_gui.viewmodels.runs import run as run_module

@@ -10,7 +10,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QTabBar
 
 from padis_gui.core.exports.about import read_recipe
-from padis_gui.core.runs.engine import RunState
+from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.presets import DEMO_IMAGE, resource
 from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.viewmodels.laboratory.seam_maps import SEAMS

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from padis_gui.core.prior.seams import as_called, seam_coverage, seam_map
-from padis_gui.core.runs.engine import RunState, solve
+from padis_gui.core.runs.control import RunState
+from padis_gui.core.runs.engine import solve
 from padis_gui.core.runs.pair import WHAT_IFS
 from padis_gui.core.settings.errors import Interrupted, SettingError
 from padis_gui.viewmodels.laboratory.ab import ABRun

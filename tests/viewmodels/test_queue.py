@@ -3,7 +3,7 @@
 import pytest
 
 from padis_gui.core.runs import engine
-from padis_gui.core.runs.engine import RunState
+from padis_gui.core.runs.control import RunState
 from padis_gui.core.settings.errors import DivergenceError
 from padis_gui.viewmodels.runs.queue import ItemState, Queue, QueueItem
 from tests.qt import LONG, delivered, ended, idle, open_both, settled, until

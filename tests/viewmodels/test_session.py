@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from padis_gui.core.runs.engine import RunState
+from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.presets import PRESETS
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.viewmodels.runs.run import Progress

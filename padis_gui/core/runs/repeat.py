@@ -14,7 +14,8 @@ from padis_gui.core.images.image import Image
 from padis_gui.core.images.metrics import Calibration, calibrate, summarise
 from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.prior import PatchPrior
-from padis_gui.core.runs.engine import Control, Result, Run, finish
+from padis_gui.core.runs.control import Control
+from padis_gui.core.runs.engine import Result, Run, finish
 from padis_gui.core.runs.opened import Opened, Prepared, measure
 from padis_gui.core.runs.recipe import DataReference, Recipe, array_sha256, draft_recipe
 from padis_gui.core.settings.errors import InputError

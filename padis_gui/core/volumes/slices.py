@@ -29,7 +29,8 @@ from padis_gui.core.images.image import Pixels
 from padis_gui.core.images.metrics import as_json
 from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.problem import Problem
-from padis_gui.core.runs.engine import Checked, Control, Run
+from padis_gui.core.runs.control import Checked, Control
+from padis_gui.core.runs.engine import Run
 from padis_gui.core.runs.opened import Opened, Prepared, measure, prepare
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.runs.repeat import image_of, prior_of, unchanged

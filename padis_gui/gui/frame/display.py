@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QComboBox
 
 from padis_gui.core.physics.registry import find_physics
-from padis_gui.core.runs.engine import RunState
+from padis_gui.core.runs.control import RunState
 from padis_gui.gui.panes.image_pane import ImagePane
 from padis_gui.gui.panes.levels import LevelsChoice
 from padis_gui.gui.panes.pane_grid import PaneGrid

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui import __version__
-from padis_gui.core.runs.engine import RunState
+from padis_gui.core.runs.control import RunState
 from padis_gui.gui.dialogs.help import Help
 from padis_gui.gui.dialogs.opening import Opening
 from padis_gui.gui.frame.display import RunDisplay

@@ -10,7 +10,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLayout, QSlider, QWidget
 
 from padis_gui.core.images.image import Pixels
-from padis_gui.core.runs.engine import RunState
+from padis_gui.core.runs.control import RunState
 from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.kit.plot import Line, Plot
 from padis_gui.gui.kit.theme import SIDES

@@ -10,7 +10,7 @@ from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import QComboBox, QLabel, QPushButton, QToolButton, QWidget
 
 from padis_gui.core.prior.tiling import TILINGS
-from padis_gui.core.runs.engine import RunState
+from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.pair import WHAT_IFS
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.gui.kit.actions import Actions

@@ -15,7 +15,8 @@ from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QToolButton, QWidget
 
 from padis_gui.core.physics.registry import find_physics
-from padis_gui.core.runs.engine import Result, RunState
+from padis_gui.core.runs.control import RunState
+from padis_gui.core.runs.engine import Result
 from padis_gui.core.settings.machine import device_choices, memory_in_use_mb
 from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.kit.theme import LEVEL_COLOURS

@@ -17,7 +17,8 @@ from padis_gui.core.images.image import Pixels
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.seams import seam_map
 from padis_gui.core.prior.tiling import TILINGS, strategy_and_patch
-from padis_gui.core.runs.engine import Control, Outcome, Result, Run, RunState
+from padis_gui.core.runs.control import Control, RunState
+from padis_gui.core.runs.engine import Outcome, Result, Run
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared
 from padis_gui.core.runs.pair import find_what_if, in_step

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
 from padis_gui.core.prior.tiling import TilingSettings
-from padis_gui.core.runs.engine import Control, Outcome, Run, RunState
+from padis_gui.core.runs.control import Control, RunState
+from padis_gui.core.runs.engine import Outcome, Run
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared
 from padis_gui.core.runs.recipe import Recipe

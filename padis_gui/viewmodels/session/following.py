@@ -9,7 +9,7 @@ import time
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from padis_gui.core.runs.engine import RunState
+from padis_gui.core.runs.control import RunState
 from padis_gui.viewmodels.session.session import Session
 
 

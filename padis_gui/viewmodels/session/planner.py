@@ -16,7 +16,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from padis_gui.core.prior.checkpoint import PriorRecord
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import strategy_and_patch
-from padis_gui.core.runs.engine import RunState
+from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.estimate import Estimate, Pace, estimate, product_seconds, tile_pace
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared, prepared_shape

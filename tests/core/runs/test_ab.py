@@ -10,7 +10,8 @@ from padis_gui.core.physics.problem import Problem
 from padis_gui.core.physics.scanner import ParallelBeamSettings
 from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
 from padis_gui.core.prior.tiling import TilingSettings, make_tiling
-from padis_gui.core.runs.engine import Outcome, RunState, solve
+from padis_gui.core.runs.control import RunState
+from padis_gui.core.runs.engine import Outcome, solve
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.pair import WHAT_IFS, Turn, in_step
 from padis_gui.core.runs.recipe import Recipe

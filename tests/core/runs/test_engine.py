@@ -13,7 +13,8 @@ from padis_gui.core.physics.scanner import ParallelBeamSettings
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs import engine
-from padis_gui.core.runs.engine import Checked, Control, Result, Run, RunState, finish
+from padis_gui.core.runs.control import Checked, Control, RunState
+from padis_gui.core.runs.engine import Result, Run, finish
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared
 from padis_gui.core.runs.recipe import Recipe, draft_recipe, sealed
