@@ -48,7 +48,6 @@ class Denoising(LinearOperator):
         return (y + rho * v) / (1 + rho)
 
     def least_squares(self, y: Tensor, x: Tensor, iterations: int) -> Tensor:
-        """The measurement."""
         return y
 
     def pinv(self, y: Tensor) -> Tensor:

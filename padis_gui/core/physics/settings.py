@@ -128,5 +128,4 @@ class PictureSettings(PhysicsSettings):
 
     @property
     def keeps_colours(self) -> bool:
-        """As set."""
         return self.colour

@@ -58,7 +58,6 @@ class Checked:
         self._check = check
 
     def do_waiting(self, check: Callable[[], None]) -> None:
-        """Ask."""
         self._check()
 
 

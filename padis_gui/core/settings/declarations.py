@@ -90,7 +90,6 @@ class Condition:
     wanted: Any
 
     def holds(self, settings: Settings) -> bool:
-        """Whether it has."""
         value = getattr(settings, self.name)
         if self.wanted in (GIVEN, NOT_GIVEN):
             given = value not in (None, (), "")
@@ -99,7 +98,6 @@ class Condition:
 
     @property
     def text(self) -> str:
-        """In words."""
         if self.wanted in (GIVEN, NOT_GIVEN):
             return f"{self.label} {'given' if self.wanted == GIVEN else 'automatic'}"
         wanted = self.wanted if isinstance(self.wanted, tuple) else (self.wanted,)

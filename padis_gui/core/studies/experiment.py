@@ -131,7 +131,6 @@ class GridResult:
     recipe: Recipe | None = None
 
     def as_line(self) -> str:
-        """One line of JSON."""
         recipe = None if self.recipe is None else self.recipe.model_dump(mode="json")
         found = {
             "key": self.point.key, "problem": self.point.problem, "metrics": as_json(self.metrics),

@@ -207,11 +207,9 @@ class Help(QObject):
         self.logbook: Logbook | None = None
 
     def preferences(self) -> None:
-        """The preferences."""
         self._show("preferences", PreferencesDialog(self._window, self._preferences))
 
     def shortcuts(self) -> None:
-        """The keys."""
         self._show("shortcuts", ShortcutSheet(self._window))
 
     def report(self, sentence: str = "", details: str = "") -> None:

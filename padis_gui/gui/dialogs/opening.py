@@ -202,11 +202,9 @@ class Opening(QObject):
         session.training_size_wanted.connect(self._ask_training_size)
 
     def open_image(self, path: Path) -> None:
-        """Open a file as image."""
         self._session.spawn(self._session.data.open(path))
 
     def open_prior(self, path: Path) -> None:
-        """Open a file as prior."""
         self._session.spawn(self._session.prior.open(path))
 
     def open_demo(self) -> None:
@@ -227,7 +225,6 @@ class Opening(QObject):
         session.spawn(both())
 
     def choose_image(self) -> None:
-        """Ask for an image."""
         start = self._preferences.folder_of("image")
         choose_to_open(self._window, "Open image", IMAGES, self.open_image, start)
 
@@ -259,7 +256,6 @@ class Opening(QObject):
         chooser.list.setFocus()
 
     def choose_prior(self) -> None:
-        """Ask for a prior."""
         start = self._preferences.folder_of("prior")
         choose_to_open(self._window, "Open checkpoint", PRIORS, self.open_prior, start)
 

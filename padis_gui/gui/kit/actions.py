@@ -139,7 +139,6 @@ class Actions:
 
     @property
     def steering(self) -> list[QAction]:
-        """What steers a run."""
         return [self.run, self.pause, self.step, self.finish, self.cancel]
 
     @property

@@ -88,8 +88,6 @@ class NumberBox(_TakesNumbers, QDoubleSpinBox):
 
 
 class ChoiceBox(LeavesWheel, QComboBox):
-    """One of several."""
-
     def __init__(self) -> None:
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)

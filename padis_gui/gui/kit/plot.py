@@ -132,7 +132,6 @@ class Plot(QWidget):
     # What is to be seen ---------------------------------------------------------------------------
 
     def set_title(self, title: str) -> None:
-        """What is plotted."""
         self._title = title
         self._say_legend()
 

@@ -263,5 +263,4 @@ class _Engine(QIconEngine):
 
 
 def icon(name: str) -> QIcon:
-    """The icon of that name."""
     return QIcon(_Engine(name))

@@ -52,7 +52,6 @@ def row(parent: QWidget | None = None, *, spacing: int = 4, margins: _Margins = 
 
 
 def grid(parent: QWidget | None = None, *, spacing: int = 4, margins: _Margins = _NONE) -> QGridLayout:
-    """A grid."""
     layout = QGridLayout() if parent is None else QGridLayout(parent)
     layout.setSpacing(spacing)
     layout.setContentsMargins(*margins)

@@ -152,7 +152,6 @@ class CompareView(QWidget):
 
     @property
     def keys(self) -> tuple[str, str]:
-        """The sources that are compared."""
         return self.bar.first.key, self.bar.second.key
 
     @property

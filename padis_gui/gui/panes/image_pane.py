@@ -240,7 +240,6 @@ class ImagePane(QFrame):
         return self.own or self._picture_set.look(self.record)
 
     def show_source(self, key: str) -> None:
-        """Show another source."""
         if key in self._picture_set.sources and key != self.source:
             self.choice.select(key)
             self._show_other()

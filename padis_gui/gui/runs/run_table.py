@@ -131,7 +131,6 @@ class RunTable(QAbstractItemModel):
                 self._announce(self.index(row, 0, parent))
 
     def record(self, index: _Index) -> RunRecord | None:
-        """The run of a row."""
         if not index.isValid():
             return None
         identity = index.internalPointer()

@@ -264,7 +264,6 @@ class SolverSection(Section):
 
     @property
     def forms(self) -> dict[str, SettingsForm]:
-        """The form of each solver."""
         return self.editors.by_name
 
     def _keep_seed(self) -> None:

@@ -132,7 +132,6 @@ class TrainingRuns(QWidget):
 
     @property
     def selected(self) -> TrainingFolder | None:
-        """The selected training."""
         items = self.list.selectedItems()
         return self._at(items[0]) if items else None
 

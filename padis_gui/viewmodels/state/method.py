@@ -53,7 +53,6 @@ class ChosenMethod(QObject):
 
     @property
     def settings(self) -> Settings:
-        """The settings of the chosen solver."""
         return self._solvers[self.solver]
 
     @property

@@ -120,7 +120,6 @@ class Preferences(QObject):
         return self._kept.device
 
     def set_device(self, name: str) -> None:
-        """Remember a device."""
         self._keep(device=name)
 
     # Files ----------------------------------------------------------------------------------------

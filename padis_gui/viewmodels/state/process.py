@@ -39,7 +39,6 @@ class ProcessState(Enum):
 
     @property
     def active(self) -> bool:
-        """Whether there is a process."""
         return self in _ACTIVE
 
 
@@ -85,7 +84,6 @@ class ChildProcess(QObject):
 
     @property
     def active(self) -> bool:
-        """Whether there is a process."""
         return self.state.active
 
     def start(self, *arguments: str) -> None:

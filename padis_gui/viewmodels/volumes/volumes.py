@@ -173,7 +173,6 @@ class Volumes(QObject):
 
     @property
     def proposed_name(self) -> str:
-        """A name for the result."""
         path = self._session.data.path
         return f"{'volume' if path is None else path.stem}-volume.tif"
 
@@ -225,7 +224,6 @@ class Volumes(QObject):
 
     @property
     def state_text(self) -> str:
-        """That in words."""
         return _WORDS[self.state]
 
     def start(self) -> None:

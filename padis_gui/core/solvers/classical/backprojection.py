@@ -5,8 +5,6 @@ from padis_gui.core.solvers.iterate import ClassicalSetup, MethodSettings, Step,
 
 
 class BackprojectionSettings(MethodSettings):
-    """Settings of :func:`backprojection`."""
-
     clip: bool = setting(False, label="Clip", help="Clip the picture to the image's range, 0 to 1")
 
     @property

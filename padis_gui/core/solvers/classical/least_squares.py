@@ -22,8 +22,6 @@ from padis_gui.core.solvers.iterate import ClassicalSetup, MethodSettings, Step,
 
 
 class LeastSquaresSettings(MethodSettings):
-    """Settings of :func:`least_squares`."""
-
     steps: int = shared.iterations(100)
     non_negative: bool = setting(
         False, label="Non-negative", help="No value below 0, by projected gradients instead of CG"

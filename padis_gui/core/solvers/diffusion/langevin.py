@@ -20,8 +20,6 @@ from padis_gui.core.solvers.iterate import AnnealedSettings, Setup, Step, Steps
 
 
 class LangevinSettings(AnnealedSettings):
-    """Settings of :func:`langevin`."""
-
     epsilon: float = setting(
         1.0, gt=0, le=2, label="Langevin step", symbol="ε", live=True, help="α = εσ² of each Langevin step"
     )

@@ -15,8 +15,6 @@ from padis_gui.core.solvers.iterate import Cost, Setup, SolverSettings, Step, St
 
 
 class PredictorCorrectorSettings(SolverSettings):
-    """Settings of :func:`predictor_corrector`."""
-
     steps: int = shared.steps(100)
     sigma_max: float = shared.highest_noise(3.0)
     sigma_min: float = shared.lowest_noise(0.005)
