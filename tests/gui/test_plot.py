@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QGridLayout, QVBoxLayout, QWidget
 
 from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
 from padis_gui.gui.kit.theme import set_scheme
@@ -195,3 +195,22 @@ def test_colours_follow_the_window(shown):
         assert plot.view.backgroundBrush().color() == plot.palette().base().color()
         seen.append(plot.view.backgroundBrush().color().lightness())
     assert seen[0] > seen[1]
+
+
+def test_plots_take_no_more_than_their_share_beside_others(styled):
+    """However long their headings are: the A/B page gives pictures and plots the same height."""
+    page, stack = QWidget(), QWidget()
+    below = QVBoxLayout(stack)
+    for name in ("PSNR [dB]", "Seam ratio " * 20):
+        below.addWidget(Plot(name), 1)
+    cells = QGridLayout(page)
+    above = QWidget()
+    for line, widget in enumerate((above, stack)):
+        cells.addWidget(widget, line, 0)
+        cells.setRowStretch(line, 1)
+    page.resize(400, 630)
+    page.show()
+    settle()
+    assert abs(above.height() - stack.height()) <= 2
+    page.close()
+    page.deleteLater()

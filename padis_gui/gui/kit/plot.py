@@ -129,6 +129,10 @@ class Plot(QWidget):
         layout.addWidget(self.area, 1)
         self._say_legend()
 
+    def hasHeightForWidth(self) -> bool:
+        """The heading's lines depend on the width; a plot that says so claims its full height from its neighbours."""
+        return False
+
     # What is to be seen ---------------------------------------------------------------------------
 
     def set_title(self, title: str) -> None:
