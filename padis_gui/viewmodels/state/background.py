@@ -240,7 +240,8 @@ class Background(QObject):
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a coroutine from a click and keep hold of it until it ends."""
-        task = asyncio.get_running_loop().create_task(coroutine)
+        # not the running loop: qasync works through Qt's events, timers among them, once more after it has stopped
+        task = asyncio.get_event_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._task_ended)
         return task
@@ -250,7 +251,7 @@ class Background(QObject):
         error = None if task.cancelled() else task.exception()
         if error is not None:  # a defect: the loop's handler shows it now, not when the task is collected
             context = {"message": "A task failed", "exception": error, "task": task}
-            asyncio.get_running_loop().call_exception_handler(context)
+            task.get_loop().call_exception_handler(context)
 
     async def end_threads(self) -> None:
         """Cancel what waits, and let what is being done come to its end."""

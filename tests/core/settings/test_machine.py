@@ -1,5 +1,6 @@
 """Memory and cores: what the machine has, and what is left of it inside of a container."""
 
+import gc
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -130,9 +131,10 @@ def test_no_quota_leaves_all_cores(container: Container) -> None:
 
 def test_own_memory_is_known_and_its_peak_follows() -> None:
     assert 10 < memory_in_use_mb(CPU) <= peak_memory_mb(CPU) * 1.01
+    gc.collect()  # what other tests have left would be let go of in between
     memory = MemoryPeak(CPU)
-    held = torch.ones(16 * MIB)  # 64 MiB
+    held = torch.ones(64 * MIB)  # 256 MiB
     peak, added = memory.read()
     del held
-    assert added > 40
+    assert added > 128
     assert peak > added
