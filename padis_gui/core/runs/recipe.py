@@ -122,14 +122,6 @@ class Recipe(BaseModel):
         )  # fmt: skip
 
     @property
-    def last_method(self) -> Method:
-        """The method as the live changes have left it: what the forms show when the run has ended."""
-        method = self.method
-        for change in self.changes:
-            method = method.changed(change.settings_of(self.solver), change.tiling)
-        return method
-
-    @property
     def measured_with(self) -> int:
         """The seed that drew the measurement's noise."""
         return self.seed if self.measurement_seed is None else self.measurement_seed

@@ -68,11 +68,6 @@ class Coverage:
         """The highest count."""
         return int(self.count.max(initial=0))
 
-    @property
-    def share_of_pixels(self) -> float:
-        """The share of pixels that have been on a seam at all."""
-        return float((self.count > 0).mean()) if self.count.size else 0.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
