@@ -1,5 +1,6 @@
 """A recipe describes a run completely: repeating it gives the same bits."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,7 @@ def test_metrics_agree_with_skimage_and_their_definitions(ct_problem: Problem) -
     expected = peak_signal_noise_ratio(truth.numpy(), x.numpy(), data_range=1.0)
     assert psnr(x, truth) == pytest.approx(float(expected), rel=1e-5)
     assert psnr(truth + 0.0, truth) == float("inf")
+    assert math.isnan(psnr(torch.where(x == x.max(), torch.nan, x), truth))  # not infinitely good
     assert psnr(x + 10 * (x == 1), truth) == pytest.approx(psnr(x, truth))  # clipped to [0, 1]
     assert ssim(truth, truth) == pytest.approx(1.0)
     assert 0 < ssim(x, truth) < 0.9
