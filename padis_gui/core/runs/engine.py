@@ -210,9 +210,7 @@ class Run:
             state = RunState.CANCELLED if self.control.stop is RunState.CANCELLED else RunState.DONE
         except Interrupted:
             state = self.control.stop or RunState.CANCELLED
-        except (
-            Exception
-        ) as caught:  # bad input, a defect, the machine's limits: whoever drives must survive it
+        except Exception as caught:  # bad input, a defect, no memory: whoever drives must survive it
             state, error = RunState.FAILED, caught
         finally:
             if iterates is not None:
