@@ -126,11 +126,12 @@ class Recipe(BaseModel):
         """The seed that drew the measurement's noise."""
         return self.seed if self.measurement_seed is None else self.measurement_seed
 
-    def is_of_data(self, opened: Opened) -> bool:
-        """Whether it is of the image that is open."""
-        if self.data is None or opened.image is None or opened.data_path is None:
+    def is_of_data(self, image: Image | None, path: Path | None) -> bool:
+        """Whether it is of this image, read in this way from that file."""
+        if self.data is None or image is None or path is None:
             return False
-        return (str(opened.data_path.resolve()), opened.image.page) == (self.data.file, self.data.page)
+        here = str(path.resolve()), image.page, image.reading
+        return here == (self.data.file, self.data.page, self.data.reading)
 
 
 find_preset = PRESETS.find

@@ -215,8 +215,7 @@ def _measures(shown: ProblemPictures, result: Result) -> bool:
     return (
         image is not None
         and recipe.data is not None
-        and recipe.is_of_data(prepared.opened)
-        and image.reading == recipe.data.reading
+        and recipe.is_of_data(image, prepared.opened.data_path)
         and (not problem.is_noisy or prepared.seed == recipe.measured_with)
         and prepared.method.physics == recipe.physics
         and problem == recipe.problem_settings

@@ -54,7 +54,7 @@ class Runner(QObject):
         """Queue ``count`` runs of the present choices that differ in the solver's seed only."""
         workspace, preparation, start = self._workspace, self._workspace.preparation, self._seed()
         prepared, seed = preparation.prepared, workspace.method.seed
-        shown = prepared is not None and preparation.is_current and seed is None  # what is seen is sampled
+        shown = prepared is not None and seed is None  # what is seen is sampled
         measured_with = prepared.seed if prepared is not None and shown else start
         task = workspace.wanted(start, measurement_seed=measured_with)
         if task is None:
