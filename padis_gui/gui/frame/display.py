@@ -22,8 +22,8 @@ from padis_gui.viewmodels.laboratory.laboratory import Overlay
 from padis_gui.viewmodels.laboratory.seam_maps import EMPTY_TEXTS
 from padis_gui.viewmodels.pictures.frames import IteratePictures
 from padis_gui.viewmodels.pictures.sources import Lattice, Scale
+from padis_gui.viewmodels.runs.run import Progress
 from padis_gui.viewmodels.session.following import DisplayCost
-from padis_gui.viewmodels.session.screen import DATA_KEYS
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Options
 
@@ -91,7 +91,7 @@ class RunDisplay(QObject):
         session.shown.changed.connect(self._show_shown)
         session.screen.changed.connect(self._show_screen)
         session.screen.progressed.connect(self._show_empty_texts)
-        panes.picture_set.wanted.connect(lambda _key: session.preparation.compute_now())
+        panes.picture_set.wanted.connect(lambda _key: session.screen.take_offer())
         curves.step_chosen.connect(session.shown.go_to)
         panes.hovered.connect(self._point)
         self._show_screen()
@@ -174,7 +174,7 @@ class RunDisplay(QObject):
         psnr = math.nan if subject.pictures is None else subject.pictures.baseline_psnr
         self._curves.set_baseline(psnr, physics.baseline)
         self._show_empty_texts()
-        self._show_captions()
+        self._show_step()
         self._show_curves()
         self._fit_to(panes.pixels("truth"), panes.pixels("baseline"))
 
@@ -186,7 +186,9 @@ class RunDisplay(QObject):
             self._panes.fit()
 
     def _show_step(self) -> None:
-        self._transport.show_snapshot(self._session.run.snapshot(), self.share)
+        session = self._session
+        theirs = session.run.active or session.shown.history is session.run.history
+        self._transport.show_snapshot(session.run.snapshot() if theirs else Progress(), self.share)
         self._show_captions()
 
     def _show_progress(self) -> None:
@@ -204,8 +206,7 @@ class RunDisplay(QObject):
 
     def _show_empty_texts(self) -> None:
         screen = self._session.screen
-        offers = dict.fromkeys(DATA_KEYS[1:], "Compute now") if screen.computable else {}
-        self._panes.picture_set.set_empty_texts(screen.empty_texts() | EMPTY_TEXTS, offers)
+        self._panes.picture_set.set_empty_texts(screen.empty_texts() | EMPTY_TEXTS, screen.offers())
 
     def _show_run(self) -> None:
         state = self._session.run.snapshot().state

@@ -191,7 +191,15 @@ class Runner(QObject):
         items = self.queue.members(group)
         if all(item.state.ended for item in items) and any(item.record for item in items):
             self._gathering += 1
-            self._workspace.spawn(self._gather(group, self._workspace.preparation.prepared))
+            self._workspace.spawn(self._gather(group, self._prepared_for(group)))
+
+    def _prepared_for(self, group: str) -> Prepared | None:
+        """What a set of samples was drawn for, where it is in memory: the last run prepared it, or it is still open."""
+        recipe = next(record.recipe for record in self._workspace.runs.members(group))
+        for pictures in (self._workspace.run.pictures, self._workspace.preparation.pictures):
+            if pictures is not None and recipe.is_of_prepared(pictures.prepared):
+                return pictures.prepared
+        return None
 
     async def _gather(self, group: str, prepared: Prepared | None) -> None:
         workspace = self._workspace

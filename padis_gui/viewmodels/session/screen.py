@@ -141,13 +141,10 @@ class Screen(QObject):
         shown, pictures = self._workspace.shown, self.subject.pictures
         if shown.pictures is not None:
             return shown.pictures
-        recipe, method = shown.recipe, self._run_method
-        if pictures is None or recipe is None or method is None or not self.of_open:
+        recipe = shown.recipe
+        if pictures is None or recipe is None or not self.of_open:
             return None
-        prepared = pictures.prepared
-        noise = method.problem.is_noisy and prepared.image.measured is None
-        same_noise = not noise or prepared.seed == recipe.measured_with
-        return pictures if prepared.method.measures_as(method) and same_noise else None
+        return pictures if recipe.is_of_prepared(pictures.prepared) else None
 
     @property
     def same_prior(self) -> bool:
@@ -214,11 +211,23 @@ class Screen(QObject):
             texts |= dict.fromkeys(("truth", "difference"), "There is no truth to compare with")
         return texts
 
-    @property
-    def computable(self) -> bool:
-        """Whether baseline and measurement are made only when they are asked for."""
-        stage = self._workspace.preparation.stage
-        return self.subject.is_open and stage is Stage.AT_RUN and not self._workspace.occupied_by
+    def offers(self) -> dict[str, str]:
+        """By which words the pictures of empty sources are offered: what :meth:`take_offer` does."""
+        workspace, shown = self._workspace, self._workspace.shown
+        if not self.of_open:
+            recipe = None if shown.record is None else shown.record.recipe
+            there = recipe is not None and recipe.data is not None and recipe.data.file
+            return dict.fromkeys(DATA_KEYS, "Open its data") if there else {}
+        waits = workspace.preparation.stage is Stage.AT_RUN and not workspace.occupied_by
+        return dict.fromkeys(("baseline", "measurement"), "Compute now") if waits else {}
+
+    def take_offer(self) -> None:
+        """Compute what is measured of the open image, or open the data of the run that is shown."""
+        record = self._workspace.shown.record
+        if self.of_open:
+            self._workspace.preparation.compute_now()
+        elif record is not None:
+            self._workspace.spawn(self._workspace.open_data_of(record))
 
     def _of_data(self, subject: Subject) -> dict[str, str]:
         if not subject.is_open:
@@ -282,7 +291,7 @@ class Screen(QObject):
         subject, shown = self.subject, self._workspace.shown
         texts = dict.fromkeys(_ALL, "")
         pictures = subject.pictures
-        if subject.image is not None:
+        if subject.image is not None and subject.truth is not None:
             texts["truth"] = subject.image.unit
         if pictures is not None:
             if math.isfinite(pictures.baseline_psnr):

@@ -190,6 +190,12 @@ class Workspace(Background):
         """Choose what a run was made of, its seed included: Run then gives the same again."""
         await self.use(choices_from(record.recipe))
 
+    async def open_data_of(self, record: RunRecord) -> None:
+        """Open what a run was made of, and show the run beside it."""
+        data = record.recipe.data
+        if data is not None and await self.data.open(Path(data.file), data.page, data.reading):
+            self.shown.show(record)
+
     def _take_prior(self) -> None:
         self.method.fit_to(self.prior.loaded)
 
