@@ -32,7 +32,7 @@ from padis_gui.gui.frame.reconstruct import RIGHT, ReconstructPage, keep_window,
 from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.kit.theme import set_scheme
 from padis_gui.gui.kit.widgets import ElidedLabel, column
-from padis_gui.gui.runs.transport import DeviceButton, verdict
+from padis_gui.gui.runs.transport import DeviceButton
 from padis_gui.gui.training.page import TrainingNote, TrainingPage
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
@@ -94,9 +94,7 @@ class MainWindow(QMainWindow):
         self.laboratory.join(self.display, self.menus.view, self.picture_bar.widgetForAction(self.act.tiling))
         self.laboratory.page.pointed.connect(self.cursor_text.setText)
         for signal in (
-            session.run.changed, session.occupied_changed, session.method.changed, session.data.changed,
-            session.prior.changed, session.preparation.changed, session.shown.result_changed, session.shown.changed,
-            self.laboratory.ab.changed,
+            session.screen.changed, self.laboratory.ab.changed,
         ):  # fmt: skip
             signal.connect(self._show_state)
         session.message.connect(self.messages.show_message)
@@ -255,7 +253,7 @@ class MainWindow(QMainWindow):
             self.setWindowTitle(
                 f"{session.data.image.name}, page {session.data.image.page} — padis_gui {__version__}"
             )
-        self.verdict.setText(verdict(self.session))
+        self.verdict.setText(session.screen.verdict())
 
     # From the user to the session -----------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.exporting import shown_run, write_export, write_runs
 from padis_gui.viewmodels.session.restoring import Restorer
 from padis_gui.viewmodels.session.runner import Runner
+from padis_gui.viewmodels.session.screen import Screen
 from padis_gui.viewmodels.session.store import Saver, Store
 from padis_gui.viewmodels.session.workspace import Workspace
 
@@ -62,6 +63,7 @@ class Session(Workspace):
     ) -> None:
         """``store`` is where the session is saved; without one it is not."""
         super().__init__(device, parent)
+        self.screen = Screen(self)
         self.runner = Runner(self)
         self.restorer = Restorer(self)
         self.warnings = Warnings(self)
