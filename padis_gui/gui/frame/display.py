@@ -169,7 +169,8 @@ class RunDisplay(QObject):
         described = ("", None, (0.0, 1.0)) if image is None else (image.unit, image.spacing, image.window)
         panes.picture_set.describe(*described)
         panes.picture_set.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)
-        if not self._follows_run:  # what it is compared with may have come, or gone
+        running = session.run.state is RunState.RUNNING
+        if not (self._follows_run and running):  # what it is compared with may have come, or gone
             self._paint(session.shown.frame())
         psnr = math.nan if subject.pictures is None else subject.pictures.baseline_psnr
         self._curves.set_baseline(psnr, physics.baseline)
