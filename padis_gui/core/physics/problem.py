@@ -15,7 +15,7 @@ from padis_gui.core.settings.errors import InputError
 _DECIDED_BY_READING = ("angles", "views", "bins", "bin_width", "pixel_size", "lengths")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Problem:
     """``measurement`` = operator(truth) + noise; ``noise`` is its standard deviation in the measurement's unit."""
 
