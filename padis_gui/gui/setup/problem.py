@@ -175,7 +175,9 @@ class PriorSection(Section):
         session = self._session
         unfit = session.unfit
         better = session.better_priors() if unfit else []
-        advice = "" if better or not unfit else " Train one on such images (Ctrl+3), or open another."
+        advice = " Train one on such images (Ctrl+3), or open another."
+        if better:
+            advice = f" {_prior_label(better[0])} knows such images."
         self.misfit.setText(f"⚠ {unfit}{advice}" if unfit else "")
         self.misfit.setVisible(bool(unfit))
         self.better.setVisible(bool(better))
