@@ -35,6 +35,13 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @classmethod
+    def conditions_of(cls, name: str) -> Mapping[str, Any]:
+        """When a setting means something: others by their names, with the values wanted of them; see :func:`setting`."""
+        extra = cls.model_fields[name].json_schema_extra
+        when = extra.get("when") if isinstance(extra, dict) else None
+        return when if isinstance(when, dict) else {}
+
 
 S = TypeVar("S", bound=Settings)
 
@@ -195,10 +202,9 @@ def specs(settings_type: type[Settings]) -> tuple[SettingSpec, ...]:
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         if extra.get("file"):
             kind = "file"
-        when = extra.get("when")
         conditions = tuple(
             Condition(other, settings_type.model_fields[other].title or other, wanted)
-            for other, wanted in (when.items() if isinstance(when, dict) else ())
+            for other, wanted in settings_type.conditions_of(name).items()
         )
         found.append(
             SettingSpec(
