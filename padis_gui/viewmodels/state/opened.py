@@ -8,6 +8,7 @@ The measurement of what is open and chosen, simulated or read, made a moment aft
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,19 @@ class OpenPrior(QObject):
         return describe_device(self.device) + precision
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A page of a file that could not be opened, and how it was to be read."""
+
+    path: Path
+    page: int
+    reading: ReadingSettings
+
+
 class OpenData(QObject):
-    """``opened`` is emitted first when something else is open, with the image that was open before it or None;
+    """``tried`` is what could not be opened last, None after something was.
+
+    ``opened`` is emitted first when something else is open, with the image that was open before it or None;
     ``changed`` follows. ``refused`` says that a file could not be read as was asked: what was tried in a field is not
     what is open. ``dataset_wanted`` carries a file's path and what it holds: one of these must be named.
     """
@@ -119,9 +131,11 @@ class OpenData(QObject):
         self._background, self._prior = background, prior
         self.image: Image | None = None
         self.path: Path | None = None
+        self.tried: Tried | None = None
 
     async def open(self, path: Path, page: int = 0, reading: ReadingSettings | None = None) -> bool:
         """Open a page of an image or a measurement; what was open stays where it cannot be read."""
+        self.tried = Tried(Path(path), page, reading or ReadingSettings())
         image = await self._background.read(read_image, path, page, reading)
         if image is None:
             if reading is None or not reading.dataset:
@@ -133,7 +147,7 @@ class OpenData(QObject):
             except PadisError as error:
                 self._background.message.emit("error", str(error), "")
                 return False
-        before, self.image, self.path = self.image, image, Path(path)
+        before, self.image, self.path, self.tried = self.image, image, Path(path), None
         self.opened.emit(before)
         self.changed.emit()
         return True
