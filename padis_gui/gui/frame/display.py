@@ -172,7 +172,9 @@ class RunDisplay(QObject):
         panes.picture_set.describe(*described)
         panes.picture_set.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)
         painted = self._follows_run and self._history is session.shown.history
-        self._paint(self.frame if painted else session.shown.frame())  # what it is compared with may be another
+        self._paint(
+            self.frame if painted else session.shown.frame()
+        )  # what it is compared with may be another
         psnr = math.nan if subject.pictures is None else subject.pictures.baseline_psnr
         self._curves.set_baseline(psnr, physics.baseline)
         self._show_empty_texts()

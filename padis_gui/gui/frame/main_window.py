@@ -113,6 +113,9 @@ class MainWindow(QMainWindow):
         ):  # fmt: skip
             signal.connect(self._show_state)
         session.message.connect(self.messages.show_message)
+        session.remedy_wanted.connect(
+            lambda remedy: self.messages.add_offers(self.reconstruct.offers.against(remedy))
+        )
         self.messages.details_wanted.connect(self.help.report)
         self.preferences.changed.connect(self._follow_preferences)
         self._follow_preferences()
@@ -248,6 +251,7 @@ class MainWindow(QMainWindow):
         self.menus.run.addMenu(self.device.device_menu(self))
         self.menus.view.addMenu(self.views.menu(self))
         self.run_tools.add_to(self.menus, self.act)
+        self.menus.run.addMenu(self.reconstruct.size_row.menu)
 
     def appear(self) -> None:
         """Show the window as it was left; the first time as large as suits its screen, on a small one all of it."""
@@ -266,6 +270,7 @@ class MainWindow(QMainWindow):
         session = self.session
         self.act.allow(session)
         self.painter.allow()
+        self.reconstruct.crop.allow(free=not session.run.active)
         if not self.at_work:
             for action in self.act.steering:
                 action.setEnabled(False)
