@@ -20,7 +20,7 @@ from padis_gui.gui.runs.curves import Curves
 from padis_gui.gui.runs.transport import Transport
 from padis_gui.viewmodels.laboratory.laboratory import Overlay
 from padis_gui.viewmodels.laboratory.seam_maps import EMPTY_TEXTS
-from padis_gui.viewmodels.pictures.frames import IteratePictures
+from padis_gui.viewmodels.pictures.frames import History, IteratePictures
 from padis_gui.viewmodels.pictures.sources import Lattice, Scale
 from padis_gui.viewmodels.runs.run import Progress
 from padis_gui.viewmodels.session.following import DisplayCost
@@ -83,6 +83,7 @@ class RunDisplay(QObject):
         self._options = Options()
         self._size: tuple[int, ...] | None = None  # of the images that panes were last fitted to
         self.frame: IteratePictures | None = None
+        self._history: History | None = None  # of which the painted frame is
         self.overlay_of: Callable[[IteratePictures | None], Overlay | None] = _plain_overlay
         self.timer = QTimer(self, singleShot=True, interval=FASTEST_MS)
         self.timer.timeout.connect(self._paint_latest)
@@ -148,6 +149,7 @@ class RunDisplay(QObject):
         return shown.live and shown.history is self._session.run.history
 
     def _paint(self, frame: IteratePictures | None) -> None:
+        self._history = self._session.shown.history
         self.frame = frame = self._session.screen.completed(frame)
         self._panes.show_frame(self._session.screen.run_pictures_of(frame), self.overlay_of(frame))
 
@@ -169,9 +171,10 @@ class RunDisplay(QObject):
         described = ("", None, (0.0, 1.0)) if image is None else (image.unit, image.spacing, image.window)
         panes.picture_set.describe(*described)
         panes.picture_set.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)
-        running = session.run.state is RunState.RUNNING
-        if not (self._follows_run and running):  # what it is compared with may have come, or gone
-            self._paint(session.shown.frame())
+        painted = self._follows_run and self._history is session.shown.history
+        self._paint(
+            self.frame if painted else session.shown.frame()
+        )  # what it is compared with may be another
         psnr = math.nan if subject.pictures is None else subject.pictures.baseline_psnr
         self._curves.set_baseline(psnr, physics.baseline)
         self._show_empty_texts()

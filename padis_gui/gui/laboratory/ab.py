@@ -7,11 +7,12 @@ from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QLayout, QSlider, QWidget
+from PySide6.QtWidgets import QCheckBox, QLayout, QSlider, QWidget
 
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.control import RunState
 from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.plot import Line, Plot
 from padis_gui.gui.kit.theme import LEVEL_COLOURS, SIDES
 from padis_gui.gui.kit.widgets import ElidedLabel, column, grid, row, scrolled
@@ -87,7 +88,7 @@ class ABPage(QWidget):
         outer.addLayout(right, 1)
 
     def _bar(self) -> QLayout:
-        self.kind = QComboBox()
+        self.kind = ChoiceBox()
         for key, label in PICTURES.items():
             self.kind.addItem(label, key)
         self.kind.setAccessibleName("Picture of both sides")

@@ -19,7 +19,6 @@ from PySide6.QtGui import (
     QWheelEvent,
 )
 from PySide6.QtWidgets import (
-    QComboBox,
     QFrame,
     QSizePolicy,
     QStyle,
@@ -29,6 +28,7 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui.core.images.image import Pixels
+from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.theme import icon
 from padis_gui.gui.kit.widgets import ElidedLabel, column, row
 from padis_gui.gui.panes.canvas import Canvas, Group
@@ -88,7 +88,7 @@ class SourceModel(QStandardItemModel):
             self.appendRow(item)
 
 
-class SourceChoice(QComboBox):
+class SourceChoice(ChoiceBox):
     """``chosen`` carries the key of another source: the user has picked it, or the one before is gone.
 
     The wheel is for zooming, not for this.
@@ -101,9 +101,6 @@ class SourceChoice(QComboBox):
         self.key, self._lost = key, False
         self.setModel(model)
         self.setAccessibleName(name)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(6)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.setMaxVisibleItems(24)
         self.view().setMinimumWidth(230)

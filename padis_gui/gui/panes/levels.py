@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, QSignalBlocker, QSize, QTimer
 from PySide6.QtGui import QIcon, QImage, QPixmap, QShowEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QSizePolicy, QWidget
 
-from padis_gui.gui.kit.forms import NumberBox
+from padis_gui.gui.kit.forms import ChoiceBox, NumberBox
 from padis_gui.gui.kit.plot_view import PlotView
 from padis_gui.gui.kit.widgets import ElidedLabel, column, form, grid, row, throttled
 from padis_gui.gui.panes.image_pane import ImagePane
@@ -139,7 +139,7 @@ class LevelsPanel(QWidget):
         ends.addWidget(self.low, 1)
         ends.addWidget(self.high, 1)
         numbers.addRow("Levels", ends)
-        self.colours = QComboBox()
+        self.colours = ChoiceBox()
         self.colours.setAccessibleName("Colours")
         self.colours.setToolTip("The colour map of this pane, and of those with the same levels")
         self.colours.setIconSize(QSize(48, 12))

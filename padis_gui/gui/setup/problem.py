@@ -1,4 +1,4 @@
-"""The left column after the data, in the order of the work: Problem, Prior, Solver."""
+"""The left column after the data, in the order of the work: Problem, Prior, Tiling, Solver."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -100,7 +100,7 @@ class ProblemSection(Section):
 
 
 class PriorSection(Section):
-    """Which checkpoint is open, and how it is tiled."""
+    """Which checkpoint is open."""
 
     def __init__(self, session: Session, opening: Opening, preferences: Preferences) -> None:
         super().__init__("Prior")
@@ -114,14 +114,6 @@ class PriorSection(Section):
             " nothing in it is executed",
             opening.choose_prior,
         )
-        self.tiling, self.patch = ChoiceBox(), ChoiceBox()
-        for strategy in TILINGS:
-            self.tiling.offer(strategy.label, strategy.name, strategy.summary)
-        tips = {spec.name: spec.tooltip for spec in specs(TilingSettings)}
-        self.tiling.activated.connect(
-            lambda i: session.method.set_tiling("strategy", self.tiling.itemData(i))
-        )
-        self.patch.activated.connect(lambda i: session.method.set_tiling("patch", self.patch.itemData(i)))
         self.assumed = remark()
         self.trained_on = WholeBox(8, 4096, suffix=" px")
         self.trained_on.valueChanged.connect(self._reopen)
@@ -131,10 +123,6 @@ class PriorSection(Section):
             "Side of the images that this published snapshot was trained on, without their zero padding; it "
             "gives the position channels their frame",
         )  # fmt: skip
-        labelled(rows, "Patch size P", self.patch, tips["patch"])
-        labelled(rows, "Tiling", self.tiling, tips["strategy"])
-        self.form = SettingsForm(TilingSettings, skip=("strategy", "patch"))
-        self.form.edited.connect(session.method.set_tiling)
         which = form()
         labelled(
             which, "Prior", self.choice, "What knows how images look: bundled ones, and those opened lately"
@@ -145,15 +133,13 @@ class PriorSection(Section):
         layout.addWidget(self.open)
         layout.addWidget(self.assumed)
         layout.addLayout(rows)
-        layout.addWidget(self.form)
         self.assumed.hide()
         rows.setRowVisible(self.trained_on, False)
         for signal in (session.prior.changed, session.data.changed, session.method.changed):
             signal.connect(self._show_misfit)
         for signal in (session.prior.changed, session.prior.refused):
             signal.connect(self._refresh_prior)
-        for signal in (session.method.changed, session.occupied_changed):
-            signal.connect(self.refresh)
+        session.occupied_changed.connect(self.refresh)
         preferences.recent_changed.connect(self._list_priors)
         self._list_priors()
         self._refresh_prior()
@@ -175,7 +161,9 @@ class PriorSection(Section):
         session = self._session
         unfit = session.unfit
         better = session.better_priors() if unfit else []
-        advice = "" if better or not unfit else " Train one on such images (Ctrl+3), or open another."
+        advice = " Train one on such images (Ctrl+3), or open another."
+        if better:
+            advice = f" {_prior_label(better[0])} knows such images."
         self.misfit.setText(f"⚠ {unfit}{advice}" if unfit else "")
         self.misfit.setVisible(bool(unfit))
         self.better.setVisible(bool(better))
@@ -213,12 +201,6 @@ class PriorSection(Section):
         self.details.setToolTip(
             f"Size of the training images, the values that become 0 and 1{', and training steps' if trained else ''}"
         )
-        with QSignalBlocker(self.patch):
-            self.patch.clear()
-            sizes = sorted(conventions.patch_sizes, reverse=True)
-            self.patch.addItem(f"automatic ({sizes[0]} px)", None)
-            for size in sizes:
-                self.patch.addItem(f"{size} px", size)
         published = record.training.get("source") == "published snapshot"
         assumed = record.training.get("assumed")
         self._rows.setRowVisible(self.trained_on, published)
@@ -237,18 +219,65 @@ class PriorSection(Section):
         running = self._session.run.active
         self.choice.setEnabled(not running)
         self.trained_on.setEnabled(not running)
-        show_value(self.tiling, self._session.method.tiling.strategy)
-        self.form.show_settings(self._session.method.tiling)
-        with QSignalBlocker(self.patch):
-            sizes = [self.patch.itemData(i) for i in range(self.patch.count())]
-            patch = self._session.method.tiling.patch
-            self.patch.setCurrentIndex(sizes.index(patch) if patch in sizes else 0)
         self.open.setEnabled(not running)
 
 
 def _prior_label(path: Path) -> str:
     """A training calls its prior "prior" in a folder that has the name."""
     return path.parent.name if path.stem == "prior" else path.stem
+
+
+class TilingSection(Section):
+    """Where the patches lie in a denoiser call, and how large they are."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__("Tiling")
+        self._session, layout = session, self.body
+        self.tiling, self.patch, self.summary = ChoiceBox(), ChoiceBox(), remark()
+        for strategy in TILINGS:
+            self.tiling.offer(strategy.label, strategy.name, strategy.summary)
+        self.tiling.explain_choices()
+        tips = {spec.name: spec.tooltip for spec in specs(TilingSettings)}
+        self.tiling.activated.connect(
+            lambda i: session.method.set_tiling("strategy", self.tiling.itemData(i))
+        )
+        self.patch.activated.connect(lambda i: session.method.set_tiling("patch", self.patch.itemData(i)))
+        self.form = SettingsForm(TilingSettings, skip=("strategy", "patch"))
+        self.form.edited.connect(session.method.set_tiling)
+        top, below = form(), form()
+        labelled(top, "Tiling", self.tiling, tips["strategy"])
+        labelled(below, "Patch size P", self.patch, tips["patch"])
+        layout.addLayout(top)
+        layout.addWidget(self.summary)
+        layout.addLayout(below)
+        layout.addWidget(self.form)
+        session.prior.changed.connect(self._list_patches)
+        for signal in (session.method.changed, session.occupied_changed):
+            signal.connect(self.refresh)
+        self._list_patches()
+
+    def _list_patches(self) -> None:
+        """The sizes that the open prior knows."""
+        record = self._session.prior.record
+        if record is not None:
+            with QSignalBlocker(self.patch):
+                self.patch.clear()
+                sizes = sorted(record.conventions.patch_sizes, reverse=True)
+                self.patch.addItem(f"automatic ({sizes[0]} px)", None)
+                for size in sizes:
+                    self.patch.addItem(f"{size} px", size)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the session's choices."""
+        tiling = self._session.method.tiling
+        show_value(self.tiling, tiling.strategy)
+        self.summary.setText(TILINGS.find(tiling.strategy).summary)
+        self.brief.setText(self.tiling.currentText())
+        self.form.show_settings(tiling)
+        with QSignalBlocker(self.patch):
+            sizes = [self.patch.itemData(i) for i in range(self.patch.count())]
+            self.patch.setCurrentIndex(sizes.index(tiling.patch) if tiling.patch in sizes else 0)
 
 
 class SolverSection(Section):

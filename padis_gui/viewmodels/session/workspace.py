@@ -238,6 +238,9 @@ class Workspace(Background):
         self._running = None
         if ended.outcome.sentence:
             self.message.emit("error", ended.outcome.sentence, ended.outcome.details)
+        error = ended.outcome.error
+        if isinstance(error, PadisError) and error.remedy:
+            self.remedy_wanted.emit(error.remedy)
         self.shown.end(ended)
 
     def _steer(self, before: Method, after: Method) -> None:

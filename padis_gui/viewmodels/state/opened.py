@@ -4,6 +4,7 @@ Opening is a transaction of which the latest wins: what was asked for earlier an
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,19 @@ class OpenPrior(QObject):
         return describe_device(self.device) + precision
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A page of a file that could not be opened, and how it was to be read."""
+
+    path: Path
+    page: int
+    reading: ReadingSettings
+
+
 class OpenData(QObject):
-    """``opened`` is emitted first when something else is open, with the image that was open before it or None;
+    """``tried`` is what is being opened, or could not be opened last; None after something was.
+
+    ``opened`` is emitted first when something else is open, with the image that was open before it or None;
     ``changed`` follows. ``refused`` says that a file could not be read as was asked: what was tried in a field is not
     what is open. ``loading`` is emitted when something begins to be opened, and when that has ended. ``dataset_wanted``
     carries a file's path and what it holds: one of these must be named.
@@ -142,7 +154,7 @@ class OpenData(QObject):
         self.image: Image | None = None
         self.path: Path | None = None
         self._latest = _Latest()
-        self._asked: tuple[int, ReadingSettings | None] = 0, None  # of what is being opened
+        self.tried: Tried | None = None
 
     @property
     def opening(self) -> Path | None:
@@ -162,7 +174,7 @@ class OpenData(QObject):
     def is_at(self, path: Path, page: int, reading: ReadingSettings) -> bool:
         """Whether that is open, or being opened."""
         there = self.wanted is not None and self.wanted.resolve() == Path(path).resolve()
-        return there and (self._page, self._reading or ReadingSettings()) == (page, reading)
+        return there and (self._page, self._reading) == (page, reading)
 
     async def open(self, path: Path, page: int = 0, reading: ReadingSettings | None = None) -> bool:
         """Open a page of an image or a measurement; what was open stays where it cannot be read.
@@ -170,7 +182,7 @@ class OpenData(QObject):
         False also where something else was asked for since.
         """
         background, wish = self._background, self._latest.begin(path)
-        self._asked = page, reading
+        self.tried = Tried(Path(path), page, reading or ReadingSettings())
         self.loading.emit()
 
         def read() -> Image | None:
@@ -185,7 +197,7 @@ class OpenData(QObject):
             if reading is None or not reading.dataset:
                 await self.offer_datasets(Path(path))
             return False
-        before, self.image, self.path = self.image, image, Path(path)
+        before, self.image, self.path, self.tried = self.image, image, Path(path), None
         self.opened.emit(before)
         self.changed.emit()
         return True
@@ -211,7 +223,7 @@ class OpenData(QObject):
         """Read the open file in another way: settings of :class:`ReadingSettings` by name."""
         if self.wanted is None:
             return False
-        page, reading = self._page, self._reading or ReadingSettings()
+        page, reading = self._page, self._reading
         try:
             done = await self.open(
                 self.wanted, page, make(ReadingSettings, reading.model_dump() | dict(changes))
@@ -226,9 +238,13 @@ class OpenData(QObject):
     @property
     def _page(self) -> int:
         """The page of what is being opened, else of what is open."""
-        return self._asked[0] if self.opening is not None or self.image is None else self.image.page
+        if self.opening is not None and self.tried is not None:
+            return self.tried.page
+        return 0 if self.image is None else self.image.page
 
     @property
-    def _reading(self) -> ReadingSettings | None:
+    def _reading(self) -> ReadingSettings:
         """How what is being opened is read, else what is open."""
-        return self._asked[1] if self.opening is not None or self.image is None else self.image.reading
+        if self.opening is not None and self.tried is not None:
+            return self.tried.reading
+        return ReadingSettings() if self.image is None else self.image.reading
