@@ -110,13 +110,15 @@ def test_export_to_a_missing_folder_keeps_the_result(session, drive, phantom_pat
     assert "cannot be written" in session.said[-1][1]
 
 
-def test_a_prior_is_not_changed_under_a_run(session, drive, phantom_path, prior_path):
+def test_a_run_goes_on_with_the_prior_it_began_with(session, drive, phantom_path, prior_path):
     async def go():
         await open_both(session, phantom_path, prior_path)
         prior = session.prior.loaded
         session.start(paused=True)
-        assert await session.prior.open(prior_path) is False
-        assert session.prior.loaded is prior
+        await until(lambda: session.run.snapshot().state is RunState.PAUSED)
+        assert await session.prior.open(prior_path)  # between two of its patch batches
+        assert session.prior.loaded is not prior
+        assert session.run.task.opened.prior is prior
         session.run.cancel()
         await until(lambda: not session.run.active)
 
