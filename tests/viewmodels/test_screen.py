@@ -72,7 +72,9 @@ def test_settings_of_the_reading_that_are_changed_while_a_file_opens_are_of_that
     drive(go())
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(("deblur", "ct-limited", "inpaint", "ct-8"), 3)))
+@pytest.mark.parametrize(
+    "order", list(itertools.permutations(("deblur", "ct-limited", "inpaint", "ct-8"), 3))
+)
 def test_of_presets_flipped_through_the_last_brings_its_prior(session, drive, order):
     wanted = next(preset for preset in PRESETS if preset.name == order[-1])
 
@@ -161,7 +163,9 @@ def test_settings_brought_back_give_way_to_what_is_wanted_meanwhile(session, dri
     drive(go())
 
 
-def test_what_is_prepared_is_dropped_as_soon_as_something_else_is_chosen(session, drive, phantom_path, prior_path):
+def test_what_is_prepared_is_dropped_as_soon_as_something_else_is_chosen(
+    session, drive, phantom_path, prior_path
+):
     async def go():
         await open_both(session, phantom_path, prior_path)
         session.method.set_problem("views", 9)
