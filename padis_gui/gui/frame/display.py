@@ -11,6 +11,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QComboBox
 
+from padis_gui.core.images.image import Pixels
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.runs.control import RunState
 from padis_gui.gui.panes.image_pane import ImagePane
@@ -248,7 +249,7 @@ class RunDisplay(QObject):
         psnr = pictures.baseline_psnr
         physics = find_physics(prepared.method.physics)
         self._panes.picture_set.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)
-        size = "" if measurement is None else " × ".join(map(str, measurement.shape[:2]))
+        size = "" if measurement is None else _size(measurement, views=not physics.pictorial)
         self._panes.set_captions(
             {
                 "truth": prepared.image.unit,
@@ -270,7 +271,7 @@ class RunDisplay(QObject):
             self.pointed.emit(_NO_CURSOR)
             return
         on_image = group[0] == Lattice.IMAGE.value
-        parts = [f"x {column}, y {row} px" if on_image else f"row {row}, column {column}"]
+        parts = [f"x {column + 1}, y {row + 1} px" if on_image else f"column {column + 1}, row {row + 1}"]
         if on_image and image is not None and image.spacing and image.shape == group[1:]:
             parts[0] += f" ({column * image.spacing[1]:.1f}, {row * image.spacing[0]:.1f} mm)"
         unit = f" {image.unit}" if image is not None and image.unit else ""
@@ -281,9 +282,16 @@ class RunDisplay(QObject):
         frame = self.frame
         if on_image and frame is not None:
             if frame.partition is not None and (found := frame.partition.tile_at(row, column)) is not None:
-                parts.append(f"tile {found[0]}, {found[1]} px to the nearest seam")
+                tiles = len(frame.partition.boxes)
+                parts.append(f"tile {found[0] + 1} of {tiles}, {found[1]} px to the nearest seam")
             parts.append(f"step {frame.step}, σ {frame.sigma:.3g}")
         self.pointed.emit("   ".join(parts))
+
+
+def _size(measurement: Pixels, *, views: bool) -> str:
+    """Width and height of a measurement, in what they count."""
+    rows, columns = measurement.shape[:2]
+    return f"{columns} bins × {rows} views" if views else f"{columns} × {rows} px"
 
 
 def _plain_overlay(frame: IteratePictures | None) -> Overlay | None:

@@ -37,6 +37,7 @@ class ProfilePanel(DrawnPanel):
         self.seams: list[float] = []
         self._colours: dict[str, str] = {}  # a picture keeps its colour whatever stands beside it
         self.plot = Plot("Line profile", legend="none", movable=True)
+        self.plot.set_empty_text(_HINT)
         self.plot.heading.hide()
         self.plot.hovered.connect(self._point)
         self.legend, self.length = QLabel(), QLabel()

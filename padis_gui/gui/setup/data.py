@@ -68,10 +68,10 @@ class DataSection(Section):
         self.folder = push_button("Folder…", self._act.open_folder.toolTip(), opening.choose_folder)
         self.page = WholeBox(prefix="page ")
         self.page.setAccessibleName("Page")
-        self.page.setToolTip(
-            "Page of a multi-page file, slice of a volume, or row of a scan's detector, from 0"
+        self.page.setToolTip("Page of a multi-page file, slice of a volume, or row of a scan's detector")
+        self.page.valueChanged.connect(
+            lambda number: self._session.spawn(self._session.data.open_page(number - 1))
         )
-        self.page.valueChanged.connect(lambda page: self._session.spawn(self._session.data.open_page(page)))
         self.pages, self.volume = QToolButton(), QToolButton()
         self.pages.setDefaultAction(self._act.slices)
         self.volume.setDefaultAction(self._act.volume)
@@ -129,9 +129,9 @@ class DataSection(Section):
         self.scan.show_settings(image.reading)
         self._show_centre()
         with QSignalBlocker(self.page):
-            self.page.setRange(0, image.pages - 1)
-            self.page.setValue(image.page)
-            self.page.setSuffix(f" of 0–{image.pages - 1}")
+            self.page.setRange(1, image.pages)
+            self.page.setValue(image.page + 1)
+            self.page.setSuffix(f" of {image.pages}")
 
     @property
     def _stated_centre(self) -> float:
@@ -158,8 +158,8 @@ def _details(image: Image) -> str:
     what = ""
     if image.measured is not None:
         rows, columns = image.measured.values.shape[1:]
-        what = f"scan of {rows} views × {columns} bins, for " if _is_scan(image) else "degraded picture, "
-    return f"{what}{image.shape[0]} × {image.shape[1]} px{spacing}; {low} to {high}{unit} is 0 to 1"
+        what = f"scan of {columns} bins × {rows} views, for " if _is_scan(image) else "degraded picture, "
+    return f"{what}{image.shape[1]} × {image.shape[0]} px{spacing}; {low} to {high}{unit} is 0 to 1"
 
 
 def _notes(image: Image) -> str:
