@@ -44,7 +44,7 @@ from padis_gui.viewmodels.state.preferences import Preferences
 from padis_gui.viewmodels.training.trainer import Trainer
 
 _LONGEST_LEVELS = 14  # letters
-_STALE = "Stale: of other settings"
+_STALE = "Stale: other settings"
 
 
 # px: screens up to this size are filled at first; of larger ones the window takes a share, but no more than is useful

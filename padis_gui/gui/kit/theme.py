@@ -81,7 +81,7 @@ _STYLE = (
     "QLabel[key='true'] { border: 1px solid palette(mid); border-radius: 3px; padding: 1px 5px; }"
 )
 _chosen = "System"
-_RING = "focus_ring"
+_ring: FocusRing | None = None  # of the application, for as long as there is one
 
 
 def configure(app: QApplication) -> None:
@@ -90,7 +90,8 @@ def configure(app: QApplication) -> None:
     app.setStyle("Fusion")
     app.setFont(with_hats(app.font()))
     app.styleHints().colorSchemeChanged.connect(lambda _scheme: set_scheme(_chosen))
-    app.setProperty(_RING, FocusRing(app))  # which it keeps
+    global _ring
+    _ring = FocusRing(app)
     set_scheme("System")
 
 
