@@ -36,7 +36,7 @@ from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.theme import set_scheme
 from padis_gui.gui.kit.widgets import ElidedLabel, column
 from padis_gui.gui.laboratory.ab import ABPage
-from padis_gui.gui.runs.transport import DeviceButton, verdict
+from padis_gui.gui.runs.transport import DeviceButton
 from padis_gui.gui.training.page import TrainingNote, TrainingPage
 from padis_gui.viewmodels.pictures.pictures import RUN_KEYS
 from padis_gui.viewmodels.session.session import Session
@@ -116,12 +116,13 @@ class MainWindow(QMainWindow):
         self.laboratory.join(self.display, self.menus.view, self.picture_bar.widgetForAction(self.act.tiling))
         self.laboratory.page.pointed.connect(self.cursor_text.setText)
         for signal in (
-            session.run.changed, session.occupied_changed, session.method.changed, session.data.changed,
-            session.prior.changed, session.preparation.changed, session.shown.result_changed, session.shown.changed,
-            self.laboratory.ab.changed,
+            session.screen.changed, self.laboratory.ab.changed,
         ):  # fmt: skip
             signal.connect(self._show_state)
         session.message.connect(self.messages.show_message)
+        session.remedy_wanted.connect(
+            lambda remedy: self.messages.add_offers(self.reconstruct.offers.against(remedy))
+        )
         self.messages.details_wanted.connect(self.help.report)
         self.preferences.changed.connect(self._follow_preferences)
         self._follow_preferences()
@@ -258,6 +259,7 @@ class MainWindow(QMainWindow):
         self.menus.run.addMenu(self.device.device_menu(self))
         self.menus.view.addMenu(self.views.menu(self))
         self.run_tools.add_to(self.menus, self.act)
+        self.menus.run.addMenu(self.reconstruct.size_row.menu)
 
     def appear(self) -> None:
         """Show the window as it was left; the first time as large as suits its screen, on a small one all of it."""
@@ -281,6 +283,7 @@ class MainWindow(QMainWindow):
             self._begins = False
             if not isinstance(self.focusWidget(), QAbstractSpinBox | QLineEdit):  # nobody types meanwhile
                 self.transport.first_focus.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.reconstruct.crop.allow(free=not session.run.active)
         if not self.at_work:
             for action in self.act.steering:
                 action.setEnabled(False)
@@ -293,7 +296,7 @@ class MainWindow(QMainWindow):
             self.setWindowTitle(f"{image.name}{page} — padis_gui {__version__}")
         stale = session.stale and not session.run.active
         self.panes.picture_set.set_stale(dict.fromkeys(RUN_KEYS, _STALE) if stale else {})
-        self.verdict.setText(verdict(self.session))
+        self.verdict.setText(session.screen.verdict())
 
     # From the user to the session -----------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from padis_gui.gui.frame.menus import PaneTools
 from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.kit.focus import order_tabs
 from padis_gui.gui.kit.widgets import Section, column, scrolled
+from padis_gui.gui.panes.crop import CropTool
 from padis_gui.gui.panes.layers import is_known
 from padis_gui.gui.panes.mask_painter import MaskPainter
 from padis_gui.gui.panes.menu import open_menu
@@ -34,9 +35,11 @@ from padis_gui.gui.runs.transport import PlanLine, Transport
 from padis_gui.gui.setup.data import DataSection
 from padis_gui.gui.setup.geometry import GeometryPanel
 from padis_gui.gui.setup.problem import PriorSection, ProblemSection, SolverSection, TilingSection
+from padis_gui.gui.setup.size import SizeOffers, SizeRow
 from padis_gui.viewmodels.session.mask import MaskEditor
 from padis_gui.viewmodels.session.planner import Paces, Planner
 from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.session.sizing import Sizing
 from padis_gui.viewmodels.state.preferences import Preferences
 
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
@@ -67,8 +70,11 @@ class ReconstructPage(QMainWindow):
         self.timeline = Timeline(self._session, central)
         self.mask_editor = MaskEditor(self._session, self._preferences.folder)
         self.painter = MaskPainter(self.mask_editor, self.panes, self._preferences)
+        self.sizing = Sizing(self._session)
+        self.crop = CropTool(self.sizing, self.panes)
         around = column(central)
         around.addWidget(self.painter)
+        around.addWidget(self.crop)
         around.addWidget(self.panes, 1)
         around.addWidget(self.timeline)
         self.setCentralWidget(central)
@@ -77,8 +83,14 @@ class ReconstructPage(QMainWindow):
         """Data, problem, prior, tiling, solver, which scroll; and Run below them, always in sight."""
         session = self._session
         self.planner = Planner(session, Paces(self._preferences.folder))
-        self.transport = Transport(act, PlanLine(self.planner))
-        self.data = DataSection(session, opening, act)
+        self.offers = SizeOffers(session, self.sizing, self.planner, self.panes.act.crop)
+        plan = QWidget()
+        lines = column(plan, spacing=4)
+        lines.addWidget(PlanLine(self.planner))
+        lines.addWidget(self.offers)
+        self.transport = Transport(act, plan)
+        self.size_row = SizeRow(session, self.sizing, self.panes.act.crop)
+        self.data = DataSection(session, opening, act, self.size_row)
         self.problem = ProblemSection(session, {"inpainting": self.panes.act.mask})
         self.prior = PriorSection(session, opening, self._preferences)
         self.tiling, self.solver = TilingSection(session), SolverSection(session)

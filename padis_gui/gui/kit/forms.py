@@ -356,12 +356,15 @@ class SettingsForm(QWidget):
         self._folded.setVisible(unfolded)
         self.more.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
 
-    def show_settings(self, settings: Settings) -> None:
-        """Show these values without announcing them, and only the rows that mean something beside them."""
+    def show_settings(self, settings: Settings, without: tuple[str, ...] = ()) -> None:
+        """Show these values without announcing them, and only the rows that mean something beside them.
+
+        Those ``without`` a meaning for another reason, by name, are left out too.
+        """
         unfoldable = False
         for name, editor in self.editors.items():
             spec = self._specs[name]
-            applies = spec.applies(settings)
+            applies = spec.applies(settings) and name not in without
             show_value(editor, getattr(settings, name))
             self._rows[self._folds(spec)].setRowVisible(editor, applies)
             unfoldable |= applies and self._folds(spec)

@@ -198,7 +198,7 @@ class TileInspector(QWidget):
         self.said.setText(self._summary())
 
     def _summary(self) -> str:
-        found, prepared = self._inspector.result, self._session.preparation.prepared
+        found, prepared = self._inspector.result, self._session.screen.prepared
         if found is None or prepared is None:
             return _EMPTY
         unit = f" {prepared.image.unit}" if prepared.image.unit else ""

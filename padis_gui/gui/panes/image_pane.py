@@ -203,6 +203,7 @@ class ImagePane(QFrame):
             header.addWidget(button)
         self.canvas = Canvas("Picture")
         self.canvas.menu_wanted.connect(self.menu_wanted)
+        self.canvas.offer_taken.connect(lambda: picture_set.wanted.emit(self.source))
         layout = column(self, margins=(2, 1, 2, 2))
         layout.addWidget(self.header)
         layout.addWidget(self.canvas, 1)
@@ -258,7 +259,9 @@ class ImagePane(QFrame):
         legend = source.scale is not Scale.IMAGE or self.own is not None
         self.canvas.set_picture(pixels, look, square=is_square(source), legend=legend)
         self.canvas.layer.show_missing(self._picture_set.missing(self.source))
-        self.canvas.set_empty_text(self._picture_set.empty_text(self.source))
+        self.canvas.set_empty_text(
+            self._picture_set.empty_text(self.source), self._picture_set.offer(self.source)
+        )
         stale = self._picture_set.stale_text(self.source)
         self.canvas.badge.say(stale)
         self.caption.setEnabled(not stale)

@@ -5,11 +5,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import (
-    QLabel,
-    QToolButton,
-    QWidget,
-)
+from PySide6.QtWidgets import QLabel, QToolButton, QVBoxLayout, QWidget
 
 from padis_gui.core.physics.registry import PHYSICS, find_physics
 from padis_gui.core.prior.tiling import TILINGS, TilingSettings
@@ -19,6 +15,7 @@ from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.gui.dialogs.opening import Opening
 from padis_gui.gui.kit.focus import order_tabs
 from padis_gui.gui.kit.forms import ChoiceBox, SettingsForm, WholeBox, show_value
+from padis_gui.gui.kit.theme import LEVEL_COLOURS
 from padis_gui.gui.kit.widgets import Section, column, form, labelled, number_text, push_button, remark, row
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
@@ -110,7 +107,7 @@ class PriorSection(Section):
 
     def __init__(self, session: Session, opening: Opening, preferences: Preferences) -> None:
         super().__init__("Prior")
-        self._session, self._preferences, layout = session, preferences, self.body
+        self._session, self._preferences, self._opening, layout = session, preferences, opening, self.body
         self.choice, self.details = ChoiceBox(), remark(_NO_PRIOR)
         self.choice.setPlaceholderText("No prior yet")
         self.choice.activated.connect(lambda i: opening.open_prior(Path(self.choice.itemData(i))))
@@ -135,17 +132,51 @@ class PriorSection(Section):
         )
         layout.addLayout(which)
         layout.addWidget(self.details)
+        self._make_misfit(layout)
         layout.addWidget(self.open)
         layout.addWidget(self.assumed)
         layout.addLayout(rows)
         self.assumed.hide()
         rows.setRowVisible(self.trained_on, False)
+        for signal in (session.prior.changed, session.data.changed, session.method.changed):
+            signal.connect(self._show_misfit)
         for signal in (session.prior.changed, session.prior.refused):
             signal.connect(self._refresh_prior)
         session.occupied_changed.connect(self.refresh)
         preferences.recent_changed.connect(self._list_priors)
         self._list_priors()
         self._refresh_prior()
+        self._show_misfit()
+
+    def _make_misfit(self, layout: QVBoxLayout) -> None:
+        """Says that the prior does not know such images, and offers one that does."""
+        self.misfit = remark()
+        self.misfit.setObjectName("misfit")
+        self.misfit.setStyleSheet(f"color: {LEVEL_COLOURS['warning']};")
+        self.better = push_button(
+            "", "Open the bundled prior that knows images like this one", self._open_better
+        )
+        for widget in (self.misfit, self.better):
+            widget.hide()
+            layout.addWidget(widget)
+
+    def _show_misfit(self) -> None:
+        session = self._session
+        unfit = session.unfit
+        better = session.better_priors() if unfit else []
+        advice = " Train one on such images (Ctrl+3), or open another."
+        if better:
+            advice = f" {_prior_label(better[0])} knows such images."
+        self.misfit.setText(f"⚠ {unfit}{advice}" if unfit else "")
+        self.misfit.setVisible(bool(unfit))
+        self.better.setVisible(bool(better))
+        if better:
+            self.better.setText(f"Use {_prior_label(better[0])}")
+
+    def _open_better(self) -> None:
+        better = self._session.better_priors()
+        if better:
+            self._opening.open_prior(better[0])
 
     def _list_priors(self) -> None:
         """What can be chosen without looking for a file; the open one is always among it."""
