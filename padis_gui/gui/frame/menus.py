@@ -92,7 +92,7 @@ class Menus:
         self.panels.setToolTipsVisible(True)
         self.panels.aboutToShow.connect(lambda: self._fill_panels(docks))
         self._fill_panels(docks)
-        self.view.addActions([act.next_panel, act.reset_layout])
+        self.view.addActions([act.next_region, act.previous_region, act.reset_layout])
         self.view.addSeparator()
         self._schemes(window, preferences)
         self.help.addActions([act.shortcuts, act.report, act.about])

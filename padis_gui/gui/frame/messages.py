@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QToolButton
 
-from padis_gui.gui.kit.theme import LEVEL_COLOURS
+from padis_gui.gui.kit.theme import LEVEL_COLOURS, icon
 from padis_gui.gui.kit.widgets import push_button, row
 
 _INFO_SECONDS = 6
@@ -53,7 +53,7 @@ class MessageBar(Strip):
             lambda: self.details_wanted.emit(self.text.text(), self._details),
         )  # fmt: skip
         close = QToolButton(autoRaise=True)
-        close.setText("✕")
+        close.setIcon(icon("close"))
         close.setToolTip("Close this message")
         close.setAccessibleName("Close message")
         close.clicked.connect(self.hide)

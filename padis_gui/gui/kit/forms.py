@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QSizePolicy,
+    QSlider,
     QSpinBox,
     QStyle,
     QStyledItemDelegate,
@@ -34,6 +35,7 @@ from PySide6.QtWidgets import (
 
 from padis_gui.core.settings.declarations import Settings, SettingSpec, specs
 from padis_gui.gui.kit.files import ANY_FILE, choose_to_open
+from padis_gui.gui.kit.theme import icon
 from padis_gui.gui.kit.widgets import column, form, row
 
 if TYPE_CHECKING:
@@ -106,6 +108,10 @@ class NumberBox(_TakesNumbers, QDoubleSpinBox):
 
     def textFromValue(self, value: float) -> str:
         return self.locale().toString(value, "g", 6)
+
+
+class Slider(LeavesWheel, QSlider):
+    """A slider that leaves the wheel to whatever scrolls around it."""
 
 
 class _Explained(QStyledItemDelegate):
@@ -240,7 +246,7 @@ class FileLine(QWidget):
         self.line = QLineEdit(placeholderText="none")
         self.line.setAccessibleName(label)
         self.button = QToolButton()
-        self.button.setText("…")
+        self.button.setIcon(icon("menu"))
         self.button.setAccessibleName(f"Choose {label}")
         self.line.setToolTip(tooltip)
         self.button.setToolTip(f"Choose the {label.lower()} in a dialog")

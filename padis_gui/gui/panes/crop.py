@@ -35,8 +35,8 @@ class CropTool(QWidget):
         self.places = {
             name: self._field(name, tip, least)
             for name, tip, least in (
-                ("x", "First column of the region, in px of the shown picture", 0),
-                ("y", "First row of the region, in px of the shown picture", 0),
+                ("x", "From the picture's left edge to the region's, in px", 0),
+                ("y", "From the picture's upper edge to the region's, in px", 0),
                 ("width", "Columns of the region", SMALLEST), ("height", "Rows of the region", SMALLEST),
             )
         }  # fmt: skip

@@ -4,17 +4,16 @@ from PySide6.QtCore import QItemSelectionModel, Qt
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
-    QStyle,
 )
 
 from padis_gui.gui.kit.files import QUEUES, choose_to_open, choose_to_write
 from padis_gui.gui.kit.lists import ListPanel, cell, plain_table
+from padis_gui.gui.kit.theme import icon
 from padis_gui.gui.kit.widgets import muted
 from padis_gui.viewmodels.runs.queue import ItemState, QueueItem
 from padis_gui.viewmodels.session.session import Session
 
 _TITLES = ("State", "Name", "What", "Seed", "Remark")
-_Icons = QStyle.StandardPixmap
 
 
 class QueuePanel(ListPanel):
@@ -106,7 +105,7 @@ class QueuePanel(ListPanel):
             shown.setToolTip(text)
             if place == 0:
                 shown.setData(Qt.ItemDataRole.UserRole, item.id)
-                shown.setIcon(self.style().standardIcon(_ICONS[item.state]))
+                shown.setIcon(icon(_ICONS[item.state]))
 
     def _chosen(self) -> QueueItem | None:
         rows = self.view.selectionModel().selectedRows() if self.view.selectionModel() else []
@@ -140,9 +139,9 @@ class QueuePanel(ListPanel):
 
 
 _ICONS = {
-    ItemState.WAITING: _Icons.SP_TitleBarNormalButton,
-    ItemState.RUNNING: _Icons.SP_MediaPlay,
-    ItemState.DONE: _Icons.SP_DialogApplyButton,
-    ItemState.FAILED: _Icons.SP_MessageBoxWarning,
-    ItemState.CANCELLED: _Icons.SP_DialogCancelButton,
+    ItemState.WAITING: "waiting",
+    ItemState.RUNNING: "run",
+    ItemState.DONE: "finish",
+    ItemState.FAILED: "warning",
+    ItemState.CANCELLED: "close",
 }

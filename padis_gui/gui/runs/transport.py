@@ -146,6 +146,7 @@ class Transport(QWidget):
         super().__init__()
         layout = column(self, spacing=6, margins=(8, 6, 8, 8))
         buttons = grid()
+        self.buttons: dict[str, QToolButton] = {}
         places = ((0, 0, 1, 3), (1, 0, 1, 1), (1, 1, 1, 1), (1, 2, 1, 1), (1, 3, 1, 1), (0, 3, 1, 1))
         for place, action in zip(places, [*act.steering, act.enqueue], strict=True):
             button = steering_button(action.objectName(), action, main=action is act.run)
@@ -153,6 +154,7 @@ class Transport(QWidget):
                 button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
                 button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
             buttons.addWidget(button, *place)
+            self.buttons[action.objectName()] = button
         self.bar = progress_bar("Progress of the run", "Steps of the run so far")
         self.state, self.time = QLabel("Ready"), QLabel()
         layout.addWidget(plan)
@@ -160,6 +162,11 @@ class Transport(QWidget):
         layout.addWidget(self.bar)
         for label in (self.state, self.time):
             layout.addWidget(label)
+
+    @property
+    def first_focus(self) -> QWidget:
+        """Where the keyboard goes first: Run."""
+        return self.buttons["run"]
 
     def show_snapshot(self, snapshot: Progress, display_share: float | None) -> None:
         """Show the step counter, the time left, which stands still while paused, and what the display costs."""

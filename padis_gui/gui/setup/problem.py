@@ -13,6 +13,7 @@ from padis_gui.core.runs.presets import PRESETS, bundled_priors
 from padis_gui.core.settings.declarations import Settings, specs
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.gui.dialogs.opening import Opening
+from padis_gui.gui.kit.focus import order_tabs
 from padis_gui.gui.kit.forms import ChoiceBox, SettingsForm, WholeBox, show_value
 from padis_gui.gui.kit.theme import LEVEL_COLOURS
 from padis_gui.gui.kit.widgets import Section, column, form, labelled, number_text, push_button, remark, row
@@ -40,6 +41,8 @@ class _Forms(QWidget):
             made = self.by_name[name] = SettingsForm(self._types[name])
             made.edited.connect(self.edited)
             self._layout.addWidget(made)
+            if (around := self.parentWidget()) is not None:
+                order_tabs(around)  # a form that is made late comes last else
         shown = self.by_name[name]
         for editor in self.by_name.values():
             editor.setVisible(editor is shown)
