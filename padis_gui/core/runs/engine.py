@@ -45,7 +45,7 @@ from padis_gui.core.solvers.registry import find_solver
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Result:
     """An estimate and all that belongs to it.
 

@@ -37,7 +37,7 @@ class Opened:
         return self.image is other.image and self.prior is other.prior
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Prepared:
     """What a method measures of what is opened.
 

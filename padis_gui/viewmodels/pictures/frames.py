@@ -32,7 +32,7 @@ from padis_gui.core.settings.errors import PadisError
 from padis_gui.core.solvers.iterate import Iterate
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ImagePicture:
     """The open image as the prior wants it, and its picture: (rows, columns) or (rows, columns, 3), in its unit.
 
@@ -53,7 +53,7 @@ def picture_of_image(image: Image, prior: PatchPrior | None, problem: PhysicsSet
     return ImagePicture(image=image, truth=truth, robust_range=image.robust_range())
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ProblemPictures:
     """The pictures of what is measured, (rows, columns) or (rows, columns, 3), in the image's unit.
 
@@ -68,7 +68,7 @@ class ProblemPictures:
     baseline_psnr: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class IteratePictures:
     """One iterate for the panes, in the image's unit; ``difference`` is estimate - truth.
 

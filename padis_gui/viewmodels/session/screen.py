@@ -27,7 +27,7 @@ _ALL = tuple(source.key for source in BUILT_IN)
 _OPEN = "Open an image: drop a file here, or Ctrl+O"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Subject:
     """What the screen is of. ``image`` has its name, unit, spacing and window; None where nothing is open.
 
