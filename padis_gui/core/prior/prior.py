@@ -133,10 +133,11 @@ class PatchPrior:
     ``network`` maps (n, C+2, P, P) and c_noise (n,) to (n, C, P, P). ``downsampling`` divides every patch
     size. ``patch_batch`` patches of the largest trained size go through the network at once; smaller
     patches in proportion. ``interrupt`` is called before every patch batch and may raise
-    :class:`~padis_gui.core.settings.errors.Interrupted`; ``observe`` is told of every call of :meth:`denoise` before it
-    is made, and ``counted`` as every patch batch begins how many its call has, with those that a gradient makes again. Without ``positions`` the network is told 0 instead of where a patch lies, which shows what positions
-    are worth. ``branching`` takes one number of the generator for each call, whatever the size of the padding, so
-    that runs of one seed whose tilings differ meet the same noise everywhere else.
+    :class:`~padis_gui.core.settings.errors.Interrupted`; ``counted`` is told of each how many its call has, with those
+    that a gradient makes again; ``observe`` is told of every call of :meth:`denoise` before it is made. Without
+    ``positions`` the network is told 0 instead of where a patch lies, which shows what positions are worth.
+    ``branching`` takes one number of the generator for each call, whatever the size of the padding, so that runs of one
+    seed whose tilings differ meet the same noise everywhere else.
     """
 
     network: nn.Module
