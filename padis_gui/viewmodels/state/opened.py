@@ -51,14 +51,12 @@ class OpenPrior(QObject):
         ``training_image_size`` is for published snapshots, which may leave it open.
         """
         background = self._background
-        if not background.free_for("A prior is changed between runs; finish or cancel this one first."):
-            return False
         prior = None
         record = await background.read(read_record, path, training_image_size)
         if record is not None:
             precision = fastest_precision(self.device)
-            prior = await background.compute(
-                load_prior, Path(path), self.device, precision, training_image_size
+            prior = await background.beside(
+                "prior", load_prior, Path(path), self.device, precision, training_image_size
             )
         if prior is None:
             self.refused.emit()
