@@ -52,13 +52,9 @@ class MaskEditor(QObject):
 
     @property
     def possible(self) -> bool:
-        """Whether there is an image and a problem whose mask can be painted, and no run under way."""
+        """Whether there is an image and a problem whose mask can be painted."""
         session = self._session
-        return (
-            session.data.image is not None
-            and isinstance(session.method.problem, InpaintingSettings)
-            and not session.run.active
-        )
+        return session.data.image is not None and isinstance(session.method.problem, InpaintingSettings)
 
     def begin(self) -> None:
         """Paint on the present mask from now on; on an empty one where it cannot be had."""

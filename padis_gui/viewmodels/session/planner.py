@@ -250,9 +250,11 @@ class Planner(QObject):
         """Keep what was estimated for the run that begins, without what earlier runs have taught."""
         if self._session.run.snapshot().state is not RunState.PREPARING:
             return
-        opened, method = self._session.opened(), self._session.method.now
+        opened, method, task = self._session.opened(), self._session.method.now, self._session.running
         self._started = None
-        if opened is not None and self.plan is not None and self.plan.seconds:
+        if task is None or opened is None or task.method != method or not task.opened.same_as(opened):
+            return  # one from the queue: what was estimated is something else
+        if self.plan is not None and self.plan.seconds:
             what = self._what(opened, method)
             self._started = what, self.plan.seconds / self._paces.factor(what)
 
