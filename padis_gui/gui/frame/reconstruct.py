@@ -28,7 +28,7 @@ from padis_gui.gui.panes.pane_board import MOST
 from padis_gui.gui.panes.pane_grid import PaneGrid
 from padis_gui.gui.runs.curves import Curves
 from padis_gui.gui.runs.timeline import Timeline
-from padis_gui.gui.runs.transport import PlanLine, Transport
+from padis_gui.gui.runs.transport import PlanLine, RunningLine, Transport
 from padis_gui.gui.setup.data import DataSection
 from padis_gui.gui.setup.geometry import GeometryPanel
 from padis_gui.gui.setup.problem import PriorSection, ProblemSection, SolverSection
@@ -72,7 +72,7 @@ class ReconstructPage(QMainWindow):
         """Data, problem, prior, solver, which scroll; and Run below them, always in sight."""
         session = self._session
         self.planner = Planner(session, Paces(self._preferences.folder))
-        self.transport = Transport(act, PlanLine(self.planner))
+        self.transport = Transport(act, PlanLine(self.planner), RunningLine(session))
         self.data = DataSection(session, opening, act)
         self.problem = ProblemSection(session, {"inpainting": self.panes.act.mask})
         self.prior = PriorSection(session, opening, self._preferences)

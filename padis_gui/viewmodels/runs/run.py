@@ -201,6 +201,7 @@ class LiveRun(Steered):
         self._executor = executor
         self._run: Run | None = None
         self._recipe: Recipe | None = None
+        self._expected = 0  # steps, while none is known yet
         self._recording = Recording(History())
         self.disagreement_every = 0  # steps between measurements, each two denoiser calls; 0: never
         self.frames_wanted = True  # off: the run makes no pictures at all, only points for the curves
@@ -221,11 +222,12 @@ class LiveRun(Steered):
     def snapshot(self) -> Progress:
         """State and progress now; the ETA leaves out the first step, which warms up."""
         history, state = self.history, self.state
-        points, total = history.points, history.total
+        points = history.points
         last = points[-1] if points else None
         timed = [p.seconds for p in points[1:]]
         mean = sum(timed) / len(timed) if len(timed) >= 2 else None
         step, within = last.step if last else 0, self._within_step(mean, state)
+        total = history.total or (0 if within is None else self._expected)
         return Progress(
             state=state,
             step=step,
@@ -281,6 +283,7 @@ class LiveRun(Steered):
             on_prepared=show, observe=recording.observe,
         )  # fmt: skip
         self._recording, self._run = recording, run
+        self._expected = int(getattr(task.method.settings, "iterates", 0))
         self.changed.emit()
         self._future = self._executor.submit(self._work, task, item, run, recording)
 
