@@ -199,7 +199,8 @@ def test_fields_say_which_run_they_act_on(ready, drive, other_image):
         ready.problem.form.editors["views"].setValue(20)
         assert marks(ready)["views"] is Mark.NONE
         choose(ready.solver.solver, "dds")  # the running solver is another one: nothing acts on it
-        assert Mark.NOW not in marks(ready).values() - {marks(ready)["window_below"]}
+        assert {label.mark for label in ready.solver.forms["dds"].labels.values()} == {Mark.NONE}
+        assert ready.solver._solver_label.mark is Mark.NEXT
         choose(ready.solver.solver, "diffpir")
         assert marks(ready)["zeta"] is Mark.NOW
         ready.opening.open_image(other_image)
