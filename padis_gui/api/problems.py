@@ -15,8 +15,6 @@ from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, SettingError
 
-_OF_THE_SCAN = ("views", "arc", "bins")  # settings of a physics that a measured scan decides itself
-
 
 @dataclass(frozen=True, repr=False)
 class Problem:
@@ -139,14 +137,7 @@ def scan(source: Any, *, page: int = 0, **settings: Any) -> Problem:
         raise InputError(
             f"A scan was wanted, but {opened.image.name} is an image; use pg.ct to simulate a scan of it."
         )
-    for name in _OF_THE_SCAN:
-        if name in settings:
-            raise SettingError(
-                f"A measured scan has its own {name}, but another one was given; choose a part of it with take_views, "
-                "angle_from, angle_to or binning."
-            )
-    stated = scan_settings(measured)
-    return Problem(opened, measured.physics, make(type(stated), stated.model_dump() | settings))
+    return Problem(opened, measured.physics, scan_settings(measured, given=settings))
 
 
 def nothing(**settings: Any) -> Problem:

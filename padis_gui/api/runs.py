@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from padis_gui.api.opening import AnyPath, OpenedImage, OpenedPrior, checked_path, open, prior
 from padis_gui.api.problems import Problem
 from padis_gui.core.exports.about import About, check_sidecar, read_export, sidecar_path
-from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.exports.tiff import write_result
 from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.images.metrics import psnr
@@ -43,7 +43,7 @@ class Result(EngineResult):
     def save(self, path: AnyPath, **export: Any) -> Path:
         """Write a TIFF that carries the recipe, float32 in the image's unit unless told otherwise. Atomic.
 
-        ``export`` are the fields of :class:`~padis_gui.core.exports.settings.ExportSettings` for a result: ``tiff``
+        ``export`` are the fields of :class:`~padis_gui.core.exports.registry.ExportSettings` for a result: ``tiff``
         ("ImageJ", "OME"), ``values``, ``map_low``, ``map_high``, ``sidecar``. Raises
         :class:`~padis_gui.core.settings.errors.PadisError` where it cannot be written, and rather than write over a file
         that the run used.

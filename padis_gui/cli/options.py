@@ -8,16 +8,13 @@ from padis_gui.core.settings.declarations import Settings, SettingSpec, make, sp
 from padis_gui.core.settings.errors import SettingError
 
 if TYPE_CHECKING:
-    from padis_gui.core.images.image import Image, Measured
+    from padis_gui.core.images.image import Image
     from padis_gui.core.physics.registry import Physics
     from padis_gui.core.physics.settings import PhysicsSettings
     from padis_gui.core.prior.prior import PatchPrior
     from padis_gui.core.prior.tiling import TilingSettings
     from padis_gui.core.runs.presets import Preset
     from padis_gui.core.solvers.registry import Solver
-
-# What the reading of a scan decides, and by which options
-_READING_DECIDES = {"views": "--take-views or --angle-from", "arc": "--angle-to", "bins": "--binning"}
 
 
 def add_training_image_size(parser: argparse.ArgumentParser) -> None:
@@ -103,31 +100,6 @@ def chosen_problem(options: argparse.Namespace, preset: "Preset") -> "tuple[str,
     return physics.name, preset.problem_settings(physics.name, _given_for(options, physics))
 
 
-def measured_problem(options: argparse.Namespace, measured: "Measured") -> "tuple[str, PhysicsSettings]":
-    """The physics and geometry of a scan, changed by what was given; the preset's problem is another one.
-
-    Raises :class:`SettingError` for what the reading of the file decides.
-    """
-    from padis_gui.core.physics.registry import find_physics
-    from padis_gui.core.physics.scanner import ScannerSettings
-
-    physics = find_physics(options.physics or measured.physics)
-    if not issubclass(physics.settings_type, ScannerSettings):
-        raise SettingError(
-            f"A physics of scans was wanted for this measurement, but {physics.name} was given; leave --physics out, or "
-            "read the file with --role image."
-        )
-    given = _given_for(options, physics)
-    for name, instead in _READING_DECIDES.items():
-        if name in given:
-            raise SettingError(
-                f"A measured scan has its own {name}, but --{name} was given; choose a part of it by {instead}."
-            )
-    known = physics.settings_type.model_fields
-    values = {name: value for name, value in measured.problem.items() if name in known}
-    return physics.name, make(physics.settings_type, values | given)
-
-
 def _given_for(options: argparse.Namespace, physics: "Physics") -> dict[str, Any]:
     """The settings of a physics that were given; raises :class:`SettingError` for those of others."""
     from padis_gui.core.physics.registry import PHYSICS
@@ -210,15 +182,22 @@ def chosen_reconstruction(
 
     A scan brings its own physics and geometry. Raises :class:`SettingError` for settings that do not belong together.
     """
+    from padis_gui.core.physics.problem import scan_settings
     from padis_gui.core.physics.registry import find_physics
 
     scan = image.measured if image.measured is not None and image.measured.physics else None
-    physics, problem = chosen_problem(options, preset) if scan is None else measured_problem(options, scan)
-    if find_physics(physics).imageless:
+    physics = find_physics(options.physics or (preset.physics if scan is None else scan.physics))
+    given = _given_for(options, physics)
+    if scan is not None:
+        problem = scan_settings(scan, physics=physics.name, given=given)
+    elif physics.imageless:
         raise SettingError(
-            f"A measurement of {image.name} was wanted, but {physics} needs no image; use padis-gui generate."
+            f"A measurement of {image.name} was wanted, but {physics.name} needs no image; use padis-gui generate."
         )
-    return physics, problem, *chosen_solver(options, preset.tuned_for(physics, scan=scan is not None))
+    else:
+        problem = preset.problem_settings(physics.name, given)
+    tuned = preset.tuned_for(physics.name, scan=scan is not None)
+    return physics.name, problem, *chosen_solver(options, tuned)
 
 
 def chosen_tiling(options: argparse.Namespace) -> "TilingSettings":

@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from padis_gui.cli.options import add_settings, given_settings
-from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.files import check_is_tiff
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from padis_gui.core.exports.about import About
+    from padis_gui.core.exports.content import IteratePicture, RunContent
     from padis_gui.core.runs.engine import Result, Run
     from padis_gui.core.runs.opened import Prepared
     from padis_gui.core.solvers.iterate import Iterate
@@ -105,8 +103,7 @@ class Recorder:
         self._pictured = options.iterates is not None or options.movie is not None
         self._wanted = self._pictured or options.html is not None or options.curves is not None
         self._last = time.perf_counter()
-        self._pictures: list[NDArray[np.float32]] = []
-        self._numbers: list[tuple[int, int, float, float]] = []  # step, total, sigma, PSNR of each picture
+        self._pictures: list[IteratePicture] = []
         self.columns: dict[str, list[float]] = {
             name: [] for name in ("step", "sigma", "psnr", "ssim", "residual", "seconds")
         }
@@ -137,62 +134,42 @@ class Recorder:
         self._last = time.perf_counter()
 
     def _take_picture(self, iterate: "Iterate", psnr: float) -> None:
+        from padis_gui.core.exports.content import IteratePicture
+
         wanted = {"estimate": iterate.estimate, "denoised": iterate.denoised, "state": iterate.x}
-        self._pictures.append(self.prepared.image.from_unit(wanted[self._settings.picture]))
-        self._numbers.append((iterate.step, iterate.total, iterate.sigma, psnr))
+        pixels = self.prepared.image.from_unit(wanted[self._settings.picture])
+        self._pictures.append(
+            IteratePicture(
+                step=iterate.step, total=iterate.total, sigma=iterate.sigma, psnr=psnr, pixels=pixels
+            )
+        )
 
     def write(self, result: "Result", about: "About") -> None:
-        """Write the table and the pictures, where they are wanted."""
-        from padis_gui.core.exports.animation import write_animation
-        from padis_gui.core.exports.report import as_seen, curves_as_csv, step_label
-        from padis_gui.core.exports.tiff import write_tiff
+        """Write what is wanted beside the result."""
+        if not self._wanted:
+            return
+        from padis_gui.core.exports.registry import EXPORTS
 
-        if self._options.curves is not None:
-            write_text(self._options.curves, curves_as_csv(self.columns))
-        if self._options.iterates is not None:
-            steps = tuple(step for step, *_ in self._numbers)
-            found = {"kind": "iterates", "picture": self._settings.picture, "steps": steps}
-            write_tiff(
-                self._options.iterates, self._pictures, result.recipe, result.metrics, spacing=result.spacing,
-                labels=tuple(step_label(*each) for each in self._numbers), about=about.model_copy(update=found),
-                settings=self._settings.model_copy(update={"sidecar": False}),
-            )  # fmt: skip
-        if self._options.movie is not None:
-            seen = [as_seen(picture) for picture in self._pictures]
-            # the font of the captions has no Greek letters
-            labels = [step_label(*each, symbol="noise level") for each in self._numbers]
-            write_animation(self._options.movie, seen, labels, result.window, self._settings)
+        options, content = self._options, self._content(result, about)
+        settings = self._settings.model_copy(update={"sidecar": False})  # it goes with the result
+        for name, path in (
+            ("curves", options.curves), ("iterates", options.iterates), ("animation", options.movie),
+            ("report", options.html),
+        ):  # fmt: skip
+            if path is not None:
+                EXPORTS.find(name).write(content, path, settings)
 
+    def _content(self, result: "Result", about: "About") -> "RunContent":
+        from padis_gui.core.exports.content import RunContent
+        from padis_gui.core.physics.registry import find_physics
+        from padis_gui.core.settings.machine import describe_device
 
-def write_report(options: argparse.Namespace, recorder: Recorder, result: "Result", about: "About") -> None:
-    """Write the page, where it is wanted."""
-    if options.html is None:
-        return
-    from padis_gui.core.exports.report import Report, as_html, as_seen, pictures_of
-    from padis_gui.core.physics.registry import find_physics
-    from padis_gui.core.settings.machine import describe_device
-
-    image, problem = recorder.prepared.image, recorder.prepared.problem
-    imageless = find_physics(result.recipe.physics).imageless
-    pictures = pictures_of(
-        as_seen(result.pixels), result.window, result.unit,
-        truth=None if problem.truth is None else as_seen(image.from_unit(problem.truth)),
-        baseline=None if imageless else as_seen(image.from_unit(recorder.prepared.baseline)),
-        deviation=None if result.deviation is None else as_seen(result.deviation),
-    )  # fmt: skip
-    write_text(
-        options.html,
-        as_html(
-            Report(
-                title=options.out.stem,
-                recipe=result.recipe,
-                metrics=result.metrics,
-                seconds=about.seconds,
-                evaluations=about.evaluations,
-                device=describe_device(problem.device),
-                sha256=about.sha256,
-                pictures=pictures,
-                curves=recorder.columns,
-            )
-        ),
-    )
+        prepared, title = self.prepared, self._options.out.stem
+        truth = prepared.problem.truth
+        imageless = find_physics(result.recipe.physics).imageless
+        return RunContent(
+            name=title, title=title, result=result, about=about, pictures=self._pictures, curves=self.columns,
+            truth=None if truth is None else prepared.image.from_unit(truth),
+            baseline=None if imageless else prepared.image.from_unit(prepared.baseline),
+            device=describe_device(prepared.problem.device),
+        )  # fmt: skip

@@ -19,7 +19,6 @@ from padis_gui.cli.outputs import (
     chosen_export,
     exported_files,
     write_json,
-    write_report,
 )
 from padis_gui.core.runs.presets import DEFAULT_PRESET
 from padis_gui.core.settings.files import check_is_tiff, check_outputs
@@ -105,7 +104,6 @@ def run(options: argparse.Namespace) -> int:
         settings=export,
     )  # fmt: skip
     recorder.write(result, about)
-    write_report(options, recorder, result, about)
     metrics = result.metrics
     report = {
         **as_json(metrics),

@@ -20,7 +20,7 @@ import torch
 
 from padis_gui.cli.main import main as program
 from padis_gui.core.exports.about import About, read_recipe
-from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.exports.tiff import write_result
 from padis_gui.core.images.image import write_mask
 from padis_gui.core.prior.checkpoint import load_prior, save_prior

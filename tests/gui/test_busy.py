@@ -50,7 +50,7 @@ async def started(window, steps=LONG):
 
 def marks(window):
     """The marks of all fields of the left column's forms that are seen, by their names."""
-    forms = (window.problem.form, window.prior.form, window.solver.forms[window.session.method.solver])
+    forms = (window.problem.form, window.tiling.form, window.solver.forms[window.session.method.solver])
     return {name: label.mark for form in forms for name, label in form.labels.items()}
 
 
@@ -75,7 +75,7 @@ def test_the_next_run_is_set_up_in_a_run_and_begins_by_itself_with_its_own_choic
         assert "under way" in ready.act.run.toolTip()
         for control in (
             ready.data.open, ready.data.folder, ready.data.reading, ready.problem.preset, ready.problem.physics,
-            ready.problem.form, ready.prior.choice, ready.prior.open, ready.prior.tiling, ready.solver.solver,
+            ready.problem.form, ready.prior.choice, ready.prior.open, ready.tiling.tiling, ready.solver.solver,
         ):  # fmt: skip
             assert control.isEnabled()
         for action in (

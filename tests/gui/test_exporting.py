@@ -12,11 +12,11 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog
 
+from padis_gui.core.exports import tiff
 from padis_gui.core.exports.about import read_export, read_pages
-from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.gui.kit.forms import show_value
-from padis_gui.viewmodels.session import exporting
 from tests.gui.controls import nameless, unexplained
 from tests.gui.test_run_list import runs
 from tests.gui.user import dialog
@@ -145,13 +145,13 @@ def test_clipped_values_are_told(ready, drive, tmp_path):
 
 def test_it_is_written_beside_the_ui_thread(ready, drive, tmp_path, monkeypatch):
     threads = []
-    honest = exporting.write_tiff
+    honest = tiff.write_tiff
 
     def write(*arguments, **options):
         threads.append(threading.current_thread().name)
         return honest(*arguments, **options)
 
-    monkeypatch.setattr(exporting, "write_tiff", write)
+    monkeypatch.setattr(tiff, "write_tiff", write)
     drive(exported(ready, tmp_path / "a.tif", what="iterates"))
     assert threads
     assert all(name.startswith("io") for name in threads)

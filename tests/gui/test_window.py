@@ -83,7 +83,7 @@ def test_a_run_fills_panes_curves_and_verdict(ready, drive):
     assert ready.transport.bar.value() == 12
     assert ready.act.export.isEnabled()
     assert ready.problem.form.editors["views"].isEnabled()
-    assert ready.prior.patch.isEnabled()
+    assert ready.tiling.patch.isEnabled()
     assert ready.data.open.isEnabled()
 
 
@@ -362,7 +362,7 @@ def test_a_bad_setting_is_refused_and_the_form_shows_the_old_value(ready):
 
 
 def test_patch_sizes_are_those_of_the_prior(ready, drive):
-    assert [ready.prior.patch.itemData(i) for i in range(ready.prior.patch.count())] == [
+    assert [ready.tiling.patch.itemData(i) for i in range(ready.tiling.patch.count())] == [
         None,
         32,
         16,

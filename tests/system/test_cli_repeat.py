@@ -10,7 +10,7 @@ import tifffile
 
 from padis_gui.cli.main import main
 from padis_gui.core.exports.about import About, read_recipe, read_result
-from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.exports.tiff import write_result
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.recipe import Change, Recipe

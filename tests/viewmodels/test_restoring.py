@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from padis_gui.core.exports.about import read_export
-from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.exports.tiff import write_result
 from padis_gui.core.runs.control import RunState
 from tests.qt import LONG, idle, open_both, prepared, until

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.exports.report import Bytes, as_bytes, enlarged, picture
-from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.core.exports.content import RunContent
+from padis_gui.core.exports.report import Bytes, as_bytes, as_seen, enlarged, picture
+from padis_gui.core.exports.settings import FileSettings
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.files import failures_said, writing_atomically
 
@@ -25,7 +26,7 @@ def write_animation(
     frames: Sequence[NDArray[np.float32]],
     labels: Sequence[str],
     window: tuple[float, float],
-    settings: ExportSettings,
+    settings: FileSettings,
 ) -> None:
     """Write pictures (rows, columns) or (rows, columns, 3), a label under each, as ``settings`` say. Atomic.
 
@@ -42,7 +43,27 @@ def write_animation(
         write(file, made, len(frames), settings.frame_ms)
 
 
-def check_encoder(settings: ExportSettings) -> None:
+def export_animation(run: RunContent, path: Path, settings: FileSettings) -> str:
+    """Write the iterates to look at; returns what was written, in words.
+
+    Raises :class:`InputError` where no iterates are kept or the encoder is missing or fails.
+    """
+    pictures = [as_seen(iterate.pixels) for iterate in run.iterates]
+    labels = [
+        iterate.label("noise level") for iterate in run.iterates
+    ]  # the captions' font has no Greek letters
+    write_animation(path, pictures, labels, run.result.window, settings)
+    return f"{len(pictures)} iterates"
+
+
+def note_of_animation(settings: FileSettings, kept: str) -> str:
+    """What will be written, or that it cannot be made here; ``kept`` says which iterates there are."""
+    if settings.animation == "MP4" and encoder() is None:
+        return "There is no ffmpeg on this machine, so MP4 cannot be made here; GIF always can."
+    return kept
+
+
+def check_encoder(settings: FileSettings) -> None:
     """Raises :class:`InputError` where an MP4 is wanted and nothing here makes one."""
     if settings.animation == "MP4" and encoder() is None:
         raise InputError(

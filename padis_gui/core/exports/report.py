@@ -22,10 +22,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.exports.content import Curves, RunContent
+from padis_gui.core.exports.settings import FileSettings
 from padis_gui.core.images.metrics import as_json
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.declarations import Settings, SettingSpec, specs
+from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.files import failures_said, write_atomically
 from padis_gui.core.solvers.registry import find_solver
 
 if TYPE_CHECKING:
@@ -90,7 +94,6 @@ COLUMNS: dict[str, tuple[str, str, bool]] = {
     "disagreement": ("Disagreement of two offsets", "", False),
     "seconds": ("Time of the step", "s", False),
 }
-Curves = Mapping[str, Sequence[float]]
 
 
 def known(curves: Curves) -> dict[str, list[float]]:
@@ -112,12 +115,6 @@ def curves_as_csv(curves: Curves) -> str:
     for row in zip(*found.values(), strict=True):
         writer.writerow([_curve_number(value) for value in row])
     return text.getvalue()
-
-
-def step_label(step: int, total: int, sigma: float, psnr: float = math.nan, *, symbol: str = "σ") -> str:
-    """What is written on the picture of an iterate; a PSNR that is not known is left out."""
-    quality = "" if math.isnan(psnr) else f", {psnr:.2f} dB"
-    return f"step {step} of {total}, {symbol} {sigma:.4g}{quality}"
 
 
 def _curve_number(value: float) -> str:
@@ -387,3 +384,39 @@ def _made_of(report: Report) -> list[tuple[str, str]]:
     lines.append(("Device", f"{device}, {recipe.precision}, {recipe.threads} threads"))
     lines.append(("Versions", ", ".join(f"{name} {version}" for name, version in recipe.versions.items())))
     return lines
+
+
+def export_curves(run: RunContent, path: Path, settings: FileSettings) -> str:
+    """Write the numbers of every step as CSV; returns what was written, in words.
+
+    Raises :class:`InputError` for a set of samples, which has no steps of its own.
+    """
+    steps = len(run.curves.get("step", ()))
+    if not steps:
+        raise InputError(
+            f"Curves were wanted, but {run.name} has no steps of its own; export one of its samples."
+        )
+    _write(path, curves_as_csv(run.curves))
+    return f"the curves of {steps} steps"
+
+
+def export_report(run: RunContent, path: Path, settings: FileSettings) -> str:
+    """Write the page of a run; returns what was written, in words."""
+    result, about = run.result, run.about
+    _write(path, as_html(Report(
+        title=run.title, recipe=result.recipe, metrics=result.metrics, seconds=about.seconds,
+        evaluations=about.evaluations, device=run.device, sha256=about.sha256,
+        pictures=pictures_of(
+            as_seen(result.pixels), result.window, result.unit,
+            truth=None if run.truth is None else as_seen(run.truth),
+            baseline=None if run.baseline is None else as_seen(run.baseline),
+            deviation=None if result.deviation is None else as_seen(result.deviation),
+        ),
+        curves=run.curves,
+    )))  # fmt: skip
+    return "a page with everything about the run"
+
+
+def _write(path: Path, text: str) -> None:
+    with failures_said("The export", path):
+        write_atomically(path, text.encode())

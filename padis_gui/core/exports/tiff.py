@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.exports.about import About, check_sidecar, envelope, sidecar_path, write_sidecar
-from padis_gui.core.exports.settings import ExportSettings, IntegerMapping, integer_mapping
+from padis_gui.core.exports.content import RunContent
+from padis_gui.core.exports.settings import FileSettings, IntegerMapping, integer_mapping
 from padis_gui.core.files.formats.tiff_meaning import NAMESPACE
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.recipe import Recipe
@@ -34,7 +35,7 @@ def write_tiff(
     labels: tuple[str, ...] = (),
     details: Mapping[str, Any] | None = None,
     about: About | None = None,
-    settings: ExportSettings | None = None,
+    settings: FileSettings | None = None,
 ) -> About:
     """Write (C, rows, columns), or pages (pages, C, rows, columns) with a label each. Atomic; returns what was said.
 
@@ -44,7 +45,7 @@ def write_tiff(
     Pages are written one after the other, so that a sequence of views takes no memory of its own.
     Raises :class:`InputError` where the file cannot be written.
     """
-    settings = settings or ExportSettings()
+    settings = settings or FileSettings()
     single = isinstance(pixels, np.ndarray) and pixels.ndim == 3
     pages: Sequence[Pixels]
     pages = ([pixels] if single else list(pixels)) if isinstance(pixels, np.ndarray) else pixels
@@ -83,7 +84,7 @@ def _write(
     pages: Sequence[Pixels],
     found: Mapping[str, Any],
     about: About,
-    settings: ExportSettings,
+    settings: FileSettings,
     *,
     stack: bool,
 ) -> None:
@@ -139,10 +140,10 @@ def _imagej(about: About, text: str, planes: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {"Info": text}
     if planes:
         found["Labels"] = planes
-    if about.spacing is not None:
+    if about.spacing is not None:  # without it, a unit would say that a pixel is 1 mm wide
         found["unit"] = "mm"
-    if about.slice_spacing is not None:
-        found |= {"unit": "mm", "spacing": about.slice_spacing}
+        if about.slice_spacing is not None:
+            found["spacing"] = about.slice_spacing
     if about.unit or about.integer is not None:
         found["vunit"] = (
             " ".join(about.unit.encode("ascii", "backslashreplace").decode().split()) or "Gray Value"
@@ -211,7 +212,7 @@ def write_result(
     interval: tuple[Pixels, Pixels] | None = None,
     *,
     about: About | None = None,
-    settings: ExportSettings | None = None,
+    settings: FileSettings | None = None,
 ) -> About:
     """Write an estimate (C, rows, columns), and as further pages what is known of its samples.
 
@@ -224,3 +225,37 @@ def write_result(
     return write_tiff(
         path, pages, recipe, metrics, spacing=spacing, labels=labels, about=about, settings=settings
     )
+
+
+def export_result(run: RunContent, path: Path, settings: FileSettings) -> str:
+    """Write the image of a run, and what is known of its samples; returns what was written, in words."""
+    result = run.result
+    about = write_result(
+        path, result.pixels, result.deviation, result.recipe, result.metrics, result.spacing, result.interval,
+        about=run.about, settings=settings,
+    )  # fmt: skip
+    return f"{_values_in_words(about)}, with the recipe of its run"
+
+
+def export_iterates(run: RunContent, path: Path, settings: FileSettings) -> str:
+    """Write a page for each iterate; returns what was written, in words.
+
+    Raises :class:`InputError` where no iterates are kept.
+    """
+    result, iterates = run.result, run.iterates
+    steps = tuple(iterate.step for iterate in iterates)
+    found = {"kind": "iterates", "picture": settings.picture, "steps": steps}
+    about = write_tiff(
+        path, [iterate.pixels for iterate in iterates], result.recipe, result.metrics, spacing=result.spacing,
+        labels=tuple(iterate.label() for iterate in iterates), about=run.about.model_copy(update=found),
+        settings=settings,
+    )  # fmt: skip
+    return f"{len(steps)} iterates as {_values_in_words(about)}, with the recipe"
+
+
+def _values_in_words(about: About) -> str:
+    """The type of the values, and what was clipped of them."""
+    if about.integer is None:
+        return "float32"
+    clipped = about.integer.clipped
+    return about.integer.words + (f", {clipped} values clipped" if clipped else ", nothing clipped")

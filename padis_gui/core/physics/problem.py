@@ -1,6 +1,8 @@
 """A problem: an operator, what it measured, how noisy that is, and the truth where it is known."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,11 +10,15 @@ from torch import Tensor
 from padis_gui.core.images.image import Image, Measured
 from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.physics.scanner import ScannerSettings
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.settings.declarations import make
-from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.errors import InputError, SettingError
 
+# What a scan's file and its reading decide, whatever was set for an earlier reading
 _DECIDED_BY_READING = ("angles", "views", "bins", "bin_width", "pixel_size", "lengths")
+# What nobody may give for a scan, and the settings of reading that choose a part of it instead
+_CHOSEN_BY = {"views": "--take-views or --angle-from", "arc": "--angle-to", "bins": "--binning"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +72,34 @@ def as_measured(operator: LinearOperator, image: Image, settings: PhysicsSetting
 
 
 def scan_settings(
-    measured: Measured, edited: tuple[Measured, PhysicsSettings] | None = None
+    measured: Measured,
+    edited: tuple[Measured, PhysicsSettings] | None = None,
+    *,
+    physics: str | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> PhysicsSettings:
     """The settings of a scan's physics with the geometry that its file states.
 
     ``edited`` is an earlier reading of the same scan, and its settings as they have become since: what was set by
     hand is kept, but for what the reading decides. The centre of rotation is in bins and follows their width.
+    ``given`` is what is to be other than the file says, ``physics`` the name of another physics of scans. Raises
+    :class:`SettingError` for one that is none, and for what the reading decides.
     """
-    settings_type = find_physics(measured.physics).settings_type
-    stated = make(settings_type, dict(measured.problem))
+    settings_type = find_physics(physics or measured.physics).settings_type
+    if not issubclass(settings_type, ScannerSettings):
+        raise SettingError(
+            f"A physics of scans was wanted for this measurement, but {physics} was given; leave --physics out, or "
+            "read the file with --role image."
+        )
+    given = given or {}
+    for name, instead in _CHOSEN_BY.items():
+        if name in given:
+            raise SettingError(
+                f"A measured scan has its own {name}, but another one was given; choose a part of it by {instead}, or "
+                "the setting of that name."
+            )
+    known = {name: value for name, value in measured.problem.items() if name in settings_type.model_fields}
+    stated: PhysicsSettings = make(settings_type, known | dict(given))
     if edited is None or edited[0].physics != measured.physics or not isinstance(edited[1], settings_type):
         return stated
     before, now = make(settings_type, dict(edited[0].problem)).model_dump(), edited[1].model_dump()

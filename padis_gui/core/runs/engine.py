@@ -38,7 +38,7 @@ from padis_gui.core.runs.control import Control, RunState, Steering
 from padis_gui.core.runs.opened import Opened, Prepared, measure, prepare, streams
 from padis_gui.core.runs.recipe import Change, Recipe, sealed
 from padis_gui.core.settings.errors import Interrupted, PadisError
-from padis_gui.core.settings.machine import torch_threads
+from padis_gui.core.settings.machine import told_of_memory, torch_threads
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
 
@@ -211,7 +211,7 @@ class Run:
         except Interrupted:
             state = self.control.stop or RunState.CANCELLED
         except Exception as caught:  # bad input, a defect, no memory: whoever drives must survive it
-            state, error = RunState.FAILED, caught
+            state, error = RunState.FAILED, told_of_memory(caught)
         finally:
             if iterates is not None:
                 iterates.close()
@@ -246,6 +246,7 @@ class Run:
 
     def _failed(self, error: Exception, result: Result | None = None) -> Outcome:
         """With what was good before the error, if there was something."""
+        error = told_of_memory(error)
         recipe = self.recipe if result is None else result.recipe
         sentence, details = str(error), ""
         if not isinstance(error, PadisError):

@@ -35,9 +35,18 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @classmethod
+    def conditions_of(cls, name: str) -> Mapping[str, Any]:
+        """When a setting means something: others by their names, with the values wanted of them; see :func:`setting`."""
+        extra = cls.model_fields[name].json_schema_extra
+        when = extra.get("when") if isinstance(extra, dict) else None
+        return when if isinstance(when, dict) else {}
+
 
 S = TypeVar("S", bound=Settings)
 
+# The type of a validator's PydanticCustomError whose text says what was wanted
+WANTED: Final = "wanted"
 # For `when`: the other setting has any value at all, or none (automatic, an empty list)
 GIVEN: Final = "a value is given"
 NOT_GIVEN: Final = "no value is given"
@@ -195,10 +204,9 @@ def specs(settings_type: type[Settings]) -> tuple[SettingSpec, ...]:
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         if extra.get("file"):
             kind = "file"
-        when = extra.get("when")
         conditions = tuple(
             Condition(other, settings_type.model_fields[other].title or other, wanted)
-            for other, wanted in (when.items() if isinstance(when, dict) else ())
+            for other, wanted in settings_type.conditions_of(name).items()
         )
         found.append(
             SettingSpec(
@@ -252,8 +260,9 @@ def make(settings_type: type[S], values: dict[str, Any]) -> S:
         above = " (exclusive)" if first["type"] == "greater_than" else ""
         given = repr(first["input"])
         given = given if len(given) <= 60 else given[:60] + "…"
+        wanted = first["msg"] if first["type"] == WANTED else spec.range_text
         raise SettingError(
-            f"{spec.label} must be {spec.range_text}{unit}{above}, but {given} was given; "
+            f"{spec.label} must be {wanted}{unit}{above}, but {given} was given; "
             f"change --{name.replace('_', '-')} or the field of that name."
         ) from None
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from padis_gui.core.exports.about import About, read_export
-from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.core.exports.settings import FileSettings
 from padis_gui.core.exports.tiff import fits_imagej, write_tiff
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.volumes.parts import Parts, SliceRecord, StoredVolume
@@ -262,7 +262,7 @@ def _write(
     write_tiff(
         request.out, volume, request.template, {name: math.nan if v is None else v for name, v in found.items()},
         spacing=spacing, labels=tuple(f"page {page}" for page in request.pages), about=about,
-        settings=ExportSettings(tiff="ImageJ" if fits else "OME"),
+        settings=FileSettings(tiff="ImageJ" if fits else "OME"),
     )  # fmt: skip
     return found, about.slice_metrics
 

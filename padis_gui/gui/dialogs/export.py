@@ -11,11 +11,10 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QDialog, QLabel, QWidget
 
-from padis_gui.core.exports.animation import encoder
-from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.settings.declarations import make, specs
 from padis_gui.core.settings.errors import PadisError
-from padis_gui.gui.kit.files import CSVS, TIFFS, choose_folder, choose_to_write
+from padis_gui.gui.kit.files import choose_folder, choose_to_write
 from padis_gui.gui.kit.forms import SettingsForm
 from padis_gui.gui.kit.widgets import button_row, column, muted, push_button
 from padis_gui.viewmodels.runs.runs import RunRecord
@@ -64,34 +63,11 @@ class ExportDialog(QDialog):
 
     def _show(self) -> None:
         self.form.show_settings(self.settings)
-        self.note.setText(self._words())
-
-    def _words(self) -> str:
-        """What will be written, in a sentence."""
-        chosen = self.settings
-        if chosen.what == "animation" and chosen.animation == "MP4" and encoder() is None:
-            return "There is no ffmpeg on this machine, so MP4 cannot be made here; GIF always can."
-        if chosen.what in ("iterates", "animation"):
-            return self._kept
-        if chosen.what == "result":
-            exact = "Exactly the result, neither clipped nor rescaled."
-            return (
-                exact
-                if chosen.values == "float32"
-                else "The mapping, and what it clips, are stated in the file."
-            )
-        if chosen.what == "curves":
-            return "A line for each step, with its units in the heads."
-        return "One page for any browser, with pictures, curves, settings and the recipe; print it for a PDF."
+        self.note.setText(self.settings.kind.note(self.settings, self._kept))
 
     def _take(self) -> None:
         self.accept()
         self._chosen(self.settings)
-
-
-_KINDS = {
-    ".tif": TIFFS, ".gif": "GIF (*.gif)", ".mp4": "MP4 (*.mp4)", ".csv": CSVS, ".html": "HTML (*.html)",
-}  # fmt: skip
 
 
 class Exporting(QObject):
@@ -127,10 +103,11 @@ class Exporting(QObject):
     def _where(self, runs: list[Exported], records: tuple[RunRecord, ...], settings: ExportSettings) -> None:
         self._preferences.set_export(settings)
         start = self._preferences.folder_of("export")
+        kind = settings.file_type
         if len(runs) > 1:
             choose_folder(
                 self._window, f"Export {len(runs)} runs into a folder",
-                lambda folder: self._write_runs(folder_names(list(records), folder, settings.suffix), settings),
+                lambda folder: self._write_runs(folder_names(list(records), folder, kind.suffixes[0]), settings),
                 start,
             )  # fmt: skip
             return
@@ -143,7 +120,8 @@ class Exporting(QObject):
                 self._session.spawn(self._session.export(path, settings))
 
         name = proposed_name(runs[0], settings)
-        choose_to_write(self._window, "Export", _KINDS[settings.suffix], name, write, start)
+        files = f"{kind.name} ({' '.join('*' + suffix for suffix in kind.suffixes)})"
+        choose_to_write(self._window, "Export", files, name, write, start)
 
     def _write_runs(self, named: list[tuple[RunRecord, Path]], settings: ExportSettings) -> None:
         if named:

@@ -7,10 +7,9 @@ The main window: layout, menus, and the wiring between actions, session and disp
 
 import asyncio
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
-    QComboBox,
     QDialog,
     QLabel,
     QMainWindow,
@@ -31,13 +30,30 @@ from padis_gui.gui.frame.menus import Menus, RunTools
 from padis_gui.gui.frame.messages import ChoiceBar, MessageBar
 from padis_gui.gui.frame.reconstruct import RIGHT, ReconstructPage, keep_window, restore_window
 from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.theme import set_scheme
 from padis_gui.gui.kit.widgets import ElidedLabel, column
-from padis_gui.gui.runs.transport import DeviceButton, verdict
+from padis_gui.gui.runs.transport import DeviceButton
 from padis_gui.gui.training.page import TrainingNote, TrainingPage
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
 from padis_gui.viewmodels.training.trainer import Trainer
+
+_LONGEST_LEVELS = 14  # letters
+
+
+# px: screens up to this size are filled at first; of larger ones the window takes a share, but no more than is useful
+_SMALL, _SHARE, _USEFUL = QSize(1680, 1050), 0.86, QSize(2560, 1600)
+
+
+def first_place(room: QRect) -> QRect:
+    """Where a window lies on a screen with that much room, the first time: in the middle, or all over a small one."""
+    if room.width() <= _SMALL.width() or room.height() <= _SMALL.height() * _SHARE:
+        return QRect(room)
+    size = QSize(round(room.width() * _SHARE), round(room.height() * _SHARE)).boundedTo(_USEFUL)
+    place = QRect(room.topLeft(), size)
+    place.moveCenter(room.center())
+    return place
 
 
 class PageStack(QStackedWidget):
@@ -79,7 +95,6 @@ class MainWindow(QMainWindow):
         self._closing = False
         self._bar_was_shown, self._bar_away = True, False
         self.setWindowTitle(f"padis_gui {__version__}")
-        self.resize(1440, 900)
         self.setAcceptDrops(True)
         self.act = Actions(self)
         self.opening = Opening(self, session, self.preferences)
@@ -95,16 +110,19 @@ class MainWindow(QMainWindow):
         self.laboratory.join(self.display, self.menus.view, self.picture_bar.widgetForAction(self.act.tiling))
         self.laboratory.page.pointed.connect(self.cursor_text.setText)
         for signal in (
-            session.run.changed, session.occupied_changed, session.method.changed, session.data.changed,
-            session.prior.changed, session.preparation.changed, session.shown.result_changed, session.shown.changed,
-            self.laboratory.ab.changed,
+            session.screen.changed, self.laboratory.ab.changed,
         ):  # fmt: skip
             signal.connect(self._show_state)
         session.message.connect(self.messages.show_message)
+        session.remedy_wanted.connect(
+            lambda remedy: self.messages.add_offers(self.reconstruct.offers.against(remedy))
+        )
         self.messages.details_wanted.connect(self.help.report)
         self.preferences.changed.connect(self._follow_preferences)
         self._follow_preferences()
-        restore_window(self, self.reconstruct, self.preferences)
+        self._came_back = restore_window(self, self.reconstruct, self.preferences)
+        if not self._came_back:
+            self.resize(first_place(self.screen().availableGeometry()).size())
         self._show_state()
         if self.preferences.trouble:
             self.messages.show_message("warning", self.preferences.trouble)
@@ -144,12 +162,8 @@ class MainWindow(QMainWindow):
         bench = self.reconstruct = ReconstructPage(self.session, self.act, self.opening, self.preferences)
         self.panes, self.docks, self.timeline = bench.panes, bench.docks, bench.timeline
         self.painter, self.mask_editor, self.planner = bench.painter, bench.mask_editor, bench.planner
-        self.data, self.problem, self.prior, self.solver = (
-            bench.data,
-            bench.problem,
-            bench.prior,
-            bench.solver,
-        )
+        self.data, self.problem = bench.data, bench.problem
+        self.prior, self.tiling, self.solver = bench.prior, bench.tiling, bench.solver
         self.transport, self.curves = bench.transport, bench.curves
         self.geometry_panel = bench.geometry_panel
         centre = QWidget()
@@ -205,7 +219,8 @@ class MainWindow(QMainWindow):
         self._show_state()
 
     def _make_toolbar(self) -> None:
-        self.levels, self.verdict = QComboBox(), ElidedLabel()
+        self.levels, self.verdict = ChoiceBox(), ElidedLabel()
+        self.levels.setMinimumContentsLength(_LONGEST_LEVELS)
         self.levels.setAccessibleName("Levels")
         self.levels.setToolTip(
             "Intensities shown black and white, the same in every pane; they never move by themselves"
@@ -246,6 +261,17 @@ class MainWindow(QMainWindow):
         self.menus.run.addMenu(self.device.device_menu(self))
         self.menus.view.addMenu(self.views.menu(self))
         self.run_tools.add_to(self.menus, self.act)
+        self.menus.run.addMenu(self.reconstruct.size_row.menu)
+
+    def appear(self) -> None:
+        """Show the window as it was left; the first time as large as suits its screen, on a small one all of it."""
+        if not self._came_back:
+            room = self.screen().availableGeometry()
+            place = first_place(room)
+            self.setGeometry(place)
+            if place == room:
+                self.setWindowState(Qt.WindowState.WindowMaximized)
+        self.show()
 
     # From the session to the window ---------------------------------------------------------------
 
@@ -254,6 +280,7 @@ class MainWindow(QMainWindow):
         session = self.session
         self.act.allow(session)
         self.painter.allow()
+        self.reconstruct.crop.allow(free=not session.run.active)
         if not self.at_work:
             for action in self.act.steering:
                 action.setEnabled(False)
@@ -264,7 +291,7 @@ class MainWindow(QMainWindow):
             self.setWindowTitle(
                 f"{session.data.image.name}, page {session.data.image.page} — padis_gui {__version__}"
             )
-        self.verdict.setText(verdict(self.session))
+        self.verdict.setText(session.screen.verdict())
 
     # From the user to the session -----------------------------------------------------------------
 

@@ -208,6 +208,7 @@ _OF_PANES = (
     ActionRecord("rectangle", "Rectangle", "R", "Drag a rectangle: its statistics in every pane", group="tool"),
     ActionRecord("ellipse", "Ellipse", "E", "Drag an ellipse: its statistics in every pane", group="tool"),
     ActionRecord("mask", "Paint mask", "P", "Paint what is missing on the image, for inpainting", group="tool"),
+    ActionRecord("crop", "Crop…", "C", "Drag the region of the picture that is to be reconstructed", group="tool"),
     ActionRecord("side", "Side by side", "S", "Compare two pictures side by side; again to leave", group="compare"),
     ActionRecord("wipe", "Wipe", "W", "Compare two pictures with a divider that can be dragged; again to leave",
                  group="compare"),
@@ -228,6 +229,7 @@ class PaneActions:
     rectangle: QAction
     ellipse: QAction
     mask: QAction
+    crop: QAction
     side: QAction
     wipe: QAction
     blink: QAction

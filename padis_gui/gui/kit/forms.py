@@ -12,15 +12,21 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QStandardItemModel, QWheelEvent
+from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPalette, QStandardItemModel, QWheelEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
     QLineEdit,
+    QSizePolicy,
     QSpinBox,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionComboBox,
+    QStyleOptionViewItem,
+    QStylePainter,
     QToolButton,
     QWidget,
 )
@@ -38,6 +44,10 @@ else:
 
 
 _OF_NUMBERS = "0123456789.,+-eE"
+_ROUND_CHOICE = 6  # px around a choice that is explained
+_Index = QModelIndex | QPersistentModelIndex
+_SHORTEST_NUMBER = 8  # letters, the arrows among them
+_SHORTEST_CHOICE = 7  # letters that a choice has room for at least
 
 
 class LeavesWheel(_Widget):
@@ -51,7 +61,16 @@ class LeavesWheel(_Widget):
 
 
 class _TakesNumbers(LeavesWheel):
-    """Leaves the keys alone that a number could not take: letters, and the space bar."""
+    """Leaves the keys alone that a number could not take: letters, and the space bar.
+
+    Qt would have it wide enough for every number that it may take; it is as narrow as its column.
+    """
+
+    def minimumSizeHint(self) -> QSize:
+        hint = super().minimumSizeHint()
+        return QSize(
+            min(hint.width(), self.fontMetrics().averageCharWidth() * _SHORTEST_NUMBER), hint.height()
+        )
 
     def event(self, event: QEvent) -> bool:
         if event.type() is QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
@@ -71,6 +90,7 @@ class WholeBox(_TakesNumbers, QSpinBox):
         super().__init__(minimum=minimum, maximum=maximum, prefix=prefix, suffix=suffix)
         self.setKeyboardTracking(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
 
 class NumberBox(_TakesNumbers, QDoubleSpinBox):
@@ -81,15 +101,75 @@ class NumberBox(_TakesNumbers, QDoubleSpinBox):
         self.setKeyboardTracking(False)
         self.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def textFromValue(self, value: float) -> str:
         return self.locale().toString(value, "g", 6)
 
 
+class _Explained(QStyledItemDelegate):
+    """A choice, and under it in grey what it is: the tooltip of its item, one line."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
+        hint = super().sizeHint(option, index)
+        said = option.fontMetrics.horizontalAdvance(str(index.data(Qt.ItemDataRole.ToolTipRole) or ""))
+        return QSize(
+            max(hint.width(), said + 2 * _ROUND_CHOICE), 2 * option.fontMetrics.height() + _ROUND_CHOICE
+        )
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        self.initStyleOption(option, index)
+        text, option.text = option.text, ""
+        style = option.widget.style()
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        name = QPalette.ColorRole.HighlightedText if chosen else QPalette.ColorRole.Text
+        said = name if chosen else QPalette.ColorRole.PlaceholderText
+        inside = option.rect.adjusted(_ROUND_CHOICE, _ROUND_CHOICE // 2, -_ROUND_CHOICE, -_ROUND_CHOICE // 2)
+        upper, lower = Qt.AlignmentFlag.AlignTop, Qt.AlignmentFlag.AlignBottom
+        painter.save()
+        for role, where, line in (
+            (name, upper, text), (said, lower, str(index.data(Qt.ItemDataRole.ToolTipRole) or ""))
+        ):  # fmt: skip
+            painter.setPen(option.palette.color(role))
+            painter.drawText(inside, where | Qt.AlignmentFlag.AlignLeft, line)
+        painter.restore()
+
+
 class ChoiceBox(LeavesWheel, QComboBox):
+    """As narrow as its column: a choice that is longer is cut with an ellipsis, and whole in the list."""
+
     def __init__(self) -> None:
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(_SHORTEST_CHOICE)
+
+    def explain_choices(self) -> None:
+        """Say under each choice of the list, in a line, what it is; the tips they were offered with."""
+        self.setItemDelegate(_Explained(self))
+
+    def showPopup(self) -> None:
+        """The list is wide enough for its longest choice, however narrow the field is."""
+        self.view().setMinimumWidth(self.view().sizeHintForColumn(0) + 2 * self.view().frameWidth())
+        super().showPopup()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        style = self.style()
+        field = style.subControlRect(
+            QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self
+        )
+        if not self.currentText():
+            option.currentText = self.placeholderText()
+            option.palette.setBrush(QPalette.ColorRole.ButtonText, option.palette.placeholderText())
+        room = field.width() - (0 if option.currentIcon.isNull() else option.iconSize.width() + 4)
+        option.currentText = self.fontMetrics().elidedText(
+            option.currentText, Qt.TextElideMode.ElideRight, room
+        )
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
     def offer(self, label: str, value: object, tip: str = "", why_not: str = "") -> None:
         """One more choice; greyed out with the reason where this machine cannot do it."""
@@ -269,12 +349,15 @@ class SettingsForm(QWidget):
         self._folded.setVisible(unfolded)
         self.more.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
 
-    def show_settings(self, settings: Settings) -> None:
-        """Show these values without announcing them, and only the rows that mean something beside them."""
+    def show_settings(self, settings: Settings, without: tuple[str, ...] = ()) -> None:
+        """Show these values without announcing them, and only the rows that mean something beside them.
+
+        Those ``without`` a meaning for another reason, by name, are left out too.
+        """
         unfoldable, self._shown = False, settings
         for name, editor in self.editors.items():
             spec = self._specs[name]
-            applies = spec.applies(settings)
+            applies = spec.applies(settings) and name not in without
             show_value(editor, getattr(settings, name))
             self._rows[self._folds(spec)].setRowVisible(editor, applies)
             unfoldable |= applies and self._folds(spec)

@@ -201,6 +201,7 @@ def _paths() -> dict[str, QPainterPath]:
         "rectangle": _with(QPainterPath(), _box(2, 3.5, 12, 9)),
         "ellipse": _with(QPainterPath(), lambda path: path.addEllipse(QRectF(1.5, 3.5, 13, 9))),
         "mask": _with(_lines(((13.5, 2.5), (7.5, 8.5))), _stroke),
+        "crop": _lines(((4.5, 1), (4.5, 11.5), (15, 11.5)), ((1, 4.5), (11.5, 4.5), (11.5, 15))),
         "eraser": _lines(((6, 13), (2.5, 9.5), (9.5, 2.5), (13.5, 6.5), (7, 13), (6, 13)),
                         ((6, 6), (10, 10)), ((6, 13), (13.5, 13))),
         "undo": _lines(((2.5, 6), (9.5, 6), (12, 7), (13.5, 9.5), (12, 12), (9.5, 13), (6, 13)),

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QLayout, QSlider, QWidget
+from PySide6.QtWidgets import QCheckBox, QLayout, QSlider, QWidget
 
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.control import RunState
 from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.plot import Line, Plot
-from padis_gui.gui.kit.theme import SIDES
-from padis_gui.gui.kit.widgets import column, grid, muted, row, scrolled
+from padis_gui.gui.kit.theme import LEVEL_COLOURS, SIDES
+from padis_gui.gui.kit.widgets import ElidedLabel, column, grid, row, scrolled
 from padis_gui.gui.laboratory.ab_controls import ABControls
 from padis_gui.gui.panes.canvas import Picture
 from padis_gui.gui.panes.links import Links
@@ -87,7 +88,7 @@ class ABPage(QWidget):
         outer.addLayout(right, 1)
 
     def _bar(self) -> QLayout:
-        self.kind = QComboBox()
+        self.kind = ChoiceBox()
         for key, label in PICTURES.items():
             self.kind.addItem(label, key)
         self.kind.setAccessibleName("Picture of both sides")
@@ -105,10 +106,11 @@ class ABPage(QWidget):
         self.slider.setAccessibleName("Part of the way that is shown")
         self.slider.setToolTip("Look at earlier iterates of both sides; the right end shows the latest")
         self.slider.valueChanged.connect(self._slide)
-        self.values = muted()
-        self.values.setMinimumWidth(0)
+        self.whose = ElidedLabel()
+        self.whose.setStyleSheet(f"color: {LEVEL_COLOURS['warning']};")
+        self.whose.hide()
         bar = row(spacing=8, margins=(4, 4, 8, 2))
-        for widget, stretch in ((self.kind, 0), (self.own_levels, 0), (self.slider, 1)):
+        for widget, stretch in ((self.kind, 0), (self.own_levels, 0), (self.whose, 1), (self.slider, 1)):
             bar.addWidget(widget, stretch)
         return bar
 
@@ -146,6 +148,8 @@ class ABPage(QWidget):
             )
             self._place(picture, pixels)
             picture.title.setText(self._title(side))
+        self.whose.setText(ab.whose)
+        self.whose.setVisible(bool(ab.whose))
         self._show_difference()
         if frames != self._painted or not ab.state.active:
             self._painted = frames
@@ -153,7 +157,8 @@ class ABPage(QWidget):
         self.controls.refresh()
 
     def _look(self, kind: str, pixels: Pixels | None) -> Appearance:
-        low, high = self._levels()
+        prepared = self._ab.prepared if self._ab.whose else None  # the panes' levels are of what is open
+        low, high = self._levels() if prepared is None else prepared.image.window
         if kind in _SIGNED:
             reach = (SEAM_SHARE if kind == SEAM_MAP else SIGNED_SHARE) * (high - low)
             return Appearance((-reach, reach), DIVERGING)

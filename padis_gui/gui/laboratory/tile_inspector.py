@@ -100,8 +100,6 @@ class TileInspector(QWidget):
         for key, (label, tip) in INPUTS.items():
             self.input.offer(label, key, tip)
         self.input.activated.connect(lambda i: inspector.set_input(self.input.itemData(i)))
-        self.input.setMinimumContentsLength(12)
-        self.input.setSizeAdjustPolicy(ChoiceBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.tile, self.row, self.column = WholeBox(), WholeBox(), WholeBox()
         self.sigma = NumberBox(0.0, 100.0)
         self.home = push_button("Back to the grid", "", inspector.put_back)
@@ -124,9 +122,10 @@ class TileInspector(QWidget):
         rows = form(controls)
         for label, editor in (
             ("Input", self.input), ("Tile", self.tile), ("Row", self.row), ("Column", self.column),
-            ("σ", self.sigma), ("", self.home),
+            ("Noise level σ", self.sigma),
         ):  # fmt: skip
             rows.addRow(label, editor)
+        rows.addRow(self.home)
         return controls
 
     # From the view model --------------------------------------------------------------------------
@@ -147,7 +146,7 @@ class TileInspector(QWidget):
             editor.setEnabled(partition is not None and bool(there))
         self.home.setEnabled(inspector.shift != (0, 0) and partition is not None)
         with QSignalBlocker(self.sigma):
-            self.sigma.setSpecialValueText(f"{inspector.step_sigma:.4g}, of the step")
+            self.sigma.setSpecialValueText(f"{inspector.step_sigma:.3g} (step)")
             self.sigma.setValue(inspector.sigma or 0.0)
         if partition is not None and box is not None:
             shape, pad = partition.padded_shape, partition.pad
@@ -201,7 +200,7 @@ class TileInspector(QWidget):
         self.said.setText(self._summary())
 
     def _summary(self) -> str:
-        found, prepared = self._inspector.result, self._session.preparation.prepared
+        found, prepared = self._inspector.result, self._session.screen.prepared
         if found is None or prepared is None:
             return _EMPTY
         unit = f" {prepared.image.unit}" if prepared.image.unit else ""

@@ -13,7 +13,7 @@ import pyqtgraph as pg
 from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent, MouseDragEvent
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
+from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QWidget
 
 from padis_gui.core.images.image import Pixels
 from padis_gui.gui.kit.theme import CURSOR, PANE_BACKGROUND
@@ -86,6 +86,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
     drawn = Signal(QPointF, QPointF, bool, bool)
     menu_wanted = Signal(QPoint)
     focused = Signal()
+    offer_taken = Signal()
 
     def __init__(self, name: str) -> None:
         super().__init__(background=PANE_BACKGROUND)
@@ -111,6 +112,10 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         self.empty = QLabel("", self, alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
         self.empty.setStyleSheet("color: #9aa0a6; background: transparent; padding: 12px;")
         self.empty.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.offer = QPushButton(self)
+        self.offer.setCursor(Qt.CursorShape.ArrowCursor)
+        self.offer.hide()
+        self.offer.clicked.connect(self.offer_taken)
         self.set_cursor(-1, -1)
         self._settle = QTimer(self, singleShot=True, interval=0)
         self._settle.timeout.connect(self._apply_view)
@@ -143,11 +148,22 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
             self.box.setAspectLocked(square)
             self._apply_view()
 
-    def set_empty_text(self, text: str) -> None:
-        """What to do next, shown while there is nothing to see."""
+    def set_empty_text(self, text: str, offer: str = "") -> None:
+        """What to do next, shown while there is nothing to see; and the words of a button that does it, if any does."""
         if text != self.empty.text() or self.empty.isHidden() == bool(text):
             self.empty.setText(text)
             self.empty.setVisible(bool(text))
+        if offer != self.offer.text() or self.offer.isHidden() == bool(offer):
+            self.offer.setText(offer)
+            self.offer.setVisible(bool(offer))
+        self._place_offer()
+
+    def _place_offer(self) -> None:
+        """The button stands below the text."""
+        self.offer.adjustSize()
+        below = (self.height() + max(self.empty.heightForWidth(self.width()), 0)) // 2
+        x = (self.width() - self.offer.width()) // 2
+        self.offer.move(max(x, 0), min(below, self.height() - self.offer.height()))
 
     def set_overlay(self, overlay: Overlay | None) -> None:
         """Draw this tiling over the image; None hides it."""
@@ -257,6 +273,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         if not hasattr(self, "empty"):  # pyqtgraph resizes while it is made
             return
         self.empty.setGeometry(self.rect())
+        self._place_offer()
         self.legend.place()
         self._settle.start()  # after the layout has settled: pyqtgraph's own linking runs away here (#1348)
 

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton, QToolButton, QWidg
 from padis_gui.core.images.image import Pixels
 from padis_gui.gui.kit.forms import NumberBox
 from padis_gui.gui.kit.theme import icon
-from padis_gui.gui.kit.widgets import ElidedLabel, column, row
+from padis_gui.gui.kit.widgets import ElidedLabel, Flow, column, row
 from padis_gui.gui.panes.canvas import Canvas
 from padis_gui.gui.panes.image_pane import SourceChoice, SourceModel, group_of, is_square
 from padis_gui.gui.panes.layers import Layer
@@ -62,7 +62,7 @@ class CompareBar(QWidget):
         self.leave.setIcon(icon("close"))
         self.leave.setAccessibleName("Leave the comparison")
         self.leave.setToolTip("Back to the panes")
-        bar = row(self, margins=(2, 2, 2, 2))
+        bar = Flow(self, margins=(2, 2, 2, 2))
         for widget in (
             self.first,
             self.swap,
@@ -73,7 +73,7 @@ class CompareBar(QWidget):
             self.tiling,
         ):
             bar.addWidget(widget)
-        bar.addWidget(self.said, 1)
+        bar.addWidget(self.said)
         bar.addWidget(self.leave)
 
     def show_mode(self, *, blinking: bool, subtracting: bool) -> None:

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from padis_gui.gui.kit.files import IMAGES, PNGS, choose_to_open, choose_to_write
 from padis_gui.gui.kit.theme import MASK, icon
-from padis_gui.gui.kit.widgets import row
+from padis_gui.gui.kit.widgets import Flow
 from padis_gui.gui.panes.canvas import Canvas
 from padis_gui.gui.panes.pane_grid import PaneGrid
 from padis_gui.viewmodels.session.mask import MaskEditor
@@ -73,7 +73,7 @@ class MaskPainter(QWidget):
     # The strip ------------------------------------------------------------------------------------
 
     def _make_strip(self) -> None:
-        layout = row(self, spacing=3, margins=(8, 3, 8, 3))
+        layout = Flow(self, spacing=3, margins=(8, 3, 8, 3))
         self.brushes = QButtonGroup(self)
         self._brush_names: tuple[Brush, ...] = ("paint", "erase", "box")
         for text, name, tip in (
@@ -87,7 +87,6 @@ class MaskPainter(QWidget):
             self.brushes.addButton(button, len(self.brushes.buttons()))
             layout.addWidget(button)
         self.brushes.button(0).setChecked(True)
-        layout.addSpacing(8)
         self.size_label = QLabel()
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(_SMALLEST, _LARGEST)
@@ -98,7 +97,6 @@ class MaskPainter(QWidget):
         self.slider.valueChanged.connect(self._sized)
         layout.addWidget(self.slider)
         layout.addWidget(self.size_label)
-        layout.addSpacing(4)
         self.undo = self._button("Undo", "undo", "Take the last change back (Ctrl+Z)")
         self.redo = self._button("Redo", "redo", "Make it again (Ctrl+Shift+Z)")
         for button, slot in ((self.undo, self.editor.undo), (self.redo, self.editor.redo)):
@@ -116,7 +114,7 @@ class MaskPainter(QWidget):
         self.share = QLabel()
         self.share.setMinimumWidth(1)
         self.share.setProperty("muted", True)
-        layout.addWidget(self.share, 1)
+        layout.addWidget(self.share)
         done = self._button("Done", "", "Stop painting; the problem has the mask as it is (V)")
         done.setAutoRaise(False)
         done.clicked.connect(self._panes.act.move.trigger)

@@ -179,6 +179,11 @@ class Levels:
             self._proposed.pop(source.levels_group, None)
 
     @property
+    def state(self) -> tuple[dict[str, Range], dict[str, Range]]:
+        """All levels, set by hand and proposed, by group."""
+        return dict(self._by_hand), dict(self._proposed)
+
+    @property
     def by_hand(self) -> frozenset[str]:
         """The groups whose levels somebody has set."""
         return frozenset(self._by_hand)

@@ -187,12 +187,12 @@ class Steered(QObject):
 class LiveRun(Steered):
     """Drives one task at a time on ``executor``. Signals come on the thread of this object.
 
-    ``dirty`` is emitted with every iterate, ``prepared_ready`` with the :class:`ProblemPictures` of a run that begins,
-    and ``ended`` with :class:`Ended`, once a run is no longer active.
+    ``dirty`` is emitted with every iterate, ``prepared_ready`` with the history and the :class:`ProblemPictures` of a
+    run that begins, and ``ended`` with :class:`Ended`, once a run is no longer active.
     """
 
     dirty = Signal()
-    prepared_ready = Signal(object)
+    prepared_ready = Signal(object, object)
     ended = Signal(object)
     _came = Signal(object)
 
@@ -200,6 +200,7 @@ class LiveRun(Steered):
         super().__init__(requests, parent)
         self._executor = executor
         self._run: Run | None = None
+        self._task: Task | None = None
         self._recipe: Recipe | None = None
         self._expected = 0  # steps, while none is known yet
         self._recording = Recording(History())
@@ -246,6 +247,11 @@ class LiveRun(Steered):
         slow = (control.step_seconds if mean is None else mean) > _SLOW_STEP
         return control.within_step if slow else None
 
+    @property
+    def pictures(self) -> ProblemPictures | None:
+        """What the run measures, once that is prepared."""
+        return self._recording.pictures
+
     def take_frame(self) -> IteratePictures | None:
         """The latest frame, once; None when it has been taken."""
         return self._recording.take_frame()
@@ -254,17 +260,23 @@ class LiveRun(Steered):
         """A copy of the curves so far."""
         return list(self.history.points)
 
+    @property
+    def task(self) -> Task | None:
+        """What is under way; None where nothing is."""
+        return self._task if self._active else None
+
     def start(
         self,
         task: Task,
-        pictures: ProblemPictures | None,
+        made: Callable[[Opened, Method], ProblemPictures | None] = lambda opened, method: None,
         *,
         item: str | None = None,
         paused: bool = False,
         history_budget: int = DEFAULT_BUDGET,
     ) -> None:
-        """Begin a run; ``pictures`` and their problem are used where they belong to it. Ignored while one is active.
+        """Begin a run. Ignored while one is active.
 
+        ``made`` is asked in the compute thread for what is prepared of its problem already.
         Its iterates are kept in a new :attr:`history` of at most ``history_budget`` bytes. ``item`` is told at its end.
         """
         if self._active:
@@ -272,24 +284,34 @@ class LiveRun(Steered):
         control = self._begin(paused=paused)
         recording = Recording(History(history_budget))
 
-        def show(prepared: Prepared) -> None:
-            fits = pictures is not None and pictures.prepared is prepared
-            shown = pictures if pictures is not None and fits else pictures_of_problem(prepared)
-            recording.begin(shown, task.opened.prior.interrupted_by(control.check))
-            self.prepared_ready.emit(recording.pictures)
+        found: list[ProblemPictures] = []
 
-        run = Run(
-            task.recipe, task.opened, control, prepared=None if pictures is None else pictures.prepared,
-            on_prepared=show, observe=recording.observe,
-        )  # fmt: skip
-        self._recording, self._run = recording, run
+        def show(prepared: Prepared) -> None:
+            shown = next((p for p in found if p.prepared is prepared), None) or pictures_of_problem(prepared)
+            recording.begin(shown, task.opened.prior.interrupted_by(control.check))
+            self.prepared_ready.emit(recording.history, shown)
+
+        run = Run(task.recipe, task.opened, control, on_prepared=show, observe=recording.observe)
+
+        def work() -> None:
+            pictures = made(task.opened, task.method)
+            if pictures is not None:
+                found.append(pictures)
+                run.prepared = pictures.prepared
+            self._work(task, item, run, recording)
+
+        self._recording, self._run, self._task = recording, run, task
         self._expected = int(getattr(task.method.settings, "iterates", 0))
         self.changed.emit()
-        self._future = self._executor.submit(self._work, task, item, run, recording)
+        self._future = self._executor.submit(work)
 
     def _take(self, ended: Ended) -> None:
         self._end(ended.outcome.state)
-        self._run, self._recipe = None, ended.outcome.recipe  # what it has on the device goes
+        self._run, self._task, self._recipe = (
+            None,
+            None,
+            ended.outcome.recipe,
+        )  # what it has on the device goes
         self.ended.emit(ended)
         self.changed.emit()
 

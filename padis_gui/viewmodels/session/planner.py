@@ -199,7 +199,7 @@ class Planner(QObject):
         if (
             products is None
             or products[0] is not preparation.prepared
-            or not preparation.is_of(opened, method)
+            or preparation.made(opened, method) is None
         ):
             return pace
         return replace(pace, product_seconds=products[1])

@@ -65,7 +65,7 @@ class Restorer:
             choices = choices.model_copy(update={"data": None})
         if "prior" in missing:
             choices = choices.model_copy(update={"prior": None})
-        await workspace.use(choices)
+        used = await workspace.use(choices)
         record = None
         if found.result is not None:
             record = record_of(
@@ -73,10 +73,11 @@ class Restorer:
             )
             record.when = datetime.now(UTC)
             workspace.runs.add(record)
-            workspace.shown.show(record)
+            if used:  # else something else was wanted meanwhile
+                workspace.shown.show(record)
         opened = workspace.opened()
         self._last = None
-        if record is not None and opened is not None and not missing:
+        if used and record is not None and opened is not None and not missing:
             self._last = _Restored(record, opened, workspace.method.now)
         self._say(found, recipe, str(Path(path).name))
         return not missing

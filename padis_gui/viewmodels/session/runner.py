@@ -65,7 +65,7 @@ class Runner(QObject):
         """Queue ``count`` runs of the present choices that differ in the solver's seed only."""
         workspace, preparation, start = self._workspace, self._workspace.preparation, self._seed()
         prepared, seed = preparation.prepared, workspace.method.seed
-        shown = prepared is not None and preparation.is_current and seed is None  # what is seen is sampled
+        shown = prepared is not None and seed is None  # what is seen is sampled
         measured_with = prepared.seed if prepared is not None and shown else start
         task = workspace.wanted(start, measurement_seed=measured_with)
         if task is None:
@@ -237,7 +237,7 @@ class Runner(QObject):
         """Once the last sample of a set has ended, make the set's record, before anything else starts."""
         items = self.queue.members(group)
         if all(item.state.ended for item in items) and any(item.record for item in items):
-            task = self._workspace.spawn(self._gather(group, self._workspace.preparation.prepared))
+            task = self._workspace.spawn(self._gather(group, self._prepared_for(group)))
             self._gathering.add(task)
             task.add_done_callback(self._gathered)
 
@@ -249,6 +249,14 @@ class Runner(QObject):
     async def gathered(self) -> None:
         """Wait until the sets whose last sample has ended have their records."""
         await asyncio.gather(*self._gathering, return_exceptions=True)
+
+    def _prepared_for(self, group: str) -> Prepared | None:
+        """What a set of samples was drawn for, where it is in memory: the last run prepared it, or it is still open."""
+        recipe = next(record.recipe for record in self._workspace.runs.members(group))
+        for pictures in (self._workspace.run.pictures, self._workspace.preparation.pictures):
+            if pictures is not None and recipe.is_of_prepared(pictures.prepared):
+                return pictures.prepared
+        return None
 
     async def _gather(self, group: str, prepared: Prepared | None) -> None:
         workspace = self._workspace

@@ -13,14 +13,15 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.runs.recipe import new_seed
 from padis_gui.viewmodels.runs.queue import Queue
 from padis_gui.viewmodels.runs.run import Ended
 from padis_gui.viewmodels.runs.runs import RunRecord
-from padis_gui.viewmodels.session.exporting import shown_run, write_export, write_runs
+from padis_gui.viewmodels.session.exporting import export_run, export_runs, shown_run
 from padis_gui.viewmodels.session.restoring import Restorer
 from padis_gui.viewmodels.session.runner import Runner
+from padis_gui.viewmodels.session.screen import Screen
 from padis_gui.viewmodels.session.store import Saver, Store
 from padis_gui.viewmodels.session.workspace import Workspace
 
@@ -62,6 +63,7 @@ class Session(Workspace):
     ) -> None:
         """``store`` is where the session is saved; without one it is not."""
         super().__init__(device, parent)
+        self.screen = Screen(self)
         self.runner = Runner(self)
         self.restorer = Restorer(self)
         self.warnings = Warnings(self)
@@ -116,13 +118,13 @@ class Session(Workspace):
         if run is None:
             self.message.emit("warning", "There is no result to export yet; press Run first.", "")
             return False
-        return await self._exported(write_export, run, path, settings or ExportSettings())
+        return await self._exported(export_run, run, path, settings or ExportSettings())
 
     async def export_runs(
         self, named: Sequence[tuple[RunRecord, Path]], settings: ExportSettings | None = None
     ) -> bool:
         """Write runs of the list, each to its path, as :meth:`export` does."""
-        return await self._exported(write_runs, tuple(named), self, settings or ExportSettings())
+        return await self._exported(export_runs, tuple(named), self, settings or ExportSettings())
 
     async def _exported(self, write: Callable[..., str], *arguments: Any) -> bool:
         sentence = await self.read(write, *arguments)

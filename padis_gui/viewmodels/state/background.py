@@ -23,7 +23,7 @@ from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.settings.errors import Interrupted, PadisError, TrainingSizeError
 from padis_gui.core.settings.files import failures_said, write_atomically
-from padis_gui.core.settings.machine import use_all_threads
+from padis_gui.core.settings.machine import told_of_memory, use_all_threads
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +153,7 @@ class Background(QObject):
     """
 
     message = Signal(str, str, str)  # level ("info", "warning", "error"), sentence, details
+    remedy_wanted = Signal(str)  # what would help with the error that was said last: a Remedy
     occupied_changed = Signal()
     training_size_wanted = Signal(object, int)  # a published snapshot's path, the side of its padded images
 
@@ -262,14 +263,18 @@ class Background(QObject):
         except TrainingSizeError as error:
             self.message.emit("error", str(error), "")
             self.training_size_wanted.emit(arguments[0], error.padded)
-        except PadisError as error:
-            self.message.emit("error", str(error), "")
-        except Exception as error:
+        except Exception as caught:
+            found = told_of_memory(caught)
+            if isinstance(found, PadisError):
+                self.message.emit("error", str(found), "")
+                if found.remedy:
+                    self.remedy_wanted.emit(found.remedy)
+                return None
             if self._closed:  # the window went while this waited for its thread
                 return None
             log.exception("A background task failed")
             self.message.emit(
-                "error", f"Something unexpected went wrong ({type(error).__name__}: {str(error)[:200]}).",
+                "error", f"Something unexpected went wrong ({type(found).__name__}: {str(found)[:200]}).",
                 traceback.format_exc(),
             )  # fmt: skip
         return None

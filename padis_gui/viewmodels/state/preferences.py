@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, ValidationError
 from PySide6.QtCore import QObject, QStandardPaths, QTimer, Signal
 
-from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.settings.declarations import Settings, make, setting
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.core.settings.files import write_atomically

@@ -24,7 +24,8 @@ from padis_gui.core.exports.about import (
     read_result,
     sidecar_path,
 )
-from padis_gui.core.exports.settings import ExportSettings, integer_mapping
+from padis_gui.core.exports.registry import ExportSettings
+from padis_gui.core.exports.settings import integer_mapping
 from padis_gui.core.exports.tiff import write_result, write_tiff
 from padis_gui.core.runs.recipe import Change, DataReference, Recipe
 from padis_gui.core.settings import files as atomic

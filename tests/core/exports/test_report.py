@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 
 from padis_gui.core.exports import animation
 from padis_gui.core.exports.animation import write_animation
+from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.exports.report import (
     Report,
     ReportPicture,
@@ -25,7 +26,6 @@ from padis_gui.core.exports.report import (
     pictures_of,
     signed_as_bytes,
 )
-from padis_gui.core.exports.settings import ExportSettings
 from padis_gui.core.runs.recipe import Change, DataReference, PriorReference
 from padis_gui.core.settings.errors import InputError
 from tests.core.exports.test_write import recipe

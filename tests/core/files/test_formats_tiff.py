@@ -14,7 +14,7 @@ import pytest
 import tifffile
 
 from padis_gui.core.exports.about import About
-from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.exports.tiff import write_tiff
 from padis_gui.core.files.formats.open import count_pages, list_datasets, open_pages
 from padis_gui.core.files.read import read_image

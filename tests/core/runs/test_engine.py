@@ -228,7 +228,7 @@ def test_an_estimate_that_cannot_be_measured_still_ends_the_run(
         list(steps)
     assert run.outcome is not None
     assert run.outcome.state is RunState.FAILED is run.control.state
-    assert "MemoryError" in run.outcome.sentence
+    assert "More memory was wanted" in run.outcome.sentence
 
 
 # -- steering ---------------------------------------------------------------------------------------------

@@ -128,7 +128,8 @@ class _Exchange(ScanFile):
     def _read(self, row: int) -> Sinogram:
         white = self._field(self._white, row)
         dark: NDArray[Any] | float = 0.0 if self._dark is None else self._field(self._dark, row)
-        found = line_integrals(self.name, row_of(self._data, row, self._rows_axis), white, dark)
+        counts = row_of(self._data, row, self._rows_axis)
+        found = line_integrals(self.name, counts, white, dark, replaces=self.replaces)
         return Sinogram(found.values, (*self._notes, *found.notes))
 
     def _field(self, stack: Any, row: int) -> NDArray[Any]:
@@ -223,8 +224,9 @@ class _NxTomo(ScanFile):
         frames = row_of(self._data, row, 1)
         dark: NDArray[Any] | float = frames[self._key == _IS_DARK] if (self._key == _IS_DARK).any() else 0.0
         found = line_integrals(
-            self.name, frames[self._key == _IS_PROJECTION], frames[self._key == _IS_FLAT], dark
-        )
+            self.name, frames[self._key == _IS_PROJECTION], frames[self._key == _IS_FLAT], dark,
+            replaces=self.replaces,
+        )  # fmt: skip
         return Sinogram(found.values, (*self._notes, *found.notes))
 
 

@@ -30,7 +30,7 @@ class _Beside(ScanFile):
         self.name = found.name
         self._path, self._pages, self._stated = found.path, pages, stated
         self._axes = stated.axes.split(", ")
-        self._shape = pages.read(0).pixels.shape[1:]
+        self._shape = pages.read(0, finite=False).pixels.shape[1:]
         sides = dict(zip(self._axes, (pages.count, *self._shape), strict=True))
         views, bins = sides["views"], sides["bins"]
         self._bins = bins
@@ -53,7 +53,7 @@ class _Beside(ScanFile):
                 f"Pages of {' x '.join(map(str, self._shape))} readings were wanted, as the first of {self.name} is, but "
                 f"page {page} has {' x '.join(map(str, sides))}; take the pages of one scan."
             )
-        pixels = self._pages.read(page, part).pixels
+        pixels = self._pages.read(page, part, finite=False).pixels
         if len(pixels) != 1:
             raise InputError(
                 f"Readings of one channel were wanted, but {self.name} has {len(pixels)}; save them in grey."
@@ -75,7 +75,7 @@ class _Beside(ScanFile):
         if self._stated.kind == "line integrals" or self._stated.flat is None:
             return Sinogram(readings)
         flat, dark = (self._field(f, row) for f in (self._stated.flat, self._stated.dark))
-        return line_integrals(self.name, readings, flat, dark)
+        return line_integrals(self.name, readings, flat, dark, replaces=self.replaces)
 
     def _detector_row(self, row: int) -> Part:
         """Where the bins of a detector row stand in an image of the detector."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.images.size import replaced
 from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.files import Closing
@@ -36,9 +37,11 @@ class ScanFile(Closing):
 
     ``rows`` is how many detector rows it has, each of which makes a slice; ``kind`` names the layout. Lengths of the
     ``geometry`` are in mm where the file says them, else in bins; its centre is None where the file does not say it.
+    Readings that are NaN or infinite are refused, unless it ``replaces`` them.
     """
 
     rows: int = 1
+    replaces: bool = False
 
     def __init__(
         self, name: str, kind: str, geometry: Geometry, close: Callable[[], None] | None = None
@@ -56,8 +59,8 @@ class ScanFile(Closing):
                 f"{self.name} has detector rows 0 to {self.rows - 1}, but row {row} was asked for; choose one of those."
             )
         found = self._read(row)
-        check_readings(self.name, found.values)
-        return found
+        values, notes = mended(self.name, found.values, replaces=self.replaces)
+        return Sinogram(values, (*found.notes, *notes))
 
     @abstractmethod
     def _read(self, row: int) -> Sinogram:
@@ -83,8 +86,19 @@ def check_readings(name: str, values: NDArray[Any]) -> None:
     bad = values.size - int(np.count_nonzero(np.isfinite(values)))
     if bad:
         raise InputError(
-            f"Finite readings were wanted, but {name} has {bad} that are NaN or infinite; replace them first."
+            f"Finite readings were wanted, but {name} has {bad} that are NaN or infinite; replace them by their "
+            "neighbours (NaN, infinity: replace; --not-finite replace), or in the file.",
+            remedy="replace",
         )
+
+
+def mended(name: str, values: NDArray[Any], *, replaces: bool) -> tuple[Values, tuple[str, ...]]:
+    """Finite readings (views, bins), and a sentence where some were replaced; else those that are not are refused."""
+    if not replaces or np.isfinite(values).all():
+        check_readings(name, values)
+        return values, ()
+    filled, notes = replaced(name, values[None].astype(np.float32))
+    return filled[0], notes
 
 
 def checked_angles(name: str, angles: NDArray[Any], views: int) -> NDArray[np.float64]:
@@ -122,17 +136,23 @@ _DRIFT, _FLAT = 0.2, 0.05
 
 
 def line_integrals(
-    name: str, counts: NDArray[Any], flat: NDArray[Any] | float, dark: NDArray[Any] | float = 0.0
+    name: str,
+    counts: NDArray[Any],
+    flat: NDArray[Any] | float,
+    dark: NDArray[Any] | float = 0.0,
+    *,
+    replaces: bool = False,
 ) -> Sinogram:
     """-ln((counts - dark) / (flat - dark)) of readings (views, bins).
 
     ``flat`` and ``dark`` are (bins,), (images, bins), of which the mean is taken, or one number. Dead bins, which saw
     no light in the flat, are interpolated between their neighbours; readings at or below the dark become half a
-    count. Both are said in the notes. Raises :class:`InputError` where the flats are of no use.
+    count. Both are said in the notes. Readings that are no finite numbers are refused, or replaced from their
+    neighbours. Raises :class:`InputError` where the flats are of no use.
     """
     bins = counts.shape[1]
     light = _mean(name, flat, bins) - (black := _mean(name, dark, bins))
-    check_readings(name, counts)
+    counts, said = mended(name, counts, replaces=replaces)
     usual = float(np.median(light))
     dead = light <= max(_DEAD * usual, 0.0)
     if usual <= 0 or dead.mean() > _MOST_DEAD:
@@ -140,7 +160,7 @@ def line_integrals(
             f"Flat fields brighter than the dark were wanted, but those of {name} are dark in {int(dead.sum())} of "
             f"{bins} bins; take other flats, or say what the dark is."
         )
-    notes = []
+    notes = [*said]
     light = np.where(dead, 1.0, light)
     through = (counts.astype(np.float64) - black) / light
     if dead.any():

@@ -1,0 +1,129 @@
+"""The registry of exports: one record a kind of file that is written of a run, and the settings that follow from it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from padis_gui.core.exports.about import check_sidecar, envelope, sidecar_path, write_sidecar
+from padis_gui.core.exports.animation import export_animation, note_of_animation
+from padis_gui.core.exports.content import RunContent
+from padis_gui.core.exports.report import export_curves, export_report
+from padis_gui.core.exports.settings import FileSettings
+from padis_gui.core.exports.tiff import export_iterates, export_result
+from padis_gui.core.settings.declarations import Registry, Settings, setting
+
+
+@dataclass(frozen=True, slots=True)
+class FileType:
+    """``name`` is what users call such files; of the ``suffixes`` the first is the usual one."""
+
+    name: str
+    suffixes: tuple[str, ...]
+
+
+TIFF = FileType("TIFF", (".tif", ".tiff"))
+_IN_TIFF = ("tiff", "values", "map_low", "map_high")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportKind:
+    """``write`` writes it and says in words what was written; it raises
+    :class:`~padis_gui.core.settings.errors.InputError` where the run has nothing of that kind.
+
+    ``help`` stands in the list of choices. ``settings`` are those of :class:`FileSettings` that count for it. Of
+    several ``types`` the setting ``animation`` names the one. ``appendix`` tells its file's name from the result's.
+    ``note`` says what will be written, before it is, with a sentence on the iterates that are kept.
+    """
+
+    name: str
+    help: str
+    write: Callable[[RunContent, Path, FileSettings], str]
+    types: tuple[FileType, ...]
+    note: Callable[[FileSettings, str], str]
+    settings: tuple[str, ...] = ()
+    appendix: str = ""
+
+    def file_type(self, settings: FileSettings) -> FileType:
+        """The kind of file that is written with these settings."""
+        return next((each for each in self.types if each.name == settings.animation), self.types[0])
+
+
+EXPORTS = Registry("export", (
+    ExportKind(
+        name="result", help="the image, and what is known of its samples, as TIFF", write=export_result, types=(TIFF,),
+        settings=_IN_TIFF,
+        note=lambda settings, kept: (
+            "Exactly the result, neither clipped nor rescaled." if settings.values == "float32"
+            else "The mapping, and what it clips, are stated in the file."
+        ),
+    ),
+    ExportKind(
+        name="iterates", help="every kept iterate as a page of a TIFF", write=export_iterates, types=(TIFF,),
+        settings=("picture", *_IN_TIFF), note=lambda settings, kept: kept, appendix="_iterates",
+    ),
+    ExportKind(
+        name="animation", help="the iterates to look at", write=export_animation,
+        types=(FileType("GIF", (".gif",)), FileType("MP4", (".mp4",))), settings=("picture", "animation", "frame_ms"),
+        note=note_of_animation, appendix="_animation",
+    ),
+    ExportKind(
+        name="curves", help="their numbers as CSV", write=export_curves, types=(FileType("CSV", (".csv",)),),
+        note=lambda settings, kept: "A line for each step, with its units in the heads.", appendix="_curves",
+    ),
+    ExportKind(
+        name="report", help="one HTML page with everything", write=export_report,
+        types=(FileType("HTML", (".html",)),),
+        note=lambda settings, kept: (
+            "One page for any browser, with pictures, curves, settings and the recipe; print it for a PDF."
+        ),
+    ),
+))  # fmt: skip
+
+if TYPE_CHECKING:
+    What = str
+else:
+    What = Literal[EXPORTS.names]  # what can be chosen follows from the registry
+
+
+class _Choice(Settings):
+    what: What = setting(
+        "result", label="Export", help="; ".join(f"{kind.name}: {kind.help}" for kind in EXPORTS)
+    )
+
+
+class ExportSettings(FileSettings, _Choice):  # in this order the choice comes first
+    """What is written of a run, and in which form."""
+
+    @classmethod
+    def conditions_of(cls, name: str) -> Mapping[str, Any]:
+        """That what is written has this setting, and what the setting itself asks for."""
+        kinds = tuple(kind.name for kind in EXPORTS if name in kind.settings)
+        return ({"what": kinds} if kinds else {}) | dict(super().conditions_of(name))
+
+    @property
+    def kind(self) -> ExportKind:
+        """What is written."""
+        return EXPORTS.find(self.what)
+
+    @property
+    def file_type(self) -> FileType:
+        """The kind of file that it is written into."""
+        return self.kind.file_type(self)
+
+
+def write_export(run: RunContent, path: Path, settings: ExportSettings) -> str:
+    """Write what the settings say, with the recipe as JSON beside it where they want that; returns a sentence about it.
+
+    Raises :class:`~padis_gui.core.settings.errors.PadisError` where it cannot be written, or there is nothing of that
+    kind.
+    """
+    if settings.sidecar:
+        check_sidecar(sidecar_path(path))
+    said = settings.kind.write(run, path, settings)
+    if (
+        settings.sidecar and settings.file_type is not TIFF
+    ):  # TIFFs write theirs, which knows how their values are stored
+        about = run.about.model_copy(update={"kind": "picture"})
+        write_sidecar(path, envelope(run.result.recipe, run.result.metrics, about))
+    return f"Exported {path.name}: {said}."
