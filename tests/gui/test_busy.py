@@ -14,7 +14,7 @@ from padis_gui.gui.dialogs.volume import VolumeDialog
 from padis_gui.gui.kit.widgets import Mark
 from padis_gui.viewmodels.runs.run import Progress
 from padis_gui.viewmodels.state.process import ProcessState
-from tests.gui.user import click, dialog, press
+from tests.gui.user import click, dialog, pane, press
 from tests.qt import LONG, compared, idle, open_both, settled, until
 from tests.tiny import tiny_record, tiny_state
 
@@ -75,7 +75,7 @@ def test_the_next_run_is_set_up_in_a_run_and_begins_by_itself_with_its_own_choic
         assert "under way" in ready.act.run.toolTip()
         for control in (
             ready.data.open, ready.data.folder, ready.data.reading, ready.problem.preset, ready.problem.physics,
-            ready.problem.form, ready.prior.choice, ready.prior.open, ready.tiling.tiling, ready.solver.solver,
+            ready.reconstruct.size_row.preview, ready.problem.form, ready.prior.choice, ready.prior.open, ready.tiling.tiling, ready.solver.solver,
         ):  # fmt: skip
             assert control.isEnabled()
         for action in (
@@ -86,6 +86,7 @@ def test_the_next_run_is_set_up_in_a_run_and_begins_by_itself_with_its_own_choic
         ):
             assert action.isEnabled()
         assert ready.act.restore.isEnabled()
+        assert ready.panes.act.crop.isEnabled()
         ready.opening.open_prior(other_prior)
         await until(lambda: session.prior.path == other_prior)
         ready.opening.open_image(other_image)
@@ -96,11 +97,14 @@ def test_the_next_run_is_set_up_in_a_run_and_begins_by_itself_with_its_own_choic
         ready.solver.forms["dds"].editors["steps"].setValue(3)
         assert session.run.active
         await until(lambda: session.prior.path == other_prior)
+        assert "Press Queue next" in pane(ready, "estimate").canvas.empty.text()
         QTest.keyClick(ready, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
         await until(lambda: len(session.queue.waiting) == 1)
-        assert ready.run_tools.queue_dock.isVisible()
         note, _ = ready.run_tools.notes
+        assert note.isVisible()
         assert note.text() == "Queue: 1 waiting"
+        click(note)
+        assert ready.run_tools.queue_dock.isVisible()
         assert "begins after what is under way" in ready.messages.text.text()
         press(ready, "finish")
         await until(lambda: session.queue.running is not None)

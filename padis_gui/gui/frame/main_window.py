@@ -280,7 +280,7 @@ class MainWindow(QMainWindow):
         session = self.session
         self.act.allow(session)
         self.painter.allow()
-        self.reconstruct.crop.allow(free=not session.run.active)
+        self.reconstruct.crop.allow()
         if not self.at_work:
             for action in self.act.steering:
                 action.setEnabled(False)
@@ -297,10 +297,7 @@ class MainWindow(QMainWindow):
 
     def _run(self, *, paused: bool = False) -> None:
         self.messages.hide()
-        queued = bool(self.session.occupied_by)
         self.session.start(paused=paused)
-        if queued and self.session.queue.waiting:
-            self.run_tools.show_queue()
 
     def _pause_or_resume(self) -> None:
         run = self.session.run

@@ -60,7 +60,8 @@ class PlanLine(QLabel):
             self.setToolTip("")
             return
         ram = plan.memory_mb + planner.history_mb
-        parts = [f"about {duration(plan.seconds)}" if plan.seconds is not None else "measuring this machine…"]
+        unknown = "measuring this machine…" if planner.measures else "time not known during a run"
+        parts = [unknown if plan.seconds is None else f"about {duration(plan.seconds)}"]
         if plan.calls:
             parts.append(f"{plan.calls} denoiser calls")
         parts.append(f"+{size(ram)} memory" if planner.on_cpu else f"+{size(plan.memory_mb)} on the GPU")
