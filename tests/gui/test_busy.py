@@ -73,9 +73,10 @@ def test_the_next_run_is_set_up_in_a_run_and_begins_by_itself_with_its_own_choic
         run = ready.findChild(object, "run_button")
         assert run.text() == "Queue next"
         assert "under way" in ready.act.run.toolTip()
+        size, of_solver = ready.reconstruct.size_row, ready.solver.solver
         for control in (
-            ready.data.open, ready.data.folder, ready.data.reading, ready.problem.preset, ready.problem.physics,
-            ready.reconstruct.size_row.preview, ready.problem.form, ready.prior.choice, ready.prior.open, ready.tiling.tiling, ready.solver.solver,
+            ready.data.open, ready.data.folder, ready.data.reading, size.preview, ready.problem.preset,
+            ready.problem.physics, ready.problem.form, ready.prior.choice, ready.prior.open, ready.tiling.tiling, of_solver,
         ):  # fmt: skip
             assert control.isEnabled()
         for action in (
@@ -285,7 +286,6 @@ def test_a_long_step_fills_the_bar_within_it(ready):
 def test_the_first_long_step_is_followed_patch_batch_by_patch_batch(ready, drive, monkeypatch):
     """The clock says that steps take long; the prior's patch batches say how far the first one is."""
     monkeypatch.setattr("padis_gui.viewmodels.runs.run._SLOW_STEP", 0.0)
-    seen = []
     count = itertools.count()
 
     async def go():
@@ -296,14 +296,14 @@ def test_the_first_long_step_is_followed_patch_batch_by_patch_batch(ready, drive
         object.__setattr__(session.prior.loaded, "patch_batch", 1)
         press(ready, "run")
         await until(lambda: session.run.snapshot().state is RunState.PAUSED)
-        seen.append((ready.transport.bar.text(), session.run.snapshot().within, session.run.snapshot().total))
+        snapshot = session.run.snapshot()
+        assert 0 < snapshot.within < 1
+        text = f"step 0 of {snapshot.total}, {snapshot.within:.0%} of the next"
+        await until(lambda: ready.transport.bar.text() == text)
         press(ready, "cancel")
         await idle(ready)
 
     drive(go())
-    ((text, within, total),) = seen
-    assert 0 < within < 1
-    assert text == f"step 0 of {total}, {within:.0%} of the next"
 
 
 # -- closing --------------------------------------------------------------------------------------------------
