@@ -1,7 +1,5 @@
 """While something is under way: the next run is set up and queued, fields say which run they act on, closing asks."""
 
-import itertools
-
 import numpy as np
 import pytest
 import tifffile
@@ -286,13 +284,14 @@ def test_a_long_step_fills_the_bar_within_it(ready):
 def test_the_first_long_step_is_followed_patch_batch_by_patch_batch(ready, drive, monkeypatch):
     """The clock says that steps take long; the prior's patch batches say how far the first one is."""
     monkeypatch.setattr("padis_gui.viewmodels.runs.run._SLOW_STEP", 0.0)
-    count = itertools.count()
+    session = ready.session
+
+    def pause(*_):  # in the compute thread
+        if (session.run.snapshot().within or 0) > 0.2:
+            session.run.pause()
 
     async def go():
-        session = ready.session
-        session.prior.loaded.network.register_forward_hook(
-            lambda *_: next(count) == 1 and session.run.pause()
-        )
+        session.prior.loaded.network.register_forward_hook(pause)
         object.__setattr__(session.prior.loaded, "patch_batch", 1)
         press(ready, "run")
         await until(lambda: session.run.snapshot().state is RunState.PAUSED)
