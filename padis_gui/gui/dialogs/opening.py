@@ -173,13 +173,12 @@ class SliceChooser(QDialog):
         layout.addWidget(self.view, 1)
         layout.addLayout(button_row(self.choose, close, before=self.hint))
         session.data.changed.connect(self._refresh)
-        session.occupied_changed.connect(self._refresh)
         self._refresh()
 
     def _refresh(self) -> None:
         image = self._session.data.image
         self.setWindowTitle("Pages" if image is None else f"Pages of {image.name}")
-        self.choose.setEnabled(image is not None and not self._session.run.active)
+        self.choose.setEnabled(image is not None)
         if image is not None and self.view.currentIndex().row() != image.page:
             index = self.model.index(image.page)
             self.view.selectionModel().setCurrentIndex(
@@ -288,8 +287,8 @@ class Opening(QObject):
             self._preferences.opened("prior", path)
 
     def drag_enter(self, event: QDragEnterEvent) -> None:
-        """Take files, while nothing runs."""
-        if event.mimeData().hasUrls() and not self._session.run.active:
+        """Take files."""
+        if event.mimeData().hasUrls():
             event.acceptProposedAction()
 
     def drop(self, event: QDropEvent) -> None:

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialog,
@@ -11,6 +12,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QMainWindow,
     QSizePolicy,
+    QToolButton,
     QWidget,
 )
 
@@ -191,7 +193,7 @@ class VolumeDialog(QDialog):
         self.pause.setEnabled(state in (ProcessState.RUNNING, ProcessState.PAUSED))
         self.pause.setText("&Resume" if state is ProcessState.PAUSED else "&Pause")
         self.stop.setEnabled(state.active and state is not ProcessState.STOPPING)
-        self.open_result.setEnabled(volumes.result is not None and not session.run.active)
+        self.open_result.setEnabled(volumes.result is not None)
         self._show_state()
 
     def _plan_text(self, obstacle: str) -> str:
@@ -245,6 +247,32 @@ class VolumeDialog(QDialog):
         if volumes.picture is not None:
             tip = "The slice finished last; black and white are those of the prior"
             self.wall.set_groups([[[Tile(f"page {volumes.picture_page + 1}", volumes.picture, tip)]]])
+
+
+class VolumeNote(QToolButton):
+    """Says in the status bar how far a volume is; a click brings its dialog."""
+
+    def __init__(self, volumes: Volumes, dialog: QAction) -> None:
+        """``dialog`` brings the dialog."""
+        super().__init__(autoRaise=True)
+        self._volumes = volumes
+        self.setAccessibleName("Volume under way")
+        self.setToolTip("Show the volume")
+        self.clicked.connect(dialog.trigger)
+        volumes.changed.connect(self.refresh)
+        volumes.progressed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show where the volume stands; nothing without one."""
+        volumes, progress = self._volumes, self._volumes.progress
+        self.setVisible(volumes.active)
+        if not volumes.active:
+            return
+        done = f" {progress.done} of {progress.total}" if progress.total else ""
+        left = f", {clock(progress.seconds_left)} left" if math.isfinite(progress.seconds_left) else ""
+        state = "" if volumes.state is ProcessState.RUNNING else f", {volumes.state_text.lower()}"
+        self.setText(f"Volume{done}{state}{left}")
 
 
 def show_volume_dialog(

@@ -61,6 +61,7 @@ class TruthSubstitutes(QObject):
 DISPLAY_SHARE = 0.03
 FASTEST_MS, SLOWEST_MS = 33, 3000
 CURVE_EVERY_FRAMES = 3
+_WITHIN_MS = 500  # between two looks at how far a long step is
 _UNITLESS = (Scale.MEASURED, Scale.MISFIT)
 _NO_CURSOR = "Point at a pane to read its values"
 
@@ -87,6 +88,8 @@ class RunDisplay(QObject):
         self.overlay_of: Callable[[IteratePictures | None], Overlay | None] = _plain_overlay
         self.timer = QTimer(self, singleShot=True, interval=FASTEST_MS)
         self.timer.timeout.connect(self._paint_latest)
+        self._within = QTimer(self, interval=_WITHIN_MS)
+        self._within.timeout.connect(self._show_within)
         session.run.dirty.connect(self._ask_for_paint)
         session.run.changed.connect(self._show_run)
         session.shown.changed.connect(self._show_shown)
@@ -195,6 +198,12 @@ class RunDisplay(QObject):
         self._transport.show_snapshot(session.run.snapshot() if theirs else Progress(), self.share)
         self._show_captions()
 
+    def _show_within(self) -> None:
+        """How far the step in hand is, where steps take long."""
+        snapshot = self._session.run.snapshot()
+        if snapshot.within is not None:
+            self._transport.show_snapshot(snapshot, self.share)
+
     def _show_progress(self) -> None:
         self._show_step()
         self._show_curves()
@@ -218,6 +227,7 @@ class RunDisplay(QObject):
             self._cost.begin()
             self._painted = 0
             self._set_interval(0.0)  # the first frame comes at once
+        self._within.start() if state.active and state is not RunState.PAUSED else self._within.stop()
         if not state.active or state is RunState.PAUSED:
             self._paint_latest()  # whoever has stopped it wants to see where it stopped
         self._show_progress()

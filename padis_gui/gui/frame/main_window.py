@@ -27,6 +27,7 @@ from padis_gui.gui.dialogs.help import Help
 from padis_gui.gui.dialogs.opening import Opening
 from padis_gui.gui.frame.display import RunDisplay
 from padis_gui.gui.frame.laboratory import LaboratoryInWindow
+from padis_gui.gui.frame.leaving import Leaving
 from padis_gui.gui.frame.menus import Menus, RunTools
 from padis_gui.gui.frame.messages import ChoiceBar, MessageBar
 from padis_gui.gui.frame.reconstruct import RIGHT, ReconstructPage, keep_window, restore_window
@@ -194,6 +195,14 @@ class MainWindow(QMainWindow):
         train = self.pages.add("Train", self.training, "Train a prior on your own images")
         self.training_note = TrainingNote(self.trainer, train)
         self.trainer.prior_opened.connect(work.trigger)
+        self.leaving = Leaving(
+            self.session,
+            self.laboratory.ab,
+            self.run_tools.volumes,
+            self.trainer,
+            self.question,
+            self._close_now,
+        )
         self.pages.currentChanged.connect(self._page_changed)
 
     @property
@@ -249,7 +258,8 @@ class MainWindow(QMainWindow):
         self.cursor_text = ElidedLabel()
         self.device = DeviceButton(self.session, self._use_device)
         self.statusBar().addWidget(self.cursor_text, 1)
-        self.statusBar().addPermanentWidget(self.training_note)
+        for note in (*self.run_tools.notes, self.training_note):
+            self.statusBar().addPermanentWidget(note)
         self.statusBar().addPermanentWidget(self.device)
 
     def _make_menus(self) -> None:
@@ -283,14 +293,13 @@ class MainWindow(QMainWindow):
             self._begins = False
             if not isinstance(self.focusWidget(), QAbstractSpinBox | QLineEdit):  # nobody types meanwhile
                 self.transport.first_focus.setFocus(Qt.FocusReason.OtherFocusReason)
-        self.reconstruct.crop.allow(free=not session.run.active)
+        self.reconstruct.crop.allow()
         if not self.at_work:
             for action in self.act.steering:
                 action.setEnabled(False)
         for action in (self.act.fit, self.act.tiling):
             action.setEnabled(self.shows_pictures)
         self.laboratory.allow(self.act)
-        self.data.allow(not session.run.active)
         if (image := session.data.image) is not None:
             page = f", page {image.page + 1} of {image.pages}" if image.pages > 1 else ""
             self.setWindowTitle(f"{image.name}{page} — padis_gui {__version__}")
@@ -339,34 +348,28 @@ class MainWindow(QMainWindow):
     # Leaving --------------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Cancel the run, let its thread end, then go: the window hides at once, the process follows."""
+        """Ask where something is under way; then let the threads end and go: the window hides, the process follows."""
         if self.closed.is_set():
             event.accept()
             return
         event.ignore()
-        if self.trainer.active and not self.question.isVisible() and not self._closing:
-            self.question.ask(
-                "A training is under way. It is saved now and can be resumed whenever you like.",
-                (
-                    ("Save and close", "The training saves, stops, and can be resumed", self._close_now),
-                    ("Keep training", "The window stays open; minimise it instead", lambda: None),
-                ),
-            )
-            return
-        self._close_now()
+        if not self._closing:
+            self.leaving.ask_or_go()
 
-    def _close_now(self) -> None:
+    def _close_now(self, *, finish: bool) -> None:
         if not self._closing:
             self._closing = True
-            self.session.spawn(self._leave())
+            self.session.spawn(self._leave(finish))
 
-    async def _leave(self) -> None:
+    async def _leave(self, finish: bool) -> None:
         keep_window(self, self.reconstruct, self.preferences)
         for dialog in self.findChildren(QDialog):
             dialog.close()
         self.docks.hide_floating()
         self.hide()
         self.display.timer.stop()
+        if finish:
+            await self.leaving.finish()
         await self.run_tools.volumes.close()
         await self.trainer.close()
         await self.session.close()

@@ -95,17 +95,25 @@ class MessageBar(Strip):
 
 
 class ChoiceBar(Strip):
-    """Asks one question at a time; every answer closes it."""
+    """Asks one question at a time; every answer closes it. ``about`` says what the present one is about."""
 
     def __init__(self) -> None:
         super().__init__("choice_bar")
         self._layout = row(self, spacing=6, margins=(10, 5, 6, 5))
         self._layout.addWidget(self.text, 1)
         self.answers: list[QPushButton] = []
+        self.about = ""
         self.paint("warning")
 
-    def ask(self, sentence: str, answers: Sequence[tuple[str, str, Callable[[], object]]]) -> None:
+    def asks(self, about: str) -> bool:
+        """Whether a question about that waits for its answer."""
+        return self.about == about and not self.isHidden()
+
+    def ask(
+        self, sentence: str, answers: Sequence[tuple[str, str, Callable[[], object]]], about: str = ""
+    ) -> None:
         """Ask; each answer is its text, its tooltip and what it does. The first one has the focus."""
+        self.about = about
         for button in self.answers:
             self._layout.removeWidget(button)
             button.deleteLater()

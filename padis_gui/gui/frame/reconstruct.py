@@ -31,7 +31,7 @@ from padis_gui.gui.panes.pane_board import MOST
 from padis_gui.gui.panes.pane_grid import PaneGrid
 from padis_gui.gui.runs.curves import Curves
 from padis_gui.gui.runs.timeline import Timeline
-from padis_gui.gui.runs.transport import PlanLine, Transport
+from padis_gui.gui.runs.transport import PlanLine, RunningLine, Transport
 from padis_gui.gui.setup.data import DataSection
 from padis_gui.gui.setup.geometry import GeometryPanel
 from padis_gui.gui.setup.problem import PriorSection, ProblemSection, SolverSection, TilingSection
@@ -88,7 +88,7 @@ class ReconstructPage(QMainWindow):
         lines = column(plan, spacing=4)
         lines.addWidget(PlanLine(self.planner))
         lines.addWidget(self.offers)
-        self.transport = Transport(act, plan)
+        self.transport = Transport(act, plan, RunningLine(session))
         self.size_row = SizeRow(session, self.sizing, self.panes.act.crop)
         self.data = DataSection(session, opening, act, self.size_row)
         self.problem = ProblemSection(session, {"inpainting": self.panes.act.mask})
@@ -133,7 +133,8 @@ class ReconstructPage(QMainWindow):
     def _order_tabs(self) -> None:
         """Tab begins with Run, and goes through the settings, the pictures and the panels."""
         panels = [dock.widget() for dock in self.docks.all if dock.widget() is not self.left]
-        order_tabs(self.transport, self.setup, self.centralWidget(), *panels)
+        shown = [widget for widget in (self.centralWidget(), *panels) if widget is not None]
+        order_tabs(self.transport, self.setup, *shown)
 
     def dock(
         self, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True

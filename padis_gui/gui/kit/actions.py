@@ -70,7 +70,8 @@ _OF_WINDOW = (
     ),
     ActionRecord("cancel", "&Cancel", "Esc", "Stop and keep nothing of this run", "cancel"),
     ActionRecord(
-        "enqueue", "&Add to queue", "Ctrl+Shift+R", "Run these settings after what runs and waits"
+        "enqueue", "&Add to queue", "Ctrl+Shift+R",
+        "Run these settings after what runs and waits; a held queue collects them until it is started",
     ),
     ActionRecord(
         "samples", "Draw sa&mples…", "",
@@ -151,22 +152,32 @@ class Actions:
         return [self.enqueue, self.samples]
 
     def allow(self, session: Session) -> None:
-        """Enable exactly what can be done now."""
+        """Enable exactly what can be done now. Whatever has the compute thread, the next run can be chosen and queued."""
         state = session.run.snapshot().state
         ready, steerable = session.opened() is not None, state.active and state is not RunState.STOPPING
         for action in (self.pause, self.finish, self.cancel):
             action.setEnabled(steerable)
-        free = not state.active and not session.occupied_by
-        for action in (self.restore, self.open_image, self.open_folder, self.open_demo, self.open_prior):
-            action.setEnabled(free)
+        busy = session.occupied_by if not state.active else "A run"
         self.slices.setEnabled(session.data.image is not None and session.data.image.pages > 1)
-        self.datasets.setEnabled(free and session.data.image is not None)
-        self.run.setEnabled(ready and free)
-        self.step.setEnabled(ready and (steerable or free))
+        self.datasets.setEnabled(session.data.image is not None)
+        self.offer_run(busy)
+        self.run.setEnabled(ready)
+        self.step.setEnabled(ready and (steerable or not busy))
         for action in self.queueing:
             action.setEnabled(ready)
-        self.export.setEnabled(session.shown.result is not None and not state.active)
+        self.export.setEnabled(
+            session.shown.result is not None and (not state.active or session.shown.record is not None)
+        )
         self.pause.setText("&Resume" if state is RunState.PAUSED else "&Pause")
+
+    def offer_run(self, busy: str) -> None:
+        """Run; or, while something is under way that ``busy`` names, queue what is chosen behind it."""
+        keys = self.run.shortcut().toString()
+        tip = "Reconstruct with these settings"
+        if busy:
+            tip = f"Put these settings at the end of the queue. {busy} is under way; they run after it"
+        self.run.setText("&Queue next" if busy else "&Run")
+        self.run.setToolTip(f"{tip} ({keys})")
 
 
 def panel_action(

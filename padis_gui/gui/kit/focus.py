@@ -74,7 +74,7 @@ class FocusRing(QWidget):
             ):
                 outer = self.rect().adjusted(inset, inset, -inset, -inset)
                 inner = outer.adjusted(width, width, -width, -width)
-                for part in QRegion(outer) - QRegion(inner):
+                for part in QRegion(outer) - QRegion(inner):  # type: ignore[attr-defined]
                     painter.fillRect(QRect(part), self.palette().color(role))
 
 
@@ -91,11 +91,12 @@ def reading_order(root: QWidget) -> Iterator[QWidget]:
     if isinstance(root, _WHOLE):
         return
     if isinstance(root, QScrollArea):
-        if root.widget() is not None:
-            yield from reading_order(root.widget())
+        if (inside := root.widget()) is not None:
+            yield from reading_order(inside)
     elif isinstance(root, QSplitter | QStackedWidget):
         for number in range(root.count()):
-            yield from reading_order(root.widget(number))
+            if (shown := root.widget(number)) is not None:
+                yield from reading_order(shown)
     elif layout is not None:
         yield from _in_layout(layout)
 
@@ -103,6 +104,8 @@ def reading_order(root: QWidget) -> Iterator[QWidget]:
 def _in_layout(layout: QLayout) -> Iterator[QWidget]:
     for number in range(layout.count()):
         item = layout.itemAt(number)
+        if item is None:
+            continue
         inner, widget = item.layout(), item.widget()
         if widget is not None:
             yield from reading_order(widget)

@@ -49,6 +49,7 @@ BASELINE = "#9aa0a6"
 MASK = "#e0483c"
 STALE = "#f0b429"
 GEOMETRY = {"source": "#e08a1e", "seen": "#3aa675", "unseen": "#d2503c"}
+MARKS = ("#c98a10", "#3aa675")  # of fields: for the next run, and for the one under way
 RUN_BUTTON = (
     "QToolButton { background: #2e7d4f; color: white; font-weight: 600; padding: 6px;"
     " border-radius: 4px; } QToolButton:hover { background: #37945e; }"

@@ -72,9 +72,9 @@ class CropTool(QWidget):
 
     # Beginning and ending -------------------------------------------------------------------------
 
-    def allow(self, *, free: bool = True) -> None:
-        """Offer it exactly where there is a picture, and nothing runs."""
-        self.action.setEnabled(free and self._sizing.croppable)
+    def allow(self) -> None:
+        """Offer it exactly where there is a picture."""
+        self.action.setEnabled(self._sizing.croppable)
         if not self.action.isEnabled() and self.action.isChecked():
             self._panes.act.move.trigger()
 

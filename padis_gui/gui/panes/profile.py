@@ -57,8 +57,10 @@ class ProfilePanel(DrawnPanel):
         self.ends = {
             name: self._field(_place(), name, tip)
             for name, tip in (
-                ("x₁", "Where the line begins: px from the picture's left edge"), ("y₁", "Where the line begins: px from the picture's upper edge"),
-                ("x₂", "Where the line ends: px from the picture's left edge"), ("y₂", "Where the line ends: px from the picture's upper edge"),
+                ("x₁", "Where the line begins: px from the picture's left edge"),
+                ("y₁", "Where the line begins: px from the picture's upper edge"),
+                ("x₂", "Where the line ends: px from the picture's left edge"),
+                ("y₂", "Where the line ends: px from the picture's upper edge"),
             )
         }  # fmt: skip
         self.width_box = WholeBox(1, _WIDEST)

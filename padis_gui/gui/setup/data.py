@@ -110,11 +110,6 @@ class DataSection(Section):
             what = "slices" if around.found.name == "series" else "images"
             self.series.setText(f"Open the whole {around.found.name} ({around.found.count} {what})")
 
-    def allow(self, free: bool) -> None:
-        """Whether something else may be opened now."""
-        for widget in (self.open, self.folder, self.series, self.page, self.reading, self._of_scan):
-            widget.setEnabled(free)
-
     def refresh(self) -> None:
         """Show what is open."""
         image = self._session.data.image

@@ -54,13 +54,9 @@ class MaskEditor(QObject):
 
     @property
     def possible(self) -> bool:
-        """Whether there is an image and a problem whose mask can be painted, and no run under way."""
+        """Whether there is an image and a problem whose mask can be painted."""
         session = self._session
-        return (
-            session.data.image is not None
-            and isinstance(session.method.problem, InpaintingSettings)
-            and not session.run.active
-        )
+        return session.data.image is not None and isinstance(session.method.problem, InpaintingSettings)
 
     @property
     def marked(self) -> Mask | None:
