@@ -283,7 +283,8 @@ async def take(scene: Scene, scheme: str, size: str, folder: Path) -> None:
     if window.trainer.active:
         window.trainer.stop()
         await until(lambda: not window.trainer.active)
-    window.close()
+    for _ in range(2):  # also in the middle of a run: who closes twice means it
+        window.close()
     await window.closed.wait()
     window.deleteLater()
     await asyncio.sleep(0.1)

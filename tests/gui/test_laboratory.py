@@ -439,6 +439,8 @@ def test_closing_during_a_comparison_ends_its_thread(ready, drive):
         click(ready.laboratory.page.controls.faults["no-positions"])
         await until(lambda: ready.laboratory.ab.frame(0) is not None)
         ready.close()
+        assert "A/B comparison" in ready.question.text.text()
+        ready.close()
         await ready.closed.wait()
 
     drive(go())  # the window fixture looks for threads

@@ -228,7 +228,10 @@ class Run:
         if self.prepared is None or not self.prepared.serves(self.opened, method, seed):
             self.prepared = prepare(self.opened, method, seed)
         self._on_prepared(self.prepared)
-        prior = self.opened.prior.interrupted_by(self.control.check)
+        calls = find_solver(recipe.solver).calls_of_step(recipe.solver_settings)
+        prior = self.opened.prior.interrupted_by(
+            self.control.check, lambda batches: self.control.count(calls * batches)
+        )
         if self._observe is not None:
             prior = prior.observed_by(self._observe)
         return solve(recipe, self.prepared.problem, prior)

@@ -61,6 +61,7 @@ class TruthSubstitutes(QObject):
 DISPLAY_SHARE = 0.03
 FASTEST_MS, SLOWEST_MS = 33, 3000
 CURVE_EVERY_FRAMES = 3
+_WITHIN_MS = 500  # between two looks at how far a long step is
 _UNITLESS = (Scale.MEASURED, Scale.MISFIT)
 _NO_CURSOR = "Point at a pane to read its values"
 
@@ -87,6 +88,8 @@ class RunDisplay(QObject):
         self.overlay_of: Callable[[IteratePictures | None], Overlay | None] = _plain_overlay
         self.timer = QTimer(self, singleShot=True, interval=FASTEST_MS)
         self.timer.timeout.connect(self._paint_latest)
+        self._within = QTimer(self, interval=_WITHIN_MS)
+        self._within.timeout.connect(self._show_within)
         session.run.dirty.connect(self._ask_for_paint)
         session.run.changed.connect(self._show_run)
         session.shown.changed.connect(self._show_shown)
@@ -195,6 +198,12 @@ class RunDisplay(QObject):
         self._transport.show_snapshot(session.run.snapshot() if theirs else Progress(), self.share)
         self._show_captions()
 
+    def _show_within(self) -> None:
+        """How far the step in hand is, where steps take long."""
+        snapshot = self._session.run.snapshot()
+        if snapshot.within is not None:
+            self._transport.show_snapshot(snapshot, self.share)
+
     def _show_progress(self) -> None:
         self._show_step()
         self._show_curves()
@@ -218,6 +227,7 @@ class RunDisplay(QObject):
             self._cost.begin()
             self._painted = 0
             self._set_interval(0.0)  # the first frame comes at once
+        self._within.start() if state.active and state is not RunState.PAUSED else self._within.stop()
         if not state.active or state is RunState.PAUSED:
             self._paint_latest()  # whoever has stopped it wants to see where it stopped
         self._show_progress()
@@ -230,7 +240,7 @@ class RunDisplay(QObject):
             self.pointed.emit(_NO_CURSOR)
             return
         on_image = group[0] == Lattice.IMAGE.value
-        parts = [f"x {column}, y {row} px" if on_image else f"row {row}, column {column}"]
+        parts = [f"x {column + 1}, y {row + 1} px" if on_image else f"column {column + 1}, row {row + 1}"]
         if on_image and image is not None and image.spacing and image.shape == group[1:]:
             parts[0] += f" ({column * image.spacing[1]:.1f}, {row * image.spacing[0]:.1f} mm)"
         unit = f" {image.unit}" if image is not None and image.unit else ""
@@ -241,7 +251,8 @@ class RunDisplay(QObject):
         frame = self.frame
         if on_image and frame is not None:
             if frame.partition is not None and (found := frame.partition.tile_at(row, column)) is not None:
-                parts.append(f"tile {found[0]}, {found[1]} px to the nearest seam")
+                tiles = len(frame.partition.boxes)
+                parts.append(f"tile {found[0] + 1} of {tiles}, {found[1]} px to the nearest seam")
             parts.append(f"step {frame.step}, σ {frame.sigma:.3g}")
         self.pointed.emit("   ".join(parts))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QToolButton
 
-from padis_gui.gui.kit.theme import LEVEL_COLOURS
+from padis_gui.gui.kit.theme import LEVEL_COLOURS, icon
 from padis_gui.gui.kit.widgets import push_button, row
 
 _INFO_SECONDS = 6
@@ -53,7 +53,7 @@ class MessageBar(Strip):
             lambda: self.details_wanted.emit(self.text.text(), self._details),
         )  # fmt: skip
         close = QToolButton(autoRaise=True)
-        close.setText("✕")
+        close.setIcon(icon("close"))
         close.setToolTip("Close this message")
         close.setAccessibleName("Close message")
         close.clicked.connect(self.hide)
@@ -95,17 +95,25 @@ class MessageBar(Strip):
 
 
 class ChoiceBar(Strip):
-    """Asks one question at a time; every answer closes it."""
+    """Asks one question at a time; every answer closes it. ``about`` says what the present one is about."""
 
     def __init__(self) -> None:
         super().__init__("choice_bar")
         self._layout = row(self, spacing=6, margins=(10, 5, 6, 5))
         self._layout.addWidget(self.text, 1)
         self.answers: list[QPushButton] = []
+        self.about = ""
         self.paint("warning")
 
-    def ask(self, sentence: str, answers: Sequence[tuple[str, str, Callable[[], object]]]) -> None:
+    def asks(self, about: str) -> bool:
+        """Whether a question about that waits for its answer."""
+        return self.about == about and not self.isHidden()
+
+    def ask(
+        self, sentence: str, answers: Sequence[tuple[str, str, Callable[[], object]]], about: str = ""
+    ) -> None:
         """Ask; each answer is its text, its tooltip and what it does. The first one has the focus."""
+        self.about = about
         for button in self.answers:
             self._layout.removeWidget(button)
             button.deleteLater()

@@ -12,7 +12,7 @@ from base64 import b64decode, b64encode
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import QByteArray, Qt
+from PySide6.QtCore import QByteArray, Qt, QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QWidget
 
@@ -21,6 +21,7 @@ from padis_gui.gui.frame.display import TruthSubstitutes
 from padis_gui.gui.frame.docks import Docks
 from padis_gui.gui.frame.menus import PaneTools
 from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.focus import order_tabs
 from padis_gui.gui.kit.widgets import Section, column, scrolled
 from padis_gui.gui.panes.crop import CropTool
 from padis_gui.gui.panes.layers import is_known
@@ -30,7 +31,7 @@ from padis_gui.gui.panes.pane_board import MOST
 from padis_gui.gui.panes.pane_grid import PaneGrid
 from padis_gui.gui.runs.curves import Curves
 from padis_gui.gui.runs.timeline import Timeline
-from padis_gui.gui.runs.transport import PlanLine, Transport
+from padis_gui.gui.runs.transport import PlanLine, RunningLine, Transport
 from padis_gui.gui.setup.data import DataSection
 from padis_gui.gui.setup.geometry import GeometryPanel
 from padis_gui.gui.setup.problem import PriorSection, ProblemSection, SolverSection, TilingSection
@@ -42,6 +43,7 @@ from padis_gui.viewmodels.session.sizing import Sizing
 from padis_gui.viewmodels.state.preferences import Preferences
 
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+TOP, BOTTOM = Qt.DockWidgetArea.TopDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
 
 
 class ReconstructPage(QMainWindow):
@@ -51,6 +53,7 @@ class ReconstructPage(QMainWindow):
         super().__init__()
         self.setWindowFlags(Qt.WindowType.Widget)
         self._session, self._preferences = session, preferences
+        self._ordered = False  # whether Tab goes as the eye does
         self.arranged = False  # whether the docks have the sizes that they shall have
         self.panes = PaneGrid()
         self.panes.menu_wanted.connect(partial(open_menu, self.panes))
@@ -85,13 +88,13 @@ class ReconstructPage(QMainWindow):
         lines = column(plan, spacing=4)
         lines.addWidget(PlanLine(self.planner))
         lines.addWidget(self.offers)
-        self.transport = Transport(act, plan)
+        self.transport = Transport(act, plan, RunningLine(session))
         self.size_row = SizeRow(session, self.sizing, self.panes.act.crop)
         self.data = DataSection(session, opening, act, self.size_row)
         self.problem = ProblemSection(session, {"inpainting": self.panes.act.mask})
         self.prior = PriorSection(session, opening, self._preferences)
         self.tiling, self.solver = TilingSection(session), SolverSection(session)
-        setup = QWidget()
+        self.setup = setup = QWidget()
         sections = column(setup, spacing=2, margins=(6, 2, 6, 4))
         for section in (self.data, self.problem, self.prior, self.tiling, self.solver):
             sections.addWidget(section)
@@ -111,12 +114,27 @@ class ReconstructPage(QMainWindow):
         self.dock("Geometry", self.geometry_panel, RIGHT)
         self.views = PaneTools(self._session, self.panes, self._preferences, self.docks, self.dock)
 
+    @property
+    def regions(self) -> list[QWidget]:
+        """The parts of the page that can be seen, as F6 goes through them."""
+        left, right = self.docks.seen(LEFT), self.docks.seen(RIGHT, BOTTOM, TOP)
+        return [*left, self.panes, self.timeline, *right]
+
     def showEvent(self, event: QShowEvent) -> None:
         """The first time the page's size is known, the docks get their shares of it, unless they were left otherwise."""
         super().showEvent(event)
         if not self.arranged:
             self.arranged = True
             self.docks.share_room()
+        if not self._ordered:
+            self._ordered = True
+            QTimer.singleShot(0, self, self._order_tabs)  # showing docks puts them into Qt's own order
+
+    def _order_tabs(self) -> None:
+        """Tab begins with Run, and goes through the settings, the pictures and the panels."""
+        panels = [dock.widget() for dock in self.docks.all if dock.widget() is not self.left]
+        shown = [widget for widget in (self.centralWidget(), *panels) if widget is not None]
+        order_tabs(self.transport, self.setup, *shown)
 
     def dock(
         self, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True

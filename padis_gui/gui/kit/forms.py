@@ -8,7 +8,7 @@ letter, so that the window's one-letter keys work while a number is being edited
 A form made from declared settings: one row each, everything in it from the declaration.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,9 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QLabel,
     QLineEdit,
     QSizePolicy,
+    QSlider,
     QSpinBox,
     QStyle,
     QStyledItemDelegate,
@@ -34,7 +34,8 @@ from PySide6.QtWidgets import (
 
 from padis_gui.core.settings.declarations import Settings, SettingSpec, specs
 from padis_gui.gui.kit.files import ANY_FILE, choose_to_open
-from padis_gui.gui.kit.widgets import column, form, row
+from padis_gui.gui.kit.theme import icon
+from padis_gui.gui.kit.widgets import Mark, MarkedLabel, column, form, row
 
 if TYPE_CHECKING:
 
@@ -106,6 +107,10 @@ class NumberBox(_TakesNumbers, QDoubleSpinBox):
 
     def textFromValue(self, value: float) -> str:
         return self.locale().toString(value, "g", 6)
+
+
+class Slider(LeavesWheel, QSlider):
+    """A slider that leaves the wheel to whatever scrolls around it."""
 
 
 class _Explained(QStyledItemDelegate):
@@ -240,7 +245,7 @@ class FileLine(QWidget):
         self.line = QLineEdit(placeholderText="none")
         self.line.setAccessibleName(label)
         self.button = QToolButton()
-        self.button.setText("…")
+        self.button.setIcon(icon("menu"))
         self.button.setAccessibleName(f"Choose {label}")
         self.line.setToolTip(tooltip)
         self.button.setToolTip(f"Choose the {label.lower()} in a dialog")
@@ -308,7 +313,8 @@ class SettingsForm(QWidget):
         self._basic_names = basic
         self.editors: dict[str, QWidget] = {}
         self._specs: dict[str, SettingSpec] = {}
-        self._labels: dict[str, QLabel] = {}
+        self.labels: dict[str, MarkedLabel] = {}
+        self._shown: Settings | None = None
         layout = column(self, spacing=4)
         self._basic, self._folded = QWidget(), QWidget()
         self._rows = {False: form(self._basic), True: form(self._folded)}
@@ -335,11 +341,10 @@ class SettingsForm(QWidget):
         editor.setObjectName(spec.name)
         if isinstance(editor, QSpinBox | QDoubleSpinBox) and spec.unit:
             editor.setSuffix(f" {spec.unit}")
-        label = QLabel(f"{spec.label} {spec.symbol}".strip())
+        label = MarkedLabel(f"{spec.label} {spec.symbol}".strip(), editor)
         label.setToolTip(spec.tooltip)
-        label.setBuddy(editor)
         self._rows[self._folds(spec)].addRow(label, editor)
-        self.editors[spec.name], self._labels[spec.name] = editor, label
+        self.editors[spec.name], self.labels[spec.name] = editor, label
         self._specs[spec.name] = spec
 
     def _folds(self, spec: SettingSpec) -> bool:
@@ -355,7 +360,7 @@ class SettingsForm(QWidget):
 
         Those ``without`` a meaning for another reason, by name, are left out too.
         """
-        unfoldable = False
+        unfoldable, self._shown = False, settings
         for name, editor in self.editors.items():
             spec = self._specs[name]
             applies = spec.applies(settings) and name not in without
@@ -365,11 +370,21 @@ class SettingsForm(QWidget):
         self.more.setVisible(unfoldable)
         self._folded.setVisible(unfoldable and self.more.isChecked())
 
-    def set_running(self, running: bool) -> None:
-        """While a run is under way its live settings reach it; the others, with a grey label, are for the next one."""
-        for name, spec in self._specs.items():
-            waits = running and not spec.live
-            label = self._labels[name]
-            if label.isEnabled() == waits:
-                label.setEnabled(not waits)
-                label.setToolTip(f"{spec.tooltip}\nFor the next run." if waits else spec.tooltip)
+    def set_running(self, running: Settings | None, acting: Collection[str] = ()) -> None:
+        """Mark the fields while a run with the settings ``running`` is under way; None: without one, or of another kind.
+
+        Those that are ``acting`` reach that run; the others are for the next one, once they differ from it.
+        """
+        for name, label in self.labels.items():
+            if running is None:
+                mark = Mark.NONE
+            elif name in acting:
+                mark = Mark.NOW
+            else:
+                mark = next_if(getattr(self._shown, name) != getattr(running, name))
+            label.show_mark(mark)
+
+
+def next_if(differs: bool) -> Mark:
+    """The mark of a field that never acts on the run under way."""
+    return Mark.NEXT if differs else Mark.NONE

@@ -8,10 +8,11 @@ A part of a column under a heading that folds it away.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from typing import Any
 
-from PySide6.QtCore import QObject, QRect, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtCore import QObject, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QAction, QColor, QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QFormLayout,
     QFrame,
@@ -31,7 +32,7 @@ from PySide6.QtWidgets import (
 )
 from superqt.utils import QSignalDebouncer, QSignalThrottler
 
-from padis_gui.gui.kit.theme import RUN_BUTTON
+from padis_gui.gui.kit.theme import MARKS, RUN_BUTTON
 
 _Margins = tuple[int, int, int, int]
 _NONE: _Margins = (0, 0, 0, 0)
@@ -261,14 +262,70 @@ def remark(text: str = "") -> QLabel:
     return label
 
 
-def labelled(rows: QFormLayout, label: str, editor: QWidget, tooltip: str) -> None:
-    """A row of a form: an editor with its label, tooltip and accessible name."""
-    text = QLabel(label)
-    text.setBuddy(editor)
+def allow(control: QWidget | QAction, why_not: str) -> None:
+    """Enable a button or an action; or disable it, with the reason behind its tooltip for as long."""
+    own = control.property("own_tip")
+    if own is None:
+        own = control.toolTip()
+        control.setProperty("own_tip", own)
+    control.setEnabled(not why_not)
+    control.setToolTip(f"{own}\n{why_not}" if why_not else own)
+
+
+class Mark(Enum):
+    """Which run a field acts on, while one is under way; the value is what its tooltip adds."""
+
+    NONE = ""
+    NOW = "Acts at the next iterate of the running solver."
+    NEXT = "For the next run: the running one has another."
+
+
+class MarkedLabel(QLabel):
+    """A field's label with room for a mark behind the text: a dot acts now, a ring is for the next run."""
+
+    _SIDE = 7
+
+    def __init__(self, text: str, buddy: QWidget) -> None:
+        super().__init__(text)
+        self.setBuddy(buddy)
+        self.setContentsMargins(0, 0, self._SIDE + 3, 0)
+        self._own = "", ""  # the tooltips of label and field, without the mark's
+        self.mark = Mark.NONE
+
+    def show_mark(self, mark: Mark) -> None:
+        """Show this mark from now on, and say in the tooltips what it means."""
+        if mark is self.mark:
+            return
+        field = self.buddy()
+        if self.mark is Mark.NONE:
+            self._own = self.toolTip(), field.toolTip()
+        self.mark = mark
+        for widget, tip in zip((self, field), self._own, strict=True):
+            widget.setToolTip(f"{tip}\n{mark.value}" if mark.value else tip)
+        field.setAccessibleDescription(mark.value)
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if self.mark is Mark.NONE:
+            return
+        painter, side = QPainter(self), self._SIDE
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        colour = QColor(MARKS[self.mark is Mark.NOW])
+        painter.setPen(QPen(colour, 1.6))
+        painter.setBrush(colour if self.mark is Mark.NOW else Qt.BrushStyle.NoBrush)
+        left = min(self.fontMetrics().horizontalAdvance(self.text()) + 3, self.width() - side - 1)
+        painter.drawEllipse(QRectF(left, (self.height() - side) / 2, side, side))
+
+
+def labelled(rows: QFormLayout, label: str, editor: QWidget, tooltip: str) -> MarkedLabel:
+    """A row of a form: an editor with its label, which is returned, tooltip and accessible name."""
+    text = MarkedLabel(label, editor)
     for widget in (text, editor):
         widget.setToolTip(tooltip)
     editor.setAccessibleName(label)
     rows.addRow(text, editor)
+    return text
 
 
 def value_cells(names: Mapping[str, tuple[str, str]]) -> tuple[QWidget, dict[str, QLabel]]:
@@ -288,6 +345,7 @@ def value_cells(names: Mapping[str, tuple[str, str]]) -> tuple[QWidget, dict[str
 def scrolled(content: QWidget) -> QScrollArea:
     """A column that scrolls up and down where it is too tall."""
     area = QScrollArea(widgetResizable=True)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it scrolls to the control that has the keyboard
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setWidget(content)

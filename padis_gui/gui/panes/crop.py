@@ -35,8 +35,8 @@ class CropTool(QWidget):
         self.places = {
             name: self._field(name, tip, least)
             for name, tip, least in (
-                ("x", "First column of the region, in px of the shown picture", 0),
-                ("y", "First row of the region, in px of the shown picture", 0),
+                ("x", "From the picture's left edge to the region's, in px", 0),
+                ("y", "From the picture's upper edge to the region's, in px", 0),
                 ("width", "Columns of the region", SMALLEST), ("height", "Rows of the region", SMALLEST),
             )
         }  # fmt: skip
@@ -72,9 +72,9 @@ class CropTool(QWidget):
 
     # Beginning and ending -------------------------------------------------------------------------
 
-    def allow(self, *, free: bool = True) -> None:
-        """Offer it exactly where there is a picture, and nothing runs."""
-        self.action.setEnabled(free and self._sizing.croppable)
+    def allow(self) -> None:
+        """Offer it exactly where there is a picture."""
+        self.action.setEnabled(self._sizing.croppable)
         if not self.action.isEnabled() and self.action.isChecked():
             self._panes.act.move.trigger()
 

@@ -258,9 +258,13 @@ class ImagePane(QFrame):
         look = self.look
         legend = source.scale is not Scale.IMAGE or self.own is not None
         self.canvas.set_picture(pixels, look, square=is_square(source), legend=legend)
+        self.canvas.layer.show_missing(self._picture_set.missing(self.source))
         self.canvas.set_empty_text(
             self._picture_set.empty_text(self.source), self._picture_set.offer(self.source)
         )
+        stale = self._picture_set.stale_text(self.source)
+        self.canvas.badge.say(stale)
+        self.caption.setEnabled(not stale)
         self.show_caption()
         group = group_of(source, pixels)
         if group != self.group:

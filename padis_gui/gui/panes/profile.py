@@ -37,6 +37,7 @@ class ProfilePanel(DrawnPanel):
         self.seams: list[float] = []
         self._colours: dict[str, str] = {}  # a picture keeps its colour whatever stands beside it
         self.plot = Plot("Line profile", legend="none", movable=True)
+        self.plot.set_empty_text(_HINT)
         self.plot.heading.hide()
         self.plot.hovered.connect(self._point)
         self.legend, self.length = QLabel(), QLabel()
@@ -56,8 +57,10 @@ class ProfilePanel(DrawnPanel):
         self.ends = {
             name: self._field(_place(), name, tip)
             for name, tip in (
-                ("x₁", "Where the line begins: column, in px"), ("y₁", "Where the line begins: row, in px"),
-                ("x₂", "Where the line ends: column, in px"), ("y₂", "Where the line ends: row, in px"),
+                ("x₁", "Where the line begins: px from the picture's left edge"),
+                ("y₁", "Where the line begins: px from the picture's upper edge"),
+                ("x₂", "Where the line ends: px from the picture's left edge"),
+                ("y₂", "Where the line ends: px from the picture's upper edge"),
             )
         }  # fmt: skip
         self.width_box = WholeBox(1, _WIDEST)

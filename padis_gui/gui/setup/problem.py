@@ -1,11 +1,11 @@
 """The left column after the data, in the order of the work: Problem, Prior, Tiling, Solver."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
 from padis_gui.core.physics.registry import PHYSICS, find_physics
 from padis_gui.core.prior.tiling import TILINGS, TilingSettings
@@ -13,9 +13,21 @@ from padis_gui.core.runs.presets import PRESETS, bundled_priors
 from padis_gui.core.settings.declarations import Settings, specs
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.gui.dialogs.opening import Opening
-from padis_gui.gui.kit.forms import ChoiceBox, SettingsForm, WholeBox, show_value
+from padis_gui.gui.kit.focus import order_tabs
+from padis_gui.gui.kit.forms import ChoiceBox, SettingsForm, WholeBox, next_if, show_value
 from padis_gui.gui.kit.theme import LEVEL_COLOURS
-from padis_gui.gui.kit.widgets import Section, column, form, labelled, number_text, push_button, remark, row
+from padis_gui.gui.kit.widgets import (
+    Mark,
+    MarkedLabel,
+    Section,
+    column,
+    form,
+    labelled,
+    number_text,
+    push_button,
+    remark,
+    row,
+)
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
 
@@ -34,17 +46,21 @@ class _Forms(QWidget):
         self.by_name: dict[str, SettingsForm] = {}
         self._layout = column(self)
 
-    def show_settings(self, name: str, settings: Settings, *, running: bool) -> None:
-        """Show this record's form with these values."""
+    def show_settings(
+        self, name: str, settings: Settings, *, running: Settings | None, acting: Collection[str] = ()
+    ) -> None:
+        """Show this record's form with these values; ``running`` and ``acting`` as :meth:`SettingsForm.set_running`."""
         if name not in self.by_name:
             made = self.by_name[name] = SettingsForm(self._types[name])
             made.edited.connect(self.edited)
             self._layout.addWidget(made)
+            if (around := self.parentWidget()) is not None:
+                order_tabs(around)  # a form that is made late comes last else
         shown = self.by_name[name]
         for editor in self.by_name.values():
             editor.setVisible(editor is shown)
         shown.show_settings(settings)
-        shown.set_running(running)
+        shown.set_running(running, acting)
 
 
 class ProblemSection(Section):
@@ -67,7 +83,7 @@ class ProblemSection(Section):
         self.physics.activated.connect(lambda index: session.method.set_physics(self.physics.itemData(index)))
         rows = form()
         labelled(rows, "Preset", self.preset, "A whole problem and solver under one name")
-        labelled(rows, "Physics", self.physics, "What is measured of the image")
+        self._physics_label = labelled(rows, "Physics", self.physics, "What is measured of the image")
         self.forms = _Forms((p.name, p.settings_type) for p in PHYSICS)
         self.forms.edited.connect(session.method.set_problem)
         layout.addLayout(rows)
@@ -89,14 +105,18 @@ class ProblemSection(Section):
 
     def refresh(self) -> None:
         """Show the session's choices."""
-        session, running = self._session, self._session.run.active
+        session, task = self._session, self._session.running
+        other = task is not None and task.method.physics != session.method.physics
         show_value(self.preset, session.method.preset)
         show_value(self.physics, session.method.physics)
         self.brief.setText(self.physics.currentText())
-        self.forms.show_settings(session.method.physics, session.method.problem, running=running)
+        self.forms.show_settings(
+            session.method.physics, session.method.problem,
+            running=None if task is None or other else task.method.problem,
+        )  # fmt: skip
+        self._physics_label.show_mark(next_if(other))
         for name, button in self.tools.items():
             button.setVisible(name == session.method.physics)
-        self.preset.setEnabled(not running)
 
 
 class PriorSection(Section):
@@ -124,7 +144,7 @@ class PriorSection(Section):
             "gives the position channels their frame",
         )  # fmt: skip
         which = form()
-        labelled(
+        self._prior_label = labelled(
             which, "Prior", self.choice, "What knows how images look: bundled ones, and those opened lately"
         )
         layout.addLayout(which)
@@ -139,7 +159,8 @@ class PriorSection(Section):
             signal.connect(self._show_misfit)
         for signal in (session.prior.changed, session.prior.refused):
             signal.connect(self._refresh_prior)
-        session.occupied_changed.connect(self.refresh)
+        for signal in (session.occupied_changed, session.prior.changed):
+            signal.connect(self.refresh)
         preferences.recent_changed.connect(self._list_priors)
         self._list_priors()
         self._refresh_prior()
@@ -216,10 +237,10 @@ class PriorSection(Section):
 
     def refresh(self) -> None:
         """Show the session's choices."""
-        running = self._session.run.active
-        self.choice.setEnabled(not running)
-        self.trained_on.setEnabled(not running)
-        self.open.setEnabled(not running)
+        task = self._session.running
+        self._prior_label.show_mark(
+            next_if(task is not None and task.opened.prior is not self._session.prior.loaded)
+        )
 
 
 def _prior_label(path: Path) -> str:
@@ -245,14 +266,16 @@ class TilingSection(Section):
         self.form = SettingsForm(TilingSettings, skip=("strategy", "patch"))
         self.form.edited.connect(session.method.set_tiling)
         top, below = form(), form()
-        labelled(top, "Tiling", self.tiling, tips["strategy"])
-        labelled(below, "Patch size P", self.patch, tips["patch"])
+        self._labels = {
+            "strategy": labelled(top, "Tiling", self.tiling, tips["strategy"]),
+            "patch": labelled(below, "Patch size P", self.patch, tips["patch"]),
+        }
         layout.addLayout(top)
         layout.addWidget(self.summary)
         layout.addLayout(below)
         layout.addWidget(self.form)
         session.prior.changed.connect(self._list_patches)
-        for signal in (session.method.changed, session.occupied_changed):
+        for signal in (session.method.changed, session.occupied_changed, session.data.changed):
             signal.connect(self.refresh)
         self._list_patches()
 
@@ -278,6 +301,12 @@ class TilingSection(Section):
         with QSignalBlocker(self.patch):
             sizes = [self.patch.itemData(i) for i in range(self.patch.count())]
             self.patch.setCurrentIndex(sizes.index(tiling.patch) if tiling.patch in sizes else 0)
+        task, acts = self._session.running, self._session.steers_tiling
+        running = None if task is None else task.method.tiling
+        self.form.set_running(running, tuple(self.form.editors) if acts else ())
+        for name, label in self._labels.items():
+            differs = running is not None and getattr(running, name) != getattr(tiling, name)
+            label.show_mark(Mark.NOW if acts else next_if(differs))
 
 
 class SolverSection(Section):
@@ -302,21 +331,27 @@ class SolverSection(Section):
             "Keep", "Use the last run's seed from now on, to repeat it bit for bit", self._keep_seed
         )
         top, bottom = form(), form()
-        labelled(top, "Method", self.solver, "How the prior and the data are brought together")
+        self._solver_label = labelled(
+            top, "Method", self.solver, "How the prior and the data are brought together"
+        )
         seed_row = QWidget()
         inner = row(seed_row)
         inner.addWidget(self.seed, 1)
         inner.addWidget(self.keep)
         self.seed.setAccessibleName("Seed")
         self.seed.setToolTip("Start of every random draw; the actual one is always saved")
-        label = QLabel("Seed")
-        label.setBuddy(self.seed)
-        bottom.addRow(label, seed_row)
+        self._seed_label = MarkedLabel("Seed", self.seed)
+        bottom.addRow(self._seed_label, seed_row)
         layout.addLayout(top)
         layout.addWidget(self.summary)
         layout.addWidget(self.editors)
         layout.addLayout(bottom)
-        for signal in (session.method.changed, session.occupied_changed, session.shown.result_changed):
+        self.marks = remark()  # what the marks mean, while there are some
+        layout.addWidget(self.marks)
+        for signal in (
+            session.method.changed, session.occupied_changed, session.shown.result_changed, session.data.changed,
+            session.prior.changed,
+        ):  # fmt: skip
             signal.connect(self.refresh)
         self.refresh()
 
@@ -330,12 +365,25 @@ class SolverSection(Section):
 
     def refresh(self) -> None:
         """Show the session's choices."""
-        session = self._session
-        running = session.run.active
+        session, task = self._session, self._session.running
         record = next(s for s in SOLVERS if s.name == session.method.solver)
         show_value(self.solver, record.name)
         self.brief.setText(record.label)
         self.summary.setText(f"{record.summary} ({record.source})")
-        self.editors.show_settings(record.name, session.method.settings, running=running)
+        other = task is not None and task.method.solver != record.name
+        live = tuple(spec.name for spec in specs(record.settings_type) if spec.live)
+        self.editors.show_settings(
+            record.name, session.method.settings, running=None if task is None or other else task.method.settings,
+            acting=live if session.steers_solver else (),
+        )  # fmt: skip
+        self._solver_label.show_mark(next_if(other))
+        self._seed_label.show_mark(
+            next_if(task is not None and session.method.seed not in (None, task.recipe.seed))
+        )
+        self.marks.setVisible(task is not None)
+        acts = session.steers_solver or session.steers_tiling
+        self.marks.setText(
+            "● acts at the next iterate   ○ for the next run" if acts else "All of this is for the next run."
+        )
         show_value(self.seed, _AUTOMATIC_SEED if session.method.seed is None else session.method.seed)
         self.keep.setEnabled(session.shown.result is not None)

@@ -80,8 +80,7 @@ class SizeRow(QWidget):
         self.says.setText(text[0].upper() + text[1:])
         self.whole.setVisible(not self.sizing.is_whole)
         self.crop.setVisible(not is_scan(image))
-        ready = self._session.opened() is not None and not self._session.occupied_by
-        self.preview.setEnabled(ready)
+        self.preview.setEnabled(self._session.opened() is not None)
         for by, action in self.reduced.items():
             size = self.sizing.size_by(by)
             action.setText(f"&{_PARTS[by]} of the size" + ("" if size is None else f", {size} px"))
@@ -129,7 +128,7 @@ class SizeOffers(QWidget):
     def refresh(self) -> None:
         """Show what can be done now."""
         planner, full = self._planner, self._sizing.full
-        plan, free = planner.plan, not self._session.occupied_by
+        plan = planner.plan
         short = plan is not None and bool(planner.free_mb) and plan.memory_mb > planner.free_mb
         by = self.factor if short else None
         self._short.setVisible(short and (by is not None or self._sizing.croppable))
@@ -141,8 +140,6 @@ class SizeOffers(QWidget):
         self._preview.setVisible(full is not None)
         if full is not None:
             self.says.setText(f"Preview of {full.size} px")
-        for button in (self.crop, self.reduce, self.full):
-            button.setEnabled(free)
         self.setVisible(not self._short.isHidden() or not self._preview.isHidden())
 
     def _reduce(self) -> None:

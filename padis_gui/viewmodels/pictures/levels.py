@@ -210,5 +210,5 @@ def reach_of(difference: Pixels) -> float:
 
 
 def size_text(pixels: Pixels) -> str:
-    """Rows and columns in words."""
-    return f"{pixels.shape[0]} × {pixels.shape[1]} px"
+    """Width and height in words."""
+    return f"{pixels.shape[1]} × {pixels.shape[0]} px"

@@ -262,11 +262,8 @@ class Screen(QObject):
     def _of_run(self, subject: Subject) -> dict[str, str]:
         workspace, shown = self._workspace, self._workspace.shown
         if not shown.anything:
-            run = (
-                "Press Run (Ctrl+R)\nto generate"
-                if subject.physics.imageless
-                else "Press Run (Ctrl+R)\nto reconstruct"
-            )
+            button = "Queue next" if workspace.occupied_by else "Run"
+            run = f"Press {button} (Ctrl+R)\nto {'generate' if subject.physics.imageless else 'reconstruct'}"
             return dict.fromkeys(RUN_KEYS, "Appears with a run") | {"estimate": run}
         if shown.frame() is None:
             waiting = "Appears with the first step" if workspace.run.active else "Nothing of this run is kept"

@@ -14,8 +14,6 @@ from padis_gui.core.images.size import SMALLEST, Box, is_scan, region_in_file, s
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.opened import Tried
 
-_BETWEEN_RUNS = "The size of the image is changed between runs; finish or cancel this one first."
-
 
 @dataclass(frozen=True, slots=True)
 class Full:
@@ -94,7 +92,7 @@ class Sizing(QObject):
 
     def run_full(self) -> None:
         """End the preview: read everything again, and run with the method as it is now."""
-        if self.full is not None and self._free():
+        if self.full is not None:
             self._session.spawn(self._run_full(self.full))
 
     def replace_in(self, tried: Tried) -> None:
@@ -106,22 +104,16 @@ class Sizing(QObject):
         self._open(tried, {"pixel_binning": tried.reading.pixel_binning * by})
 
     def _open(self, tried: Tried, changes: Mapping[str, Any]) -> None:
-        if self._free():
-            reading = tried.reading.model_copy(update=dict(changes))
-            self._session.spawn(self._session.data.open(tried.path, tried.page, reading))
+        reading = tried.reading.model_copy(update=dict(changes))
+        self._session.spawn(self._session.data.open(tried.path, tried.page, reading))
 
     def _read(self, changes: Mapping[str, Any]) -> None:
-        if self._free():
-            self._session.spawn(self._session.data.set_reading(changes))
-
-    def _free(self) -> bool:
-        return self._session.free_for(_BETWEEN_RUNS)
+        self._session.spawn(self._session.data.set_reading(changes))
 
     # Previews -------------------------------------------------------------------------------------
 
     def _start_preview(self, changes: Mapping[str, Any]) -> None:
-        if self._free():
-            self._session.spawn(self._run_preview(changes))
+        self._session.spawn(self._run_preview(changes))
 
     async def _run_preview(self, changes: Mapping[str, Any]) -> None:
         session, data, image = self._session, self._session.data, self.image

@@ -243,33 +243,55 @@ class Workspace(Background):
             self.remedy_wanted.emit(error.remedy)
         self.shown.end(ended)
 
+    @property
+    def running(self) -> Task | None:
+        """The run under way, its method as live changes have left it; None where none is."""
+        return self._running
+
+    @property
+    def steers_tiling(self) -> bool:
+        """Whether another tiling that is chosen now acts on the run under way."""
+        return self._shows_tiling(self.method.now)
+
+    @property
+    def steers_solver(self) -> bool:
+        """Whether live settings of the solver that are changed now act on the run under way."""
+        return self._shows_solver(self.method.now)
+
+    def _shows_tiling(self, method: Method) -> bool:
+        """Whether what is open is the running solver's, and a method's tiling is what it tiles with."""
+        task, opened = self._running, self.opened()
+        return (
+            task is not None
+            and opened is not None
+            and task.opened.same_as(opened)
+            and task.method.tiling == method.tiling
+        )
+
+    def _shows_solver(self, method: Method) -> bool:
+        """Whether what is open is the running solver's, and a method has that solver with its live settings."""
+        task, opened = self._running, self.opened()
+        if task is None or opened is None or not task.opened.same_as(opened):
+            return False
+        running, live = task.method, (spec.name for spec in specs(type(method.settings)) if spec.live)
+        return running.solver == method.solver and all(
+            getattr(running.settings, name) == getattr(method.settings, name) for name in live
+        )
+
     def _steer(self, before: Method, after: Method) -> None:
         """Hand what was chosen to the run under way, if what the forms showed before was that run's."""
         task = self._running
         if task is None:
             return
-        running, live = task.method, [spec.name for spec in specs(type(before.settings)) if spec.live]
         if after.tiling != before.tiling:
-            if self._may_steer(task.opened.prior is self.prior.loaded and running.tiling == before.tiling):
-                self._running = replace(task, method=running.changed(None, after.tiling))
+            if self._shows_tiling(before):
+                self._running = replace(task, method=task.method.changed(None, after.tiling))
                 self.run.change(tiling=after.tiling)
-        elif any(getattr(before.settings, name) != getattr(after.settings, name) for name in live):
-            same = running.solver == before.solver
-            if self._may_steer(
-                same and all(getattr(running.settings, n) == getattr(before.settings, n) for n in live)
-            ):
-                settings = with_live(running.settings, after.settings)
-                self._running = replace(task, method=running.changed(settings, None))
+        elif self._shows_solver(before):
+            settings = with_live(task.method.settings, after.settings)
+            if settings != task.method.settings:
+                self._running = replace(task, method=task.method.changed(settings, None))
                 self.run.change(after.settings)
-
-    def _may_steer(self, shown: bool) -> bool:
-        if not shown:
-            self.message.emit(
-                "info",
-                "The running solver has other settings than those shown; this change is for the next run.",
-                "",
-            )
-        return shown
 
 
 @cache
