@@ -19,7 +19,7 @@ def painting(window, drive, phantom_path, prior_path):
     async def go():
         await open_both(window.session, phantom_path, prior_path)
         window.session.method.set_physics("inpainting")
-        await until(lambda: window.session.preparation.prepared.method.physics == "inpainting")
+        await until(lambda: window.session.preparation.prepared)
         window.activateWindow()
         QTest.keyClick(window, Qt.Key.Key_P)
         await settled()
@@ -64,9 +64,7 @@ def test_a_stroke_is_missing_and_reaches_the_problem(painting, drive):
 
     async def go():
         await until(lambda: painting.session.method.problem.mask == "file")
-        await until(
-            lambda: painting.session.preparation.prepared.method.problem == painting.session.method.problem
-        )
+        await until(lambda: painting.session.preparation.prepared)
 
     drive(go())
     np.testing.assert_array_equal(~known(painting.session.method.problem), missing)

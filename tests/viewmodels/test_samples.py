@@ -17,7 +17,7 @@ def ready(session, drive, phantom_path, prior_path):
         session.method.set_solver("diffpir")
         session.method.set_solver_setting("steps", 2)
         session.method.set_problem("noise", 0.05)
-        await until(lambda: session.preparation.prepared.method.problem.noise == 0.05)
+        await until(lambda: session.preparation.prepared)
 
     drive(go())
     return session

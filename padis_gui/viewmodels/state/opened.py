@@ -3,7 +3,7 @@
 Opening is a transaction of which the latest wins: what was asked for earlier and comes later is dropped.
 """
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,12 +65,16 @@ class OpenPrior(QObject):
         """What is being opened; else what is open."""
         return self._latest.opening or self.path
 
-    async def open(self, path: Path, training_image_size: int | None = None) -> bool:
+    def open(self, path: Path, training_image_size: int | None = None) -> Coroutine[Any, Any, bool]:
         """Open a checkpoint; what was open stays where it cannot be read. False also where another was asked for since.
 
-        A run under way goes on with its own. ``training_image_size`` is for published snapshots, which may leave it open.
+        It is the wanted one from the call on, opened when what is returned is awaited. A run under way goes on with its
+        own. ``training_image_size`` is for published snapshots, which may leave it open.
         """
-        background, wish = self._background, self._latest.begin(path)
+        return self._open(self._latest.begin(path), path, training_image_size)
+
+    async def _open(self, wish: int, path: Path, training_image_size: int | None) -> bool:
+        background = self._background
         prior = None
         record = await background.read(read_record, path, training_image_size)
         if record is not None and self._latest.holds(wish):
@@ -176,19 +180,25 @@ class OpenData(QObject):
         there = self.wanted is not None and self.wanted.resolve() == Path(path).resolve()
         return there and (self._page, self._reading) == (page, reading)
 
-    async def open(self, path: Path, page: int = 0, reading: ReadingSettings | None = None) -> bool:
+    def open(
+        self, path: Path, page: int = 0, reading: ReadingSettings | None = None
+    ) -> Coroutine[Any, Any, bool]:
         """Open a page of an image or a measurement; what was open stays where it cannot be read.
 
-        False also where something else was asked for since.
+        False also where something else was asked for since. It is the wanted one from the call on, read when what is
+        returned is awaited.
         """
-        background, wish = self._background, self._latest.begin(path)
+        wish = self._latest.begin(path)
         self.tried = Tried(Path(path), page, reading or ReadingSettings())
         self.loading.emit()
+        return self._open(wish, path, page, reading)
+
+    async def _open(self, wish: int, path: Path, page: int, reading: ReadingSettings | None) -> bool:
 
         def read() -> Image | None:
             return read_image(path, page, reading) if self._latest.holds(wish) else None
 
-        image = await background.read(read)
+        image = await self._background.read(read)
         if not self._latest.holds(wish):
             return False
         self._latest.end()
