@@ -8,7 +8,8 @@ from padis_gui.core.exports.about import Export, known_metrics, read_export, rea
 from padis_gui.core.images.image import Image
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.runs.engine import Result
-from padis_gui.core.runs.locate import Located, differences, locate
+from padis_gui.core.runs.differences import differences
+from padis_gui.core.runs.locate import Located, locate
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened
 from padis_gui.core.runs.recipe import Recipe, versions
