@@ -213,10 +213,7 @@ def _repeat(options: argparse.Namespace, export: "Export", located: "Located", d
     same, verdict = _verdict(options.file.name, export, pages, differences(export.recipe, first.recipe))
     if options.out is not None:
         labels = tuple(f"seed {seed}" for seed in seeds) or SAMPLE_LABELS[: len(pages)] * (len(pages) > 1)
-        about = About(
-            kind="draws" if seeds else "result", seeds=seeds, unit=first.image.unit, window=first.image.window,
-            name=options.out.stem, seconds=first.seconds, evaluations=first.evaluations,
-        )  # fmt: skip
+        about = About.of(first, options.out.stem, kind="draws" if seeds else "result", seeds=seeds)
         write_tiff(
             options.out, pages if labels else pages[0], first.recipe, first.metrics, spacing=first.spacing,
             labels=labels, about=about,

@@ -186,7 +186,8 @@ class RunDisplay(QObject):
         point, record = shown.history.point_at(frame.step), shown.record
         known = point is not None and math.isfinite(point.psnr)
         name = f"{record.name}, " if record is not None else ""
-        step = f"{name}step {frame.step}" + (f", {point.psnr:.2f} dB" if point and known else "")
+        step = f"{name}step {frame.step}" if frame.step else f"{name}its result"
+        step += f", {point.psnr:.2f} dB" if point and known else ""
         if record is not None and record.recipe.sample_seeds:
             step = f"mean of {record.name}"
         self._panes.set_captions(
@@ -282,7 +283,7 @@ class RunDisplay(QObject):
         if on_image and frame is not None:
             if frame.partition is not None and (found := frame.partition.tile_at(row, column)) is not None:
                 parts.append(f"tile {found[0]}, {found[1]} px to the nearest seam")
-            parts.append(f"step {frame.step}, σ {frame.sigma:.3g}")
+            parts.append(f"{frame.step_text}, {frame.noise_text}")
         self.pointed.emit("   ".join(parts))
 
 

@@ -1,6 +1,7 @@
 """The list of runs: each with its recipe, result, curves and kept iterates, within a memory budget."""
 
 import logging
+import math
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -41,10 +42,11 @@ def thumbnail(image: Image) -> NDArray[np.uint8]:
 class RunRecord:
     """One run that ended with an estimate.
 
-    ``state`` says how it ended, ``when`` in UTC. ``history`` keeps its curves' points and, while there is memory,
-    its iterates. ``group`` is the id of the set of samples that it belongs to; the set itself has ``calibration``
-    where the truth is known. ``note`` is what else is known of it. ``load`` reads the result again where it is no
-    longer in memory.
+    ``state`` says how it ended, ``when`` in UTC: with the estimate of ``step`` of ``total`` steps at noise level
+    ``sigma``, which has ``seam_ratio``; 0 and NaN are not known. ``history`` keeps its curves' points and, while there
+    is memory, its iterates. ``group`` is the id of the set of samples that it belongs to; the set itself has
+    ``calibration`` where the truth is known. ``note`` is what else is known of it. ``load`` reads the result again where
+    it is no longer in memory.
     """
 
     id: str
@@ -57,6 +59,10 @@ class RunRecord:
     state: str
     thumbnail: NDArray[np.uint8]
     history: History
+    step: int = 0
+    total: int = 0
+    sigma: float = math.nan
+    seam_ratio: float = math.nan
     pinned: bool = False
     group: str | None = None
     note: str = ""
@@ -96,14 +102,13 @@ class RunRecord:
 
     def final_frame(self) -> IteratePictures | None:
         """The result as a frame, for where no iterate is kept."""
-        result, points = self.result, self.history.points
+        result = self.result
         if result is None:
             return None
-        last = points[-1] if points else None
         return IteratePictures(
-            step=last.step if last else 1,
-            total=self.history.total or 1,
-            sigma=last.sigma if last else 0.0,
+            step=self.step,
+            total=self.total,
+            sigma=self.sigma,
             estimate=for_display(result.pixels),
             deviation=None if result.deviation is None else for_display(result.deviation),
         )
@@ -122,6 +127,10 @@ def record_of(result: Result, history: History, *, name: str, state: str) -> Run
         state=state,
         thumbnail=thumbnail(result.image),
         history=history,
+        step=result.step,
+        total=result.total,
+        sigma=result.sigma,
+        seam_ratio=history.seam_ratio,
         _result=result,
     )
 

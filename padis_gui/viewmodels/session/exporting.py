@@ -39,6 +39,7 @@ class Exported:
     history: History
     pictures: ProblemPictures | None
     device: str
+    seam_ratio: float = math.nan
 
     @property
     def result(self) -> Result:
@@ -58,6 +59,7 @@ def shown_run(workspace: Workspace) -> Exported | None:
     return Exported(
         name=name, recipe=result.recipe, load=lambda: result, history=workspace.shown.history,
         pictures=workspace.preparation.pictures, device=workspace.prior.device_text,
+        seam_ratio=workspace.shown.history.seam_ratio if record is None else record.seam_ratio,
     )  # fmt: skip
 
 
@@ -66,6 +68,7 @@ def run_of(workspace: Workspace, record: RunRecord) -> Exported:
     return Exported(
         name=record.name, recipe=record.recipe, load=lambda: record.result, history=record.history,
         pictures=workspace.preparation.pictures, device=workspace.prior.device_text,
+        seam_ratio=record.seam_ratio,
     )  # fmt: skip
 
 
@@ -127,10 +130,10 @@ def write_runs(
 
 
 def _about(run: Exported, result: Result) -> About:
-    image = result.image
-    return About(
-        name=run.name, unit=image.unit, window=image.window, spacing=image.spacing, seconds=result.seconds,
-        evaluations=result.evaluations, sha256=result.sha256 or pixels_sha256(result.pixels),
+    ratio = run.seam_ratio
+    return About.of(
+        result, run.name, spacing=result.spacing, seam_ratio=ratio if math.isfinite(ratio) else None,
+        sha256=result.sha256 or pixels_sha256(result.pixels),
     )  # fmt: skip
 
 

@@ -134,7 +134,8 @@ class Workspace(Background):
             tiling=method.tiling.model_dump(mode="json"),
             solver=method.solver,
             solvers={s.name: changes(solvers[s.name], s.settings_type()) for s in SOLVERS},
-            seed=method.seed, preset=method.preset,
+            seed=method.seed, seed_of=method.seed_of, own_seed=method.own_seed if method.seed_of else None,
+            preset=method.preset,
         )  # fmt: skip
 
     async def use(self, choices: SavedChoices) -> None:
@@ -148,7 +149,8 @@ class Workspace(Background):
             await data.open(Path(choices.data), *wanted)
         self.method.choose(
             problems=found.problems, physics=choices.physics, tiling=found.tiling, solvers=found.solvers,
-            solver=choices.solver, seed=found.seed, preset=choices.preset,
+            solver=choices.solver, seed=found.seed, seed_of=choices.seed_of, own_seed=found.own_seed,
+            preset=choices.preset,
         )  # fmt: skip
         for complaint in found.complaints:
             self.message.emit("warning", complaint, "")
@@ -156,7 +158,7 @@ class Workspace(Background):
     async def use_run(self, record: RunRecord) -> None:
         """Choose what a run was made of, its seed included: Run then gives the same again."""
         if self.free_for("Settings are brought back between runs; let this one end first."):
-            await self.use(choices_from(record.recipe))
+            await self.use(choices_from(record.recipe, record.name, self.method.own_seed))
 
     def _take_prior(self) -> None:
         self.method.fit_to(self.prior.loaded)
