@@ -43,10 +43,11 @@ class RunRecord:
     """One run that ended with an estimate.
 
     ``state`` says how it ended, ``when`` in UTC: with the estimate of ``step`` of ``total`` steps at noise level
-    ``sigma``, which has ``seam_ratio``; 0 and NaN are not known. ``history`` keeps its curves' points and, while there
-    is memory, its iterates. ``group`` is the id of the set of samples that it belongs to; the set itself has
-    ``calibration`` where the truth is known. ``note`` is what else is known of it. ``load`` reads the result again where
-    it is no longer in memory.
+    ``sigma``, which has ``seam_ratio``; 0 and NaN are not known. Its pixels have ``shape`` (C, rows, columns), None where
+    an earlier version did not write that, and ``unit``. ``history`` keeps its curves' points and, while there is memory,
+    its iterates. ``group`` is the id of the set of samples that it belongs to; the set itself has ``calibration`` where
+    the truth is known. ``note`` is what else is known of it. ``load`` reads the result again where it is no longer in
+    memory.
     """
 
     id: str
@@ -63,6 +64,8 @@ class RunRecord:
     total: int = 0
     sigma: float = math.nan
     seam_ratio: float = math.nan
+    shape: tuple[int, int, int] | None = None
+    unit: str = ""
     pinned: bool = False
     group: str | None = None
     note: str = ""
@@ -114,6 +117,12 @@ class RunRecord:
         )
 
 
+def shape_of(result: Result) -> tuple[int, int, int]:
+    """(C, rows, columns) of its pixels."""
+    channels, rows, columns = result.pixels.shape
+    return channels, rows, columns
+
+
 def record_of(result: Result, history: History, *, name: str, state: str) -> RunRecord:
     """A new record of a run that has just ended."""
     return RunRecord(
@@ -131,6 +140,8 @@ def record_of(result: Result, history: History, *, name: str, state: str) -> Run
         total=result.total,
         sigma=result.sigma,
         seam_ratio=history.seam_ratio,
+        shape=shape_of(result),
+        unit=result.unit,
         _result=result,
     )
 

@@ -31,7 +31,7 @@ from padis_gui.core.settings.declarations import Settings, make
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.core.solvers.registry import find_solver
 from padis_gui.viewmodels.pictures.frames import CurvePoint, History
-from padis_gui.viewmodels.runs.runs import THUMBNAIL_SIDE, RunRecord
+from padis_gui.viewmodels.runs.runs import THUMBNAIL_SIDE, RunRecord, shape_of
 
 
 class SavedChoices(BaseModel):
@@ -165,6 +165,7 @@ class SavedRun(BaseModel):
     evaluations: int
     recipe: Recipe
     metrics: dict[str, float | None]
+    shape: tuple[int, int, int] | None = None
     unit: str = ""
     window: tuple[float, float] = (0.0, 1.0)
     spacing: tuple[float, float] | None = None
@@ -190,7 +191,7 @@ class SavedRun(BaseModel):
             id=record.id, name=record.name, pinned=record.pinned, group=record.group, note=record.note,
             state=record.state, when=record.when, seconds=record.seconds, evaluations=record.evaluations,
             recipe=record.recipe, metrics={name: _finite(value) for name, value in record.metrics.items()},
-            unit=result.image.unit, window=result.image.window, spacing=result.image.spacing,
+            shape=shape_of(result), unit=result.image.unit, window=result.image.window, spacing=result.image.spacing,
             image_name=result.image.name, page=result.image.page,
             step=record.step, total=record.total, sigma=_finite(record.sigma), seam_ratio=_finite(record.seam_ratio),
             curves=_Curves(
@@ -223,7 +224,7 @@ def saved_from(saved: SavedRun, path: Path) -> RunRecord:
     return RunRecord(
         id=saved.id, name=saved.name, recipe=saved.recipe, metrics=metrics, seconds=saved.seconds,
         evaluations=saved.evaluations, when=saved.when, state=saved.state, thumbnail=saved.picture(),
-        history=history, step=step, total=saved.total, sigma=sigma, seam_ratio=ratio,
+        history=history, step=step, total=saved.total, sigma=sigma, seam_ratio=ratio, shape=saved.shape, unit=saved.unit,
         pinned=saved.pinned, group=saved.group, note=saved.note,
         calibration=saved.calibration, load=partial(_read, saved, path),
     )  # fmt: skip
