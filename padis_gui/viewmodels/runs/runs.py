@@ -157,6 +157,7 @@ class Runs(QObject):
     changed = Signal()
     edited = Signal(object)
     selection_changed = Signal()
+    ticked_changed = Signal()
     removed = Signal(object)  # ids whose files are to go, since nothing can bring them back
     compare = Signal(object, object)
 
@@ -171,6 +172,7 @@ class Runs(QObject):
         self._records: dict[str, RunRecord] = {}
         self._deleted: list[list[RunRecord]] = []
         self._selected: tuple[str, ...] = ()
+        self._ticked: set[str] = set()
         self._count = 0
 
     # What there is ----------------------------------------------------------------------------------
@@ -225,6 +227,26 @@ class Runs(QObject):
         if chosen != self._selected:
             self._selected = chosen
             self.selection_changed.emit()
+
+    @property
+    def ticked(self) -> tuple[RunRecord, ...]:
+        """The ticked records, in the order in which they came; deleted ones are ticked again once they are back."""
+        return tuple(record for record in self._records.values() if record.id in self._ticked)
+
+    @property
+    def ticked_ids(self) -> frozenset[str]:
+        """Their ids."""
+        return frozenset(self._ticked)
+
+    def tick(self, identities: Iterable[str], ticked: bool) -> None:
+        """Tick records, or take their ticks away: those that are ticked are exported together."""
+        before = set(self._ticked)
+        if ticked:
+            self._ticked |= set(identities)
+        else:
+            self._ticked -= set(identities)
+        if self._ticked != before:
+            self.ticked_changed.emit()
 
     def rename(self, identity: str, name: str) -> None:
         """Call a record otherwise; an empty name changes nothing."""
