@@ -12,12 +12,13 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QLineEdit
 
 from padis_gui.cli.main import main
 from padis_gui.core.exports.about import read_recipe, read_result
-from padis_gui.gui.dialogs.export import ExportDialog, folder_names
+from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.gui.runs.curves import COMPARED_RUN
 from padis_gui.gui.runs.run_list import RunList
 from padis_gui.viewmodels.runs.columns import COLUMNS
 from padis_gui.viewmodels.runs.queue import ItemState
 from padis_gui.viewmodels.state.preferences import Preferences
+from tests.gui.controls import nameless, unexplained
 from tests.gui.user import click, dialog, press
 from tests.qt import LONG, delivered, idle, open_both, settled, until
 
@@ -311,11 +312,13 @@ def test_one_run_or_several_are_exported(ready, drive, tmp_path):
         panel.select(first, second)
         panel.export.trigger()
         await until(lambda: dialog(ready, ExportDialog))
-        dialog(ready, ExportDialog).export.click()
+        asked = dialog(ready, ExportDialog)
+        click(asked.names.choose)
         await until(lambda: dialog(ready, QFileDialog))
-        asked = dialog(ready, QFileDialog)
-        asked.fileSelected.emit(str(tmp_path))
-        asked.close()
+        where = dialog(ready, QFileDialog)
+        where.fileSelected.emit(str(tmp_path))
+        where.close()
+        asked.export.click()
         await until((tmp_path / "Run 2.tif").exists)
         await delivered(ready)
 
@@ -326,13 +329,93 @@ def test_one_run_or_several_are_exported(ready, drive, tmp_path):
     assert "2 files" in ready.messages.text.text()
 
 
-def test_no_export_overwrites_another(ready, drive, tmp_path):
+def test_ticked_runs_are_exported_under_names_that_are_seen_before(ready, drive, tmp_path):
+    """The pattern is filled in while it is written; what cannot be is said, and nothing is written then."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "phantom 1.tif").write_bytes(b"of the user")
+
+    async def go():
+        await runs(ready, 1, 2, 3)
+        panel = ready.run_tools.list
+        ready.docks.bring(ready.run_tools.list_dock)
+        first, second, _ = ready.session.runs.records
+        model = panel.view.model()
+        for row in (1, 2):  # the latest is on top: the boxes of the first two
+            model.setData(model.index(row, 0), Qt.CheckState.Checked, Qt.ItemDataRole.CheckStateRole)
+        assert ready.session.runs.ticked == (first, second)
+        assert panel.export.text() == "&Export 2 ticked…"
+        panel.export.trigger()
+        await until(lambda: dialog(ready, ExportDialog))
+        asked = dialog(ready, ExportDialog)
+        names = asked.names
+        assert not nameless(asked)
+        assert not unexplained(asked)
+
+        def seen():
+            return [names.preview.item(at).text() for at in range(names.preview.count())]
+
+        assert seen() == ["Run 1.tif", "Run 2.tif"]
+        names.go_to(out)
+        for pattern, files, said in (
+            ("{data} {seed}", [], "phantom 1.tif would be written over"),
+            ("{data}", [], "runs 1 and 2 would both be phantom.tif"),
+            ("{name.__class__}", [], "is not a field"),
+            ("x/{seed}", [], "cannot have '/'"),
+            (
+                "{solver}-{views}-{page}-{number} {psnr}",
+                [f"diffpir-20-1-{at} {r.metrics['psnr']:.2f}.tif" for at, r in enumerate((first, second), 1)],
+                "",
+            ),
+        ):
+            names.pattern.setText(pattern)
+            await until(
+                lambda said=said: said in asked.trouble.text() and bool(asked.trouble.text()) == bool(said)
+            )
+            assert asked.export.isEnabled() == (not said)
+            assert seen() == files
+        asked.form.edited.emit("what", "curves")
+        assert all(name.endswith(".csv") for name in seen())
+        asked.form.edited.emit("what", "result")
+        last = seen()
+        click(asked.export)
+        await until(lambda: all((out / name).exists() for name in last))
+        await delivered(ready)
+        return last, first
+
+    last, first = drive(go())
+    assert read_recipe(out / last[0])[0] == first.recipe
+    assert sorted(each.name for each in out.iterdir()) == sorted([*last, "phantom 1.tif"])
+    assert (out / "phantom 1.tif").read_bytes() == b"of the user"
+    assert ready.preferences.window("export_pattern") == "{solver}-{views}-{page}-{number} {psnr}"
+    assert ready.preferences.folder_of("export") == str(out)
+
+
+def test_a_file_that_came_meanwhile_is_not_written_over(ready, drive, tmp_path):
     drive(runs(ready, 1, 2))
-    for record in ready.session.runs.records:
-        ready.session.runs.rename(record.id, "same")
-    (tmp_path / "same.tif").touch()
-    named = folder_names(list(ready.session.runs.records), tmp_path)
-    assert [path.name for _, path in named] == ["same 2.tif", "same 3.tif"]
+    (tmp_path / "b.tif").write_bytes(b"other")
+    named = [
+        (r, tmp_path / name) for r, name in zip(ready.session.runs.records, ("a.tif", "b.tif"), strict=True)
+    ]
+    assert not drive(ready.session.export_runs(named))
+    assert "b.tif would be written over" in ready.messages.text.text()
+    assert not (tmp_path / "a.tif").exists()
+
+
+def test_boxes_are_ticked_for_all_that_the_filter_shows(ready, drive):
+    drive(runs(ready, 1, 2, 3))
+    panel, kept = ready.run_tools.list, ready.session.runs
+    panel.filter.setText("seed>1")
+    panel.tick_all.trigger()
+    assert [r.name for r in kept.ticked] == ["Run 2", "Run 3"]
+    panel.tick_all.trigger()
+    assert kept.ticked == ()
+    panel.select(kept.records[1])
+    panel.tick.trigger()
+    kept.delete([kept.records[1].id])
+    assert kept.ticked == ()
+    kept.undo_delete()
+    assert [r.name for r in kept.ticked] == ["Run 2"]
 
 
 # -- the queue ------------------------------------------------------------------------------------------------

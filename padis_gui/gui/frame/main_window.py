@@ -6,6 +6,7 @@ The main window: layout, menus, and the wiring between actions, session and disp
 """
 
 import asyncio
+from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
@@ -30,6 +31,7 @@ from padis_gui.gui.frame.menus import Menus, RunTools
 from padis_gui.gui.frame.messages import ChoiceBar, MessageBar
 from padis_gui.gui.frame.reconstruct import RIGHT, ReconstructPage, keep_window, restore_window
 from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.files import show_in_folder
 from padis_gui.gui.kit.theme import set_scheme
 from padis_gui.gui.kit.widgets import ElidedLabel, column
 from padis_gui.gui.runs.transport import DeviceButton, verdict
@@ -100,6 +102,7 @@ class MainWindow(QMainWindow):
         ):  # fmt: skip
             signal.connect(self._show_state)
         session.message.connect(self.messages.show_message)
+        session.written.connect(self._offer_folder)
         self.messages.details_wanted.connect(self.help.report)
         self.preferences.changed.connect(self._follow_preferences)
         self._follow_preferences()
@@ -256,6 +259,13 @@ class MainWindow(QMainWindow):
                 f"{session.data.image.name}, page {session.data.image.page} — padis_gui {__version__}"
             )
         self.verdict.setText(verdict(self.session))
+
+    def _offer_folder(self, path: Path) -> None:
+        def show() -> None:
+            if not show_in_folder(path):
+                self.messages.show_message("warning", f"No file manager answered; the file is {path}.")
+
+        self.messages.add_offer("Show in folder", f"Open {path.parent} in the file manager", show)
 
     # From the user to the session -----------------------------------------------------------------
 

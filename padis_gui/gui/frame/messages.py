@@ -14,6 +14,7 @@ from padis_gui.gui.kit.theme import LEVEL_COLOURS
 from padis_gui.gui.kit.widgets import push_button, row
 
 _INFO_SECONDS = 6
+_OFFER_SECONDS = 20  # somebody has to read it, and to decide
 
 
 class Strip(QFrame):
@@ -77,13 +78,20 @@ class MessageBar(Strip):
         self.text.setText(sentence)
         self.details.setVisible(bool(details) or level == "error")
         self.offer.setVisible(offer is not None)
-        if offer is not None:
-            text, tip, self._offered = offer
-            self.offer.setText(text)
-            self.offer.setToolTip(tip)
         self.paint(level)
-        self._timer.start() if level == "info" else self._timer.stop()
+        self._timer.start(_INFO_SECONDS * 1000) if level == "info" else self._timer.stop()
         self.show()
+        if offer is not None:
+            self.add_offer(*offer)
+
+    def add_offer(self, text: str, tip: str, act: Callable[[], object]) -> None:
+        """Offer something beside the message that is shown; information stays longer then."""
+        self._offered = act
+        self.offer.setText(text)
+        self.offer.setToolTip(tip)
+        self.offer.show()
+        if self._timer.isActive():
+            self._timer.start(_OFFER_SECONDS * 1000)
 
     def _take_offer(self) -> None:
         self.hide()

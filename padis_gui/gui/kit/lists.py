@@ -4,7 +4,14 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QEvent, QItemSelectionModel, QObject, Qt
 from PySide6.QtGui import QAction, QFocusEvent
-from PySide6.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem, QTreeWidget, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QTableWidget,
+    QTableWidgetItem,
+    QToolBar,
+    QTreeWidget,
+    QWidget,
+)
 
 from padis_gui.gui.kit.actions import panel_action
 from padis_gui.gui.kit.widgets import action_button, column, muted, row
@@ -90,13 +97,15 @@ class ListPanel(QWidget):
     def _lay_out(
         self, view: QAbstractItemView, actions: Sequence[QAction], empty: str, *beside: QWidget
     ) -> None:
-        """Put the buttons, and what stands ``beside`` them, above the list."""
+        """Put the buttons, and what stands ``beside`` them, above the list; too narrow, a menu has the last ones."""
         SelectOnFocus(view)
         self.empty = say_when_empty(view, empty)
-        bar = row(spacing=0, margins=(4, 0, 4, 0))
+        buttons = QToolBar()
+        buttons.setMovable(False)
         for action in actions:
-            bar.addWidget(action_button(action))
-        bar.addStretch(1)
+            buttons.addWidget(action_button(action))
+        bar = row(spacing=2, margins=(4, 0, 4, 0))
+        bar.addWidget(buttons, 1)
         for widget in beside:
             bar.addWidget(widget)
         layout = column(self)

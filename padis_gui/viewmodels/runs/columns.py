@@ -201,3 +201,31 @@ def details_of(record: RunRecord) -> str:
             shown = "automatic" if value is None else f"{value} {spec.unit}".rstrip()
             said.append(f"{spec.symbol or spec.label} {shown}")
     return "\n".join([*lines, ", ".join(said), f"{record.evaluations} denoiser calls"])
+
+
+NAME_FIELDS = {
+    "name": "The run's name in the list", "number": "Its place among those that are exported, from 1",
+    "data": "The image's file, without its ending", "page": "The page of that file, from 1",
+    "physics": "The measurement, as the command line calls it", "solver": "The solver, as the command line calls it",
+    "tiling": "The tiling", "prior": "The prior", "seed": "The seed", "date": "The day on which it ended",
+    "views": "Projections of a scan", "steps": "Steps that were made", "psnr": "PSNR in dB", "ssim": "SSIM",
+    "seam": "The seam ratio",
+}  # fmt: skip
+
+
+def name_fields(record: RunRecord, number: int) -> dict[str, str]:
+    """The texts of :data:`NAME_FIELDS` for a run, the ``number``-th of those that are exported."""
+    recipe = record.recipe
+    known = {key: BY_KEY[key].text(record) for key in ("views", "steps", "psnr", "ssim", "seam")}
+    return {
+        "name": record.name,
+        "number": str(number),
+        "data": _path(data_name(record)).stem or "generated",
+        "page": str(1 if recipe.data is None else recipe.data.page + 1),
+        "physics": recipe.physics,
+        "solver": recipe.solver,
+        "tiling": recipe.tiling.strategy,
+        "prior": prior_name(record),
+        "seed": _seed(record),
+        "date": record.when.astimezone().strftime("%Y-%m-%d"),
+    } | {name: "none" if text == UNKNOWN else text for name, text in known.items()}

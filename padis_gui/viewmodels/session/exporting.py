@@ -7,6 +7,7 @@ from pathlib import Path
 
 from padis_gui.core.exports.about import About, check_sidecar, envelope, sidecar_path, write_sidecar
 from padis_gui.core.exports.animation import write_animation
+from padis_gui.core.exports.names import check_free
 from padis_gui.core.exports.report import COLUMNS, Report, as_html, curves_as_csv, pictures_of, step_label
 from padis_gui.core.exports.settings import ExportSettings
 from padis_gui.core.exports.tiff import write_result, write_tiff
@@ -117,7 +118,13 @@ def write_export(run: Exported, path: Path, settings: ExportSettings) -> str:
 def write_runs(
     named: Sequence[tuple[RunRecord, Path]], workspace: Workspace, settings: ExportSettings
 ) -> str:
-    """Write runs of the list, each to its path; returns a sentence. Call it in the I/O thread."""
+    """Write runs of the list, each to its path; returns a sentence. Call it in the I/O thread.
+
+    Several files are new ones: raises :class:`InputError` before any is written where one is there already.
+    """
+    if len(named) > 1:
+        there = [path.name for _, path in named if path.exists()]
+        check_free([path.name for _, path in named], there, str(named[0][1].parent))
     sentence = ""
     for record, path in named:
         kept = record.nbytes

@@ -320,7 +320,7 @@ class Volumes(QObject):
         if isinstance(failure, ProcessFailure):
             self._session.message.emit("error", failure.sentence, failure.details)
         elif self.process.state is ProcessState.DONE and not self._closed:
-            self._session.message.emit("info", f"The volume is {self.result}", "")
+            self._session.say_written(f"The volume is {self.result}", self.result)
         self.progressed.emit()
         self.changed.emit()
 
