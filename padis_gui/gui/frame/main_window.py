@@ -235,6 +235,7 @@ class MainWindow(QMainWindow):
     def _make_menus(self) -> None:
         self.menus = Menus(self, self.act, self.preferences, self.docks, self.pages.group, self.opening)
         self.menus.view.addMenu(self.timeline.menu())
+        self.menus.view.addActions(self.reconstruct.slices.actions_of_menu)
         self.menus.run.addSeparator()
         self.menus.run.addMenu(self.device.device_menu(self))
         self.menus.view.addMenu(self.views.menu(self))
