@@ -1,6 +1,7 @@
 """Exporting from the window: every kind of file, asked for in one dialog, written beside the UI thread."""
 
 import csv
+import shutil
 import threading
 
 import numpy as np
@@ -282,6 +283,31 @@ def test_a_dropped_export_is_restored_or_opened(ready, drive, tmp_path, tiff):
         ready.question.answers[1].click()
         await until(lambda: session.data.path == path)
         assert session.data.image.unit == "HU"
+
+    drive(go())
+
+
+def test_a_restored_run_says_where_it_stood_and_its_seed_leaves_with_its_image(
+    ready, drive, tmp_path, phantom_path
+):
+    other = tmp_path / "other.tif"
+    shutil.copy(phantom_path, other)
+
+    async def go():
+        session = ready.session
+        result = session.shown.result
+        assert await session.export(tmp_path / "a.tif")
+        session.method.set_seed(None)
+        assert await session.restore(tmp_path / "a.tif")
+        await settled()
+        assert ready.timeline.where.text().startswith(f"step 4 of 4   σ {result.sigma:.3g}")
+        assert ready.solver.seed.value() == 7
+        assert ready.solver.seed_of.text() == "The seed of a.tif, until another image is opened"
+        assert ready.solver.seed_of.isVisibleTo(ready.solver)
+        assert await session.data.open(other)
+        assert ready.solver.seed.text() == "new at each run"
+        assert not ready.solver.seed_of.isVisibleTo(ready.solver)
+        assert "7 was that of a.tif" in ready.messages.text.text()
 
     drive(go())
 

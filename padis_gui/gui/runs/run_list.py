@@ -15,7 +15,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QLineEdit, QMenu, QTreeView, QWidget
 
 from padis_gui.core.runs.differences import what_differs
@@ -172,12 +172,11 @@ class _WhatDiffers(QWidget):
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
         self.copy = small_button("Copy", "Copy what differs between the two runs", self._copy)
-        area = scrolled(self.text)
-        lines = 3 * self.fontMetrics().lineSpacing()
-        area.setMaximumHeight(lines)
-        area.setMinimumWidth(60)
-        layout = row(self, spacing=6, margins=(6, 2, 4, 2))
-        layout.addWidget(area, 1)
+        self.copy.setAutoRaise(True)
+        self._area = scrolled(self.text)
+        self._area.setMinimumWidth(60)
+        layout = row(self, spacing=6, margins=(6, 1, 4, 1))
+        layout.addWidget(self._area, 1)
         layout.addWidget(self.copy, 0, Qt.AlignmentFlag.AlignTop)
         self.hide()
 
@@ -187,6 +186,16 @@ class _WhatDiffers(QWidget):
             first, second = sorted(runs, key=lambda record: record.when)
             self.text.setText(what_differs(first.name, first.recipe, second.name, second.recipe))
         self.setVisible(len(runs) == 2)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """As many lines as it takes, and no more than three: the rest scrolls, for the list needs the room."""
+        needed = self.text.heightForWidth(max(1, self._area.viewport().width()))
+        self._area.setFixedHeight(min(needed, 3 * self.fontMetrics().lineSpacing() + 2))
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self.text.text())
