@@ -25,7 +25,7 @@ def names_by(pattern: str, runs: Sequence[Mapping[str, str]], suffix: str) -> tu
     found: dict[str, int] = {}
     names = []
     for at, run in enumerate(runs):
-        stem = _IN_BRACES.sub(lambda field, run=run: _REFUSED.sub("_", run[field[1]]), pattern).strip(". ")
+        stem = _filled(pattern, run).strip(". ")
         _check_name(stem)
         same = found.setdefault(_alike(stem), at)
         if same != at:
@@ -35,6 +35,10 @@ def names_by(pattern: str, runs: Sequence[Mapping[str, str]], suffix: str) -> tu
             )
         names.append(f"{stem}{suffix}")
     return tuple(names)
+
+
+def _filled(pattern: str, run: Mapping[str, str]) -> str:
+    return _IN_BRACES.sub(lambda field: _REFUSED.sub("_", run[field[1]]), pattern)
 
 
 def check_free(names: Sequence[str], there: Sequence[str], folder: str) -> None:

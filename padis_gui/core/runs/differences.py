@@ -96,21 +96,27 @@ def _method(one: Recipe, other: Recipe) -> Iterator[Difference]:
 
 def _data(one: DataReference | None, other: DataReference | None) -> Iterator[Difference]:
     if one is None or other is None:
-        yield from _pairs(("image", *(_NONE if d is None else _file_name(d.file) for d in (one, other))))
+        first, second = (_NONE if data is None else _file_name(data.file) for data in (one, other))
+        yield from _pairs(("image", first, second))
         return
     yield from _file("image", (one.file, one.sha256), (other.file, other.sha256))
     yield from _pairs(
         ("page", str(one.page + 1), str(other.page + 1)),
-        ("window", *(f"{_number(d.window[0])} to {_number(d.window[1])}" for d in (one, other))),
+        ("window", _window(one), _window(other)),
         ("unit", one.unit or _NONE, other.unit or _NONE),
     )
     yield from _settings((ReadingSettings, ReadingSettings), (_plain(one.reading), _plain(other.reading)))
 
 
+def _window(data: DataReference) -> str:
+    low, high = map(_number, data.window)
+    return f"{low} to {high}"
+
+
 def _prior(one: PriorReference, other: PriorReference) -> Iterator[Difference]:
     yield from _file("prior", (one.file, one.sha256), (other.file, other.sha256))
     yield from _pairs(
-        ("training images' side", *(_said(p.image_size, "px") for p in (one, other))),
+        ("training images' side", _said(one.image_size, "px"), _said(other.image_size, "px")),
         ("positions told to the prior", _said(one.positions), _said(other.positions)),
     )
 

@@ -6,6 +6,7 @@ from PySide6.QtCore import QEvent, QItemSelectionModel, QObject, Qt
 from PySide6.QtGui import QAction, QFocusEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
+    QLabel,
     QTableWidget,
     QTableWidgetItem,
     QToolBar,
@@ -50,7 +51,7 @@ def plain_tree(name: str, tip: str, titles: Sequence[str]) -> QTreeWidget:
     return tree
 
 
-def say_when_empty(view: QAbstractItemView, text: str) -> QWidget:
+def say_when_empty(view: QAbstractItemView, text: str) -> QLabel:
     """A remark in the middle of a list; whoever fills the list hides it."""
     empty = muted(text, alignment=Qt.AlignmentFlag.AlignCenter)
     column(view.viewport()).addWidget(empty)

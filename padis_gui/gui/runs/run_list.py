@@ -126,9 +126,11 @@ class _Header(QHeaderView):
             self.resizeSection(
                 at, width if isinstance(width, int) and 20 <= width <= 2000 else COLUMNS[at].width
             )
-        key, ascending = kept.get("sort"), kept.get("ascending") is True
+        sort, ascending = kept.get("sort"), kept.get("ascending") is True
         order_of = Qt.SortOrder.AscendingOrder if ascending else Qt.SortOrder.DescendingOrder
-        self.setSortIndicator(_KEYS.index(key if isinstance(key, str) and key in _KEYS else "when"), order_of)
+        self.setSortIndicator(
+            _KEYS.index(sort if isinstance(sort, str) and sort in _KEYS else "when"), order_of
+        )
 
     def _remember(self) -> None:
         order = [_KEYS[self.logicalIndex(at)] for at in range(len(_KEYS))]
@@ -194,8 +196,9 @@ class _WhatDiffers(QWidget):
 
     def _fit(self) -> None:
         """As many lines as it takes, and no more than three: the rest scrolls, for the list needs the room."""
+        line = self.fontMetrics().lineSpacing()
         needed = self.text.heightForWidth(max(1, self._area.viewport().width()))
-        self._area.setFixedHeight(min(needed, 3 * self.fontMetrics().lineSpacing() + 2))
+        self._area.setFixedHeight(min(max(needed, line + 2), 3 * line + 2))
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self.text.text())
