@@ -307,7 +307,13 @@ def test_runs_restored_one_after_the_other_and_settings_used_again_give_back_the
     async def go():
         await restored_over(ready, tmp_path, 12)
         await ready.restore(tmp_path / "out.tif")
+        shutil.copy(tmp_path / "data" / "phantom.tif", tmp_path / "data" / "third.tif")
+        assert await ready.data.open(tmp_path / "data" / "third.tif")
+        assert ready.method.seed == 12
+        await ready.restore(tmp_path / "out.tif")
+        said = len(ready.said)
         await ready.use_run(ready.runs.records[0])
+        assert len(ready.said) == said
         assert (ready.method.seed, ready.method.seed_of) == (7, "Run 1")
         saved = ready.choices()
         assert (saved.seed, saved.seed_of, saved.own_seed) == (7, "Run 1", 12)

@@ -93,7 +93,7 @@ def png_of(image: QImage) -> bytes:
 def show_in_folder(path: Path) -> bool:
     """Show a file in the system's file manager, selected where that can be asked for; False where none is found."""
     if sys.platform == "win32":
-        return QProcess.startDetached("explorer", [f"/select,{path}"])[0]
+        return QProcess.startDetached("explorer", ["/select,", str(path)])[0]
     if sys.platform == "darwin":
         return QProcess.startDetached("open", ["-R", str(path)])[0]
     return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent)))

@@ -22,7 +22,7 @@ from padis_gui.core.runs.differences import what_differs
 from padis_gui.gui.kit.lists import ListPanel
 from padis_gui.gui.kit.widgets import row, scrolled, small_button
 from padis_gui.gui.runs.run_table import ID_ROLE, SORT_ROLE, THUMBNAIL, RunTable
-from padis_gui.viewmodels.runs.columns import COLUMNS, matches
+from padis_gui.viewmodels.runs.columns import COLUMNS, matches, words_of
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
@@ -39,6 +39,12 @@ class _Sorted(QSortFilterProxyModel):
     def __init__(self, table: RunTable) -> None:
         super().__init__(table)
         self._table, self._line = table, ""
+        self._words: dict[
+            str, str
+        ] = {}  # by the runs' ids, until something changes: sorting asks for each many times
+        self._values: dict[tuple[str, int], float | str] = {}
+        for signal in (table.dataChanged, table.layoutChanged):
+            signal.connect(self._forget)  # before the proxy itself hears of it
         self.setSourceModel(table)
         self.setRecursiveFilteringEnabled(True)
         self.setAutoAcceptChildRows(True)
@@ -50,17 +56,33 @@ class _Sorted(QSortFilterProxyModel):
         self.endFilterChange(QSortFilterProxyModel.Direction.Rows)
 
     def filterAcceptsRow(self, source_row: int, source_parent: QModelIndex | QPersistentModelIndex) -> bool:
+        if not self._line.strip():
+            return True
         record = self._table.record(self._table.index(source_row, 0, source_parent))
-        return record is None or matches(record, self._line)
+        if record is None:
+            return True
+        if record.id not in self._words:
+            self._words[record.id] = words_of(record)
+        return matches(record, self._line, self._words[record.id])
 
     def lessThan(
         self, left: QModelIndex | QPersistentModelIndex, right: QModelIndex | QPersistentModelIndex
     ) -> bool:
-        a, b = left.data(SORT_ROLE), right.data(SORT_ROLE)
+        a, b = self._value(left), self._value(right)
         if isinstance(a, float) and isinstance(b, float) and (math.isnan(a) or math.isnan(b)):
             ascending = self.sortOrder() is Qt.SortOrder.AscendingOrder
             return math.isnan(b) and not math.isnan(a) if ascending else math.isnan(a) and not math.isnan(b)
-        return bool(a < b)
+        return bool(a < b)  # type: ignore[operator]  # of one column: both numbers, or both words
+
+    def _value(self, index: QModelIndex | QPersistentModelIndex) -> float | str:
+        identity, column = index.internalPointer(), index.column()
+        if (identity, column) not in self._values:
+            self._values[identity, column] = index.data(SORT_ROLE)
+        return self._values[identity, column]
+
+    def _forget(self) -> None:
+        self._words.clear()
+        self._values.clear()
 
 
 class _Header(QHeaderView):

@@ -128,7 +128,7 @@ COLUMNS = (
     _number("psnr", "PSNR", "Peak signal-to-noise ratio against the truth, in dB", _metric("psnr"), ".2f", 54),
     _number("ssim", "SSIM", "Structural similarity to the truth", _metric("ssim"), ".3f", 50),
     _number("seam", "Seam ratio", "Jumps across tile borders against those inside, as measured last: 1 is no seam",
-            lambda r: r.seam_ratio, ".3f", 70),
+            lambda r: r.seam_ratio, ".3f", 76),
     Column("steps", "Steps", "The step whose estimate this is, and how many there would have been",
            lambda r: float(r.step or math.nan), _steps, 58),
     Column("time", "Time", "Time of the solver, in seconds", lambda r: r.seconds, lambda r: f"{r.seconds:.1f} s", 58),
@@ -151,17 +151,17 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }  # fmt: skip
 
 
-def matches(record: RunRecord, line: str) -> bool:
+def matches(record: RunRecord, line: str, words: str | None = None) -> bool:
     """Whether a run has every word of a line in some column, and fulfils every comparison such as ``psnr>34``.
 
-    Neither capitals nor the order matter; what is not known fulfils no comparison.
+    Neither capitals nor the order matter; what is not known fulfils no comparison. ``words`` are those of the run, where
+    :func:`words_of` has been asked before.
     """
-    text = ""
     for word in line.casefold().split():
         fulfilled = _compared(record, word)
         if fulfilled is None:
-            text = text or _all_words(record)
-            fulfilled = word in text
+            words = words_of(record) if words is None else words
+            fulfilled = word in words
         if not fulfilled:
             return False
     return True
@@ -183,7 +183,8 @@ def _compared(record: RunRecord, word: str) -> bool | None:
     return _COMPARE[found[2]](value, wanted)
 
 
-def _all_words(record: RunRecord) -> str:
+def words_of(record: RunRecord) -> str:
+    """All columns of a run, and what the command line calls its method, in small letters."""
     recipe = record.recipe
     more = (recipe.physics, find_physics(recipe.physics).label, recipe.solver)
     return " ".join((*(column.text(record) for column in COLUMNS), *more)).casefold()

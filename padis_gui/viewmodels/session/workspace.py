@@ -141,6 +141,7 @@ class Workspace(Background):
     async def use(self, choices: SavedChoices) -> None:
         """Open what these choices name, unless it is open, and choose what they say; messages say what cannot be."""
         found, data, prior = usable(choices), self.data, self.prior
+        self.method.give_back_seed()  # these bring their own, whatever image is opened for them
         if choices.prior is not None and not _is_open(prior.path, choices.prior):
             await prior.open(Path(choices.prior), choices.training_image_size)
         open_now = None if data.image is None else (data.image.page, data.image.reading)
