@@ -16,7 +16,16 @@ from PySide6.QtCore import (
     Signal,
 )
 from PySide6.QtGui import QGuiApplication, QResizeEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QLineEdit, QMenu, QTreeView, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QToolButton,
+    QTreeView,
+    QWidget,
+)
 
 from padis_gui.core.runs.differences import what_differs
 from padis_gui.gui.kit.lists import ListPanel
@@ -245,6 +254,9 @@ class RunList(ListPanel):
             "Words that a run has in any column, and comparisons such as psnr>34 or steps=18; all must hold"
         )
         self.filter.setClearButtonEnabled(True)
+        for clear in self.filter.findChildren(QToolButton):
+            clear.setAccessibleName("Clear the filter")
+            clear.setToolTip("Show all runs again")
         self.filter.setMinimumWidth(70)
         self.filter.setMaximumWidth(190)
         self.filter.textChanged.connect(self._filter)
