@@ -95,10 +95,7 @@ def run(options: argparse.Namespace) -> int:
             recorder.record(iterate)
 
         result = finish(run, watch)
-    about = About(
-        name=options.out.stem, unit=result.unit, window=result.window, seconds=result.seconds,
-        evaluations=result.evaluations,
-    )  # fmt: skip
+    about = About.of(result, options.out.stem)
     about = write_result(
         options.out, result.pixels, result.deviation, result.recipe, result.metrics, result.spacing, about=about,
         settings=export,

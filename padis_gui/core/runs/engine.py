@@ -51,8 +51,9 @@ class Result:
 
     ``image`` is the estimate (C, rows, columns) with its unit, window and spacing; ``deviation`` (C, rows, columns)
     the standard deviation of its samples in that unit, where several were drawn, ``interval`` the ends of an interval of
-    each pixel, where the result is a set of samples. ``seconds`` are those of the steps. ``sha256`` is the hash of the
-    estimate as it was, where the file that it was read from may hold whole numbers only.
+    each pixel, where the result is a set of samples. ``seconds`` are those of the steps. It was the estimate of ``step``
+    of ``total`` steps, at noise level ``sigma``: 0 and NaN where that is not known, as of a mean of samples. ``sha256``
+    is the hash of the estimate as it was, where the file that it was read from may hold whole numbers only.
     """
 
     recipe: Recipe
@@ -62,6 +63,9 @@ class Result:
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     evaluations: int = 0
+    step: int = 0
+    total: int = 0
+    sigma: float = math.nan
     sha256: str = ""
 
     @property
@@ -293,7 +297,7 @@ class Run:
             recipe=recipe, image=replace(prepared.image, pixels=prepared.image.from_unit(last.estimate)),
             deviation=None if spread is None else prepared.image.spread_from_unit(spread),
             metrics=measure(prepared.problem, last.estimate) | prepared.baseline_metrics,
-            seconds=self._seconds, evaluations=last.evaluations,
+            seconds=self._seconds, evaluations=last.evaluations, step=last.step, total=last.total, sigma=last.sigma,
         )  # fmt: skip
 
 

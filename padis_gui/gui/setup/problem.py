@@ -347,6 +347,8 @@ class SolverSection(Section):
         self.seed.setToolTip("Start of every random draw; the actual one is always saved")
         self._seed_label = MarkedLabel("Seed", self.seed)
         bottom.addRow(self._seed_label, seed_row)
+        self.seed_of = remark()
+        bottom.addRow(self.seed_of)
         layout.addLayout(top)
         layout.addWidget(self.summary)
         layout.addWidget(self.editors)
@@ -389,4 +391,6 @@ class SolverSection(Section):
         acts = session.steers_solver or session.steers_tiling
         self.marks.setText(_LEGEND if acts else "All of this is for the next run.")
         show_value(self.seed, _AUTOMATIC_SEED if session.method.seed is None else session.method.seed)
+        self.seed_of.setText(f"The seed of {session.method.seed_of}, until another image is opened")
+        self.seed_of.setVisible(bool(session.method.seed_of))
         self.keep.setEnabled(session.shown.result is not None)

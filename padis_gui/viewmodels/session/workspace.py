@@ -159,7 +159,8 @@ class Workspace(Background):
             tiling=method.tiling.model_dump(mode="json"),
             solver=method.solver,
             solvers={s.name: changes(solvers[s.name], s.settings_type()) for s in SOLVERS},
-            seed=method.seed, preset=method.preset,
+            seed=method.seed, seed_of=method.seed_of, own_seed=method.own_seed if method.seed_of else None,
+            preset=method.preset,
         )  # fmt: skip
 
     async def use(self, choices: SavedChoices) -> bool:
@@ -169,6 +170,7 @@ class Workspace(Background):
         """
         self._wishes += 1
         found, data, prior = usable(choices), self.data, self.prior
+        self.method.give_back_seed()  # these bring their own, whatever image is opened for them
         latest = [self._wishes, self.method.wishes, data.wishes]
         if choices.prior is not None and not _is_open(prior.wanted, choices.prior):
             await prior.open(Path(choices.prior), choices.training_image_size)
@@ -180,7 +182,8 @@ class Workspace(Background):
             return False
         self.method.choose(
             problems=found.problems, physics=choices.physics, tiling=found.tiling, solvers=found.solvers,
-            solver=choices.solver, seed=found.seed, preset=choices.preset,
+            solver=choices.solver, seed=found.seed, seed_of=choices.seed_of, own_seed=found.own_seed,
+            preset=choices.preset,
         )  # fmt: skip
         for complaint in found.complaints:
             self.message.emit("warning", complaint, "")
@@ -188,7 +191,7 @@ class Workspace(Background):
 
     async def use_run(self, record: RunRecord) -> None:
         """Choose what a run was made of, its seed included: Run then gives the same again."""
-        await self.use(choices_from(record.recipe))
+        await self.use(choices_from(record.recipe, record.name, self.method.own_seed))
 
     async def open_data_of(self, record: RunRecord) -> None:
         """Open what a run was made of, and show the run beside it."""
