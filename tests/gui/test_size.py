@@ -76,9 +76,9 @@ def test_a_crop_is_dragged_on_a_pane_applied_and_undone(ready, drive):
         assert abs(left - 10) <= 1
         assert abs(width - 48) <= 2
         crop.places["x"].setValue(12)
-        crop.places["width"].setValue(40)
+        crop.places["w"].setValue(40)
         assert (crop.region[0], crop.region[2]) == (12, 40)
-        assert f"40 × {height} px of 96 × 64, at 12, {top}" in crop.says.text()
+        assert crop.says.text() == "of 96 × 64 px"
         click(crop.apply)
         await until(lambda: shape(ready) == (height, 40))
         assert not crop.isVisible()
@@ -142,8 +142,8 @@ def test_a_preview_of_a_region(ready, drive):
 
     async def go():
         ready.panes.act.crop.trigger()
-        crop.places["width"].setValue(32)
-        crop.places["height"].setValue(32)
+        crop.places["w"].setValue(32)
+        crop.places["h"].setValue(32)
         click(crop.preview)
         await until(lambda: session.run.active)
         await ended(ready)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from padis_gui.core.exports.about import read_recipe, read_result
+from padis_gui.core.exports.about import About, read_recipe, read_result
+from padis_gui.core.exports.settings import ExportSettings
 from padis_gui.core.exports.tiff import write_result, write_tiff
 from padis_gui.core.files.read import read_image
 from padis_gui.core.physics.scanner import ParallelBeamSettings
@@ -76,6 +77,18 @@ def test_spacing(tmp_path: Path, spacing: tuple[float, float]) -> None:
     assert read_image(path).spacing == pytest.approx(spacing, rel=1e-5)
     write_tiff(path, awkward(), recipe(), METRICS)
     assert read_image(path).spacing is None
+
+
+@pytest.mark.parametrize("kind", ["ImageJ", "OME"])
+@pytest.mark.parametrize("slices", [None, 2.5])
+def test_no_pixel_size_is_made_up(tmp_path: Path, kind: Any, slices: float | None) -> None:
+    """A file that says mm without a pitch would say that a pixel is 1 mm wide."""
+    path = tmp_path / "out.tif"
+    about = About(kind="volume", slice_spacing=slices, window=(0, 1))
+    pages = np.zeros((2, 1, 20, 30), np.float32)
+    write_tiff(path, pages, recipe(), METRICS, about=about, settings=ExportSettings(tiff=kind))
+    image = read_image(path)
+    assert (image.spacing, image.slice_spacing) == (None, slices)
 
 
 def test_colour(tmp_path: Path) -> None:
