@@ -57,12 +57,12 @@ def drag(canvas, start, end):
 
 
 def test_the_size_is_stated_width_first_and_so_is_an_unknown_pixel_size(ready):
-    assert ready.reconstruct.size.says.text() == "Full resolution 96 × 64 px"
+    assert ready.reconstruct.size_row.says.text() == "Full resolution 96 × 64 px"
     assert "pixels of unknown size" in ready.data.details.text()
 
 
 def test_a_crop_is_dragged_on_a_pane_applied_and_undone(ready, drive):
-    size, crop = ready.reconstruct.size, ready.reconstruct.crop
+    size, crop = ready.reconstruct.size_row, ready.reconstruct.crop
     canvas = ready.panes.panes[0].canvas
 
     async def go():
@@ -114,7 +114,7 @@ def test_a_preview_is_a_run_of_its_own_and_one_click_goes_back_to_full_size(read
     async def go():
         session.method.set_seed(5)
         assert not offers.isVisible()
-        ready.reconstruct.size.reduced[2].trigger()
+        ready.reconstruct.size_row.reduced[2].trigger()
         await until(lambda: session.run.active)
         await ended(ready)
         preview = session.shown.result
@@ -199,7 +199,7 @@ def test_where_memory_is_short_the_plan_and_the_message_offer_less(ready, drive,
 
 
 def test_a_scan_is_previewed_on_fewer_pixels_of_the_same_field(ready, drive, tmp_path):
-    session, size = ready.session, ready.reconstruct.size
+    session, size = ready.session, ready.reconstruct.size_row
     path = write_exchange(tmp_path / "scan.h5", parallel())
 
     async def go():

@@ -94,9 +94,11 @@ def resampled(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
 
     shrinks = shape[0] <= pixels.shape[1] and shape[1] <= pixels.shape[2]
     if shrinks:
-        found = resize_local_mean(pixels, shape, channel_axis=0, preserve_range=True)
+        found = resize_local_mean(  # type: ignore[no-untyped-call]
+            pixels, shape, channel_axis=0, preserve_range=True
+        )
     else:
-        found = resize(
+        found = resize(  # type: ignore[no-untyped-call]
             pixels, (len(pixels), *shape), order=1, mode="edge", anti_aliasing=False, preserve_range=True
         )
     return np.asarray(found, dtype=np.float32)
@@ -130,7 +132,7 @@ def _filled(plane: Pixels, known: NDArray[np.bool_]) -> Pixels:
     if known.all():
         return plane
     distance, nearest = distance_transform_edt(~known, return_indices=True)
-    found = plane[nearest[0], nearest[1]]  # a copy
+    found: Pixels = plane[nearest[0], nearest[1]]  # a copy
     side = 2 * _AROUND + 1
     padded = np.pad(np.where(known, plane, np.nan), _AROUND, constant_values=np.nan)
     around = np.lib.stride_tricks.sliding_window_view(padded, (side, side))

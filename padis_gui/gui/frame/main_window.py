@@ -239,7 +239,7 @@ class MainWindow(QMainWindow):
         self.menus.run.addMenu(self.device.device_menu(self))
         self.menus.view.addMenu(self.views.menu(self))
         self.run_tools.add_to(self.menus, self.act)
-        self.menus.run.addMenu(self.reconstruct.size.menu)
+        self.menus.run.addMenu(self.reconstruct.size_row.menu)
 
     # From the session to the window ---------------------------------------------------------------
 

@@ -228,17 +228,17 @@ class Background(QObject):
             self.message.emit("error", str(error), "")
             self.training_size_wanted.emit(arguments[0], error.padded)
         except Exception as caught:
-            error = told_of_memory(caught)
-            if isinstance(error, PadisError):
-                self.message.emit("error", str(error), "")
-                if error.remedy:
-                    self.remedy_wanted.emit(error.remedy)
+            failed = told_of_memory(caught)
+            if isinstance(failed, PadisError):
+                self.message.emit("error", str(failed), "")
+                if failed.remedy:
+                    self.remedy_wanted.emit(failed.remedy)
                 return None
             if self._closed:  # the window went while this waited for its thread
                 return None
             log.exception("A background task failed")
             self.message.emit(
-                "error", f"Something unexpected went wrong ({type(error).__name__}: {str(error)[:200]}).",
+                "error", f"Something unexpected went wrong ({type(failed).__name__}: {str(failed)[:200]}).",
                 traceback.format_exc(),
             )  # fmt: skip
         return None
