@@ -11,7 +11,7 @@ from padis_gui.core.exports.about import read_export
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.viewmodels.session.sizing import factor_that_fits
 from tests.gui.user import click
-from tests.qt import ended, open_both, settled, until
+from tests.qt import open_both, settled, until
 from tests.scan_files import parallel, write_exchange
 
 RNG = np.random.default_rng(0)
@@ -43,6 +43,17 @@ def ready(window, drive, picture, prior_path):
 
 def shape(window):
     return window.session.data.image.shape
+
+
+async def result_of(session, wanted):
+    """The result with these rows and columns, once its run has ended."""
+
+    def there():
+        result = session.shown.result
+        return result is not None and result.pixels.shape[1:] == wanted and not session.run.active
+
+    await until(there)
+    return session.shown.result
 
 
 def drag(canvas, start, end):
@@ -115,20 +126,14 @@ def test_a_preview_is_a_run_of_its_own_and_one_click_goes_back_to_full_size(read
         session.method.set_seed(5)
         assert not offers.isVisible()
         ready.reconstruct.size_row.reduced[2].trigger()
-        await until(lambda: session.run.active)
-        await ended(ready)
-        preview = session.shown.result
-        assert preview.pixels.shape[1:] == (32, 48)
+        preview = await result_of(session, (32, 48))
         assert preview.recipe.data.reading.pixel_binning == 2
         assert await session.export(tmp_path / "preview.tif")
         recipe = read_export(tmp_path / "preview.tif").recipe
         assert recipe.data.reading == preview.recipe.data.reading
         assert "Preview of 96 × 64" in offers.says.text()
         click(offers.full)
-        await until(lambda: session.run.active)
-        await ended(ready)
-        full = session.shown.result
-        assert full.pixels.shape[1:] == (64, 96)
+        full = await result_of(session, (64, 96))
         assert (full.recipe.solver, full.recipe.settings, full.recipe.seed) == (
             preview.recipe.solver, preview.recipe.settings, 5,
         )  # fmt: skip
@@ -145,9 +150,7 @@ def test_a_preview_of_a_region(ready, drive):
         crop.places["w"].setValue(32)
         crop.places["h"].setValue(32)
         click(crop.preview)
-        await until(lambda: session.run.active)
-        await ended(ready)
-        assert session.shown.result.pixels.shape[1:] == (32, 32)
+        await result_of(session, (32, 32))
         assert ready.reconstruct.offers.full.isVisible()
 
     drive(go())
