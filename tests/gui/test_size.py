@@ -10,6 +10,7 @@ from PySide6.QtTest import QTest
 from padis_gui.core.exports.about import read_export
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.viewmodels.session.sizing import factor_that_fits
+from padis_gui.viewmodels.state import opened
 from tests.gui.user import click
 from tests.qt import open_both, settled, until
 from tests.scan_files import parallel, write_exchange
@@ -180,11 +181,12 @@ def test_where_memory_is_short_the_plan_and_the_message_offer_less(ready, drive,
     session, planner, offers = ready.session, ready.planner, ready.reconstruct.offers
 
     async def go():
-        await until(lambda: planner.plan is not None)
+        await until(lambda: planner.plan is not None and planner.plan.seconds is not None)
         assert not offers.isVisible()
         plan = planner.plan
         room = plan.batch_mb + (plan.memory_mb - plan.batch_mb) / 3
-        monkeypatch.setattr("padis_gui.viewmodels.session.planner.free_memory_mb", lambda device: room / 0.8)
+        monkeypatch.setattr("padis_gui.gui.setup.size._USABLE", 1.0)
+        monkeypatch.setattr("padis_gui.viewmodels.session.planner.free_memory_mb", lambda device: room)
         planner.refresh()
         assert offers.crop.isVisible()
         assert offers.reduce.text() == "Reduce to 48 × 32"
@@ -222,3 +224,28 @@ def test_the_factor_that_fits():
     assert factor_that_fits(1000, 100, 1000) == 2  # never less: it is offered where memory is short
     assert factor_that_fits(1000, 100, 200) == 3
     assert factor_that_fits(1000, 100, 90) is None
+
+
+def test_an_opening_that_finds_no_memory_offers_less_of_the_file(ready, drive, monkeypatch, tmp_path):
+    tifffile.imwrite(tmp_path / "large.tif", RNG.random((80, 60), dtype=np.float32))
+    session, messages = ready.session, ready.messages
+    reads = opened.read_image
+
+    def short(path, page, reading):
+        if reading is None or reading.pixel_binning == 1:
+            raise MemoryError
+        return reads(path, page, reading)
+
+    monkeypatch.setattr(opened, "read_image", short)
+
+    async def go():
+        assert not await session.data.open(tmp_path / "large.tif")
+        await settled(ready)
+        assert "More memory was wanted" in messages.text.text()
+        assert [b.text() for b in messages.offers] == [
+            "Open at half of the size", "Open at a quarter of the size"
+        ]  # fmt: skip
+        click(messages.offers[0])
+        await until(lambda: shape(ready) == (40, 30))
+
+    drive(go())
