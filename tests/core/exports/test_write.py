@@ -1,5 +1,6 @@
 """An exported TIFF holds the exact values, the recipe and the metrics, for this program and for others."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,16 @@ def test_no_pixel_size_is_made_up(tmp_path: Path, kind: Any, slices: float | Non
     write_tiff(path, pages, recipe(), METRICS, about=about, settings=ExportSettings(tiff=kind))
     image = read_image(path)
     assert (image.spacing, image.slice_spacing) == (None, slices)
+
+
+def test_a_volume_of_an_earlier_version_that_knew_no_pixel_size_has_none(tmp_path: Path) -> None:
+    about = {"unit": "HU", "spacing": None, "slice_spacing": 2.5}
+    tifffile.imwrite(
+        tmp_path / "old.tif", np.zeros((2, 20, 30), np.float32), imagej=True,
+        metadata={"axes": "ZYX", "unit": "mm", "spacing": 2.5, "Info": json.dumps({"about": about})},
+    )  # fmt: skip
+    image = read_image(tmp_path / "old.tif")
+    assert (image.spacing, image.slice_spacing) == (None, 2.5)
 
 
 def test_colour(tmp_path: Path) -> None:
