@@ -6,6 +6,7 @@ from PySide6.QtGui import QColor, QWheelEvent
 from PySide6.QtWidgets import QApplication
 
 from padis_gui.gui.kit.theme import BORDER, GEOMETRY
+from padis_gui.gui.setup.geometry import UNKNOWN_SCALE
 from tests.qt import open_both, settled
 
 
@@ -37,8 +38,32 @@ def test_it_follows_the_settings_and_names_units(panel, drive):
     change(panel, drive, views=6, turn="clockwise", arc=90.0, start=45.0)
     assert "6 views over 90°, clockwise from 45°" in panel.facts.text()
     assert panel.slider.maximum() == 5
-    assert "mm" in panel.facts.text()
     assert "counter-clockwise" in panel.convention.text()
+
+
+def test_lengths_are_in_mm_only_where_the_size_of_a_pixel_is_known(panel, drive):
+    session = panel._session
+    assert session.data.image.spacing is None
+    for physics in ("ct-parallel", "ct-fan"):
+        change(panel, drive, views=6) if physics == "ct-parallel" else drive(chosen(panel, physics))
+        said = panel.facts.text().replace(UNKNOWN_SCALE, "")
+        assert UNKNOWN_SCALE in panel.facts.text()
+        assert "px" in said
+        assert "mm" not in said
+
+    async def state_the_size():
+        assert await session.data.set_reading({"pixel_pitch": 0.5})
+        await settled(panel)
+
+    drive(state_the_size())
+    rows, columns = session.data.image.shape
+    assert f"image {columns} × {rows} px ({columns / 2:g} × {rows / 2:g} mm)" in panel.facts.text()
+    assert "0.5 mm a pixel" in panel.facts.text()
+
+
+async def chosen(panel, physics):
+    panel._session.method.set_physics(physics)
+    await settled(panel)
 
 
 def test_source_and_detector_are_painted_where_the_scan_has_them(panel, drive):
