@@ -8,7 +8,15 @@ import tifffile
 from PySide6.QtCore import QPoint, QPointF, QRect, Qt
 from PySide6.QtGui import QAction, QColor, QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QDialog, QFormLayout, QLabel, QStyleOptionViewItem, QToolBar
+from PySide6.QtWidgets import (
+    QAbstractScrollArea,
+    QApplication,
+    QDialog,
+    QFormLayout,
+    QLabel,
+    QStyleOptionViewItem,
+    QToolBar,
+)
 
 from padis_gui import gui
 from padis_gui.core.physics.registry import PHYSICS
@@ -87,7 +95,7 @@ def test_nothing_is_cut_on_a_small_screen(ready, drive):
     """Every panel and page, with every solver, physics and tiling; no column is wider than what it is seen through."""
 
     def look(where):
-        QApplication.processEvents()
+        drive(settled())
         assert (ready.width(), ready.height()) == SMALL, where
         assert cut(ready) == [], where
         assert scrolled_sideways(ready) == [], where
@@ -288,7 +296,8 @@ def test_the_keyboard_is_seen_wherever_tab_takes_it(ready, scheme):
         for _ in range(300):
             focused = ready.focusWidget()
             assert focused.isVisible()
-            assert not focused.visibleRegion().isEmpty(), where_is(focused)
+            surface = focused.viewport() if isinstance(focused, QAbstractScrollArea) else focused
+            assert not surface.visibleRegion().isEmpty(), where_is(focused)
             assert takes_tab(focused)
             ring = ring_of(focused)
             assert ring is not None, focused
