@@ -37,7 +37,7 @@ def test_it_follows_the_settings_and_names_units(panel, drive):
     assert "20 views over 180°, counter-clockwise from 0°" in panel.facts.text()
     change(panel, drive, views=6, turn="clockwise", arc=90.0, start=45.0)
     assert "6 views over 90°, clockwise from 45°" in panel.facts.text()
-    assert panel.slider.maximum() == 5
+    assert (panel.slider.minimum(), panel.slider.maximum()) == (1, 6)
     assert "counter-clockwise" in panel.convention.text()
 
 
@@ -72,7 +72,7 @@ def test_source_and_detector_are_painted_where_the_scan_has_them(panel, drive):
         await settled(panel)
 
     drive(go())
-    panel.number.setValue(5)
+    panel.number.setValue(6)
     QApplication.processEvents()
     sketch = panel.sketch
     view = sketch.sketch.views[5]
@@ -86,15 +86,17 @@ def test_source_and_detector_are_painted_where_the_scan_has_them(panel, drive):
 
 
 def test_the_wheel_goes_through_the_views(panel):
-    assert panel.number.value() == 0
-    for turn in (-120, -120, 120):
+    """With Ctrl; alone it changes nothing."""
+    assert panel.number.value() == 1
+    plain, ctrl = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
+    for turn, keys in ((-120, plain), (-120, ctrl), (-120, ctrl), (120, ctrl)):
         event = QWheelEvent(
             QPointF(50, 50), QPointF(50, 50), QPoint(), QPoint(0, turn), Qt.MouseButton.NoButton,
-            Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+            keys, Qt.ScrollPhase.NoScrollPhase, False,
         )  # fmt: skip
         QApplication.sendEvent(panel, event)
-    assert panel.number.value() == 1
-    assert panel.slider.value() == 1
+    assert panel.number.value() == 2
+    assert panel.slider.value() == 2
 
 
 def test_what_is_no_scan_says_so_and_a_bad_scan_says_why(panel, drive):
