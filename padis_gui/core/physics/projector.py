@@ -141,7 +141,7 @@ _ASTRA = {
 # ASTRA hands entries over one Python object at a time (0.12 us each) and keeps every other thread waiting meanwhile
 _ENTRIES_AT_ONCE = 2**18
 # and what comes after it takes 10 ns an entry
-_ENTRIES_SORTED = 2**22
+_ENTRIES_SORTED = 2**20
 _ENTRIES_MOVED = 2**26
 _LARGEST_INDEX = 2**31 - 1
 # the network and the images of a run want room as well
@@ -181,13 +181,13 @@ def _rays(geometry: Geometry) -> NDArray[np.float64]:
 
 
 @contextmanager
-def _astra_matrix(beam: Beam, shape: Shape, rays: NDArray[np.float64]) -> Iterator[Any]:
-    """ASTRA's matrix of some rays as scipy CSR; all ASTRA ids are freed afterwards."""
+def _astra_matrix(beam: Beam, shape: Shape, lines: NDArray[np.float64], bins: int) -> Iterator[Any]:
+    """ASTRA's matrix of some views of so many bins as scipy CSR; all ASTRA ids are freed afterwards."""
     import astra
 
     name, kernel, _ = _ASTRA[beam]
     volume = astra.create_vol_geom(*shape)
-    projector = astra.create_projector(kernel, astra.create_proj_geom(name, 1, rays), volume)
+    projector = astra.create_projector(kernel, astra.create_proj_geom(name, bins, lines), volume)
     try:
         matrix = astra.projector.matrix(projector)
         try:
@@ -237,19 +237,24 @@ def _assembled(geometry: Geometry, shape: Shape, scale: float, watch: Watch = SI
 
     first, end = geometry.within(geometry.reach(shape))
     rays = rays_a_bin(geometry)
-    lines = _rays(geometry.part(first, end).finer(rays))
-    bins = max(1, _ENTRIES_AT_ONCE // (2 * max(shape) * rays))
-    seen = np.zeros(geometry.views * (end - first), dtype=np.int64)
+    seen = geometry.part(first, end).finer(rays)
+    lines, bins, longest = seen.vectors, seen.bins, 2 * max(shape)
+    if bins * longest > 2 * _ENTRIES_AT_ONCE:
+        lines, bins = _rays(seen), 1
+    at_once = max(1, _ENTRIES_AT_ONCE // (longest * bins))
+    if bins == 1:
+        at_once += -at_once % rays
     room = int(1.1 * expected_entries(geometry, shape))  # what is not used of it takes no memory
     columns, values, count = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.float32), 0
-    for start in range(0, len(seen), bins):
-        watch.tell(start / len(seen))
-        with _astra_matrix(geometry.beam, shape, lines[start * rays : (start + bins) * rays]) as block:
+    found: list[NDArray[np.int64]] = []
+    for start in range(0, len(lines), at_once):
+        watch.tell(start / len(lines))
+        with _astra_matrix(geometry.beam, shape, lines[start : start + at_once], bins) as block:
             if rays > 1:
                 mean = (block.data / rays, block.indices, block.indptr[::rays])
                 block = csr_matrix(mean, shape=(block.shape[0] // rays, block.shape[1]))
                 block.sum_duplicates()
-            seen[start : start + bins] = np.diff(block.indptr)
+            found.append(np.diff(block.indptr))
             before, count = count, count + len(block.indices)
             if count > room:
                 room = count + count // 8
@@ -258,7 +263,7 @@ def _assembled(geometry: Geometry, shape: Shape, scale: float, watch: Watch = SI
             columns[before:count] = block.indices
             values[before:count] = block.data * scale
     lengths = np.zeros((geometry.views, geometry.bins), dtype=np.int64)
-    lengths[:, first:end] = seen.reshape(geometry.views, -1)
+    lengths[:, first:end] = np.concatenate(found).reshape(geometry.views, -1)
     return _Rows(_starts(lengths.ravel()), columns[:count], values[:count])
 
 
@@ -274,32 +279,50 @@ def _transposed(matrix: _Rows, pixels: int, watch: Watch = SILENT) -> _Rows:
     from scipy.sparse import csr_matrix
 
     starts, columns, values = matrix
-    count, rows, at_once = len(columns), len(starts) - 1, max(_ENTRIES_SORTED, pixels)
+    count, rows, at_once = len(columns), len(starts) - 1, max(_ENTRIES_SORTED, 2 * pixels)
+    if count <= at_once:
+        watch.check()
+        whole = csr_matrix((values, columns, starts), shape=(rows, pixels)).tocsc()
+        return _Rows(whole.indptr, whole.indices, whole.data)
     lengths = np.zeros(pixels, dtype=np.int64)
     for start in range(0, count, at_once):
-        watch.tell(0.2 * start / count)
-        lengths += np.bincount(columns[start : start + at_once], minlength=pixels)
+        watch.tell(0.1 * start / count)
+        part = torch.from_numpy(columns[start : start + at_once])
+        lengths += torch.bincount(part, minlength=pixels).numpy()
     found = _Rows(_starts(lengths), np.empty_like(columns), np.empty_like(values))
     free = found.starts[:-1].astype(np.int64)  # the next place of each column
+    steps = np.empty(at_once, dtype=np.int64)
     first = 0
     while first < rows:
-        watch.tell(0.2 + 0.8 * first / rows)
+        watch.tell(0.1 + 0.9 * first / rows)
         end = int(np.searchsorted(starts, int(starts[first]) + at_once, side="right")) - 1
-        end = max(first + 1, end)
-        part = slice(int(starts[first]), int(starts[end]))
-        own = (values[part], columns[part], starts[first : end + 1] - starts[first])
+        some = slice(int(starts[first]), int(starts[end]))
+        own = (values[some], columns[some], starts[first : end + 1] - starts[first])
         block = csr_matrix(own, shape=(end - first, pixels)).tocsc()
+        block.indices += np.int32(first)
         watch.check()
-        lengths = np.diff(block.indptr).astype(np.int64)
-        places = np.repeat(free - block.indptr[:-1], lengths)
-        places += np.arange(len(places))
-        watch.check()
-        found.columns[places] = block.indices + first
-        watch.check()
-        found.values[places] = block.data
-        free += lengths
+        _place(block, free, steps[: len(block.data)], found)
         first = end
     return found
+
+
+def _place(block: Any, free: NDArray[np.int64], places: NDArray[np.int64], found: _Rows) -> None:
+    """Put the columns of ``block`` (CSC) where ``free`` says that each goes on, and move ``free`` behind them.
+
+    ``places`` is room for a number an entry, used again: new memory would cost more than all else here.
+    """
+    lengths = np.diff(block.indptr)
+    filled = np.flatnonzero(lengths)
+    if not len(filled):
+        return
+    lengths = lengths[filled]
+    places.fill(1)
+    places[block.indptr[filled]] = free[filled]
+    places[block.indptr[filled[1:]]] -= free[filled[:-1]] + lengths[:-1] - 1
+    np.cumsum(places, out=places)
+    found.columns[places] = block.indices
+    found.values[places] = block.data
+    free[filled] += lengths
 
 
 def _as_torch(matrix: _Rows, columns: int, dtype: torch.dtype, device: torch.device, watch: Watch) -> Tensor:

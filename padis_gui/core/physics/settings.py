@@ -18,9 +18,10 @@ def _gaussian(clean: Tensor, deviation: float, rng: torch.Generator) -> Tensor:
 def _counted(expected: Tensor, rng: torch.Generator, watch: Watch) -> Tensor:
     """Poisson counts, drawn one after the other: in parts they are the same."""
     parts = []
-    for part in expected.flatten().split(_COUNTED_AT_ONCE):
+    flat = expected.flatten()
+    for start in range(0, len(flat), _COUNTED_AT_ONCE):
         watch.check()
-        parts.append(torch.poisson(part, generator=rng))
+        parts.append(torch.poisson(flat[start : start + _COUNTED_AT_ONCE], generator=rng))
     return torch.cat(parts).reshape(expected.shape)
 
 

@@ -98,7 +98,7 @@ class SuperResolution(LinearOperator):
                 f"leaves {rows} x {columns} of the image; lower the factor."
             )
         watch.check()
-        matrices = []
+        matrices: list[Tensor] = []
         for number, length in enumerate(image_shape[1:]):
             watch.tell(number / 2)
             same = number and length == image_shape[1]

@@ -12,8 +12,7 @@
 
 A run is driven by whoever iterates over :meth:`Run.steps`, in that thread; a :class:`Control` is asked at every patch
 batch, and several times a second while it is prepared, whether the run may go on. A run is active until its
-:class:`Outcome` has been taken: nobody who asks a newer run
-can be told of an older one's end.
+:class:`Outcome` has been taken: nobody who asks a newer run can be told of an older one's end.
 """
 
 import logging
