@@ -59,9 +59,7 @@ class Result(EngineResult):
         check_is_tiff(target)
         if sidecar is not None:
             check_sidecar(sidecar)
-        about = About(
-            name=target.stem, unit=self.unit, window=self.window, seconds=self.seconds, evaluations=self.evaluations
-        )  # fmt: skip
+        about = About.of(self, target.stem)
         write_result(
             target, self.pixels, self.deviation, self.recipe, self.metrics, self.spacing, self.interval, about=about,
             settings=settings,

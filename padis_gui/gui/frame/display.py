@@ -253,7 +253,7 @@ class RunDisplay(QObject):
             if frame.partition is not None and (found := frame.partition.tile_at(row, column)) is not None:
                 tiles = len(frame.partition.boxes)
                 parts.append(f"tile {found[0] + 1} of {tiles}, {found[1]} px to the nearest seam")
-            parts.append(f"step {frame.step}, σ {frame.sigma:.3g}")
+            parts.append(f"{frame.step_text}, {frame.noise_text}")
         self.pointed.emit("   ".join(parts))
 
 

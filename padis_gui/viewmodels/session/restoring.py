@@ -1,5 +1,6 @@
 """From an exported file back to the run that made it: its image, prior, settings and seed, and its result in the list."""
 
+import math
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,8 +10,9 @@ from typing import Any
 from padis_gui.core.exports.about import Export, known_metrics, read_export, read_pages
 from padis_gui.core.images.image import Image
 from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.runs.differences import differences
 from padis_gui.core.runs.engine import Result
-from padis_gui.core.runs.locate import Located, differences, locate
+from padis_gui.core.runs.locate import Located, locate
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened
 from padis_gui.core.runs.recipe import Recipe, versions
@@ -49,6 +51,8 @@ class Restorer:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._last: _Restored | None = None
+        self._image: tuple[Path | None, int] | None = None
+        workspace.data.changed.connect(self._follow_data)
 
     def restore(self, path: Path) -> Coroutine[Any, Any, bool]:
         """Bring back the run that made an exported file; messages say what differs here, and what is missing.
@@ -66,7 +70,7 @@ class Restorer:
             return False
         recipe = found.located.recipe
         missing = {each.what for each in found.located.missing}
-        choices = choices_from(recipe)
+        choices = choices_from(recipe, Path(path).name, workspace.method.own_seed)
         if "data" in missing:
             choices = choices.model_copy(update={"data": None})
         if "prior" in missing:
@@ -80,6 +84,8 @@ class Restorer:
                 found.result, History(0), name=f"Restored from {Path(path).name}", state="Restored"
             )
             record.when = datetime.now(UTC)
+            ratio = found.export.about.seam_ratio
+            record.seam_ratio = math.nan if ratio is None else ratio
             workspace.runs.add(record)
             if used:  # else something else was wanted meanwhile
                 workspace.shown.show(record)
@@ -97,6 +103,20 @@ class Restorer:
             return None
         same = task.opened.same_as(last.opened) and task.method == last.method
         return last.record if same else None
+
+    def _follow_data(self) -> None:
+        """The seed that came back with a run goes with its image: it would silently be that of every later one."""
+        data, method = self._workspace.data, self._workspace.method
+        image = None if data.image is None else (data.path, data.image.page)
+        if image == self._image:
+            return
+        self._image = image
+        seed, name = method.seed, method.seed_of
+        if method.give_back_seed():
+            now = "new at each run" if method.seed is None else f"{method.seed}"
+            self._workspace.message.emit(
+                "info", f"The seed is {now} again; {seed} was that of {name} and its image.", ""
+            )
 
     def _say(self, found: _Found, recipe: Recipe, name: str, *, used: bool) -> None:
         """What came back, what is different here, and what is missing."""
@@ -150,6 +170,8 @@ def _result(export: Export, recipe: Recipe) -> Result:
             f"{export.path.name} holds no result to compare with; export one to have it in the list."
         )
     more = pages[1:] if about.kind == "result" else []
+    # files of earlier versions do not say where the run stood; the recipe tells how many steps it has
+    step, total = (about.step, about.total) if about.step else (0, 0) if about.seeds else recipe.last_step
     window = about.window or (recipe.data.window if recipe.data is not None else (0.0, 1.0))
     if not window[0] < window[1]:
         raise InputError(
@@ -163,7 +185,8 @@ def _result(export: Export, recipe: Recipe) -> Result:
     )  # fmt: skip
     return Result(
         recipe=recipe, image=image, deviation=more[0] if more else None,
-        metrics=known_metrics(export.metrics), seconds=about.seconds, evaluations=about.evaluations,
+        metrics=known_metrics(export.metrics), seconds=about.seconds, evaluations=about.evaluations, step=step, total=total,
+        sigma=math.nan if about.sigma is None else about.sigma,
         interval=(more[1], more[2]) if len(more) > 2 else None,
         sha256=about.sha256 if about.kind != "draws" else pixels_sha256(estimate),
     )  # fmt: skip

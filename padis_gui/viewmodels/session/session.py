@@ -118,18 +118,19 @@ class Session(Workspace):
         if run is None:
             self.message.emit("warning", "There is no result to export yet; press Run first.", "")
             return False
-        return await self._exported(export_run, run, path, settings or ExportSettings())
+        return await self._exported(path, export_run, run, path, settings or ExportSettings())
 
     async def export_runs(
         self, named: Sequence[tuple[RunRecord, Path]], settings: ExportSettings | None = None
     ) -> bool:
         """Write runs of the list, each to its path, as :meth:`export` does."""
-        return await self._exported(export_runs, tuple(named), self, settings or ExportSettings())
+        first = named[0][1] if named else Path()
+        return await self._exported(first, export_runs, tuple(named), self, settings or ExportSettings())
 
-    async def _exported(self, write: Callable[..., str], *arguments: Any) -> bool:
+    async def _exported(self, path: Path, write: Callable[..., str], *arguments: Any) -> bool:
         sentence = await self.read(write, *arguments)
         if sentence:
-            self.message.emit("info", sentence, "")
+            self.say_written(sentence, path)
         return bool(sentence)
 
     async def close(self) -> None:

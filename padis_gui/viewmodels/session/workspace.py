@@ -161,7 +161,8 @@ class Workspace(Background):
             tiling=method.tiling.model_dump(mode="json"),
             solver=method.solver,
             solvers={s.name: changes(solvers[s.name], s.settings_type()) for s in SOLVERS},
-            seed=method.seed, preset=method.preset,
+            seed=method.seed, seed_of=method.seed_of, own_seed=method.own_seed if method.seed_of else None,
+            preset=method.preset,
         )  # fmt: skip
 
     @property
@@ -177,6 +178,7 @@ class Workspace(Background):
         False where something else was wanted meanwhile: the latest wins, from the call on.
         """
         self._wishes += 1
+        self.method.give_back_seed()  # these bring their own, whatever image is opened for them
         return self._use(choices, list(self.asked), self.prior.wishes)
 
     async def _use(self, choices: SavedChoices, latest: list[int], prior_asked: int) -> bool:
@@ -192,7 +194,8 @@ class Workspace(Background):
             return False
         self.method.choose(
             problems=found.problems, physics=choices.physics, tiling=found.tiling, solvers=found.solvers,
-            solver=choices.solver, seed=found.seed, preset=choices.preset,
+            solver=choices.solver, seed=found.seed, seed_of=choices.seed_of, own_seed=found.own_seed,
+            preset=choices.preset,
         )  # fmt: skip
         for complaint in found.complaints:
             self.message.emit("warning", complaint, "")
@@ -200,7 +203,7 @@ class Workspace(Background):
 
     def use_run(self, record: RunRecord) -> Coroutine[Any, Any, bool]:
         """Choose what a run was made of, its seed included: Run then gives the same again."""
-        return self.use(choices_from(record.recipe))
+        return self.use(choices_from(record.recipe, record.name, self.method.own_seed))
 
     async def open_data_of(self, record: RunRecord) -> None:
         """Open what a run was made of, and show the run beside it."""
