@@ -273,7 +273,7 @@ class Screen:
             return
         said, data = self.said(), self.run_data
         if data is None:
-            if not re.search(r"generated|sample of the prior|stale", said, re.IGNORECASE):
+            if not re.search(r"generated|sample of the prior|of no data|stale", said, re.IGNORECASE):
                 yield f"a generated image is seen beside an open one, and nothing says so: {said!r}"
             return
         if data.name not in said:
