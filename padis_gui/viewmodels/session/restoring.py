@@ -1,9 +1,11 @@
 """From an exported file back to the run that made it: its image, prior, settings and seed, and its result in the list."""
 
 import math
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from padis_gui.core.exports.about import Export, known_metrics, read_export, read_pages
 from padis_gui.core.images.image import Image
@@ -52,11 +54,15 @@ class Restorer:
         self._image: tuple[Path | None, int] | None = None
         workspace.data.changed.connect(self._follow_data)
 
-    async def restore(self, path: Path) -> bool:
+    def restore(self, path: Path) -> Coroutine[Any, Any, bool]:
         """Bring back the run that made an exported file; messages say what differs here, and what is missing.
 
-        What can be brought back is, also where a file is missing.
+        What can be brought back is, also where a file is missing. What is asked for from the call on, while the file is
+        read, wins.
         """
+        return self._restore(path, self._workspace.asked, self._workspace.prior.wishes)
+
+    async def _restore(self, path: Path, asked: tuple[int, ...], prior_asked: int) -> bool:
         workspace = self._workspace
         near = [p.parent for p in (workspace.data.path, workspace.prior.path) if p is not None]
         found = await workspace.read(_find, Path(path), near)
@@ -69,7 +75,9 @@ class Restorer:
             choices = choices.model_copy(update={"data": None})
         if "prior" in missing:
             choices = choices.model_copy(update={"prior": None})
-        used = await workspace.use(choices)
+        if workspace.prior.wishes != prior_asked:
+            choices = choices.model_copy(update={"prior": None})
+        used = workspace.asked == asked and await workspace.use(choices)
         record = None
         if found.result is not None:
             record = record_of(
@@ -85,7 +93,7 @@ class Restorer:
         self._last = None
         if used and record is not None and opened is not None and not missing:
             self._last = _Restored(record, opened, workspace.method.now)
-        self._say(found, recipe, str(Path(path).name))
+        self._say(found, recipe, str(Path(path).name), used=used)
         return not missing
 
     def wanted(self, task: Task, seed: int | None) -> RunRecord | None:
@@ -110,7 +118,7 @@ class Restorer:
                 "info", f"The seed is {now} again; {seed} was that of {name} and its image.", ""
             )
 
-    def _say(self, found: _Found, recipe: Recipe, name: str) -> None:
+    def _say(self, found: _Found, recipe: Recipe, name: str, *, used: bool) -> None:
         """What came back, what is different here, and what is missing."""
         here = recipe.model_copy(update={"device": str(self._workspace.prior.device), "versions": versions()})
         other = differences(found.export.recipe, here)
@@ -118,8 +126,11 @@ class Restorer:
         if self._last is not None:
             replayed = " with its live changes" if recipe.changes else ""
             sentences.append(f"The run that made {name} is back{replayed}; Run repeats it.")
-        else:
+        elif used:
             sentences.append(f"The settings of the run that made {name} are back.")
+        else:
+            there = "; the run is in the list" if found.result is not None else ""
+            sentences.append(f"Something else was chosen while {name} was read, and holds{there}.")
         sentences += [found.trouble] if found.trouble else []
         sentences += found.located.remarks
         if other:

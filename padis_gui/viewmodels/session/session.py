@@ -7,7 +7,7 @@ The session behind the window: runs are started, waited for, kept, restored, exp
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +106,9 @@ class Session(Workspace):
         """The runs that wait, and what has become of earlier ones."""
         return self.runner.queue
 
-    async def restore(self, path: Path) -> bool:
+    def restore(self, path: Path) -> Coroutine[Any, Any, bool]:
         """Bring back the run that made an exported TIFF, or the JSON beside one; False where something is missing."""
-        return await self.restorer.restore(path)
+        return self.restorer.restore(path)
 
     # Files ----------------------------------------------------------------------------------------
 
