@@ -36,7 +36,7 @@ from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Result(EngineResult):
     """An estimate and all that belongs to it; it can be saved, with the recipe that repeats it."""
 
@@ -59,9 +59,7 @@ class Result(EngineResult):
         check_is_tiff(target)
         if sidecar is not None:
             check_sidecar(sidecar)
-        about = About(
-            name=target.stem, unit=self.unit, window=self.window, seconds=self.seconds, evaluations=self.evaluations
-        )  # fmt: skip
+        about = About.of(self, target.stem)
         write_result(
             target, self.pixels, self.deviation, self.recipe, self.metrics, self.spacing, self.interval, about=about,
             settings=settings,
@@ -83,7 +81,7 @@ class Result(EngineResult):
         return f"<result {size}, {self.recipe.solver}, seed {self.recipe.seed}: {said or 'a sample'}>"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Step(Iterate):
     """An :class:`~padis_gui.core.solvers.iterate.Iterate`, whose tensors are on [0, 1], with its image's unit."""
 

@@ -86,10 +86,7 @@ def _finish(queued: "QueuedRun", path: Path, repeater: "Repeater") -> dict[str, 
                 f"{path} was wanted for this run, but holds the result of another; choose another folder."
             )
         done = repeater.run(queued.recipe)
-        about = About(
-            name=queued.name, unit=done.image.unit, window=done.image.window, seconds=done.seconds,
-            evaluations=done.evaluations,
-        )  # fmt: skip
+        about = About.of(done, queued.name)
         write_result(
             path,
             done.pixels,

@@ -59,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.files.read import read_image
     from padis_gui.core.images.image import ReadingSettings
     from padis_gui.core.images.metrics import as_json
+    from padis_gui.core.images.size import size_in_words
     from padis_gui.core.physics.registry import find_physics
     from padis_gui.core.runs.engine import Run, finish
     from padis_gui.core.runs.method import Method
@@ -95,10 +96,7 @@ def run(options: argparse.Namespace) -> int:
             recorder.record(iterate)
 
         result = finish(run, watch)
-    about = About(
-        name=options.out.stem, unit=result.unit, window=result.window, seconds=result.seconds,
-        evaluations=result.evaluations,
-    )  # fmt: skip
+    about = About.of(result, options.out.stem)
     about = write_result(
         options.out, result.pixels, result.deviation, result.recipe, result.metrics, result.spacing, about=about,
         settings=export,
@@ -117,6 +115,8 @@ def run(options: argparse.Namespace) -> int:
     }
     if options.report is not None:
         write_json(options.report, report)
+    if image.reading.reduces:
+        print(f"{image.name}: {size_in_words(image)}")
     for note in image.notes + (image.measured.notes if image.measured is not None else ()):
         print(note)
     print(

@@ -141,7 +141,7 @@ Pixels = NDArray[np.float32]  # of any shape that the docstring says
 HU_WINDOW = (-1000.0, 1000.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Measured:
     """What was really measured: a scan's line integrals (C, views, bins), or a degraded picture (C, rows, columns).
 
@@ -156,7 +156,7 @@ class Measured:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Image:
     """Pixels (C, rows, columns), float32, in the file's own unit, and how they map to [0, 1].
 

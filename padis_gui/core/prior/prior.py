@@ -99,7 +99,7 @@ def denoise_patches(
     return c_skip * noisy + c_out * output
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DenoiserCall:
     """One call of :meth:`PatchPrior.denoise` with all that it takes to repeat it bit for bit.
 

@@ -195,7 +195,10 @@ class RunDisplay(QObject):
     def _show_step(self) -> None:
         session = self._session
         theirs = session.run.active or session.shown.history is session.run.history
-        self._transport.show_snapshot(session.run.snapshot() if theirs else Progress(), self.share)
+        snapshot = session.run.snapshot() if theirs else Progress()
+        self._transport.show_snapshot(snapshot, self.share)
+        if snapshot.preparing is not None:
+            self._show_empty_texts()
         self._show_captions()
 
     def _show_within(self) -> None:
@@ -240,7 +243,7 @@ class RunDisplay(QObject):
             self.pointed.emit(_NO_CURSOR)
             return
         on_image = group[0] == Lattice.IMAGE.value
-        parts = [f"x {column}, y {row} px" if on_image else f"row {row}, column {column}"]
+        parts = [f"x {column + 1}, y {row + 1} px" if on_image else f"column {column + 1}, row {row + 1}"]
         if on_image and image is not None and image.spacing and image.shape == group[1:]:
             parts[0] += f" ({column * image.spacing[1]:.1f}, {row * image.spacing[0]:.1f} mm)"
         unit = f" {image.unit}" if image is not None and image.unit else ""
@@ -251,8 +254,9 @@ class RunDisplay(QObject):
         frame = self.frame
         if on_image and frame is not None:
             if frame.partition is not None and (found := frame.partition.tile_at(row, column)) is not None:
-                parts.append(f"tile {found[0]}, {found[1]} px to the nearest seam")
-            parts.append(f"step {frame.step}, σ {frame.sigma:.3g}")
+                tiles = len(frame.partition.boxes)
+                parts.append(f"tile {found[0] + 1} of {tiles}, {found[1]} px to the nearest seam")
+            parts.append(f"{frame.step_text}, {frame.noise_text}")
         self.pointed.emit("   ".join(parts))
 
 

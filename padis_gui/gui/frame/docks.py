@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QByteArray, QObject, QSize, Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabBar, QTabWidget, QWidget
 
 # Raise it when a saved arrangement of an earlier version would not make sense any more
 LAYOUT_VERSION = 1
@@ -73,6 +73,7 @@ class Docks(QObject):
         dock.setAccessibleName(title)
         dock.setWidget(widget)
         widget.setMinimumSize(_ROOM[area].narrowest, _LOWEST)
+        dock.visibilityChanged.connect(lambda seen: self._follow(dock, seen))
         self._placed.append(_Placed(dock, area, shown))
         self.reset()
         return dock
@@ -139,18 +140,18 @@ class Docks(QObject):
             if dock.isFloating():
                 dock.hide()
 
-    def focus_next(self, centre: QWidget) -> None:
-        """Put the keyboard into the next shown panel; ``centre`` comes after the last one."""
-        shown = [p.dock for p in self._placed if p.dock.isVisible() and not p.dock.visibleRegion().isEmpty()]
-        places: list[QWidget] = [*shown, centre]
-        focused = self._host.window().focusWidget()
-        inside = [i for i, place in enumerate(places) if focused is not None and place.isAncestorOf(focused)]
-        order = places[inside[0] + 1 :] + places[: inside[0] + 1] if inside else places
-        for place in order:
-            child = next((w for w in place.findChildren(QWidget) if _takes_keys(w)), None)
-            if child is not None:
-                child.setFocus(Qt.FocusReason.ShortcutFocusReason)
-                return
+    def seen(self, *areas: Qt.DockWidgetArea) -> list[QWidget]:
+        """The panels of these areas that lie in front now."""
+        docks = [d for d in self.all if not d.isFloating() and self._host.dockWidgetArea(d) in areas]
+        return [dock.widget() for dock in docks if dock.isVisible() and not dock.visibleRegion().isEmpty()]
+
+    def _follow(self, dock: QDockWidget, seen: bool) -> None:
+        """What lies behind another tab is hidden, so that neither Tab nor the eye is led to it."""
+        dock.widget().setVisible(seen)
+        for bar in self._host.findChildren(QTabBar):
+            # Qt leaves the tabs of docks to the mouse, and keeps a bar for areas that have none
+            several = bar.count() > 1
+            bar.setFocusPolicy(Qt.FocusPolicy.TabFocus if several else Qt.FocusPolicy.NoFocus)
 
     def save(self) -> bytes:
         """Where everything is now."""
@@ -162,8 +163,3 @@ class Docks(QObject):
             return True
         self.reset()
         return False
-
-
-def _takes_keys(widget: QWidget) -> bool:
-    by_tab = Qt.FocusPolicy.TabFocus.value & widget.focusPolicy().value
-    return bool(by_tab) and widget.isVisible() and widget.isEnabled()

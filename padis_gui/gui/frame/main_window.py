@@ -6,12 +6,15 @@ The main window: layout, menus, and the wiring between actions, session and disp
 """
 
 import asyncio
+from pathlib import Path
 
 from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
     QDialog,
     QLabel,
+    QLineEdit,
     QMainWindow,
     QSizePolicy,
     QStackedWidget,
@@ -30,16 +33,21 @@ from padis_gui.gui.frame.menus import Menus, RunTools
 from padis_gui.gui.frame.messages import ChoiceBar, MessageBar
 from padis_gui.gui.frame.reconstruct import RIGHT, ReconstructPage, keep_window, restore_window
 from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.files import show_in_folder
+from padis_gui.gui.kit.focus import focus_region
 from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.theme import set_scheme
 from padis_gui.gui.kit.widgets import ElidedLabel, column
+from padis_gui.gui.laboratory.ab import ABPage
 from padis_gui.gui.runs.transport import DeviceButton
 from padis_gui.gui.training.page import TrainingNote, TrainingPage
+from padis_gui.viewmodels.pictures.pictures import RUN_KEYS
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
 from padis_gui.viewmodels.training.trainer import Trainer
 
 _LONGEST_LEVELS = 14  # letters
+_STALE = "Stale: other settings"
 
 
 # px: screens up to this size are filled at first; of larger ones the window takes a share, but no more than is useful
@@ -93,6 +101,7 @@ class MainWindow(QMainWindow):
         self.preferences = preferences or Preferences(parent=self)
         self.closed = asyncio.Event()
         self._closing = False
+        self._begins = False  # and gives Run the keyboard as soon as there is something to run
         self._bar_was_shown, self._bar_away = True, False
         self.setWindowTitle(f"padis_gui {__version__}")
         self.setAcceptDrops(True)
@@ -117,6 +126,7 @@ class MainWindow(QMainWindow):
         session.remedy_wanted.connect(
             lambda remedy: self.messages.add_offers(self.reconstruct.offers.against(remedy))
         )
+        session.written.connect(self._offer_folder)
         self.messages.details_wanted.connect(self.help.report)
         self.preferences.changed.connect(self._follow_preferences)
         self._follow_preferences()
@@ -143,7 +153,8 @@ class MainWindow(QMainWindow):
             (act.shortcuts, self.help.shortcuts),
             (act.report, self.help.report),
             (act.about, self.help.about),
-            (act.next_panel, lambda: self.docks.focus_next(self.panes)),
+            (act.next_region, lambda: self._go_to_region(1)),
+            (act.previous_region, lambda: self._go_to_region(-1)),
             (act.quit, self.close),
             (act.reset_layout, lambda: self.docks.reset()),
         ):
@@ -257,6 +268,7 @@ class MainWindow(QMainWindow):
     def _make_menus(self) -> None:
         self.menus = Menus(self, self.act, self.preferences, self.docks, self.pages.group, self.opening)
         self.menus.view.addMenu(self.timeline.menu())
+        self.menus.view.addActions(self.reconstruct.slices.actions_of_menu)
         self.menus.run.addSeparator()
         self.menus.run.addMenu(self.device.device_menu(self))
         self.menus.view.addMenu(self.views.menu(self))
@@ -272,6 +284,7 @@ class MainWindow(QMainWindow):
             if place == room:
                 self.setWindowState(Qt.WindowState.WindowMaximized)
         self.show()
+        self._begins = True
 
     # From the session to the window ---------------------------------------------------------------
 
@@ -280,6 +293,10 @@ class MainWindow(QMainWindow):
         session = self.session
         self.act.allow(session)
         self.painter.allow()
+        if self._begins and self.act.run.isEnabled():
+            self._begins = False
+            if not isinstance(self.focusWidget(), QAbstractSpinBox | QLineEdit):  # nobody types meanwhile
+                self.transport.first_focus.setFocus(Qt.FocusReason.OtherFocusReason)
         self.reconstruct.crop.allow()
         if not self.at_work:
             for action in self.act.steering:
@@ -287,11 +304,19 @@ class MainWindow(QMainWindow):
         for action in (self.act.fit, self.act.tiling):
             action.setEnabled(self.shows_pictures)
         self.laboratory.allow(self.act)
-        if session.data.image is not None:
-            self.setWindowTitle(
-                f"{session.data.image.name}, page {session.data.image.page} — padis_gui {__version__}"
-            )
+        if (image := session.data.image) is not None:
+            page = f", page {image.page + 1} of {image.pages}" if image.pages > 1 else ""
+            self.setWindowTitle(f"{image.name}{page} — padis_gui {__version__}")
+        stale = session.stale and not session.run.active
+        self.panes.picture_set.set_stale(dict.fromkeys(RUN_KEYS, _STALE) if stale else {})
         self.verdict.setText(session.screen.verdict())
+
+    def _offer_folder(self, path: Path) -> None:
+        def show() -> None:
+            if not show_in_folder(path):
+                self.messages.show_message("warning", f"No file manager answered; the file is {path}.")
+
+        self.messages.add_offers([("Show in folder", f"Open {path.parent} in the file manager", show)])
 
     # From the user to the session -----------------------------------------------------------------
 
@@ -308,6 +333,11 @@ class MainWindow(QMainWindow):
             self.session.run.step()
         else:
             self._run(paused=True)
+
+    def _go_to_region(self, by: int) -> None:
+        page = self.pages.currentWidget()
+        if isinstance(page, ReconstructPage | ABPage | TrainingPage):
+            focus_region(self, page.regions, by)
 
     def _use_device(self, name: str) -> None:
         self.preferences.set_device(name)

@@ -92,7 +92,7 @@ class Menus:
         self.panels.setToolTipsVisible(True)
         self.panels.aboutToShow.connect(lambda: self._fill_panels(docks))
         self._fill_panels(docks)
-        self.view.addActions([act.next_panel, act.reset_layout])
+        self.view.addActions([act.next_region, act.previous_region, act.reset_layout])
         self.view.addSeparator()
         self._schemes(window, preferences)
         self.help.addActions([act.shortcuts, act.report, act.about])
@@ -211,7 +211,7 @@ class RunTools(QObject):
         self._window, self._session, self._panes, self._curves = window, session, panes, curves
         self._planner, self._preferences, self._docks = planner, preferences, docks
         bottom, right = Qt.DockWidgetArea.BottomDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
-        self.list, self.queue = RunList(session), QueuePanel(session)
+        self.list, self.queue = RunList(session, preferences), QueuePanel(session)
         self.samples = SamplesPanel(session, panes.picture_set, act)
         self.list_dock = dock("Runs", self.list, bottom, shown=False)
         self.queue_dock = dock("Queue", self.queue, bottom, shown=False)

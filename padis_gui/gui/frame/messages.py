@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QToolButton
 
-from padis_gui.gui.kit.theme import LEVEL_COLOURS
+from padis_gui.gui.kit.theme import LEVEL_COLOURS, icon
 from padis_gui.gui.kit.widgets import push_button, row
 
 _INFO_SECONDS = 6
 Offer = tuple[str, str, Callable[[], object]]  # a button's text, its tip, what it does
+_OFFER_SECONDS = 20  # somebody has to read it, and to decide
 
 
 class Strip(QFrame):
@@ -53,7 +54,7 @@ class MessageBar(Strip):
             lambda: self.details_wanted.emit(self.text.text(), self._details),
         )  # fmt: skip
         close = QToolButton(autoRaise=True)
-        close.setText("✕")
+        close.setIcon(icon("close"))
         close.setToolTip("Close this message")
         close.setAccessibleName("Close message")
         close.clicked.connect(self.hide)
@@ -80,18 +81,21 @@ class MessageBar(Strip):
             self._layout.removeWidget(button)
             button.deleteLater()
         self.offers = []
-        self.add_offers(() if offer is None else (offer,))
         self.paint(level)
-        self._timer.start() if level == "info" else self._timer.stop()
+        self._timer.start(_INFO_SECONDS * 1000) if level == "info" else self._timer.stop()
         self.show()
+        if offer is not None:
+            self.add_offers([offer])
 
     def add_offers(self, offers: Iterable[Offer]) -> None:
-        """Buttons for what can be done about the message that is shown; each of them closes it."""
+        """Buttons for what can be done about the message that is shown; each closes it. Information stays longer then."""
         for text, tip, do in offers:
             button = push_button(text, tip, self.hide)
             button.clicked.connect(lambda _checked=False, do=do: do())
             self._layout.insertWidget(1 + len(self.offers), button)
             self.offers.append(button)
+        if self.offers and self._timer.isActive():
+            self._timer.start(_OFFER_SECONDS * 1000)
 
 
 class ChoiceBar(Strip):

@@ -12,7 +12,7 @@ from base64 import b64decode, b64encode
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import QByteArray, Qt
+from PySide6.QtCore import QByteArray, Qt, QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QWidget
 
@@ -21,13 +21,15 @@ from padis_gui.gui.frame.display import TruthSubstitutes
 from padis_gui.gui.frame.docks import Docks
 from padis_gui.gui.frame.menus import PaneTools
 from padis_gui.gui.kit.actions import Actions
-from padis_gui.gui.kit.widgets import Section, column, scrolled
+from padis_gui.gui.kit.focus import order_tabs
+from padis_gui.gui.kit.widgets import Section, column, row, scrolled
 from padis_gui.gui.panes.crop import CropTool
 from padis_gui.gui.panes.layers import is_known
 from padis_gui.gui.panes.mask_painter import MaskPainter
 from padis_gui.gui.panes.menu import open_menu
 from padis_gui.gui.panes.pane_board import MOST
 from padis_gui.gui.panes.pane_grid import PaneGrid
+from padis_gui.gui.panes.slices import SliceSlider
 from padis_gui.gui.runs.curves import Curves
 from padis_gui.gui.runs.timeline import Timeline
 from padis_gui.gui.runs.transport import PlanLine, RunningLine, Transport
@@ -42,6 +44,7 @@ from padis_gui.viewmodels.session.sizing import Sizing
 from padis_gui.viewmodels.state.preferences import Preferences
 
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+TOP, BOTTOM = Qt.DockWidgetArea.TopDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
 
 
 class ReconstructPage(QMainWindow):
@@ -51,28 +54,32 @@ class ReconstructPage(QMainWindow):
         super().__init__()
         self.setWindowFlags(Qt.WindowType.Widget)
         self._session, self._preferences = session, preferences
+        self._ordered = False  # whether Tab goes as the eye does
         self.arranged = False  # whether the docks have the sizes that they shall have
         self.panes = PaneGrid()
         self.panes.menu_wanted.connect(partial(open_menu, self.panes))
         TruthSubstitutes(session, self.panes)
         act.fit.triggered.connect(self.panes.fit)
         act.tiling.toggled.connect(self.panes.show_tiling)
-        self._make_centre()
+        self._make_centre(opening)
         self.docks = Docks(self)
         self._make_column(act, opening)
         self.curves, self.geometry_panel = Curves(), GeometryPanel(session)
 
-    def _make_centre(self) -> None:
+    def _make_centre(self, opening: Opening) -> None:
         central = QWidget()
         self.timeline = Timeline(self._session, central)
         self.mask_editor = MaskEditor(self._session, self._preferences.folder)
         self.painter = MaskPainter(self.mask_editor, self.panes, self._preferences)
         self.sizing = Sizing(self._session)
         self.crop = CropTool(self.sizing, self.panes)
-        around = column(central)
+        self.slices = SliceSlider(self._session, opening.slices, central)
+        around, beside = column(central), row(spacing=0)
+        beside.addWidget(self.panes, 1)
+        beside.addWidget(self.slices)
         around.addWidget(self.painter)
         around.addWidget(self.crop)
-        around.addWidget(self.panes, 1)
+        around.addLayout(beside, 1)
         around.addWidget(self.timeline)
         self.setCentralWidget(central)
 
@@ -91,7 +98,7 @@ class ReconstructPage(QMainWindow):
         self.problem = ProblemSection(session, {"inpainting": self.panes.act.mask})
         self.prior = PriorSection(session, opening, self._preferences)
         self.tiling, self.solver = TilingSection(session), SolverSection(session)
-        setup = QWidget()
+        self.setup = setup = QWidget()
         sections = column(setup, spacing=2, margins=(6, 2, 6, 4))
         for section in (self.data, self.problem, self.prior, self.tiling, self.solver):
             sections.addWidget(section)
@@ -111,12 +118,27 @@ class ReconstructPage(QMainWindow):
         self.dock("Geometry", self.geometry_panel, RIGHT)
         self.views = PaneTools(self._session, self.panes, self._preferences, self.docks, self.dock)
 
+    @property
+    def regions(self) -> list[QWidget]:
+        """The parts of the page that can be seen, as F6 goes through them."""
+        left, right = self.docks.seen(LEFT), self.docks.seen(RIGHT, BOTTOM, TOP)
+        return [*left, self.panes, self.timeline, *right]
+
     def showEvent(self, event: QShowEvent) -> None:
         """The first time the page's size is known, the docks get their shares of it, unless they were left otherwise."""
         super().showEvent(event)
         if not self.arranged:
             self.arranged = True
             self.docks.share_room()
+        if not self._ordered:
+            self._ordered = True
+            QTimer.singleShot(0, self, self._order_tabs)  # showing docks puts them into Qt's own order
+
+    def _order_tabs(self) -> None:
+        """Tab begins with Run, and goes through the settings, the pictures and the panels."""
+        panels = [dock.widget() for dock in self.docks.all if dock.widget() is not self.left]
+        shown = [widget for widget in (self.centralWidget(), *panels) if widget is not None]
+        order_tabs(self.transport, self.setup, *shown)
 
     def dock(
         self, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True

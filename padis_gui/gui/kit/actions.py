@@ -83,7 +83,10 @@ _OF_WINDOW = (
     ),
     ActionRecord("fit", "&Fit", "F", "Show the whole image in all panes"),
     ActionRecord("tiling", "&Tiling", "T", "Show the tiling of the shown step"),
-    ActionRecord("next_panel", "&Next panel", "F6", "Put the keyboard into the next panel"),
+    ActionRecord(
+        "next_region", "&Next region", "F6", "Put the keyboard into the next part of the page: settings, pictures, panels"
+    ),
+    ActionRecord("previous_region", "Pre&vious region", "Shift+F6", "Put the keyboard into the part of the page before"),
     ActionRecord("reset_layout", "&Reset layout", "", "Put every panel back to where it was at first"),
     ActionRecord("shortcuts", "&Keys and mouse", "F1", "All keys and what the mouse does"),
     ActionRecord(
@@ -116,7 +119,8 @@ class Actions:
     volume: QAction
     fit: QAction
     tiling: QAction
-    next_panel: QAction
+    next_region: QAction
+    previous_region: QAction
     reset_layout: QAction
     shortcuts: QAction
     report: QAction
@@ -203,7 +207,8 @@ _OF_PANES = (
     ActionRecord("close", "Close pane", "Ctrl+W", "Close the framed pane"),
     ActionRecord("maximise", "Maximise pane", "M", "Show the framed pane alone, and all of them again"),
     ActionRecord("link", "Link pane", "K", "Link the framed pane's view and levels with the others', or unlink them"),
-    ActionRecord("move", "Pan", "V", "Drag to pan, turn the wheel to zoom", group="tool"),
+    ActionRecord("move", "Pan", "V", "Drag to pan; the wheel zooms the picture that was clicked, or with Ctrl any",
+                 group="tool"),
     ActionRecord("profile", "Line profile", "L", "Drag a line: its values in every pane", group="tool"),
     ActionRecord("rectangle", "Rectangle", "R", "Drag a rectangle: its statistics in every pane", group="tool"),
     ActionRecord("ellipse", "Ellipse", "E", "Drag an ellipse: its statistics in every pane", group="tool"),

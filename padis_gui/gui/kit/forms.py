@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QLineEdit,
     QSizePolicy,
+    QSlider,
     QSpinBox,
     QStyle,
     QStyledItemDelegate,
@@ -33,6 +34,7 @@ from PySide6.QtWidgets import (
 
 from padis_gui.core.settings.declarations import Settings, SettingSpec, specs
 from padis_gui.gui.kit.files import ANY_FILE, choose_to_open
+from padis_gui.gui.kit.theme import icon
 from padis_gui.gui.kit.widgets import Mark, MarkedLabel, column, form, row
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ _OF_NUMBERS = "0123456789.,+-eE"
 _ROUND_CHOICE = 6  # px around a choice that is explained
 _Index = QModelIndex | QPersistentModelIndex
 _SHORTEST_NUMBER = 8  # letters, the arrows among them
-_SHORTEST_CHOICE = 7  # letters that a choice has room for at least
+_SHORTEST_CHOICE, _NARROWEST_CHOICE = 7, 80  # letters that a choice asks for; px that it makes do with
 
 
 class LeavesWheel(_Widget):
@@ -107,6 +109,10 @@ class NumberBox(_TakesNumbers, QDoubleSpinBox):
         return self.locale().toString(value, "g", 6)
 
 
+class Slider(LeavesWheel, QSlider):
+    """A slider that leaves the wheel to whatever scrolls around it."""
+
+
 class _Explained(QStyledItemDelegate):
     """A choice, and under it in grey what it is: the tooltip of its item, one line."""
 
@@ -144,6 +150,10 @@ class ChoiceBox(LeavesWheel, QComboBox):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(_SHORTEST_CHOICE)
+
+    def minimumSizeHint(self) -> QSize:
+        hint = super().minimumSizeHint()
+        return QSize(min(hint.width(), _NARROWEST_CHOICE), hint.height())
 
     def explain_choices(self) -> None:
         """Say under each choice of the list, in a line, what it is; the tips they were offered with."""
@@ -239,7 +249,7 @@ class FileLine(QWidget):
         self.line = QLineEdit(placeholderText="none")
         self.line.setAccessibleName(label)
         self.button = QToolButton()
-        self.button.setText("…")
+        self.button.setIcon(icon("menu"))
         self.button.setAccessibleName(f"Choose {label}")
         self.line.setToolTip(tooltip)
         self.button.setToolTip(f"Choose the {label.lower()} in a dialog")

@@ -24,6 +24,8 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication
 
+from padis_gui.gui.kit.focus import FocusRing
+
 PANE_BACKGROUND = "#101214"
 TILE = "#ffb000"
 BORDER = "#4fb3ff"
@@ -45,6 +47,7 @@ COMPARED = "#b59b6a"
 MARKER = "#e0b84c"
 BASELINE = "#9aa0a6"
 MASK = "#e0483c"
+STALE = "#f0b429"
 GEOMETRY = {"source": "#e08a1e", "seen": "#3aa675", "unseen": "#d2503c"}
 MARKS = ("#c98a10", "#3aa675")  # of fields: for the next run, and for the one under way
 RUN_BUTTON = (
@@ -79,6 +82,7 @@ _STYLE = (
     "QLabel[key='true'] { border: 1px solid palette(mid); border-radius: 3px; padding: 1px 5px; }"
 )
 _chosen = "System"
+_ring: FocusRing | None = None  # of the application, for as long as there is one
 
 
 def configure(app: QApplication) -> None:
@@ -87,6 +91,8 @@ def configure(app: QApplication) -> None:
     app.setStyle("Fusion")
     app.setFont(with_hats(app.font()))
     app.styleHints().colorSchemeChanged.connect(lambda _scheme: set_scheme(_chosen))
+    global _ring
+    _ring = FocusRing(app)
     set_scheme("System")
 
 
@@ -228,6 +234,9 @@ def _paths() -> dict[str, QPainterPath]:
         "previous": _lines(((11, 3), (4.5, 8), (11, 13), (11, 3))),
         "next": _lines(((5, 3), (11.5, 8), (5, 13), (5, 3))),
         "last": _lines(((13, 3), (13, 13)), ((3, 3), (10, 8), (3, 13), (3, 3))),
+        "waiting": _with(_lines(((8, 4.5), (8, 8), (10.5, 9.5))), _dots((8, 8), radius=6.3)),
+        "warning": _with(_lines(((8, 2), (14.5, 13.5), (1.5, 13.5), (8, 2)), ((8, 6.5), (8, 9.5))),
+                         _dots((8, 11.4), radius=0.4)),
         "compare": _with(_lines(((2, 13.5), (13.5, 2))), _box(1.5, 1.5, 13, 13)),
     }  # fmt: skip
 

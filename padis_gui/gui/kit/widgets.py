@@ -345,6 +345,7 @@ def value_cells(names: Mapping[str, tuple[str, str]]) -> tuple[QWidget, dict[str
 def scrolled(content: QWidget) -> QScrollArea:
     """A column that scrolls up and down where it is too tall."""
     area = QScrollArea(widgetResizable=True)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it scrolls to the control that has the keyboard
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setWidget(content)

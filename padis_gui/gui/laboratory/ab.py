@@ -7,12 +7,12 @@ from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QCheckBox, QLayout, QSlider, QWidget
+from PySide6.QtWidgets import QCheckBox, QLayout, QWidget
 
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.control import RunState
 from padis_gui.gui.kit.actions import Actions
-from padis_gui.gui.kit.forms import ChoiceBox
+from padis_gui.gui.kit.forms import ChoiceBox, Slider
 from padis_gui.gui.kit.plot import Line, Plot
 from padis_gui.gui.kit.theme import LEVEL_COLOURS, SIDES
 from padis_gui.gui.kit.widgets import ElidedLabel, column, grid, row, scrolled
@@ -52,7 +52,10 @@ class ABPage(QWidget):
         for picture in (*self.pictures, self.difference):
             self.links.join(picture.canvas)
         self.links.pointed.connect(self._read)
-        self.plots = {"psnr": Plot("PSNR [dB]"), "seam_ratio": Plot("Seam ratio")}
+        self.plots = {
+            "psnr": Plot("PSNR [dB]", tip="Of both estimates against the truth, over their steps"),
+            "seam_ratio": Plot("Seam ratio", tip="Of both estimates over their steps; 1 is no seam"),
+        }
         self.plots["seam_ratio"].set_level(1.0)
         for plot in self.plots.values():
             plot.clicked.connect(self._go_to)
@@ -66,6 +69,11 @@ class ABPage(QWidget):
         ab.changed.connect(self._ask_for_paint)
         act.tiling.toggled.connect(self._repaint)
         self._paint()
+
+    @property
+    def regions(self) -> list[QWidget]:
+        """The parts of the page, as F6 goes through them."""
+        return [self.controls, self.view]
 
     def _lay_out(self) -> None:
         left = scrolled(self.controls)
@@ -100,7 +108,7 @@ class ABPage(QWidget):
             "Show B − A with levels of its own; else with a tenth of the pictures' levels"
         )
         self.own_levels.toggled.connect(self._repaint)
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = Slider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _PARTS)
         self.slider.setValue(_PARTS)
         self.slider.setAccessibleName("Part of the way that is shown")
@@ -235,7 +243,7 @@ class ABPage(QWidget):
         if at_row < 0:
             self.pointed.emit("")
             return
-        parts = [f"x {at_column}, y {at_row} px"]
+        parts = [f"x {at_column + 1}, y {at_row + 1} px"]
         for name, picture in zip((*NAMES, "B − A"), (*self.pictures, self.difference), strict=True):
             pixels = picture.canvas.pixels
             if pixels is not None and (text := value_text(pixels, at_row, at_column)):
@@ -248,7 +256,7 @@ class ABPage(QWidget):
                 else frame.partition.tile_at(at_row, at_column)
             )
             if found is not None:
-                parts.append(f"{name}: tile {found[0]}, {found[1]} px to the nearest seam")
+                parts.append(f"{name}: tile {found[0] + 1}, {found[1]} px to the nearest seam")
         self.pointed.emit("   ".join(parts))
 
     def _export(self, path: Path) -> None:

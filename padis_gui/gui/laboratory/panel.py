@@ -65,7 +65,14 @@ class LaboratoryPanel(QWidget):
     def _seams(self) -> Section:
         section = Section("Seams")
         values, self.values = value_cells(_VALUES)
-        self.ratios, self.spread = Plot("Seam ratio"), Plot("Disagreement", logarithmic=True)
+        self.ratios = Plot(
+            "Seam ratio", tip="Seam ratio of D and of x̂₀ over the steps of a run; 1 is no seam"
+        )
+        self.spread = Plot(
+            "Disagreement",
+            logarithmic=True,
+            tip="What two random offsets differ by, at the steps that were measured",
+        )
         self.ratios.set_level(1.0)
         for plot in (self.ratios, self.spread):
             plot.setFixedHeight(150)

@@ -72,7 +72,7 @@ class TileInspector(QWidget):
         self._cells = grid(self.shown, spacing=4)
         self.save = SaveButtons(session, "Inspected tile", self.shown, self._export)
         content = QWidget()
-        layout = column(content, spacing=6, margins=(8, 6, 8, 8))
+        layout = column(content, spacing=6, margins=(5, 6, 5, 8))
         self._top = row(spacing=8)
         self._top.addWidget(self.overview, 4)
         self._top.addWidget(self._controls(), 5)
@@ -83,9 +83,7 @@ class TileInspector(QWidget):
         layout.addWidget(self.shown)
         layout.addWidget(self.save)
         layout.addStretch(1)
-        scroll = scrolled(content)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        column(self).addWidget(scroll)
+        column(self).addWidget(scrolled(content))
         self._columns = 0
         inspector.selected.connect(self._show_selection)
         inspector.inspected.connect(self._show_result)
@@ -105,18 +103,18 @@ class TileInspector(QWidget):
         self.home = push_button("Back to the grid", "", inspector.put_back)
         for editor, name, tip in (
             (self.input, "Input", "What the tile is cut out of"),
-            (self.tile, "Tile", "Number of the tile in the shown step's tiling, row by row from 0"),
-            (self.row, "Row", "First row of the tile in the image; padding is negative or beyond"),
-            (self.column, "Column", "First column of the tile in the image; padding is negative or beyond"),
+            (self.tile, "Tile", "Number of the tile in the shown step's tiling, row by row from 1"),
+            (self.row, "Row", "First row of the tile; the image's first is 1, and padding is less or beyond"),
+            (self.column, "Column", "First column of the tile; the image's first is 1, and padding is less or beyond"),
             (self.sigma, "Noise level σ", "The noise level that the network is told; 0 stands for the step's own"),
             (self.home, "Back to the grid", "Put the tile back to where the grid has it"),
         ):  # fmt: skip
             editor.setAccessibleName(name)
             editor.setToolTip(tip)
-        self.tile.valueChanged.connect(inspector.choose)
+        self.tile.valueChanged.connect(lambda number: inspector.choose(number - 1))
         for box in (self.row, self.column):
             box.setSuffix(" px")
-            box.valueChanged.connect(lambda _value: inspector.place(self.row.value(), self.column.value()))
+            box.valueChanged.connect(lambda _value: self._place())
         self.sigma.valueChanged.connect(lambda value: inspector.set_sigma(value if value > 0 else None))
         controls = QWidget()
         rows = form(controls)
@@ -151,14 +149,14 @@ class TileInspector(QWidget):
         if partition is not None and box is not None:
             shape, pad = partition.padded_shape, partition.pad
             with QSignalBlocker(self.tile), QSignalBlocker(self.row), QSignalBlocker(self.column):
-                self.tile.setRange(0, len(partition.boxes) - 1)
+                self.tile.setRange(1, len(partition.boxes))
                 self.tile.setSuffix(f" of {len(partition.boxes)}")
-                self.tile.setValue(inspector.tile)
+                self.tile.setValue(inspector.tile + 1)
                 for spin, first, margin, length in (
                     (self.row, box.row, pad[0], shape[0]), (self.column, box.column, pad[1], shape[1])
                 ):  # fmt: skip
-                    spin.setRange(-margin, length - box.size - margin)
-                    spin.setValue(first - margin)
+                    spin.setRange(1 - margin, length - box.size - margin + 1)
+                    spin.setValue(first - margin + 1)
         self._show_overview()
 
     def _show_overview(self) -> None:
@@ -263,6 +261,9 @@ class TileInspector(QWidget):
             far = _FAR if event.modifiers() & Qt.KeyboardModifier.ControlModifier else 1
             self._inspector.move(far * moves[0], far * moves[1])
         return True
+
+    def _place(self) -> None:
+        self._inspector.place(self.row.value() - 1, self.column.value() - 1)
 
     def _export(self, path: Path) -> None:
         export(self._session, path, self._inspector.pages())

@@ -12,13 +12,13 @@ import numpy as np
 import pyqtgraph as pg
 from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent, MouseDragEvent
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QWidget
 
 from padis_gui.core.images.image import Pixels
 from padis_gui.gui.kit.theme import CURSOR, PANE_BACKGROUND
 from padis_gui.gui.kit.widgets import column
-from padis_gui.gui.panes.layers import Layer, Legend, ShapesItem
+from padis_gui.gui.panes.layers import Badge, Layer, Legend, ShapesItem
 from padis_gui.gui.panes.tiling_overlay import TilingOverlay
 from padis_gui.viewmodels.laboratory.laboratory import Overlay
 from padis_gui.viewmodels.pictures.pictures import Appearance
@@ -108,7 +108,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
             line.setZValue(30)
         for child in (self.layer, self.overlay, self.shapes, *self._lines):
             self.box.addItem(child, ignoreBounds=True)
-        self.legend = Legend(self)
+        self.legend, self.badge = Legend(self), Badge(self)
         self.empty = QLabel("", self, alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
         self.empty.setStyleSheet("color: #9aa0a6; background: transparent; padding: 12px;")
         self.empty.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
@@ -244,6 +244,14 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         inside = self.box.sceneBoundingRect().contains(position)
         self.hovered.emit(*(self._pixel(self.box.mapSceneToView(position)) if inside else (-1, -1)))
 
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Zoom where this picture has the keyboard, or with Ctrl; else the wheel is for what scrolls around it."""
+        if self.hasFocus() or event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            super().wheelEvent(event)
+            event.accept()
+        else:
+            event.ignore()
+
     def leaveEvent(self, event: QEvent) -> None:
         self.hovered.emit(-1, -1)
         super().leaveEvent(event)
@@ -275,6 +283,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         self.empty.setGeometry(self.rect())
         self._place_offer()
         self.legend.place()
+        self.badge.place()
         self._settle.start()  # after the layout has settled: pyqtgraph's own linking runs away here (#1348)
 
 

@@ -229,7 +229,7 @@ class CompareView(QWidget):
     # What is said about it ------------------------------------------------------------------------
 
     def _say(self, pictures: list[Pixels | None], *, fits: bool) -> None:
-        names = [self._picture_set.sources[key].label for key in self.keys]
+        names = [self._name(key) for key in self.keys]
         main, beside = self.canvases
         self.bar.show_mode(blinking=self.mode == "blink", subtracting=self.mode == "subtract")
         missing = [self._picture_set.empty_text(key) for key in self.keys]
@@ -243,6 +243,11 @@ class CompareView(QWidget):
             else "  ".join(filter(None, (self._picture_set.caption(key) for key in self.keys)))
         )
         self._name_tags(names)
+
+    def _name(self, key: str) -> str:
+        """A source's name, and whether its picture belongs to other choices than the present ones."""
+        label = self._picture_set.sources[key].label
+        return f"{label} (stale)" if self._picture_set.stale_text(key) else label
 
     def _name_tags(self, names: list[str]) -> None:
         first, second, right = self._tags

@@ -146,6 +146,10 @@ class SourceChoice(ChoiceBox):
 
 
 _WIDE = 380
+_MOUSE = (
+    "Drag pans. The wheel zooms the picture that was clicked or has the keyboard, and with Ctrl any other.\n"
+    "A double click shows the whole image; on this bar, this pane alone."
+)
 
 
 def group_of(source: PaneSource, pixels: Pixels | None) -> Group | None:
@@ -195,6 +199,7 @@ class ImagePane(QFrame):
         self.closer = self._button("close", "Close pane", "Close this pane")
         self.closer.clicked.connect(self.close_wanted)
         self.header = QWidget()
+        self.header.setToolTip(_MOUSE)
         header = row(self.header, spacing=1, margins=(2, 2, 2, 2))
         header.addWidget(self.choice)
         header.addSpacing(4)
@@ -258,9 +263,13 @@ class ImagePane(QFrame):
         look = self.look
         legend = source.scale is not Scale.IMAGE or self.own is not None
         self.canvas.set_picture(pixels, look, square=is_square(source), legend=legend)
+        self.canvas.layer.show_missing(self._picture_set.missing(self.source))
         self.canvas.set_empty_text(
             self._picture_set.empty_text(self.source), self._picture_set.offer(self.source)
         )
+        stale = self._picture_set.stale_text(self.source)
+        self.canvas.badge.say(stale)
+        self.caption.setEnabled(not stale)
         self.show_caption()
         group = group_of(source, pixels)
         if group != self.group:

@@ -9,13 +9,13 @@ from functools import partial
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QObject, QSignalBlocker, QSize, QTimer
+from PySide6.QtCore import QObject, QSignalBlocker, QSize, Qt, QTimer
 from PySide6.QtGui import QIcon, QImage, QPixmap, QShowEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QSizePolicy, QWidget
 
 from padis_gui.gui.kit.forms import ChoiceBox, NumberBox
 from padis_gui.gui.kit.plot_view import PlotView
-from padis_gui.gui.kit.widgets import ElidedLabel, column, form, grid, row, throttled
+from padis_gui.gui.kit.widgets import ElidedLabel, column, form, grid, muted, row, throttled
 from padis_gui.gui.panes.image_pane import ImagePane
 from padis_gui.gui.panes.layers import SEQUENTIAL, SIGNED, swatch
 from padis_gui.gui.panes.menu import can_propose, propose_to
@@ -110,6 +110,7 @@ _TIPS = {
     MATCH: "The truth's range from end to end, whatever this picture holds; a tenth of it for differences",
 }
 _BARS = "#7f8ea3"
+_NO_HISTOGRAM = "The histogram of the framed pane, once there is a picture in it"
 
 
 def _swatch_icon(name: str) -> QIcon:
@@ -149,6 +150,7 @@ class LevelsPanel(QWidget):
         layout = column(self, spacing=6, margins=(8, 4, 8, 8))
         layout.addLayout(head)
         layout.addWidget(self.plot, 10)
+        layout.addWidget(self.empty, 10)
         layout.addWidget(self.width_text)
         layout.addLayout(self._make_buttons())
         layout.addLayout(numbers)
@@ -173,6 +175,7 @@ class LevelsPanel(QWidget):
 
     def _make_plot(self) -> None:
         self.plot = PlotView("Histogram")
+        self.empty = muted(_NO_HISTOGRAM, alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
         self.plot.setToolTip("Drag the region or one of its edges")
         self.plot.setMinimumHeight(90)
         self.plot.setMaximumHeight(340)
@@ -191,7 +194,7 @@ class LevelsPanel(QWidget):
         box = NumberBox()
         box.setAccessibleName(name)
         box.setToolTip(f"The value that is shown {name.lower()}")
-        box.setMinimumWidth(60)
+        box.setButtonSymbols(NumberBox.ButtonSymbols.NoButtons)  # the arrow keys step it
         box.valueChanged.connect(self._take_numbers)
         return box
 
@@ -260,7 +263,8 @@ class LevelsPanel(QWidget):
     def _draw_histogram(self) -> None:
         pixels = self._panes.picture_set.pixels(self._pane.source) if self.isVisible() else None
         found = None if pixels is None else histogram(pixels)
-        self.bars.setVisible(found is not None)
+        self.plot.setVisible(found is not None)
+        self.empty.setVisible(found is None)
         low, high = self._pane.look.levels
         if found is not None:
             # square roots, so that an image that is mostly air shows more than one bar

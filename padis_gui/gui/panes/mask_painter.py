@@ -12,12 +12,12 @@ from PySide6.QtWidgets import (
     QButtonGroup,
     QGraphicsEllipseItem,
     QLabel,
-    QSlider,
     QToolButton,
     QWidget,
 )
 
 from padis_gui.gui.kit.files import IMAGES, PNGS, choose_to_open, choose_to_write
+from padis_gui.gui.kit.forms import Slider
 from padis_gui.gui.kit.theme import MASK, icon
 from padis_gui.gui.kit.widgets import Flow
 from padis_gui.gui.panes.canvas import Canvas
@@ -28,6 +28,7 @@ from padis_gui.viewmodels.state.preferences import Preferences
 Brush = Literal["paint", "erase", "box"]
 _SMALLEST, _LARGEST, _FIRST = 1, 200, 16
 _ABOVE_PICTURES = 25
+_MARKED = ("measurement", "truth")
 
 
 class _Film:
@@ -65,6 +66,8 @@ class MaskPainter(QWidget):
         self.action.toggled.connect(self._toggle)
         editor.toggled.connect(self._show)
         editor.changed.connect(self._paint)
+        for signal in (editor.toggled, editor.prepared):
+            signal.connect(self._mark)
         panes.arranged.connect(self._rejoin)
         panes.links.placed.connect(lambda _canvas: self._rejoin())
         self.allow()
@@ -88,7 +91,7 @@ class MaskPainter(QWidget):
             layout.addWidget(button)
         self.brushes.button(0).setChecked(True)
         self.size_label = QLabel()
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = Slider(Qt.Orientation.Horizontal)
         self.slider.setRange(_SMALLEST, _LARGEST)
         self.slider.setValue(_FIRST)
         self.slider.setFixedWidth(52)
@@ -214,6 +217,12 @@ class MaskPainter(QWidget):
         canvas.destroyed.connect(lambda: self._joined.discard(canvas))
         canvas.drawn.connect(lambda start, now, begins, _ends: self._drag(canvas, start, now, begins=begins))
         canvas.box.clicked.connect(lambda point: self._drag(canvas, point, point, begins=True))
+
+    def _mark(self) -> None:
+        """What an inpainting problem lacks is seen on its measurement and on the truth as soon as it is prepared."""
+        missing = self.editor.marked
+        marks = {} if missing is None else dict.fromkeys(_MARKED, missing)
+        self._panes.picture_set.set_missing(marks)
 
     # Painting -------------------------------------------------------------------------------------
 

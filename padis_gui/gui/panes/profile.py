@@ -37,6 +37,7 @@ class ProfilePanel(DrawnPanel):
         self.seams: list[float] = []
         self._colours: dict[str, str] = {}  # a picture keeps its colour whatever stands beside it
         self.plot = Plot("Line profile", legend="none", movable=True)
+        self.plot.set_empty_text(_HINT)
         self.plot.heading.hide()
         self.plot.hovered.connect(self._point)
         self.legend, self.length = QLabel(), QLabel()
@@ -53,11 +54,11 @@ class ProfilePanel(DrawnPanel):
         self.refresh()
 
     def _make_controls(self) -> Flow:
+        left, upper = "px from the picture's left edge", "px from its upper edge"
         self.ends = {
-            name: self._field(_place(), name, tip)
-            for name, tip in (
-                ("x₁", "Where the line begins: column, in px"), ("y₁", "Where the line begins: row, in px"),
-                ("x₂", "Where the line ends: column, in px"), ("y₂", "Where the line ends: row, in px"),
+            name: self._field(_place(), name, f"Where the line {does}: {whence}")
+            for name, does, whence in (
+                ("x₁", "begins", left), ("y₁", "begins", upper), ("x₂", "ends", left), ("y₂", "ends", upper),
             )
         }  # fmt: skip
         self.width_box = WholeBox(1, _WIDEST)

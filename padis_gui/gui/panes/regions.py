@@ -163,7 +163,8 @@ class RegionPanel(DrawnPanel):
         self.places = {
             name: self._field(WholeBox(least, LARGEST), name, tip)
             for name, tip, least in (
-                ("x", "Its first column, in px", -LARGEST), ("y", "Its first row, in px", -LARGEST),
+                ("x", "From the picture's left edge to its own, in px", -LARGEST),
+                ("y", "From the picture's upper edge to its own, in px", -LARGEST),
                 ("w", "Its width, in px", 1), ("h", "Its height, in px", 1),
             )
         }  # fmt: skip

@@ -6,12 +6,12 @@ from PySide6.QtCore import QItemSelectionModel, Qt
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
-    QStyle,
     QToolButton,
 )
 
 from padis_gui.gui.kit.files import QUEUES, choose_to_open, choose_to_write
 from padis_gui.gui.kit.lists import ListPanel, cell, plain_table
+from padis_gui.gui.kit.theme import icon
 from padis_gui.gui.kit.widgets import muted
 from padis_gui.viewmodels.runs.queue import ItemState, Queue, QueueItem
 from padis_gui.viewmodels.session.session import Session
@@ -21,7 +21,6 @@ _EMPTY = "Add to queue (Ctrl+Shift+R) puts runs here; they start one after the o
 _COLLECTING = "Held: Add to queue (Ctrl+Shift+R) collects runs here, and Start begins with the first"
 _HOLD = "Collect runs from now on, and start no further one; what runs goes on"
 _START = "Begin with the first run that waits, as soon as nothing else is under way"
-_Icons = QStyle.StandardPixmap
 
 
 class QueuePanel(ListPanel):
@@ -115,7 +114,7 @@ class QueuePanel(ListPanel):
             shown.setToolTip(text)
             if place == 0:
                 shown.setData(Qt.ItemDataRole.UserRole, item.id)
-                shown.setIcon(self.style().standardIcon(_ICONS[item.state]))
+                shown.setIcon(icon(_ICONS[item.state]))
 
     def _chosen(self) -> QueueItem | None:
         rows = self.view.selectionModel().selectedRows() if self.view.selectionModel() else []
@@ -170,9 +169,9 @@ class QueueNote(QToolButton):
 
 
 _ICONS = {
-    ItemState.WAITING: _Icons.SP_TitleBarNormalButton,
-    ItemState.RUNNING: _Icons.SP_MediaPlay,
-    ItemState.DONE: _Icons.SP_DialogApplyButton,
-    ItemState.FAILED: _Icons.SP_MessageBoxWarning,
-    ItemState.CANCELLED: _Icons.SP_DialogCancelButton,
+    ItemState.WAITING: "waiting",
+    ItemState.RUNNING: "run",
+    ItemState.DONE: "finish",
+    ItemState.FAILED: "warning",
+    ItemState.CANCELLED: "close",
 }

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QMenu, QSizePolicy, QSlider, QWidget
+from PySide6.QtWidgets import QMenu, QSizePolicy, QWidget
 
 from padis_gui.gui.kit.actions import panel_action
-from padis_gui.gui.kit.forms import LeavesWheel
+from padis_gui.gui.kit.forms import Slider
 from padis_gui.gui.kit.theme import icon
 from padis_gui.gui.kit.widgets import ElidedLabel, action_button, row
 from padis_gui.viewmodels.session.session import Session
@@ -16,10 +16,6 @@ from padis_gui.viewmodels.session.session import Session
 # Playing takes about this long, however many iterates there are, but no faster and no slower than these intervals
 _WORDS = 150  # px for them at least
 _PLAY_MS, _FASTEST_MS, _SLOWEST_MS = 6000, 40, 250
-
-
-class _Slider(LeavesWheel, QSlider):
-    """A slider that leaves the wheel to whatever scrolls around it."""
 
 
 class Timeline(QWidget):
@@ -40,7 +36,7 @@ class Timeline(QWidget):
         self.live.setCheckable(True)
         self.live.setToolTip("Show the latest iterate, and those that follow (Ctrl+L)")
         self._icons = icon("run"), icon("pause")
-        self.slider = _Slider(Qt.Orientation.Horizontal)
+        self.slider = Slider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Shown iterate")
         self.slider.setToolTip("The iterate that the panes show; arrow keys, Home and End move it too")
         self.slider.setTracking(True)
@@ -113,7 +109,7 @@ class Timeline(QWidget):
             return ""
         if record is not None and record.recipe.sample_seeds:
             return f"mean of {len(record.recipe.sample_seeds)} samples"
-        words = f"step {frame.step} of {frame.total}   σ {frame.sigma:.3g}"
+        words = f"{frame.step_text}   {frame.noise_text}"
         if point is not None and math.isfinite(point.psnr):
             words += f"   {point.psnr:.2f} dB"
         return words if shown.history.last is not None else f"{words}   (the last one is kept)"

@@ -180,6 +180,7 @@ class Transport(QWidget):
         super().__init__()
         layout = column(self, spacing=6, margins=(8, 6, 8, 8))
         buttons = grid()
+        self.buttons: dict[str, QToolButton] = {}
         places = ((0, 0, 1, 3), (1, 0, 1, 1), (1, 1, 1, 1), (1, 2, 1, 1), (1, 3, 1, 1), (0, 3, 1, 1))
         for place, action in zip(places, [*act.steering, act.enqueue], strict=True):
             button = steering_button(action.objectName(), action, main=action is act.run)
@@ -187,6 +188,7 @@ class Transport(QWidget):
                 button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
                 button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
             buttons.addWidget(button, *place)
+            self.buttons[action.objectName()] = button
         self.bar = progress_bar("Progress of the run", "Steps of the run so far")
         self.state, self.time = QLabel("Ready"), QLabel()
         layout.addWidget(plan)
@@ -195,6 +197,11 @@ class Transport(QWidget):
         layout.addWidget(self.bar)
         for label in (self.state, self.time):
             layout.addWidget(label)
+
+    @property
+    def first_focus(self) -> QWidget:
+        """Where the keyboard goes first: Run."""
+        return self.buttons["run"]
 
     def show_snapshot(self, snapshot: Progress, display_share: float | None) -> None:
         """Show the step counter, the time left, which stands still while paused, and what the display costs."""
@@ -205,6 +212,10 @@ class Transport(QWidget):
         self.bar.setValue(snapshot.step * parts + round((within or 0.0) * parts))
         text = f"step {snapshot.step} of {snapshot.total}" if snapshot.total else ""
         self.bar.setFormat(text if within is None else f"{text}, {within:.0%} of the next")
+        if snapshot.preparing is not None:
+            self.bar.setMaximum(100)
+            self.bar.setValue(round(100 * snapshot.preparing[0]))
+            self.bar.setFormat(f"{snapshot.preparing[1]}, {snapshot.preparing[0]:.0%}")
         self.bar.setUpdatesEnabled(True)
         sigma = f", σ = {snapshot.sigma:.3g}" if snapshot.step else ""
         self.state.setText(f"{snapshot.state.value}{sigma}")

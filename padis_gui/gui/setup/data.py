@@ -71,10 +71,10 @@ class DataSection(Section):
         self.folder = push_button("Folder…", self._act.open_folder.toolTip(), opening.choose_folder)
         self.page = WholeBox(prefix="page ")
         self.page.setAccessibleName("Page")
-        self.page.setToolTip(
-            "Page of a multi-page file, slice of a volume, or row of a scan's detector, from 0"
+        self.page.setToolTip("Page of a multi-page file, slice of a volume, or row of a scan's detector")
+        self.page.valueChanged.connect(
+            lambda number: self._session.spawn(self._session.data.open_page(number - 1))
         )
-        self.page.valueChanged.connect(lambda page: self._session.spawn(self._session.data.open_page(page)))
         self.pages, self.volume = QToolButton(), QToolButton()
         self.pages.setDefaultAction(self._act.slices)
         self.volume.setDefaultAction(self._act.volume)
@@ -127,9 +127,9 @@ class DataSection(Section):
         self.scan.show_settings(image.reading)
         self._show_centre()
         with QSignalBlocker(self.page):
-            self.page.setRange(0, image.pages - 1)
-            self.page.setValue(image.page)
-            self.page.setSuffix(f" of 0–{image.pages - 1}")
+            self.page.setRange(1, image.pages)
+            self.page.setValue(image.page + 1)
+            self.page.setSuffix(f" of {image.pages}")
 
     @property
     def _stated_centre(self) -> float:
@@ -152,7 +152,7 @@ def _details(image: Image) -> str:
     what = ""
     if image.measured is not None:
         rows, columns = image.measured.values.shape[1:]
-        what = f"scan of {rows} views × {columns} bins, " if is_scan(image) else "degraded picture, "
+        what = f"scan of {columns} bins × {rows} views, " if is_scan(image) else "degraded picture, "
     return f"{what}pixels {spacing}; {low} to {high}{unit} is 0 to 1"
 
 

@@ -4,13 +4,13 @@ import math
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPalette, QPen, QPolygonF, QWheelEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from padis_gui.core.physics.geometry import Point, Sketch, make_sketch
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.scanner import ScannerSettings
 from padis_gui.core.settings.errors import PadisError
-from padis_gui.gui.kit.forms import WholeBox
+from padis_gui.gui.kit.forms import Slider, WholeBox
 from padis_gui.gui.kit.theme import BORDER, GEOMETRY
 from padis_gui.gui.kit.widgets import column, debounced, row
 from padis_gui.viewmodels.runs.runs import thumbnail
@@ -131,8 +131,8 @@ class GeometrySketch(QWidget):
         else:
             painter.drawLine(sources[0], sources[1])
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
-        painter.drawText(_beside(ends[0], ends[1], 9), "0")
-        painter.drawText(_beside(ends[1], ends[0], 9), str(sketch.geometry.bins - 1))
+        painter.drawText(_beside(ends[0], ends[1], 9), "1")
+        painter.drawText(_beside(ends[1], ends[0], 9), str(sketch.geometry.bins))
 
     def _paint_turn(self, painter: QPainter, sketch: Sketch, text: QColor) -> None:
         """An arrow the way the views go, from the first one on, about the axis."""
@@ -221,12 +221,12 @@ class GeometryPanel(QWidget):
         super().__init__()
         self._session = session
         self.sketch = GeometrySketch()
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = Slider(Qt.Orientation.Horizontal)
         self.number = WholeBox(prefix="view ")
         for control in (self.slider, self.number):
             control.setAccessibleName("View that is drawn in full")
             control.setToolTip(
-                "Which view is drawn in full, from 0; the wheel over the sketch changes it too"
+                "Which view is drawn in full; with Ctrl the wheel over the sketch changes it too"
             )
             control.valueChanged.connect(self._choose)
         self.angle, self.facts = QLabel(), QLabel(wordWrap=True)
@@ -290,28 +290,34 @@ class GeometryPanel(QWidget):
         if sketch is None:
             self.sketch.show_sketch(None, 0)
             return
-        last = len(sketch.views) - 1
+        views = len(sketch.views)
         for control in (self.slider, self.number):
             control.blockSignals(True)
-            control.setRange(0, last)
+            control.setRange(1, views)
             control.blockSignals(False)
-        self.number.setSuffix(f" of 0–{last}")
+        self.number.setSuffix(f" of {views}")
         self.facts.setText(facts(sketch))
-        self._show(sketch, min(self.number.value(), last))
+        self._show(sketch, min(self.number.value(), views))
 
-    def _choose(self, view: int) -> None:
+    def _choose(self, number: int) -> None:
         if self.sketch.sketch is not None:
-            self._show(self.sketch.sketch, view)
+            self._show(self.sketch.sketch, number)
 
-    def _show(self, sketch: Sketch, view: int) -> None:
+    def _show(self, sketch: Sketch, number: int) -> None:
+        """Draw the view of this number, from 1."""
+        view = number - 1
         for control in (self.slider, self.number):
             control.blockSignals(True)
-            control.setValue(view)
+            control.setValue(number)
             control.blockSignals(False)
         self.angle.setText(f"θ = {math.degrees(sketch.views[view].angle):.4g}°")
         self.sketch.show_sketch(sketch, view)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.sketch.sketch is not None and event.angleDelta().y():
+        """With Ctrl to the next view or the one before; else the wheel changes nothing."""
+        ctrl = event.modifiers() & Qt.KeyboardModifier.ControlModifier
+        if ctrl and self.sketch.sketch is not None and event.angleDelta().y():
             self.number.stepBy(1 if event.angleDelta().y() < 0 else -1)
             event.accept()
+        else:
+            event.ignore()

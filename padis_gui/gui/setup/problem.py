@@ -13,6 +13,7 @@ from padis_gui.core.runs.presets import PRESETS, bundled_priors
 from padis_gui.core.settings.declarations import Settings, specs
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.gui.dialogs.opening import Opening
+from padis_gui.gui.kit.focus import order_tabs
 from padis_gui.gui.kit.forms import ChoiceBox, SettingsForm, WholeBox, next_if, show_value
 from padis_gui.gui.kit.theme import LEVEL_COLOURS, MARKS
 from padis_gui.gui.kit.widgets import (
@@ -58,6 +59,8 @@ class _Forms(QWidget):
             made = self.by_name[name] = SettingsForm(self._types[name])
             made.edited.connect(self.edited)
             self._layout.addWidget(made)
+            if (around := self.parentWidget()) is not None:
+                order_tabs(around)  # a form that is made late comes last else
         shown = self.by_name[name]
         for editor in self.by_name.values():
             editor.setVisible(editor is shown)
@@ -344,6 +347,8 @@ class SolverSection(Section):
         self.seed.setToolTip("Start of every random draw; the actual one is always saved")
         self._seed_label = MarkedLabel("Seed", self.seed)
         bottom.addRow(self._seed_label, seed_row)
+        self.seed_of = remark()
+        bottom.addRow(self.seed_of)
         layout.addLayout(top)
         layout.addWidget(self.summary)
         layout.addWidget(self.editors)
@@ -386,4 +391,6 @@ class SolverSection(Section):
         acts = session.steers_solver or session.steers_tiling
         self.marks.setText(_LEGEND if acts else "All of this is for the next run.")
         show_value(self.seed, _AUTOMATIC_SEED if session.method.seed is None else session.method.seed)
+        self.seed_of.setText(f"The seed of {session.method.seed_of}, until another image is opened")
+        self.seed_of.setVisible(bool(session.method.seed_of))
         self.keep.setEnabled(session.shown.result is not None)

@@ -15,7 +15,7 @@ from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.background import Failure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PictureStack:
     """Pictures (rows, columns) or (rows, columns, 3) of one size, with a label each.
 
@@ -52,7 +52,7 @@ def export(session: Session, path: Path, pages: PictureStack | None) -> None:
         if isinstance(said, Failure):
             session.message.emit("error", said.sentence, said.details)
         elif said is not None:
-            session.message.emit("info", said, "")
+            session.say_written(said, path)
 
     session.io_requests.ask(f"export {path}", work, done)
 

@@ -96,7 +96,7 @@ def propose(name: str, pixels: Pixels, scale: Scale, truth: Pixels | None) -> Ra
     return percentiles(pixels, ROBUST_PERCENT, scale) if name == ROBUST else automatic(pixels, scale)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Histogram:
     """Bin edges (n + 1) and how many sampled pixels lie in each of the n bins."""
 
@@ -114,7 +114,7 @@ def histogram(pixels: Pixels) -> Histogram | None:
     return Histogram(edges, counts)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class NonFinite:
     """Where a picture is not a number: masks (rows, columns), and their counts in words."""
 
@@ -210,5 +210,5 @@ def reach_of(difference: Pixels) -> float:
 
 
 def size_text(pixels: Pixels) -> str:
-    """Rows and columns in words."""
-    return f"{pixels.shape[0]} × {pixels.shape[1]} px"
+    """Width and height in words."""
+    return f"{pixels.shape[1]} × {pixels.shape[0]} px"

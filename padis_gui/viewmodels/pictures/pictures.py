@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from padis_gui.core.images.image import Pixels
+from padis_gui.core.images.image import Mask, Pixels
 from padis_gui.viewmodels.pictures.frames import IteratePictures
 from padis_gui.viewmodels.pictures.levels import Levels, Range, signed_difference
 from padis_gui.viewmodels.pictures.profiles import Spacing
@@ -75,6 +75,8 @@ class PictureSet(QObject):
         self._pictures: dict[str, LazyPicture] = {}
         self._captions: dict[str, str] = {}
         self._empty_texts: dict[str, str] = {}
+        self._stale: dict[str, str] = {}
+        self._missing: dict[str, Mask] = {}
         self._offers: dict[str, str] = {}
         self._colours: dict[str, str] = {}
         self.unit = ""
@@ -164,6 +166,28 @@ class PictureSet(QObject):
     def caption(self, key: str) -> str:
         """The short text of a source, empty where it has none."""
         return self._captions.get(key, "")
+
+    def set_stale(self, texts: Mapping[str, str]) -> None:
+        """The sources whose pictures do not belong to the present choices, each with a few words that say so.
+
+        All others are what they are called.
+        """
+        if dict(texts) != self._stale:
+            self._stale = dict(texts)
+            self.restyled.emit()
+
+    def stale_text(self, key: str) -> str:
+        """Why a source's picture does not belong to the present choices; empty where it does, or there is none."""
+        return self._stale.get(key, "") if self.has(key) else ""
+
+    def set_missing(self, masks: Mapping[str, Mask]) -> None:
+        """Of which pixels these sources' pictures have no measurement: True in (rows, columns). Others lack none."""
+        self._missing = dict(masks)
+        self.restyled.emit()
+
+    def missing(self, key: str) -> Mask | None:
+        """Which pixels of a source's picture were not measured."""
+        return self._missing.get(key)
 
     def set_empty_texts(self, texts: Mapping[str, str], offers: Mapping[str, str] | None = None) -> None:
         """What to say for a source while it has no picture, and by which words that is offered, if it can be made."""

@@ -60,8 +60,8 @@ class QueueItem:
 
 
 def label_of(recipe: Recipe) -> str:
-    """What a run is, in a line: image, physics, solver."""
-    data = "" if recipe.data is None else f"{recipe.data.file.rsplit('/', 1)[-1]} p{recipe.data.page}, "
+    """What a run is, in a line: image with its page from 1, physics, solver."""
+    data = "" if recipe.data is None else f"{recipe.data.file.rsplit('/', 1)[-1]} p{recipe.data.page + 1}, "
     views = recipe.problem.get("views")
     physics = find_physics(recipe.physics).label + (f", {views} views" if views else "")
     return f"{data}{physics}, {find_solver(recipe.solver).label}"

@@ -37,7 +37,7 @@ Part = tuple[slice, slice]  # rows and columns of a page
 WHOLE: Part = (slice(None), slice(None))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Page:
     """One page: ``pixels`` (C, rows, columns), float32, in the file's own unit; finite unless asked for as they are.
 

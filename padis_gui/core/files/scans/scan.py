@@ -24,7 +24,7 @@ FEWEST_BINS, MOST_BINS, MOST_VIEWS = 16, 65_536, 100_000
 _MOST_READINGS = 2**28  # 1 GiB in float32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sinogram:
     """Line integrals (views, bins), float32, finite, and sentences on what was done to them."""
 
