@@ -195,7 +195,10 @@ class RunDisplay(QObject):
     def _show_step(self) -> None:
         session = self._session
         theirs = session.run.active or session.shown.history is session.run.history
-        self._transport.show_snapshot(session.run.snapshot() if theirs else Progress(), self.share)
+        snapshot = session.run.snapshot() if theirs else Progress()
+        self._transport.show_snapshot(snapshot, self.share)
+        if snapshot.preparing is not None:
+            self._show_empty_texts()
         self._show_captions()
 
     def _show_within(self) -> None:

@@ -247,8 +247,12 @@ class Screen(QObject):
 
     def _preparing(self) -> str:
         """Why what is measured is not there."""
-        preparation = self._workspace.preparation
+        preparation, run = self._workspace.preparation, self._workspace.run
         share, doing = preparation.progress
+        stage = preparation.stage
+        of_run = run.task is not None and run.task.opened.same_as(self._workspace.opened() or run.task.opened)
+        if stage in (Stage.AFTER_RUN, Stage.AT_RUN) and of_run and (going := run.snapshot().preparing):
+            (share, doing), stage = going, Stage.PREPARING  # the run does it
         texts = {
             Stage.NOTHING: "A prior is wanted: Ctrl+P opens one",
             Stage.PREPARING: f"Preparing…\n{f'{doing}, {share:.0%}' if doing else ''}".strip(),
@@ -257,7 +261,7 @@ class Screen(QObject):
             Stage.FAILED: preparation.trouble or "This could not be prepared; see the message above",
             Stage.READY: "Nothing was measured",
         }
-        return texts[preparation.stage]
+        return texts[stage]
 
     def _of_run(self, subject: Subject) -> dict[str, str]:
         workspace, shown = self._workspace, self._workspace.shown
