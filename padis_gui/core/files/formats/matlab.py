@@ -109,6 +109,18 @@ def read_variables(path: Path) -> list[Variable]:
     return found
 
 
+def read_structures(path: Path, name: str = "") -> dict[str, dict[str, Numbers]]:
+    """The arrays in the structures of a file of this level, by the structures' names and `.field`; none in others.
+
+    Only the structure ``name`` is unpacked, where one is given.
+    """
+    with path.open("rb") as file:
+        if not is_level_5(file.read(_HEADER)):
+            return {}
+    structures = [v for v in read_variables(path) if v.is_structure and name in ("", v.name)]
+    return {v.name: {n.removeprefix(v.name): found for n, found in v.numbers().items()} for v in structures}
+
+
 def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
     """The elements one after the other: what they are, and what is in them; a cut one is given as far as it goes."""
     at = 0
