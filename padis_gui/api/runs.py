@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from padis_gui.api.opening import AnyPath, OpenedImage, OpenedPrior, checked_path, open, prior
 from padis_gui.api.problems import Problem
-from padis_gui.core.exports.about import About, check_sidecar, read_export, sidecar_path
+from padis_gui.core.exports.about import check_sidecar, read_export, sidecar_path
+from padis_gui.core.exports.content import about_of
 from padis_gui.core.exports.registry import ExportSettings
-from padis_gui.core.exports.tiff import write_result
+from padis_gui.core.exports.tiff import save_result
 from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.images.metrics import psnr
 from padis_gui.core.physics.problem import Problem as MeasuredProblem
@@ -59,13 +60,7 @@ class Result(EngineResult):
         check_is_tiff(target)
         if sidecar is not None:
             check_sidecar(sidecar)
-        about = About(
-            name=target.stem, unit=self.unit, window=self.window, seconds=self.seconds, evaluations=self.evaluations
-        )  # fmt: skip
-        write_result(
-            target, self.pixels, self.deviation, self.recipe, self.metrics, self.spacing, self.interval, about=about,
-            settings=settings,
-        )  # fmt: skip
+        save_result(target, self, about_of(self, target.stem), settings)
         return target
 
     def _used(self) -> list[Path]:

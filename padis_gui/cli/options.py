@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from padis_gui.core.physics.settings import PhysicsSettings
     from padis_gui.core.prior.prior import PatchPrior
     from padis_gui.core.prior.tiling import TilingSettings
+    from padis_gui.core.runs.method import Method
     from padis_gui.core.runs.presets import Preset
     from padis_gui.core.solvers.registry import Solver
 
@@ -175,15 +176,14 @@ def chosen_solver(options: argparse.Namespace, preset: "Preset") -> "tuple[Solve
     return solver, preset.solver_settings(solver.name, steps | overrides(options.overrides))
 
 
-def chosen_reconstruction(
-    options: argparse.Namespace, preset: "Preset", image: "Image"
-) -> "tuple[str, PhysicsSettings, Solver, Settings]":
-    """Physics and solver of an image or a scan, with their settings: the preset's, changed by what was given.
+def chosen_method(options: argparse.Namespace, preset: "Preset", image: "Image") -> "Method":
+    """The method for an image or a scan: the preset's, changed by what was given.
 
     A scan brings its own physics and geometry. Raises :class:`SettingError` for settings that do not belong together.
     """
     from padis_gui.core.physics.problem import scan_settings
     from padis_gui.core.physics.registry import find_physics
+    from padis_gui.core.runs.method import Method
 
     scan = image.measured if image.measured is not None and image.measured.physics else None
     physics = find_physics(options.physics or (preset.physics if scan is None else scan.physics))
@@ -196,8 +196,10 @@ def chosen_reconstruction(
         )
     else:
         problem = preset.problem_settings(physics.name, given)
-    tuned = preset.tuned_for(physics.name, scan=scan is not None)
-    return physics.name, problem, *chosen_solver(options, tuned)
+    solver, settings = chosen_solver(options, preset.tuned_for(physics.name, scan=scan is not None))
+    return Method(
+        physics=physics.name, problem=problem, tiling=chosen_tiling(options), solver=solver.name, settings=settings
+    )  # fmt: skip
 
 
 def chosen_tiling(options: argparse.Namespace) -> "TilingSettings":

@@ -8,8 +8,7 @@ from padis_gui.cli.options import (
     add_problem,
     add_run,
     add_settings,
-    chosen_reconstruction,
-    chosen_tiling,
+    chosen_method,
     given_settings,
     open_prior,
 )
@@ -54,20 +53,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Reconstruct one image; writes the TIFF and the report."""
     from padis_gui.cli.progress import progress_bar
-    from padis_gui.core.exports.about import About, check_sidecar, sidecar_path
-    from padis_gui.core.exports.tiff import write_result
+    from padis_gui.core.exports.about import check_sidecar, sidecar_path
+    from padis_gui.core.exports.content import about_of
+    from padis_gui.core.exports.tiff import save_result
     from padis_gui.core.files.read import read_image
     from padis_gui.core.images.image import ReadingSettings
     from padis_gui.core.images.metrics import as_json
     from padis_gui.core.physics.registry import find_physics
     from padis_gui.core.runs.engine import Run, finish
-    from padis_gui.core.runs.method import Method
     from padis_gui.core.runs.opened import Opened
     from padis_gui.core.runs.presets import bundled_prior
     from padis_gui.core.runs.recipe import draft_recipe, find_preset, new_seed
     from padis_gui.core.settings.declarations import make
     from padis_gui.core.settings.machine import describe_device, peak_memory_mb, pick_device
     from padis_gui.core.solvers.iterate import Iterate
+    from padis_gui.core.solvers.registry import find_solver
 
     export = chosen_export(options)
     sidecar = sidecar_path(options.out) if export.sidecar else None
@@ -78,31 +78,21 @@ def run(options: argparse.Namespace) -> int:
     preset = find_preset(options.preset or DEFAULT_PRESET)
     reading = make(ReadingSettings, given_settings(options, ReadingSettings))
     image = read_image(options.input, options.page, reading)
-    physics, problem_settings, solver, settings = chosen_reconstruction(options, preset, image)
-    method = Method(
-        physics=physics, problem=problem_settings, tiling=chosen_tiling(options), solver=solver.name, settings=settings
-    )  # fmt: skip
+    method = chosen_method(options, preset, image)
     seed = new_seed() if options.seed is None else options.seed
-    prior_path = options.prior or bundled_prior(physics, pick_device(options.device).type)
+    prior_path = options.prior or bundled_prior(method.physics, pick_device(options.device).type)
     prior = open_prior(options, prior_path)
     opened = Opened(image=image, data_path=options.input, prior=prior, prior_path=prior_path)
     run = Run(draft_recipe(opened, method, seed), opened)
     recorder = Recorder(run, export, options)
-    with progress_bar(solver.label) as bar:
+    with progress_bar(find_solver(method.solver).label) as bar:
 
         def watch(iterate: Iterate) -> None:
             bar(iterate.step, iterate.total, f"σ {iterate.sigma:.3g}  residual {iterate.residual:.2e}")
             recorder.record(iterate)
 
         result = finish(run, watch)
-    about = About(
-        name=options.out.stem, unit=result.unit, window=result.window, seconds=result.seconds,
-        evaluations=result.evaluations,
-    )  # fmt: skip
-    about = write_result(
-        options.out, result.pixels, result.deviation, result.recipe, result.metrics, result.spacing, about=about,
-        settings=export,
-    )  # fmt: skip
+    about = save_result(options.out, result, about_of(result, options.out.stem), export)
     recorder.write(result, about)
     metrics = result.metrics
     report = {
@@ -110,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
         "seconds": result.seconds,
         "evaluations": result.evaluations,
         "seed": seed,
-        "solver": solver.name,
+        "solver": method.solver,
         "device": describe_device(prior.device),
         "peak_memory_mb": peak_memory_mb(prior.device),
         "recipe": result.recipe.model_dump(mode="json"),
@@ -120,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
     for note in image.notes + (image.measured.notes if image.measured is not None else ()):
         print(note)
     print(
-        f"{options.out}: {_verdict(metrics, find_physics(physics).baseline)}, {result.seconds:.1f} s, seed {seed}"
+        f"{options.out}: {_verdict(metrics, find_physics(method.physics).baseline)}, {result.seconds:.1f} s, seed {seed}"
     )
     return 0
 

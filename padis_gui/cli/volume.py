@@ -18,8 +18,7 @@ from padis_gui.cli.options import (
     add_problem,
     add_run,
     add_settings,
-    chosen_reconstruction,
-    chosen_tiling,
+    chosen_method,
     given_settings,
     open_prior,
 )
@@ -292,7 +291,6 @@ def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
 
     def resolved(threads: int) -> "VolumeRequest":
         from padis_gui.core.files.read import read_image
-        from padis_gui.core.runs.method import Method
         from padis_gui.core.runs.opened import Opened
         from padis_gui.core.runs.presets import bundled_prior
         from padis_gui.core.runs.recipe import find_preset, make_recipe, new_seed
@@ -308,16 +306,12 @@ def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
         page = parse_pages(settings.pages, image.pages)[0]
         if page:
             image = read_image(options.input, page, reading)
-        physics, problem, solver, solver_settings = chosen_reconstruction(options, preset, image)
+        method = chosen_method(options, preset, image)
         seed = options.seed
         if seed is None and not options.restart:
             seed = earlier_seed(options.out)
-        prior_path = options.prior or bundled_prior(physics, pick_device(options.device).type)
+        prior_path = options.prior or bundled_prior(method.physics, pick_device(options.device).type)
         prior = open_prior(options, prior_path)
-        method = Method(
-            physics=physics, problem=problem, tiling=chosen_tiling(options), solver=solver.name,
-            settings=solver_settings,
-        )  # fmt: skip
         opened = Opened(image=image, data_path=options.input, prior=prior, prior_path=prior_path)
         recipe = make_recipe(opened, method, new_seed() if seed is None else seed, threads=threads)
         return make_request(recipe, prior, settings, options.out, image)

@@ -55,8 +55,6 @@ def test_one_is_taken_back_and_the_others_stay(filled):
     assert [i.state for i in filled.items if i.name == "b"] == [ItemState.CANCELLED]
     filled.clear_ended()
     assert names(filled.items) == ["a", "c", "d"]
-    filled.clear_waiting()
-    assert filled.waiting == ()
 
 
 def test_a_held_queue_starts_nothing(filled):

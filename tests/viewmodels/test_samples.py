@@ -91,7 +91,8 @@ def test_a_cancelled_rest_leaves_the_set_of_what_there_is(ready, drive):
         ready.queue.hold(False)
         await until(lambda: len(ready.runs.records) >= 3)
         ready.run.pause()
-        ready.runner.cancel_waiting()
+        for item in ready.queue.waiting:
+            ready.runner.cancel(item.id)
         ready.run.cancel()
         await idle(ready)
 

@@ -61,12 +61,6 @@ def _edges(partition: Partition, axis: int) -> Iterable[int]:
     return edges
 
 
-def seam_steps(partition: Partition) -> tuple[Tensor, Tensor]:
-    """Which steps cross a tile border: bool (rows - 1, columns) down and (rows, columns - 1) to the right."""
-    (rows, columns), (down, right) = partition.image_shape, seam_lines(partition)
-    return down[:, None].expand(-1, columns), right.expand(rows, -1)
-
-
 def seam_ratio(x: Tensor, partition: Partition, truth: Tensor | None = None) -> float:
     """Mean step across the tile borders over mean step elsewhere, relative to the same of a reference.
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from padis_gui.core.images.image import Image, Pixels
+from padis_gui.core.images.image import Image, OfImage, Pixels
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
 from padis_gui.core.prior.tiling import (
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class Result(OfImage):
     """An estimate and all that belongs to it.
 
     ``image`` is the estimate (C, rows, columns) with its unit, window and spacing; ``deviation`` (C, rows, columns)
@@ -66,26 +66,6 @@ class Result:
     seconds: float = 0.0
     evaluations: int = 0
     sha256: str = ""
-
-    @property
-    def pixels(self) -> Pixels:
-        """The estimate (C, rows, columns) in the image's unit."""
-        return self.image.pixels
-
-    @property
-    def unit(self) -> str:
-        """The unit of the pixels, such as "HU"; empty where they have none."""
-        return self.image.unit
-
-    @property
-    def window(self) -> tuple[float, float]:
-        """(low, high) in that unit, which are 0 and 1 to the prior."""
-        return self.image.window
-
-    @property
-    def spacing(self) -> tuple[float, float] | None:
-        """Pixel pitch (rows, columns) in mm."""
-        return self.image.spacing
 
     @property
     def psnr(self) -> float:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -120,17 +120,6 @@ def parse_pages(text: str, count: int) -> tuple[int, ...]:
             f"At most {_MOST_SLICES} slices were wanted in one volume, but {len(pages)} were asked for; choose a range."
         )
     return pages
-
-
-def pages_text(pages: Sequence[int]) -> str:
-    """The shortest text that :func:`parse_pages` reads as these pages."""
-    runs: list[list[int]] = []
-    for page in pages:
-        if runs and page == runs[-1][1] + 1:
-            runs[-1][1] = page
-        else:
-            runs.append([page, page])
-    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
 
 
 def common_window(path: Path, image: Image, prior: PatchPrior) -> tuple[float, float]:

@@ -128,12 +128,6 @@ class ABRun(Steered):
         prior = None if self.prepared is None else self.prepared.opened.prior
         return describe(self.methods[side], prior, self.prepared)
 
-    @property
-    def differs(self) -> bool:
-        """Whether B is something else than A."""
-        sides = self.sides()
-        return sides is not None and sides[0] != sides[1]
-
     # Steering -------------------------------------------------------------------------------------
 
     def what_if(self, name: str) -> None:

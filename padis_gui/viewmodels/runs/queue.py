@@ -135,12 +135,6 @@ class Queue(QObject):
         if item is not None and item.state is ItemState.WAITING:
             self.end(item, ItemState.CANCELLED)
 
-    def clear_waiting(self) -> None:
-        """Take back all that waits."""
-        for item in self.waiting:
-            item.state, item.task = ItemState.CANCELLED, None
-        self._tidy()
-
     def clear_ended(self) -> None:
         """Forget what has ended."""
         self._items = [item for item in self._items if not item.state.ended]

@@ -5,14 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from padis_gui.core.exports.about import About
-from padis_gui.core.exports.content import IteratePicture, RunContent
+from padis_gui.core.exports.content import IteratePicture, RunContent, about_of
 from padis_gui.core.exports.registry import ExportSettings, write_export
 from padis_gui.core.exports.report import COLUMNS
 from padis_gui.core.runs.engine import Result, stem_of
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError
-from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.viewmodels.pictures.frames import History, ProblemPictures, channels_first
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.workspace import Workspace
@@ -92,15 +90,12 @@ def export_runs(
 def _content(run: Exported, settings: ExportSettings) -> RunContent:
     """What there is of a run; truth and baseline where the window has them of the same data."""
     result, points = run.result, run.history.points
-    image, shown = result.image, run.pictures
+    shown = run.pictures
     if shown is not None and not _measures(shown, result):
         shown = None
-    about = About(
-        name=run.name, unit=image.unit, window=image.window, spacing=image.spacing, seconds=result.seconds,
-        evaluations=result.evaluations, sha256=result.sha256 or pixels_sha256(result.pixels),
-    )  # fmt: skip
     return RunContent(
-        name=run.name, title=f"{run.name}: {stem_of(result.recipe)}", result=result, about=about,
+        name=run.name, title=f"{run.name}: {stem_of(result.recipe)}", result=result,
+        about=about_of(result, run.name),
         pictures=_pictures(run.history, settings),
         curves={name: [getattr(point, name) for point in points] for name in COLUMNS},
         truth=None if shown is None or shown.truth is None else channels_first(shown.truth),

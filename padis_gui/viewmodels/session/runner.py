@@ -144,13 +144,6 @@ class Runner(QObject):
             if item is not None and item.group is not None:
                 self._close_group(item.group)
 
-    def cancel_waiting(self) -> None:
-        """Take back everything that waits."""
-        groups = {item.group for item in self.queue.waiting if item.group is not None}
-        self.queue.clear_waiting()
-        for group in groups:
-            self._close_group(group)
-
     # How it goes on -----------------------------------------------------------------------------------
 
     def end(self, ended: Ended) -> None:
