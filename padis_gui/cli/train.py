@@ -1,10 +1,6 @@
-"""`padis-gui train`: its options, its preview, and what one sees of it.
+"""`padis-gui train DATA… --out DIR`: train or resume a patch prior, with a progress bar or with events as lines of JSON.
 
-`padis-gui train DATA… --preview FILE.png`: what the network would see, and what cannot be used.
-
-What one sees of a training on the command line: a progress bar, or its events as lines of JSON.
-
-`padis-gui train DATA… --out DIR`: train or resume a patch prior, with a progress bar or with events as lines.
+With `--preview FILE.png`: what the network would see, and what cannot be used.
 """
 
 import argparse

@@ -1,8 +1,6 @@
-"""`padis-gui volume`: every slice of a stack, and what one sees of it.
+"""`padis-gui volume INPUT --out OUT.tif`: every slice of a stack, here or on many workers, resumed where it was.
 
-What one sees of a volume on the command line: a progress bar, or its events as lines of JSON.
-
-`padis-gui volume INPUT --out OUT.tif`: every slice of a stack, here or on many workers, resumed where it was.
+It is seen as a progress bar, or as events in lines of JSON.
 """
 
 import argparse

@@ -1,10 +1,6 @@
-"""An image and its meaning: pixels, unit, window, spacing; how a file is read; masks.
+"""An image with what its numbers mean: unit, window, spacing; and masks of missing pixels as pictures, white is missing.
 
-How a file is read, where it leaves a choice: settings of their own, which a recipe keeps.
-
-An image with what its numbers mean.
-
-Masks of missing pixels as pictures: white is missing.
+How a file is read, where it leaves a choice, are settings of their own, which a recipe keeps.
 """
 
 import io

@@ -1,8 +1,6 @@
-"""Recipes of other places: where their files are now, and what differs here.
+"""Recipes of other places: their files are found again by path, by name, and by what they hold; and what differs here.
 
-What two recipes do not share, in words, and whether two results are the same.
-
-Finding again what a recipe was made of: by its path, by its name, and by what it holds.
+It is also said in words what two recipes do not share, and whether two results are the same.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

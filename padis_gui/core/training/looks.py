@@ -1,8 +1,4 @@
-"""Looks: how far a training is, in pictures.
-
-Many images on one sheet, as photographers look at a film.
-
-What one sees of a prior in training: it denoises, it makes something up, it reconstructs.
+"""Looks: what one sees of a prior in training. It denoises, it makes something up, it reconstructs.
 
 A :class:`Look` costs a few seconds and uses the ordinary solvers with few denoiser calls, so its PSNR lies somewhat
 below what the prior can do; what counts is how it grows. All its randomness comes from its own seed: the training's

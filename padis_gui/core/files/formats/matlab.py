@@ -1,13 +1,9 @@
-"""MATLAB files: level 5 by a reader of our own, the others through their libraries.
+"""MATLAB's .mat files of every version. The published training sets are a variable `images`, H x W x n.
 
-MATLAB's level 5 files (v5 to v7): numeric arrays and the fields of structures, nothing else.
-
-A file is a sequence of tagged elements, and a variable an element of elements (MathWorks, "MAT-File Format",
-chapter 1). Read here rather than by SciPy, whose compiled reader (1.17 still) takes the whole program down with it
-where the tag of an array's numbers is damaged: 8, 10, 14, 19 and 200 all end in a segmentation fault. What is not
-compressed stays in the file until it is asked for.
-
-MATLAB's .mat files of every version. The published training sets are a variable `images`, H x W x n.
+Level 5 (v5 to v7) is read here, numeric arrays and the fields of structures only: a file is a sequence of tagged
+elements, and a variable an element of elements (MathWorks, "MAT-File Format", chapter 1). SciPy's compiled reader (1.17
+still) takes the whole program down with it where the tag of an array's numbers is damaged: 8, 10, 14, 19 and 200 all end
+in a segmentation fault. What is not compressed stays in the file until it is asked for.
 """
 
 import zlib

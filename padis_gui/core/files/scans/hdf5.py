@@ -1,15 +1,10 @@
-"""Scans in HDF5: Data Exchange and NXtomo, and what the two share.
+"""Scans in HDF5, and what its layouts share: finding data sets, units, one detector row of a stack. Beams are parallel.
 
-What the HDF5 layouts of scans share: finding data sets, units, and one detector row of a stack.
+Data Exchange is the layout of many synchrotrons' tomography (De Carlo et al., J. Synchrotron Rad. 21 (2014) 1224):
+/exchange holds projections, flats and darks as counts (views, rows, bins), and theta.
 
-Data Exchange, the HDF5 layout of many synchrotrons' tomography (De Carlo et al., J. Synchrotron Rad. 21 (2014) 1224).
-
-/exchange holds projections, flats and darks as counts (views, rows, bins) and theta; the beam is parallel.
-
-NXtomo, NeXus' application definition for tomography (manual.nexusformat.org, NXtomo).
-
-One stack (frames, rows, bins) holds projections (image_key 0), flats (1) and darks (2); every frame has its rotation
-angle. The beam is parallel.
+NXtomo is NeXus' application definition for tomography (manual.nexusformat.org, NXtomo): one stack (frames, rows, bins)
+holds projections (image_key 0), flats (1) and darks (2), and every frame has its rotation angle.
 """
 
 from pathlib import Path

@@ -1,14 +1,7 @@
-"""A detector row of a scan as a measurement, with what the scan says of noise, scale and centre.
+"""A detector row of a scan as a measurement, with its FBP as the first picture.
 
-Which views of a scan are taken, and neighbouring bins made one.
-
-How noisy a scan is, told from itself.
-
-A scan's geometry as the settings of its physics, and its filtered back projection with them.
-
-Which attenuation the prior is to see as 0 and 1, proposed from a coarse reconstruction of the whole scan.
-
-A page of a scan file as an image: its line integrals, its geometry, and the FBP as the first picture.
+The reading takes some of its views and makes neighbouring bins one. Noise, axis of rotation, and which attenuation the
+prior is to see as 0 and 1 are told from the whole scan itself.
 """
 
 from dataclasses import replace

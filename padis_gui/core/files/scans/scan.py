@@ -1,8 +1,6 @@
-"""What every scan is read into, and how counts become line integrals.
+"""What every scan is read into: line integrals a detector row, and how they were measured.
 
-What every kind of scan file is read into: line integrals a detector row, and how they were measured.
-
-From counts to line integrals: flat and dark fields, the logarithm, and the air at the borders (Beer and Lambert).
+Counts become line integrals by flat and dark fields, the logarithm, and the air at the borders (Beer and Lambert).
 """
 
 from collections.abc import Callable
