@@ -123,6 +123,15 @@ def given_problem(options: argparse.Namespace) -> dict[str, Any]:
     return {name: value for p in PHYSICS for name, value in given_settings(options, p.settings_type).items()}
 
 
+def add_events(parser: argparse.ArgumentParser) -> None:
+    """`--events`, for a program that starts a long verb and follows it."""
+    parser.add_argument(
+        "--events", action="store_true",
+        help="write every event as a line of JSON instead of a progress bar, and obey the words pause, resume and "
+        "stop on standard input",
+    )  # fmt: skip
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Where and how precisely the network computes."""
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from padis_gui.cli.options import (
+    add_events,
     add_preset,
     add_problem,
     add_run,
@@ -176,11 +177,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--restart", action="store_true", help="throw away the finished slices of an earlier run"
     )
-    parser.add_argument(
-        "--events", action="store_true",
-        help="write every event as a line of JSON instead of a progress bar, and obey the words pause, resume and "
-        "stop on standard input",
-    )  # fmt: skip
+    add_events(parser)
     add_preset(parser)
     add_settings(parser.add_argument_group("reading"), ReadingSettings)
     add_problem(parser)
