@@ -137,7 +137,8 @@ def _in_window(work: Callable[[MainWindow], Awaitable[dict[str, Any]]], seed: in
                 await until(lambda: session.preparation.prepared is not None or bool(problems))
                 found = await work(window) if not problems else {}
             finally:
-                window.close()
+                for _ in range(2):  # also in the middle of a run: who closes twice means it
+                    window.close()
                 await window.closed.wait()
             if problems:
                 raise PadisError(problems[0])

@@ -47,7 +47,7 @@ async def demo(window: MainWindow, preset: str = "ct-20") -> None:
     await session.open_demo()
     await session.choose_preset(preset)
     session.method.set_seed(1)
-    await until(lambda: session.preparation.is_current)
+    await until(lambda: session.preparation.prepared)
 
 
 async def run_to(window: MainWindow, share: float) -> None:
@@ -229,7 +229,7 @@ def real_scan(file: Path) -> Callable[[MainWindow], Awaitable[QWidget]]:
         session = window.session
         await session.data.open(file)
         await session.data.set_reading({"take_views": 20})
-        await until(lambda: session.preparation.is_current)
+        await until(lambda: session.preparation.prepared)
         await run_to(window, 1.0)
         return window
 
@@ -283,7 +283,8 @@ async def take(scene: Scene, scheme: str, size: str, folder: Path) -> None:
     if window.trainer.active:
         window.trainer.stop()
         await until(lambda: not window.trainer.active)
-    window.close()
+    for _ in range(2):  # also in the middle of a run: who closes twice means it
+        window.close()
     await window.closed.wait()
     window.deleteLater()
     await asyncio.sleep(0.1)

@@ -10,6 +10,11 @@ def main() -> int:
         from padis_gui.cli.main import main as command_line
 
         return command_line(arguments)
+    from padis_gui.gui.frame.platform import why_no_window
+
+    if reason := why_no_window():
+        print(reason, file=sys.stderr)
+        return 2
     from padis_gui.gui.frame.app import main as window
 
     return window(arguments)

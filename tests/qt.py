@@ -116,7 +116,7 @@ async def idle(owner: Any) -> None:
 async def prepared(owner: Any) -> None:
     """Wait until the measurement and the baseline are those of the present choices."""
     session = _session_of(owner)
-    await until(lambda: session.preparation.is_current)
+    await until(lambda: session.preparation.prepared)
 
 
 def _session_of(owner: Any) -> Session:

@@ -23,7 +23,10 @@ from padis_gui.core.settings.machine import fastest_precision, pick_device
 AnyPath = str | os.PathLike[str]
 
 _DEMOS = {"ct": DEMO_IMAGE, "photo": DEMO_PHOTO}
-_OF_ARRAYS = ("role", "scale_low", "scale_high")  # settings of reading that mean something without a file
+# settings of reading that mean something without a file
+_OF_ARRAYS = (
+    "role", "scale_low", "scale_high", "crop", "pixel_binning", "longest_side", "pixel_pitch", "not_finite",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False)

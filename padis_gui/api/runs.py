@@ -37,7 +37,7 @@ from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Result(EngineResult):
     """An estimate and all that belongs to it; it can be saved, with the recipe that repeats it."""
 
@@ -78,7 +78,7 @@ class Result(EngineResult):
         return f"<result {size}, {self.recipe.solver}, seed {self.recipe.seed}: {said or 'a sample'}>"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Step(Iterate):
     """An :class:`~padis_gui.core.solvers.iterate.Iterate`, whose tensors are on [0, 1], with its image's unit."""
 

@@ -43,9 +43,10 @@ def window(drive, tmp_path):
         return made
 
     async def leave(made):
-        made.trainer.stop()  # a test that failed in the middle of a training would be asked what to do with it
+        made.trainer.stop()
         await until(lambda: not made.trainer.active)
-        made.close()
+        for _ in range(2):  # a test that failed in the middle of a run is asked what to do with it
+            made.close()
         await made.closed.wait()
 
     made = drive(make())

@@ -3,23 +3,31 @@
 from collections import Counter
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QKeySequence, QShortcut
+from PySide6.QtGui import QAction, QKeySequence, QShortcut, QTextDocument
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
     QAbstractSlider,
     QAbstractSpinBox,
     QComboBox,
+    QDockWidget,
     QGraphicsView,
+    QLabel,
     QLineEdit,
     QMainWindow,
     QMenu,
     QPlainTextEdit,
     QProgressBar,
+    QPushButton,
+    QScrollArea,
     QScrollBar,
     QTabBar,
+    QToolBar,
     QWidget,
 )
+
+from padis_gui.gui.kit.forms import ChoiceBox
+from padis_gui.gui.kit.widgets import ElidedLabel
 
 _CONTROLS = (
     QAbstractButton, QAbstractItemView, QAbstractSlider, QAbstractSpinBox, QComboBox, QGraphicsView, QLineEdit,
@@ -72,6 +80,82 @@ def unexplained(root: QWidget) -> list[str]:
     ours = [a for a in root.findChildren(QAction) if isinstance(a.parent(), QWidget)]
     actions = [a for a in ours if a.text() and not a.isSeparator() and a.menu() is None]
     return mute + [f"action {a.text()}" for a in actions if a.toolTip() in ("", a.text(), a.iconText())]
+
+
+_ROUNDING, _AROUND_TEXT = 1, 12  # px
+
+
+def _is_pruned(widget: QWidget) -> bool:
+    """Whether it shortens its own text with an ellipsis, and has the whole in its tooltip or its list."""
+    return isinstance(widget, ElidedLabel | ChoiceBox)
+
+
+def _wide_enough(widget: QWidget) -> bool:
+    if isinstance(widget, QLabel) and widget.wordWrap():
+        words = max((widget.fontMetrics().horizontalAdvance(w) for w in _plain(widget).split()), default=0)
+        return widget.width() + _ROUNDING >= words and (
+            widget.height() + _ROUNDING >= widget.heightForWidth(widget.width())
+        )
+    hint = widget.sizeHint()
+    if isinstance(widget, QPushButton):  # styles give short texts more room than they need
+        text = widget.fontMetrics().horizontalAdvance(widget.text().replace("&", ""))
+        hint.setWidth(min(hint.width(), text + _AROUND_TEXT))
+    if isinstance(widget, QAbstractSpinBox):
+        text = widget.fontMetrics().horizontalAdvance(widget.text())
+        edit = widget.findChild(QLineEdit)
+        return edit is None or edit.width() + _ROUNDING >= text
+    return widget.width() + _ROUNDING >= hint.width() and widget.height() + _ROUNDING >= min(
+        hint.height(), widget.fontMetrics().height()
+    )
+
+
+def _plain(label: QLabel) -> str:
+    document = QTextDocument()
+    document.setHtml(label.text()) if Qt.mightBeRichText(label.text()) else document.setPlainText(
+        label.text()
+    )
+    return document.toPlainText()
+
+
+def cut(root: QWidget) -> list[str]:
+    """Texts that are seen and not whole: too narrow for what they say, or partly outside of what holds them.
+
+    What scrolls up and down may be cut below, never at the side.
+    """
+    found = []
+    for widget in root.findChildren(QWidget):
+        if not isinstance(widget, QLabel | QAbstractButton | QComboBox | QAbstractSpinBox | QLineEdit):
+            continue
+        if not widget.isVisible() or _is_part_of_another(widget) or widget.visibleRegion().isEmpty():
+            continue
+        if isinstance(widget.parentWidget(), QToolBar | QDockWidget):
+            continue  # a tool bar has a menu for what it lacks room for
+        seen = widget.visibleRegion().boundingRect().width()
+        if seen + _ROUNDING < widget.width():
+            found.append(f"{_said(widget)} is seen for {seen} of {widget.width()} px: {_where(widget)}")
+        elif _said(widget) and not _is_pruned(widget) and not _wide_enough(widget):
+            wanted = widget.sizeHint()
+            found.append(
+                f"{_said(widget)} wants {wanted.width()} × {wanted.height()}, has {widget.width()} × "
+                f"{widget.height()}: {_where(widget)}"
+            )
+    return found
+
+
+def _said(widget: QWidget) -> str:
+    text = widget.currentText() if isinstance(widget, QComboBox) else widget.text()  # type: ignore[attr-defined]
+    return str(text)[:60]
+
+
+def scrolled_sideways(root: QWidget) -> list[str]:
+    """Columns that would have to be scrolled to the side, and cannot be."""
+    return [
+        _where(area)
+        for area in root.findChildren(QScrollArea)
+        if not area.visibleRegion().isEmpty()
+        and area.widget() is not None
+        and area.widget().width() > area.viewport().width()
+    ]
 
 
 def repeated_keys(window: QMainWindow) -> list[str]:

@@ -55,6 +55,13 @@ def click_at(plot, x):
     QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=at)
 
 
+def hover_at(plot, x):
+    """Move the mouse over a place on the horizontal axis of a plot, at half its height."""
+    view = plot.view
+    at = view.mapFromScene(view.box.mapViewToScene(QPointF(x, view.box.viewRect().center().y())))
+    _move(view.viewport(), at, Qt.MouseButton.NoButton)
+
+
 def colour_at(canvas, x, y):
     """The colour that is seen at a point of the image."""
     settle()

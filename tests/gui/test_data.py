@@ -82,7 +82,7 @@ def test_a_degraded_picture_is_reconstructed_as_it_is(window, drive, phantom_pat
         ]
         session.method.set_physics("super-resolution")
         session.method.set_problem("factor", 2)
-        await until(lambda: session.preparation.prepared.method.physics == "super-resolution")
+        await until(lambda: session.preparation.prepared)
         assert session.preparation.pictures.truth is None
         assert session.preparation.pictures.baseline.shape == (2 * size, 2 * size)
         assert session.preparation.pictures.measurement.shape == (size, size)

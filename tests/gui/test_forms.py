@@ -4,7 +4,7 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QFont, QImage, QKeySequence, QPainter, QShortcut, QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtWidgets import QApplication
 
 from padis_gui.core.physics.blur import BlurSettings
 from padis_gui.core.physics.pixelwise import InpaintingSettings
@@ -14,6 +14,7 @@ from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.settings.declarations import specs
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.gui.kit.forms import SettingsForm
+from padis_gui.gui.kit.widgets import Mark
 from tests.gui.pictures import wait_for
 
 ALL = [*(p.settings_type for p in PHYSICS), *(s.settings_type for s in SOLVERS), TilingSettings]
@@ -81,20 +82,36 @@ def test_folded_settings_have_a_fold_only_where_there_are_some(form_of):
 
 @pytest.mark.parametrize("unfolded", ["declared", "none", "all"])
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
-def test_settings_that_a_run_does_not_take_any_more_are_grey_wherever_the_form_has_them(
-    qtbot, kind, unfolded
-):
-    names = {spec.name: spec.live for spec in specs(kind)}
-    basic = {"declared": None, "none": (), "all": tuple(names)}[unfolded]
-    form = SettingsForm(kind, basic=basic)
+def test_fields_say_whether_they_act_on_the_run_under_way_wherever_the_form_has_them(qtbot, kind, unfolded):
+    """A dot where they do; a ring where they don't, once they differ; all else looks as ever."""
+    live = {spec.name for spec in specs(kind) if spec.live}
+    form = SettingsForm(kind, basic={"declared": None, "none": (), "all": tuple(kind.model_fields)}[unfolded])
     qtbot.addWidget(form)
-    labels = {label.buddy().objectName(): label for label in form.findChildren(QLabel) if label.buddy()}
-    assert set(labels) == set(form.editors)
-    form.set_running(True)
-    assert {name for name, label in labels.items() if label.isEnabled()} == {n for n in labels if names[n]}
-    assert all("next run" in label.toolTip() for name, label in labels.items() if not names[name])
-    form.set_running(False)
-    assert all(label.isEnabled() and "next run" not in label.toolTip() for label in labels.values())
+    form.show_settings(kind())
+    tips = {name: (form.labels[name].toolTip(), form.editors[name].toolTip()) for name in form.editors}
+
+    def marked(mark):
+        return {name for name, label in form.labels.items() if label.mark is mark}
+
+    assert set(form.labels) == set(form.editors)
+    form.set_running(kind(), live)
+    assert marked(Mark.NOW) == live & set(form.editors)
+    assert marked(Mark.NEXT) == set()
+    form.set_running(kind())
+    assert marked(Mark.NONE) == set(form.editors)
+    others = {name: object() for name in kind.model_fields}
+    form.set_running(kind.model_construct(**others), live)
+    assert marked(Mark.NOW) == live & set(form.editors)
+    assert marked(Mark.NEXT) == set(form.editors) - live
+    for name in form.editors:
+        words = "next iterate" if name in live else "next run"
+        assert words in form.labels[name].toolTip()
+        assert words in form.editors[name].toolTip()
+        assert words in form.editors[name].accessibleDescription()
+        assert form.editors[name].isEnabled()
+    form.set_running(None)
+    assert marked(Mark.NONE) == set(form.editors)
+    assert tips == {n: (form.labels[n].toolTip(), form.editors[n].toolTip()) for n in form.editors}
 
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)

@@ -493,7 +493,7 @@ def test_after_a_crash_the_next_start_says_where_the_log_is_and_offers_the_sessi
     assert str(book.path) in said.text.text()
 
     async def go():
-        said.offer.click()
+        said.offers[0].click()
         await until(lambda: len(window.session.runs.records) == 2)
         await until(lambda: window.session.method.problem.views == 17)
 

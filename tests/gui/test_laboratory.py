@@ -358,6 +358,28 @@ def test_a_fault_at_one_click(ready, drive):
     drive(go())
 
 
+def test_a_comparison_follows_another_that_stood_at_the_same_step(ready, drive):
+    """Two different frames of one step are two, not a question that arrays cannot answer."""
+
+    async def go():
+        await show_page(ready)
+        ab, page = ready.laboratory.ab, ready.laboratory.page
+        seen = []
+        for patch in (16, 32):
+            ready.session.method.set_tiling("patch", patch)
+            ab.choose("strategy", "fixed")
+            ab.start(paused=True)
+            await until(lambda: ab.state is RunState.PAUSED)
+            await until(lambda: page._painted == tuple(ab.frame(side) for side in (0, 1)))
+            assert [frame.step for frame in page._painted] == [1, 1]
+            seen.append(page.pictures[0].canvas.pixels)
+            ab.cancel()
+            await compared(ready)
+        assert not np.array_equal(*seen)
+
+    drive(go())
+
+
 def test_keys_steer_the_comparison_while_its_page_is_in_front(ready, drive):
     lab = ready.laboratory
     buttons = lab.page.controls.buttons
@@ -416,6 +438,8 @@ def test_closing_during_a_comparison_ends_its_thread(ready, drive):
         await show_page(ready)
         click(ready.laboratory.page.controls.faults["no-positions"])
         await until(lambda: ready.laboratory.ab.frame(0) is not None)
+        ready.close()
+        assert "A/B comparison" in ready.question.text.text()
         ready.close()
         await ready.closed.wait()
 

@@ -505,7 +505,8 @@ def test_levels_chosen_by_hand_outlast_another_problem(window, drive, phantom_pa
     pane.set_levels((-77.0, 88.0))
     assert window.levels.currentIndex() == -1  # none of the list's
     window.problem.form.editors["views"].setValue(31)
-    drive(until(lambda: window.panes.pixels("measurement").shape[0] == 31))
+    drive(until(lambda: window.panes.pixels("measurement") is not None))
+    assert window.panes.pixels("measurement").shape[0] == 31
     assert tuple(pane.item.levels) == (-77, 88)
     window.levels.setCurrentText("Soft tissue")
     assert tuple(pane.item.levels) == HU_PRESETS["Soft tissue"]

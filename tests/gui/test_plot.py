@@ -9,7 +9,9 @@ from PySide6.QtWidgets import QApplication, QGridLayout, QVBoxLayout, QWidget
 from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
 from padis_gui.gui.kit.theme import set_scheme
 from padis_gui.gui.kit.widgets import row
-from tests.gui.pictures import click_at, settle, wait_for
+from padis_gui.gui.runs.curves import THIS_RUN, Curves
+from padis_gui.viewmodels.pictures.frames import CurvePoint
+from tests.gui.pictures import click_at, hover_at, settle, wait_for
 
 
 @pytest.fixture
@@ -214,3 +216,51 @@ def test_plots_take_no_more_than_their_share_beside_others(styled):
     assert abs(above.height() - stack.height()) <= 2
     page.close()
     page.deleteLater()
+
+
+@pytest.fixture
+def curves(styled):
+    """The curves of a run, shown."""
+    made = Curves()
+    made.resize(400, 700)
+    made.show()
+    settle()
+    yield made
+    made.close()
+    made.deleteLater()
+    settle()
+
+
+def curve_point(step, value):
+    """A step of which everything, or nothing, is known."""
+    return CurvePoint(step=step, sigma=value, residual=value, psnr=value, seconds=value, ssim=value)
+
+
+def test_a_run_with_nothing_to_draw_may_follow_one_that_is_being_drawn(curves):
+    known, unknown = [curve_point(step, 1.0) for step in (1, 2)], [curve_point(1, np.nan)]
+    for points in (known, unknown, (), known, ()):
+        curves.set_points(
+            points, 10
+        )  # a redraw begins, one plot after the other; the next does not wait for it
+    curves.set_points(unknown, 1)
+    settle()
+    assert not any(plot.isVisible() for plot in curves.plots.values())
+    curves.set_points(known, 10)
+    settle()
+    assert len(curves.plots["psnr"].points(THIS_RUN)[0]) == 2
+
+
+def test_the_mouse_over_curves_that_have_gone_finds_nothing(curves):
+    chosen = []
+    curves.step_chosen.connect(chosen.append)
+    curves.set_points([curve_point(step, 1.0) for step in (1, 2)], 10)
+    settle()
+    plot = curves.plots["psnr"]
+    click_at(plot, 2)
+    assert chosen == [2]
+    curves.set_points((), 0)
+    for x in (0.1, 0.5):
+        hover_at(plot, x)
+        click_at(plot, x)
+    settle()
+    assert chosen == [2]

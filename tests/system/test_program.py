@@ -64,3 +64,45 @@ def test_the_core_imports_no_qt():
         "assert not [m for m in sys.modules if m.startswith(('PySide6', 'pyqtgraph', 'qasync'))]"
     )
     assert done.returncode == 0, done.stderr
+
+
+def _started(environment, before=""):
+    """The program as it is started without arguments, in an environment without displays but for those given."""
+    kept = {n: v for n, v in os.environ.items() if n not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")}
+    code = f"import sys\nsys.argv = ['padis-gui']\n{before}\nfrom padis_gui.__main__ import main\nsys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", code], env={**kept, **environment}, capture_output=True, text=True, timeout=300,
+        check=False,
+    )  # fmt: skip
+
+
+_LACKING = """
+import ctypes
+loads = ctypes.CDLL.__init__
+def lacks(self, name, *more, **others):
+    if "libqxcb" in str(name) or "libxcb-cursor" in str(name):
+        raise OSError("libxcb-cursor.so.0: cannot open shared object file: No such file or directory")
+    loads(self, name, *more, **others)
+ctypes.CDLL.__init__ = lacks
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there a window may be impossible")
+@pytest.mark.parametrize(
+    ("environment", "before", "said"),
+    [
+        ({}, "", "neither DISPLAY nor WAYLAND_DISPLAY is set"),
+        ({"QT_QPA_PLATFORM": "xcb"}, "", "DISPLAY is not set"),
+        ({"DISPLAY": ":987"}, "", "(:987) cannot be reached"),
+        ({"WAYLAND_DISPLAY": "nowhere"}, "", "(nowhere) cannot be reached"),
+        ({"DISPLAY": ":987"}, _LACKING, "libxcb-cursor.so.0 was wanted"),
+        ({"DISPLAY": ":987"}, _LACKING, "install libxcb-cursor0 "),
+    ],
+)
+def test_where_no_window_can_be_opened_one_sentence_says_why(environment, before, said):
+    done = _started(environment, before)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1  # no abort of Qt's, no traceback
+    assert said in done.stderr
+    assert "the command line works without" in done.stderr
+    assert done.stdout == ""

@@ -149,7 +149,7 @@ async def change(window, hand):
     await choose_preset(window, hand, "CT, 8 views", "ct-8")
     assert "Stale" in window.verdict.text()
     await choose_preset(window, hand, "CT, 20 views", "ct-20")
-    await hand.choose(window.prior.tiling, "Fixed grid")
+    await hand.choose(window.tiling.tiling, "Fixed grid")
     await hand.type(window.solver.seed, 7)
     await take_few_steps(window, hand)
     await hand.ctrl(Qt.Key.Key_R)
@@ -162,7 +162,7 @@ async def change(window, hand):
     }
     assert len(offsets) == 1  # the grid never moved
     await find_the_seam(window, hand)
-    await hand.choose(window.prior.tiling, "Random (PaDIS)")
+    await hand.choose(window.tiling.tiling, "Random (PaDIS)")
     assert "Stale" in window.verdict.text()
     await hand.ctrl(Qt.Key.Key_R)
     assert window.session.run.active

@@ -590,7 +590,8 @@ def test_without_truth_and_measurement_everything_still_works(ready, drive):
         lab.want(MAPS)
         ready.method.apply_preset("generate")
         ready.method.set_solver_setting("steps", 2)
-        await until(lambda: ready.preparation.prepared.method.physics == "nothing")
+        await until(lambda: ready.preparation.prepared)
+        assert ready.preparation.prepared.method.physics == "nothing"
         assert inspector.inputs == ()
         assert inspector.result is None or inspector.used_input is None
         await ran(ready)

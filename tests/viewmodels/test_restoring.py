@@ -220,17 +220,20 @@ def test_files_without_a_result_or_a_recipe_are_a_sentence(ready, drive, tmp_pat
     drive(go())
 
 
-def test_nothing_is_restored_into_a_run(ready, drive, tmp_path):
+def test_a_run_restored_while_another_goes_on_is_repeated_after_it(ready, drive, tmp_path):
     async def go():
-        await ran(ready)
+        result = await ran(ready)
         await ready.export(tmp_path / "out.tif")
         ready.method.set_solver_setting("steps", LONG)
         ready.start(paused=True)
         await until(lambda: ready.run.snapshot().step == 1)
-        assert not await ready.restore(tmp_path / "out.tif")
-        assert "between runs" in ready.said[-1][1]
+        assert await ready.restore(tmp_path / "out.tif")
+        assert ready.method.settings == result.recipe.method.settings
+        ready.start()
+        await until(lambda: len(ready.queue.waiting) == 1)
         ready.run.cancel()
         await idle(ready)
+        assert ready.runs.records[-1].note == "identical to Restored from out.tif, bit for bit"
 
     drive(go())
 

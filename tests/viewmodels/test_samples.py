@@ -17,7 +17,7 @@ def ready(session, drive, phantom_path, prior_path):
         session.method.set_solver("diffpir")
         session.method.set_solver_setting("steps", 2)
         session.method.set_problem("noise", 0.05)
-        await until(lambda: session.preparation.prepared.method.problem.noise == 0.05)
+        await until(lambda: session.preparation.prepared)
 
     drive(go())
     return session
@@ -91,8 +91,7 @@ def test_a_cancelled_rest_leaves_the_set_of_what_there_is(ready, drive):
         ready.queue.hold(False)
         await until(lambda: len(ready.runs.records) >= 3)
         ready.run.pause()
-        for item in ready.queue.waiting:
-            ready.runner.cancel(item.id)
+        ready.runner.cancel_waiting()
         ready.run.cancel()
         await idle(ready)
 

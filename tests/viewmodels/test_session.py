@@ -110,17 +110,61 @@ def test_export_to_a_missing_folder_keeps_the_result(session, drive, phantom_pat
     assert "cannot be written" in session.said[-1][1]
 
 
-def test_a_prior_is_not_changed_under_a_run(session, drive, phantom_path, prior_path):
+def test_everything_for_the_next_run_is_opened_beside_a_paused_one_which_goes_on_with_its_own(
+    session, drive, phantom_path, prior_path, tmp_path
+):
+    other = tmp_path / "other.npy"
+    np.save(other, np.linspace(0, 1, 48 * 48, dtype=np.float32).reshape(48, 48))
+
     async def go():
         await open_both(session, phantom_path, prior_path)
         prior = session.prior.loaded
+        session.method.set_solver_setting("steps", 3)
         session.start(paused=True)
-        assert await session.prior.open(prior_path) is False
-        assert session.prior.loaded is prior
-        session.run.cancel()
-        await until(lambda: not session.run.active)
+        await until(lambda: session.run.snapshot().step == 1)
+        assert session.steers_solver
+        assert session.steers_tiling
+        assert await session.prior.open(prior_path)
+        assert session.prior.loaded is not prior
+        assert not session.steers_solver
+        assert not session.steers_tiling
+        assert await session.data.open(other)
+        assert session.running.opened.prior is prior
+        session.run.resume()
+        await ended(session)
 
     drive(go())
+    assert session.running is None
+    assert [r.recipe.data.file for r in session.runs.records] == [str(phantom_path)]
+
+
+def test_a_slow_step_says_how_far_it_is_and_the_time_left_goes_on_within_it(session):
+    from padis_gui.core.runs.control import Control
+    from padis_gui.viewmodels.pictures.frames import CurvePoint
+
+    run = session.run
+    run._active, run._control = True, Control()
+    run._control._enter(RunState.RUNNING)
+    left = []
+    for step, seconds in enumerate((1.5, 4.0, 4.0), start=1):
+        run._control.passed()
+        run.history.append(
+            None, CurvePoint(step=step, sigma=1.0, residual=0.1, psnr=20.0, seconds=seconds), 10
+        )
+    for _ in range(5):
+        run._control.count(4)
+        assert run.snapshot().within == run._control.within_step
+        left.append(run.snapshot().eta)
+    assert left == pytest.approx([28, 27, 26, 25, 24])
+    run.history.append(None, CurvePoint(step=4, sigma=1.0, residual=0.1, psnr=20.0, seconds=4.0), 10)
+    run._control.passed()
+    assert run.snapshot().eta == pytest.approx(24)
+    for point in range(40):  # quick ones need none
+        run.history.append(
+            None, CurvePoint(step=5 + point, sigma=1.0, residual=0.1, psnr=20.0, seconds=0.1), 10
+        )
+    assert run.snapshot().within is None
+    run._active = False
 
 
 def test_noise_changes_the_measurement_with_the_seed(session, drive, phantom_path, prior_path):

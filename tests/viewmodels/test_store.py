@@ -15,7 +15,7 @@ from padis_gui.core.exports.about import read_recipe
 from padis_gui.viewmodels.session.saved import SavedChoices, usable
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.session.store import Store
-from tests.qt import ended, open_both
+from tests.qt import LONG, ended, idle, open_both, until
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -97,6 +97,71 @@ def test_a_session_comes_back_after_a_clean_end(stored, drive, phantom_path, pri
         for a, b in zip(new.history.points, old.history.points, strict=True):
             assert (a.step, a.psnr, a.residual) == (b.step, b.psnr, b.residual)
     assert second.said == []
+
+
+def test_a_queue_comes_back_held_and_gives_what_it_would_have_given(stored, drive, phantom_path, prior_path):
+    """What ran when the window was closed is run again with what waited; sets of samples stay sets."""
+    first = stored()
+
+    async def before():
+        await open_both(first, phantom_path, prior_path)
+        first.method.set_solver("diffpir")
+        first.method.set_solver_setting("steps", 2)
+        first.queue.hold(True)
+        first.method.set_seed(8)
+        first.runner.draw_samples(2)
+        first.method.set_solver_setting("steps", LONG)
+        first.runner.add_to_queue()
+        first.queue.move(first.queue.waiting[-1].id, -9)
+        first.queue.hold(False)
+        await until(lambda: first.run.snapshot().step >= 2)
+        await first.close()
+        return tuple(item.seed for item in first.queue.items if item.group)
+
+    seeds = drive(before())
+    second = stored()
+
+    async def after():
+        assert await second.saver.restore()
+        names = [item.name for item in second.queue.waiting]
+        assert names[1:] == ["Sample 1 of 2", "Sample 2 of 2"]
+        assert "3 of 3 runs" in second.said[-1][1]
+        assert second.queue.held
+        assert not second.run.active
+        second.queue.cancel(second.queue.waiting[0].id)
+        second.queue.hold(False)
+        await idle(second)
+
+    drive(after())
+    sample, other, mean = second.runs.records
+    assert (sample.recipe.seed, other.recipe.seed) == seeds
+    assert sample.recipe.settings["steps"] == 2
+    assert sample.recipe.data.sha256
+    assert mean.recipe.sample_seeds == seeds
+    assert second.queue.place == (2, 2)
+
+
+def test_a_damaged_queue_costs_its_own_runs_only(stored, drive, phantom_path, prior_path):
+    first = stored()
+
+    async def before():
+        await open_both(first, phantom_path, prior_path)
+        first.queue.hold(True)
+        first.runner.add_to_queue()
+        first.runner.add_to_queue()
+        await first.close()
+        return first.saver._store.folder / "session.json"
+
+    path = drive(before())
+    content = json.loads(path.read_text())
+    content["queue"][0]["recipe"].pop("solver")
+    path.write_text(json.dumps(content))
+    second = stored()
+    assert drive(second.saver.restore())
+    assert [item.name for item in second.queue.waiting] == ["Run 2"]
+    assert "damaged" in second.said[-1][1]
+    assert second.said[-1][2] == "run 1 of the queue"
+    assert second.prior.path == prior_path
 
 
 def test_every_run_is_a_float32_tiff_with_its_recipe_while_the_program_runs(

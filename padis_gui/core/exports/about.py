@@ -133,7 +133,7 @@ class Export:
     file: Path | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class StoredResult:
     """A run's result; pictures are (C, rows, columns) float32."""
 

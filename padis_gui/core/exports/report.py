@@ -203,7 +203,7 @@ _METRICS = {
 _TEMPLATE = Path(__file__).with_name("page.html")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReportPicture:
     """A picture (rows, columns) or (rows, columns, 3) in ``unit``, black at ``low`` and white at ``high``.
 

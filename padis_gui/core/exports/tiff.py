@@ -141,10 +141,10 @@ def _imagej(about: About, text: str, planes: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {"Info": text}
     if planes:
         found["Labels"] = planes
-    if about.spacing is not None:
+    if about.spacing is not None:  # without it, a unit would say that a pixel is 1 mm wide
         found["unit"] = "mm"
-    if about.slice_spacing is not None:
-        found |= {"unit": "mm", "spacing": about.slice_spacing}
+        if about.slice_spacing is not None:
+            found["spacing"] = about.slice_spacing
     if about.unit or about.integer is not None:
         found["vunit"] = (
             " ".join(about.unit.encode("ascii", "backslashreplace").decode().split()) or "Gray Value"

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from padis_gui.core.files.formats.pages import SMALLEST, check_sides, page_of, shown
+from padis_gui.core.files.formats.pages import SMALLEST, check_finite, check_sides, page_of, shown
 from padis_gui.core.files.scans.read import read_row
 from padis_gui.core.files.scans.scan import Readings, ScanFile, check_sizes, checked_angles, positive
 from padis_gui.core.images.image import HU_WINDOW, Image, Measured, ReadingSettings, propose_window
+from padis_gui.core.images.size import replaced, taken
 from padis_gui.core.physics.geometry import Geometry, Unit
 from padis_gui.core.settings.errors import InputError, PadisError, SettingError
 
@@ -82,14 +83,18 @@ def image_of_array(
     if unit is not None and not isinstance(unit, str):
         raise SettingError(f"A unit such as 'HU' was wanted, but {shown(repr(unit))} was given; give a text.")
     with _in_one_sentence("An image"):
-        page = page_of(values, _NAME)
-        check_sides(_NAME, page.pixels.shape[1:], SMALLEST)
-    proposed, likely = propose_window(page.pixels, values.dtype)
-    pixels = page.pixels
+        whole = page_of(values, _NAME).pixels
+        check_sides(_NAME, whole.shape[1:], SMALLEST)
+        if reading.not_finite == "refuse":
+            check_finite(_NAME, whole, values.dtype)
+        whole, mended = replaced(_NAME, whole)
+        proposed, likely = propose_window(whole, values.dtype)
+        pixels, spacing = taken(_NAME, whole, spacing, reading)
     return Image(
         pixels=pixels, unit=likely if unit is None else unit,
         window=reading.scaling(HU_WINDOW if unit == "HU" else proposed), spacing=spacing, name="array",
-        measured=Measured(values=pixels) if reading.role == "measurement" else None, reading=reading,
+        measured=Measured(values=pixels) if reading.role == "measurement" else None, reading=reading, notes=mended,
+        stored_shape=(whole.shape[1], whole.shape[2]),
     )  # fmt: skip
 
 

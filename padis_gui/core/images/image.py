@@ -12,13 +12,16 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import field_validator
+from pydantic_core import PydanticCustomError
 from torch import Tensor
 
-from padis_gui.core.settings.declarations import Settings, setting
+from padis_gui.core.settings.declarations import WANTED, Settings, setting
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.files import write_atomically
 
 Role = Literal["automatic", "image", "measurement"]
+NotFinite = Literal["refuse", "replace"]
 _SCAN = {"role": ("automatic", "measurement")}
 
 
@@ -38,6 +41,31 @@ class ReadingSettings(Settings):
     dataset: str = setting(
         "", label="Data set", advanced=True,
         help="The array to read of a file that holds several (HDF5, NPZ, MATLAB); empty takes the obvious one",
+    )  # fmt: skip
+    crop: tuple[int, ...] = setting(
+        (), label="Crop", unit="px", advanced=True,
+        help="Left, top, width and height of the region that is taken of a picture, in pixels of the file; empty takes "
+        "all of it. Pixels are binned and resampled after that",
+    )  # fmt: skip
+    pixel_binning: int = setting(
+        1, ge=1, le=64, label="Pixel binning", unit="px", advanced=True,
+        help="So many by so many neighbouring pixels of a picture become one: their mean. A rest of fewer is left out, "
+        "at both ends alike",
+    )  # fmt: skip
+    longest_side: int | None = setting(
+        None, ge=16, le=8192, label="Longest side", unit="px", advanced=True,
+        help="A picture is resampled to this width or height, whichever is longer, after crop and binning: by the mean "
+        "over each new pixel's area where it becomes smaller, linearly where it becomes larger",
+    )  # fmt: skip
+    pixel_pitch: float | None = setting(
+        None, ge=1e-6, le=1000, label="Pixel size", unit="mm", advanced=True,
+        help="Side of a pixel as it lies in the file, in the place of what the file says; of a scan: of a pixel of the "
+        "image that is made of it. Automatic is what the file says; where that is nothing, lengths are in px",
+    )  # fmt: skip
+    not_finite: NotFinite = setting(
+        "refuse", label="NaN, infinity", advanced=True,
+        help="Pixels and readings that are no finite numbers: refuse the file, or replace each by the median of the "
+        "finite ones around it, and say how many there were",
     )  # fmt: skip
     take_views: int | None = setting(
         None, ge=1, le=100_000, label="Take views", symbol="n",
@@ -59,7 +87,13 @@ class ReadingSettings(Settings):
     image_size: int | None = setting(
         None, ge=16, le=8192, label="Image size", unit="px", advanced=True,
         help="Side of the image reconstructed from a scan; automatic is 256 px, which the bundled priors know best. The "
-        "pixels get the size with which the image holds the field of view",
+        "pixels get the size with which the image holds the field of view, unless their size is given",
+        when=_SCAN,
+    )  # fmt: skip
+    field_of_view: float | None = setting(
+        None, ge=1e-3, le=1e5, label="Field of view", unit="mm", advanced=True,
+        help="Width of the image reconstructed from a scan; automatic holds whatever the scan sees. A smaller one cuts off "
+        "what is measured all the same, which leaves artifacts at its border",
         when=_SCAN,
     )  # fmt: skip
     scale_low: float | None = setting(
@@ -71,6 +105,18 @@ class ReadingSettings(Settings):
         None, label="White", advanced=True,
         help="The intensity that the prior sees as 1, in the file's own unit; automatic as for black",
     )  # fmt: skip
+
+    @field_validator("crop")
+    @classmethod
+    def _is_a_region(cls, given: tuple[int, ...]) -> tuple[int, ...]:
+        if given and (len(given) != 4 or min(given[:2]) < 0 or min(given[2:]) < 1):
+            raise PydanticCustomError(WANTED, "left, top, width and height, separated by commas, in")
+        return given
+
+    @property
+    def reduces(self) -> bool:
+        """Whether a picture is taken otherwise than at the size that it has in its file."""
+        return bool(self.crop) or self.pixel_binning > 1 or self.longest_side is not None
 
     def scaling(self, proposed: tuple[float, float]) -> tuple[float, float]:
         """The intensities of black and white: the proposed ones where the settings leave them open.
@@ -91,7 +137,7 @@ Pixels = NDArray[np.float32]  # of any shape that the docstring says
 HU_WINDOW = (-1000.0, 1000.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Measured:
     """What was really measured: a scan's line integrals (C, views, bins), or a degraded picture (C, rows, columns).
 
@@ -106,7 +152,7 @@ class Measured:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Image:
     """Pixels (C, rows, columns), float32, in the file's own unit, and how they map to [0, 1].
 
@@ -116,6 +162,8 @@ class Image:
     the pixels are then a first picture of what was measured (a scan's FBP, or the degraded picture itself).
     ``reading`` is how the file was read. ``slice_spacing`` is the distance between the slices of a volume, in mm.
     ``notes`` are sentences for the user on what the numbers are: another modality than CT, a channel that was chosen.
+    ``stored_shape`` are the rows and columns of the picture in its file, of which this may be a part, or smaller; None
+    for a scan.
     """
 
     pixels: NDArray[np.float32]
@@ -129,6 +177,7 @@ class Image:
     reading: ReadingSettings = field(default_factory=ReadingSettings)
     slice_spacing: float | None = None
     notes: tuple[str, ...] = ()
+    stored_shape: tuple[int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -57,7 +57,7 @@ BINS = 12
 Values = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SampleStatistics:
     """Of ``count`` samples, each (C, rows, columns): pixelwise mean, standard deviation and interval."""
 

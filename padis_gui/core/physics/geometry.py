@@ -228,11 +228,12 @@ class ViewSketch:
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """A scan of an image of ``shape`` (rows, columns), lengths in pixels; ``pixel_size`` is in mm."""
+    """A scan of an image of ``shape`` (rows, columns), lengths in pixels; ``pixel_size`` is in mm, None where it is
+    not known."""
 
     geometry: Geometry
     shape: Shape
-    pixel_size: float
+    pixel_size: float | None
     views: tuple[ViewSketch, ...]
 
     @property
@@ -263,8 +264,8 @@ class Sketch:
         return max([self.circle, *(math.hypot(*p) for p in points)])
 
 
-def make_sketch(geometry: Geometry, shape: Shape, pixel_size: float) -> Sketch:
-    """The sketch of a scan of images of ``shape`` (rows, columns), its lengths in pixels of ``pixel_size`` mm."""
+def make_sketch(geometry: Geometry, shape: Shape, pixel_size: float | None) -> Sketch:
+    """The sketch of a scan of images of ``shape`` (rows, columns), its lengths in pixels of ``pixel_size`` mm, if known."""
     first, middle, step = np.split(geometry.vectors, 3, axis=1)
     half = step * geometry.bins / 2
     ends = middle - half, middle + half

@@ -21,7 +21,7 @@ _DECIDED_BY_READING = ("angles", "views", "bins", "bin_width", "pixel_size", "le
 _CHOSEN_BY = {"views": "--take-views or --angle-from", "arc": "--angle-to", "bins": "--binning"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Problem:
     """``measurement`` = operator(truth) + noise; ``noise`` is its standard deviation in the measurement's unit."""
 

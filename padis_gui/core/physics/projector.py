@@ -228,12 +228,13 @@ def _as_torch(matrix: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
 def check_memory(geometry: Geometry, shape: Shape, dtype: torch.dtype, device: torch.device) -> None:
     """Raise :class:`SettingError` where the matrix and its transpose would not fit, before anything is made."""
     entries = expected_entries(geometry, shape)
-    size = f"{geometry.views} views of {shape[0]}×{shape[1]} px"
+    size = f"{geometry.views} views of {shape[1]} × {shape[0]} px"
     advice = "take fewer views, a smaller image, or wider detector bins"
     if max(entries, geometry.views * geometry.bins) > _LARGEST_INDEX:
         raise SettingError(
             f"A system matrix of at most {_LARGEST_INDEX / 1e9:.1f} billion entries was wanted, but {size} have "
-            f"about {entries / 1e9:.1f} billion; {advice}."
+            f"about {entries / 1e9:.1f} billion; {advice}.",
+            remedy="smaller",
         )
     needed = 2 * entries * (4 + dtype.itemsize)
     for place in {torch.device("cpu"), device}:
@@ -241,5 +242,6 @@ def check_memory(geometry: Geometry, shape: Shape, dtype: torch.dtype, device: t
         if needed > _USABLE * free:
             raise SettingError(
                 f"A system matrix that fits into memory was wanted, but {size} need about {needed / 2**30:.1f} "
-                f"GiB and {free / 2**30:.1f} GiB are free on the {place.type.upper()}; {advice}."
+                f"GiB and {free / 2**30:.1f} GiB are free on the {place.type.upper()}; {advice}.",
+                remedy="smaller",
             )

@@ -84,12 +84,13 @@ class ScannerSettings(ScanSettings):
         "of n (the first is 0) means c - (n - 1)/2",
     )  # fmt: skip
     pixel_size: float = setting(
-        DEFAULT_PIXEL_SIZE, ge=1e-6, le=1e6, label="Pixel size", unit="mm", advanced=True,
-        help="Side of an image pixel, the unit of the line integrals: a reconstructed image is in 1/mm with it",
+        DEFAULT_PIXEL_SIZE, ge=1e-6, le=1e6, label="Length of a pixel", advanced=True,
+        help="Side of an image pixel in the unit of the line integrals, which is mm where lengths are in mm. The default "
+        "is a convention (40 units on 256 pixels), not the size of the image, which belongs to the data",
     )  # fmt: skip
     lengths: Literal["pixels", "mm"] = setting(
         "pixels", label="Lengths in", advanced=True,
-        help="Unit of the bin width and of distances: pixels of the image, or the unit of the pixel size",
+        help="Unit of the bin width and of distances: pixels of the image, or mm, of which a pixel has the length above",
     )  # fmt: skip
     fbp_filter: FilterName = setting(
         "hann", label="FBP filter", advanced=True,
@@ -149,6 +150,16 @@ class ScannerSettings(ScanSettings):
     def length_of_a_pixel(self) -> float:
         """One pixel in the unit of the line integrals."""
         return self.pixel_size
+
+    def known_pixel(self, spacing: tuple[float, float] | None) -> float | None:
+        """Side of an image pixel in mm where somebody has stated it; ``spacing`` (rows, columns) is what the image says.
+
+        That of these settings only where lengths are in mm: otherwise it is a convention, or 1.
+        """
+        if self.lengths == "mm":
+            return self.pixel_size
+        square = spacing is not None and math.isclose(*spacing, rel_tol=1e-3)
+        return spacing[1] if spacing is not None and square else None
 
 
 def settings_of(geometry: Geometry, pixel: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ a time, so that beside the image itself and its padded copy the memory depends o
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import cast
@@ -98,7 +99,7 @@ def denoise_patches(
     return c_skip * noisy + c_out * output
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DenoiserCall:
     """One call of :meth:`PatchPrior.denoise` with all that it takes to repeat it bit for bit.
 
@@ -132,10 +133,11 @@ class PatchPrior:
     ``network`` maps (n, C+2, P, P) and c_noise (n,) to (n, C, P, P). ``downsampling`` divides every patch
     size. ``patch_batch`` patches of the largest trained size go through the network at once; smaller
     patches in proportion. ``interrupt`` is called before every patch batch and may raise
-    :class:`~padis_gui.core.settings.errors.Interrupted`; ``observe`` is told of every call of :meth:`denoise` before it
-    is made. Without ``positions`` the network is told 0 instead of where a patch lies, which shows what positions
-    are worth. ``branching`` takes one number of the generator for each call, whatever the size of the padding, so
-    that runs of one seed whose tilings differ meet the same noise everywhere else.
+    :class:`~padis_gui.core.settings.errors.Interrupted`; ``counted`` is told of each how many its call has, with those
+    that a gradient makes again; ``observe`` is told of every call of :meth:`denoise` before it is made. Without
+    ``positions`` the network is told 0 instead of where a patch lies, which shows what positions are worth.
+    ``branching`` takes one number of the generator for each call, whatever the size of the padding, so that runs of one
+    seed whose tilings differ meet the same noise everywhere else.
     """
 
     network: nn.Module
@@ -146,13 +148,16 @@ class PatchPrior:
     precision: Precision
     patch_batch: int = 16
     interrupt: Callable[[], None] | None = None
+    counted: Callable[[int], None] | None = None
     positions: bool = True
     observe: Callable[[DenoiserCall], None] | None = None
     branching: bool = False
 
-    def interrupted_by(self, check: Callable[[], None]) -> "PatchPrior":
-        """The same prior, asking ``check`` before every patch batch."""
-        return replace(self, interrupt=check)
+    def interrupted_by(
+        self, check: Callable[[], None], counted: Callable[[int], None] | None = None
+    ) -> "PatchPrior":
+        """The same prior, asking ``check`` before every patch batch; ``counted`` is told of each."""
+        return replace(self, interrupt=check, counted=counted)
 
     def observed_by(self, observe: Callable[[DenoiserCall], None]) -> "PatchPrior":
         """The same prior, telling ``observe`` of every call."""
@@ -192,15 +197,20 @@ class PatchPrior:
             self.observe(DenoiserCall(x.detach(), sigma, partition, rng.get_state()))
         padded = surround(x, sigma, partition, rng)
         planes = padded[:, None].unbind() if self.channels == 1 else (padded,)
-        done = [partition.interior(self._denoise_padded(plane, sigma, partition)) for plane in planes]
+        done = [
+            partition.interior(self._denoise_padded(plane, sigma, partition, len(planes))) for plane in planes
+        ]
         return done[0] if len(done) == 1 else torch.cat(done)
 
-    def _denoise_padded(self, padded: Tensor, sigma: float, partition: Partition) -> Tensor:
-        """D on all tiles of a padded image. Without gradients, tiles that have their pixels to themselves
-        return to where they came from."""
+    def _denoise_padded(self, padded: Tensor, sigma: float, partition: Partition, planes: int) -> Tensor:
+        """D on all tiles of a padded image, one of so many planes of a call. Without gradients, tiles that have their
+        pixels to themselves return to where they came from."""
         count, differentiable = len(partition.boxes), torch.is_grad_enabled()
+        batches = planes * math.ceil(count / self.batch_of(partition.patch))
 
         def work(part: slice) -> Tensor:
+            if self.counted is not None:
+                self.counted(2 * batches if again else batches)
             tiles, positions = partition.cut(padded, part), partition.positions(padded.device, part)
             return self._denoise_batch(tiles, sigma, positions if self.positions else 0 * positions)
 

@@ -193,7 +193,7 @@ def _quotient(a: float, b: float) -> float:
     return a / b
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InspectedTile:
     """One tile under the network; tensors are float32 on the CPU, (C, P, P) unless they say otherwise.
 

@@ -1,6 +1,7 @@
 """How a run is steered from any thread: paused, stepped, changed, finished or cancelled at a patch batch."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -82,6 +83,12 @@ class Control:
         self._paused, self._allowed = paused, steps
         self._stop: RunState | None = None
         self._waiting = Steering()
+        self._batches = (
+            0,
+            0,
+        )  # patch batches of the step in hand: begun, and expected; one value, for other threads
+        self._batches_before = 0  # of the step before
+        self._step_began = time.perf_counter()
 
     @property
     def state(self) -> RunState:
@@ -97,6 +104,20 @@ class Control:
     def paused(self) -> bool:
         """Whether a pause was asked for: the next iterate may be the last for a while."""
         return self._paused
+
+    @property
+    def within_step(self) -> float:
+        """The share of the step in hand that is done, 0 to 1, by its patch batches; 0 where it takes none.
+
+        A step is expected to take as many as the one before it.
+        """
+        begun, expected = self._batches
+        return min(1.0, max(0, begun - 1) / expected) if expected else 0.0
+
+    @property
+    def step_seconds(self) -> float:
+        """For how long the step in hand has been under way, pauses included."""
+        return time.perf_counter() - self._step_began
 
     # Said by whoever steers --------------------------------------------------------------------------
 
@@ -163,10 +184,16 @@ class Control:
         if self._stop is not None:
             raise Interrupted
 
+    def count(self, expected: int) -> None:
+        """A patch batch of the step in hand begins; ``expected`` is how many a step has, if it is the first one."""
+        self._batches = self._batches[0] + 1, self._batches_before or expected
+
     def passed(self) -> None:
         """An iterate is done."""
         with self._condition:
             self._allowed = max(0, self._allowed - 1)
+        self._batches_before, self._batches = self._batches[0], (0, self._batches[0])
+        self._step_began = time.perf_counter()
 
     def changes(self) -> Steering | None:
         """What waits to be sent into the solver."""
@@ -182,5 +209,7 @@ class Control:
 
     def _enter(self, state: RunState) -> None:
         if self._state is not state:
+            if self._state is RunState.PREPARING:
+                self._step_began = time.perf_counter()
             self._state = state
             self._changed()

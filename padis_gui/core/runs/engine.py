@@ -41,14 +41,14 @@ from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared, measure, prepare, streams
 from padis_gui.core.runs.recipe import Change, Recipe, sealed
 from padis_gui.core.settings.errors import Interrupted, PadisError
-from padis_gui.core.settings.machine import torch_threads
+from padis_gui.core.settings.machine import told_of_memory, torch_threads
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Result(OfImage):
     """An estimate and all that belongs to it.
 
@@ -194,7 +194,7 @@ class Run:
         except Interrupted:
             state = self.control.stop or RunState.CANCELLED
         except Exception as caught:  # bad input, a defect, no memory: whoever drives must survive it
-            state, error = RunState.FAILED, caught
+            state, error = RunState.FAILED, told_of_memory(caught)
         finally:
             if iterates is not None:
                 iterates.close()
@@ -211,7 +211,10 @@ class Run:
         if self.prepared is None or not self.prepared.serves(self.opened, method, seed):
             self.prepared = prepare(self.opened, method, seed)
         self._on_prepared(self.prepared)
-        prior = self.opened.prior.interrupted_by(self.control.check)
+        calls = find_solver(recipe.solver).calls_of_step(recipe.solver_settings)
+        prior = self.opened.prior.interrupted_by(
+            self.control.check, lambda batches: self.control.count(calls * batches)
+        )
         if self._observe is not None:
             prior = prior.observed_by(self._observe)
         return solve(recipe, self.prepared.problem, prior)
@@ -226,6 +229,7 @@ class Run:
 
     def _failed(self, error: Exception, result: Result | None = None) -> Outcome:
         """With what was good before the error, if there was something."""
+        error = told_of_memory(error)
         recipe = self.recipe if result is None else result.recipe
         sentence, details = str(error), ""
         if not isinstance(error, PadisError):

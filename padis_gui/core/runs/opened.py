@@ -15,7 +15,7 @@ from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.problem import Problem, as_measured, simulate
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
-from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.prior.prior import Conventions, PatchPrior
 from padis_gui.core.runs.method import Method
 from padis_gui.core.settings.declarations import branch
 
@@ -37,7 +37,7 @@ class Opened:
         return self.image is other.image and self.prior is other.prior
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Prepared:
     """What a method measures of what is opened.
 
@@ -84,6 +84,21 @@ def prior_window(image: Image, prior: PatchPrior) -> tuple[float, float]:
     if image.unit and image.unit == prior.conventions.unit and not chosen:
         return prior.conventions.window
     return image.window
+
+
+def misfit(image: Image, conventions: Conventions, channels: int) -> str:
+    """Why a prior of such conventions does not know images like this one, as the end of a sentence; "" where it may.
+
+    A scan is of a kind with images that have a unit, whatever its own is: its scaling is proposed from its FBP.
+    """
+    if image.channels != channels and not (channels in (1, 3) and image.channels in (3, 4)):
+        return f"makes images of {channels} channels, and this one has {image.channels}"
+    known = f"images in {conventions.unit}" if conventions.unit else "pictures without a unit"
+    if image.measured is not None and image.measured.physics:
+        return "" if conventions.unit else f"knows {known}, and this is a scan"
+    if conventions.unit == image.unit:
+        return ""
+    return f"knows {known}, and this image {f'is in {image.unit}' if image.unit else 'has no unit'}"
 
 
 def prepared_shape(image: Image | None, prior: PatchPrior, problem: PhysicsSettings) -> tuple[int, int, int]:

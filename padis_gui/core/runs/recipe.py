@@ -19,7 +19,7 @@ from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.prior.tiling import TilingSettings, strategy_and_patch
 from padis_gui.core.runs.method import Method
-from padis_gui.core.runs.opened import Opened, prepared_shape, prior_window
+from padis_gui.core.runs.opened import Opened, Prepared, prepared_shape, prior_window
 from padis_gui.core.runs.presets import PRESETS
 from padis_gui.core.settings.declarations import MAX_SEED, Settings, make, specs
 from padis_gui.core.settings.errors import InputError, SettingError
@@ -126,11 +126,21 @@ class Recipe(BaseModel):
         """The seed that drew the measurement's noise."""
         return self.seed if self.measurement_seed is None else self.measurement_seed
 
-    def is_of_data(self, opened: Opened) -> bool:
-        """Whether it is of the image that is open."""
-        if self.data is None or opened.image is None or opened.data_path is None:
+    def is_of_data(self, image: Image | None, path: Path | None) -> bool:
+        """Whether it is of this image, read in this way from that file."""
+        if self.data is None or image is None or path is None:
             return False
-        return (str(opened.data_path.resolve()), opened.image.page) == (self.data.file, self.data.page)
+        here = str(path.resolve()), image.page, image.reading
+        return here == (self.data.file, self.data.page, self.data.reading)
+
+    def is_of_prepared(self, prepared: Prepared) -> bool:
+        """Whether it solves this very problem: same image, same measurement, same noise."""
+        opened, method = prepared.opened, prepared.method
+        if self.data is not None and not self.is_of_data(opened.image, opened.data_path):
+            return False
+        same = (self.physics, self.problem_settings) == (method.physics, method.problem)
+        drawn = method.problem.is_noisy and prepared.image.measured is None
+        return same and (not drawn or prepared.seed == self.measured_with)
 
 
 find_preset = PRESETS.find

@@ -39,6 +39,8 @@ class Settings(BaseModel):
 
 S = TypeVar("S", bound=Settings)
 
+# The type of a validator's PydanticCustomError whose text says what was wanted
+WANTED: Final = "wanted"
 # For `when`: the other setting has any value at all, or none (automatic, an empty list)
 GIVEN: Final = "a value is given"
 NOT_GIVEN: Final = "no value is given"
@@ -252,8 +254,9 @@ def make(settings_type: type[S], values: dict[str, Any]) -> S:
         above = " (exclusive)" if first["type"] == "greater_than" else ""
         given = repr(first["input"])
         given = given if len(given) <= 60 else given[:60] + "…"
+        wanted = first["msg"] if first["type"] == WANTED else spec.range_text
         raise SettingError(
-            f"{spec.label} must be {spec.range_text}{unit}{above}, but {given} was given; "
+            f"{spec.label} must be {wanted}{unit}{above}, but {given} was given; "
             f"change --{name.replace('_', '-')} or the field of that name."
         ) from None
 

@@ -4,9 +4,18 @@ Every message is one sentence in three parts: what was wanted, what came, what t
 Anything that is not a :class:`PadisError` is a defect of the program.
 """
 
+from typing import Literal
+
+# What would help, where the program can do it: read less of the image, or replace what is no finite number
+Remedy = Literal["", "smaller", "replace"]
+
 
 class PadisError(Exception):
-    """Base of all errors with a message for the user."""
+    """Base of all errors with a message for the user; ``remedy`` is what a window can offer with it."""
+
+    def __init__(self, message: str = "", *, remedy: Remedy = "") -> None:
+        super().__init__(message)
+        self.remedy: Remedy = remedy
 
 
 class InputError(PadisError):

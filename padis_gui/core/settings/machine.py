@@ -105,6 +105,18 @@ def usable_cores() -> int:
 # -- memory, in MiB ---------------------------------------------------------------------------------------
 
 
+def told_of_memory(error: Exception) -> Exception:
+    """The error itself; where it says that memory ran out, one with a sentence for the user."""
+    words = ("can't allocate memory", "not enough memory", "CUDA out of memory")
+    ran_out = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    if not ran_out and not (isinstance(error, RuntimeError) and any(word in str(error) for word in words)):
+        return error
+    return SettingError(
+        "More memory was wanted than there is; take a smaller image or a part of it, fewer views, or a smaller patch.",
+        remedy="smaller",
+    )
+
+
 def total_memory_mb() -> float:
     """Memory that this process could have if it were alone: the machine's, or its container's limit."""
     limits = [limit for limit, _ in _container_memory()]

@@ -73,7 +73,7 @@ class Proximal(Protocol):
     def noise_floor(self) -> float: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ClassicalSetup:
     """What every method is given: y = A x + noise of an image x (C, rows, columns) on [0, 1].
 
@@ -102,7 +102,7 @@ class ClassicalSetup:
         return settings.prior_weight * max(self.noise, settings.noise_floor) ** 2 / sigma**2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Setup(ClassicalSetup):
     """What a method around a denoiser is given besides.
 
@@ -148,7 +148,7 @@ class Setup(ClassicalSetup):
         return denoised.detach(), gradient, partition
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Step:
     """What a solver yields. Tensors are (C, rows, columns), detached, and never written again; see :class:`Iterate`.
 
@@ -165,7 +165,7 @@ class Step:
     measured: Tensor | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Iterate:
     """One step of a solver. Tensors are (C, rows, columns), detached, and never written again.
 

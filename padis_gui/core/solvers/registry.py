@@ -1,5 +1,6 @@
 """The registry of solvers: one record a method."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,11 @@ class Solver:
     def cost(self, settings: Settings) -> Cost:
         """What a run with these settings consists of."""
         return self._of_method(settings).cost
+
+    def calls_of_step(self, settings: Settings) -> int:
+        """How many denoiser calls a step with these settings has, on the mean."""
+        method = self._of_method(settings)
+        return math.ceil(method.cost.calls / max(1, method.iterates))
 
     @property
     def diffusion(self) -> bool:

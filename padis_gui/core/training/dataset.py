@@ -93,7 +93,7 @@ _LOGGED = 20  # skipped pages; all are in the list
 _MEMORY_SHARE = 0.8  # of the machine, at most, for the images
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainingData:
     """Images (n, C, N, N) in [0, 1] and the indices of each subject's images.
 

@@ -121,7 +121,7 @@ class Looking(TrainEvent):
         return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Looked(TrainEvent):
     """A look at the prior so far. ``file`` is where it lies in the training's folder, empty where it could not be
     written."""

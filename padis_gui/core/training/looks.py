@@ -120,7 +120,7 @@ class SightSettings(Settings):
         return value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Look:
     """What a prior could do at a step; images are (C, N, N) on the [0, 1] scale, on the CPU.
 

@@ -124,7 +124,7 @@ def world_from_environment(device: torch.device) -> Iterator[World]:
         torch.distributed.destroy_process_group()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Patches (n, C, P, P), their positions (n, 2, P, P), a noise level for each (n,), and unit noise (n, C, P, P)."""
 

@@ -30,7 +30,7 @@ CHANGEABLE = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """``given`` are the settings as they were asked for, ``settings`` those that are carried out.
 

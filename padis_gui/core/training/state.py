@@ -32,7 +32,7 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-@dataclass
+@dataclass(eq=False)
 class Best:
     """The least validation loss so far, and the averaged weights that had it."""
 
@@ -42,7 +42,7 @@ class Best:
     weights: dict[str, Tensor]
 
 
-@dataclass
+@dataclass(eq=False)
 class State:
     """A training between two steps.
 
@@ -105,7 +105,7 @@ def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 # -- reading ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stored:
     """A state file: what the training was told, and everything else to be taken over by :meth:`restore`.
 

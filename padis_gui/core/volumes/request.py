@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -94,8 +94,9 @@ def make_request(
     return request
 
 
-def parse_pages(text: str, count: int) -> tuple[int, ...]:
-    """Pages from a text such as "0-9, 12 15": each once, in order; empty is all ``count`` of them.
+def parse_pages(text: str, count: int, first: int = 0) -> tuple[int, ...]:
+    """Pages, from 0, of a text such as "0-9, 12 15": each once, in order; empty is all ``count`` of them. ``first`` is
+    what the text calls the first page: 0, or 1 where people read and write it.
 
     Raises :class:`SettingError`.
     """
@@ -104,22 +105,34 @@ def parse_pages(text: str, count: int) -> tuple[int, ...]:
         if not part:
             continue
         ends = re.fullmatch(r"(\d{1,7})(?:[-–](\d{1,7}))?", part)
-        first, last = (0, -1) if ends is None else (int(ends[1]), int(ends[2] or ends[1]))
-        if first > last:
+        low, high = (0, -1) if ends is None else (int(ends[1]) - first, int(ends[2] or ends[1]) - first)
+        if low > high:
             raise SettingError(
-                f"Pages such as 0-99 or 3, 7, 9 were wanted, but {part[:40]!r} was given; write numbers and ranges."
+                f"Pages such as {first}-99 or 3, 7, 9 were wanted, but {part[:40]!r} was given; write numbers and "
+                "ranges."
             )
-        if last >= count:
+        if low < 0 or high >= count:
             raise SettingError(
-                f"Pages 0 to {count - 1} are in this file, but {part} was asked for; choose among those."
+                f"Pages {first} to {count - 1 + first} are in this file, but {part} was asked for; choose among those."
             )
-        wanted |= set(range(first, last + 1))
+        wanted |= set(range(low, high + 1))
     pages = tuple(sorted(wanted)) or tuple(range(count))
     if len(pages) > _MOST_SLICES:
         raise SettingError(
             f"At most {_MOST_SLICES} slices were wanted in one volume, but {len(pages)} were asked for; choose a range."
         )
     return pages
+
+
+def pages_text(pages: Sequence[int]) -> str:
+    """The shortest text that :func:`parse_pages` reads as these pages."""
+    runs: list[list[int]] = []
+    for page in pages:
+        if runs and page == runs[-1][1] + 1:
+            runs[-1][1] = page
+        else:
+            runs.append([page, page])
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
 
 
 def common_window(path: Path, image: Image, prior: PatchPrior) -> tuple[float, float]:

@@ -112,7 +112,9 @@ class ReportDialog(QDialog):
 
 # What no action knows: the mouse, and keys of a widget that has the focus
 GESTURES = (
-    ("Wheel over a pane", "Zoom"),
+    ("Wheel over the picture that has the keyboard", "Zoom; a click, Tab or F6 gives it the keyboard"),
+    ("Ctrl and wheel over any picture", "Zoom"),
+    ("Wheel anywhere else", "Scroll a panel; it never changes a field"),
     ("Drag in a pane", "Pan"),
     ("[ and ], wheel over a pane", "Size of the brush, while the mask is painted"),
     ("Ctrl+Z, Ctrl+Shift+Z", "Take the last stroke back, make it again"),
@@ -126,7 +128,11 @@ GESTURES = (
         "Move the panel: to another edge, onto another one as a tab, or out of the window",
     ),
     ("Alt and an underlined letter", "Open that menu"),
-    ("Tab, Shift+Tab", "Next control, the one before"),
+    (
+        "Tab, Shift+Tab",
+        "Next control, the one before: Run, its neighbours, the settings, the pictures, the panels",
+    ),
+    ("F6, Shift+F6", "Next region, the one before: settings, pictures, each panel that is seen"),
 )
 
 

@@ -84,8 +84,16 @@ class DatasetChooser(QDialog):
         self.close()
 
 
+def _size_of(shape: tuple[int, ...]) -> str:
+    """Width × height of what is stored, and how many of them there are; colours are no side of a picture."""
+    colours = shape[-1:] if len(shape) > 2 and shape[-1] in (3, 4) else ()
+    *several, rows, columns = shape[: len(shape) - len(colours)] if len(shape) > 1 else (1, *(shape or (1,)))
+    many = " × ".join(map(str, several))
+    return f"{many} of {columns} × {rows}" if several else f"{columns} × {rows}"
+
+
 def _item(info: DatasetInfo) -> QTreeWidgetItem:
-    size = " × ".join(map(str, info.shape))
+    size = _size_of(info.shape)
     item = QTreeWidgetItem([info.name, size, info.dtype, str(info.count or "–"), info.description])
     item.setDisabled(not info.usable)
     if info.why_not:
@@ -116,7 +124,7 @@ class _Model(QAbstractListModel):
         self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole
     ) -> Any:
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            return f"page {index.row()}"
+            return f"page {index.row() + 1}"
         if role == Qt.ItemDataRole.DecorationRole:
             picture = self._slices.picture(index.row())
             if picture is None:
@@ -165,13 +173,12 @@ class SliceChooser(QDialog):
         layout.addWidget(self.view, 1)
         layout.addLayout(button_row(self.choose, close, before=self.hint))
         session.data.changed.connect(self._refresh)
-        session.occupied_changed.connect(self._refresh)
         self._refresh()
 
     def _refresh(self) -> None:
         image = self._session.data.image
         self.setWindowTitle("Pages" if image is None else f"Pages of {image.name}")
-        self.choose.setEnabled(image is not None and not self._session.run.active)
+        self.choose.setEnabled(image is not None)
         if image is not None and self.view.currentIndex().row() != image.page:
             index = self.model.index(image.page)
             self.view.selectionModel().setCurrentIndex(
@@ -280,8 +287,8 @@ class Opening(QObject):
             self._preferences.opened("prior", path)
 
     def drag_enter(self, event: QDragEnterEvent) -> None:
-        """Take files, while nothing runs."""
-        if event.mimeData().hasUrls() and not self._session.run.active:
+        """Take files."""
+        if event.mimeData().hasUrls():
             event.acceptProposedAction()
 
     def drop(self, event: QDropEvent) -> None:

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialog,
@@ -11,6 +12,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QMainWindow,
     QSizePolicy,
+    QToolButton,
     QWidget,
 )
 
@@ -68,10 +70,11 @@ class VolumeDialog(QDialog):
         volumes = self._volumes
         self.about = QLabel(wordWrap=True)
         self.form = SettingsForm(VolumeSettings)
-        self.form.edited.connect(volumes.set)
+        self.form.edited.connect(self._set)
         pages = self.form.editors["pages"]
         assert isinstance(pages, QLineEdit)
         pages.setPlaceholderText("all")
+        pages.setToolTip("Pages from 1, such as 1-100 or 4, 8, 11-21; empty takes all of them")
         more = form()
         tip = "The float32 TIFF to write; finished slices are kept beside it until then"
         self.out = FileLine("Result", tip)
@@ -143,6 +146,10 @@ class VolumeDialog(QDialog):
         start = self._preferences.folder_of("export")
         choose_to_write(self, "Write the volume", TIFFS, self._volumes.proposed_name, chosen, start)
 
+    def _set(self, name: str, value: object) -> None:
+        """Here pages count from 1; in the settings, as on the command line, from 0."""
+        self._volumes.set_pages(str(value)) if name == "pages" else self._volumes.set(name, value)
+
     def _start(self) -> None:
         if self._volumes.out is None:
             self.choose_out(then_start=True)
@@ -171,7 +178,7 @@ class VolumeDialog(QDialog):
                 f"Every slice of <b>{image.name}</b> ({image.pages} pages), with the problem, prior and solver of the "
                 f"left column: {physics}, {solver}."
             )
-        self.form.show_settings(volumes.settings)
+        self.form.show_settings(volumes.settings.model_copy(update={"pages": volumes.pages_from_1}))
         self.form.setEnabled(not volumes.active)
         show_value(self.out, "" if volumes.out is None else str(volumes.out))
         show_value(self.workers, volumes.workers)
@@ -186,7 +193,7 @@ class VolumeDialog(QDialog):
         self.pause.setEnabled(state in (ProcessState.RUNNING, ProcessState.PAUSED))
         self.pause.setText("&Resume" if state is ProcessState.PAUSED else "&Pause")
         self.stop.setEnabled(state.active and state is not ProcessState.STOPPING)
-        self.open_result.setEnabled(volumes.result is not None and not session.run.active)
+        self.open_result.setEnabled(volumes.result is not None)
         self._show_state()
 
     def _plan_text(self, obstacle: str) -> str:
@@ -222,12 +229,12 @@ class VolumeDialog(QDialog):
         known = progress.psnr or progress.residual
         with_truth = bool(progress.psnr) or not progress.residual
         self.curve.set_title("PSNR by page [dB]" if with_truth else "Residual by page")
-        pages = sorted(known)
-        values = [known[page] for page in pages]
+        pages = [page + 1 for page in sorted(known)]
+        values = [known[page - 1] for page in pages]
         colour = CURVE["psnr"] if with_truth else BASELINE
         self.curve.set_lines([Line("slices", colour, pages, values, dots=True)] if pages else [])
         if progress.pages:
-            self.curve.set_x_range(progress.pages[0], progress.pages[-1])
+            self.curve.set_x_range(progress.pages[0] + 1, progress.pages[-1] + 1)
         failures = progress.failures
         more = f" … and {len(failures) - 1} more" if len(failures) > 1 else ""
         self.failures.setText(f"{failures[0]}{more}" if failures else "")
@@ -239,7 +246,33 @@ class VolumeDialog(QDialog):
         self.wall.setVisible(volumes.picture is not None)
         if volumes.picture is not None:
             tip = "The slice finished last; black and white are those of the prior"
-            self.wall.set_groups([[[Tile(f"page {volumes.picture_page}", volumes.picture, tip)]]])
+            self.wall.set_groups([[[Tile(f"page {volumes.picture_page + 1}", volumes.picture, tip)]]])
+
+
+class VolumeNote(QToolButton):
+    """Says in the status bar how far a volume is; a click brings its dialog."""
+
+    def __init__(self, volumes: Volumes, dialog: QAction) -> None:
+        """``dialog`` brings the dialog."""
+        super().__init__(autoRaise=True)
+        self._volumes = volumes
+        self.setAccessibleName("Volume under way")
+        self.setToolTip("Show the volume")
+        self.clicked.connect(dialog.trigger)
+        volumes.changed.connect(self.refresh)
+        volumes.progressed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show where the volume stands; nothing without one."""
+        volumes, progress = self._volumes, self._volumes.progress
+        self.setVisible(volumes.active)
+        if not volumes.active:
+            return
+        done = f" {progress.done} of {progress.total}" if progress.total else ""
+        left = f", {clock(progress.seconds_left)} left" if math.isfinite(progress.seconds_left) else ""
+        state = "" if volumes.state is ProcessState.RUNNING else f", {volumes.state_text.lower()}"
+        self.setText(f"Volume{done}{state}{left}")
 
 
 def show_volume_dialog(

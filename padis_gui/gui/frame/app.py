@@ -167,7 +167,7 @@ def main(arguments: list[str]) -> int:
     wake = QTimer(interval=200)  # lets Python see Ctrl-C while Qt waits
     wake.timeout.connect(lambda: None)
     wake.start()
-    window.show()
+    window.appear()
     if trouble:
         window.messages.show_message("warning", trouble)
     crashed = book is not None and book.crashed

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QComboBox
 
-from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.control import RunState
 from padis_gui.gui.panes.image_pane import ImagePane
 from padis_gui.gui.panes.levels import LevelsChoice
@@ -20,9 +20,9 @@ from padis_gui.gui.runs.curves import Curves
 from padis_gui.gui.runs.transport import Transport
 from padis_gui.viewmodels.laboratory.laboratory import Overlay
 from padis_gui.viewmodels.laboratory.seam_maps import EMPTY_TEXTS
-from padis_gui.viewmodels.pictures.frames import IteratePictures
-from padis_gui.viewmodels.pictures.pictures import RUN_KEYS, pictures_of
-from padis_gui.viewmodels.pictures.sources import BUILT_IN, Lattice, Scale
+from padis_gui.viewmodels.pictures.frames import History, IteratePictures
+from padis_gui.viewmodels.pictures.sources import Lattice, Scale
+from padis_gui.viewmodels.runs.run import Progress
 from padis_gui.viewmodels.session.following import DisplayCost
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Options
@@ -61,7 +61,7 @@ class TruthSubstitutes(QObject):
 DISPLAY_SHARE = 0.03
 FASTEST_MS, SLOWEST_MS = 33, 3000
 CURVE_EVERY_FRAMES = 3
-_SOURCES = tuple(source.key for source in BUILT_IN)
+_WITHIN_MS = 500  # between two looks at how far a long step is
 _UNITLESS = (Scale.MEASURED, Scale.MISFIT)
 _NO_CURSOR = "Point at a pane to read its values"
 
@@ -82,18 +82,23 @@ class RunDisplay(QObject):
         self._painted = 0  # since the run began
         self._cost = DisplayCost(session)
         self._options = Options()
+        self._size: tuple[int, ...] | None = None  # of the images that panes were last fitted to
         self.frame: IteratePictures | None = None
+        self._history: History | None = None  # of which the painted frame is
         self.overlay_of: Callable[[IteratePictures | None], Overlay | None] = _plain_overlay
         self.timer = QTimer(self, singleShot=True, interval=FASTEST_MS)
         self.timer.timeout.connect(self._paint_latest)
+        self._within = QTimer(self, interval=_WITHIN_MS)
+        self._within.timeout.connect(self._show_within)
         session.run.dirty.connect(self._ask_for_paint)
         session.run.changed.connect(self._show_run)
-        session.data.changed.connect(self._show_data)
-        session.preparation.changed.connect(self._show_prepared)
         session.shown.changed.connect(self._show_shown)
+        session.screen.changed.connect(self._show_screen)
+        session.screen.progressed.connect(self._show_empty_texts)
+        panes.picture_set.wanted.connect(lambda _key: session.screen.take_offer())
         curves.step_chosen.connect(session.shown.go_to)
         panes.hovered.connect(self._point)
-        self._show_data()
+        self._show_screen()
 
     def set_cadence(self, options: Options) -> None:
         """How often iterates are painted from now on."""
@@ -146,28 +151,58 @@ class RunDisplay(QObject):
         shown = self._session.shown
         return shown.live and shown.history is self._session.run.history
 
-    def _paint(self, frame: IteratePictures) -> None:
-        self.frame = frame
-        pictures = pictures_of(frame, self._panes.pixels("measurement"))
-        self._panes.show_frame(pictures, self.overlay_of(frame))
+    def _paint(self, frame: IteratePictures | None) -> None:
+        self._history = self._session.shown.history
+        self.frame = frame = self._session.screen.completed(frame)
+        self._panes.show_frame(self._session.screen.run_pictures_of(frame), self.overlay_of(frame))
 
     def redraw_overlay(self) -> None:
         """Draw the tiling of the painted frame, as it is to be seen now."""
         self._panes.set_overlay(self.overlay_of(self.frame))
 
     def _show_shown(self) -> None:
-        """Another run or another step is to be seen: panes, overlay, captions, curves and their marker."""
-        frame = self._session.shown.frame()
-        if frame is None:
-            self._clear_run()
-        else:
-            self._paint(frame)
-            self._show_captions()
+        """Another run or another step is to be seen."""
+        self._paint(self._session.shown.frame())
+
+    def _show_screen(self) -> None:
+        """Something else is open, chosen, prepared or shown: everything that is seen follows."""
+        session, panes = self._session, self._panes
+        screen = session.screen
+        subject = screen.subject
+        image, physics, pictures = subject.image, subject.physics, screen.data_pictures()
+        panes.set_pictures(pictures)
+        described = ("", None, (0.0, 1.0)) if image is None else (image.unit, image.spacing, image.window)
+        panes.picture_set.describe(*described)
+        panes.picture_set.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)
+        painted = self._follows_run and self._history is session.shown.history
+        self._paint(
+            self.frame if painted else session.shown.frame()
+        )  # what it is compared with may be another
+        psnr = math.nan if subject.pictures is None else subject.pictures.baseline_psnr
+        self._curves.set_baseline(psnr, physics.baseline)
+        self._show_empty_texts()
+        self._show_step()
         self._show_curves()
+        self._fit_to(panes.pixels("truth"), panes.pixels("baseline"))
+
+    def _fit_to(self, *pictures: Pixels | None) -> None:
+        """Pictures of another size than those before are shown whole; what is only made anew keeps its view."""
+        size = next((pixels.shape[:2] for pixels in pictures if pixels is not None), None)
+        if size is not None and size != self._size:
+            self._size = size
+            self._panes.fit()
 
     def _show_step(self) -> None:
-        self._transport.show_snapshot(self._session.run.snapshot(), self.share)
+        session = self._session
+        theirs = session.run.active or session.shown.history is session.run.history
+        self._transport.show_snapshot(session.run.snapshot() if theirs else Progress(), self.share)
         self._show_captions()
+
+    def _show_within(self) -> None:
+        """How far the step in hand is, where steps take long."""
+        snapshot = self._session.run.snapshot()
+        if snapshot.within is not None:
+            self._transport.show_snapshot(snapshot, self.share)
 
     def _show_progress(self) -> None:
         self._show_step()
@@ -180,18 +215,11 @@ class RunDisplay(QObject):
         self._curves.set_marker(shown.step)
 
     def _show_captions(self) -> None:
-        frame, shown = self.frame, self._session.shown
-        if frame is None:
-            return
-        point, record = shown.history.point_at(frame.step), shown.record
-        known = point is not None and math.isfinite(point.psnr)
-        name = f"{record.name}, " if record is not None else ""
-        step = f"{name}step {frame.step}" + (f", {point.psnr:.2f} dB" if point and known else "")
-        if record is not None and record.recipe.sample_seeds:
-            step = f"mean of {record.name}"
-        self._panes.set_captions(
-            {"estimate": step, "state": f"σ = {frame.sigma:.3g}" if frame.state is not None else ""}
-        )
+        self._panes.set_captions(self._session.screen.captions(self.frame))
+
+    def _show_empty_texts(self) -> None:
+        screen = self._session.screen
+        self._panes.picture_set.set_empty_texts(screen.empty_texts() | EMPTY_TEXTS, screen.offers())
 
     def _show_run(self) -> None:
         state = self._session.run.snapshot().state
@@ -199,78 +227,20 @@ class RunDisplay(QObject):
             self._cost.begin()
             self._painted = 0
             self._set_interval(0.0)  # the first frame comes at once
+        self._within.start() if state.active and state is not RunState.PAUSED else self._within.stop()
         if not state.active or state is RunState.PAUSED:
             self._paint_latest()  # whoever has stopped it wants to see where it stopped
         self._show_progress()
 
-    def _clear_run(self) -> None:
-        self.frame = None
-        self._panes.set_pictures(dict.fromkeys(RUN_KEYS))
-        self._panes.set_overlay(None)
-        self._panes.set_captions(dict.fromkeys(RUN_KEYS, ""))
-
-    def _show_data(self) -> None:
-        """Another image: its panes wait for its run."""
-        self._show_empty_texts()
-
-    def _show_empty_texts(self) -> None:
-        """What a pane without a picture waits for."""
-        session, pictures = self._session, self._session.preparation.pictures
-        physics = find_physics(session.method.physics)
-        if session.data.image is None and not physics.imageless:
-            self._panes.picture_set.set_empty_texts(
-                dict.fromkeys(_SOURCES, "Open an image: drop a file here, or Ctrl+O")
-            )
-            return
-        run = "Press Run (Ctrl+R)\nto generate" if physics.imageless else "Press Run (Ctrl+R)\nto reconstruct"
-        if session.run.active:
-            run = "Appears with the first step"
-        texts = dict.fromkeys(_SOURCES, "Appears with the first step") | {
-            "estimate": run, "deviation": "Appears with a method that draws several samples, such as DAPS",
-        }  # fmt: skip
-        if pictures is not None and pictures.truth is None:
-            texts |= dict.fromkeys(("truth", "difference"), "There is no truth to compare with")
-        if physics.imageless:
-            texts |= dict.fromkeys(("measurement", "measured", "misfit"), "Nothing was measured")
-        self._panes.picture_set.set_empty_texts(texts | EMPTY_TEXTS)
-
-    def _show_prepared(self) -> None:
-        pictures = self._session.preparation.pictures
-        if pictures is None:
-            return
-        prepared, measurement = pictures.prepared, pictures.measurement
-        previous = self._panes.pixels("baseline")
-        self._panes.set_pictures(
-            {"truth": pictures.truth, "baseline": pictures.baseline, "measurement": measurement}
-        )
-        image = prepared.image
-        self._panes.picture_set.describe(image.unit, image.spacing, image.window)
-        psnr = pictures.baseline_psnr
-        physics = find_physics(prepared.method.physics)
-        self._panes.picture_set.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)
-        size = "" if measurement is None else " × ".join(map(str, measurement.shape[:2]))
-        self._panes.set_captions(
-            {
-                "truth": prepared.image.unit,
-                "baseline": f"{psnr:.2f} dB" if math.isfinite(psnr) else "",
-                "measurement": size,
-            }
-        )
-        self._curves.set_baseline(psnr, physics.baseline)
-        self._show_empty_texts()
-        if previous is None or previous.shape != pictures.baseline.shape:
-            self._panes.fit()
-
     def _point(self, row: int, column: int) -> None:
         """Say in words what is under the cursor: place, values, tile, step."""
-        prepared, group = self._session.preparation.prepared, self._panes.links.group
-        image = self._session.data.image if prepared is None else prepared.image
+        image, group = self._session.screen.subject.image, self._panes.links.group
         values = self._panes.values_at(row, column) if row >= 0 else []
         if group is None or not values:
             self.pointed.emit(_NO_CURSOR)
             return
         on_image = group[0] == Lattice.IMAGE.value
-        parts = [f"x {column}, y {row} px" if on_image else f"row {row}, column {column}"]
+        parts = [f"x {column + 1}, y {row + 1} px" if on_image else f"column {column + 1}, row {row + 1}"]
         if on_image and image is not None and image.spacing and image.shape == group[1:]:
             parts[0] += f" ({column * image.spacing[1]:.1f}, {row * image.spacing[0]:.1f} mm)"
         unit = f" {image.unit}" if image is not None and image.unit else ""
@@ -281,7 +251,8 @@ class RunDisplay(QObject):
         frame = self.frame
         if on_image and frame is not None:
             if frame.partition is not None and (found := frame.partition.tile_at(row, column)) is not None:
-                parts.append(f"tile {found[0]}, {found[1]} px to the nearest seam")
+                tiles = len(frame.partition.boxes)
+                parts.append(f"tile {found[0] + 1} of {tiles}, {found[1]} px to the nearest seam")
             parts.append(f"step {frame.step}, σ {frame.sigma:.3g}")
         self.pointed.emit("   ".join(parts))
 

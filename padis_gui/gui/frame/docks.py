@@ -2,17 +2,39 @@
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QByteArray, QObject, Qt
+from PySide6.QtCore import QByteArray, QObject, QSize, Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabBar, QTabWidget, QWidget
 
 # Raise it when a saved arrangement of an earlier version would not make sense any more
 LAYOUT_VERSION = 1
-_SIZES = {
-    Qt.DockWidgetArea.LeftDockWidgetArea: (320, Qt.Orientation.Horizontal),
-    Qt.DockWidgetArea.RightDockWidgetArea: (300, Qt.Orientation.Horizontal),
-    Qt.DockWidgetArea.BottomDockWidgetArea: (170, Qt.Orientation.Vertical),
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """px that the docks of an area take across at first: a share of the page's, between the least and the most.
+
+    A panel is at least ``narrowest`` px wide, whatever it holds: so the window's least width is the same with all
+    panels as with none, and pictures keep the most room.
+    """
+
+    orientation: Qt.Orientation
+    share: float
+    least: int
+    most: int
+    narrowest: int
+
+    def of(self, page: QSize) -> int:
+        across = page.width() if self.orientation is Qt.Orientation.Horizontal else page.height()
+        return round(min(max(self.share * across, self.least), self.most))
+
+
+_ROOM = {
+    Qt.DockWidgetArea.LeftDockWidgetArea: _Room(Qt.Orientation.Horizontal, 0.17, 320, 400, 310),
+    Qt.DockWidgetArea.RightDockWidgetArea: _Room(Qt.Orientation.Horizontal, 0.19, 292, 560, 250),
+    Qt.DockWidgetArea.BottomDockWidgetArea: _Room(Qt.Orientation.Vertical, 0.18, 116, 300, 250),
 }
+_LOWEST = 60  # px that a panel is high at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +72,8 @@ class Docks(QObject):
         dock.setObjectName(title.lower())
         dock.setAccessibleName(title)
         dock.setWidget(widget)
+        widget.setMinimumSize(_ROOM[area].narrowest, _LOWEST)
+        dock.visibilityChanged.connect(lambda seen: self._follow(dock, seen))
         self._placed.append(_Placed(dock, area, shown))
         self.reset()
         return dock
@@ -70,9 +94,18 @@ class Docks(QObject):
         return actions
 
     def bring(self, dock: QDockWidget) -> None:
-        """Show a dock, in front of those that share its place."""
+        """Show a dock, in front of those that share its place; the first of its area gets its share of the page."""
+        area = self._host.dockWidgetArea(dock)
+        alone = not any(
+            other is not dock and not other.isHidden() and self._host.dockWidgetArea(other) is area
+            for other in self.all
+        )
+        new = dock.isHidden()
         dock.show()
         dock.raise_()
+        room = _ROOM.get(area)
+        if new and alone and room is not None and not dock.isFloating():
+            self._host.resizeDocks([dock], [room.of(self._host.size())], room.orientation)
 
     def reset(self) -> None:
         """Every dock back to where it was at first."""
@@ -89,10 +122,17 @@ class Docks(QObject):
             first.setdefault(placed.area, placed.dock)
         for placed in self._placed:
             placed.dock.setVisible(placed.shown)
-        for area, dock in first.items():
+        for dock in first.values():
             dock.raise_()
-            size, orientation = _SIZES[area]
-            self._host.resizeDocks([dock], [size], orientation)
+        self.share_room()
+
+    def share_room(self) -> None:
+        """Give the docks of each area the room that suits the page's present size; pictures get the rest."""
+        for area, room in _ROOM.items():
+            docks = [p.dock for p in self._placed if self._host.dockWidgetArea(p.dock) is area]
+            shown = [dock for dock in docks if not dock.isHidden() and not dock.isFloating()]
+            if shown:
+                self._host.resizeDocks(shown[:1], [room.of(self._host.size())], room.orientation)
 
     def hide_floating(self) -> None:
         """Hide the docks that are windows of their own: they would outlast the window that is hidden."""
@@ -100,18 +140,16 @@ class Docks(QObject):
             if dock.isFloating():
                 dock.hide()
 
-    def focus_next(self, centre: QWidget) -> None:
-        """Put the keyboard into the next shown panel; ``centre`` comes after the last one."""
-        shown = [p.dock for p in self._placed if p.dock.isVisible() and not p.dock.visibleRegion().isEmpty()]
-        places: list[QWidget] = [*shown, centre]
-        focused = self._host.window().focusWidget()
-        inside = [i for i, place in enumerate(places) if focused is not None and place.isAncestorOf(focused)]
-        order = places[inside[0] + 1 :] + places[: inside[0] + 1] if inside else places
-        for place in order:
-            child = next((w for w in place.findChildren(QWidget) if _takes_keys(w)), None)
-            if child is not None:
-                child.setFocus(Qt.FocusReason.ShortcutFocusReason)
-                return
+    def seen(self, *areas: Qt.DockWidgetArea) -> list[QWidget]:
+        """The panels of these areas that lie in front now."""
+        docks = [d for d in self.all if not d.isFloating() and self._host.dockWidgetArea(d) in areas]
+        return [dock.widget() for dock in docks if dock.isVisible() and not dock.visibleRegion().isEmpty()]
+
+    def _follow(self, dock: QDockWidget, seen: bool) -> None:
+        """What lies behind another tab is hidden, so that neither Tab nor the eye is led to it."""
+        dock.widget().setVisible(seen)
+        for bar in self._host.findChildren(QTabBar):
+            bar.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # Qt leaves the tabs of docks to the mouse
 
     def save(self) -> bytes:
         """Where everything is now."""
@@ -123,8 +161,3 @@ class Docks(QObject):
             return True
         self.reset()
         return False
-
-
-def _takes_keys(widget: QWidget) -> bool:
-    by_tab = Qt.FocusPolicy.TabFocus.value & widget.focusPolicy().value
-    return bool(by_tab) and widget.isVisible() and widget.isEnabled()

@@ -87,6 +87,7 @@ class LaboratoryInWindow(QObject):
         if self.page.isVisible():
             for name, button in self.page.controls.buttons.items():
                 getattr(act, name).setEnabled(button.isEnabled())
+            act.offer_run("")  # the button of the page says what it does, and why not
             act.pause.setText(f"&{self.page.controls.buttons['pause'].text()}")
 
     # Maps and overlay -----------------------------------------------------------------------------

@@ -2,12 +2,13 @@
 
 import asyncio
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
-    QComboBox,
+    QAbstractSpinBox,
     QDialog,
     QLabel,
+    QLineEdit,
     QMainWindow,
     QSizePolicy,
     QStackedWidget,
@@ -21,17 +22,39 @@ from padis_gui.gui.dialogs.help import Help
 from padis_gui.gui.dialogs.opening import Opening
 from padis_gui.gui.frame.display import RunDisplay
 from padis_gui.gui.frame.laboratory import LaboratoryInWindow
+from padis_gui.gui.frame.leaving import Leaving
 from padis_gui.gui.frame.menus import Menus, RunTools
 from padis_gui.gui.frame.messages import ChoiceBar, MessageBar
 from padis_gui.gui.frame.reconstruct import RIGHT, ReconstructPage, keep_window, restore_window
 from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.focus import focus_region
+from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.theme import set_scheme
 from padis_gui.gui.kit.widgets import ElidedLabel, column
-from padis_gui.gui.runs.transport import DeviceButton, verdict
+from padis_gui.gui.laboratory.ab import ABPage
+from padis_gui.gui.runs.transport import DeviceButton
 from padis_gui.gui.training.page import TrainingNote, TrainingPage
+from padis_gui.viewmodels.pictures.pictures import RUN_KEYS
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
 from padis_gui.viewmodels.training.trainer import Trainer
+
+_LONGEST_LEVELS = 14  # letters
+_STALE = "Stale: other settings"
+
+
+# px: screens up to this size are filled at first; of larger ones the window takes a share, but no more than is useful
+_SMALL, _SHARE, _USEFUL = QSize(1680, 1050), 0.86, QSize(2560, 1600)
+
+
+def first_place(room: QRect) -> QRect:
+    """Where a window lies on a screen with that much room, the first time: in the middle, or all over a small one."""
+    if room.width() <= _SMALL.width() or room.height() <= _SMALL.height() * _SHARE:
+        return QRect(room)
+    size = QSize(round(room.width() * _SHARE), round(room.height() * _SHARE)).boundedTo(_USEFUL)
+    place = QRect(room.topLeft(), size)
+    place.moveCenter(room.center())
+    return place
 
 
 class PageStack(QStackedWidget):
@@ -71,9 +94,9 @@ class MainWindow(QMainWindow):
         self.preferences = preferences or Preferences(parent=self)
         self.closed = asyncio.Event()
         self._closing = False
+        self._begins = False  # and gives Run the keyboard as soon as there is something to run
         self._bar_was_shown, self._bar_away = True, False
         self.setWindowTitle(f"padis_gui {__version__}")
-        self.resize(1440, 900)
         self.setAcceptDrops(True)
         self.act = Actions(self)
         self.opening = Opening(self, session, self.preferences)
@@ -89,16 +112,19 @@ class MainWindow(QMainWindow):
         self.laboratory.join(self.display, self.menus.view, self.picture_bar.widgetForAction(self.act.tiling))
         self.laboratory.page.pointed.connect(self.cursor_text.setText)
         for signal in (
-            session.run.changed, session.occupied_changed, session.method.changed, session.data.changed,
-            session.prior.changed, session.preparation.changed, session.shown.result_changed, session.shown.changed,
-            self.laboratory.ab.changed,
+            session.screen.changed, self.laboratory.ab.changed,
         ):  # fmt: skip
             signal.connect(self._show_state)
         session.message.connect(self.messages.show_message)
+        session.remedy_wanted.connect(
+            lambda remedy: self.messages.add_offers(self.reconstruct.offers.against(remedy))
+        )
         self.messages.details_wanted.connect(self.help.report)
         self.preferences.changed.connect(self._follow_preferences)
         self._follow_preferences()
-        restore_window(self, self.reconstruct, self.preferences)
+        self._came_back = restore_window(self, self.reconstruct, self.preferences)
+        if not self._came_back:
+            self.resize(first_place(self.screen().availableGeometry()).size())
         self._show_state()
         if self.preferences.trouble:
             self.messages.show_message("warning", self.preferences.trouble)
@@ -119,7 +145,8 @@ class MainWindow(QMainWindow):
             (act.shortcuts, self.help.shortcuts),
             (act.report, self.help.report),
             (act.about, self.help.about),
-            (act.next_panel, lambda: self.docks.focus_next(self.panes)),
+            (act.next_region, lambda: self._go_to_region(1)),
+            (act.previous_region, lambda: self._go_to_region(-1)),
             (act.quit, self.close),
             (act.reset_layout, lambda: self.docks.reset()),
         ):
@@ -138,12 +165,8 @@ class MainWindow(QMainWindow):
         bench = self.reconstruct = ReconstructPage(self.session, self.act, self.opening, self.preferences)
         self.panes, self.docks, self.timeline = bench.panes, bench.docks, bench.timeline
         self.painter, self.mask_editor, self.planner = bench.painter, bench.mask_editor, bench.planner
-        self.data, self.problem, self.prior, self.solver = (
-            bench.data,
-            bench.problem,
-            bench.prior,
-            bench.solver,
-        )
+        self.data, self.problem = bench.data, bench.problem
+        self.prior, self.tiling, self.solver = bench.prior, bench.tiling, bench.solver
         self.transport, self.curves = bench.transport, bench.curves
         self.geometry_panel = bench.geometry_panel
         centre = QWidget()
@@ -167,6 +190,14 @@ class MainWindow(QMainWindow):
         train = self.pages.add("Train", self.training, "Train a prior on your own images")
         self.training_note = TrainingNote(self.trainer, train)
         self.trainer.prior_opened.connect(work.trigger)
+        self.leaving = Leaving(
+            self.session,
+            self.laboratory.ab,
+            self.run_tools.volumes,
+            self.trainer,
+            self.question,
+            self._close_now,
+        )
         self.pages.currentChanged.connect(self._page_changed)
 
     @property
@@ -191,7 +222,8 @@ class MainWindow(QMainWindow):
         self._show_state()
 
     def _make_toolbar(self) -> None:
-        self.levels, self.verdict = QComboBox(), ElidedLabel()
+        self.levels, self.verdict = ChoiceBox(), ElidedLabel()
+        self.levels.setMinimumContentsLength(_LONGEST_LEVELS)
         self.levels.setAccessibleName("Levels")
         self.levels.setToolTip(
             "Intensities shown black and white, the same in every pane; they never move by themselves"
@@ -221,7 +253,8 @@ class MainWindow(QMainWindow):
         self.cursor_text = ElidedLabel()
         self.device = DeviceButton(self.session, self._use_device)
         self.statusBar().addWidget(self.cursor_text, 1)
-        self.statusBar().addPermanentWidget(self.training_note)
+        for note in (*self.run_tools.notes, self.training_note):
+            self.statusBar().addPermanentWidget(note)
         self.statusBar().addPermanentWidget(self.device)
 
     def _make_menus(self) -> None:
@@ -231,6 +264,18 @@ class MainWindow(QMainWindow):
         self.menus.run.addMenu(self.device.device_menu(self))
         self.menus.view.addMenu(self.views.menu(self))
         self.run_tools.add_to(self.menus, self.act)
+        self.menus.run.addMenu(self.reconstruct.size_row.menu)
+
+    def appear(self) -> None:
+        """Show the window as it was left; the first time as large as suits its screen, on a small one all of it."""
+        if not self._came_back:
+            room = self.screen().availableGeometry()
+            place = first_place(room)
+            self.setGeometry(place)
+            if place == room:
+                self.setWindowState(Qt.WindowState.WindowMaximized)
+        self.show()
+        self._begins = True
 
     # From the session to the window ---------------------------------------------------------------
 
@@ -239,18 +284,23 @@ class MainWindow(QMainWindow):
         session = self.session
         self.act.allow(session)
         self.painter.allow()
+        if self._begins and self.act.run.isEnabled():
+            self._begins = False
+            if not isinstance(self.focusWidget(), QAbstractSpinBox | QLineEdit):  # nobody types meanwhile
+                self.transport.first_focus.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.reconstruct.crop.allow()
         if not self.at_work:
             for action in self.act.steering:
                 action.setEnabled(False)
         for action in (self.act.fit, self.act.tiling):
             action.setEnabled(self.shows_pictures)
         self.laboratory.allow(self.act)
-        self.data.allow(not session.run.active)
-        if session.data.image is not None:
-            self.setWindowTitle(
-                f"{session.data.image.name}, page {session.data.image.page} — padis_gui {__version__}"
-            )
-        self.verdict.setText(verdict(self.session))
+        if (image := session.data.image) is not None:
+            page = f", page {image.page + 1} of {image.pages}" if image.pages > 1 else ""
+            self.setWindowTitle(f"{image.name}{page} — padis_gui {__version__}")
+        stale = session.stale and not session.run.active
+        self.panes.picture_set.set_stale(dict.fromkeys(RUN_KEYS, _STALE) if stale else {})
+        self.verdict.setText(session.screen.verdict())
 
     # From the user to the session -----------------------------------------------------------------
 
@@ -267,6 +317,11 @@ class MainWindow(QMainWindow):
             self.session.run.step()
         else:
             self._run(paused=True)
+
+    def _go_to_region(self, by: int) -> None:
+        page = self.pages.currentWidget()
+        if isinstance(page, ReconstructPage | ABPage | TrainingPage):
+            focus_region(self, page.regions, by)
 
     def _use_device(self, name: str) -> None:
         self.preferences.set_device(name)
@@ -288,34 +343,28 @@ class MainWindow(QMainWindow):
     # Leaving --------------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Cancel the run, let its thread end, then go: the window hides at once, the process follows."""
+        """Ask where something is under way; then let the threads end and go: the window hides, the process follows."""
         if self.closed.is_set():
             event.accept()
             return
         event.ignore()
-        if self.trainer.active and not self.question.isVisible() and not self._closing:
-            self.question.ask(
-                "A training is under way. It is saved now and can be resumed whenever you like.",
-                (
-                    ("Save and close", "The training saves, stops, and can be resumed", self._close_now),
-                    ("Keep training", "The window stays open; minimise it instead", lambda: None),
-                ),
-            )
-            return
-        self._close_now()
+        if not self._closing:
+            self.leaving.ask_or_go()
 
-    def _close_now(self) -> None:
+    def _close_now(self, *, finish: bool) -> None:
         if not self._closing:
             self._closing = True
-            self.session.spawn(self._leave())
+            self.session.spawn(self._leave(finish))
 
-    async def _leave(self) -> None:
+    async def _leave(self, finish: bool) -> None:
         keep_window(self, self.reconstruct, self.preferences)
         for dialog in self.findChildren(QDialog):
             dialog.close()
         self.docks.hide_floating()
         self.hide()
         self.display.timer.stop()
+        if finish:
+            await self.leaving.finish()
         await self.run_tools.volumes.close()
         await self.trainer.close()
         await self.session.close()

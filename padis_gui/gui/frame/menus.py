@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QDockWidget, QMainWindow, QMenu, QWidget
 
 from padis_gui.gui.dialogs.export import Exporting
 from padis_gui.gui.dialogs.opening import Opening
-from padis_gui.gui.dialogs.volume import show_volume_dialog
+from padis_gui.gui.dialogs.volume import VolumeNote, show_volume_dialog
 from padis_gui.gui.frame.docks import Docks
 from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.panes.levels import LevelsPanel
@@ -26,7 +26,7 @@ from padis_gui.gui.panes.pane_grid import PaneGrid
 from padis_gui.gui.panes.profile import ProfilePanel
 from padis_gui.gui.panes.regions import RegionPanel
 from padis_gui.gui.runs.curves import Curves
-from padis_gui.gui.runs.queue import QueuePanel
+from padis_gui.gui.runs.queue import QueueNote, QueuePanel
 from padis_gui.gui.runs.run_list import RunList
 from padis_gui.gui.runs.samples import SamplesPanel, ask_for_samples
 from padis_gui.viewmodels.runs.runs import RunRecord
@@ -92,7 +92,7 @@ class Menus:
         self.panels.setToolTipsVisible(True)
         self.panels.aboutToShow.connect(lambda: self._fill_panels(docks))
         self._fill_panels(docks)
-        self.view.addActions([act.next_panel, act.reset_layout])
+        self.view.addActions([act.next_region, act.previous_region, act.reset_layout])
         self.view.addSeparator()
         self._schemes(window, preferences)
         self.help.addActions([act.shortcuts, act.report, act.about])
@@ -221,6 +221,7 @@ class RunTools(QObject):
         act.export.triggered.connect(lambda _checked=False: self.exporting.choose_shown())
         act.enqueue.triggered.connect(lambda _checked=False: self._enqueue())
         self.volumes = Volumes(session, planner)
+        self.notes = QueueNote(session.queue, self.show_queue), VolumeNote(self.volumes, act.volume)
         act.volume.triggered.connect(
             lambda _checked=False: show_volume_dialog(window, session, self.volumes, preferences)
         )
@@ -235,12 +236,16 @@ class RunTools(QObject):
     def add_to(self, menus: Menus, act: Actions) -> None:
         """Put the actions into the menus."""
         menus.run.addSeparator()
-        menus.run.addActions([*act.queueing, act.volume])
+        menus.run.addActions([*act.queueing, self.queue.hold, act.volume])
         menus.run.addMenu(self.list.menu())
+
+    def show_queue(self) -> None:
+        """Bring the panel of the queue."""
+        self._docks.bring(self.queue_dock)
 
     def _enqueue(self) -> None:
         if self._session.runner.add_to_queue():
-            self._docks.bring(self.queue_dock)
+            self.show_queue()
 
     def _ask_for_samples(self) -> None:
         plan = self._planner.plan

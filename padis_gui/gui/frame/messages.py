@@ -1,14 +1,15 @@
 """What does not block, in strips above the panes: messages with what happened and what to do, and questions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QToolButton
 
-from padis_gui.gui.kit.theme import LEVEL_COLOURS
+from padis_gui.gui.kit.theme import LEVEL_COLOURS, icon
 from padis_gui.gui.kit.widgets import push_button, row
 
 _INFO_SECONDS = 6
+Offer = tuple[str, str, Callable[[], object]]  # a button's text, its tip, what it does
 
 
 class Strip(QFrame):
@@ -40,22 +41,21 @@ class MessageBar(Strip):
     def __init__(self) -> None:
         super().__init__("message_bar")
         self._details = ""
-        layout = row(self, margins=(10, 4, 4, 4))
+        layout = self._layout = row(self, margins=(10, 4, 4, 4))
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.offer = push_button("Do it", "Do what the message offers", self._take_offer)
         self.details = push_button(
             "Details…", "A report with the technical details, to copy or save",
             lambda: self.details_wanted.emit(self.text.text(), self._details),
         )  # fmt: skip
         close = QToolButton(autoRaise=True)
-        close.setText("✕")
+        close.setIcon(icon("close"))
         close.setToolTip("Close this message")
         close.setAccessibleName("Close message")
         close.clicked.connect(self.hide)
         layout.addWidget(self.text, 1)
-        for button in (self.offer, self.details, close):
+        for button in (self.details, close):
             layout.addWidget(button)
-        self._offered: Callable[[], object] | None = None
+        self.offers: list[QPushButton] = []
         self._timer = QTimer(self, singleShot=True, interval=_INFO_SECONDS * 1000)
         self._timer.timeout.connect(self.hide)
         self.level = ""
@@ -65,39 +65,50 @@ class MessageBar(Strip):
         level: str,
         sentence: str,
         details: str = "",
-        offer: tuple[str, str, Callable[[], object]] | None = None,
+        offer: Offer | None = None,
     ) -> None:
-        """Show one sentence; ``level`` is info, warning or error. ``offer``: a button's text, its tip, what it does."""
+        """Show one sentence; ``level`` is info, warning or error."""
         self.level, self._details = level, details
         self.text.setText(sentence)
         self.details.setVisible(bool(details) or level == "error")
-        self.offer.setVisible(offer is not None)
-        if offer is not None:
-            text, tip, self._offered = offer
-            self.offer.setText(text)
-            self.offer.setToolTip(tip)
+        for button in self.offers:
+            self._layout.removeWidget(button)
+            button.deleteLater()
+        self.offers = []
+        self.add_offers(() if offer is None else (offer,))
         self.paint(level)
         self._timer.start() if level == "info" else self._timer.stop()
         self.show()
 
-    def _take_offer(self) -> None:
-        self.hide()
-        if self._offered is not None:
-            self._offered()
+    def add_offers(self, offers: Iterable[Offer]) -> None:
+        """Buttons for what can be done about the message that is shown; each of them closes it."""
+        for text, tip, do in offers:
+            button = push_button(text, tip, self.hide)
+            button.clicked.connect(lambda _checked=False, do=do: do())
+            self._layout.insertWidget(1 + len(self.offers), button)
+            self.offers.append(button)
 
 
 class ChoiceBar(Strip):
-    """Asks one question at a time; every answer closes it."""
+    """Asks one question at a time; every answer closes it. ``about`` says what the present one is about."""
 
     def __init__(self) -> None:
         super().__init__("choice_bar")
         self._layout = row(self, spacing=6, margins=(10, 5, 6, 5))
         self._layout.addWidget(self.text, 1)
         self.answers: list[QPushButton] = []
+        self.about = ""
         self.paint("warning")
 
-    def ask(self, sentence: str, answers: Sequence[tuple[str, str, Callable[[], object]]]) -> None:
+    def asks(self, about: str) -> bool:
+        """Whether a question about that waits for its answer."""
+        return self.about == about and not self.isHidden()
+
+    def ask(
+        self, sentence: str, answers: Sequence[tuple[str, str, Callable[[], object]]], about: str = ""
+    ) -> None:
         """Ask; each answer is its text, its tooltip and what it does. The first one has the focus."""
+        self.about = about
         for button in self.answers:
             self._layout.removeWidget(button)
             button.deleteLater()

@@ -12,7 +12,8 @@ from base64 import b64decode, b64encode
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import QByteArray, Qt
+from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from padis_gui.gui.dialogs.opening import Opening
@@ -20,7 +21,9 @@ from padis_gui.gui.frame.display import TruthSubstitutes
 from padis_gui.gui.frame.docks import Docks
 from padis_gui.gui.frame.menus import PaneTools
 from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.focus import order_tabs
 from padis_gui.gui.kit.widgets import Section, column, scrolled
+from padis_gui.gui.panes.crop import CropTool
 from padis_gui.gui.panes.layers import is_known
 from padis_gui.gui.panes.mask_painter import MaskPainter
 from padis_gui.gui.panes.menu import open_menu
@@ -28,16 +31,19 @@ from padis_gui.gui.panes.pane_board import MOST
 from padis_gui.gui.panes.pane_grid import PaneGrid
 from padis_gui.gui.runs.curves import Curves
 from padis_gui.gui.runs.timeline import Timeline
-from padis_gui.gui.runs.transport import PlanLine, Transport
+from padis_gui.gui.runs.transport import PlanLine, RunningLine, Transport
 from padis_gui.gui.setup.data import DataSection
 from padis_gui.gui.setup.geometry import GeometryPanel
-from padis_gui.gui.setup.problem import PriorSection, ProblemSection, SolverSection
+from padis_gui.gui.setup.problem import PriorSection, ProblemSection, SolverSection, TilingSection
+from padis_gui.gui.setup.size import SizeOffers, SizeRow
 from padis_gui.viewmodels.session.mask import MaskEditor
 from padis_gui.viewmodels.session.planner import Paces, Planner
 from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.session.sizing import Sizing
 from padis_gui.viewmodels.state.preferences import Preferences
 
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+TOP, BOTTOM = Qt.DockWidgetArea.TopDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
 
 
 class ReconstructPage(QMainWindow):
@@ -47,6 +53,8 @@ class ReconstructPage(QMainWindow):
         super().__init__()
         self.setWindowFlags(Qt.WindowType.Widget)
         self._session, self._preferences = session, preferences
+        self._ordered = False  # whether Tab goes as the eye does
+        self.arranged = False  # whether the docks have the sizes that they shall have
         self.panes = PaneGrid()
         self.panes.menu_wanted.connect(partial(open_menu, self.panes))
         TruthSubstitutes(session, self.panes)
@@ -62,24 +70,33 @@ class ReconstructPage(QMainWindow):
         self.timeline = Timeline(self._session, central)
         self.mask_editor = MaskEditor(self._session, self._preferences.folder)
         self.painter = MaskPainter(self.mask_editor, self.panes, self._preferences)
+        self.sizing = Sizing(self._session)
+        self.crop = CropTool(self.sizing, self.panes)
         around = column(central)
         around.addWidget(self.painter)
+        around.addWidget(self.crop)
         around.addWidget(self.panes, 1)
         around.addWidget(self.timeline)
         self.setCentralWidget(central)
 
     def _make_column(self, act: Actions, opening: Opening) -> None:
-        """Data, problem, prior, solver, which scroll; and Run below them, always in sight."""
+        """Data, problem, prior, tiling, solver, which scroll; and Run below them, always in sight."""
         session = self._session
         self.planner = Planner(session, Paces(self._preferences.folder))
-        self.transport = Transport(act, PlanLine(self.planner))
-        self.data = DataSection(session, opening, act)
+        self.offers = SizeOffers(session, self.sizing, self.planner, self.panes.act.crop)
+        plan = QWidget()
+        lines = column(plan, spacing=4)
+        lines.addWidget(PlanLine(self.planner))
+        lines.addWidget(self.offers)
+        self.transport = Transport(act, plan, RunningLine(session))
+        self.size_row = SizeRow(session, self.sizing, self.panes.act.crop)
+        self.data = DataSection(session, opening, act, self.size_row)
         self.problem = ProblemSection(session, {"inpainting": self.panes.act.mask})
         self.prior = PriorSection(session, opening, self._preferences)
-        self.solver = SolverSection(session)
-        setup = QWidget()
-        sections = column(setup, spacing=2, margins=(6, 2, 8, 4))
-        for section in (self.data, self.problem, self.prior, self.solver):
+        self.tiling, self.solver = TilingSection(session), SolverSection(session)
+        self.setup = setup = QWidget()
+        sections = column(setup, spacing=2, margins=(6, 2, 6, 4))
+        for section in (self.data, self.problem, self.prior, self.tiling, self.solver):
             sections.addWidget(section)
         sections.addStretch(1)
         self.left = QWidget()
@@ -96,6 +113,28 @@ class ReconstructPage(QMainWindow):
             self.dock(title, widget, area)
         self.dock("Geometry", self.geometry_panel, RIGHT)
         self.views = PaneTools(self._session, self.panes, self._preferences, self.docks, self.dock)
+
+    @property
+    def regions(self) -> list[QWidget]:
+        """The parts of the page that can be seen, as F6 goes through them."""
+        left, right = self.docks.seen(LEFT), self.docks.seen(RIGHT, BOTTOM, TOP)
+        return [*left, self.panes, self.timeline, *right]
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """The first time the page's size is known, the docks get their shares of it, unless they were left otherwise."""
+        super().showEvent(event)
+        if not self.arranged:
+            self.arranged = True
+            self.docks.share_room()
+        if not self._ordered:
+            self._ordered = True
+            QTimer.singleShot(0, self, self._order_tabs)  # showing docks puts them into Qt's own order
+
+    def _order_tabs(self) -> None:
+        """Tab begins with Run, and goes through the settings, the pictures and the panels."""
+        panels = [dock.widget() for dock in self.docks.all if dock.widget() is not self.left]
+        shown = [widget for widget in (self.centralWidget(), *panels) if widget is not None]
+        order_tabs(self.transport, self.setup, *shown)
 
     def dock(
         self, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True
@@ -170,18 +209,18 @@ def _restore_panes(grid: PaneGrid, saved: list[dict[str, Any]]) -> None:
             pane.set_colours(colours)
 
 
-def restore_window(window: QMainWindow, bench: ReconstructPage, preferences: Preferences) -> None:
-    """The window as it was left."""
+def restore_window(window: QMainWindow, bench: ReconstructPage, preferences: Preferences) -> bool:
+    """The window as it was left, maximised or not; whether its place was known."""
     kept = preferences.window
-    if kept("geometry"):
-        window.restoreGeometry(QByteArray(_decoded(kept("geometry"))))
+    placed = window.restoreGeometry(QByteArray(_decoded(kept("geometry")))) if kept("geometry") else False
     if kept("layout"):
-        bench.docks.restore(_decoded(kept("layout")))
+        bench.arranged = bench.docks.restore(_decoded(kept("layout")))
     bench.curves.choose(kept("curves").split(","))
     rearrange(bench.panes, _read_json(kept("panes")))
     folded = kept("folded").split(",")
     for section in bench.findChildren(Section):
         section.fold(section.title in folded)
+    return placed
 
 
 def keep_window(window: QMainWindow, bench: ReconstructPage, preferences: Preferences) -> None:

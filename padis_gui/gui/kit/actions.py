@@ -65,7 +65,8 @@ _OF_WINDOW = (
     ),
     ActionRecord("cancel", "&Cancel", "Esc", "Stop and keep nothing of this run", "cancel"),
     ActionRecord(
-        "enqueue", "&Add to queue", "Ctrl+Shift+R", "Run these settings after what runs and waits"
+        "enqueue", "&Add to queue", "Ctrl+Shift+R",
+        "Run these settings after what runs and waits; a held queue collects them until it is started",
     ),
     ActionRecord(
         "samples", "Draw sa&mples…", "",
@@ -77,7 +78,10 @@ _OF_WINDOW = (
     ),
     ActionRecord("fit", "&Fit", "F", "Show the whole image in all panes"),
     ActionRecord("tiling", "&Tiling", "T", "Show the tiling of the shown step"),
-    ActionRecord("next_panel", "&Next panel", "F6", "Put the keyboard into the next panel"),
+    ActionRecord(
+        "next_region", "&Next region", "F6", "Put the keyboard into the next part of the page: settings, pictures, panels"
+    ),
+    ActionRecord("previous_region", "Pre&vious region", "Shift+F6", "Put the keyboard into the part of the page before"),
     ActionRecord("reset_layout", "&Reset layout", "", "Put every panel back to where it was at first"),
     ActionRecord("shortcuts", "&Keys and mouse", "F1", "All keys and what the mouse does"),
     ActionRecord(
@@ -110,7 +114,8 @@ class Actions:
     volume: QAction
     fit: QAction
     tiling: QAction
-    next_panel: QAction
+    next_region: QAction
+    previous_region: QAction
     reset_layout: QAction
     shortcuts: QAction
     report: QAction
@@ -142,22 +147,32 @@ class Actions:
         return [self.enqueue, self.samples]
 
     def allow(self, session: Session) -> None:
-        """Enable exactly what can be done now."""
+        """Enable exactly what can be done now. Whatever has the compute thread, the next run can be chosen and queued."""
         state = session.run.snapshot().state
         ready, steerable = session.opened() is not None, state.active and state is not RunState.STOPPING
         for action in (self.pause, self.finish, self.cancel):
             action.setEnabled(steerable)
-        free = not state.active and not session.occupied_by
-        for action in (self.restore, self.open_image, self.open_folder, self.open_demo, self.open_prior):
-            action.setEnabled(free)
+        busy = session.occupied_by if not state.active else "A run"
         self.slices.setEnabled(session.data.image is not None and session.data.image.pages > 1)
-        self.datasets.setEnabled(free and session.data.image is not None)
-        self.run.setEnabled(ready and free)
-        self.step.setEnabled(ready and (steerable or free))
+        self.datasets.setEnabled(session.data.image is not None)
+        self.offer_run(busy)
+        self.run.setEnabled(ready)
+        self.step.setEnabled(ready and (steerable or not busy))
         for action in self.queueing:
             action.setEnabled(ready)
-        self.export.setEnabled(session.shown.result is not None and not state.active)
+        self.export.setEnabled(
+            session.shown.result is not None and (not state.active or session.shown.record is not None)
+        )
         self.pause.setText("&Resume" if state is RunState.PAUSED else "&Pause")
+
+    def offer_run(self, busy: str) -> None:
+        """Run; or, while something is under way that ``busy`` names, queue what is chosen behind it."""
+        keys = self.run.shortcut().toString()
+        tip = "Reconstruct with these settings"
+        if busy:
+            tip = f"Put these settings at the end of the queue. {busy} is under way; they run after it"
+        self.run.setText("&Queue next" if busy else "&Run")
+        self.run.setToolTip(f"{tip} ({keys})")
 
 
 def panel_action(
@@ -187,11 +202,13 @@ _OF_PANES = (
     ActionRecord("close", "Close pane", "Ctrl+W", "Close the framed pane"),
     ActionRecord("maximise", "Maximise pane", "M", "Show the framed pane alone, and all of them again"),
     ActionRecord("link", "Link pane", "K", "Link the framed pane's view and levels with the others', or unlink them"),
-    ActionRecord("move", "Pan", "V", "Drag to pan, turn the wheel to zoom", group="tool"),
+    ActionRecord("move", "Pan", "V", "Drag to pan; the wheel zooms the picture that was clicked, or with Ctrl any",
+                 group="tool"),
     ActionRecord("profile", "Line profile", "L", "Drag a line: its values in every pane", group="tool"),
     ActionRecord("rectangle", "Rectangle", "R", "Drag a rectangle: its statistics in every pane", group="tool"),
     ActionRecord("ellipse", "Ellipse", "E", "Drag an ellipse: its statistics in every pane", group="tool"),
     ActionRecord("mask", "Paint mask", "P", "Paint what is missing on the image, for inpainting", group="tool"),
+    ActionRecord("crop", "Crop…", "C", "Drag the region of the picture that is to be reconstructed", group="tool"),
     ActionRecord("side", "Side by side", "S", "Compare two pictures side by side; again to leave", group="compare"),
     ActionRecord("wipe", "Wipe", "W", "Compare two pictures with a divider that can be dragged; again to leave",
                  group="compare"),
@@ -212,6 +229,7 @@ class PaneActions:
     rectangle: QAction
     ellipse: QAction
     mask: QAction
+    crop: QAction
     side: QAction
     wipe: QAction
     blink: QAction

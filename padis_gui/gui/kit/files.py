@@ -12,7 +12,7 @@ from PySide6.QtGui import QImage, QImageWriter
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from padis_gui.core.files.formats.recognise import SUFFIXES
-from padis_gui.gui.kit.widgets import push_button, row
+from padis_gui.gui.kit.widgets import Flow, push_button
 from padis_gui.viewmodels.session.session import Session
 
 IMAGES = f"Images ({' '.join('*' + suffix for suffix in SUFFIXES)});;All files (*)"
@@ -103,10 +103,10 @@ class SaveButtons(QWidget):
             "Save view…", "Write these pictures as they are seen, as PNG",
             lambda: choose_to_write(self, f"Save the view of {name}", PNGS, f"{file}.png", self.write_png),
         )  # fmt: skip
-        layout = row(self)
+        layout = Flow(self)
         for button, what in ((self.tiff, "Export TIFF"), (self.png, "Save view")):
             button.setAccessibleName(f"{what}: {name}")
-            layout.addWidget(button, 1)
+            layout.addWidget(button)
 
     def write_png(self, path: Path) -> None:
         """Write the view as it is seen now."""

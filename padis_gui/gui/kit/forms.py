@@ -8,27 +8,34 @@ letter, so that the window's one-letter keys work while a number is being edited
 A form made from declared settings: one row each, everything in it from the declaration.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QStandardItemModel, QWheelEvent
+from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPalette, QStandardItemModel, QWheelEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QLabel,
     QLineEdit,
+    QSizePolicy,
+    QSlider,
     QSpinBox,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionComboBox,
+    QStyleOptionViewItem,
+    QStylePainter,
     QToolButton,
     QWidget,
 )
 
 from padis_gui.core.settings.declarations import Settings, SettingSpec, specs
 from padis_gui.gui.kit.files import ANY_FILE, choose_to_open
-from padis_gui.gui.kit.widgets import column, form, row
+from padis_gui.gui.kit.theme import icon
+from padis_gui.gui.kit.widgets import Mark, MarkedLabel, column, form, row
 
 if TYPE_CHECKING:
 
@@ -39,6 +46,10 @@ else:
 
 
 _OF_NUMBERS = "0123456789.,+-eE"
+_ROUND_CHOICE = 6  # px around a choice that is explained
+_Index = QModelIndex | QPersistentModelIndex
+_SHORTEST_NUMBER = 8  # letters, the arrows among them
+_SHORTEST_CHOICE = 7  # letters that a choice has room for at least
 
 
 class LeavesWheel(_Widget):
@@ -52,7 +63,16 @@ class LeavesWheel(_Widget):
 
 
 class _TakesNumbers(LeavesWheel):
-    """Leaves the keys alone that a number could not take: letters, and the space bar."""
+    """Leaves the keys alone that a number could not take: letters, and the space bar.
+
+    Qt would have it wide enough for every number that it may take; it is as narrow as its column.
+    """
+
+    def minimumSizeHint(self) -> QSize:
+        hint = super().minimumSizeHint()
+        return QSize(
+            min(hint.width(), self.fontMetrics().averageCharWidth() * _SHORTEST_NUMBER), hint.height()
+        )
 
     def event(self, event: QEvent) -> bool:
         if event.type() is QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
@@ -72,6 +92,7 @@ class WholeBox(_TakesNumbers, QSpinBox):
         super().__init__(minimum=minimum, maximum=maximum, prefix=prefix, suffix=suffix)
         self.setKeyboardTracking(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
 
 class NumberBox(_TakesNumbers, QDoubleSpinBox):
@@ -82,15 +103,79 @@ class NumberBox(_TakesNumbers, QDoubleSpinBox):
         self.setKeyboardTracking(False)
         self.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def textFromValue(self, value: float) -> str:
         return self.locale().toString(value, "g", 6)
 
 
+class Slider(LeavesWheel, QSlider):
+    """A slider that leaves the wheel to whatever scrolls around it."""
+
+
+class _Explained(QStyledItemDelegate):
+    """A choice, and under it in grey what it is: the tooltip of its item, one line."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
+        hint = super().sizeHint(option, index)
+        said = option.fontMetrics.horizontalAdvance(str(index.data(Qt.ItemDataRole.ToolTipRole) or ""))
+        return QSize(
+            max(hint.width(), said + 2 * _ROUND_CHOICE), 2 * option.fontMetrics.height() + _ROUND_CHOICE
+        )
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        self.initStyleOption(option, index)
+        text, option.text = option.text, ""
+        style = option.widget.style()
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        name = QPalette.ColorRole.HighlightedText if chosen else QPalette.ColorRole.Text
+        said = name if chosen else QPalette.ColorRole.PlaceholderText
+        inside = option.rect.adjusted(_ROUND_CHOICE, _ROUND_CHOICE // 2, -_ROUND_CHOICE, -_ROUND_CHOICE // 2)
+        upper, lower = Qt.AlignmentFlag.AlignTop, Qt.AlignmentFlag.AlignBottom
+        painter.save()
+        for role, where, line in (
+            (name, upper, text), (said, lower, str(index.data(Qt.ItemDataRole.ToolTipRole) or ""))
+        ):  # fmt: skip
+            painter.setPen(option.palette.color(role))
+            painter.drawText(inside, where | Qt.AlignmentFlag.AlignLeft, line)
+        painter.restore()
+
+
 class ChoiceBox(LeavesWheel, QComboBox):
+    """As narrow as its column: a choice that is longer is cut with an ellipsis, and whole in the list."""
+
     def __init__(self) -> None:
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(_SHORTEST_CHOICE)
+
+    def explain_choices(self) -> None:
+        """Say under each choice of the list, in a line, what it is; the tips they were offered with."""
+        self.setItemDelegate(_Explained(self))
+
+    def showPopup(self) -> None:
+        """The list is wide enough for its longest choice, however narrow the field is."""
+        self.view().setMinimumWidth(self.view().sizeHintForColumn(0) + 2 * self.view().frameWidth())
+        super().showPopup()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        style = self.style()
+        field = style.subControlRect(
+            QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self
+        )
+        if not self.currentText():
+            option.currentText = self.placeholderText()
+            option.palette.setBrush(QPalette.ColorRole.ButtonText, option.palette.placeholderText())
+        room = field.width() - (0 if option.currentIcon.isNull() else option.iconSize.width() + 4)
+        option.currentText = self.fontMetrics().elidedText(
+            option.currentText, Qt.TextElideMode.ElideRight, room
+        )
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
     def offer(self, label: str, value: object, tip: str = "", why_not: str = "") -> None:
         """One more choice; greyed out with the reason where this machine cannot do it."""
@@ -160,7 +245,7 @@ class FileLine(QWidget):
         self.line = QLineEdit(placeholderText="none")
         self.line.setAccessibleName(label)
         self.button = QToolButton()
-        self.button.setText("…")
+        self.button.setIcon(icon("menu"))
         self.button.setAccessibleName(f"Choose {label}")
         self.line.setToolTip(tooltip)
         self.button.setToolTip(f"Choose the {label.lower()} in a dialog")
@@ -228,7 +313,8 @@ class SettingsForm(QWidget):
         self._basic_names = basic
         self.editors: dict[str, QWidget] = {}
         self._specs: dict[str, SettingSpec] = {}
-        self._labels: dict[str, QLabel] = {}
+        self.labels: dict[str, MarkedLabel] = {}
+        self._shown: Settings | None = None
         layout = column(self, spacing=4)
         self._basic, self._folded = QWidget(), QWidget()
         self._rows = {False: form(self._basic), True: form(self._folded)}
@@ -255,11 +341,10 @@ class SettingsForm(QWidget):
         editor.setObjectName(spec.name)
         if isinstance(editor, QSpinBox | QDoubleSpinBox) and spec.unit:
             editor.setSuffix(f" {spec.unit}")
-        label = QLabel(f"{spec.label} {spec.symbol}".strip())
+        label = MarkedLabel(f"{spec.label} {spec.symbol}".strip(), editor)
         label.setToolTip(spec.tooltip)
-        label.setBuddy(editor)
         self._rows[self._folds(spec)].addRow(label, editor)
-        self.editors[spec.name], self._labels[spec.name] = editor, label
+        self.editors[spec.name], self.labels[spec.name] = editor, label
         self._specs[spec.name] = spec
 
     def _folds(self, spec: SettingSpec) -> bool:
@@ -270,23 +355,36 @@ class SettingsForm(QWidget):
         self._folded.setVisible(unfolded)
         self.more.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
 
-    def show_settings(self, settings: Settings) -> None:
-        """Show these values without announcing them, and only the rows that mean something beside them."""
-        unfoldable = False
+    def show_settings(self, settings: Settings, without: tuple[str, ...] = ()) -> None:
+        """Show these values without announcing them, and only the rows that mean something beside them.
+
+        Those ``without`` a meaning for another reason, by name, are left out too.
+        """
+        unfoldable, self._shown = False, settings
         for name, editor in self.editors.items():
             spec = self._specs[name]
-            applies = spec.applies(settings)
+            applies = spec.applies(settings) and name not in without
             show_value(editor, getattr(settings, name))
             self._rows[self._folds(spec)].setRowVisible(editor, applies)
             unfoldable |= applies and self._folds(spec)
         self.more.setVisible(unfoldable)
         self._folded.setVisible(unfoldable and self.more.isChecked())
 
-    def set_running(self, running: bool) -> None:
-        """While a run is under way its live settings reach it; the others, with a grey label, are for the next one."""
-        for name, spec in self._specs.items():
-            waits = running and not spec.live
-            label = self._labels[name]
-            if label.isEnabled() == waits:
-                label.setEnabled(not waits)
-                label.setToolTip(f"{spec.tooltip}\nFor the next run." if waits else spec.tooltip)
+    def set_running(self, running: Settings | None, acting: Collection[str] = ()) -> None:
+        """Mark the fields while a run with the settings ``running`` is under way; None: without one, or of another kind.
+
+        Those that are ``acting`` reach that run; the others are for the next one, once they differ from it.
+        """
+        for name, label in self.labels.items():
+            if running is None:
+                mark = Mark.NONE
+            elif name in acting:
+                mark = Mark.NOW
+            else:
+                mark = next_if(getattr(self._shown, name) != getattr(running, name))
+            label.show_mark(mark)
+
+
+def next_if(differs: bool) -> Mark:
+    """The mark of a field that never acts on the run under way."""
+    return Mark.NEXT if differs else Mark.NONE

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QEvent, QItemSelectionModel, QObject, Qt
 from PySide6.QtGui import QAction, QFocusEvent
-from PySide6.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem, QTreeWidget, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QLabel, QTableWidget, QTableWidgetItem, QTreeWidget, QWidget
 
 from padis_gui.gui.kit.actions import panel_action
-from padis_gui.gui.kit.widgets import action_button, column, muted, row
+from padis_gui.gui.kit.widgets import Flow, action_button, column, muted
 
 
 def plain_table(name: str, tip: str, titles: Sequence[str]) -> QTableWidget:
@@ -43,7 +43,7 @@ def plain_tree(name: str, tip: str, titles: Sequence[str]) -> QTreeWidget:
     return tree
 
 
-def say_when_empty(view: QAbstractItemView, text: str) -> QWidget:
+def say_when_empty(view: QAbstractItemView, text: str) -> QLabel:
     """A remark in the middle of a list; whoever fills the list hides it."""
     empty = muted(text, alignment=Qt.AlignmentFlag.AlignCenter)
     column(view.viewport()).addWidget(empty)
@@ -93,10 +93,9 @@ class ListPanel(QWidget):
         """Put the buttons, and what stands ``beside`` them, above the list."""
         SelectOnFocus(view)
         self.empty = say_when_empty(view, empty)
-        bar = row(spacing=0, margins=(4, 0, 4, 0))
+        bar = Flow(spacing=0, margins=(4, 0, 4, 0))
         for action in actions:
             bar.addWidget(action_button(action))
-        bar.addStretch(1)
         for widget in beside:
             bar.addWidget(widget)
         layout = column(self)

@@ -32,7 +32,7 @@ def pixmap_of(pixels: NDArray[np.uint8]) -> QPixmap:
     return QPixmap.fromImage(QImage(pixels.data, columns, rows, pixels.strides[0], kind).copy())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Tile:
     """A picture and what is said of it; ``tip`` says more."""
 

@@ -13,7 +13,7 @@ from PySide6.QtCore import QEvent, QObject, QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QPalette, QShowEvent
 from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QWidget
 
-from padis_gui.gui.kit.plot_view import PlotView, show_axis_numbers
+from padis_gui.gui.kit.plot_view import PlotView
 from padis_gui.gui.kit.theme import BASELINE, MARKER, SEAM_LINE
 from padis_gui.gui.kit.widgets import column, grid, muted
 
@@ -120,7 +120,9 @@ class Plot(QWidget):
         self.area.setMinimumHeight(70)
         self.area.setBackgroundRole(QPalette.ColorRole.Base)
         self._inside = grid(self.area)
-        self.empty = muted("", self.area, alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
+        self.empty = muted(
+            tip or title, self.area, alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True, margin=6
+        )
         self._inside.addWidget(self.empty, 0, 0)  # over the plot, which gets the same cell
         self.setAccessibleName(title)
         self.setToolTip(tip)
@@ -140,7 +142,7 @@ class Plot(QWidget):
         self._say_legend()
 
     def set_empty_text(self, text: str) -> None:
-        """What to expect here, shown while there is nothing to see."""
+        """What to expect here, shown while there is nothing to see; without it, the plot's tip."""
         self.empty.setText(text)
 
     def set_lines(self, lines: Sequence[Line]) -> None:
@@ -230,9 +232,10 @@ class Plot(QWidget):
         """Draw what was given last. The first time takes two turns: making a plot takes as long as drawing it."""
         if self._view is None:
             self._queue.add(self)
-            self.view.show()
+            self.view.setVisible(self.empty.isHidden())
             return
         view = self._view
+        view.setVisible(self.empty.isHidden())  # axes and a grid around nothing would say nothing
         for side, text in self._labels.items():
             if view.getAxis(side).labelText != text:
                 view.setLabel(side, text)
@@ -246,7 +249,6 @@ class Plot(QWidget):
         for number, item in enumerate(self._seam_items):
             self._place(item, self._seams[number] if number < len(self._seams) else None)
         values = self._draw_lines(view)
-        show_axis_numbers(view, shown=self.empty.isHidden())
         if not self._held:
             view.setXRange(*self._range, padding=0.02)
             self._make_room(view, values)

@@ -3,7 +3,8 @@
 import math
 
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QWheelEvent
 
 from padis_gui.gui.kit.theme import plot_colours
 
@@ -50,6 +51,7 @@ class PlotView(pg.PlotWidget):  # type: ignore[misc]
             axes["bottom"] = WholeAxis("bottom")
         super().__init__(axisItems=axes, enableMenu=False)
         self.setAccessibleName(name)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # keys do nothing here
         self.hideButtons()
         self.setMouseEnabled(x=False, y=False)
         self.showGrid(x=True, y=True, alpha=0.15)
@@ -62,6 +64,15 @@ class PlotView(pg.PlotWidget):  # type: ignore[misc]
     def box(self) -> pg.ViewBox:
         """What is between the axes."""
         return self.getPlotItem().vb
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Zoom a plot that can be zoomed where it has the keyboard, or with Ctrl; else scroll what it lies in."""
+        wanted = self.hasFocus() or event.modifiers() & Qt.KeyboardModifier.ControlModifier
+        if wanted and any(self.box.state["mouseEnabled"]):
+            super().wheelEvent(event)
+            event.accept()
+        else:
+            event.ignore()
 
     def take_palette(self) -> None:
         """Paint in the window's present colours."""
@@ -76,14 +87,6 @@ class PlotView(pg.PlotWidget):  # type: ignore[misc]
         # Qt calls this before there are attributes, too; pyqtgraph looks for missing ones in what is missing then
         if event.type() == QEvent.Type.PaletteChange and self.__dict__.get("plotItem") is not None:
             self.take_palette()
-
-
-def show_axis_numbers(plot: pg.PlotWidget, *, shown: bool) -> None:
-    """Numbers on the axes, or none: those of an empty plot would mean nothing. Any style drawn anew costs much."""
-    for name in ("left", "bottom"):
-        axis = plot.getAxis(name)
-        if axis.style["showValues"] != shown:
-            axis.setStyle(showValues=shown)
 
 
 def _even_steps(low: float, high: float) -> list[float]:

@@ -19,6 +19,8 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication
 
+from padis_gui.gui.kit.focus import FocusRing
+
 PANE_BACKGROUND = "#101214"
 TILE = "#ffb000"
 BORDER = "#4fb3ff"
@@ -40,7 +42,9 @@ COMPARED = "#b59b6a"
 MARKER = "#e0b84c"
 BASELINE = "#9aa0a6"
 MASK = "#e0483c"
+STALE = "#f0b429"
 GEOMETRY = {"source": "#e08a1e", "seen": "#3aa675", "unseen": "#d2503c"}
+MARKS = ("#c98a10", "#3aa675")  # of fields: for the next run, and for the one under way
 RUN_BUTTON = (
     "QToolButton { background: #2e7d4f; color: white; font-weight: 600; padding: 6px;"
     " border-radius: 4px; } QToolButton:hover { background: #37945e; }"
@@ -73,6 +77,7 @@ _STYLE = (
     "QLabel[key='true'] { border: 1px solid palette(mid); border-radius: 3px; padding: 1px 5px; }"
 )
 _chosen = "System"
+_ring: FocusRing | None = None  # of the application, for as long as there is one
 
 
 def configure(app: QApplication) -> None:
@@ -81,6 +86,8 @@ def configure(app: QApplication) -> None:
     app.setStyle("Fusion")
     app.setFont(with_hats(app.font()))
     app.styleHints().colorSchemeChanged.connect(lambda _scheme: set_scheme(_chosen))
+    global _ring
+    _ring = FocusRing(app)
     set_scheme("System")
 
 
@@ -195,6 +202,7 @@ def _paths() -> dict[str, QPainterPath]:
         "rectangle": _with(QPainterPath(), _box(2, 3.5, 12, 9)),
         "ellipse": _with(QPainterPath(), lambda path: path.addEllipse(QRectF(1.5, 3.5, 13, 9))),
         "mask": _with(_lines(((13.5, 2.5), (7.5, 8.5))), _stroke),
+        "crop": _lines(((4.5, 1), (4.5, 11.5), (15, 11.5)), ((1, 4.5), (11.5, 4.5), (11.5, 15))),
         "eraser": _lines(((6, 13), (2.5, 9.5), (9.5, 2.5), (13.5, 6.5), (7, 13), (6, 13)),
                         ((6, 6), (10, 10)), ((6, 13), (13.5, 13))),
         "undo": _lines(((2.5, 6), (9.5, 6), (12, 7), (13.5, 9.5), (12, 12), (9.5, 13), (6, 13)),
@@ -221,6 +229,9 @@ def _paths() -> dict[str, QPainterPath]:
         "previous": _lines(((11, 3), (4.5, 8), (11, 13), (11, 3))),
         "next": _lines(((5, 3), (11.5, 8), (5, 13), (5, 3))),
         "last": _lines(((13, 3), (13, 13)), ((3, 3), (10, 8), (3, 13), (3, 3))),
+        "waiting": _with(_lines(((8, 4.5), (8, 8), (10.5, 9.5))), _dots((8, 8), radius=6.3)),
+        "warning": _with(_lines(((8, 2), (14.5, 13.5), (1.5, 13.5), (8, 2)), ((8, 6.5), (8, 9.5))),
+                         _dots((8, 11.4), radius=0.4)),
         "compare": _with(_lines(((2, 13.5), (13.5, 2))), _box(1.5, 1.5, 13, 13)),
     }  # fmt: skip
 

@@ -1,16 +1,19 @@
 """What panels are made of: layouts, labels, buttons, sections that fold, and numbers in words, each in one call."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from typing import Any
 
-from PySide6.QtCore import QObject, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtCore import QObject, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QAction, QColor, QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QFormLayout,
     QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QLayout,
+    QLayoutItem,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -22,10 +25,11 @@ from PySide6.QtWidgets import (
 )
 from superqt.utils import QSignalDebouncer, QSignalThrottler
 
-from padis_gui.gui.kit.theme import RUN_BUTTON
+from padis_gui.gui.kit.theme import MARKS, RUN_BUTTON
 
 _Margins = tuple[int, int, int, int]
 _NONE: _Margins = (0, 0, 0, 0)
+_WIDEST_LABEL, _BESIDE_LABEL = "Highest noise σ_max", 6  # px between a label and its field
 
 
 def column(parent: QWidget | None = None, *, spacing: int = 0, margins: _Margins = _NONE) -> QVBoxLayout:
@@ -51,12 +55,127 @@ def grid(parent: QWidget | None = None, *, spacing: int = 4, margins: _Margins =
     return layout
 
 
-def form(parent: QWidget | None = None, *, spacing: int = 4) -> QFormLayout:
+class Rows(QFormLayout):
+    """Rows of label and field. Labels are as wide here as in every other form, so that the fields of all sections
+    of a column stand below each other; a longer label takes two lines.
+    """
+
+    def addRow(self, *parts: Any) -> None:
+        super().addRow(*parts)
+        item = self.itemAt(self.rowCount() - 1, QFormLayout.ItemRole.LabelRole)
+        label = None if item is None else item.widget()
+        if isinstance(label, QLabel):
+            label.setWordWrap(True)
+            label.setFixedWidth(label_width(label))
+
+
+def label_width(widget: QWidget) -> int:
+    """px that the labels of forms are wide: as the longest of those that are often seen."""
+    return widget.fontMetrics().horizontalAdvance(_WIDEST_LABEL) + 1
+
+
+def form(parent: QWidget | None = None, *, spacing: int = 4) -> Rows:
     """Rows of label and editor, without margins."""
-    layout = QFormLayout() if parent is None else QFormLayout(parent)
+    layout = Rows() if parent is None else Rows(parent)
     layout.setVerticalSpacing(spacing)
+    layout.setHorizontalSpacing(_BESIDE_LABEL)
     layout.setContentsMargins(*_NONE)
     return layout
+
+
+class Flow(QLayout):
+    """Widgets beside each other, in as many lines as the width asks for: a bar of many never makes a panel wide.
+
+    Those that a line has room for are as wide as they want; what is left over belongs to texts that are cut.
+    """
+
+    def __init__(self, parent: QWidget | None = None, *, spacing: int = 4, margins: _Margins = _NONE) -> None:
+        super().__init__(parent)
+        self._items: list[QLayoutItem] = []
+        self.setSpacing(spacing)
+        self.setContentsMargins(*margins)
+
+    def addItem(self, item: QLayoutItem) -> None:
+        self._items.append(item)
+
+    def count(self) -> int:
+        return len(self._items)
+
+    def itemAt(self, index: int) -> QLayoutItem | None:
+        return self._items[index] if 0 <= index < len(self._items) else None
+
+    def takeAt(self, index: int) -> QLayoutItem | None:
+        return self._items.pop(index) if 0 <= index < len(self._items) else None
+
+    def expandingDirections(self) -> Qt.Orientation:
+        return Qt.Orientation.Horizontal
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        return self._place(QRect(0, 0, width, 0), really=False)
+
+    def minimumSize(self) -> QSize:
+        shown = [item.minimumSize() for item in self._items if not item.isEmpty()]
+        size = QSize(
+            max((size.width() for size in shown), default=0),
+            max((size.height() for size in shown), default=0),
+        )
+        return size.grownBy(self.contentsMargins())
+
+    def sizeHint(self) -> QSize:
+        """All in one line."""
+        shown = [_wanted(item) for item in self._items if not item.isEmpty()]
+        wide = sum(size.width() for size in shown) + self.spacing() * max(0, len(shown) - 1)
+        high = max((size.height() for size in shown), default=0)
+        return QSize(wide, high).grownBy(self.contentsMargins())
+
+    def setGeometry(self, rect: QRect) -> None:
+        super().setGeometry(rect)
+        self._place(rect, really=True)
+
+    def _place(self, rect: QRect, *, really: bool) -> int:
+        """The height that the lines take in this width; with ``really`` they go there."""
+        inside = rect.marginsRemoved(self.contentsMargins())
+        lines: list[list[tuple[QLayoutItem, QSize]]] = [[]]
+        taken = 0
+        for item in self._items:
+            if item.isEmpty():
+                continue
+            size = _wanted(item)
+            if lines[-1] and taken + size.width() > inside.width():
+                lines.append([])
+                taken = 0
+            lines[-1].append((item, size))
+            taken += size.width() + self.spacing()
+        y = inside.y()
+        for line in lines:
+            height = max((size.height() for _, size in line), default=0)
+            if really:
+                self._place_line(line, QRect(inside.x(), y, inside.width(), height))
+            y += height + self.spacing()
+        return y - self.spacing() - rect.y() + self.contentsMargins().bottom()
+
+    def _place_line(self, line: Sequence[tuple[QLayoutItem, QSize]], rect: QRect) -> None:
+        free = rect.width() - sum(size.width() for _, size in line) - self.spacing() * max(0, len(line) - 1)
+        greedy = [item for item, _ in line if _is_cut(item)]
+        x = rect.x()
+        for item, size in line:
+            width = min(size.width(), rect.width()) + (max(0, free) // len(greedy) if item in greedy else 0)
+            item.setGeometry(QRect(x, rect.y() + (rect.height() - size.height()) // 2, width, size.height()))
+            x += width + self.spacing()
+
+
+def _is_cut(item: QLayoutItem) -> bool:
+    """Whether it takes whatever width there is."""
+    widget = item.widget()
+    return widget is not None and widget.sizePolicy().horizontalPolicy() is QSizePolicy.Policy.Ignored
+
+
+def _wanted(item: QLayoutItem) -> QSize:
+    size = item.sizeHint().expandedTo(item.minimumSize()).boundedTo(item.maximumSize())
+    return QSize(item.minimumSize().width(), size.height()) if _is_cut(item) else size
 
 
 def small_button(text: str, tip: str, do: Callable[[], object]) -> QToolButton:
@@ -136,14 +255,70 @@ def remark(text: str = "") -> QLabel:
     return label
 
 
-def labelled(rows: QFormLayout, label: str, editor: QWidget, tooltip: str) -> None:
-    """A row of a form: an editor with its label, tooltip and accessible name."""
-    text = QLabel(label)
-    text.setBuddy(editor)
+def allow(control: QWidget | QAction, why_not: str) -> None:
+    """Enable a button or an action; or disable it, with the reason behind its tooltip for as long."""
+    own = control.property("own_tip")
+    if own is None:
+        own = control.toolTip()
+        control.setProperty("own_tip", own)
+    control.setEnabled(not why_not)
+    control.setToolTip(f"{own}\n{why_not}" if why_not else own)
+
+
+class Mark(Enum):
+    """Which run a field acts on, while one is under way; the value is what its tooltip adds."""
+
+    NONE = ""
+    NOW = "Acts at the next iterate of the running solver."
+    NEXT = "For the next run: the running one has another."
+
+
+class MarkedLabel(QLabel):
+    """A field's label with room for a mark behind the text: a dot acts now, a ring is for the next run."""
+
+    _SIDE = 7
+
+    def __init__(self, text: str, buddy: QWidget) -> None:
+        super().__init__(text)
+        self.setBuddy(buddy)
+        self.setContentsMargins(0, 0, self._SIDE + 3, 0)
+        self._own = "", ""  # the tooltips of label and field, without the mark's
+        self.mark = Mark.NONE
+
+    def show_mark(self, mark: Mark) -> None:
+        """Show this mark from now on, and say in the tooltips what it means."""
+        if mark is self.mark:
+            return
+        field = self.buddy()
+        if self.mark is Mark.NONE:
+            self._own = self.toolTip(), field.toolTip()
+        self.mark = mark
+        for widget, tip in zip((self, field), self._own, strict=True):
+            widget.setToolTip(f"{tip}\n{mark.value}" if mark.value else tip)
+        field.setAccessibleDescription(mark.value)
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if self.mark is Mark.NONE:
+            return
+        painter, side = QPainter(self), self._SIDE
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        colour = QColor(MARKS[self.mark is Mark.NOW])
+        painter.setPen(QPen(colour, 1.6))
+        painter.setBrush(colour if self.mark is Mark.NOW else Qt.BrushStyle.NoBrush)
+        left = min(self.fontMetrics().horizontalAdvance(self.text()) + 3, self.width() - side - 1)
+        painter.drawEllipse(QRectF(left, (self.height() - side) / 2, side, side))
+
+
+def labelled(rows: QFormLayout, label: str, editor: QWidget, tooltip: str) -> MarkedLabel:
+    """A row of a form: an editor with its label, which is returned, tooltip and accessible name."""
+    text = MarkedLabel(label, editor)
     for widget in (text, editor):
         widget.setToolTip(tooltip)
     editor.setAccessibleName(label)
     rows.addRow(text, editor)
+    return text
 
 
 def value_cells(names: Mapping[str, tuple[str, str]]) -> tuple[QWidget, dict[str, QLabel]]:
@@ -163,6 +338,7 @@ def value_cells(names: Mapping[str, tuple[str, str]]) -> tuple[QWidget, dict[str
 def scrolled(content: QWidget) -> QScrollArea:
     """A column that scrolls up and down where it is too tall."""
     area = QScrollArea(widgetResizable=True)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it scrolls to the control that has the keyboard
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setWidget(content)
@@ -253,7 +429,7 @@ class Section(QWidget):
         # as narrow as it must be: a long one is cut, and never widens the column
         self.brief.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.content = QWidget()
-        self.body: QVBoxLayout = column(self.content, spacing=4, margins=(6, 0, 0, 4))
+        self.body: QVBoxLayout = column(self.content, spacing=4, margins=(4, 0, 0, 4))
         top = row(spacing=6)
         top.addWidget(self.heading)
         top.addWidget(self.brief, 1)

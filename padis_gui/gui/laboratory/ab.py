@@ -7,14 +7,15 @@ from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QLayout, QSlider, QWidget
+from PySide6.QtWidgets import QCheckBox, QLayout, QWidget
 
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.control import RunState
 from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.forms import ChoiceBox, Slider
 from padis_gui.gui.kit.plot import Line, Plot
-from padis_gui.gui.kit.theme import SIDES
-from padis_gui.gui.kit.widgets import column, grid, muted, row, scrolled
+from padis_gui.gui.kit.theme import LEVEL_COLOURS, SIDES
+from padis_gui.gui.kit.widgets import ElidedLabel, column, grid, row, scrolled
 from padis_gui.gui.laboratory.ab_controls import ABControls
 from padis_gui.gui.panes.canvas import Picture
 from padis_gui.gui.panes.links import Links
@@ -51,7 +52,10 @@ class ABPage(QWidget):
         for picture in (*self.pictures, self.difference):
             self.links.join(picture.canvas)
         self.links.pointed.connect(self._read)
-        self.plots = {"psnr": Plot("PSNR [dB]"), "seam_ratio": Plot("Seam ratio")}
+        self.plots = {
+            "psnr": Plot("PSNR [dB]", tip="Of both estimates against the truth, over their steps"),
+            "seam_ratio": Plot("Seam ratio", tip="Of both estimates over their steps; 1 is no seam"),
+        }
         self.plots["seam_ratio"].set_level(1.0)
         for plot in self.plots.values():
             plot.clicked.connect(self._go_to)
@@ -65,6 +69,11 @@ class ABPage(QWidget):
         ab.changed.connect(self._ask_for_paint)
         act.tiling.toggled.connect(self._repaint)
         self._paint()
+
+    @property
+    def regions(self) -> list[QWidget]:
+        """The parts of the page, as F6 goes through them."""
+        return [self.controls, self.view]
 
     def _lay_out(self) -> None:
         left = scrolled(self.controls)
@@ -87,7 +96,7 @@ class ABPage(QWidget):
         outer.addLayout(right, 1)
 
     def _bar(self) -> QLayout:
-        self.kind = QComboBox()
+        self.kind = ChoiceBox()
         for key, label in PICTURES.items():
             self.kind.addItem(label, key)
         self.kind.setAccessibleName("Picture of both sides")
@@ -99,16 +108,17 @@ class ABPage(QWidget):
             "Show B − A with levels of its own; else with a tenth of the pictures' levels"
         )
         self.own_levels.toggled.connect(self._repaint)
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = Slider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _PARTS)
         self.slider.setValue(_PARTS)
         self.slider.setAccessibleName("Part of the way that is shown")
         self.slider.setToolTip("Look at earlier iterates of both sides; the right end shows the latest")
         self.slider.valueChanged.connect(self._slide)
-        self.values = muted()
-        self.values.setMinimumWidth(0)
+        self.whose = ElidedLabel()
+        self.whose.setStyleSheet(f"color: {LEVEL_COLOURS['warning']};")
+        self.whose.hide()
         bar = row(spacing=8, margins=(4, 4, 8, 2))
-        for widget, stretch in ((self.kind, 0), (self.own_levels, 0), (self.slider, 1)):
+        for widget, stretch in ((self.kind, 0), (self.own_levels, 0), (self.whose, 1), (self.slider, 1)):
             bar.addWidget(widget, stretch)
         return bar
 
@@ -146,6 +156,8 @@ class ABPage(QWidget):
             )
             self._place(picture, pixels)
             picture.title.setText(self._title(side))
+        self.whose.setText(ab.whose)
+        self.whose.setVisible(bool(ab.whose))
         self._show_difference()
         if frames != self._painted or not ab.state.active:
             self._painted = frames
@@ -153,7 +165,8 @@ class ABPage(QWidget):
         self.controls.refresh()
 
     def _look(self, kind: str, pixels: Pixels | None) -> Appearance:
-        low, high = self._levels()
+        prepared = self._ab.prepared if self._ab.whose else None  # the panes' levels are of what is open
+        low, high = self._levels() if prepared is None else prepared.image.window
         if kind in _SIGNED:
             reach = (SEAM_SHARE if kind == SEAM_MAP else SIGNED_SHARE) * (high - low)
             return Appearance((-reach, reach), DIVERGING)
@@ -230,7 +243,7 @@ class ABPage(QWidget):
         if at_row < 0:
             self.pointed.emit("")
             return
-        parts = [f"x {at_column}, y {at_row} px"]
+        parts = [f"x {at_column + 1}, y {at_row + 1} px"]
         for name, picture in zip((*NAMES, "B − A"), (*self.pictures, self.difference), strict=True):
             pixels = picture.canvas.pixels
             if pixels is not None and (text := value_text(pixels, at_row, at_column)):
@@ -243,7 +256,7 @@ class ABPage(QWidget):
                 else frame.partition.tile_at(at_row, at_column)
             )
             if found is not None:
-                parts.append(f"{name}: tile {found[0]}, {found[1]} px to the nearest seam")
+                parts.append(f"{name}: tile {found[0] + 1}, {found[1]} px to the nearest seam")
         self.pointed.emit("   ".join(parts))
 
     def _export(self, path: Path) -> None:

@@ -19,6 +19,7 @@ from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.theme import SIDES
 from padis_gui.gui.kit.widgets import (
     Section,
+    allow,
     column,
     form,
     grid,
@@ -185,19 +186,28 @@ class ABControls(QWidget):
             with QSignalBlocker(combo):
                 combo.setCurrentIndex(max(0, combo.findData(getattr(ab.choices, name))))
             combo.setEnabled(not state.active)
-        free = sides is not None and not state.active and not self._session.run.active
         going = state.active and state is not RunState.STOPPING
-        self.buttons["run"].setEnabled(free and not same)
-        self.buttons["step"].setEnabled((free and not same) or going)
+        why_not = self._obstacle(state.active, sides is not None)
+        begins = why_not or ("A and B are the same." if same else "")
+        allow(self.buttons["run"], begins)
+        allow(self.buttons["step"], "" if going else begins)
         for name in ("pause", "finish", "cancel"):
             self.buttons[name].setEnabled(going)
         self.buttons["pause"].setText("Resume" if state is RunState.PAUSED else "Pause")
         for button in self.faults.values():
-            button.setEnabled(free)
+            allow(button, why_not)
         self._show_progress()
         self._show_numbers()
         self.keep.setEnabled(ab.keepable)
         self.save.tiff.setEnabled(all(result is not None for result in ab.results))
+
+    def _obstacle(self, active: bool, complete: bool) -> str:
+        """Why no comparison can begin now; empty where one can."""
+        if active:
+            return "This comparison is under way."
+        if self._session.occupied_by:
+            return f"{self._session.occupied_by} is under way; a comparison needs its thread. Finish or cancel it first."
+        return "" if complete else "Open an image and a prior first."
 
     def _show_progress(self) -> None:
         points = [history.points for history in self._ab.histories]

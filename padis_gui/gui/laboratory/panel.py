@@ -12,7 +12,7 @@ from padis_gui.gui.kit.files import SaveButtons
 from padis_gui.gui.kit.forms import SettingsForm, WholeBox
 from padis_gui.gui.kit.plot import Line, Plot
 from padis_gui.gui.kit.theme import CURVE
-from padis_gui.gui.kit.widgets import Section, column, grid, push_button, row, scrolled, value_cells
+from padis_gui.gui.kit.widgets import Flow, Section, column, push_button, scrolled, value_cells
 from padis_gui.viewmodels.laboratory.export import export
 from padis_gui.viewmodels.laboratory.laboratory import Laboratory, OverlaySettings
 from padis_gui.viewmodels.laboratory.seam_maps import SOURCES
@@ -65,7 +65,14 @@ class LaboratoryPanel(QWidget):
     def _seams(self) -> Section:
         section = Section("Seams")
         values, self.values = value_cells(_VALUES)
-        self.ratios, self.spread = Plot("Seam ratio"), Plot("Disagreement", logarithmic=True)
+        self.ratios = Plot(
+            "Seam ratio", tip="Seam ratio of D and of x̂₀ over the steps of a run; 1 is no seam"
+        )
+        self.spread = Plot(
+            "Disagreement",
+            logarithmic=True,
+            tip="What two random offsets differ by, at the steps that were measured",
+        )
         self.ratios.set_level(1.0)
         for plot in (self.ratios, self.spread):
             plot.setFixedHeight(150)
@@ -82,9 +89,9 @@ class LaboratoryPanel(QWidget):
         )
         self.every.setValue(self._laboratory.every)
         self.every.valueChanged.connect(self._laboratory.measure_every)
-        measuring = row()
-        measuring.addWidget(self.measure, 1)
-        measuring.addWidget(self.every, 1)
+        measuring = Flow()
+        measuring.addWidget(self.measure)
+        measuring.addWidget(self.every)
         for widget in (values, self.ratios, self.spread):
             section.body.addWidget(widget)
         section.body.addLayout(measuring)
@@ -92,14 +99,14 @@ class LaboratoryPanel(QWidget):
 
     def _maps(self, show_source: Callable[[str], None]) -> Section:
         section = Section("Maps")
-        cells = grid(spacing=4)
+        buttons = Flow()
         self.show_map: dict[str, QPushButton] = {}
-        for index, source in enumerate(SOURCES):
+        for source in SOURCES:
             tip = f"{source.help}. Shows it in the framed pane"
             button = push_button(source.label, tip, partial(show_source, source.key))
-            cells.addWidget(button, index // 2, index % 2)
+            buttons.addWidget(button)
             self.show_map[source.key] = button
-        section.body.addLayout(cells)
+        section.body.addLayout(buttons)
         return section
 
     # From the view model --------------------------------------------------------------------------

@@ -83,9 +83,7 @@ class TileInspector(QWidget):
         layout.addWidget(self.shown)
         layout.addWidget(self.save)
         layout.addStretch(1)
-        scroll = scrolled(content)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        column(self).addWidget(scroll)
+        column(self).addWidget(scrolled(content))
         self._columns = 0
         inspector.selected.connect(self._show_selection)
         inspector.inspected.connect(self._show_result)
@@ -100,33 +98,32 @@ class TileInspector(QWidget):
         for key, (label, tip) in INPUTS.items():
             self.input.offer(label, key, tip)
         self.input.activated.connect(lambda i: inspector.set_input(self.input.itemData(i)))
-        self.input.setMinimumContentsLength(12)
-        self.input.setSizeAdjustPolicy(ChoiceBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.tile, self.row, self.column = WholeBox(), WholeBox(), WholeBox()
         self.sigma = NumberBox(0.0, 100.0)
         self.home = push_button("Back to the grid", "", inspector.put_back)
         for editor, name, tip in (
             (self.input, "Input", "What the tile is cut out of"),
-            (self.tile, "Tile", "Number of the tile in the shown step's tiling, row by row from 0"),
-            (self.row, "Row", "First row of the tile in the image; padding is negative or beyond"),
-            (self.column, "Column", "First column of the tile in the image; padding is negative or beyond"),
+            (self.tile, "Tile", "Number of the tile in the shown step's tiling, row by row from 1"),
+            (self.row, "Row", "First row of the tile; the image's first is 1, and padding is less or beyond"),
+            (self.column, "Column", "First column of the tile; the image's first is 1, and padding is less or beyond"),
             (self.sigma, "Noise level σ", "The noise level that the network is told; 0 stands for the step's own"),
             (self.home, "Back to the grid", "Put the tile back to where the grid has it"),
         ):  # fmt: skip
             editor.setAccessibleName(name)
             editor.setToolTip(tip)
-        self.tile.valueChanged.connect(inspector.choose)
+        self.tile.valueChanged.connect(lambda number: inspector.choose(number - 1))
         for box in (self.row, self.column):
             box.setSuffix(" px")
-            box.valueChanged.connect(lambda _value: inspector.place(self.row.value(), self.column.value()))
+            box.valueChanged.connect(lambda _value: self._place())
         self.sigma.valueChanged.connect(lambda value: inspector.set_sigma(value if value > 0 else None))
         controls = QWidget()
         rows = form(controls)
         for label, editor in (
             ("Input", self.input), ("Tile", self.tile), ("Row", self.row), ("Column", self.column),
-            ("σ", self.sigma), ("", self.home),
+            ("Noise level σ", self.sigma),
         ):  # fmt: skip
             rows.addRow(label, editor)
+        rows.addRow(self.home)
         return controls
 
     # From the view model --------------------------------------------------------------------------
@@ -147,19 +144,19 @@ class TileInspector(QWidget):
             editor.setEnabled(partition is not None and bool(there))
         self.home.setEnabled(inspector.shift != (0, 0) and partition is not None)
         with QSignalBlocker(self.sigma):
-            self.sigma.setSpecialValueText(f"{inspector.step_sigma:.4g}, of the step")
+            self.sigma.setSpecialValueText(f"{inspector.step_sigma:.3g} (step)")
             self.sigma.setValue(inspector.sigma or 0.0)
         if partition is not None and box is not None:
             shape, pad = partition.padded_shape, partition.pad
             with QSignalBlocker(self.tile), QSignalBlocker(self.row), QSignalBlocker(self.column):
-                self.tile.setRange(0, len(partition.boxes) - 1)
+                self.tile.setRange(1, len(partition.boxes))
                 self.tile.setSuffix(f" of {len(partition.boxes)}")
-                self.tile.setValue(inspector.tile)
+                self.tile.setValue(inspector.tile + 1)
                 for spin, first, margin, length in (
                     (self.row, box.row, pad[0], shape[0]), (self.column, box.column, pad[1], shape[1])
                 ):  # fmt: skip
-                    spin.setRange(-margin, length - box.size - margin)
-                    spin.setValue(first - margin)
+                    spin.setRange(1 - margin, length - box.size - margin + 1)
+                    spin.setValue(first - margin + 1)
         self._show_overview()
 
     def _show_overview(self) -> None:
@@ -201,7 +198,7 @@ class TileInspector(QWidget):
         self.said.setText(self._summary())
 
     def _summary(self) -> str:
-        found, prepared = self._inspector.result, self._session.preparation.prepared
+        found, prepared = self._inspector.result, self._session.screen.prepared
         if found is None or prepared is None:
             return _EMPTY
         unit = f" {prepared.image.unit}" if prepared.image.unit else ""
@@ -264,6 +261,9 @@ class TileInspector(QWidget):
             far = _FAR if event.modifiers() & Qt.KeyboardModifier.ControlModifier else 1
             self._inspector.move(far * moves[0], far * moves[1])
         return True
+
+    def _place(self) -> None:
+        self._inspector.place(self.row.value() - 1, self.column.value() - 1)
 
     def _export(self, path: Path) -> None:
         export(self._session, path, self._inspector.pages())

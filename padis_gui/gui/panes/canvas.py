@@ -7,13 +7,13 @@ import numpy as np
 import pyqtgraph as pg
 from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent, MouseDragEvent
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
+from PySide6.QtGui import QKeyEvent, QResizeEvent, QWheelEvent
+from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QWidget
 
 from padis_gui.core.images.image import Pixels
 from padis_gui.gui.kit.theme import CURSOR, PANE_BACKGROUND
 from padis_gui.gui.kit.widgets import column
-from padis_gui.gui.panes.layers import Layer, Legend, ShapesItem
+from padis_gui.gui.panes.layers import Badge, Layer, Legend, ShapesItem
 from padis_gui.gui.panes.tiling_overlay import TilingOverlay
 from padis_gui.viewmodels.laboratory.laboratory import Overlay
 from padis_gui.viewmodels.pictures.pictures import Appearance
@@ -81,6 +81,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
     drawn = Signal(QPointF, QPointF, bool, bool)
     menu_wanted = Signal(QPoint)
     focused = Signal()
+    offer_taken = Signal()
 
     def __init__(self, name: str) -> None:
         super().__init__(background=PANE_BACKGROUND)
@@ -102,10 +103,14 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
             line.setZValue(30)
         for child in (self.layer, self.overlay, self.shapes, *self._lines):
             self.box.addItem(child, ignoreBounds=True)
-        self.legend = Legend(self)
+        self.legend, self.badge = Legend(self), Badge(self)
         self.empty = QLabel("", self, alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
         self.empty.setStyleSheet("color: #9aa0a6; background: transparent; padding: 12px;")
         self.empty.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.offer = QPushButton(self)
+        self.offer.setCursor(Qt.CursorShape.ArrowCursor)
+        self.offer.hide()
+        self.offer.clicked.connect(self.offer_taken)
         self.set_cursor(-1, -1)
         self._settle = QTimer(self, singleShot=True, interval=0)
         self._settle.timeout.connect(self._apply_view)
@@ -138,11 +143,22 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
             self.box.setAspectLocked(square)
             self._apply_view()
 
-    def set_empty_text(self, text: str) -> None:
-        """What to do next, shown while there is nothing to see."""
+    def set_empty_text(self, text: str, offer: str = "") -> None:
+        """What to do next, shown while there is nothing to see; and the words of a button that does it, if any does."""
         if text != self.empty.text() or self.empty.isHidden() == bool(text):
             self.empty.setText(text)
             self.empty.setVisible(bool(text))
+        if offer != self.offer.text() or self.offer.isHidden() == bool(offer):
+            self.offer.setText(offer)
+            self.offer.setVisible(bool(offer))
+        self._place_offer()
+
+    def _place_offer(self) -> None:
+        """The button stands below the text."""
+        self.offer.adjustSize()
+        below = (self.height() + max(self.empty.heightForWidth(self.width()), 0)) // 2
+        x = (self.width() - self.offer.width()) // 2
+        self.offer.move(max(x, 0), min(below, self.height() - self.offer.height()))
 
     def set_overlay(self, overlay: Overlay | None) -> None:
         """Draw this tiling over the image; None hides it."""
@@ -223,6 +239,14 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         inside = self.box.sceneBoundingRect().contains(position)
         self.hovered.emit(*(self._pixel(self.box.mapSceneToView(position)) if inside else (-1, -1)))
 
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Zoom where this picture has the keyboard, or with Ctrl; else the wheel is for what scrolls around it."""
+        if self.hasFocus() or event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            super().wheelEvent(event)
+            event.accept()
+        else:
+            event.ignore()
+
     def leaveEvent(self, event: QEvent) -> None:
         self.hovered.emit(-1, -1)
         super().leaveEvent(event)
@@ -252,7 +276,9 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         if not hasattr(self, "empty"):  # pyqtgraph resizes while it is made
             return
         self.empty.setGeometry(self.rect())
+        self._place_offer()
         self.legend.place()
+        self.badge.place()
         self._settle.start()  # after the layout has settled: pyqtgraph's own linking runs away here (#1348)
 
 

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton, QToolButton, QWidg
 from padis_gui.core.images.image import Pixels
 from padis_gui.gui.kit.forms import NumberBox
 from padis_gui.gui.kit.theme import icon
-from padis_gui.gui.kit.widgets import ElidedLabel, column, row
+from padis_gui.gui.kit.widgets import ElidedLabel, Flow, column, row
 from padis_gui.gui.panes.canvas import Canvas
 from padis_gui.gui.panes.image_pane import SourceChoice, SourceModel, group_of, is_square
 from padis_gui.gui.panes.layers import Layer
@@ -57,7 +57,7 @@ class CompareBar(QWidget):
         self.leave.setIcon(icon("close"))
         self.leave.setAccessibleName("Leave the comparison")
         self.leave.setToolTip("Back to the panes")
-        bar = row(self, margins=(2, 2, 2, 2))
+        bar = Flow(self, margins=(2, 2, 2, 2))
         for widget in (
             self.first,
             self.swap,
@@ -68,7 +68,7 @@ class CompareBar(QWidget):
             self.tiling,
         ):
             bar.addWidget(widget)
-        bar.addWidget(self.said, 1)
+        bar.addWidget(self.said)
         bar.addWidget(self.leave)
 
     def show_mode(self, *, blinking: bool, subtracting: bool) -> None:
@@ -224,7 +224,7 @@ class CompareView(QWidget):
     # What is said about it ------------------------------------------------------------------------
 
     def _say(self, pictures: list[Pixels | None], *, fits: bool) -> None:
-        names = [self._picture_set.sources[key].label for key in self.keys]
+        names = [self._name(key) for key in self.keys]
         main, beside = self.canvases
         self.bar.show_mode(blinking=self.mode == "blink", subtracting=self.mode == "subtract")
         missing = [self._picture_set.empty_text(key) for key in self.keys]
@@ -238,6 +238,11 @@ class CompareView(QWidget):
             else "  ".join(filter(None, (self._picture_set.caption(key) for key in self.keys)))
         )
         self._name_tags(names)
+
+    def _name(self, key: str) -> str:
+        """A source's name, and whether its picture belongs to other choices than the present ones."""
+        label = self._picture_set.sources[key].label
+        return f"{label} (stale)" if self._picture_set.stale_text(key) else label
 
     def _name_tags(self, names: list[str]) -> None:
         first, second, right = self._tags

@@ -14,7 +14,6 @@ from PySide6.QtGui import (
     QWheelEvent,
 )
 from PySide6.QtWidgets import (
-    QComboBox,
     QFrame,
     QSizePolicy,
     QStyle,
@@ -24,6 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui.core.images.image import Pixels
+from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.theme import icon
 from padis_gui.gui.kit.widgets import ElidedLabel, column, row
 from padis_gui.gui.panes.canvas import Canvas, Group
@@ -83,7 +83,7 @@ class SourceModel(QStandardItemModel):
             self.appendRow(item)
 
 
-class SourceChoice(QComboBox):
+class SourceChoice(ChoiceBox):
     """``chosen`` carries the key of another source: the user has picked it, or the one before is gone.
 
     The wheel is for zooming, not for this.
@@ -96,9 +96,6 @@ class SourceChoice(QComboBox):
         self.key, self._lost = key, False
         self.setModel(model)
         self.setAccessibleName(name)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(6)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.setMaxVisibleItems(24)
         self.view().setMinimumWidth(230)
@@ -201,6 +198,7 @@ class ImagePane(QFrame):
             header.addWidget(button)
         self.canvas = Canvas("Picture")
         self.canvas.menu_wanted.connect(self.menu_wanted)
+        self.canvas.offer_taken.connect(lambda: picture_set.wanted.emit(self.source))
         layout = column(self, margins=(2, 1, 2, 2))
         layout.addWidget(self.header)
         layout.addWidget(self.canvas, 1)
@@ -255,7 +253,13 @@ class ImagePane(QFrame):
         look = self.look
         legend = source.scale is not Scale.IMAGE or self.own is not None
         self.canvas.set_picture(pixels, look, square=is_square(source), legend=legend)
-        self.canvas.set_empty_text(self._picture_set.empty_text(self.source))
+        self.canvas.layer.show_missing(self._picture_set.missing(self.source))
+        self.canvas.set_empty_text(
+            self._picture_set.empty_text(self.source), self._picture_set.offer(self.source)
+        )
+        stale = self._picture_set.stale_text(self.source)
+        self.canvas.badge.say(stale)
+        self.caption.setEnabled(not stale)
         self.show_caption()
         group = group_of(source, pixels)
         if group != self.group:

@@ -8,10 +8,10 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPainterPath, QPaintEvent, QPen
-from PySide6.QtWidgets import QGraphicsItem, QGraphicsObject, QStyleOptionGraphicsItem, QWidget
+from PySide6.QtWidgets import QGraphicsItem, QGraphicsObject, QLabel, QStyleOptionGraphicsItem, QWidget
 
-from padis_gui.core.images.image import Pixels
-from padis_gui.gui.kit.theme import LINE, REGION
+from padis_gui.core.images.image import Mask, Pixels
+from padis_gui.gui.kit.theme import LINE, MASK, REGION, STALE
 from padis_gui.viewmodels.pictures.levels import NonFinite, non_finite
 from padis_gui.viewmodels.pictures.pictures import DIVERGING, GREY, INVERTED, RAMP, Appearance
 from padis_gui.viewmodels.pictures.profiles import Line, Region, handles
@@ -71,6 +71,8 @@ class Layer(QGraphicsObject):
         self.item = pg.ImageItem(autoLevels=False)
         self.item.setParentItem(self)
         self._flags: pg.ImageItem | None = None
+        self._hatch: pg.ImageItem | None = None
+        self.missing: Mask | None = None
         self._from: float | None = None
 
     def show_pixels(self, pixels: Pixels | None, look: Appearance) -> bool:
@@ -107,6 +109,22 @@ class Layer(QGraphicsObject):
         self._flags.setImage(colours, autoLevels=False)
         self._flags.show()
 
+    def show_missing(self, missing: Mask | None) -> None:
+        """Hatch the pixels that were not measured; a mask of another size than the picture's is left out."""
+        if missing is not None and (self.pixels is None or missing.shape != self.pixels.shape[:2]):
+            missing = None
+        if missing is self.missing:
+            return
+        self.missing = missing
+        if missing is not None:
+            if self._hatch is None:
+                self._hatch = pg.ImageItem(autoLevels=False, levels=(0, 255))
+                self._hatch.setParentItem(self)
+                self._hatch.setZValue(2)
+            self._hatch.setImage(hatch(missing), autoLevels=False)
+        if self._hatch is not None:
+            self._hatch.setVisible(missing is not None)
+
     def clip_from(self, column: float | None) -> None:
         """Show only what lies to the right of this column; None shows everything."""
         self.prepareGeometryChange()
@@ -130,6 +148,45 @@ class Layer(QGraphicsObject):
         self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None
     ) -> None:
         """The items inside do the painting."""
+
+
+_HATCH, _STRIPE = 8, 3  # px of the picture: from one stripe to the next, and how wide one is
+_TINT, _STRIPES = 70, 190  # opacity of what lies between and of the stripes
+
+
+def hatch(missing: Mask) -> NDArray[np.uint8]:
+    """Colours (rows, columns, 4) for pixels that were not measured: striped in the mask's colour."""
+    rows, columns = np.indices(missing.shape)
+    colour = pg.mkColor(MASK)
+    colours = np.zeros((*missing.shape, 4), dtype=np.uint8)
+    colours[missing, :3] = colour.red(), colour.green(), colour.blue()
+    striped = (rows + columns) % _HATCH < _STRIPE
+    colours[..., 3] = missing * np.where(striped, _STRIPES, _TINT)
+    return colours
+
+
+class Badge(QLabel):
+    """A band at the upper edge of a canvas, which says that its picture is not what is chosen now."""
+
+    def __init__(self, canvas: QWidget) -> None:
+        super().__init__("", canvas, alignment=Qt.AlignmentFlag.AlignCenter)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setStyleSheet(f"background: {STALE}; color: #141414; font-weight: 600;")
+        self.hide()
+
+    def say(self, text: str) -> None:
+        """Say this; nothing hides the band."""
+        if text != self.text() or self.isHidden() == bool(text):
+            self.setText(text)
+            self.setToolTip(text)
+            self.setVisible(bool(text))
+            self.place()
+
+    def place(self) -> None:
+        """Lie over the whole width; a text that is wider is cut at its end."""
+        canvas = self.parentWidget()
+        if canvas is not None:
+            self.setGeometry(0, 0, canvas.width(), self.fontMetrics().height() + 4)
 
 
 _STRIP, _LEAST_STRIP, _MARGIN, _GAP = 72, 16, 6, 5

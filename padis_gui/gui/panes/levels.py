@@ -7,13 +7,13 @@ from functools import partial
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QObject, QSignalBlocker, QSize, QTimer
+from PySide6.QtCore import QObject, QSignalBlocker, QSize, Qt, QTimer
 from PySide6.QtGui import QIcon, QImage, QPixmap, QShowEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QSizePolicy, QWidget
 
-from padis_gui.gui.kit.forms import NumberBox
+from padis_gui.gui.kit.forms import ChoiceBox, NumberBox
 from padis_gui.gui.kit.plot_view import PlotView
-from padis_gui.gui.kit.widgets import ElidedLabel, column, form, grid, row, throttled
+from padis_gui.gui.kit.widgets import ElidedLabel, column, form, grid, muted, row, throttled
 from padis_gui.gui.panes.image_pane import ImagePane
 from padis_gui.gui.panes.layers import SEQUENTIAL, SIGNED, swatch
 from padis_gui.gui.panes.menu import can_propose, propose_to
@@ -30,6 +30,7 @@ from padis_gui.viewmodels.pictures.levels import (
 )
 from padis_gui.viewmodels.pictures.pictures import PictureSet
 from padis_gui.viewmodels.pictures.sources import Scale
+from padis_gui.viewmodels.session.screen import Subject
 from padis_gui.viewmodels.session.session import Session
 
 FULL_WINDOW, ROBUST_TRUTH, BY_HAND = "Full range", "1–99 % of truth", "By hand"
@@ -47,13 +48,12 @@ class LevelsChoice(QObject):
         box.setPlaceholderText(BY_HAND)
         box.currentIndexChanged.connect(self._choose)
         picture_set.restyled.connect(self._follow)
-        session.data.changed.connect(self._offer)
-        session.preparation.changed.connect(self._propose)
-        self._offer()
+        session.screen.changed.connect(self._propose)
+        self._propose()
 
-    def _offer(self) -> None:
-        """Another image; levels set by hand hold on where its numbers mean the same."""
-        image = self._session.data.image
+    def _offer(self, subject: Subject) -> None:
+        """Images of another scale; levels set by hand hold on where numbers mean the same."""
+        image = subject.image
         scale = ("", (0.0, 1.0)) if image is None else (image.unit, image.window)
         if scale == self._scale:
             return
@@ -65,30 +65,33 @@ class LevelsChoice(QObject):
         self._picture_set.propose_levels({}, forget=[scale.value for scale in Scale])
 
     def _propose(self) -> None:
-        """A problem is prepared: its image's levels, and those of its measurement."""
-        pictures = self._session.preparation.pictures
-        if pictures is None:
+        """What is on the screen may be another: its image's levels, and those of its measurement."""
+        subject = self._session.screen.subject
+        self._offer(subject)
+        if subject.image is None:
             return
-        proposals, measurement = {_IMAGE: self._wanted()}, pictures.measurement
+        proposals = {_IMAGE: self._wanted(subject)}
+        measurement = None if subject.pictures is None else subject.pictures.measurement
         if measurement is not None and measurement.size:
             proposals[Scale.MEASURED.value] = (min(0.0, float(measurement.min())), float(measurement.max()))
-        physics = pictures.prepared.method.physics
+        physics = subject.method.physics
         other, self._physics = physics != self._physics, physics
         self._picture_set.propose_levels(
             proposals, forget=(Scale.MEASURED.value, Scale.MISFIT.value) if other else ()
         )
 
-    def _wanted(self) -> Range:
-        pictures, name = self._session.preparation.pictures, self._box.currentText()
+    def _wanted(self, subject: Subject) -> Range:
+        name = self._box.currentText()
         if name in HU_PRESETS:
             return HU_PRESETS[name]
-        if pictures is None:
-            return 0.0, 1.0
-        return pictures.robust_range if name == ROBUST_TRUTH else pictures.prepared.image.window
+        if name == ROBUST_TRUTH and subject.robust_range is not None:
+            return subject.robust_range
+        return (0.0, 1.0) if subject.image is None else subject.image.window
 
     def _choose(self, index: int) -> None:
-        if index >= 0 and self._session.preparation.prepared is not None:
-            self._picture_set.propose_levels({_IMAGE: self._wanted()}, forget=(_IMAGE,))
+        subject = self._session.screen.subject
+        if index >= 0 and subject.image is not None:
+            self._picture_set.propose_levels({_IMAGE: self._wanted(subject)}, forget=(_IMAGE,))
 
     def _follow(self) -> None:
         """Somebody has set levels by hand: none of the list's."""
@@ -105,6 +108,7 @@ _TIPS = {
     MATCH: "The truth's range from end to end, whatever this picture holds; a tenth of it for differences",
 }
 _BARS = "#7f8ea3"
+_NO_HISTOGRAM = "The histogram of the framed pane, once there is a picture in it"
 
 
 def _swatch_icon(name: str) -> QIcon:
@@ -134,7 +138,7 @@ class LevelsPanel(QWidget):
         ends.addWidget(self.low, 1)
         ends.addWidget(self.high, 1)
         numbers.addRow("Levels", ends)
-        self.colours = QComboBox()
+        self.colours = ChoiceBox()
         self.colours.setAccessibleName("Colours")
         self.colours.setToolTip("The colour map of this pane, and of those with the same levels")
         self.colours.setIconSize(QSize(48, 12))
@@ -144,6 +148,7 @@ class LevelsPanel(QWidget):
         layout = column(self, spacing=6, margins=(8, 4, 8, 8))
         layout.addLayout(head)
         layout.addWidget(self.plot, 10)
+        layout.addWidget(self.empty, 10)
         layout.addWidget(self.width_text)
         layout.addLayout(self._make_buttons())
         layout.addLayout(numbers)
@@ -168,6 +173,7 @@ class LevelsPanel(QWidget):
 
     def _make_plot(self) -> None:
         self.plot = PlotView("Histogram")
+        self.empty = muted(_NO_HISTOGRAM, alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
         self.plot.setToolTip("Drag the region or one of its edges")
         self.plot.setMinimumHeight(90)
         self.plot.setMaximumHeight(340)
@@ -255,7 +261,8 @@ class LevelsPanel(QWidget):
     def _draw_histogram(self) -> None:
         pixels = self._panes.picture_set.pixels(self._pane.source) if self.isVisible() else None
         found = None if pixels is None else histogram(pixels)
-        self.bars.setVisible(found is not None)
+        self.plot.setVisible(found is not None)
+        self.empty.setVisible(found is None)
         low, high = self._pane.look.levels
         if found is not None:
             # square roots, so that an image that is mostly air shows more than one bar

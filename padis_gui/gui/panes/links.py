@@ -79,15 +79,20 @@ class Links(QObject):
             self.point_at(canvas.group, row, column)
 
 
-Tool = Literal["move", "profile", "rectangle", "ellipse", "mask"]
+Tool = Literal["move", "profile", "rectangle", "ellipse", "mask", "crop"]
 _REACH = 9.0  # screen pixels within which a handle is taken hold of
 _SHORTEST = 1.0
 
 
 class DrawingTools(QObject):
-    """Turns drags into shapes. ``changed`` comes when the line or the region did, ``tool_changed`` with the tool."""
+    """Turns drags into shapes. ``changed`` comes when the line or the region did, ``tool_changed`` with the tool.
+
+    ``crop`` is the region that is to be taken of pictures with ``crop_shape`` (rows, columns), within their borders, while
+    it is being chosen; ``crop_changed`` comes when it did.
+    """
 
     changed = Signal()
+    crop_changed = Signal()
     tool_changed = Signal(str)
 
     def __init__(self, links: Links) -> None:
@@ -97,6 +102,8 @@ class DrawingTools(QObject):
         self.line: Line | None = None
         self.region: Region | None = None
         self.group: Group | None = None
+        self.crop: Region | None = None
+        self.crop_shape: tuple[int, int] | None = None
         self._hold: Handle | None = None
         self._before: Line | Region | None = None
         links.placed.connect(self.show_on)
@@ -126,6 +133,16 @@ class DrawingTools(QObject):
         self.region = region
         self._changed()
 
+    def choose_crop(self, shape: tuple[int, int] | None, region: Region | None = None) -> None:
+        """Choose a crop of pictures of ``shape`` from now on, or another region; None ends that."""
+        self.crop_shape, self.crop = shape, None
+        if shape is not None and region is not None:
+            inside = _inside(region, shape, moved=False)
+            self.crop = inside if min(inside.width, inside.height) >= _SHORTEST else None
+        for canvas in self._links.canvases:
+            self.show_on(canvas)
+        self.crop_changed.emit()
+
     def mark(self, point: Point | None) -> None:
         """Mark a point on the line; None removes the mark."""
         for canvas in self._links.canvases:
@@ -138,8 +155,14 @@ class DrawingTools(QObject):
 
     def show_on(self, canvas: Canvas) -> None:
         """Draw the shapes on a canvas that has their pixels."""
+        if self._crops(canvas):
+            canvas.set_shapes([] if self.crop is None else [self.crop])
+            return
         shapes = [shape for shape in (self.region, self.line) if shape is not None]
         canvas.set_shapes(shapes if canvas.group is not None and canvas.group == self.group else [])
+
+    def _crops(self, canvas: Canvas) -> bool:
+        return canvas.group is not None and canvas.group[1:] == self.crop_shape
 
     def _changed(self) -> None:
         for canvas in self._links.canvases:
@@ -149,7 +172,12 @@ class DrawingTools(QObject):
     def _drag(self, canvas: Canvas, start: Point, now: Point, *, begins: bool) -> None:
         if canvas.group is None or self.tool == "mask":  # which the mask's painter draws
             return
-        if begins:
+        if self.tool == "crop" and not self._crops(canvas):
+            return
+        if begins and self.tool == "crop":
+            self._before = self.crop
+            self._hold = None if self.crop is None else grab(self.crop, start, canvas.reach(_REACH))
+        elif begins:
             self.adopt(canvas.group)
             self._before = self.line if self.tool == "profile" else self.region
             self._hold = None if self._before is None else grab(self._before, start, canvas.reach(_REACH))
@@ -161,14 +189,20 @@ class DrawingTools(QObject):
             if line.length >= _SHORTEST:
                 self._keep(line)
         else:
-            self._keep(Region.between(cast(Literal["rectangle", "ellipse"], self.tool), start, now))
+            shape = "ellipse" if self.tool == "ellipse" else "rectangle"
+            self._keep(Region.between(cast(Literal["rectangle", "ellipse"], shape), start, now))
 
     def _keep(self, shape: Line | Region) -> None:
         if isinstance(shape, Line):
             self.line = shape
         else:
             shape = shape.snapped()
+            if self.tool == "crop" and self.crop_shape is not None and self._hold == "whole":
+                shape = _inside(shape, self.crop_shape, moved=True)
             if shape.width < _SHORTEST or shape.height < _SHORTEST:
+                return
+            if self.tool == "crop":
+                self.choose_crop(self.crop_shape, shape)
                 return
             self.region = shape
         self._changed()
@@ -176,3 +210,14 @@ class DrawingTools(QObject):
 
 def _point(point: QPointF) -> Point:
     return point.x(), point.y()
+
+
+def _inside(region: Region, shape: tuple[int, int], *, moved: bool) -> Region:
+    """What of a region lies inside a picture of ``shape`` (rows, columns); one that was ``moved`` keeps its size."""
+    rows, columns = shape
+    left, top = max(region.left, 0.0), max(region.top, 0.0)
+    if moved:
+        left, top = min(left, columns - region.width), min(top, rows - region.height)
+    right = min(left + region.width if moved else region.left + region.width, columns)
+    bottom = min(top + region.height if moved else region.top + region.height, rows)
+    return Region(shape="rectangle", left=left, top=top, width=right - left, height=bottom - top)

@@ -12,14 +12,14 @@ from PySide6.QtWidgets import (
     QButtonGroup,
     QGraphicsEllipseItem,
     QLabel,
-    QSlider,
     QToolButton,
     QWidget,
 )
 
 from padis_gui.gui.kit.files import IMAGES, PNGS, choose_to_open, choose_to_write
+from padis_gui.gui.kit.forms import Slider
 from padis_gui.gui.kit.theme import MASK, icon
-from padis_gui.gui.kit.widgets import row
+from padis_gui.gui.kit.widgets import Flow
 from padis_gui.gui.panes.canvas import Canvas
 from padis_gui.gui.panes.pane_grid import PaneGrid
 from padis_gui.viewmodels.session.mask import MaskEditor
@@ -28,6 +28,7 @@ from padis_gui.viewmodels.state.preferences import Preferences
 Brush = Literal["paint", "erase", "box"]
 _SMALLEST, _LARGEST, _FIRST = 1, 200, 16
 _ABOVE_PICTURES = 25
+_MARKED = ("measurement", "truth")
 
 
 class _Film:
@@ -65,6 +66,8 @@ class MaskPainter(QWidget):
         self.action.toggled.connect(self._toggle)
         editor.toggled.connect(self._show)
         editor.changed.connect(self._paint)
+        for signal in (editor.toggled, editor.prepared):
+            signal.connect(self._mark)
         panes.arranged.connect(self._rejoin)
         panes.links.placed.connect(lambda _canvas: self._rejoin())
         self.allow()
@@ -73,7 +76,7 @@ class MaskPainter(QWidget):
     # The strip ------------------------------------------------------------------------------------
 
     def _make_strip(self) -> None:
-        layout = row(self, spacing=3, margins=(8, 3, 8, 3))
+        layout = Flow(self, spacing=3, margins=(8, 3, 8, 3))
         self.brushes = QButtonGroup(self)
         self._brush_names: tuple[Brush, ...] = ("paint", "erase", "box")
         for text, name, tip in (
@@ -87,9 +90,8 @@ class MaskPainter(QWidget):
             self.brushes.addButton(button, len(self.brushes.buttons()))
             layout.addWidget(button)
         self.brushes.button(0).setChecked(True)
-        layout.addSpacing(8)
         self.size_label = QLabel()
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = Slider(Qt.Orientation.Horizontal)
         self.slider.setRange(_SMALLEST, _LARGEST)
         self.slider.setValue(_FIRST)
         self.slider.setFixedWidth(52)
@@ -98,7 +100,6 @@ class MaskPainter(QWidget):
         self.slider.valueChanged.connect(self._sized)
         layout.addWidget(self.slider)
         layout.addWidget(self.size_label)
-        layout.addSpacing(4)
         self.undo = self._button("Undo", "undo", "Take the last change back (Ctrl+Z)")
         self.redo = self._button("Redo", "redo", "Make it again (Ctrl+Shift+Z)")
         for button, slot in ((self.undo, self.editor.undo), (self.redo, self.editor.redo)):
@@ -116,7 +117,7 @@ class MaskPainter(QWidget):
         self.share = QLabel()
         self.share.setMinimumWidth(1)
         self.share.setProperty("muted", True)
-        layout.addWidget(self.share, 1)
+        layout.addWidget(self.share)
         done = self._button("Done", "", "Stop painting; the problem has the mask as it is (V)")
         done.setAutoRaise(False)
         done.clicked.connect(self._panes.act.move.trigger)
@@ -216,6 +217,12 @@ class MaskPainter(QWidget):
         canvas.destroyed.connect(lambda: self._joined.discard(canvas))
         canvas.drawn.connect(lambda start, now, begins, _ends: self._drag(canvas, start, now, begins=begins))
         canvas.box.clicked.connect(lambda point: self._drag(canvas, point, point, begins=True))
+
+    def _mark(self) -> None:
+        """What an inpainting problem lacks is seen on its measurement and on the truth as soon as it is prepared."""
+        missing = self.editor.marked
+        marks = {} if missing is None else dict.fromkeys(_MARKED, missing)
+        self._panes.picture_set.set_missing(marks)
 
     # Painting -------------------------------------------------------------------------------------
 

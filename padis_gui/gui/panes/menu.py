@@ -143,7 +143,7 @@ class Saving(QObject):
 
     def _file_name(self, key: str) -> str:
         """The data's name and the source's, with nothing in them that a file system minds."""
-        image = self._session.data.image
+        image = self._session.screen.subject.image
         names = [] if image is None else [Path(image.name).stem]
         label = self._panes.picture_set.sources[key].label
         return re.sub(r"[^\w.-]+", "_", "_".join([*names, label])).strip("_") or "picture"

@@ -5,6 +5,7 @@ from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QToolButton, QWidget
 
 from padis_gui.gui.kit.actions import PaneActions
+from padis_gui.gui.kit.focus import order_tabs
 from padis_gui.gui.kit.widgets import action_button, grid, row
 from padis_gui.gui.panes.image_pane import ImagePane, SourceModel, column_count
 from padis_gui.gui.panes.links import DrawingTools, Links
@@ -154,6 +155,7 @@ class PaneBoard(QWidget):
             pane.setVisible(pane in shown)
             pane.set_maximised(self.maximised is not None)
             pane.set_closable(len(self.panes) > 1)
+        order_tabs(*self.panes)
         self._frame_active()
         self.arranged.emit()
 

@@ -82,6 +82,11 @@ class PaneGrid(QWidget):
             lambda action: self.compare_with(action.data() if action.isChecked() else None)
         )
 
+    @property
+    def first_focus(self) -> QWidget:
+        """What takes the keyboard that comes to the pictures: the framed one, or the first of two that are compared."""
+        return self.compare.canvases[0] if self.comparing else self.active.canvas
+
     # The board ------------------------------------------------------------------------------------
 
     @property

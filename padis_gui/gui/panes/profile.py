@@ -5,13 +5,13 @@ from html import escape
 import numpy as np
 from PySide6.QtCore import QSignalBlocker
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy
+from PySide6.QtWidgets import QLabel, QSizePolicy
 
 from padis_gui.gui.kit.forms import NumberBox, WholeBox
 from padis_gui.gui.kit.plot import Line as Curve
 from padis_gui.gui.kit.plot import Plot
 from padis_gui.gui.kit.theme import SERIES
-from padis_gui.gui.kit.widgets import column, row
+from padis_gui.gui.kit.widgets import Flow, column, row
 from padis_gui.gui.panes.pane_grid import PaneGrid
 from padis_gui.gui.panes.regions import LARGEST, DrawnPanel
 from padis_gui.viewmodels.pictures.profiles import (
@@ -37,6 +37,7 @@ class ProfilePanel(DrawnPanel):
         self.seams: list[float] = []
         self._colours: dict[str, str] = {}  # a picture keeps its colour whatever stands beside it
         self.plot = Plot("Line profile", legend="none", movable=True)
+        self.plot.set_empty_text(_HINT)
         self.plot.heading.hide()
         self.plot.hovered.connect(self._point)
         self.legend, self.length = QLabel(), QLabel()
@@ -52,12 +53,14 @@ class ProfilePanel(DrawnPanel):
         layout.addLayout(self._make_controls())
         self.refresh()
 
-    def _make_controls(self) -> QHBoxLayout:
+    def _make_controls(self) -> Flow:
         self.ends = {
             name: self._field(_place(), name, tip)
             for name, tip in (
-                ("x₁", "Where the line begins: column, in px"), ("y₁", "Where the line begins: row, in px"),
-                ("x₂", "Where the line ends: column, in px"), ("y₂", "Where the line ends: row, in px"),
+                ("x₁", "Where the line begins: px from the picture's left edge"),
+                ("y₁", "Where the line begins: px from the picture's upper edge"),
+                ("x₂", "Where the line ends: px from the picture's left edge"),
+                ("y₂", "Where the line ends: px from the picture's upper edge"),
             )
         }  # fmt: skip
         self.width_box = WholeBox(1, _WIDEST)
@@ -66,10 +69,9 @@ class ProfilePanel(DrawnPanel):
         self.width_box.setAccessibleName("Width of the line")
         self.width_box.setToolTip("Values are averaged over so many pixels across the line")
         self.width_box.valueChanged.connect(lambda _v: self._take_numbers())
-        controls = row()
+        controls = Flow()
         self._add_fields(controls, self.ends)
         controls.addWidget(self.width_box)
-        controls.addStretch(1)
         self._add_buttons(controls)
         return controls
 

@@ -10,17 +10,15 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
-    QComboBox,
-    QHBoxLayout,
     QHeaderView,
     QLabel,
     QWidget,
 )
 
 from padis_gui.core.images.image import Pixels
-from padis_gui.gui.kit.forms import NumberBox, WholeBox
+from padis_gui.gui.kit.forms import ChoiceBox, NumberBox, WholeBox
 from padis_gui.gui.kit.lists import cell, plain_table, say_when_empty
-from padis_gui.gui.kit.widgets import ElidedLabel, column, row, small_button, throttled
+from padis_gui.gui.kit.widgets import ElidedLabel, Flow, column, row, small_button, throttled
 from padis_gui.gui.panes.pane_grid import PaneGrid
 from padis_gui.viewmodels.pictures.profiles import (
     STATISTICS_HEAD,
@@ -107,14 +105,16 @@ class DrawnPanel(QWidget):
         return box
 
     @staticmethod
-    def _add_fields(layout: QHBoxLayout, fields: Mapping[str, QWidget]) -> None:
+    def _add_fields(layout: Flow, fields: Mapping[str, QWidget]) -> None:
         for name, field in fields.items():
-            label = QLabel(name)
+            both, label = QWidget(), QLabel(name)
             label.setBuddy(field)
-            layout.addWidget(label)
-            layout.addWidget(field)
+            beside = row(both)
+            beside.addWidget(label)
+            beside.addWidget(field)
+            layout.addWidget(both)
 
-    def _add_buttons(self, layout: QHBoxLayout) -> None:
+    def _add_buttons(self, layout: Flow) -> None:
         for button in (self.copy, self.save, self.clear):
             layout.addWidget(button)
 
@@ -151,8 +151,8 @@ class RegionPanel(DrawnPanel):
         layout.addLayout(self._make_controls())
         self.refresh()
 
-    def _make_controls(self) -> QHBoxLayout:
-        self.shape = QComboBox()
+    def _make_controls(self) -> Flow:
+        self.shape = ChoiceBox()
         self.shape.addItem("Rectangle", "rectangle")
         self.shape.addItem("Ellipse", "ellipse")
         self.shape.setAccessibleName("Shape of the region")
@@ -161,17 +161,17 @@ class RegionPanel(DrawnPanel):
         self.places = {
             name: self._field(WholeBox(least, LARGEST), name, tip)
             for name, tip, least in (
-                ("x", "Its first column, in px", -LARGEST), ("y", "Its first row, in px", -LARGEST),
+                ("x", "From the picture's left edge to its own, in px", -LARGEST),
+                ("y", "From the picture's upper edge to its own, in px", -LARGEST),
                 ("w", "Its width, in px", 1), ("h", "Its height, in px", 1),
             )
         }  # fmt: skip
         self.empty = say_when_empty(self.table, _HINT)
         self.hint = ElidedLabel(muted=True)
-        controls = row()
+        controls = Flow()
         controls.addWidget(self.shape)
         self._add_fields(controls, self.places)
-        controls.addSpacing(6)
-        controls.addWidget(self.hint, 1)
+        controls.addWidget(self.hint)
         self._add_buttons(controls)
         return controls
 

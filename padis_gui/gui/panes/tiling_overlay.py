@@ -124,7 +124,7 @@ class TilingOverlay(QGraphicsObject):
             return
         (top, left), half = partition.pad, partition.patch / 2
         places = [QPointF(box.column - left + half, box.row - top + half) for box in partition.boxes]
-        _write(painter, ((place, str(number)) for number, place in enumerate(places)), centred=True)
+        _write(painter, ((place, str(number)) for number, place in enumerate(places, start=1)), centred=True)
 
 
 @lru_cache(maxsize=1)

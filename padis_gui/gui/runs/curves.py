@@ -9,7 +9,7 @@ from PySide6.QtGui import QAction, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QBoxLayout, QMenu, QToolButton, QWidget
 
 from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
-from padis_gui.gui.kit.theme import COMPARED, CURVE
+from padis_gui.gui.kit.theme import COMPARED, CURVE, icon
 from padis_gui.gui.kit.widgets import ElidedLabel, column, row
 from padis_gui.viewmodels.pictures.frames import CurvePoint
 
@@ -101,7 +101,7 @@ class Curves(QWidget):
         self.legend = ElidedLabel()
         self.legend.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.close_compared = QToolButton(autoRaise=True)
-        self.close_compared.setText("✕")
+        self.close_compared.setIcon(icon("close"))
         self.close_compared.setAccessibleName("Show the curves of one run only")
         self.close_compared.setToolTip("Show the curves of one run only")
         self.close_compared.clicked.connect(self.compared_closed)

@@ -1,20 +1,26 @@
 """The queue: what waits, what runs, what has become of the rest; reorder, take back, hold."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QItemSelectionModel, Qt
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
-    QStyle,
+    QToolButton,
 )
 
 from padis_gui.gui.kit.files import QUEUES, choose_to_open, choose_to_write
 from padis_gui.gui.kit.lists import ListPanel, cell, plain_table
+from padis_gui.gui.kit.theme import icon
 from padis_gui.gui.kit.widgets import muted
-from padis_gui.viewmodels.runs.queue import ItemState, QueueItem
+from padis_gui.viewmodels.runs.queue import ItemState, Queue, QueueItem
 from padis_gui.viewmodels.session.session import Session
 
 _TITLES = ("State", "Name", "What", "Seed", "Remark")
-_Icons = QStyle.StandardPixmap
+_EMPTY = "Add to queue (Ctrl+Shift+R) puts runs here; they start one after the other"
+_COLLECTING = "Held: Add to queue (Ctrl+Shift+R) collects runs here, and Start begins with the first"
+_HOLD = "Collect runs from now on, and start no further one; what runs goes on"
+_START = "Begin with the first run that waits, as soon as nothing else is under way"
 
 
 class QueuePanel(ListPanel):
@@ -38,8 +44,7 @@ class QueuePanel(ListPanel):
         self._make_actions()
         self.summary = muted()
         actions = (self.up, self.down, self.cancel, self.hold, self.clear, self.save, self.open)
-        empty = "Add to queue (Ctrl+Shift+R) puts runs here; they start one after the other"
-        self._lay_out(self.view, actions, empty, self.summary)
+        self._lay_out(self.view, actions, "", self.summary)
         self._queue.changed.connect(self.refresh)
         self.refresh()
 
@@ -56,8 +61,7 @@ class QueuePanel(ListPanel):
             "Del",
             self._cancel,
         )
-        self.hold = self._action("&Hold", "Start no further run until this is released", "", self._hold)
-        self.hold.setCheckable(True)
+        self.hold = self._action("&Hold", _HOLD, "", self._hold)
         self.clear = self._action(
             "&Clear ended", "Forget what has ended; its results stay", "", self._queue.clear_ended
         )
@@ -89,10 +93,14 @@ class QueuePanel(ListPanel):
                 index = self.view.model().index(at, 0)
                 flags = QItemSelectionModel.SelectionFlag
                 self.view.selectionModel().setCurrentIndex(index, flags.ClearAndSelect | flags.Rows)
+        held, waiting = self._queue.held, len(self._queue.waiting)
+        self.empty.setText(_COLLECTING if held else _EMPTY)
         self.empty.setVisible(not items)
-        self.hold.setChecked(self._queue.held)
-        waiting = len(self._queue.waiting)
-        self.summary.setText(f"{waiting} waiting" + (", held" if self._queue.held else "") if waiting else "")
+        self.hold.setText("&Start" if held else "&Hold")
+        self.hold.setToolTip(_START if held else _HOLD)
+        self.summary.setText(
+            ", ".join(filter(None, (f"{waiting} waiting" if waiting else "", "held" if held else "")))
+        )
         running = self._queue.running
         if running is not None:
             self.view.scrollTo(self.view.model().index(items.index(running), 0))
@@ -106,7 +114,7 @@ class QueuePanel(ListPanel):
             shown.setToolTip(text)
             if place == 0:
                 shown.setData(Qt.ItemDataRole.UserRole, item.id)
-                shown.setIcon(self.style().standardIcon(_ICONS[item.state]))
+                shown.setIcon(icon(_ICONS[item.state]))
 
     def _chosen(self) -> QueueItem | None:
         rows = self.view.selectionModel().selectedRows() if self.view.selectionModel() else []
@@ -136,13 +144,34 @@ class QueuePanel(ListPanel):
             self._session.runner.cancel(item.id)
 
     def _hold(self) -> None:
-        self._queue.hold(self.hold.isChecked())
+        self._queue.hold(not self._queue.held)
+
+
+class QueueNote(QToolButton):
+    """Says in the status bar how far the queue is; a click brings its panel."""
+
+    def __init__(self, queue: Queue, bring: Callable[[], object]) -> None:
+        super().__init__(autoRaise=True)
+        self._queue = queue
+        self.setAccessibleName("Queue")
+        self.setToolTip("Show the queue")
+        self.clicked.connect(lambda _checked=False: bring())
+        queue.changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show which run of how many it is, and how many wait; nothing where none does."""
+        queue = self._queue
+        waiting, (place, count) = len(queue.waiting), queue.place
+        self.setVisible(waiting > 0 or (queue.running is not None and count > 1))
+        text = f"{place} of {count}" if queue.running is not None else f"{waiting} waiting"
+        self.setText(f"Queue: {text}{', held' if queue.held else ''}")
 
 
 _ICONS = {
-    ItemState.WAITING: _Icons.SP_TitleBarNormalButton,
-    ItemState.RUNNING: _Icons.SP_MediaPlay,
-    ItemState.DONE: _Icons.SP_DialogApplyButton,
-    ItemState.FAILED: _Icons.SP_MessageBoxWarning,
-    ItemState.CANCELLED: _Icons.SP_DialogCancelButton,
+    ItemState.WAITING: "waiting",
+    ItemState.RUNNING: "run",
+    ItemState.DONE: "finish",
+    ItemState.FAILED: "warning",
+    ItemState.CANCELLED: "close",
 }

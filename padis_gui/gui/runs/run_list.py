@@ -145,11 +145,10 @@ class RunList(ListPanel):
         """Enable what can be done with what is selected."""
         session, chosen = self._session, self._session.runs.selected
         one = len(chosen) == 1
-        idle = not session.run.active
         self.empty.setVisible(not session.runs.records)
         self.show_run.setEnabled(one)
         self.compare.setEnabled(len(chosen) == 2)
-        self.use.setEnabled(one and idle)
+        self.use.setEnabled(one)
         self.repeat.setEnabled(one)
         self.rename.setEnabled(one)
         for action in (self.export, self.pin):

@@ -5,20 +5,17 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QSlider, QWidget
+from PySide6.QtWidgets import QMenu, QSizePolicy, QWidget
 
 from padis_gui.gui.kit.actions import panel_action
-from padis_gui.gui.kit.forms import LeavesWheel
+from padis_gui.gui.kit.forms import Slider
 from padis_gui.gui.kit.theme import icon
-from padis_gui.gui.kit.widgets import action_button, row
+from padis_gui.gui.kit.widgets import ElidedLabel, action_button, row
 from padis_gui.viewmodels.session.session import Session
 
 # Playing takes about this long, however many iterates there are, but no faster and no slower than these intervals
+_WORDS = 150  # px for them at least
 _PLAY_MS, _FASTEST_MS, _SLOWEST_MS = 6000, 40, 250
-
-
-class _Slider(LeavesWheel, QSlider):
-    """A slider that leaves the wheel to whatever scrolls around it."""
 
 
 class Timeline(QWidget):
@@ -39,14 +36,14 @@ class Timeline(QWidget):
         self.live.setCheckable(True)
         self.live.setToolTip("Show the latest iterate, and those that follow (Ctrl+L)")
         self._icons = icon("run"), icon("pause")
-        self.slider = _Slider(Qt.Orientation.Horizontal)
+        self.slider = Slider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Shown iterate")
         self.slider.setToolTip("The iterate that the panes show; arrow keys, Home and End move it too")
         self.slider.setTracking(True)
         self.slider.setPageStep(10)
         self.slider.valueChanged.connect(self._slid)
-        self.where = QLabel()
-        self.where.setMinimumWidth(190)
+        self.where = ElidedLabel()
+        self.where.setMinimumWidth(_WORDS)
         self.where.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         layout = row(self, spacing=2, margins=(8, 0, 8, 4))
         for action in (self.first, self.back, self.play, self.forward, self.last):

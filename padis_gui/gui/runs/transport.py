@@ -3,8 +3,6 @@
 What Run will take, in a line above it; the device in use, its memory, and the choice of another one.
 
 Run, Pause, Step, Finish now, Cancel; progress and time left.
-
-What is shown, in a line: a run under way, a result and its quality, a stale one, or what to do first.
 """
 
 from collections.abc import Callable
@@ -14,18 +12,19 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QToolButton, QWidget
 
-from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.runs.control import RunState
-from padis_gui.core.runs.engine import Result
 from padis_gui.core.settings.machine import device_choices, memory_in_use_mb
 from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.kit.theme import LEVEL_COLOURS
-from padis_gui.gui.kit.widgets import clock, column, grid, progress_bar, steering_button
+from padis_gui.gui.kit.widgets import ElidedLabel, allow, clock, column, grid, progress_bar, steering_button
+from padis_gui.viewmodels.runs.queue import label_of
 from padis_gui.viewmodels.runs.run import Progress
 from padis_gui.viewmodels.session.planner import Planner
 from padis_gui.viewmodels.session.session import Session
 
 _EVERY_MS = 1000
+_PARTS = 100  # of a step, in the bar of a run whose steps take long
+_LONG_STEP = 10.0  # seconds
 
 
 def duration(seconds: float) -> str:
@@ -61,7 +60,8 @@ class PlanLine(QLabel):
             self.setToolTip("")
             return
         ram = plan.memory_mb + planner.history_mb
-        parts = [f"about {duration(plan.seconds)}" if plan.seconds is not None else "measuring this machine…"]
+        unknown = "measuring this machine…" if planner.measures else "time not known during a run"
+        parts = [unknown if plan.seconds is None else f"about {duration(plan.seconds)}"]
         if plan.calls:
             parts.append(f"{plan.calls} denoiser calls")
         parts.append(f"+{size(ram)} memory" if planner.on_cpu else f"+{size(plan.memory_mb)} on the GPU")
@@ -98,6 +98,7 @@ class DeviceButton(QToolButton):
             text = f"{choice.label}: {choice.why_not}" if choice.why_not else choice.label
             action = QAction(text, self, checkable=True)
             action.setToolTip(f"Compute on {choice.label}" if not choice.why_not else choice.why_not)
+            action.setEnabled(not choice.why_not)
             if not choice.why_not:
                 self._usable.add(choice.name)
             action.triggered.connect(partial(self._choose, chosen, choice.name))
@@ -108,7 +109,9 @@ class DeviceButton(QToolButton):
         self._timer = QTimer(self, interval=_EVERY_MS)
         self._timer.timeout.connect(self.refresh)
         session.run.changed.connect(self._follow)
-        for signal in (session.prior.changed, session.prior.refused, session.prior.device_changed):
+        for signal in (
+            session.prior.changed, session.prior.refused, session.prior.device_changed, session.occupied_changed,
+        ):  # fmt: skip
             signal.connect(self.refresh)
         self.refresh()
 
@@ -138,18 +141,46 @@ class DeviceButton(QToolButton):
         name = str(device) if device.type == "cpu" else f"cuda:{device.index or 0}"
         if name in self.choices:
             self.choices[name].setChecked(True)
-        for choice, action in self.choices.items():
-            action.setEnabled(choice in self._usable and not self._session.run.active)
+        busy = self._session.occupied_by
+        for choice in self._usable:
+            why_not = f"{busy} computes there; the device is changed when it has ended." if busy else ""
+            allow(self.choices[choice], why_not)
+
+
+class RunningLine(ElidedLabel):
+    """Names the run under way, where it is not what is open and chosen."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(muted=True)
+        self.setObjectName("running_line")
+        self.setAccessibleName("The run under way")
+        self._session = session
+        for signal in (
+            session.occupied_changed, session.method.changed, session.data.changed, session.prior.changed,
+        ):  # fmt: skip
+            signal.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what runs, unless the left column says it."""
+        session, task = self._session, self._session.running
+        opened = session.opened()
+        other = task is not None and not (
+            opened is not None and task.opened.same_as(opened) and task.method == session.method.now
+        )
+        self.setText(f"Running: {label_of(task.recipe)}" if other and task is not None else "")
+        self.setVisible(other)
 
 
 class Transport(QWidget):
     """Buttons for the run's actions, and where the run stands."""
 
-    def __init__(self, act: Actions, plan: QWidget) -> None:
-        """``plan`` says what a run will take; it stands above the buttons."""
+    def __init__(self, act: Actions, plan: QWidget, running: QWidget) -> None:
+        """``plan`` says what a run will take, above the buttons; ``running`` what runs, below them."""
         super().__init__()
         layout = column(self, spacing=6, margins=(8, 6, 8, 8))
         buttons = grid()
+        self.buttons: dict[str, QToolButton] = {}
         places = ((0, 0, 1, 3), (1, 0, 1, 1), (1, 1, 1, 1), (1, 2, 1, 1), (1, 3, 1, 1), (0, 3, 1, 1))
         for place, action in zip(places, [*act.steering, act.enqueue], strict=True):
             button = steering_button(action.objectName(), action, main=action is act.run)
@@ -157,20 +188,30 @@ class Transport(QWidget):
                 button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
                 button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
             buttons.addWidget(button, *place)
+            self.buttons[action.objectName()] = button
         self.bar = progress_bar("Progress of the run", "Steps of the run so far")
         self.state, self.time = QLabel("Ready"), QLabel()
         layout.addWidget(plan)
         layout.addLayout(buttons)
+        layout.addWidget(running)
         layout.addWidget(self.bar)
         for label in (self.state, self.time):
             layout.addWidget(label)
 
+    @property
+    def first_focus(self) -> QWidget:
+        """Where the keyboard goes first: Run."""
+        return self.buttons["run"]
+
     def show_snapshot(self, snapshot: Progress, display_share: float | None) -> None:
         """Show the step counter, the time left, which stands still while paused, and what the display costs."""
         self.bar.setUpdatesEnabled(False)  # else Qt paints the bar, and all that waits with it, here and now
-        self.bar.setMaximum(max(1, snapshot.total))
-        self.bar.setValue(snapshot.step)
-        self.bar.setFormat(f"step {snapshot.step} of {snapshot.total}" if snapshot.total else "")
+        within = snapshot.within
+        parts = 1 if within is None else _PARTS
+        self.bar.setMaximum(max(1, snapshot.total) * parts)
+        self.bar.setValue(snapshot.step * parts + round((within or 0.0) * parts))
+        text = f"step {snapshot.step} of {snapshot.total}" if snapshot.total else ""
+        self.bar.setFormat(text if within is None else f"{text}, {within:.0%} of the next")
         self.bar.setUpdatesEnabled(True)
         sigma = f", σ = {snapshot.sigma:.3g}" if snapshot.step else ""
         self.state.setText(f"{snapshot.state.value}{sigma}")
@@ -180,34 +221,5 @@ class Transport(QWidget):
         else:
             rest = f"{clock(snapshot.eta)} left, " if snapshot.eta is not None else ""
             display = f", display {display_share:.1%}" if display_share is not None else ""
-            self.time.setText(f"{rest}{pace * 1000:.0f} ms a step{display}")
-
-
-def verdict(session: Session) -> str:
-    """The line for the tool bar."""
-    result = session.shown.result
-    if session.shown.record is not None and result is not None:
-        return f"{session.shown.record.name}:   {quality(result)}"
-    if session.run.active:
-        return f"{session.run.snapshot().state.value}…"
-    if session.occupied_by:
-        return f"{session.occupied_by} is under way…"
-    if session.opened() is None:
-        what = "an image (Ctrl+O)" if session.prior.loaded is not None else "a checkpoint (Ctrl+P)"
-        return f"Open {what}, or the demo (Ctrl+D)"
-    if session.stale:
-        return "⚠ Stale: the settings have changed since this result; press Run"
-    if result is None:
-        return "Ready: press Run"
-    return f"{quality(result)}   {result.seconds:.1f} s   seed {result.recipe.seed}"
-
-
-def quality(result: Result) -> str:
-    """What the metrics say, beside the baseline's."""
-    m = result.metrics
-    if "psnr" in m:
-        return (
-            f"PSNR {m['psnr']:.2f} dB, SSIM {m['ssim']:.3f}   ({find_physics(result.recipe.physics).baseline} "
-            f"{m['psnr_baseline']:.2f} dB, {m['ssim_baseline']:.3f})"
-        )
-    return f"Residual {m['residual']:.2e}" if "residual" in m else "Sample of the prior"
+            took = f"{pace * 1000:.0f} ms" if pace < _LONG_STEP else f"{pace:.1f} s"
+            self.time.setText(f"{rest}{took} a step{display}")

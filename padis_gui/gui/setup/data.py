@@ -5,6 +5,7 @@ from PySide6.QtWidgets import QLabel, QToolButton, QWidget
 
 from padis_gui.core.files.formats.recognise import readable
 from padis_gui.core.images.image import Image, ReadingSettings
+from padis_gui.core.images.size import is_scan
 from padis_gui.core.settings.declarations import specs
 from padis_gui.gui.dialogs.opening import Opening
 from padis_gui.gui.kit.actions import Actions
@@ -14,7 +15,8 @@ from padis_gui.viewmodels.session.pages import SeriesAround
 from padis_gui.viewmodels.session.session import Session
 
 _NO_IMAGE = "Open one, drop a file or a folder on the window, or take the demo (Ctrl+D)"
-_OF_SCANS = ("take_views", "angle_from", "angle_to", "binning", "image_size")
+_OF_SCANS = ("take_views", "angle_from", "angle_to", "binning", "image_size", "field_of_view")
+_OF_PICTURES = ("crop", "pixel_binning", "longest_side")
 _OF_ALL = tuple(spec.name for spec in specs(ReadingSettings) if spec.name not in _OF_SCANS)
 _CENTRE_STEP = 0.25  # bins
 
@@ -22,7 +24,8 @@ _CENTRE_STEP = 0.25  # bins
 class DataSection(Section):
     """Which image or measurement is open, and which page of it; of a scan also what is taken of it, and its centre."""
 
-    def __init__(self, session: Session, opening: Opening, act: Actions) -> None:
+    def __init__(self, session: Session, opening: Opening, act: Actions, size: QWidget) -> None:
+        """``size`` says how large the image is, and offers others."""
         super().__init__("Data")
         self._session, self._act = session, act
         self.name, self.details, self.notes = (
@@ -53,7 +56,7 @@ class DataSection(Section):
         for item in (self.name, self.details, self.notes):
             self.body.addWidget(item)
         self.body.addLayout(buttons)
-        for part in (self.series, self._of_pages, self.reading, self._of_scan):
+        for part in (self.series, self._of_pages, size, self.reading, self._of_scan):
             self.body.addWidget(part)
         for signal in (session.data.changed, session.data.refused):
             signal.connect(self.refresh)
@@ -68,10 +71,10 @@ class DataSection(Section):
         self.folder = push_button("Folder…", self._act.open_folder.toolTip(), opening.choose_folder)
         self.page = WholeBox(prefix="page ")
         self.page.setAccessibleName("Page")
-        self.page.setToolTip(
-            "Page of a multi-page file, slice of a volume, or row of a scan's detector, from 0"
+        self.page.setToolTip("Page of a multi-page file, slice of a volume, or row of a scan's detector")
+        self.page.valueChanged.connect(
+            lambda number: self._session.spawn(self._session.data.open_page(number - 1))
         )
-        self.page.valueChanged.connect(lambda page: self._session.spawn(self._session.data.open_page(page)))
         self.pages, self.volume = QToolButton(), QToolButton()
         self.pages.setDefaultAction(self._act.slices)
         self.volume.setDefaultAction(self._act.volume)
@@ -107,17 +110,12 @@ class DataSection(Section):
             what = "slices" if around.found.name == "series" else "images"
             self.series.setText(f"Open the whole {around.found.name} ({around.found.count} {what})")
 
-    def allow(self, free: bool) -> None:
-        """Whether something else may be opened now."""
-        for widget in (self.open, self.folder, self.series, self.page, self.reading, self._of_scan):
-            widget.setEnabled(free)
-
     def refresh(self) -> None:
         """Show what is open."""
         image = self._session.data.image
         self._of_pages.setVisible(image is not None and image.pages > 1)
         self.reading.setVisible(image is not None)
-        self._of_scan.setVisible(image is not None and _is_scan(image))
+        self._of_scan.setVisible(image is not None and is_scan(image))
         self.notes.setVisible(image is not None and bool(_notes(image)))
         if image is None:
             return
@@ -125,13 +123,13 @@ class DataSection(Section):
         self.brief.setText(image.name)
         self.details.setText(_details(image))
         self.notes.setText(_notes(image))
-        self.reading.show_settings(image.reading)
+        self.reading.show_settings(image.reading, without=_OF_PICTURES if is_scan(image) else ())
         self.scan.show_settings(image.reading)
         self._show_centre()
         with QSignalBlocker(self.page):
-            self.page.setRange(0, image.pages - 1)
-            self.page.setValue(image.page)
-            self.page.setSuffix(f" of 0–{image.pages - 1}")
+            self.page.setRange(1, image.pages)
+            self.page.setValue(image.page + 1)
+            self.page.setSuffix(f" of {image.pages}")
 
     @property
     def _stated_centre(self) -> float:
@@ -147,19 +145,21 @@ class DataSection(Section):
                 self.centre.setValue(centre)
 
 
-def _is_scan(image: Image) -> bool:
-    return image.measured is not None and bool(image.measured.physics)
-
-
 def _details(image: Image) -> str:
     low, high = map(number_text, image.window)
-    spacing = f", {image.spacing[1]:.3g} mm pixels" if image.spacing else ""
+    spacing = f"{_pixels(image.spacing)} mm" if image.spacing else "of unknown size"
     unit = f" {image.unit}" if image.unit else ""
     what = ""
     if image.measured is not None:
         rows, columns = image.measured.values.shape[1:]
-        what = f"scan of {rows} views × {columns} bins, for " if _is_scan(image) else "degraded picture, "
-    return f"{what}{image.shape[0]} × {image.shape[1]} px{spacing}; {low} to {high}{unit} is 0 to 1"
+        what = f"scan of {columns} bins × {rows} views, " if is_scan(image) else "degraded picture, "
+    return f"{what}pixels {spacing}; {low} to {high}{unit} is 0 to 1"
+
+
+def _pixels(spacing: tuple[float, float]) -> str:
+    """The size of a pixel, width × height where it is not square."""
+    rows, columns = (f"{pitch:.3g}" for pitch in spacing)
+    return columns if rows == columns else f"{columns} × {rows}"
 
 
 def _notes(image: Image) -> str:

@@ -4,13 +4,13 @@ import math
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPalette, QPen, QPolygonF, QWheelEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from padis_gui.core.physics.geometry import Point, Sketch, make_sketch
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.scanner import ScannerSettings
 from padis_gui.core.settings.errors import PadisError
-from padis_gui.gui.kit.forms import WholeBox
+from padis_gui.gui.kit.forms import Slider, WholeBox
 from padis_gui.gui.kit.theme import BORDER, GEOMETRY
 from padis_gui.gui.kit.widgets import column, debounced, row
 from padis_gui.viewmodels.runs.runs import thumbnail
@@ -20,6 +20,7 @@ CONVENTION = (
     "x points to the right, y upwards. At 0° the rays run upwards and the bins count from left to right. Angles grow "
     "counter-clockwise: the scanner turns, the image stays."
 )
+UNKNOWN_SCALE = "The size of a pixel is not known, so lengths are in px; state it under Data, Pixel size."
 _MARGIN = 26
 _SETTLE_MS = 60
 _NO_SHAPE = (256, 256)
@@ -130,8 +131,8 @@ class GeometrySketch(QWidget):
         else:
             painter.drawLine(sources[0], sources[1])
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
-        painter.drawText(_beside(ends[0], ends[1], 9), "0")
-        painter.drawText(_beside(ends[1], ends[0], 9), str(sketch.geometry.bins - 1))
+        painter.drawText(_beside(ends[0], ends[1], 9), "1")
+        painter.drawText(_beside(ends[1], ends[0], 9), str(sketch.geometry.bins))
 
     def _paint_turn(self, painter: QPainter, sketch: Sketch, text: QColor) -> None:
         """An arrow the way the views go, from the first one on, about the axis."""
@@ -150,15 +151,16 @@ class GeometrySketch(QWidget):
         _arrow(painter, tip - QPointF(math.cos(tangent), -math.sin(tangent)) * 8.0, tip, 1.0, 5.0)
 
     def _paint_scale(self, painter: QPainter, sketch: Sketch, text: QColor) -> None:
-        """A bar of a round length in mm."""
-        per_mm = self._scale / sketch.pixel_size
-        wanted = self.width() / 5 / per_mm
+        """A bar of a round length, in mm where the size of a pixel is known."""
+        unit = "px" if sketch.pixel_size is None else "mm"
+        one = self._scale / (sketch.pixel_size or 1.0)  # of the unit, on the screen
+        wanted = self.width() / 5 / one
         power = 10 ** math.floor(math.log10(wanted))
         length = max(f * power for f in (1, 2, 5) if f * power <= wanted)
         left, bottom = 8.0, self.height() - 8.0
         painter.setPen(QPen(text, 1.4))
-        painter.drawLine(QPointF(left, bottom), QPointF(left + length * per_mm, bottom))
-        painter.drawText(QPointF(left, bottom - 5), f"{length:g} mm")
+        painter.drawLine(QPointF(left, bottom), QPointF(left + length * one, bottom))
+        painter.drawText(QPointF(left, bottom - 5), f"{length:g} {unit}")
 
     def sizeHint(self) -> QSize:
         return QSize(300, 300)
@@ -188,20 +190,26 @@ def _arrow(painter: QPainter, start: QPointF, end: QPointF, share: float, size: 
 
 
 def facts(sketch: Sketch) -> str:
-    """The scan in numbers, with units."""
+    """The scan in numbers, with units; mm only where the size of a pixel is known."""
     mm, geometry = sketch.pixel_size, sketch.geometry
+
+    def also(*lengths: float) -> str:
+        """Lengths in px once more in mm, in brackets."""
+        return "" if mm is None else f" ({' × '.join(f'{length * mm:.4g}' for length in lengths)} mm)"
+
+    rows, columns = sketch.shape
     lines = [
         f"{geometry.views} views over {sketch.arc:g}°, {geometry.turn} from {geometry.start:g}°",
-        f"{geometry.bins} bins of {geometry.bin_width:.4g} px ({geometry.bin_width * mm:.4g} mm)",
-        f"image {sketch.shape[1]} × {sketch.shape[0]} px ({sketch.shape[1] * mm:.4g} × {sketch.shape[0] * mm:.4g} mm), "
-        f"{mm:.4g} mm a pixel",
+        f"{geometry.bins} bins of {geometry.bin_width:.4g} px{also(geometry.bin_width)}",
+        f"image {columns} × {rows} px{also(columns, rows)}",
+        UNKNOWN_SCALE if mm is None else f"{mm:.4g} mm a pixel",
     ]
-    seen = f"field of view {2 * sketch.field_of_view:.4g} px ({2 * sketch.field_of_view * mm:.4g} mm)"
+    seen = f"field of view {2 * sketch.field_of_view:.4g} px{also(2 * sketch.field_of_view)}"
     lines.append(seen if sketch.sees_everything else f"{seen}: the image's corners are cut off")
     if geometry.beam == "fan":
         distance = geometry.source_distance
         lines.append(
-            f"source at {distance:.4g} px ({distance * mm:.4g} mm), magnification {geometry.magnification:.3g}"
+            f"source at {distance:.4g} px{also(distance)}, magnification {geometry.magnification:.3g}"
         )
     return "\n".join(lines)
 
@@ -213,12 +221,12 @@ class GeometryPanel(QWidget):
         super().__init__()
         self._session = session
         self.sketch = GeometrySketch()
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = Slider(Qt.Orientation.Horizontal)
         self.number = WholeBox(prefix="view ")
         for control in (self.slider, self.number):
             control.setAccessibleName("View that is drawn in full")
             control.setToolTip(
-                "Which view is drawn in full, from 0; the wheel over the sketch changes it too"
+                "Which view is drawn in full; with Ctrl the wheel over the sketch changes it too"
             )
             control.valueChanged.connect(self._choose)
         self.angle, self.facts = QLabel(), QLabel(wordWrap=True)
@@ -260,15 +268,16 @@ class GeometryPanel(QWidget):
     def refresh(self) -> None:
         """Draw the present settings."""
         session = self._session
-        shape = _NO_SHAPE if session.data.image is None else session.data.image.shape
-        scan = (session.method.physics, session.method.problem, shape, self.sketch.picture)
+        image = session.data.image
+        shape, spacing = (_NO_SHAPE, None) if image is None else (image.shape, image.spacing)
+        scan = (session.method.physics, session.method.problem, shape, spacing, self.sketch.picture)
         if scan == self._drawn:
             return  # it was another setting that changed
         self._drawn = scan
         sketch, trouble = None, ""
         if isinstance(problem := session.method.problem, ScannerSettings):
             try:
-                sketch = make_sketch(problem.geometry(shape), shape, problem.pixel_size)
+                sketch = make_sketch(problem.geometry(shape), shape, problem.known_pixel(spacing))
             except PadisError as error:
                 trouble = str(error)
         label = find_physics(session.method.physics).label
@@ -281,28 +290,34 @@ class GeometryPanel(QWidget):
         if sketch is None:
             self.sketch.show_sketch(None, 0)
             return
-        last = len(sketch.views) - 1
+        views = len(sketch.views)
         for control in (self.slider, self.number):
             control.blockSignals(True)
-            control.setRange(0, last)
+            control.setRange(1, views)
             control.blockSignals(False)
-        self.number.setSuffix(f" of 0–{last}")
+        self.number.setSuffix(f" of {views}")
         self.facts.setText(facts(sketch))
-        self._show(sketch, min(self.number.value(), last))
+        self._show(sketch, min(self.number.value(), views))
 
-    def _choose(self, view: int) -> None:
+    def _choose(self, number: int) -> None:
         if self.sketch.sketch is not None:
-            self._show(self.sketch.sketch, view)
+            self._show(self.sketch.sketch, number)
 
-    def _show(self, sketch: Sketch, view: int) -> None:
+    def _show(self, sketch: Sketch, number: int) -> None:
+        """Draw the view of this number, from 1."""
+        view = number - 1
         for control in (self.slider, self.number):
             control.blockSignals(True)
-            control.setValue(view)
+            control.setValue(number)
             control.blockSignals(False)
         self.angle.setText(f"θ = {math.degrees(sketch.views[view].angle):.4g}°")
         self.sketch.show_sketch(sketch, view)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.sketch.sketch is not None and event.angleDelta().y():
+        """With Ctrl to the next view or the one before; else the wheel changes nothing."""
+        ctrl = event.modifiers() & Qt.KeyboardModifier.ControlModifier
+        if ctrl and self.sketch.sketch is not None and event.angleDelta().y():
             self.number.stepBy(1 if event.angleDelta().y() < 0 else -1)
             event.accept()
+        else:
+            event.ignore()

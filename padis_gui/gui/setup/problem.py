@@ -1,15 +1,11 @@
-"""The left column after the data, in the order of the work: Problem, Prior, Solver."""
+"""The left column after the data, in the order of the work: Problem, Prior, Tiling, Solver."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import (
-    QLabel,
-    QToolButton,
-    QWidget,
-)
+from PySide6.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
 from padis_gui.core.physics.registry import PHYSICS, find_physics
 from padis_gui.core.prior.tiling import TILINGS, TilingSettings
@@ -17,8 +13,21 @@ from padis_gui.core.runs.presets import PRESETS, bundled_priors
 from padis_gui.core.settings.declarations import Settings, specs
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.gui.dialogs.opening import Opening
-from padis_gui.gui.kit.forms import ChoiceBox, SettingsForm, WholeBox, show_value
-from padis_gui.gui.kit.widgets import Section, column, form, labelled, number_text, push_button, remark, row
+from padis_gui.gui.kit.focus import order_tabs
+from padis_gui.gui.kit.forms import ChoiceBox, SettingsForm, WholeBox, next_if, show_value
+from padis_gui.gui.kit.theme import LEVEL_COLOURS
+from padis_gui.gui.kit.widgets import (
+    Mark,
+    MarkedLabel,
+    Section,
+    column,
+    form,
+    labelled,
+    number_text,
+    push_button,
+    remark,
+    row,
+)
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
 
@@ -37,17 +46,21 @@ class _Forms(QWidget):
         self.by_name: dict[str, SettingsForm] = {}
         self._layout = column(self)
 
-    def show_settings(self, name: str, settings: Settings, *, running: bool) -> None:
-        """Show this record's form with these values."""
+    def show_settings(
+        self, name: str, settings: Settings, *, running: Settings | None, acting: Collection[str] = ()
+    ) -> None:
+        """Show this record's form with these values; ``running`` and ``acting`` as :meth:`SettingsForm.set_running`."""
         if name not in self.by_name:
             made = self.by_name[name] = SettingsForm(self._types[name])
             made.edited.connect(self.edited)
             self._layout.addWidget(made)
+            if (around := self.parentWidget()) is not None:
+                order_tabs(around)  # a form that is made late comes last else
         shown = self.by_name[name]
         for editor in self.by_name.values():
             editor.setVisible(editor is shown)
         shown.show_settings(settings)
-        shown.set_running(running)
+        shown.set_running(running, acting)
 
 
 class ProblemSection(Section):
@@ -70,7 +83,7 @@ class ProblemSection(Section):
         self.physics.activated.connect(lambda index: session.method.set_physics(self.physics.itemData(index)))
         rows = form()
         labelled(rows, "Preset", self.preset, "A whole problem and solver under one name")
-        labelled(rows, "Physics", self.physics, "What is measured of the image")
+        self._physics_label = labelled(rows, "Physics", self.physics, "What is measured of the image")
         self.forms = _Forms((p.name, p.settings_type) for p in PHYSICS)
         self.forms.edited.connect(session.method.set_problem)
         layout.addLayout(rows)
@@ -92,22 +105,26 @@ class ProblemSection(Section):
 
     def refresh(self) -> None:
         """Show the session's choices."""
-        session, running = self._session, self._session.run.active
+        session, task = self._session, self._session.running
+        other = task is not None and task.method.physics != session.method.physics
         show_value(self.preset, session.method.preset)
         show_value(self.physics, session.method.physics)
         self.brief.setText(self.physics.currentText())
-        self.forms.show_settings(session.method.physics, session.method.problem, running=running)
+        self.forms.show_settings(
+            session.method.physics, session.method.problem,
+            running=None if task is None or other else task.method.problem,
+        )  # fmt: skip
+        self._physics_label.show_mark(next_if(other))
         for name, button in self.tools.items():
             button.setVisible(name == session.method.physics)
-        self.preset.setEnabled(not running)
 
 
 class PriorSection(Section):
-    """Which checkpoint is open, and how it is tiled."""
+    """Which checkpoint is open."""
 
     def __init__(self, session: Session, opening: Opening, preferences: Preferences) -> None:
         super().__init__("Prior")
-        self._session, self._preferences, layout = session, preferences, self.body
+        self._session, self._preferences, self._opening, layout = session, preferences, opening, self.body
         self.choice, self.details = ChoiceBox(), remark(_NO_PRIOR)
         self.choice.setPlaceholderText("No prior yet")
         self.choice.activated.connect(lambda i: opening.open_prior(Path(self.choice.itemData(i))))
@@ -117,14 +134,6 @@ class PriorSection(Section):
             " nothing in it is executed",
             opening.choose_prior,
         )
-        self.tiling, self.patch = ChoiceBox(), ChoiceBox()
-        for strategy in TILINGS:
-            self.tiling.offer(strategy.label, strategy.name, strategy.summary)
-        tips = {spec.name: spec.tooltip for spec in specs(TilingSettings)}
-        self.tiling.activated.connect(
-            lambda i: session.method.set_tiling("strategy", self.tiling.itemData(i))
-        )
-        self.patch.activated.connect(lambda i: session.method.set_tiling("patch", self.patch.itemData(i)))
         self.assumed = remark()
         self.trained_on = WholeBox(8, 4096, suffix=" px")
         self.trained_on.valueChanged.connect(self._reopen)
@@ -134,29 +143,58 @@ class PriorSection(Section):
             "Side of the images that this published snapshot was trained on, without their zero padding; it "
             "gives the position channels their frame",
         )  # fmt: skip
-        labelled(rows, "Patch size P", self.patch, tips["patch"])
-        labelled(rows, "Tiling", self.tiling, tips["strategy"])
-        self.form = SettingsForm(TilingSettings, skip=("strategy", "patch"))
-        self.form.edited.connect(session.method.set_tiling)
         which = form()
-        labelled(
+        self._prior_label = labelled(
             which, "Prior", self.choice, "What knows how images look: bundled ones, and those opened lately"
         )
         layout.addLayout(which)
         layout.addWidget(self.details)
+        self._make_misfit(layout)
         layout.addWidget(self.open)
         layout.addWidget(self.assumed)
         layout.addLayout(rows)
-        layout.addWidget(self.form)
         self.assumed.hide()
         rows.setRowVisible(self.trained_on, False)
+        for signal in (session.prior.changed, session.data.changed, session.method.changed):
+            signal.connect(self._show_misfit)
         for signal in (session.prior.changed, session.prior.refused):
             signal.connect(self._refresh_prior)
-        for signal in (session.method.changed, session.occupied_changed):
+        for signal in (session.occupied_changed, session.prior.changed):
             signal.connect(self.refresh)
         preferences.recent_changed.connect(self._list_priors)
         self._list_priors()
         self._refresh_prior()
+        self._show_misfit()
+
+    def _make_misfit(self, layout: QVBoxLayout) -> None:
+        """Says that the prior does not know such images, and offers one that does."""
+        self.misfit = remark()
+        self.misfit.setObjectName("misfit")
+        self.misfit.setStyleSheet(f"color: {LEVEL_COLOURS['warning']};")
+        self.better = push_button(
+            "", "Open the bundled prior that knows images like this one", self._open_better
+        )
+        for widget in (self.misfit, self.better):
+            widget.hide()
+            layout.addWidget(widget)
+
+    def _show_misfit(self) -> None:
+        session = self._session
+        unfit = session.unfit
+        better = session.better_priors() if unfit else []
+        advice = " Train one on such images (Ctrl+3), or open another."
+        if better:
+            advice = f" {_prior_label(better[0])} knows such images."
+        self.misfit.setText(f"⚠ {unfit}{advice}" if unfit else "")
+        self.misfit.setVisible(bool(unfit))
+        self.better.setVisible(bool(better))
+        if better:
+            self.better.setText(f"Use {_prior_label(better[0])}")
+
+    def _open_better(self) -> None:
+        better = self._session.better_priors()
+        if better:
+            self._opening.open_prior(better[0])
 
     def _list_priors(self) -> None:
         """What can be chosen without looking for a file; the open one is always among it."""
@@ -184,12 +222,6 @@ class PriorSection(Section):
         self.details.setToolTip(
             f"Size of the training images, the values that become 0 and 1{', and training steps' if trained else ''}"
         )
-        with QSignalBlocker(self.patch):
-            self.patch.clear()
-            sizes = sorted(conventions.patch_sizes, reverse=True)
-            self.patch.addItem(f"automatic ({sizes[0]} px)", None)
-            for size in sizes:
-                self.patch.addItem(f"{size} px", size)
         published = record.training.get("source") == "published snapshot"
         assumed = record.training.get("assumed")
         self._rows.setRowVisible(self.trained_on, published)
@@ -205,21 +237,76 @@ class PriorSection(Section):
 
     def refresh(self) -> None:
         """Show the session's choices."""
-        running = self._session.run.active
-        self.choice.setEnabled(not running)
-        self.trained_on.setEnabled(not running)
-        show_value(self.tiling, self._session.method.tiling.strategy)
-        self.form.show_settings(self._session.method.tiling)
-        with QSignalBlocker(self.patch):
-            sizes = [self.patch.itemData(i) for i in range(self.patch.count())]
-            patch = self._session.method.tiling.patch
-            self.patch.setCurrentIndex(sizes.index(patch) if patch in sizes else 0)
-        self.open.setEnabled(not running)
+        task = self._session.running
+        self._prior_label.show_mark(
+            next_if(task is not None and task.opened.prior is not self._session.prior.loaded)
+        )
 
 
 def _prior_label(path: Path) -> str:
     """A training calls its prior "prior" in a folder that has the name."""
     return path.parent.name if path.stem == "prior" else path.stem
+
+
+class TilingSection(Section):
+    """Where the patches lie in a denoiser call, and how large they are."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__("Tiling")
+        self._session, layout = session, self.body
+        self.tiling, self.patch, self.summary = ChoiceBox(), ChoiceBox(), remark()
+        for strategy in TILINGS:
+            self.tiling.offer(strategy.label, strategy.name, strategy.summary)
+        self.tiling.explain_choices()
+        tips = {spec.name: spec.tooltip for spec in specs(TilingSettings)}
+        self.tiling.activated.connect(
+            lambda i: session.method.set_tiling("strategy", self.tiling.itemData(i))
+        )
+        self.patch.activated.connect(lambda i: session.method.set_tiling("patch", self.patch.itemData(i)))
+        self.form = SettingsForm(TilingSettings, skip=("strategy", "patch"))
+        self.form.edited.connect(session.method.set_tiling)
+        top, below = form(), form()
+        self._labels = {
+            "strategy": labelled(top, "Tiling", self.tiling, tips["strategy"]),
+            "patch": labelled(below, "Patch size P", self.patch, tips["patch"]),
+        }
+        layout.addLayout(top)
+        layout.addWidget(self.summary)
+        layout.addLayout(below)
+        layout.addWidget(self.form)
+        session.prior.changed.connect(self._list_patches)
+        for signal in (session.method.changed, session.occupied_changed, session.data.changed):
+            signal.connect(self.refresh)
+        self._list_patches()
+
+    def _list_patches(self) -> None:
+        """The sizes that the open prior knows."""
+        record = self._session.prior.record
+        if record is not None:
+            with QSignalBlocker(self.patch):
+                self.patch.clear()
+                sizes = sorted(record.conventions.patch_sizes, reverse=True)
+                self.patch.addItem(f"automatic ({sizes[0]} px)", None)
+                for size in sizes:
+                    self.patch.addItem(f"{size} px", size)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the session's choices."""
+        tiling = self._session.method.tiling
+        show_value(self.tiling, tiling.strategy)
+        self.summary.setText(TILINGS.find(tiling.strategy).summary)
+        self.brief.setText(self.tiling.currentText())
+        self.form.show_settings(tiling)
+        with QSignalBlocker(self.patch):
+            sizes = [self.patch.itemData(i) for i in range(self.patch.count())]
+            self.patch.setCurrentIndex(sizes.index(tiling.patch) if tiling.patch in sizes else 0)
+        task, acts = self._session.running, self._session.steers_tiling
+        running = None if task is None else task.method.tiling
+        self.form.set_running(running, tuple(self.form.editors) if acts else ())
+        for name, label in self._labels.items():
+            differs = running is not None and getattr(running, name) != getattr(tiling, name)
+            label.show_mark(Mark.NOW if acts else next_if(differs))
 
 
 class SolverSection(Section):
@@ -244,21 +331,27 @@ class SolverSection(Section):
             "Keep", "Use the last run's seed from now on, to repeat it bit for bit", self._keep_seed
         )
         top, bottom = form(), form()
-        labelled(top, "Method", self.solver, "How the prior and the data are brought together")
+        self._solver_label = labelled(
+            top, "Method", self.solver, "How the prior and the data are brought together"
+        )
         seed_row = QWidget()
         inner = row(seed_row)
         inner.addWidget(self.seed, 1)
         inner.addWidget(self.keep)
         self.seed.setAccessibleName("Seed")
         self.seed.setToolTip("Start of every random draw; the actual one is always saved")
-        label = QLabel("Seed")
-        label.setBuddy(self.seed)
-        bottom.addRow(label, seed_row)
+        self._seed_label = MarkedLabel("Seed", self.seed)
+        bottom.addRow(self._seed_label, seed_row)
         layout.addLayout(top)
         layout.addWidget(self.summary)
         layout.addWidget(self.editors)
         layout.addLayout(bottom)
-        for signal in (session.method.changed, session.occupied_changed, session.shown.result_changed):
+        self.marks = remark()  # what the marks mean, while there are some
+        layout.addWidget(self.marks)
+        for signal in (
+            session.method.changed, session.occupied_changed, session.shown.result_changed, session.data.changed,
+            session.prior.changed,
+        ):  # fmt: skip
             signal.connect(self.refresh)
         self.refresh()
 
@@ -272,12 +365,25 @@ class SolverSection(Section):
 
     def refresh(self) -> None:
         """Show the session's choices."""
-        session = self._session
-        running = session.run.active
+        session, task = self._session, self._session.running
         record = next(s for s in SOLVERS if s.name == session.method.solver)
         show_value(self.solver, record.name)
         self.brief.setText(record.label)
         self.summary.setText(f"{record.summary} ({record.source})")
-        self.editors.show_settings(record.name, session.method.settings, running=running)
+        other = task is not None and task.method.solver != record.name
+        live = tuple(spec.name for spec in specs(record.settings_type) if spec.live)
+        self.editors.show_settings(
+            record.name, session.method.settings, running=None if task is None or other else task.method.settings,
+            acting=live if session.steers_solver else (),
+        )  # fmt: skip
+        self._solver_label.show_mark(next_if(other))
+        self._seed_label.show_mark(
+            next_if(task is not None and session.method.seed not in (None, task.recipe.seed))
+        )
+        self.marks.setVisible(task is not None)
+        acts = session.steers_solver or session.steers_tiling
+        self.marks.setText(
+            "● acts at the next iterate   ○ for the next run" if acts else "All of this is for the next run."
+        )
         show_value(self.seed, _AUTOMATIC_SEED if session.method.seed is None else session.method.seed)
         self.keep.setEnabled(session.shown.result is not None)

@@ -1,5 +1,7 @@
 """What the network will see: a contact sheet of the loaded images, and the list of what could not be used."""
 
+import re
+
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import (
@@ -121,7 +123,8 @@ class TrainingImages(QWidget):
             f"{low:g} to {high:g}{unit} is black to white.{some}{left_out}"
         )
         self.sheet.clear()
-        for picture, name in zip(preview.pictures, preview.names, strict=True):
+        for picture, found in zip(preview.pictures, preview.names, strict=True):
+            name = re.sub(r" page (\d+)$", lambda page: f" page {int(page[1]) + 1}", found)  # here from 1
             item = QListWidgetItem(QIcon(pixmap_of(picture)), name)
             item.setToolTip(name)
             self.sheet.addItem(item)

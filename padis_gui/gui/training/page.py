@@ -8,9 +8,10 @@ from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QShowEvent
-from PySide6.QtWidgets import QLabel, QSizePolicy, QSplitter, QStyle, QTabWidget, QToolButton, QWidget
+from PySide6.QtWidgets import QLabel, QSizePolicy, QSplitter, QTabWidget, QToolButton, QWidget
 
 from padis_gui.gui.kit.actions import panel_action
+from padis_gui.gui.kit.theme import icon
 from padis_gui.gui.kit.widgets import clock, column, grid, progress_bar, scrolled, steering_button
 from padis_gui.gui.training.images import TrainingImages
 from padis_gui.gui.training.progress import TrainingProgress
@@ -18,8 +19,6 @@ from padis_gui.gui.training.runs import TrainingRuns
 from padis_gui.gui.training.setup import TrainingSetup
 from padis_gui.viewmodels.state.process import ProcessState
 from padis_gui.viewmodels.training.trainer import Trainer
-
-_Icons = QStyle.StandardPixmap
 
 
 class TrainingTransport(QWidget):
@@ -51,9 +50,9 @@ class TrainingTransport(QWidget):
             page,
         )
         for action, picture in (
-            (self.start, _Icons.SP_MediaPlay), (self.pause, _Icons.SP_MediaPause), (self.stop, _Icons.SP_MediaStop),
+            (self.start, "run"), (self.pause, "pause"), (self.stop, "cancel"),
         ):  # fmt: skip
-            action.setIcon(self.style().standardIcon(picture))
+            action.setIcon(icon(picture))
         layout = column(self, spacing=6, margins=(8, 6, 8, 8))
         buttons = grid()
         self.buttons: dict[str, QToolButton] = {}
@@ -105,7 +104,7 @@ class TrainingTransport(QWidget):
         self.pause.setEnabled(state in (ProcessState.RUNNING, ProcessState.PAUSED))
         paused = state is ProcessState.PAUSED
         self.pause.setText("Resume" if paused else "Pause")
-        self.pause.setIcon(self.style().standardIcon(_Icons.SP_MediaPlay if paused else _Icons.SP_MediaPause))
+        self.pause.setIcon(icon("run" if paused else "pause"))
         self.stop.setEnabled(state.active and state is not ProcessState.STOPPING)
         if trainer.running is None:
             self.bar.setFormat("")
@@ -180,7 +179,7 @@ class TrainingPage(QWidget):
         ):
             self.tabs.addTab(widget, title)
             self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
-        left = QWidget()
+        self.left = left = QWidget()
         left.setMinimumWidth(_LEFT)
         stacked = column(left)
         stacked.addWidget(scrolled(self.setup), 1)
@@ -197,6 +196,11 @@ class TrainingPage(QWidget):
         trainer.session.prior.changed.connect(self.setup.method.refresh)
         trainer.state_changed.connect(lambda: self.setup.note.setVisible(trainer.active))
         self._was_loading = False
+
+    @property
+    def regions(self) -> list[QWidget]:
+        """The parts of the page, as F6 goes through them."""
+        return [self.left, self.tabs]
 
     def _open_prior(self) -> Path | None:
         return self._trainer.session.prior.path

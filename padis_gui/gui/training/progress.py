@@ -5,10 +5,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QSlider, QSplitter, QWidget
+from PySide6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QSplitter, QWidget
 
 from padis_gui.core.training.history import TrainingHistory
 from padis_gui.core.training.train import NOISE_BINS
+from padis_gui.gui.kit.forms import Slider
 from padis_gui.gui.kit.picture_wall import PictureWall, Tile
 from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
 from padis_gui.gui.kit.theme import BASELINE, CURVE, SERIES, ramp
@@ -109,7 +110,7 @@ class TrainingLooks(QWidget):
         self._trainer = trainer
         self.wall = PictureWall()
         self.wall.setAccessibleName("What the prior can do")
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = Slider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Look")
         self.slider.setToolTip("Earlier looks at the same image; arrow keys step, Home and End jump")
         self.slider.setMaximumWidth(320)

@@ -8,7 +8,6 @@ from PySide6.QtCore import QSignalBlocker, Qt, QUrl
 from PySide6.QtGui import QColor, QDesktopServices, QIcon, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
     QHBoxLayout,
     QHeaderView,
     QLabel,
@@ -20,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from padis_gui.core.training.history import TrainingFolder
 from padis_gui.gui.kit.files import choose_folder
+from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.lists import plain_tree
 from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
 from padis_gui.gui.kit.theme import SERIES
@@ -51,7 +51,7 @@ class TrainingRuns(QWidget):
             ),
             "psnr": Plot("Reconstruction PSNR [dB]", legend="none", queue=queue, tip="The quick reconstructions"),
         }  # fmt: skip
-        self.axis = QComboBox()
+        self.axis = ChoiceBox()
         self.axis.addItem("over steps", "steps")
         self.axis.addItem("over minutes", "minutes")
         self.axis.setAccessibleName("Horizontal axis")

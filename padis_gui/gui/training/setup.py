@@ -18,6 +18,7 @@ from padis_gui.core.training.looks import SightSettings
 from padis_gui.core.training.settings import SIZES, DataSettings, TrainingSettings
 from padis_gui.gui.kit.files import IMAGES, PRIORS, choose_folder, choose_several_to_open, choose_to_open
 from padis_gui.gui.kit.forms import ChoiceBox, SettingsForm, WholeBox, show_value
+from padis_gui.gui.kit.theme import icon
 from padis_gui.gui.kit.widgets import Section, clock, column, form, labelled, push_button, remark, row
 from padis_gui.viewmodels.training.plan import TrainingPlan
 
@@ -207,7 +208,7 @@ class TrainingPlaceSection(Section):
         self.folder.setAccessibleName("Folder")
         self.folder.setToolTip("Where the training goes")
         self.choose = QToolButton()
-        self.choose.setText("…")
+        self.choose.setIcon(icon("menu"))
         self.choose.setAccessibleName("Choose the training's folder")
         self.choose.setToolTip("Put this training into a folder of your choice")
         self.choose.clicked.connect(

@@ -89,12 +89,13 @@ class ABRun(Steered):
         self.methods: tuple[Method, Method] | None = None
         self.results: tuple[Result | None, Result | None] = (None, None)
         self.prepared: Prepared | None = None
+        self._opened: Opened | None = None
         self.at: float | None = None  # which part of the way is shown; None: the latest
         self._kept: set[int] = set()
         self._maps: dict[int, tuple[IteratePictures, Pixels]] = {}
         self._difference: tuple[IteratePictures, IteratePictures, Pixels] | None = None
         self._came.connect(self._take)
-        for signal in (session.method.changed, session.occupied_changed):
+        for signal in (session.method.changed, session.occupied_changed, session.data.changed):
             signal.connect(self.changed)
         session.closing.connect(self.cancel)
 
@@ -128,6 +129,14 @@ class ABRun(Steered):
         prior = None if self.prepared is None else self.prepared.opened.prior
         return describe(self.methods[side], prior, self.prepared)
 
+    @property
+    def whose(self) -> str:
+        """Of what the comparison that is shown is, where that is no longer open; else ""."""
+        image = None if self._opened is None else self._opened.image
+        if self.methods is None or image is None or image is self._session.data.image:
+            return ""
+        return f"Of {image.name}, which is no longer open"
+
     # Steering -------------------------------------------------------------------------------------
 
     def what_if(self, name: str) -> None:
@@ -160,9 +169,10 @@ class ABRun(Steered):
         self.results, self.at = (None, None), None
         self._kept.clear()
         self._maps.clear()
-        self.prepared = session.preparation.prepared
+        pictures = session.preparation.pictures
+        self.prepared, self._opened = None if pictures is None else pictures.prepared, opened
         session.occupy(_OCCUPIED)
-        runs = _pair((a, b), opened, control, (first, second), session.preparation.pictures)
+        runs = _pair((a, b), opened, control, (first, second), pictures)
         self._future = session.submit(self._work, runs, (first, second))
         self.changed.emit()
 

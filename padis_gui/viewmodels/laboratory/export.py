@@ -15,7 +15,7 @@ from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.background import Failure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PictureStack:
     """Pictures (rows, columns) or (rows, columns, 3) of one size, with a label each.
 

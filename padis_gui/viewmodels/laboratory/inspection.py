@@ -45,7 +45,7 @@ PICTURES: tuple[TilePicture, ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Asked:
     """One request, with all that the compute thread needs.
 
@@ -78,7 +78,7 @@ class Asked:
         return self.same_noise(other) and self.home == other.home and self.sigma == other.sigma
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Kept:
     """What the compute thread keeps for the next request: the padded image and its tile where the grid has it."""
 
@@ -87,7 +87,7 @@ class _Kept:
     home: InspectedTile
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Inspection:
     """A tile with its pictures, (P, P) or (P, P, 3), in the image's unit where they are images.
 

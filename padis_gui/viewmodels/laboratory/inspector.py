@@ -59,7 +59,7 @@ class Inspector(QObject):
     @property
     def frame(self) -> IteratePictures | None:
         """The shown iterate."""
-        return self._session.shown.frame()
+        return self._session.screen.frame()
 
     @property
     def partition(self) -> Partition | None:
@@ -67,7 +67,7 @@ class Inspector(QObject):
         frame = self.frame
         if frame is not None and frame.partition is not None:
             return frame.partition
-        prior, prepared = self._session.prior.loaded, self._session.preparation.prepared
+        prior, prepared = self._session.prior.loaded, self._session.screen.prepared
         if prior is None or prepared is None:
             return None
         shape = prepared.image.shape
@@ -78,9 +78,9 @@ class Inspector(QObject):
     @property
     def inputs(self) -> tuple[Input, ...]:
         """What can be put in now."""
-        frame, prepared = self.frame, self._session.preparation.prepared
+        frame, prepared = self.frame, self._session.screen.prepared
         known: dict[Input, bool] = {
-            "step": frame is not None and frame.call is not None,
+            "step": frame is not None and frame.call is not None and self._session.screen.same_prior,
             "estimate": frame is not None and prepared is not None,
             "truth": prepared is not None and prepared.problem.truth is not None,
         }
@@ -127,7 +127,7 @@ class Inspector(QObject):
     @property
     def overview(self) -> Pixels | None:
         """The whole image to choose a tile on: what is shown of the run, else the truth, else the baseline."""
-        frame, pictures = self.frame, self._session.preparation.pictures
+        frame, pictures = self.frame, self._session.screen.subject.pictures
         if self.used_input != "truth" and frame is not None:
             return frame.estimate
         if pictures is None:
@@ -231,7 +231,7 @@ class Inspector(QObject):
 
     def _asked(self) -> Asked | None:
         session, box, home, partition = self._session, self.box, self.home, self.partition
-        found, prepared = self._source(), session.preparation.prepared
+        found, prepared = self._source(), session.screen.prepared
         if session.prior.loaded is None or prepared is None or found is None:
             return None
         if box is None or home is None or partition is None:
@@ -245,7 +245,7 @@ class Inspector(QObject):
 
     def _source(self) -> tuple[object, DenoiserCall | Tensor] | None:
         """What is put in, and what it was made from."""
-        frame, prepared, chosen = self.frame, self._session.preparation.prepared, self.used_input
+        frame, prepared, chosen = self.frame, self._session.screen.prepared, self.used_input
         if prepared is None or chosen is None:
             return None
         if chosen == "truth":

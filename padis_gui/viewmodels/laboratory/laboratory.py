@@ -191,7 +191,7 @@ class Laboratory(QObject):
 
     def _ask_for_maps(self) -> None:
         session = self._session
-        frame, prepared = session.shown.frame(), session.preparation.prepared
+        frame, prepared = session.screen.frame(), session.screen.prepared
         if frame is None:
             return
         request = MapRequest(
@@ -232,7 +232,7 @@ class Laboratory(QObject):
     @property
     def disagreement(self) -> Disagreement | None:
         """The shown step's; None where it was not measured."""
-        frame = self._session.shown.frame()
+        frame = self._session.screen.frame()
         if frame is None:
             return None
         if frame.step in self._on_request:
@@ -247,8 +247,8 @@ class Laboratory(QObject):
     @property
     def measurable(self) -> bool:
         """Whether the shown step has a denoiser call to repeat."""
-        frame = self._session.shown.frame()
-        return frame is not None and frame.call is not None and self._session.prior.loaded is not None
+        frame = self._session.screen.frame()
+        return frame is not None and frame.call is not None and self._session.screen.same_prior
 
     @property
     def every(self) -> int:
@@ -262,14 +262,14 @@ class Laboratory(QObject):
     def measure(self) -> None:
         """Measure the disagreement at the shown step: two denoiser calls in the compute thread."""
         frame, prior, prepared = (
-            self._session.shown.frame(),
+            self._session.screen.frame(),
             self._session.prior.loaded,
-            self._session.preparation.prepared,
+            self._session.screen.prepared,
         )
-        if frame is None or frame.call is None or prior is None or prepared is None:
+        if frame is None or frame.call is None or prior is None or prepared is None or not self.measurable:
             self._session.message.emit(
                 "warning",
-                "There is no denoiser call to repeat at this step; run a method that uses the prior.",
+                "There is no denoiser call of the open prior to repeat at this step; run a method that uses it.",
                 "",
             )
             return
@@ -293,7 +293,7 @@ class Laboratory(QObject):
 
     def values(self) -> dict[str, float]:
         """The shown step's seam ratios and disagreement, those that are known, by the names of a point's fields."""
-        frame, found = self._session.shown.frame(), self.disagreement
+        frame, found = self._session.screen.frame(), self.disagreement
         if frame is None:
             return {}
         point = self._session.shown.history.point_at(frame.step)
@@ -322,7 +322,7 @@ class Laboratory(QObject):
 
     def pages(self) -> PictureStack | None:
         """All maps of the shown step that were made, as pages; None while there are none."""
-        frame = self._session.shown.frame()
+        frame = self._session.screen.frame()
         if frame is None or frame.partition is None or not self.maps:
             return None
         partition, steps = frame.partition, 0 if self.coverage is None else self.coverage.steps

@@ -54,7 +54,7 @@ EMPTY_TEXTS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Coverage:
     """How often each pixel has lain beside a tile border, (rows, columns), in ``steps`` steps."""
 
@@ -69,7 +69,7 @@ class Coverage:
         return int(self.count.max(initial=0))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Disagreement:
     """The difference that two offsets make at a step: a map (rows, columns) in the image's unit, its RMS on [0, 1]."""
 
@@ -79,7 +79,7 @@ class Disagreement:
     rms: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MapRequest:
     """Which maps of a frame are wanted; ``points`` are those of its run, ``before`` the coverage known so far."""
 
@@ -91,7 +91,7 @@ class MapRequest:
     truth: Tensor | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Maps:
     """The maps of a frame by name, the coverage up to it, and the seam ratios of its x̂₀ and D."""
 

@@ -12,6 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,14 +23,37 @@ from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.images.metrics import psnr, ssim
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.physics.registry import Physics, find_physics
+from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.prior.partition import Partition
 from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
 from padis_gui.core.prior.seams import disagreement_at, seam_ratio
-from padis_gui.core.runs.opened import Prepared
+from padis_gui.core.runs.opened import Prepared, prepare_image
+from padis_gui.core.settings.errors import PadisError
 from padis_gui.core.solvers.iterate import Iterate
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImagePicture:
+    """The open image as the prior wants it, and its picture: (rows, columns) or (rows, columns, 3), in its unit.
+
+    ``truth`` is None where it was measured: there is no truth then.
+    """
+
+    image: Image
+    truth: Pixels | None
+    robust_range: tuple[float, float]
+
+
+def picture_of_image(image: Image, prior: PatchPrior | None, problem: PhysicsSettings) -> ImagePicture:
+    """What is to be seen of an image without measuring anything; as it is where there is no prior that takes it."""
+    if prior is not None:
+        with suppress(PadisError):  # of other channels than the prior's
+            image = prepare_image(image, prior, problem)
+    truth = None if image.measured is not None else for_display(image.from_unit(image.to_unit()))
+    return ImagePicture(image=image, truth=truth, robust_range=image.robust_range())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ProblemPictures:
     """The pictures of what is measured, (rows, columns) or (rows, columns, 3), in the image's unit.
 
@@ -44,7 +68,7 @@ class ProblemPictures:
     baseline_psnr: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class IteratePictures:
     """One iterate for the panes, in the image's unit; ``difference`` is estimate - truth.
 

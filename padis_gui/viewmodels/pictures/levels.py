@@ -91,7 +91,7 @@ def propose(name: str, pixels: Pixels, scale: Scale, truth: Pixels | None) -> Ra
     return percentiles(pixels, ROBUST_PERCENT, scale) if name == ROBUST else automatic(pixels, scale)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Histogram:
     """Bin edges (n + 1) and how many sampled pixels lie in each of the n bins."""
 
@@ -109,7 +109,7 @@ def histogram(pixels: Pixels) -> Histogram | None:
     return Histogram(edges, counts)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class NonFinite:
     """Where a picture is not a number: masks (rows, columns), and their counts in words."""
 
@@ -174,6 +174,11 @@ class Levels:
             self._proposed.pop(source.levels_group, None)
 
     @property
+    def state(self) -> tuple[dict[str, Range], dict[str, Range]]:
+        """All levels, set by hand and proposed, by group."""
+        return dict(self._by_hand), dict(self._proposed)
+
+    @property
     def by_hand(self) -> frozenset[str]:
         """The groups whose levels somebody has set."""
         return frozenset(self._by_hand)
@@ -200,5 +205,5 @@ def reach_of(difference: Pixels) -> float:
 
 
 def size_text(pixels: Pixels) -> str:
-    """Rows and columns in words."""
-    return f"{pixels.shape[0]} × {pixels.shape[1]} px"
+    """Width and height in words."""
+    return f"{pixels.shape[1]} × {pixels.shape[0]} px"

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from padis_gui.core.images.image import Pixels
+from padis_gui.core.images.image import Mask, Pixels
 from padis_gui.viewmodels.pictures.frames import IteratePictures
 from padis_gui.viewmodels.pictures.levels import Levels, Range, signed_difference
 from padis_gui.viewmodels.pictures.profiles import Spacing
@@ -59,10 +59,12 @@ class Appearance:
 
 class PictureSet(QObject):
     """``changed`` carries the keys whose pictures are new, ``captioned`` those whose captions are, ``restyled`` comes
-    for levels, colours and empty texts, ``listed`` when sources came, went, or are called otherwise."""
+    for levels, colours and empty texts, ``listed`` when sources came, went, or are called otherwise. ``wanted`` carries
+    the key of a source whose picture somebody asks for, where that was offered."""
 
     changed = Signal(object)
     captioned = Signal(object)
+    wanted = Signal(str)
     restyled = Signal()
     listed = Signal()
 
@@ -73,6 +75,9 @@ class PictureSet(QObject):
         self._pictures: dict[str, LazyPicture] = {}
         self._captions: dict[str, str] = {}
         self._empty_texts: dict[str, str] = {}
+        self._stale: dict[str, str] = {}
+        self._missing: dict[str, Mask] = {}
+        self._offers: dict[str, str] = {}
         self._colours: dict[str, str] = {}
         self.unit = ""
         self.spacing: Spacing | None = None
@@ -80,8 +85,9 @@ class PictureSet(QObject):
 
     def describe(self, unit: str, spacing: Spacing | None, window: Range) -> None:
         """What the images' numbers mean: unit, pixel pitch (rows, columns) in mm, the intensities of 0 and 1."""
-        self.unit, self.spacing, self.window = unit, spacing, window
-        self.restyled.emit()
+        if (unit, spacing, window) != (self.unit, self.spacing, self.window):
+            self.unit, self.spacing, self.window = unit, spacing, window
+            self.restyled.emit()
 
     # Sources --------------------------------------------------------------------------------------
 
@@ -107,21 +113,25 @@ class PictureSet(QObject):
         """Name the measurement and the baseline of a physics; see :meth:`SourceList.adapt`."""
         shapes = [None if p is None else p.shape for p in map(self.pixels, ("measurement", "baseline"))]
         on_image = pictorial and shapes[0] is not None and shapes[0] == shapes[1]
+        before = list(self.sources)
         self.sources.adapt(measurement, baseline, pictorial=pictorial, on_image=on_image)
-        self.listed.emit()
+        if list(self.sources) != before:
+            self.listed.emit()
 
     # Pictures -------------------------------------------------------------------------------------
 
     def set_pictures(self, pictures: Mapping[str, LazyPicture | None]) -> None:
         """Replace these sources' pictures; None clears one. Nobody may write on them any more."""
-        for key, picture in pictures.items():
+        others = {key: picture for key, picture in pictures.items() if picture is not self._pictures.get(key)}
+        for key, picture in others.items():
             if picture is None:
                 self._pictures.pop(key, None)
                 if key in self.sources:
                     self.levels.lose(self.sources[key])
             else:
                 self._pictures[key] = picture
-        self.changed.emit(tuple(pictures))
+        if others:
+            self.changed.emit(tuple(others))
 
     def pixels(self, key: str) -> Pixels | None:
         """What there is to see of a source now; made now where it waited for somebody to look."""
@@ -157,10 +167,37 @@ class PictureSet(QObject):
         """The short text of a source, empty where it has none."""
         return self._captions.get(key, "")
 
-    def set_empty_texts(self, texts: Mapping[str, str]) -> None:
-        """What to say for a source while it has no picture."""
-        self._empty_texts = dict(texts)
+    def set_stale(self, texts: Mapping[str, str]) -> None:
+        """The sources whose pictures do not belong to the present choices, each with a few words that say so.
+
+        All others are what they are called.
+        """
+        if dict(texts) != self._stale:
+            self._stale = dict(texts)
+            self.restyled.emit()
+
+    def stale_text(self, key: str) -> str:
+        """Why a source's picture does not belong to the present choices; empty where it does, or there is none."""
+        return self._stale.get(key, "") if self.has(key) else ""
+
+    def set_missing(self, masks: Mapping[str, Mask]) -> None:
+        """Of which pixels these sources' pictures have no measurement: True in (rows, columns). Others lack none."""
+        self._missing = dict(masks)
         self.restyled.emit()
+
+    def missing(self, key: str) -> Mask | None:
+        """Which pixels of a source's picture were not measured."""
+        return self._missing.get(key)
+
+    def set_empty_texts(self, texts: Mapping[str, str], offers: Mapping[str, str] | None = None) -> None:
+        """What to say for a source while it has no picture, and by which words that is offered, if it can be made."""
+        if (texts, offers or {}) != (self._empty_texts, self._offers):
+            self._empty_texts, self._offers = dict(texts), dict(offers or {})
+            self.restyled.emit()
+
+    def offer(self, key: str) -> str:
+        """By which words the picture of an empty source is offered; "" where it is not."""
+        return "" if self.has(key) else self._offers.get(key, "")
 
     def empty_text(self, key: str) -> str:
         """What to say where there is nothing to see; empty where there is something."""
@@ -181,10 +218,12 @@ class PictureSet(QObject):
 
     def propose_levels(self, levels: Mapping[str, Range], *, forget: Iterable[str] = ()) -> None:
         """Levels for groups that nobody has set by hand; those in ``forget`` lose what was set."""
+        before = self.levels.state
         self.levels.forget(*forget)
         for group, range_ in levels.items():
             self.levels.propose(group, range_)
-        self.restyled.emit()
+        if self.levels.state != before:
+            self.restyled.emit()
 
     def set_colours(self, source: PaneSource, name: str) -> None:
         """The colour map in common of this source's group."""

@@ -137,7 +137,7 @@ def dragged(shape: Line | Region, handle: Handle, start: Point, now: Point) -> L
     return Region.between(shape.shape, (moved[0] + dx, moved[1] + dy), opposite)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Profile:
     """Values along a line, at ``distance`` pixels from its start and at the points ``x``, ``y``; NaN outside."""
 

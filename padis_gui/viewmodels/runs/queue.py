@@ -35,7 +35,7 @@ class QueueItem:
 
     ``task``, of which ``seed`` and ``label`` tell, is let go of once it has ended. ``group`` is the id of the set of
     samples that it belongs to, ``repeats`` that of the record that it is to repeat; ``sentence`` says why it failed;
-    ``record`` is the id of what came of it.
+    ``record`` is the id of what came of it. One that is wanted ``at_once`` begins also while the queue is held.
     """
 
     task: Task | None
@@ -47,6 +47,7 @@ class QueueItem:
     state: ItemState = ItemState.WAITING
     sentence: str = ""
     record: str | None = None
+    at_once: bool = False
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     @classmethod
@@ -59,15 +60,15 @@ class QueueItem:
 
 
 def label_of(recipe: Recipe) -> str:
-    """What a run is, in a line: image, physics, solver."""
-    data = "" if recipe.data is None else f"{recipe.data.file.rsplit('/', 1)[-1]} p{recipe.data.page}, "
+    """What a run is, in a line: image with its page from 1, physics, solver."""
+    data = "" if recipe.data is None else f"{recipe.data.file.rsplit('/', 1)[-1]} p{recipe.data.page + 1}, "
     views = recipe.problem.get("views")
     physics = find_physics(recipe.physics).label + (f", {views} views" if views else "")
     return f"{data}{physics}, {find_solver(recipe.solver).label}"
 
 
 class Queue(QObject):
-    """Items in the order in which they run. While it is ``held`` no further one starts."""
+    """Items in the order in which they run. While it is ``held`` no further one starts: runs are only collected."""
 
     changed = Signal()
 
@@ -75,6 +76,7 @@ class Queue(QObject):
         super().__init__(parent)
         self._items: list[QueueItem] = []
         self._held = False
+        self._ended = 0  # since the queue was empty
 
     @property
     def items(self) -> tuple[QueueItem, ...]:
@@ -96,6 +98,12 @@ class Queue(QObject):
         """Whether no further item starts."""
         return self._held
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Which item runs, from 1, or ran last, and how many there are, counted since the queue was empty."""
+        unfinished = len(self.waiting) + (self.running is not None)
+        return self._ended + (self.running is not None), self._ended + unfinished
+
     def hold(self, held: bool) -> None:
         """Let no further item start, or let them start again."""
         if held != self._held:
@@ -112,6 +120,8 @@ class Queue(QObject):
 
     def add(self, *items: QueueItem) -> None:
         """Put items at the end."""
+        if not self.waiting and self.running is None:
+            self._ended = 0
         self._items.extend(items)
         self.changed.emit()
 
@@ -135,6 +145,12 @@ class Queue(QObject):
         if item is not None and item.state is ItemState.WAITING:
             self.end(item, ItemState.CANCELLED)
 
+    def clear_waiting(self) -> None:
+        """Take back all that waits."""
+        for item in self.waiting:
+            item.state, item.task = ItemState.CANCELLED, None
+        self._tidy()
+
     def clear_ended(self) -> None:
         """Forget what has ended."""
         self._items = [item for item in self._items if not item.state.ended]
@@ -142,15 +158,17 @@ class Queue(QObject):
 
     def take(self) -> QueueItem | None:
         """The next item, which now runs; None while the queue is held, runs, or has none."""
-        if self._held or self.running is not None or not self.waiting:
+        ready = [item for item in self.waiting if item.at_once or not self._held]
+        if self.running is not None or not ready:
             return None
-        item = self.waiting[0]
+        item = ready[0]
         item.state = ItemState.RUNNING
         self.changed.emit()
         return item
 
     def end(self, item: QueueItem, state: ItemState, sentence: str = "", record: str | None = None) -> None:
         """Say what has become of an item."""
+        self._ended += item.state is ItemState.RUNNING
         item.state, item.sentence, item.record, item.task = state, sentence, record, None
         self._tidy()
 

@@ -4,6 +4,7 @@ Pictures go through a mailbox where the latest wins, so a slow window never queu
 end has been taken in the UI thread; what is told of that end carries all that belongs to it.
 """
 
+import asyncio
 import logging
 import time
 import traceback
@@ -40,10 +41,15 @@ from padis_gui.viewmodels.state.background import Requests
 
 log = logging.getLogger(__name__)
 
+_SLOW_STEP = 1.0  # seconds; shorter ones need no progress of their own
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """The run as the status bar shows it. ``eta`` is in seconds, None until two steps are timed."""
+    """The run as the status bar shows it. ``eta`` is in seconds, None until two steps are timed.
+
+    ``within`` is the share of the step in hand that is done, 0 to 1, where steps take long; else None.
+    """
 
     state: RunState = RunState.IDLE
     step: int = 0
@@ -51,6 +57,7 @@ class Progress:
     sigma: float = 0.0
     seconds_per_step: float | None = None
     eta: float | None = None
+    within: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +146,22 @@ class Steered(QObject):
         """Live settings of the running solver, or another tiling, after the current iterate."""
         self._steer(lambda control: control.change(settings, tiling))
 
+    async def finished(self) -> None:
+        """Finish, and wait until its end has been taken, with all that is made of it."""
+        over = asyncio.Event()
+
+        def look() -> None:
+            if not self._active:
+                over.set()
+
+        self.changed.connect(look)
+        try:
+            self.finish()
+            look()
+            await over.wait()
+        finally:
+            self.changed.disconnect(look)
+
     def wait(self, timeout: float | None = None) -> None:
         """Block until the compute thread has left it; for shutting down."""
         if self._future is not None:
@@ -164,12 +187,12 @@ class Steered(QObject):
 class LiveRun(Steered):
     """Drives one task at a time on ``executor``. Signals come on the thread of this object.
 
-    ``dirty`` is emitted with every iterate, ``prepared_ready`` with the :class:`ProblemPictures` of a run that begins,
-    and ``ended`` with :class:`Ended`, once a run is no longer active.
+    ``dirty`` is emitted with every iterate, ``prepared_ready`` with the history and the :class:`ProblemPictures` of a
+    run that begins, and ``ended`` with :class:`Ended`, once a run is no longer active.
     """
 
     dirty = Signal()
-    prepared_ready = Signal(object)
+    prepared_ready = Signal(object, object)
     ended = Signal(object)
     _came = Signal(object)
 
@@ -177,7 +200,9 @@ class LiveRun(Steered):
         super().__init__(requests, parent)
         self._executor = executor
         self._run: Run | None = None
+        self._task: Task | None = None
         self._recipe: Recipe | None = None
+        self._expected = 0  # steps, while none is known yet
         self._recording = Recording(History())
         self.disagreement_every = 0  # steps between measurements, each two denoiser calls; 0: never
         self.frames_wanted = True  # off: the run makes no pictures at all, only points for the curves
@@ -198,19 +223,34 @@ class LiveRun(Steered):
     def snapshot(self) -> Progress:
         """State and progress now; the ETA leaves out the first step, which warms up."""
         history, state = self.history, self.state
-        points, total = history.points, history.total
+        points = history.points
         last = points[-1] if points else None
         timed = [p.seconds for p in points[1:]]
         mean = sum(timed) / len(timed) if len(timed) >= 2 else None
-        step = last.step if last else 0
+        step, within = last.step if last else 0, self._within_step(mean, state)
+        total = history.total or (0 if within is None else self._expected)
         return Progress(
             state=state,
             step=step,
             total=total,
             sigma=last.sigma if last else 0.0,
             seconds_per_step=mean,
-            eta=mean * (total - step) if mean is not None and state.active else None,
+            eta=mean * (total - step - (within or 0.0)) if mean is not None and state.active else None,
+            within=within,
         )
+
+    def _within_step(self, mean: float | None, state: RunState) -> float | None:
+        """How far the step in hand is, where steps take ``mean`` seconds or this one is the first and slow."""
+        control = self._control
+        if control is None or not state.active or state is RunState.PREPARING:
+            return None
+        slow = (control.step_seconds if mean is None else mean) > _SLOW_STEP
+        return control.within_step if slow else None
+
+    @property
+    def pictures(self) -> ProblemPictures | None:
+        """What the run measures, once that is prepared."""
+        return self._recording.pictures
 
     def take_frame(self) -> IteratePictures | None:
         """The latest frame, once; None when it has been taken."""
@@ -220,17 +260,23 @@ class LiveRun(Steered):
         """A copy of the curves so far."""
         return list(self.history.points)
 
+    @property
+    def task(self) -> Task | None:
+        """What is under way; None where nothing is."""
+        return self._task if self._active else None
+
     def start(
         self,
         task: Task,
-        pictures: ProblemPictures | None,
+        made: Callable[[Opened, Method], ProblemPictures | None] = lambda opened, method: None,
         *,
         item: str | None = None,
         paused: bool = False,
         history_budget: int = DEFAULT_BUDGET,
     ) -> None:
-        """Begin a run; ``pictures`` and their problem are used where they belong to it. Ignored while one is active.
+        """Begin a run. Ignored while one is active.
 
+        ``made`` is asked in the compute thread for what is prepared of its problem already.
         Its iterates are kept in a new :attr:`history` of at most ``history_budget`` bytes. ``item`` is told at its end.
         """
         if self._active:
@@ -238,23 +284,34 @@ class LiveRun(Steered):
         control = self._begin(paused=paused)
         recording = Recording(History(history_budget))
 
-        def show(prepared: Prepared) -> None:
-            fits = pictures is not None and pictures.prepared is prepared
-            shown = pictures if pictures is not None and fits else pictures_of_problem(prepared)
-            recording.begin(shown, task.opened.prior.interrupted_by(control.check))
-            self.prepared_ready.emit(recording.pictures)
+        found: list[ProblemPictures] = []
 
-        run = Run(
-            task.recipe, task.opened, control, prepared=None if pictures is None else pictures.prepared,
-            on_prepared=show, observe=recording.observe,
-        )  # fmt: skip
-        self._recording, self._run = recording, run
+        def show(prepared: Prepared) -> None:
+            shown = next((p for p in found if p.prepared is prepared), None) or pictures_of_problem(prepared)
+            recording.begin(shown, task.opened.prior.interrupted_by(control.check))
+            self.prepared_ready.emit(recording.history, shown)
+
+        run = Run(task.recipe, task.opened, control, on_prepared=show, observe=recording.observe)
+
+        def work() -> None:
+            pictures = made(task.opened, task.method)
+            if pictures is not None:
+                found.append(pictures)
+                run.prepared = pictures.prepared
+            self._work(task, item, run, recording)
+
+        self._recording, self._run, self._task = recording, run, task
+        self._expected = int(getattr(task.method.settings, "iterates", 0))
         self.changed.emit()
-        self._future = self._executor.submit(self._work, task, item, run, recording)
+        self._future = self._executor.submit(work)
 
     def _take(self, ended: Ended) -> None:
         self._end(ended.outcome.state)
-        self._run, self._recipe = None, ended.outcome.recipe  # what it has on the device goes
+        self._run, self._task, self._recipe = (
+            None,
+            None,
+            ended.outcome.recipe,
+        )  # what it has on the device goes
         self.ended.emit(ended)
         self.changed.emit()
 

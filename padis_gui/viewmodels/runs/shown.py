@@ -1,14 +1,16 @@
 """Which run and which of its iterates the window shows: the run under way, or an earlier one, live or at a step."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
+from padis_gui.core.images.image import Image
 from padis_gui.core.runs.engine import Result
-from padis_gui.viewmodels.pictures.frames import CurvePoint, History, IteratePictures
+from padis_gui.core.runs.recipe import Recipe
+from padis_gui.viewmodels.pictures.frames import CurvePoint, History, IteratePictures, ProblemPictures
 from padis_gui.viewmodels.runs.run import Ended, Task
 from padis_gui.viewmodels.runs.runs import RunRecord
-from padis_gui.viewmodels.state.opened import Preparation
 
 
 class Shown(QObject):
@@ -16,31 +18,33 @@ class Shown(QObject):
     ``result_changed`` when :attr:`result` is another one: what is exported.
 
     ``history`` keeps the shown run's iterates. ``record`` is the run of the list that is shown, None for one that was
-    followed from its beginning; ``made_of`` is what that one was made of. ``step`` is None where the latest iterate is
-    shown, whatever comes.
+    followed from its beginning; ``made_of`` is what that one was made of, and ``pictures`` what it measured, once that
+    is prepared. ``step`` is None where the latest iterate is shown, whatever comes.
     """
 
     changed = Signal()
     result_changed = Signal()
 
-    def __init__(self, preparation: Preparation, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._preparation = preparation
         self.history = History(0)
         self.record: RunRecord | None = None
         self.step: int | None = None
         self.result: Result | None = None
         self.made_of: Task | None = None
+        self.pictures: ProblemPictures | None = None
 
-    def follow(self, history: History, task: Task) -> None:
-        """Show a run that is beginning, live."""
-        self.made_of = task
-        self._show(history, None)
+    def follow(self, history: History, task: Task, pictures: ProblemPictures | None = None) -> None:
+        """Show a run that is under way, live; ``pictures`` are what it measures, where that is prepared."""
+        self._show(history, made_of=task, pictures=pictures)
 
     def end(self, ended: Ended) -> None:
-        """A run has ended; ignored unless it is the shown one and has a result."""
+        """A run has ended; ignored unless it is the shown one. One that has no result is shown no longer."""
         outcome = ended.outcome
-        if outcome.result is None or self.history is not ended.history:
+        if self.history is not ended.history or self.record is not None:
+            return
+        if outcome.result is None:
+            self.clear()
             return
         self.result = outcome.result
         if outcome.error is None:
@@ -49,13 +53,18 @@ class Shown(QObject):
 
     def show(self, record: RunRecord) -> None:
         """Put an earlier run's result in the panes; what is exported is then that one."""
-        self.result, self.made_of = record.result, None
-        self._show(record.history, record)
-        self.result_changed.emit()
+        self._show(record.history, record=record, result=record.result)
 
     def clear(self) -> None:
         """Show no run at all."""
-        self._show(History(0), None)
+        if self.anything:
+            self._show(History(0))
+
+    def take_pictures(self, history: History, pictures: ProblemPictures) -> None:
+        """A run has prepared what it measures; ignored unless it is shown live."""
+        if self.history is history and self.record is None and pictures is not self.pictures:
+            self.pictures = pictures
+            self.changed.emit()
 
     def go_to(self, step: int | None) -> None:
         """Show the kept iterate that is nearest to a step; None for the latest one, and those that follow."""
@@ -71,24 +80,40 @@ class Shown(QObject):
         steps = self.history.steps
         if not steps:
             return
-        frame = self._frame()
+        frame = self.frame()
         at = steps.index(frame.step) if frame is not None and frame.step in steps else len(steps) - 1
         self.go_to(steps[min(max(at + by, 0), len(steps) - 1)])
+
+    # What it is of ----------------------------------------------------------------------------------
+
+    @property
+    def anything(self) -> bool:
+        """Whether a run is shown."""
+        return self.record is not None or self.made_of is not None
 
     @property
     def live(self) -> bool:
         """Whether the latest iterate is shown, whatever comes."""
         return self.step is None
 
-    def frame(self) -> IteratePictures | None:
-        """The shown iterate, with its difference to the truth where that is known; None while there is none."""
-        frame, record, pictures = self._frame(), self.record, self._preparation.pictures
-        if frame is None or frame.difference is not None or record is None or pictures is None:
-            return frame
-        same = record.recipe.is_of_data(pictures.prepared.opened)
-        return frame.against(pictures.truth) if same else frame
+    @property
+    def recipe(self) -> Recipe | None:
+        """Of the shown run; a draft while it is under way."""
+        if self.result is not None:
+            return self.result.recipe
+        if self.record is not None:
+            return self.record.recipe
+        return None if self.made_of is None else self.made_of.recipe
 
-    def _frame(self) -> IteratePictures | None:
+    def is_of(self, image: Image | None, path: Path | None) -> bool:
+        """Whether the shown run is of this image, as it was opened from that file."""
+        if self.record is None and self.made_of is not None:
+            return self.made_of.opened.image is image
+        recipe = self.recipe
+        return recipe is not None and recipe.is_of_data(image, path)
+
+    def frame(self) -> IteratePictures | None:
+        """The shown iterate as it was kept; None while there is none."""
         if self.step is not None and (frame := self.history.frame_at(self.step)) is not None:
             return frame
         last = self.history.last
@@ -96,9 +121,21 @@ class Shown(QObject):
 
     def point(self) -> CurvePoint | None:
         """The shown iterate's numbers."""
-        frame = self._frame()
+        frame = self.frame()
         return None if frame is None else self.history.point_at(frame.step)
 
-    def _show(self, history: History, record: RunRecord | None) -> None:
+    def _show(
+        self,
+        history: History,
+        *,
+        record: RunRecord | None = None,
+        result: Result | None = None,
+        made_of: Task | None = None,
+        pictures: ProblemPictures | None = None,
+    ) -> None:
+        other = result is not self.result
         self.history, self.record, self.step = history, record, None
+        self.result, self.made_of, self.pictures = result, made_of, pictures
         self.changed.emit()
+        if other:
+            self.result_changed.emit()

@@ -29,8 +29,7 @@ class ShownUpdates(QObject):
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self._tell)
         for signal in (
-            session.shown.changed, session.run.dirty, session.run.changed, session.preparation.changed,
-            session.prior.changed, session.method.changed, session.shown.result_changed,
+            session.run.dirty, session.run.changed, session.screen.changed,
         ):  # fmt: skip
             signal.connect(self._came)
 

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from padis_gui.core.files.read import read_named_picture
 from padis_gui.core.images.image import Mask, fill_box, stamp, write_mask
-from padis_gui.core.physics.pixelwise import InpaintingSettings
+from padis_gui.core.physics.pixelwise import Inpainting, InpaintingSettings
 from padis_gui.core.settings.declarations import specs
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.viewmodels.session.session import Session
@@ -32,6 +32,7 @@ class MaskEditor(QObject):
 
     changed = Signal()
     toggled = Signal(bool)
+    prepared = Signal()  # another problem is: `marked` may be another
 
     def __init__(self, session: Session, folder: Path | None = None) -> None:
         super().__init__(session)
@@ -47,18 +48,25 @@ class MaskEditor(QObject):
         self._undone: list[Mask] = []
         self._soon = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._soon.timeout.connect(self._give)
+        session.preparation.changed.connect(self.prepared)
         session.data.changed.connect(self._follow_data)
         session.method.changed.connect(self._follow_physics)
 
     @property
     def possible(self) -> bool:
-        """Whether there is an image and a problem whose mask can be painted, and no run under way."""
+        """Whether there is an image and a problem whose mask can be painted."""
         session = self._session
-        return (
-            session.data.image is not None
-            and isinstance(session.method.problem, InpaintingSettings)
-            and not session.run.active
-        )
+        return session.data.image is not None and isinstance(session.method.problem, InpaintingSettings)
+
+    @property
+    def marked(self) -> Mask | None:
+        """Where the prepared problem has no measurement, (rows, columns); None where it has one everywhere, and while
+        another mask is painted."""
+        prepared = self._session.preparation.prepared
+        operator = None if prepared is None else prepared.problem.operator
+        if self.missing is not None or not isinstance(operator, Inpainting):
+            return None
+        return ~operator.known.cpu().numpy()
 
     def begin(self) -> None:
         """Paint on the present mask from now on; on an empty one where it cannot be had."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.files.formats.folder import Whole, folder_of_series
-from padis_gui.core.files.formats.open import open_pages
+from padis_gui.core.files.formats.open import open_pages, read_page
 from padis_gui.core.files.formats.pages import Pages
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import Image, ReadingSettings
@@ -148,7 +148,9 @@ class _Source:
         """A picture of a page in the window of ``example``, which is a page of the same file; None if it can't be."""
         try:
             if example.measured is not None and example.measured.physics:
-                small = reading.model_copy(update={"image_size": _SCAN_SIDE})
+                pitch = reading.pixel_pitch  # as many mm on fewer pixels
+                wider = None if pitch is None else pitch * example.shape[1] / _SCAN_SIDE
+                small = reading.model_copy(update={"image_size": _SCAN_SIDE, "pixel_pitch": wider})
                 found = read_image(path, page, small)
                 # without lengths the unit is that of the image's own pixels, which are larger here
                 return thumbnail(found if example.unit == "1/px" else found.with_window(example.window))
@@ -156,7 +158,7 @@ class _Source:
             if self._pages is None or self._of != of:
                 self.close()
                 self._pages, self._of = open_pages(*of), of
-            pixels = self._pages.read(page).pixels
+            pixels = read_page(self._pages, page, reading).pixels
         except PadisError:
             return None
         return thumbnail(replace(example, pixels=pixels, measured=None))

@@ -153,6 +153,11 @@ class Planner(QObject):
         self.changed.emit()
 
     @property
+    def measures(self) -> bool:
+        """Whether this machine can be measured now: a run that goes on would falsify it."""
+        return not self._session.run.active
+
+    @property
     def on_cpu(self) -> bool:
         """Whether the machine's own memory is the device's."""
         return self._session.prior.device.type == "cpu"
@@ -197,7 +202,7 @@ class Planner(QObject):
         if (
             products is None
             or products[0] is not preparation.prepared
-            or not preparation.is_of(opened, method)
+            or preparation.made(opened, method) is None
         ):
             return pace
         return replace(pace, product_seconds=products[1])
@@ -205,7 +210,7 @@ class Planner(QObject):
     # Measuring ------------------------------------------------------------------------------------
 
     def _measure_tile(self, key: str, prior: PatchPrior, patch: int) -> None:
-        if key in self._measuring or self._session.run.active:
+        if key in self._measuring or not self.measures:
             return
         self._measuring.add(key)
 
@@ -225,7 +230,7 @@ class Planner(QObject):
     def _measure_products(self) -> None:
         """Time the operator of what has been prepared; a run that uses it waits for some milliseconds at most."""
         prepared = self._session.preparation.prepared
-        if prepared is None or self._session.run.active:
+        if prepared is None or not self.measures:
             return
 
         def work(check: Check) -> float | None:
@@ -248,9 +253,11 @@ class Planner(QObject):
         """Keep what was estimated for the run that begins, without what earlier runs have taught."""
         if self._session.run.snapshot().state is not RunState.PREPARING:
             return
-        opened, method = self._session.opened(), self._session.method.now
+        opened, method, task = self._session.opened(), self._session.method.now, self._session.running
         self._started = None
-        if opened is not None and self.plan is not None and self.plan.seconds:
+        if task is None or opened is None or task.method != method or not task.opened.same_as(opened):
+            return  # one from the queue: what was estimated is something else
+        if self.plan is not None and self.plan.seconds:
             what = self._what(opened, method)
             self._started = what, self.plan.seconds / self._paces.factor(what)
 

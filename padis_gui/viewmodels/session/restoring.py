@@ -54,8 +54,6 @@ class Restorer:
         What can be brought back is, also where a file is missing.
         """
         workspace = self._workspace
-        if not workspace.free_for("A run is restored between runs; let this one end first."):
-            return False
         near = [p.parent for p in (workspace.data.path, workspace.prior.path) if p is not None]
         found = await workspace.read(_find, Path(path), near)
         if found is None:
@@ -67,7 +65,7 @@ class Restorer:
             choices = choices.model_copy(update={"data": None})
         if "prior" in missing:
             choices = choices.model_copy(update={"prior": None})
-        await workspace.use(choices)
+        used = await workspace.use(choices)
         record = None
         if found.result is not None:
             record = record_of(
@@ -75,10 +73,11 @@ class Restorer:
             )
             record.when = datetime.now(UTC)
             workspace.runs.add(record)
-            workspace.shown.show(record)
+            if used:  # else something else was wanted meanwhile
+                workspace.shown.show(record)
         opened = workspace.opened()
         self._last = None
-        if record is not None and opened is not None and not missing:
+        if used and record is not None and opened is not None and not missing:
             self._last = _Restored(record, opened, workspace.method.now)
         self._say(found, recipe, str(Path(path).name))
         return not missing

@@ -1,7 +1,8 @@
 """Starts runs by hand or from the queue, one after the other, and makes records of what comes of them."""
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from padis_gui.viewmodels.runs.queue import ItemState, Queue, QueueItem
 from padis_gui.viewmodels.runs.run import Ended, Task
 from padis_gui.viewmodels.runs.runs import RunRecord, record_of
 from padis_gui.viewmodels.runs.samples import gather, new_group, sample_seeds
+from padis_gui.viewmodels.session.saved import SavedItem
 from padis_gui.viewmodels.session.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ class Runner(QObject):
         super().__init__(workspace)
         self._workspace = workspace
         self.queue = Queue(self)
-        self._gathering = 0
+        self._gathering: set[asyncio.Task[None]] = set()
         self._soon = QTimer(self, singleShot=True, interval=0)
         self._soon.timeout.connect(self._start_next)
         self.queue.changed.connect(self._soon.start)
@@ -45,16 +47,25 @@ class Runner(QObject):
     def add_to_queue(self) -> bool:
         """Put the present choices at the end of the queue; False, and a message, where they are not complete."""
         task = self._workspace.wanted(self._seed())
-        if task is None:
-            return False
-        self.queue.add(QueueItem.of(task, self._workspace.runs.next_name()))
-        return True
+        if task is not None:
+            self.enqueue(task)
+        return task is not None
+
+    def enqueue(self, task: Task) -> str:
+        """Put a task at the end of the queue; returns in a sentence when it will begin."""
+        item = QueueItem.of(task, self._workspace.runs.next_name())
+        self.queue.add(item)
+        if self.queue.held:
+            return f"{item.name} waits in the queue, which is held: Start in the panel Queue lets it go on."
+        before = len(self.queue.waiting) - 1
+        rest = f" and {before} more" if before else ""
+        return f"{item.name} is in the queue: it begins after what is under way{rest}."
 
     def draw_samples(self, count: int) -> bool:
         """Queue ``count`` runs of the present choices that differ in the solver's seed only."""
         workspace, preparation, start = self._workspace, self._workspace.preparation, self._seed()
         prepared, seed = preparation.prepared, workspace.method.seed
-        shown = prepared is not None and preparation.is_current and seed is None  # what is seen is sampled
+        shown = prepared is not None and seed is None  # what is seen is sampled
         measured_with = prepared.seed if prepared is not None and shown else start
         task = workspace.wanted(start, measurement_seed=measured_with)
         if task is None:
@@ -71,8 +82,11 @@ class Runner(QObject):
         self._add_each(task, dict(zip(names, sample_seeds(start, count), strict=True)), new_group())
         return True
 
-    async def repeat(self, record: RunRecord) -> bool:
-        """Queue a run's recipe again, or each of its samples, live changes included; its end says if it is the same."""
+    async def repeat(self, record: RunRecord, *, at_once: bool = False) -> bool:
+        """Queue a run's recipe again, or each of its samples, live changes included; its end says if it is the same.
+
+        ``at_once``: also while the queue is held.
+        """
         recipe = record.recipe
         task = await self._task_of(recipe)
         if task is None:
@@ -80,18 +94,27 @@ class Runner(QObject):
         seeds = recipe.sample_seeds
         if seeds:
             names = [f"Sample {n} of {len(seeds)}, repeated" for n in range(1, len(seeds) + 1)]
-            self._add_each(task, dict(zip(names, seeds, strict=True)), new_group(), record.id)
+            wanted, group = dict(zip(names, seeds, strict=True)), new_group()
         else:
-            self._add_each(task, {f"Repeat of {record.name}": recipe.seed}, None, record.id)
+            wanted, group = {f"Repeat of {record.name}": recipe.seed}, None
+        self._add_each(task, wanted, group, record.id, at_once=at_once)
         return True
 
     def _add_each(
-        self, task: Task, seeds: Mapping[str, int], group: str | None, repeats: str | None = None
+        self,
+        task: Task,
+        seeds: Mapping[str, int],
+        group: str | None,
+        repeats: str | None = None,
+        *,
+        at_once: bool = False,
     ) -> None:
         """Queue a task once for each seed, under its name."""
         for name, seed in seeds.items():
             seeded = replace(task, recipe=task.recipe.model_copy(update={"seed": seed}))
-            self.queue.add(QueueItem.of(seeded, name, group=group, repeats=repeats))
+            item = QueueItem.of(seeded, name, group=group, repeats=repeats)
+            item.at_once = at_once
+            self.queue.add(item)
 
     async def _task_of(self, recipe: Recipe) -> Task | None:
         """A recipe to be run again here; None, and a message, where what it was made of is not what it was."""
@@ -102,18 +125,40 @@ class Runner(QObject):
             opened = open_recipe(recipe, device, near)
             return Task(recipe=as_here(recipe, opened), opened=opened, method=recipe.method)
 
-        return await workspace.compute(work)
+        return await workspace.read(work)  # reads and checks files: not beside what computes
 
     def _seed(self) -> int:
         seed = self._workspace.method.seed
         return new_seed() if seed is None else seed
 
+    def unfinished(self) -> tuple[tuple[QueueItem, Task], ...]:
+        """What runs and waits, with its task: what a session keeps of the queue."""
+        return tuple((item, item.task) for item in self.queue.items if item.task is not None)
+
+    async def restore_queue(self, saved: Sequence[SavedItem]) -> None:
+        """Put the queue of the last session at the end of this one, and hold it: nothing begins by itself."""
+        if not saved:
+            return
+        self.queue.hold(True)
+        back = 0
+        for each in saved:
+            task = await self._task_of(each.recipe)
+            if task is not None:
+                self.queue.add(QueueItem.of(task, each.name, group=each.group, repeats=each.repeats))
+                back += 1
+        self._workspace.message.emit(
+            "info", f"{back} of {len(saved)} runs of the last session's queue are back; Start in the panel Queue lets "
+            "them go on.", "",
+        )  # fmt: skip
+
     async def save_queue(self, path: Path) -> bool:
         """Write what runs and waits as a file for `padis-gui queue`, or for another window."""
-        tasks = [(item.name, item.task) for item in self.queue.items if item.task is not None]
+        tasks = self.unfinished()
 
         def make_data() -> bytes:
-            return queue_as_json(QueuedRun(name=name, recipe=sealed(task.recipe)) for name, task in tasks)
+            return queue_as_json(
+                QueuedRun(name=item.name, recipe=sealed(task.recipe)) for item, task in tasks
+            )
 
         return await self._workspace.write_file(path, make_data, f"A queue of {len(tasks)} runs")
 
@@ -144,11 +189,20 @@ class Runner(QObject):
             if item is not None and item.group is not None:
                 self._close_group(item.group)
 
+    def cancel_waiting(self) -> None:
+        """Take back everything that waits."""
+        groups = {item.group for item in self.queue.waiting if item.group is not None}
+        self.queue.clear_waiting()
+        for group in groups:
+            self._close_group(group)
+
     # How it goes on -----------------------------------------------------------------------------------
 
     def end(self, ended: Ended) -> None:
         """A run has ended: put what came of it into the list and the queue, and go on."""
         workspace, outcome = self._workspace, ended.outcome
+        if workspace.closed and outcome.result is None:
+            return  # cancelled since the window closes: it is in the queue that comes back
         item = None if ended.item is None else self.queue.find(ended.item)
         record = None
         if outcome.result is not None:
@@ -183,16 +237,30 @@ class Runner(QObject):
         """Once the last sample of a set has ended, make the set's record, before anything else starts."""
         items = self.queue.members(group)
         if all(item.state.ended for item in items) and any(item.record for item in items):
-            self._gathering += 1
-            self._workspace.spawn(self._gather(group, self._workspace.preparation.prepared))
+            task = self._workspace.spawn(self._gather(group, self._prepared_for(group)))
+            self._gathering.add(task)
+            task.add_done_callback(self._gathered)
+
+    def _gathered(self, task: asyncio.Task[None]) -> None:
+        self._gathering.discard(task)
+        if not self._workspace.closed:
+            self._soon.start()
+
+    async def gathered(self) -> None:
+        """Wait until the sets whose last sample has ended have their records."""
+        await asyncio.gather(*self._gathering, return_exceptions=True)
+
+    def _prepared_for(self, group: str) -> Prepared | None:
+        """What a set of samples was drawn for, where it is in memory: the last run prepared it, or it is still open."""
+        recipe = next(record.recipe for record in self._workspace.runs.members(group))
+        for pictures in (self._workspace.run.pictures, self._workspace.preparation.pictures):
+            if pictures is not None and recipe.is_of_prepared(pictures.prepared):
+                return pictures.prepared
+        return None
 
     async def _gather(self, group: str, prepared: Prepared | None) -> None:
         workspace = self._workspace
-        try:
-            record = await workspace.compute(gather, group, workspace.runs.members(group), prepared)
-        finally:
-            self._gathering -= 1
-            self._soon.start()
+        record = await workspace.compute(gather, group, workspace.runs.members(group), prepared)
         if record is not None:
             repeats = next((item.repeats for item in self.queue.members(group) if item.repeats), None)
             if repeats is not None:

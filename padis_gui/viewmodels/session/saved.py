@@ -21,6 +21,7 @@ from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.engine import Result
+from padis_gui.core.runs.queue import QueuedRun
 from padis_gui.core.runs.recipe import Recipe, check_seed
 from padis_gui.core.settings.declarations import Settings, make
 from padis_gui.core.settings.errors import PadisError
@@ -46,6 +47,13 @@ class SavedChoices(BaseModel):
     solvers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     seed: int | None = None
     preset: str | None = None
+
+
+class SavedItem(QueuedRun):
+    """A run that waits in the queue, as a session keeps it; its recipe need not be sealed."""
+
+    group: str | None = None
+    repeats: str | None = None
 
 
 def changes(settings: Settings, default: Settings) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.exporting import export_run, export_runs, shown_run
 from padis_gui.viewmodels.session.restoring import Restorer
 from padis_gui.viewmodels.session.runner import Runner
+from padis_gui.viewmodels.session.screen import Screen
 from padis_gui.viewmodels.session.store import Saver, Store
 from padis_gui.viewmodels.session.workspace import Workspace
 
@@ -62,27 +63,38 @@ class Session(Workspace):
     ) -> None:
         """``store`` is where the session is saved; without one it is not."""
         super().__init__(device, parent)
+        self.screen = Screen(self)
         self.runner = Runner(self)
         self.restorer = Restorer(self)
         self.warnings = Warnings(self)
-        self.saver = None if store is None else Saver(self, store)
+        self.saver = None if store is None else Saver(self, self.runner, store)
 
     # Runs -----------------------------------------------------------------------------------------
 
     def start(self, *, paused: bool = False) -> None:
-        """Run the present choices; ``paused`` stops after the first step."""
-        if self.run.active:
-            return
+        """Run the present choices; ``paused`` stops after the first step.
+
+        Where something is under way they go to the end of the queue, unless ``paused``: only one can be stepped.
+        """
         seed = self.method.seed
         task = self.wanted(new_seed() if seed is None else seed)
-        if task is None or not self.free_for(f"{self.occupied_by} is under way; finish or cancel it first."):
+        if task is None:
             return
-        self.shown.clear()  # whatever was looked at: the user wants to see this run
+        if not self.occupied_by:
+            self.shown.clear()  # whatever was looked at: the user wants to see this run
         restored = None if paused else self.restorer.wanted(task, seed)
         if restored is not None:
-            self.spawn(self.runner.repeat(restored))
-        else:
+            self.spawn(self.runner.repeat(restored, at_once=not self.occupied_by))
+        elif not self.occupied_by:
             self.begin(task, paused=paused)
+        elif not paused:
+            self.message.emit("info", self.runner.enqueue(task), "")
+
+    async def finish(self) -> None:
+        """Finish the run under way, let what comes of it be kept, and begin no other one of the queue."""
+        self.queue.hold(True)
+        await self.run.finished()
+        await self.runner.gathered()
 
     def _run_ended(self, ended: Ended) -> None:
         super()._run_ended(ended)

@@ -27,10 +27,12 @@ from PySide6.QtCore import QLockFile, QObject, QTimer
 
 from padis_gui.core.exports.about import About
 from padis_gui.core.exports.tiff import save_result
-from padis_gui.core.settings.errors import PadisError
+from padis_gui.core.runs.recipe import Recipe, sealed
+from padis_gui.core.settings.errors import InputError, PadisError
 from padis_gui.core.settings.files import write_atomically
 from padis_gui.viewmodels.runs.runs import RunRecord
-from padis_gui.viewmodels.session.saved import SavedChoices, SavedRun, saved_from
+from padis_gui.viewmodels.session.runner import Runner
+from padis_gui.viewmodels.session.saved import SavedChoices, SavedItem, SavedRun, saved_from
 from padis_gui.viewmodels.session.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -53,16 +55,18 @@ class _Content(BaseModel):
     order: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     count: int = 0
+    queue: tuple[dict[str, Any], ...] = ()  # of :class:`SavedItem`; a damaged one costs itself only
 
 
 @dataclass(frozen=True)
 class SavedSession:
-    """What a session folder holds; ``damaged`` are the names of files that could not be used."""
+    """What a session folder holds; ``damaged`` names what could not be used."""
 
     choices: SavedChoices | None
     records: tuple[RunRecord, ...]
     count: int
     damaged: tuple[str, ...]
+    queue: tuple[SavedItem, ...] = ()
 
 
 class Store:
@@ -115,6 +119,13 @@ class Store:
                     damaged.append(file.name)
                 else:
                     found[record.id] = record
+        queue = []
+        for number, values in enumerate(content.queue if content else (), start=1):
+            try:
+                queue.append(SavedItem.model_validate(values))
+            except ValidationError as error:
+                log.warning("Run %d of the queue cannot be used: %s", number, _brief(error))
+                damaged.append(f"run {number} of the queue")
         order = [identity for identity in (content.order if content else ()) if identity in found]
         rest = sorted((r for r in found.values() if r.id not in order), key=lambda record: record.when)
         records = [found[identity] for identity in order] + rest
@@ -123,13 +134,24 @@ class Store:
             records=tuple(records),
             count=max(len(records), content.count if content else 0),
             damaged=tuple(damaged),
+            queue=tuple(queue),
         )
 
     # Writing ----------------------------------------------------------------------------------------
 
-    def save(self, choices: SavedChoices, order: Iterable[str], deleted: Iterable[str], count: int) -> None:
-        """Write what is chosen, in which order the runs are, and which are deleted though their files are there."""
-        content = _Content(choices=choices, order=tuple(order), deleted=tuple(deleted), count=count)
+    def save(
+        self,
+        choices: SavedChoices,
+        order: Iterable[str],
+        deleted: Iterable[str],
+        count: int,
+        queue: Iterable[SavedItem] = (),
+    ) -> None:
+        """Write what is chosen, in which order the runs are, which are deleted though their files are there, what waits."""
+        content = _Content(
+            choices=choices, order=tuple(order), deleted=tuple(deleted), count=count,
+            queue=tuple(item.model_dump(mode="json") for item in queue),
+        )  # fmt: skip
         write_atomically(self.folder / _SESSION, content.model_dump_json(indent=1).encode())
 
     def save_run(self, record: RunRecord) -> tuple[str, ...]:
@@ -255,7 +277,15 @@ def _brief(error: Exception) -> str:
     return f"{error.error_count()} errors" if isinstance(error, ValidationError) else str(error)[:200]
 
 
+def _sealed(recipe: Recipe) -> Recipe:
+    try:
+        return sealed(recipe)
+    except InputError:  # its run will say so
+        return recipe
+
+
 T = TypeVar("T")
+_State = tuple[SavedChoices, tuple[str, ...], tuple[str, ...], int, tuple[SavedItem, ...]]
 
 _DELAY_MS = 1000
 
@@ -263,12 +293,13 @@ _DELAY_MS = 1000
 class Saver(QObject):
     """Saves what is on a workspace to one store a moment after something has changed."""
 
-    def __init__(self, workspace: Workspace, store: Store) -> None:
+    def __init__(self, workspace: Workspace, runner: Runner, store: Store) -> None:
         super().__init__(workspace)
-        self._workspace, self._store = workspace, store
+        self._workspace, self._runner, self._store = workspace, runner, store
         self._unsaved: dict[str, RunRecord] = {}
         self._gone: list[str] = []
-        self._written: tuple[SavedChoices, tuple[str, ...], tuple[str, ...], int] | None = None
+        self._written: _State | None = None
+        self._sealed: dict[str, Recipe] = {}  # by the ids of the queue's items
         self._lock = asyncio.Lock()
         self._complained = False
         self._timer = QTimer(self, singleShot=True, interval=_DELAY_MS)
@@ -280,6 +311,7 @@ class Saver(QObject):
             workspace.data.changed,
             workspace.prior.changed,
             workspace.runs.changed,
+            runner.queue.changed,
         ):
             signal.connect(self._soon)
 
@@ -303,9 +335,10 @@ class Saver(QObject):
         workspace.runs.restore(saved.records, saved.count)
         if saved.choices is not None:
             await workspace.use(saved.choices)
+        await self._runner.restore_queue(saved.queue)
         if saved.damaged:
             workspace.message.emit(
-                "warning", f"Of the last session {len(saved.damaged)} files were damaged and are left out.",
+                "warning", f"Of the last session {len(saved.damaged)} files or runs were damaged and are left out.",
                 "\n".join(saved.damaged),
             )  # fmt: skip
         return saved.choices is not None or bool(saved.records)
@@ -327,13 +360,25 @@ class Saver(QObject):
                 gone_now, self._gone = tuple(self._gone), []
                 await self._disk(self._store.remove_runs, gone_now)
             runs = self._workspace.runs
-            state = (
+            state: _State = (
                 self._workspace.choices(), tuple(r.id for r in runs.records), tuple(r.id for r in runs.deleted),
-                runs.count,
+                runs.count, await self._unfinished(),
             )  # fmt: skip
             if state != self._written:
                 await self._disk(self._store.save, *state)
                 self._written = state
+
+    async def _unfinished(self) -> tuple[SavedItem, ...]:
+        """The queue, each recipe with the hashes of its files: what waits is later run on the same data, or not at all."""
+        before, self._sealed = self._sealed, {}
+        for item, task in self._runner.unfinished():
+            recipe = before.get(item.id) or await self._disk(_sealed, task.recipe) or task.recipe
+            self._sealed[item.id] = recipe
+        return tuple(
+            SavedItem(name=item.name, recipe=self._sealed[item.id], group=item.group, repeats=item.repeats)
+            for item, _ in self._runner.unfinished()
+            if item.id in self._sealed
+        )
 
     async def close(self) -> None:
         """Write what is left, and that the session ended as it should."""

@@ -6,17 +6,21 @@ computing happens in the one compute thread. Coroutines run on Qt's event loop (
 
 import asyncio
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import PHYSICS
+from padis_gui.core.prior.checkpoint import PriorRecord, read_record
+from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.method import Method
-from padis_gui.core.runs.opened import Opened
+from padis_gui.core.runs.opened import Opened, misfit
 from padis_gui.core.runs.presets import (
     DEFAULT_PRIOR,
     DEMO_IMAGE,
+    bundled_priors,
     fitting_prior,
     is_bundled,
     priors_alike,
@@ -26,13 +30,15 @@ from padis_gui.core.runs.recipe import draft_recipe, find_preset
 from padis_gui.core.settings.declarations import specs, with_live
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.core.solvers.registry import SOLVERS
+from padis_gui.viewmodels.pictures.frames import History, ProblemPictures
 from padis_gui.viewmodels.runs.run import Ended, LiveRun, Task
 from padis_gui.viewmodels.runs.runs import RunRecord, Runs
 from padis_gui.viewmodels.runs.shown import Shown
 from padis_gui.viewmodels.session.saved import SavedChoices, changes, choices_from, usable
 from padis_gui.viewmodels.state.background import Background
 from padis_gui.viewmodels.state.method import ChosenMethod
-from padis_gui.viewmodels.state.opened import OpenData, OpenPrior, Preparation
+from padis_gui.viewmodels.state.opened import OpenData, OpenPrior
+from padis_gui.viewmodels.state.preparation import Preparation
 
 
 class Workspace(Background):
@@ -45,30 +51,25 @@ class Workspace(Background):
         self.pace_ms = 0  # from one painted frame to the next: what follows a run need not be faster
         self.prior = OpenPrior(self, device)
         self.method = ChosenMethod(self)
-        self.data = OpenData(self, self.prior)
-        self.preparation = Preparation(self, self.opened, self.method)
+        self.data = OpenData(self)
+        self.data.opened.connect(self._take_data)  # before the preparation hears of it
+        self.prior.changed.connect(self._take_prior)
+        self.preparation = Preparation(self, self.data, self.prior, self.method)
         self.run = LiveRun(self._compute, self.compute_requests, self)
         self.runs = Runs(parent=self)
-        self.shown = Shown(self.preparation, self)
+        self.shown = Shown(self)
         self._running: Task | None = None  # its method as live changes have left it
-        self.run.prepared_ready.connect(self.preparation.keep)
+        self._wishes = 0  # so many times several things were asked for at once: a preset, a run's settings
+        self.run.prepared_ready.connect(self._take_pictures)
+        self.run.changed.connect(self._follow_run)
         self.run.ended.connect(self._run_ended)
-        self.method.problem_changed.connect(self.preparation.soon)
         self.method.solving_changed.connect(self._steer)
-        self.prior.changed.connect(self._take_prior)
-        self.data.opened.connect(self._take_data)
 
     # What is open and chosen ------------------------------------------------------------------------
 
     def opened(self) -> Opened | None:
         """What is open, as far as the chosen physics needs it; None while data or prior are missing."""
-        data, prior, imageless = self.data, self.prior, self.method.now.imageless
-        if prior.loaded is None or prior.path is None or (data.image is None and not imageless):
-            return None
-        return Opened(
-            image=None if imageless else data.image, data_path=None if imageless else data.path, prior=prior.loaded,
-            prior_path=prior.path,
-        )  # fmt: skip
+        return self.preparation.opened()
 
     def wanted(self, seed: int, *, measurement_seed: int | None = None) -> Task | None:
         """A run of the choices as they stand; None, and a message, where they are not complete."""
@@ -95,8 +96,9 @@ class Workspace(Background):
     async def choose_preset(self, name: str) -> None:
         """Apply a preset, and open the bundled prior and image that belong to it in the place of other bundled ones.
 
-        What the user has opened stays.
+        What the user has opened, or is opening, stays.
         """
+        self._wishes += 1
         self.method.apply_preset(name)
         try:
             preset = find_preset(name)
@@ -105,19 +107,42 @@ class Workspace(Background):
         except PadisError as error:
             self.message.emit("error", str(error), "")
             return
-        if is_bundled(self.prior.path) and self.prior.path not in alternatives:
-            await self.prior.open(prior)
-        if is_bundled(self.data.path) and self.data.path != demo:
-            await self.data.open(demo)
+        opening = []
+        if is_bundled(self.prior.wanted) and self.prior.wanted not in alternatives:
+            opening.append(self.prior.open(prior))
+        if is_bundled(self.data.wanted) and self.data.wanted != demo:
+            opening.append(self.data.open(demo))
+        await asyncio.gather(*opening)
 
     async def open_demo(self) -> None:
         """The bundled slice and prior."""
+        self._wishes += 1
         try:
             prior, image = fitting_prior(DEFAULT_PRIOR, self.prior.device.type), resource(DEMO_IMAGE)
         except PadisError as error:
             self.message.emit("error", str(error), "")
             return
         await asyncio.gather(self.prior.open(prior), self.data.open(image))
+
+    @property
+    def unfit(self) -> str:
+        """Why the open prior does not know images like the open one, as a sentence; "" where it may."""
+        image, prior, record = self.data.image, self.prior.loaded, self.prior.record
+        if image is None or prior is None or record is None or self.method.now.imageless:
+            return ""
+        why = misfit(image, record.conventions, prior.channels)
+        return f"{record.name} {why}." if why else ""
+
+    def better_priors(self) -> list[Path]:
+        """The bundled priors that know images like the open one; call it where :attr:`unfit` says something."""
+        image = self.data.image
+        if image is None:
+            return []
+        return [
+            path
+            for path, record in _bundled_records().items()
+            if not misfit(image, record.conventions, record.network.image_channels)
+        ]
 
     def choices(self) -> SavedChoices:
         """What is open and chosen now."""
@@ -137,84 +162,142 @@ class Workspace(Background):
             seed=method.seed, preset=method.preset,
         )  # fmt: skip
 
-    async def use(self, choices: SavedChoices) -> None:
-        """Open what these choices name, unless it is open, and choose what they say; messages say what cannot be."""
+    async def use(self, choices: SavedChoices) -> bool:
+        """Open what these choices name, unless it is open, and choose what they say; messages say what cannot be.
+
+        False where something else was wanted meanwhile: the latest wins.
+        """
+        self._wishes += 1
         found, data, prior = usable(choices), self.data, self.prior
-        if choices.prior is not None and not _is_open(prior.path, choices.prior):
+        latest = [self._wishes, self.method.wishes, data.wishes]
+        if choices.prior is not None and not _is_open(prior.wanted, choices.prior):
             await prior.open(Path(choices.prior), choices.training_image_size)
-        open_now = None if data.image is None else (data.image.page, data.image.reading)
         wanted = (choices.page, found.reading)
-        if choices.data is not None and not (_is_open(data.path, choices.data) and open_now == wanted):
+        if data.wishes == latest[2] and choices.data and not data.is_at(Path(choices.data), *wanted):
+            latest[2] += 1
             await data.open(Path(choices.data), *wanted)
+        if latest != [self._wishes, self.method.wishes, data.wishes]:
+            return False
         self.method.choose(
             problems=found.problems, physics=choices.physics, tiling=found.tiling, solvers=found.solvers,
             solver=choices.solver, seed=found.seed, preset=choices.preset,
         )  # fmt: skip
         for complaint in found.complaints:
             self.message.emit("warning", complaint, "")
+        return True
 
     async def use_run(self, record: RunRecord) -> None:
         """Choose what a run was made of, its seed included: Run then gives the same again."""
-        if self.free_for("Settings are brought back between runs; let this one end first."):
-            await self.use(choices_from(record.recipe))
+        await self.use(choices_from(record.recipe))
+
+    async def open_data_of(self, record: RunRecord) -> None:
+        """Open what a run was made of, and show the run beside it."""
+        data = record.recipe.data
+        if data is not None and await self.data.open(Path(data.file), data.page, data.reading):
+            self.shown.show(record)
 
     def _take_prior(self) -> None:
         self.method.fit_to(self.prior.loaded)
-        self.preparation.now()
 
     def _take_data(self, before: Image | None) -> None:
         """A scan brings its geometry; pictures of the run that was shown would stand beside a truth not theirs."""
-        self.method.take_scan(before, self.data.image)
+        self.method.take_data(before, self.data.image)
         self.shown.clear()
-        self.preparation.now()
 
     # Running ----------------------------------------------------------------------------------------
 
     def begin(self, task: Task, *, item: str | None = None, paused: bool = False) -> None:
-        """Run a task. It is shown, unless the user is looking at an earlier run or step.
+        """Run a task. It is shown, unless it is of other data than what is open, or the user is looking at an earlier
+        run or step.
 
         ``item`` is the id of its place in the queue.
         """
         self._running = task
         budget = self.runs.make_room()
-        self.run.start(task, self.preparation.pictures, item=item, paused=paused, history_budget=budget)
-        if self.shown.live and self.shown.record is None:
+        self.preparation.make_way(task.opened, task.method)
+        self.run.start(task, self.preparation.made, item=item, paused=paused, history_budget=budget)
+        of_open = task.opened.image is None or task.opened.image is self.data.image
+        if of_open and self.shown.live and self.shown.record is None:
             self.shown.follow(self.run.history, task)
         self.occupy("A run")
+
+    def show_running(self) -> None:
+        """Show the run under way, whatever is open."""
+        if (task := self.run.task) is not None:
+            self.shown.follow(self.run.history, task, self.run.pictures)
+
+    def _take_pictures(self, history: History, pictures: ProblemPictures) -> None:
+        self.preparation.keep(pictures)
+        self.shown.take_pictures(history, pictures)
+
+    def _follow_run(self) -> None:
+        if self.run.state is RunState.STOPPING:  # it may wait for what is being prepared
+            self.preparation.let_run_stop()
 
     def _run_ended(self, ended: Ended) -> None:
         self._running = None
         if ended.outcome.sentence:
             self.message.emit("error", ended.outcome.sentence, ended.outcome.details)
+        error = ended.outcome.error
+        if isinstance(error, PadisError) and error.remedy:
+            self.remedy_wanted.emit(error.remedy)
         self.shown.end(ended)
+
+    @property
+    def running(self) -> Task | None:
+        """The run under way, its method as live changes have left it; None where none is."""
+        return self._running
+
+    @property
+    def steers_tiling(self) -> bool:
+        """Whether another tiling that is chosen now acts on the run under way."""
+        return self._shows_tiling(self.method.now)
+
+    @property
+    def steers_solver(self) -> bool:
+        """Whether live settings of the solver that are changed now act on the run under way."""
+        return self._shows_solver(self.method.now)
+
+    def _shows_tiling(self, method: Method) -> bool:
+        """Whether what is open is the running solver's, and a method's tiling is what it tiles with."""
+        task, opened = self._running, self.opened()
+        return (
+            task is not None
+            and opened is not None
+            and task.opened.same_as(opened)
+            and task.method.tiling == method.tiling
+        )
+
+    def _shows_solver(self, method: Method) -> bool:
+        """Whether what is open is the running solver's, and a method has that solver with its live settings."""
+        task, opened = self._running, self.opened()
+        if task is None or opened is None or not task.opened.same_as(opened):
+            return False
+        running, live = task.method, (spec.name for spec in specs(type(method.settings)) if spec.live)
+        return running.solver == method.solver and all(
+            getattr(running.settings, name) == getattr(method.settings, name) for name in live
+        )
 
     def _steer(self, before: Method, after: Method) -> None:
         """Hand what was chosen to the run under way, if what the forms showed before was that run's."""
         task = self._running
         if task is None:
             return
-        running, live = task.method, [spec.name for spec in specs(type(before.settings)) if spec.live]
         if after.tiling != before.tiling:
-            if self._may_steer(task.opened.prior is self.prior.loaded and running.tiling == before.tiling):
-                self._running = replace(task, method=running.changed(None, after.tiling))
+            if self._shows_tiling(before):
+                self._running = replace(task, method=task.method.changed(None, after.tiling))
                 self.run.change(tiling=after.tiling)
-        elif any(getattr(before.settings, name) != getattr(after.settings, name) for name in live):
-            same = running.solver == before.solver
-            if self._may_steer(
-                same and all(getattr(running.settings, n) == getattr(before.settings, n) for n in live)
-            ):
-                settings = with_live(running.settings, after.settings)
-                self._running = replace(task, method=running.changed(settings, None))
+        elif self._shows_solver(before):
+            settings = with_live(task.method.settings, after.settings)
+            if settings != task.method.settings:
+                self._running = replace(task, method=task.method.changed(settings, None))
                 self.run.change(after.settings)
 
-    def _may_steer(self, shown: bool) -> bool:
-        if not shown:
-            self.message.emit(
-                "info",
-                "The running solver has other settings than those shown; this change is for the next run.",
-                "",
-            )
-        return shown
+
+@cache
+def _bundled_records() -> dict[Path, PriorRecord]:
+    """What the bundled priors say of themselves; a few kilobytes each are read, once."""
+    return {path: read_record(path) for path in bundled_priors()}
 
 
 def _is_open(path: Path | None, name: str) -> bool:

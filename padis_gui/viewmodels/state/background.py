@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.settings.errors import Interrupted, PadisError, TrainingSizeError
 from padis_gui.core.settings.files import failures_said, write_atomically
-from padis_gui.core.settings.machine import use_all_threads
+from padis_gui.core.settings.machine import told_of_memory, use_all_threads
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +153,7 @@ class Background(QObject):
     """
 
     message = Signal(str, str, str)  # level ("info", "warning", "error"), sentence, details
+    remedy_wanted = Signal(str)  # what would help with the error that was said last: a Remedy
     occupied_changed = Signal()
     training_size_wanted = Signal(object, int)  # a published snapshot's path, the side of its padded images
 
@@ -163,6 +164,7 @@ class Background(QObject):
         self._closed = False
         self.occupied_by = ""
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._asked: dict[str, asyncio.Future[Any]] = {}  # the latest of each kind, see :meth:`beside`
         self.compute_requests = Requests(self._compute, self)
         self.io_requests = Requests(self._io, self, clock=time.thread_time)
 
@@ -202,6 +204,36 @@ class Background(QObject):
         """Call a function in the compute thread, after what runs there; None, and a message, where it fails."""
         return await self.attempt(self._compute, function, *arguments)
 
+    async def beside(self, kind: str, function: Callable[..., T], *arguments: Any) -> T | None:
+        """Call a function in the compute thread, between the patch batches of a run if one goes on there.
+
+        The latest of a ``kind`` wins: an earlier one gives None at once, whether it waits or is being done.
+        """
+        if self._closed:
+            return None
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        earlier = self._asked.pop(kind, None)
+        if earlier is not None and not earlier.done():
+            earlier.set_result(None)
+        self._asked[kind] = future
+
+        def work(check: Check) -> tuple[T | None, Exception | None]:
+            try:
+                return function(*arguments), None
+            except Interrupted:
+                raise
+            except Exception as error:  # said by whoever waits for it
+                return None, error
+
+        def done(result: tuple[T | None, Exception | None] | Failure | None) -> None:
+            if future.done():
+                return
+            value, error = result if isinstance(result, tuple) else (None, None)
+            future.set_result(value) if error is None else future.set_exception(error)
+
+        self.compute_requests.ask(kind, work, done)
+        return await self._said(future, arguments)
+
     async def read(self, function: Callable[..., T], *arguments: Any) -> T | None:
         """Call a function in the I/O thread; None, and a message, where it fails."""
         return await self.attempt(self._io, function, *arguments)
@@ -221,19 +253,28 @@ class Background(QObject):
         """Run in a thread; a failure becomes a message and None, and so does a session that has closed."""
         if self._closed:
             return None
+        loop = asyncio.get_running_loop()
+        return await self._said(loop.run_in_executor(executor, function, *arguments), arguments)
+
+    async def _said(self, waited_for: Awaitable[T | None], arguments: tuple[Any, ...]) -> T | None:
+        """What comes of it; a failure becomes a message and None."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+            return await waited_for
         except TrainingSizeError as error:
             self.message.emit("error", str(error), "")
             self.training_size_wanted.emit(arguments[0], error.padded)
-        except PadisError as error:
-            self.message.emit("error", str(error), "")
-        except Exception as error:
+        except Exception as caught:
+            found = told_of_memory(caught)
+            if isinstance(found, PadisError):
+                self.message.emit("error", str(found), "")
+                if found.remedy:
+                    self.remedy_wanted.emit(found.remedy)
+                return None
             if self._closed:  # the window went while this waited for its thread
                 return None
             log.exception("A background task failed")
             self.message.emit(
-                "error", f"Something unexpected went wrong ({type(error).__name__}: {str(error)[:200]}).",
+                "error", f"Something unexpected went wrong ({type(found).__name__}: {str(found)[:200]}).",
                 traceback.format_exc(),
             )  # fmt: skip
         return None
@@ -255,6 +296,9 @@ class Background(QObject):
 
     async def end_threads(self) -> None:
         """Cancel what waits, and let what is being done come to its end."""
+        for future in self._asked.values():
+            if not future.done():
+                future.set_result(None)
         for task in list(self._tasks):
             if task is not asyncio.current_task():
                 task.cancel()

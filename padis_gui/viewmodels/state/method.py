@@ -1,6 +1,7 @@
 """What is chosen for the next run: problem, tiling, solver and seed; each physics and solver keeps its own settings."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal
@@ -18,6 +19,17 @@ from padis_gui.core.settings.declarations import Settings, make
 from padis_gui.core.settings.errors import PadisError, SettingError
 from padis_gui.core.solvers.registry import SOLVERS, find_solver
 from padis_gui.viewmodels.state.background import Background
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """What is chosen of problem and solver."""
+
+    physics: str
+    problems: dict[str, PhysicsSettings]
+    solver: str
+    solvers: dict[str, Settings]
+    preset: str | None
 
 
 class ChosenMethod(QObject):
@@ -44,6 +56,10 @@ class ChosenMethod(QObject):
         self.tiling = TilingSettings()
         self.seed: int | None = None
         self.preset: str | None = None
+        self.wishes = 0  # so many times the user has chosen something
+        self._scan: str | None = None  # the physics of the scan that is open, whose geometry is the problem's
+        self._aside: _Choice | None = None  # what is chosen for images while a scan is open
+        self._since: _Choice | None = None  # what was chosen when that scan had been opened
         self.apply_preset(DEFAULT_PRESET)
 
     @property
@@ -128,17 +144,41 @@ class ChosenMethod(QObject):
         self._set(lambda: setattr(self, "seed", None if seed is None else check_seed(seed)))
 
     def apply_preset(self, name: str) -> None:
-        """Problem, solver and solver settings of a preset."""
+        """Problem, solver and solver settings of a preset.
+
+        An open scan keeps its geometry: the solver is taken for it, the rest holds for the next image.
+        """
 
         def change() -> None:
             preset = find_preset(name)
-            self._problems[preset.physics] = preset.problem_settings()
-            self._drop_tuning(lambda tuning: False)
-            for solver in (preset.solver, *preset.others):
-                self._solvers[solver] = preset.solver_settings(solver)
-            self.physics, self.solver, self.preset = preset.physics, preset.solver, preset.name
+            scan = self._scan
+            imageless = find_physics(preset.physics).imageless
+            if scan is None or imageless:
+                self._take_preset(preset)
+                return
+            of_scan = self._problems[scan]
+            if self._aside is not None:
+                self._choose(self._aside)
+            self._take_preset(preset)
+            self._aside = self._choice
+            self._problems[scan] = of_scan
+            self._choose_physics(scan, scan=True)
+            self._since = self._choice
+            if preset.physics != scan:
+                self._background.message.emit(
+                    "info",
+                    f"{preset.label} is for images, and a scan is open; it is kept for the next image.",
+                    "",
+                )
 
         self._set(change)
+
+    def _take_preset(self, preset: Preset) -> None:
+        self._problems[preset.physics] = preset.problem_settings()
+        self._drop_tuning(lambda tuning: False)
+        for solver in (preset.solver, *preset.others):
+            self._solvers[solver] = preset.solver_settings(solver)
+        self.physics, self.solver, self.preset = preset.physics, preset.solver, preset.name
 
     def choose(
         self,
@@ -177,23 +217,55 @@ class ChosenMethod(QObject):
             )
         self.changed.emit()
 
-    def take_scan(self, before: Image | None, image: Image | None) -> None:
-        """The physics and the geometry of a scan become the problem's; what was set by hand on the same scan stays.
+    def take_data(self, before: Image | None, image: Image | None) -> None:
+        """The physics and the geometry of a scan become the problem's, and go with it.
 
-        ``before`` is what was open before ``image``.
+        ``before`` is what was open before ``image``. What was set by hand on the same scan stays.
         """
         measured = None if image is None else image.measured
-        if image is None or measured is None or not measured.physics:
+        scan = measured.physics if measured is not None else ""
+        again = image is not None and before is not None and before.name == image.name and scan == self._scan
+        if not scan and self._scan is None:
             return
-        edited = None
-        if before is not None and before.measured is not None and before.name == image.name:
-            edited = before.measured, self.problem
 
         def change() -> None:
-            self._problems[measured.physics] = scan_settings(measured, edited)
-            self._choose_physics(measured.physics, scan=True)
+            edited = None
+            if again and before is not None and before.measured is not None:
+                edited = before.measured, self._problems[scan]
+            else:
+                self._leave_scan()
+                self._aside = self._choice if scan else None
+            if scan and measured is not None:
+                self._scan = scan
+                self._problems[scan] = scan_settings(measured, edited)
+                self._choose_physics(scan, scan=True)
+                self._since = self._since if again else self._choice
 
-        self._set(change)
+        self._set(change, by_user=False)
+
+    def _leave_scan(self) -> None:
+        """No scan is open any more: what was chosen for images holds again, but for what was chosen since."""
+        scan, aside, since = self._scan, self._aside, self._since
+        self._scan = self._aside = self._since = None
+        if scan is None or aside is None or since is None:
+            return
+        now = self._choice
+        self._problems[scan] = aside.problems[scan]
+        if self.physics == scan:
+            self.physics = aside.physics
+            if (now.solver, now.solvers) == (since.solver, since.solvers):
+                self.solver, self._solvers, self.preset = aside.solver, dict(aside.solvers), aside.preset
+
+    @property
+    def _choice(self) -> _Choice:
+        return _Choice(
+            physics=self.physics, problems=dict(self._problems), solver=self.solver, solvers=dict(self._solvers),
+            preset=self.preset,
+        )  # fmt: skip
+
+    def _choose(self, choice: _Choice) -> None:
+        self.physics, self.solver, self.preset = choice.physics, choice.solver, choice.preset
+        self._problems, self._solvers = dict(choice.problems), dict(choice.solvers)
 
     def _check_patch(self, tiling: TilingSettings) -> None:
         if self._prior is not None:
@@ -211,8 +283,10 @@ class ChosenMethod(QObject):
             if tunings and not any(stays(preset) for preset in tunings):
                 self._solvers[solver] = type(settings)()
 
-    def _set(self, change: Callable[[], None]) -> None:
+    def _set(self, change: Callable[[], None], *, by_user: bool = True) -> None:
         before = self.now
+        if by_user:
+            self.wishes += 1
         try:
             change()
         except PadisError as error:

@@ -1,31 +1,45 @@
-"""What is open: the data, the prior, and the problem prepared of them.
+"""What is open: the prior with the device on which it computes, and the image or measurement.
 
-The open prior, and the device on which it computes.
-
-The open image or measurement: one page of a file, read in one way.
-
-The measurement of what is open and chosen, simulated or read, made a moment after either has changed.
+Opening is a transaction of which the latest wins: what was asked for earlier and comes later is dropped.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.files.formats.open import list_datasets
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.prior.checkpoint import PriorRecord, load_prior, read_record
 from padis_gui.core.prior.prior import PatchPrior
-from padis_gui.core.runs.method import Method
-from padis_gui.core.runs.opened import Opened, Prepared, prepare
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.core.settings.machine import describe_device, fastest_precision, pick_device
-from padis_gui.viewmodels.pictures.frames import ProblemPictures, pictures_of_problem
 from padis_gui.viewmodels.state.background import Background
-from padis_gui.viewmodels.state.method import ChosenMethod
+
+
+class _Latest:
+    """The path that was asked for last, while it is being opened."""
+
+    def __init__(self) -> None:
+        self.opening: Path | None = None
+        self.wishes = 0  # so many times something was asked for
+
+    def begin(self, path: Path) -> int:
+        """Open this from now on; returns which wish it is."""
+        self.opening, self.wishes = Path(path), self.wishes + 1
+        return self.wishes
+
+    def holds(self, wish: int) -> bool:
+        """Whether nothing was asked for since."""
+        return wish == self.wishes
+
+    def end(self) -> None:
+        """It is open, or cannot be."""
+        self.opening = None
 
 
 class OpenPrior(QObject):
@@ -44,22 +58,33 @@ class OpenPrior(QObject):
         self.loaded: PatchPrior | None = None
         self.path: Path | None = None
         self.record: PriorRecord | None = None
+        self._latest = _Latest()
 
-    async def open(self, path: Path, training_image_size: int | None = None) -> bool:
-        """Open a checkpoint; what was open stays where it cannot be read.
+    @property
+    def wanted(self) -> Path | None:
+        """What is being opened; else what is open."""
+        return self._latest.opening or self.path
 
-        ``training_image_size`` is for published snapshots, which may leave it open.
+    def open(self, path: Path, training_image_size: int | None = None) -> Coroutine[Any, Any, bool]:
+        """Open a checkpoint; what was open stays where it cannot be read. False also where another was asked for since.
+
+        It is the wanted one from the call on, opened when what is returned is awaited. A run under way goes on with its
+        own. ``training_image_size`` is for published snapshots, which may leave it open.
         """
+        return self._open(self._latest.begin(path), path, training_image_size)
+
+    async def _open(self, wish: int, path: Path, training_image_size: int | None) -> bool:
         background = self._background
-        if not background.free_for("A prior is changed between runs; finish or cancel this one first."):
-            return False
         prior = None
         record = await background.read(read_record, path, training_image_size)
-        if record is not None:
+        if record is not None and self._latest.holds(wish):
             precision = fastest_precision(self.device)
-            prior = await background.compute(
-                load_prior, Path(path), self.device, precision, training_image_size
+            prior = await background.beside(
+                "prior", load_prior, Path(path), self.device, precision, training_image_size
             )
+        if not self._latest.holds(wish):
+            return False
+        self._latest.end()
         if prior is None:
             self.refused.emit()
             return False
@@ -103,37 +128,86 @@ class OpenPrior(QObject):
         return describe_device(self.device) + precision
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A page of a file that could not be opened, and how it was to be read."""
+
+    path: Path
+    page: int
+    reading: ReadingSettings
+
+
 class OpenData(QObject):
-    """``opened`` is emitted first when something else is open, with the image that was open before it or None;
+    """``tried`` is what is being opened, or could not be opened last; None after something was.
+
+    ``opened`` is emitted first when something else is open, with the image that was open before it or None;
     ``changed`` follows. ``refused`` says that a file could not be read as was asked: what was tried in a field is not
-    what is open. ``dataset_wanted`` carries a file's path and what it holds: one of these must be named.
+    what is open. ``loading`` is emitted when something begins to be opened, and when that has ended. ``dataset_wanted``
+    carries a file's path and what it holds: one of these must be named.
     """
 
     opened = Signal(object)
     changed = Signal()
     refused = Signal()
+    loading = Signal()
     dataset_wanted = Signal(object, object)
 
-    def __init__(self, background: Background, prior: OpenPrior) -> None:
+    def __init__(self, background: Background) -> None:
         super().__init__(background)
-        self._background, self._prior = background, prior
+        self._background = background
         self.image: Image | None = None
         self.path: Path | None = None
+        self._latest = _Latest()
+        self.tried: Tried | None = None
 
-    async def open(self, path: Path, page: int = 0, reading: ReadingSettings | None = None) -> bool:
-        """Open a page of an image or a measurement; what was open stays where it cannot be read."""
-        image = await self._background.read(read_image, path, page, reading)
+    @property
+    def opening(self) -> Path | None:
+        """What is being opened."""
+        return self._latest.opening
+
+    @property
+    def wishes(self) -> int:
+        """How many times something was asked for."""
+        return self._latest.wishes
+
+    @property
+    def wanted(self) -> Path | None:
+        """What is being opened; else what is open."""
+        return self._latest.opening or self.path
+
+    def is_at(self, path: Path, page: int, reading: ReadingSettings) -> bool:
+        """Whether that is open, or being opened."""
+        there = self.wanted is not None and self.wanted.resolve() == Path(path).resolve()
+        return there and (self._page, self._reading) == (page, reading)
+
+    def open(
+        self, path: Path, page: int = 0, reading: ReadingSettings | None = None
+    ) -> Coroutine[Any, Any, bool]:
+        """Open a page of an image or a measurement; what was open stays where it cannot be read.
+
+        False also where something else was asked for since. It is the wanted one from the call on, read when what is
+        returned is awaited.
+        """
+        wish = self._latest.begin(path)
+        self.tried = Tried(Path(path), page, reading or ReadingSettings())
+        self.loading.emit()
+        return self._open(wish, path, page, reading)
+
+    async def _open(self, wish: int, path: Path, page: int, reading: ReadingSettings | None) -> bool:
+
+        def read() -> Image | None:
+            return read_image(path, page, reading) if self._latest.holds(wish) else None
+
+        image = await self._background.read(read)
+        if not self._latest.holds(wish):
+            return False
+        self._latest.end()
+        self.loading.emit()
         if image is None:
             if reading is None or not reading.dataset:
                 await self.offer_datasets(Path(path))
             return False
-        if self._prior.loaded is not None:
-            try:
-                image.with_channels(self._prior.loaded.channels)
-            except PadisError as error:
-                self._background.message.emit("error", str(error), "")
-                return False
-        before, self.image, self.path = self.image, image, Path(path)
+        before, self.image, self.path, self.tried = self.image, image, Path(path), None
         self.opened.emit(before)
         self.changed.emit()
         return True
@@ -150,18 +224,20 @@ class OpenData(QObject):
         return True
 
     async def open_page(self, page: int) -> bool:
-        """Open another page of the open file."""
-        if self.path is None or self.image is None:
+        """Open another page of the file that is open, or being opened."""
+        if self.wanted is None:
             return False
-        return await self.open(self.path, page, self.image.reading)
+        return await self.open(self.wanted, page, self._reading)
 
     async def set_reading(self, changes: Mapping[str, Any]) -> bool:
         """Read the open file in another way: settings of :class:`ReadingSettings` by name."""
-        if self.path is None or self.image is None:
+        if self.wanted is None:
             return False
+        page, reading = self._page, self._reading
         try:
-            reading = make(ReadingSettings, self.image.reading.model_dump() | dict(changes))
-            done = await self.open(self.path, self.image.page, reading)
+            done = await self.open(
+                self.wanted, page, make(ReadingSettings, reading.model_dump() | dict(changes))
+            )
         except PadisError as error:
             self._background.message.emit("error", str(error), "")
             done = False
@@ -169,99 +245,16 @@ class OpenData(QObject):
             self.refused.emit()
         return done
 
-
-_DELAY_MS = 250
-# Above this many matrix rows times pixels a problem is prepared by Run only, not after every change.
-_CHEAP = 256 * 256 * 128
-
-
-class Preparation(QObject):
-    """``changed`` is emitted when :attr:`prepared` is another one: that of the choices, or that of a run which begins.
-
-    ``pictures`` are what is to be seen of it; ``opened`` gives what is open now, ``method`` what is chosen.
-    """
-
-    changed = Signal()
-
-    def __init__(
-        self, background: Background, opened: Callable[[], Opened | None], method: ChosenMethod
-    ) -> None:
-        super().__init__(background)
-        self._background, self._opened, self._method = background, opened, method
-        self.pictures: ProblemPictures | None = None
-        self._waits = False  # something was changed while the compute thread was occupied
-        self._timer = QTimer(self, singleShot=True, interval=_DELAY_MS)
-        self._timer.timeout.connect(self._prepare)
-        background.occupied_changed.connect(self._follow_thread)
+    @property
+    def _page(self) -> int:
+        """The page of what is being opened, else of what is open."""
+        if self.opening is not None and self.tried is not None:
+            return self.tried.page
+        return 0 if self.image is None else self.image.page
 
     @property
-    def prepared(self) -> Prepared | None:
-        """The problem itself."""
-        return None if self.pictures is None else self.pictures.prepared
-
-    @property
-    def is_current(self) -> bool:
-        """Whether what is prepared is what is open and chosen, whatever the seed of the noise."""
-        opened = self._opened()
-        return opened is not None and self.is_of(opened, self._method.now)
-
-    def is_of(self, opened: Opened, method: Method) -> bool:
-        """Whether what is prepared is that, whatever the seed of the noise."""
-        prepared = self.prepared
-        if prepared is None:
-            return False
-        return prepared.opened.same_as(opened) and prepared.method.measures_as(method)
-
-    def soon(self) -> None:
-        """Prepare what is chosen, once it has not been changed for a moment."""
-        self._timer.start(_DELAY_MS)
-
-    def now(self) -> None:
-        """Prepare what is chosen as soon as the compute thread is free."""
-        self._timer.start(0)
-
-    def stop(self) -> None:
-        """Prepare nothing any more, until something changes."""
-        self._timer.stop()
-
-    def keep(self, pictures: ProblemPictures) -> None:
-        """This is what is measured now."""
-        if pictures is not self.pictures:
-            self.pictures = pictures
-            self.changed.emit()
-
-    def _follow_thread(self) -> None:
-        if self._waits and not self._background.occupied_by:
-            self._waits = False
-            self.soon()
-
-    def _prepare(self) -> None:
-        background, opened, method = self._background, self._opened(), self._method.now
-        if background.closed or opened is None:
-            return
-        if background.occupied_by:
-            self._waits = True
-        elif not self.is_of(opened, method) and _is_quick(opened, method):
-            background.spawn(self._work(opened, method, self._method.seed or 0))
-
-    async def _work(self, opened: Opened, method: Method, seed: int) -> None:
-        def work() -> ProblemPictures:
-            return pictures_of_problem(prepare(opened, method, seed))
-
-        pictures = await self._background.compute(work)
-        now = self._opened()
-        if pictures is None or now is None:
-            return
-        if now.same_as(opened) and self._method.now.measures_as(method):
-            self.keep(pictures)
-
-
-def _is_quick(opened: Opened, method: Method) -> bool:
-    """Whether a problem is prepared after every change: it is small, or takes no product with its operator."""
-    image = opened.image
-    if image is None:
-        return True
-    if image.measured is not None and image.window[0] == 0:
-        return True  # the FBP of a real scan
-    rows, columns = image.shape
-    return int(getattr(method.problem, "views", 1)) * rows * columns <= _CHEAP
+    def _reading(self) -> ReadingSettings:
+        """How what is being opened is read, else what is open."""
+        if self.opening is not None and self.tried is not None:
+            return self.tried.reading
+        return ReadingSettings() if self.image is None else self.image.reading

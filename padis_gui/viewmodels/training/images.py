@@ -32,7 +32,7 @@ _SMALLEST, _MULTIPLE = 32, 8  # sides that the settings allow and that networks 
 Picture = NDArray[np.uint8]  # (rows, columns) or (rows, columns, 3)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Preview:
     """What the network will see: some of the images, and what the rest amounts to."""
 
@@ -176,7 +176,7 @@ log = logging.getLogger(__name__)
 _KEPT = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LookPictures:
     """One look at a prior in training; what it does not have is None."""
 

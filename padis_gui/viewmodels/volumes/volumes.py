@@ -22,7 +22,13 @@ from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, PadisError, SettingError
 from padis_gui.core.volumes.cluster import parse_workers
 from padis_gui.core.volumes.parts import Parts
-from padis_gui.core.volumes.request import VolumeRequest, VolumeSettings, make_request, parse_pages
+from padis_gui.core.volumes.request import (
+    VolumeRequest,
+    VolumeSettings,
+    make_request,
+    pages_text,
+    parse_pages,
+)
 from padis_gui.core.volumes.run import earlier_seed
 from padis_gui.viewmodels.session.planner import Planner
 from padis_gui.viewmodels.session.session import Session
@@ -60,11 +66,11 @@ class VolumeProgress:
             self.total, self.kept = int(event["total"]), int(event["done"])
             self._since = time.monotonic()
         elif name == "step":
-            self.current = f"page {int(event['page'])}, step {int(event['step'])} of {int(event['of'])}"
+            self.current = f"page {int(event['page']) + 1}, step {int(event['step'])} of {int(event['of'])}"
         elif name == "slice":
             self._take_slice(event)
         elif name == "failed":
-            self.failures.append(f"page {int(event['page'])}: {event['trouble']}")
+            self.failures.append(f"page {int(event['page']) + 1}: {event['trouble']}")
         elif name == "writing":
             self.current, self.seconds_left = "writing the volume", math.nan
         elif name == "done":
@@ -83,7 +89,7 @@ class VolumeProgress:
             value = event["metrics"].get(name)
             if value is not None:
                 found[page] = float(value)
-        self.current = f"page {page}" + (" smoothed" if smooth else "")
+        self.current = f"page {page + 1}" + (" smoothed" if smooth else "")
         if not event["kept"]:
             self._made += 1
             left = self.total - self.done
@@ -94,6 +100,7 @@ class VolumeProgress:
 
 log = logging.getLogger(__name__)
 
+_MANY = 100_000  # pages, where there is no file to count them in
 _WORDS = {
     ProcessState.IDLE: "Ready", ProcessState.STARTING: "Starting", ProcessState.RUNNING: "Reconstructing",
     ProcessState.PAUSED: "Paused", ProcessState.STOPPING: "Stopping", ProcessState.DONE: "Done",
@@ -139,12 +146,33 @@ class Volumes(QObject):
         """Change a setting; a bad value is told, and what was there stays."""
         try:
             changed = make(VolumeSettings, self.settings.model_dump() | {name: value})
-            if name == "pages" and self._session.data.image is not None:
-                parse_pages(changed.pages, self._session.data.image.pages)
+            if name == "pages":
+                parse_pages(changed.pages, self._pages_there)
             self.settings = changed
         except PadisError as error:
             self._session.message.emit("error", str(error), "")
         self.changed.emit()
+
+    def set_pages(self, text: str) -> None:
+        """Which pages, as people count them: from 1. What cannot be read is told, and what was there stays."""
+        try:
+            pages = parse_pages(text, self._pages_there, first=1) if text.strip() else ()
+        except PadisError as error:
+            self._session.message.emit("error", str(error), "")
+            self.changed.emit()
+            return
+        self.set("pages", pages_text(pages))
+
+    @property
+    def _pages_there(self) -> int:
+        image = self._session.data.image
+        return _MANY if image is None else image.pages
+
+    @property
+    def pages_from_1(self) -> str:
+        """The chosen pages, as people count them; empty for all."""
+        text = self.settings.pages
+        return pages_text([page + 1 for page in parse_pages(text, _MANY)]) if text.strip() else ""
 
     def set_workers(self, text: str) -> None:
         """A number of processes, or the address of a dask scheduler."""
@@ -195,7 +223,7 @@ class Volumes(QObject):
         if session.opened() is None:
             return "Open a prior first (Ctrl+P)."
         if self.count == 0:
-            return f"These pages are not in the file, which has pages 0 to {session.data.image.pages - 1}."
+            return f"These pages are not in the file, which has pages 1 to {session.data.image.pages}."
         return ""
 
     @property

@@ -383,13 +383,13 @@ def test_the_expected_size_of_a_matrix(beam: str, values: dict[str, object]) -> 
 @both_beams
 def test_a_matrix_that_does_not_fit_is_a_setting_error(beam: str, monkeypatch: pytest.MonkeyPatch) -> None:
     A = scanner(beam, (2048, 2048), views=2000)
-    with pytest.raises(SettingError, match=r"2000 views of 2048×2048 px have about \d+\.\d billion"):
+    with pytest.raises(SettingError, match=r"2000 views of 2048 × 2048 px have about \d+\.\d billion"):
         A(torch.zeros(A.image_shape))
     with pytest.raises(SettingError, match="take fewer views"):
         A.T(torch.zeros(A.measurement_shape))
     monkeypatch.setattr("padis_gui.core.physics.projector.free_memory_mb", lambda device: 1.0)
     A = scanner(beam, (64, 64), views=20)
-    with pytest.raises(SettingError, match=r"20 views of 64×64 px need about .* GiB are free on the CPU"):
+    with pytest.raises(SettingError, match=r"20 views of 64 × 64 px need about .* GiB are free on the CPU"):
         A(torch.zeros(A.image_shape))
 
 

@@ -228,7 +228,7 @@ def test_an_estimate_that_cannot_be_measured_still_ends_the_run(
         list(steps)
     assert run.outcome is not None
     assert run.outcome.state is RunState.FAILED is run.control.state
-    assert "MemoryError" in run.outcome.sentence
+    assert "More memory was wanted" in run.outcome.sentence
 
 
 # -- steering ---------------------------------------------------------------------------------------------
@@ -274,3 +274,51 @@ def test_side_work_is_done_at_patch_batches_and_may_end_the_run(opened: Opened) 
     assert len(drive(run)) < 4
     assert run.outcome is not None
     assert run.outcome.state is RunState.CANCELLED
+
+
+# -- how far a step is ------------------------------------------------------------------------------------
+
+
+class Watched(Control):
+    """Remembers which share of its step was done as each patch batch began."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shares: list[list[float]] = [[]]
+
+    def count(self, expected: int) -> None:
+        super().count(expected)
+        self.shares[-1].append(self.within_step)
+
+    def passed(self) -> None:
+        super().passed()
+        self.shares.append([self.within_step])
+
+
+@pytest.mark.parametrize("solver", [s.name for s in SOLVERS])
+def test_a_step_says_how_far_it_is_and_changes_nothing(solver: str, opened: Opened) -> None:
+    """From 0 in even parts, never back and never beyond 1; in the first step by what the solver says it costs."""
+    small = replace(opened, prior=replace(opened.prior, patch_batch=2))
+    recipe = draft_recipe(small, method(solver, 4 if solver != "baseline" else 0), 3)
+    control = Watched()
+    result = finish(Run(recipe, small, control))
+    for shares in control.shares:
+        assert shares == sorted(shares)
+        assert all(0 <= share < 1 for share in shares)
+    if find_solver(solver).cost(recipe.solver_settings).calls:
+        first, *_ = control.shares
+        assert first[0] == 0
+        assert 0.5 < first[-1] + first[1] <= 1
+    else:
+        assert not any(map(any, control.shares))
+    prior = replace(small.prior, counted=None)
+    assert np.array_equal(finish(Run(recipe, replace(small, prior=prior))).pixels, result.pixels)
+
+
+def test_a_step_that_has_as_many_patch_batches_as_the_last_ends_at_the_last_of_them(opened: Opened) -> None:
+    small = replace(opened, prior=replace(opened.prior, patch_batch=2))
+    control = Watched()
+    finish(Run(draft_recipe(small, method("dds", 3), 3), small, control))
+    before, second = control.shares[1], control.shares[2]
+    assert before == [0.0, *(k / (len(before) - 1) for k in range(len(before) - 1))]
+    assert before == second

@@ -16,7 +16,7 @@ from padis_gui.core.files.read import read_image
 from padis_gui.core.runs.repeat import Repeater
 from padis_gui.core.settings.errors import InputError, Interrupted, SettingError
 from padis_gui.core.volumes.parts import Parts
-from padis_gui.core.volumes.request import VolumeRequest, parse_pages, slice_recipe
+from padis_gui.core.volumes.request import VolumeRequest, pages_text, parse_pages, slice_recipe
 from padis_gui.core.volumes.run import (
     SliceDone,
     SliceFailed,
@@ -329,12 +329,17 @@ def test_colours_stay_where_the_problem_keeps_them(prior, prior_path: Path, tmp_
 )
 def test_pages_from_texts(text: str, pages: tuple[int, ...]) -> None:
     assert parse_pages(text, 4) == pages
+    assert parse_pages(pages_text(pages), 4) == pages
 
 
 @pytest.mark.parametrize("text", ["4", "0-9", "-1", "2-1", "a", "1.5", "0--2", "9" * 30])
 def test_bad_pages_are_refused(text: str) -> None:
     with pytest.raises(SettingError):
         parse_pages(text, 4)
+
+
+def test_pages_texts_are_short() -> None:
+    assert pages_text((0, 1, 2, 5, 7, 8)) == "0-2, 5, 7-8"
 
 
 def test_smoothing_wants_neighbours(wanted) -> None:

@@ -223,7 +223,7 @@ class _Images(Pages):
         if self._open is None or self._open[0] != number:
             self._leave()
             self._open = number, recognise_file(self._files[number]).open_pages(self._dataset)
-        return self._open[1].read(page - self._firsts[number], part)
+        return self._open[1].read(page - self._firsts[number], part, finite=False)
 
     def _leave(self) -> None:
         if self._open is not None:

@@ -34,7 +34,7 @@ _COMPLEX, _LOGICAL = 0x800, 0x200
 _ENOUGH = 4096  # bytes that hold a variable's description
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Numbers:
     """A numeric array as it is stored, which slices into the type that it has in MATLAB."""
 

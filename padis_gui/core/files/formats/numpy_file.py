@@ -88,7 +88,7 @@ class _Member(Pages):
 
     def _read(self, page: int, part: Part) -> Page:
         if not self._contiguous:
-            return self._loaded().read(page, part)
+            return self._loaded().read(page, part, finite=False)
         shape = self._layout.shape[(self._layout.pages is not None) :]
         size = int(np.prod(shape)) * self._dtype.itemsize
         self._file.seek(self._start + page * size)

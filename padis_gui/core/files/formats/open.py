@@ -3,11 +3,21 @@
 import os
 from pathlib import Path
 
+import numpy as np
+
 from padis_gui.core.files.formats.folder import FOLDER
 from padis_gui.core.files.formats.format import DatasetInfo, Recognised
-from padis_gui.core.files.formats.pages import SMALLEST, Pages, check_sides, display_name
+from padis_gui.core.files.formats.pages import (
+    SMALLEST,
+    Page,
+    Pages,
+    check_sides,
+    display_name,
+    in_one_sentence,
+)
 from padis_gui.core.files.formats.recognise import recognise_file
 from padis_gui.core.images.image import Image, Measured, ReadingSettings, propose_window
+from padis_gui.core.images.size import replaced, taken
 from padis_gui.core.settings.errors import InputError
 
 
@@ -59,28 +69,39 @@ def read_picture(path: str | os.PathLike[str], *, smallest: int = SMALLEST) -> I
 def read_page(pages: Pages, page: int, reading: ReadingSettings, *, smallest: int = SMALLEST) -> Image:
     """Page ``page`` (from 0) of what is open as an image; the other pages are not loaded.
 
-    Raises :class:`InputError` for anything that is not a finite image of ``smallest`` to 8192 pixels a side, and
-    :class:`~padis_gui.core.settings.errors.SettingError` for a scaling without extent.
+    Window and unit are those of the whole page, so that a part of it means the same in the prior's eyes. Raises
+    :class:`InputError` for anything that is not an image of ``smallest`` to 8192 pixels a side, finite unless the reading
+    replaces the others, and :class:`~padis_gui.core.settings.errors.SettingError` for a scaling without extent or a crop
+    that cannot be.
     """
-    found = pages.read(page)
-    check_sides(pages.name, found.pixels.shape[1:], smallest)
+    found = pages.read(page, finite=reading.not_finite == "refuse")
+    whole, mended = replaced(pages.name, found.pixels)
+    check_sides(pages.name, whole.shape[1:], smallest)
     window, unit = found.window, found.unit
     if window is None:
         # a page is read like the first one, which may show by its air that the file is in HU
         signed = page > 0 and found.stored.kind in "if"
-        lowest = float(pages.read(0).pixels.min()) if signed else 0.0
-        window, proposed = propose_window(found.pixels, found.stored, lowest)
+        lowest = _lowest(pages.read(0, finite=reading.not_finite == "refuse")) if signed else 0.0
+        window, proposed = propose_window(whole, found.stored, lowest)
         unit = unit or proposed
+    with in_one_sentence(pages.name, pages.kind):
+        pixels, spacing = taken(pages.name, whole, found.spacing, reading)
     return Image(
-        pixels=found.pixels,
+        pixels=pixels,
         unit=unit,
         window=reading.scaling(window),
-        spacing=found.spacing,
+        spacing=spacing,
         name=pages.name,
         page=page,
         pages=pages.count,
-        measured=Measured(values=found.pixels) if reading.role == "measurement" else None,
+        measured=Measured(values=pixels) if reading.role == "measurement" else None,
         reading=reading,
         slice_spacing=found.slice_spacing,
-        notes=found.notes,
+        notes=found.notes + mended,
+        stored_shape=(whole.shape[1], whole.shape[2]),
     )
+
+
+def _lowest(page: Page) -> float:
+    """The lowest finite value."""
+    return float(np.min(page.pixels, where=np.isfinite(page.pixels), initial=np.inf))

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.images.size import LARGEST as LARGEST
+from padis_gui.core.images.size import SMALLEST as SMALLEST
 from padis_gui.core.settings.errors import InputError, PadisError
 from padis_gui.core.settings.files import Closing
 
-SMALLEST, LARGEST = 16, 8192
 MOST_PAGES = 1_000_000
 _LONGEST = 120  # of a name in a sentence
 # how files name a length, in mm
@@ -36,9 +37,9 @@ Part = tuple[slice, slice]  # rows and columns of a page
 WHOLE: Part = (slice(None), slice(None))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Page:
-    """One page: ``pixels`` (C, rows, columns), float32, finite, in the file's own unit.
+    """One page: ``pixels`` (C, rows, columns), float32, in the file's own unit; finite unless asked for as they are.
 
     ``stored`` is the type that the file keeps them in. ``unit`` and ``window`` (the intensities of black and
     white) are what the file or its kind says; "" and None where it says nothing. ``spacing`` is the pixel
@@ -71,14 +72,20 @@ class Pages(Closing):
         self.kind = kind
         self._close = close
 
-    def read(self, page: int, part: Part = WHOLE) -> Page:
-        """Page ``page``, from 0, or a part of it; the others are not loaded. Raises :class:`InputError` in one sentence."""
+    def read(self, page: int, part: Part = WHOLE, *, finite: bool = True) -> Page:
+        """Page ``page``, from 0, or a part of it; the others are not loaded. Raises :class:`InputError` in one sentence.
+
+        Pixels that are NaN or infinite are an error too, unless ``finite`` is False.
+        """
         if not 0 <= page < self.count:
             raise InputError(
                 f"{self.name} has pages 0 to {self.count - 1}, but page {page} was asked for; choose one of those."
             )
         with in_one_sentence(self.name, self.kind):
-            return self._read(page, part)
+            found = self._read(page, part)
+        if finite:
+            check_finite(self.name, found.pixels, found.stored)
+        return found
 
     def page_name(self, page: int) -> str:
         """What to call a page in front of the user: the file, and its number where there are several."""
@@ -90,7 +97,7 @@ class Pages(Closing):
 
     @abstractmethod
     def _read(self, page: int, part: Part) -> Page:
-        """``page`` lies within the count; any exception becomes one sentence."""
+        """``page`` lies within the count; any exception becomes one sentence. Pixels may be NaN or infinite."""
 
     def close(self) -> None:
         if self._close is not None:
@@ -122,7 +129,10 @@ def in_one_sentence(name: str, kind: str) -> Iterator[None]:
     except PadisError:
         raise
     except MemoryError:
-        raise InputError(f"{name} needs more memory than there is; open a smaller image.") from None
+        raise InputError(
+            f"{name} needs more memory than there is; crop it, bin its pixels, or open a smaller image.",
+            remedy="smaller",
+        ) from None
     except Exception as error:  # any parser may fail in its own way on a broken file
         reason = shown(str(error).split("\n")[0]) or type(error).__name__
         raise InputError(
@@ -143,7 +153,7 @@ def page_of(
 ) -> Page:
     """A page from an array of (rows, columns) or (rows, columns, 1, 3 or 4); opacity is left out.
 
-    Raises :class:`InputError` for other shapes, for what is no number, and for pixels that are not finite.
+    Raises :class:`InputError` for other shapes and for what is no number.
     """
     if values.dtype.kind not in "biuf":
         raise InputError(
@@ -157,18 +167,21 @@ def page_of(
         raise wrong_shape(name, values.shape)
     check_sides(name, planes.shape[1:])
     pixels = np.ascontiguousarray(planes, dtype=np.float32)
-    bad = 0
-    if values.dtype.kind == "f":
-        bad = int(np.size(pixels) - np.count_nonzero(np.isfinite(pixels)))
-    if bad:
-        raise InputError(
-            f"An image of finite numbers was wanted, but {name} has {bad} NaN or infinite pixels; "
-            "replace them first."
-        )
     return Page(
         pixels=pixels, stored=values.dtype, unit=unit, window=window, spacing=spacing,
         slice_spacing=slice_spacing, notes=notes,
     )  # fmt: skip
+
+
+def check_finite(name: str, pixels: NDArray[np.float32], stored: np.dtype[Any]) -> None:
+    """Raise :class:`InputError` where pixels, which are ``stored`` as that type, are NaN or infinite."""
+    bad = int(pixels.size - np.count_nonzero(np.isfinite(pixels))) if stored.kind == "f" else 0
+    if bad:
+        raise InputError(
+            f"An image of finite numbers was wanted, but {name} has {bad} NaN or infinite pixels; "
+            "replace them by their neighbours (NaN, infinity: replace; --not-finite replace), or in the file.",
+            remedy="replace",
+        )
 
 
 def check_sides(name: str, sides: tuple[int, ...], smallest: int = 1) -> None:

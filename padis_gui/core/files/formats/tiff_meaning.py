@@ -113,7 +113,7 @@ def _imagej(file: Any) -> Meaning:
     about = _about(ours)
     return Meaning(
         spacing=None if length is None else _pitches(file.pages[0], length),
-        slice_spacing=None if length is None or per_slice is None else length * per_slice,
+        slice_spacing=about.slice_spacing if length is None or per_slice is None else length * per_slice,
         unit=about.unit
         or ("HU" if unit.lower() in _HOUNSFIELD else "" if unit.lower() in _NO_UNITS else unit),
         window=about.window,
@@ -157,8 +157,9 @@ def _about(ours: dict[str, Any]) -> Meaning:
             line = _finite(whole.get("low"), whole.get("step"))
         unit = said.get("unit")
         return Meaning(
-            unit=unit[:20] if isinstance(unit, str) else "", window=_window(said.get("window")), line=line
-        )
+            unit=unit[:20] if isinstance(unit, str) else "", window=_window(said.get("window")), line=line,
+            slice_spacing=_positive(said.get("slice_spacing")),
+        )  # fmt: skip
     return Meaning()
 
 

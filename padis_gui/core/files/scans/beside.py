@@ -45,7 +45,7 @@ class _Beside:
     def __init__(self, found: Recognised, pages: Pages, stated: ScanGeometry) -> None:
         self._name, self._path, self._pages, self._stated = found.name, found.path, pages, stated
         self._axes = stated.axes.split(", ")
-        self._shape = pages.read(0).pixels.shape[1:]
+        self._shape = pages.read(0, finite=False).pixels.shape[1:]
         self.sides = dict(zip(self._axes, (pages.count, *self._shape), strict=True))
 
     def row(self, row: int) -> Readings:
@@ -72,7 +72,7 @@ class _Beside:
                 f"Pages of {' x '.join(map(str, self._shape))} readings were wanted, as the first of {self._name} is, but "
                 f"page {page} has {' x '.join(map(str, sides))}; take the pages of one scan."
             )
-        pixels = self._pages.read(page, part).pixels
+        pixels = self._pages.read(page, part, finite=False).pixels
         if len(pixels) != 1:
             raise InputError(
                 f"Readings of one channel were wanted, but {self._name} has {len(pixels)}; save them in grey."

@@ -15,6 +15,7 @@ from padis_gui.core.files.formats.pages import in_one_sentence
 from padis_gui.core.files.scans.centre import find_axis
 from padis_gui.core.files.scans.scan import FEWEST_BINS, ScanFile, Sinogram, Values
 from padis_gui.core.images.image import Image, Measured, ReadingSettings
+from padis_gui.core.images.size import LARGEST, SMALLEST
 from padis_gui.core.physics.geometry import Beam, Geometry, dropped_bins
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.scanner import MAX_BINS, settings_of
@@ -208,8 +209,13 @@ def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
     that they do not depend on how many views are taken. The window is the proposed one. Raises
     :class:`~padis_gui.core.settings.errors.PadisError` in one sentence.
     """
+    if reading.reduces:
+        raise SettingError(
+            f"A size for the image of a scan was wanted, but {scan.name} was to be cropped, binned or resampled as a "
+            "picture; choose the image size, the field of view, or the binning of its detector."
+        )
     with in_one_sentence(scan.name, scan.kind):
-        sinogram = scan.read(row)
+        sinogram = scan.read(row, replaces=reading.not_finite == "replace")
         values = sinogram.values
         taken = chosen_views(scan.name, scan.geometry.angles, scan.geometry.beam, reading)
         centre, how = _axis(scan, sinogram)
@@ -219,8 +225,7 @@ def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
             raise InputError(
                 f"At most {MAX_BINS} detector bins were wanted, but {scan.name} has {reduced.shape[1]}; raise the binning."
             )
-        size = reading.image_size or DEFAULT_SIZE
-        pixel = 2 * whole.seen_by_any_view / size
+        whole, size, pixel = _grid(scan.name, whole, reading)
         geometry = whole.of_views(taken).binned(reading.binning)
         in_mm = geometry.unit == "mm"
         noise = float(f"{_DEPARTURE * relative_noise(reduced):.2g}")
@@ -238,10 +243,64 @@ def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
                 values=part[None],
                 physics=PHYSICS[geometry.beam],
                 problem=settings_of(geometry, pixel) | {"noise": noise},
-                notes=(*sinogram.notes, how, *_said(whole.views, len(taken), reading, noise)),
+                notes=(
+                    *sinogram.notes,
+                    how,
+                    *_said(whole.views, len(taken), reading, noise),
+                    *_cut_off(whole, size * pixel),
+                ),
             ),
             reading=reading,
         )
+
+
+def _grid(name: str, whole: Geometry, reading: ReadingSettings) -> tuple[Geometry, int, float]:
+    """The scan, its lengths in mm where the reading says how large a pixel is; the image's side and its pixels' size.
+
+    Of image size, field of view and pixel size any two decide the third; what is left open holds whatever the scan sees,
+    on 256 pixels. Raises :class:`SettingError` for three that do not agree, and for a field of view without lengths.
+    """
+    width, pitch, size = reading.field_of_view, reading.pixel_pitch, reading.image_size
+    if whole.unit != "mm":
+        if width is not None:
+            raise SettingError(
+                f"A field of view in mm was wanted, but {name} states no lengths; give the image size, and the pixel size "
+                "where you know it."
+            )
+        size = size or DEFAULT_SIZE
+        pixel = 2 * whole.seen_by_any_view / size
+        if pitch is None:
+            return whole, size, pixel
+        scale = pitch / pixel  # mm in the width of a bin
+        return whole.with_lengths("mm", lambda length: length * scale), size, pitch
+    seen = 2 * whole.seen_by_any_view if width is None else width
+    if pitch is None:
+        size = size or DEFAULT_SIZE
+        return whole, size, seen / size
+    if size is None:
+        size = max(1, round(seen / pitch))
+        if not SMALLEST <= size <= LARGEST:
+            raise SettingError(
+                f"An image of {SMALLEST} to {LARGEST} pixels a side was wanted, but a field of view of {seen:.4g} mm with "
+                f"pixels of {pitch:.4g} mm has {size}; change one of them."
+            )
+    elif width is not None and abs(size * pitch - width) > pitch:
+        raise SettingError(
+            f"An image size, a pixel size and a field of view that agree were wanted, but {size} pixels of {pitch:.4g} mm "
+            f"are {size * pitch:.4g} mm and not {width:.4g} mm; leave one of them automatic."
+        )
+    return whole, size, pitch
+
+
+def _cut_off(whole: Geometry, width: float) -> list[str]:
+    """A warning where the image is narrower than what the scan sees."""
+    seen = 2 * whole.seen_by_any_view
+    if width >= seen * (1 - 1e-6):
+        return []
+    return [
+        f"The image is {width:.4g} mm wide and the scan sees {seen:.4g} mm: what lies outside is in the measurement all "
+        "the same, and leaves artifacts at the border."
+    ]
 
 
 def _axis(scan: ScanFile, sinogram: Sinogram) -> tuple[float, str]:

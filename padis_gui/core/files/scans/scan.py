@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.images.size import replaced
 from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.files import Closing
@@ -20,7 +21,7 @@ FEWEST_BINS, MOST_BINS, MOST_VIEWS = 16, 65_536, 100_000
 _MOST_READINGS = 2**28  # 1 GiB in float32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sinogram:
     """Line integrals (views, bins), float32, finite, and sentences on what was done to them."""
 
@@ -62,10 +63,11 @@ class ScanFile(Closing):
         self.name, self.kind, self.geometry, self.rows = name, kind, geometry, rows
         self._readings, self._notes, self._close = readings, notes, close
 
-    def read(self, row: int) -> Sinogram:
+    def read(self, row: int, *, replaces: bool = False) -> Sinogram:
         """The line integrals of a detector row, from 0; the other rows are not loaded where the format allows.
 
-        Raises :class:`InputError` for a row that there is not, and for readings that cannot be used.
+        Readings that are NaN or infinite are refused, unless it ``replaces`` them by their neighbours. Raises
+        :class:`InputError` for those, for a row that there is not, and for readings that cannot be used.
         """
         if not 0 <= row < self.rows:
             raise InputError(
@@ -75,9 +77,9 @@ class ScanFile(Closing):
         if found.flat is None:
             integrals = Sinogram(np.ascontiguousarray(found.values, dtype=np.float32))
         else:
-            integrals = line_integrals(self.name, found.values, found.flat, found.dark)
-        check_readings(self.name, integrals.values)
-        return Sinogram(integrals.values, (*self._notes, *integrals.notes))
+            integrals = line_integrals(self.name, found.values, found.flat, found.dark, replaces=replaces)
+        values, notes = mended(self.name, integrals.values, replaces=replaces)
+        return Sinogram(values, (*self._notes, *integrals.notes, *notes))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -99,8 +101,19 @@ def check_readings(name: str, values: NDArray[Any]) -> None:
     bad = values.size - int(np.count_nonzero(np.isfinite(values)))
     if bad:
         raise InputError(
-            f"Finite readings were wanted, but {name} has {bad} that are NaN or infinite; replace them first."
+            f"Finite readings were wanted, but {name} has {bad} that are NaN or infinite; replace them by their "
+            "neighbours (NaN, infinity: replace; --not-finite replace), or in the file.",
+            remedy="replace",
         )
+
+
+def mended(name: str, values: NDArray[Any], *, replaces: bool) -> tuple[Values, tuple[str, ...]]:
+    """Finite readings (views, bins), and a sentence where some were replaced; else those that are not are refused."""
+    if not replaces or np.isfinite(values).all():
+        check_readings(name, values)
+        return values, ()
+    filled, notes = replaced(name, values[None].astype(np.float32))
+    return filled[0], notes
 
 
 def checked_angles(name: str, angles: NDArray[Any], views: int) -> NDArray[np.float64]:
@@ -138,17 +151,23 @@ _DRIFT, _FLAT = 0.2, 0.05
 
 
 def line_integrals(
-    name: str, counts: NDArray[Any], flat: NDArray[Any] | float, dark: NDArray[Any] | float = 0.0
+    name: str,
+    counts: NDArray[Any],
+    flat: NDArray[Any] | float,
+    dark: NDArray[Any] | float = 0.0,
+    *,
+    replaces: bool = False,
 ) -> Sinogram:
     """-ln((counts - dark) / (flat - dark)) of readings (views, bins).
 
     ``flat`` and ``dark`` are (bins,), (images, bins), of which the mean is taken, or one number. Dead bins, which saw
     no light in the flat, are interpolated between their neighbours; readings at or below the dark become half a
-    count. Both are said in the notes. Raises :class:`InputError` where the flats are of no use.
+    count. Both are said in the notes. Readings that are no finite numbers are refused, or replaced from their
+    neighbours. Raises :class:`InputError` where the flats are of no use.
     """
     bins = counts.shape[1]
     light = _mean(name, flat, bins) - (black := _mean(name, dark, bins))
-    check_readings(name, counts)
+    counts, said = mended(name, counts, replaces=replaces)
     usual = float(np.median(light))
     dead = light <= max(_DEAD * usual, 0.0)
     if usual <= 0 or dead.mean() > _MOST_DEAD:
@@ -156,7 +175,7 @@ def line_integrals(
             f"Flat fields brighter than the dark were wanted, but those of {name} are dark in {int(dead.sum())} of "
             f"{bins} bins; take other flats, or say what the dark is."
         )
-    notes = []
+    notes = [*said]
     light = np.where(dead, 1.0, light)
     through = (counts.astype(np.float64) - black) / light
     if dead.any():

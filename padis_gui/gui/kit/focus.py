@@ -1,0 +1,139 @@
+"""Where the keyboard is, and where it goes: a ring around what has it, the order of Tab, and regions for F6."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from PySide6.QtCore import QEvent, QObject, QRect, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QRegion
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QGraphicsView,
+    QLayout,
+    QScrollArea,
+    QSplitter,
+    QStackedWidget,
+    QWidget,
+)
+from shiboken6 import isValid
+
+_WIDE, _INNER = 2, 1  # px: the ring, and inside of it a line that sets it off from what is as dark as it
+# These have controls of their own inside, which the keyboard does not stop at
+_WHOLE = (QAbstractItemView, QAbstractSpinBox, QComboBox, QGraphicsView)
+
+
+class FocusRing(QWidget):
+    """Lies on the widget that has the keyboard, inside its edges, and lets the mouse through.
+
+    Styles draw so little on a flat button, and nothing on a picture, that nobody would know where the keyboard is.
+    There is one for all windows of the application.
+    """
+
+    def __init__(self, app: QApplication) -> None:
+        super().__init__()
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.hide()
+        app.focusChanged.connect(self._follow)
+
+    def _follow(self, _old: QWidget | None, new: QWidget | None) -> None:
+        before = self.parentWidget()
+        if before is not None and isValid(before):
+            before.removeEventFilter(self)
+        popup = new is not None and new.window().windowType() is Qt.WindowType.Popup
+        if new is None or new.isWindow() or popup:
+            self.hide()
+            self.setParent(None)  # it must not go with a widget that is thrown away
+            return
+        self.setParent(new)
+        new.installEventFilter(self)
+        self._fit()
+        self.show()
+        self.raise_()
+
+    def _fit(self) -> None:
+        """Cover the edges only, so that what is painted inside never paints this anew."""
+        widget = self.parentWidget()
+        if widget is not None:
+            self.setGeometry(widget.rect())
+            edge = _WIDE + _INNER
+            self.setMask(QRegion(self.rect()) - QRegion(self.rect().adjusted(edge, edge, -edge, -edge)))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() is QEvent.Type.Resize and watched is self.parentWidget():
+            self._fit()
+        return False
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        with QPainter(self) as painter:
+            for inset, width, role in (
+                (0, _WIDE, QPalette.ColorRole.Highlight),
+                (_WIDE, _INNER, QPalette.ColorRole.HighlightedText),
+            ):
+                outer = self.rect().adjusted(inset, inset, -inset, -inset)
+                inner = outer.adjusted(width, width, -width, -width)
+                for part in QRegion(outer) - QRegion(inner):  # type: ignore[attr-defined]
+                    painter.fillRect(QRect(part), self.palette().color(role))
+
+
+def takes_tab(widget: QWidget) -> bool:
+    """Whether Tab stops here, if it can be seen."""
+    return bool(Qt.FocusPolicy.TabFocus.value & widget.focusPolicy().value)
+
+
+def reading_order(root: QWidget) -> Iterator[QWidget]:
+    """What Tab stops at in a widget, in the order in which it lies there."""
+    if takes_tab(root):
+        yield root
+    layout = root.layout()
+    if isinstance(root, _WHOLE):
+        return
+    if isinstance(root, QScrollArea):
+        if (inside := root.widget()) is not None:
+            yield from reading_order(inside)
+    elif isinstance(root, QSplitter | QStackedWidget):
+        for number in range(root.count()):
+            if (shown := root.widget(number)) is not None:
+                yield from reading_order(shown)
+    elif layout is not None:
+        yield from _in_layout(layout)
+
+
+def _in_layout(layout: QLayout) -> Iterator[QWidget]:
+    for number in range(layout.count()):
+        item = layout.itemAt(number)
+        if item is None:
+            continue
+        inner, widget = item.layout(), item.widget()
+        if widget is not None:
+            yield from reading_order(widget)
+        elif inner is not None:
+            yield from _in_layout(inner)
+
+
+def order_tabs(*roots: QWidget) -> None:
+    """Tab goes through these one after the other, each in the order in which its controls lie there."""
+    for one, following in pairwise([widget for root in roots for widget in reading_order(root)]):
+        QWidget.setTabOrder(one, following)
+
+
+def focus_region(window: QWidget, regions: Sequence[QWidget], by: int) -> None:
+    """Put the keyboard into the next region of a window that can take it, or with ``by`` −1 into the one before."""
+    focused = window.focusWidget()
+    inside = [n for n, region in enumerate(regions) if focused is not None and region.isAncestorOf(focused)]
+    start = inside[0] if inside else (-1 if by > 0 else len(regions))
+    for distance in range(1, len(regions) + 1):
+        region = regions[(start + by * distance) % len(regions)]
+        first = _first_in(region)
+        if first is not None:
+            first.setFocus(Qt.FocusReason.ShortcutFocusReason)
+            return
+
+
+def _first_in(region: QWidget) -> QWidget | None:
+    """A region may say with ``first_focus`` what takes the keyboard; else it is what Tab comes to first."""
+    said = getattr(region, "first_focus", None)
+    choices = [said] if said is not None else reading_order(region)
+    return next((w for w in choices if w.isVisible() and w.isEnabled()), None)

@@ -1,0 +1,369 @@
+"""What is on the screen: pictures, captions, numbers, and where something is missing, why.
+
+Everything on the screen is of one subject. That is what is open; or, where the shown run is of other data, that run's:
+pictures of two images never stand beside each other. What does not belong to the subject is empty and says why.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from PySide6.QtCore import QObject, Signal
+
+from padis_gui.core.images.image import Image, Pixels
+from padis_gui.core.physics.registry import Physics, find_physics
+from padis_gui.core.runs.engine import Result
+from padis_gui.core.runs.method import Method
+from padis_gui.core.runs.opened import Prepared
+from padis_gui.viewmodels.pictures.frames import IteratePictures, ProblemPictures
+from padis_gui.viewmodels.pictures.pictures import RUN_KEYS, LazyPicture, pictures_of
+from padis_gui.viewmodels.pictures.sources import BUILT_IN
+from padis_gui.viewmodels.session.workspace import Workspace
+from padis_gui.viewmodels.state.preparation import Stage
+
+DATA_KEYS = ("truth", "baseline", "measurement")
+_MEASURED_KEYS = ("measurement", "measured", "misfit")
+_ALL = tuple(source.key for source in BUILT_IN)
+_OPEN = "Open an image: drop a file here, or Ctrl+O"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subject:
+    """What the screen is of. ``image`` has its name, unit, spacing and window; None where nothing is open.
+
+    ``pictures`` are what was measured of it, once that is prepared; ``truth`` is there before.
+    """
+
+    image: Image | None = None
+    method: Method
+    truth: Pixels | None = None
+    pictures: ProblemPictures | None = None
+    robust_range: tuple[float, float] | None = None
+    is_open: bool = True  # else it is the shown run's
+
+    @property
+    def physics(self) -> Physics:
+        """What is measured."""
+        return find_physics(self.method.physics)
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether the image is a truth, whether or not its picture is there yet."""
+        return self.image is not None and self.image.measured is None and not self.method.imageless
+
+
+class Screen(QObject):
+    """``changed`` is emitted when something on the screen may be another, but for the live run's next iterate;
+    ``progressed`` when a preparation has gone on.
+    """
+
+    changed = Signal()
+    progressed = Signal()
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self._workspace = workspace
+        workspace.preparation.progressed.connect(self.progressed)
+        for signal in (
+            workspace.preparation.changed, workspace.shown.changed, workspace.shown.result_changed,
+            workspace.data.changed, workspace.data.loading, workspace.prior.changed, workspace.run.changed,
+            workspace.occupied_changed, workspace.method.changed,
+        ):  # fmt: skip
+            signal.connect(self.changed)
+
+    # What it is of ----------------------------------------------------------------------------------
+
+    @property
+    def of_open(self) -> bool:
+        """Whether what is shown is of what is open: no run is, or one of the same data."""
+        workspace, shown = self._workspace, self._workspace.shown
+        if not shown.anything:
+            return True
+        recipe = shown.recipe
+        if recipe is not None and recipe.data is None:  # generated
+            return workspace.method.now.imageless or workspace.data.image is None
+        return shown.is_of(workspace.data.image, workspace.data.path)
+
+    @property
+    def subject(self) -> Subject:
+        """What everything on the screen belongs to."""
+        workspace, shown, preparation = self._workspace, self._workspace.shown, self._workspace.preparation
+        if not self.of_open:
+            pictures, result, task = shown.pictures, shown.result, shown.made_of
+            image = None if result is None else result.image
+            if pictures is not None:
+                image = pictures.prepared.image
+            elif task is not None:
+                image = task.opened.image
+            return Subject(
+                image=image, method=self._run_method or workspace.method.now, pictures=pictures,
+                truth=None if pictures is None else pictures.truth, is_open=False,
+                robust_range=None if pictures is None else pictures.robust_range,
+            )  # fmt: skip
+        pictures, picture, image = preparation.pictures, preparation.picture, workspace.data.image
+        if pictures is not None:
+            return Subject(
+                image=pictures.prepared.image, method=pictures.prepared.method, pictures=pictures,
+                truth=pictures.truth, robust_range=pictures.robust_range,
+            )  # fmt: skip
+        method = workspace.method.now
+        if picture is not None:
+            return Subject(
+                image=picture.image, method=method, truth=picture.truth, robust_range=picture.robust_range
+            )
+        return Subject(image=None if method.imageless else image, method=method)
+
+    @property
+    def _run_method(self) -> Method | None:
+        """The shown run's."""
+        shown = self._workspace.shown
+        if shown.made_of is not None:
+            return shown.made_of.method
+        return None if shown.recipe is None else shown.recipe.method
+
+    @property
+    def prepared(self) -> Prepared | None:
+        """The problem that the shown iterate is of; what is prepared where no run is shown. None where it is gone."""
+        shown, subject = self._workspace.shown, self.subject
+        if not shown.anything:
+            return None if subject.pictures is None else subject.pictures.prepared
+        if shown.pictures is not None:
+            return shown.pictures.prepared
+        pictures, result = subject.pictures, shown.result
+        if pictures is None or result is None or not subject.is_open:
+            return None
+        image = pictures.prepared.image
+        return pictures.prepared if _alike(image, result.image) else None
+
+    @property
+    def run_pictures(self) -> ProblemPictures | None:
+        """What the shown run measured, where that is in memory."""
+        shown, pictures = self._workspace.shown, self.subject.pictures
+        if shown.pictures is not None:
+            return shown.pictures
+        recipe = shown.recipe
+        if pictures is None or recipe is None or not self.of_open:
+            return None
+        return pictures if recipe.is_of_prepared(pictures.prepared) else None
+
+    @property
+    def same_prior(self) -> bool:
+        """Whether the open prior is the one that made the shown iterates; True where none are."""
+        shown, prior = self._workspace.shown, self._workspace.prior
+        if not shown.anything or prior.loaded is None or prior.path is None:
+            return not shown.anything
+        if shown.made_of is not None:
+            return shown.made_of.opened.prior is prior.loaded
+        recipe = shown.recipe
+        return recipe is not None and recipe.prior.file == str(prior.path.resolve())
+
+    def frame(self) -> IteratePictures | None:
+        """The shown iterate, with its difference to the truth where that is known; None while there is none."""
+        return self.completed(self._workspace.shown.frame())
+
+    def completed(self, frame: IteratePictures | None) -> IteratePictures | None:
+        """An iterate of the shown run with its difference to the truth, where that is known."""
+        if frame is None or frame.difference is not None:
+            return frame
+        subject, result = self.subject, self._workspace.shown.result
+        if subject.truth is None or subject.image is None or result is None:
+            return frame
+        return frame.against(subject.truth) if _alike(subject.image, result.image) else frame
+
+    # Pictures ---------------------------------------------------------------------------------------
+
+    def data_pictures(self) -> dict[str, LazyPicture | None]:
+        """Truth, baseline and measurement by source."""
+        subject = self.subject
+        pictures = subject.pictures
+        return {
+            "truth": subject.truth,
+            "baseline": None if pictures is None else pictures.baseline,
+            "measurement": None if pictures is None else pictures.measurement,
+        }
+
+    def run_pictures_of(self, frame: IteratePictures | None) -> dict[str, LazyPicture | None]:
+        """The pictures of an iterate of the shown run by source."""
+        if frame is None:
+            return dict.fromkeys(RUN_KEYS)
+        measured = self.run_pictures
+        pictures = pictures_of(frame, None if measured is None else measured.measurement)
+        method = self._run_method
+        if method is None or not method.measures_as(
+            self.subject.method
+        ):  # of another lattice, under another name
+            pictures |= {"measured": None, "misfit": None}
+        return pictures
+
+    # Texts ------------------------------------------------------------------------------------------
+
+    def empty_texts(self) -> dict[str, str]:
+        """What to say of each source while it has no picture."""
+        workspace, subject = self._workspace, self.subject
+        if subject.is_open and subject.image is None and not subject.method.imageless:
+            opening = workspace.data.opening
+            return dict.fromkeys(_ALL, _OPEN if opening is None else f"Opening {opening.name}…")
+        texts = dict.fromkeys(_ALL, "") | self._of_data(subject) | self._of_run(subject)
+        if subject.physics.imageless:
+            texts |= dict.fromkeys(_MEASURED_KEYS, "Nothing was measured")
+            texts |= dict.fromkeys(("truth", "difference"), "There is no truth: nothing was measured")
+        elif not subject.has_truth:
+            texts |= dict.fromkeys(("truth", "difference"), "There is no truth to compare with")
+        return texts
+
+    def offers(self) -> dict[str, str]:
+        """By which words the pictures of empty sources are offered: what :meth:`take_offer` does."""
+        workspace, shown = self._workspace, self._workspace.shown
+        if not self.of_open:
+            recipe = None if shown.record is None else shown.record.recipe
+            there = recipe is not None and recipe.data is not None and recipe.data.file
+            return dict.fromkeys(DATA_KEYS, "Open its data") if there else {}
+        waits = workspace.preparation.stage is Stage.AT_RUN and not workspace.occupied_by
+        return dict.fromkeys(("baseline", "measurement"), "Compute now") if waits else {}
+
+    def take_offer(self) -> None:
+        """Compute what is measured of the open image, or open the data of the run that is shown."""
+        record = self._workspace.shown.record
+        if self.of_open:
+            self._workspace.preparation.compute_now()
+        elif record is not None:
+            self._workspace.spawn(self._workspace.open_data_of(record))
+
+    def _of_data(self, subject: Subject) -> dict[str, str]:
+        if not subject.is_open:
+            return dict.fromkeys(DATA_KEYS, f"{self.whose}\nIts own pictures are not in memory")
+        return {"truth": "Preparing…"} | dict.fromkeys(("baseline", "measurement"), self._preparing())
+
+    def _preparing(self) -> str:
+        """Why what is measured is not there."""
+        preparation = self._workspace.preparation
+        share, doing = preparation.progress
+        texts = {
+            Stage.NOTHING: "A prior is wanted: Ctrl+P opens one",
+            Stage.PREPARING: f"Preparing…\n{f'{doing}, {share:.0%}' if doing else ''}".strip(),
+            Stage.AFTER_RUN: f"Prepared when {_lower(self._workspace.occupied_by) or 'the run'} has ended",
+            Stage.AT_RUN: "Computed at Run",
+            Stage.FAILED: preparation.trouble or "This could not be prepared; see the message above",
+            Stage.READY: "Nothing was measured",
+        }
+        return texts[preparation.stage]
+
+    def _of_run(self, subject: Subject) -> dict[str, str]:
+        workspace, shown = self._workspace, self._workspace.shown
+        if not shown.anything:
+            button = "Queue next" if workspace.occupied_by else "Run"
+            run = f"Press {button} (Ctrl+R)\nto {'generate' if subject.physics.imageless else 'reconstruct'}"
+            return dict.fromkeys(RUN_KEYS, "Appears with a run") | {"estimate": run}
+        if shown.frame() is None:
+            waiting = "Appears with the first step" if workspace.run.active else "Nothing of this run is kept"
+            return dict.fromkeys(RUN_KEYS, waiting)
+        gone = "Only the result of this run is kept"
+        texts = dict.fromkeys(RUN_KEYS, gone if shown.history.last is None else "Not part of this method")
+        method = self._run_method
+        if method is not None and not method.measures_as(subject.method):
+            texts |= dict.fromkeys(("measured", "misfit"), "This run measured otherwise than is chosen now")
+        texts["deviation"] = "Appears with a method that draws several samples, such as DAPS"
+        texts["difference"] = "The truth of this run is not in memory"
+        return texts
+
+    @property
+    def whose(self) -> str:
+        """Of which data the shown run is, as a sentence; "" where it is what is open."""
+        if self.of_open:
+            return ""
+        shown, image = self._workspace.shown, self._workspace.data.image
+        name = "The run under way" if shown.record is None else shown.record.name
+        there = "" if image is None else f", not of {_place(image.name, image.page)}, which is open"
+        return f"{name} is of {self._run_data}{there}."
+
+    @property
+    def _run_data(self) -> str:
+        recipe = self._workspace.shown.recipe
+        if recipe is None or recipe.data is None:
+            return "no data"
+        return _place(recipe.data.file.replace("\\", "/").rsplit("/", 1)[-1] or "an array", recipe.data.page)
+
+    def captions(self, frame: IteratePictures | None) -> dict[str, str]:
+        """The short text beside each built-in source."""
+        subject, shown = self.subject, self._workspace.shown
+        texts = dict.fromkeys(_ALL, "")
+        pictures = subject.pictures
+        if subject.image is not None and subject.truth is not None:
+            texts["truth"] = subject.image.unit
+        if pictures is not None:
+            if math.isfinite(pictures.baseline_psnr):
+                texts["baseline"] = f"{pictures.baseline_psnr:.2f} dB"
+            if pictures.measurement is not None:
+                rows, columns = pictures.measurement.shape[:2]
+                texts["measurement"] = f"{columns} × {rows}"
+        if frame is None:
+            return texts
+        point, record = shown.history.point_at(frame.step), shown.record
+        name = f"{record.name}, " if record is not None else ""
+        if record is not None and record.recipe.sample_seeds:
+            step = f"mean of {record.name}"
+        elif shown.history.last is None and record is not None:
+            step = f"{record.name}, result"
+        else:
+            step = f"{name}step {frame.step}"
+        quality = math.nan if point is None else point.psnr
+        if point is None and record is not None:
+            quality = record.metrics.get("psnr", math.nan)
+        if math.isfinite(quality):
+            step += f", {quality:.2f} dB"
+        if not subject.is_open:
+            step += f", of {self._run_data}"
+        texts["estimate"] = step
+        if frame.state is not None:
+            texts["state"] = f"σ = {frame.sigma:.3g}"
+        return texts
+
+    def verdict(self) -> str:
+        """What is shown in a line: a run under way, a result and its quality, a stale one, or what to do first."""
+        workspace, shown = self._workspace, self._workspace.shown
+        result, run = shown.result, workspace.run
+        if workspace.data.opening is not None:
+            return f"Opening {workspace.data.opening.name}…"
+        if shown.record is not None:
+            said = f"{shown.record.name}:   {'its file is gone' if result is None else quality(result)}"
+            return said if self.of_open else f"{said}   of {self._run_data}, not of what is open"
+        if run.active:
+            image = None if run.task is None else run.task.opened.image
+            other = image is not None and image is not workspace.data.image
+            of = f"   of {_place(image.name, image.page)}, not of what is open" if image and other else ""
+            return f"{run.snapshot().state.value}…{of}"
+        if workspace.occupied_by:
+            return f"{workspace.occupied_by} is under way…"
+        if workspace.opened() is None:
+            what = "an image (Ctrl+O)" if workspace.prior.loaded is not None else "a checkpoint (Ctrl+P)"
+            return f"Open {what}, or the demo (Ctrl+D)"
+        if workspace.stale:
+            return "⚠ Stale: the settings have changed since this result; press Run"
+        if result is None:
+            return "Ready: press Run"
+        return f"{quality(result)}   {result.seconds:.1f} s   seed {result.recipe.seed}"
+
+
+def quality(result: Result) -> str:
+    """What the metrics say, beside the baseline's."""
+    m: Mapping[str, float] = result.metrics
+    if "psnr" not in m:
+        return f"Residual {m['residual']:.2e}" if "residual" in m else "Sample of the prior"
+    said = f"PSNR {m['psnr']:.2f} dB, SSIM {m['ssim']:.3f}"
+    if "psnr_baseline" in m:
+        baseline = find_physics(result.recipe.physics).baseline
+        said += f"   ({baseline} {m['psnr_baseline']:.2f} dB, {m['ssim_baseline']:.3f})"
+    return said
+
+
+def _alike(image: Image, other: Image) -> bool:
+    """Whether numbers of one mean the same, pixel by pixel, as those of the other."""
+    return (image.shape, image.unit, image.window) == (other.shape, other.unit, other.window)
+
+
+def _place(name: str, page: int) -> str:
+    return f"{name}, page {page + 1}" if page else name
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
