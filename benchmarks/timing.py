@@ -4,12 +4,12 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from padis_gui.core.physics.operator import LinearOperator, Wrapper
+from padis_gui.core.settings.watch import SILENT, Watch
 
 
 def now(device: torch.device) -> float:
@@ -62,8 +62,7 @@ class TimedOperator(Wrapper):
         super().__init__(of)
         self._watch = watch
 
-    @cached_property
-    def norm(self) -> float:
+    def _norm(self, watch: Watch) -> float:
         """The norm that the wrapped operator has found; not timed, as a window finds it once a problem."""
         return self._of.norm
 
@@ -75,9 +74,9 @@ class TimedOperator(Wrapper):
         with self._watch.span():
             return self._of._adjoint(y)
 
-    def pinv(self, y: Tensor) -> Tensor:
+    def pinv(self, y: Tensor, watch: Watch = SILENT) -> Tensor:
         with self._watch.span():
-            return self._of.pinv(y)
+            return self._of.pinv(y, watch)
 
     def prox(self, y: Tensor, v: Tensor, rho: float, iterations: int) -> Tensor:
         """A closed form is the operator's; of conjugate gradients only the products are."""

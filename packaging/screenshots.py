@@ -153,7 +153,7 @@ async def geometry(window: MainWindow) -> QWidget:
     """The sketch of a fan beam, beside the baseline that it gives."""
     await demo(window, "ct-fan")
     bring(window, "Geometry")
-    window.geometry_panel.number.setValue(3)
+    window.geometry_panel.number.setValue(4)
     return window
 
 

@@ -1,7 +1,6 @@
 """A prior whose posterior is known: independent Gaussian pixels; and an operator that is a plain matrix."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -9,6 +8,7 @@ from torch import Tensor
 from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.prior.partition import Frame, Partition
 from padis_gui.core.prior.tiling import Tiling, make_tiling
+from padis_gui.core.settings.watch import SILENT, Watch
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ class Matrix(LinearOperator):
     def measurement_shape(self) -> tuple[int, ...]:
         return (len(self.matrix),)
 
-    @cached_property
-    def norm(self) -> float:
+    def _norm(self, watch: Watch) -> float:
         """The largest singular value."""
         return float(torch.linalg.matrix_norm(self.matrix, 2))
 
@@ -55,6 +54,6 @@ class Matrix(LinearOperator):
     def _adjoint(self, y: Tensor) -> Tensor:
         return (self.matrix.T @ y).reshape(self.image_shape)
 
-    def pinv(self, y: Tensor) -> Tensor:
+    def pinv(self, y: Tensor, watch: Watch = SILENT) -> Tensor:
         """The least-squares image of smallest norm."""
         return (torch.linalg.pinv(self.matrix) @ y).reshape(self.image_shape)

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from padis_gui.api.opening import AnyPath, OpenedImage, OpenedPrior, checked_path, open, prior
 from padis_gui.api.problems import Problem
-from padis_gui.core.exports.about import check_sidecar, read_export, sidecar_path
-from padis_gui.core.exports.content import about_of
+from padis_gui.core.exports.about import About, check_sidecar, read_export, sidecar_path
 from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.exports.tiff import save_result
 from padis_gui.core.images.image import Image, Pixels
@@ -60,7 +59,7 @@ class Result(EngineResult):
         check_is_tiff(target)
         if sidecar is not None:
             check_sidecar(sidecar)
-        save_result(target, self, about_of(self, target.stem), settings)
+        save_result(target, self, About.of(self, target.stem), settings)
         return target
 
     def _used(self) -> list[Path]:

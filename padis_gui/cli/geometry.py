@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--example", choices=("parallel", "fan"), default=None, help="print a geometry file to begin with"
     )
-    add_settings(parser, ReadingSettings, skip=("role",))
+    add_settings(parser, ReadingSettings, skip=("role", "crop", "pixel_binning", "longest_side"))
 
 
 def run(options: argparse.Namespace) -> int:

@@ -53,12 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Reconstruct one image; writes the TIFF and the report."""
     from padis_gui.cli.progress import progress_bar
-    from padis_gui.core.exports.about import check_sidecar, sidecar_path
-    from padis_gui.core.exports.content import about_of
+    from padis_gui.core.exports.about import About, check_sidecar, sidecar_path
     from padis_gui.core.exports.tiff import save_result
     from padis_gui.core.files.read import read_image
     from padis_gui.core.images.image import ReadingSettings
     from padis_gui.core.images.metrics import as_json
+    from padis_gui.core.images.size import size_in_words
     from padis_gui.core.physics.registry import find_physics
     from padis_gui.core.runs.engine import Run, finish
     from padis_gui.core.runs.opened import Opened
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
             recorder.record(iterate)
 
         result = finish(run, watch)
-    about = save_result(options.out, result, about_of(result, options.out.stem), export)
+    about = save_result(options.out, result, About.of(result, options.out.stem), export)
     recorder.write(result, about)
     metrics = result.metrics
     report = {
@@ -107,6 +107,8 @@ def run(options: argparse.Namespace) -> int:
     }
     if options.report is not None:
         write_json(options.report, report)
+    if image.reading.reduces:
+        print(f"{image.name}: {size_in_words(image)}")
     for note in image.notes + (image.measured.notes if image.measured is not None else ()):
         print(note)
     print(

@@ -33,7 +33,7 @@ def _repeat_volume(
     options: argparse.Namespace, export: "Export", located: "Located", device: "torch.device", out: Path
 ) -> int:
     from padis_gui.cli.progress import progress_bar
-    from padis_gui.core.runs.locate import differences
+    from padis_gui.core.runs.differences import differences
     from padis_gui.core.volumes.request import VolumeRequest
     from padis_gui.core.volumes.run import SliceDone, SliceFailed, VolumeDone, reconstruct_volume
 
@@ -66,7 +66,7 @@ def _compared(name: str, first: Path, again: Path, unit: str, other: tuple[str, 
     import numpy as np
 
     from padis_gui.core.files.formats.open import open_pages
-    from padis_gui.core.runs.locate import compared
+    from padis_gui.core.runs.differences import compared
 
     worst: tuple[float, bool, str] | None = None
     with open_pages(first) as one, open_pages(again) as two:
@@ -121,7 +121,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Find the files, run, compare; returns 0 for the same bits and 1 for others."""
     from padis_gui.core.exports.about import read_export
-    from padis_gui.core.runs.locate import differences, locate
+    from padis_gui.core.runs.differences import differences
+    from padis_gui.core.runs.locate import locate
 
     export = read_export(options.file)
     check_outputs([options.file, *([export.file] if export.file else [])], [options.out])
@@ -184,7 +185,7 @@ def _repeat(options: argparse.Namespace, export: "Export", located: "Located", d
     from padis_gui.cli.progress import progress_bar
     from padis_gui.core.exports.about import About
     from padis_gui.core.exports.tiff import SAMPLE_LABELS, write_tiff
-    from padis_gui.core.runs.locate import differences
+    from padis_gui.core.runs.differences import differences
     from padis_gui.core.runs.repeat import Repeater
     from padis_gui.core.solvers.iterate import Iterate
     from padis_gui.core.solvers.registry import find_solver
@@ -207,10 +208,7 @@ def _repeat(options: argparse.Namespace, export: "Export", located: "Located", d
     same, verdict = _verdict(options.file.name, export, pages, differences(export.recipe, first.recipe))
     if options.out is not None:
         labels = tuple(f"seed {seed}" for seed in seeds) or SAMPLE_LABELS[: len(pages)] * (len(pages) > 1)
-        about = About(
-            kind="draws" if seeds else "result", seeds=seeds, unit=first.image.unit, window=first.image.window,
-            name=options.out.stem, seconds=first.seconds, evaluations=first.evaluations,
-        )  # fmt: skip
+        about = About.of(first, options.out.stem, kind="draws" if seeds else "result", seeds=seeds)
         write_tiff(
             options.out, pages if labels else pages[0], first.recipe, first.metrics, spacing=first.spacing,
             labels=labels, about=about,
@@ -231,7 +229,7 @@ def _verdict(
     import numpy as np
 
     from padis_gui.core.exports.about import read_pages
-    from padis_gui.core.runs.locate import compared
+    from padis_gui.core.runs.differences import compared
     from padis_gui.core.settings.files import pixels_sha256
 
     about = export.about

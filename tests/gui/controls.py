@@ -53,7 +53,8 @@ def controls(root: QWidget) -> list[QWidget]:
     return [w for w in root.findChildren(QWidget) if isinstance(w, _CONTROLS) and not _is_part_of_another(w)]
 
 
-def _where(widget: QWidget) -> str:
+def where_is(widget: QWidget) -> str:
+    """A widget and what it lies in."""
     names = []
     at: QWidget | None = widget
     while at is not None:
@@ -69,13 +70,13 @@ def nameless(root: QWidget) -> list[str]:
         text = widget.text() if isinstance(widget, QAbstractButton) else ""
         return widget.accessibleName() or (text if any(c.isalpha() for c in text) else "")
 
-    return [_where(w) for w in controls(root) if not name(w)]
+    return [where_is(w) for w in controls(root) if not name(w)]
 
 
 def unexplained(root: QWidget) -> list[str]:
     """Controls and actions without a tooltip of their own (Qt makes one of an action's text)."""
     # a tooltip over a picture or a plot would only hide it
-    mute = [_where(w) for w in controls(root) if not w.toolTip() and not isinstance(w, QGraphicsView)]
+    mute = [where_is(w) for w in controls(root) if not w.toolTip() and not isinstance(w, QGraphicsView)]
     # pyqtgraph's scenes have actions of their own, for menus that are switched off
     ours = [a for a in root.findChildren(QAction) if isinstance(a.parent(), QWidget)]
     actions = [a for a in ours if a.text() and not a.isSeparator() and a.menu() is None]
@@ -132,12 +133,12 @@ def cut(root: QWidget) -> list[str]:
             continue  # a tool bar has a menu for what it lacks room for
         seen = widget.visibleRegion().boundingRect().width()
         if seen + _ROUNDING < widget.width():
-            found.append(f"{_said(widget)} is seen for {seen} of {widget.width()} px: {_where(widget)}")
+            found.append(f"{_said(widget)} is seen for {seen} of {widget.width()} px: {where_is(widget)}")
         elif _said(widget) and not _is_pruned(widget) and not _wide_enough(widget):
             wanted = widget.sizeHint()
             found.append(
                 f"{_said(widget)} wants {wanted.width()} × {wanted.height()}, has {widget.width()} × "
-                f"{widget.height()}: {_where(widget)}"
+                f"{widget.height()}: {where_is(widget)}"
             )
     return found
 
@@ -150,7 +151,7 @@ def _said(widget: QWidget) -> str:
 def scrolled_sideways(root: QWidget) -> list[str]:
     """Columns that would have to be scrolled to the side, and cannot be."""
     return [
-        _where(area)
+        where_is(area)
         for area in root.findChildren(QScrollArea)
         if not area.visibleRegion().isEmpty()
         and area.widget() is not None

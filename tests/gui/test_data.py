@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import tifffile
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.gui.dialogs.opening import DatasetChooser, SliceChooser
@@ -213,5 +215,111 @@ def test_a_slice_leads_to_its_series(window, drive, shared):
         for page in range(10):
             slices.picture(page)
         await until(lambda: all(slices.picture(page) is not None for page in range(10)))
+
+    drive(go())
+
+
+# -- the slider beside the panes ------------------------------------------------------------------------------
+
+
+def wheel(widget, notches):
+    """Turn the wheel over a widget; down is negative."""
+    middle = QPointF(widget.rect().center())
+    event = QWheelEvent(
+        middle, QPointF(widget.mapToGlobal(middle.toPoint())), QPoint(), QPoint(0, 120 * notches),
+        Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    QApplication.sendEvent(widget, event)
+
+
+def test_the_slider_is_there_for_several_pages_and_turns_them_by_wheel_and_keys(
+    window, drive, stack, phantom_path
+):
+    session, beside = window.session, window.reconstruct.slices
+
+    async def at(page):
+        await until(lambda: session.data.image.page == page and beside.turner.wanted is None)
+        assert beside.where.text() == f"{page + 1}\nof 10"
+        assert beside.slider.value() == page
+
+    async def go():
+        assert await session.data.open(phantom_path)
+        assert not beside.isVisible()
+        assert not window.reconstruct.slices.next.isEnabled()
+        assert await session.data.open(stack, 2)
+        assert beside.isVisible()
+        await at(2)
+        wheel(beside.slider, -1)
+        await at(3)
+        beside.slider.setFocus()
+        QTest.keyClick(beside.slider, Qt.Key.Key_Down)
+        await at(4)
+        QTest.keyClick(beside.slider, Qt.Key.Key_Home)
+        await at(0)
+        QTest.keyClick(beside.slider, Qt.Key.Key_End)
+        await at(9)
+        window.activateWindow()
+        window.panes.active.canvas.setFocus()
+        await until(window.isActiveWindow)
+        QTest.keyClick(window.panes.active.canvas, Qt.Key.Key_PageUp)
+        await at(8)
+        assert await session.data.open_page(5)
+        await at(5)
+
+    drive(go())
+
+
+def test_dragging_shows_small_pictures_and_opens_the_page_at_which_it_ends(window, drive, stack):
+    session, beside = window.session, window.reconstruct.slices
+    opened = []
+
+    async def go():
+        assert await session.data.open(stack)
+        session.data.changed.connect(lambda: opened.append(session.data.image.page))
+        beside.slider.setSliderDown(True)
+        for page in range(1, 8):
+            beside.slider.setSliderPosition(page)
+        preview = beside._preview
+        assert preview.isVisible()
+        assert preview.words.text() == "page 8"
+        await until(lambda: not preview.picture.pixmap().isNull())
+        await until(lambda: opened == [7])  # the hand rests
+        beside.slider.setSliderPosition(3)
+        beside.slider.setSliderDown(False)
+        await until(lambda: opened == [7, 3])
+        assert not preview.isVisible()
+
+    drive(go())
+
+
+def test_pages_that_nobody_waits_for_any_more_are_not_read(window, drive, stack):
+    session, turner = window.session, window.reconstruct.slices.turner
+    opened = []
+
+    async def go():
+        assert await session.data.open(stack)
+        session.data.changed.connect(lambda: opened.append(session.data.image.page))
+        for page in range(1, 10):
+            turner.turn(page)
+        await until(lambda: turner.wanted is None)
+        assert opened[-1] == 9
+        assert len(opened) <= 2
+
+    drive(go())
+
+
+def test_a_page_that_cannot_be_read_leaves_the_slider_where_it_was(window, drive, tmp_path):
+    path = tmp_path / "holes.tif"
+    pages = np.ones((3, 32, 32), dtype=np.float32)
+    pages[1, 4, 4] = np.nan
+    tifffile.imwrite(path, pages, photometric="minisblack")
+    beside = window.reconstruct.slices
+
+    async def go():
+        assert await window.session.data.open(path)
+        beside.slider.setValue(1)
+        await until(lambda: beside.turner.wanted is None and window.messages.isVisible())
+        assert beside.slider.value() == 0
+        assert beside.where.text() == "1\nof 3"
 
     drive(go())

@@ -1,6 +1,7 @@
 """Exporting from the window: every kind of file, asked for in one dialog, written beside the UI thread."""
 
 import csv
+import shutil
 import threading
 
 import numpy as np
@@ -16,10 +17,12 @@ from padis_gui.core.exports import tiff
 from padis_gui.core.exports.about import read_export, read_pages
 from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.gui.dialogs.export import ExportDialog
+from padis_gui.gui.frame import main_window
+from padis_gui.gui.kit import files
 from padis_gui.gui.kit.forms import show_value
 from tests.gui.controls import nameless, unexplained
 from tests.gui.test_run_list import runs
-from tests.gui.user import dialog
+from tests.gui.user import click, dialog
 from tests.qt import delivered, open_both, settled, until
 
 
@@ -120,11 +123,8 @@ def test_what_was_chosen_is_remembered_and_used_for_the_list(ready, drive, tmp_p
         await until(lambda: dialog(ready, ExportDialog))
         asked = dialog(ready, ExportDialog)
         assert asked.settings.values == "int16"
+        asked.names.go_to(tmp_path)
         asked.export.click()
-        await until(lambda: dialog(ready, QFileDialog))
-        where = dialog(ready, QFileDialog)
-        where.fileSelected.emit(str(tmp_path))
-        where.close()
         await until((tmp_path / "Run 2.tif").exists)
         await delivered(ready)
 
@@ -134,6 +134,51 @@ def test_what_was_chosen_is_remembered_and_used_for_the_list(ready, drive, tmp_p
         assert tifffile.imread(tmp_path / name).dtype == np.int16
     whole = tifffile.imread(tmp_path / "a.tif")
     assert np.abs(whole - ready.session.runs.records[0].result.pixels[0]).max() <= 0.5
+
+
+def test_the_folder_is_offered_and_the_next_dialog_begins_there(ready, drive, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(main_window, "show_in_folder", lambda path: bool(shown.append(path)))
+    drive(exported(ready, tmp_path / "a.tif"))
+    assert ready.messages.offer.text() == "Show in folder"
+    click(ready.messages.offer)
+    assert shown == [tmp_path / "a.tif"]
+    assert f"the file is {tmp_path / 'a.tif'}" in ready.messages.text.text()  # where no file manager is
+    assert not ready.messages.offer.isVisible()
+    assert ready.preferences.folder_of("export") == str(tmp_path)
+
+    async def again():
+        ready.act.export.trigger()
+        await until(lambda: dialog(ready, ExportDialog))
+        dialog(ready, ExportDialog).export.click()
+        await until(lambda: dialog(ready, QFileDialog))
+        where = dialog(ready, QFileDialog)
+        assert where.directory().path() == str(tmp_path)
+        where.close()
+
+    drive(again())
+
+
+def test_every_dialog_begins_where_the_last_one_of_its_kind_ended(ready, drive, tmp_path):
+    """Whoever opens it: one that asks for a file to read, one for a file to write, one for several, one for a folder."""
+    ways = {
+        "Read": lambda title: files.choose_to_open(ready.curves, title, files.ANY_FILE, print),
+        "Write": lambda title: files.choose_to_write(ready.curves, title, files.CSVS, "a.csv", print),
+        "Several": lambda title: files.choose_several_to_open(ready.curves, title, files.ANY_FILE, print),
+        "Folder": lambda title: files.choose_folder(ready.curves, title, print),
+    }
+    for title, ask in ways.items():
+        folder = tmp_path / title
+        folder.mkdir()
+        ask(title)
+        first = dialog(ready, QFileDialog)
+        chosen = folder if title == "Folder" else folder / "a.csv"
+        first.filesSelected.emit([str(chosen)])
+        first.fileSelected.emit(str(chosen))
+        first.close()
+        ask(title)
+        assert dialog(ready, QFileDialog).directory().path() == str(folder)
+        dialog(ready, QFileDialog).close()
 
 
 def test_clipped_values_are_told(ready, drive, tmp_path):
@@ -238,6 +283,31 @@ def test_a_dropped_export_is_restored_or_opened(ready, drive, tmp_path, tiff):
         ready.question.answers[1].click()
         await until(lambda: session.data.path == path)
         assert session.data.image.unit == "HU"
+
+    drive(go())
+
+
+def test_a_restored_run_says_where_it_stood_and_its_seed_leaves_with_its_image(
+    ready, drive, tmp_path, phantom_path
+):
+    other = tmp_path / "other.tif"
+    shutil.copy(phantom_path, other)
+
+    async def go():
+        session = ready.session
+        result = session.shown.result
+        assert await session.export(tmp_path / "a.tif")
+        session.method.set_seed(None)
+        assert await session.restore(tmp_path / "a.tif")
+        await settled()
+        assert ready.timeline.where.text().startswith(f"step 4 of 4   σ {result.sigma:.3g}")
+        assert ready.solver.seed.value() == 7
+        assert ready.solver.seed_of.text() == "The seed of a.tif, until another image is opened"
+        assert ready.solver.seed_of.isVisibleTo(ready.solver)
+        assert await session.data.open(other)
+        assert ready.solver.seed.text() == "new at each run"
+        assert not ready.solver.seed_of.isVisibleTo(ready.solver)
+        assert "7 was that of a.tif" in ready.messages.text.text()
 
     drive(go())
 

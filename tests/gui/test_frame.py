@@ -160,21 +160,6 @@ def test_everything_fits_into_1280_by_720(opened, drive, phantom_path, prior_pat
     assert window.panes.width() > 500
 
 
-def test_f6_goes_round_the_panels(opened):
-    window = opened(Preferences())
-    window.activateWindow()
-    visited = []
-    for _ in range(3):
-        QTest.keyClick(window, Qt.Key.Key_F6)
-        focused = window.focusWidget()
-        at = focused
-        while at is not None and not isinstance(at, QDockWidget) and at is not window.panes:
-            at = at.parentWidget()
-        visited.append(at)
-    assert dock(window, "setup") in visited
-    assert window.panes in visited
-
-
 def test_the_colours_follow_the_system_while_the_window_is_open(opened, styled, monkeypatch):
     window = opened(Preferences())
     hints = styled.styleHints()

@@ -6,6 +6,7 @@ from PySide6.QtGui import QColor, QWheelEvent
 from PySide6.QtWidgets import QApplication
 
 from padis_gui.gui.kit.theme import BORDER, GEOMETRY
+from padis_gui.gui.setup.geometry import UNKNOWN_SCALE
 from tests.qt import open_both, settled
 
 
@@ -36,9 +37,33 @@ def test_it_follows_the_settings_and_names_units(panel, drive):
     assert "20 views over 180°, counter-clockwise from 0°" in panel.facts.text()
     change(panel, drive, views=6, turn="clockwise", arc=90.0, start=45.0)
     assert "6 views over 90°, clockwise from 45°" in panel.facts.text()
-    assert panel.slider.maximum() == 5
-    assert "mm" in panel.facts.text()
+    assert (panel.slider.minimum(), panel.slider.maximum()) == (1, 6)
     assert "counter-clockwise" in panel.convention.text()
+
+
+def test_lengths_are_in_mm_only_where_the_size_of_a_pixel_is_known(panel, drive):
+    session = panel._session
+    assert session.data.image.spacing is None
+    for physics in ("ct-parallel", "ct-fan"):
+        change(panel, drive, views=6) if physics == "ct-parallel" else drive(chosen(panel, physics))
+        said = panel.facts.text().replace(UNKNOWN_SCALE, "")
+        assert UNKNOWN_SCALE in panel.facts.text()
+        assert "px" in said
+        assert "mm" not in said
+
+    async def state_the_size():
+        assert await session.data.set_reading({"pixel_pitch": 0.5})
+        await settled(panel)
+
+    drive(state_the_size())
+    rows, columns = session.data.image.shape
+    assert f"image {columns} × {rows} px ({columns / 2:g} × {rows / 2:g} mm)" in panel.facts.text()
+    assert "0.5 mm a pixel" in panel.facts.text()
+
+
+async def chosen(panel, physics):
+    panel._session.method.set_physics(physics)
+    await settled(panel)
 
 
 def test_source_and_detector_are_painted_where_the_scan_has_them(panel, drive):
@@ -47,7 +72,7 @@ def test_source_and_detector_are_painted_where_the_scan_has_them(panel, drive):
         await settled(panel)
 
     drive(go())
-    panel.number.setValue(5)
+    panel.number.setValue(6)
     QApplication.processEvents()
     sketch = panel.sketch
     view = sketch.sketch.views[5]
@@ -61,15 +86,17 @@ def test_source_and_detector_are_painted_where_the_scan_has_them(panel, drive):
 
 
 def test_the_wheel_goes_through_the_views(panel):
-    assert panel.number.value() == 0
-    for turn in (-120, -120, 120):
+    """With Ctrl; alone it changes nothing."""
+    assert panel.number.value() == 1
+    plain, ctrl = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
+    for turn, keys in ((-120, plain), (-120, ctrl), (-120, ctrl), (120, ctrl)):
         event = QWheelEvent(
             QPointF(50, 50), QPointF(50, 50), QPoint(), QPoint(0, turn), Qt.MouseButton.NoButton,
-            Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+            keys, Qt.ScrollPhase.NoScrollPhase, False,
         )  # fmt: skip
         QApplication.sendEvent(panel, event)
-    assert panel.number.value() == 1
-    assert panel.slider.value() == 1
+    assert panel.number.value() == 2
+    assert panel.slider.value() == 2
 
 
 def test_what_is_no_scan_says_so_and_a_bad_scan_says_why(panel, drive):

@@ -12,11 +12,14 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QLineEdit
 
 from padis_gui.cli.main import main
 from padis_gui.core.exports.about import read_recipe, read_result
-from padis_gui.gui.dialogs.export import ExportDialog, folder_names
+from padis_gui.gui.dialogs.export import ExportDialog
 from padis_gui.gui.runs.curves import COMPARED_RUN
-from padis_gui.gui.runs.run_table import COLUMNS
+from padis_gui.gui.runs.run_list import RunList
+from padis_gui.viewmodels.runs.columns import COLUMNS
 from padis_gui.viewmodels.runs.queue import ItemState
-from tests.gui.user import dialog, press
+from padis_gui.viewmodels.state.preferences import Preferences
+from tests.gui.controls import nameless, unexplained
+from tests.gui.user import click, dialog, press
 from tests.qt import LONG, delivered, idle, open_both, settled, until
 
 
@@ -45,9 +48,18 @@ async def runs(window, *seeds):
 
 def cell(window, record, title):
     """What the list says of a run under a heading."""
-    column = next(at for at, each in enumerate(COLUMNS) if each.title == title)
-    panel = window.run_tools.list
-    return panel.table.index_of(record.id, column).data()
+    return window.run_tools.list.table.index_of(record.id, column_of(title)).data()
+
+
+def column_of(title):
+    """Where a heading is."""
+    return next(at for at, each in enumerate(COLUMNS) if each.title == title)
+
+
+def listed(window):
+    """The names in the list, from top to bottom."""
+    model = window.run_tools.list.view.model()
+    return [model.index(row, 0).data() for row in range(model.rowCount())]
 
 
 def test_a_run_appears_with_its_numbers_and_picture(ready, drive):
@@ -59,6 +71,14 @@ def test_a_run_appears_with_its_numbers_and_picture(ready, drive):
     assert cell(ready, record, "Method") == "DiffPIR"
     assert cell(ready, record, "PSNR") == f"{record.metrics['psnr']:.2f}"
     assert cell(ready, record, "Seed") == "4"
+    assert cell(ready, record, "Data") == "phantom.tif"
+    assert cell(ready, record, "Views") == "20"
+    assert cell(ready, record, "Tiling").endswith(", 32 px")
+    assert cell(ready, record, "Prior") == "tiny"
+    assert cell(ready, record, "Steps") == "3"
+    assert cell(ready, record, "SSIM") == f"{record.metrics['ssim']:.3f}"
+    assert cell(ready, record, "Seam ratio") == f"{record.history.points[-1].seam_ratio:.3f}"
+    assert cell(ready, record, "Time") == f"{record.seconds:.1f} s"
     icon = ready.run_tools.list.table.index_of(record.id).data(Qt.ItemDataRole.DecorationRole)
     assert not icon.isNull()
     tip = ready.run_tools.list.table.index_of(record.id).data(Qt.ItemDataRole.ToolTipRole)
@@ -102,11 +122,96 @@ def test_runs_are_sorted_by_number_and_what_is_unknown_comes_last(ready, drive):
     ready.session.runs.changed.emit()
     view = ready.run_tools.list.view
     for order in (Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder):
-        view.sortByColumn(next(at for at, each in enumerate(COLUMNS) if each.title == "PSNR"), order)
-        texts = [view.model().index(row, 2).data() for row in range(3)]
+        view.sortByColumn(column_of("PSNR"), order)
+        texts = [view.model().index(row, column_of("PSNR")).data() for row in range(3)]
         assert texts[-1] == "–"
         values = [float(text) for text in texts[:2]]
         assert values == sorted(values, reverse=order is Qt.SortOrder.DescendingOrder)
+
+
+def test_a_line_filters_the_runs_by_words_and_numbers(ready, drive):
+    drive(runs(ready, 1, 2, 3))
+    first, second, third = ready.session.runs.records
+    second.metrics["psnr"], third.metrics["psnr"] = 34.5, 12.0
+    panel = ready.run_tools.list
+    ready.docks.bring(ready.run_tools.list_dock)
+    panel.select(first)
+    for line, left in (
+        ("psnr>34", ["Run 2"]), ("phantom DIFFPIR ct-par", ["Run 3", "Run 2", "Run 1"]), ("seed=3 tiny", ["Run 3"]),
+        ("psnr>34 seed=3", []), ("name=nothing", []), ("psnr>much", []), ("run", ["Run 3", "Run 2", "Run 1"]),
+    ):  # fmt: skip
+        panel.filter.clear()
+        QTest.keyClicks(panel.filter, line)
+        assert listed(ready) == left, line
+        assert panel.empty.isVisible() == (not left)
+    assert panel.empty.text() == "No run matches the filter"
+    panel.filter.setText("seed=2")
+    assert ready.session.runs.selected == (), "what is not seen is not selected"
+    panel.filter.clear()
+    assert len(listed(ready)) == 3
+
+
+def test_columns_are_hidden_moved_and_remembered(ready, drive, tmp_path):
+    """Chosen by the header's menu, kept in the preferences; what cannot be read there has its default."""
+    panel = ready.run_tools.list
+    drive(runs(ready, 1))
+    ready.docks.bring(ready.run_tools.list_dock)
+    header = panel.header
+    menu = header.menu()
+    hide = next(action for action in menu.actions() if action.text() == "Residual")
+    assert hide.isChecked()
+    hide.trigger()
+    header.moveSection(header.visualIndex(column_of("PSNR")), 1)
+    panel.view.sortByColumn(column_of("Seed"), Qt.SortOrder.AscendingOrder)
+    header.resizeSection(column_of("Data"), 77)
+    again = RunList(ready.session, ready.preferences)
+    try:
+        assert again.header.isSectionHidden(column_of("Residual"))
+        assert again.header.visualIndex(column_of("PSNR")) == 1
+        assert again.header.sectionSize(column_of("Data")) == 77
+        assert again.header.sortIndicatorSection() == column_of("Seed")
+        reset = next(a for a in again.header.menu().actions() if a.text() == "&Reset columns")
+        reset.trigger()
+        assert not again.header.isSectionHidden(column_of("Residual"))
+        assert again.header.visualIndex(column_of("PSNR")) == column_of("PSNR")
+    finally:
+        again.deleteLater()
+    for nonsense in (
+        "{",
+        "[1]",
+        '{"order": 3, "widths": {"psnr": "x"}, "sort": "no", "hidden": ["name", 4]}',
+    ):
+        other = Preferences(parent=ready)
+        other.keep_window(runs_columns=nonsense)
+        made = RunList(ready.session, other)
+        assert made.header.count() - made.header.hiddenSectionCount() == len(COLUMNS)
+        made.deleteLater()
+
+
+def test_what_differs_between_two_is_said_and_copied(ready, drive):
+    async def go():
+        await runs(ready, 1)
+        ready.session.method.set_solver_setting("zeta", 0.5)
+        ready.session.method.set_solver_setting("steps", 2)
+        await runs(ready, 5)
+        first, second = ready.session.runs.records
+        panel = ready.run_tools.list
+        ready.docks.bring(ready.run_tools.list_dock)
+        panel.select(second)
+        assert not panel.differs.isVisible()
+        panel.select(second, first)
+        said = panel.differs.text.text()
+        assert panel.differs.isVisible()
+        assert said.startswith("Run 2 has ")
+        assert "steps n 2 (Run 1: 3)" in said
+        assert "ζ 0.5" in said
+        assert said.endswith("and seed 5 (1).")
+        click(panel.differs.copy)
+        assert QApplication.clipboard().text() == said
+        panel.select(first)
+        assert not panel.differs.isVisible()
+
+    drive(go())
 
 
 def test_several_are_deleted_by_key_and_come_back(ready, drive):
@@ -207,11 +312,13 @@ def test_one_run_or_several_are_exported(ready, drive, tmp_path):
         panel.select(first, second)
         panel.export.trigger()
         await until(lambda: dialog(ready, ExportDialog))
-        dialog(ready, ExportDialog).export.click()
+        asked = dialog(ready, ExportDialog)
+        click(asked.names.choose)
         await until(lambda: dialog(ready, QFileDialog))
-        asked = dialog(ready, QFileDialog)
-        asked.fileSelected.emit(str(tmp_path))
-        asked.close()
+        where = dialog(ready, QFileDialog)
+        where.fileSelected.emit(str(tmp_path))
+        where.close()
+        asked.export.click()
         await until((tmp_path / "Run 2.tif").exists)
         await delivered(ready)
 
@@ -222,13 +329,93 @@ def test_one_run_or_several_are_exported(ready, drive, tmp_path):
     assert "2 files" in ready.messages.text.text()
 
 
-def test_no_export_overwrites_another(ready, drive, tmp_path):
+def test_ticked_runs_are_exported_under_names_that_are_seen_before(ready, drive, tmp_path):
+    """The pattern is filled in while it is written; what cannot be is said, and nothing is written then."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "phantom 1.tif").write_bytes(b"of the user")
+
+    async def go():
+        await runs(ready, 1, 2, 3)
+        panel = ready.run_tools.list
+        ready.docks.bring(ready.run_tools.list_dock)
+        first, second, _ = ready.session.runs.records
+        model = panel.view.model()
+        for row in (1, 2):  # the latest is on top: the boxes of the first two
+            model.setData(model.index(row, 0), Qt.CheckState.Checked, Qt.ItemDataRole.CheckStateRole)
+        assert ready.session.runs.ticked == (first, second)
+        assert panel.export.text() == "&Export 2 ticked…"
+        panel.export.trigger()
+        await until(lambda: dialog(ready, ExportDialog))
+        asked = dialog(ready, ExportDialog)
+        names = asked.names
+        assert not nameless(asked)
+        assert not unexplained(asked)
+
+        def seen():
+            return [names.preview.item(at).text() for at in range(names.preview.count())]
+
+        assert seen() == ["Run 1.tif", "Run 2.tif"]
+        names.go_to(out)
+        for pattern, files, said in (
+            ("{data} {seed}", [], "phantom 1.tif would be written over"),
+            ("{data}", [], "runs 1 and 2 would both be phantom.tif"),
+            ("{name.__class__}", [], "is not a field"),
+            ("x/{seed}", [], "cannot have '/'"),
+            (
+                "{solver}-{views}-{page}-{number} {psnr}",
+                [f"diffpir-20-1-{at} {r.metrics['psnr']:.2f}.tif" for at, r in enumerate((first, second), 1)],
+                "",
+            ),
+        ):
+            names.pattern.setText(pattern)
+            await until(
+                lambda said=said: said in asked.trouble.text() and bool(asked.trouble.text()) == bool(said)
+            )
+            assert asked.export.isEnabled() == (not said)
+            assert seen() == files
+        asked.form.edited.emit("what", "curves")
+        assert all(name.endswith(".csv") for name in seen())
+        asked.form.edited.emit("what", "result")
+        last = seen()
+        click(asked.export)
+        await until(lambda: all((out / name).exists() for name in last))
+        await delivered(ready)
+        return last, first
+
+    last, first = drive(go())
+    assert read_recipe(out / last[0])[0] == first.recipe
+    assert sorted(each.name for each in out.iterdir()) == sorted([*last, "phantom 1.tif"])
+    assert (out / "phantom 1.tif").read_bytes() == b"of the user"
+    assert ready.preferences.window("export_pattern") == "{solver}-{views}-{page}-{number} {psnr}"
+    assert ready.preferences.folder_of("export") == str(out)
+
+
+def test_a_file_that_came_meanwhile_is_not_written_over(ready, drive, tmp_path):
     drive(runs(ready, 1, 2))
-    for record in ready.session.runs.records:
-        ready.session.runs.rename(record.id, "same")
-    (tmp_path / "same.tif").touch()
-    named = folder_names(list(ready.session.runs.records), tmp_path)
-    assert [path.name for _, path in named] == ["same 2.tif", "same 3.tif"]
+    (tmp_path / "b.tif").write_bytes(b"other")
+    named = [
+        (r, tmp_path / name) for r, name in zip(ready.session.runs.records, ("a.tif", "b.tif"), strict=True)
+    ]
+    assert not drive(ready.session.export_runs(named))
+    assert "b.tif would be written over" in ready.messages.text.text()
+    assert not (tmp_path / "a.tif").exists()
+
+
+def test_boxes_are_ticked_for_all_that_the_filter_shows(ready, drive):
+    drive(runs(ready, 1, 2, 3))
+    panel, kept = ready.run_tools.list, ready.session.runs
+    panel.filter.setText("seed>1")
+    panel.tick_all.trigger()
+    assert [r.name for r in kept.ticked] == ["Run 2", "Run 3"]
+    panel.tick_all.trigger()
+    assert kept.ticked == ()
+    panel.select(kept.records[1])
+    panel.tick.trigger()
+    kept.delete([kept.records[1].id])
+    assert kept.ticked == ()
+    kept.undo_delete()
+    assert [r.name for r in kept.ticked] == ["Run 2"]
 
 
 # -- the queue ------------------------------------------------------------------------------------------------

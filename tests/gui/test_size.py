@@ -10,8 +10,9 @@ from PySide6.QtTest import QTest
 from padis_gui.core.exports.about import read_export
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.viewmodels.session.sizing import factor_that_fits
+from padis_gui.viewmodels.state import opened
 from tests.gui.user import click
-from tests.qt import ended, open_both, settled, until
+from tests.qt import open_both, settled, until
 from tests.scan_files import parallel, write_exchange
 
 RNG = np.random.default_rng(0)
@@ -45,6 +46,17 @@ def shape(window):
     return window.session.data.image.shape
 
 
+async def result_of(session, wanted):
+    """The result with these rows and columns, once its run has ended."""
+
+    def there():
+        result = session.shown.result
+        return result is not None and result.pixels.shape[1:] == wanted and not session.run.active
+
+    await until(there)
+    return session.shown.result
+
+
 def drag(canvas, start, end):
     """With the left button, from (x, y) to (x, y) in px of the picture."""
     places = [canvas.mapFromScene(canvas.box.mapViewToScene(QPoint(*p).toPointF())) for p in (start, end)]
@@ -57,12 +69,12 @@ def drag(canvas, start, end):
 
 
 def test_the_size_is_stated_width_first_and_so_is_an_unknown_pixel_size(ready):
-    assert ready.reconstruct.size.says.text() == "Full resolution 96 × 64 px"
+    assert ready.reconstruct.size_row.says.text() == "Full resolution 96 × 64 px"
     assert "pixels of unknown size" in ready.data.details.text()
 
 
 def test_a_crop_is_dragged_on_a_pane_applied_and_undone(ready, drive):
-    size, crop = ready.reconstruct.size, ready.reconstruct.crop
+    size, crop = ready.reconstruct.size_row, ready.reconstruct.crop
     canvas = ready.panes.panes[0].canvas
 
     async def go():
@@ -76,9 +88,9 @@ def test_a_crop_is_dragged_on_a_pane_applied_and_undone(ready, drive):
         assert abs(left - 10) <= 1
         assert abs(width - 48) <= 2
         crop.places["x"].setValue(12)
-        crop.places["width"].setValue(40)
+        crop.places["w"].setValue(40)
         assert (crop.region[0], crop.region[2]) == (12, 40)
-        assert f"40 × {height} px of 96 × 64, at 12, {top}" in crop.says.text()
+        assert crop.says.text() == "of 96 × 64 px"
         click(crop.apply)
         await until(lambda: shape(ready) == (height, 40))
         assert not crop.isVisible()
@@ -114,21 +126,15 @@ def test_a_preview_is_a_run_of_its_own_and_one_click_goes_back_to_full_size(read
     async def go():
         session.method.set_seed(5)
         assert not offers.isVisible()
-        ready.reconstruct.size.reduced[2].trigger()
-        await until(lambda: session.run.active)
-        await ended(ready)
-        preview = session.shown.result
-        assert preview.pixels.shape[1:] == (32, 48)
+        ready.reconstruct.size_row.reduced[2].trigger()
+        preview = await result_of(session, (32, 48))
         assert preview.recipe.data.reading.pixel_binning == 2
         assert await session.export(tmp_path / "preview.tif")
         recipe = read_export(tmp_path / "preview.tif").recipe
         assert recipe.data.reading == preview.recipe.data.reading
         assert "Preview of 96 × 64" in offers.says.text()
         click(offers.full)
-        await until(lambda: session.run.active)
-        await ended(ready)
-        full = session.shown.result
-        assert full.pixels.shape[1:] == (64, 96)
+        full = await result_of(session, (64, 96))
         assert (full.recipe.solver, full.recipe.settings, full.recipe.seed) == (
             preview.recipe.solver, preview.recipe.settings, 5,
         )  # fmt: skip
@@ -142,12 +148,10 @@ def test_a_preview_of_a_region(ready, drive):
 
     async def go():
         ready.panes.act.crop.trigger()
-        crop.places["width"].setValue(32)
-        crop.places["height"].setValue(32)
+        crop.places["w"].setValue(32)
+        crop.places["h"].setValue(32)
         click(crop.preview)
-        await until(lambda: session.run.active)
-        await ended(ready)
-        assert session.shown.result.pixels.shape[1:] == (32, 32)
+        await result_of(session, (32, 32))
         assert ready.reconstruct.offers.full.isVisible()
 
     drive(go())
@@ -177,11 +181,12 @@ def test_where_memory_is_short_the_plan_and_the_message_offer_less(ready, drive,
     session, planner, offers = ready.session, ready.planner, ready.reconstruct.offers
 
     async def go():
-        await until(lambda: planner.plan is not None)
+        await until(lambda: planner.plan is not None and planner.plan.seconds is not None)
         assert not offers.isVisible()
         plan = planner.plan
         room = plan.batch_mb + (plan.memory_mb - plan.batch_mb) / 3
-        monkeypatch.setattr("padis_gui.viewmodels.session.planner.free_memory_mb", lambda device: room / 0.8)
+        monkeypatch.setattr("padis_gui.gui.setup.size._USABLE", 1.0)
+        monkeypatch.setattr("padis_gui.viewmodels.session.planner.free_memory_mb", lambda device: room)
         planner.refresh()
         assert offers.crop.isVisible()
         assert offers.reduce.text() == "Reduce to 48 × 32"
@@ -199,7 +204,7 @@ def test_where_memory_is_short_the_plan_and_the_message_offer_less(ready, drive,
 
 
 def test_a_scan_is_previewed_on_fewer_pixels_of_the_same_field(ready, drive, tmp_path):
-    session, size = ready.session, ready.reconstruct.size
+    session, size = ready.session, ready.reconstruct.size_row
     path = write_exchange(tmp_path / "scan.h5", parallel())
 
     async def go():
@@ -219,3 +224,28 @@ def test_the_factor_that_fits():
     assert factor_that_fits(1000, 100, 1000) == 2  # never less: it is offered where memory is short
     assert factor_that_fits(1000, 100, 200) == 3
     assert factor_that_fits(1000, 100, 90) is None
+
+
+def test_an_opening_that_finds_no_memory_offers_less_of_the_file(ready, drive, monkeypatch, tmp_path):
+    tifffile.imwrite(tmp_path / "large.tif", RNG.random((80, 60), dtype=np.float32))
+    session, messages = ready.session, ready.messages
+    reads = opened.read_image
+
+    def short(path, page, reading):
+        if reading is None or reading.pixel_binning == 1:
+            raise MemoryError
+        return reads(path, page, reading)
+
+    monkeypatch.setattr(opened, "read_image", short)
+
+    async def go():
+        assert not await session.data.open(tmp_path / "large.tif")
+        await settled(ready)
+        assert "More memory was wanted" in messages.text.text()
+        assert [b.text() for b in messages.offers] == [
+            "Open at half of the size", "Open at a quarter of the size"
+        ]  # fmt: skip
+        click(messages.offers[0])
+        await until(lambda: shape(ready) == (40, 30))
+
+    drive(go())

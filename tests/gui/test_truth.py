@@ -338,3 +338,26 @@ def test_lengths_are_in_pixels_where_nothing_says_how_large_one_is(window, drive
         assert "32 × 32 mm" in window.geometry_panel.facts.text()
 
     drive(go())
+
+
+@pytest.mark.parametrize("what", ["image", "prior"])
+def test_what_is_opened_while_a_run_is_restored_is_what_is_open(window, drive, files, screen, tmp_path, what):
+    async def go():
+        await opened(window, files.images["hu64"], files.priors["hu64"])
+        await ran(window)
+        assert await window.session.export(tmp_path / "out.tif")
+        await opened(window, files.images["byte56"], files.priors["plain"])
+        window.opening.restore(tmp_path / "out.tif")
+        if what == "image":
+            window.opening.open_image(files.images["float72"])
+        else:
+            window.opening.open_prior(files.priors["coloured"])
+        await rest(window)
+
+    drive(go())
+    if what == "image":
+        assert window.session.data.path == files.images["float72"]
+        assert "holds; the run is in the list" in window.messages.text.text()
+    else:
+        assert window.session.prior.path == files.priors["coloured"]
+    assert screen.wrongs(quiet=True) == []

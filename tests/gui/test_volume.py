@@ -70,7 +70,7 @@ def test_a_volume_by_hand(window, drive, stack, prior_path, tmp_path):
         dialog = await ready(window, stack, prior_path)
         pages = dialog.form.editors["pages"]
         assert dialog.focusWidget() is pages
-        QTest.keyClicks(pages, "0-1")
+        QTest.keyClicks(pages, "1-2")
         QTest.keyClick(pages, Qt.Key.Key_Return)
         assert dialog.plan.text().startswith("2 slices")
         dialog.out.line.setText(str(tmp_path / "v.tif"))
@@ -165,6 +165,6 @@ def test_failed_slices_are_named(window, drive, stack, prior_path, tmp_path):
         dialog.start.click()
         await until(lambda: window.run_tools.volumes.state is ProcessState.FAILED)
         await until(lambda: dialog.failures.isVisible())
-        assert "page 1" in dialog.failures.text()
+        assert "page 2" in dialog.failures.text()
 
     drive(go())

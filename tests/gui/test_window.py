@@ -390,12 +390,12 @@ def test_a_page_is_chosen_in_the_left_column(window, drive, tmp_path, prior_path
     async def go():
         await open_both(window.session, path, prior_path)
         assert window.data.page.isVisible()
-        window.data.page.setValue(2)
+        window.data.page.setValue(3)
         await until(lambda: window.session.data.image.page == 2)
         await until(lambda: window.panes.pixels("truth")[0, 0] == pytest.approx(500, abs=1e-2))
 
     drive(go())
-    assert window.data.page.maximum() == 2
+    assert window.data.page.maximum() == 3
 
 
 def test_dropping_files_opens_them(ready, drive, tmp_path, prior_path):
@@ -453,7 +453,7 @@ def test_the_cursor_reads_every_pane(ready, drive):
         point = pane.canvas.box.mapViewToScene(QPointF(20.5, 30.5))
         position = pane.canvas.mapFromScene(point)
         QTest.mouseMove(pane.canvas.viewport(), QPoint(position.x(), position.y()))
-        await until(lambda: "x 20, y 30 px" in ready.cursor_text.text())
+        await until(lambda: "x 21, y 31 px" in ready.cursor_text.text())
 
     drive(go())
     truth = ready.panes.pixels("truth")[30, 20]

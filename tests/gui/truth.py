@@ -196,7 +196,7 @@ class Screen:
 
     def wrongs(self, *, quiet: bool) -> list[str]:
         """What is wrong with what is seen, one sentence each."""
-        found = [*self._names(), *self._truth(), *self._owner(), *self._verdict(), *self._curves()]
+        found = [*self._names(), *self._truth(quiet=quiet), *self._owner(), *self._verdict(), *self._curves()]
         found += self._of_another_image()
         if quiet:
             found += [
@@ -219,7 +219,7 @@ class Screen:
         if page and int(page[1]) not in (data.image.page, data.image.page + 1):
             yield f"page {data.image.page} (from 0) is open, but the title says {page[0]}"
 
-    def _truth(self) -> Iterator[str]:
+    def _truth(self, *, quiet: bool) -> Iterator[str]:
         """Of what is open or, where the run that is seen is of something else, of that."""
         seen = self.pixels("truth")
         if seen is None:
@@ -247,9 +247,16 @@ class Screen:
             if seen.shape[:2] != image.shape:
                 yield f"the truth is {seen.shape}, but {data.name} is {image.shape}"
             return
-        prepared = prepare_image(image, prior, problem)
+        try:
+            prepared = prepare_image(image, prior, problem)
+        except PadisError:  # a grey image under a prior for colours: it is seen as it is
+            prepared = image
         wanted = for_display(prepared.from_unit(prepared.to_unit()))
-        if not _near(seen, wanted, prepared.window[1] - prepared.window[0]):
+        width = prepared.window[1] - prepared.window[0]
+        if not quiet and seen.ndim != wanted.ndim:  # the problem before this one took the colours otherwise
+            seen, wanted = grey(seen), grey(wanted)
+            width *= 500  # luminance is not the mean
+        if not _near(seen, wanted, width):
             yield f"the truth ({seen.shape}) is not {whose}, {data.name} page {data.page} ({wanted.shape})"
 
     def _owner(self) -> Iterator[str]:
@@ -431,8 +438,9 @@ class Screen:
         """Decibels beside a picture are those of that picture against the truth that is seen."""
         truth, window = self.pixels("truth"), self.window.panes.picture_set.window
         if truth is None:
-            level = self.window.curves.plots["psnr"].level
-            if level is not None:
+            plot = self.window.curves.plots["psnr"]
+            level = plot.level
+            if level is not None and plot.isVisible():
                 yield f"a baseline of {level:.2f} dB is drawn, and there is no truth"
             return
         pairs = [("baseline", self.caption("baseline")), ("estimate", self.caption("estimate"))]
@@ -507,8 +515,8 @@ class Screen:
         opened, method = session.opened(), session.method.now
         if planner.plan is None or opened is None:
             return
-        shape = prepared_shape(opened.image, opened.prior, method.problem)
         try:
+            shape = prepared_shape(opened.image, opened.prior, method.problem)
             wanted = estimate(
                 solver=method.solver, settings=method.settings, tiling=method.tiling, prior=opened.prior,
                 image_shape=shape, views=int(getattr(method.problem, "views", 0)), pace=None,

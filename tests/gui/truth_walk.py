@@ -149,7 +149,7 @@ class Walk:
         self.found: list[str] = []
         self.kinds: dict[str, tuple[int, str]] = {}  # of findings: after how many steps, and what it said
         self._exports: list[tuple[Path, int, Path | None]] = []
-        self._refused = False
+        self._refused = self._hurries = False
         self.session.message.connect(self._hear)
 
     def _hear(self, level: str, sentence: str, _details: str) -> None:
@@ -161,6 +161,7 @@ class Walk:
         with watching(self.session) as raised:
             for number, step in enumerate(steps, 1):
                 rng = random.Random(step.seed)
+                self._hurries = not step.waits
                 done = getattr(self, step.action)(rng)
                 if done is None:  # the window doesn't allow it now
                     continue
@@ -439,7 +440,9 @@ class Walk:
             return None
         path, seed, data = rng.choice(there)
         self.window.opening.restore(path)
-        self.wanted = Wanted(data=data, restored=None if data is None else (seed, data.resolve()))
+        self.wanted = Wanted(  # what is chosen before it is read wins over all of it
+            data=None if self._hurries else data, restored=None if data is None else (seed, data.resolve())
+        )
         return f"restore {path.name}"
 
     def _chosen(self, rng: random.Random, count: int) -> list[Any]:

@@ -57,6 +57,22 @@ def test_writes_the_image_and_the_report(
     assert "seed 7" in told.out
 
 
+def test_a_part_of_the_picture_its_size_and_its_pixels_size_reach_the_file_and_come_back(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reading = ["--crop", "8,0,48,64", "--pixel-binning", "2", "--pixel-pitch", "0.5"]
+    assert main([*arguments, *reading, "--seed", "7"]) == 0
+    assert "cropped to 48 × 64 at 8, 0 of 64 × 64, reduced to 24 × 32 px" in capsys.readouterr().out
+    recipe, _ = read_recipe(tmp_path / "out.tif")
+    assert recipe.data is not None
+    kept = recipe.data.reading
+    assert (kept.crop, kept.pixel_binning, kept.pixel_pitch) == ((8, 0, 48, 64), 2, 0.5)
+    image = read_image(tmp_path / "out.tif")
+    assert (image.shape, image.spacing) == ((32, 24), (1.0, 1.0))  # mm, as ImageJ reads it
+    assert main(["repeat", str(tmp_path / "out.tif")]) == 0
+    assert "identical" in capsys.readouterr().out
+
+
 def test_same_seed_same_pixels(arguments: list[str], tmp_path: Path) -> None:
     pixels = []
     for seed in ("5", "5", "6"):

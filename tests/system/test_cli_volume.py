@@ -56,6 +56,11 @@ def _living(group: int) -> list[int]:
     return found
 
 
+def test_a_volume_of_a_part_of_every_slice(arguments: list[str], tmp_path: Path) -> None:
+    assert main([*arguments, "--pages", "1-2", "--crop", "4,8,28,24"]) == 0
+    assert tifffile.imread(tmp_path / "volume.tif").shape == (2, 24, 28)
+
+
 def test_a_volume_and_its_report(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

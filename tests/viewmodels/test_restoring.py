@@ -69,6 +69,9 @@ def test_a_run_comes_back_and_run_repeats_it_bit_for_bit(ready, drive, tmp_path,
         if settings.get("values") is None:
             assert np.array_equal(ready.shown.result.pixels, result.pixels)
         assert ready.shown.result.metrics == result.metrics
+        assert (record.step, record.total) == (5, 5)
+        assert record.sigma == result.sigma
+        assert record.seam_ratio == ready.runs.records[0].seam_ratio
         assert ready.shown.result.image.unit == "HU"
         assert "Run repeats it" in ready.said[-1][1]
         ready.start()
@@ -248,5 +251,80 @@ def test_the_restored_run_is_exported_as_it_was(ready, drive, tmp_path):
         assert again.recipe == first.recipe == result.recipe
         assert again.about.sha256 == first.about.sha256
         assert np.array_equal(tifffile.imread(tmp_path / "out.tif"), tifffile.imread(tmp_path / "again.tif"))
+
+    drive(go())
+
+
+def test_an_export_of_an_earlier_version_has_the_steps_of_its_recipe(ready, drive, tmp_path):
+    """What the file does not say is not made up: the steps follow from the recipe, the noise level from nothing."""
+
+    async def go():
+        result = await ran(ready)
+        recipe = result.recipe.model_copy(update={"stop_after": 3})
+        write_result(tmp_path / "old.tif", result.pixels, None, recipe, {}, None)
+        assert await ready.restore(tmp_path / "old.tif")
+        frame = ready.shown.frame()
+        assert frame.step_text == "step 3 of 5"
+        assert frame.noise_text == "σ not known"
+
+    drive(go())
+
+
+async def restored_over(ready, tmp_path, own):
+    """A run of seed 7 is brought back by a user whose own seed is another one."""
+    await ran(ready)
+    await ready.export(tmp_path / "out.tif")
+    ready.method.set_seed(own)
+    await ready.restore(tmp_path / "out.tif")
+    assert (ready.method.seed, ready.method.seed_of) == (7, "out.tif")
+
+
+@pytest.mark.parametrize("own", [None, 12])
+def test_the_seed_of_a_restored_run_goes_with_its_image(ready, drive, tmp_path, own):
+    async def go():
+        await restored_over(ready, tmp_path, own)
+        await ready.data.set_reading({"scale_high": 2000.0})  # the same image, read otherwise
+        assert ready.method.seed == 7
+        shutil.copy(tmp_path / "data" / "phantom.tif", tmp_path / "data" / "next.tif")
+        assert await ready.data.open(tmp_path / "data" / "next.tif")
+        assert (ready.method.seed, ready.method.seed_of) == (own, "")
+        assert "7 was that of out.tif" in ready.said[-1][1]
+
+    drive(go())
+
+
+def test_a_seed_that_the_user_sets_is_the_user_s(ready, drive, tmp_path):
+    async def go():
+        await restored_over(ready, tmp_path, None)
+        ready.method.set_seed(7)  # as it stands: kept
+        shutil.copy(tmp_path / "data" / "phantom.tif", tmp_path / "data" / "next.tif")
+        await ready.data.open(tmp_path / "data" / "next.tif")
+        assert ready.method.seed == 7
+
+    drive(go())
+
+
+def test_runs_restored_one_after_the_other_and_settings_used_again_give_back_the_first_seed(
+    ready, drive, tmp_path
+):
+    async def go():
+        await restored_over(ready, tmp_path, 12)
+        await ready.restore(tmp_path / "out.tif")
+        shutil.copy(tmp_path / "data" / "phantom.tif", tmp_path / "data" / "third.tif")
+        assert await ready.data.open(tmp_path / "data" / "third.tif")
+        assert ready.method.seed == 12
+        await ready.restore(tmp_path / "out.tif")
+        said = len(ready.said)
+        await ready.use_run(ready.runs.records[0])
+        assert len(ready.said) == said
+        assert (ready.method.seed, ready.method.seed_of) == (7, "Run 1")
+        saved = ready.choices()
+        assert (saved.seed, saved.seed_of, saved.own_seed) == (7, "Run 1", 12)
+        shutil.copy(tmp_path / "data" / "phantom.tif", tmp_path / "data" / "next.tif")
+        await ready.data.open(tmp_path / "data" / "next.tif")
+        assert ready.method.seed == 12
+        await ready.use(saved)  # as a later session does
+        await ready.data.open(tmp_path / "data" / "next.tif")
+        assert ready.method.seed == 12
 
     drive(go())

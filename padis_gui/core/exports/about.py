@@ -15,6 +15,7 @@ from padis_gui.core.exports.settings import IntegerMapping
 from padis_gui.core.files.formats.tiff_meaning import own_text
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.images.metrics import as_json
+from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.files import failures_said, write_atomically
@@ -29,7 +30,8 @@ class About(BaseModel):
 
     A result has the estimate, and of samples their deviation and the ends of an interval; iterates are estimates (or
     what ``picture`` says) at ``steps``; draws are images of the prior from ``seeds``; the slices of a volume are those
-    of ``pages`` of its file, ``slice_spacing`` mm apart, with the metrics of each. ``sha256`` is that of the
+    of ``pages`` of its file, ``slice_spacing`` mm apart, with the metrics of each. The estimate was that of ``step`` of
+    ``total`` steps at noise level ``sigma``, with ``seam_ratio``; 0 and None are not known. ``sha256`` is that of the
     estimate's float32 values, whatever was written.
     """
 
@@ -46,12 +48,26 @@ class About(BaseModel):
     spacing: tuple[float, float] | None = None
     seconds: float = 0.0
     evaluations: int = 0
+    step: int = 0
+    total: int = 0
+    sigma: float | None = None
+    seam_ratio: float | None = None
     sha256: str = ""
     integer: IntegerMapping | None = None
     pages: tuple[int, ...] = ()
     slice_spacing: float | None = None
     z_smoothing: float = 0.0
     slice_metrics: tuple[dict[str, float | None], ...] = ()
+
+    @classmethod
+    def of(cls, result: Result, name: str, **more: Any) -> "About":
+        """What a run's result says of itself under a name; ``more`` are other fields."""
+        known: dict[str, Any] = {
+            "name": name, "unit": result.unit, "window": result.window, "seconds": result.seconds,
+            "evaluations": result.evaluations, "step": result.step, "total": result.total,
+            "sigma": result.sigma if math.isfinite(result.sigma) else None,
+        }  # fmt: skip
+        return cls(**known | more)
 
 
 def envelope(

@@ -8,17 +8,8 @@ from padis_gui.core.exports.about import About
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.settings.errors import InputError
-from padis_gui.core.settings.files import pixels_sha256
 
 Curves = Mapping[str, Sequence[float]]  # a column each, as the report's COLUMNS has them
-
-
-def about_of(result: Result, name: str) -> About:
-    """What a file of a result says of itself; ``name`` is what the run is called."""
-    return About(
-        name=name, unit=result.unit, window=result.window, spacing=result.spacing, seconds=result.seconds,
-        evaluations=result.evaluations, sha256=result.sha256 or pixels_sha256(result.pixels),
-    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

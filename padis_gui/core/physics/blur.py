@@ -8,6 +8,7 @@ The measurement is as large as the image; what the kernel reaches outside is the
 
 import math
 from functools import cached_property
+from itertools import count
 from typing import Any, Literal, Self
 
 import torch
@@ -18,6 +19,7 @@ from padis_gui.core.physics.operator import LinearOperator, conjugate_gradients
 from padis_gui.core.physics.settings import PictureSettings
 from padis_gui.core.settings.declarations import setting
 from padis_gui.core.settings.errors import InputError, SettingError
+from padis_gui.core.settings.watch import SILENT, Watch
 
 Boundary = Literal["circular", "zero"]
 
@@ -173,8 +175,10 @@ class Blur(LinearOperator):
         settings: Any,
         device: torch.device,
         picture: Image | None = None,
+        watch: Watch = SILENT,
     ) -> Self:
         kernel = make_kernel(settings, picture)
+        watch.check()
         return cls(image_shape, kernel, boundary=settings.boundary, noise=settings.noise, device=device)
 
     def _frame_of(self, kernel: Tensor) -> tuple[int, int]:
@@ -202,10 +206,9 @@ class Blur(LinearOperator):
         whole: Tensor = torch.fft.irfft2(spectrum, s=self._frame)
         return whole[:, :rows, :columns].contiguous()
 
-    @cached_property
-    def norm(self) -> float:
+    def _norm(self, watch: Watch) -> float:
         """1 with the circular boundary, as the kernel's sum is; by power iteration with zeros."""
-        return float(self._power.max()) ** 0.5 if self._circular else super().norm
+        return float(self._power.max()) ** 0.5 if self._circular else super()._norm(watch)
 
     def prox(self, y: Tensor, v: Tensor, rho: float, iterations: int) -> Tensor:
         """One division in the Fourier basis for the circular boundary; conjugate gradients for the other."""
@@ -214,19 +217,26 @@ class Blur(LinearOperator):
         wanted = self._response.conj() * self._spectrum(y) + rho * self._spectrum(v)
         return self._inverse(wanted / (self._power + rho))
 
-    def pinv(self, y: Tensor) -> Tensor:
+    def pinv(self, y: Tensor, watch: Watch = SILENT) -> Tensor:
         """The Wiener filter: argmin ||k * x - y||^2 / noise^2 + ||grad x||^2 / 0.1^2.
 
         That is, for images whose neighbouring pixels differ by 0.1 (root mean square); the noise is at least
         0.001. Closed form for the circular boundary, 30 conjugate-gradient steps from y for the other.
         """
         weight = (max(self._noise, self._NOISE_FLOOR) / self._CONTRAST) ** 2 * self._squared_gradient
+        watch.check()
         if self._circular:
-            return self._inverse(self._response.conj() * self._spectrum(y) / (self._power + weight))
+            quotient = self._response.conj() * self._spectrum(y) / (self._power + weight)
+            watch.check()
+            return self._inverse(quotient)
+        steps = count()
 
         def apply(u: Tensor) -> Tensor:
+            watch.tell(min(next(steps) / self._BASELINE_STEPS, 1))
             spectrum = self._spectrum(u)
+            watch.check()
             again = self._response.conj() * self._spectrum(self._inverse(self._response * spectrum))
+            watch.check()
             return self._inverse(again + weight * spectrum)
 
         return conjugate_gradients(apply, self._adjoint(y), y, self._BASELINE_STEPS)

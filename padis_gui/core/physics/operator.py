@@ -14,6 +14,10 @@ from torch import Tensor
 
 from padis_gui.core.images.image import Image
 from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.watch import SILENT, Watch
+
+# Steps of the power iteration that gives ||A||
+POWERS = 30
 
 
 @torch.no_grad()
@@ -131,10 +135,12 @@ class LinearOperator(ABC):
         settings: Any,
         device: torch.device,
         picture: Image | None = None,
+        watch: Watch = SILENT,
     ) -> Self:
         """The operator that the settings of its physics describe.
 
-        ``picture`` is what is in the file that they name, see :attr:`PhysicsSettings.picture_file`. Raises
+        ``picture`` is what is in the file that they name, see :attr:`PhysicsSettings.picture_file`; ``watch`` follows
+        the making. Raises
         :class:`~padis_gui.core.settings.errors.PadisError` for settings that do not fit the image.
         """
         return cls(image_shape, device=device)
@@ -151,7 +157,7 @@ class LinearOperator(ABC):
     def _adjoint(self, y: Tensor) -> Tensor: ...
 
     @abstractmethod
-    def pinv(self, y: Tensor) -> Tensor:
+    def pinv(self, y: Tensor, watch: Watch = SILENT) -> Tensor:
         """The baseline picture of this physics (FBP, a fill, an upsampling), (C, rows, columns)."""
 
     def prox(self, y: Tensor, v: Tensor, rho: float, iterations: int) -> Tensor:
@@ -176,14 +182,17 @@ class LinearOperator(ABC):
 
     def __call__(self, x: Tensor) -> Tensor:
         """Apply the operator; differentiable. Raises :class:`SettingError` for a wrong shape."""
+        self._check_shape(x)
+        if torch.is_grad_enabled() and x.requires_grad:
+            return cast(Tensor, _Apply.apply(x, self))  # type: ignore[no-untyped-call]
+        return self._forward(x)
+
+    def _check_shape(self, x: Tensor) -> None:
         if tuple(x.shape) != self.image_shape:
             raise SettingError(
                 f"The operator takes the shape {self.image_shape}, but {tuple(x.shape)} came; use an image "
                 "and a measurement that belong together."
             )
-        if torch.is_grad_enabled() and x.requires_grad:
-            return cast(Tensor, _Apply.apply(x, self))  # type: ignore[no-untyped-call]
-        return self._forward(x)
 
     def observed(self, y: Tensor) -> Tensor:
         """The entries of a measurement that are taken: all, unless a subclass leaves some out, which are then 0."""
@@ -191,7 +200,11 @@ class LinearOperator(ABC):
 
     @cached_property
     def norm(self) -> float:
-        """The spectral norm ||A||, by power iteration on A^T A from a fixed start."""
+        """The spectral norm ||A||."""
+        return self._norm(SILENT)
+
+    def _norm(self, watch: Watch) -> float:
+        """By power iteration on A^T A from a fixed start; operators that know it say so here."""
         x = torch.ones(self.image_shape) + torch.rand(
             self.image_shape, generator=torch.Generator().manual_seed(0)
         )
@@ -199,10 +212,31 @@ class LinearOperator(ABC):
         if not math.prod(self.measurement_shape):
             return 1.0  # nothing is measured; any scale will do
         length = 1.0
-        for _ in range(30):
-            x = self.T(self(x / x.norm()))
+        for step in range(POWERS):
+            watch.tell(step / POWERS, "norm")
+            x = self.transposed(self.measured(x / x.norm(), watch), watch)
             length = float(x.norm())
         return float(length**0.5)
+
+    # Long work, which may be followed and stopped ------------------------------------------------
+
+    def measured(self, x: Tensor, watch: Watch) -> Tensor:
+        """A x as by calling it, without a gradient."""
+        watch.check()
+        with torch.no_grad():
+            return self(x)
+
+    def transposed(self, y: Tensor, watch: Watch) -> Tensor:
+        """A^T y as by ``A.T(y)``, without a gradient."""
+        watch.check()
+        with torch.no_grad():
+            return self.T(y)
+
+    def get_ready(self, watch: Watch = SILENT, *, norm: bool = True) -> None:
+        """Make now what is otherwise made at the first product, and the norm where it is wanted."""
+        watch.check()
+        if norm and "norm" not in self.__dict__:
+            self.norm = self._norm(watch)
 
 
 class Adjoint(LinearOperator):
@@ -226,8 +260,9 @@ class Adjoint(LinearOperator):
     def _adjoint(self, y: Tensor) -> Tensor:
         return self._of._forward(y)
 
-    def pinv(self, y: Tensor) -> Tensor:
+    def pinv(self, y: Tensor, watch: Watch = SILENT) -> Tensor:
         """The forward operator: what the baseline picture of the adjoint problem is."""
+        watch.check()
         return self._of(y)
 
 
@@ -256,8 +291,8 @@ class Scaled(Wrapper):
     def _adjoint(self, y: Tensor) -> Tensor:
         return self.scale * self._of._adjoint(y)
 
-    def pinv(self, y: Tensor) -> Tensor:
-        return self._of.pinv(y / self.scale)
+    def pinv(self, y: Tensor, watch: Watch = SILENT) -> Tensor:
+        return self._of.pinv(y / self.scale, watch)
 
     def prox(self, y: Tensor, v: Tensor, rho: float, iterations: int) -> Tensor:
         return self._of.prox(y / self.scale, v, rho / self.scale**2, iterations)

@@ -4,10 +4,12 @@ Denoising measures the image itself, with noise. Inpainting: y = m x, where the 
 missing ones. Nothing is no measurement at all: what is left of a reconstruction is a sample of the prior (generation).
 """
 
-from functools import cached_property
+from itertools import count
 from typing import Any, Literal, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from padis_gui.core.images.image import Image
@@ -15,6 +17,7 @@ from padis_gui.core.physics.operator import LinearOperator, conjugate_gradients
 from padis_gui.core.physics.settings import PhysicsSettings, PictureSettings
 from padis_gui.core.settings.declarations import setting
 from padis_gui.core.settings.errors import InputError, SettingError
+from padis_gui.core.settings.watch import SILENT, Watch
 
 
 class DenoisingSettings(PictureSettings):
@@ -35,8 +38,7 @@ class Denoising(LinearOperator):
     def _adjoint(self, y: Tensor) -> Tensor:
         return y
 
-    @cached_property
-    def norm(self) -> float:
+    def _norm(self, watch: Watch) -> float:
         """1: the operator is the identity."""
         return 1.0
 
@@ -47,7 +49,7 @@ class Denoising(LinearOperator):
     def least_squares(self, y: Tensor, x: Tensor, iterations: int) -> Tensor:
         return y
 
-    def pinv(self, y: Tensor) -> Tensor:
+    def pinv(self, y: Tensor, watch: Watch = SILENT) -> Tensor:
         """The noisy picture itself: the exact inverse of the identity."""
         return y
 
@@ -76,7 +78,7 @@ class Nothing(LinearOperator):
     def _adjoint(self, y: Tensor) -> Tensor:
         return y.new_zeros(self.image_shape)
 
-    def pinv(self, y: Tensor) -> Tensor:
+    def pinv(self, y: Tensor, watch: Watch = SILENT) -> Tensor:
         """A blank image: nothing is known."""
         return y.new_zeros(self.image_shape)
 
@@ -188,6 +190,7 @@ class Inpainting(LinearOperator):
         super().__init__(image_shape, device=device, dtype=dtype)
         self.known = known
         self._mask = known.to(self.device, dtype)
+        self._nearest: Tensor | None = None
 
     @classmethod
     def of(
@@ -196,6 +199,7 @@ class Inpainting(LinearOperator):
         settings: Any,
         device: torch.device,
         picture: Image | None = None,
+        watch: Watch = SILENT,
     ) -> Self:
         return cls(image_shape, settings.known(*image_shape[1:], picture), device=device)
 
@@ -208,8 +212,7 @@ class Inpainting(LinearOperator):
     def _adjoint(self, y: Tensor) -> Tensor:
         return self._mask * y
 
-    @cached_property
-    def norm(self) -> float:
+    def _norm(self, watch: Watch) -> float:
         """1: some pixel is known."""
         return 1.0
 
@@ -221,28 +224,73 @@ class Inpainting(LinearOperator):
         """The measurement where it is known; x elsewhere."""
         return x + self._mask * (y - x)
 
-    def pinv(self, y: Tensor) -> Tensor:
+    def pinv(self, y: Tensor, watch: Watch = SILENT) -> Tensor:
         """The harmonic fill: missing pixels are the mean of their neighbours (the Laplace equation).
 
         From the nearest known pixel, by at most 100 conjugate-gradient steps. Known pixels stay as measured.
         """
         hole = 1 - self._mask
         known = self._mask * y
-        rows, columns = self._nearest
+        rows, columns = self._nearest_known(watch.part(0, 0.3))
         start = hole * y[:, rows, columns]
-        fill = conjugate_gradients(
-            lambda u: hole * _laplacian(u), -hole * _laplacian(known), start, self._FILL_STEPS, tolerance=1e-4
-        )
+        steps = count()
+
+        def apply(u: Tensor) -> Tensor:
+            watch.tell(0.3 + 0.7 * min(next(steps) / self._FILL_STEPS, 1))
+            return hole * _laplacian(u)
+
+        fill = conjugate_gradients(apply, -hole * _laplacian(known), start, self._FILL_STEPS, tolerance=1e-4)
         return known + fill
 
-    @cached_property
-    def _nearest(self) -> tuple[Tensor, Tensor]:
-        """Row and column of the known pixel that is nearest to each pixel."""
-        from scipy.ndimage import distance_transform_edt
-
-        found = distance_transform_edt(~self.known.numpy(), return_distances=False, return_indices=True)
-        rows, columns = torch.from_numpy(found).long().to(self.device)
+    def _nearest_known(self, watch: Watch) -> tuple[Tensor, Tensor]:
+        """Row and column of the known pixel that is nearest to each pixel; kept."""
+        if self._nearest is None:
+            self._nearest = nearest_known(self.known, watch).to(self.device)
+        rows, columns = self._nearest
         return rows, columns
+
+
+# Pixels whose nearest known ones are looked for at a time, in 0.15 s
+_NEAREST_AT_ONCE = 2**20
+_REACH = 16
+
+
+def nearest_known(known: Tensor, watch: Watch = SILENT) -> Tensor:
+    """Row and column, (2, rows, columns), of the True pixel of a mask (rows, columns) that is nearest to each pixel.
+
+    Of a large mask some rows at a time, with as many around them as the pixels found are away: with what lies farther
+    away nothing changes, not even which of two that are equally near is taken.
+    """
+    mask = ~known.numpy()
+    rows, columns = mask.shape
+    together = max(_REACH, _NEAREST_AT_ONCE // columns)
+    found = torch.empty(2, rows, columns, dtype=torch.long)
+    for first in range(0, rows, together):
+        watch.tell(first / rows)
+        end, reach = min(first + together, rows), _REACH
+        while (nearest := _within(mask, first, end, reach)) is None:
+            watch.check()
+            reach *= 4
+        found[:, first:end] = torch.from_numpy(nearest)
+    return found
+
+
+def _within(mask: NDArray[np.bool_], first: int, end: int, reach: int) -> NDArray[np.int32] | None:
+    """The nearest False pixel of those from row ``first`` up to ``end``, None where some are farther than ``reach``."""
+    from scipy.ndimage import distance_transform_edt
+
+    top, bottom = max(0, first - reach), min(len(mask), end + reach)
+    part = mask[top:bottom]
+    whole = len(part) == len(mask)
+    if not whole and part.all():
+        return None
+    nearest: NDArray[np.int32]
+    nearest = distance_transform_edt(part, return_distances=False, return_indices=True)[
+        :, first - top : end - top
+    ]
+    nearest[0] += top
+    away = (nearest[0] - np.arange(first, end)[:, None]) ** 2 + (nearest[1] - np.arange(mask.shape[1])) ** 2
+    return nearest if whole or away.max() <= reach**2 else None
 
 
 def _laplacian(u: Tensor) -> Tensor:

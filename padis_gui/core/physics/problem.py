@@ -14,6 +14,7 @@ from padis_gui.core.physics.scanner import ScannerSettings
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, SettingError
+from padis_gui.core.settings.watch import SILENT, Watch
 
 # What a scan's file and its reading decide, whatever was set for an earlier reading
 _DECIDED_BY_READING = ("angles", "views", "bins", "bin_width", "pixel_size", "lengths")
@@ -37,18 +38,26 @@ class Problem:
 
 
 def simulate(
-    operator: LinearOperator, truth: Tensor, settings: PhysicsSettings, rng: torch.Generator
+    operator: LinearOperator,
+    truth: Tensor,
+    settings: PhysicsSettings,
+    rng: torch.Generator,
+    watch: Watch = SILENT,
 ) -> Problem:
     """Measure a known image (C, rows, columns) scaled to [0, 1], with the noise that ``settings`` describe.
 
     ``rng`` is a CPU generator, so every device sees the same noise.
     """
     truth = truth.to(operator.device, operator.dtype)
-    measurement, noise = settings.noisy(operator(truth), rng)
+    clean = operator.measured(truth, watch)
+    watch.check()
+    measurement, noise = settings.noisy(clean, rng, watch)
     return Problem(operator=operator, measurement=operator.observed(measurement), noise=noise, truth=truth)
 
 
-def as_measured(operator: LinearOperator, image: Image, settings: PhysicsSettings) -> Problem:
+def as_measured(
+    operator: LinearOperator, image: Image, settings: PhysicsSettings, watch: Watch = SILENT
+) -> Problem:
     """The problem of what was really measured, scaled to images in [0, 1]; the truth is not known.
 
     With y = A u, and u = low + (high - low) x by the image's window, (y - low A 1) / (high - low) = A x.
@@ -66,7 +75,7 @@ def as_measured(operator: LinearOperator, image: Image, settings: PhysicsSetting
     low, high = image.window
     if low:
         ones = torch.ones(operator.image_shape, device=values.device, dtype=values.dtype)
-        values = values - low * operator(ones)
+        values = values - low * operator.measured(ones, watch)
     values = values / (high - low)
     return Problem(operator=operator, measurement=values, noise=settings.noise_in(values))
 

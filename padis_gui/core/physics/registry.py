@@ -20,6 +20,7 @@ from padis_gui.core.physics.scanner import FanBeamCT, FanBeamSettings, ParallelB
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.physics.superresolution import SuperResolution, SuperResolutionSettings
 from padis_gui.core.settings.declarations import Registry
+from padis_gui.core.settings.watch import SILENT, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,13 @@ class Physics:
         settings: PhysicsSettings,
         device: torch.device,
         picture: Image | None = None,
+        watch: Watch = SILENT,
     ) -> LinearOperator:
         """The operator for images (C, rows, columns); ``picture`` is what is in the settings' ``picture_file``.
 
         Raises :class:`~padis_gui.core.settings.errors.PadisError` for settings that do not fit the image.
         """
-        return self.operator.of(image_shape, settings, device, picture)
+        return self.operator.of(image_shape, settings, device, picture, watch)
 
     @property
     def why_not(self) -> str:

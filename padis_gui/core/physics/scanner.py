@@ -9,6 +9,7 @@ import math
 from abc import abstractmethod
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -21,21 +22,29 @@ from padis_gui.core.physics.geometry import Beam, Geometry, Shape, Turn
 from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.projector import (
     FilterName,
+    expected_entries,
     filtered,
     interpolated,
     ramp_response,
     redundancy_weights,
+    rows_of,
     system_matrix,
     view_weights,
 )
 from padis_gui.core.physics.settings import ScanSettings
 from padis_gui.core.settings.declarations import NOT_GIVEN, setting
 from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.watch import SILENT, Watch
 
 DEFAULT_BINS = 512
 MAX_BINS = 16384
 # [C]: an object 40 units wide on 256 pixels
 DEFAULT_PIXEL_SIZE = 40 / 256
+# A product with so many entries takes a CPU 0.2 s: one with more is made of several, of whole views or rows of pixels
+_PRODUCT_AT_ONCE = 2**27
+# Pixels that a view is back projected to at a time, whose values stay in the cache of a CPU
+_PIXELS_AT_ONCE = 2**18
+_VIEWS_WEIGHTED = 64
 
 
 class ScannerSettings(ScanSettings):
@@ -117,6 +126,10 @@ class ScannerSettings(ScanSettings):
         found = replace(found, bins=bins, bin_width=width)
         found.check_sees(shape)
         return found
+
+    def entries(self, shape: Shape) -> int:
+        """About how many entries the system matrix has at most."""
+        return expected_entries(self.geometry(shape), shape)
 
     def _distances(self, shape: Shape) -> tuple[float, float]:
         """Of source and detector from the axis of rotation, in pixels."""
@@ -230,6 +243,7 @@ class Scanner(LinearOperator):
         settings: Any,
         device: torch.device,
         picture: Image | None = None,
+        watch: Watch = SILENT,
         *,
         dtype: torch.dtype = torch.float32,
     ) -> Self:
@@ -241,8 +255,11 @@ class Scanner(LinearOperator):
     @cached_property
     def _matrices(self) -> tuple[Tensor, Tensor]:
         """The system matrix and its transpose, made for the first product: back projection needs neither."""
+        return self._make_matrices(SILENT)
+
+    def _make_matrices(self, watch: Watch) -> tuple[Tensor, Tensor]:
         _, rows, columns = self.image_shape
-        return system_matrix(self.geometry, (rows, columns), self.pixel_size, self.dtype, self.device)
+        return system_matrix(self.geometry, (rows, columns), self.pixel_size, self.dtype, self.device, watch)
 
     @property
     def measurement_shape(self) -> tuple[int, ...]:
@@ -258,11 +275,47 @@ class Scanner(LinearOperator):
     def _product(matrix: Tensor, x: Tensor) -> Tensor:
         return torch.stack([matrix @ channel for channel in x.reshape(x.shape[0], -1)])
 
-    def pinv(self, y: Tensor) -> Tensor:
-        """Filtered back projection with this operator's filter."""
-        return self.fbp(y, self.fbp_filter)
+    def get_ready(self, watch: Watch = SILENT, *, norm: bool = True) -> None:
+        if "_matrices" not in self.__dict__:
+            share = 0.5 if norm else 1
+            self._matrices = self._make_matrices(watch.part(0, share))
+            watch = watch.part(share, 1)
+        super().get_ready(watch, norm=norm)
 
-    def fbp(self, y: Tensor, filter_name: FilterName) -> Tensor:
+    def measured(self, x: Tensor, watch: Watch) -> Tensor:
+        self._check_shape(x)
+        self.get_ready(watch, norm=False)
+        return self._in_parts(self._matrices[0], self.geometry.bins, x, watch).reshape(self.measurement_shape)
+
+    def transposed(self, y: Tensor, watch: Watch) -> Tensor:
+        self.T._check_shape(y)
+        self.get_ready(watch, norm=False)
+        return self._in_parts(self._matrices[1], self.image_shape[2], y, watch).reshape(self.image_shape)
+
+    def _in_parts(self, matrix: Tensor, together: int, x: Tensor, watch: Watch) -> Tensor:
+        """The product, which on a CPU may stop between parts of it; so many rows stay ``together``.
+
+        The parts are long, so that the library sums each row as it would in the whole, and the bits are the same.
+        """
+        parts = 1
+        if matrix.device.type == "cpu":
+            parts = min(math.ceil(matrix.values().numel() / _PRODUCT_AT_ONCE), matrix.shape[0] // together)
+        if parts <= 1:
+            watch.check()
+            return self._product(matrix, x)
+        blocks = matrix.shape[0] // together
+        ends = [blocks * part // parts * together for part in range(parts + 1)]
+        found = []
+        for first, end in pairwise(ends):
+            watch.check()
+            found.append(self._product(rows_of(matrix, first, end), x))
+        return torch.cat(found, dim=1)
+
+    def pinv(self, y: Tensor, watch: Watch = SILENT) -> Tensor:
+        """Filtered back projection with this operator's filter."""
+        return self.fbp(y, self.fbp_filter, watch)
+
+    def fbp(self, y: Tensor, filter_name: FilterName, watch: Watch = SILENT) -> Tensor:
         """Filtered back projection of a sinogram (C, views, bins) -> (C, rows, columns).
 
         Each pixel takes its value from the filtered view by linear interpolation between bins; one view at a time,
@@ -270,22 +323,33 @@ class Scanner(LinearOperator):
         """
         geometry = self.geometry
         response = ramp_response(geometry.bins, filter_name).to(y)
+        if "_view_weights" not in self.__dict__:
+            self._view_weights = self._make_view_weights(watch)
         weights = self._view_weights.to(y)
         rows, columns = self.image_shape[1:]
         right = (torch.arange(columns, device=y.device) - (columns - 1) / 2).to(y)[None]
         up = ((rows - 1) / 2 - torch.arange(rows, device=y.device)).to(y)[:, None]
         image = y.new_zeros(self.image_shape)
+        together = max(1, _PIXELS_AT_ONCE // columns)
         for view, angle in enumerate(self.angles.tolist()):
+            watch.tell(view / geometry.views)
             cos, sin = math.cos(angle), math.sin(angle)
-            position, share = self._seen(right * cos + up * sin, up * cos - right * sin)
-            at = position / geometry.bin_width + geometry.axis
-            image += share * interpolated(filtered(y[:, view] * weights[view], response), at)
+            row = filtered(y[:, view] * weights[view], response)
+            for first in range(0, rows, together):
+                watch.check()
+                part = slice(first, first + together)
+                position, share = self._seen(right * cos + up[part] * sin, up[part] * cos - right * sin)
+                at = position / geometry.bin_width + geometry.axis
+                image[:, part] += share * interpolated(row, at)
         return image / (geometry.bin_width / geometry.magnification * self.pixel_size)
 
-    @property
-    @abstractmethod
+    @cached_property
     def _view_weights(self) -> Tensor:
         """Factors of a sinogram's views (views, bins or 1) before the filter, in float64."""
+        return self._make_view_weights(SILENT)
+
+    @abstractmethod
+    def _make_view_weights(self, watch: Watch) -> Tensor: ...
 
     @abstractmethod
     def _seen(self, across: Tensor, along: Tensor) -> tuple[Tensor, Tensor | float]:
@@ -305,8 +369,7 @@ class ParallelBeamSettings(ScannerSettings):
 class ParallelBeamCT(Scanner):
     """Line integrals along parallel rays, (C, rows, columns) -> (C, views, bins)."""
 
-    @cached_property
-    def _view_weights(self) -> Tensor:
+    def _make_view_weights(self, watch: Watch) -> Tensor:
         return view_weights(self.angles, math.pi)[:, None]
 
     def _seen(self, across: Tensor, along: Tensor) -> tuple[Tensor, Tensor | float]:
@@ -342,13 +405,19 @@ class FanBeamSettings(ScannerSettings):
 class FanBeamCT(Scanner):
     """Line integrals along rays from a point to a flat detector, (C, rows, columns) -> (C, views, bins)."""
 
-    @cached_property
-    def _view_weights(self) -> Tensor:
+    def _make_view_weights(self, watch: Watch) -> Tensor:
         """Cosine of the fan angle, the view's share of the turn, and the rays' redundancy."""
         geometry = self.geometry
         fan_angles = torch.atan(geometry.positions() / geometry.to_detector)
         turn = view_weights(self.angles, 2 * math.pi)[:, None]
-        return turn * torch.cos(fan_angles) * redundancy_weights(self.angles, fan_angles)
+        found = []
+        for first in range(0, geometry.views, _VIEWS_WEIGHTED):
+            watch.check()
+            part = slice(first, first + _VIEWS_WEIGHTED)
+            found.append(
+                turn[part] * torch.cos(fan_angles) * redundancy_weights(self.angles, fan_angles, part)
+            )
+        return torch.cat(found)
 
     def _seen(self, across: Tensor, along: Tensor) -> tuple[Tensor, Tensor | float]:
         """By a ray from the source; weighted as in Kak and Slaney, chapter 3, equation 101."""

@@ -4,6 +4,10 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.settings.declarations import GIVEN, Settings, setting
+from padis_gui.core.settings.watch import SILENT, Watch
+
+# Photons of so many bins are counted in 0.2 s
+_COUNTED_AT_ONCE = 2**21
 
 
 def _gaussian(clean: Tensor, deviation: float, rng: torch.Generator) -> Tensor:
@@ -11,10 +15,20 @@ def _gaussian(clean: Tensor, deviation: float, rng: torch.Generator) -> Tensor:
     return clean + deviation * drawn
 
 
+def _counted(expected: Tensor, rng: torch.Generator, watch: Watch) -> Tensor:
+    """Poisson counts, drawn one after the other: in parts they are the same."""
+    parts = []
+    flat = expected.flatten()
+    for start in range(0, len(flat), _COUNTED_AT_ONCE):
+        watch.check()
+        parts.append(torch.poisson(flat[start : start + _COUNTED_AT_ONCE], generator=rng))
+    return torch.cat(parts).reshape(expected.shape)
+
+
 class PhysicsSettings(Settings):
     """Base of the settings of a measurement; without noise."""
 
-    def noisy(self, clean: Tensor, rng: torch.Generator) -> tuple[Tensor, float]:
+    def noisy(self, clean: Tensor, rng: torch.Generator, watch: Watch = SILENT) -> tuple[Tensor, float]:
         """The measurement of a clean one, and the standard deviation of its noise in the measurement's unit.
 
         ``rng`` is a CPU generator, so every device sees the same noise.
@@ -33,6 +47,13 @@ class PhysicsSettings(Settings):
     def image_shape(self, measured: tuple[int, int]) -> tuple[int, int]:
         """Rows and columns of the image that a degraded picture of that shape was made of."""
         return measured
+
+    def entries(self, shape: tuple[int, int]) -> int:
+        """About how many entries the matrix of images of ``shape`` (rows, columns) has at most; 0 where there is none.
+
+        Raises :class:`~padis_gui.core.settings.errors.SettingError` for settings that do not fit such images.
+        """
+        return 0
 
     @property
     def is_noisy(self) -> bool:
@@ -64,7 +85,7 @@ class ScanSettings(PhysicsSettings):
         when={"photons": GIVEN},
     )  # fmt: skip
 
-    def noisy(self, clean: Tensor, rng: torch.Generator) -> tuple[Tensor, float]:
+    def noisy(self, clean: Tensor, rng: torch.Generator, watch: Watch = SILENT) -> tuple[Tensor, float]:
         """Gaussian noise relative to the root mean square, then photon counting.
 
         Counts are Poisson with mean I0 exp(-p); the measurement is -ln(max(count, 1) / I0), back in the
@@ -76,7 +97,7 @@ class ScanSettings(PhysicsSettings):
             return measured, deviation
         scale = self.absorption / self.length_of_a_pixel
         expected = self.photons * torch.exp(-scale * measured.double().cpu())
-        counts = torch.poisson(expected, generator=rng).clamp(min=1)
+        counts = _counted(expected, rng, watch).clamp(min=1)
         counted = -torch.log(counts / self.photons) / scale
         photon_deviation = float((1 / counts).mean().sqrt()) / scale
         return counted.to(clean.device, clean.dtype), float((deviation**2 + photon_deviation**2) ** 0.5)
@@ -113,7 +134,7 @@ class PictureSettings(PhysicsSettings):
         help="Reconstruct each channel of a colour picture with a grey prior; off makes it grey first",
     )  # fmt: skip
 
-    def noisy(self, clean: Tensor, rng: torch.Generator) -> tuple[Tensor, float]:
+    def noisy(self, clean: Tensor, rng: torch.Generator, watch: Watch = SILENT) -> tuple[Tensor, float]:
         """Gaussian noise of the set deviation."""
         return _gaussian(clean, self.noise, rng), self.noise
 

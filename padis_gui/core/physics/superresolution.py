@@ -11,7 +11,7 @@ With the eigenvectors of R R^T and C C^T the data step is a division in a small 
 
 import math
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.settings import PictureSettings
 from padis_gui.core.settings.declarations import setting
 from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.watch import SILENT, Watch
 
 Reduction = Literal["average", "bicubic"]
 _SMALLEST = 4
@@ -65,6 +66,15 @@ def _resized(basis: Tensor, length: int) -> Tensor:
     return resized[0, 0]
 
 
+class _Basis(NamedTuple):
+    """Eigenvectors of R R^T and C C^T, in columns, and the eigenvalues (rows, columns) of A A^T with its largest."""
+
+    rows: Tensor
+    columns: Tensor
+    gains: Tensor
+    largest: float
+
+
 class SuperResolution(LinearOperator):
     """x (C, rows, columns) -> y (C, ceil(rows / factor), ceil(columns / factor))."""
 
@@ -76,6 +86,7 @@ class SuperResolution(LinearOperator):
         *,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
+        watch: Watch = SILENT,
     ) -> None:
         super().__init__(image_shape, device=device, dtype=dtype)
         self.factor = factor
@@ -86,16 +97,15 @@ class SuperResolution(LinearOperator):
                 f"A measurement of at least {_SMALLEST} x {_SMALLEST} pixels was wanted, but the factor {factor} "
                 f"leaves {rows} x {columns} of the image; lower the factor."
             )
-        matrices = [reduction_matrix(n, factor, reduction) for n in image_shape[1:]]
+        watch.check()
+        matrices: list[Tensor] = []
+        for number, length in enumerate(image_shape[1:]):
+            watch.tell(number / 2)
+            same = number and length == image_shape[1]
+            matrices.append(matrices[0] if same else reduction_matrix(length, factor, reduction))
+        self._exact = tuple(matrices)
         self._rows: Tensor = matrices[0].to(self.device, dtype)
         self._columns: Tensor = matrices[1].to(self.device, dtype)
-        (row_gains, row_basis), (column_gains, column_basis) = (torch.linalg.eigh(m @ m.T) for m in matrices)
-        self._row_basis: Tensor = row_basis.to(self.device, dtype)
-        self._column_basis: Tensor = column_basis.to(self.device, dtype)
-        # the eigenvalues of A A^T, (rows, columns) of the measurement
-        gains = row_gains[:, None] * column_gains
-        self._largest = float(gains.max())
-        self._gains: Tensor = gains.to(self.device, dtype)
 
     @classmethod
     def of(
@@ -104,8 +114,33 @@ class SuperResolution(LinearOperator):
         settings: Any,
         device: torch.device,
         picture: Image | None = None,
+        watch: Watch = SILENT,
     ) -> Self:
-        return cls(image_shape, settings.factor, settings.reduction, device=device)
+        return cls(image_shape, settings.factor, settings.reduction, device=device, watch=watch)
+
+    @cached_property
+    def _basis(self) -> _Basis:
+        """Made for the first data step: a measurement and its baseline do not need it."""
+        return self._make_basis(SILENT)
+
+    def _make_basis(self, watch: Watch) -> _Basis:
+        found: list[tuple[Tensor, Tensor]] = []
+        for number, matrix in enumerate(self._exact):
+            watch.tell(number / 2)
+            again = found and matrix is self._exact[0]
+            found.append(found[0] if again else tuple(torch.linalg.eigh(matrix @ matrix.T)))
+        (row_gains, rows), (column_gains, columns) = found
+        gains = row_gains[:, None] * column_gains
+        return _Basis(
+            rows=rows.to(self.device, self.dtype), columns=columns.to(self.device, self.dtype),
+            gains=gains.to(self.device, self.dtype), largest=float(gains.max()),
+        )  # fmt: skip
+
+    def get_ready(self, watch: Watch = SILENT, *, norm: bool = True) -> None:
+        watch.check()
+        if "_basis" not in self.__dict__:
+            self._basis = self._make_basis(watch)
+        super().get_ready(watch.part(1, 1), norm=norm)
 
     @property
     def measurement_shape(self) -> tuple[int, ...]:
@@ -117,10 +152,9 @@ class SuperResolution(LinearOperator):
     def _adjoint(self, y: Tensor) -> Tensor:
         return self._rows.T @ y @ self._columns
 
-    @cached_property
-    def norm(self) -> float:
+    def _norm(self, watch: Watch) -> float:
         """The root of the largest eigenvalue of A A^T."""
-        return math.sqrt(self._largest)
+        return math.sqrt(self._basis.largest)
 
     def prox(self, y: Tensor, v: Tensor, rho: float, iterations: int) -> Tensor:
         """v + A^T (A A^T + rho)^-1 (y - A v), exact."""
@@ -132,10 +166,10 @@ class SuperResolution(LinearOperator):
 
     def _divided(self, y: Tensor, rho: float) -> Tensor:
         """(A A^T + rho)^-1 y."""
-        inner = self._row_basis.T @ y @ self._column_basis
-        return self._row_basis @ (inner / (self._gains + rho)) @ self._column_basis.T
+        rows, columns, gains, _ = self._basis
+        return rows @ (rows.T @ y @ columns / (gains + rho)) @ columns.T
 
-    def pinv(self, y: Tensor) -> Tensor:
+    def pinv(self, y: Tensor, watch: Watch = SILENT) -> Tensor:
         """Bicubic upsampling, the picture that super-resolution is compared with."""
         size = [n * self.factor for n in y.shape[1:]]
         larger = interpolate(y[None], size=size, mode="bicubic", antialias=True)[0]

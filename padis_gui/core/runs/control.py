@@ -179,6 +179,12 @@ class Control:
                 if self._side_work is None or not self._side_work.waiting:
                     self._condition.wait()
 
+    def check_preparing(self) -> None:
+        """Called while a run is prepared: does side work, raises when asked to stop; a pause waits for the first step."""
+        if self._side_work is not None:
+            self._side_work.do_waiting(self.raise_if_stopped)
+        self.raise_if_stopped()
+
     def raise_if_stopped(self) -> None:
         """Raise :class:`~padis_gui.core.settings.errors.Interrupted` when asked to stop."""
         if self._stop is not None:

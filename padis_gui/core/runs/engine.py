@@ -11,8 +11,8 @@
         └────────────┴─────────────────────────────────▶ FAILED (what was good before a divergence is kept)
 
 A run is driven by whoever iterates over :meth:`Run.steps`, in that thread; a :class:`Control` is asked at every patch
-batch whether the run may go on. A run is active until its :class:`Outcome` has been taken: nobody who asks a newer run
-can be told of an older one's end.
+batch, and several times a second while it is prepared, whether the run may go on. A run is active until its
+:class:`Outcome` has been taken: nobody who asks a newer run can be told of an older one's end.
 """
 
 import logging
@@ -38,10 +38,11 @@ from padis_gui.core.prior.tiling import (
 )
 from padis_gui.core.runs.control import Control, RunState, Steering
 from padis_gui.core.runs.method import Method
-from padis_gui.core.runs.opened import Opened, Prepared, measure, prepare, streams
+from padis_gui.core.runs.opened import Opened, Prepared, measure, prepare, preparing_share, streams
 from padis_gui.core.runs.recipe import Change, Recipe, sealed
 from padis_gui.core.settings.errors import Interrupted, PadisError
 from padis_gui.core.settings.machine import told_of_memory, torch_threads
+from padis_gui.core.settings.watch import Watch
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
 
@@ -54,8 +55,9 @@ class Result(OfImage):
 
     ``image`` is the estimate (C, rows, columns) with its unit, window and spacing; ``deviation`` (C, rows, columns)
     the standard deviation of its samples in that unit, where several were drawn, ``interval`` the ends of an interval of
-    each pixel, where the result is a set of samples. ``seconds`` are those of the steps. ``sha256`` is the hash of the
-    estimate as it was, where the file that it was read from may hold whole numbers only.
+    each pixel, where the result is a set of samples. ``seconds`` are those of the steps. It was the estimate of ``step``
+    of ``total`` steps, at noise level ``sigma``: 0 and NaN where that is not known, as of a mean of samples. ``sha256``
+    is the hash of the estimate as it was, where the file that it was read from may hold whole numbers only.
     """
 
     recipe: Recipe
@@ -65,6 +67,9 @@ class Result(OfImage):
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     evaluations: int = 0
+    step: int = 0
+    total: int = 0
+    sigma: float = math.nan
     sha256: str = ""
 
     @property
@@ -130,7 +135,8 @@ class Run:
 
     The recipe's own number of torch threads is used for all of it, whichever thread drives it, so that the same
     recipe gives the same bits everywhere. ``prepared`` is used where it is of this problem; what was prepared is in
-    :attr:`prepared` once the first step is asked for, and ``on_prepared`` is told. ``observe`` is told of every denoiser
+    :attr:`prepared` once the first step is asked for, and ``on_prepared`` is told; ``on_progress`` is told how much of
+    all that comes before the first step is done, from 0 to 1, and its stage in words. ``observe`` is told of every denoiser
     call. A run of a pair does not end the ``control`` that it shares.
     """
 
@@ -142,6 +148,7 @@ class Run:
         *,
         prepared: Prepared | None = None,
         on_prepared: Callable[[Prepared], None] = lambda prepared: None,
+        on_progress: Callable[[float, str], None] = lambda done, stage: None,
         observe: Callable[[DenoiserCall], None] | None = None,
         of_pair: bool = False,
     ) -> None:
@@ -149,6 +156,7 @@ class Run:
         self.control = control or Control()
         self.prepared = prepared
         self._on_prepared, self._observe, self._of_pair = on_prepared, observe, of_pair
+        self._watch = Watch(self.control.check_preparing, on_progress)
         self._changes: list[Change] = []
         self._last: Iterate | None = None
         self._seconds = 0.0
@@ -208,9 +216,15 @@ class Run:
     def _begin(self) -> Generator[Iterate, Steering | None, None]:
         self.recipe = recipe = sealed(self.recipe)
         method, seed = recipe.method, recipe.measured_with
+        norm = getattr(recipe.solver_settings, "unit_norm", True)
+        share = 0.0
+        self._watch.tell(0.0)
         if self.prepared is None or not self.prepared.serves(self.opened, method, seed):
-            self.prepared = prepare(self.opened, method, seed)
+            share = preparing_share(self.opened, method, norm=norm)
+            self.prepared = prepare(self.opened, method, seed, watch=self._watch.part(0, share))
         self._on_prepared(self.prepared)
+        self.prepared.problem.operator.get_ready(self._watch.part(share, 1), norm=norm)
+        self._watch.tell(1.0)
         calls = find_solver(recipe.solver).calls_of_step(recipe.solver_settings)
         prior = self.opened.prior.interrupted_by(
             self.control.check, lambda batches: self.control.count(calls * batches)
@@ -276,7 +290,7 @@ class Run:
             recipe=recipe, image=replace(prepared.image, pixels=prepared.image.from_unit(last.estimate)),
             deviation=None if spread is None else prepared.image.spread_from_unit(spread),
             metrics=measure(prepared.problem, last.estimate) | prepared.baseline_metrics,
-            seconds=self._seconds, evaluations=last.evaluations,
+            seconds=self._seconds, evaluations=last.evaluations, step=last.step, total=last.total, sigma=last.sigma,
         )  # fmt: skip
 
 

@@ -11,13 +11,25 @@ from torch import Tensor
 from padis_gui.core.files.read import read_named_picture
 from padis_gui.core.images.image import Image
 from padis_gui.core.images.metrics import psnr, residual, ssim
-from padis_gui.core.physics.operator import LinearOperator
+from padis_gui.core.physics.operator import POWERS, LinearOperator
 from padis_gui.core.physics.problem import Problem, as_measured, simulate
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.prior.prior import Conventions, PatchPrior
 from padis_gui.core.runs.method import Method
 from padis_gui.core.settings.declarations import branch
+from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.watch import SILENT, Watch
+
+# Of a preparation, on one core of a workstation: seconds for each entry of a system matrix and its transpose, for each
+# product of one with an image, for each view and pixel that is back projected, and for each pixel of other baselines
+_ENTRY_SECONDS, _PRODUCT_SECONDS, _BACK_SECONDS, _PIXEL_SECONDS = 1.4e-7, 3e-9, 1.5e-8, 1e-6
+# Bytes that an entry takes: its column and its value, in the matrix and in the transpose
+_ENTRY_BYTES = 16
+# Images of the size of the prepared one that are held on the way
+_IMAGES_HELD = 8
+# What takes no longer, and no more, is done again after every change without being asked for
+_QUICK_SECONDS, _QUICK_BYTES = 3.0, 2**29
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,19 +75,95 @@ class Prepared:
         return same and (self.seed == seed or not method.problem.is_noisy)
 
 
-def prepare(opened: Opened, method: Method, seed: int, operator: LinearOperator | None = None) -> Prepared:
+def prepare(
+    opened: Opened,
+    method: Method,
+    seed: int,
+    operator: LinearOperator | None = None,
+    *,
+    watch: Watch = SILENT,
+) -> Prepared:
     """Measure, or take what was measured, on the prior's device.
 
     ``operator`` is that of an earlier problem of the same physics and settings; one for images of another shape is not
-    used.
+    used. ``watch`` follows it: it is told the stages, from 0 to 1, and may stop it at any time.
     """
+    watch.tell(0.0)
     image = None if method.imageless else opened.image
-    problem = build_problem(image, opened.prior, method.physics, method.problem, seed, operator)
-    return Prepared(
+    physics = find_physics(method.physics)
+    measured, baseline = _seconds(image, opened.prior, method.problem)
+    share = measured / (measured + baseline)
+    problem = build_problem(
+        image, opened.prior, method.physics, method.problem, seed, operator,
+        watch=watch.part(0, share, physics.measurement.lower()),
+    )  # fmt: skip
+    found = Prepared(
         opened=opened, method=method, seed=seed, problem=problem,
         image=prepare_image(image, opened.prior, method.problem),
-        baseline=problem.operator.pinv(problem.measurement),
+        baseline=problem.operator.pinv(problem.measurement, watch.part(share, 1, physics.baseline)),
     )  # fmt: skip
+    watch.tell(1.0, physics.baseline)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationCost:
+    """What a preparation takes before it is made, roughly: memory in bytes, and seconds on one core."""
+
+    memory: int
+    seconds: float
+
+    @property
+    def quick(self) -> bool:
+        """Whether it may be made after every change: it takes a few seconds at most, and half a GiB."""
+        return self.seconds <= _QUICK_SECONDS and self.memory <= _QUICK_BYTES
+
+
+def preparation_cost(opened: Opened, method: Method) -> PreparationCost:
+    """The cost of :func:`prepare`, from shapes alone.
+
+    A scan costs its system matrix, by the entries that it is expected to have, unless it was really measured and black
+    is 0: then only its FBP is made, and the matrix at a run's first product. Settings that fit no image cost nothing:
+    preparing them says at once what is wrong with them.
+    """
+    image = None if method.imageless else opened.image
+    rows, columns = prepared_shape(image, opened.prior, method.problem)[1:]
+    memory = 4 * _IMAGES_HELD * opened.prior.channels * rows * columns
+    try:
+        entries = _entries(image, opened.prior, method.problem)
+        seconds = sum(_seconds(image, opened.prior, method.problem))
+    except SettingError:
+        return PreparationCost(memory, 0.0)
+    return PreparationCost(memory + _ENTRY_BYTES * entries, seconds)
+
+
+def preparing_share(opened: Opened, method: Method, *, norm: bool) -> float:
+    """Which part of the time before a run's first step :func:`prepare` takes, in (0, 1]: the rest is the matrix of a real
+    scan, and with ``norm`` that of the operator."""
+    image = None if method.imageless else opened.image
+    measured, baseline = _seconds(image, opened.prior, method.problem)
+    entries = method.problem.entries(prepared_shape(image, opened.prior, method.problem)[1:])
+    rest = (entries - _entries(image, opened.prior, method.problem)) * _ENTRY_SECONDS
+    if norm:
+        rest += 2 * POWERS * entries * _PRODUCT_SECONDS
+    return (measured + baseline) / (measured + baseline + rest)
+
+
+def _entries(image: Image | None, prior: PatchPrior, problem: PhysicsSettings) -> int:
+    """How many entries of a system matrix preparing needs."""
+    if image is None or (image.measured is not None and prior_window(image, prior)[0] == 0):
+        return 0
+    return problem.entries(prepared_shape(image, prior, problem)[1:])
+
+
+def _seconds(image: Image | None, prior: PatchPrior, problem: PhysicsSettings) -> tuple[float, float]:
+    """About how long measuring and the baseline take."""
+    channels, rows, columns = prepared_shape(image, prior, problem)
+    pixels = channels * rows * columns
+    views = getattr(problem, "views", 0)
+    measured = _entries(image, prior, problem) * (_ENTRY_SECONDS + _PRODUCT_SECONDS)
+    baseline = views * _BACK_SECONDS if views else _PIXEL_SECONDS
+    return measured + 0.1 * _PIXEL_SECONDS * pixels, baseline * pixels
 
 
 def prior_window(image: Image, prior: PatchPrior) -> tuple[float, float]:
@@ -141,6 +229,8 @@ def build_problem(
     settings: PhysicsSettings,
     seed: int,
     made: LinearOperator | None = None,
+    *,
+    watch: Watch = SILENT,
 ) -> Problem:
     """The measurement of ``image``, on the prior's device: the real one where it has one, else a simulated one.
 
@@ -150,16 +240,18 @@ def build_problem(
     prepared = prepare_image(image, prior, settings)
     record = find_physics(physics)
     shape = (prepared.channels, *prepared.shape)
+    watch.check()
     if made is None or made.image_shape != shape:
-        made = record.make(shape, settings, prior.device, read_named_picture(settings))
-    operator = made
+        made = record.make(shape, settings, prior.device, read_named_picture(settings), watch.part(0, 0.05))
+    operator, rest = made, watch.part(0.05, 1)
     if record.imageless:
         return Problem(
             operator=operator, measurement=torch.zeros(operator.measurement_shape, device=prior.device)
         )
     if prepared.measured is not None:
-        return as_measured(operator, prepared, settings)
-    return simulate(operator, prepared.to_unit(), settings, streams(seed)[0])
+        return as_measured(operator, prepared, settings, rest)
+    truth = prepared.to_unit()
+    return simulate(operator, truth, settings, streams(seed)[0], rest)
 
 
 def measure(problem: Problem, estimate: Tensor) -> dict[str, float]:

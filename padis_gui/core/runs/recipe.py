@@ -25,6 +25,7 @@ from padis_gui.core.settings.declarations import MAX_SEED, Settings, make, specs
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.core.settings.machine import threads_of_runs
+from padis_gui.core.solvers.iterate import MethodSettings
 from padis_gui.core.solvers.registry import find_solver
 
 # More of them than any machine has, and fewer than bring one down: a recipe may come from a stranger
@@ -120,6 +121,14 @@ class Recipe(BaseModel):
             physics=self.physics, problem=self.problem_settings, tiling=self.tiling, solver=self.solver,
             settings=self.solver_settings, positions=self.prior.positions,
         )  # fmt: skip
+
+    @property
+    def last_step(self) -> tuple[int, int]:
+        """The step whose estimate is the result, and how many there are in all; both 0 for a mean of samples."""
+        settings = self.solver_settings
+        if self.sample_seeds or not isinstance(settings, MethodSettings):
+            return 0, 0
+        return self.stop_after or settings.iterates, settings.iterates
 
     @property
     def measured_with(self) -> int:

@@ -16,7 +16,7 @@ from padis_gui.core.exports.tiff import fits_imagej, write_tiff
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.volumes.parts import Parts, SliceRecord, StoredVolume
 from padis_gui.core.volumes.request import PARTS_SUFFIX, VolumeRequest, fingerprint
-from padis_gui.core.volumes.slices import SliceOutcome, SliceTask, Watch, finish
+from padis_gui.core.volumes.slices import OnIterate, SliceOutcome, SliceTask, finish
 
 # Makes slices, in any order; the tasks are taken one by one, as there is somebody to do them
 Executor = Callable[[Iterable[SliceTask]], Iterator[SliceOutcome]]
@@ -85,7 +85,7 @@ def as_line(event: VolumeEvent) -> str:
 
 
 def in_this_process(
-    watch: Watch = lambda _page, _iterate: None, check: Callable[[], None] = lambda: None
+    watch: OnIterate = lambda _page, _iterate: None, check: Callable[[], None] = lambda: None
 ) -> Executor:
     """One slice after the other. ``watch`` sees every iterate, ``check`` may raise before every batch of patches."""
 

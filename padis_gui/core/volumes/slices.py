@@ -37,6 +37,7 @@ from padis_gui.core.runs.repeat import image_of, prior_of, unchanged
 from padis_gui.core.settings.errors import Interrupted, PadisError
 from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.core.settings.machine import pick_device, torch_threads
+from padis_gui.core.settings.watch import SILENT, Watch
 from padis_gui.core.solvers.iterate import Iterate, unit_norm
 from padis_gui.core.volumes.parts import Parts, SliceRecord
 from padis_gui.core.volumes.request import slice_recipe
@@ -78,7 +79,7 @@ class SliceOutcome(BaseModel):
     trouble: str = ""
 
 
-Watch = Callable[[int, Iterate], None]  # page, iterate
+OnIterate = Callable[[int, Iterate], None]  # page, iterate
 
 
 class SliceMaker:
@@ -95,8 +96,8 @@ class SliceMaker:
         self._prior = prior_of(template, self._prior_path, pick_device(template.device))
         self._operator: LinearOperator | None = None
 
-    def prepared(self, page: int) -> tuple[Prepared, Recipe]:
-        """What was measured of a page, and the page's recipe."""
+    def prepared(self, page: int, check: Callable[[], None] = SILENT.check) -> tuple[Prepared, Recipe]:
+        """What was measured of a page, and the page's recipe; ``check`` may raise on the way."""
         recipe = slice_recipe(self._template, page, simulated=True)
         assert recipe.data is not None
         image = image_of(recipe.data, self._path)
@@ -104,14 +105,16 @@ class SliceMaker:
             recipe = slice_recipe(self._template, page, simulated=False)
         opened = Opened(image=image, data_path=self._path, prior=self._prior, prior_path=self._prior_path)
         with torch_threads(recipe.threads):
-            found = prepare(opened, recipe.method, recipe.measured_with, self._operator)
+            found = prepare(opened, recipe.method, recipe.measured_with, self._operator, watch=Watch(check))
         self._operator = found.problem.operator
         return found, recipe
 
-    def make(self, task: SliceTask, watch: Watch, check: Callable[[], None]) -> tuple[SliceRecord, Pixels]:
+    def make(
+        self, task: SliceTask, watch: OnIterate, check: Callable[[], None]
+    ) -> tuple[SliceRecord, Pixels]:
         """The slice, (C, rows, columns) on the [0, 1] scale, and what is known of it."""
         began = time.perf_counter()
-        prepared, recipe = self.prepared(task.page)
+        prepared, recipe = self.prepared(task.page, check)
         evaluations = 0
         made_from: tuple[str, ...] = ()
         if task.smooth:
@@ -167,7 +170,7 @@ _one_at_a_time = threading.Lock()
 
 
 def finish(
-    task: SliceTask, watch: Watch = lambda _page, _iterate: None, check: Callable[[], None] = lambda: None
+    task: SliceTask, watch: OnIterate = lambda _page, _iterate: None, check: Callable[[], None] = lambda: None
 ) -> SliceOutcome:
     """Make a slice and keep it; one that cannot be made says why, so that the others go on.
 

@@ -9,7 +9,8 @@ from PySide6.QtWidgets import QDialog, QLabel, QWidget
 from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.settings.declarations import make, specs
 from padis_gui.core.settings.errors import PadisError
-from padis_gui.gui.kit.files import choose_folder, choose_to_write
+from padis_gui.gui.dialogs.export_names import ExportNames
+from padis_gui.gui.kit.files import choose_to_write
 from padis_gui.gui.kit.forms import SettingsForm
 from padis_gui.gui.kit.widgets import button_row, column, muted, push_button
 from padis_gui.viewmodels.runs.runs import RunRecord
@@ -23,42 +24,66 @@ _ALL = tuple(spec.name for spec in specs(ExportSettings))
 class ExportDialog(QDialog):
     """A form of :class:`ExportSettings`; ``chosen`` is called with them once they are.
 
-    ``kept`` says how many iterates there are to be written.
+    ``kept`` says how many iterates there are to be written, ``names`` what several files will be called.
     """
 
     def __init__(
-        self, parent: QWidget, settings: ExportSettings, kept: str, chosen: Callable[[ExportSettings], object]
+        self,
+        parent: QWidget,
+        settings: ExportSettings,
+        kept: str,
+        chosen: Callable[[ExportSettings], object],
+        names: ExportNames | None = None,
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Export")
+        self._wrong = ""
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.settings, self._kept, self._chosen = settings, kept, chosen
+        self.settings, self._kept, self._chosen, self.names = settings, kept, chosen, names
         self.form = SettingsForm(ExportSettings, basic=_ALL)
         self.form.edited.connect(self._set)
         self.note = muted(wordWrap=True)
         self.trouble = QLabel(wordWrap=True)
-        self.export = push_button("&Export…", "Choose where to write it (Enter)", self._take)
+        asks = names is None
+        self.export = push_button(
+            "&Export…" if asks else "&Export", "Choose where to write it (Enter)" if asks else "Write them (Enter)",
+            self._take,
+        )  # fmt: skip
         self.export.setDefault(True)
         cancel = push_button("&Cancel", "Close without writing anything (Esc)", self.reject)
         layout = column(self, spacing=8, margins=(12, 12, 12, 12))
-        for widget in (self.form, self.note, self.trouble):
+        for widget in (self.form, self.note):
             layout.addWidget(widget)
-        layout.addStretch(1)
+        if names is not None:
+            names.changed.connect(self._show_trouble)
+            layout.addWidget(names, 1)
+        layout.addWidget(self.trouble)
+        if asks:
+            layout.addStretch(1)
         layout.addLayout(button_row(self.export, cancel))
         self._show()
-        self.resize(440, 330)
+        self.resize(440, 330 if asks else 460)
 
     def _set(self, name: str, value: object) -> None:
         try:
             self.settings = make(ExportSettings, self.settings.model_dump() | {name: value})
-            self.trouble.clear()
+            self._wrong = ""
         except PadisError as error:
-            self.trouble.setText(str(error))
+            self._wrong = str(error)
         self._show()
 
     def _show(self) -> None:
         self.form.show_settings(self.settings)
         self.note.setText(self.settings.kind.note(self.settings, self._kept))
+        if self.names is not None:
+            self.names.set_suffix(self.settings.file_type.suffixes[0])
+        self._show_trouble()
+
+    def _show_trouble(self) -> None:
+        """A setting that was refused is at its old value; names that cannot be are not written."""
+        wrong = self.names.trouble if self.names is not None else ""
+        self.trouble.setText(self._wrong or wrong)
+        self.export.setEnabled(not wrong)
 
     def _take(self) -> None:
         self.accept()
@@ -79,7 +104,7 @@ class Exporting(QObject):
             self._ask([run], ())
 
     def choose_runs(self, records: tuple[RunRecord, ...]) -> None:
-        """Export runs of the list: one into a file, several into a folder under their names."""
+        """Export runs of the list: one into a file, several into a folder under names by a pattern."""
         if records:
             self._ask([run_of(self._session, record) for record in records], records)
 
@@ -90,51 +115,31 @@ class Exporting(QObject):
             if len(kept) == 1
             else f"{sum(kept)} iterates"
         )
+        names = ExportNames(self._session, self._preferences, records) if len(records) > 1 else None
+
+        def write(settings: ExportSettings) -> None:
+            self._preferences.set_export(settings)
+            if names is None:
+                self._where(runs[0], records, settings)
+            else:
+                names.remember()
+                self._write_runs(list(zip(records, names.paths, strict=True)), settings)
+
         ExportDialog(
-            self._window, self._preferences.export, f"{words} are kept in memory, and will be written.",
-            lambda settings: self._where(runs, records, settings),
+            self._window, self._preferences.export, f"{words} are kept in memory, and will be written.", write, names
         ).open()  # fmt: skip
 
-    def _where(self, runs: list[Exported], records: tuple[RunRecord, ...], settings: ExportSettings) -> None:
-        self._preferences.set_export(settings)
-        start = self._preferences.folder_of("export")
-        kind = settings.file_type
-        if len(runs) > 1:
-            choose_folder(
-                self._window, f"Export {len(runs)} runs into a folder",
-                lambda folder: self._write_runs(folder_names(list(records), folder, kind.suffixes[0]), settings),
-                start,
-            )  # fmt: skip
-            return
-
+    def _where(self, run: Exported, records: tuple[RunRecord, ...], settings: ExportSettings) -> None:
         def write(path: Path) -> None:
+            self._preferences.went_to("export", path)
             if records:
                 self._write_runs([(records[0], path)], settings)
             else:
-                self._preferences.went_to("export", path)
                 self._session.spawn(self._session.export(path, settings))
 
-        name = proposed_name(runs[0], settings)
+        kind, start = settings.file_type, self._preferences.folder_of("export")
         files = f"{kind.name} ({' '.join('*' + suffix for suffix in kind.suffixes)})"
-        choose_to_write(self._window, "Export", files, name, write, start)
+        choose_to_write(self._window, "Export", files, proposed_name(run, settings), write, start)
 
     def _write_runs(self, named: list[tuple[RunRecord, Path]], settings: ExportSettings) -> None:
-        if named:
-            self._preferences.went_to("export", named[0][1])
-            self._session.spawn(self._session.export_runs(named, settings))
-
-
-def folder_names(
-    records: list[RunRecord], folder: Path, suffix: str = ".tif"
-) -> list[tuple[RunRecord, Path]]:
-    """A file name for each record in a folder, none twice and none that exists."""
-    taken: set[Path] = set()
-    named = []
-    for record in records:
-        stem = "".join(c if c.isalnum() or c in "-_. " else "_" for c in record.name).strip(". ") or "run"
-        path, number = folder / f"{stem}{suffix}", 2
-        while path in taken or path.exists():
-            path, number = folder / f"{stem} {number}{suffix}", number + 1
-        taken.add(path)
-        named.append((record, path))
-    return named
+        self._session.spawn(self._session.export_runs(named, settings))

@@ -195,7 +195,10 @@ class RunDisplay(QObject):
     def _show_step(self) -> None:
         session = self._session
         theirs = session.run.active or session.shown.history is session.run.history
-        self._transport.show_snapshot(session.run.snapshot() if theirs else Progress(), self.share)
+        snapshot = session.run.snapshot() if theirs else Progress()
+        self._transport.show_snapshot(snapshot, self.share)
+        if snapshot.preparing is not None:
+            self._show_empty_texts()
         self._show_captions()
 
     def _show_within(self) -> None:
@@ -253,7 +256,7 @@ class RunDisplay(QObject):
             if frame.partition is not None and (found := frame.partition.tile_at(row, column)) is not None:
                 tiles = len(frame.partition.boxes)
                 parts.append(f"tile {found[0] + 1} of {tiles}, {found[1]} px to the nearest seam")
-            parts.append(f"step {frame.step}, σ {frame.sigma:.3g}")
+            parts.append(f"{frame.step_text}, {frame.noise_text}")
         self.pointed.emit("   ".join(parts))
 
 

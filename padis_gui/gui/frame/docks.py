@@ -149,7 +149,9 @@ class Docks(QObject):
         """What lies behind another tab is hidden, so that neither Tab nor the eye is led to it."""
         dock.widget().setVisible(seen)
         for bar in self._host.findChildren(QTabBar):
-            bar.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # Qt leaves the tabs of docks to the mouse
+            # Qt leaves the tabs of docks to the mouse, and keeps a bar for areas that have none
+            several = bar.count() > 1
+            bar.setFocusPolicy(Qt.FocusPolicy.TabFocus if several else Qt.FocusPolicy.NoFocus)
 
     def save(self) -> bytes:
         """Where everything is now."""

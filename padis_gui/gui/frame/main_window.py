@@ -1,6 +1,7 @@
 """The main window: its pages, layout, menus, and the wiring between actions, session and display."""
 
 import asyncio
+from pathlib import Path
 
 from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
@@ -27,6 +28,7 @@ from padis_gui.gui.frame.menus import Menus, RunTools
 from padis_gui.gui.frame.messages import ChoiceBar, MessageBar
 from padis_gui.gui.frame.reconstruct import RIGHT, ReconstructPage, keep_window, restore_window
 from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.files import show_in_folder
 from padis_gui.gui.kit.focus import focus_region
 from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.theme import set_scheme
@@ -119,6 +121,7 @@ class MainWindow(QMainWindow):
         session.remedy_wanted.connect(
             lambda remedy: self.messages.add_offers(self.reconstruct.offers.against(remedy))
         )
+        session.written.connect(self._offer_folder)
         self.messages.details_wanted.connect(self.help.report)
         self.preferences.changed.connect(self._follow_preferences)
         self._follow_preferences()
@@ -260,6 +263,7 @@ class MainWindow(QMainWindow):
     def _make_menus(self) -> None:
         self.menus = Menus(self, self.act, self.preferences, self.docks, self.pages.group, self.opening)
         self.menus.view.addMenu(self.timeline.menu())
+        self.menus.view.addActions(self.reconstruct.slices.actions_of_menu)
         self.menus.run.addSeparator()
         self.menus.run.addMenu(self.device.device_menu(self))
         self.menus.view.addMenu(self.views.menu(self))
@@ -301,6 +305,13 @@ class MainWindow(QMainWindow):
         stale = session.stale and not session.run.active
         self.panes.picture_set.set_stale(dict.fromkeys(RUN_KEYS, _STALE) if stale else {})
         self.verdict.setText(session.screen.verdict())
+
+    def _offer_folder(self, path: Path) -> None:
+        def show() -> None:
+            if not show_in_folder(path):
+                self.messages.show_message("warning", f"No file manager answered; the file is {path}.")
+
+        self.messages.add_offers([("Show in folder", f"Open {path.parent} in the file manager", show)])
 
     # From the user to the session -----------------------------------------------------------------
 

@@ -211,7 +211,7 @@ class RunTools(QObject):
         self._window, self._session, self._panes, self._curves = window, session, panes, curves
         self._planner, self._preferences, self._docks = planner, preferences, docks
         bottom, right = Qt.DockWidgetArea.BottomDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
-        self.list, self.queue = RunList(session), QueuePanel(session)
+        self.list, self.queue = RunList(session, preferences), QueuePanel(session)
         self.samples = SamplesPanel(session, panes.picture_set, act)
         self.list_dock = dock("Runs", self.list, bottom, shown=False)
         self.queue_dock = dock("Queue", self.queue, bottom, shown=False)

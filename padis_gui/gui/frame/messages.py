@@ -10,6 +10,7 @@ from padis_gui.gui.kit.widgets import push_button, row
 
 _INFO_SECONDS = 6
 Offer = tuple[str, str, Callable[[], object]]  # a button's text, its tip, what it does
+_OFFER_SECONDS = 20  # somebody has to read it, and to decide
 
 
 class Strip(QFrame):
@@ -75,18 +76,21 @@ class MessageBar(Strip):
             self._layout.removeWidget(button)
             button.deleteLater()
         self.offers = []
-        self.add_offers(() if offer is None else (offer,))
         self.paint(level)
-        self._timer.start() if level == "info" else self._timer.stop()
+        self._timer.start(_INFO_SECONDS * 1000) if level == "info" else self._timer.stop()
         self.show()
+        if offer is not None:
+            self.add_offers([offer])
 
     def add_offers(self, offers: Iterable[Offer]) -> None:
-        """Buttons for what can be done about the message that is shown; each of them closes it."""
+        """Buttons for what can be done about the message that is shown; each closes it. Information stays longer then."""
         for text, tip, do in offers:
             button = push_button(text, tip, self.hide)
             button.clicked.connect(lambda _checked=False, do=do: do())
             self._layout.insertWidget(1 + len(self.offers), button)
             self.offers.append(button)
+        if self.offers and self._timer.isActive():
+            self._timer.start(_OFFER_SECONDS * 1000)
 
 
 class ChoiceBar(Strip):

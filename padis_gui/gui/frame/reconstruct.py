@@ -22,13 +22,14 @@ from padis_gui.gui.frame.docks import Docks
 from padis_gui.gui.frame.menus import PaneTools
 from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.kit.focus import order_tabs
-from padis_gui.gui.kit.widgets import Section, column, scrolled
+from padis_gui.gui.kit.widgets import Section, column, row, scrolled
 from padis_gui.gui.panes.crop import CropTool
 from padis_gui.gui.panes.layers import is_known
 from padis_gui.gui.panes.mask_painter import MaskPainter
 from padis_gui.gui.panes.menu import open_menu
 from padis_gui.gui.panes.pane_board import MOST
 from padis_gui.gui.panes.pane_grid import PaneGrid
+from padis_gui.gui.panes.slices import SliceSlider
 from padis_gui.gui.runs.curves import Curves
 from padis_gui.gui.runs.timeline import Timeline
 from padis_gui.gui.runs.transport import PlanLine, RunningLine, Transport
@@ -60,22 +61,25 @@ class ReconstructPage(QMainWindow):
         TruthSubstitutes(session, self.panes)
         act.fit.triggered.connect(self.panes.fit)
         act.tiling.toggled.connect(self.panes.show_tiling)
-        self._make_centre()
+        self._make_centre(opening)
         self.docks = Docks(self)
         self._make_column(act, opening)
         self.curves, self.geometry_panel = Curves(), GeometryPanel(session)
 
-    def _make_centre(self) -> None:
+    def _make_centre(self, opening: Opening) -> None:
         central = QWidget()
         self.timeline = Timeline(self._session, central)
         self.mask_editor = MaskEditor(self._session, self._preferences.folder)
         self.painter = MaskPainter(self.mask_editor, self.panes, self._preferences)
         self.sizing = Sizing(self._session)
         self.crop = CropTool(self.sizing, self.panes)
-        around = column(central)
+        self.slices = SliceSlider(self._session, opening.slices, central)
+        around, beside = column(central), row(spacing=0)
+        beside.addWidget(self.panes, 1)
+        beside.addWidget(self.slices)
         around.addWidget(self.painter)
         around.addWidget(self.crop)
-        around.addWidget(self.panes, 1)
+        around.addLayout(beside, 1)
         around.addWidget(self.timeline)
         self.setCentralWidget(central)
 

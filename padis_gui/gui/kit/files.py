@@ -3,17 +3,19 @@
 Two buttons write what a panel shows: the numbers as float32 TIFF, the view as PNG.
 """
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, Qt
-from PySide6.QtGui import QImage, QImageWriter
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QProcess, Qt, QUrl
+from PySide6.QtGui import QDesktopServices, QImage, QImageWriter
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from padis_gui.core.files.formats.recognise import SUFFIXES
 from padis_gui.gui.kit.widgets import Flow, push_button
 from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.state.preferences import Preferences
 
 IMAGES = f"Images ({' '.join('*' + suffix for suffix in SUFFIXES)});;All files (*)"
 PRIORS = "Priors (*.safetensors *.pkl);;All files (*)"
@@ -30,19 +32,25 @@ def choose_to_open(
     parent: QWidget, title: str, kinds: str, chosen: Callable[[Path], object], start: str = ""
 ) -> None:
     """Ask for an existing file, beginning in the folder ``start``; ``chosen`` is called with it, if there is one."""
-    dialog = QFileDialog(parent, title, start, kinds)
+    dialog = QFileDialog(parent, title, start or _last_folder(parent, title), kinds)
     dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-    _open(dialog, chosen)
+    _open(parent, dialog, chosen)
 
 
 def choose_several_to_open(
     parent: QWidget, title: str, kinds: str, chosen: Callable[[list[Path]], object]
 ) -> None:
     """Ask for one or more existing files."""
-    dialog = QFileDialog(parent, title, "", kinds)
+    dialog = QFileDialog(parent, title, _last_folder(parent, title), kinds)
     dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+
+    def take(names: list[str]) -> None:
+        paths = [Path(name) for name in names]
+        _remember_folder(parent, title, paths[0].parent)
+        chosen(paths)
+
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    dialog.filesSelected.connect(lambda names: chosen([Path(name) for name in names]))
+    dialog.filesSelected.connect(take)
     dialog.open()
 
 
@@ -50,10 +58,10 @@ def choose_folder(
     parent: QWidget, title: str, chosen: Callable[[Path], object], start: Path | str | None = None
 ) -> None:
     """Ask for a folder, beginning the search in ``start``."""
-    dialog = QFileDialog(parent, title, str(start or ""))
+    dialog = QFileDialog(parent, title, str(start or "") or _last_folder(parent, title))
     dialog.setFileMode(QFileDialog.FileMode.Directory)
     dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-    _open(dialog, chosen)
+    _open(parent, dialog, chosen)
 
 
 def choose_to_write(
@@ -65,11 +73,11 @@ def choose_to_write(
     start: str = "",
 ) -> None:
     """Ask where to write; an existing file is overwritten after a question only. ``proposal`` has the suffix."""
-    dialog = QFileDialog(parent, title, start, kinds)
+    dialog = QFileDialog(parent, title, start or _last_folder(parent, title), kinds)
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
     dialog.setDefaultSuffix(Path(proposal).suffix.lstrip("."))
     dialog.selectFile(proposal)
-    _open(dialog, chosen)
+    _open(parent, dialog, chosen)
 
 
 def png_of(image: QImage) -> bytes:
@@ -80,10 +88,48 @@ def png_of(image: QImage) -> bytes:
     return bytes(buffer.data().data())
 
 
-def _open(dialog: QFileDialog, chosen: Callable[[Path], object]) -> None:
+def show_in_folder(path: Path) -> bool:
+    """Show a file in the system's file manager, selected where that can be asked for; False where none is found."""
+    if sys.platform == "win32":
+        return QProcess.startDetached("explorer", ["/select,", str(path)])[0]
+    if sys.platform == "darwin":
+        return QProcess.startDetached("open", ["-R", str(path)])[0]
+    return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent)))
+
+
+def _open(parent: QWidget, dialog: QFileDialog, chosen: Callable[[Path], object]) -> None:
+    title, of_folders = dialog.windowTitle(), dialog.fileMode() is QFileDialog.FileMode.Directory
+
+    def take(name: str) -> None:
+        path = Path(name)
+        _remember_folder(parent, title, path if of_folders else path.parent)
+        chosen(path)
+
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    dialog.fileSelected.connect(lambda name: chosen(Path(name)))
+    dialog.fileSelected.connect(take)
     dialog.open()
+
+
+def _last_folder(parent: QWidget, title: str) -> str:
+    """Where a dialog of that title was left last."""
+    preferences = _preferences_of(parent)
+    return "" if preferences is None else preferences.folder_of(title)
+
+
+def _remember_folder(parent: QWidget, title: str, folder: Path) -> None:
+    preferences = _preferences_of(parent)
+    if preferences is not None:
+        preferences.begin_in(title, folder)
+
+
+def _preferences_of(widget: QWidget | None) -> Preferences | None:
+    """Those of the window that a widget is in: every dialog remembers its folder, whoever opens it."""
+    while widget is not None:
+        found = getattr(widget, "preferences", None)
+        if isinstance(found, Preferences):
+            return found
+        widget = widget.parentWidget()
+    return None
 
 
 class SaveButtons(QWidget):

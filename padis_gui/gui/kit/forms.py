@@ -49,7 +49,7 @@ _OF_NUMBERS = "0123456789.,+-eE"
 _ROUND_CHOICE = 6  # px around a choice that is explained
 _Index = QModelIndex | QPersistentModelIndex
 _SHORTEST_NUMBER = 8  # letters, the arrows among them
-_SHORTEST_CHOICE = 7  # letters that a choice has room for at least
+_SHORTEST_CHOICE, _NARROWEST_CHOICE = 7, 80  # letters that a choice asks for; px that it makes do with
 
 
 class LeavesWheel(_Widget):
@@ -150,6 +150,10 @@ class ChoiceBox(LeavesWheel, QComboBox):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(_SHORTEST_CHOICE)
+
+    def minimumSizeHint(self) -> QSize:
+        hint = super().minimumSizeHint()
+        return QSize(min(hint.width(), _NARROWEST_CHOICE), hint.height())
 
     def explain_choices(self) -> None:
         """Say under each choice of the list, in a line, what it is; the tips they were offered with."""

@@ -90,7 +90,7 @@ class ListPanel(QWidget):
     def _lay_out(
         self, view: QAbstractItemView, actions: Sequence[QAction], empty: str, *beside: QWidget
     ) -> None:
-        """Put the buttons, and what stands ``beside`` them, above the list."""
+        """Put the buttons, and what stands ``beside`` them, above the list; too narrow, a menu has the last ones."""
         SelectOnFocus(view)
         self.empty = say_when_empty(view, empty)
         bar = Flow(spacing=0, margins=(4, 0, 4, 0))

@@ -72,7 +72,7 @@ class TileInspector(QWidget):
         self._cells = grid(self.shown, spacing=4)
         self.save = SaveButtons(session, "Inspected tile", self.shown, self._export)
         content = QWidget()
-        layout = column(content, spacing=6, margins=(8, 6, 8, 8))
+        layout = column(content, spacing=6, margins=(5, 6, 5, 8))
         self._top = row(spacing=8)
         self._top.addWidget(self.overview, 4)
         self._top.addWidget(self._controls(), 5)

@@ -35,9 +35,10 @@ class CropTool(QWidget):
         self.places = {
             name: self._field(name, tip, least)
             for name, tip, least in (
-                ("x", "From the picture's left edge to the region's, in px", 0),
-                ("y", "From the picture's upper edge to the region's, in px", 0),
-                ("width", "Columns of the region", SMALLEST), ("height", "Rows of the region", SMALLEST),
+                ("x", "First column of the region, in px of the shown picture", 0),
+                ("y", "First row of the region, in px of the shown picture", 0),
+                ("w", "Width of the region, in px of the shown picture", SMALLEST),
+                ("h", "Height of the region, in px of the shown picture", SMALLEST),
             )
         }  # fmt: skip
         for name, box in self.places.items():
@@ -115,10 +116,10 @@ class CropTool(QWidget):
         if region is None:
             self.says.setText(_HINT)
             return
-        left, top, width, height = region_in_file(image, region)
-        whole_rows, whole_columns = image.stored_shape or image.shape
+        left, top, width, height = in_file = region_in_file(image, region)
         small = "" if usable else f"; at least {SMALLEST} px a side"
-        self.says.setText(f"{width} × {height} px of {whole_columns} × {whole_rows}, at {left}, {top}{small}")
+        more = "" if in_file == region else f": {width} × {height} at {left}, {top} of the file"
+        self.says.setText(f"of {columns} × {rows} px{small}{more}")
 
     def _take_numbers(self) -> None:
         left, top, width, height = (box.value() for box in self.places.values())

@@ -141,6 +141,10 @@ class SourceChoice(ChoiceBox):
 
 
 _WIDE = 380
+_MOUSE = (
+    "Drag pans. The wheel zooms the picture that was clicked or has the keyboard, and with Ctrl any other.\n"
+    "A double click shows the whole image; on this bar, this pane alone."
+)
 
 
 def group_of(source: PaneSource, pixels: Pixels | None) -> Group | None:
@@ -190,6 +194,7 @@ class ImagePane(QFrame):
         self.closer = self._button("close", "Close pane", "Close this pane")
         self.closer.clicked.connect(self.close_wanted)
         self.header = QWidget()
+        self.header.setToolTip(_MOUSE)
         header = row(self.header, spacing=1, margins=(2, 2, 2, 2))
         header.addWidget(self.choice)
         header.addSpacing(4)

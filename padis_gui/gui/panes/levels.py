@@ -192,7 +192,7 @@ class LevelsPanel(QWidget):
         box = NumberBox()
         box.setAccessibleName(name)
         box.setToolTip(f"The value that is shown {name.lower()}")
-        box.setMinimumWidth(60)
+        box.setButtonSymbols(NumberBox.ButtonSymbols.NoButtons)  # the arrow keys step it
         box.valueChanged.connect(self._take_numbers)
         return box
 

@@ -54,13 +54,11 @@ class ProfilePanel(DrawnPanel):
         self.refresh()
 
     def _make_controls(self) -> Flow:
+        left, upper = "px from the picture's left edge", "px from its upper edge"
         self.ends = {
-            name: self._field(_place(), name, tip)
-            for name, tip in (
-                ("x₁", "Where the line begins: px from the picture's left edge"),
-                ("y₁", "Where the line begins: px from the picture's upper edge"),
-                ("x₂", "Where the line ends: px from the picture's left edge"),
-                ("y₂", "Where the line ends: px from the picture's upper edge"),
+            name: self._field(_place(), name, f"Where the line {does}: {whence}")
+            for name, does, whence in (
+                ("x₁", "begins", left), ("y₁", "begins", upper), ("x₂", "ends", left), ("y₂", "ends", upper),
             )
         }  # fmt: skip
         self.width_box = WholeBox(1, _WIDEST)

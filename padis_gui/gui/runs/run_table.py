@@ -1,8 +1,5 @@
-"""The list of runs as a table of Qt: a row for each run, the samples of a set below it."""
+"""The list of runs as a table of Qt: a row for each run with a box to tick, the samples of a set below it."""
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt
@@ -10,7 +7,7 @@ from PySide6.QtGui import QIcon
 
 from padis_gui.core.images.metrics import LEVEL
 from padis_gui.gui.kit.picture_wall import pixmap_of
-from padis_gui.viewmodels.runs.queue import label_of
+from padis_gui.viewmodels.runs.columns import COLUMNS, Column, details_of, remark_of
 from padis_gui.viewmodels.runs.runs import RunRecord, Runs
 
 SORT_ROLE = Qt.ItemDataRole.UserRole
@@ -19,72 +16,16 @@ THUMBNAIL = 30
 _Index = QModelIndex | QPersistentModelIndex
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column: ``value`` to sort by, ``text`` to show; numbers are set flush right."""
-
-    title: str
-    tip: str
-    value: Callable[[RunRecord], Any]
-    text: Callable[[RunRecord], str]
-    number: bool = True
-
-
-def _metric(name: str) -> Callable[[RunRecord], float]:
-    return lambda record: record.metrics.get(name, math.nan)
-
-
-def _number(name: str, form: str) -> Callable[[RunRecord], str]:
-    def text(record: RunRecord) -> str:
-        value = record.metrics.get(name, math.nan)
-        return format(value, form) if math.isfinite(value) else "–"
-
-    return text
-
-
-def _seed_text(record: RunRecord) -> str:
-    count = len(record.recipe.sample_seeds)
-    return f"{count} seeds" if count else str(record.recipe.seed)
-
-
-COLUMNS = (
-    Column("Name", "A name of your own: F2 or a double click", lambda r: r.name, lambda r: r.name, number=False),
-    Column("Method", "The solver", lambda r: r.solver_label, lambda r: r.solver_label, number=False),
-    Column("PSNR", "Peak signal-to-noise ratio against the truth, in dB", _metric("psnr"), _number("psnr", ".2f")),
-    Column("SSIM", "Structural similarity to the truth", _metric("ssim"), _number("ssim", ".3f")),
-    Column("Residual", "‖Ax̂ − y‖ / ‖y‖", _metric("residual"), _number("residual", ".1e")),
-    Column("Time", "Time of the solver, in seconds", lambda r: r.seconds, lambda r: f"{r.seconds:.1f} s"),
-    Column("Seed", "The seed that was used", lambda r: r.recipe.seed, _seed_text),
-    Column(
-        "When", "When it ended, in local time", lambda r: r.when.timestamp(),
-        lambda r: r.when.astimezone().strftime("%d %b %H:%M"), number=False,
-    ),
-    Column("Remark", "How it ended, and what else is known of it", lambda r: r.note, lambda r: _remark(r), number=False),
-)  # fmt: skip
-
-
-def _remark(record: RunRecord) -> str:
-    parts = ["pinned"] if record.pinned else []
-    if record.state not in ("Done", "Samples"):
-        parts.append(record.state.lower())
-    if record.note:
-        parts.append(record.note)
-    return ", ".join(parts)
-
-
-def details_of(record: RunRecord) -> str:
-    """What a tooltip says of a run."""
-    recipe = record.recipe
-    lines = [label_of(recipe), f"tiling {recipe.tiling.strategy}, patch {recipe.tiling.patch} px"]
-    lines.append(", ".join(f"{name} {value}" for name, value in recipe.settings.items()))
+def _tip(record: RunRecord) -> str:
+    """What the tooltip says of a run."""
+    lines = [details_of(record)]
     if record.calibration is not None:
         found = record.calibration
         lines.append(
             f"rank correlation of deviation and error {found.correlation:.2f}; the {LEVEL:.0%} interval covers "
             f"{found.coverage:.0%} of the truth, ideal samples {found.expected_coverage:.0%}"
         )
-    lines.extend([f"{record.evaluations} denoiser calls", _remark(record)])
-    return "\n".join(line for line in lines if line)
+    return "\n".join(line for line in (*lines, remark_of(record)) if line)
 
 
 class RunTable(QAbstractItemModel):
@@ -98,6 +39,7 @@ class RunTable(QAbstractItemModel):
         self._place: dict[str, tuple[str, int]] = {}  # of each id: the id of its parent, and its row
         self._pictures: dict[str, QIcon] = {}
         runs.changed.connect(self.refill)
+        runs.ticked_changed.connect(lambda: self._announce(QModelIndex()))
         self.refill()
 
     def refill(self) -> None:
@@ -166,8 +108,10 @@ class RunTable(QAbstractItemModel):
         return len(COLUMNS)
 
     def flags(self, index: _Index) -> Qt.ItemFlag:
-        editable = Qt.ItemFlag.ItemIsEditable if index.column() == 0 else Qt.ItemFlag.NoItemFlags
-        return super().flags(index) | editable
+        flags = super().flags(index)
+        if index.column() == 0:
+            flags |= Qt.ItemFlag.ItemIsEditable | Qt.ItemFlag.ItemIsUserCheckable
+        return flags
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
@@ -196,9 +140,12 @@ class RunTable(QAbstractItemModel):
         if role == ID_ROLE:
             return record.id
         if role == Qt.ItemDataRole.ToolTipRole:
-            return details_of(record)
+            return _tip(record)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _alignment(column)
+        if role == Qt.ItemDataRole.CheckStateRole and index.column() == 0:
+            ticked = record.id in self._runs.ticked_ids
+            return Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
         if role == Qt.ItemDataRole.DecorationRole and index.column() == 0:
             return self._picture(record)
         if role == Qt.ItemDataRole.SizeHintRole and index.column() == 0:
@@ -207,9 +154,14 @@ class RunTable(QAbstractItemModel):
 
     def setData(self, index: _Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
         record = self.record(index)
-        if record is None or role != Qt.ItemDataRole.EditRole or index.column() != 0:
+        if record is None or index.column() != 0:
             return False
-        self._runs.rename(record.id, str(value))
+        if role == Qt.ItemDataRole.CheckStateRole:
+            self._runs.tick([record.id], Qt.CheckState(value) is Qt.CheckState.Checked)
+        elif role == Qt.ItemDataRole.EditRole:
+            self._runs.rename(record.id, str(value))
+        else:
+            return False
         return True
 
     def _picture(self, record: RunRecord) -> QIcon:

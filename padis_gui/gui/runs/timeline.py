@@ -109,7 +109,7 @@ class Timeline(QWidget):
             return ""
         if record is not None and record.recipe.sample_seeds:
             return f"mean of {len(record.recipe.sample_seeds)} samples"
-        words = f"step {frame.step} of {frame.total}   σ {frame.sigma:.3g}"
+        words = f"{frame.step_text}   {frame.noise_text}"
         if point is not None and math.isfinite(point.psnr):
             words += f"   {point.psnr:.2f} dB"
         return words if shown.history.last is not None else f"{words}   (the last one is kept)"

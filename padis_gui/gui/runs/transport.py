@@ -212,6 +212,10 @@ class Transport(QWidget):
         self.bar.setValue(snapshot.step * parts + round((within or 0.0) * parts))
         text = f"step {snapshot.step} of {snapshot.total}" if snapshot.total else ""
         self.bar.setFormat(text if within is None else f"{text}, {within:.0%} of the next")
+        if snapshot.preparing is not None:
+            self.bar.setMaximum(100)
+            self.bar.setValue(round(100 * snapshot.preparing[0]))
+            self.bar.setFormat(f"{snapshot.preparing[1]}, {snapshot.preparing[0]:.0%}")
         self.bar.setUpdatesEnabled(True)
         sigma = f", σ = {snapshot.sigma:.3g}" if snapshot.step else ""
         self.state.setText(f"{snapshot.state.value}{sigma}")

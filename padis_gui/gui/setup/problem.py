@@ -15,7 +15,7 @@ from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.gui.dialogs.opening import Opening
 from padis_gui.gui.kit.focus import order_tabs
 from padis_gui.gui.kit.forms import ChoiceBox, SettingsForm, WholeBox, next_if, show_value
-from padis_gui.gui.kit.theme import LEVEL_COLOURS
+from padis_gui.gui.kit.theme import LEVEL_COLOURS, MARKS
 from padis_gui.gui.kit.widgets import (
     Mark,
     MarkedLabel,
@@ -32,6 +32,11 @@ from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
 
 _AUTOMATIC_SEED = -1
+_NEXT, _NOW = MARKS
+_LEGEND = (
+    f"<span style='color:{_NOW}'>●</span> acts at the next iterate &nbsp; "
+    f"<span style='color:{_NEXT}'>○</span> for the next run"
+)
 _NO_PRIOR = "Open a checkpoint, or drop one on the window; a prior knows what images look like"
 
 
@@ -342,6 +347,8 @@ class SolverSection(Section):
         self.seed.setToolTip("Start of every random draw; the actual one is always saved")
         self._seed_label = MarkedLabel("Seed", self.seed)
         bottom.addRow(self._seed_label, seed_row)
+        self.seed_of = remark()
+        bottom.addRow(self.seed_of)
         layout.addLayout(top)
         layout.addWidget(self.summary)
         layout.addWidget(self.editors)
@@ -382,8 +389,8 @@ class SolverSection(Section):
         )
         self.marks.setVisible(task is not None)
         acts = session.steers_solver or session.steers_tiling
-        self.marks.setText(
-            "● acts at the next iterate   ○ for the next run" if acts else "All of this is for the next run."
-        )
+        self.marks.setText(_LEGEND if acts else "All of this is for the next run.")
         show_value(self.seed, _AUTOMATIC_SEED if session.method.seed is None else session.method.seed)
+        self.seed_of.setText(f"The seed of {session.method.seed_of}, until another image is opened")
+        self.seed_of.setVisible(bool(session.method.seed_of))
         self.keep.setEnabled(session.shown.result is not None)

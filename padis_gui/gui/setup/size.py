@@ -37,7 +37,7 @@ class SizeRow(QWidget):
             "Run on a region or at reduced size first, and then at full size with the same method"
         )
         self.preview.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.menu = QMenu("Pre&view", self)
+        self.menu = QMenu("Previe&w", self)
         self.menu.setToolTipsVisible(True)
         self.reduced = {by: self._reduced(by) for by in _PARTS}
         region = self.menu.addAction("A &region…")
@@ -64,6 +64,7 @@ class SizeRow(QWidget):
 
     def _reduced(self, by: int) -> QAction:
         action = self.menu.addAction(_PARTS[by])
+        action.setToolTip(f"The same field of view with larger pixels; {_IN_PIXELS}")
         action.triggered.connect(partial(self._preview, by))
         return action
 
@@ -84,7 +85,6 @@ class SizeRow(QWidget):
         for by, action in self.reduced.items():
             size = self.sizing.size_by(by)
             action.setText(f"&{_PARTS[by]} of the size" + ("" if size is None else f", {size} px"))
-            action.setToolTip(f"The same field of view with larger pixels; {_IN_PIXELS}")
             action.setEnabled(size is not None)
 
 
@@ -95,8 +95,9 @@ class SizeOffers(QWidget):
         super().__init__()
         self._session, self._sizing, self._planner, self._crop = session, sizing, planner, crop
         self.crop = small_button("Crop…", "Take a region of the picture only", crop.trigger)
-        self.reduce = small_button("Reduce", "", self._reduce)
-        self.reduce.setAccessibleName("Reduce the image until its run fits into memory")
+        self.reduce = small_button(
+            "Reduce", f"The same field of view with larger pixels; {_IN_PIXELS}", self._reduce
+        )
         self.full = small_button(
             "Run at full size", "End the preview and run on all of the image, with the method as it is now",
             sizing.run_full,
@@ -136,7 +137,6 @@ class SizeOffers(QWidget):
         self.reduce.setVisible(by is not None)
         if by is not None:
             self.reduce.setText(f"Reduce to {self._sizing.size_by(by)}")
-            self.reduce.setToolTip(f"The same field of view with larger pixels; {_IN_PIXELS}")
         self._preview.setVisible(full is not None)
         if full is not None:
             self.says.setText(f"Preview of {full.size} px")
@@ -162,5 +162,5 @@ class SizeOffers(QWidget):
         if sizing.croppable:
             offers.append(("Crop…", self.crop.toolTip(), self._crop.trigger))
         if (by := self.factor) is not None:
-            offers.append((f"Reduce to {sizing.size_by(by)}", f"Larger pixels; {_IN_PIXELS}", self._reduce))
+            offers.append((f"Reduce to {sizing.size_by(by)}", self.reduce.toolTip(), self._reduce))
         return offers

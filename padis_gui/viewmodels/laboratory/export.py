@@ -52,7 +52,7 @@ def export(session: Session, path: Path, pages: PictureStack | None) -> None:
         if isinstance(said, Failure):
             session.message.emit("error", said.sentence, said.details)
         elif said is not None:
-            session.message.emit("info", said, "")
+            session.say_written(said, path)
 
     session.io_requests.ask(f"export {path}", work, done)
 

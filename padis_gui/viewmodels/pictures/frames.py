@@ -75,7 +75,7 @@ class IteratePictures:
     ``deviation`` is the samples' standard deviation, where the method draws several; ``measured`` is A estimate
     as :class:`ProblemPictures` shows the measurement; ``disagreement`` the difference that two offsets of the grid make,
     where it was measured; ``call`` the step's last denoiser call, off the device. Of a run whose iterates are no
-    longer kept there is only the estimate.
+    longer kept there is only the estimate; where it stood is then perhaps not known: ``step`` 0, ``sigma`` NaN.
     """
 
     step: int
@@ -90,6 +90,16 @@ class IteratePictures:
     disagreement: Pixels | None = None
     partition: Partition | None = None
     call: DenoiserCall | None = None
+
+    @property
+    def step_text(self) -> str:
+        """The step in words, of how many; also where that is not known."""
+        return f"step {self.step} of {self.total}" if self.step else "step not known"
+
+    @property
+    def noise_text(self) -> str:
+        """The noise level in words."""
+        return f"σ {self.sigma:.3g}" if math.isfinite(self.sigma) else "σ not known"
 
     @property
     def nbytes(self) -> int:
@@ -349,6 +359,11 @@ class History:
         """How many steps the run has in all; 0 before the first one."""
         with self._lock:
             return self._total
+
+    @property
+    def seam_ratio(self) -> float:
+        """The latest one that was measured; NaN where none was."""
+        return next((p.seam_ratio for p in reversed(self.points) if math.isfinite(p.seam_ratio)), math.nan)
 
     @property
     def last(self) -> IteratePictures | None:

@@ -48,7 +48,8 @@ _SLOW_STEP = 1.0  # seconds; shorter ones need no progress of their own
 class Progress:
     """The run as the status bar shows it. ``eta`` is in seconds, None until two steps are timed.
 
-    ``within`` is the share of the step in hand that is done, 0 to 1, where steps take long; else None.
+    ``within`` is the share of the step in hand that is done, 0 to 1, where steps take long; else None. ``preparing`` is
+    how much of what comes before the first step is done, 0 to 1, and its stage, while that is at work.
     """
 
     state: RunState = RunState.IDLE
@@ -58,6 +59,7 @@ class Progress:
     seconds_per_step: float | None = None
     eta: float | None = None
     within: float | None = None
+    preparing: tuple[float, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +205,7 @@ class LiveRun(Steered):
         self._task: Task | None = None
         self._recipe: Recipe | None = None
         self._expected = 0  # steps, while none is known yet
+        self._preparing = 0.0, ""
         self._recording = Recording(History())
         self.disagreement_every = 0  # steps between measurements, each two denoiser calls; 0: never
         self.frames_wanted = True  # off: the run makes no pictures at all, only points for the curves
@@ -237,6 +240,7 @@ class LiveRun(Steered):
             seconds_per_step=mean,
             eta=mean * (total - step - (within or 0.0)) if mean is not None and state.active else None,
             within=within,
+            preparing=self._preparing if state is RunState.PREPARING and self._preparing[1] else None,
         )
 
     def _within_step(self, mean: float | None, state: RunState) -> float | None:
@@ -276,14 +280,14 @@ class LiveRun(Steered):
     ) -> None:
         """Begin a run. Ignored while one is active.
 
-        ``made`` is asked in the compute thread for what is prepared of its problem already.
-        Its iterates are kept in a new :attr:`history` of at most ``history_budget`` bytes. ``item`` is told at its end.
+        ``made`` is asked in the compute thread for what is prepared of its problem already. Its iterates are kept in a
+        new :attr:`history` of at most ``history_budget`` bytes. ``item`` is told at its end.
         """
         if self._active:
             return
         control = self._begin(paused=paused)
         recording = Recording(History(history_budget))
-
+        self._preparing = 0.0, ""
         found: list[ProblemPictures] = []
 
         def show(prepared: Prepared) -> None:
@@ -291,7 +295,14 @@ class LiveRun(Steered):
             recording.begin(shown, task.opened.prior.interrupted_by(control.check))
             self.prepared_ready.emit(recording.history, shown)
 
-        run = Run(task.recipe, task.opened, control, on_prepared=show, observe=recording.observe)
+        def tell(done: float, stage: str) -> None:
+            before, self._preparing = self._preparing, (done, stage)
+            if stage != before[1] or round(100 * done) != round(100 * before[0]):
+                self.dirty.emit()
+
+        run = Run(
+            task.recipe, task.opened, control, on_prepared=show, on_progress=tell, observe=recording.observe
+        )
 
         def work() -> None:
             pictures = made(task.opened, task.method)
@@ -307,11 +318,8 @@ class LiveRun(Steered):
 
     def _take(self, ended: Ended) -> None:
         self._end(ended.outcome.state)
-        self._run, self._task, self._recipe = (
-            None,
-            None,
-            ended.outcome.recipe,
-        )  # what it has on the device goes
+        self._run = self._task = None  # what it has on the device goes
+        self._recipe = ended.outcome.recipe
         self.ended.emit(ended)
         self.changed.emit()
 

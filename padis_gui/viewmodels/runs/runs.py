@@ -1,6 +1,7 @@
 """The list of runs: each with its recipe, result, curves and kept iterates, within a memory budget."""
 
 import logging
+import math
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -41,10 +42,12 @@ def thumbnail(image: Image) -> NDArray[np.uint8]:
 class RunRecord:
     """One run that ended with an estimate.
 
-    ``state`` says how it ended, ``when`` in UTC. ``history`` keeps its curves' points and, while there is memory,
-    its iterates. ``group`` is the id of the set of samples that it belongs to; the set itself has ``calibration``
-    where the truth is known. ``note`` is what else is known of it. ``load`` reads the result again where it is no
-    longer in memory.
+    ``state`` says how it ended, ``when`` in UTC: with the estimate of ``step`` of ``total`` steps at noise level
+    ``sigma``, which has ``seam_ratio``; 0 and NaN are not known. Its pixels have ``shape`` (C, rows, columns), None where
+    an earlier version did not write that, and ``unit``. ``history`` keeps its curves' points and, while there is memory,
+    its iterates. ``group`` is the id of the set of samples that it belongs to; the set itself has ``calibration`` where
+    the truth is known. ``note`` is what else is known of it. ``load`` reads the result again where it is no longer in
+    memory.
     """
 
     id: str
@@ -57,6 +60,12 @@ class RunRecord:
     state: str
     thumbnail: NDArray[np.uint8]
     history: History
+    step: int = 0
+    total: int = 0
+    sigma: float = math.nan
+    seam_ratio: float = math.nan
+    shape: tuple[int, int, int] | None = None
+    unit: str = ""
     pinned: bool = False
     group: str | None = None
     note: str = ""
@@ -96,17 +105,22 @@ class RunRecord:
 
     def final_frame(self) -> IteratePictures | None:
         """The result as a frame, for where no iterate is kept."""
-        result, points = self.result, self.history.points
+        result = self.result
         if result is None:
             return None
-        last = points[-1] if points else None
         return IteratePictures(
-            step=last.step if last else 1,
-            total=self.history.total or 1,
-            sigma=last.sigma if last else 0.0,
+            step=self.step,
+            total=self.total,
+            sigma=self.sigma,
             estimate=for_display(result.pixels),
             deviation=None if result.deviation is None else for_display(result.deviation),
         )
+
+
+def shape_of(result: Result) -> tuple[int, int, int]:
+    """(C, rows, columns) of its pixels."""
+    channels, rows, columns = result.pixels.shape
+    return channels, rows, columns
 
 
 def record_of(result: Result, history: History, *, name: str, state: str) -> RunRecord:
@@ -122,6 +136,12 @@ def record_of(result: Result, history: History, *, name: str, state: str) -> Run
         state=state,
         thumbnail=thumbnail(result.image),
         history=history,
+        step=result.step,
+        total=result.total,
+        sigma=result.sigma,
+        seam_ratio=history.seam_ratio,
+        shape=shape_of(result),
+        unit=result.unit,
         _result=result,
     )
 
@@ -137,6 +157,7 @@ class Runs(QObject):
     changed = Signal()
     edited = Signal(object)
     selection_changed = Signal()
+    ticked_changed = Signal()
     removed = Signal(object)  # ids whose files are to go, since nothing can bring them back
     compare = Signal(object, object)
 
@@ -151,6 +172,7 @@ class Runs(QObject):
         self._records: dict[str, RunRecord] = {}
         self._deleted: list[list[RunRecord]] = []
         self._selected: tuple[str, ...] = ()
+        self._ticked: set[str] = set()
         self._count = 0
 
     # What there is ----------------------------------------------------------------------------------
@@ -205,6 +227,26 @@ class Runs(QObject):
         if chosen != self._selected:
             self._selected = chosen
             self.selection_changed.emit()
+
+    @property
+    def ticked(self) -> tuple[RunRecord, ...]:
+        """The ticked records, in the order in which they came; deleted ones are ticked again once they are back."""
+        return tuple(record for record in self._records.values() if record.id in self._ticked)
+
+    @property
+    def ticked_ids(self) -> frozenset[str]:
+        """Their ids."""
+        return frozenset(self._ticked)
+
+    def tick(self, identities: Iterable[str], ticked: bool) -> None:
+        """Tick records, or take their ticks away: those that are ticked are exported together."""
+        before = set(self._ticked)
+        if ticked:
+            self._ticked |= set(identities)
+        else:
+            self._ticked -= set(identities)
+        if self._ticked != before:
+            self.ticked_changed.emit()
 
     def rename(self, identity: str, name: str) -> None:
         """Call a record otherwise; an empty name changes nothing."""

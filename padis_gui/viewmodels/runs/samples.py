@@ -18,7 +18,7 @@ from padis_gui.core.runs.repeat import of_samples
 from padis_gui.viewmodels.pictures.frames import History, for_display, grey
 from padis_gui.viewmodels.pictures.pictures import LazyPicture, PictureSet
 from padis_gui.viewmodels.pictures.sources import Origin, PaneSource, Scale
-from padis_gui.viewmodels.runs.runs import RunRecord, Runs, thumbnail
+from padis_gui.viewmodels.runs.runs import RunRecord, Runs, shape_of, thumbnail
 
 
 def sample_seeds(base: int, count: int) -> list[int]:
@@ -47,7 +47,7 @@ def gather(group: str, members: Sequence[RunRecord], prepared: Prepared | None) 
     return RunRecord(
         id=group, name=f"{len(results)} samples", recipe=found.recipe, metrics=found.metrics, seconds=found.seconds,
         evaluations=found.evaluations, when=datetime.now(UTC), state="Samples", thumbnail=thumbnail(found.image),
-        history=History(0), note=note, calibration=calibration, _result=found,
+        history=History(0), shape=shape_of(found), unit=found.unit, note=note, calibration=calibration, _result=found,
     )  # fmt: skip
 
 

@@ -5,12 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from padis_gui.core.exports.content import IteratePicture, RunContent, about_of
+from padis_gui.core.exports.about import About
+from padis_gui.core.exports.content import IteratePicture, RunContent
+from padis_gui.core.exports.names import check_free
 from padis_gui.core.exports.registry import ExportSettings, write_export
 from padis_gui.core.exports.report import COLUMNS
 from padis_gui.core.runs.engine import Result, stem_of
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.viewmodels.pictures.frames import History, ProblemPictures, channels_first
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.workspace import Workspace
@@ -29,6 +32,7 @@ class Exported:
     history: History
     pictures: ProblemPictures | None
     device: str
+    seam_ratio: float = math.nan
 
     @property
     def result(self) -> Result:
@@ -48,6 +52,7 @@ def shown_run(workspace: Workspace) -> Exported | None:
     return Exported(
         name=name, recipe=result.recipe, load=lambda: result, history=workspace.shown.history,
         pictures=workspace.preparation.pictures, device=workspace.prior.device_text,
+        seam_ratio=workspace.shown.history.seam_ratio if record is None else record.seam_ratio,
     )  # fmt: skip
 
 
@@ -56,6 +61,7 @@ def run_of(workspace: Workspace, record: RunRecord) -> Exported:
     return Exported(
         name=record.name, recipe=record.recipe, load=lambda: record.result, history=record.history,
         pictures=workspace.preparation.pictures, device=workspace.prior.device_text,
+        seam_ratio=record.seam_ratio,
     )  # fmt: skip
 
 
@@ -75,7 +81,13 @@ def export_run(run: Exported, path: Path, settings: ExportSettings) -> str:
 def export_runs(
     named: Sequence[tuple[RunRecord, Path]], workspace: Workspace, settings: ExportSettings
 ) -> str:
-    """Write runs of the list, each to its path; returns a sentence. Call it in the I/O thread."""
+    """Write runs of the list, each to its path; returns a sentence. Call it in the I/O thread.
+
+    Several files are new ones: raises :class:`InputError` before any is written where one is there already.
+    """
+    if len(named) > 1:
+        there = [path.name for _, path in named if path.exists()]
+        check_free([path.name for _, path in named], there, str(named[0][1].parent))
     sentence = ""
     for record, path in named:
         kept = record.nbytes
@@ -89,13 +101,16 @@ def export_runs(
 
 def _content(run: Exported, settings: ExportSettings) -> RunContent:
     """What there is of a run; truth and baseline where the window has them of the same data."""
-    result, points = run.result, run.history.points
+    result, points, ratio = run.result, run.history.points, run.seam_ratio
     shown = run.pictures
     if shown is not None and not _measures(shown, result):
         shown = None
+    about = About.of(
+        result, run.name, spacing=result.spacing, seam_ratio=ratio if math.isfinite(ratio) else None,
+        sha256=result.sha256 or pixels_sha256(result.pixels),
+    )  # fmt: skip
     return RunContent(
-        name=run.name, title=f"{run.name}: {stem_of(result.recipe)}", result=result,
-        about=about_of(result, run.name),
+        name=run.name, title=f"{run.name}: {stem_of(result.recipe)}", result=result, about=about,
         pictures=_pictures(run.history, settings),
         curves={name: [getattr(point, name) for point in points] for name in COLUMNS},
         truth=None if shown is None or shown.truth is None else channels_first(shown.truth),

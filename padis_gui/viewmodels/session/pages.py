@@ -61,6 +61,44 @@ class SeriesAround(QObject):
         return await self._session.data.open(self.found.folder, self.found.page, reading)
 
 
+class PageTurner(QObject):
+    """Turns the pages of the open file one after the other: of those that are asked for meanwhile only the latest counts.
+
+    ``wanted`` is the page that is on its way, None where there is none. ``arrived`` comes when none is any more.
+    """
+
+    arrived = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self._path: Path | None = None
+        self._turning = False
+        self.wanted: int | None = None
+
+    def turn(self, page: int) -> None:
+        """Open a page soon, the first or the last one where there is none of that number."""
+        image = self._session.data.image
+        if image is None or self._session.closed:
+            return
+        self.wanted, self._path = min(max(page, 0), image.pages - 1), self._session.data.path
+        if not self._turning:
+            self._turning = True
+            self._session.spawn(self._go_on())
+
+    async def _go_on(self) -> None:
+        data = self._session.data
+        try:
+            while (page := self.wanted) is not None and data.path == self._path and data.image is not None:
+                if page != data.image.page:
+                    await data.open_page(page)
+                if self.wanted == page:  # nothing else was asked for while it was read
+                    self.wanted = None
+        finally:
+            self._turning, self.wanted = False, None
+            self.arrived.emit()
+
+
 _KEPT = 600  # thumbnails, some 20 kB each
 _MOST_WANTED = 60
 _SCAN_SIDE = 96

@@ -1,14 +1,18 @@
 """From an exported file back to the run that made it: its image, prior, settings and seed, and its result in the list."""
 
+import math
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from padis_gui.core.exports.about import Export, known_metrics, read_export, read_pages
 from padis_gui.core.images.image import Image
 from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.runs.differences import differences
 from padis_gui.core.runs.engine import Result
-from padis_gui.core.runs.locate import Located, differences, locate
+from padis_gui.core.runs.locate import Located, locate
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened
 from padis_gui.core.runs.recipe import Recipe, versions
@@ -47,12 +51,18 @@ class Restorer:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._last: _Restored | None = None
+        self._image: tuple[Path | None, int] | None = None
+        workspace.data.changed.connect(self._follow_data)
 
-    async def restore(self, path: Path) -> bool:
+    def restore(self, path: Path) -> Coroutine[Any, Any, bool]:
         """Bring back the run that made an exported file; messages say what differs here, and what is missing.
 
-        What can be brought back is, also where a file is missing.
+        What can be brought back is, also where a file is missing. What is asked for from the call on, while the file is
+        read, wins.
         """
+        return self._restore(path, self._workspace.asked, self._workspace.prior.wishes)
+
+    async def _restore(self, path: Path, asked: tuple[int, ...], prior_asked: int) -> bool:
         workspace = self._workspace
         near = [p.parent for p in (workspace.data.path, workspace.prior.path) if p is not None]
         found = await workspace.read(_find, Path(path), near)
@@ -60,18 +70,22 @@ class Restorer:
             return False
         recipe = found.located.recipe
         missing = {each.what for each in found.located.missing}
-        choices = choices_from(recipe)
+        choices = choices_from(recipe, Path(path).name, workspace.method.own_seed)
         if "data" in missing:
             choices = choices.model_copy(update={"data": None})
         if "prior" in missing:
             choices = choices.model_copy(update={"prior": None})
-        used = await workspace.use(choices)
+        if workspace.prior.wishes != prior_asked:
+            choices = choices.model_copy(update={"prior": None})
+        used = workspace.asked == asked and await workspace.use(choices)
         record = None
         if found.result is not None:
             record = record_of(
                 found.result, History(0), name=f"Restored from {Path(path).name}", state="Restored"
             )
             record.when = datetime.now(UTC)
+            ratio = found.export.about.seam_ratio
+            record.seam_ratio = math.nan if ratio is None else ratio
             workspace.runs.add(record)
             if used:  # else something else was wanted meanwhile
                 workspace.shown.show(record)
@@ -79,7 +93,7 @@ class Restorer:
         self._last = None
         if used and record is not None and opened is not None and not missing:
             self._last = _Restored(record, opened, workspace.method.now)
-        self._say(found, recipe, str(Path(path).name))
+        self._say(found, recipe, str(Path(path).name), used=used)
         return not missing
 
     def wanted(self, task: Task, seed: int | None) -> RunRecord | None:
@@ -90,7 +104,21 @@ class Restorer:
         same = task.opened.same_as(last.opened) and task.method == last.method
         return last.record if same else None
 
-    def _say(self, found: _Found, recipe: Recipe, name: str) -> None:
+    def _follow_data(self) -> None:
+        """The seed that came back with a run goes with its image: it would silently be that of every later one."""
+        data, method = self._workspace.data, self._workspace.method
+        image = None if data.image is None else (data.path, data.image.page)
+        if image == self._image:
+            return
+        self._image = image
+        seed, name = method.seed, method.seed_of
+        if method.give_back_seed():
+            now = "new at each run" if method.seed is None else f"{method.seed}"
+            self._workspace.message.emit(
+                "info", f"The seed is {now} again; {seed} was that of {name} and its image.", ""
+            )
+
+    def _say(self, found: _Found, recipe: Recipe, name: str, *, used: bool) -> None:
         """What came back, what is different here, and what is missing."""
         here = recipe.model_copy(update={"device": str(self._workspace.prior.device), "versions": versions()})
         other = differences(found.export.recipe, here)
@@ -98,8 +126,11 @@ class Restorer:
         if self._last is not None:
             replayed = " with its live changes" if recipe.changes else ""
             sentences.append(f"The run that made {name} is back{replayed}; Run repeats it.")
-        else:
+        elif used:
             sentences.append(f"The settings of the run that made {name} are back.")
+        else:
+            there = "; the run is in the list" if found.result is not None else ""
+            sentences.append(f"Something else was chosen while {name} was read, and holds{there}.")
         sentences += [found.trouble] if found.trouble else []
         sentences += found.located.remarks
         if other:
@@ -139,6 +170,8 @@ def _result(export: Export, recipe: Recipe) -> Result:
             f"{export.path.name} holds no result to compare with; export one to have it in the list."
         )
     more = pages[1:] if about.kind == "result" else []
+    # files of earlier versions do not say where the run stood; the recipe tells how many steps it has
+    step, total = (about.step, about.total) if about.step else (0, 0) if about.seeds else recipe.last_step
     window = about.window or (recipe.data.window if recipe.data is not None else (0.0, 1.0))
     if not window[0] < window[1]:
         raise InputError(
@@ -152,7 +185,8 @@ def _result(export: Export, recipe: Recipe) -> Result:
     )  # fmt: skip
     return Result(
         recipe=recipe, image=image, deviation=more[0] if more else None,
-        metrics=known_metrics(export.metrics), seconds=about.seconds, evaluations=about.evaluations,
+        metrics=known_metrics(export.metrics), seconds=about.seconds, evaluations=about.evaluations, step=step, total=total,
+        sigma=math.nan if about.sigma is None else about.sigma,
         interval=(more[1], more[2]) if len(more) > 2 else None,
         sha256=about.sha256 if about.kind != "draws" else pixels_sha256(estimate),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer
 
 from padis_gui.core.runs.control import RunState
-from padis_gui.core.runs.locate import compared, differences
+from padis_gui.core.runs.differences import compared, differences
 from padis_gui.core.runs.opened import Prepared
 from padis_gui.core.runs.queue import QueuedRun, queue_as_json, read_queue
 from padis_gui.core.runs.recipe import Recipe, new_seed, sealed

@@ -27,7 +27,7 @@ from padis_gui.core.settings.declarations import Settings, make
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.core.solvers.registry import find_solver
 from padis_gui.viewmodels.pictures.frames import CurvePoint, History
-from padis_gui.viewmodels.runs.runs import THUMBNAIL_SIDE, RunRecord
+from padis_gui.viewmodels.runs.runs import THUMBNAIL_SIDE, RunRecord, shape_of
 
 
 class SavedChoices(BaseModel):
@@ -46,6 +46,8 @@ class SavedChoices(BaseModel):
     solver: str
     solvers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     seed: int | None = None
+    seed_of: str = ""  # the run that it came back with; the user's own one is then the next
+    own_seed: int | None = None
     preset: str | None = None
 
 
@@ -62,8 +64,11 @@ def changes(settings: Settings, default: Settings) -> dict[str, Any]:
     return {name: value for name, value in settings.model_dump(mode="json").items() if value != before[name]}
 
 
-def choices_from(recipe: Recipe) -> SavedChoices:
-    """What a recipe was made of, at its start: live changes came later."""
+def choices_from(recipe: Recipe, name: str, own_seed: int | None) -> SavedChoices:
+    """What a recipe was made of, at its start: live changes came later.
+
+    Its seed is that of the run called ``name``, in the place of ``own_seed`` of the user.
+    """
     is_snapshot = Path(recipe.prior.file).suffix == ".pkl"
     return SavedChoices(
         data=None if recipe.data is None else recipe.data.file,
@@ -73,7 +78,7 @@ def choices_from(recipe: Recipe) -> SavedChoices:
         training_image_size=recipe.prior.image_size if is_snapshot else None,
         physics=recipe.physics, problems={recipe.physics: recipe.problem},
         tiling=recipe.tiling.model_dump(mode="json"), solver=recipe.solver,
-        solvers={recipe.solver: recipe.settings}, seed=recipe.seed,
+        solvers={recipe.solver: recipe.settings}, seed=recipe.seed, seed_of=name, own_seed=own_seed,
     )  # fmt: skip
 
 
@@ -86,6 +91,7 @@ class Usable:
     tiling: TilingSettings = field(default_factory=TilingSettings)
     solvers: dict[str, Settings] = field(default_factory=dict)
     seed: int | None = None
+    own_seed: int | None = None
     complaints: list[str] = field(default_factory=list)
 
 
@@ -104,6 +110,7 @@ def usable(choices: SavedChoices) -> Usable:
         found.tiling = make(TilingSettings, choices.tiling)
     with _complaining(found):
         found.seed = None if choices.seed is None else check_seed(choices.seed)
+        found.own_seed = None if choices.own_seed is None else check_seed(choices.own_seed)
     return found
 
 
@@ -161,12 +168,16 @@ class SavedRun(BaseModel):
     evaluations: int
     recipe: Recipe
     metrics: dict[str, float | None]
+    shape: tuple[int, int, int] | None = None
     unit: str = ""
     window: tuple[float, float] = (0.0, 1.0)
     spacing: tuple[float, float] | None = None
     image_name: str = ""
     page: int = 0
+    step: int | None = None  # what an earlier version did not write is in the curves
     total: int = 0
+    sigma: float | None = None
+    seam_ratio: float | None = None
     curves: _Curves = _Curves()
     thumbnail: str
     thumbnail_shape: tuple[_Side, _Side] | tuple[_Side, _Side, Literal[3]]
@@ -183,8 +194,9 @@ class SavedRun(BaseModel):
             id=record.id, name=record.name, pinned=record.pinned, group=record.group, note=record.note,
             state=record.state, when=record.when, seconds=record.seconds, evaluations=record.evaluations,
             recipe=record.recipe, metrics={name: _finite(value) for name, value in record.metrics.items()},
-            unit=result.image.unit, window=result.image.window, spacing=result.image.spacing,
-            image_name=result.image.name, page=result.image.page, total=record.history.total,
+            shape=shape_of(result), unit=result.image.unit, window=result.image.window, spacing=result.image.spacing,
+            image_name=result.image.name, page=result.image.page,
+            step=record.step, total=record.total, sigma=_finite(record.sigma), seam_ratio=_finite(record.seam_ratio),
             curves=_Curves(
                 step=[point.step for point in points],
                 values={name: [_finite(getattr(point, name)) for point in points] for name in _CURVES},
@@ -211,12 +223,27 @@ def saved_from(saved: SavedRun, path: Path) -> RunRecord:
     for point in saved.curves.points():
         history.append(None, point, saved.total)
     metrics = {name: math.nan if value is None else value for name, value in saved.metrics.items()}
+    step, sigma, ratio = _ending(saved, history)
     return RunRecord(
         id=saved.id, name=saved.name, recipe=saved.recipe, metrics=metrics, seconds=saved.seconds,
         evaluations=saved.evaluations, when=saved.when, state=saved.state, thumbnail=saved.picture(),
-        history=history, pinned=saved.pinned, group=saved.group, note=saved.note,
+        history=history, step=step, total=saved.total, sigma=sigma, seam_ratio=ratio, shape=saved.shape, unit=saved.unit,
+        pinned=saved.pinned, group=saved.group, note=saved.note,
         calibration=saved.calibration, load=partial(_read, saved, path),
     )  # fmt: skip
+
+
+def _ending(saved: SavedRun, history: History) -> tuple[int, float, float]:
+    """Step, noise level and seam ratio of the result."""
+    if saved.step is None:
+        last = history.points[-1] if history.points else None
+        return (
+            (0 if last is None else last.step),
+            (math.nan if last is None else last.sigma),
+            history.seam_ratio,
+        )
+    sigma, ratio = (math.nan if value is None else value for value in (saved.sigma, saved.seam_ratio))
+    return saved.step, sigma, ratio
 
 
 def _read(saved: SavedRun, path: Path) -> Result:
@@ -228,7 +255,8 @@ def _read(saved: SavedRun, path: Path) -> Result:
     return Result(
         recipe=saved.recipe, image=image, deviation=stored.deviation,
         metrics={name: math.nan if v is None else v for name, v in saved.metrics.items()},
-        seconds=saved.seconds, evaluations=saved.evaluations, interval=stored.interval, sha256=stored.about.sha256,
+        seconds=saved.seconds, evaluations=saved.evaluations, step=saved.step or 0, total=saved.total,
+        sigma=math.nan if saved.sigma is None else saved.sigma, interval=stored.interval, sha256=stored.about.sha256,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.physics.registry import Physics, find_physics
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.method import Method
-from padis_gui.core.runs.opened import Prepared
+from padis_gui.core.runs.opened import Prepared, prepared_shape
 from padis_gui.viewmodels.pictures.frames import IteratePictures, ProblemPictures
 from padis_gui.viewmodels.pictures.pictures import RUN_KEYS, LazyPicture, pictures_of
 from padis_gui.viewmodels.pictures.sources import BUILT_IN
@@ -81,8 +81,19 @@ class Screen(QObject):
             return True
         recipe = shown.recipe
         if recipe is not None and recipe.data is None:  # generated
-            return workspace.method.now.imageless or workspace.data.image is None
+            return workspace.data.image is None or (workspace.method.now.imageless and self._is_as_large)
+        if workspace.method.now.imageless:
+            return False
         return shown.is_of(workspace.data.image, workspace.data.path)
+
+    @property
+    def _is_as_large(self) -> bool:
+        """Whether the shown iterate has the size of what would be generated now."""
+        frame, opened = self._workspace.shown.frame(), self._workspace.opened()
+        if frame is None or opened is None:
+            return True
+        wanted = prepared_shape(None, opened.prior, self._workspace.method.problem)
+        return frame.estimate.shape[:2] == wanted[1:]
 
     @property
     def subject(self) -> Subject:
@@ -236,8 +247,12 @@ class Screen(QObject):
 
     def _preparing(self) -> str:
         """Why what is measured is not there."""
-        preparation = self._workspace.preparation
+        preparation, run = self._workspace.preparation, self._workspace.run
         share, doing = preparation.progress
+        stage = preparation.stage
+        of_run = run.task is not None and run.task.opened.same_as(self._workspace.opened() or run.task.opened)
+        if stage in (Stage.AFTER_RUN, Stage.AT_RUN) and of_run and (going := run.snapshot().preparing):
+            (share, doing), stage = going, Stage.PREPARING  # the run does it
         texts = {
             Stage.NOTHING: "A prior is wanted: Ctrl+P opens one",
             Stage.PREPARING: f"Preparing…\n{f'{doing}, {share:.0%}' if doing else ''}".strip(),
@@ -246,7 +261,7 @@ class Screen(QObject):
             Stage.FAILED: preparation.trouble or "This could not be prepared; see the message above",
             Stage.READY: "Nothing was measured",
         }
-        return texts[preparation.stage]
+        return texts[stage]
 
     def _of_run(self, subject: Subject) -> dict[str, str]:
         workspace, shown = self._workspace, self._workspace.shown
@@ -273,7 +288,10 @@ class Screen(QObject):
             return ""
         shown, image = self._workspace.shown, self._workspace.data.image
         name = "The run under way" if shown.record is None else shown.record.name
-        there = "" if image is None else f", not of {_place(image.name, image.page)}, which is open"
+        nothing = image is None or self._workspace.method.now.imageless
+        there = (
+            "" if nothing or image is None else f", not of {_place(image.name, image.page)}, which is open"
+        )
         return f"{name} is of {self._run_data}{there}."
 
     @property

@@ -7,7 +7,7 @@ The session behind the window: runs are started, waited for, kept, restored, exp
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +106,9 @@ class Session(Workspace):
         """The runs that wait, and what has become of earlier ones."""
         return self.runner.queue
 
-    async def restore(self, path: Path) -> bool:
+    def restore(self, path: Path) -> Coroutine[Any, Any, bool]:
         """Bring back the run that made an exported TIFF, or the JSON beside one; False where something is missing."""
-        return await self.restorer.restore(path)
+        return self.restorer.restore(path)
 
     # Files ----------------------------------------------------------------------------------------
 
@@ -118,18 +118,19 @@ class Session(Workspace):
         if run is None:
             self.message.emit("warning", "There is no result to export yet; press Run first.", "")
             return False
-        return await self._exported(export_run, run, path, settings or ExportSettings())
+        return await self._exported(path, export_run, run, path, settings or ExportSettings())
 
     async def export_runs(
         self, named: Sequence[tuple[RunRecord, Path]], settings: ExportSettings | None = None
     ) -> bool:
         """Write runs of the list, each to its path, as :meth:`export` does."""
-        return await self._exported(export_runs, tuple(named), self, settings or ExportSettings())
+        first = named[0][1] if named else Path()
+        return await self._exported(first, export_runs, tuple(named), self, settings or ExportSettings())
 
-    async def _exported(self, write: Callable[..., str], *arguments: Any) -> bool:
+    async def _exported(self, path: Path, write: Callable[..., str], *arguments: Any) -> bool:
         sentence = await self.read(write, *arguments)
         if sentence:
-            self.message.emit("info", sentence, "")
+            self.say_written(sentence, path)
         return bool(sentence)
 
     async def close(self) -> None:

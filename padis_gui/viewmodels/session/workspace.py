@@ -5,9 +5,11 @@ computing happens in the one compute thread. Coroutines run on Qt's event loop (
 """
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
@@ -159,36 +161,49 @@ class Workspace(Background):
             tiling=method.tiling.model_dump(mode="json"),
             solver=method.solver,
             solvers={s.name: changes(solvers[s.name], s.settings_type()) for s in SOLVERS},
-            seed=method.seed, preset=method.preset,
+            seed=method.seed, seed_of=method.seed_of, own_seed=method.own_seed if method.seed_of else None,
+            preset=method.preset,
         )  # fmt: skip
 
-    async def use(self, choices: SavedChoices) -> bool:
+    @property
+    def asked(self) -> tuple[int, int, int]:
+        """How many times data were asked for, settings, or both at once: who takes long to answer looks whether it has
+        changed.
+        """
+        return self._wishes, self.method.wishes, self.data.wishes
+
+    def use(self, choices: SavedChoices) -> Coroutine[Any, Any, bool]:
         """Open what these choices name, unless it is open, and choose what they say; messages say what cannot be.
 
-        False where something else was wanted meanwhile: the latest wins.
+        False where something else was wanted meanwhile: the latest wins, from the call on.
         """
         self._wishes += 1
+        self.method.give_back_seed()  # these bring their own, whatever image is opened for them
+        return self._use(choices, list(self.asked), self.prior.wishes)
+
+    async def _use(self, choices: SavedChoices, latest: list[int], prior_asked: int) -> bool:
         found, data, prior = usable(choices), self.data, self.prior
-        latest = [self._wishes, self.method.wishes, data.wishes]
-        if choices.prior is not None and not _is_open(prior.wanted, choices.prior):
+        later = prior.wishes != prior_asked
+        if choices.prior is not None and not later and not _is_open(prior.wanted, choices.prior):
             await prior.open(Path(choices.prior), choices.training_image_size)
         wanted = (choices.page, found.reading)
         if data.wishes == latest[2] and choices.data and not data.is_at(Path(choices.data), *wanted):
             latest[2] += 1
             await data.open(Path(choices.data), *wanted)
-        if latest != [self._wishes, self.method.wishes, data.wishes]:
+        if latest != list(self.asked):
             return False
         self.method.choose(
             problems=found.problems, physics=choices.physics, tiling=found.tiling, solvers=found.solvers,
-            solver=choices.solver, seed=found.seed, preset=choices.preset,
+            solver=choices.solver, seed=found.seed, seed_of=choices.seed_of, own_seed=found.own_seed,
+            preset=choices.preset,
         )  # fmt: skip
         for complaint in found.complaints:
             self.message.emit("warning", complaint, "")
         return True
 
-    async def use_run(self, record: RunRecord) -> None:
+    def use_run(self, record: RunRecord) -> Coroutine[Any, Any, bool]:
         """Choose what a run was made of, its seed included: Run then gives the same again."""
-        await self.use(choices_from(record.recipe))
+        return self.use(choices_from(record.recipe, record.name, self.method.own_seed))
 
     async def open_data_of(self, record: RunRecord) -> None:
         """Open what a run was made of, and show the run beside it."""

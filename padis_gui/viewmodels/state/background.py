@@ -154,6 +154,7 @@ class Background(QObject):
 
     message = Signal(str, str, str)  # level ("info", "warning", "error"), sentence, details
     remedy_wanted = Signal(str)  # what would help with the error that was said last: a Remedy
+    written = Signal(object)  # where the file is of which the last message tells
     occupied_changed = Signal()
     training_size_wanted = Signal(object, int)  # a published snapshot's path, the side of its padded images
 
@@ -197,8 +198,13 @@ class Background(QObject):
 
         done = await self.read(write)
         if done:
-            self.message.emit("info", f"{what} written to {path.name}.", "")
+            self.say_written(f"{what} written to {path.name}.", path)
         return bool(done)
+
+    def say_written(self, sentence: str, path: Path) -> None:
+        """Tell of a file that the user asked for; ``path`` is the first one of several."""
+        self.message.emit("info", sentence, "")
+        self.written.emit(path)
 
     async def compute(self, function: Callable[..., T], *arguments: Any) -> T | None:
         """Call a function in the compute thread, after what runs there; None, and a message, where it fails."""

@@ -38,7 +38,8 @@ class ChosenMethod(QObject):
     ``changed`` is emitted after every attempt, since a field must show what holds; ``problem_changed`` where something
     else is to be measured; ``solving_changed`` with the method before and after, where a setting of the solver or the
     tiling was changed. ``preset`` is None once problem or solver have been changed by hand; ``seed`` None draws a new
-    one at every run.
+    one at every run. ``seed_of`` names the run that a seed came back with, "" for the user's own one, which then is
+    :attr:`own_seed`.
     """
 
     changed = Signal()
@@ -55,6 +56,8 @@ class ChosenMethod(QObject):
         self.solver = SOLVERS[0].name
         self.tiling = TilingSettings()
         self.seed: int | None = None
+        self.own_seed: int | None = None  # of the user, whichever holds now
+        self.seed_of = ""
         self.preset: str | None = None
         self.wishes = 0  # so many times the user has chosen something
         self._scan: str | None = None  # the physics of the scan that is open, whose geometry is the problem's
@@ -141,7 +144,14 @@ class ChosenMethod(QObject):
 
     def set_seed(self, seed: int | None) -> None:
         """A fixed seed, or None for a new one at every run."""
-        self._set(lambda: setattr(self, "seed", None if seed is None else check_seed(seed)))
+        self._set(lambda: self._choose_seed(None if seed is None else check_seed(seed)))
+
+    def give_back_seed(self) -> bool:
+        """The user's own seed again, where that of an earlier run holds; returns whether one did."""
+        lent = bool(self.seed_of)
+        if lent:
+            self._set(lambda: self._choose_seed(self.own_seed), by_user=False)
+        return lent
 
     def apply_preset(self, name: str) -> None:
         """Problem, solver and solver settings of a preset.
@@ -190,14 +200,20 @@ class ChosenMethod(QObject):
         solver: str,
         seed: int | None,
         preset: str | None,
+        seed_of: str = "",
+        own_seed: int | None = None,
     ) -> None:
-        """All of it at once; settings of physics and solvers that are not named stay."""
+        """All of it at once; settings of physics and solvers that are not named stay.
+
+        A seed that is that of a run, named ``seed_of``, leaves ``own_seed`` as the user's.
+        """
 
         def change() -> None:
             self._problems |= problems
             self._solvers |= solvers
             self.physics, self.solver = find_physics(physics).name, find_solver(solver).name
-            self.seed, self.preset = seed, preset
+            self._choose_seed(seed, seed_of, own_seed)
+            self.preset = preset
             self._check_patch(tiling)
             self.tiling = tiling
 
@@ -266,6 +282,9 @@ class ChosenMethod(QObject):
     def _choose(self, choice: _Choice) -> None:
         self.physics, self.solver, self.preset = choice.physics, choice.solver, choice.preset
         self._problems, self._solvers = dict(choice.problems), dict(choice.solvers)
+
+    def _choose_seed(self, seed: int | None, seed_of: str = "", own_seed: int | None = None) -> None:
+        self.seed, self.seed_of, self.own_seed = seed, seed_of, own_seed if seed_of else seed
 
     def _check_patch(self, tiling: TilingSettings) -> None:
         if self._prior is not None:

@@ -61,6 +61,11 @@ class OpenPrior(QObject):
         self._latest = _Latest()
 
     @property
+    def wishes(self) -> int:
+        """How many times a checkpoint was asked for."""
+        return self._latest.wishes
+
+    @property
     def wanted(self) -> Path | None:
         """What is being opened; else what is open."""
         return self._latest.opening or self.path

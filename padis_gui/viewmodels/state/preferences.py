@@ -141,13 +141,17 @@ class Preferences(QObject):
         self._keep(recent={k: v for k, v in self._kept.recent.items() if k != kind})
         self.recent_changed.emit()
 
-    def folder_of(self, kind: FileKind) -> str:
-        """Where the next dialog of that kind begins; empty for wherever the system wants."""
+    def folder_of(self, kind: str) -> str:
+        """Where the next dialog of that kind (or title) begins; empty for wherever the system wants."""
         return self._kept.folders.get(kind, "")
 
-    def went_to(self, kind: FileKind, path: Path) -> None:
+    def went_to(self, kind: str, path: Path) -> None:
         """Begin the next dialog of that kind where this file is."""
-        self._keep(folders=self._kept.folders | {kind: str(Path(path).absolute().parent)})
+        self.begin_in(kind, Path(path).absolute().parent)
+
+    def begin_in(self, kind: str, folder: Path) -> None:
+        """Begin the next dialog of that kind in this folder."""
+        self._keep(folders=self._kept.folders | {kind: str(folder)})
 
     @property
     def export(self) -> ExportSettings:

@@ -8,8 +8,9 @@ from enum import Enum
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from padis_gui.core.runs.method import Method
-from padis_gui.core.runs.opened import Opened, Prepared, prepare
+from padis_gui.core.runs.opened import Opened, Prepared, preparation_cost, prepare
 from padis_gui.core.settings.errors import Interrupted, PadisError
+from padis_gui.core.settings.watch import Watch
 from padis_gui.viewmodels.pictures.frames import (
     ImagePicture,
     ProblemPictures,
@@ -21,8 +22,6 @@ from padis_gui.viewmodels.state.method import ChosenMethod
 from padis_gui.viewmodels.state.opened import OpenData, OpenPrior
 
 _DELAY_MS = 250
-# Above this many matrix rows times pixels a problem is prepared by Run, or when it is asked for.
-_CHEAP = 256 * 256 * 128
 
 
 class Stage(Enum):
@@ -56,11 +55,18 @@ class _Work:
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
         self.made: ProblemPictures | None = None  # there before the UI thread has heard of it
+        self._told = 0.0, ""
         self._stopped = threading.Event()
 
     def stop(self) -> None:
         """Give up soon."""
         self._stopped.set()
+
+    def goes_on(self, done: float, stage: str) -> bool:
+        """Whether it has gone on so far that somebody would see it."""
+        before, at = self._told, (round(done, 2), stage)
+        self._told = at
+        return at != before
 
     def check(self) -> None:
         """Raise :class:`Interrupted` where nobody wants it any more."""
@@ -137,7 +143,7 @@ class Preparation(QObject):
         self._wanted, self.pictures, self.trouble = wanted, None, ""
         if wanted is None:
             self._stand(Stage.NOTHING)
-        elif not _is_quick(wanted.opened, wanted.method):
+        elif not preparation_cost(wanted.opened, wanted.method).quick:
             self._stand(Stage.AT_RUN)
         else:
             self._soon(delay)
@@ -158,7 +164,8 @@ class Preparation(QObject):
         wanted = self._wanted
         if self.stage is Stage.PREPARING and wanted is not None:
             self._give_up()
-            self._stand(Stage.AFTER_RUN if _is_quick(wanted.opened, wanted.method) else Stage.AT_RUN)
+            quick = preparation_cost(wanted.opened, wanted.method).quick
+            self._stand(Stage.AFTER_RUN if quick else Stage.AT_RUN)
 
     def stop(self) -> None:
         """Prepare nothing any more; for shutting down."""
@@ -248,10 +255,18 @@ class Preparation(QObject):
     async def _prepare(self, work: _Work, seed: int) -> None:
         opened, method = work.wanted.opened, work.wanted.method
 
+        def check() -> None:
+            work.check()
+            self._background.compute_requests.do_waiting(work.check)  # what is small does not wait for it
+
+        def tell(done: float, stage: str) -> None:
+            if work.goes_on(done, stage):
+                self._went_on.emit(work, done, stage)
+
         def make() -> ProblemPictures | Failure | None:
             try:
                 work.check()
-                prepared = prepare(opened, method, seed)
+                prepared = prepare(opened, method, seed, watch=Watch(check, tell))
                 work.check()
                 work.made = pictures_of_problem(prepared)
             except Interrupted:
@@ -281,14 +296,3 @@ class Preparation(QObject):
 
 def _wanted_by(prepared: Prepared) -> Wanted:
     return Wanted(opened=prepared.opened, method=prepared.method)
-
-
-def _is_quick(opened: Opened, method: Method) -> bool:
-    """Whether a problem is prepared after every change: it is small, or takes no product with its operator."""
-    image = opened.image
-    if image is None:
-        return True
-    if image.measured is not None and image.window[0] == 0:
-        return True  # the FBP of a real scan
-    rows, columns = image.shape
-    return int(getattr(method.problem, "views", 1)) * rows * columns <= _CHEAP

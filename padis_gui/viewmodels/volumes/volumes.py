@@ -343,8 +343,8 @@ class Volumes(QObject):
         self.progress.seconds_left = math.nan
         if isinstance(failure, ProcessFailure):
             self._session.message.emit("error", failure.sentence, failure.details)
-        elif self.process.state is ProcessState.DONE and not self._closed:
-            self._session.message.emit("info", f"The volume is {self.result}", "")
+        elif self.process.state is ProcessState.DONE and not self._closed and self.result is not None:
+            self._session.say_written(f"The volume is {self.result}", self.result)
         self.progressed.emit()
         self.changed.emit()
 

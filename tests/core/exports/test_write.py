@@ -1,5 +1,6 @@
 """An exported TIFF holds the exact values, the recipe and the metrics, for this program and for others."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from padis_gui.core.exports.about import read_recipe, read_result
+from padis_gui.core.exports.about import About, read_recipe, read_result
+from padis_gui.core.exports.settings import ExportSettings
 from padis_gui.core.exports.tiff import write_result, write_tiff
 from padis_gui.core.files.read import read_image
 from padis_gui.core.physics.scanner import ParallelBeamSettings
@@ -76,6 +78,28 @@ def test_spacing(tmp_path: Path, spacing: tuple[float, float]) -> None:
     assert read_image(path).spacing == pytest.approx(spacing, rel=1e-5)
     write_tiff(path, awkward(), recipe(), METRICS)
     assert read_image(path).spacing is None
+
+
+@pytest.mark.parametrize("kind", ["ImageJ", "OME"])
+@pytest.mark.parametrize("slices", [None, 2.5])
+def test_no_pixel_size_is_made_up(tmp_path: Path, kind: Any, slices: float | None) -> None:
+    """A file that says mm without a pitch would say that a pixel is 1 mm wide."""
+    path = tmp_path / "out.tif"
+    about = About(kind="volume", slice_spacing=slices, window=(0, 1))
+    pages = np.zeros((2, 1, 20, 30), np.float32)
+    write_tiff(path, pages, recipe(), METRICS, about=about, settings=ExportSettings(tiff=kind))
+    image = read_image(path)
+    assert (image.spacing, image.slice_spacing) == (None, slices)
+
+
+def test_a_volume_of_an_earlier_version_that_knew_no_pixel_size_has_none(tmp_path: Path) -> None:
+    about = {"unit": "HU", "spacing": None, "slice_spacing": 2.5}
+    tifffile.imwrite(
+        tmp_path / "old.tif", np.zeros((2, 20, 30), np.float32), imagej=True,
+        metadata={"axes": "ZYX", "unit": "mm", "spacing": 2.5, "Info": json.dumps({"about": about})},
+    )  # fmt: skip
+    image = read_image(tmp_path / "old.tif")
+    assert (image.spacing, image.slice_spacing) == (None, 2.5)
 
 
 def test_colour(tmp_path: Path) -> None:

@@ -23,7 +23,13 @@ from padis_gui.core.physics.blur import (
     uniform_kernel,
 )
 from padis_gui.core.physics.operator import LinearOperator, Scaled
-from padis_gui.core.physics.pixelwise import Denoising, DenoisingSettings, Inpainting, InpaintingSettings
+from padis_gui.core.physics.pixelwise import (
+    Denoising,
+    DenoisingSettings,
+    Inpainting,
+    InpaintingSettings,
+    nearest_known,
+)
 from padis_gui.core.physics.problem import simulate
 from padis_gui.core.physics.registry import PHYSICS, Physics, find_physics
 from padis_gui.core.physics.superresolution import SuperResolution, SuperResolutionSettings
@@ -349,6 +355,19 @@ def test_missing_pixels_measure_nothing(seed: int) -> None:
     assert bool((measured[:, ~A.known] == 0).all())
     assert abs(float((measured - x)[:, A.known].mean())) < 0.02
     assert float((measured - x)[:, A.known].std()) == pytest.approx(0.2, rel=0.1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.004, 0.3, 0.9])
+@pytest.mark.parametrize("shape", [(90, 70), (200, 30), (17, 120)])
+def test_the_nearest_known_pixels_are_the_same_some_rows_at_a_time(
+    share: float, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that are equally near, too; 0 is one known pixel."""
+    known = torch.rand(shape, generator=rng(1)) < share
+    known[shape[0] // 3, shape[1] // 5] = True
+    found = scipy.ndimage.distance_transform_edt(~known.numpy(), return_distances=False, return_indices=True)
+    monkeypatch.setattr("padis_gui.core.physics.pixelwise._NEAREST_AT_ONCE", 500)
+    assert np.array_equal(nearest_known(known).numpy(), found)
 
 
 def test_fill_keeps_what_is_known_and_continues_a_slope() -> None:

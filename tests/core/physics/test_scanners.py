@@ -3,13 +3,16 @@
 import itertools
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from padis_gui.core.physics import projector as system_matrix
+from padis_gui.core.physics import projector
+from padis_gui.core.physics import scanner as scanner_module
+from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.physics.projector import redundancy_weights, scanned_arc, view_weights
 from padis_gui.core.physics.scanner import (
     FanBeamCT,
@@ -22,6 +25,7 @@ from padis_gui.core.physics.scanner import (
 )
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.watch import Watch
 from tests.tiny import phantom
 
 CPU = torch.device("cpu")
@@ -377,7 +381,7 @@ def test_the_expected_size_of_a_matrix(beam: str, values: dict[str, object]) -> 
     A = scanner(beam, (60, 90), views=9, **values)
     A(torch.zeros(A.image_shape))
     actual = A._matrices[0]._nnz()
-    assert 0.95 * actual < system_matrix.expected_entries(A.geometry, (60, 90)) < 3 * actual
+    assert 0.95 * actual < projector.expected_entries(A.geometry, (60, 90)) < 3 * actual
 
 
 @both_beams
@@ -413,11 +417,82 @@ def test_large_images(beam: str, shape: tuple[int, int]) -> None:
     assert A.pinv(y).shape == x.shape
 
 
-def test_the_matrix_is_the_same_in_one_block_and_in_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    x = marked(32)
-    whole = scanner("fan", (32, 32), views=7)(x)
-    monkeypatch.setattr(system_matrix, "_RESERVED_ENTRIES", 2 * 512 * 2 * 64)
-    assert torch.equal(scanner("fan", (32, 32), views=7)(x), whole)
+@both_beams
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"views": 7},
+        {"angles": [0, 30, 45, 60, 90, 135, 180, 270, 12.3], "bins": 61, "bin_width": 1.0},
+        {"views": 9, "bins": 75, "bin_width": 2.3, "centre": 3.7, "turn": "clockwise"},
+    ],
+)
+def test_a_matrix_is_that_of_whole_views_wherever_it_is_cut(
+    beam: str, values: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit: ASTRA's own rows of all views at once, and scipy's transpose of them."""
+    shape = (50, 37)
+    A = scanner(beam, shape, **values)
+    expected = astra_rows(A.geometry, shape, A.pixel_size)
+    for at_once in (1, 900, 2**18):
+        monkeypatch.setattr(projector, "_ENTRIES_AT_ONCE", at_once)
+        monkeypatch.setattr(projector, "_ENTRIES_SORTED", at_once)
+        made = scanner(beam, shape, **values)._matrices
+        for found, wanted in zip(made, (expected, expected.T.tocsr()), strict=True):
+            assert np.array_equal(found.crow_indices().numpy(), wanted.indptr)
+            assert np.array_equal(found.col_indices().numpy(), wanted.indices)
+            assert np.array_equal(found.values().numpy(), wanted.data)
+
+
+def astra_rows(geometry: Geometry, shape: tuple[int, int], scale: float) -> Any:
+    """The matrix of the views as ASTRA makes them, each with its whole detector."""
+    import astra
+    from scipy.sparse import csr_matrix
+
+    first, end = geometry.within(geometry.reach(shape))
+    rays = projector.rays_a_bin(geometry)
+    seen = geometry.part(first, end).finer(rays)
+    name, kernel = (
+        ("parallel_vec", "linear") if geometry.beam == "parallel" else ("fanflat_vec", "line_fanflat")
+    )
+    detector = astra.create_proj_geom(name, seen.bins, seen.vectors)
+    made = astra.create_projector(kernel, detector, astra.create_vol_geom(*shape))
+    number = astra.projector.matrix(made)
+    whole = astra.matrix.get(number)
+    astra.matrix.delete(number)
+    astra.projector.delete(made)
+    if rays > 1:
+        mean = (whole.data / rays, whole.indices, whole.indptr[::rays])
+        whole = csr_matrix(mean, shape=(whole.shape[0] // rays, whole.shape[1]))
+        whole.sum_duplicates()
+    lengths = np.zeros((geometry.views, geometry.bins), dtype=np.int64)
+    lengths[:, first:end] = np.diff(whole.indptr).reshape(geometry.views, -1)
+    starts = np.concatenate([[0], lengths.ravel().cumsum()])
+    values = (whole.data * scale).astype(np.float32)
+    return csr_matrix((values, whole.indices, starts), shape=(lengths.size, math.prod(shape)))
+
+
+@both_beams
+def test_long_work_in_parts_has_the_bits_of_the_whole(beam: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    A = scanner(beam, (60, 90), views=40)
+    x = torch.rand(A.image_shape, generator=torch.Generator().manual_seed(0))
+    y = A(x)
+    back, fbp = A.T(y), A.pinv(y)
+    monkeypatch.setattr(scanner_module, "_PRODUCT_AT_ONCE", 100_000)
+    monkeypatch.setattr(scanner_module, "_PIXELS_AT_ONCE", 500)
+    monkeypatch.setattr(scanner_module, "_VIEWS_WEIGHTED", 7)
+    checks: list[None] = []
+    watch = Watch(lambda: checks.append(None))
+    assert torch.equal(A.measured(x, watch), y)
+    assert len(checks) >= A._matrices[0]._nnz() // 100_000
+    assert torch.equal(A.transposed(y, watch), back)
+    assert torch.equal(scanner(beam, (60, 90), views=40).pinv(y, watch), fbp)
+
+
+def test_photons_are_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clean, settings = torch.rand(1, 30, 50), ParallelBeamSettings(photons=1e3)
+    whole, _ = settings.noisy(clean, torch.Generator().manual_seed(3))
+    monkeypatch.setattr("padis_gui.core.physics.settings._COUNTED_AT_ONCE", 64)
+    assert torch.equal(settings.noisy(clean, torch.Generator().manual_seed(3))[0], whole)
 
 
 # -- noise ------------------------------------------------------------------------------------------------

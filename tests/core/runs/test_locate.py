@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from padis_gui.core.runs.locate import compared, differences, locate
+from padis_gui.core.runs.differences import compared, differences
+from padis_gui.core.runs.locate import locate
 from padis_gui.core.runs.presets import resource
 from padis_gui.core.runs.recipe import DataReference, PriorReference, Recipe
 from padis_gui.core.runs.repeat import unchanged
@@ -88,7 +89,7 @@ def test_what_is_given_is_taken_with_a_word(made: Recipe, tmp_path: Path) -> Non
     found = locate(made, data=other)
     assert found.recipe.data.sha256 == file_sha256(other)
     assert "is not the one of the run" in found.remarks[0]
-    assert differences(made, found.recipe) == ("the image",)
+    assert differences(made, found.recipe) == ("the image (was image.tif, is other.tif)",)
     missing = locate(made, prior=tmp_path / "none.safetensors").missing
     assert [each.what for each in missing] == ["prior"]
 

@@ -110,9 +110,11 @@ def _imagej(file: Any) -> Meaning:
     per_slice = _positive(said.get("spacing"))
     unit = _plain_text(said.get("vunit", ""))
     ours = _json(own_text(file))
-    about = _about(ours)
+    about, stated = _about(ours), ours.get("about")
+    # volumes with a slice spacing alone said mm in earlier versions, and ImageJ's pitch is then 1
+    unknown = isinstance(stated, dict) and stated.get("spacing", 1) is None
     return Meaning(
-        spacing=None if length is None else _pitches(file.pages[0], length),
+        spacing=None if length is None or unknown else _pitches(file.pages[0], length),
         slice_spacing=about.slice_spacing if length is None or per_slice is None else length * per_slice,
         unit=about.unit
         or ("HU" if unit.lower() in _HOUNSFIELD else "" if unit.lower() in _NO_UNITS else unit),

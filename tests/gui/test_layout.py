@@ -1,0 +1,465 @@
+"""What the window owes its users on every screen: nothing cut, one grid, a keyboard that is seen, numbers from 1."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PySide6.QtCore import QPoint, QPointF, QRect, Qt
+from PySide6.QtGui import QAction, QColor, QWheelEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import (
+    QAbstractScrollArea,
+    QApplication,
+    QDialog,
+    QFormLayout,
+    QLabel,
+    QStyleOptionViewItem,
+    QToolBar,
+)
+
+from padis_gui import gui
+from padis_gui.core.physics.registry import PHYSICS
+from padis_gui.core.prior.tiling import TILINGS
+from padis_gui.core.solvers.registry import SOLVERS
+from padis_gui.gui.frame.main_window import MainWindow, first_place
+from padis_gui.gui.kit import theme
+from padis_gui.gui.kit.focus import FocusRing, takes_tab
+from padis_gui.gui.kit.plot import Plot
+from padis_gui.gui.panes.canvas import Canvas
+from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.state.preferences import Preferences
+from tests.gui.controls import cut, scrolled_sideways, where_is
+from tests.gui.user import pane
+from tests.qt import delivered, open_both, ran, settled, until
+
+SMALL = 1280, 720
+
+
+@pytest.fixture
+def ready(window, drive, phantom_path, prior_path):
+    """The window, in front, with the phantom and the tiny prior open."""
+    window.activateWindow()
+    drive(open_both(window.session, phantom_path, prior_path))
+    window.session.method.set_solver("diffpir")
+    window.session.method.set_solver_setting("steps", 3)
+    return window
+
+
+def page(window, name):
+    window.findChild(QAction, f"page_{name}").trigger()
+    QApplication.processEvents()
+
+
+# -- the screen -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("screen", [(1280, 720), (1366, 728), (1440, 900), (1024, 576), (1680, 1050)])
+def test_a_small_screen_is_filled_at_the_first_start(screen):
+    room = QRect(0, 24, *screen)
+    assert first_place(room) == room
+
+
+@pytest.mark.parametrize("screen", [(1920, 1040), (2560, 1400), (3840, 2120), (7680, 4320), (1920, 1200)])
+def test_of_a_large_screen_the_window_takes_the_middle(screen):
+    room = QRect(64, 27, *screen)
+    place = first_place(room)
+    assert room.contains(place)
+    assert (place.center() - room.center()).manhattanLength() <= 2
+    assert place.width() >= min(1600, 0.8 * screen[0])
+    assert place.width() <= 2560
+    assert place.height() <= 1600
+
+
+def test_maximised_or_not_comes_back(drive, tmp_path):
+    def visit(do):
+        async def go():
+            window = MainWindow(Session("cpu"), Preferences(tmp_path))
+            window.appear()
+            await settled()
+            found = do(window)
+            await settled()
+            window.close()
+            await window.closed.wait()
+            window.deleteLater()
+            return found
+
+        return drive(go())
+
+    assert visit(lambda window: (window.isMaximized(), window.showNormal())[0])  # the screen here is small
+    assert not visit(lambda window: (window.isMaximized(), window.showMaximized())[0])
+    assert visit(lambda window: window.isMaximized())
+
+
+def test_nothing_is_cut_on_a_small_screen(ready, drive):
+    """Every panel and page, with every solver, physics and tiling; no column is wider than what it is seen through."""
+
+    def look(where):
+        drive(settled())
+        assert (ready.width(), ready.height()) == SMALL, where
+        assert cut(ready) == [], where
+        assert scrolled_sideways(ready) == [], where
+
+    async def go():
+        await ran(ready)
+        await settled()
+
+    drive(go())
+    least = ready.minimumSizeHint().width()
+    for dock in ready.docks.all:
+        ready.docks.bring(dock)
+        drive(settled())
+        look(dock.windowTitle())
+    assert ready.minimumSizeHint().width() == least  # panels never make the window wider
+    assert least <= 960
+    method = ready.session.method
+    for record in SOLVERS:
+        method.set_solver(record.name)
+        look(record.name)
+    for record in TILINGS:
+        method.set_tiling("strategy", record.name)
+        look(record.name)
+    for record in PHYSICS:
+        if not record.why_not:
+            method.set_physics(record.name)
+            look(record.name)
+    for name in ("a/b", "train", "reconstruct"):
+        page(ready, name)
+        drive(settled())
+        look(name)
+    drive(delivered(ready))
+
+
+def test_what_is_cut_is_found(ready):
+    label = QLabel("a text that is not whole", ready)
+    label.setGeometry(10, 200, 30, 20)
+    label.show()
+    assert len(cut(ready)) == 1
+    label.setWordWrap(True)
+    label.setGeometry(10, 200, 60, 16)
+    assert len(cut(ready)) == 1
+    label.setGeometry(10, 200, 160, 40)
+    assert cut(ready) == []
+    label.setGeometry(ready.width() - 20, 200, 160, 40)
+    assert len(cut(ready)) == 1
+
+
+def test_pictures_stay_the_largest_thing(ready, drive):
+    """Whatever panel is opened at the bottom; and they lose at most a quarter of their side to it."""
+
+    def side():
+        QApplication.processEvents()
+        return min(min(p.canvas.width(), p.canvas.height()) for p in ready.panes.panes)
+
+    drive(settled())
+    before = side()
+    for dock in ready.docks.all:
+        ready.docks.bring(dock)
+        drive(settled())
+        board, panel = ready.panes.size(), dock.size()
+        assert board.width() * board.height() > panel.width() * panel.height(), dock.windowTitle()
+        assert side() > 0.66 * before, dock.windowTitle()
+
+
+# -- one grid -------------------------------------------------------------------------------------------------
+
+
+def fields_of(root):
+    """Where the fields of the forms in a column begin, from its left."""
+    found = {}
+    for layout in root.findChildren(QFormLayout):
+        for row in range(layout.rowCount()):
+            label = layout.itemAt(row, QFormLayout.ItemRole.LabelRole)
+            field = layout.itemAt(row, QFormLayout.ItemRole.FieldRole)
+            if label is None or field is None or label.widget() is None or not label.widget().isVisible():
+                continue
+            at = label.widget().mapTo(root, QPoint())
+            found[label.widget().text()] = field.geometry().left() - label.geometry().left(), at.x()
+    return found
+
+
+def test_fields_stand_on_one_grid_on_every_page(ready, drive):
+    drive(settled())
+    pages = {
+        "reconstruct": ready.reconstruct.left,
+        "a/b": ready.laboratory.page.controls,
+        "train": ready.training.left,
+    }
+    widths = set()
+    for name, column in pages.items():
+        page(ready, name)
+        drive(settled())
+        found = fields_of(column)
+        assert len(found) >= 4, name
+        widths |= {width for width, _ in found.values()}
+        assert len({left for _, left in found.values()}) == 1, found
+    assert len(widths) == 1
+
+
+def test_every_tiling_has_a_line_under_it(ready):
+    section = ready.tiling
+    for record in TILINGS:
+        ready.session.method.set_tiling("strategy", record.name)
+        assert section.summary.isVisible()
+        assert section.summary.text() == record.summary
+        at = section.tiling.findData(record.name)
+        assert section.tiling.itemData(at, Qt.ItemDataRole.ToolTipRole) == record.summary
+    view = section.tiling.view()
+    option = QStyleOptionViewItem()
+    view.initViewItemOption(option)
+    hint = section.tiling.itemDelegate().sizeHint(option, section.tiling.model().index(0, 0))
+    assert hint.height() >= 2 * section.tiling.fontMetrics().height()
+    assert hint.width() >= section.tiling.fontMetrics().horizontalAdvance(TILINGS.find("auto").summary)
+
+
+# -- wheel ----------------------------------------------------------------------------------------------------
+
+
+def wheel(canvas, modifiers=Qt.KeyboardModifier.NoModifier):
+    middle = QPointF(canvas.width() / 2, canvas.height() / 2)
+    event = QWheelEvent(
+        middle, QPointF(canvas.mapToGlobal(middle.toPoint())), QPoint(), QPoint(0, 120), Qt.MouseButton.NoButton,
+        modifiers, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    QApplication.sendEvent(canvas.viewport(), event)
+    return event.isAccepted()
+
+
+def test_the_wheel_zooms_the_picture_that_has_the_keyboard_or_with_ctrl_any(ready):
+    first, second = (ready.panes.panes[n].canvas for n in (0, 1))
+    first.setFocus()
+    assert first.hasFocus()
+
+    def seen(canvas):
+        return canvas.box.viewRect().width()
+
+    whole = seen(second)
+    wheel(second)
+    assert seen(second) == pytest.approx(whole)
+    wheel(second, Qt.KeyboardModifier.ControlModifier)
+    closer = seen(second)
+    assert closer < whole
+    wheel(first)
+    assert seen(first) < closer
+    for canvas in ready.findChildren(Canvas):
+        if not canvas.hasFocus():
+            assert not wheel(canvas), canvas.accessibleName()
+    assert "wheel" in ready.panes.panes[0].header.toolTip()
+
+
+# -- keyboard -------------------------------------------------------------------------------------------------
+
+
+def test_run_is_where_the_keyboard_begins(drive, tmp_path, phantom_path, prior_path):
+    async def go():
+        window = MainWindow(Session("cpu"), Preferences(tmp_path))
+        window.appear()
+        window.activateWindow()
+        await open_both(window.session, phantom_path, prior_path)
+        await settled()
+        assert window.focusWidget() is window.transport.buttons["run"]
+        stops = []
+        for _ in range(6):
+            QTest.keyClick(window.focusWidget(), Qt.Key.Key_Tab)
+            stops.append(window.focusWidget())
+        assert window.transport.buttons["enqueue"] in stops[:2]
+        assert window.data.heading in stops[:3]
+        await delivered(window)
+        window.close()
+        await window.closed.wait()
+        window.deleteLater()
+
+    drive(go())
+
+
+def ring_of(widget):
+    return next((ring for ring in widget.findChildren(FocusRing) if ring.isVisible()), None)
+
+
+def contrast(one, other):
+    def luminance(colour):
+        parts = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in colour.getRgbF()[:3]]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["Light", "Dark"])
+def test_the_keyboard_is_seen_wherever_tab_takes_it(ready, scheme):
+    """A ring on buttons, fields, tabs, tables and pictures, in the pixels of the window and not only in the tree."""
+    theme.set_scheme(scheme)
+    try:
+        start = ready.transport.buttons["run"]
+        start.setFocus(Qt.FocusReason.TabFocusReason)
+        seen = set()
+        for _ in range(300):
+            focused = ready.focusWidget()
+            assert focused.isVisible()
+            surface = focused.viewport() if isinstance(focused, QAbstractScrollArea) else focused
+            assert not surface.visibleRegion().isEmpty(), where_is(focused)
+            assert takes_tab(focused)
+            ring = ring_of(focused)
+            assert ring is not None, focused
+            assert ring.geometry() == focused.rect()
+            if type(focused) not in seen:
+                seen.add(type(focused))
+                picture = focused.grab().toImage()
+                edge = QColor(picture.pixel(picture.width() // 2, 1))
+                assert edge == focused.palette().color(theme.QPalette.ColorRole.Highlight), focused
+                around = QApplication.palette().color(theme.QPalette.ColorRole.Window)
+                assert (
+                    contrast(edge, around) >= 3
+                )  # and a light line inside sets it off from a coloured button
+            QTest.keyClick(focused, Qt.Key.Key_Tab)
+            if ready.focusWidget() is start:
+                break
+        assert ready.focusWidget() is start, "Tab never comes back"
+        assert len(seen) >= 7
+    finally:
+        theme.set_scheme("System")
+
+
+def test_f6_goes_round_the_regions_and_back(ready, drive):
+    drive(settled())
+    for name in ("reconstruct", "a/b", "train"):
+        page(ready, name)
+        regions = ready.pages.currentWidget().regions
+        ready.act.next_region.trigger()
+
+        def where(regions=regions):
+            return next(n for n, region in enumerate(regions) if region.isAncestorOf(ready.focusWidget()))
+
+        forward = [where()]
+        for _ in regions:
+            ready.act.next_region.trigger()
+            forward.append(where())
+        assert len(set(forward)) >= 2, name
+        ready.act.previous_region.trigger()
+        assert where() == forward[-2], name
+
+
+# -- numbers that people read ---------------------------------------------------------------------------------
+
+
+def test_pages_and_pixels_count_from_1(window, drive, tmp_path, prior_path):
+    path = tmp_path / "stack.tif"
+    stack = np.stack([np.full((48, 64), v, dtype=np.int16) for v in (-500, 0, 500)])
+    tifffile.imwrite(path, stack, photometric="minisblack")
+
+    async def go():
+        await open_both(window.session, path, prior_path)
+        box = window.data.page
+        assert (box.minimum(), box.value(), box.maximum()) == (1, 1, 3)
+        assert box.text() == "page 1 of 3"
+        assert "page 1 of 3" in window.windowTitle()
+        box.setValue(3)
+        await until(lambda: window.session.data.image.page == 2)  # as recipes and the command line have it
+        assert "page 3 of 3" in window.windowTitle()
+        window.act.slices.trigger()
+        model = window.opening.slices
+        sheet = next(d for d in window.findChildren(QDialog) if d.isVisible())
+        assert sheet.view.model().index(0, 0).data() == "page 1"
+        assert model.count == 3
+        sheet.close()
+        await until(lambda: window.session.preparation.prepared is not None)
+        window.panes.point_at(0, 0)
+        assert "x 1, y 1 px" in window.cursor_text.text()
+        assert "64 × 48" in window.reconstruct.size_row.says.text()
+        await delivered(window)
+
+    drive(go())
+
+
+def test_tiles_count_from_1(ready, drive):
+    async def go():
+        await ran(ready)
+        ready.panes.point_at(0, 0)
+        assert "tile 1 of " in ready.cursor_text.text()
+        ready.laboratory.inspect.trigger()
+        await settled()
+        tile = ready.laboratory.tile.tile
+        assert (tile.minimum(), tile.value()) == (1, 1)
+        assert tile.maximum() == len(ready.laboratory.inspector.partition.boxes)
+        tile.setValue(2)
+        assert ready.laboratory.inspector.tile == 1
+        await delivered(ready)
+
+    drive(go())
+
+
+# -- what is said on the pictures -----------------------------------------------------------------------------
+
+
+def test_stale_pictures_say_so_themselves(ready, drive):
+    drive(ran(ready))
+    estimate, truth = pane(ready, "estimate"), pane(ready, "truth")
+    assert not estimate.canvas.badge.isVisible()
+    ready.session.method.set_solver_setting("steps", 4)
+    assert estimate.canvas.badge.isVisible()
+    assert "Stale" in estimate.canvas.badge.text()
+    assert not estimate.caption.isEnabled()
+    assert not truth.canvas.badge.isVisible()  # it is the open image's still
+    ready.panes.compare_with("wipe", "truth", "estimate")
+    assert any("stale" in label.text() for label in ready.panes.compare.findChildren(QLabel))
+    ready.panes.compare_with(None)
+    ready.session.method.set_solver_setting("steps", 3)
+    assert not estimate.canvas.badge.isVisible()
+
+
+def test_missing_pixels_are_marked_as_soon_as_the_problem_is_prepared(ready, drive):
+    session = ready.session
+
+    async def go():
+        truth = pane(ready, "truth")
+        assert truth.canvas.layer.missing is None
+        session.method.set_physics("inpainting")
+        await until(lambda: ready.mask_editor.marked is not None)
+        missing = ready.mask_editor.marked
+        assert 0 < missing.mean() < 1
+        ready.panes.panes[1].show_source("measurement")
+        await settled()
+        for each in (truth, pane(ready, "measurement")):
+            assert np.array_equal(each.canvas.layer.missing, missing)
+        assert pane(ready, "estimate").canvas.layer.missing is None
+        ready.panes.act.mask.trigger()  # while another one is painted, its own film is seen and nothing else
+        assert truth.canvas.layer.missing is None
+        ready.panes.act.move.trigger()
+        assert truth.canvas.layer.missing is not None
+        session.method.set_physics("ct-parallel")
+        await until(lambda: ready.mask_editor.marked is None)
+        await settled()
+        assert truth.canvas.layer.missing is None
+        await delivered(ready)
+
+    drive(go())
+
+
+def test_an_empty_plot_says_what_comes_and_draws_no_axes(ready, drive):
+    for dock in ready.docks.all:
+        ready.docks.bring(dock)
+        drive(settled())
+        check_plots(ready)
+    for name in ("a/b", "train"):
+        page(ready, name)
+        drive(settled())
+        check_plots(ready)
+
+
+def check_plots(window):
+    for plot in window.findChildren(Plot):
+        if plot.isVisible() and not plot.names:
+            assert plot.empty.isVisible(), plot.accessibleName()
+            assert len(plot.empty.text()) > 8, plot.accessibleName()
+            assert plot._view is None or not plot._view.isVisible(), plot.accessibleName()
+
+
+def test_icons_are_all_of_one_family(ready):
+    """Every icon of a button is drawn here, in the colours of the scheme; none comes from the style."""
+    for bar in ready.findChildren(QToolBar):
+        for action in bar.actions():
+            if not action.icon().isNull():
+                assert isinstance(action.icon(), type(theme.icon("run")))
+
+    for source in Path(gui.__file__).parent.rglob("*.py"):
+        assert "standardIcon" not in source.read_text(encoding="utf-8"), source.name
