@@ -56,6 +56,18 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
             bar.stop()
 
 
+def preparing(update: Callable[[int, int, str], None]) -> Callable[[float, str], None]:
+    """What shows on such a bar how far a preparation is, in percent, once it has taken a second: what is refused is
+    refused before."""
+    began = time.monotonic()
+
+    def show(done: float, stage: str) -> None:
+        if time.monotonic() - began > 1:
+            update(round(100 * done), 100, f"% {stage}")
+
+    return show
+
+
 class Lines:
     """Standard output, a line at a time; ``open`` until nobody reads it any more."""
 

@@ -1,6 +1,5 @@
 """What is on the screen is what is open: the law, on walks by chance, and each way in which it was once broken."""
 
-import os
 import re
 
 import numpy as np
@@ -17,14 +16,6 @@ from tests.gui.user import pane, press
 from tests.qt import LONG, until
 
 STEPS, SEEDS = 170, (1, 2)
-
-
-def broken(*values, why):
-    """A case, or a test, that today's window does not stand; strict, so that its mending is seen."""
-    mark = pytest.mark.xfail(strict=True, reason=why)
-    return pytest.param(*values, marks=mark) if values else mark
-
-
 # PADIS_GUI_WALK=10000:7 walks that far from that seed instead
 _ASKED = os.environ.get("PADIS_GUI_WALK", "")
 
@@ -46,7 +37,6 @@ def walks():
     return [(seed, STEPS, 0.0) for seed in SEEDS]
 
 
-@broken(why="pictures of the image before, of other runs, geometry of scans")
 @pytest.mark.parametrize(("seed", "count", "large"), walks())
 def test_whatever_is_done_the_screen_is_of_what_is_open(window, drive, files, tmp_path, seed, count, large):
     walk = Walk(window, files, tmp_path)
@@ -209,7 +199,6 @@ def test_a_run_of_another_image_says_so_and_breaks_no_panel(window, drive, files
     assert levels == window.session.shown.record.result.image.window
 
 
-@broken(why="it has no difference, and says step 1 of 1")
 def test_a_restored_run_has_a_difference_and_its_own_step(window, drive, files, screen, tmp_path):
     async def go():
         await opened(window, files.images["hu64"], files.priors["hu64"])
@@ -228,7 +217,6 @@ def test_a_restored_run_has_a_difference_and_its_own_step(window, drive, files, 
     assert screen.wrongs(quiet=True) == []
 
 
-@broken(why="the seed stays")
 def test_the_seed_of_a_restored_run_is_not_that_of_the_next_image(window, drive, files, tmp_path):
     async def go():
         await opened(window, files.images["hu64"], files.priors["hu64"])
@@ -326,7 +314,6 @@ def test_a_prior_that_does_not_fit_is_said_with_the_one_that_does(
     assert (fitting in words) if fitting else ("photos-small" not in words and "fit" not in words)
 
 
-@broken(why="a pixel of 40/256 mm is made up")
 def test_lengths_are_in_pixels_where_nothing_says_how_large_one_is(window, drive, files):
     async def go():
         await opened(window, files.images["float72"], files.priors["hu64"])

@@ -236,7 +236,7 @@ def test_a_run_that_begins_at_the_end_of_another_leaves_that_end_alone(ready, dr
     def next_one(ended):
         if not seen:
             ready.method.set_solver_setting("steps", 3)
-            ready.run.start(ready.wanted(7), None)
+            ready.run.start(ready.wanted(7), lambda *_: None)
         seen.append(ended)
 
     async def go():

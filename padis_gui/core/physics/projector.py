@@ -278,7 +278,7 @@ def _transposed(matrix: _Rows, pixels: int, watch: Watch = SILENT) -> _Rows:
     starts, columns, values = matrix
     count, rows, at_once = len(columns), len(starts) - 1, max(_ENTRIES_SORTED, 2 * pixels)
     if count <= at_once:
-        watch.check()
+        watch.tell(0.0)
         whole = csr_matrix((values, columns, starts), shape=(rows, pixels)).tocsc()
         return _Rows(whole.indptr, whole.indices, whole.data)
     lengths = np.zeros(pixels, dtype=np.int64)

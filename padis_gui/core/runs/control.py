@@ -83,10 +83,8 @@ class Control:
         self._paused, self._allowed = paused, steps
         self._stop: RunState | None = None
         self._waiting = Steering()
-        self._batches = (
-            0,
-            0,
-        )  # patch batches of the step in hand: begun, and expected; one value, for other threads
+        # patch batches of the step in hand: begun, and expected; one value, as other threads read it
+        self._batches = 0, 0
         self._batches_before = 0  # of the step before
         self._step_began = time.perf_counter()
 

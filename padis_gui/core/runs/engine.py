@@ -218,13 +218,13 @@ class Run:
         method, seed = recipe.method, recipe.measured_with
         norm = getattr(recipe.solver_settings, "unit_norm", True)
         share = 0.0
-        self._watch.tell(0.0)
+        self._watch.tell(0.0, "preparing")
         if self.prepared is None or not self.prepared.serves(self.opened, method, seed):
             share = preparing_share(self.opened, method, norm=norm)
             self.prepared = prepare(self.opened, method, seed, watch=self._watch.part(0, share))
         self._on_prepared(self.prepared)
-        self.prepared.problem.operator.get_ready(self._watch.part(share, 1), norm=norm)
-        self._watch.tell(1.0)
+        self.prepared.problem.operator.get_ready(self._watch.part(share, 1, "norm"), norm=norm)
+        self._watch.tell(1.0, "ready")
         calls = find_solver(recipe.solver).calls_of_step(recipe.solver_settings)
         prior = self.opened.prior.interrupted_by(
             self.control.check, lambda batches: self.control.count(calls * batches)

@@ -88,9 +88,9 @@ def prepare(
     ``operator`` is that of an earlier problem of the same physics and settings; one for images of another shape is not
     used. ``watch`` follows it: it is told the stages, from 0 to 1, and may stop it at any time.
     """
-    watch.tell(0.0)
     image = None if method.imageless else opened.image
     physics = find_physics(method.physics)
+    watch.tell(0.0, physics.measurement.lower())
     measured, baseline = _seconds(image, opened.prior, method.problem)
     share = measured / (measured + baseline)
     problem = build_problem(

@@ -137,6 +137,7 @@ def test_progress_goes_from_nothing_to_all(
     assert done == sorted(done)
     stages = {stage for _, stage in asked.told}
     assert find_physics(physics).baseline in stages
+    assert all(stages)
     if physics.startswith("ct-"):
         assert {"system matrix", "its transpose"} <= stages
 
