@@ -83,15 +83,9 @@ def run(options: argparse.Namespace) -> int:
     prior_path = options.prior or bundled_prior(method.physics, pick_device(options.device).type)
     prior = open_prior(options, prior_path)
     opened = Opened(image=image, data_path=options.input, prior=prior, prior_path=prior_path)
-<<<<<<< HEAD
-    run = Run(draft_recipe(opened, method, seed), opened)
-    recorder = Recorder(run, export, options)
     with progress_bar(find_solver(method.solver).label) as bar:
-=======
-    with progress_bar(solver.label) as bar:
         run = Run(draft_recipe(opened, method, seed), opened, on_progress=preparing(bar))
         recorder = Recorder(run, export, options)
->>>>>>> main
 
         def watch(iterate: Iterate) -> None:
             bar(iterate.step, iterate.total, f"σ {iterate.sigma:.3g}  residual {iterate.residual:.2e}")
