@@ -1,12 +1,7 @@
-"""The report: one HTML page with pictures, curves and all settings.
+"""The report: one HTML page with pictures, curves and all settings; and the curves as a table.
 
-Pictures as 8-bit images: for looking at, never for measuring.
-
-The numbers of a run's iterates as columns.
-
-Curves in the pixels of a small picture: a report needs neither a plotting library nor anything from elsewhere.
-
-One HTML page about a run, with everything inside: no script, and nothing is fetched from anywhere.
+Everything is inside of the page: no script, and nothing is fetched from anywhere. Its pictures have 8 bits, for looking
+at and not for measuring; curves are drawn in the pixels of a small picture, without a plotting library.
 """
 
 import base64

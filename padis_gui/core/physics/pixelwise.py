@@ -1,10 +1,7 @@
-"""Operators that look at one pixel at a time: denoising, nothing, inpainting.
+"""Operators that look at one pixel at a time.
 
-Denoising: the measurement is the image itself, with noise.
-
-No measurement at all: what is left of a reconstruction is a sample of the prior (generation).
-
-Inpainting: y = m x, where the mask m is 1 on known pixels and 0 on missing ones.
+Denoising measures the image itself, with noise. Inpainting: y = m x, where the mask m is 1 on known pixels and 0 on
+missing ones. Nothing is no measurement at all: what is left of a reconstruction is a sample of the prior (generation).
 """
 
 from itertools import count

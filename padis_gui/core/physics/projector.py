@@ -1,9 +1,6 @@
-"""Projections: the system matrix, and filtered back projection.
+"""Projections: the system matrix of a scan, and what filtered back projection needs besides its geometry.
 
-What filtered back projection needs besides a geometry: the ramp, and what each view stands for.
-
-The system matrix of a scan: ASTRA writes it view by view, torch keeps it as sparse matrices.
-
+ASTRA writes the matrix view by view, torch keeps it as sparse matrices.
 Products with it run in torch, on the CPU or on the GPU, without a copy through the host. That gives the same
 numbers as ASTRA's own projectors in a fraction of their time, an adjoint that is exact (that of ASTRA's GPU
 kernels is not), and autograd for nothing.

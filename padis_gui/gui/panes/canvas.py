@@ -1,9 +1,4 @@
-"""The canvas: a picture that one can pan and zoom.
-
-A picture one can pan and zoom: pixels, pixels that are no numbers, the tiling, the cursor, drawn shapes.
-
-A canvas with a title: one of several small pictures that are looked at together.
-"""
+"""A picture one can pan and zoom: pixels, pixels that are no numbers, the tiling, the cursor, drawn shapes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
