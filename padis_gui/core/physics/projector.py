@@ -285,16 +285,19 @@ def _transposed(matrix: _Rows, pixels: int, watch: Watch = SILENT) -> _Rows:
         whole = csr_matrix((values, columns, starts), shape=(rows, pixels)).tocsc()
         return _Rows(whole.indptr, whole.indices, whole.data)
     lengths = np.zeros(pixels, dtype=np.int64)
+    sorted_rows, sorted_values = np.empty_like(columns), np.empty_like(values)
     for start in range(0, count, at_once):
-        watch.tell(0.1 * start / count)
-        part = torch.from_numpy(columns[start : start + at_once])
-        lengths += torch.bincount(part, minlength=pixels).numpy()
-    found = _Rows(_starts(lengths), np.empty_like(columns), np.empty_like(values))
+        watch.tell(0.3 * start / count)
+        part = slice(start, start + at_once)
+        lengths += torch.bincount(torch.from_numpy(columns[part]), minlength=pixels).numpy()
+        # the first block would have to get memory for all of it, at once
+        sorted_rows[part], sorted_values[part] = 0, 0
+    found = _Rows(_starts(lengths), sorted_rows, sorted_values)
     free = found.starts[:-1].astype(np.int64)  # the next place of each column
     steps = np.empty(at_once, dtype=np.int64)
     first = 0
     while first < rows:
-        watch.tell(0.1 + 0.9 * first / rows)
+        watch.tell(0.3 + 0.7 * first / rows)
         end = int(np.searchsorted(starts, int(starts[first]) + at_once, side="right")) - 1
         some = slice(int(starts[first]), int(starts[end]))
         own = (values[some], columns[some], starts[first : end + 1] - starts[first])
