@@ -279,7 +279,7 @@ def _transposed(matrix: _Rows, pixels: int, watch: Watch = SILENT) -> _Rows:
     from scipy.sparse import csr_matrix
 
     starts, columns, values = matrix
-    count, rows, at_once = len(columns), len(starts) - 1, max(_ENTRIES_SORTED, 2 * pixels)
+    count, rows, at_once = len(columns), len(starts) - 1, max(_ENTRIES_SORTED, pixels)
     if count <= at_once:
         watch.tell(0.0)
         whole = csr_matrix((values, columns, starts), shape=(rows, pixels)).tocsc()
@@ -302,14 +302,16 @@ def _transposed(matrix: _Rows, pixels: int, watch: Watch = SILENT) -> _Rows:
         some = slice(int(starts[first]), int(starts[end]))
         own = (values[some], columns[some], starts[first : end + 1] - starts[first])
         block = csr_matrix(own, shape=(end - first, pixels)).tocsc()
-        block.indices += np.int32(first)
         watch.check()
-        _place(block, free, steps[: len(block.data)], found)
+        block.indices += np.int32(first)
+        _place(block, free, steps[: len(block.data)], found, watch)
         first = end
     return found
 
 
-def _place(block: Any, free: NDArray[np.int64], places: NDArray[np.int64], found: _Rows) -> None:
+def _place(
+    block: Any, free: NDArray[np.int64], places: NDArray[np.int64], found: _Rows, watch: Watch
+) -> None:
     """Put the columns of ``block`` (CSC) where ``free`` says that each goes on, and move ``free`` behind them.
 
     ``places`` is room for a number an entry, used again: new memory would cost more than all else here.
@@ -323,6 +325,7 @@ def _place(block: Any, free: NDArray[np.int64], places: NDArray[np.int64], found
     places[block.indptr[filled]] = free[filled]
     places[block.indptr[filled[1:]]] -= free[filled[:-1]] + lengths[:-1] - 1
     np.cumsum(places, out=places)
+    watch.check()
     found.columns[places] = block.indices
     found.values[places] = block.data
     free[filled] += lengths
