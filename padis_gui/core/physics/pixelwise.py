@@ -125,6 +125,11 @@ class InpaintingSettings(PictureSettings):
     def picture_file(self) -> str:
         return self.mask_file if self.mask == "file" else ""
 
+    @property
+    def seconds_a_pixel(self) -> float:
+        """Up to a hundred steps of conjugate gradients."""
+        return 1.2e-6
+
     def known(self, rows: int, columns: int, picture: Image | None = None) -> Tensor:
         """The mask (rows, columns): True where the image is known; ``picture`` is that of the mask's file.
 

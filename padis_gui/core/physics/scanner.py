@@ -131,6 +131,11 @@ class ScannerSettings(ScanSettings):
         """About how many entries the system matrix has at most."""
         return expected_entries(self.geometry(shape), shape)
 
+    @property
+    def seconds_a_pixel(self) -> float:
+        """Each view is projected back."""
+        return 1e-8 * self.views
+
     def _distances(self, shape: Shape) -> tuple[float, float]:
         """Of source and detector from the axis of rotation, in pixels."""
         return math.inf, 0.0
