@@ -37,7 +37,7 @@ class SizeRow(QWidget):
             "Run on a region or at reduced size first, and then at full size with the same method"
         )
         self.preview.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.menu = QMenu("Pre&view", self)
+        self.menu = QMenu("Previe&w", self)
         self.menu.setToolTipsVisible(True)
         self.reduced = {by: self._reduced(by) for by in _PARTS}
         region = self.menu.addAction("A &region…")
