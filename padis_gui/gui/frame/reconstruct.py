@@ -66,7 +66,7 @@ class ReconstructPage(QMainWindow):
         self.curves, self.geometry_panel = Curves(), GeometryPanel(session)
 
     def _make_centre(self) -> None:
-        central = QWidget()
+        self.centre = central = QWidget()
         self.timeline = Timeline(self._session, central)
         self.mask_editor = MaskEditor(self._session, self._preferences.folder)
         self.painter = MaskPainter(self.mask_editor, self.panes, self._preferences)
@@ -133,7 +133,7 @@ class ReconstructPage(QMainWindow):
     def _order_tabs(self) -> None:
         """Tab begins with Run, and goes through the settings, the pictures and the panels."""
         panels = [dock.widget() for dock in self.docks.all if dock.widget() is not self.left]
-        order_tabs(self.transport, self.setup, self.centralWidget(), *panels)
+        order_tabs(self.transport, self.setup, self.centre, *panels)
 
     def dock(
         self, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True
