@@ -299,7 +299,7 @@ def as_html(report: Report) -> str:
     data = (
         "no data"
         if recipe.data is None
-        else f"{Path(recipe.data.file).name or 'array'}, page {recipe.data.page}"
+        else f"{Path(recipe.data.file).name or 'array'}, page {recipe.data.page + 1}"
     )
     seed = f"{len(recipe.sample_seeds)} samples" if recipe.sample_seeds else f"seed {recipe.seed}"
     found = as_json(dict(report.metrics))
@@ -356,7 +356,7 @@ def _made_of(report: Report) -> list[tuple[str, str]]:
         lines.append(
             (
                 "Image",
-                f"{recipe.data.file or 'an array'}, page {recipe.data.page}, SHA-256 {recipe.data.sha256}",
+                f"{recipe.data.file or 'an array'}, page {recipe.data.page + 1}, SHA-256 {recipe.data.sha256}",
             )
         )
         lines.append(("Intensities seen as 0 and 1", f"{low:g} and {high:g} {recipe.data.unit}".strip()))
