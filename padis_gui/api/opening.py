@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from padis_gui.core.files.arrays import image_of_array
 from padis_gui.core.files.formats.pages import display_name, in_one_sentence, shown
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images.image import Image, Pixels, ReadingSettings
+from padis_gui.core.images.image import Image, OfImage, Pixels, ReadingSettings
 from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.presets import DEMO_IMAGE, DEMO_PHOTO, bundled_priors, resource
@@ -30,31 +30,11 @@ _OF_ARRAYS = (
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class OpenedImage:
+class OpenedImage(OfImage):
     """An image or a measurement in memory. ``path`` is its file or folder, None for an array."""
 
     image: Image
     path: Path | None
-
-    @property
-    def pixels(self) -> Pixels:
-        """(C, rows, columns), float32, in the image's unit; of a scan, its FBP."""
-        return self.image.pixels
-
-    @property
-    def unit(self) -> str:
-        """The unit of the pixels, such as "HU"; empty where they have none."""
-        return self.image.unit
-
-    @property
-    def spacing(self) -> tuple[float, float] | None:
-        """Pixel pitch (rows, columns) in mm; None where it is not known."""
-        return self.image.spacing
-
-    @property
-    def window(self) -> tuple[float, float]:
-        """(low, high) in the image's unit, which are 0 and 1 to the prior."""
-        return self.image.window
 
     @property
     def pages(self) -> int:

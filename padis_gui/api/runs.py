@@ -14,7 +14,7 @@ from padis_gui.api.opening import AnyPath, OpenedImage, OpenedPrior, checked_pat
 from padis_gui.api.problems import Problem
 from padis_gui.core.exports.about import About, check_sidecar, read_export, sidecar_path
 from padis_gui.core.exports.registry import ExportSettings
-from padis_gui.core.exports.tiff import write_result
+from padis_gui.core.exports.tiff import save_result
 from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.images.metrics import psnr
 from padis_gui.core.physics.problem import Problem as MeasuredProblem
@@ -59,11 +59,7 @@ class Result(EngineResult):
         check_is_tiff(target)
         if sidecar is not None:
             check_sidecar(sidecar)
-        about = About.of(self, target.stem)
-        write_result(
-            target, self.pixels, self.deviation, self.recipe, self.metrics, self.spacing, self.interval, about=about,
-            settings=settings,
-        )  # fmt: skip
+        save_result(target, self, About.of(self, target.stem), settings)
         return target
 
     def _used(self) -> list[Path]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from padis_gui.core.physics.settings import PhysicsSettings
     from padis_gui.core.prior.prior import PatchPrior
     from padis_gui.core.prior.tiling import TilingSettings
+    from padis_gui.core.runs.method import Method
     from padis_gui.core.runs.presets import Preset
     from padis_gui.core.solvers.registry import Solver
 
@@ -122,6 +123,15 @@ def given_problem(options: argparse.Namespace) -> dict[str, Any]:
     return {name: value for p in PHYSICS for name, value in given_settings(options, p.settings_type).items()}
 
 
+def add_events(parser: argparse.ArgumentParser) -> None:
+    """`--events`, for a program that starts a long verb and follows it."""
+    parser.add_argument(
+        "--events", action="store_true",
+        help="write every event as a line of JSON instead of a progress bar, and obey the words pause, resume and "
+        "stop on standard input",
+    )  # fmt: skip
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Where and how precisely the network computes."""
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
@@ -175,15 +185,14 @@ def chosen_solver(options: argparse.Namespace, preset: "Preset") -> "tuple[Solve
     return solver, preset.solver_settings(solver.name, steps | overrides(options.overrides))
 
 
-def chosen_reconstruction(
-    options: argparse.Namespace, preset: "Preset", image: "Image"
-) -> "tuple[str, PhysicsSettings, Solver, Settings]":
-    """Physics and solver of an image or a scan, with their settings: the preset's, changed by what was given.
+def chosen_method(options: argparse.Namespace, preset: "Preset", image: "Image") -> "Method":
+    """The method for an image or a scan: the preset's, changed by what was given.
 
     A scan brings its own physics and geometry. Raises :class:`SettingError` for settings that do not belong together.
     """
     from padis_gui.core.physics.problem import scan_settings
     from padis_gui.core.physics.registry import find_physics
+    from padis_gui.core.runs.method import Method
 
     scan = image.measured if image.measured is not None and image.measured.physics else None
     physics = find_physics(options.physics or (preset.physics if scan is None else scan.physics))
@@ -196,8 +205,10 @@ def chosen_reconstruction(
         )
     else:
         problem = preset.problem_settings(physics.name, given)
-    tuned = preset.tuned_for(physics.name, scan=scan is not None)
-    return physics.name, problem, *chosen_solver(options, tuned)
+    solver, settings = chosen_solver(options, preset.tuned_for(physics.name, scan=scan is not None))
+    return Method(
+        physics=physics.name, problem=problem, tiling=chosen_tiling(options), solver=solver.name, settings=settings
+    )  # fmt: skip
 
 
 def chosen_tiling(options: argparse.Namespace) -> "TilingSettings":

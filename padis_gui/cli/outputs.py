@@ -1,9 +1,4 @@
-"""What verbs write: reports, exports and the iterates on the way.
-
-Files that a verb will write: checked before a long run, written whole or not at all.
-
-How `reconstruct` writes what it found: kinds of TIFF, curves as a table, a page to look at.
-"""
+"""What verbs write, whole or not at all: reports, exports, and the iterates on the way; checked before a long run."""
 
 import argparse
 import json

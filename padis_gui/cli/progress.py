@@ -1,12 +1,7 @@
-"""What long verbs share: a progress bar, events as lines of JSON, and how a process is steered.
+"""What long verbs share: one progress bar, events as lines of JSON, and how a process is told to pause, go on and stop.
 
-One progress bar for all verbs: steps, what matters now, time gone and time left.
-
-Events as lines on standard output, for a program that reads them.
-
-How a training is told to pause, to go on and to stop: by signals, and by words on standard input.
-
-Both are looked at between two steps, for only there is the state whole.
+It is told by signals and by words on standard input, which are looked at between two steps: only there is the state
+whole.
 """
 
 import json

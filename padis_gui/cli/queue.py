@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
 def _finish(queued: "QueuedRun", path: Path, repeater: "Repeater") -> dict[str, Any]:
     """A line of the summary: what has become of one run."""
     from padis_gui.core.exports.about import About, read_recipe
-    from padis_gui.core.exports.tiff import write_result
+    from padis_gui.core.exports.tiff import save_result
     from padis_gui.core.images.metrics import as_json
     from padis_gui.core.runs.queue import same_run
 
@@ -86,17 +86,7 @@ def _finish(queued: "QueuedRun", path: Path, repeater: "Repeater") -> dict[str, 
                 f"{path} was wanted for this run, but holds the result of another; choose another folder."
             )
         done = repeater.run(queued.recipe)
-        about = About.of(done, queued.name)
-        write_result(
-            path,
-            done.pixels,
-            done.deviation,
-            done.recipe,
-            done.metrics,
-            done.spacing,
-            done.interval,
-            about=about,
-        )
+        save_result(path, done, About.of(done, queued.name))
         return line | {"metrics": as_json(done.metrics), "seconds": done.seconds}
     except PadisError as error:
         return line | {"error": str(error)}

@@ -8,8 +8,7 @@ from padis_gui.cli.options import (
     add_problem,
     add_run,
     add_settings,
-    chosen_reconstruction,
-    chosen_tiling,
+    chosen_method,
     given_settings,
     open_prior,
 )
@@ -55,20 +54,20 @@ def run(options: argparse.Namespace) -> int:
     """Reconstruct one image; writes the TIFF and the report."""
     from padis_gui.cli.progress import preparing, progress_bar
     from padis_gui.core.exports.about import About, check_sidecar, sidecar_path
-    from padis_gui.core.exports.tiff import write_result
+    from padis_gui.core.exports.tiff import save_result
     from padis_gui.core.files.read import read_image
     from padis_gui.core.images.image import ReadingSettings
     from padis_gui.core.images.metrics import as_json
     from padis_gui.core.images.size import size_in_words
     from padis_gui.core.physics.registry import find_physics
     from padis_gui.core.runs.engine import Run, finish
-    from padis_gui.core.runs.method import Method
     from padis_gui.core.runs.opened import Opened
     from padis_gui.core.runs.presets import bundled_prior
     from padis_gui.core.runs.recipe import draft_recipe, find_preset, new_seed
     from padis_gui.core.settings.declarations import make
     from padis_gui.core.settings.machine import describe_device, peak_memory_mb, pick_device
     from padis_gui.core.solvers.iterate import Iterate
+    from padis_gui.core.solvers.registry import find_solver
 
     export = chosen_export(options)
     sidecar = sidecar_path(options.out) if export.sidecar else None
@@ -79,15 +78,12 @@ def run(options: argparse.Namespace) -> int:
     preset = find_preset(options.preset or DEFAULT_PRESET)
     reading = make(ReadingSettings, given_settings(options, ReadingSettings))
     image = read_image(options.input, options.page, reading)
-    physics, problem_settings, solver, settings = chosen_reconstruction(options, preset, image)
-    method = Method(
-        physics=physics, problem=problem_settings, tiling=chosen_tiling(options), solver=solver.name, settings=settings
-    )  # fmt: skip
+    method = chosen_method(options, preset, image)
     seed = new_seed() if options.seed is None else options.seed
-    prior_path = options.prior or bundled_prior(physics, pick_device(options.device).type)
+    prior_path = options.prior or bundled_prior(method.physics, pick_device(options.device).type)
     prior = open_prior(options, prior_path)
     opened = Opened(image=image, data_path=options.input, prior=prior, prior_path=prior_path)
-    with progress_bar(solver.label) as bar:
+    with progress_bar(find_solver(method.solver).label) as bar:
         run = Run(draft_recipe(opened, method, seed), opened, on_progress=preparing(bar))
         recorder = Recorder(run, export, options)
 
@@ -96,11 +92,7 @@ def run(options: argparse.Namespace) -> int:
             recorder.record(iterate)
 
         result = finish(run, watch)
-    about = About.of(result, options.out.stem)
-    about = write_result(
-        options.out, result.pixels, result.deviation, result.recipe, result.metrics, result.spacing, about=about,
-        settings=export,
-    )  # fmt: skip
+    about = save_result(options.out, result, About.of(result, options.out.stem), export)
     recorder.write(result, about)
     metrics = result.metrics
     report = {
@@ -108,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
         "seconds": result.seconds,
         "evaluations": result.evaluations,
         "seed": seed,
-        "solver": solver.name,
+        "solver": method.solver,
         "device": describe_device(prior.device),
         "peak_memory_mb": peak_memory_mb(prior.device),
         "recipe": result.recipe.model_dump(mode="json"),
@@ -120,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
     for note in image.notes + (image.measured.notes if image.measured is not None else ()):
         print(note)
     print(
-        f"{options.out}: {_verdict(metrics, find_physics(physics).baseline)}, {result.seconds:.1f} s, seed {seed}"
+        f"{options.out}: {_verdict(metrics, find_physics(method.physics).baseline)}, {result.seconds:.1f} s, seed {seed}"
     )
     return 0
 

@@ -1,9 +1,4 @@
-"""`padis-gui repeat FILE.tif`: what made an exported file once more, and whether it gives the same.
-
-`padis-gui repeat VOLUME.tif`: all slices once more, compared page by page.
-
-`padis-gui repeat FILE.tif`: the run that made an exported file once more, and whether it gives the same.
-"""
+"""`padis-gui repeat FILE.tif`: what made an exported file once more (a volume by slices), and whether it gives the same."""
 
 import argparse
 import tempfile

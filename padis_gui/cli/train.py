@@ -1,10 +1,6 @@
-"""`padis-gui train`: its options, its preview, and what one sees of it.
+"""`padis-gui train DATA… --out DIR`: train or resume a patch prior, with a progress bar or with events as lines of JSON.
 
-`padis-gui train DATA… --preview FILE.png`: what the network would see, and what cannot be used.
-
-What one sees of a training on the command line: a progress bar, or its events as lines of JSON.
-
-`padis-gui train DATA… --out DIR`: train or resume a patch prior, with a progress bar or with events as lines.
+With `--preview FILE.png`: what the network would see, and what cannot be used.
 """
 
 import argparse
@@ -18,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from padis_gui.cli.options import add_settings, given_settings
+from padis_gui.cli.options import add_events, add_settings, given_settings
 from padis_gui.cli.progress import Lines, Pacer
 from padis_gui.core.prior.network import NetworkSettings
 from padis_gui.core.settings.declarations import S, make
@@ -284,11 +280,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--from", type=Path, default=None, dest="start_from", metavar="PRIOR",
         help="train this prior further: its network and conventions are kept",
     )  # fmt: skip
-    parser.add_argument(
-        "--events", action="store_true",
-        help="write every event as a line of JSON instead of a progress bar, and obey the words pause, resume and "
-        "stop on standard input",
-    )  # fmt: skip
+    add_events(parser)
     parser.add_argument("--name", default=None, help="the prior's name (default: the folder's)")
     parser.add_argument(
         "--window", default=None, metavar="LOW,HIGH", help="short for --window-low LOW --window-high HIGH"

@@ -1,8 +1,6 @@
-"""`padis-gui volume`: every slice of a stack, and what one sees of it.
+"""`padis-gui volume INPUT --out OUT.tif`: every slice of a stack, here or on many workers, resumed where it was.
 
-What one sees of a volume on the command line: a progress bar, or its events as lines of JSON.
-
-`padis-gui volume INPUT --out OUT.tif`: every slice of a stack, here or on many workers, resumed where it was.
+It is seen as a progress bar, or as events in lines of JSON.
 """
 
 import argparse
@@ -14,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from padis_gui.cli.options import (
+    add_events,
     add_preset,
     add_problem,
     add_run,
     add_settings,
-    chosen_reconstruction,
-    chosen_tiling,
+    chosen_method,
     given_settings,
     open_prior,
 )
@@ -179,11 +177,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--restart", action="store_true", help="throw away the finished slices of an earlier run"
     )
-    parser.add_argument(
-        "--events", action="store_true",
-        help="write every event as a line of JSON instead of a progress bar, and obey the words pause, resume and "
-        "stop on standard input",
-    )  # fmt: skip
+    add_events(parser)
     add_preset(parser)
     add_settings(parser.add_argument_group("reading"), ReadingSettings)
     add_problem(parser)
@@ -292,7 +286,6 @@ def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
 
     def resolved(threads: int) -> "VolumeRequest":
         from padis_gui.core.files.read import read_image
-        from padis_gui.core.runs.method import Method
         from padis_gui.core.runs.opened import Opened
         from padis_gui.core.runs.presets import bundled_prior
         from padis_gui.core.runs.recipe import find_preset, make_recipe, new_seed
@@ -308,16 +301,12 @@ def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
         page = parse_pages(settings.pages, image.pages)[0]
         if page:
             image = read_image(options.input, page, reading)
-        physics, problem, solver, solver_settings = chosen_reconstruction(options, preset, image)
+        method = chosen_method(options, preset, image)
         seed = options.seed
         if seed is None and not options.restart:
             seed = earlier_seed(options.out)
-        prior_path = options.prior or bundled_prior(physics, pick_device(options.device).type)
+        prior_path = options.prior or bundled_prior(method.physics, pick_device(options.device).type)
         prior = open_prior(options, prior_path)
-        method = Method(
-            physics=physics, problem=problem, tiling=chosen_tiling(options), solver=solver.name,
-            settings=solver_settings,
-        )  # fmt: skip
         opened = Opened(image=image, data_path=options.input, prior=prior, prior_path=prior_path)
         recipe = make_recipe(opened, method, new_seed() if seed is None else seed, threads=threads)
         return make_request(recipe, prior, settings, options.out, image)

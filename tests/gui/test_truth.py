@@ -1,5 +1,6 @@
 """What is on the screen is what is open: the law, on walks by chance, and each way in which it was once broken."""
 
+import os
 import re
 
 import numpy as np

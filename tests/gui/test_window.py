@@ -453,7 +453,7 @@ def test_the_cursor_reads_every_pane(ready, drive):
         point = pane.canvas.box.mapViewToScene(QPointF(20.5, 30.5))
         position = pane.canvas.mapFromScene(point)
         QTest.mouseMove(pane.canvas.viewport(), QPoint(position.x(), position.y()))
-        await until(lambda: "x 21, y 31 px" in ready.cursor_text.text())
+        await until(lambda: "x 20, y 30 px" in ready.cursor_text.text())
 
     drive(go())
     truth = ready.panes.pixels("truth")[30, 20]

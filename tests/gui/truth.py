@@ -216,7 +216,7 @@ class Screen:
             if data.image.name not in text:
                 yield f"{data.image.name} is open, but the {what} says {text!r}"
         page = re.search(r"page (\d+)", self.window.windowTitle())
-        if page and int(page[1]) not in (data.image.page, data.image.page + 1):
+        if page and int(page[1]) != data.image.page + 1:
             yield f"page {data.image.page} (from 0) is open, but the title says {page[0]}"
 
     def _truth(self, *, quiet: bool) -> Iterator[str]:

@@ -263,7 +263,7 @@ class Walk:
 
     def open_page(self, rng: random.Random) -> str | None:
         box = self.window.data.page
-        if not box.isEnabled() or box.maximum() < 1 or self.session.data.image is None:
+        if not box.isEnabled() or box.maximum() < 2 or self.session.data.image is None:
             return None
         box.setValue(rng.randint(box.minimum(), box.maximum()))
         self.wanted.data = None  # of the file that is open now, whatever else is on its way

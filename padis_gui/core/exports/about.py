@@ -1,9 +1,4 @@
-"""What an exported file says of itself, and how it is read again.
-
-What an exported file says of itself, beside its pixels: the recipe of its run, and what its pages are.
-
-Reading back what was exported: the recipe, what is known of the run, and the pixels.
-"""
+"""What an exported file says of itself beside its pixels, and how both are read again."""
 
 import json
 import math

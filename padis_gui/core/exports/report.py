@@ -1,12 +1,7 @@
-"""The report: one HTML page with pictures, curves and all settings.
+"""The report: one HTML page with pictures, curves and all settings; and the curves as a table.
 
-Pictures as 8-bit images: for looking at, never for measuring.
-
-The numbers of a run's iterates as columns.
-
-Curves in the pixels of a small picture: a report needs neither a plotting library nor anything from elsewhere.
-
-One HTML page about a run, with everything inside: no script, and nothing is fetched from anywhere.
+Everything is inside of the page: no script, and nothing is fetched from anywhere. Its pictures have 8 bits, for looking
+at and not for measuring; curves are drawn in the pixels of a small picture, without a plotting library.
 """
 
 import base64
@@ -304,7 +299,7 @@ def as_html(report: Report) -> str:
     data = (
         "no data"
         if recipe.data is None
-        else f"{Path(recipe.data.file).name or 'array'}, page {recipe.data.page}"
+        else f"{Path(recipe.data.file).name or 'array'}, page {recipe.data.page + 1}"
     )
     seed = f"{len(recipe.sample_seeds)} samples" if recipe.sample_seeds else f"seed {recipe.seed}"
     found = as_json(dict(report.metrics))
@@ -361,7 +356,7 @@ def _made_of(report: Report) -> list[tuple[str, str]]:
         lines.append(
             (
                 "Image",
-                f"{recipe.data.file or 'an array'}, page {recipe.data.page}, SHA-256 {recipe.data.sha256}",
+                f"{recipe.data.file or 'an array'}, page {recipe.data.page + 1}, SHA-256 {recipe.data.sha256}",
             )
         )
         lines.append(("Intensities seen as 0 and 1", f"{low:g} and {high:g} {recipe.data.unit}".strip()))

@@ -14,6 +14,7 @@ from padis_gui.core.exports.content import RunContent
 from padis_gui.core.exports.settings import FileSettings, IntegerMapping, integer_mapping
 from padis_gui.core.files.formats.tiff_meaning import NAMESPACE
 from padis_gui.core.images.image import Pixels
+from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.files import failures_said, pixels_sha256, writing_atomically
@@ -227,13 +228,17 @@ def write_result(
     )
 
 
+def save_result(path: Path, result: Result, about: About, settings: FileSettings | None = None) -> About:
+    """Write a result as :func:`write_result` does; ``about`` is what is known of it before it is written."""
+    return write_result(
+        path, result.pixels, result.deviation, result.recipe, result.metrics, result.spacing, result.interval,
+        about=about, settings=settings,
+    )  # fmt: skip
+
+
 def export_result(run: RunContent, path: Path, settings: FileSettings) -> str:
     """Write the image of a run, and what is known of its samples; returns what was written, in words."""
-    result = run.result
-    about = write_result(
-        path, result.pixels, result.deviation, result.recipe, result.metrics, result.spacing, result.interval,
-        about=run.about, settings=settings,
-    )  # fmt: skip
+    about = save_result(path, run.result, run.about, settings)
     return f"{_values_in_words(about)}, with the recipe of its run"
 
 

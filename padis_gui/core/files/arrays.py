@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.pages import SMALLEST, check_finite, check_sides, page_of, shown
 from padis_gui.core.files.scans.read import read_row
-from padis_gui.core.files.scans.scan import ScanFile, Sinogram, check_sizes, checked_angles, positive
+from padis_gui.core.files.scans.scan import Readings, ScanFile, check_sizes, checked_angles, positive
 from padis_gui.core.images.image import HU_WINDOW, Image, Measured, ReadingSettings, propose_window
 from padis_gui.core.images.size import replaced, taken
 from padis_gui.core.physics.geometry import Geometry, Unit
@@ -110,17 +110,6 @@ def _pair(what: str, given: Any) -> tuple[float, float]:
     return first, second
 
 
-class _ArrayScan(ScanFile):
-    """Line integrals (views, bins) in memory."""
-
-    def __init__(self, values: NDArray[np.float32], geometry: Geometry) -> None:
-        super().__init__(_NAME, "sinogram", geometry)
-        self._values = values
-
-    def _read(self, row: int) -> Sinogram:
-        return Sinogram(self._values)
-
-
 def scan_of_array(source: Any, reading: ReadingSettings, geometry: dict[str, Any]) -> Image:
     """Line integrals (views, bins) as the image of a scan, with their FBP as pixels.
 
@@ -155,9 +144,8 @@ def scan_of_array(source: Any, reading: ReadingSettings, geometry: dict[str, Any
                 positive(_NAME, f"A {name}", said[name])
     known = {name: value for name, value in said.items() if value is not None}
     unit: Unit = "mm" if "bin_width" in known else "bins"
-    scan = _ArrayScan(
-        values.astype(np.float32), Geometry(angles=angles, bins=values.shape[1], unit=unit, **known)
-    )
+    stated = Geometry(angles=angles, bins=values.shape[1], unit=unit, **known)
+    scan = ScanFile(_NAME, "sinogram", stated, lambda _row: Readings(values))
     # a measurement, whoever reads it again: a file of it would else be taken for an image
     image = read_row(scan, 0, reading.model_copy(update={"role": "measurement"}))
     return image.with_window(reading.scaling(image.window))

@@ -1,13 +1,26 @@
-"""Reading what the user opens: a page of an image, or a row of a scan as a measurement."""
+"""Reading what the user opens: recognised once, then a page of an image is read, or a row of a scan as a measurement."""
 
 import os
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+from padis_gui.core.files.formats.format import Recognised
+from padis_gui.core.files.formats.hdf5 import HDF5
+from padis_gui.core.files.formats.matlab import MATLAB
 from padis_gui.core.files.formats.open import read_page, read_picture, recognise
-from padis_gui.core.files.scans.open import open_scan
+from padis_gui.core.files.formats.pages import in_one_sentence
+from padis_gui.core.files.scans.beside import open_beside
+from padis_gui.core.files.scans.geometry_file import FORMAT, MOST_BYTES, read_geometry
+from padis_gui.core.files.scans.hdf5 import open_exchange, open_nxtomo
+from padis_gui.core.files.scans.htc import open_htc, open_htc_in_hdf5
 from padis_gui.core.files.scans.read import read_row
+from padis_gui.core.files.scans.scan import ScanFile
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.settings import PhysicsSettings
+
+# The layouts of scans in HDF5: each takes the path, the open file and the data set wanted, and gives None for others
+LAYOUTS = (open_exchange, open_nxtomo, open_htc_in_hdf5)
 
 
 def read_image(path: str | os.PathLike[str], page: int = 0, reading: ReadingSettings | None = None) -> Image:
@@ -24,6 +37,58 @@ def read_image(path: str | os.PathLike[str], page: int = 0, reading: ReadingSett
     with scan:
         image = read_row(scan, page, reading)
     return replace(image, window=reading.scaling(image.window))
+
+
+def open_scan(found: Recognised, dataset: str = "") -> ScanFile | None:
+    """The scan in a file, or in a folder of views; None where it is none, or too damaged to tell.
+
+    ``dataset`` names one of several scans in a file. Raises :class:`InputError` where it is a scan that cannot be used.
+    """
+    beside = find_geometry(found.path)
+    if beside is not None:
+        return open_beside(found, dataset, read_geometry(beside))
+    with in_one_sentence(found.name, found.kind):
+        if found.format is MATLAB and (scan := open_htc(found.path, dataset)) is not None:
+            return scan
+        return _in_hdf5(found.path, dataset) if found.format in (MATLAB, HDF5) else None
+
+
+def find_geometry(path: Path) -> Path | None:
+    """The geometry file beside a file or folder, or in the folder as `geometry.json`; None where there is none.
+
+    JSON of the same stem that is something else does not count.
+    """
+    path = path.absolute()
+    if not path.name:
+        return None
+    try:
+        for own in (path.with_name(path.name + ".geometry.json"), path / "geometry.json"):
+            if own.is_file():
+                return own
+        beside = path.with_suffix(".json")
+        if beside == path or not beside.is_file():
+            return None
+        with beside.open("rb") as file:
+            return beside if FORMAT.encode() in file.read(MOST_BYTES) else None
+    except (OSError, ValueError):  # such as a name so long that nothing can lie beside it
+        return None
+
+
+def _in_hdf5(path: Path, dataset: str) -> ScanFile | None:
+    """The scan in HDF5, which MATLAB's v7.3 is as well; what cannot be opened, the reader of images refuses."""
+    import h5py
+
+    try:
+        file: Any = h5py.File(path, "r", locking=False)
+    except OSError:
+        return None
+    scan: ScanFile | None = None
+    try:
+        scan = next((found for layout in LAYOUTS if (found := layout(path, file, dataset)) is not None), None)
+    finally:
+        if scan is None:
+            file.close()
+    return scan
 
 
 def read_named_picture(settings: PhysicsSettings) -> Image | None:

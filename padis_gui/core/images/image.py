@@ -1,10 +1,6 @@
-"""An image and its meaning: pixels, unit, window, spacing; how a file is read; masks.
+"""An image with what its numbers mean: unit, window, spacing; and masks of missing pixels as pictures, white is missing.
 
-How a file is read, where it leaves a choice: settings of their own, which a recipe keeps.
-
-An image with what its numbers mean.
-
-Masks of missing pixels as pictures: white is missing.
+How a file is read, where it leaves a choice, are settings of their own, which a recipe keeps.
 """
 
 import io
@@ -333,3 +329,29 @@ def fill_box(
     rows = slice(max(int(np.floor(top)), 0), max(int(np.floor(bottom)) + 1, 0))
     columns = slice(max(int(np.floor(left)), 0), max(int(np.floor(right)) + 1, 0))
     missing[rows, columns] = value
+
+
+class OfImage:
+    """What has an ``image``, and says as its own what that says."""
+
+    image: Image
+
+    @property
+    def pixels(self) -> Pixels:
+        """(C, rows, columns), float32, in the image's unit; of a scan that was opened, its FBP."""
+        return self.image.pixels
+
+    @property
+    def unit(self) -> str:
+        """The unit of the pixels, such as "HU"; empty where they have none."""
+        return self.image.unit
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """(low, high) in the image's unit, which are 0 and 1 to the prior."""
+        return self.image.window
+
+    @property
+    def spacing(self) -> tuple[float, float] | None:
+        """Pixel pitch (rows, columns) in mm; None where it is not known."""
+        return self.image.spacing

@@ -1,8 +1,4 @@
-"""How good an image is against a truth, and how sure samples are of it.
-
-Image quality against a truth, and agreement with the measurement.
-
-What several samples of the posterior say together, and how well their spread foretells the error.
+"""How good an image is against a truth, how well it explains a measurement, and how sure samples are of it.
 
 If the samples are exchangeable with the truth, as draws of the true posterior are, then the mean of N samples has
 an error of sqrt(1 + 1/N) times the deviation, and the interval between two of N ordered samples holds the truth as

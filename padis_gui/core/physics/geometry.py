@@ -1,17 +1,13 @@
-"""The geometry of a scan, in one convention, and its sketch.
+"""How a scan is taken, in one convention: its angles, its detector, its distances; and the same as a drawing.
 
-How a scan is taken: its angles, its detector, its distances.
-
-Conventions. On the displayed image x points to the right and y upwards; the axis of rotation is its middle. At
+On the displayed image x points to the right and y upwards; the axis of rotation is its middle. At
 angle 0 the rays run upwards (of a fan beam: the source is below the image, the detector above it) and the
 detector's bins count from left to right. A view at angle theta has both turned counter-clockwise by theta: the
 bins' axis is (cos theta, sin theta), the rays' direction (-sin theta, cos theta). What turns is the scanner around
 the image; a sample that turns clockwise before a fixed scanner is one whose scanner turns counter-clockwise.
 
-A scan as a drawing: where source and detector are at each view, in pixels from the axis of rotation.
-
-The numbers are those that the system matrix is made from, so what is drawn is what is computed. x points to the
-right and y upwards, as in :mod:`padis_gui.core.physics.geometry`.
+The drawing has source and detector at each view, in pixels from the axis of rotation, from the numbers that the system
+matrix is made of: what is drawn is what is computed.
 """
 
 import math

@@ -1,8 +1,6 @@
-"""Linear operators with their exact adjoints, and conjugate gradients on them.
+"""Linear operators as values: ``A(x)``, ``A.T(y)``, shapes as properties, autograd wired once.
 
-Conjugate gradients, the one linear solver that data steps share, for M x = b and for least squares.
-
-Linear operators as values: ``A(x)``, ``A.T(y)``, shapes as properties, autograd wired once.
+Conjugate gradients are the one linear solver that data steps share, for M x = b and for least squares.
 """
 
 import math

@@ -1,10 +1,7 @@
-"""Operators that look at one pixel at a time: denoising, nothing, inpainting.
+"""Operators that look at one pixel at a time.
 
-Denoising: the measurement is the image itself, with noise.
-
-No measurement at all: what is left of a reconstruction is a sample of the prior (generation).
-
-Inpainting: y = m x, where the mask m is 1 on known pixels and 0 on missing ones.
+Denoising measures the image itself, with noise. Inpainting: y = m x, where the mask m is 1 on known pixels and 0 on
+missing ones. Nothing is no measurement at all: what is left of a reconstruction is a sample of the prior (generation).
 """
 
 from itertools import count
@@ -127,6 +124,11 @@ class InpaintingSettings(PictureSettings):
     @property
     def picture_file(self) -> str:
         return self.mask_file if self.mask == "file" else ""
+
+    @property
+    def seconds_a_pixel(self) -> float:
+        """Up to a hundred steps of conjugate gradients."""
+        return 1.2e-6
 
     def known(self, rows: int, columns: int, picture: Image | None = None) -> Tensor:
         """The mask (rows, columns): True where the image is known; ``picture`` is that of the mask's file.

@@ -1,12 +1,8 @@
-"""CT: what all scanners share, parallel beams, fan beams.
+"""CT: what scans of every geometry share (settings, products with the system matrix, FBP), parallel beams, fan beams.
 
-What scans of every geometry share: settings, products with the system matrix, filtered back projection.
-
-The conventions of angles, bins and lengths are those of :mod:`padis_gui.core.physics.geometry`.
-
-Parallel-beam CT. The kernel is ASTRA's "linear": the line integral by linear interpolation between pixels.
-
-Fan-beam CT with a flat detector. The kernel is ASTRA's "line_fanflat": the length of a ray inside each pixel.
+The conventions of angles, bins and lengths are those of :mod:`padis_gui.core.physics.geometry`. The kernels are ASTRA's:
+"linear" for parallel beams, the line integral by linear interpolation between pixels, and "line_fanflat" for fan beams
+with a flat detector, the length of a ray inside each pixel.
 """
 
 import math
@@ -134,6 +130,11 @@ class ScannerSettings(ScanSettings):
     def entries(self, shape: Shape) -> int:
         """About how many entries the system matrix has at most."""
         return expected_entries(self.geometry(shape), shape)
+
+    @property
+    def seconds_a_pixel(self) -> float:
+        """Each view is projected back."""
+        return 1e-8 * self.views
 
     def _distances(self, shape: Shape) -> tuple[float, float]:
         """Of source and detector from the axis of rotation, in pixels."""

@@ -56,6 +56,11 @@ class PhysicsSettings(Settings):
         return 0
 
     @property
+    def seconds_a_pixel(self) -> float:
+        """About how long the baseline takes for each pixel of the image, on one core."""
+        return 1.5e-7
+
+    @property
     def is_noisy(self) -> bool:
         """Whether :meth:`noisy` draws anything."""
         return False

@@ -102,25 +102,21 @@ class _Resample(nn.Module):
         line = torch.tensor(taps, dtype=torch.float32)
         self.register_buffer("resample_filter", (line.outer(line) / line.sum() ** 2)[None, None])
 
-    def _resampled(self, x: Tensor) -> Tensor:
+    def _resampled(self, x: Tensor, margin: int) -> Tensor:
         channels, taps = x.shape[1], self.resample_filter.shape[-1]
         weights = self.resample_filter.to(x.dtype).expand(channels, 1, taps, taps)
-        margin = (taps - 1) // 2
         if self.way == "up":
             return F.conv_transpose2d(x, 4 * weights, stride=2, padding=margin, groups=channels)
         return F.conv2d(x, weights, stride=2, padding=margin, groups=channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        padding = self.weight.shape[-1] // 2
+        padding, margin = self.weight.shape[-1] // 2, (self.resample_filter.shape[-1] - 1) // 2
         if not self.late:
-            return F.conv2d(self._resampled(x), self.weight, self.bias, padding=padding)
+            return F.conv2d(self._resampled(x, margin), self.weight, self.bias, padding=padding)
         # The filter also sees what the convolution makes of the zeros just outside; the bias comes last, so
         # that it stays what it is at the border.
-        margin = (self.resample_filter.shape[-1] - 1) // 2
         wide = F.conv2d(x, self.weight, padding=padding + margin)
-        channels, taps = wide.shape[1], self.resample_filter.shape[-1]
-        weights = self.resample_filter.to(wide.dtype).expand(channels, 1, taps, taps)
-        return F.conv2d(wide, weights, stride=2, groups=channels) + self.bias[:, None, None].to(wide.dtype)
+        return self._resampled(wide, 0) + self.bias[:, None, None].to(wide.dtype)
 
 
 class _Block(nn.Module):

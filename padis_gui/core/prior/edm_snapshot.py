@@ -1,12 +1,9 @@
-"""Published ``network-snapshot-*.pkl`` files as priors, read as data.
-
-Published ``network-snapshot-*.pkl`` files, read without executing anything in them.
+"""Published ``network-snapshot-*.pkl`` files as priors, read without executing anything in them.
 
 Such a file is a pickle whose ordinary loading runs source code that it carries. Here every name in it is looked up
 in the exact table below, and becomes an inert record; the source code is hashed and never compiled. What is taken:
-the architecture's arguments and the tensors of the averaged network (``ema``), and the data's resolution.
-
-What a published snapshot was trained with, as far as it says so; what it leaves open is assumed and named.
+the architecture's arguments and the tensors of the averaged network (``ema``), and the data's resolution. What a
+snapshot leaves open of its training is assumed and named.
 """
 
 import hashlib

@@ -1,16 +1,12 @@
-"""Our own network, and how it is told where a patch lies.
-
-How the network is told where a patch lies: the forms that the two coordinates of a pixel can take.
-
-All of them read the coordinates of :class:`~padis_gui.core.prior.prior.partition.Frame`, so a prior's convention and its
-encoding are two separate things, and give features on the pixels that the network computes on (half as many an
-axis). Fourier and learned features are smooth over two pixels, so there they are computed once for four.
-
-Our denoising network: a small residual U-Net on space-to-depth pixels.
+"""Our denoising network, a small residual U-Net on space-to-depth pixels, and how it is told where a patch lies.
 
 The 2x space-to-depth at the door (FFDNet, arXiv 1710.04026) quarters the cost of every layer behind it,
 which is what makes a whole-image denoiser call take a twentieth of a second on two CPU cores. Noise-level
 modulation follows DDPM/EDM (arXiv 2206.00364); preconditioning is not here but in :mod:`prior`.
+
+All position encodings read the coordinates of :class:`~padis_gui.core.prior.partition.Frame`, so a prior's convention and
+its encoding are two separate things, and give features on the pixels that the network computes on (half as many an
+axis). Fourier and learned features are smooth over two pixels, so there they are computed once for four.
 """
 
 import math

@@ -1,6 +1,4 @@
-"""Seams of tiles in an image, and one tile under the network.
-
-The boundary laboratory: how visible the borders of the tiles are in an image.
+"""The boundary laboratory: how visible the borders of the tiles are in an image, and one tile under the network.
 
 A *step* is the absolute difference of two neighbouring pixels, |dx|; steps across a tile border are compared with
 all others. Borders are those of ``Partition.boxes`` inside the image; where tiles overlap, every tile's border
@@ -8,8 +6,7 @@ counts, except that of tiles laid on top of each other only what remains visible
 rows and columns, each border crosses the whole image: borders are *lines*. Images are (C, rows, columns); channels
 are averaged.
 
-What the network gets and gives for one tile: EDM's preconditioning (arXiv 2206.00364, table 1) taken apart.
-
+What the network gets and gives for one tile is EDM's preconditioning (arXiv 2206.00364, table 1) taken apart:
 D = c_skip x + c_out F([c_in x, positions], c_noise). A tile may lie anywhere on the padded image, so that it can be
 shifted by hand; its D is that tile of the whole denoised image, up to the round-off of another patch batch.
 """
@@ -59,12 +56,6 @@ def _edges(partition: Partition, axis: int) -> Iterable[int]:
     for start in starts:
         edges = {edge for edge in edges if not start < edge < start + side} | {start, start + side}
     return edges
-
-
-def seam_steps(partition: Partition) -> tuple[Tensor, Tensor]:
-    """Which steps cross a tile border: bool (rows - 1, columns) down and (rows, columns - 1) to the right."""
-    (rows, columns), (down, right) = partition.image_shape, seam_lines(partition)
-    return down[:, None].expand(-1, columns), right.expand(rows, -1)
 
 
 def seam_ratio(x: Tensor, partition: Partition, truth: Tensor | None = None) -> float:

@@ -18,12 +18,14 @@ batch, and several times a second while it is prepared, whether the run may go o
 import logging
 import math
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from padis_gui.core.images.image import Image, Pixels
+import torch
+
+from padis_gui.core.images.image import Image, OfImage, Pixels
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
 from padis_gui.core.prior.tiling import (
@@ -35,6 +37,7 @@ from padis_gui.core.prior.tiling import (
     strategy_and_patch,
 )
 from padis_gui.core.runs.control import Control, RunState, Steering
+from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared, measure, prepare, preparing_share, streams
 from padis_gui.core.runs.recipe import Change, Recipe, sealed
 from padis_gui.core.settings.errors import Interrupted, PadisError
@@ -47,7 +50,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Result:
+class Result(OfImage):
     """An estimate and all that belongs to it.
 
     ``image`` is the estimate (C, rows, columns) with its unit, window and spacing; ``deviation`` (C, rows, columns)
@@ -68,26 +71,6 @@ class Result:
     total: int = 0
     sigma: float = math.nan
     sha256: str = ""
-
-    @property
-    def pixels(self) -> Pixels:
-        """The estimate (C, rows, columns) in the image's unit."""
-        return self.image.pixels
-
-    @property
-    def unit(self) -> str:
-        """The unit of the pixels, such as "HU"; empty where they have none."""
-        return self.image.unit
-
-    @property
-    def window(self) -> tuple[float, float]:
-        """(low, high) in that unit, which are 0 and 1 to the prior."""
-        return self.image.window
-
-    @property
-    def spacing(self) -> tuple[float, float] | None:
-        """Pixel pitch (rows, columns) in mm."""
-        return self.image.spacing
 
     @property
     def psnr(self) -> float:
@@ -321,22 +304,39 @@ def finish(run: Run, watch: Callable[[Iterate], None] = lambda iterate: None) ->
 
 
 def solve(recipe: Recipe, problem: Problem, prior: PatchPrior) -> Generator[Iterate, Steering | None, None]:
-    """The iterates of this recipe's solver; ``send`` a :class:`Steering` to change live settings or the tiling.
+    """The iterates of this recipe's solver, with its live changes; see :func:`iterates_of`."""
+    return iterates_of(
+        recipe.method, problem, prior, streams(recipe.seed)[1], paired=recipe.paired, changes=recipe.changes,
+        stop_after=recipe.stop_after,
+    )  # fmt: skip
 
-    For whoever has a problem of their own; threads, preparation and the end are a :class:`Run`'s.
+
+def iterates_of(
+    method: Method,
+    problem: Problem,
+    prior: PatchPrior,
+    rng: torch.Generator,
+    *,
+    paired: bool = False,
+    changes: Sequence[Change] = (),
+    stop_after: int | None = None,
+) -> Generator[Iterate, Steering | None, None]:
+    """The iterates of a method; ``send`` a :class:`Steering` to change live settings or the tiling.
+
+    For whoever has a problem of their own; threads, preparation and the end are a :class:`Run`'s. ``changes`` are made
+    after their steps; for ``paired`` see ``branching`` of :class:`~padis_gui.core.prior.prior.PatchPrior`.
     """
-    solver, settings = find_solver(recipe.solver), recipe.solver_settings
-    prior = replace(prior, positions=recipe.prior.positions, branching=recipe.paired)
+    prior = replace(prior, positions=method.positions, branching=paired)
     shape = problem.operator.image_shape
 
     def tiling_of(chosen: TilingSettings) -> Tiling:
         strategy, patch = strategy_and_patch(chosen, (shape[1], shape[2]), prior)
         made = make_tiling(strategy, (shape[1], shape[2]), patch, prior.conventions.frame, chosen)
-        return BranchingTiling(made) if recipe.paired else made
+        return BranchingTiling(made) if paired else made
 
-    tiling = LiveTiling(tiling_of(recipe.tiling))
-    iterates = solver.iterates(problem, prior, tiling, settings, streams(recipe.seed)[1])
-    recorded = {change.step: change for change in recipe.changes}
+    tiling = LiveTiling(tiling_of(method.tiling))
+    iterates = find_solver(method.solver).iterates(problem, prior, tiling, method.settings, rng)
+    recorded = {change.step: change for change in changes}
     sent: Any = None
     try:
         while True:
@@ -346,11 +346,11 @@ def solve(recipe: Recipe, problem: Problem, prior: PatchPrior) -> Generator[Iter
                 return
             steering = yield iterate
             if steering is None and (change := recorded.get(iterate.step)) is not None:
-                steering = Steering(change.settings_of(recipe.solver), change.tiling)
+                steering = Steering(change.settings_of(method.solver), change.tiling)
             sent = None if steering is None else steering.settings
             if steering is not None and steering.tiling is not None:
                 tiling.current = tiling_of(steering.tiling)
-            if iterate.step == recipe.stop_after:
+            if iterate.step == stop_after:
                 return
     finally:
         iterates.close()

@@ -22,8 +22,8 @@ from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.watch import SILENT, Watch
 
 # Of a preparation, on one core of a workstation: seconds for each entry of a system matrix and its transpose, for each
-# product of one with an image, for each view and pixel that is back projected, and for each pixel of other baselines
-_ENTRY_SECONDS, _PRODUCT_SECONDS, _BACK_SECONDS, _PIXEL_SECONDS = 1.4e-7, 3e-9, 1.5e-8, 1e-6
+# entry in a product, and for what each pixel of a picture takes besides
+_ENTRY_SECONDS, _PRODUCT_SECONDS, _PIXEL_SECONDS = 1.4e-7, 3e-9, 1e-7
 # Bytes that an entry takes: its column and its value, in the matrix and in the transpose
 _ENTRY_BYTES = 16
 # Images of the size of the prepared one that are held on the way
@@ -160,10 +160,8 @@ def _seconds(image: Image | None, prior: PatchPrior, problem: PhysicsSettings) -
     """About how long measuring and the baseline take."""
     channels, rows, columns = prepared_shape(image, prior, problem)
     pixels = channels * rows * columns
-    views = getattr(problem, "views", 0)
     measured = _entries(image, prior, problem) * (_ENTRY_SECONDS + _PRODUCT_SECONDS)
-    baseline = views * _BACK_SECONDS if views else _PIXEL_SECONDS
-    return measured + 0.1 * _PIXEL_SECONDS * pixels, baseline * pixels
+    return measured + _PIXEL_SECONDS * pixels, problem.seconds_a_pixel * pixels
 
 
 def prior_window(image: Image, prior: PatchPrior) -> tuple[float, float]:

@@ -1,14 +1,8 @@
-"""Settings declared once, registries of records, and random streams.
+"""Settings declared once, one lookup for whatever is chosen by its name, and random streams that branch off others.
 
-Random streams that branch off others.
-
-How a setting is declared: once, with its range, unit, symbol and help.
-
-A settings class is a frozen pydantic model whose fields are made by :func:`setting`. The form in the
-window, the options of the command line, the JSON of a recipe, the tooltip and the TIFF metadata all
+A settings class is a frozen pydantic model whose fields are made by :func:`setting`, with range, unit, symbol and help.
+The form in the window, the options of the command line, the JSON of a recipe, the tooltip and the TIFF metadata all
 read that one declaration through :func:`specs`.
-
-One lookup for everything that is chosen by its name: solvers, physics, presets, tilings.
 """
 
 import types

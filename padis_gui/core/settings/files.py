@@ -1,10 +1,6 @@
-"""Files: written whole or not at all, known by their hash, closed when done with.
+"""Files that are there whole or not at all: a crash, a full disk or a kill leaves the previous one.
 
-Files that are there whole or not at all: a crash, a full disk or a kill leaves the previous one.
-
-What a file or an array holds, told by its SHA-256.
-
-What is closed when it is done with, and works in a ``with``.
+They and arrays are told by their SHA-256, and what is closed when it is done with works in a ``with``.
 """
 
 import contextlib

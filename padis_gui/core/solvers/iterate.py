@@ -1,12 +1,8 @@
-"""Noise levels, and what a solver is given and yields.
-
-Noise levels: decreasing, ending in zero.
-
-What a solver is given, what it yields, and what its settings say of a run.
+"""Noise levels (decreasing, ending in zero), and what a solver is given and yields.
 
 A solver is written as in its paper: a generator that takes a :class:`Setup` and its settings, yields a :class:`Step`
 an iteration and gets the settings of the next one back, ``settings = yield Step(x, denoised, estimate, sigma)``. What
-all of them need is done once, in :mod:`padis_gui.core.solvers.registry.registry.driver`.
+all of them need is done once, in :mod:`padis_gui.core.solvers.driver`.
 """
 
 import itertools

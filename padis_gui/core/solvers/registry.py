@@ -56,7 +56,7 @@ class Solver:
     def iterates(
         self, problem: Problem, prior: PatchPrior, tiling: Tiling, settings: Settings, rng: torch.Generator
     ) -> Iterates[Any]:
-        """A run on a problem, computed as it is asked for; see :func:`~padis_gui.core.solvers.registry.driver.drive`."""
+        """A run on a problem, computed as it is asked for; see :func:`~padis_gui.core.solvers.driver.drive`."""
         return drive(self.solve, problem, prior, tiling, self._of_method(settings), rng, lower=self.lower)
 
     def cost(self, settings: Settings) -> Cost:

@@ -1,11 +1,8 @@
-"""Grids of runs, and the table that they come to.
-
-Grids of runs, and what they come to: the same images, problems, solvers, tilings and priors, compared.
+"""Grids of runs: the same images, problems, solvers, tilings and priors, compared; and the table that they come to.
 
 A grid is finished case by case, and each result is appended to a file of JSON lines, so that a grid that was
-stopped goes on where it was. A result carries the recipe that repeats it.
-
-Tables of an experiment: means over images and seeds, as Markdown to read and as CSV to compute with.
+stopped goes on where it was. A result carries the recipe that repeats it. The table has means over images and seeds,
+as Markdown to read and as CSV to compute with.
 """
 
 import csv

@@ -1,9 +1,4 @@
-"""Training images as the squares that a prior learns from.
-
-Images of any size as the squares that a prior is trained on.
-
-Training images: read once, zero-padded, cropped at random with their positions.
-"""
+"""Training images of any size as the squares that a prior learns from: read once, padded, cropped with their positions."""
 
 import logging
 from collections.abc import Callable, Sequence

@@ -1,13 +1,7 @@
-"""Events of a training: as records, as lines of a log, as TensorBoard files.
+"""What a training says on its way: one frozen record an event, as a line of JSON in its log, and as TensorBoard files.
 
-What a training says on its way: one frozen record an event, as Python sees it and as a line of JSON.
-
-A training's events as a TensorBoard event file, written at once and in the thread that has them.
-
-tensorboardX's own ``SummaryWriter`` hands its events to a thread, which a full disk ends unseen and which then blocks
-the training; only its file format is used here.
-
-What remains of a training beside its weights: a log of JSON lines, and TensorBoard event files.
+TensorBoard files are written at once and in the thread that has the events: tensorboardX's own ``SummaryWriter`` hands
+them to a thread, which a full disk ends unseen and which then blocks the training; only its file format is used here.
 
 A log is a convenience: where it cannot be written, as on a full disk, the training is told once and goes on; as soon
 as it can be written again, it is.

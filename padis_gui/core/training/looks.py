@@ -1,8 +1,4 @@
-"""Looks: how far a training is, in pictures.
-
-Many images on one sheet, as photographers look at a film.
-
-What one sees of a prior in training: it denoises, it makes something up, it reconstructs.
+"""Looks: what one sees of a prior in training. It denoises, it makes something up, it reconstructs.
 
 A :class:`Look` costs a few seconds and uses the ordinary solvers with few denoiser calls, so its PSNR lies somewhat
 below what the prior can do; what counts is how it grows. All its randomness comes from its own seed: the training's
@@ -26,15 +22,15 @@ from torch import Tensor
 from padis_gui.core.images.metrics import as_json, psnr, ssim
 from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.problem import Problem, simulate
-from padis_gui.core.physics.registry import Physics, find_physics
-from padis_gui.core.physics.settings import PhysicsSettings
+from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.prior.prior import PatchPrior
-from padis_gui.core.prior.tiling import Tiling, TilingSettings, make_tiling, strategy_and_patch
-from padis_gui.core.settings.declarations import Settings, make, setting
+from padis_gui.core.prior.tiling import TilingSettings, make_tiling, strategy_and_patch
+from padis_gui.core.runs.engine import iterates_of
+from padis_gui.core.runs.method import Method
+from padis_gui.core.settings.declarations import Settings, setting
 from padis_gui.core.settings.errors import DivergenceError, InputError, SettingError
 from padis_gui.core.settings.files import write_atomically
 from padis_gui.core.solvers.iterate import drain
-from padis_gui.core.solvers.registry import find_solver
 from padis_gui.core.training.dataset import TrainingData
 
 _GAP = 4  # pixels between the images, in a grey that neither air nor bone has
@@ -170,27 +166,25 @@ def look(prior: PatchPrior, image: Tensor, settings: SightSettings, seed: int = 
     found: dict[str, Any] = {}
     troubles = []
     if settings.sample_steps:
-        nothing = find_physics("nothing")
+        method = _method(prior, "nothing", {}, "diffpir", _SAMPLE | {"steps": settings.sample_steps})
         blank = Problem(
-            operator=nothing.make(_shape(image), nothing.settings_type(), prior.device),
-            measurement=torch.zeros(0, device=prior.device),
+            operator=_operator(method, image, prior), measurement=torch.zeros(0, device=prior.device)
         )
         try:
-            found["sample"] = _solve(
-                blank, prior, "diffpir", _SAMPLE | {"steps": settings.sample_steps}, seed
-            )
+            found["sample"] = _last_estimate(method, blank, prior, seed)
         except DivergenceError as error:
             troubles.append(f"The sample is left out: {error}")
     if settings.evaluations:
         physics, values, words = _problem(settings, prior.conventions.unit, image)
-        found |= {"problem": words, "baseline_name": physics.baseline}
-        operator, chosen = _operator(physics, values, image, prior)
-        problem = simulate(operator, image, chosen, torch.Generator().manual_seed(seed))
+        found |= {"problem": words, "baseline_name": find_physics(physics).baseline}
+        quick = {"steps": settings.evaluations, "cg_steps": _CG_STEPS}
+        method = _method(prior, physics, values, "fast", quick)
+        operator = _operator(method, image, prior)
+        problem = simulate(operator, image, method.problem, torch.Generator().manual_seed(seed))
         baseline = operator.pinv(problem.measurement).cpu()
         found |= {"truth": image, "baseline": baseline} | _quality(baseline, image, "baseline_")
         try:
-            quick = {"steps": settings.evaluations, "cg_steps": _CG_STEPS}
-            estimate = _solve(problem, prior, "fast", quick, seed)
+            estimate = _last_estimate(method, problem, prior, seed)
             found |= {"reconstruction": estimate} | _quality(estimate, image)
         except DivergenceError as error:
             troubles.append(f"The reconstruction is left out: {error}")
@@ -200,9 +194,24 @@ def look(prior: PatchPrior, image: Tensor, settings: SightSettings, seed: int = 
     )  # fmt: skip
 
 
-def _shape(image: Tensor) -> tuple[int, int, int]:
+def _method(
+    prior: PatchPrior, physics: str, problem: dict[str, Any], solver: str, settings: dict[str, Any]
+) -> Method:
+    return Method.of(
+        physics=physics, problem=problem, solver=solver, settings=settings, tiling=_TILING,
+        positions=prior.positions,
+    )  # fmt: skip
+
+
+def _operator(method: Method, image: Tensor, prior: PatchPrior) -> LinearOperator:
     channels, rows, columns = image.shape
-    return channels, rows, columns
+    return find_physics(method.physics).make((channels, rows, columns), method.problem, prior.device)
+
+
+def _last_estimate(method: Method, problem: Problem, prior: PatchPrior, seed: int) -> Tensor:
+    """(C, rows, columns) on [0, 1], on the CPU."""
+    rng = torch.Generator().manual_seed(seed)
+    return drain(iterates_of(method, problem, prior, rng)).estimate.cpu()
 
 
 @torch.no_grad()
@@ -210,9 +219,11 @@ def _denoise_levels(
     prior: PatchPrior, image: Tensor, levels: tuple[float, ...], seed: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One noise, scaled to each level, and what the prior makes of it."""
+    _, rows, columns = image.shape
     rng = torch.Generator().manual_seed(seed)
     noise = torch.randn(image.shape, generator=rng)
-    tiling = _tiling(prior, image.shape)
+    strategy, patch = strategy_and_patch(_TILING, (rows, columns), prior)
+    tiling = make_tiling(strategy, (rows, columns), patch, prior.conventions.frame)
     noisy = torch.stack([image + level * noise for level in levels])
     denoised = [
         prior.denoise(x.to(prior.device), level, tiling.draw(rng, level), rng).cpu()
@@ -221,24 +232,9 @@ def _denoise_levels(
     return image.expand_as(noisy), noisy, torch.stack(denoised)
 
 
-def _tiling(prior: PatchPrior, shape: torch.Size | tuple[int, ...]) -> Tiling:
-    image_shape = (shape[-2], shape[-1])
-    strategy, patch = strategy_and_patch(_TILING, image_shape, prior)
-    return make_tiling(strategy, image_shape, patch, prior.conventions.frame)
-
-
-def _solve(problem: Problem, prior: PatchPrior, name: str, values: dict[str, Any], seed: int) -> Tensor:
-    """The last estimate of a solver, on the CPU."""
-    solver = find_solver(name)
-    chosen = make(solver.settings_type, values)
-    tiling = _tiling(prior, problem.operator.image_shape)
-    rng = torch.Generator().manual_seed(seed)
-    return drain(solver.iterates(problem, prior, tiling, chosen, rng)).estimate.cpu()
-
-
-def _problem(settings: SightSettings, unit: str, image: Tensor) -> tuple[Physics, dict[str, Any], str]:
+def _problem(settings: SightSettings, unit: str, image: Tensor) -> tuple[str, dict[str, Any], str]:
     """The physics of the quick reconstruction, its settings, and both in words."""
-    name = settings.problem
+    name: str = settings.problem
     if name == "auto":
         name = "ct-parallel" if unit == "HU" and len(image) == 1 else "super-resolution"
     if name == "ct-parallel":
@@ -247,17 +243,10 @@ def _problem(settings: SightSettings, unit: str, image: Tensor) -> tuple[Physics
                 "A quick reconstruction for colour images was wanted, but CT sees one intensity; choose "
                 "super-resolution or deblur."
             )
-        return find_physics(name), {"views": settings.views}, f"CT, {settings.views} views"
+        return name, {"views": settings.views}, f"CT, {settings.views} views"
     if name == "super-resolution":
-        return find_physics(name), {"factor": 4}, "Super-resolution 4×"
-    return find_physics(name), {"noise": 0.01}, "Deblurring 9 × 9"
-
-
-def _operator(
-    physics: Physics, values: dict[str, Any], image: Tensor, prior: PatchPrior
-) -> tuple[LinearOperator, PhysicsSettings]:
-    chosen: PhysicsSettings = make(physics.settings_type, values)
-    return physics.make(_shape(image), chosen, prior.device), chosen
+        return name, {"factor": 4}, "Super-resolution 4×"
+    return name, {"noise": 0.01}, "Deblurring 9 × 9"
 
 
 def _quality(estimate: Tensor, truth: Tensor, prefix: str = "") -> dict[str, float]:

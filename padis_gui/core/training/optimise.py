@@ -1,21 +1,14 @@
-"""Batches, optimiser, averages, validation, alone or in several processes.
-
-One training in several processes: each takes its share of every batch, and their gradients are added.
-
-Started by ``torchrun --nproc-per-node N -m padis_gui train …``, which tells each process its place through the
-environment. Every process draws the same global batch from the same seed, so that the result is that of one process
-up to the order of floating-point sums. Gloo carries the sums between CPUs, NCCL between GPUs. All that is sent are
-numbers; nothing is pickled. The folder of the training must be the same for all processes.
-
-What one step trains on, and how far the denoiser is from it.
+"""One optimiser step on one batch, the averages it leaves, and validation; alone or in several processes.
 
 Patch diffusion training of PaDIS (arXiv 2406.02462, section 3.2) with EDM's loss (arXiv 2206.00364): each batch has
 one patch size, uniform crops of zero-padded images and a noise level for each, and weights the squared error by
-(sigma^2 + sigma_d^2) / (sigma sigma_d)^2.
+(sigma^2 + sigma_d^2) / (sigma sigma_d)^2. Data kept aside are always seen in the same patches, noise levels and noise.
 
-One optimiser step on one batch: gradients, clipping, AdamW, the averages of the weights and of the losses.
-
-The denoising loss on data that were kept aside: always the same patches, noise levels and noise.
+Several processes are started by ``torchrun --nproc-per-node N -m padis_gui train …``, which tells each its place through
+the environment. Each takes its share of every batch, and their gradients are added: every process draws the same global
+batch from the same seed, so that the result is that of one process up to the order of floating-point sums. Gloo carries
+the sums between CPUs, NCCL between GPUs. All that is sent are numbers; nothing is pickled. The folder of the training
+must be the same for all processes.
 """
 
 import contextlib

@@ -1,10 +1,6 @@
-"""What a training is to do, and the record that its prior keeps of it.
+"""What a training is to do, settled before its first step: afresh, from another prior, or where it was left.
 
-What a training is to do, settled before its first step: afresh, from another prior, or where it was left.
-
-What a prior's file says of the training that it came from.
-
-What is to be trained, on what and how: one description for the command line, the window and the resumption.
+One description serves the command line, the window and the resumption; the prior's file keeps a record of it.
 """
 
 import logging

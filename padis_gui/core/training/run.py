@@ -1,8 +1,6 @@
-"""A training from its request to its prior, with its pace.
+"""A whole training: read the data, split them, train, look, log; and its pace, in numbers that do not jump.
 
-How fast a training is, and when it will be done: numbers that do not jump.
-
-A whole training: read the data, split them, train, look, log. The command line and the window both drain it.
+The command line and the window both drain it.
 """
 
 import json

@@ -1,10 +1,6 @@
-"""Settings of a training: its data, its network's size, its steps.
+"""Settings of a training, stored whole in every checkpoint: its data, its network's size, its steps.
 
-What a training run can be told; stored whole in every checkpoint.
-
-What becomes of the files that a prior is trained on: size, colour, window, and whose page is whose.
-
-How large a prior to train and for how long: two sizes that were measured, and settings that fit a budget of time.
+Two sizes were measured; settings that fit a budget of time follow from them.
 """
 
 from dataclasses import dataclass, field

@@ -1,10 +1,7 @@
-"""Where training images come from: files, their windows, their subjects.
+"""Where training images come from: files and their pages one after the other, and whose page is whose.
 
-The files that training images come from, and their pages one after the other.
-
-Which intensities become 0 and 1 where nobody says so: one answer for the whole data set.
-
-Whose page is whose: a table, what the files say, or one subject a file or a page.
+Subjects are told by a table, by what the files say, or are one a file or a page. Which intensities become 0 and 1 where
+nobody says so has one answer for the whole data set.
 """
 
 import csv

@@ -1,11 +1,7 @@
-"""Training: a generator of immutable steps.
+"""Training as an iterator: one :class:`TrainStep` a step, checkpoints on the way, resumable at any moment.
 
-What one step of a training has to say.
-
-Training as an iterator: one :class:`TrainStep` a step, checkpoints on the way, resumable at any moment.
-
-The method is that of PaDIS (arXiv 2406.02462, section 3.2): :mod:`batch` draws what a step trains on,
-:mod:`optimise` makes the step, :mod:`state` keeps what it leads to.
+The method is that of PaDIS (arXiv 2406.02462, section 3.2): :mod:`optimise` draws what a step trains on
+and makes it, :mod:`state` keeps what it leads to.
 """
 
 import copy

@@ -1,9 +1,4 @@
-"""Exporting: what, in which form, and where to.
-
-What is exported of a run, and in which form; the file is asked for afterwards.
-
-Exporting from the window: what, in which form, and where to; the session's I/O thread writes it.
-"""
+"""Exporting from the window: what, in which form, and where to; the session's I/O thread writes it."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,12 +1,7 @@
-"""Preferences, keys, and the report of an error.
+"""The window's own dialogs: preferences, keys, reports, about. One of each kind at a time; none blocks.
 
-The window's own options; they act at once and are remembered.
-
-What went wrong, in full: to read, copy or save. Nothing is sent anywhere.
-
-All keys and what the mouse does, read from the window's own actions.
-
-The window's own dialogs: keys, preferences, reports, about. One of each kind at a time; none blocks.
+Preferences act at once and are remembered. Keys are read from the window's own actions. A report has what went wrong in
+full, to read, copy or save; nothing is sent anywhere.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,6 @@
-"""The application: its event loop, its start, and errors that nobody expected.
+"""Start the application: one event loop for Qt and asyncio, one session, one window.
 
-Exceptions that nobody expected, from any thread, slot or coroutine, brought to the window.
-
-Start the application: one event loop for Qt and asyncio, one session, one window.
+Exceptions that nobody expected, from any thread, slot or coroutine, are brought to the window.
 """
 
 import asyncio

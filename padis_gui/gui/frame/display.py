@@ -243,7 +243,7 @@ class RunDisplay(QObject):
             self.pointed.emit(_NO_CURSOR)
             return
         on_image = group[0] == Lattice.IMAGE.value
-        parts = [f"x {column + 1}, y {row + 1} px" if on_image else f"column {column + 1}, row {row + 1}"]
+        parts = [f"x {column}, y {row} px" if on_image else f"column {column + 1}, row {row + 1}"]
         if on_image and image is not None and image.spacing and image.shape == group[1:]:
             parts[0] += f" ({column * image.spacing[1]:.1f}, {row * image.spacing[0]:.1f} mm)"
         unit = f" {image.unit}" if image is not None and image.unit else ""

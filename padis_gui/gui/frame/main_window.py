@@ -1,9 +1,4 @@
-"""The main window and its pages.
-
-The pages of the window: one in front of the others, each with an action that shows it.
-
-The main window: layout, menus, and the wiring between actions, session and display.
-"""
+"""The main window: its pages, layout, menus, and the wiring between actions, session and display."""
 
 import asyncio
 from pathlib import Path

@@ -1,9 +1,4 @@
-"""Messages that don't block, and the bar of data sets and series to choose from.
-
-Messages that don't block: a strip above the panes, with what happened and what to do.
-
-A question that doesn't block: a strip with a sentence and a few answers.
-"""
+"""What does not block, in strips above the panes: messages with what happened and what to do, and questions."""
 
 from collections.abc import Callable, Iterable, Sequence
 

@@ -67,7 +67,7 @@ class ReconstructPage(QMainWindow):
         self.curves, self.geometry_panel = Curves(), GeometryPanel(session)
 
     def _make_centre(self, opening: Opening) -> None:
-        central = QWidget()
+        self.centre = central = QWidget()
         self.timeline = Timeline(self._session, central)
         self.mask_editor = MaskEditor(self._session, self._preferences.folder)
         self.painter = MaskPainter(self.mask_editor, self.panes, self._preferences)
@@ -137,8 +137,7 @@ class ReconstructPage(QMainWindow):
     def _order_tabs(self) -> None:
         """Tab begins with Run, and goes through the settings, the pictures and the panels."""
         panels = [dock.widget() for dock in self.docks.all if dock.widget() is not self.left]
-        shown = [widget for widget in (self.centralWidget(), *panels) if widget is not None]
-        order_tabs(self.transport, self.setup, *shown)
+        order_tabs(self.transport, self.setup, self.centre, *panels)
 
     def dock(
         self, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True

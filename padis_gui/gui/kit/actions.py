@@ -1,9 +1,4 @@
-"""Actions: names, shortcuts, icons and tips, each declared once.
-
-The window's actions: names, shortcuts, icons and tips in one table.
-
-What can be done with the panes, with keys: one table.
-"""
+"""The window's actions, and what can be done with the panes: names, shortcuts, icons and tips, each declared once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

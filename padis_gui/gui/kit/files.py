@@ -1,8 +1,6 @@
-"""Files chosen and written without blocking the event loop.
+"""Choosing files without blocking the event loop: dialogs are opened, never executed. And pictures as files.
 
-Choosing files without blocking the event loop: dialogs are opened, never executed. And pictures as files.
-
-Two buttons that write what a panel shows: the numbers as float32 TIFF, the view as PNG.
+Two buttons write what a panel shows: the numbers as float32 TIFF, the view as PNG.
 """
 
 import sys

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from PySide6.QtCore import QEvent, QObject, QRect, Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QRegion
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -74,8 +74,8 @@ class FocusRing(QWidget):
             ):
                 outer = self.rect().adjusted(inset, inset, -inset, -inset)
                 inner = outer.adjusted(width, width, -width, -width)
-                for part in QRegion(outer) - QRegion(inner):  # type: ignore[attr-defined]
-                    painter.fillRect(QRect(part), self.palette().color(role))
+                painter.setClipRegion(QRegion(outer) - QRegion(inner))
+                painter.fillRect(outer, self.palette().color(role))
 
 
 def takes_tab(widget: QWidget) -> bool:
@@ -91,12 +91,12 @@ def reading_order(root: QWidget) -> Iterator[QWidget]:
     if isinstance(root, _WHOLE):
         return
     if isinstance(root, QScrollArea):
-        if (inside := root.widget()) is not None:
-            yield from reading_order(inside)
+        if (inner := root.widget()) is not None:
+            yield from reading_order(inner)
     elif isinstance(root, QSplitter | QStackedWidget):
         for number in range(root.count()):
-            if (shown := root.widget(number)) is not None:
-                yield from reading_order(shown)
+            if (part := root.widget(number)) is not None:
+                yield from reading_order(part)
     elif layout is not None:
         yield from _in_layout(layout)
 

@@ -1,9 +1,4 @@
-"""Colours, style and icons.
-
-Colours and style: Fusion in the system's light or dark scheme; image panes are dark in both.
-
-Small line icons, drawn in the text colour of the present palette at any size.
-"""
+"""Colours and style: Fusion in the system's light or dark scheme, panes dark in both, line icons in the text's colour."""
 
 from collections.abc import Callable
 

@@ -1,11 +1,4 @@
-"""Layouts, labels, buttons and sections that panels are made of.
-
-What panels are made of: layouts, labels, buttons and numbers in words, each in one call.
-
-A label that shortens its text with an ellipsis instead of asking for room.
-
-A part of a column under a heading that folds it away.
-"""
+"""What panels are made of: layouts, labels, buttons, sections that fold, and numbers in words, each in one call."""
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum

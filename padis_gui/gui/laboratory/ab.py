@@ -243,7 +243,7 @@ class ABPage(QWidget):
         if at_row < 0:
             self.pointed.emit("")
             return
-        parts = [f"x {at_column + 1}, y {at_row + 1} px"]
+        parts = [f"x {at_column}, y {at_row} px"]
         for name, picture in zip((*NAMES, "B − A"), (*self.pictures, self.difference), strict=True):
             pixels = picture.canvas.pixels
             if pixels is not None and (text := value_text(pixels, at_row, at_column)):

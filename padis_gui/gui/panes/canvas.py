@@ -1,9 +1,4 @@
-"""The canvas: a picture that one can pan and zoom.
-
-A picture one can pan and zoom: pixels, pixels that are no numbers, the tiling, the cursor, drawn shapes.
-
-A canvas with a title: one of several small pictures that are looked at together.
-"""
+"""A picture one can pan and zoom: pixels, pixels that are no numbers, the tiling, the cursor, drawn shapes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,6 +108,8 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         self.empty.setStyleSheet("color: #9aa0a6; background: transparent; padding: 12px;")
         self.empty.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.offer = QPushButton(self)
+        self.offer.setAccessibleName("Make this picture")
+        self.offer.setToolTip("Compute the picture that belongs here now")
         self.offer.setCursor(Qt.CursorShape.ArrowCursor)
         self.offer.hide()
         self.offer.clicked.connect(self.offer_taken)

@@ -1,9 +1,4 @@
-"""Two pictures compared: wipe, blink, difference, side by side.
-
-The controls of the comparison: which two pictures, how fast they blink, how far their difference reaches.
-
-Two pictures compared: side by side, under a divider, in turn, or subtracted.
-"""
+"""Two pictures compared: side by side, under a divider, in turn, or subtracted; and the controls for it."""
 
 from typing import Any, Literal, get_args
 

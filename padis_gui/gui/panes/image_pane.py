@@ -1,9 +1,4 @@
-"""A pane: its canvas, its caption, and the choice of what it shows.
-
-Choosing one of the pictures there are: a list under headings that all choices share.
-
-One pane: a header that says and chooses what is shown, and the canvas below it.
-"""
+"""One pane: a header that says and chooses what is shown, and the canvas below it."""
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import (

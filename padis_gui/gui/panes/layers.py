@@ -1,13 +1,4 @@
-"""What lies on a canvas: colour maps, the picture, its legend, drawn shapes.
-
-The colour maps that panes offer, by name.
-
-One picture of a canvas: its pixels, and in signal colours those that are no numbers.
-
-A strip of the colour map with the levels at its ends, in the corner of a canvas.
-
-The line and the region that were drawn, over an image.
-"""
+"""What lies on a canvas: the picture with its colour map and a legend, pixels that are no numbers, line and region."""
 
 from collections.abc import Sequence
 from functools import cache

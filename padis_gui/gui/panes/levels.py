@@ -1,8 +1,6 @@
-"""Levels of pictures, with a histogram or from a short list.
+"""Levels of the framed pane: a histogram with a region to drag, numbers to type, proposals, presets, colours.
 
-The window's short list of levels: the image's window, the truth's 1 to 99 %, Hounsfield presets, or by hand.
-
-Levels of the framed pane: histogram with a region to drag, numbers to type, proposals, presets, colours.
+The window's short list has the image's window, the truth's 1 to 99 %, Hounsfield presets, or levels by hand.
 """
 
 from functools import partial

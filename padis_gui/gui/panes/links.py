@@ -1,11 +1,7 @@
-"""Panes that look at the same place, and drawing in them.
-
-Canvases that look at the same place and share a cursor.
+"""Panes that look at the same place and share a cursor, and the line and region that are drawn on all of them.
 
 Centre and pixels per screen pixel are passed on; pyqtgraph's own linking of axes runs away when canvases with a
 locked aspect are resized (#1348).
-
-The tools that draw on panes: one line and one region, shown on every pane with the same pixels.
 """
 
 from typing import Literal, cast

@@ -1,9 +1,4 @@
-"""The menu of a pane, and saving what it shows.
-
-The menu of a pane: maximise and close, levels, colours, comparison, saving.
-
-Writes what the viewers show: a pane as seen, its values, profiles, statistics.
-"""
+"""The menu of a pane: maximise and close, levels, colours, comparison; and saving what it shows, as seen or as values."""
 
 import re
 from collections.abc import Callable

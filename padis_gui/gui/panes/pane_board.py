@@ -1,9 +1,4 @@
-"""The grid of panes and the bar above it.
-
-The slim bar above the panes: add one, choose a tool, compare.
-
-Panes in a grid: added, closed, maximised, one of them framed, linked with each other.
-"""
+"""Panes in a grid: added, closed, maximised, one of them framed, linked; and the slim bar above them."""
 
 from PySide6.QtCore import QPoint, QSize, Signal
 from PySide6.QtGui import QAction, QResizeEvent

@@ -1,8 +1,6 @@
-"""A drawn region: its statistics over all panes.
+"""Statistics of a rectangle or an ellipse in every pane, to see, to copy and to save.
 
-What the panels of a drawn line and of a drawn region share: numbers to set it by, and a table to take away.
-
-Statistics of a rectangle or an ellipse in every pane, to see, to copy and to save.
+The panels of a drawn line and of a drawn region share the numbers to set it by, and a table to take away.
 """
 
 from collections.abc import Mapping

@@ -121,10 +121,9 @@ class SliceSlider(QWidget):
         image = self._session.data.image
         several = image is not None and image.pages > 1
         self.setVisible(several)
-        free = several and not self._session.run.active
-        self.slider.setEnabled(free)
+        self.slider.setEnabled(several)
         for action in self.actions_of_menu:
-            action.setEnabled(free)
+            action.setEnabled(several)
         if image is None:
             return
         with QSignalBlocker(self.slider):

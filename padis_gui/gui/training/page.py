@@ -1,10 +1,6 @@
-"""The page Train: start, pause, resume, stop.
+"""The Training page: from a folder of images to a prior, without leaving the window; started, paused, resumed, stopped.
 
-Start, pause, resume and stop a training; how far it is and how long it will take.
-
-A line in the status bar on the training under way, wherever in the window one is.
-
-The Training page: from a folder of images to a prior, without leaving the window.
+A line in the status bar says how the training under way is, wherever in the window one is.
 """
 
 import math

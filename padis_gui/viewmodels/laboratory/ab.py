@@ -137,12 +137,6 @@ class ABRun(Steered):
             return ""
         return f"Of {image.name}, which is no longer open"
 
-    @property
-    def differs(self) -> bool:
-        """Whether B is something else than A."""
-        sides = self.sides()
-        return sides is not None and sides[0] != sides[1]
-
     # Steering -------------------------------------------------------------------------------------
 
     def what_if(self, name: str) -> None:

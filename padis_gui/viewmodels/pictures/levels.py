@@ -1,9 +1,4 @@
-"""Levels, proposals and histograms, and two pictures against each other.
-
-Levels: which values are shown darkest and brightest, proposals for them, and the histogram behind them.
-
-Two pictures against each other.
-"""
+"""Levels: which values are shown darkest and brightest, proposals for them, the histogram; and two pictures compared."""
 
 from dataclasses import dataclass
 

@@ -1,8 +1,6 @@
-"""Sets of samples, and results of the list as sources of pictures.
+"""Sets of samples as entries of the list: mean, deviation, interval, and how well they foretell the error.
 
-A set of samples as one entry of the list: mean, deviation, interval, and how well they foretell the error.
-
-The results of the list of runs as sources, each under its name; read when somebody looks at one.
+Results of the list are sources of pictures, each under its name; read when somebody looks at one.
 """
 
 import uuid

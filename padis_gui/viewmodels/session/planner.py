@@ -1,8 +1,6 @@
-"""What Run will take: time, memory and why, from this machine's pace.
+"""What Run will take, time and memory, kept up to date from what this machine has been measured to do.
 
-How fast this machine is: measured once for each prior and patch size, corrected by every run, kept in a file.
-
-What the present choices will take, before Run: kept up to date, from what this machine has been measured to do.
+Its pace is measured once for each prior and patch size, corrected by every run, and kept in a file.
 """
 
 import hashlib

@@ -1,9 +1,4 @@
-"""The log, and the report of an error.
-
-The log file, and whether the last start of the program ended as it should.
-
-A report of what went wrong, or of how things stand: for a person to read, copy and send.
-"""
+"""The log, whether the last start ended as it should, and a report of how things stand, to read, copy and send."""
 
 import faulthandler
 import logging

@@ -1,9 +1,4 @@
-"""Choices and runs as plain values, as a session keeps them.
-
-What is chosen, as plain values: saved with the session, brought back from it or from a recipe.
-
-One run of the list as a JSON file beside its TIFF.
-"""
+"""What is chosen, and the runs of the list, as plain values that a session keeps; a run is JSON beside its TIFF."""
 
 import base64
 import math

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from PySide6.QtCore import QLockFile, QObject, QTimer
 
 from padis_gui.core.exports.about import About
-from padis_gui.core.exports.tiff import write_result
+from padis_gui.core.exports.tiff import save_result
 from padis_gui.core.runs.recipe import Recipe, sealed
 from padis_gui.core.settings.errors import InputError, PadisError
 from padis_gui.core.settings.files import write_atomically
@@ -164,10 +164,7 @@ class Store:
             result = record.result
             if result is None:
                 return ()
-            write_result(
-                picture, result.pixels, result.deviation, result.recipe, result.metrics, result.image.spacing,
-                result.interval, about=About(sha256=result.sha256),
-            )  # fmt: skip
+            save_result(picture, result, About(sha256=result.sha256))
         saved = SavedRun.of(record)
         write_atomically(self.folder / f"{record.id}.json", saved.model_dump_json().encode())
         record.load = saved_from(saved, picture).load

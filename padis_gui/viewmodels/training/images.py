@@ -1,8 +1,6 @@
-"""The images of a training: what it learns from, and the looks that it leaves.
+"""The images that a training learns from, what becomes of them, and the looks that it leaves.
 
-Which images a training learns from, what becomes of them, and what the network will see of them.
-
-Which look at a training is shown: the latest, or one that was chosen; pictures come from the I/O thread.
+The latest look is shown, or one that was chosen; pictures come from the I/O thread.
 """
 
 import logging

@@ -1,8 +1,6 @@
-"""The plan of a training, and what its steps take here.
+"""What is to be trained: data, size, budget, settings, name and folder; and what is known of them before the start.
 
-What a training step takes on this machine: measured when it is first asked for, and learned from trainings.
-
-What is to be trained: data, size, budget, settings, name and folder; and what is known of them before the start.
+What a step takes on this machine is measured when it is first asked for, and learned from trainings.
 """
 
 from concurrent.futures import ThreadPoolExecutor

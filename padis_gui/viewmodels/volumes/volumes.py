@@ -1,8 +1,4 @@
-"""Volumes: asked for, run in a process of their own, followed.
-
-How far a volume is, from what its process tells.
-
-A volume in the window: what is wanted of it, and the process that makes it, ``padis-gui volume … --events``.
+"""A volume in the window: what is wanted of it, and the process that makes it, ``padis-gui volume … --events``.
 
 The process and this window share the folder of finished slices only: either may die, and nothing is lost.
 """

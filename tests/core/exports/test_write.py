@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from padis_gui.core.exports.about import About, read_recipe, read_result
-from padis_gui.core.exports.settings import ExportSettings
+from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.exports.tiff import write_result, write_tiff
 from padis_gui.core.files.read import read_image
 from padis_gui.core.physics.scanner import ParallelBeamSettings

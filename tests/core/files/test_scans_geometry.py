@@ -9,17 +9,15 @@ import pytest
 import tifffile
 
 from padis_gui.core.files.formats.open import recognise
-from padis_gui.core.files.read import read_image
+from padis_gui.core.files.read import find_geometry, open_scan, read_image
 from padis_gui.core.files.scans.geometry_file import (
     EXAMPLES,
     FORMAT,
     ScanGeometry,
     as_json,
-    find_geometry,
     read_geometry,
     schema,
 )
-from padis_gui.core.files.scans.open import open_scan
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.problem import scan_settings
 from padis_gui.core.settings.errors import InputError, PadisError

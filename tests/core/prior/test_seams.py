@@ -13,9 +13,9 @@ from padis_gui.core.prior.seams import (
     disagreement_at,
     disagreement_map,
     seam_coverage,
+    seam_lines,
     seam_map,
     seam_ratio,
-    seam_steps,
 )
 from padis_gui.core.prior.tiling import TILINGS, TilingSettings, make_tiling
 from tests.tiny import phantom
@@ -62,16 +62,22 @@ def test_a_step_is_a_seam_where_its_pixels_lie_in_different_tiles(name: str, sig
     inside = inside[:, top : top + rows, left : left + columns]
     if part.blend == "stitch":
         inside = len(inside) - 1 - inside.flip(0).int().argmax(0, keepdim=True)
-    down, right = seam_steps(part)
+    down, right = steps_across(part)
     assert torch.equal(down, (inside[:, 1:] != inside[:, :-1]).any(0))
     assert torch.equal(right, (inside[:, :, 1:] != inside[:, :, :-1]).any(0))
     assert bool(down.any())
     assert bool(right.any())
 
 
+def steps_across(partition):
+    """Which steps cross a tile border: (rows - 1, columns) down, (rows, columns - 1) to the right."""
+    (rows, columns), (down, right) = partition.image_shape, seam_lines(partition)
+    return down[:, None].expand(-1, columns), right.expand(rows, -1)
+
+
 def test_coverage_counts_the_partitions_that_put_a_pixel_beside_a_seam() -> None:
     one = drawn("fixed")
-    down, right = seam_steps(one)
+    down, right = steps_across(one)
     count = seam_coverage([one])
     assert set(count.unique().tolist()) == {0, 1}
     assert bool((count[:-1][down] == 1).all() and (count[1:][down] == 1).all())

@@ -270,14 +270,15 @@ def test_small_problems_are_quick_and_large_ones_are_not(prior: PatchPrior, tmp_
     quick: list[tuple[tuple[int, int], str, dict[str, Any]]] = [
         ((256, 256), "ct-parallel", {"views": 20}), ((256, 256), "ct-parallel", {"views": 120}),
         ((256, 256), "ct-fan", {"views": 60}), ((512, 512), "ct-parallel", {"views": 20}),
-        ((1024, 1024), "deblur", {}), ((512, 768), "inpainting", {"mask": "boxes"}), ((640, 480), "super-resolution", {}),
+        ((2048, 2048), "deblur", {}), ((512, 768), "inpainting", {"mask": "boxes"}), ((640, 480), "super-resolution", {}),
     ]  # fmt: skip
     for shape, physics, values in quick:
         assert cost(shape, physics, prior, tmp_path, **values).quick, (shape, physics, values)
     for size in (1024, 2048):
         assert not cost((size, size), "ct-parallel", prior, tmp_path, views=60).quick
         assert not cost((size, size), "ct-fan", prior, tmp_path, views=60).quick
-    assert not cost((4096, 4096), "inpainting", prior, tmp_path).quick
+    for physics, values in (("inpainting", {}), ("deblur", {"boundary": "zero"})):
+        assert not cost((4096, 4096), physics, prior, tmp_path, **values).quick
 
 
 def test_the_memory_of_a_preparation_is_that_of_its_matrices(prior: PatchPrior, tmp_path: Any) -> None:

@@ -1,9 +1,4 @@
-"""Stored arrays: which of several is meant, and which axes are what.
-
-Which axis of a stored array counts the pages, and which the colours.
-
-Which of several arrays in one file holds the images.
-"""
+"""Stored arrays: which of several in a file is meant, which axis counts its pages, and which the colours."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

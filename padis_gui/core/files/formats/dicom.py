@@ -1,9 +1,4 @@
-"""DICOM: a file with its frames, and the series that files belong to.
-
-DICOM: one file with its frames, in the modality's own unit.
-
-Series of DICOM files: which files belong together, in which order, and how far apart their slices lie.
-"""
+"""DICOM: one file with its frames in the modality's own unit; which files are one series, in which order, how far apart."""
 
 import math
 from collections import Counter

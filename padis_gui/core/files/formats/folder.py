@@ -1,11 +1,7 @@
-"""Folders: their images in order, their series, and a hash of what they hold.
-
-The images of a folder in their order, and what is in them.
+"""Folders: their images in order as one stack of pages, their series, and a hash of what they hold.
 
 A volume is reconstructed slice by slice, and asks for the folder anew each time: what was found in it is kept for as
 long as no file has changed.
-
-A folder as one stack of pages: a DICOM series, or images of one size in the order of their names.
 """
 
 import hashlib

@@ -1,13 +1,9 @@
-"""MATLAB files: level 5 by a reader of our own, the others through their libraries.
+"""MATLAB's .mat files of every version. The published training sets are a variable `images`, H x W x n.
 
-MATLAB's level 5 files (v5 to v7): numeric arrays and the fields of structures, nothing else.
-
-A file is a sequence of tagged elements, and a variable an element of elements (MathWorks, "MAT-File Format",
-chapter 1). Read here rather than by SciPy, whose compiled reader (1.17 still) takes the whole program down with it
-where the tag of an array's numbers is damaged: 8, 10, 14, 19 and 200 all end in a segmentation fault. What is not
-compressed stays in the file until it is asked for.
-
-MATLAB's .mat files of every version. The published training sets are a variable `images`, H x W x n.
+Level 5 (v5 to v7) is read here, numeric arrays and the fields of structures only: a file is a sequence of tagged
+elements, and a variable an element of elements (MathWorks, "MAT-File Format", chapter 1). SciPy's compiled reader (1.17
+still) takes the whole program down with it where the tag of an array's numbers is damaged: 8, 10, 14, 19 and 200 all end
+in a segmentation fault. What is not compressed stays in the file until it is asked for.
 """
 
 import zlib
@@ -107,6 +103,18 @@ def read_variables(path: Path) -> list[Variable]:
         )
         found.append(Variable(described.name, shape, is_structure, type_, part, order, kind == _COMPRESSED))
     return found
+
+
+def read_structures(path: Path, name: str = "") -> dict[str, dict[str, Numbers]]:
+    """The arrays in the structures of a file of this level, by the structures' names and `.field`; none in others.
+
+    Only the structure ``name`` is unpacked, where one is given.
+    """
+    with path.open("rb") as file:
+        if not is_level_5(file.read(_HEADER)):
+            return {}
+    structures = [v for v in read_variables(path) if v.is_structure and name in ("", v.name)]
+    return {v.name: {n.removeprefix(v.name): found for n, found in v.numbers().items()} for v in structures}
 
 
 def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:

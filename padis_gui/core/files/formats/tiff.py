@@ -1,8 +1,6 @@
-"""TIFF: pages, series and channels as intensities.
+"""TIFF of every common kind: plain pages, and the series of ImageJ, OME and others with their slices and channels.
 
-From what a TIFF page stores to intensities: colours, palettes, bits, and what cannot be unpacked.
-
-TIFF of every common kind: plain pages, and the series of ImageJ, OME and others with their slices and channels.
+What a page stores becomes intensities: colours, palettes, bits; what cannot be unpacked is refused.
 """
 
 from collections.abc import Sequence

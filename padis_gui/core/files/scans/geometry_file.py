@@ -18,7 +18,7 @@ from padis_gui.core.physics.geometry import Beam, Geometry, Turn
 from padis_gui.core.settings.errors import InputError
 
 FORMAT = "padis-gui scan geometry"
-_MOST_BYTES = 32 * 2**20
+MOST_BYTES = 32 * 2**20
 _MILLIMETRES = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 1e-3}
 
 Axes = Literal["rows, views, bins", "rows, bins, views", "views, rows, bins", "views, bins, rows"]
@@ -143,34 +143,13 @@ class ScanGeometry(BaseModel):
         )
 
 
-def find_geometry(path: Path) -> Path | None:
-    """The geometry file beside a file or folder, or in the folder as `geometry.json`; None where there is none.
-
-    JSON of the same stem that is something else does not count.
-    """
-    path = path.absolute()
-    if not path.name:
-        return None
-    for own in (path.with_name(path.name + ".geometry.json"), path / "geometry.json"):
-        if own.is_file():
-            return own
-    beside = path.with_suffix(".json")
-    if beside == path or not beside.is_file():
-        return None
-    try:
-        with beside.open("rb") as file:
-            return beside if FORMAT.encode() in file.read(_MOST_BYTES) else None
-    except OSError:
-        return None
-
-
 def read_geometry(path: Path) -> ScanGeometry:
     """The geometry in a JSON file; raises :class:`InputError` in one sentence where it is none."""
     name = display_name(path)
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        if path.stat().st_size > MOST_BYTES:
             raise InputError(
-                f"A geometry of at most {_MOST_BYTES >> 20} MiB was wanted, but {name} is larger; write the angles "
+                f"A geometry of at most {MOST_BYTES >> 20} MiB was wanted, but {name} is larger; write the angles "
                 "as an arc."
             )
         given = json.loads(path.read_bytes())

@@ -1,15 +1,10 @@
-"""Scans in HDF5: Data Exchange and NXtomo, and what the two share.
+"""Scans in HDF5, and what its layouts share: finding data sets, units, one detector row of a stack. Beams are parallel.
 
-What the HDF5 layouts of scans share: finding data sets, units, and one detector row of a stack.
+Data Exchange is the layout of many synchrotrons' tomography (De Carlo et al., J. Synchrotron Rad. 21 (2014) 1224):
+/exchange holds projections, flats and darks as counts (views, rows, bins), and theta.
 
-Data Exchange, the HDF5 layout of many synchrotrons' tomography (De Carlo et al., J. Synchrotron Rad. 21 (2014) 1224).
-
-/exchange holds projections, flats and darks as counts (views, rows, bins) and theta; the beam is parallel.
-
-NXtomo, NeXus' application definition for tomography (manual.nexusformat.org, NXtomo).
-
-One stack (frames, rows, bins) holds projections (image_key 0), flats (1) and darks (2); every frame has its rotation
-angle. The beam is parallel.
+NXtomo is NeXus' application definition for tomography (manual.nexusformat.org, NXtomo): one stack (frames, rows, bins)
+holds projections (image_key 0), flats (1) and darks (2), and every frame has its rotation angle.
 """
 
 from pathlib import Path
@@ -20,7 +15,7 @@ from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.hdf5 import check_self_contained
 from padis_gui.core.files.formats.pages import MILLIMETRES, display_name
-from padis_gui.core.files.scans.scan import ScanFile, Sinogram, check_sizes, checked_angles, line_integrals
+from padis_gui.core.files.scans.scan import Readings, ScanFile, check_sizes, checked_angles
 from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.settings.errors import InputError
 
@@ -117,28 +112,6 @@ _DATA, _WHITE, _EXCHANGE_DARK, _THETA = (
 _INSTRUMENTS = ("measurement/instrument", "measurement/instrumentation")
 
 
-class _Exchange(ScanFile):
-    def __init__(self, path: Path, file: Any, stacks: tuple[Any, Any, Any | None], rows_axis: int,
-                 geometry: Geometry, notes: tuple[str, ...]) -> None:  # fmt: skip
-        super().__init__(display_name(path), "Data Exchange file", geometry, file.close)
-        self._data, self._white, self._dark = stacks
-        self._rows_axis, self._notes = rows_axis, notes
-        self.rows = int(self._data.shape[rows_axis])
-
-    def _read(self, row: int) -> Sinogram:
-        white = self._field(self._white, row)
-        dark: NDArray[Any] | float = 0.0 if self._dark is None else self._field(self._dark, row)
-        counts = row_of(self._data, row, self._rows_axis)
-        found = line_integrals(self.name, counts, white, dark, replaces=self.replaces)
-        return Sinogram(found.values, (*self._notes, *found.notes))
-
-    def _field(self, stack: Any, row: int) -> NDArray[Any]:
-        """The flats or darks of a row; a single one may come without the axis of images."""
-        if stack.ndim == 2:
-            return np.asarray(stack[row])
-        return row_of(stack, row, self._rows_axis)
-
-
 def open_exchange(path: Path, file: Any, dataset: str) -> ScanFile | None:
     """The projections of an open HDF5 file; None where it is of another layout or another data set is wanted."""
     name = display_name(path)
@@ -173,7 +146,18 @@ def open_exchange(path: Path, file: Any, dataset: str) -> ScanFile | None:
     geometry = Geometry(
         beam="parallel", angles=angles, bins=bins, bin_width=width or 1.0, unit="mm" if width else "bins"
     )
-    return _Exchange(path, file, (data, white, dark), rows_axis, geometry, notes)
+
+    def readings(row: int) -> Readings:
+        fields = (0.0 if each is None else _field(each, row, rows_axis) for each in (white, dark))
+        return Readings(row_of(data, row, rows_axis), *fields)
+
+    rows = int(data.shape[rows_axis])
+    return ScanFile(name, "Data Exchange file", geometry, readings, rows=rows, notes=notes, close=file.close)
+
+
+def _field(stack: Any, row: int, rows_axis: int) -> NDArray[Any]:
+    """The flats or darks of a row; a single one may come without the axis of images."""
+    return np.asarray(stack[row]) if stack.ndim == 2 else row_of(stack, row, rows_axis)
 
 
 def _check_field(name: str, what: str, field: Any | None, wanted: tuple[int, int], rows_axis: int) -> None:
@@ -211,23 +195,6 @@ def _bin_width(file: Any, name: str) -> float | None:
 
 _IS_PROJECTION, _IS_FLAT, _IS_DARK = 0, 1, 2  # image_key
 _ANGLES = "rotation_angle"
-
-
-class _NxTomo(ScanFile):
-    def __init__(self, path: Path, file: Any, data: Any, key: NDArray[np.int64], geometry: Geometry,
-                 notes: tuple[str, ...]) -> None:  # fmt: skip
-        super().__init__(display_name(path), "NXtomo file", geometry, file.close)
-        self._data, self._key, self._notes = data, key, notes
-        self.rows = int(data.shape[1])
-
-    def _read(self, row: int) -> Sinogram:
-        frames = row_of(self._data, row, 1)
-        dark: NDArray[Any] | float = frames[self._key == _IS_DARK] if (self._key == _IS_DARK).any() else 0.0
-        found = line_integrals(
-            self.name, frames[self._key == _IS_PROJECTION], frames[self._key == _IS_FLAT], dark,
-            replaces=self.replaces,
-        )  # fmt: skip
-        return Sinogram(found.values, (*self._notes, *found.notes))
 
 
 def open_nxtomo(path: Path, file: Any, dataset: str) -> ScanFile | None:
@@ -269,7 +236,14 @@ def open_nxtomo(path: Path, file: Any, dataset: str) -> ScanFile | None:
         beam="parallel", angles=angles[key == _IS_PROJECTION],
         bins=int(bins), bin_width=width or 1.0, unit="mm" if width else "bins",
     )  # fmt: skip
-    return _NxTomo(path, file, data, key, geometry, notes)
+
+    def readings(row: int) -> Readings:
+        images = row_of(data, row, 1)
+        dark: NDArray[Any] | float = images[key == _IS_DARK] if (key == _IS_DARK).any() else 0.0
+        return Readings(images[key == _IS_PROJECTION], images[key == _IS_FLAT], dark)
+
+    rows = int(data.shape[1])
+    return ScanFile(name, "NXtomo file", geometry, readings, rows=rows, notes=notes, close=file.close)
 
 
 def _detectors(file: Any) -> list[str]:

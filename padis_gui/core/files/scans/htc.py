@@ -13,33 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.files.formats.matlab import Variable, is_level_5, read_variables
+from padis_gui.core.files.formats.matlab import read_structures
 from padis_gui.core.files.formats.pages import display_name, shown
 from padis_gui.core.files.scans.hdf5 import data_set, group
-from padis_gui.core.files.scans.scan import ScanFile, Sinogram, check_sizes, checked_angles, positive
+from padis_gui.core.files.scans.scan import Readings, ScanFile, check_sizes, checked_angles, positive
 from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.settings.errors import InputError
 
 _SINOGRAM, _PARAMETERS = ".sinogram", ".parameters."
 
 
-class _Htc(ScanFile):
-    def __init__(self, path: Path, values: NDArray[Any], geometry: Geometry) -> None:
-        super().__init__(display_name(path), "MATLAB scan", geometry)
-        self._values = values
-
-    def _read(self, row: int) -> Sinogram:
-        return Sinogram(np.ascontiguousarray(self._values, dtype=np.float32))
-
-
 def open_htc(path: Path, dataset: str) -> ScanFile | None:
     """The scan in a level 5 file, or the one called ``dataset`` of several; None where there is none."""
-    with path.open("rb") as file:
-        if not is_level_5(file.read(128)):
-            return None
-    wanted = _structure(dataset)
-    structures = [v for v in read_variables(path) if v.is_structure and wanted in ("", v.name)]
-    return _only(path, {v.name: _fields(v) for v in structures})
+    return _only(path, read_structures(path, _structure(dataset)))
 
 
 def open_htc_in_hdf5(path: Path, file: Any, dataset: str) -> ScanFile | None:
@@ -91,11 +77,6 @@ def _only(path: Path, structures: Mapping[str, Mapping[str, Any]]) -> ScanFile |
     return None
 
 
-def _fields(variable: Variable) -> dict[str, Any]:
-    """The arrays in a structure, without its own name."""
-    return {name.removeprefix(variable.name): numbers for name, numbers in variable.numbers().items()}
-
-
 def _is_scan(fields: Mapping[str, Any]) -> bool:
     return _SINOGRAM in fields and any(name.startswith(_PARAMETERS) for name in fields)
 
@@ -140,4 +121,5 @@ def _scan(path: Path, fields: Mapping[str, Any]) -> ScanFile:
         detector_distance=whole - source,
         unit="mm",
     )
-    return _Htc(path, stored[...], geometry)
+    readings = Readings(stored[...])
+    return ScanFile(name, "MATLAB scan", geometry, lambda _row: readings)

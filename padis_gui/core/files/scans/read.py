@@ -1,14 +1,7 @@
-"""A detector row of a scan as a measurement, with what the scan says of noise, scale and centre.
+"""A detector row of a scan as a measurement, with its FBP as the first picture.
 
-Which views of a scan are taken, and neighbouring bins made one.
-
-How noisy a scan is, told from itself.
-
-A scan's geometry as the settings of its physics, and its filtered back projection with them.
-
-Which attenuation the prior is to see as 0 and 1, proposed from a coarse reconstruction of the whole scan.
-
-A page of a scan file as an image: its line integrals, its geometry, and the FBP as the first picture.
+The reading takes some of its views and makes neighbouring bins one. Noise, axis of rotation, and which attenuation the
+prior is to see as 0 and 1 are told from the whole scan itself.
 """
 
 from dataclasses import replace
@@ -221,9 +214,8 @@ def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
             f"A size for the image of a scan was wanted, but {scan.name} was to be cropped, binned or resampled as a "
             "picture; choose the image size, the field of view, or the binning of its detector."
         )
-    scan.replaces = reading.not_finite == "replace"
     with in_one_sentence(scan.name, scan.kind):
-        sinogram = scan.read(row)
+        sinogram = scan.read(row, replaces=reading.not_finite == "replace")
         values = sinogram.values
         taken = chosen_views(scan.name, scan.geometry.angles, scan.geometry.beam, reading)
         centre, how = _axis(scan, sinogram)

@@ -1,11 +1,8 @@
-"""What every scan is read into, and how counts become line integrals.
+"""What every scan is read into: line integrals a detector row, and how they were measured.
 
-What every kind of scan file is read into: line integrals a detector row, and how they were measured.
-
-From counts to line integrals: flat and dark fields, the logarithm, and the air at the borders (Beer and Lambert).
+Counts become line integrals by flat and dark fields, the logarithm, and the air at the borders (Beer and Lambert).
 """
 
-from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,39 +29,57 @@ class Sinogram:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """A detector row as it is stored, (views, bins): line integrals, or counts where there is a ``flat``.
+
+    ``flat`` and ``dark`` are those of :func:`line_integrals`.
+    """
+
+    values: NDArray[Any]
+    flat: NDArray[Any] | float | None = None
+    dark: NDArray[Any] | float = 0.0
+
+
 class ScanFile(Closing):
     """An open scan; close it, or use it as a context manager.
 
-    ``rows`` is how many detector rows it has, each of which makes a slice; ``kind`` names the layout. Lengths of the
-    ``geometry`` are in mm where the file says them, else in bins; its centre is None where the file does not say it.
-    Readings that are NaN or infinite are refused, unless it ``replaces`` them.
+    ``kind`` names the layout. Lengths of the ``geometry`` are in mm where the file says them, else in bins; its centre
+    is None where the file does not say it. ``readings`` gives one of the ``rows`` of the detector, each of which makes
+    a slice. ``notes`` are sentences for the user on how the file is taken.
     """
 
-    rows: int = 1
-    replaces: bool = False
-
     def __init__(
-        self, name: str, kind: str, geometry: Geometry, close: Callable[[], None] | None = None
+        self,
+        name: str,
+        kind: str,
+        geometry: Geometry,
+        readings: Callable[[int], Readings],
+        *,
+        rows: int = 1,
+        notes: tuple[str, ...] = (),
+        close: Callable[[], None] | None = None,
     ) -> None:
-        self.name, self.kind, self.geometry = name, kind, geometry
-        self._close = close
+        self.name, self.kind, self.geometry, self.rows = name, kind, geometry, rows
+        self._readings, self._notes, self._close = readings, notes, close
 
-    def read(self, row: int) -> Sinogram:
+    def read(self, row: int, *, replaces: bool = False) -> Sinogram:
         """The line integrals of a detector row, from 0; the other rows are not loaded where the format allows.
 
-        Raises :class:`InputError` for a row that there is not, and for readings that cannot be used.
+        Readings that are NaN or infinite are refused, unless it ``replaces`` them by their neighbours. Raises
+        :class:`InputError` for those, for a row that there is not, and for readings that cannot be used.
         """
         if not 0 <= row < self.rows:
             raise InputError(
                 f"{self.name} has detector rows 0 to {self.rows - 1}, but row {row} was asked for; choose one of those."
             )
-        found = self._read(row)
-        values, notes = mended(self.name, found.values, replaces=self.replaces)
-        return Sinogram(values, (*found.notes, *notes))
-
-    @abstractmethod
-    def _read(self, row: int) -> Sinogram:
-        """``row`` lies within the count."""
+        found = self._readings(row)
+        if found.flat is None:
+            integrals = Sinogram(np.ascontiguousarray(found.values, dtype=np.float32))
+        else:
+            integrals = line_integrals(self.name, found.values, found.flat, found.dark, replaces=replaces)
+        values, notes = mended(self.name, integrals.values, replaces=replaces)
+        return Sinogram(values, (*self._notes, *integrals.notes, *notes))
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,9 +1,7 @@
-"""PnP-ADMM and RED, and the denoisers that they call.
+"""Plug-and-play methods, and the denoisers that they call: the patch prior or a classical one, each told a noise level.
 
-The denoisers that plug-and-play methods call: the patch prior, or a classical one, each told a noise level.
-
-Plug-and-play ADMM (Venkatakrishnan et al. 2013; Chan et al., arXiv 1605.01710): a denoiser in the place of the
-prior's proximal step.
+PnP-ADMM (Venkatakrishnan et al. 2013; Chan et al., arXiv 1605.01710) has a denoiser in the place of the prior's
+proximal step.
 
     x = argmin ||A x - y||^2 + rho ||x - (z - u)||^2,    z = D(x + u, s),    u <- u + x - z
 

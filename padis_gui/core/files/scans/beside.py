@@ -1,0 +1,110 @@
+"""Readings in any format of arrays and pictures, with their geometry in a JSON file beside them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padis_gui.core.files.formats.format import Recognised
+from padis_gui.core.files.formats.open import open_pages
+from padis_gui.core.files.formats.pages import WHOLE, Pages, Part
+from padis_gui.core.files.scans.geometry_file import ScanGeometry
+from padis_gui.core.files.scans.scan import Readings, ScanFile, check_sizes, checked_angles
+from padis_gui.core.settings.errors import InputError
+
+
+def open_beside(found: Recognised, dataset: str, stated: ScanGeometry) -> ScanFile:
+    """The scan whose readings are the pages of a file or folder.
+
+    Raises :class:`InputError` where they cannot be read, or don't fit the geometry.
+    """
+    pages = found.open_pages(dataset)
+    try:
+        readings = _Beside(found, pages, stated)
+        views, bins = readings.sides["views"], readings.sides["bins"]
+        check_sizes(found.name, views, bins)
+        geometry = stated.geometry(views, bins)
+        checked_angles(found.name, geometry.angles, views)
+        if geometry.centre is not None and abs(geometry.centre) > bins:
+            raise InputError(
+                f"An axis of rotation on the detector's {bins} columns was wanted, but the geometry of {found.name} has it "
+                f"at column {stated.centre_column:g}; correct centre_column."
+            )
+        return ScanFile(
+            found.name, "scan", geometry, readings.row, rows=readings.sides["rows"], close=pages.close
+        )
+    except BaseException:
+        pages.close()
+        raise
+
+
+class _Beside:
+    """``pages`` are the readings; which of them makes a detector row is said by the axes."""
+
+    def __init__(self, found: Recognised, pages: Pages, stated: ScanGeometry) -> None:
+        self._name, self._path, self._pages, self._stated = found.name, found.path, pages, stated
+        self._axes = stated.axes.split(", ")
+        self._shape = pages.read(0, finite=False).pixels.shape[1:]
+        self.sides = dict(zip(self._axes, (pages.count, *self._shape), strict=True))
+
+    def row(self, row: int) -> Readings:
+        """The readings of a detector row, with the flats and darks of counts."""
+        if self._axes[0] == "rows":
+            readings = self._page(row)
+            if self._axes[1] == "bins":
+                readings = readings.T
+        else:
+            part = self._detector_row(row)
+            readings = np.empty((self._pages.count, self.sides["bins"]), np.float32)
+            for view in range(self._pages.count):  # one after the other: each may be of many MB
+                readings[view] = self._page(view, part).ravel()
+        readings = np.ascontiguousarray(readings)
+        if self._stated.kind == "line integrals" or self._stated.flat is None:
+            return Readings(readings)
+        return Readings(readings, self._field(self._stated.flat, row), self._field(self._stated.dark, row))
+
+    def _page(self, page: int, part: Part = WHOLE) -> NDArray[np.float32]:
+        """The readings of a page, or of a part of it."""
+        sides = self._pages.sides(page)
+        if sides is not None and sides != self._shape:  # where a file doesn't tell, its pages have one size
+            raise InputError(
+                f"Pages of {' x '.join(map(str, self._shape))} readings were wanted, as the first of {self._name} is, but "
+                f"page {page} has {' x '.join(map(str, sides))}; take the pages of one scan."
+            )
+        pixels = self._pages.read(page, part, finite=False).pixels
+        if len(pixels) != 1:
+            raise InputError(
+                f"Readings of one channel were wanted, but {self._name} has {len(pixels)}; save them in grey."
+            )
+        readings: NDArray[np.float32] = pixels[0]
+        return readings
+
+    def _detector_row(self, row: int) -> Part:
+        """Where the bins of a detector row stand in an image of the detector."""
+        alone = slice(row, row + 1)
+        return (alone, slice(None)) if self._axes[1] == "rows" else (slice(None), alone)
+
+    def _field(self, stated: float | str, row: int) -> NDArray[Any] | float:
+        """A flat or dark field: a number, or images beside the readings."""
+        if not isinstance(stated, str):
+            return stated
+        if not stated or Path(stated).name != stated:
+            raise InputError(
+                f"The name of a file beside {self._name} was wanted, but its geometry says {stated[:60]!r}; put the flat "
+                "or dark field into the same folder."
+            )
+        with open_pages(self._path.with_name(stated)) as pages:
+            if self._axes[0] == "rows":
+                field: NDArray[Any] = pages.read(row if pages.count == self.sides["rows"] else 0).pixels[0]
+                return field
+            found = np.empty((pages.count, self.sides["bins"]), np.float32)
+            for n in range(pages.count):
+                image = pages.read(n).pixels[0]
+                if image.shape != self._shape:
+                    raise InputError(
+                        f"Flat and dark fields of {' x '.join(map(str, self._shape))} were wanted for {self._name}, but "
+                        f"{stated} has {' x '.join(map(str, image.shape))}; take those of the same detector."
+                    )
+                found[n] = image[self._detector_row(row)].ravel()
+        return found
