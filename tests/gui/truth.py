@@ -319,7 +319,10 @@ class Screen:
         for key, pixels in seen.items():
             if pixels is None and self.reason(key) in ("", NOTHING_SAID):
                 yield f"the {key} pane is empty and says {self.reason(key)!r}"
-        if self.is_of_another or opened is None or session.occupied_by:
+        of_run = (
+            self.run_data is not None and session.method.now.imageless
+        )  # all that is seen is the run's, then
+        if self.is_of_another or of_run or opened is None or session.occupied_by:
             return
         prepared, method = session.preparation.prepared, session.method.now
         if seen["baseline"] is None:

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from padis_gui.core.exports.about import read_recipe
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.physics.settings import PictureSettings
 from padis_gui.core.prior.tiling import TILINGS
@@ -150,7 +151,7 @@ class Walk:
         self.found: list[str] = []
         self.say: Callable[[str], object] = lambda text: None  # where a long walk tells how far it is
         self.kinds: dict[str, tuple[int, str]] = {}  # of findings: after how many steps, and what it said
-        self._exports: list[tuple[Path, int, Path | None]] = []
+        self._exports: list[Path] = []
         self._refused = self._hurries = False
         self.session.message.connect(self._hear)
 
@@ -435,16 +436,18 @@ class Walk:
         shown = self.session.shown
         if not self.window.act.export.isEnabled() or shown.result is None:
             return None
-        recipe, path = shown.result.recipe, self.folder / f"export{len(self._exports)}.tif"
-        self._exports.append((path, recipe.seed, None if recipe.data is None else Path(recipe.data.file)))
+        path = self.folder / f"export{len(self._exports)}.tif"
+        self._exports.append(path)
         self.session.spawn(self.session.export(path))
         return f"export {path.name}"
 
     def restore(self, rng: random.Random) -> str | None:
-        there = [export for export in self._exports if export[0].exists()]
+        there = [path for path in self._exports if path.exists()]
         if not there or not self.window.act.restore.isEnabled():
             return None
-        path, seed, data = rng.choice(there)
+        path = rng.choice(there)
+        recipe, _ = read_recipe(path)
+        seed, data = recipe.seed, None if recipe.data is None else Path(recipe.data.file)
         self.window.opening.restore(path)
         self.wanted = Wanted(  # what is chosen before it is read wins over all of it
             data=None if self._hurries else data, restored=None if data is None else (seed, data.resolve())
