@@ -251,12 +251,12 @@ class Screen:
             prepared = prepare_image(image, prior, problem)
         except PadisError:  # a grey image under a prior for colours: it is seen as it is
             prepared = image
+        if not quiet and image.channels >= 3:  # for a moment as the problem before this one took its colours
+            prepared = image.with_channels(seen.shape[2] if seen.ndim == 3 else 1).with_window(
+                prepared.window
+            )
         wanted = for_display(prepared.from_unit(prepared.to_unit()))
-        width = prepared.window[1] - prepared.window[0]
-        if not quiet and seen.ndim != wanted.ndim:  # the problem before this one took the colours otherwise
-            seen, wanted = grey(seen), grey(wanted)
-            width *= 500  # luminance is not the mean
-        if not _near(seen, wanted, width):
+        if not _near(seen, wanted, prepared.window[1] - prepared.window[0]):
             yield f"the truth ({seen.shape}) is not {whose}, {data.name} page {data.page} ({wanted.shape})"
 
     def _owner(self) -> Iterator[str]:
