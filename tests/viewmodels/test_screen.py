@@ -183,7 +183,7 @@ def test_a_large_problem_waits_to_be_asked_for(session, drive, prior_path, tmp_p
 
     async def go():
         await session.prior.open(prior_path)
-        session.method.set_problem("views", 9)
+        session.method.set_problem("views", 120)
         await session.data.open(tmp_path / "large.tif")
         await until(lambda: session.screen.subject.truth is not None)
         assert session.screen.subject.truth.shape == (1024, 1024)

@@ -358,7 +358,7 @@ class Screen(QObject):
         if workspace.stale:
             return "⚠ Stale: the settings have changed since this result; press Run"
         if result is None:
-            return "Ready: press Run"
+            return f"⚠ {workspace.unfit}" if workspace.unfit else "Ready: press Run"
         return f"{quality(result)}   {result.seconds:.1f} s   seed {result.recipe.seed}"
 
 
