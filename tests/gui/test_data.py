@@ -39,7 +39,7 @@ def test_a_page_is_chosen_by_its_picture_with_the_keyboard(window, drive, stack)
         QTest.keyClick(sheet.view, Qt.Key.Key_Right)
         QTest.keyClick(sheet.view, Qt.Key.Key_Return)
         await until(lambda: session.data.image.page == 3)
-        assert window.data.page.value() == 3
+        assert window.data.page.value() == 4  # from 1
         window.act.slices.trigger()
         assert len(window.findChildren(SliceChooser)) == 1
         sheet.close()
@@ -155,7 +155,7 @@ def test_the_centre_of_a_scan_is_moved_beside_it(window, drive, tmp_path, prior_
         before, first = session.method.problem.centre, session.preparation.pictures
         data.centre.stepUp()
         assert session.method.problem.centre == before + 0.25
-        await until(lambda: session.preparation.pictures is not first)
+        await until(lambda: session.preparation.pictures)
         assert not np.array_equal(session.preparation.pictures.baseline, first.baseline)
         data.scan.editors["take_views"].setValue(6)
         await until(lambda: session.data.image.reading.take_views == 6)
@@ -180,7 +180,7 @@ def test_one_of_several_data_sets_is_chosen_from_a_list(window, drive, tmp_path)
         chooser = window.findChild(DatasetChooser)
         rows = [chooser.list.topLevelItem(n) for n in range(chooser.list.topLevelItemCount())]
         assert {row.text(0): row.text(1) for row in rows if not row.isDisabled()} == {
-            "before": "2 × 20 × 24", "after": "40 × 30"
+            "before": "2 of 24 × 20", "after": "30 × 40"
         }  # fmt: skip
         chooser.list.setCurrentItem(next(row for row in rows if row.text(0) == "after"))
         QTest.keyClick(chooser.list, Qt.Key.Key_Return)

@@ -35,7 +35,7 @@ def ready(window, drive, picture, prior_path):
         await open_both(session, picture, prior_path)
         session.method.set_physics("denoising")
         session.method.set_solver("fast")
-        await until(lambda: session.preparation.is_current)
+        await until(lambda: session.preparation.prepared)
         await settled(window)
 
     drive(go())
