@@ -345,7 +345,7 @@ class SolverSection(Section):
         inner.addWidget(self.keep)
         self.seed.setAccessibleName("Seed")
         self.seed.setToolTip(
-            "Start of every random draw, new at each run unless one is given; the actual one is always saved"
+            "Start of every random draw, new at each run unless one is given; the actual one is saved"
         )
         self._seed_label = MarkedLabel("Seed", self.seed)
         bottom.addRow(self._seed_label, seed_row)
