@@ -141,11 +141,12 @@ def test_the_folder_is_offered_and_the_next_dialog_begins_there(ready, drive, tm
     shown = []
     monkeypatch.setattr(main_window, "show_in_folder", lambda path: bool(shown.append(path)))
     drive(exported(ready, tmp_path / "a.tif"))
-    assert ready.messages.offer.text() == "Show in folder"
-    click(ready.messages.offer)
+    (offer,) = ready.messages.offers
+    assert offer.text() == "Show in folder"
+    click(offer)
     assert shown == [tmp_path / "a.tif"]
     assert f"the file is {tmp_path / 'a.tif'}" in ready.messages.text.text()  # where no file manager is
-    assert not ready.messages.offer.isVisible()
+    assert ready.messages.offers == []
     assert ready.preferences.folder_of("export") == str(tmp_path)
 
     async def again():

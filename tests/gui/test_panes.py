@@ -360,7 +360,8 @@ def test_the_status_bar_says_place_values_tile_and_step(window, drive, phantom_p
     tile, distance = window.display.frame.partition.tile_at(30, 20)
     for part in (
         "x 20, y 30 px", f"Truth {value_text(window.panes.pixels('truth'), 30, 20)} HU", "FBP", "x̂₀", "x̂₀ − truth",
-        f"tile {tile + 1} of {len(window.display.frame.partition.boxes)}, {distance} px to the nearest seam", "step 3 of 3, σ",
+        f"tile {tile + 1} of {len(window.display.frame.partition.boxes)}, {distance} px to the nearest seam",
+        "step 3 of 3, σ",
     ):  # fmt: skip
         assert part in text
 

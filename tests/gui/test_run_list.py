@@ -468,6 +468,7 @@ def test_a_held_queue_waits_and_one_is_taken_back_by_key(ready, drive):
     drive(go())
     assert len(ready.session.runs.records) == 2
     assert [i.state for i in ready.session.queue.items].count(ItemState.CANCELLED) == 1
+    ready.docks.bring(ready.run_tools.queue_dock)
     press(panel, "queue_clear_ended")
     assert panel.view.rowCount() == 0
     assert panel.empty.isVisible()

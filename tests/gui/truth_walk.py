@@ -33,6 +33,7 @@ from padis_gui.viewmodels.pictures.profiles import Line, Region
 from tests.gui.truth import Screen, is_held, rest
 from tests.gui.truth_files import Files, make_files
 
+_TELLS = 100  # steps
 _PATIENCE = (
     2.5  # seconds of a run that nobody stopped, until somebody finishes it; twice that, and it is cancelled
 )
@@ -147,6 +148,7 @@ class Walk:
         self.wanted = Wanted()
         self.trace: list[str] = []
         self.found: list[str] = []
+        self.say: Callable[[str], object] = lambda text: None  # where a long walk tells how far it is
         self.kinds: dict[str, tuple[int, str]] = {}  # of findings: after how many steps, and what it said
         self._exports: list[tuple[Path, int, Path | None]] = []
         self._refused = self._hurries = False
@@ -178,7 +180,11 @@ class Walk:
                 if self.found and not on:
                     return False
                 for text in self.found:
-                    self.kinds.setdefault(kind_of(text), (len(self.trace), text))
+                    if kind_of(text) not in self.kinds:
+                        self.kinds[kind_of(text)] = len(self.trace), text
+                        self.say("\n".join([*self.trace[-8:], f"WRONG: {text}", ""]))
+                if number % _TELLS == 0:
+                    self.say(f"{number} steps, {len(self.kinds)} kinds of findings")
                 raised.texts.clear()
             await self.settle()
             self.found = [*raised.texts, *self.screen.wrongs(quiet=True)]
@@ -621,8 +627,16 @@ class Walk:
 # A walk of its own -----------------------------------------------------------------------------------
 
 
-def walk_once(app: Any, files: Files, folder: Path, steps: Sequence[Step], *, on: bool = False) -> Walk:
-    """One walk in a window of its own; ``on`` as for :meth:`Walk.go`."""
+def walk_once(
+    app: Any,
+    files: Files,
+    folder: Path,
+    steps: Sequence[Step],
+    say: Callable[[str], object],
+    *,
+    on: bool = False,
+) -> Walk:
+    """One walk in a window of its own, which tells ``say`` how far it is; ``on`` as for :meth:`Walk.go`."""
     from padis_gui.gui.frame.main_window import MainWindow
     from padis_gui.viewmodels.session.session import Session
     from padis_gui.viewmodels.training.trainer import Trainer
@@ -636,6 +650,7 @@ def walk_once(app: Any, files: Files, folder: Path, steps: Sequence[Step], *, on
         window.resize(1280, 720)
         window.show()
         walk = Walk(window, files, folder)
+        walk.say = say
         try:
             await walk.go(steps, on=on)
         except AssertionError as error:
@@ -707,10 +722,9 @@ def main() -> int:
         os.environ["PADIS_GUI_HOME"] = name
         files, folder = make_files(Path(name)), Path(name) / "walk"
         steps, number = steps_of(chosen.seed, chosen.steps, chosen.large), 0
-        walk = walk_once(app, files, folder / "0", steps, on=chosen.on)
-        for after, text in walk.kinds.values():
-            say("\n".join([*walk.trace[max(0, after - 8) : after], f"WRONG: {text}", ""]))
+        walk = walk_once(app, files, folder / "0", steps, say, on=chosen.on)
         if chosen.on:
+            say(f"{len(walk.trace)} steps were done, {len(walk.kinds)} kinds of findings.")
             return bool(walk.kinds)
         say("\n".join(walk.trace[-60:]))
         if not walk.found:
@@ -722,12 +736,12 @@ def main() -> int:
         def still(fewer: list[Step]) -> bool:
             nonlocal number
             number += 1
-            again = walk_once(app, files, folder / str(number), fewer)
+            again = walk_once(app, files, folder / str(number), fewer, lambda text: None)
             return any(kind_of(text) == kind for text in again.found)
 
         last = int(walk.trace[-1].split()[0])
         few = fewest(steps[:last], still, chosen.tries, say)
-        walk = walk_once(app, files, folder / "last", few)
+        walk = walk_once(app, files, folder / "last", few, say)
         say("\n".join(walk.trace))
         say("WRONG: " + "\nWRONG: ".join(walk.found))
     return 1

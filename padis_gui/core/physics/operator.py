@@ -3,6 +3,7 @@
 Conjugate gradients are the one linear solver that data steps share, for M x = b and for least squares.
 """
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -217,6 +218,23 @@ class LinearOperator(ABC):
             x = self.transposed(self.measured(x / x.norm(), watch), watch)
             length = float(x.norm())
         return float(length**0.5)
+
+    def interrupted_by(self, check: Callable[[], None]) -> Self:
+        """The same operator, which calls ``check`` before every product: a data step of many large ones may be stopped.
+
+        ``check`` raises :class:`~padis_gui.core.settings.errors.Interrupted`.
+        """
+
+        def asking(product: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+            def asked(vector: Tensor) -> Tensor:
+                check()
+                return product(vector)
+
+            return asked
+
+        same = copy.copy(self)
+        vars(same).update(_forward=asking(self._forward), _adjoint=asking(self._adjoint))
+        return same
 
     # Long work, which may be followed and stopped ------------------------------------------------
 

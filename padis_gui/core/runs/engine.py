@@ -235,7 +235,9 @@ class Run:
         )
         if self._observe is not None:
             prior = prior.observed_by(self._observe)
-        return solve(recipe, self.prepared.problem, prior)
+        problem = self.prepared.problem
+        asking = replace(problem, operator=problem.operator.interrupted_by(self.control.check))
+        return solve(recipe, asking, prior)
 
     def _note(self, step: int, sent: Steering | None) -> None:
         """Keep the live changes for the recipe; those that it brought are replayed by the solver itself."""

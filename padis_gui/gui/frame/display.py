@@ -140,6 +140,9 @@ class RunDisplay(QObject):
         frame = self._session.run.take_frame()
         if frame is not None and self._follows_run:
             self._paint(frame)
+        if not self._session.run.points():  # only the preparation has gone on
+            self._show_step()
+            return
         curves_too = self._painted % CURVE_EVERY_FRAMES == 0
         self._painted += 1
         if curves_too or self._session.run.snapshot().state is RunState.PAUSED:

@@ -154,7 +154,7 @@ class MainWindow(QMainWindow):
             (act.reset_layout, lambda: self.docks.reset()),
         ):
             action.triggered.connect(lambda _checked=False, slot=slot: slot())
-        steer = (self._run, self._pause_or_resume, self._step, run.finish, run.cancel)
+        steer = (self._run, self._pause_or_resume, self._step, run.finish, self.session.cancel)
         for action, slot in zip(act.steering, steer, strict=True):
             name = action.objectName()  # the page in front may have runs of its own
             action.triggered.connect(

@@ -177,7 +177,7 @@ class PriorSection(Section):
         self.misfit.setObjectName("misfit")
         self.misfit.setStyleSheet(f"color: {LEVEL_COLOURS['warning']};")
         self.better = push_button(
-            "", "Open the bundled prior that knows images like this one", self._open_better
+            "Use another prior", "Open the bundled prior that knows images like this one", self._open_better
         )
         for widget in (self.misfit, self.better):
             widget.hide()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from padis_gui.core.files.read import read_image
 from padis_gui.core.physics.scanner import ParallelBeamSettings
@@ -18,7 +19,7 @@ from padis_gui.core.runs import engine
 from padis_gui.core.runs.control import Checked, Control, RunState
 from padis_gui.core.runs.engine import Result, Run, finish
 from padis_gui.core.runs.method import Method
-from padis_gui.core.runs.opened import Opened, Prepared
+from padis_gui.core.runs.opened import Opened, Prepared, prepare
 from padis_gui.core.runs.recipe import Recipe, draft_recipe, sealed
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import DivergenceError, InputError, Interrupted
@@ -169,6 +170,39 @@ def test_cancel_keeps_nothing(when: str, opened: Opened) -> None:
     assert (outcome.state, outcome.result, outcome.error) == (RunState.CANCELLED, None, None)
     with pytest.raises(Interrupted):
         outcome.required()
+
+
+@pytest.mark.parametrize("solver", [solver.name for solver in SOLVERS])
+def test_a_run_is_stopped_before_any_product_of_its_data_steps(solver: str, opened: Opened) -> None:
+    """Data steps of large problems take long: the control is asked before each product with A and its adjoint."""
+    prepared = prepare(opened, method(solver, 0), 3)
+    products: list[int] = []
+    stopped_at = 5
+
+    class Counting(type(prepared.problem.operator)):  # type: ignore[misc]
+        def _forward(self, x: Tensor) -> Tensor:
+            products.append(1)
+            return super()._forward(x)
+
+        def _adjoint(self, y: Tensor) -> Tensor:
+            products.append(1)
+            return super()._adjoint(y)
+
+    run = Run(draft_recipe(opened, method(solver, 0), 3), opened, prepared=prepared)
+    prepared.problem.operator.norm  # noqa: B018  # measured before the first step, with products of its own
+    prepared.problem.operator.__class__ = Counting
+    check = run.control.check
+
+    def stops() -> None:
+        if len(products) >= stopped_at:
+            run.control.cancel()
+        check()
+
+    run.control.check = stops  # type: ignore[method-assign]
+    drive(run)
+    assert run.outcome is not None
+    assert run.outcome.state is RunState.CANCELLED or len(products) < stopped_at
+    assert len(products) <= stopped_at
 
 
 def test_finish_without_an_estimate_says_so(opened: Opened) -> None:
