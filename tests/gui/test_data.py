@@ -66,6 +66,22 @@ def test_a_page_that_cannot_be_read_leaves_its_picture_blank(window, drive, tmp_
     drive(go())
 
 
+def test_a_colour_picture_says_what_becomes_of_its_colours(window, drive, tmp_path, prior_path):
+    path = tmp_path / "colour.tif"
+    tifffile.imwrite(
+        path, np.random.default_rng(1).integers(0, 255, (32, 32, 3), np.uint8), photometric="rgb"
+    )
+    session, said = window.session, window.data.details
+
+    async def go():
+        await open_both(session, path, prior_path)
+        assert "its colours become grey for this problem" in said.text()
+        session.method.set_physics("super-resolution")
+        assert "in colour" in said.text()
+
+    drive(go())
+
+
 def test_a_degraded_picture_is_reconstructed_as_it_is(window, drive, phantom_path, prior_path):
     session, data = window.session, window.data
 

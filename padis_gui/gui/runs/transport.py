@@ -236,7 +236,8 @@ class Transport(QWidget):
             self.bar.setFormat(f"{snapshot.preparing[1]}, {snapshot.preparing[0]:.0%}")
         self.bar.setUpdatesEnabled(True)
         sigma = f", σ = {snapshot.sigma:.3g}" if snapshot.step else ""
-        self.state.setText(f"{snapshot.state.value}{sigma}")
+        then = ", then paused" if snapshot.pausing else ""
+        self.state.setText(f"{snapshot.state.value}{then}{sigma}")
         pace = snapshot.seconds_per_step
         if pace is None:
             self.time.setText("timing the first steps…" if snapshot.state is RunState.RUNNING else " ")

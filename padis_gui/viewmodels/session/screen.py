@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.physics.registry import Physics, find_physics
+from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Prepared, prepared_shape
@@ -349,7 +350,8 @@ class Screen(QObject):
             image = None if run.task is None else run.task.opened.image
             other = image is not None and image is not workspace.data.image
             of = f"   of {_place(image.name, image.page)}, not of what is open" if image and other else ""
-            return f"{run.snapshot().state.value}…{of}"
+            state = run.snapshot().state
+            return f"{state.value}{'' if state is RunState.PAUSED else '…'}{of}"
         if workspace.occupied_by:
             return f"{workspace.occupied_by} is under way…"
         if workspace.opened() is None:

@@ -130,6 +130,12 @@ def test_the_sentence_has_labels_letters_and_units() -> None:
     )
 
 
+def test_a_run_that_was_finished_early_says_how_many_steps_it_did() -> None:
+    whole = recipe()
+    early = whole.model_copy(update={"stop_after": 14})
+    assert what_differs("Run 1", whole, "Run 2", early) == "Run 2 has steps done 14 (Run 1: all)."
+
+
 def test_a_setting_that_an_older_recipe_does_not_name_has_its_default() -> None:
     whole = recipe()
     older = whole.model_copy(update={"settings": {"eta": 0.85}})
