@@ -11,6 +11,7 @@ from padis_gui.core.exports.about import read_export
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.viewmodels.session.sizing import factor_that_fits
 from padis_gui.viewmodels.state import opened
+from padis_gui.viewmodels.state.preparation import Stage
 from tests.gui.user import click
 from tests.qt import open_both, settled, until
 from tests.scan_files import parallel, write_exchange
@@ -35,7 +36,7 @@ def ready(window, drive, picture, prior_path):
         await open_both(session, picture, prior_path)
         session.method.set_physics("denoising")
         session.method.set_solver("fast")
-        await until(lambda: session.preparation.is_current)
+        await until(lambda: session.preparation.stage is Stage.READY)
         await settled(window)
 
     drive(go())
