@@ -121,7 +121,7 @@ class TileInspector(QWidget):
         rows = form(controls)
         for label, editor in (
             ("Input", self.input), ("Tile", self.tile), ("Row", self.row), ("Column", self.column),
-            ("Noise σ", self.sigma),
+            ("Noise level σ", self.sigma),
         ):  # fmt: skip
             rows.addRow(label, editor)
         rows.addRow(self.home)
@@ -146,7 +146,7 @@ class TileInspector(QWidget):
         self.home.setEnabled(inspector.shift != (0, 0) and partition is not None)
         some = partition is not None and box is not None and inspector.overview is not None
         with QSignalBlocker(self.sigma):
-            self.sigma.setSpecialValueText(f"{inspector.step_sigma:.3g} (step)" if some else _NONE)
+            self.sigma.setSpecialValueText(f"{inspector.step_sigma:.2g} (step)" if some else _NONE)
             self.sigma.setValue((inspector.sigma or 0.0) if some else 0.0)
         for spin in (self.tile, self.row, self.column):
             spin.setSpecialValueText("" if some else _NONE)

@@ -80,8 +80,8 @@ def recipes(draw: st.DrawFn) -> Recipe:
 # what each field is called where it differs; settings are called by their labels
 _NAMED = {
     "physics": "measurement", "solver": "method", "seed": "seed", "measurement_seed": "seed of the measurement",
-    "sample_seeds": "seeds of its samples", "stop_after": "end", "paired": "noise shared in a pair", "device": "device",
-    "precision": "precision", "threads": "number of threads",
+    "sample_seeds": "seeds of its samples", "stop_after": "steps done", "paired": "noise shared in a pair",
+    "device": "device", "precision": "precision", "threads": "number of threads",
 }  # fmt: skip
 
 
