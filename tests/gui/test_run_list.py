@@ -113,6 +113,11 @@ def test_a_run_is_renamed_in_place(ready, drive):
     QTest.keyClick(editor, Qt.Key.Key_Return)
     drive(until(lambda: record.name == "mine"))  # Qt commits later
     assert cell(ready, record, "Name") == "mine"
+    ready.session.shown.show(record)
+    assert "mine" in ready.verdict.text()
+    ready.session.runs.rename(record.id, "ours")
+    assert "ours" in ready.verdict.text()
+    assert "ours" in ready.panes.panes[2].caption.text()
 
 
 def test_runs_are_sorted_by_number_and_what_is_unknown_comes_last(ready, drive):

@@ -168,6 +168,7 @@ class RunDisplay(QObject):
     def _show_shown(self) -> None:
         """Another run or another step is to be seen."""
         self._paint(self._session.shown.frame())
+        self._show_captions()  # the screen was told before this frame was painted
 
     def _show_screen(self) -> None:
         """Something else is open, chosen, prepared or shown: everything that is seen follows."""

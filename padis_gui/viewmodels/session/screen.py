@@ -19,6 +19,7 @@ from padis_gui.core.runs.opened import Prepared, prepared_shape
 from padis_gui.viewmodels.pictures.frames import IteratePictures, ProblemPictures
 from padis_gui.viewmodels.pictures.pictures import RUN_KEYS, LazyPicture, pictures_of
 from padis_gui.viewmodels.pictures.sources import BUILT_IN
+from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.workspace import Workspace
 from padis_gui.viewmodels.state.preparation import Stage
 
@@ -71,6 +72,12 @@ class Screen(QObject):
             workspace.occupied_changed, workspace.method.changed,
         ):  # fmt: skip
             signal.connect(self.changed)
+        workspace.runs.edited.connect(self._follow_name)
+
+    def _follow_name(self, record: RunRecord) -> None:
+        """Captions and verdict have the shown run's name."""
+        if record is self._workspace.shown.record:
+            self.changed.emit()
 
     # What it is of ----------------------------------------------------------------------------------
 
