@@ -419,7 +419,7 @@ def test_f6_puts_the_keyboard_on_the_list_of_a_panel(ready, drive):
 # -- numbers that people read ---------------------------------------------------------------------------------
 
 
-def test_pages_and_pixels_count_from_1(window, drive, tmp_path, prior_path):
+def test_pages_count_from_1_and_places_from_the_edge(window, drive, tmp_path, prior_path):
     path = tmp_path / "stack.tif"
     stack = np.stack([np.full((48, 64), v, dtype=np.int16) for v in (-500, 0, 500)])
     tifffile.imwrite(path, stack, photometric="minisblack")
@@ -441,7 +441,7 @@ def test_pages_and_pixels_count_from_1(window, drive, tmp_path, prior_path):
         sheet.close()
         await until(lambda: window.session.preparation.prepared is not None)
         window.panes.point_at(0, 0)
-        assert "x 1, y 1 px" in window.cursor_text.text()
+        assert "x 0, y 0 px" in window.cursor_text.text()
         assert "64 × 48" in window.reconstruct.size_row.says.text()
         await delivered(window)
 

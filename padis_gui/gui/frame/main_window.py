@@ -72,9 +72,9 @@ class PageStack(QStackedWidget):
     def setCurrentWidget(self, page: QWidget) -> None:
         """Show a page; the keyboard goes back to where it was there, unless it is outside of the pages."""
         before, focused = self.currentWidget(), self._window.focusWidget()
-        inside = before is not None and focused is not None and before.isAncestorOf(focused)
-        if inside:
-            self._left_at[before] = focused
+        inside = False
+        if before is not None and focused is not None and before.isAncestorOf(focused):
+            inside, self._left_at[before] = True, focused
         super().setCurrentWidget(page)
         back = self._left_at.get(page)
         if inside and back is not None and isValid(back) and back.isVisible() and back.isEnabled():
