@@ -83,7 +83,7 @@ _OF_WINDOW = (
     ActionRecord(
         "next_region", "&Next region", "F6", "Put the keyboard into the next part of the page: settings, pictures, panels"
     ),
-    ActionRecord("previous_region", "Pre&vious region", "Shift+F6", "Put the keyboard into the part of the page before"),
+    ActionRecord("previous_region", "Previous re&gion", "Shift+F6", "Put the keyboard into the part of the page before"),
     ActionRecord("reset_layout", "&Reset layout", "", "Put every panel back to where it was at first"),
     ActionRecord("shortcuts", "&Keys and mouse", "F1", "All keys and what the mouse does"),
     ActionRecord(
