@@ -403,6 +403,17 @@ def test_the_keyboard_comes_back_to_where_a_page_was_left(ready, drive):
     assert ready.focusWidget() is left
 
 
+def test_a_list_keeps_its_rows_whatever_page_was_in_front(ready, drive):
+    drive(settled())
+    ready.docks.bring(ready.run_tools.list_dock)
+    QApplication.processEvents()
+    before = ready.run_tools.list.height()
+    for name in ("train", "a/b", "reconstruct"):
+        page(ready, name)
+        drive(settled())
+    assert ready.run_tools.list.height() >= min(before, 90)
+
+
 def test_f6_puts_the_keyboard_on_the_list_of_a_panel(ready, drive):
     drive(settled())
     ready.docks.bring(ready.run_tools.list_dock)
