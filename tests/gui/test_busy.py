@@ -11,6 +11,7 @@ from padis_gui.core.runs.control import RunState
 from padis_gui.gui.dialogs.volume import VolumeDialog
 from padis_gui.gui.kit.widgets import Mark
 from padis_gui.viewmodels.runs.run import Progress
+from padis_gui.viewmodels.state.preparation import Stage
 from padis_gui.viewmodels.state.process import ProcessState
 from tests.gui.user import click, dialog, pane, press
 from tests.qt import LONG, compared, idle, open_both, settled, until
@@ -198,7 +199,7 @@ def test_fields_say_which_run_they_act_on(ready, drive, other_image):
         ready.solver.forms["diffpir"].editors["steps"].setValue(3)
         assert marks(ready)["views"] is marks(ready)["steps"] is Mark.NEXT
         assert marks(ready)["zeta"] is Mark.NOW
-        assert "20 views" in ready.findChild(object, "running_line").text()
+        assert "20 views" in ready.findChild(object, "running_line").text.text()
         ready.problem.form.editors["views"].setValue(20)
         assert marks(ready)["views"] is Mark.NONE
         choose(ready.solver.solver, "dds")  # the running solver is another one: nothing acts on it
@@ -208,6 +209,11 @@ def test_fields_say_which_run_they_act_on(ready, drive, other_image):
         assert marks(ready)["zeta"] is Mark.NOW
         ready.opening.open_image(other_image)
         await until(lambda: session.data.path == other_image)
+        assert not session.shown.anything
+        ready.act.show_running.trigger()  # what runs is looked at again, with its own truth
+        assert session.shown.history is session.run.history
+        assert session.screen.subject.image.name != session.data.image.name
+        assert not ready.act.show_running.isEnabled()
         assert Mark.NOW not in marks(ready).values()
         ready.solver.forms["diffpir"].editors["zeta"].setValue(0.9)
         assert marks(ready)["zeta"] is Mark.NEXT
@@ -408,5 +414,26 @@ def test_a_volume_is_seen_in_the_main_window_and_closing_asks(ready, drive):
         volumes.process.state = ProcessState.DONE
         volumes.changed.emit()
         assert not note.isVisible()
+
+    drive(go())
+
+
+def test_cancel_stops_what_is_being_prepared(window, drive, tmp_path, prior_path):
+    large = tmp_path / "large.npy"
+    np.save(large, np.random.default_rng(0).random((1024, 1024), np.float32))
+    session = window.session
+
+    async def go():
+        session.method.set_problem("views", 120)
+        await session.prior.open(prior_path)
+        await session.data.open(large)
+        assert session.preparation.stage is Stage.AT_RUN
+        assert not window.act.cancel.isEnabled()
+        session.screen.take_offer()
+        await until(lambda: session.preparation.progress[1])
+        press(window, "cancel")
+        assert session.preparation.stage is Stage.AT_RUN
+        assert "Compute now" in session.screen.offers().values()
+        await session.compute(int)  # the thread is free again
 
     drive(go())

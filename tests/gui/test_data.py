@@ -39,7 +39,7 @@ def test_a_page_is_chosen_by_its_picture_with_the_keyboard(window, drive, stack)
         QTest.keyClick(sheet.view, Qt.Key.Key_Right)
         QTest.keyClick(sheet.view, Qt.Key.Key_Return)
         await until(lambda: session.data.image.page == 3)
-        assert window.data.page.value() == 3
+        assert window.data.page.value() == 4  # from 1
         window.act.slices.trigger()
         assert len(window.findChildren(SliceChooser)) == 1
         sheet.close()
@@ -62,6 +62,22 @@ def test_a_page_that_cannot_be_read_leaves_its_picture_blank(window, drive, tmp_
         await until(lambda: sorted(came) == [0, 1, 2])
         assert slices.picture(1) is None
         assert slices.picture(2) is not None
+
+    drive(go())
+
+
+def test_a_colour_picture_says_what_becomes_of_its_colours(window, drive, tmp_path, prior_path):
+    path = tmp_path / "colour.tif"
+    tifffile.imwrite(
+        path, np.random.default_rng(1).integers(0, 255, (32, 32, 3), np.uint8), photometric="rgb"
+    )
+    session, said = window.session, window.data.details
+
+    async def go():
+        await open_both(session, path, prior_path)
+        assert "its colours become grey for this problem" in said.text()
+        session.method.set_physics("super-resolution")
+        assert "in colour" in said.text()
 
     drive(go())
 
@@ -155,7 +171,7 @@ def test_the_centre_of_a_scan_is_moved_beside_it(window, drive, tmp_path, prior_
         before, first = session.method.problem.centre, session.preparation.pictures
         data.centre.stepUp()
         assert session.method.problem.centre == before + 0.25
-        await until(lambda: session.preparation.pictures is not first)
+        await until(lambda: session.preparation.pictures)
         assert not np.array_equal(session.preparation.pictures.baseline, first.baseline)
         data.scan.editors["take_views"].setValue(6)
         await until(lambda: session.data.image.reading.take_views == 6)
@@ -180,7 +196,7 @@ def test_one_of_several_data_sets_is_chosen_from_a_list(window, drive, tmp_path)
         chooser = window.findChild(DatasetChooser)
         rows = [chooser.list.topLevelItem(n) for n in range(chooser.list.topLevelItemCount())]
         assert {row.text(0): row.text(1) for row in rows if not row.isDisabled()} == {
-            "before": "2 × 20 × 24", "after": "40 × 30"
+            "before": "2 of 24 × 20", "after": "30 × 40"
         }  # fmt: skip
         chooser.list.setCurrentItem(next(row for row in rows if row.text(0) == "after"))
         QTest.keyClick(chooser.list, Qt.Key.Key_Return)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PySide6.QtCore import QPoint, QPointF, QRect, Qt
-from PySide6.QtGui import QAction, QColor, QWheelEvent
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
+from PySide6.QtGui import QAction, QColor, QKeyEvent, QShortcut, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractScrollArea,
@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QDialog,
     QFormLayout,
     QLabel,
+    QScrollArea,
     QStyleOptionViewItem,
     QToolBar,
 )
@@ -339,10 +340,97 @@ def test_f6_goes_round_the_regions_and_back(ready, drive):
         assert where() == forward[-2], name
 
 
+def press_through_shortcuts(focused, key):
+    """A key as the window system sends it: shortcuts of the window come first."""
+    QTest.keyClick(focused.window().windowHandle(), key)
+
+
+def test_f6_scrolls_to_what_it_gives_the_keyboard(ready, drive):
+    drive(settled())
+    area = next(a for a in ready.findChildren(QScrollArea) if a.isAncestorOf(ready.data.heading))
+    bar = area.verticalScrollBar()
+    bar.setValue(bar.maximum())
+    ready.panes.active.canvas.setFocus()
+    assert ready.data.heading.visibleRegion().isEmpty(), "it is scrolled away"
+    ready.act.previous_region.trigger()
+    assert ready.focusWidget() is ready.data.heading
+    assert ready.data.heading.visibleRegion().boundingRect() == ready.data.heading.rect()
+
+
+def test_enter_presses_a_button_where_space_pauses(ready, drive):
+    """Space is the window's key while there is a run; no button may be out of reach of the keyboard then."""
+    drive(settled())
+    heading = ready.data.heading
+    heading.setFocus()
+    spaces = []
+    shortcut = QShortcut(Qt.Key.Key_Space, ready, activated=lambda: spaces.append(1))
+    ready.act.pause.setShortcut("")
+    try:
+        for key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            opened = heading.isChecked()
+            press_through_shortcuts(heading, key)
+            assert heading.isChecked() is not opened
+        assert not spaces
+        press_through_shortcuts(heading, Qt.Key.Key_Space)
+        assert spaces, "the shortcut is there"
+    finally:
+        ready.act.pause.setShortcut("Space")
+        shortcut.deleteLater()
+
+
+def test_arrow_keys_and_letters_belong_to_the_menu_bar_while_it_has_the_keyboard(ready):
+    """Qt asks by such an event whether a key is a shortcut's: Right would be the next iterate, T the tiling."""
+    bar = ready.menuBar()
+    bar.setFocus()
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_T):
+        asked = QKeyEvent(QEvent.Type.ShortcutOverride, key, Qt.KeyboardModifier.NoModifier)
+        asked.ignore()
+        QApplication.sendEvent(bar, asked)
+        assert asked.isAccepted(), key
+    asked = QKeyEvent(QEvent.Type.ShortcutOverride, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    asked.ignore()
+    QApplication.sendEvent(bar, asked)
+    assert not asked.isAccepted(), "Ctrl+R still runs"
+
+
+def test_the_keyboard_comes_back_to_where_a_page_was_left(ready, drive):
+    drive(settled())
+    left = ready.transport.buttons["step"]
+    left.setFocus()
+    page(ready, "train")
+    assert ready.focusWidget() is not left
+    page(ready, "reconstruct")
+    assert ready.focusWidget() is left
+
+
+def test_a_list_keeps_its_rows_whatever_page_was_in_front(ready, drive):
+    drive(settled())
+    ready.docks.bring(ready.run_tools.list_dock)
+    QApplication.processEvents()
+    before = ready.run_tools.list.height()
+    for name in ("train", "a/b", "reconstruct"):
+        page(ready, name)
+        drive(settled())
+    assert ready.run_tools.list.height() >= min(before, 90)
+
+
+def test_f6_puts_the_keyboard_on_the_list_of_a_panel(ready, drive):
+    drive(settled())
+    ready.docks.bring(ready.run_tools.list_dock)
+    QApplication.processEvents()
+    ready.panes.active.canvas.setFocus()
+    view = ready.run_tools.list.view
+    for _ in ready.pages.currentWidget().regions:
+        ready.act.next_region.trigger()
+        if ready.run_tools.list.isAncestorOf(ready.focusWidget()):
+            break
+    assert ready.focusWidget() is view
+
+
 # -- numbers that people read ---------------------------------------------------------------------------------
 
 
-def test_pages_and_pixels_count_from_1(window, drive, tmp_path, prior_path):
+def test_pages_count_from_1_and_places_from_the_edge(window, drive, tmp_path, prior_path):
     path = tmp_path / "stack.tif"
     stack = np.stack([np.full((48, 64), v, dtype=np.int16) for v in (-500, 0, 500)])
     tifffile.imwrite(path, stack, photometric="minisblack")
@@ -364,7 +452,7 @@ def test_pages_and_pixels_count_from_1(window, drive, tmp_path, prior_path):
         sheet.close()
         await until(lambda: window.session.preparation.prepared is not None)
         window.panes.point_at(0, 0)
-        assert "x 1, y 1 px" in window.cursor_text.text()
+        assert "x 0, y 0 px" in window.cursor_text.text()
         assert "64 × 48" in window.reconstruct.size_row.says.text()
         await delivered(window)
 

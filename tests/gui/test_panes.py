@@ -20,6 +20,7 @@ from padis_gui.gui.panes.levels import LevelsPanel
 from padis_gui.gui.panes.menu import fill_menu
 from padis_gui.gui.panes.pane_board import MOST
 from padis_gui.viewmodels.pictures.levels import HU_PRESETS
+from padis_gui.viewmodels.pictures.pictures import value_text
 from padis_gui.viewmodels.pictures.sources import Lattice, Origin, PaneSource, Scale
 from tests.gui.pictures import colour_at, flat, hover, place_of, ramp, settle, wait_for
 from tests.qt import open_both, painted, until
@@ -358,7 +359,7 @@ def test_the_status_bar_says_place_values_tile_and_step(window, drive, phantom_p
     text = window.cursor_text.text()
     tile, distance = window.display.frame.partition.tile_at(30, 20)
     for part in (
-        "x 20, y 30 px", f"Truth {window.panes.pixels('truth')[30, 20]:.4g} HU", "FBP", "x̂₀", "x̂₀ − truth",
+        "x 20, y 30 px", f"Truth {value_text(window.panes.pixels('truth'), 30, 20)} HU", "FBP", "x̂₀", "x̂₀ − truth",
         f"tile {tile + 1} of {len(window.display.frame.partition.boxes)}, {distance} px to the nearest seam",
         "step 3 of 3, σ",
     ):  # fmt: skip

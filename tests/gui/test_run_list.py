@@ -113,6 +113,11 @@ def test_a_run_is_renamed_in_place(ready, drive):
     QTest.keyClick(editor, Qt.Key.Key_Return)
     drive(until(lambda: record.name == "mine"))  # Qt commits later
     assert cell(ready, record, "Name") == "mine"
+    ready.session.shown.show(record)
+    assert "mine" in ready.verdict.text()
+    ready.session.runs.rename(record.id, "ours")
+    assert "ours" in ready.verdict.text()
+    assert "ours" in ready.panes.panes[2].caption.text()
 
 
 def test_runs_are_sorted_by_number_and_what_is_unknown_comes_last(ready, drive):
@@ -468,6 +473,7 @@ def test_a_held_queue_waits_and_one_is_taken_back_by_key(ready, drive):
     drive(go())
     assert len(ready.session.runs.records) == 2
     assert [i.state for i in ready.session.queue.items].count(ItemState.CANCELLED) == 1
+    ready.docks.bring(ready.run_tools.queue_dock)
     press(panel, "queue_clear_ended")
     assert panel.view.rowCount() == 0
     assert panel.empty.isVisible()

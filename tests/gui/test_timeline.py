@@ -74,6 +74,15 @@ def test_keys_step_and_jump_while_the_panes_or_the_timeline_have_the_focus(done,
     assert session.shown.step == 7
 
 
+def test_captions_say_the_step_that_is_seen_when_the_last_one_is_back(done):
+    caption = done.panes.panes[2].caption
+    shown = done.session.shown
+    shown.go_to(shown.history.steps[2])
+    assert f"step {shown.history.steps[2]}," in caption.text()
+    shown.go_to(None)
+    assert f"step {shown.history.steps[-1]}," in caption.text()
+
+
 def test_keys_in_a_text_field_stay_there(done):
     done.activateWindow()
     done.solver.seed.setFocus()

@@ -19,7 +19,9 @@ from padis_gui.core.runs.engine import solve
 from padis_gui.core.settings.errors import DivergenceError
 from padis_gui.gui.kit.widgets import Mark
 from padis_gui.gui.runs.curves import THIS_RUN
+from padis_gui.viewmodels.pictures.pictures import value_text
 from padis_gui.viewmodels.runs import run as run_module
+from padis_gui.viewmodels.runs.run import Progress
 from tests.gui.user import press as click
 from tests.qt import LONG, ended, open_both, painted, settled, until
 from tests.snapshots import dump, random_snapshot
@@ -456,9 +458,26 @@ def test_the_cursor_reads_every_pane(ready, drive):
         await until(lambda: "x 20, y 30 px" in ready.cursor_text.text())
 
     drive(go())
-    truth = ready.panes.pixels("truth")[30, 20]
-    assert f"Truth {truth:.4g} HU" in ready.cursor_text.text()
+    truth = ready.panes.pixels("truth")
+    assert f"Truth {value_text(truth, 30, 20)} HU" in ready.cursor_text.text()
     assert "FBP" in ready.cursor_text.text()
+    ready.panes.picture_set.set_pictures({"baseline": None})  # under a mouse that rests
+    assert "Truth" in ready.cursor_text.text()
+    assert "FBP" not in ready.cursor_text.text()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(22018.0, "22018"), (-58.34, "−58.34"), (-65000.4, "−65000"), (0.00123456, "0.001235"), (2e9, "2e+09")],
+)
+def test_a_value_has_a_minus_and_all_digits_of_16_bits(value, text):
+    assert value_text(np.full((1, 1), value, dtype=np.float32), 0, 0) == text
+
+
+def test_a_pause_before_the_first_step_is_said(ready):
+    transport = ready.transport
+    transport.show_snapshot(Progress(state=RunState.PREPARING, pausing=True), None)
+    assert transport.state.text() == "Preparing, then paused"
 
 
 def test_frames_do_not_queue_up(ready, drive):

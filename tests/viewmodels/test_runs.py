@@ -251,7 +251,7 @@ def test_a_run_without_iterates_shows_its_result(ready, drive):
     while record.history.nbytes:
         record.history.halve()
     ready.shown.show(record)
-    frame = ready.shown.frame()
+    frame = ready.screen.frame()
     np.testing.assert_array_equal(frame.estimate, record.result.pixels[0])
     np.testing.assert_allclose(frame.difference, frame.estimate - ready.preparation.pictures.truth)
     assert (frame.step, frame.state, frame.partition) == (3, None, None)

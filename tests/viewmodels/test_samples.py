@@ -51,7 +51,7 @@ def test_samples_share_the_measurement_and_differ_in_the_draw(ready, drive):
     assert 0 <= group.calibration.coverage <= 1
     assert group.calibration.expected_coverage == pytest.approx(0.6)
     assert ready.shown.record is group  # the mean and the deviation are what was asked for
-    frame = ready.shown.frame()
+    frame = ready.screen.frame()
     np.testing.assert_array_equal(frame.estimate, result.pixels[0])
     np.testing.assert_array_equal(frame.deviation, result.deviation[0])
     np.testing.assert_allclose(frame.difference, frame.estimate - ready.preparation.pictures.truth)

@@ -12,7 +12,7 @@ from padis_gui.core.settings.errors import InputError
 Curves = Mapping[str, Sequence[float]]  # a column each, as the report's COLUMNS has them
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class IteratePicture:
     """A picture (C, rows, columns) of an iterate, in the image's unit; ``psnr`` is NaN where no truth is known."""
 
@@ -28,7 +28,7 @@ class IteratePicture:
         return f"step {self.step} of {self.total}, {symbol} {self.sigma:.4g}{quality}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunContent:
     """A run that is to be written.
 

@@ -87,6 +87,7 @@ class Control:
         self._batches = 0, 0
         self._batches_before = 0  # of the step before
         self._step_began = time.perf_counter()
+        self._paused_for = 0.0  # seconds of the step in hand
 
     @property
     def state(self) -> RunState:
@@ -116,6 +117,11 @@ class Control:
     def step_seconds(self) -> float:
         """For how long the step in hand has been under way, pauses included."""
         return time.perf_counter() - self._step_began
+
+    @property
+    def paused_seconds(self) -> float:
+        """For how long the step in hand has stood still in pauses that are over."""
+        return self._paused_for
 
     # Said by whoever steers --------------------------------------------------------------------------
 
@@ -165,14 +171,18 @@ class Control:
 
     def check(self) -> None:
         """Called at every patch batch: does side work, waits while paused, raises when asked to stop."""
+        began: float | None = None  # of a pause
         while True:
             if self._side_work is not None:
                 self._side_work.do_waiting(self.raise_if_stopped)
             with self._condition:
                 self.raise_if_stopped()
                 if not self._paused or self._allowed:
+                    if began is not None:
+                        self._paused_for += time.perf_counter() - began
                     self._enter(RunState.RUNNING)
                     return
+                began = time.perf_counter() if began is None else began
                 self._enter(RunState.PAUSED)
                 if self._side_work is None or not self._side_work.waiting:
                     self._condition.wait()
@@ -197,7 +207,7 @@ class Control:
         with self._condition:
             self._allowed = max(0, self._allowed - 1)
         self._batches_before, self._batches = self._batches[0], (0, self._batches[0])
-        self._step_began = time.perf_counter()
+        self._step_began, self._paused_for = time.perf_counter(), 0.0
 
     def changes(self) -> Steering | None:
         """What waits to be sent into the solver."""

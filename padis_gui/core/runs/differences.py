@@ -58,7 +58,7 @@ def differing(one: Recipe, other: Recipe) -> tuple[Difference, ...]:
         *_data(one.data, other.data),
         *_prior(one.prior, other.prior),
         *_seeds(one, other),
-        *_pairs(("live changes", _changes(one), _changes(other)), ("end", _end(one), _end(other))),
+        *_pairs(("live changes", _changes(one), _changes(other)), ("steps done", _done(one), _done(other))),
         *_pairs(
             ("recipe's version", str(one.version), str(other.version)),
             ("device", one.device, other.device),
@@ -155,8 +155,8 @@ def _changes(recipe: Recipe) -> str:
     return "; ".join(found) or _NONE
 
 
-def _end(recipe: Recipe) -> str:
-    return "at its last step" if recipe.stop_after is None else f"after step {recipe.stop_after}"
+def _done(recipe: Recipe) -> str:
+    return "all" if recipe.stop_after is None else str(recipe.stop_after)
 
 
 # Settings -----------------------------------------------------------------------------------------------

@@ -99,8 +99,8 @@ class Result(OfImage):
 
 
 def stem_of(recipe: Recipe) -> str:
-    """What a run is, as the beginning of a file's name."""
-    data = f"{Path(recipe.data.file).stem or 'array'}_p{recipe.data.page}" if recipe.data else "generated"
+    """What a run is, as the beginning of a file's name; its page counts from 1."""
+    data = f"{Path(recipe.data.file).stem or 'array'}_p{recipe.data.page + 1}" if recipe.data else "generated"
     views = f"_{recipe.problem['views']}views" if "views" in recipe.problem else ""
     return f"{data}_{recipe.physics}{views}_{recipe.solver}"
 
@@ -187,10 +187,14 @@ class Run:
             while True:
                 with torch_threads(self.recipe.threads):
                     self.control.check()
+                    before = self.control.paused_seconds  # pauses between two steps are in no step
                     try:
                         iterate = iterates.send(sent)
                     except StopIteration:
                         break
+                stood = self.control.paused_seconds - before
+                if stood > 0:
+                    iterate = replace(iterate, seconds=max(0.0, iterate.seconds - stood))
                 self._last = iterate
                 self._seconds += iterate.seconds
                 self.control.passed()  # now: the other run of a pair may be asked before this one is again

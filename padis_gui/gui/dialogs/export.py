@@ -24,7 +24,8 @@ _ALL = tuple(spec.name for spec in specs(ExportSettings))
 class ExportDialog(QDialog):
     """A form of :class:`ExportSettings`; ``chosen`` is called with them once they are.
 
-    ``kept`` says how many iterates there are to be written, ``names`` what several files will be called.
+    ``kept`` says how many iterates there are to be written, ``names`` what several files will be called;
+    ``what`` names the run.
     """
 
     def __init__(
@@ -34,9 +35,11 @@ class ExportDialog(QDialog):
         kept: str,
         chosen: Callable[[ExportSettings], object],
         names: ExportNames | None = None,
+        *,
+        what: str = "",
     ) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Export")
+        self.setWindowTitle(f"Export {what}".strip())
         self._wrong = ""
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.settings, self._kept, self._chosen, self.names = settings, kept, chosen, names
@@ -125,9 +128,16 @@ class Exporting(QObject):
                 names.remember()
                 self._write_runs(list(zip(records, names.paths, strict=True)), settings)
 
+        what = self._name(runs[0]) if len(runs) == 1 else f"{len(runs)} runs"
         ExportDialog(
-            self._window, self._preferences.export, f"{words} are kept in memory, and will be written.", write, names
+            self._window, self._preferences.export, f"{words} are kept in memory, and will be written.", write, names,
+            what=what,
         ).open()  # fmt: skip
+
+    def _name(self, run: Exported) -> str:
+        """What the list calls a run, also the one that has just ended."""
+        listed = self._session.runs.records
+        return next((record.name for record in listed if record.recipe == run.recipe), run.name)
 
     def _where(self, run: Exported, records: tuple[RunRecord, ...], settings: ExportSettings) -> None:
         def write(path: Path) -> None:

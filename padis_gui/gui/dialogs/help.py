@@ -11,12 +11,14 @@ from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QAction, QFontDatabase, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
     QDialog,
+    QDockWidget,
     QLabel,
     QMainWindow,
     QMenu,
     QMessageBox,
     QPlainTextEdit,
     QScrollArea,
+    QStackedWidget,
     QWidget,
 )
 
@@ -129,6 +131,10 @@ GESTURES = (
     ),
     ("Alt and an underlined letter", "Open that menu"),
     (
+        "Enter",
+        "Press the button that has the keyboard; Space does so, too, but pauses a run while there is one",
+    ),
+    (
         "Tab, Shift+Tab",
         "Next control, the one before: Run, its neighbours, the settings, the pictures, the panels",
     ),
@@ -162,7 +168,23 @@ def keys_by_menu(window: QMainWindow) -> dict[str, list[tuple[str, str]]]:
 
 def _row(action: QAction) -> tuple[str, str]:
     keys = [k.toString(QKeySequence.SequenceFormat.NativeText) for k in action.shortcuts()]
-    return " or ".join(keys), action.iconText()
+    return " or ".join(keys), action.iconText() + _where(action)
+
+
+def _where(action: QAction) -> str:
+    """Where the keyboard must be for an action's keys, if it matters."""
+    if action.shortcutContext() is not Qt.ShortcutContext.WidgetWithChildrenShortcut:
+        return ""
+    owners = [o for o in action.associatedObjects() if isinstance(o, QWidget) and not isinstance(o, QMenu)]
+    if any(isinstance(owner.parentWidget(), QStackedWidget) for owner in owners):
+        return ", on its page"
+    for owner in owners:
+        around: QWidget | None = owner
+        while around is not None and not isinstance(around, QDockWidget):
+            around = around.parentWidget()
+        if around is not None:
+            return f", in the panel {around.windowTitle()}"
+    return ", among the pictures"
 
 
 class ShortcutSheet(QDialog):

@@ -85,6 +85,7 @@ class RunDisplay(QObject):
         self._size: tuple[int, ...] | None = None  # of the images that panes were last fitted to
         self.frame: IteratePictures | None = None
         self._history: History | None = None  # of which the painted frame is
+        self._cursor = -1, -1  # (row, column) under the mouse, negative outside
         self.overlay_of: Callable[[IteratePictures | None], Overlay | None] = _plain_overlay
         self.timer = QTimer(self, singleShot=True, interval=FASTEST_MS)
         self.timer.timeout.connect(self._paint_latest)
@@ -98,6 +99,7 @@ class RunDisplay(QObject):
         panes.picture_set.wanted.connect(lambda _key: session.screen.take_offer())
         curves.step_chosen.connect(session.shown.go_to)
         panes.hovered.connect(self._point)
+        panes.picture_set.changed.connect(self._point_again)
         self._show_screen()
 
     def set_cadence(self, options: Options) -> None:
@@ -138,6 +140,9 @@ class RunDisplay(QObject):
         frame = self._session.run.take_frame()
         if frame is not None and self._follows_run:
             self._paint(frame)
+        if not self._session.run.points():  # only the preparation has gone on
+            self._show_step()
+            return
         curves_too = self._painted % CURVE_EVERY_FRAMES == 0
         self._painted += 1
         if curves_too or self._session.run.snapshot().state is RunState.PAUSED:
@@ -163,6 +168,7 @@ class RunDisplay(QObject):
     def _show_shown(self) -> None:
         """Another run or another step is to be seen."""
         self._paint(self._session.shown.frame())
+        self._show_captions()  # the screen was told before this frame was painted
 
     def _show_screen(self) -> None:
         """Something else is open, chosen, prepared or shown: everything that is seen follows."""
@@ -237,6 +243,7 @@ class RunDisplay(QObject):
 
     def _point(self, row: int, column: int) -> None:
         """Say in words what is under the cursor: place, values, tile, step."""
+        self._cursor = row, column
         image, group = self._session.screen.subject.image, self._panes.links.group
         values = self._panes.values_at(row, column) if row >= 0 else []
         if group is None or not values:
@@ -258,6 +265,11 @@ class RunDisplay(QObject):
                 parts.append(f"tile {found[0] + 1} of {tiles}, {found[1]} px to the nearest seam")
             parts.append(f"{frame.step_text}, {frame.noise_text}")
         self.pointed.emit("   ".join(parts))
+
+    def _point_again(self) -> None:
+        """Other pictures have come under a mouse that rests: their values are said, and those that went no more."""
+        if self._cursor[0] >= 0:
+            self._point(*self._cursor)
 
 
 def _plain_overlay(frame: IteratePictures | None) -> Overlay | None:

@@ -34,7 +34,8 @@ _ROOM = {
     Qt.DockWidgetArea.RightDockWidgetArea: _Room(Qt.Orientation.Horizontal, 0.19, 292, 560, 250),
     Qt.DockWidgetArea.BottomDockWidgetArea: _Room(Qt.Orientation.Vertical, 0.18, 116, 300, 250),
 }
-_LOWEST = 60  # px that a panel is high at least
+_LOWEST = 60  # px that a panel at a side is high at least
+_TITLE = 26  # px of a dock's title
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,9 @@ class Docks(QObject):
         dock.setObjectName(title.lower())
         dock.setAccessibleName(title)
         dock.setWidget(widget)
-        widget.setMinimumSize(_ROOM[area].narrowest, _LOWEST)
+        room = _ROOM[area]
+        across = room.orientation is Qt.Orientation.Vertical
+        widget.setMinimumSize(room.narrowest, room.least - _TITLE if across else _LOWEST)  # a list keeps a row or two
         dock.visibilityChanged.connect(lambda seen: self._follow(dock, seen))
         self._placed.append(_Placed(dock, area, shown))
         self.reset()

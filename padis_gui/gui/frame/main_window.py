@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QToolBar,
     QWidget,
 )
+from shiboken6 import isValid
 
 from padis_gui import __version__
 from padis_gui.core.runs.control import RunState
@@ -66,6 +67,18 @@ class PageStack(QStackedWidget):
         super().__init__()
         self._window = window
         self.group = QActionGroup(window)
+        self._left_at: dict[QWidget, QWidget] = {}  # of each page what had the keyboard when it was left
+
+    def setCurrentWidget(self, page: QWidget) -> None:
+        """Show a page; the keyboard goes back to where it was there, unless it is outside of the pages."""
+        before, focused = self.currentWidget(), self._window.focusWidget()
+        inside = False
+        if before is not None and focused is not None and before.isAncestorOf(focused):
+            inside, self._left_at[before] = True, focused
+        super().setCurrentWidget(page)
+        back = self._left_at.get(page)
+        if inside and back is not None and isValid(back) and back.isVisible() and back.isEnabled():
+            back.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def add(self, title: str, page: QWidget, tip: str) -> QAction:
         """A page beside the others; the action shows it."""
@@ -154,7 +167,7 @@ class MainWindow(QMainWindow):
             (act.reset_layout, lambda: self.docks.reset()),
         ):
             action.triggered.connect(lambda _checked=False, slot=slot: slot())
-        steer = (self._run, self._pause_or_resume, self._step, run.finish, run.cancel)
+        steer = (self._run, self._pause_or_resume, self._step, run.finish, self.session.cancel)
         for action, slot in zip(act.steering, steer, strict=True):
             name = action.objectName()  # the page in front may have runs of its own
             action.triggered.connect(

@@ -220,6 +220,7 @@ class RunTools(QObject):
         self.list.export_wanted.connect(self.exporting.choose_runs)
         act.export.triggered.connect(lambda _checked=False: self.exporting.choose_shown())
         act.enqueue.triggered.connect(lambda _checked=False: self._enqueue())
+        act.show_running.triggered.connect(lambda _checked=False: session.show_running())
         self.volumes = Volumes(session, planner)
         self.notes = QueueNote(session.queue, self.show_queue), VolumeNote(self.volumes, act.volume)
         act.volume.triggered.connect(
@@ -236,7 +237,7 @@ class RunTools(QObject):
     def add_to(self, menus: Menus, act: Actions) -> None:
         """Put the actions into the menus."""
         menus.run.addSeparator()
-        menus.run.addActions([*act.queueing, self.queue.hold, act.volume])
+        menus.run.addActions([act.show_running, *act.queueing, self.queue.hold, act.volume])
         menus.run.addMenu(self.list.menu())
 
     def show_queue(self) -> None:

@@ -92,7 +92,7 @@ class ReconstructPage(QMainWindow):
         lines = column(plan, spacing=4)
         lines.addWidget(PlanLine(self.planner))
         lines.addWidget(self.offers)
-        self.transport = Transport(act, plan, RunningLine(session))
+        self.transport = Transport(act, plan, RunningLine(session, act))
         self.size_row = SizeRow(session, self.sizing, self.panes.act.crop)
         self.data = DataSection(session, opening, act, self.size_row)
         self.problem = ProblemSection(session, {"inpainting": self.panes.act.mask})

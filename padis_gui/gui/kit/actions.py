@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QMainWindow, QWidget
 from padis_gui.core.runs.control import RunState
 from padis_gui.gui.kit.theme import icon
 from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.state.preparation import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ _OF_WINDOW = (
     ActionRecord(
         "finish", "&Finish now", "Ctrl+Return", "Stop and keep the current estimate", "finish"
     ),
-    ActionRecord("cancel", "&Cancel", "Esc", "Stop and keep nothing of this run", "cancel"),
+    ActionRecord("cancel", "&Cancel", "Esc", "Stop and keep nothing of this run, or of what is being prepared", "cancel"),
+    ActionRecord("show_running", "Sh&ow what runs", "Ctrl+Shift+L", "Show the run under way, whatever is open or shown"),
     ActionRecord(
         "enqueue", "&Add to queue", "Ctrl+Shift+R",
         "Run these settings after what runs and waits; a held queue collects them until it is started",
@@ -81,7 +83,7 @@ _OF_WINDOW = (
     ActionRecord(
         "next_region", "&Next region", "F6", "Put the keyboard into the next part of the page: settings, pictures, panels"
     ),
-    ActionRecord("previous_region", "Pre&vious region", "Shift+F6", "Put the keyboard into the part of the page before"),
+    ActionRecord("previous_region", "Previous re&gion", "Shift+F6", "Put the keyboard into the part of the page before"),
     ActionRecord("reset_layout", "&Reset layout", "", "Put every panel back to where it was at first"),
     ActionRecord("shortcuts", "&Keys and mouse", "F1", "All keys and what the mouse does"),
     ActionRecord(
@@ -109,6 +111,7 @@ class Actions:
     step: QAction
     finish: QAction
     cancel: QAction
+    show_running: QAction
     enqueue: QAction
     samples: QAction
     volume: QAction
@@ -150,8 +153,11 @@ class Actions:
         """Enable exactly what can be done now. Whatever has the compute thread, the next run can be chosen and queued."""
         state = session.run.snapshot().state
         ready, steerable = session.opened() is not None, state.active and state is not RunState.STOPPING
-        for action in (self.pause, self.finish, self.cancel):
+        for action in (self.pause, self.finish):
             action.setEnabled(steerable)
+        preparing = not session.occupied_by and session.preparation.stage is Stage.PREPARING
+        self.cancel.setEnabled(steerable or preparing)
+        self.show_running.setEnabled(state.active and session.shown.history is not session.run.history)
         busy = session.occupied_by if not state.active else "A run"
         self.slices.setEnabled(session.data.image is not None and session.data.image.pages > 1)
         self.datasets.setEnabled(session.data.image is not None)

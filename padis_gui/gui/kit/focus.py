@@ -1,17 +1,22 @@
-"""Where the keyboard is, and where it goes: a ring around what has it, the order of Tab, and regions for F6."""
+"""Where the keyboard is, and where it goes: a ring around what has it, the order of Tab, and regions for F6.
+
+Here are also the keys that a button and the menus have before the shortcuts of the window.
+"""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QRegion
+from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPalette, QRegion
 from PySide6.QtWidgets import (
+    QAbstractButton,
     QAbstractItemView,
     QAbstractSpinBox,
     QApplication,
     QComboBox,
     QGraphicsView,
     QLayout,
+    QMenuBar,
     QScrollArea,
     QSplitter,
     QStackedWidget,
@@ -52,6 +57,7 @@ class FocusRing(QWidget):
         self._fit()
         self.show()
         self.raise_()
+        _bring_into_view(new)
 
     def _fit(self) -> None:
         """Cover the edges only, so that what is painted inside never paints this anew."""
@@ -76,6 +82,55 @@ class FocusRing(QWidget):
                 inner = outer.adjusted(width, width, -width, -width)
                 painter.setClipRegion(QRegion(outer) - QRegion(inner))
                 painter.fillRect(outer, self.palette().color(role))
+
+
+def _bring_into_view(widget: QWidget) -> None:
+    """Scroll what is around a widget until all of it is seen. Qt does so for Tab within one scroll area only.
+
+    Not under a pressed mouse button: the click would miss what moves away.
+    """
+    if QApplication.mouseButtons() is not Qt.MouseButton.NoButton:
+        return
+    around = widget.parentWidget()
+    while around is not None:
+        if isinstance(around, QScrollArea):
+            around.ensureWidgetVisible(widget, 0, _WIDE + _INNER)
+        around = around.parentWidget()
+
+
+class FocusKeys(QObject):
+    """Gives the button that has the keyboard the Enter key, and the menu bar whatever is typed into it.
+
+    Space pauses a run wherever the keyboard is, and so no button could be pressed then. The menu bar moves to the next
+    menu with the arrow keys, which would step through the iterates instead: their actions are in a menu, too.
+    """
+
+    def __init__(self, app: QApplication) -> None:
+        super().__init__()
+        self._watched: QWidget | None = None
+        app.focusChanged.connect(self._follow)
+
+    def _follow(self, _old: QWidget | None, new: QWidget | None) -> None:
+        if self._watched is not None and isValid(self._watched):
+            self._watched.removeEventFilter(self)
+        self._watched = new if isinstance(new, QAbstractButton | QMenuBar) else None
+        if self._watched is not None:
+            self._watched.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if not isinstance(event, QKeyEvent):
+            return False
+        plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier is Qt.KeyboardModifier.NoModifier
+        if isinstance(watched, QMenuBar) and event.type() is QEvent.Type.ShortcutOverride and plain:
+            event.accept()
+            return True
+        enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if isinstance(watched, QAbstractButton) and event.type() is QEvent.Type.KeyPress and enter and plain:
+            for kind in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease):  # which opens a button's menu, too
+                # straight to the button: Qt would look for a shortcut first
+                watched.event(QKeyEvent(kind, Qt.Key.Key_Space, Qt.KeyboardModifier.NoModifier))
+            return True
+        return False
 
 
 def takes_tab(widget: QWidget) -> bool:

@@ -92,6 +92,7 @@ class ListPanel(QWidget):
     ) -> None:
         """Put the buttons, and what stands ``beside`` them, above the list; too narrow, a menu has the last ones."""
         SelectOnFocus(view)
+        self.first_focus = view  # what F6 puts the keyboard on; the buttons act on what is chosen there
         self.empty = say_when_empty(view, empty)
         bar = Flow(spacing=0, margins=(4, 0, 4, 0))
         for action in actions:

@@ -19,7 +19,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication
 
-from padis_gui.gui.kit.focus import FocusRing
+from padis_gui.gui.kit.focus import FocusKeys, FocusRing
 
 PANE_BACKGROUND = "#101214"
 TILE = "#ffb000"
@@ -77,7 +77,7 @@ _STYLE = (
     "QLabel[key='true'] { border: 1px solid palette(mid); border-radius: 3px; padding: 1px 5px; }"
 )
 _chosen = "System"
-_ring: FocusRing | None = None  # of the application, for as long as there is one
+_focus: tuple[FocusRing, FocusKeys] | None = None  # of the application, for as long as there is one
 
 
 def configure(app: QApplication) -> None:
@@ -86,8 +86,8 @@ def configure(app: QApplication) -> None:
     app.setStyle("Fusion")
     app.setFont(with_hats(app.font()))
     app.styleHints().colorSchemeChanged.connect(lambda _scheme: set_scheme(_chosen))
-    global _ring
-    _ring = FocusRing(app)
+    global _focus
+    _focus = FocusRing(app), FocusKeys(app)
     set_scheme("System")
 
 

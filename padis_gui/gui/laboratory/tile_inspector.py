@@ -40,6 +40,7 @@ _COEFFICIENTS = {
         ("c_noise", "c_noise = ln(σ) / 4: how the network is told the noise level"),
     )
 }
+_NONE = "–"  # in the fields, where no tile can be looked at
 _EMPTY = "Run a method with the prior, or open an image: then a tile can be looked at here"
 
 
@@ -143,10 +144,17 @@ class TileInspector(QWidget):
         for editor in editors:
             editor.setEnabled(partition is not None and bool(there))
         self.home.setEnabled(inspector.shift != (0, 0) and partition is not None)
+        some = partition is not None and box is not None and inspector.overview is not None
         with QSignalBlocker(self.sigma):
-            self.sigma.setSpecialValueText(f"{inspector.step_sigma:.3g} (step)")
-            self.sigma.setValue(inspector.sigma or 0.0)
-        if partition is not None and box is not None:
+            self.sigma.setSpecialValueText(f"{inspector.step_sigma:.2g} (step)" if some else _NONE)
+            self.sigma.setValue((inspector.sigma or 0.0) if some else 0.0)
+        for spin in (self.tile, self.row, self.column):
+            spin.setSpecialValueText("" if some else _NONE)
+        if not some:
+            for spin in (self.tile, self.row, self.column):
+                with QSignalBlocker(spin):
+                    spin.setRange(0, 0)
+        elif partition is not None and box is not None:
             shape, pad = partition.padded_shape, partition.pad
             with QSignalBlocker(self.tile), QSignalBlocker(self.row), QSignalBlocker(self.column):
                 self.tile.setRange(1, len(partition.boxes))

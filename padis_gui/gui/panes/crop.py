@@ -81,6 +81,8 @@ class CropTool(QWidget):
 
     def _toggle(self, chosen: bool) -> None:
         image = self._sizing.image
+        if not chosen and self.isAncestorOf(self.focusWidget() or self):
+            self._panes.board.active.canvas.setFocus()  # else Qt gives the keyboard to whatever comes next
         self.setVisible(chosen)
         self._panes.tools.choose_crop(image.shape if chosen and image is not None else None)
 

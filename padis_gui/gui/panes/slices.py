@@ -92,7 +92,7 @@ class SliceSlider(QWidget):
         self.where.setToolTip("Which page of how many is open")
         self._preview: _Preview | None = None
         self._rest = debounced(self, _REST_MS, self._turn)
-        self.previous = self._action("Pre&vious page", "previous_page", "PgUp", -1, keys_in)
+        self.previous = self._action("Previo&us page", "previous_page", "PgUp", -1, keys_in)
         self.next = self._action("Ne&xt page", "next_page", "PgDown", 1, keys_in)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         layout = column(self, spacing=2, margins=(2, 4, 2, 4))

@@ -148,7 +148,8 @@ class Curves(QWidget):
 
     def set_points(self, points: Sequence[CurvePoint], total: int) -> None:
         """Show these points; the step axis spans the whole run."""
-        if len(points) < 2 or len(points) < len(self._points) or not self._points:
+        another = not self._points or len(points) < len(self._points) or points[0] is not self._points[0]
+        if another or len(points) < 2:
             self._points = points
             self._show_what_is_known()
         self._points, self._total = points, total

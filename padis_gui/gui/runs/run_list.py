@@ -262,6 +262,7 @@ class RunList(ListPanel):
         self.filter.textChanged.connect(self._filter)
         self._lay_out(self.view, self._on_bar, _NO_RUNS, self.filter)
         self.differs = _WhatDiffers()
+        self._count = 0  # runs there were
         layout = self.layout()
         assert layout is not None, "it has just been laid out"
         layout.addWidget(self.differs)
@@ -358,6 +359,7 @@ class RunList(ListPanel):
     def _refresh(self) -> None:
         """Enable what can be done with what is selected."""
         session, chosen = self._session, self._session.runs.selected
+        self._reveal_newest()
         one = len(chosen) == 1
         self.differs.show_runs(chosen)
         self._say_empty()
@@ -376,6 +378,15 @@ class RunList(ListPanel):
         self.pin.setChecked(bool(chosen) and all(record.pinned for record in chosen))
         self.delete.setEnabled(any(not record.pinned for record in chosen))
         self.undo.setEnabled(session.runs.can_undo)
+
+    def _reveal_newest(self) -> None:
+        """A run that has just come is seen, wherever the list was scrolled to."""
+        records = self._session.runs.records
+        came, self._count = len(records) > self._count, len(records)
+        if came:
+            index = self._proxy.mapFromSource(self.table.index_of(records[-1].id))
+            if index.isValid():
+                self.view.scrollTo(index)
 
     def _say_empty(self) -> None:
         shown = self._proxy.rowCount() > 0

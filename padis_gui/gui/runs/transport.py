@@ -16,7 +16,17 @@ from padis_gui.core.runs.control import RunState
 from padis_gui.core.settings.machine import device_choices, memory_in_use_mb
 from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.kit.theme import LEVEL_COLOURS
-from padis_gui.gui.kit.widgets import ElidedLabel, allow, clock, column, grid, progress_bar, steering_button
+from padis_gui.gui.kit.widgets import (
+    ElidedLabel,
+    allow,
+    clock,
+    column,
+    grid,
+    progress_bar,
+    push_button,
+    row,
+    steering_button,
+)
 from padis_gui.viewmodels.runs.queue import label_of
 from padis_gui.viewmodels.runs.run import Progress
 from padis_gui.viewmodels.session.planner import Planner
@@ -147,14 +157,22 @@ class DeviceButton(QToolButton):
             allow(self.choices[choice], why_not)
 
 
-class RunningLine(ElidedLabel):
-    """Names the run under way, where it is not what is open and chosen."""
+class RunningLine(QWidget):
+    """Names the run under way, where it is not what is open and chosen; a button shows it."""
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(muted=True)
+    def __init__(self, session: Session, act: Actions) -> None:
+        super().__init__()
         self.setObjectName("running_line")
-        self.setAccessibleName("The run under way")
         self._session = session
+        self.text = ElidedLabel(muted=True)
+        self.text.setAccessibleName("The run under way")
+        show = push_button("Show", act.show_running.toolTip(), act.show_running.trigger)
+        show.setAccessibleName("Show the run under way")
+        act.show_running.enabledChanged.connect(show.setVisible)
+        show.hide()
+        line = row(self)
+        line.addWidget(self.text, 1)
+        line.addWidget(show)
         for signal in (
             session.occupied_changed, session.method.changed, session.data.changed, session.prior.changed,
         ):  # fmt: skip
@@ -168,7 +186,7 @@ class RunningLine(ElidedLabel):
         other = task is not None and not (
             opened is not None and task.opened.same_as(opened) and task.method == session.method.now
         )
-        self.setText(f"Running: {label_of(task.recipe)}" if other and task is not None else "")
+        self.text.setText(f"Running: {label_of(task.recipe)}" if other and task is not None else "")
         self.setVisible(other)
 
 
@@ -218,7 +236,8 @@ class Transport(QWidget):
             self.bar.setFormat(f"{snapshot.preparing[1]}, {snapshot.preparing[0]:.0%}")
         self.bar.setUpdatesEnabled(True)
         sigma = f", σ = {snapshot.sigma:.3g}" if snapshot.step else ""
-        self.state.setText(f"{snapshot.state.value}{sigma}")
+        then = ", then paused" if snapshot.pausing else ""
+        self.state.setText(f"{snapshot.state.value}{then}{sigma}")
         pace = snapshot.seconds_per_step
         if pace is None:
             self.time.setText("timing the first steps…" if snapshot.state is RunState.RUNNING else " ")

@@ -61,6 +61,8 @@ class DataSection(Section):
         for signal in (session.data.changed, session.data.refused):
             signal.connect(self.refresh)
         session.method.changed.connect(self._show_centre)
+        session.method.changed.connect(self._show_details)
+        session.prior.changed.connect(self._show_details)
         self.refresh()
 
     def _make_buttons(self, opening: Opening) -> None:
@@ -121,7 +123,7 @@ class DataSection(Section):
             return
         self.name.setText(image.name)
         self.brief.setText(image.name)
-        self.details.setText(_details(image))
+        self._show_details()
         self.notes.setText(_notes(image))
         self.reading.show_settings(image.reading, without=_OF_PICTURES if is_scan(image) else ())
         self.scan.show_settings(image.reading)
@@ -130,6 +132,22 @@ class DataSection(Section):
             self.page.setRange(1, image.pages)
             self.page.setValue(image.page + 1)
             self.page.setSuffix(f" of {image.pages}")
+
+    _looked_at: Image | None = None
+    _coloured = False
+
+    def _show_details(self) -> None:
+        """What the numbers are, and of a colour picture whether its colours are kept."""
+        image, prior = self._session.data.image, self._session.prior.loaded
+        if image is None:
+            return
+        colours = ""
+        if image is not self._looked_at:  # once for each image: all its pixels are compared
+            self._looked_at, self._coloured = image, image.is_coloured
+        if prior is not None and self._coloured:
+            kept = prior.channels > 1 or self._session.method.problem.keeps_colours
+            colours = "; in colour" if kept else "; its colours become grey for this problem"
+        self.details.setText(f"{_details(image)}{colours}")
 
     @property
     def _stated_centre(self) -> float:

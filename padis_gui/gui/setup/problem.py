@@ -177,7 +177,7 @@ class PriorSection(Section):
         self.misfit.setObjectName("misfit")
         self.misfit.setStyleSheet(f"color: {LEVEL_COLOURS['warning']};")
         self.better = push_button(
-            "", "Open the bundled prior that knows images like this one", self._open_better
+            "Use another prior", "Open the bundled prior that knows images like this one", self._open_better
         )
         for widget in (self.misfit, self.better):
             widget.hide()
@@ -330,7 +330,7 @@ class SolverSection(Section):
         self.editors.edited.connect(session.method.set_solver_setting)
         self.solver.activated.connect(lambda i: session.method.set_solver(self.solver.itemData(i)))
         self.seed = WholeBox(_AUTOMATIC_SEED, 2**31 - 1)
-        self.seed.setSpecialValueText("new at each run")
+        self.seed.setSpecialValueText("new")
         self.seed.valueChanged.connect(lambda v: session.method.set_seed(None if v == _AUTOMATIC_SEED else v))
         self.keep = push_button(
             "Keep", "Use the last run's seed from now on, to repeat it bit for bit", self._keep_seed
@@ -344,7 +344,9 @@ class SolverSection(Section):
         inner.addWidget(self.seed, 1)
         inner.addWidget(self.keep)
         self.seed.setAccessibleName("Seed")
-        self.seed.setToolTip("Start of every random draw; the actual one is always saved")
+        self.seed.setToolTip(
+            "Start of every random draw, new at each run unless one is given; the actual one is saved"
+        )
         self._seed_label = MarkedLabel("Seed", self.seed)
         bottom.addRow(self._seed_label, seed_row)
         self.seed_of = remark()

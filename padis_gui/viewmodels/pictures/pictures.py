@@ -41,12 +41,21 @@ def pictures_of(frame: IteratePictures, measurement: Pixels | None) -> dict[str,
     }  # fmt: skip
 
 
+_MANY = 1e7  # from here on a number has an exponent
+
+
 def value_text(pixels: Pixels, row: int, column: int) -> str:
     """The value of a pixel as text, those of a colour picture with slashes between; empty outside."""
     if not (0 <= row < pixels.shape[0] and 0 <= column < pixels.shape[1]):
         return ""
     value = pixels[row, column]
-    return f"{value:.4g}" if np.ndim(value) == 0 else "/".join(f"{v:.3g}" for v in value)
+    return _number(value, 4) if np.ndim(value) == 0 else "/".join(_number(v, 3) for v in value)
+
+
+def _number(value: float, digits: int) -> str:
+    """So many digits, and those of a large whole number, such as one of 16 bits, all."""
+    whole = 10.0**digits <= abs(value) < _MANY
+    return (f"{value:.0f}" if whole else f"{value:.{digits}g}").replace("-", "−")
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ class Progress:
     """The run as the status bar shows it. ``eta`` is in seconds, None until two steps are timed.
 
     ``within`` is the share of the step in hand that is done, 0 to 1, where steps take long; else None. ``preparing`` is
-    how much of what comes before the first step is done, 0 to 1, and its stage, while that is at work.
+    how much of what comes before the first step is done, 0 to 1, and its stage, while that is at work. ``pausing``: a pause
+    was asked for meanwhile, and comes after that.
     """
 
     state: RunState = RunState.IDLE
@@ -60,6 +61,7 @@ class Progress:
     eta: float | None = None
     within: float | None = None
     preparing: tuple[float, str] | None = None
+    pausing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +243,7 @@ class LiveRun(Steered):
             eta=mean * (total - step - (within or 0.0)) if mean is not None and state.active else None,
             within=within,
             preparing=self._preparing if state is RunState.PREPARING and self._preparing[1] else None,
+            pausing=state is RunState.PREPARING and self._control is not None and self._control.paused,
         )
 
     def _within_step(self, mean: float | None, state: RunState) -> float | None:

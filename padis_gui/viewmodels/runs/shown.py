@@ -1,6 +1,6 @@
 """Which run and which of its iterates the window shows: the run under way, or an earlier one, live or at a step."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -11,6 +11,17 @@ from padis_gui.core.runs.recipe import Recipe
 from padis_gui.viewmodels.pictures.frames import CurvePoint, History, IteratePictures, ProblemPictures
 from padis_gui.viewmodels.runs.run import Ended, Task
 from padis_gui.viewmodels.runs.runs import RunRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """All that says which run is shown."""
+
+    history: History = field(default_factory=lambda: History(0))
+    record: RunRecord | None = None
+    result: Result | None = None
+    made_of: Task | None = None
+    pictures: ProblemPictures | None = None
 
 
 class Shown(QObject):
@@ -36,7 +47,7 @@ class Shown(QObject):
 
     def follow(self, history: History, task: Task, pictures: ProblemPictures | None = None) -> None:
         """Show a run that is under way, live; ``pictures`` are what it measures, where that is prepared."""
-        self._show(history, made_of=task, pictures=pictures)
+        self.again(Seen(history=history, made_of=task, pictures=pictures))
 
     def end(self, ended: Ended) -> None:
         """A run has ended; ignored unless it is the shown one. One that has no result is shown no longer."""
@@ -53,12 +64,12 @@ class Shown(QObject):
 
     def show(self, record: RunRecord) -> None:
         """Put an earlier run's result in the panes; what is exported is then that one."""
-        self._show(record.history, record=record, result=record.result)
+        self.again(Seen(history=record.history, record=record, result=record.result))
 
     def clear(self) -> None:
         """Show no run at all."""
         if self.anything:
-            self._show(History(0))
+            self.again(Seen())
 
     def take_pictures(self, history: History, pictures: ProblemPictures) -> None:
         """A run has prepared what it measures; ignored unless it is shown live."""
@@ -83,6 +94,22 @@ class Shown(QObject):
         frame = self.frame()
         at = steps.index(frame.step) if frame is not None and frame.step in steps else len(steps) - 1
         self.go_to(steps[min(max(at + by, 0), len(steps) - 1)])
+
+    @property
+    def seen(self) -> Seen:
+        """What is shown now, for :meth:`again`."""
+        return Seen(
+            history=self.history, record=self.record, result=self.result, made_of=self.made_of, pictures=self.pictures
+        )  # fmt: skip
+
+    def again(self, seen: Seen) -> None:
+        """Show this, at its latest iterate."""
+        other = seen.result is not self.result
+        self.history, self.record, self.step = seen.history, seen.record, None
+        self.result, self.made_of, self.pictures = seen.result, seen.made_of, seen.pictures
+        self.changed.emit()
+        if other:
+            self.result_changed.emit()
 
     # What it is of ----------------------------------------------------------------------------------
 
@@ -123,19 +150,3 @@ class Shown(QObject):
         """The shown iterate's numbers."""
         frame = self.frame()
         return None if frame is None else self.history.point_at(frame.step)
-
-    def _show(
-        self,
-        history: History,
-        *,
-        record: RunRecord | None = None,
-        result: Result | None = None,
-        made_of: Task | None = None,
-        pictures: ProblemPictures | None = None,
-    ) -> None:
-        other = result is not self.result
-        self.history, self.record, self.step = history, record, None
-        self.result, self.made_of, self.pictures = result, made_of, pictures
-        self.changed.emit()
-        if other:
-            self.result_changed.emit()

@@ -85,8 +85,9 @@ class MaskEditor(QObject):
         """Stop painting; what was painted is the problem's mask."""
         if self.missing is None:
             return
-        if self._soon.isActive():
+        if self._soon.isActive() and isinstance(self._session.method.problem, InpaintingSettings):
             self._give()
+        self._soon.stop()
         self.missing = None
         self.toggled.emit(False)
 

@@ -12,12 +12,14 @@ from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.physics.registry import Physics, find_physics
+from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Prepared, prepared_shape
 from padis_gui.viewmodels.pictures.frames import IteratePictures, ProblemPictures
 from padis_gui.viewmodels.pictures.pictures import RUN_KEYS, LazyPicture, pictures_of
 from padis_gui.viewmodels.pictures.sources import BUILT_IN
+from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.workspace import Workspace
 from padis_gui.viewmodels.state.preparation import Stage
 
@@ -70,6 +72,12 @@ class Screen(QObject):
             workspace.occupied_changed, workspace.method.changed,
         ):  # fmt: skip
             signal.connect(self.changed)
+        workspace.runs.edited.connect(self._follow_name)
+
+    def _follow_name(self, record: RunRecord) -> None:
+        """Captions and verdict have the shown run's name."""
+        if record is self._workspace.shown.record:
+            self.changed.emit()
 
     # What it is of ----------------------------------------------------------------------------------
 
@@ -349,7 +357,8 @@ class Screen(QObject):
             image = None if run.task is None else run.task.opened.image
             other = image is not None and image is not workspace.data.image
             of = f"   of {_place(image.name, image.page)}, not of what is open" if image and other else ""
-            return f"{run.snapshot().state.value}…{of}"
+            state = run.snapshot().state
+            return f"{state.value}{'' if state is RunState.PAUSED else '…'}{of}"
         if workspace.occupied_by:
             return f"{workspace.occupied_by} is under way…"
         if workspace.opened() is None:

@@ -18,6 +18,7 @@ from padis_gui.core.runs.recipe import new_seed
 from padis_gui.viewmodels.runs.queue import Queue
 from padis_gui.viewmodels.runs.run import Ended
 from padis_gui.viewmodels.runs.runs import RunRecord
+from padis_gui.viewmodels.runs.shown import Seen
 from padis_gui.viewmodels.session.exporting import export_run, export_runs, shown_run
 from padis_gui.viewmodels.session.restoring import Restorer
 from padis_gui.viewmodels.session.runner import Runner
@@ -64,6 +65,7 @@ class Session(Workspace):
         """``store`` is where the session is saved; without one it is not."""
         super().__init__(device, parent)
         self.screen = Screen(self)
+        self._seen_before = Seen()  # when the run under way was begun
         self.runner = Runner(self)
         self.restorer = Restorer(self)
         self.warnings = Warnings(self)
@@ -81,6 +83,7 @@ class Session(Workspace):
         if task is None:
             return
         if not self.occupied_by:
+            self._seen_before = self.shown.seen
             self.shown.clear()  # whatever was looked at: the user wants to see this run
         restored = None if paused else self.restorer.wanted(task, seed)
         if restored is not None:
@@ -100,6 +103,11 @@ class Session(Workspace):
         super()._run_ended(ended)
         self.runner.end(ended)
         self.occupy("")
+        before, self._seen_before = self._seen_before, Seen()
+        if ended.outcome.result is None and not self.shown.anything and before.result is not None:
+            self.shown.again(before)  # what was looked at when the run was begun
+            if not self.screen.of_open:
+                self.shown.clear()
 
     @property
     def queue(self) -> Queue:

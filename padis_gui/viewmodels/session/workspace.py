@@ -241,6 +241,13 @@ class Workspace(Background):
         if (task := self.run.task) is not None:
             self.shown.follow(self.run.history, task, self.run.pictures)
 
+    def cancel(self) -> None:
+        """Stop the run under way and keep nothing of it; without one, stop preparing."""
+        if self.run.active:
+            self.run.cancel()
+        else:
+            self.preparation.cancel()
+
     def _take_pictures(self, history: History, pictures: ProblemPictures) -> None:
         self.preparation.keep(pictures)
         self.shown.take_pictures(history, pictures)

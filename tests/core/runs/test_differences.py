@@ -80,8 +80,8 @@ def recipes(draw: st.DrawFn) -> Recipe:
 # what each field is called where it differs; settings are called by their labels
 _NAMED = {
     "physics": "measurement", "solver": "method", "seed": "seed", "measurement_seed": "seed of the measurement",
-    "sample_seeds": "seeds of its samples", "stop_after": "end", "paired": "noise shared in a pair", "device": "device",
-    "precision": "precision", "threads": "number of threads",
+    "sample_seeds": "seeds of its samples", "stop_after": "steps done", "paired": "noise shared in a pair",
+    "device": "device", "precision": "precision", "threads": "number of threads",
 }  # fmt: skip
 
 
@@ -128,6 +128,12 @@ def test_the_sentence_has_labels_letters_and_units() -> None:
         "Run 4 has tiling fixed (Run 3: auto), patch size P 16 px (32 px), steps n 40 (18) and seed 5 "
         f"({first.seed})."
     )
+
+
+def test_a_run_that_was_finished_early_says_how_many_steps_it_did() -> None:
+    whole = recipe()
+    early = whole.model_copy(update={"stop_after": 14})
+    assert what_differs("Run 1", whole, "Run 2", early) == "Run 2 has steps done 14 (Run 1: all)."
 
 
 def test_a_setting_that_an_older_recipe_does_not_name_has_its_default() -> None:

@@ -1,6 +1,8 @@
 """Laws of a run: the same bits whoever drives it, steered at patch batches, and one outcome that says how it ended."""
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -293,6 +295,36 @@ def test_pause_step_and_resume_from_another_thread(opened: Opened) -> None:
     assert states[-1] is RunState.DONE
     control.pause()  # too late: it means nothing
     assert control.state is RunState.DONE
+
+
+class Pausing:
+    """Side work that pauses its run in the midst of a step, and lets it go on after so many seconds."""
+
+    waiting = True
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.calls, self.began = seconds, 0, 0.0
+        self.control = Control(side_work=self)
+
+    def do_waiting(self, check: Callable[[], None]) -> None:
+        self.calls += 1
+        if self.control.state is RunState.RUNNING and not self.began:
+            self.began = time.perf_counter()
+            self.control.pause()
+        elif self.began and time.perf_counter() > self.began + self.seconds:
+            self.control.resume()
+
+
+def test_a_pause_is_no_part_of_what_a_step_takes(opened: Opened) -> None:
+    pausing = Pausing(0.5)
+    began = time.perf_counter()
+    run = Run(draft_recipe(opened, method(), 3), opened, pausing.control)
+    seconds = [iterate.seconds for iterate in run.steps()]
+    took = time.perf_counter() - began
+    assert pausing.began
+    assert sum(seconds) <= took - pausing.seconds
+    assert run.outcome is not None
+    assert run.outcome.required().seconds == pytest.approx(sum(seconds))
 
 
 def test_side_work_is_done_at_patch_batches_and_may_end_the_run(opened: Opened) -> None:

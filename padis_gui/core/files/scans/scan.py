@@ -29,7 +29,7 @@ class Sinogram:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Readings:
     """A detector row as it is stored, (views, bins): line integrals, or counts where there is a ``flat``.
 
