@@ -349,3 +349,16 @@ def test_what_is_opened_while_a_run_is_restored_is_what_is_open(window, drive, f
     else:
         assert window.session.prior.path == files.priors["coloured"]
     assert screen.wrongs(quiet=True) == []
+
+
+def test_what_is_opened_while_the_demo_loads_is_what_is_open(window, drive, files, screen):
+    async def go():
+        await opened(window, files.images["hu64"], files.priors["hu64"])
+        window.act.open_demo.trigger()
+        await turns()
+        window.opening.open_image(files.images["byte56"])
+        await rest(window)
+
+    drive(go())
+    assert window.session.data.path == files.images["byte56"]
+    assert screen.wrongs(quiet=True) == []

@@ -153,6 +153,7 @@ class Walk:
         self.kinds: dict[str, tuple[int, str]] = {}  # of findings: after how many steps, and what it said
         self._exports: list[Path] = []
         self._refused = self._hurries = False
+        self._typed = -1  # the seed that the user has set
         self.session.message.connect(self._hear)
 
     def _hear(self, level: str, sentence: str, _details: str) -> None:
@@ -169,7 +170,7 @@ class Walk:
                 if done is None:  # the window doesn't allow it now
                     continue
                 self.trace.append(f"{number:5} {done}" + ("; waits" if step.waits else ""))
-                for _ in range(rng.randrange(4)):
+                for _ in range(rng.randint(1, 4)):  # two clicks never come in one turn of Qt's loop
                     await asyncio.sleep(
                         0
                     )  # sleep: of no length, so that what was begun is in the middle of it
@@ -222,10 +223,10 @@ class Walk:
         if (
             restored
             and path is not None
-            and session.method.seed == restored[0]
+            and session.method.seed == restored[0] != self._typed
             and path.resolve() != restored[1]
         ):
-            found.append(f"seed {restored[0]} of a restored run of {restored[1].name} holds for {path.name}")
+            found.append(f"seed {restored[0]} of a restored run of {restored[1].name} holds for {path}")
         return found
 
     # What is opened ---------------------------------------------------------------------------------
@@ -355,6 +356,7 @@ class Walk:
     def set_seed(self, rng: random.Random) -> str | None:
         value = rng.choice([-1, 3, 7])
         self.window.solver.seed.setValue(value)
+        self._typed = value
         self.wanted.restored = None
         return f"seed {value}"
 

@@ -223,13 +223,9 @@ class Opening(QObject):
         except PadisError as error:
             session.message.emit("error", str(error), "")
             return
-
-        async def both() -> None:
-            if session.prior.path != prior:
-                await session.prior.open(prior)
-            await session.data.open(image)
-
-        session.spawn(both())
+        if session.prior.wanted != prior:
+            session.spawn(session.prior.open(prior))
+        session.spawn(session.data.open(image))  # wanted from now on, not once the prior is there
 
     def choose_image(self) -> None:
         start = self._preferences.folder_of("image")
