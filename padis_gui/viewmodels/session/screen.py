@@ -298,7 +298,9 @@ class Screen(QObject):
         name = "The run under way" if shown.record is None else shown.record.name
         nothing = image is None or self._workspace.method.now.imageless
         there = (
-            "" if nothing or image is None else f", not of {_place(image.name, image.page)}, which is open"
+            ""
+            if nothing or image is None
+            else f", not of {_place(image.name, image.page, image.pages > 1)}, which is open"
         )
         return f"{name} is of {self._run_data}{there}."
 
@@ -307,7 +309,9 @@ class Screen(QObject):
         recipe = self._workspace.shown.recipe
         if recipe is None or recipe.data is None:
             return "no data"
-        return _place(recipe.data.file.replace("\\", "/").rsplit("/", 1)[-1] or "an array", recipe.data.page)
+        name = recipe.data.file.replace("\\", "/").rsplit("/", 1)[-1] or "an array"
+        image = self._workspace.data.image
+        return _place(name, recipe.data.page, image is not None and image.name == name and image.pages > 1)
 
     def captions(self, frame: IteratePictures | None) -> dict[str, str]:
         """The short text beside each built-in source."""
@@ -356,7 +360,11 @@ class Screen(QObject):
         if run.active:
             image = None if run.task is None else run.task.opened.image
             other = image is not None and image is not workspace.data.image
-            of = f"   of {_place(image.name, image.page)}, not of what is open" if image and other else ""
+            of = (
+                f"   of {_place(image.name, image.page, image.pages > 1)}, not of what is open"
+                if image and other
+                else ""
+            )
             state = run.snapshot().state
             return f"{state.value}{'' if state is RunState.PAUSED else '…'}{of}"
         if workspace.occupied_by:
@@ -388,8 +396,9 @@ def _alike(image: Image, other: Image) -> bool:
     return (image.shape, image.unit, image.window) == (other.shape, other.unit, other.window)
 
 
-def _place(name: str, page: int) -> str:
-    return f"{name}, page {page + 1}" if page else name
+def _place(name: str, page: int, several: bool) -> str:
+    """A file, and which page of it where that matters."""
+    return f"{name}, page {page + 1}" if page or several else name
 
 
 def _lower(text: str) -> str:
