@@ -176,7 +176,7 @@ def test_the_status_names_the_difference_too(panes, compare):
     panes.compare_with("subtract")
     settle()
     hover(compare.canvases[0], 30.5, 20.5)
-    assert [(s.short, text) for s, text in panes.values_at(20, 30)][-1] == ("FBP − x̂₀", "-1230")
+    assert [(s.short, text) for s, text in panes.values_at(20, 30)][-1] == ("FBP − x̂₀", "−1230")
 
 
 def test_the_view_is_kept_on_the_way_in_and_out(panes, compare):

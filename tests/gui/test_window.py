@@ -394,7 +394,8 @@ def test_a_page_is_chosen_in_the_left_column(window, drive, tmp_path, prior_path
         assert window.data.page.isVisible()
         window.data.page.setValue(3)
         await until(lambda: window.session.data.image.page == 2)
-        await until(lambda: window.panes.pixels("truth")[0, 0] == pytest.approx(500, abs=1e-2))
+        await until(lambda: window.panes.pixels("truth") is not None)
+        assert window.panes.pixels("truth")[0, 0] == pytest.approx(500, abs=1e-2)
 
     drive(go())
     assert window.data.page.maximum() == 3

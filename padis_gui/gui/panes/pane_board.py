@@ -1,5 +1,7 @@
 """Panes in a grid: added, closed, maximised, one of them framed, linked; and the slim bar above them."""
 
+import math
+
 from PySide6.QtCore import QPoint, QSize, Signal
 from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QToolButton, QWidget
@@ -214,3 +216,13 @@ class PaneBoard(QWidget):
         shown = 1 if self.maximised else len(self.panes)
         if column_count(shown, max(self.width(), 1), max(self.height(), 1)) != self._columns:
             self.arrange()
+
+    def minimumSizeHint(self) -> QSize:
+        """That of the arrangement nearest to a square: a moment in which the window is narrow must not make it tall."""
+        sizes = [pane.minimumSizeHint() for pane in self.panes if not pane.isHidden()]
+        if not sizes:
+            return super().minimumSizeHint()
+        columns = math.ceil(math.sqrt(len(sizes)))
+        rows, gap = -(-len(sizes) // columns), self._cells.spacing()
+        wide, high = (max(getattr(size, side)() for size in sizes) for side in ("width", "height"))
+        return QSize(columns * (wide + gap) - gap, rows * (high + gap) - gap)
