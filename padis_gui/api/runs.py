@@ -203,9 +203,9 @@ def steps(
         raise InputError(
             f"A problem was wanted, but a {type(problem).__name__} was given; state one with pg.ct, pg.scan, pg.blur …"
         )
-    chosen = None if preset is None else find_preset(preset)
+    chosen, source = None if preset is None else find_preset(preset), problem.source
     if chosen is not None:
-        chosen = chosen.tuned_for(problem.physics, scan=_is_scan(problem))
+        chosen = chosen.tuned_for(problem.physics, scan=source is not None and source.image.is_scan)
     name = solver or (chosen.solver if chosen else "fast")
     values = (chosen.settings_for(name) if chosen else {}) | settings
     method = Method(
@@ -214,17 +214,11 @@ def steps(
         solver=name, settings=make(find_solver(name).settings_type, values), positions=positions,
     )  # fmt: skip
     used = _prior(prior, problem)
-    source = problem.source
     opened = Opened(
         image=None if source is None else source.image, data_path=None if source is None else source.path,
         prior=used.prior, prior_path=used.path,
     )  # fmt: skip
     return Steps(Run(draft_recipe(opened, method, new_seed() if seed is None else seed), opened))
-
-
-def _is_scan(problem: Problem) -> bool:
-    measured = None if problem.source is None else problem.source.image.measured
-    return measured is not None and bool(measured.physics)
 
 
 def _prior(given: OpenedPrior | AnyPath | None, problem: Problem) -> OpenedPrior:

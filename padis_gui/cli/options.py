@@ -194,7 +194,7 @@ def chosen_method(options: argparse.Namespace, preset: "Preset", image: "Image")
     from padis_gui.core.physics.registry import find_physics
     from padis_gui.core.runs.method import Method
 
-    scan = image.measured if image.measured is not None and image.measured.physics else None
+    scan = image.measured if image.is_scan else None
     physics = find_physics(options.physics or (preset.physics if scan is None else scan.physics))
     given = _given_for(options, physics)
     if scan is not None:

@@ -190,6 +190,11 @@ class Image:
         return int(self.pixels.shape[0])
 
     @property
+    def is_scan(self) -> bool:
+        """Whether it was made of what a scanner measured: its pixels are then no file's."""
+        return self.measured is not None and bool(self.measured.physics)
+
+    @property
     def is_coloured(self) -> bool:
         """Whether its channels differ: a grey picture saved in colour is grey."""
         if self.channels not in (3, 4):

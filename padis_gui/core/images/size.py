@@ -161,15 +161,10 @@ def region_in_file(image: Image, region: Box) -> Box:
     return int(x0), int(y0), max(1, int(x1 - x0)), max(1, int(y1 - y0))
 
 
-def is_scan(image: Image) -> bool:
-    """Whether it was made of what a scanner measured: its pixels are then no file's."""
-    return image.measured is not None and bool(image.measured.physics)
-
-
 def smaller(image: Image, by: int) -> dict[str, Any]:
     """The changes of an image's reading with which it has 1/``by`` of its sides over the same field of view."""
     reading, side = image.reading, max(image.shape)
-    if is_scan(image):
+    if image.is_scan:
         pitch = reading.pixel_pitch
         return {"image_size": side // by} | ({} if pitch is None else {"pixel_pitch": pitch * by})
     if reading.longest_side is not None:
@@ -181,7 +176,7 @@ def size_in_words(image: Image) -> str:
     """The size of what will be reconstructed, width × height, and of what it is a part or a reduction."""
     rows, columns = image.shape
     own = f"{columns} × {rows} px"
-    if is_scan(image):
+    if image.is_scan:
         return f"image of {own}"
     if image.stored_shape is None or not image.reading.reduces:
         return f"full resolution {own}"

@@ -180,7 +180,7 @@ def misfit(image: Image, conventions: Conventions, channels: int) -> str:
     if image.channels != channels and not (channels in (1, 3) and image.channels in (3, 4)):
         return f"makes images of {channels} channels, and this one has {image.channels}"
     known = f"images in {conventions.unit}" if conventions.unit else "pictures without a unit"
-    if image.measured is not None and image.measured.physics:
+    if image.is_scan:
         return "" if conventions.unit else f"knows {known}, and this is a scan"
     if conventions.unit == image.unit:
         return ""

@@ -5,7 +5,6 @@ from PySide6.QtWidgets import QLabel, QToolButton, QWidget
 
 from padis_gui.core.files.formats.recognise import readable
 from padis_gui.core.images.image import Image, ReadingSettings
-from padis_gui.core.images.size import is_scan
 from padis_gui.core.settings.declarations import specs
 from padis_gui.gui.dialogs.opening import Opening
 from padis_gui.gui.kit.actions import Actions
@@ -117,7 +116,7 @@ class DataSection(Section):
         image = self._session.data.image
         self._of_pages.setVisible(image is not None and image.pages > 1)
         self.reading.setVisible(image is not None)
-        self._of_scan.setVisible(image is not None and is_scan(image))
+        self._of_scan.setVisible(image is not None and image.is_scan)
         self.notes.setVisible(image is not None and bool(_notes(image)))
         if image is None:
             return
@@ -125,7 +124,7 @@ class DataSection(Section):
         self.brief.setText(image.name)
         self._show_details()
         self.notes.setText(_notes(image))
-        self.reading.show_settings(image.reading, without=_OF_PICTURES if is_scan(image) else ())
+        self.reading.show_settings(image.reading, without=_OF_PICTURES if image.is_scan else ())
         self.scan.show_settings(image.reading)
         self._show_centre()
         with QSignalBlocker(self.page):
@@ -170,7 +169,7 @@ def _details(image: Image) -> str:
     what = ""
     if image.measured is not None:
         rows, columns = image.measured.values.shape[1:]
-        what = f"scan of {columns} bins × {rows} views, " if is_scan(image) else "degraded picture, "
+        what = f"scan of {columns} bins × {rows} views, " if image.is_scan else "degraded picture, "
     return f"{what}pixels {spacing}; {low} to {high}{unit} is 0 to 1"
 
 

@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QLabel, QMenu, QToolButton, QWidget
 
-from padis_gui.core.images.size import is_scan, size_in_words
+from padis_gui.core.images.size import size_in_words
 from padis_gui.gui.kit.widgets import column, row, small_button
 from padis_gui.viewmodels.session.planner import Planner
 from padis_gui.viewmodels.session.session import Session
@@ -80,7 +80,7 @@ class SizeRow(QWidget):
         text = size_in_words(image)
         self.says.setText(text[0].upper() + text[1:])
         self.whole.setVisible(not self.sizing.is_whole)
-        self.crop.setVisible(not is_scan(image))
+        self.crop.setVisible(not image.is_scan)
         self.preview.setEnabled(self._session.opened() is not None)
         for by, action in self.reduced.items():
             size = self.sizing.size_by(by)

@@ -185,7 +185,7 @@ class _Source:
     def thumbnail(self, path: Path, reading: ReadingSettings, page: int, example: Image) -> Thumbnail | None:
         """A picture of a page in the window of ``example``, which is a page of the same file; None if it can't be."""
         try:
-            if example.measured is not None and example.measured.physics:
+            if example.is_scan:
                 pitch = reading.pixel_pitch  # as many mm on fewer pixels
                 wider = None if pitch is None else pitch * example.shape[1] / _SCAN_SIDE
                 small = reading.model_copy(update={"image_size": _SCAN_SIDE, "pixel_pitch": wider})

@@ -10,7 +10,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.images.image import Image, ReadingSettings
-from padis_gui.core.images.size import SMALLEST, Box, is_scan, region_in_file, smaller
+from padis_gui.core.images.size import SMALLEST, Box, region_in_file, smaller
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.opened import Tried
 
@@ -50,7 +50,7 @@ class Sizing(QObject):
     @property
     def croppable(self) -> bool:
         """Whether a region of the open image can be taken: of a picture; cropping a scan would only cut its field off."""
-        return self.image is not None and not is_scan(self.image)
+        return self.image is not None and not self.image.is_scan
 
     @property
     def is_whole(self) -> bool:
