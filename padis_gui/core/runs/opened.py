@@ -49,16 +49,26 @@ class Opened:
         return self.image is other.image and self.prior is other.prior
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """What is to be measured of what is opened: the problem, before it is made."""
+
+    opened: Opened
+    method: Method
+
+    def is_of(self, opened: Opened, method: Method) -> bool:
+        """Whether that is the same measurement of the same image under the same prior."""
+        return self.opened.same_as(opened) and self.method.measures_as(method)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Prepared:
+class Prepared(Measuring):
     """What a method measures of what is opened.
 
     ``seed`` drew the measurement's noise; ``image`` (C, rows, columns) is scaled and shaped as the prior wants it,
     ``baseline`` (C, rows, columns) the operator's own pseudo-inverse of the measurement, on [0, 1].
     """
 
-    opened: Opened
-    method: Method
     seed: int
     problem: Problem
     image: Image
@@ -71,8 +81,7 @@ class Prepared:
 
     def serves(self, opened: Opened, method: Method, seed: int) -> bool:
         """Whether this is what preparing those would give; the seed counts only where there is simulated noise."""
-        same = self.opened.same_as(opened) and self.method.measures_as(method)
-        return same and (self.seed == seed or not method.problem.is_noisy)
+        return self.is_of(opened, method) and (self.seed == seed or not method.problem.is_noisy)
 
 
 def prepare(

@@ -39,4 +39,16 @@ class Watch:
         return Watch(self.check, progress)
 
 
+@dataclass(slots=True)
+class Standing:
+    """How far work is, as somebody sees it: told in its thread, read from any."""
+
+    now: tuple[float, str] = 0.0, ""
+
+    def tell(self, done: float, stage: str) -> bool:
+        """``done`` of it is done, in this ``stage``; returns whether that is another stage or percent than before."""
+        before, self.now = self.now, (done, stage)
+        return (round(before[0], 2), before[1]) != (round(done, 2), stage)
+
+
 SILENT = Watch()

@@ -26,6 +26,7 @@ from padis_gui.core.runs.opened import Opened, Prepared
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.declarations import Settings
 from padis_gui.core.settings.errors import Interrupted
+from padis_gui.core.settings.watch import Standing
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.viewmodels.pictures.frames import (
     DEFAULT_BUDGET,
@@ -207,7 +208,7 @@ class LiveRun(Steered):
         self._task: Task | None = None
         self._recipe: Recipe | None = None
         self._expected = 0  # steps, while none is known yet
-        self._preparing = 0.0, ""
+        self._preparing = Standing()  # of what comes before the first step
         self._recording = Recording(History())
         self.disagreement_every = 0  # steps between measurements, each two denoiser calls; 0: never
         self.frames_wanted = True  # off: the run makes no pictures at all, only points for the curves
@@ -242,7 +243,7 @@ class LiveRun(Steered):
             seconds_per_step=mean,
             eta=mean * (total - step - (within or 0.0)) if mean is not None and state.active else None,
             within=within,
-            preparing=self._preparing if state is RunState.PREPARING and self._preparing[1] else None,
+            preparing=self._preparing.now if state is RunState.PREPARING and self._preparing.now[1] else None,
             pausing=state is RunState.PREPARING and self._control is not None and self._control.paused,
         )
 
@@ -290,7 +291,7 @@ class LiveRun(Steered):
             return
         control = self._begin(paused=paused)
         recording = Recording(History(history_budget))
-        self._preparing = 0.0, ""
+        self._preparing = standing = Standing()
         found: list[ProblemPictures] = []
 
         def show(prepared: Prepared) -> None:
@@ -299,8 +300,7 @@ class LiveRun(Steered):
             self.prepared_ready.emit(recording.history, shown)
 
         def tell(done: float, stage: str) -> None:
-            before, self._preparing = self._preparing, (done, stage)
-            if stage != before[1] or round(100 * done) != round(100 * before[0]):
+            if standing.tell(done, stage):
                 self.dirty.emit()
 
         run = Run(

@@ -2,15 +2,14 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from padis_gui.core.runs.method import Method
-from padis_gui.core.runs.opened import Opened, Prepared, preparation_cost, prepare
+from padis_gui.core.runs.opened import Measuring, Opened, Prepared, preparation_cost, prepare
 from padis_gui.core.settings.errors import Interrupted, PadisError
-from padis_gui.core.settings.watch import Watch
+from padis_gui.core.settings.watch import Standing, Watch
 from padis_gui.viewmodels.pictures.frames import (
     ImagePicture,
     ProblemPictures,
@@ -35,38 +34,18 @@ class Stage(Enum):
     READY = "ready"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What is to be prepared."""
-
-    opened: Opened
-    method: Method
-
-    def measures_as(self, other: "Wanted | None") -> bool:
-        """Whether both are the same measurement of the same image under the same prior."""
-        if other is None:
-            return False
-        return self.opened.same_as(other.opened) and self.method.measures_as(other.method)
-
-
 class _Work:
     """One preparation in the compute thread; ``stop`` is called from any."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Measuring) -> None:
         self.wanted = wanted
         self.made: ProblemPictures | None = None  # there before the UI thread has heard of it
-        self._told = 0.0, ""
+        self.standing = Standing()
         self._stopped = threading.Event()
 
     def stop(self) -> None:
         """Give up soon."""
         self._stopped.set()
-
-    def goes_on(self, done: float, stage: str) -> bool:
-        """Whether it has gone on so far that somebody would see it."""
-        before, at = self._told, (round(done, 2), stage)
-        self._told = at
-        return at != before
 
     def check(self) -> None:
         """Raise :class:`Interrupted` where nobody wants it any more."""
@@ -97,7 +76,7 @@ class Preparation(QObject):
         self.trouble = ""  # why it failed
         self.progress: tuple[float, str] = 0.0, ""  # the share of the work that is done, and at what it is
         self._pictured: tuple[object, ...] = ()  # what the picture is of, or will be
-        self._wanted: Wanted | None = None
+        self._wanted: Measuring | None = None
         self._work: _Work | None = None
         self._timer = QTimer(self, singleShot=True, interval=_DELAY_MS)
         self._timer.timeout.connect(self._begin)
@@ -124,26 +103,23 @@ class Preparation(QObject):
 
     def made(self, opened: Opened, method: Method) -> ProblemPictures | None:
         """The pictures of that, where they are made, also if this thread has not heard of it; from any thread."""
-        wanted, work = Wanted(opened=opened, method=method), self._work
-        if work is not None and work.made is not None and wanted.measures_as(work.wanted):
+        work, pictures = self._work, self.pictures
+        if work is not None and work.made is not None and work.wanted.is_of(opened, method):
             return work.made
-        pictures = self.pictures
-        if pictures is None or not wanted.measures_as(_wanted_by(pictures.prepared)):
-            return None
-        return pictures
+        return pictures if pictures is not None and pictures.prepared.is_of(opened, method) else None
 
     def follow(self, delay: int = _DELAY_MS) -> None:
         """Something was opened or chosen: prepare that after ``delay`` ms without another change."""
-        opened = self.opened()
-        wanted = None if opened is None else Wanted(opened=opened, method=self._method.now)
+        opened, method, before = self.opened(), self._method.now, self._wanted
         self._follow_image()
-        if wanted is not None and wanted.measures_as(self._wanted):
+        if opened is not None and before is not None and before.is_of(opened, method):
             return
         self._give_up()
-        self._wanted, self.pictures, self.trouble = wanted, None, ""
-        if wanted is None:
+        self._wanted = None if opened is None else Measuring(opened=opened, method=method)
+        self.pictures, self.trouble = None, ""
+        if opened is None:
             self._stand(Stage.NOTHING)
-        elif not preparation_cost(wanted.opened, wanted.method).quick:
+        elif not preparation_cost(opened, method).quick:
             self._stand(Stage.AT_RUN)
         else:
             self._soon(delay)
@@ -174,13 +150,14 @@ class Preparation(QObject):
     def make_way(self, opened: Opened, method: Method) -> None:
         """A run of that begins: what is prepared for another is given up, what it can use goes on."""
         work = self._work
-        if work is not None and not work.wanted.measures_as(Wanted(opened=opened, method=method)):
+        if work is not None and not work.wanted.is_of(opened, method):
             self._give_up()
             self._stand(Stage.AFTER_RUN)
 
     def keep(self, pictures: ProblemPictures) -> None:
         """A run has prepared this; ignored where something else is open or chosen by now."""
-        if self._wanted is not None and self._wanted.measures_as(_wanted_by(pictures.prepared)):
+        wanted = self._wanted
+        if wanted is not None and pictures.prepared.is_of(wanted.opened, wanted.method):
             self._give_up()
             if pictures is not self.pictures:
                 self.pictures, self.trouble = pictures, ""
@@ -260,7 +237,7 @@ class Preparation(QObject):
             self._background.compute_requests.do_waiting(work.check)  # what is small does not wait for it
 
         def tell(done: float, stage: str) -> None:
-            if work.goes_on(done, stage):
+            if work.standing.tell(done, stage):
                 self._went_on.emit(work, done, stage)
 
         def make() -> ProblemPictures | Failure | None:
@@ -292,7 +269,3 @@ class Preparation(QObject):
         if work is self._work:
             self.progress = share, doing
             self.progressed.emit()
-
-
-def _wanted_by(prepared: Prepared) -> Wanted:
-    return Wanted(opened=prepared.opened, method=prepared.method)
