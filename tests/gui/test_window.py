@@ -547,7 +547,7 @@ def test_a_perfect_baseline_has_no_line_and_breaks_no_plot(window, drive, tmp_pa
         await ended(window)
 
     drive(go())
-    assert window.curves.plots["psnr"].is_drawn
+    drive(until(lambda: window.curves.plots["psnr"].is_drawn))  # plots are drawn one after the other
     assert window.curves.plots["psnr"].level is None
 
 

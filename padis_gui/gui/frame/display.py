@@ -84,7 +84,7 @@ class RunDisplay(QObject):
         self._options = Options()
         self._size: tuple[int, ...] | None = None  # of the images that panes were last fitted to
         self.frame: IteratePictures | None = None
-        self._history: History | None = None  # of which the painted frame is
+        self._seen: tuple[History, int | None] | None = None  # history and step that the painted frame is of
         self._cursor = -1, -1  # (row, column) under the mouse, negative outside
         self.overlay_of: Callable[[IteratePictures | None], Overlay | None] = _plain_overlay
         self.timer = QTimer(self, singleShot=True, interval=FASTEST_MS)
@@ -93,7 +93,6 @@ class RunDisplay(QObject):
         self._within.timeout.connect(self._show_within)
         session.run.dirty.connect(self._ask_for_paint)
         session.run.changed.connect(self._show_run)
-        session.shown.changed.connect(self._show_shown)
         session.screen.changed.connect(self._show_screen)
         session.screen.progressed.connect(self._show_empty_texts)
         panes.picture_set.wanted.connect(lambda _key: session.screen.take_offer())
@@ -157,18 +156,13 @@ class RunDisplay(QObject):
         return shown.live and shown.history is self._session.run.history
 
     def _paint(self, frame: IteratePictures | None) -> None:
-        self._history = self._session.shown.history
+        self._seen = self._session.shown.history, self._session.shown.step
         self.frame = frame = self._session.screen.completed(frame)
         self._panes.show_frame(self._session.screen.run_pictures_of(frame), self.overlay_of(frame))
 
     def redraw_overlay(self) -> None:
         """Draw the tiling of the painted frame, as it is to be seen now."""
         self._panes.set_overlay(self.overlay_of(self.frame))
-
-    def _show_shown(self) -> None:
-        """Another run or another step is to be seen."""
-        self._paint(self._session.shown.frame())
-        self._show_captions()  # the screen was told before this frame was painted
 
     def _show_screen(self) -> None:
         """Something else is open, chosen, prepared or shown: everything that is seen follows."""
@@ -180,10 +174,11 @@ class RunDisplay(QObject):
         described = ("", None, (0.0, 1.0)) if image is None else (image.unit, image.spacing, image.window)
         panes.picture_set.describe(*described)
         panes.picture_set.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)
-        painted = self._follows_run and self._history is session.shown.history
-        self._paint(
-            self.frame if painted else session.shown.frame()
-        )  # what it is compared with may be another
+        painted = self._follows_run and self._seen == (
+            session.shown.history,
+            None,
+        )  # the timer paints the next
+        self._paint(self.frame if painted else session.shown.frame())  # among other pictures, perhaps
         psnr = math.nan if subject.pictures is None else subject.pictures.baseline_psnr
         self._curves.set_baseline(psnr, physics.baseline)
         self._show_empty_texts()

@@ -75,13 +75,12 @@ class PlanLine(QLabel):
         if plan.calls:
             parts.append(f"{plan.calls} denoiser calls")
         parts.append(f"+{size(ram)} memory" if planner.on_cpu else f"+{size(plan.memory_mb)} on the GPU")
-        short = planner.free_mb and plan.memory_mb > planner.free_mb
-        if short:
+        if planner.short:
             parts.append(
                 f"only {size(planner.free_mb)} free: fewer views, a smaller image or a smaller patch"
             )
         self.setText(" · ".join(parts))
-        self.setStyleSheet(f"color: {LEVEL_COLOURS['warning']};" if short else "")
+        self.setStyleSheet(f"color: {LEVEL_COLOURS['warning']};" if planner.short else "")
         self.setToolTip(
             f"Before Run: {plan.calls} denoiser calls, {plan.tiles} tiles through the network, "
             f"{plan.products} products with A at most.\n"

@@ -128,9 +128,7 @@ class SizeOffers(QWidget):
 
     def refresh(self) -> None:
         """Show what can be done now."""
-        planner, full = self._planner, self._sizing.full
-        plan = planner.plan
-        short = plan is not None and bool(planner.free_mb) and plan.memory_mb > planner.free_mb
+        short, full = self._planner.short, self._sizing.full
         by = self.factor if short else None
         self._short.setVisible(short and (by is not None or self._sizing.croppable))
         self.crop.setVisible(self._sizing.croppable)

@@ -205,7 +205,6 @@ class LiveRun(Steered):
         super().__init__(requests, parent)
         self._executor = executor
         self._run: Run | None = None
-        self._task: Task | None = None
         self._recipe: Recipe | None = None
         self._expected = 0  # steps, while none is known yet
         self._preparing = Standing()  # of what comes before the first step
@@ -268,11 +267,6 @@ class LiveRun(Steered):
         """A copy of the curves so far."""
         return list(self.history.points)
 
-    @property
-    def task(self) -> Task | None:
-        """What is under way; None where nothing is."""
-        return self._task if self._active else None
-
     def start(
         self,
         task: Task,
@@ -314,15 +308,14 @@ class LiveRun(Steered):
                 run.prepared = pictures.prepared
             self._work(task, item, run, recording)
 
-        self._recording, self._run, self._task = recording, run, task
+        self._recording, self._run = recording, run
         self._expected = int(getattr(task.method.settings, "iterates", 0))
         self.changed.emit()
         self._future = self._executor.submit(work)
 
     def _take(self, ended: Ended) -> None:
         self._end(ended.outcome.state)
-        self._run = self._task = None  # what it has on the device goes
-        self._recipe = ended.outcome.recipe
+        self._run, self._recipe = None, ended.outcome.recipe  # what it has on the device goes
         self.ended.emit(ended)
         self.changed.emit()
 

@@ -44,6 +44,9 @@ class Shown(QObject):
         self.result: Result | None = None
         self.made_of: Task | None = None
         self.pictures: ProblemPictures | None = None
+        self._final: IteratePictures | None = (
+            None  # the shown record's result as a frame, once it was asked for
+        )
 
     def follow(self, history: History, task: Task, pictures: ProblemPictures | None = None) -> None:
         """Show a run that is under way, live; ``pictures`` are what it measures, where that is prepared."""
@@ -105,7 +108,7 @@ class Shown(QObject):
     def again(self, seen: Seen) -> None:
         """Show this, at its latest iterate."""
         other = seen.result is not self.result
-        self.history, self.record, self.step = seen.history, seen.record, None
+        self.history, self.record, self.step, self._final = seen.history, seen.record, None, None
         self.result, self.made_of, self.pictures = seen.result, seen.made_of, seen.pictures
         self.changed.emit()
         if other:
@@ -144,7 +147,10 @@ class Shown(QObject):
         if self.step is not None and (frame := self.history.frame_at(self.step)) is not None:
             return frame
         last = self.history.last
-        return self.record.final_frame() if last is None and self.record is not None else last
+        if last is not None or self.record is None:
+            return last
+        self._final = self._final or self.record.final_frame()
+        return self._final
 
     def point(self) -> CurvePoint | None:
         """The shown iterate's numbers."""

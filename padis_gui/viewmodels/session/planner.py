@@ -158,6 +158,11 @@ class Planner(QObject):
         return not self._session.run.active
 
     @property
+    def short(self) -> bool:
+        """Whether what the plan takes of the device's memory is more than is free."""
+        return self.plan is not None and bool(self.free_mb) and self.plan.memory_mb > self.free_mb
+
+    @property
     def on_cpu(self) -> bool:
         """Whether the machine's own memory is the device's."""
         return self._session.prior.device.type == "cpu"

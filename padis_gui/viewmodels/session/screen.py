@@ -258,7 +258,8 @@ class Screen(QObject):
         preparation, run = self._workspace.preparation, self._workspace.run
         share, doing = preparation.progress
         stage = preparation.stage
-        of_run = run.task is not None and run.task.opened.same_as(self._workspace.opened() or run.task.opened)
+        task, opened = self._workspace.running, self._workspace.opened()
+        of_run = task is not None and task.opened.same_as(opened or task.opened)
         if stage in (Stage.AFTER_RUN, Stage.AT_RUN) and of_run and (going := run.snapshot().preparing):
             (share, doing), stage = going, Stage.PREPARING  # the run does it
         texts = {
@@ -358,7 +359,7 @@ class Screen(QObject):
             said = f"{shown.record.name}:   {'its file is gone' if result is None else quality(result)}"
             return said if self.of_open else f"{said}   of {self._run_data}, not of what is open"
         if run.active:
-            image = None if run.task is None else run.task.opened.image
+            image = None if workspace.running is None else workspace.running.opened.image
             other = image is not None and image is not workspace.data.image
             of = (
                 f"   of {_place(image.name, image.page, image.pages > 1)}, not of what is open"

@@ -238,7 +238,7 @@ class Workspace(Background):
 
     def show_running(self) -> None:
         """Show the run under way, whatever is open."""
-        if (task := self.run.task) is not None:
+        if (task := self.running) is not None:
             self.shown.follow(self.run.history, task, self.run.pictures)
 
     def cancel(self) -> None:

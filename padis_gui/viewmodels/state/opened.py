@@ -21,28 +21,36 @@ from padis_gui.core.settings.machine import describe_device, fastest_precision, 
 from padis_gui.viewmodels.state.background import Background
 
 
-class _Latest:
-    """The path that was asked for last, while it is being opened."""
+class _Open(QObject):
+    """What is open, of a kind of which one is open at a time; and of what was asked for, the latest.
 
-    def __init__(self) -> None:
+    ``path`` is the file that is open, ``opening`` the one that is being opened; ``wishes`` counts how many times
+    something was asked for.
+    """
+
+    def __init__(self, background: Background) -> None:
+        super().__init__(background)
+        self._background = background
+        self.path: Path | None = None
         self.opening: Path | None = None
-        self.wishes = 0  # so many times something was asked for
+        self.wishes = 0
 
-    def begin(self, path: Path) -> int:
+    @property
+    def wanted(self) -> Path | None:
+        """What is being opened; else what is open."""
+        return self.opening or self.path
+
+    def _ask(self, path: Path) -> int:
         """Open this from now on; returns which wish it is."""
         self.opening, self.wishes = Path(path), self.wishes + 1
         return self.wishes
 
-    def holds(self, wish: int) -> bool:
+    def _is_latest(self, wish: int) -> bool:
         """Whether nothing was asked for since."""
         return wish == self.wishes
 
-    def end(self) -> None:
-        """It is open, or cannot be."""
-        self.opening = None
 
-
-class OpenPrior(QObject):
+class OpenPrior(_Open):
     """``changed`` is emitted when another prior is open, ``refused`` when one could not be: what was tried in a field
     is not what is open. ``record`` is what the checkpoint says of itself.
     """
@@ -53,22 +61,9 @@ class OpenPrior(QObject):
 
     def __init__(self, background: Background, device: str = "auto") -> None:
         super().__init__(background)
-        self._background = background
         self.device = pick_device(device)
         self.loaded: PatchPrior | None = None
-        self.path: Path | None = None
         self.record: PriorRecord | None = None
-        self._latest = _Latest()
-
-    @property
-    def wishes(self) -> int:
-        """How many times a checkpoint was asked for."""
-        return self._latest.wishes
-
-    @property
-    def wanted(self) -> Path | None:
-        """What is being opened; else what is open."""
-        return self._latest.opening or self.path
 
     def open(self, path: Path, training_image_size: int | None = None) -> Coroutine[Any, Any, bool]:
         """Open a checkpoint; what was open stays where it cannot be read. False also where another was asked for since.
@@ -76,20 +71,20 @@ class OpenPrior(QObject):
         It is the wanted one from the call on, opened when what is returned is awaited. A run under way goes on with its
         own. ``training_image_size`` is for published snapshots, which may leave it open.
         """
-        return self._open(self._latest.begin(path), path, training_image_size)
+        return self._open(self._ask(path), path, training_image_size)
 
     async def _open(self, wish: int, path: Path, training_image_size: int | None) -> bool:
         background = self._background
         prior = None
         record = await background.read(read_record, path, training_image_size)
-        if record is not None and self._latest.holds(wish):
+        if record is not None and self._is_latest(wish):
             precision = fastest_precision(self.device)
             prior = await background.beside(
                 "prior", load_prior, Path(path), self.device, precision, training_image_size
             )
-        if not self._latest.holds(wish):
+        if not self._is_latest(wish):
             return False
-        self._latest.end()
+        self.opening = None
         if prior is None:
             self.refused.emit()
             return False
@@ -142,7 +137,7 @@ class Tried:
     reading: ReadingSettings
 
 
-class OpenData(QObject):
+class OpenData(_Open):
     """``tried`` is what is being opened, or could not be opened last; None after something was.
 
     ``opened`` is emitted first when something else is open, with the image that was open before it or None;
@@ -159,26 +154,8 @@ class OpenData(QObject):
 
     def __init__(self, background: Background) -> None:
         super().__init__(background)
-        self._background = background
         self.image: Image | None = None
-        self.path: Path | None = None
-        self._latest = _Latest()
         self.tried: Tried | None = None
-
-    @property
-    def opening(self) -> Path | None:
-        """What is being opened."""
-        return self._latest.opening
-
-    @property
-    def wishes(self) -> int:
-        """How many times something was asked for."""
-        return self._latest.wishes
-
-    @property
-    def wanted(self) -> Path | None:
-        """What is being opened; else what is open."""
-        return self._latest.opening or self.path
 
     def is_at(self, path: Path, page: int, reading: ReadingSettings) -> bool:
         """Whether that is open, or being opened."""
@@ -193,20 +170,19 @@ class OpenData(QObject):
         False also where something else was asked for since. It is the wanted one from the call on, read when what is
         returned is awaited.
         """
-        wish = self._latest.begin(path)
+        wish = self._ask(path)
         self.tried = Tried(Path(path), page, reading or ReadingSettings())
         self.loading.emit()
         return self._open(wish, path, page, reading)
 
     async def _open(self, wish: int, path: Path, page: int, reading: ReadingSettings | None) -> bool:
-
         def read() -> Image | None:
-            return read_image(path, page, reading) if self._latest.holds(wish) else None
+            return read_image(path, page, reading) if self._is_latest(wish) else None
 
         image = await self._background.read(read)
-        if not self._latest.holds(wish):
+        if not self._is_latest(wish):
             return False
-        self._latest.end()
+        self.opening = None
         self.loading.emit()
         if image is None:
             if reading is None or not reading.dataset:
