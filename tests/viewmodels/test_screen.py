@@ -26,6 +26,15 @@ def many(tmp_path):
     return tmp_path
 
 
+async def ran_on_pages(session, many, prior_path):
+    """A run of the pages, after which the other image is open."""
+    await open_both(session, many / "pages.tif", prior_path)
+    session.method.set_solver_setting("steps", 1)
+    await ran(session)
+    await session.data.open(many / "other.tif")
+    return session.runs.records[0]
+
+
 def test_of_files_asked_for_at_once_the_last_is_open(session, drive, many, prior_path):
     paths = [many / "pages.tif", many / "other.tif"]
 
@@ -149,11 +158,7 @@ def test_a_preset_chosen_on_a_scan_keeps_its_geometry_and_holds_for_the_next_ima
 
 def test_settings_brought_back_give_way_to_what_is_wanted_meanwhile(session, drive, many, prior_path):
     async def go():
-        await open_both(session, many / "pages.tif", prior_path)
-        session.method.set_solver_setting("steps", 1)
-        await ran(session)
-        record = session.runs.records[0]
-        await session.data.open(many / "other.tif")
+        record = await ran_on_pages(session, many, prior_path)
         bringing = asyncio.ensure_future(session.use_run(record))
         await asyncio.sleep(0)  # sleep: of no length, it has begun
         await session.choose_preset("ct-8")
@@ -214,11 +219,7 @@ def test_a_cancelled_run_is_shown_no_longer(session, drive, phantom_path, prior_
 
 def test_a_run_of_other_data_says_so_and_offers_its_data(session, drive, many, prior_path):
     async def go():
-        await open_both(session, many / "pages.tif", prior_path)
-        session.method.set_solver_setting("steps", 1)
-        await ran(session)
-        record = session.runs.records[0]
-        await session.data.open(many / "other.tif")
+        record = await ran_on_pages(session, many, prior_path)
         assert "PSNR" not in session.screen.verdict()
         session.shown.show(record)
         texts = session.screen.empty_texts()

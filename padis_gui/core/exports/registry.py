@@ -121,9 +121,8 @@ def write_export(run: RunContent, path: Path, settings: ExportSettings) -> str:
     if settings.sidecar:
         check_sidecar(sidecar_path(path))
     said = settings.kind.write(run, path, settings)
-    if (
-        settings.sidecar and settings.file_type is not TIFF
-    ):  # TIFFs write theirs, which knows how their values are stored
+    # TIFFs write theirs, which knows how their values are stored
+    if settings.sidecar and settings.file_type is not TIFF:
         about = run.about.model_copy(update={"kind": "picture"})
         write_sidecar(path, envelope(run.result.recipe, run.result.metrics, about))
     return f"Exported {path.name}: {said}."

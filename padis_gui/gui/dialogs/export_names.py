@@ -101,9 +101,8 @@ class ExportNames(QWidget):
         self._preferences.begin_in("export", self.folder)
 
     def _take(self, folder: Path, found: object) -> None:
-        if (
-            isValid(self) and folder == self.folder and isinstance(found, tuple)
-        ):  # the dialog may be gone by now
+        # the dialog may be gone by now
+        if isValid(self) and folder == self.folder and isinstance(found, tuple):
             self._there = found
             self._make()
 

@@ -174,10 +174,8 @@ class RunDisplay(QObject):
         described = ("", None, (0.0, 1.0)) if image is None else (image.unit, image.spacing, image.window)
         panes.picture_set.describe(*described)
         panes.picture_set.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)
-        painted = self._follows_run and self._seen == (
-            session.shown.history,
-            None,
-        )  # the timer paints the next
+        # of the run under way the timer paints the next one
+        painted = self._follows_run and self._seen == (session.shown.history, None)
         self._paint(self.frame if painted else session.shown.frame())  # among other pictures, perhaps
         psnr = math.nan if subject.pictures is None else subject.pictures.baseline_psnr
         self._curves.set_baseline(psnr, physics.baseline)

@@ -75,9 +75,8 @@ class Docks(QObject):
         dock.setWidget(widget)
         room = _ROOM[area]
         across = room.orientation is Qt.Orientation.Vertical
-        widget.setMinimumSize(
-            room.narrowest, room.least - _TITLE if across else _LOWEST
-        )  # a list keeps a row or two
+        lowest = room.least - _TITLE if across else _LOWEST  # below the pictures a list keeps a row or two
+        widget.setMinimumSize(room.narrowest, lowest)
         dock.visibilityChanged.connect(lambda seen: self._follow(dock, seen))
         self._placed.append(_Placed(dock, area, shown))
         self.reset()

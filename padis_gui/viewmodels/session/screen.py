@@ -208,9 +208,8 @@ class Screen(QObject):
         measured = self.run_pictures
         pictures = pictures_of(frame, None if measured is None else measured.measurement)
         method = self._run_method
-        if method is None or not method.measures_as(
-            self.subject.method
-        ):  # of another lattice, under another name
+        if method is None or not method.measures_as(self.subject.method):
+            # of another lattice, under another name
             pictures |= {"measured": None, "misfit": None}
         return pictures
 
