@@ -714,6 +714,26 @@ def test_a_pause_shows_the_step_where_it_stopped_however_slow_the_display_is(rea
     drive(go())
 
 
+def test_the_line_below_the_pictures_is_never_behind_them(ready, drive):
+    said = []
+
+    def look():
+        frame = ready.display.frame
+        if frame is not None and ready.session.run.active:
+            said.append((frame.step, int(ready.timeline.where.text().split()[1])))
+
+    async def go():
+        ready.session.method.set_solver_setting("steps", LONG)
+        ready.display.stepped.connect(look)  # after the line has heard of it
+        click(ready, "run")
+        await until(lambda: len({painted for painted, _ in said}) > 4)
+        ready.session.run.cancel()
+        await ended(ready)
+
+    drive(go())
+    assert all(painted <= line for painted, line in said)
+
+
 def test_the_first_picture_of_a_run_comes_with_its_step_and_the_curves(ready, drive, monkeypatch):
     display = ready.display
     monkeypatch.setattr(display, "_next_interval", lambda taken: 60_000 if display.frame else 0)

@@ -70,6 +70,7 @@ class RunDisplay(QObject):
     """Moves the session's pictures to the viewers; ``pointed`` carries the text of the pixel under the cursor."""
 
     pointed = Signal(str)
+    stepped = Signal()  # with every step that is said, which goes with the painted iterate
     progressed = Signal()  # at the cadence of the curves while a run goes on
 
     def __init__(
@@ -199,6 +200,7 @@ class RunDisplay(QObject):
         if snapshot.preparing is not None:
             self._show_empty_texts()
         self._show_captions()
+        self.stepped.emit()
 
     def _show_within(self) -> None:
         """How far the step in hand is, where steps take long."""

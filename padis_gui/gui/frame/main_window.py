@@ -123,7 +123,7 @@ class MainWindow(QMainWindow):
         self._make_menus()
         self.display = RunDisplay(session, self.panes, self.curves, self.transport, self.levels)
         self.display.pointed.connect(self.cursor_text.setText)
-        self.display.progressed.connect(self.timeline.refresh)
+        self.display.stepped.connect(self.timeline.refresh)
         self.laboratory.join(self.display, self.menus.view, self.picture_bar.widgetForAction(self.act.tiling))
         self.laboratory.page.pointed.connect(self.cursor_text.setText)
         for signal in (
