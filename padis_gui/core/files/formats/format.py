@@ -78,7 +78,8 @@ class Format:
 
     ``open_pages`` takes the path and the name of the array wanted ("" for the obvious one). Some files of a
     format that is ``by_name`` carry no signature; then the ending decides. ``list_datasets`` says what a file of a
-    format holds that may hold several arrays. ``numbered`` files may be the slices of one stack.
+    format holds that may hold several arrays. ``numbered`` files may be the slices of one stack. ``files_beside``
+    are those that a file lists as its pages; such a file is no image of a folder itself.
     """
 
     kind: str
@@ -89,6 +90,7 @@ class Format:
     list_datasets: Callable[[Path], tuple[DatasetInfo, ...]] | None = None
     by_name: bool = False
     numbered: bool = False
+    files_beside: Callable[[Path], list[Path]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
