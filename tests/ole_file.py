@@ -1,8 +1,11 @@
 """OLE files of streams, as [MS-CFB] describes them: sectors of 512 bytes, streams below 4096 bytes in the mini stream."""
 
+import io
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+
+import olefile
 
 _SECTOR, _MINI, _CUTOFF = 512, 64, 4096
 _END, _FREE, _FAT, _NONE = 0xFFFFFFFE, 0xFFFFFFFF, 0xFFFFFFFD, 0xFFFFFFFF
@@ -54,6 +57,12 @@ def _padded(content: bytes, side: int) -> bytes:
 
 def write_ole(path: Path, streams: Mapping[str, bytes]) -> Path:
     """A file with ``streams`` by their paths."""
+    path.write_bytes(ole_bytes(streams))
+    return path
+
+
+def ole_bytes(streams: Mapping[str, bytes]) -> bytes:
+    """What a file with ``streams`` by their paths holds."""
     entries = _tree(streams)
     sectors, fat = bytearray(), []
 
@@ -95,5 +104,10 @@ def write_ole(path: Path, streams: Mapping[str, bytes]) -> Path:
         at_directory, 0, _CUTOFF, at_mini, -(-len(mini_fat) * 4 // _SECTOR), _END, 0, *at_fat[:1],
     )  # fmt: skip
     header += struct.pack(f"<{len(at_fat) - 1}I", *at_fat[1:])
-    path.write_bytes(header.ljust(_SECTOR, b"\xff") + bytes(sectors) + table)
-    return path
+    return header.ljust(_SECTOR, b"\xff") + bytes(sectors) + table
+
+
+def streams_of(content: bytes) -> dict[str, bytes]:
+    """The streams of a file that :func:`ole_bytes` made."""
+    with olefile.OleFileIO(io.BytesIO(content)) as file:
+        return {"/".join(path): file.openstream(path).read() for path in file.listdir()}

@@ -94,7 +94,7 @@ def write_nikon(
     values: dict[str, object] = {
         "Name": name, "VoxelsX": bins, "SrcToObject": SOURCE, "SrcToDetector": DETECTOR, "MaskRadius": 10,
         "DetectorPixelsX": bins, "DetectorPixelsY": rows, "DetectorPixelSizeX": PIXEL, "DetectorPixelSizeY": PIXEL,
-        "DetectorOffsetX": 0, "ObjectTilt": 0, "CentreOfRotationTop": 0.0, "CentreOfRotationBottom": 0.0,
+        "DetectorOffsetX": 0, "ObjectTilt": 0, "ObjectOffsetX": 0.0, "CentreOfRotationTop": 0.0, "CentreOfRotationBottom": 0.0,
         "WhiteLevel": WHITE, "Scattering": 0, "RegionStartX": 0, "Projections": views, "InitialAngle": 0.0,
         "AngularStep": 360 / views, "InputSeparator": "_", "InputFolderName": "", "Units": "mm",
     } | changed  # fmt: skip
@@ -171,7 +171,7 @@ def write_phoenix(folder: Path, stack: NDArray[np.uint16], name: str = "part", *
             lines.append(f"[{section}]")
         lines.append(f"{key.partition('_')[2]}={value}")
     path = folder / f"{name}.pca"
-    path.write_text("\n".join(lines), encoding="utf-8")
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
     write_tiffs(folder, name, stack, 1, digits=5)
     return path
 
@@ -201,7 +201,11 @@ def zeiss_streams(
         "ImageInfo/Angles": floats(*np.arange(views) * 360 / views),
         "ReferenceData/DataType": whole(10), "ReferenceData/Image": floats(*[reference] * (rows * bins)),
         "Alignment/X-Shifts": floats(*[0.0] * views), "Alignment/Y-Shifts": floats(*[0.0] * views),
-    } | {f"ImageData{n // 100 + 1}/Image{n + 1}": frame.astype("<u2").tobytes() for n, frame in enumerate(stack)}  # fmt: skip
+    }  # fmt: skip
+    streams |= {
+        f"ImageData{n // 100 + 1}/Image{n + 1}": frame.astype("<u2").tobytes()
+        for n, frame in enumerate(stack)
+    }
     places = {
         path.rpartition("/")[2].replace("-", ""): path for path in streams if not path.startswith("ImageData")
     }
@@ -222,7 +226,7 @@ def write_zeiss(path: Path, stack: NDArray[np.uint16], **changed: bytes | None) 
 
 
 def tigre_way(views: int = VIEWS, aside: float = 0.0) -> Way:
-    """As TIGRE has it: the source at (DSO cos a, DSO sin a), columns along (-sin a, cos a), the detector moved by them."""
+    """As TIGRE has it: the source at (DSO cos a, DSO sin a), columns along (-sin a, cos a), the detector moved by these."""
     at = np.arange(views) * 360.0 / views
     return Way(turned((SOURCE, 0.0), at), turned((SOURCE - DETECTOR, aside), at), turned((0.0, PIXEL), at))
 
@@ -239,7 +243,8 @@ def tigre_fields(views: int = VIEWS, aside: float = 0.0) -> dict[str, object]:
 def write_tigre_matlab(path: Path, views: int = VIEWS, aside: float = 0.0) -> Path:
     """A structure `geo`, whose pairs are columns before rows, and the angles beside it."""
     geo = {
-        "DSD": DETECTOR, "DSO": SOURCE, "nDetector": np.array([[BINS], [ROWS]]), "dDetector": np.array([[PIXEL], [PIXEL * 2]]),
+        "DSD": DETECTOR, "DSO": SOURCE, "nDetector": np.array([[BINS], [ROWS]]),
+        "dDetector": np.array([[PIXEL], [PIXEL * 2]]),
         "offDetector": np.array([[aside], [0.0]]), "offOrigin": np.zeros((3, 1)), "nVoxel": np.array([[64], [64], [ROWS]]),
     }  # fmt: skip
     scipy.io.savemat(path, {"geo": geo, "angles": np.arange(views) * 2 * np.pi / views})

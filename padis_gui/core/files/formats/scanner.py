@@ -43,7 +43,9 @@ class Listing:
                 f"A scanner's text file of at most {_LARGEST >> 20} MiB was wanted, but {self.name} is larger; open the "
                 "one that came with the projections."
             )
-        lines = (line.strip() for line in content.decode("utf-8-sig", "replace").splitlines())
+        text = content.decode("utf-8-sig", "replace")
+        # a last line without its end may be cut within a number
+        lines = (line.strip() for line in text[: max(text.rfind("\n"), text.rfind("\r")) + 1].splitlines())
         self._values = RawConfigParser(
             strict=False,
             allow_no_value=True,
@@ -82,7 +84,8 @@ class Listing:
             found = np.nan
         if not (np.isfinite(found) and abs(found) < 1e12):
             raise InputError(
-                f"A number was wanted, but {self.name} has {key} = {shown(text[:40])}; correct it in a copy of the file."
+                f"A finite number below 1e12 was wanted, but {self.name} has {key} = {shown(text[:40])}; correct it in a "
+                "copy of the file."
             )
         return found
 

@@ -26,10 +26,11 @@ from padis_gui.core.settings.errors import InputError
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?"
 _NUMBERS = rf"(?:np\.array|numpy\.array|array)?\(?\s*(?:[\[(][\s\d.,;eE+\-\[\]]*[\])]|{_NUMBER})"
 _ASSIGNED = re.compile(
-    rf"^[^\n=]{{0,80}}?\(?\b([A-Za-z]\w{{0,40}})\)?[ \t]*=[ \t]*({_NUMBERS})", re.MULTILINE
+    rf"^[^\n=]{{0,80}}?\(?\b([A-Za-z]\w{{0,40}})\)?[ \t]{{0,40}}=[ \t]{{0,40}}({_NUMBERS})", re.MULTILINE
 )
 _TOLD = re.compile(
-    r"^[ \t]*([A-Z][A-Za-z0-9\- ]{2,60}?)[ \t]*:[ \t]*(\[[^\]]{0,2000000}\]|\S[^\n]{0,80})", re.MULTILINE
+    r"^[ \t]*([A-Z][A-Za-z0-9\- ]{2,60}?)[ \t]{0,40}:[ \t]{0,40}(\[[^\]]{0,4000}\]|\S[^\n]{0,80})",
+    re.MULTILINE,
 )
 _CIL = {
     "source position": "source_position", "ray direction": "ray_direction", "detector position": "detector_position",
