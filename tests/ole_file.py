@@ -1,4 +1,4 @@
-"""OLE files of streams, as [MS-CFB] describes them: sectors of 512 bytes, streams below 4096 bytes in the mini stream."""
+"""OLE files of streams, as [MS-CFB] describes them: sectors of 512 or 4096 bytes, streams below 4096 in the mini stream."""
 
 import io
 import struct
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import olefile
 
-_SECTOR, _MINI, _CUTOFF = 512, 64, 4096
-_END, _FREE, _FAT, _NONE = 0xFFFFFFFE, 0xFFFFFFFF, 0xFFFFFFFD, 0xFFFFFFFF
+_HEADER, _MINI, _CUTOFF = 512, 64, 4096
+_PLACES = 109  # of the table's sectors in the header
+_END, _FAT, _DIFAT, _NONE = 0xFFFFFFFE, 0xFFFFFFFD, 0xFFFFFFFC, 0xFFFFFFFF
 _STORAGE, _STREAM, _ROOT = 1, 2, 5
 
 
@@ -55,21 +56,21 @@ def _padded(content: bytes, side: int) -> bytes:
     return content + bytes(-len(content) % side)
 
 
-def write_ole(path: Path, streams: Mapping[str, bytes]) -> Path:
+def write_ole(path: Path, streams: Mapping[str, bytes], sector: int = 512) -> Path:
     """A file with ``streams`` by their paths."""
-    path.write_bytes(ole_bytes(streams))
+    path.write_bytes(ole_bytes(streams, sector))
     return path
 
 
-def ole_bytes(streams: Mapping[str, bytes]) -> bytes:
+def ole_bytes(streams: Mapping[str, bytes], sector: int = 512) -> bytes:
     """What a file with ``streams`` by their paths holds."""
     entries = _tree(streams)
     sectors, fat = bytearray(), []
 
     def store(content: bytes) -> int:
         """Content in sectors of its own, and where they begin."""
-        first, count = len(fat), len(_padded(content, _SECTOR)) // _SECTOR
-        sectors.extend(_padded(content, _SECTOR))
+        first, count = len(fat), len(_padded(content, sector)) // sector
+        sectors.extend(_padded(content, sector))
         fat.extend([*range(first + 1, first + count), _END] if count else [])
         return first if count else _END
 
@@ -92,19 +93,30 @@ def ole_bytes(streams: Mapping[str, bytes]) -> bytes:
     )  # fmt: skip
     at_directory = store(directory)
     at_mini = store(struct.pack(f"<{len(mini_fat)}I", *mini_fat))
-    count = 1
-    while (len(fat) + count) * 4 > count * _SECTOR:
+    count = further = 0
+    while (len(fat) + count + further) * 4 > count * sector:
         count += 1
+        further = -(-max(count - _PLACES, 0) // (sector // 4 - 1))
     at_fat = list(range(len(fat), len(fat) + count))
-    assert count <= 109, "larger files would want more than the header's places"
-    fat.extend([_FAT] * count)
-    table = struct.pack(f"<{len(fat)}I", *fat).ljust(count * _SECTOR, b"\xff")
+    at_further = list(range(len(fat) + count, len(fat) + count + further))
+    fat.extend([_FAT] * count + [_DIFAT] * further)
+    table = struct.pack(f"<{len(fat)}I", *fat).ljust(count * sector, b"\xff")
+    rest = at_fat[_PLACES:]
+    for n in range(further):  # a list of further places, each of whose sectors ends with the next one's
+        part = rest[n * (sector // 4 - 1) : (n + 1) * (sector // 4 - 1)]
+        following = at_further[n + 1] if n + 1 < further else _END
+        table += struct.pack(f"<{len(part)}I", *part).ljust(sector - 4, b"\xff") + struct.pack(
+            "<I", following
+        )
     header = struct.pack(
-        "<8s16sHHHHH6sIIIIIIIIII", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"", 0x3E, 3, 0xFFFE, 9, 6, b"", 0, count,
-        at_directory, 0, _CUTOFF, at_mini, -(-len(mini_fat) * 4 // _SECTOR), _END, 0, *at_fat[:1],
+        "<8s16sHHHHH6sIIIIIIIIII", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"", 0x3E, 3 if sector == 512 else 4, 0xFFFE,
+        sector.bit_length() - 1, 6, b"", 0 if sector == 512 else len(directory) // sector + 1, count,
+        at_directory, 0, _CUTOFF, at_mini, -(-len(mini_fat) * 4 // sector),
+        at_further[0] if further else _END, further, at_fat[0],
     )  # fmt: skip
-    header += struct.pack(f"<{len(at_fat) - 1}I", *at_fat[1:])
-    return header.ljust(_SECTOR, b"\xff") + bytes(sectors) + table
+    header += struct.pack(f"<{len(at_fat[1:_PLACES])}I", *at_fat[1:_PLACES])
+    header = header.ljust(_HEADER, b"\xff").ljust(sector, b"\0")
+    return header + bytes(sectors) + table
 
 
 def streams_of(content: bytes) -> dict[str, bytes]:

@@ -94,7 +94,8 @@ def write_nikon(
     values: dict[str, object] = {
         "Name": name, "VoxelsX": bins, "SrcToObject": SOURCE, "SrcToDetector": DETECTOR, "MaskRadius": 10,
         "DetectorPixelsX": bins, "DetectorPixelsY": rows, "DetectorPixelSizeX": PIXEL, "DetectorPixelSizeY": PIXEL,
-        "DetectorOffsetX": 0, "ObjectTilt": 0, "ObjectOffsetX": 0.0, "CentreOfRotationTop": 0.0, "CentreOfRotationBottom": 0.0,
+        "DetectorOffsetX": 0, "ObjectTilt": 0, "ObjectOffsetX": 0.0,
+        "CentreOfRotationTop": 0.0, "CentreOfRotationBottom": 0.0,
         "WhiteLevel": WHITE, "Scattering": 0, "RegionStartX": 0, "Projections": views, "InitialAngle": 0.0,
         "AngularStep": 360 / views, "InputSeparator": "_", "InputFolderName": "", "Units": "mm",
     } | changed  # fmt: skip

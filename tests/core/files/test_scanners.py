@@ -288,6 +288,17 @@ def test_zeiss_references_of_16_bits_and_several(tmp_path: Path) -> None:
     check_discs(read(write_ole(tmp_path / "a.txrm", streams)))
 
 
+@pytest.mark.parametrize(("rows", "sector"), [(4, 4096), (200, 512)])
+def test_zeiss_files_with_larger_sectors_and_with_a_long_table(
+    tmp_path: Path, rows: int, sector: int
+) -> None:
+    """More than 7 MB want more places than the header has."""
+    streams = zeiss_streams(frames(line_integrals(zeiss_way()), rows=rows))
+    path = write_ole(tmp_path / "a.txrm", streams, sector)
+    assert (path.stat().st_size > 7e6) == (rows == 200)
+    check_discs(read(path))
+
+
 def test_zeiss_ultra_is_parallel(tmp_path: Path) -> None:
     at = -np.arange(VIEWS) * 360.0 / VIEWS
     way = Way(turned((0.0, -1e7), at), turned((0.0, 100.0), at), turned((0.2, 0.0), at))
