@@ -244,7 +244,7 @@ class Screen:
             if self.reason("truth") in ("", NOTHING_SAID):
                 yield f"the truth pane is empty and says {self.reason('truth')!r}"
             return
-        another = self.is_of_another
+        another = self.is_of_another or (self.run_data is not None and self.session.method.now.imageless)
         data = self.run_data if another else self.open_data
         whose = "the shown run's image" if another else "the open image"
         if data is None or (self.recipe is None and self.session.method.now.imageless):

@@ -313,6 +313,7 @@ def test_a_grey_run_is_inspected_under_a_prior_of_three_channels(ready, drive, t
         inspector = Inspector(ready)
         await ran(ready)
         inspector.watch(True)
+        inspector.set_input("estimate")
         await until(lambda: inspector.result is not None)
         await ready.prior.open(tmp_path / "coloured.safetensors")
         for given in ("estimate", "truth"):
