@@ -30,6 +30,7 @@ from padis_gui.core.exports.tiff import save_result
 from padis_gui.core.runs.recipe import Recipe, sealed
 from padis_gui.core.settings.errors import InputError, PadisError
 from padis_gui.core.settings.files import write_atomically
+from padis_gui.core.settings.untrusted import read_json
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.runner import Runner
 from padis_gui.viewmodels.session.saved import SavedChoices, SavedItem, SavedRun, saved_from
@@ -39,7 +40,6 @@ log = logging.getLogger(__name__)
 
 DISK_BUDGET = 2**30
 _FOLDERS_KEPT = 3
-_LARGEST_JSON = 64 * 2**20
 _IDENTITY = re.compile(r"[0-9a-f]{12}")
 _SESSION, _OPEN, _LOCK = "session.json", "open", "lock"
 
@@ -233,14 +233,14 @@ class Store:
 
     def _content(self, path: Path) -> tuple[_Content | None, list[str]]:
         try:
-            return _Content.model_validate_json(_bounded(path)), []
+            return _Content.model_validate(read_json(path)), []
         except (OSError, ValueError) as error:
             log.warning("%s cannot be used: %s", path, _brief(error))
             return None, [path.name]
 
     def _record(self, path: Path) -> RunRecord | None:
         try:
-            saved = SavedRun.model_validate_json(_bounded(path))
+            saved = SavedRun.model_validate(read_json(path))
             picture = path.with_suffix(".tif")
             if saved.id != path.stem or not picture.exists():
                 raise ValueError("its picture is not there")
@@ -265,12 +265,6 @@ class Store:
                 gone.append(file.stem)
         self.remove_runs(gone)
         return tuple(gone)
-
-
-def _bounded(path: Path) -> bytes:
-    if path.stat().st_size > _LARGEST_JSON:
-        raise ValueError("it is too large")
-    return path.read_bytes()
 
 
 def _brief(error: Exception) -> str:
