@@ -135,6 +135,11 @@ def in_one_sentence(name: str, kind: str) -> Iterator[None]:
         ) from None
     except Exception as error:  # any parser may fail in its own way on a broken file
         reason = shown(str(error).split("\n")[0]) or type(error).__name__
+        if "filter returned failure" in reason:  # of HDF5
+            raise InputError(
+                f"Numbers that can be unpacked were wanted, but those in {name} cannot be unpacked by the filter that they "
+                "name; save them anew, with gzip."
+            ) from None
         raise InputError(
             f"An image was wanted, but {name} is damaged or not a {kind} that can be read "
             f"({reason}); open another file or save it anew."
