@@ -10,6 +10,7 @@ from padis_gui.cli.options import (
     add_settings,
     add_training_image_size,
     chosen_problem,
+    given_inputs,
     given_problem,
     given_settings,
     open_prior,
@@ -18,7 +19,6 @@ from padis_gui.cli.options import (
 from padis_gui.cli.outputs import write_text
 from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS
 from padis_gui.core.settings.errors import InputError, SettingError
-from padis_gui.core.settings.files import check_outputs
 
 if TYPE_CHECKING:
     from padis_gui.core.prior.tiling import TilingSettings
@@ -107,9 +107,9 @@ def run(options: argparse.Namespace) -> int:
             quality = result.error if psnr is None else f"{psnr:.2f} dB"
             bar(len(results), len(points), f"{' '.join(filter(None, result.point.group[:3]))}  {quality}")
     rows = summarise(results)
+    print(as_markdown(rows), end="")
     for path in options.table:
         write_text(path, as_csv(rows) if path.suffix.lower() == ".csv" else as_markdown(rows))
-    print(as_markdown(rows), end="")
     errors = dict.fromkeys(
         f"{result.point.method.solver}: {result.error}" for result in results if result.error
     )
@@ -134,12 +134,14 @@ def _bundled_priors(problems: "tuple[Preset, ...]", device: str) -> tuple[Path, 
 
 
 def _check_files(options: argparse.Namespace) -> None:
+    from padis_gui.core.runs.inputs import check_run_outputs
+
     for path, endings in [(options.out, (".jsonl",)), *((table, (".md", ".csv")) for table in options.table)]:
         if path.suffix.lower() not in endings:
             raise InputError(
                 f"A file that ends in {' or '.join(endings)} was wanted, but {path.name} was given; rename it."
             )
-    check_outputs([*options.data, *options.prior], [options.out, *options.table])
+    check_run_outputs(given_inputs(options), [options.out, *options.table])
 
 
 def _images(options: argparse.Namespace) -> tuple[tuple[Path, int], ...]:

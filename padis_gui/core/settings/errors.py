@@ -6,8 +6,9 @@ Anything that is not a :class:`PadisError` is a defect of the program.
 
 from typing import Literal
 
-# What would help, where the program can do it: read less of the image, or replace what is no finite number
-Remedy = Literal["", "smaller", "replace"]
+# What would help, where the program can do it: read less of the image, replace what is no finite number, write to another
+# place
+Remedy = Literal["", "smaller", "replace", "elsewhere"]
 
 
 class PadisError(Exception):

@@ -22,8 +22,9 @@ from padis_gui.viewmodels.runs.shown import Seen
 from padis_gui.viewmodels.session.exporting import export_run, export_runs, shown_run
 from padis_gui.viewmodels.session.restoring import Restorer
 from padis_gui.viewmodels.session.runner import Runner
+from padis_gui.viewmodels.session.saver import Saver
 from padis_gui.viewmodels.session.screen import Screen
-from padis_gui.viewmodels.session.store import Saver, Store
+from padis_gui.viewmodels.session.store import Store
 from padis_gui.viewmodels.session.workspace import Workspace
 
 _SOURCE = "padis_gui.core.prior.prior"
