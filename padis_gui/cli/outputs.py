@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -116,6 +117,15 @@ def exported_files(options: argparse.Namespace) -> list[Path | None]:
     return [options.iterates, options.movie, options.html, options.curves]
 
 
+def _export(
+    write: Callable[["RunContent", Path, ExportSettings], str],
+    run: "RunContent",
+    settings: ExportSettings,
+    path: Path,
+) -> str:
+    return write(run, path, settings)
+
+
 class Recorder:
     """Keeps what is wanted of a run's iterates: their numbers, and pictures in the image's unit."""
 
@@ -180,9 +190,8 @@ class Recorder:
         ):  # fmt: skip
             if path is None:
                 continue
-            write = EXPORTS.find(name).write
             try:
-                _, written = kept(path, lambda to, write=write: write(content, to, settings))
+                _, written = kept(path, partial(_export, EXPORTS.find(name).write, content, settings))
             except InputError as error:  # it must not cost the others
                 print(f"padis-gui: {error}", file=sys.stderr)
                 written = None

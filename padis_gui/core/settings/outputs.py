@@ -31,16 +31,17 @@ def check_outputs(inputs: Iterable[Path], outputs: Iterable[Path | None]) -> Non
         taken |= dict.fromkeys(_keys(path), _IS_INPUT)
         if os.path.isdir(path):
             folders.append(os.path.realpath(path))
-    for path in outputs:
-        if path is None:
-            continue
+    for path in filter(None, outputs):
         what = _why_not_writable(path)
         keys = [] if what else [*_keys(path), _alike(path)]
         what = what or next((taken[key] for key in keys if key in taken), "")
         if not what and path.exists() and any(_is_below(path, folder) for folder in folders):
             what = "is one of the input's files"
         if what:
-            raise InputError(f"A file to write was wanted, but {_shown(path)} {what}; choose another name.")
+            raise InputError(
+                f"A file to write was wanted, but {_shown(path)} {what}; choose another name.",
+                remedy="elsewhere",
+            )
         taken |= dict.fromkeys(keys, _IS_OUTPUT)
         remove_leftovers(path)
 

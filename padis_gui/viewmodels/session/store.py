@@ -102,7 +102,6 @@ class Store:
             self._discard(previous)
         deleted = content.deleted if content else ()
         self.remove_runs(deleted)
-        remove_all_leftovers(folder)
         found = {}
         for file in sorted(folder.glob("*.json")):
             if _IDENTITY.fullmatch(file.stem):
@@ -192,7 +191,8 @@ class Store:
                 if not self._lock(folder):
                     taken = True
                     continue
-                if newest is None and not taken and (folder / _SESSION).exists():
+                remove_all_leftovers(folder)
+                if newest is None and not taken and _holds_something(folder):
                     newest = folder
                 elif number >= _FOLDERS_KEPT:
                     self._discard(folder)
@@ -226,6 +226,8 @@ class Store:
     def _content(self, path: Path) -> tuple[_Content | None, list[str]]:
         try:
             return _Content.model_validate_json(_bounded(path)), []
+        except FileNotFoundError:  # it was killed before its first choice was saved
+            return None, []
         except (OSError, ValueError) as error:
             log.warning("%s cannot be used: %s", path, _brief(error))
             return None, [path.name]
@@ -257,6 +259,11 @@ class Store:
                 gone.append(file.stem)
         self.remove_runs(gone)
         return tuple(gone)
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether there is something to bring back: a session that was killed early may have runs only."""
+    return any(file.name == _SESSION or _IDENTITY.fullmatch(file.stem) for file in folder.glob("*.json"))
 
 
 def _bounded(path: Path) -> bytes:

@@ -17,6 +17,7 @@ from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.prior.checkpoint import PriorRecord, read_record
 from padis_gui.core.runs.control import RunState
+from padis_gui.core.runs.inputs import inputs_of
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, misfit
 from padis_gui.core.runs.presets import (
@@ -72,6 +73,13 @@ class Workspace(Background):
     def opened(self) -> Opened | None:
         """What is open, as far as the chosen physics needs it; None while data or prior are missing."""
         return self.preparation.opened()
+
+    def inputs(self) -> list[Path]:
+        """The files that are open, and those that the problem names."""
+        problem = self.method.problem
+        named = [getattr(problem, spec.name) for spec in specs(type(problem)) if spec.kind == "file"]
+        running = [] if self._running is None else inputs_of(self._running.recipe)
+        return [Path(path) for path in (self.data.path, self.prior.path, *named) if path] + running
 
     def wanted(self, seed: int, *, measurement_seed: int | None = None) -> Task | None:
         """A run of the choices as they stand; None, and a message, where they are not complete."""
