@@ -369,7 +369,7 @@ class Figures:
     too_late: int = 0
     in_writing: int = 0
     left: int = 0  # with a temporary file of the killed run
-    finished: int = 0  # with all results there already
+    finished: int = 0  # with all files there already
     problems: list[str] = field(default_factory=list)
 
 
@@ -477,7 +477,7 @@ def _say(*lines: str) -> None:
 def _line(name: str, found: Figures) -> str:
     return (
         f"{name:12} {found.kills:4} kills ({found.in_writing} within a write, {found.too_late} too late), "
-        f"{found.left} left a temporary file, {found.finished} had finished, {len(found.problems)} problems"
+        f"{found.left} left a temporary file, {found.finished} had all files already, {len(found.problems)} problems"
     )
 
 
