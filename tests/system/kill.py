@@ -451,7 +451,7 @@ class Killer:
 
 
 def kill_all(kills: int, seed: int, names: list[str], folder: Path) -> dict[str, Figures]:
-    """So many kills, shared out to the writers; returns what each has found."""
+    """So many kills, shared out to the writers; those that came too late are made again. Returns what each has found."""
     inputs = Inputs(folder / "inputs")
     inputs.folder.mkdir()
     code, _ = _forked(lambda: (inputs.make(), 0)[1], folder / "log.txt")
@@ -462,7 +462,8 @@ def kill_all(kills: int, seed: int, names: list[str], folder: Path) -> dict[str,
         own = folder / name
         own.mkdir()
         killer = Killer(name, inputs, own, random.Random(f"{seed} {name}"))
-        for _ in range(kills // len(names) + (at < kills % len(names))):
+        wanted = kills // len(names) + (at < kills % len(names))
+        while killer.figures.kills < wanted and killer.figures.too_late < 3 * wanted + 10:
             killer.kill()
         found[name] = killer.figures
         _say(_line(name, killer.figures), *(f"  {problem}" for problem in killer.figures.problems))

@@ -12,6 +12,7 @@ import tifffile
 from padis_gui.cli import generate, outputs
 from padis_gui.cli.main import main
 from padis_gui.core.exports.about import read_export, read_pages
+from padis_gui.core.runs.presets import DEFAULT_PRIOR, resource
 from padis_gui.core.runs.queue import QueuedRun, queue_as_json
 from padis_gui.core.settings import outputs as places
 from padis_gui.core.settings.errors import InputError
@@ -53,6 +54,9 @@ CASES = {
     "the mask, by the iterates": lambda h: masked(h, "--out", h / "o.tif", "--iterates", h / "mask.tif"),
     "the image, by the curves": lambda h: reconstruct(h, "--out", h / "o.tif", "--curves", h / "image.tif"),
     "the prior, by the page": lambda h: reconstruct(h, "--out", h / "o.tif", "--html", h / "prior.safetensors"),
+    "the folder of what is shipped": lambda h: reconstruct(
+        h, "--out", h / "o.tif", "--report", resource(DEFAULT_PRIOR)
+    ),
     "a volume's prior": lambda h: [
         "volume", str(h / "stack.tif"), "--prior", str(h / "prior.safetensors"), *QUICK, "--out", str(h / "o.tif"),
         "--report", str(h / "prior.safetensors"),
@@ -79,6 +83,19 @@ def test_an_input_is_never_written_over(case, here, refusal):
     before = {path.name: path.read_bytes() for path in here.iterdir()}
     assert "input" in refusal(CASES[case](here))
     assert {path.name: path.read_bytes() for path in here.iterdir()} == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such pipes")
+def test_a_pipe_is_neither_replaced_nor_waited_for(here, refusal):
+    os.mkfifo(here / "pipe.tif")
+    os.mkfifo(here / "pipe.json")
+    for arguments in (
+        reconstruct(here, "--out", here / "pipe.tif"),
+        reconstruct(here, "--out", here / "o.tif", "--report", here / "pipe.json"),
+        reconstruct(here, "--out", here / "pipe.json.tif", "--curves", here / "pipe.json"),
+    ):
+        assert "is a pipe, a socket or a device" in refusal(arguments)
+    assert (here / "pipe.tif").is_fifo()
 
 
 def test_a_queue_keeps_what_its_runs_read(here, refusal, capfd):
