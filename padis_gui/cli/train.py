@@ -20,7 +20,7 @@ from padis_gui.core.prior.network import NetworkSettings
 from padis_gui.core.settings.declarations import S, make
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.files import failures_said, writing_atomically
-from padis_gui.core.settings.outputs import check_name, check_outputs
+from padis_gui.core.settings.outputs import check_names, check_outputs
 from padis_gui.core.training.log import DataRead, Done, Looked, Looking, Stepped, TrainEvent
 from padis_gui.core.training.looks import SightSettings
 from padis_gui.core.training.settings import DataSettings, TrainingSettings
@@ -42,6 +42,7 @@ def preview(sources: Sequence[Path], settings: DataSettings, path: Path) -> int:
 
     if path.suffix.lower() != ".png":
         raise InputError(f"The preview is a PNG, but {path.name} does not end in .png; rename it.")
+    check_names(*sources)
     check_outputs([*sources, *_named(settings)], [path])
     with (
         progress_bar("reading") as bar,
@@ -374,8 +375,8 @@ def _check_files(request: "TrainingRequest", folder: Path) -> None:
     from padis_gui.core.training.plan import REQUEST_FILE
     from padis_gui.core.training.state import PRIOR_FILE, STATE_FILE
 
-    check_name(folder)
     named = [*request.data, *_named(request.data_settings), *filter(None, [request.start_from])]
+    check_names(folder, *named)
     written = [folder / name for name in (PRIOR_FILE, STATE_FILE, REQUEST_FILE)]
     check_outputs(named, [] if (folder / STATE_FILE).exists() or not folder.is_dir() else written)
 

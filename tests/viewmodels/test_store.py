@@ -513,6 +513,25 @@ def test_a_session_that_was_killed_before_its_choices_were_saved_brings_back_its
     assert not list(folder.glob(".*"))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no text")
+def test_an_image_whose_name_is_no_text_is_seen_and_not_run(
+    stored, drive, phantom_path, prior_path, tmp_path
+):
+    session, image = stored(), tmp_path / os.fsdecode(b"n\xff.tif")
+    image.write_bytes(phantom_path.read_bytes())
+
+    async def go():
+        await open_both(session, image, prior_path)
+        session.start()
+        assert not session.run.active
+        await session.saver.flush()
+
+    drive(go())
+    assert ["A name in UTF-8 was wanted" in sentence for _, sentence, _ in session.said] == [True]
+    assert session.choices().data is None
+    assert session.choices().prior == str(prior_path)
+
+
 def test_choices_of_another_version_cost_only_what_is_unknown(session):
     choices = session.choices().model_copy(
         update={

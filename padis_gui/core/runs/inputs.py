@@ -10,7 +10,7 @@ from padis_gui.core.files.read import find_geometry
 from padis_gui.core.files.scans.geometry_file import read_geometry
 from padis_gui.core.runs.presets import bundled_folder
 from padis_gui.core.settings.errors import InputError
-from padis_gui.core.settings.outputs import check_outputs
+from padis_gui.core.settings.outputs import check_names, check_outputs
 
 if TYPE_CHECKING:
     from padis_gui.core.runs.recipe import Recipe
@@ -22,9 +22,10 @@ _HEADS = (".hdr", ".mhd", ".nhdr", ".xtekct", ".log", ".pca")
 def check_run_outputs(inputs: Iterable[Path | None], outputs: Iterable[Path | None]) -> None:
     """As :func:`~padis_gui.core.settings.outputs.check_outputs`, with all that is read where an input is opened.
 
-    What comes with the program is never written over either.
+    What comes with the program is never written over either. Inputs have names that a recipe can hold.
     """
     wanted = dict.fromkeys(path for path in inputs if path is not None)
+    check_names(*wanted)
     check_outputs([*(file for path in wanted for file in files_of(path)), bundled_folder()], outputs)
 
 

@@ -27,7 +27,6 @@ def check_outputs(inputs: Iterable[Path], outputs: Iterable[Path | None]) -> Non
     taken: dict[object, str] = {}
     folders = []
     for path in inputs:
-        check_name(path)
         taken |= dict.fromkeys(_keys(path), _IS_INPUT)
         if os.path.isdir(path):
             folders.append(os.path.realpath(path))
@@ -52,15 +51,16 @@ def check_is_tiff(path: Path) -> None:
         raise InputError(f"The result is a TIFF, but {_shown(path)} does not end in .tif; rename it.")
 
 
-def check_name(path: Path) -> None:
+def check_names(*paths: Path | None) -> None:
     """Recipes are text: raises :class:`InputError` for a path that no text can hold, as some systems allow."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise InputError(
-            f"A name in UTF-8 was wanted, so that a recipe can hold it, but {_shown(path)} is none; rename the file or "
-            "its folder."
-        ) from None
+    for path in filter(None, paths):
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"A name in UTF-8 was wanted, so that a recipe can hold it, but {_shown(path)} is none; rename the file "
+                "or its folder."
+            ) from None
 
 
 _LONGEST_STEM = 100  # bytes
@@ -78,7 +78,7 @@ def elsewhere(path: Path) -> Iterator[Path]:
 
 def _why_not_writable(path: Path) -> str:
     """The end of a sentence about a name that cannot be written; "" for one that can, which was tried."""
-    check_name(path)
+    check_names(path)
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:

@@ -1,6 +1,8 @@
 """The files of a run, all of which are kept: data, what says how they were measured, prior, and what is shipped."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +78,14 @@ def test_inputs_that_are_not_there_are_no_concern_of_this(tmp_path: Path) -> Non
     check_run_outputs(
         [tmp_path / "missing.tif", None, tmp_path / ("long" * 100)], [tmp_path / "out.tif", None]
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no text")
+def test_names_that_no_recipe_can_hold_are_refused_and_others_beside_them_are_not(tmp_path: Path) -> None:
+    bad = tmp_path / os.fsdecode(b"n\xff.tif")
+    with pytest.raises(InputError, match=r"n\\udcff\.tif is none; rename"):
+        check_run_outputs([bad], [])
+    tifffile.imwrite(bad, np.zeros((16, 16), np.float32))
+    check_run_outputs([tmp_path], [tmp_path / "out.tif"])  # the folder is what the recipe names
+    os.link(bad, tmp_path / "same.tif")
+    assert refused(tmp_path, tmp_path / "same.tif")
