@@ -109,7 +109,7 @@ class Workspace(Background):
 
         What the user has opened, or is opening, stays.
         """
-        self._wishes += 1
+        self.ask()
         self.method.apply_preset(name)
         try:
             preset = find_preset(name)
@@ -127,7 +127,7 @@ class Workspace(Background):
 
     async def open_demo(self) -> None:
         """The bundled slice and prior."""
-        self._wishes += 1
+        self.ask()
         try:
             prior, image = fitting_prior(DEFAULT_PRIOR, self.prior.device.type), resource(DEMO_IMAGE)
         except PadisError as error:
@@ -181,14 +181,18 @@ class Workspace(Background):
         """
         return self._wishes, self.method.wishes, self.data.wishes
 
+    def ask(self) -> tuple[int, int, int]:
+        """Data and settings at once are wanted from now on, whatever was asked for before; returns :attr:`asked`."""
+        self._wishes += 1
+        return self.asked
+
     def use(self, choices: SavedChoices) -> Coroutine[Any, Any, bool]:
         """Open what these choices name, unless it is open, and choose what they say; messages say what cannot be.
 
         False where something else was wanted meanwhile: the latest wins, from the call on.
         """
-        self._wishes += 1
         self.method.give_back_seed()  # these bring their own, whatever image is opened for them
-        return self._use(choices, list(self.asked), self.prior.wishes)
+        return self._use(choices, list(self.ask()), self.prior.wishes)
 
     async def _use(self, choices: SavedChoices, latest: list[int], prior_asked: int) -> bool:
         found, data, prior = usable(choices), self.data, self.prior
@@ -196,7 +200,8 @@ class Workspace(Background):
         if choices.prior is not None and not later and not _is_open(prior.wanted, choices.prior):
             await prior.open(Path(choices.prior), choices.training_image_size)
         wanted = (choices.page, found.reading)
-        if data.wishes == latest[2] and choices.data and not data.is_at(Path(choices.data), *wanted):
+        superseded = (self._wishes, data.wishes) != (latest[0], latest[2])
+        if not superseded and choices.data and not data.is_at(Path(choices.data), *wanted):
             latest[2] += 1
             await data.open(Path(choices.data), *wanted)
         if latest != list(self.asked):
