@@ -1,6 +1,7 @@
 """`padis-gui queue QUEUE.json --out FOLDER`: the runs of a queue that was saved in the window."""
 
 import argparse
+import contextlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,18 +55,21 @@ def run(options: argparse.Namespace) -> int:
     inputs = [file for queued in runs for file in inputs_of(queued.recipe)]
     check_run_outputs([options.queue, *inputs], [summary, *(options.out / name for name in names)])
     lines: list[dict[str, Any]] = []
+    found = {"queue": str(options.queue.resolve()), "runs": lines}
     with progress_bar("Queue") as bar:
         for number, (queued, name) in enumerate(zip(runs, names, strict=True)):
             bar(number, len(runs), queued.name)
             lines.append({"name": queued.name} | _finish(queued, options.out / name, repeater))
-            write_json(summary, {"queue": str(options.queue.resolve()), "runs": lines})
+            with contextlib.suppress(InputError):  # the last time says it
+                write_json(summary, found)
         bar(len(runs), len(runs), "")
+    _, written = kept(summary, lambda to: write_json(to, found))
     for line in lines:
         psnr, seconds = line["metrics"].get("psnr"), line["seconds"]
         quality = f"PSNR {psnr:.2f} dB, " if psnr is not None else ""
         took = "there already" if seconds is None else f"{seconds:.1f} s"
         print(f"{line['name']}: {line['error'] or quality + took + ', ' + line['file']}")
-    return 1 if any(line["error"] for line in lines) else 0
+    return 1 if any(line["error"] for line in lines) else 0 if written == summary else 2
 
 
 def _finish(queued: "QueuedRun", path: Path, repeater: "Repeater") -> dict[str, Any]:

@@ -221,12 +221,13 @@ def run(options: argparse.Namespace) -> int:
             f"Every slice was wanted, but {len(shown.failures)} failed, the first because: {shown.failures[0]} The others "
             "are kept; leave out the pages that fail, or mend them, and start again."
         )
+    written = options.report
     if options.report is not None and shown.template is not None:
         report = _report(last, shown.template)
-        kept(options.report, lambda to: write_json(to, report))
+        _, written = kept(options.report, lambda to: write_json(to, report))
     if not options.events:
         print(_summary(last))
-    return 0
+    return 0 if written == options.report else 2
 
 
 def _events(

@@ -14,6 +14,7 @@ from padis_gui.cli.main import main
 from padis_gui.core.exports.about import read_export, read_pages
 from padis_gui.core.runs.presets import DEFAULT_PRIOR, resource
 from padis_gui.core.runs.queue import QueuedRun, queue_as_json
+from padis_gui.core.settings import files
 from padis_gui.core.settings import outputs as places
 from padis_gui.core.settings.errors import InputError
 from tests.volumes import write_stack
@@ -228,6 +229,28 @@ def test_samples_and_queued_runs_are_kept_elsewhere(here, monkeypatch, capsys, t
     assert main(sample) == 2
     for name in ("a-kept.tif", "sample-kept.tif"):
         assert read_export(tmp_path / name).recipe.solver
+
+
+def test_a_summary_and_a_report_do_not_stop_what_is_computed(here, monkeypatch, capsys):
+    assert main(reconstruct(here, "--out", here / "run.tif")) == 0
+    recipe = read_export(here / "run.tif").recipe
+    runs = [QueuedRun(name=name, recipe=recipe) for name in ("a", "b")]
+    (here / "queue.json").write_bytes(queue_as_json(runs))
+    honest = files.write_atomically
+
+    def full(path, data):
+        if path.name in ("summary.json", "report.json"):
+            raise OSError(28, "No space left on device")
+        honest(path, data)
+
+    monkeypatch.setattr(files, "write_atomically", full)
+    results = here / "results"
+    assert main(["queue", str(here / "queue.json"), "--device", "cpu", "--out", str(results)]) == 2
+    assert {path.name for path in results.iterdir()} == {"a.tif", "b.tif", "summary-kept.json"}
+    volume = ["volume", str(here / "stack.tif"), "--prior", str(here / "prior.safetensors"), *QUICK]
+    assert main([*volume, "--out", str(here / "v.tif"), "--report", str(here / "report.json")]) == 2
+    assert len(json.loads((here / "report-kept.json").read_text())["slices"]) == 2
+    assert capsys.readouterr().err.count("No space left on device") == 2
 
 
 def test_a_result_that_fits_nowhere_is_one_sentence(here, monkeypatch):

@@ -59,11 +59,13 @@ def test_two_outputs_are_two_files_on_every_system(tmp_path: Path, other: str) -
 
 
 @posix
-def test_what_is_no_ordinary_file_is_neither_replaced_nor_waited_for(tmp_path: Path) -> None:
+def test_what_is_no_ordinary_file_is_neither_replaced_nor_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "to_pipe").symlink_to(tmp_path / "pipe")
     with socket.socket(socket.AF_UNIX) as listening:
-        os.chdir(tmp_path)  # such addresses are short
+        monkeypatch.chdir(tmp_path)  # such addresses are short
         listening.bind("socket")
     for name in ("pipe", "to_pipe", "socket"):
         assert "is a pipe, a socket or a device" in refused([], tmp_path / name)
