@@ -4,13 +4,14 @@ The window, the command line and the metadata of an exported TIFF all speak :cla
 *resolved*: every default is written out, and the seed is the one that was used.
 """
 
+import math
 import platform
 import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from padis_gui import __version__
 from padis_gui.core.files.formats.folder import data_sha256
@@ -33,6 +34,21 @@ from padis_gui.core.solvers.registry import find_solver
 _MOST_THREADS = 1024
 
 
+# What torch's generators take; earlier versions drew larger ones than MAX_SEED
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _has_extent(window: tuple[float, float]) -> tuple[float, float]:
+    low, high = window
+    if not (math.isfinite(high - low) and low < high):
+        raise ValueError("a lower and a higher finite number are wanted")
+    return window
+
+
+# Intensities that the prior sees as 0 and 1
+Window = Annotated[tuple[float, float], AfterValidator(_has_extent)]
+
+
 class DataReference(BaseModel):
     """Which image or measurement a run used, and how its file was read.
 
@@ -41,9 +57,9 @@ class DataReference(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     file: str
-    page: int = 0
+    page: Annotated[int, Field(ge=0)] = 0
     sha256: str = ""
-    window: tuple[float, float] = (0.0, 1.0)
+    window: Window = (0.0, 1.0)
     unit: str = ""
     reading: ReadingSettings = ReadingSettings()
 
@@ -62,7 +78,7 @@ class Change(BaseModel):
     """Live settings of the solver, or another tiling, that came after a step."""
 
     model_config = ConfigDict(frozen=True)
-    step: int
+    step: Annotated[int, Field(ge=0)]
     settings: dict[str, Any] | None = None
     tiling: TilingSettings | None = None
 
@@ -94,11 +110,11 @@ class Recipe(BaseModel):
     tiling: TilingSettings
     solver: str
     settings: dict[str, Any]
-    seed: int
-    measurement_seed: int | None = None
-    sample_seeds: tuple[int, ...] = ()
+    seed: Seed
+    measurement_seed: Seed | None = None
+    sample_seeds: tuple[Seed, ...] = ()
     changes: tuple[Change, ...] = ()
-    stop_after: int | None = None
+    stop_after: Annotated[int, Field(ge=1)] | None = None
     paired: bool = False
     device: str
     precision: Literal["float32", "bfloat16"]

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.untrusted import check_ordinary
 
 # a full disk, a quota that is used up, a file that is larger than this user or file system may have
 NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -182,6 +183,7 @@ def file_sha256(path: Path) -> str:
     same one, of the same size, and has not been touched.
     """
     path = Path(path).absolute()
+    check_ordinary(path)
     found = path.stat()
     stamp = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
     settled = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS

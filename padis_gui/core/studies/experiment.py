@@ -36,6 +36,7 @@ from padis_gui.core.settings.declarations import specs
 from padis_gui.core.settings.errors import InputError, PadisError, SettingError
 from padis_gui.core.settings.files import failures_said
 from padis_gui.core.settings.outputs import elsewhere
+from padis_gui.core.settings.untrusted import parse_json
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
 
@@ -214,7 +215,8 @@ class _GridRunner:
 def _read_record(path: Path) -> dict[str, dict[str, float]]:
     """Metrics by key of the cases that succeeded; NaN where a metric was not finite."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        # a line ends at a newline and at nothing else that Unicode takes for an end
+        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
     except (OSError, UnicodeDecodeError):
         raise InputError(
             f"A file of results was wanted, but {path.name} cannot be read as one; choose another name."
@@ -223,7 +225,7 @@ def _read_record(path: Path) -> dict[str, dict[str, float]]:
     damaged = 0
     for line in filter(None, lines):
         try:
-            found = json.loads(line)
+            found = parse_json(line)
             metrics = {str(k): math.nan if v is None else float(v) for k, v in found["metrics"].items()}
             if not found["error"]:
                 known[str(found["key"])] = metrics

@@ -16,6 +16,7 @@ from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.files import pixels_sha256, reason, remove_all_leftovers, write_atomically
+from padis_gui.core.settings.untrusted import parse_json, read_json
 from padis_gui.core.volumes.request import PARTS_SUFFIX, VolumeRequest, changed_fields, fingerprint
 
 _HEAD, _FORMAT = "volume.json", "padis-gui volume"
@@ -75,13 +76,11 @@ class Parts:
         """
         head = self.folder / _HEAD
         try:
-            if head.stat().st_size > _LARGEST_HEAD:
-                raise ValueError("it is too large")
-            found = json.loads(head.read_bytes())
+            found = read_json(head)
             if (found["format"], found["version"]) != (_FORMAT, 1):
                 raise ValueError("it is something else")
             request = VolumeRequest.model_validate(found["request"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError):
+        except (OSError, ValueError, KeyError, TypeError):
             raise InputError(
                 f"The finished slices of a volume were looked for, but {self.folder} holds none that can be used; choose "
                 "another folder or another name for the result, or begin anew (--restart)."
@@ -123,7 +122,7 @@ class Parts:
 
         try:
             with safe_open(self.path(page, smooth=smooth), framework="numpy") as file:
-                record = SliceRecord.model_validate_json((file.metadata() or {})["record"])
+                record = SliceRecord.model_validate(parse_json((file.metadata() or {})["record"]))
                 pixels: Pixels = file.get_tensor("estimate")
         except (OSError, SafetensorError, KeyError, ValueError, ValidationError):
             return None

@@ -23,6 +23,7 @@ from PySide6.QtCore import QLockFile
 from padis_gui.core.exports.about import About
 from padis_gui.core.exports.tiff import save_result
 from padis_gui.core.settings.files import remove_all_leftovers, write_atomically
+from padis_gui.core.settings.untrusted import read_json
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.saved import SavedChoices, SavedItem, SavedRun, saved_from
 
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 
 DISK_BUDGET = 2**30
 _FOLDERS_KEPT = 3
-_LARGEST_JSON = 64 * 2**20
 _IDENTITY = re.compile(r"[0-9a-f]{12}")
 _SESSION, _OPEN, _LOCK = "session.json", "open", "lock"
 
@@ -225,7 +225,7 @@ class Store:
 
     def _content(self, path: Path) -> tuple[_Content | None, list[str]]:
         try:
-            return _Content.model_validate_json(_bounded(path)), []
+            return _Content.model_validate(read_json(path)), []
         except FileNotFoundError:  # it was killed before its first choice was saved
             return None, []
         except (OSError, ValueError) as error:
@@ -234,7 +234,7 @@ class Store:
 
     def _record(self, path: Path) -> RunRecord | None:
         try:
-            saved = SavedRun.model_validate_json(_bounded(path))
+            saved = SavedRun.model_validate(read_json(path))
             picture = path.with_suffix(".tif")
             if saved.id != path.stem or not picture.exists():
                 raise ValueError("its picture is not there")
@@ -264,12 +264,6 @@ class Store:
 def _holds_something(folder: Path) -> bool:
     """Whether there is something to bring back: a session that was killed early may have runs only."""
     return any(file.name == _SESSION or _IDENTITY.fullmatch(file.stem) for file in folder.glob("*.json"))
-
-
-def _bounded(path: Path) -> bytes:
-    if path.stat().st_size > _LARGEST_JSON:
-        raise ValueError("it is too large")
-    return path.read_bytes()
 
 
 def _brief(error: Exception) -> str:

@@ -17,6 +17,7 @@ from padis_gui.core.images.size import LARGEST as LARGEST
 from padis_gui.core.images.size import SMALLEST as SMALLEST
 from padis_gui.core.settings.errors import InputError, PadisError
 from padis_gui.core.settings.files import Closing
+from padis_gui.core.settings.untrusted import plain
 
 MOST_PAGES = 1_000_000
 _LONGEST = 120  # of a name in a sentence
@@ -106,8 +107,7 @@ class Pages(Closing):
 
 def shown(text: str) -> str:
     """A name as it can stand in one sentence: without line ends, bytes that are no text, and most of its length."""
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}…{text[-19:]}"
+    return plain(text, _LONGEST)
 
 
 def display_name(path: Path) -> str:
