@@ -676,5 +676,9 @@ def test_colours_are_looked_at_and_exported_channel_by_channel(ready, drive, tmp
             written = tifffile.imread(file)
             assert written.dtype == np.float32
             assert shape is None or written.shape == shape
+        before = ready.data.path.read_bytes()
+        export(ready, ready.data.path, ab.pages())
+        await until(lambda: any("is the input" in sentence for _, sentence, _ in ready.said))
+        assert ready.data.path.read_bytes() == before
 
     drive(go())

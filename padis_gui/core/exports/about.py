@@ -185,7 +185,7 @@ def read_export(path: Path) -> Export:
             beside = path.parent / Path(str(found.get("file", ""))).name
             file = beside if beside.suffix.lower() in TIFF_SUFFIXES and beside.is_file() else None
         else:
-            found, file = parse_json(_text_in(path)), path
+            found, file = parse_json(_text_in(path), nan=True), path
         recipe, metrics, about = opened(found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, ValidationError) and _is_ours(found):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from padis_gui.core.settings.declarations import WANTED, Settings, setting
 from padis_gui.core.settings.errors import InputError, SettingError
-from padis_gui.core.settings.files import write_atomically
+from padis_gui.core.settings.files import failures_said, write_atomically
 
 Role = Literal["automatic", "image", "measurement"]
 NotFinite = Literal["refuse", "replace"]
@@ -299,13 +299,9 @@ def write_mask(path: Path, missing: Mask) -> None:
 
     buffer = io.BytesIO()
     Image.fromarray(missing.astype(np.uint8) * 255).save(buffer, "PNG")
-    try:
+    with failures_said("The mask", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, buffer.getvalue())
-    except OSError as error:
-        raise InputError(
-            f"The mask was to be written to {path}, but the disk refuses ({error.strerror}); choose another place."
-        ) from None
 
 
 def stamp(

@@ -26,6 +26,7 @@ from padis_gui.core.settings.declarations import MAX_SEED, Settings, make, specs
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.core.settings.machine import threads_of_runs
+from padis_gui.core.settings.outputs import check_names
 from padis_gui.core.solvers.iterate import MethodSettings
 from padis_gui.core.solvers.registry import find_solver
 
@@ -214,12 +215,14 @@ def draft_recipe(
     """Resolve and describe a run, but for the hashes of its files: quick enough for the UI thread.
 
     ``threads`` of torch are those that runs have here, where none are given. Raises :class:`SettingError` for choices
-    that contradict each other, :class:`InputError` where an image is wanted and none is open.
+    that contradict each other, :class:`InputError` where an image is wanted and none is open, or where a file's name is
+    no text.
     """
     solver, physics, prior = find_solver(method.solver), find_physics(method.physics), opened.prior
     solver.levels(method.settings)
     image = None if physics.imageless else opened.image
     data = None
+    check_names(opened.data_path, opened.prior_path)
     if not physics.imageless:
         if image is None:
             raise InputError("An image is wanted before a run, but none was given; open one.")
@@ -238,6 +241,7 @@ def draft_recipe(
         and spec.applies(method.problem)
         and (file := getattr(method.problem, spec.name))
     }
+    check_names(*map(Path, named.values()))
     return Recipe(
         data=data,
         physics=physics.name,

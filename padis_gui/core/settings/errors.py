@@ -9,8 +9,9 @@ from typing import Literal
 from padis_gui.core.settings.untrusted import plain
 
 _LONGEST = 1200  # characters of a message
-# What would help, where the program can do it: read less of the image, or replace what is no finite number
-Remedy = Literal["", "smaller", "replace"]
+# What would help, where the program can do it: read less of the image, replace what is no finite number, write to another
+# place
+Remedy = Literal["", "smaller", "replace", "elsewhere"]
 
 
 class PadisError(Exception):

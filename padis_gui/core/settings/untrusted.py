@@ -45,15 +45,15 @@ def read_bounded(path: Path, most: int = MOST_JSON_BYTES) -> bytes:
     return found
 
 
-def parse_json(text: bytes | str) -> Any:
+def parse_json(text: bytes | str, *, nan: bool = False) -> Any:
     """The value that JSON describes. Raises :class:`ValueError` for other texts, and for what :func:`check_amount` refuses.
 
-    NaN and infinity are no JSON.
+    NaN and infinity are no JSON; ``nan`` takes them where this program has written them.
     """
     if len(text) > MOST_JSON_BYTES:
         raise ValueError(f"it has more than {MOST_JSON_BYTES / 2**20:.4g} MiB")
     try:
-        found = json.loads(text, parse_constant=_no_number)
+        found = json.loads(text, parse_constant=None if nan else _no_number)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     check_amount(found)

@@ -16,7 +16,7 @@ from padis_gui.core.prior.checkpoint import PriorRecord, read_prior, read_record
 from padis_gui.core.prior.network import NetworkSettings
 from padis_gui.core.prior.prior import Conventions
 from padis_gui.core.settings.errors import InputError, SettingError
-from padis_gui.core.settings.files import file_sha256, write_atomically
+from padis_gui.core.settings.files import file_sha256, reason, remove_leftovers, write_atomically
 from padis_gui.core.settings.untrusted import read_json
 from padis_gui.core.training.dataset import TrainingData
 from padis_gui.core.training.looks import SightSettings
@@ -320,11 +320,12 @@ def save_request(request: TrainingRequest, folder: Path) -> Path:
     data = request.model_dump_json(indent=1).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
         if not (path.is_file() and path.read_bytes() == data):
             write_atomically(path, data)
     except OSError as error:
         raise InputError(
-            f"A folder for the training was wanted, but {folder} cannot be written ({error.strerror}); make room or "
+            f"A folder for the training was wanted, but {folder} cannot be written ({reason(error)}); make room or "
             "choose another."
         ) from None
     return path

@@ -190,7 +190,7 @@ def find_state(folder: Path) -> Stored | None:
         return None
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            meta = parse_json((file.metadata() or {})["training"])
+            meta = parse_json((file.metadata() or {})["training"], nan=True)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
         conventions = meta.get("conventions")
         return Stored(

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError
-from padis_gui.core.settings.files import pixels_sha256, remove_leftovers, write_atomically
+from padis_gui.core.settings.files import pixels_sha256, reason, remove_all_leftovers, write_atomically
 from padis_gui.core.settings.untrusted import parse_json, read_json
 from padis_gui.core.volumes.request import PARTS_SUFFIX, VolumeRequest, changed_fields, fingerprint
 
@@ -56,8 +56,7 @@ class Parts:
         """
         try:
             self.folder.mkdir(exist_ok=True)
-            for name in (_HEAD, *self._names()):
-                remove_leftovers(self.folder / name)
+            remove_all_leftovers(self.folder)
             before = self.request() if (self.folder / _HEAD).exists() else None
             if before is not None and fingerprint(before.template) != fingerprint(request.template):
                 other = ", ".join(changed_fields(before.template, request.template))
@@ -133,10 +132,9 @@ class Parts:
     def clear(self) -> None:
         """Remove what this class has written, and the folder where nothing else is in it."""
         with contextlib.suppress(OSError):
+            remove_all_leftovers(self.folder)
             for name in [*self._names(), _HEAD]:
-                path = self.folder / name
-                remove_leftovers(path)
-                path.unlink(missing_ok=True)
+                (self.folder / name).unlink(missing_ok=True)
             self.folder.rmdir()
 
     def _names(self) -> list[str]:
@@ -145,7 +143,7 @@ class Parts:
 
     def _unusable(self, error: OSError) -> InputError:
         return InputError(
-            f"Finished slices were to be kept in {self.folder}, but it cannot be written or read ({error.strerror}); "
+            f"Finished slices were to be kept in {self.folder}, but it cannot be written or read ({reason(error)}); "
             "make room, or choose another place for the result. What is finished is kept."
         )
 

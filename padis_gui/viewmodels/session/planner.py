@@ -19,7 +19,7 @@ from padis_gui.core.runs.estimate import Estimate, Pace, estimate, product_secon
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared, prepared_shape
 from padis_gui.core.settings.errors import Interrupted, PadisError
-from padis_gui.core.settings.files import write_atomically
+from padis_gui.core.settings.files import remove_leftovers, write_atomically
 from padis_gui.core.settings.machine import describe_device, free_memory_mb
 from padis_gui.core.settings.untrusted import read_json
 from padis_gui.viewmodels.runs.run import Ended
@@ -86,6 +86,8 @@ class Paces:
         self._write()
 
     def _read(self) -> _File:
+        if self._path is not None:
+            remove_leftovers(self._path)
         if self._path is None or not self._path.exists():
             return _File()
         try:

@@ -17,6 +17,7 @@ from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.prior.checkpoint import PriorRecord, read_record
 from padis_gui.core.runs.control import RunState
+from padis_gui.core.runs.inputs import inputs_of
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, misfit
 from padis_gui.core.runs.presets import (
@@ -30,7 +31,8 @@ from padis_gui.core.runs.presets import (
 )
 from padis_gui.core.runs.recipe import draft_recipe, find_preset
 from padis_gui.core.settings.declarations import specs, with_live
-from padis_gui.core.settings.errors import PadisError
+from padis_gui.core.settings.errors import InputError, PadisError
+from padis_gui.core.settings.outputs import check_names
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.viewmodels.pictures.frames import History, ProblemPictures
 from padis_gui.viewmodels.runs.run import Ended, LiveRun, Task
@@ -72,6 +74,13 @@ class Workspace(Background):
     def opened(self) -> Opened | None:
         """What is open, as far as the chosen physics needs it; None while data or prior are missing."""
         return self.preparation.opened()
+
+    def inputs(self) -> list[Path]:
+        """The files that are open, and those that the problem names."""
+        problem = self.method.problem
+        named = [getattr(problem, spec.name) for spec in specs(type(problem)) if spec.kind == "file"]
+        running = [] if self._running is None else inputs_of(self._running.recipe)
+        return [Path(path) for path in (self.data.path, self.prior.path, *named) if path] + running
 
     def wanted(self, seed: int, *, measurement_seed: int | None = None) -> Task | None:
         """A run of the choices as they stand; None, and a message, where they are not complete."""
@@ -151,10 +160,10 @@ class Workspace(Background):
         data, prior, method = self.data, self.prior, self.method
         problems, solvers = method.problems, method.solvers
         return SavedChoices(
-            data=None if data.path is None else str(data.path.resolve()),
+            data=_text_of(data.path),
             page=0 if data.image is None else data.image.page,
             reading={} if data.image is None else changes(data.image.reading, ReadingSettings()),
-            prior=None if prior.path is None else str(prior.path.resolve()),
+            prior=_text_of(prior.path),
             training_image_size=prior.image_size if prior.is_snapshot else None,
             physics=method.physics,
             problems={p.name: changes(problems[p.name], p.settings_type()) for p in PHYSICS},
@@ -325,6 +334,17 @@ class Workspace(Background):
 def _bundled_records() -> dict[Path, PriorRecord]:
     """What the bundled priors say of themselves; a few kilobytes each are read, once."""
     return {path: read_record(path) for path in bundled_priors()}
+
+
+def _text_of(path: Path | None) -> str | None:
+    """A path as a session keeps it; None for a name that no text can hold, which is then not opened again."""
+    if path is None:
+        return None
+    try:
+        check_names(path)
+    except InputError:
+        return None
+    return str(path.resolve())
 
 
 def _is_open(path: Path | None, name: str) -> bool:

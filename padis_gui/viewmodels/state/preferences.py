@@ -19,7 +19,7 @@ from PySide6.QtCore import QObject, QStandardPaths, QTimer, Signal
 from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.settings.declarations import Settings, make, setting
 from padis_gui.core.settings.errors import PadisError
-from padis_gui.core.settings.files import write_atomically
+from padis_gui.core.settings.files import remove_leftovers, write_atomically
 from padis_gui.core.settings.untrusted import read_json
 
 # Names another folder for all of it; tests and benchmarks set it, so that they leave the user's own alone.
@@ -193,6 +193,8 @@ class Preferences(QObject):
     def _read(self) -> tuple[_Remembered, str]:
         """What the file holds, and a sentence where it is of no use."""
         path = self.path
+        if path is not None:
+            remove_leftovers(path)
         if path is None or not path.exists():
             return _Remembered(), ""
         try:
