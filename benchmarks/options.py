@@ -5,7 +5,6 @@ import importlib
 from pathlib import Path
 
 from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS
-from padis_gui.core.settings.files import check_outputs
 
 _SOLVERS_HELP = """\
 Run each solver on one simulated measurement and print, a line a solver:
@@ -188,7 +187,9 @@ def _several(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Measure the subject asked for."""
-    check_outputs([], [options.json])
+    from padis_gui.core.runs.inputs import check_run_outputs
+
+    check_run_outputs([getattr(options, name, None) for name in ("image", "prior")], [options.json])
     if options.subject == "display":
         import torch  # noqa: F401 - before any Qt import (pytorch #166628)
 

@@ -22,6 +22,7 @@ from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.control import Control
 from padis_gui.core.runs.engine import Outcome, Run
 from padis_gui.core.runs.engine import Result as EngineResult
+from padis_gui.core.runs.inputs import check_run_outputs, inputs_of
 from padis_gui.core.runs.locate import locate
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened
@@ -30,8 +31,8 @@ from padis_gui.core.runs.recipe import Recipe, draft_recipe, find_preset, new_se
 from padis_gui.core.runs.repeat import Repeater
 from padis_gui.core.settings.declarations import Settings, make, specs
 from padis_gui.core.settings.errors import InputError, PadisError, SettingError
-from padis_gui.core.settings.files import check_is_tiff, check_outputs
 from padis_gui.core.settings.machine import pick_device
+from padis_gui.core.settings.outputs import check_is_tiff
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
 
@@ -55,17 +56,12 @@ class Result(EngineResult):
                 f"A result is saved as 'result', but what={settings.what!r} was given; leave it out."
             )
         sidecar = sidecar_path(target) if settings.sidecar else None
-        check_outputs(self._used(), [target, sidecar])
+        check_run_outputs(inputs_of(self.recipe), [target, sidecar])
         check_is_tiff(target)
         if sidecar is not None:
             check_sidecar(sidecar)
         save_result(target, self, About.of(self, target.stem), settings)
         return target
-
-    def _used(self) -> list[Path]:
-        data = self.recipe.data
-        named = [self.recipe.prior.file, *self.recipe.files, *([data.file] if data and data.file else [])]
-        return [Path(file) for file in named]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.pixels, dtype=dtype, copy=copy)

@@ -1,11 +1,11 @@
 """`padis-gui convert IN.pkl OUT.safetensors`: a published snapshot as a native checkpoint."""
 
 import argparse
-import os
 from pathlib import Path
 
 from padis_gui.cli.options import add_training_image_size
 from padis_gui.core.settings.errors import CheckpointError
+from padis_gui.core.settings.files import failures_said
 
 _LARGEST_HALF = 65504.0
 
@@ -25,20 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Convert one file; :class:`CheckpointError` for everything that stands against it."""
+    """Convert one file; :class:`~padis_gui.core.settings.errors.PadisError` for everything that stands against it."""
     from padis_gui.core.prior.checkpoint import read_prior, save_prior
+    from padis_gui.core.runs.inputs import check_run_outputs
 
     out: Path = options.out
     if out.suffix.lower() != ".safetensors":
         raise CheckpointError(
             f"A native prior was to be written, but {out.name} does not end in .safetensors; rename it."
         )
-    if out.resolve() == options.source.resolve():
-        raise CheckpointError(f"A new file was wanted, but {out.name} is the input; choose another name.")
-    if not out.resolve().parent.is_dir() or not os.access(out.resolve().parent, os.W_OK):
-        raise CheckpointError(
-            f"A file to write was wanted, but the folder of {out} cannot be written; choose another."
-        )
+    check_run_outputs([options.source], [out])
     record, state = read_prior(options.source, options.training_image_size)
     # Fourier frequencies are multiplied by the noise level: half precision would turn their phases.
     exact = [name for name in state if name.endswith("map_noise.freqs")]
@@ -48,10 +44,8 @@ def run(options: argparse.Namespace) -> int:
             f"Half precision was wanted, but {options.source.name} has a weight of {largest:.3g}, which it cannot "
             "hold; convert without --half."
         )
-    try:
+    with failures_said("The prior", out):
         save_prior(out, record, state, half=options.half, keep=exact)
-    except OSError as error:
-        raise CheckpointError(f"{out} cannot be written ({error.strerror}); choose another place.") from None
     assumed = record.training.get("assumed", [])
     print(f"{out}: {sum(t.numel() for t in state.values()):,} parameters" + says_assumed(assumed))
     return 0

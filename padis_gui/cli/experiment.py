@@ -1,6 +1,7 @@
 """`padis-gui experiment DATA --out RESULTS.jsonl`: compare methods on many images and make the table."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +11,20 @@ from padis_gui.cli.options import (
     add_settings,
     add_training_image_size,
     chosen_problem,
+    given_inputs,
     given_problem,
     given_settings,
     open_prior,
     overrides,
 )
-from padis_gui.cli.outputs import write_text
+from padis_gui.cli.outputs import kept, write_text
 from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS
 from padis_gui.core.settings.errors import InputError, SettingError
-from padis_gui.core.settings.files import check_outputs
 
 if TYPE_CHECKING:
     from padis_gui.core.prior.tiling import TilingSettings
     from padis_gui.core.runs.presets import Preset
+    from padis_gui.core.studies.experiment import GridResult
 
 _HELP = """\
 Run every combination of the images, problems, solvers, tilings, priors and seeds given, and print means over
@@ -98,24 +100,35 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     points = list(grid.points())
     opened = {path: open_prior(options, path) for path in priors}
-    results = []
+    results: list[GridResult] = []
+    unwritten = None
     with progress_bar("Experiment") as bar:
         bar(0, len(points), "")
-        for result in run_grid(points, opened.__getitem__, options.out):
-            results.append(result)
-            psnr = result.metrics.get("psnr")
-            quality = result.error if psnr is None else f"{psnr:.2f} dB"
-            bar(len(results), len(points), f"{' '.join(filter(None, result.point.group[:3]))}  {quality}")
+        try:
+            for result in run_grid(points, opened.__getitem__, options.out):
+                results.append(result)
+                psnr = result.metrics.get("psnr")
+                quality = result.error if psnr is None else f"{psnr:.2f} dB"
+                bar(len(results), len(points), f"{' '.join(filter(None, result.point.group[:3]))}  {quality}")
+        except InputError as refused:
+            if not results:
+                raise
+            unwritten = refused
     rows = summarise(results)
-    for path in options.table:
-        write_text(path, as_csv(rows) if path.suffix.lower() == ".csv" else as_markdown(rows))
     print(as_markdown(rows), end="")
+    missing = False
+    for path in options.table:
+        text = as_csv(rows) if path.suffix.lower() == ".csv" else as_markdown(rows)
+        _, written = kept(path, partial(write_text, text=text))
+        missing |= written != path
     errors = dict.fromkeys(
         f"{result.point.method.solver}: {result.error}" for result in results if result.error
     )
     for error in errors:
         print(f"failed: {error}")
-    return 1 if errors else 0
+    if unwritten is not None:
+        raise unwritten
+    return 1 if errors else 2 if missing else 0
 
 
 def _bundled_priors(problems: "tuple[Preset, ...]", device: str) -> tuple[Path, ...]:
@@ -134,12 +147,14 @@ def _bundled_priors(problems: "tuple[Preset, ...]", device: str) -> tuple[Path, 
 
 
 def _check_files(options: argparse.Namespace) -> None:
+    from padis_gui.core.runs.inputs import check_run_outputs
+
     for path, endings in [(options.out, (".jsonl",)), *((table, (".md", ".csv")) for table in options.table)]:
         if path.suffix.lower() not in endings:
             raise InputError(
                 f"A file that ends in {' or '.join(endings)} was wanted, but {path.name} was given; rename it."
             )
-    check_outputs([*options.data, *options.prior], [options.out, *options.table])
+    check_run_outputs(given_inputs(options), [options.out, *options.table])
 
 
 def _images(options: argparse.Namespace) -> tuple[tuple[Path, int], ...]:

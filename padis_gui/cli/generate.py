@@ -9,11 +9,13 @@ from padis_gui.cli.options import (
     add_settings,
     chosen_solver,
     chosen_tiling,
+    given_inputs,
     given_settings,
     open_prior,
 )
+from padis_gui.cli.outputs import kept
 from padis_gui.core.settings.errors import SettingError
-from padis_gui.core.settings.files import check_is_tiff, check_outputs
+from padis_gui.core.settings.outputs import check_is_tiff
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,9 +44,11 @@ def run(options: argparse.Namespace) -> int:
     """Draw the samples; what is finished is written, even when a later one is interrupted."""
     from padis_gui.cli.progress import progress_bar
     from padis_gui.core.exports.about import About
-    from padis_gui.core.exports.tiff import write_tiff
+    from padis_gui.core.exports.settings import FileSettings
+    from padis_gui.core.exports.tiff import fits_imagej, write_tiff
     from padis_gui.core.physics.pixelwise import NothingSettings
     from padis_gui.core.runs.engine import Run, finish
+    from padis_gui.core.runs.inputs import check_run_outputs
     from padis_gui.core.runs.method import Method
     from padis_gui.core.runs.opened import Opened, prepare_image
     from padis_gui.core.runs.presets import fitting_prior
@@ -55,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
     if not 1 <= options.count <= MOST:
         raise SettingError(f"The count must be 1 to {MOST}, but {options.count} was given; change --count.")
-    check_outputs([], [options.out])
+    check_run_outputs(given_inputs(options), [options.out])
     check_is_tiff(options.out)
     preset = find_preset("generate")
     solver, settings = chosen_solver(options, preset)
@@ -72,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     first = make_recipe(opened, method, seed)
     samples: dict[str, NDArray[np.float32]] = {}
     blank = prepare_image(None, prior, size)
-    prepared = None
+    prepared, out = None, options.out
     try:
         with progress_bar(solver.label) as bar:
             for done in range(options.count):
@@ -91,11 +95,18 @@ def run(options: argparse.Namespace) -> int:
                 kind="draws", seeds=tuple(range(seed, seed + len(samples))), unit=blank.unit, window=blank.window,
                 name=options.out.stem,
             )  # fmt: skip
-            write_tiff(options.out, list(samples.values()), first, {}, labels=tuple(samples), about=about)
+            pages = list(samples.values())
+            form = FileSettings(tiff="ImageJ" if fits_imagej(sum(page.nbytes for page in pages)) else "OME")
+            _, out = kept(
+                options.out,
+                lambda to: write_tiff(
+                    to, pages, first, {}, labels=tuple(samples), about=about, settings=form
+                ),
+            )
             rows, columns = blank.shape
             last = seed + len(samples) - 1
             print(
-                f"{options.out}: {len(samples)} of {options.count} samples of {rows} x {columns}, {solver.label}, "
+                f"{out}: {len(samples)} of {options.count} samples of {rows} x {columns}, {solver.label}, "
                 f"seed {seed}" + (f" to {last}" if last > seed else "")
             )
-    return 0
+    return 0 if out == options.out else 2

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -69,6 +70,8 @@ def main(arguments: Sequence[str]) -> int:
                 print(f"padis-gui: {_one_line(error)}", file=sys.stderr)
                 return 2
     options = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that is no text must not end a run
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     # what the parsers complain of comes back as our one sentence
     for parser_library in ("tifffile", "pydicom", "PIL"):

@@ -123,6 +123,18 @@ def given_problem(options: argparse.Namespace) -> dict[str, Any]:
     return {name: value for p in PHYSICS for name, value in given_settings(options, p.settings_type).items()}
 
 
+def given_inputs(options: argparse.Namespace) -> list[Path]:
+    """The files that the options name to be read: data, priors, and those of the problem's settings."""
+    from padis_gui.core.physics.registry import PHYSICS
+
+    named = (
+        getattr(options, name, None) for name in ("input", "data", "file", "source", "prior", "start_from")
+    )
+    found = [path for each in named for path in (each if isinstance(each, list) else [each])]
+    files = {spec.name for p in PHYSICS for spec in specs(p.settings_type) if spec.kind == "file"}
+    return [Path(path) for path in [*found, *(getattr(options, name, None) for name in files)] if path]
+
+
 def add_events(parser: argparse.ArgumentParser) -> None:
     """`--events`, for a program that starts a long verb and follows it."""
     parser.add_argument(

@@ -3,15 +3,18 @@
 import argparse
 import json
 import math
+import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from padis_gui.cli.options import add_settings, given_settings
 from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError
-from padis_gui.core.settings.files import check_is_tiff
+from padis_gui.core.settings.outputs import check_is_tiff, elsewhere
 
 if TYPE_CHECKING:
     from padis_gui.core.exports.about import About
@@ -32,6 +35,30 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, report: dict[str, Any]) -> None:
     """Write a report as JSON."""
     write_text(path, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+
+T = TypeVar("T")
+
+
+def kept(path: Path, write: Callable[[Path], T]) -> tuple[T, Path]:
+    """Write what was computed to ``path``; where that fails, beside it or elsewhere, which is said. Returns what
+    ``write`` does, and where it was written.
+
+    Raises :class:`InputError` where no place takes it, or where another place would not help.
+    """
+    try:
+        return write(path), path
+    except InputError as error:
+        if error.remedy != "elsewhere":
+            raise
+        for other in elsewhere(path):
+            try:
+                done = write(other)
+            except InputError:
+                continue
+            print(f"padis-gui: {error} It is kept in {other}.", file=sys.stderr)
+            return done, other
+        raise
 
 
 _BY_HAND = ("what", "animation", "tiff", "sidecar")
@@ -90,6 +117,15 @@ def exported_files(options: argparse.Namespace) -> list[Path | None]:
     return [options.iterates, options.movie, options.html, options.curves]
 
 
+def _export(
+    write: Callable[["RunContent", Path, ExportSettings], str],
+    run: "RunContent",
+    settings: ExportSettings,
+    path: Path,
+) -> str:
+    return write(run, path, settings)
+
+
 class Recorder:
     """Keeps what is wanted of a run's iterates: their numbers, and pictures in the image's unit."""
 
@@ -139,20 +175,28 @@ class Recorder:
             )
         )
 
-    def write(self, result: "Result", about: "About") -> None:
-        """Write what is wanted beside the result."""
+    def write(self, result: "Result", about: "About") -> bool:
+        """Write what is wanted beside the result; returns whether something could not be, or lies elsewhere. It is said."""
         if not self._wanted:
-            return
+            return False
         from padis_gui.core.exports.registry import EXPORTS
 
         options, content = self._options, self._content(result, about)
         settings = self._settings.model_copy(update={"sidecar": False})  # it goes with the result
+        missing = False
         for name, path in (
             ("curves", options.curves), ("iterates", options.iterates), ("animation", options.movie),
             ("report", options.html),
         ):  # fmt: skip
-            if path is not None:
-                EXPORTS.find(name).write(content, path, settings)
+            if path is None:
+                continue
+            try:
+                _, written = kept(path, partial(_export, EXPORTS.find(name).write, content, settings))
+            except InputError as error:  # it must not cost the others
+                print(f"padis-gui: {error}", file=sys.stderr)
+                written = None
+            missing |= written != path
+        return missing
 
     def _content(self, result: "Result", about: "About") -> "RunContent":
         from padis_gui.core.exports.content import RunContent

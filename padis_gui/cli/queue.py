@@ -1,13 +1,13 @@
 """`padis-gui queue QUEUE.json --out FOLDER`: the runs of a queue that was saved in the window."""
 
 import argparse
+import contextlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from padis_gui.cli.outputs import write_json
+from padis_gui.cli.outputs import kept, write_json
 from padis_gui.core.settings.errors import InputError, PadisError
-from padis_gui.core.settings.files import check_outputs
 
 if TYPE_CHECKING:
     from padis_gui.core.runs.queue import QueuedRun
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the queue; writes the results and the summary."""
     from padis_gui.cli.progress import progress_bar
+    from padis_gui.core.runs.inputs import check_run_outputs, inputs_of
     from padis_gui.core.runs.queue import file_names, read_queue
     from padis_gui.core.runs.repeat import Repeater
     from padis_gui.core.settings.machine import pick_device
@@ -50,20 +51,25 @@ def run(options: argparse.Namespace) -> int:
             f"A folder for the results was wanted, but {options.out} cannot be made ({error.strerror}); choose another."
         ) from None
     summary = options.out / "summary.json"
-    check_outputs([options.queue], [summary])
+    names = file_names(r.name for r in runs)
+    inputs = [file for queued in runs for file in inputs_of(queued.recipe)]
+    check_run_outputs([options.queue, *inputs], [summary, *(options.out / name for name in names)])
     lines: list[dict[str, Any]] = []
+    found = {"queue": str(options.queue.resolve()), "runs": lines}
     with progress_bar("Queue") as bar:
-        for number, (queued, name) in enumerate(zip(runs, file_names(r.name for r in runs), strict=True)):
+        for number, (queued, name) in enumerate(zip(runs, names, strict=True)):
             bar(number, len(runs), queued.name)
             lines.append({"name": queued.name} | _finish(queued, options.out / name, repeater))
-            write_json(summary, {"queue": str(options.queue.resolve()), "runs": lines})
+            with contextlib.suppress(InputError):  # the last time says it
+                write_json(summary, found)
         bar(len(runs), len(runs), "")
+    _, written = kept(summary, lambda to: write_json(to, found))
     for line in lines:
         psnr, seconds = line["metrics"].get("psnr"), line["seconds"]
         quality = f"PSNR {psnr:.2f} dB, " if psnr is not None else ""
         took = "there already" if seconds is None else f"{seconds:.1f} s"
         print(f"{line['name']}: {line['error'] or quality + took + ', ' + line['file']}")
-    return 1 if any(line["error"] for line in lines) else 0
+    return 1 if any(line["error"] for line in lines) else 0 if written == summary else 2
 
 
 def _finish(queued: "QueuedRun", path: Path, repeater: "Repeater") -> dict[str, Any]:
@@ -86,8 +92,14 @@ def _finish(queued: "QueuedRun", path: Path, repeater: "Repeater") -> dict[str, 
                 f"{path} was wanted for this run, but holds the result of another; choose another folder."
             )
         done = repeater.run(queued.recipe)
-        save_result(path, done, About.of(done, queued.name))
-        return line | {"metrics": as_json(done.metrics), "seconds": done.seconds}
+        _, written = kept(path, lambda to: save_result(to, done, About.of(done, queued.name)))
+        line |= {"metrics": as_json(done.metrics), "seconds": done.seconds}
+        if written != path:
+            line |= {
+                "file": str(written),
+                "error": f"{path} cannot be written; the result is kept in {written}.",
+            }
+        return line
     except PadisError as error:
         return line | {"error": str(error)}
     except Exception as error:  # one broken run must not cost the others

@@ -9,6 +9,7 @@ from padis_gui.cli.options import (
     add_run,
     add_settings,
     chosen_method,
+    given_inputs,
     given_settings,
     open_prior,
 )
@@ -17,10 +18,11 @@ from padis_gui.cli.outputs import (
     add_exports,
     chosen_export,
     exported_files,
+    kept,
     write_json,
 )
 from padis_gui.core.runs.presets import DEFAULT_PRESET
-from padis_gui.core.settings.files import check_is_tiff, check_outputs
+from padis_gui.core.settings.outputs import check_is_tiff
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.images.size import size_in_words
     from padis_gui.core.physics.registry import find_physics
     from padis_gui.core.runs.engine import Run, finish
+    from padis_gui.core.runs.inputs import check_run_outputs
     from padis_gui.core.runs.opened import Opened
     from padis_gui.core.runs.presets import bundled_prior
     from padis_gui.core.runs.recipe import draft_recipe, find_preset, new_seed
@@ -71,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
 
     export = chosen_export(options)
     sidecar = sidecar_path(options.out) if export.sidecar else None
-    check_outputs([options.input], [options.out, options.report, sidecar, *exported_files(options)])
+    check_run_outputs(given_inputs(options), [options.out, options.report, sidecar, *exported_files(options)])
     check_is_tiff(options.out)
     if sidecar is not None:
         check_sidecar(sidecar)
@@ -92,8 +95,8 @@ def run(options: argparse.Namespace) -> int:
             recorder.record(iterate)
 
         result = finish(run, watch)
-    about = save_result(options.out, result, About.of(result, options.out.stem), export)
-    recorder.write(result, about)
+    about, out = kept(options.out, lambda to: save_result(to, result, About.of(result, to.stem), export))
+    missing = recorder.write(result, about)
     metrics = result.metrics
     report = {
         **as_json(metrics),
@@ -106,15 +109,16 @@ def run(options: argparse.Namespace) -> int:
         "recipe": result.recipe.model_dump(mode="json"),
     }
     if options.report is not None:
-        write_json(options.report, report)
+        _, written = kept(options.report, lambda to: write_json(to, report))
+        missing |= written != options.report
     if image.reading.reduces:
         print(f"{image.name}: {size_in_words(image)}")
     for note in image.notes + (image.measured.notes if image.measured is not None else ()):
         print(note)
     print(
-        f"{options.out}: {_verdict(metrics, find_physics(method.physics).baseline)}, {result.seconds:.1f} s, seed {seed}"
+        f"{out}: {_verdict(metrics, find_physics(method.physics).baseline)}, {result.seconds:.1f} s, seed {seed}"
     )
-    return 0
+    return 2 if missing or out != options.out else 0
 
 
 def _verdict(metrics: dict[str, float], baseline: str) -> str:

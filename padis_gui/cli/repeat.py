@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from padis_gui.core.settings.errors import InputError
-from padis_gui.core.settings.files import check_is_tiff, check_outputs
+from padis_gui.core.settings.outputs import check_is_tiff
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,13 +122,15 @@ def run(options: argparse.Namespace) -> int:
     """Find the files, run, compare; returns 0 for the same bits and 1 for others."""
     from padis_gui.core.exports.about import read_export
     from padis_gui.core.runs.differences import differences
+    from padis_gui.core.runs.inputs import check_run_outputs, inputs_of
     from padis_gui.core.runs.locate import locate
 
     export = read_export(options.file)
-    check_outputs([options.file, *([export.file] if export.file else [])], [options.out])
+    check_run_outputs([options.file, export.file], [options.out])
     if options.out is not None:
         check_is_tiff(options.out)
     located = locate(export.recipe, [options.file.resolve().parent], data=options.data, prior=options.prior)
+    check_run_outputs(inputs_of(located.recipe), [options.out])
     for remark in located.remarks:
         print(remark)
     if located.missing:
@@ -182,6 +184,7 @@ def _words(export: "Export") -> str:
 
 
 def _repeat(options: argparse.Namespace, export: "Export", located: "Located", device: "torch.device") -> int:
+    from padis_gui.cli.outputs import kept
     from padis_gui.cli.progress import progress_bar
     from padis_gui.core.exports.about import About
     from padis_gui.core.exports.tiff import SAMPLE_LABELS, write_tiff
@@ -206,16 +209,19 @@ def _repeat(options: argparse.Namespace, export: "Export", located: "Located", d
     first = done[0]
     pages = [run.pixels for run in done] if seeds else first.pages
     same, verdict = _verdict(options.file.name, export, pages, differences(export.recipe, first.recipe))
+    out = options.out
     if options.out is not None:
         labels = tuple(f"seed {seed}" for seed in seeds) or SAMPLE_LABELS[: len(pages)] * (len(pages) > 1)
         about = About.of(first, options.out.stem, kind="draws" if seeds else "result", seeds=seeds)
-        write_tiff(
-            options.out, pages if labels else pages[0], first.recipe, first.metrics, spacing=first.spacing,
-            labels=labels, about=about,
+        _, out = kept(
+            options.out,
+            lambda to: write_tiff(
+                to, pages if labels else pages[0], first.recipe, first.metrics, spacing=first.spacing,
+                labels=labels, about=about,
+            ),
         )  # fmt: skip
-    name = options.out or "The result"
-    print(f"{name}: {verdict} ({_words(export)}, {_took(done)})")
-    return 0 if same else 1
+    print(f"{out or 'The result'}: {verdict} ({_words(export)}, {_took(done)})")
+    return 2 if out != options.out else 0 if same else 1
 
 
 def _took(done: "list[Result]") -> str:

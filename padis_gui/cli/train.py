@@ -19,7 +19,8 @@ from padis_gui.cli.progress import Lines, Pacer
 from padis_gui.core.prior.network import NetworkSettings
 from padis_gui.core.settings.declarations import S, make
 from padis_gui.core.settings.errors import InputError, SettingError
-from padis_gui.core.settings.files import check_outputs
+from padis_gui.core.settings.files import failures_said, writing_atomically
+from padis_gui.core.settings.outputs import check_names, check_outputs
 from padis_gui.core.training.log import DataRead, Done, Looked, Looking, Stepped, TrainEvent
 from padis_gui.core.training.looks import SightSettings
 from padis_gui.core.training.settings import DataSettings, TrainingSettings
@@ -41,7 +42,8 @@ def preview(sources: Sequence[Path], settings: DataSettings, path: Path) -> int:
 
     if path.suffix.lower() != ".png":
         raise InputError(f"The preview is a PNG, but {path.name} does not end in .png; rename it.")
-    check_outputs(sources, [path])
+    check_names(*sources)
+    check_outputs([*sources, *_named(settings)], [path])
     with (
         progress_bar("reading") as bar,
         _unheard("padis_gui.core.training.dataset"),
@@ -49,12 +51,8 @@ def preview(sources: Sequence[Path], settings: DataSettings, path: Path) -> int:
         data = load_training_data(sources, settings, progress=lambda done, total: bar(done, total, ""))
     shown = data.preview(_SHOWN)
     pixels = contact_sheet(list(shown), _COLUMNS, _CELL)
-    try:
-        Pillow.fromarray(pixels).save(path, "PNG")
-    except OSError as error:
-        raise InputError(
-            f"The preview cannot be written to {path} ({error}); choose another place."
-        ) from None
+    with failures_said("The preview", path), writing_atomically(path) as file:
+        Pillow.fromarray(pixels).save(file, "PNG")
     kept, aside = data.split(settings.validation)
     low, high = data.window
     print(
@@ -306,6 +304,7 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.training.run import run_training
 
     request, folder = _request(options)
+    _check_files(request, folder)
     with (
         world_from_environment(pick_device(request.device)) as world,
         Control(words=options.events and world.main) as control,
@@ -369,6 +368,21 @@ def _request(options: argparse.Namespace) -> "tuple[TrainingRequest, Path]":
         if getattr(options, name) is not None:
             changes[name] = getattr(options, name)
     return before.model_copy(update=changes), folder
+
+
+def _check_files(request: "TrainingRequest", folder: Path) -> None:
+    """A training that goes on writes its own files; a new one must not write over what it learns from."""
+    from padis_gui.core.training.plan import REQUEST_FILE
+    from padis_gui.core.training.state import PRIOR_FILE, STATE_FILE
+
+    named = [*request.data, *_named(request.data_settings), *filter(None, [request.start_from])]
+    check_names(folder, *named)
+    written = [folder / name for name in (PRIOR_FILE, STATE_FILE, REQUEST_FILE)]
+    check_outputs(named, [] if (folder / STATE_FILE).exists() or not folder.is_dir() else written)
+
+
+def _named(settings: DataSettings) -> list[Path]:
+    return [Path(settings.subjects)] if settings.subjects else []
 
 
 def _changed(options: argparse.Namespace, before: S) -> S:

@@ -18,16 +18,17 @@ from padis_gui.cli.options import (
     add_run,
     add_settings,
     chosen_method,
+    given_inputs,
     given_settings,
     open_prior,
 )
-from padis_gui.cli.outputs import write_json
+from padis_gui.cli.outputs import kept, write_json
 from padis_gui.cli.progress import Lines, Pacer, progress_bar
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.runs.presets import DEFAULT_PRESET
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, Interrupted, SettingError
-from padis_gui.core.settings.files import check_is_tiff, check_outputs
+from padis_gui.core.settings.outputs import check_is_tiff
 from padis_gui.core.volumes.request import VolumeSettings
 from padis_gui.core.volumes.run import SliceDone, SliceFailed, VolumeBegan, VolumeEvent, Writing, as_line
 
@@ -220,11 +221,13 @@ def run(options: argparse.Namespace) -> int:
             f"Every slice was wanted, but {len(shown.failures)} failed, the first because: {shown.failures[0]} The others "
             "are kept; leave out the pages that fail, or mend them, and start again."
         )
+    written = options.report
     if options.report is not None and shown.template is not None:
-        write_json(options.report, _report(last, shown.template))
+        report = _report(last, shown.template)
+        _, written = kept(options.report, lambda to: write_json(to, report))
     if not options.events:
         print(_summary(last))
-    return 0
+    return 0 if written == options.report else 2
 
 
 def _events(
@@ -261,6 +264,7 @@ def _events(
 
 def _resumed(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
     """What was wanted when the folder was made."""
+    from padis_gui.core.runs.inputs import check_run_outputs, inputs_of
     from padis_gui.core.volumes.parts import Parts
 
     if options.input is not None:
@@ -268,7 +272,7 @@ def _resumed(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
             "Either a file and --out, or --resume was wanted, but both were given; leave one out."
         )
     request = Parts(options.resume).request()
-    check_outputs([], [request.out, options.report])
+    check_run_outputs(inputs_of(request.template), [request.out, options.report])
 
     def with_threads(threads: int) -> "VolumeRequest":
         template = request.template.model_copy(update={"threads": threads})
@@ -279,9 +283,11 @@ def _resumed(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
 
 def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
     """What the options say; files are read once it is known who does the work."""
+    from padis_gui.core.runs.inputs import check_run_outputs
+
     if options.input is None:
         raise InputError("A file of slices was wanted, but none was named; give it before the options.")
-    check_outputs([options.input], [options.out, options.report])
+    check_run_outputs(given_inputs(options), [options.out, options.report])
     check_is_tiff(options.out)
 
     def resolved(threads: int) -> "VolumeRequest":

@@ -220,7 +220,7 @@ def test_a_folder_that_is_gone_is_a_sentence(ready, drive, tmp_path):
         ("report", "a.html"),
     ):
         drive(exported(ready, tmp_path / "no" / name, what=what))
-        assert "cannot be written" in ready.messages.text.text()
+        assert "in a folder that does not exist" in ready.messages.text.text()
 
 
 def test_the_dialog_explains_itself_and_says_what_is_wrong(ready, drive):

@@ -508,12 +508,12 @@ def test_views_are_saved_as_png_and_a_bad_place_is_said(ready, drive, tmp_path):
             assert path.read_bytes()[:4] == b"\x89PNG"
         saves[0].write_png(tmp_path / "missing" / "x.png")
         await until(lambda: ready.messages.level == "error")
-        assert "cannot be written" in ready.messages.text.text()
+        assert "in a folder that does not exist" in ready.messages.text.text()
         ready.messages.hide()
         ready.laboratory.panel._export(tmp_path / "missing" / "x.tif")
         await until(
             lambda: (
-                "cannot be written" in ready.messages.text.text()
+                "in a folder that does not exist" in ready.messages.text.text()
                 or "nothing to export" in ready.messages.text.text()
             )
         )

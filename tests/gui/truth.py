@@ -175,8 +175,25 @@ class Screen:
         if recipe is None:
             return False
         if recipe.data is None:
-            return not self.session.method.now.imageless
+            return not self.session.method.now.imageless or not self._is_as_large
         return self.run_data != self.open_data
+
+    @property
+    def _is_as_large(self) -> bool:
+        """Whether what was generated has the size of what would be now."""
+        frame, opened = self.session.shown.frame(), self.session.opened()
+        if frame is None or opened is None:
+            return True
+        return frame.estimate.shape[:2] == prepared_shape(None, opened.prior, self.session.method.problem)[1:]
+
+    @property
+    def _measures_otherwise(self) -> bool:
+        """Whether the run that is seen is of another problem, or made with another prior, than is chosen now."""
+        recipe, method, prior = self.recipe, self.session.method, self.session.prior.path
+        if recipe is None or prior is None:
+            return False
+        theirs = recipe.physics, recipe.problem_settings, recipe.prior.file
+        return theirs != (method.physics, method.problem, str(Path(prior).resolve()))
 
     def pixels(self, key: str) -> Any:
         return self.window.panes.pixels(key)
@@ -227,7 +244,7 @@ class Screen:
             if self.reason("truth") in ("", NOTHING_SAID):
                 yield f"the truth pane is empty and says {self.reason('truth')!r}"
             return
-        another = self.is_of_another
+        another = self.is_of_another or (self.run_data is not None and self.session.method.now.imageless)
         data = self.run_data if another else self.open_data
         whose = "the shown run's image" if another else "the open image"
         if data is None or (self.recipe is None and self.session.method.now.imageless):
@@ -388,6 +405,10 @@ class Screen:
             if seen[key] is not None and seen[key].shape[:2] != shape:
                 yield f"the estimate is {shape}, the {key} {seen[key].shape}"
         truth, difference = self.pixels("truth"), seen["difference"]
+        if truth is not None and truth.ndim != seen["estimate"].ndim and self._measures_otherwise:
+            # one image, of which the problem chosen now keeps the colours that the run's did not, or the other way
+            pictures = self.session.shown.pictures
+            truth = None if pictures is None else pictures.truth
         if truth is not None and truth.shape != seen["estimate"].shape:
             yield f"the estimate is {seen['estimate'].shape}, the truth beside it {truth.shape}"
         elif truth is not None:

@@ -12,6 +12,8 @@ import {module}
 names = list(sys.modules)
 assert names.index("torch") < names.index("PySide6"), "Qt came first"
 """
+# what OpenMP reads of how its threads wait, when torch is imported
+_WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 _OPEN_AND_CLOSE = """
 import sys
 from PySide6.QtCore import QTimer
@@ -26,8 +28,9 @@ sys.exit(main({arguments}))
 """
 
 
-def _python(code: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+def _python(code: str, **more: str) -> subprocess.CompletedProcess[str]:
+    own = {name: value for name, value in os.environ.items() if name not in _WAITING}
+    environment = {**own, "QT_QPA_PLATFORM": "offscreen", **more}
     return subprocess.run(
         [sys.executable, "-c", code],
         env=environment,
@@ -36,6 +39,22 @@ def _python(code: str) -> subprocess.CompletedProcess[str]:
         timeout=300,
         check=False,
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "given", "spins"),
+    [
+        ("padis_gui", {}, "5000"),
+        ("padis_gui.__main__", {}, "5000"),
+        ("padis_gui", {"GOMP_SPINCOUNT": "12"}, "12"),
+        ("padis_gui", {"OMP_WAIT_POLICY": "active"}, "None"),
+        ("torch", {}, "None"),  # too late: it would only be passed on to other programs
+    ],
+)
+def test_threads_that_wait_leave_the_cores_to_others(first, given, spins):
+    code = f"import {first}, padis_gui, os; print(os.environ.get('GOMP_SPINCOUNT'))"
+    done = _python(code, **given)
+    assert (done.stdout.strip(), done.returncode) == (spins, 0), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import tifffile
 import torch
 from PIL import Image
 
+from padis_gui.core.prior.checkpoint import save_prior
+from padis_gui.core.prior.network import PatchUNet
 from padis_gui.core.prior.seams import as_called, seam_coverage, seam_map
 from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.engine import solve
@@ -21,6 +23,7 @@ from padis_gui.viewmodels.laboratory.laboratory import Laboratory
 from padis_gui.viewmodels.laboratory.seam_maps import COVERAGE, DISAGREEMENT, MAPS, SEAMS
 from padis_gui.viewmodels.state.background import Failure, Requests
 from tests.qt import LONG, compared, delivered, open_both, ran, settled, until
+from tests.tiny import TINY_NETWORK, tiny_record
 from tests.waiting import TIMEOUT
 
 
@@ -297,6 +300,36 @@ def test_d_is_the_tile_of_the_shown_denoised_image(ready, drive):
             assert found.tile.sigma == frame.call.sigma
         assert not inspector.pick(-1, 3)
         assert not inspector.pick(3, 64)
+
+    drive(go())
+
+
+def test_a_grey_run_is_inspected_under_a_prior_of_three_channels(ready, drive, tmp_path):
+    network = TINY_NETWORK.model_copy(update={"image_channels": 3})
+    record = tiny_record().model_copy(update={"name": "coloured", "network": network})
+    save_prior(tmp_path / "coloured.safetensors", record, PatchUNet(network).state_dict(), half=False)
+
+    async def go():
+        inspector = Inspector(ready)
+        await ran(ready)
+        inspector.watch(True)
+        inspector.set_input("estimate")
+        await until(lambda: inspector.result is not None)
+        await ready.prior.open(tmp_path / "coloured.safetensors")
+        for given in ("estimate", "truth"):
+            inspector.set_input(given)
+            await until(
+                lambda given=given: (
+                    inspector.used_input == given
+                    and inspector.result is not None
+                    and len(inspector.result.tile.noisy) == 3
+                )
+            )
+            inspector.result = None
+        assert "step" not in inspector.inputs  # which would be the call of another network
+        assert not [
+            said for said in ready.said if said[2]
+        ]  # the prior doesn't fit, which is said; nothing failed
 
     drive(go())
 
@@ -643,5 +676,9 @@ def test_colours_are_looked_at_and_exported_channel_by_channel(ready, drive, tmp
             written = tifffile.imread(file)
             assert written.dtype == np.float32
             assert shape is None or written.shape == shape
+        before = ready.data.path.read_bytes()
+        export(ready, ready.data.path, ab.pages())
+        await until(lambda: any("is the input" in sentence for _, sentence, _ in ready.said))
+        assert ready.data.path.read_bytes() == before
 
     drive(go())

@@ -145,7 +145,12 @@ def test_masks_are_loaded_and_saved_where_the_user_wants(editor, session, drive,
         assert session.method.problem.mask_file == str(tmp_path / "out" / "saved.png")
         (tmp_path / "file").touch()
         editor.save(tmp_path / "file" / "below.png")
-        assert "choose another place" in session.said[-1][1]
+        assert "in a folder that does not exist" in session.said[-1][1]
+        before = session.data.path.read_bytes()
+        editor.save(session.data.path)
+        assert "is the input" in session.said[-1][1]
+        assert session.data.path.read_bytes() == before
+        assert session.method.problem.mask_file == str(tmp_path / "out" / "saved.png")
         await given_to_the_problem(editor)
 
     drive(go())

@@ -1,5 +1,6 @@
 """An exported file brings its run back into a session: choices, files, result; and Run repeats it bit for bit."""
 
+import asyncio
 import shutil
 
 import numpy as np
@@ -326,5 +327,28 @@ def test_runs_restored_one_after_the_other_and_settings_used_again_give_back_the
         await ready.use(saved)  # as a later session does
         await ready.data.open(tmp_path / "data" / "next.tif")
         assert ready.method.seed == 12
+
+    drive(go())
+
+
+@pytest.mark.parametrize("last", ["restore", "use"])
+def test_of_settings_used_again_and_a_run_brought_back_the_one_asked_for_last_wins(
+    ready, drive, tmp_path, last
+):
+    async def go():
+        await ran(ready)
+        await ready.export(tmp_path / "out.tif")
+        shutil.copy(tmp_path / "data" / "phantom.tif", tmp_path / "data" / "next.tif")
+        prior = shutil.copy(ready.prior.path, tmp_path / "priors" / "next.safetensors")
+        others = {"data": str(tmp_path / "data" / "next.tif"), "prior": str(prior), "seed": 99, "seed_of": ""}
+        choices = ready.choices().model_copy(update=others)
+        asked = [lambda: ready.use(choices), lambda: ready.restore(tmp_path / "out.tif")]
+        bringing = []
+        for ask in asked if last == "restore" else reversed(asked):
+            bringing.append(asyncio.ensure_future(ask()))
+            await asyncio.sleep(0)  # the first opens its prior when the second is asked for
+        await asyncio.gather(*bringing)
+        found = ready.data.path.name, ready.method.seed, ready.method.seed_of
+        assert found == (("phantom.tif", 7, "out.tif") if last == "restore" else ("next.tif", 99, ""))
 
     drive(go())

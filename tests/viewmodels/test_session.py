@@ -107,7 +107,7 @@ def test_export_to_a_missing_folder_keeps_the_result(session, drive, phantom_pat
 
     drive(go())
     assert session.shown.result is not None
-    assert "cannot be written" in session.said[-1][1]
+    assert "in a folder that does not exist" in session.said[-1][1]
 
 
 def test_everything_for_the_next_run_is_opened_beside_a_paused_one_which_goes_on_with_its_own(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from padis_gui.core.exports.about import read_recipe
+from padis_gui.core.settings.errors import InputError
 from padis_gui.viewmodels.session.saved import SavedChoices, usable
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.session.store import Store
@@ -402,6 +403,133 @@ def test_a_disk_that_fails_is_said_once_and_the_session_goes_on(stored, drive, m
     assert [level for level, _, _ in session.said] == ["warning"]
     assert "No space left" in session.said[0][1]
     assert all(r.result is not None for r in session.runs.records)
+
+
+def test_a_run_that_the_disk_refused_is_saved_once_there_is_room(stored, drive, monkeypatch):
+    """Whatever the disk refused: the picture, what is known of the run, the session; also a change of the run since."""
+    session, store = stored(), "padis_gui.viewmodels.session.store"
+    changes = []
+    session.saver.unsaved_changed.connect(lambda: changes.append([r.id for r in session.saver.unsaved]))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    def full_in_words(*_, **__):
+        raise InputError("The result cannot be written.", remedy="elsewhere")
+
+    async def go():
+        for n, (name, refuse) in enumerate([("save_result", full_in_words), ("write_atomically", full)]):
+            identity = f"{n:012x}"
+            with monkeypatch.context() as disk:
+                disk.setattr(f"{store}.{name}", refuse)
+                session.runs.add(fake_record(identity))
+                await session.saver.flush()
+                assert [r.id for r in session.saver.unsaved] == [identity]
+                session.runs.rename(identity, f"renamed {n}")
+                await session.saver.flush()
+                assert [r.id for r in session.saver.unsaved] == [identity]
+                assert session.saver._again.isActive()
+            await session.saver.flush()
+            assert not session.saver.unsaved
+            assert not session.saver._again.isActive()
+        await session.close()
+
+    drive(go())
+    assert changes == [["0" * 12], [], [f"{1:012x}"], []]
+    assert [level for level, _, _ in session.said] == ["warning", "info"] * 2
+    assert "No space left" in session.said[2][1]
+    assert "is saved again" in session.said[3][1]
+    again = stored()
+    drive(again.saver.restore())
+    assert [(r.id, r.name) for r in again.runs.records] == [
+        ("0" * 12, "renamed 0"),
+        (f"{1:012x}", "renamed 1"),
+    ]
+    assert all(r.result is not None for r in again.runs.records)
+
+
+def test_a_refused_run_that_is_deleted_is_no_longer_wanted(stored, drive, monkeypatch):
+    session = stored()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    async def go():
+        with monkeypatch.context() as disk:
+            disk.setattr("padis_gui.viewmodels.session.store.write_atomically", full)
+            session.runs.add(fake_record("a" * 12))
+            await session.saver.flush()
+            assert session.saver.unsaved
+            session.runs.delete(["a" * 12])
+            session.runs.empty_bin()
+            assert not session.saver.unsaved
+            await session.saver.flush()
+        await session.saver.flush()
+        return list(session.saver._store.folder.glob("a*"))
+
+    assert drive(go()) == []
+
+
+def test_files_that_could_not_be_removed_are_removed_later(stored, drive, monkeypatch):
+    session = stored()
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    async def go():
+        session.runs.add(fake_record("a" * 12))
+        await session.saver.flush()
+        session.runs.delete(["a" * 12])
+        session.runs.empty_bin()
+        with monkeypatch.context() as disk:
+            disk.setattr(Path, "unlink", refuse)
+            await session.saver.flush()
+        assert list(session.saver._store.folder.glob("a*"))
+        await session.saver.flush()
+        return list(session.saver._store.folder.glob("a*"))
+
+    assert drive(go()) == []
+
+
+def test_a_session_that_was_killed_before_its_choices_were_saved_brings_back_its_runs(
+    stored, drive, tmp_path
+):
+    first = stored()
+
+    async def before():
+        first.runs.add(fake_record("a" * 12))
+        await first.saver.flush()
+        return first.saver._store.folder
+
+    folder = drive(before())
+    (folder / "session.json").unlink()
+    (folder / f".{'b' * 12}.tif.0123abcd").write_bytes(b"half")
+    first.saver._store._locks[folder].unlock()  # as the system does for a killed process
+    second = stored()
+    assert not second.saver.was_clean
+    drive(second.saver.restore())
+    assert [r.id for r in second.runs.records] == ["a" * 12]
+    assert second.said == []
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no text")
+def test_an_image_whose_name_is_no_text_is_seen_and_not_run(
+    stored, drive, phantom_path, prior_path, tmp_path
+):
+    session, image = stored(), tmp_path / os.fsdecode(b"n\xff.tif")
+    image.write_bytes(phantom_path.read_bytes())
+
+    async def go():
+        await open_both(session, image, prior_path)
+        session.start()
+        assert not session.run.active
+        await session.saver.flush()
+
+    drive(go())
+    assert ["A name in UTF-8 was wanted" in sentence for _, sentence, _ in session.said] == [True]
+    assert session.choices().data is None
+    assert session.choices().prior == str(prior_path)
 
 
 def test_choices_of_another_version_cost_only_what_is_unknown(session):

@@ -126,6 +126,15 @@ def test_begin_anew_throws_away_what_is_there(volumes, session, drive, tmp_path:
     assert not Parts(first.folder).path(0).exists()
 
 
+def test_a_volume_is_never_written_over_what_it_is_made_of(volumes, session) -> None:
+    for path in (session.data.path, session.prior.path):
+        before = path.read_bytes()
+        with pytest.raises(InputError, match="is the input"):
+            prepare(session.opened(), session.method.now, volumes.settings, path, 1, restart=True)
+        assert path.read_bytes() == before
+        assert not path.with_name(path.name + ".parts").exists()
+
+
 def test_pause_holds_and_goes_on(volumes, session, drive, tmp_path: Path) -> None:
     async def go():
         slow(session)

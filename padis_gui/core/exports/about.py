@@ -5,11 +5,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError, model_validator
 
 from padis_gui.core.exports.settings import IntegerMapping
 from padis_gui.core.files.formats.tiff_meaning import own_text
@@ -19,6 +19,7 @@ from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.files import failures_said, write_atomically
+from padis_gui.core.settings.untrusted import fault_of, parse_json, read_json
 
 Kind = Literal["result", "iterates", "draws", "picture", "laboratory", "volume"]
 _FORMAT = "padis-gui export"
@@ -54,10 +55,16 @@ class About(BaseModel):
     seam_ratio: float | None = None
     sha256: str = ""
     integer: IntegerMapping | None = None
-    pages: tuple[int, ...] = ()
+    pages: tuple[NonNegativeInt, ...] = ()
     slice_spacing: float | None = None
     z_smoothing: float = 0.0
     slice_metrics: tuple[dict[str, float | None], ...] = ()
+
+    @model_validator(mode="after")
+    def _volume_has_slices(self) -> Self:
+        if self.kind == "volume" and not self.pages:
+            raise ValueError("a volume of at least one page is wanted")
+        return self
 
     @classmethod
     def of(cls, result: Result, name: str, **more: Any) -> "About":
@@ -134,7 +141,6 @@ def known_metrics(metrics: Mapping[str, float | None]) -> dict[str, float]:
     return {name: math.nan if value is None else value for name, value in metrics.items()}
 
 
-_LARGEST_JSON = 64 * 2**20
 TIFF_SUFFIXES = (".tif", ".tiff")
 
 
@@ -175,13 +181,17 @@ def read_export(path: Path) -> Export:
     path = Path(path)
     try:
         if path.suffix.lower() == ".json":
-            found = _json(path)
+            found = read_json(path)
             beside = path.parent / Path(str(found.get("file", ""))).name
             file = beside if beside.suffix.lower() in TIFF_SUFFIXES and beside.is_file() else None
         else:
-            found, file = json.loads(_text_in(path)), path
+            found, file = parse_json(_text_in(path), nan=True), path
         recipe, metrics, about = opened(found)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, ValidationError) and _is_ours(found):
+            raise InputError(
+                f"A recipe that can be used was wanted, but in that of {path.name} {fault_of(error)}; export the run again."
+            ) from None
         raise InputError(
             f"A TIFF exported by padis-gui, or the JSON beside it, was wanted, but {path.name} carries no recipe; open "
             "it as an image."
@@ -189,10 +199,10 @@ def read_export(path: Path) -> Export:
     return Export(recipe=recipe, metrics=metrics, about=about, path=path, file=file)
 
 
-def _json(path: Path) -> Any:
-    if path.stat().st_size > _LARGEST_JSON:
-        raise ValueError("it is too large")
-    return json.loads(path.read_bytes())
+def _is_ours(found: Any) -> bool:
+    """Whether it is by this program, or says so."""
+    recipe = found["recipe"]
+    return isinstance(recipe, dict) and recipe.get("format") == Recipe.model_fields["format"].default
 
 
 def _text_in(path: Path) -> str:

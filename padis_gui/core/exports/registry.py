@@ -11,6 +11,7 @@ from padis_gui.core.exports.content import RunContent
 from padis_gui.core.exports.report import export_curves, export_report
 from padis_gui.core.exports.settings import FileSettings
 from padis_gui.core.exports.tiff import export_iterates, export_result
+from padis_gui.core.runs.inputs import check_run_outputs, inputs_of
 from padis_gui.core.settings.declarations import Registry, Settings, setting
 
 
@@ -118,8 +119,10 @@ def write_export(run: RunContent, path: Path, settings: ExportSettings) -> str:
     Raises :class:`~padis_gui.core.settings.errors.PadisError` where it cannot be written, or there is nothing of that
     kind.
     """
-    if settings.sidecar:
-        check_sidecar(sidecar_path(path))
+    sidecar = sidecar_path(path) if settings.sidecar else None
+    check_run_outputs(inputs_of(run.result.recipe), [path, sidecar])
+    if sidecar is not None:
+        check_sidecar(sidecar)
     said = settings.kind.write(run, path, settings)
     # TIFFs write theirs, which knows how their values are stored
     if settings.sidecar and settings.file_type is not TIFF:

@@ -12,7 +12,7 @@ from padis_gui.core.files.formats.pages import SMALLEST, check_finite, check_sid
 from padis_gui.core.files.scans.read import read_row
 from padis_gui.core.files.scans.scan import Readings, ScanFile, check_sizes, checked_angles, positive
 from padis_gui.core.images.image import HU_WINDOW, Image, Measured, ReadingSettings, propose_window
-from padis_gui.core.images.size import replaced, taken
+from padis_gui.core.images.size import check_range, replaced, taken
 from padis_gui.core.physics.geometry import Geometry, Unit
 from padis_gui.core.settings.errors import InputError, PadisError, SettingError
 
@@ -88,6 +88,7 @@ def image_of_array(
         if reading.not_finite == "refuse":
             check_finite(_NAME, whole, values.dtype)
         whole, mended = replaced(_NAME, whole)
+        check_range(_NAME, whole)
         proposed, likely = propose_window(whole, values.dtype)
         pixels, spacing = taken(_NAME, whole, spacing, reading)
     return Image(

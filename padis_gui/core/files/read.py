@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from padis_gui.core.files.formats.format import Recognised
-from padis_gui.core.files.formats.hdf5 import HDF5
+from padis_gui.core.files.formats.hdf5 import HDF5, open_file
 from padis_gui.core.files.formats.matlab import MATLAB
 from padis_gui.core.files.formats.open import read_page, read_picture, recognise
 from padis_gui.core.files.formats.pages import in_one_sentence
@@ -93,10 +93,8 @@ def find_geometry(path: Path) -> Path | None:
 
 def _in_hdf5(path: Path, dataset: str) -> ScanFile | None:
     """The scan in HDF5, which MATLAB's v7.3 is as well; what cannot be opened, the reader of images refuses."""
-    import h5py
-
     try:
-        file: Any = h5py.File(path, "r", locking=False)
+        file: Any = open_file(path)
     except OSError:
         return None
     scan: ScanFile | None = None

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from padis_gui.core.settings.declarations import WANTED, Settings, setting
 from padis_gui.core.settings.errors import InputError, SettingError
-from padis_gui.core.settings.files import write_atomically
+from padis_gui.core.settings.files import failures_said, write_atomically
 
 Role = Literal["automatic", "image", "measurement"]
 NotFinite = Literal["refuse", "replace"]
@@ -261,6 +261,12 @@ def _in_channels(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float
     return np.tensordot(weights, pixels[:3], axes=1)[None].astype(np.float32)
 
 
+# Numbers up to 1 are shares of white, unless all of it would look black
+_FIRST_GREY = 1 / 255
+# of single precision, relative and absolute
+_LEAST_EXTENT, _SMALLEST_VALUE = 2.0**-20, 1e-30
+
+
 def propose_window(
     pixels: NDArray[np.float32], dtype: np.dtype[np.generic], lowest: float = 0.0
 ) -> tuple[tuple[float, float], str]:
@@ -274,9 +280,11 @@ def propose_window(
         return (0.0, 255.0 if dtype == np.uint8 else 1.0), ""
     if -9000.0 <= min(low, lowest) <= -200.0 and high <= 32767.0:
         return HU_WINDOW, "HU"
-    if dtype.kind == "f" and low >= 0.0 and high <= 1.0:
+    if dtype.kind == "f" and low >= 0.0 and _FIRST_GREY < high <= 1.0:
         return (0.0, 1.0), ""
-    return (low, high if high > low else low + 1.0), ""
+    if high - low > _LEAST_EXTENT * max(abs(low), abs(high), _SMALLEST_VALUE):
+        return (low, high), ""
+    return (low, low + max(1.0, abs(low) / 1024)), ""  # all of it is one value
 
 
 Mask = NDArray[np.bool_]
@@ -291,13 +299,9 @@ def write_mask(path: Path, missing: Mask) -> None:
 
     buffer = io.BytesIO()
     Image.fromarray(missing.astype(np.uint8) * 255).save(buffer, "PNG")
-    try:
+    with failures_said("The mask", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, buffer.getvalue())
-    except OSError as error:
-        raise InputError(
-            f"The mask was to be written to {path}, but the disk refuses ({error.strerror}); choose another place."
-        ) from None
 
 
 def stamp(

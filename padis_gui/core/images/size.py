@@ -104,6 +104,20 @@ def resampled(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
     return np.asarray(found, dtype=np.float32)
 
 
+# Squares and sums of squares of values beyond it are no numbers of single precision
+_LARGEST_VALUE = 1e15
+
+
+def check_range(name: str, pixels: Pixels) -> None:
+    """Raise :class:`InputError` for finite pixels that single precision cannot compute with."""
+    largest = max(abs(float(pixels.max())), abs(float(pixels.min())))
+    if largest > _LARGEST_VALUE:
+        raise InputError(
+            f"Values of at most {_LARGEST_VALUE:g} were wanted, but {name} has some of {largest:.3g}; divide it by a power "
+            "of ten."
+        )
+
+
 def replaced(name: str, pixels: Pixels) -> tuple[Pixels, tuple[str, ...]]:
     """Pixels (C, rows, columns) with finite numbers in the place of NaN and infinity, and a sentence that says how many.
 

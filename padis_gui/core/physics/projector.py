@@ -125,6 +125,64 @@ def redundancy_weights(angles: Tensor, fan_angles: Tensor, part: slice = slice(N
     return own / (own + c(views + math.pi - 2 * fan_angles[None]))
 
 
+# A detector whose middle is so far from where it sees the axis, in its widths, is one beside the axis
+_BESIDE = 0.1
+
+
+def displaced_weights(geometry: Geometry) -> Tensor | None:
+    """Weights (bins,) of a parallel beam's rays where a full turn is measured by a detector beside the axis.
+
+    None for other scans. Rays on the axis' shorter side are measured twice, by opposite views; what lies farther out is
+    measured once (half acquisition). Across the overlap the weight rises from 0 to 1 as a squared sine, so that both
+    readings of a ray add up to one (after Wang, Med. Phys. 29 (2002) 1634).
+    """
+    first, last = (float(p) for p in geometry.positions()[[0, -1]])
+    shorter = min(-first, last)
+    full = scanned_arc(geometry.radians)[1] >= 2 * math.pi * (1 - 1e-9)
+    beside = abs(first + last) / 2 > _BESIDE * geometry.bins * geometry.bin_width
+    if not full or not beside or shorter <= 0:
+        return None
+    outward = geometry.positions() * (1.0 if last > -first else -1.0)
+    return torch.sin(0.25 * math.pi * (1 + (outward / shorter).clamp(-1, 1))).square()
+
+
+# How far a view that ends inside the object goes on, in its own length, and how many readings say from what
+_GOES_ON, _LAST = 0.25, 4
+
+
+def completed(rows: Tensor, beside: tuple[int, int]) -> Tensor:
+    """Weighted views (..., bins) of a detector beside the axis, with so many bins more before and after them.
+
+    The shorter side's weights have come down to 0. On the longer one an object that is wider than what the scan sees would
+    end abruptly, and shine at its rim: the last readings go on there as a squared cosine (as in Ohnesorge et al., Med.
+    Phys. 27 (2000) 39, with the mean of the last readings instead of their mirror image). Air goes on as air.
+    """
+    before, after = beside
+    found = torch.nn.functional.pad(rows, beside)
+    far = after if before > after else before
+    if not far:
+        return found
+    fall = (
+        torch.cos(0.5 * math.pi * torch.arange(1, far + 1, dtype=torch.float64) / (far + 1)).square().to(rows)
+    )
+    if before > after:
+        found[..., -far:] = rows[..., -_LAST:].mean(-1, keepdim=True) * fall
+    else:
+        found[..., :far] = rows[..., :_LAST].mean(-1, keepdim=True) * fall.flip(0)
+    return found
+
+
+def bins_beside(geometry: Geometry) -> tuple[int, int]:
+    """How many bins before and after a view :func:`completed` adds; none where the detector is not beside the axis.
+
+    As many as make the shorter side as long as the other, and some more on both.
+    """
+    if displaced_weights(geometry) is None:
+        return 0, 0
+    more, on = round(2 * geometry.axis) - (geometry.bins - 1), int(_GOES_ON * geometry.bins)
+    return max(-more, 0) + on, max(more, 0) + on
+
+
 # torch says so of the first one. Silenced here and for good: matrices are made in threads, and
 # warnings.catch_warnings is the whole process'.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")

@@ -22,6 +22,9 @@ from padis_gui.core.physics.geometry import Beam, Geometry, Shape, Turn
 from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.projector import (
     FilterName,
+    bins_beside,
+    completed,
+    displaced_weights,
     expected_entries,
     filtered,
     interpolated,
@@ -327,7 +330,8 @@ class Scanner(LinearOperator):
         so that memory stays small.
         """
         geometry = self.geometry
-        response = ramp_response(geometry.bins, filter_name).to(y)
+        beside = self._bins_beside
+        response = ramp_response(geometry.bins + sum(beside), filter_name).to(y)
         if "_view_weights" not in self.__dict__:
             self._view_weights = self._make_view_weights(watch)
         weights = self._view_weights.to(y)
@@ -339,12 +343,12 @@ class Scanner(LinearOperator):
         for view, angle in enumerate(self.angles.tolist()):
             watch.tell(view / geometry.views)
             cos, sin = math.cos(angle), math.sin(angle)
-            row = filtered(y[:, view] * weights[view], response)
+            row = filtered(completed(y[:, view] * weights[view], beside), response)
             for first in range(0, rows, together):
                 watch.check()
                 part = slice(first, first + together)
                 position, share = self._seen(right * cos + up[part] * sin, up[part] * cos - right * sin)
-                at = position / geometry.bin_width + geometry.axis
+                at = position / geometry.bin_width + (geometry.axis + beside[0])
                 image[:, part] += share * interpolated(row, at)
         return image / (geometry.bin_width / geometry.magnification * self.pixel_size)
 
@@ -352,6 +356,11 @@ class Scanner(LinearOperator):
     def _view_weights(self) -> Tensor:
         """Factors of a sinogram's views (views, bins or 1) before the filter, in float64."""
         return self._make_view_weights(SILENT)
+
+    @property
+    def _bins_beside(self) -> tuple[int, int]:
+        """How many bins go before and after a view: what is filtered reaches beyond the detector."""
+        return 0, 0
 
     @abstractmethod
     def _make_view_weights(self, watch: Watch) -> Tensor: ...
@@ -375,7 +384,14 @@ class ParallelBeamCT(Scanner):
     """Line integrals along parallel rays, (C, rows, columns) -> (C, views, bins)."""
 
     def _make_view_weights(self, watch: Watch) -> Tensor:
-        return view_weights(self.angles, math.pi)[:, None]
+        displaced = displaced_weights(self.geometry)
+        if displaced is None:
+            return view_weights(self.angles, math.pi)[:, None]
+        return view_weights(self.angles, 2 * math.pi)[:, None] * displaced
+
+    @property
+    def _bins_beside(self) -> tuple[int, int]:
+        return bins_beside(self.geometry)
 
     def _seen(self, across: Tensor, along: Tensor) -> tuple[Tensor, Tensor | float]:
         return across, 1.0

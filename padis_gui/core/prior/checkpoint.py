@@ -5,7 +5,6 @@ of a file says which kind it is, its name does not matter. Published snapshots a
 """
 
 import hashlib
-import json
 import math
 import struct
 from collections.abc import Collection, Mapping
@@ -26,6 +25,7 @@ from padis_gui.core.prior.prior import Conventions, PatchPrior
 from padis_gui.core.settings.errors import CheckpointError
 from padis_gui.core.settings.files import write_atomically
 from padis_gui.core.settings.machine import Precision
+from padis_gui.core.settings.untrusted import fault_of, parse_json, plain
 
 FORMAT = "padis-gui prior"
 VERSION = 1
@@ -138,12 +138,19 @@ def _native_record(path: Path) -> PriorRecord:
     if metadata.get("version") != str(VERSION):
         raise CheckpointError(
             f"A prior of format version {VERSION} was wanted, but {name} has version "
-            f"{metadata.get('version', 'none')!s}; update padis-gui or convert the file."
+            f"{plain(metadata.get('version', 'none'), 40)}; update padis-gui or convert the file."
         )
     try:
-        record = PriorRecord.model_validate_json(metadata["record"])
-    except (KeyError, ValidationError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "the record is missing"
+        record = PriorRecord.model_validate(parse_json(metadata["record"]))
+    except KeyError:
+        reason = "the record is missing"
+    except ValidationError as error:
+        reason = fault_of(error)
+    except ValueError as error:
+        reason = str(error)
+    else:
+        reason = ""
+    if reason:
         raise CheckpointError(
             f"{name} says it is a padis-gui prior, but its description is damaged ({reason}); get a fresh "
             "copy."
@@ -185,10 +192,10 @@ def _read_metadata(path: Path) -> dict[str, str]:
                     f"A padis-gui prior (.safetensors) was wanted, but {path.name} is another kind of file "
                     "or cut short; open one that padis-gui train wrote."
                 )
-            header = json.loads(file.read(size))
+            header = parse_json(file.read(size))
     except OSError as error:
         raise unreadable(path, error) from None
-    except (ValueError, RecursionError):
+    except ValueError:
         header = None
     metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
@@ -302,7 +309,7 @@ def summarise_prior(path: Path, training_image_size: int | None = None) -> tuple
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+    except (safetensors.SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as error:
         raise _damaged(path, error) from None
     return record, sum(math.prod(shape) for shape in shapes)
 

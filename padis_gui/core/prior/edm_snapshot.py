@@ -36,6 +36,7 @@ from padis_gui.core.prior.legacy_torch import (
 )
 from padis_gui.core.prior.prior import Conventions
 from padis_gui.core.settings.errors import CheckpointError, TrainingSizeError
+from padis_gui.core.settings.untrusted import check_amount
 
 _LARGEST_FILE = 2 * 2**30  # the published networks take 0.25 GB
 _MOST_STEPS = 1_000_000  # a published file takes some 60,000 instructions
@@ -287,10 +288,14 @@ def _first(error: ValidationError) -> str:
 def _arguments(state: dict[str, Any]) -> _Arguments:
     if state.get("_init_args", ()) != ():
         raise UnreadablePickle("describes its network by position instead of by name")
+    given = state.get("_init_kwargs")
     try:
-        return _Arguments.model_validate(state.get("_init_kwargs"))
+        check_amount(given)
+        return _Arguments.model_validate(given)
     except ValidationError as error:
         raise UnreadablePickle(f"describes a network that we do not build ({_first(error)})") from None
+    except ValueError as error:
+        raise UnreadablePickle(f"describes a network that we do not build ({error})") from None
 
 
 def _collect(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @cache
-def _root() -> Path:
+def bundled_folder() -> Path:
     """The bundled files' folder: a wheel holds it inside the package, a checkout (also an editable install's) beside it.
 
     They are read by libraries that want real files, so the package is one on disk, not in an archive.
@@ -28,17 +28,17 @@ def _root() -> Path:
 
 def is_bundled(path: Path | None) -> bool:
     """Whether a file is one of those that the program ships."""
-    return path is not None and Path(path).resolve().is_relative_to(_root())
+    return path is not None and Path(path).resolve().is_relative_to(bundled_folder())
 
 
 def bundled_files(suffix: str) -> tuple[Path, ...]:
     """All bundled files with that ending, such as ".safetensors"; none for an empty one."""
-    return tuple(sorted(_root().rglob(f"*{suffix}"))) if suffix else ()
+    return tuple(sorted(bundled_folder().rglob(f"*{suffix}"))) if suffix else ()
 
 
 def resource(name: str) -> Path:
     """Path of a bundled file, such as ``priors/ct-small.safetensors``; raises :class:`InputError` where it is missing."""
-    path = _root() / name
+    path = bundled_folder() / name
     if not path.exists():
         raise InputError(f"The bundled file {name} was wanted, but it is missing; install padis-gui again.")
     return path

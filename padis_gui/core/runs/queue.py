@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.untrusted import fault_of, plain, read_json
 
-_LARGEST = 64 * 2**20
 _MACHINE = ("device", "precision", "threads", "versions")
 
 
@@ -17,7 +17,7 @@ class QueuedRun(BaseModel):
     """One run that waits: its name, and all that decides its result."""
 
     model_config = ConfigDict(frozen=True)
-    name: Annotated[str, Field(max_length=300)]
+    name: Annotated[str, Field(max_length=300), AfterValidator(plain)]
     recipe: Recipe
 
 
@@ -40,14 +40,16 @@ def read_queue(path: Path) -> tuple[QueuedRun, ...]:
     """The runs in a file; raises :class:`InputError` where it holds none."""
     wanted = "A queue saved by padis-gui was wanted"
     try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError(f"{wanted}, but {path.name} is too large to be one; choose another file.")
-        runs = QueueFile.model_validate_json(path.read_bytes()).runs
+        runs = QueueFile.model_validate(read_json(path)).runs
     except OSError as error:
         raise InputError(
             f"{wanted}, but {path} cannot be read ({error.strerror}); choose another file."
         ) from None
-    except (ValidationError, ValueError):
+    except ValidationError as error:
+        raise InputError(
+            f"{wanted}, but in {path.name} {fault_of(error)}; save it again in the window's Queue panel."
+        ) from None
+    except ValueError:
         raise InputError(
             f"{wanted}, but {path.name} is none; save one in the window's Queue panel."
         ) from None

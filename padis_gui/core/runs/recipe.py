@@ -4,13 +4,14 @@ The window, the command line and the metadata of an exported TIFF all speak :cla
 *resolved*: every default is written out, and the seed is the one that was used.
 """
 
+import math
 import platform
 import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from padis_gui import __version__
 from padis_gui.core.files.formats.folder import data_sha256
@@ -25,11 +26,27 @@ from padis_gui.core.settings.declarations import MAX_SEED, Settings, make, specs
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.core.settings.machine import threads_of_runs
+from padis_gui.core.settings.outputs import check_names
 from padis_gui.core.solvers.iterate import MethodSettings
 from padis_gui.core.solvers.registry import find_solver
 
 # More of them than any machine has, and fewer than bring one down: a recipe may come from a stranger
 _MOST_THREADS = 1024
+
+
+# What torch's generators take; earlier versions drew larger ones than MAX_SEED
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _has_extent(window: tuple[float, float]) -> tuple[float, float]:
+    low, high = window
+    if not (math.isfinite(high - low) and low < high):
+        raise ValueError("a lower and a higher finite number are wanted")
+    return window
+
+
+# Intensities that the prior sees as 0 and 1
+Window = Annotated[tuple[float, float], AfterValidator(_has_extent)]
 
 
 class DataReference(BaseModel):
@@ -40,9 +57,9 @@ class DataReference(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     file: str
-    page: int = 0
+    page: Annotated[int, Field(ge=0)] = 0
     sha256: str = ""
-    window: tuple[float, float] = (0.0, 1.0)
+    window: Window = (0.0, 1.0)
     unit: str = ""
     reading: ReadingSettings = ReadingSettings()
 
@@ -61,7 +78,7 @@ class Change(BaseModel):
     """Live settings of the solver, or another tiling, that came after a step."""
 
     model_config = ConfigDict(frozen=True)
-    step: int
+    step: Annotated[int, Field(ge=0)]
     settings: dict[str, Any] | None = None
     tiling: TilingSettings | None = None
 
@@ -93,11 +110,11 @@ class Recipe(BaseModel):
     tiling: TilingSettings
     solver: str
     settings: dict[str, Any]
-    seed: int
-    measurement_seed: int | None = None
-    sample_seeds: tuple[int, ...] = ()
+    seed: Seed
+    measurement_seed: Seed | None = None
+    sample_seeds: tuple[Seed, ...] = ()
     changes: tuple[Change, ...] = ()
-    stop_after: int | None = None
+    stop_after: Annotated[int, Field(ge=1)] | None = None
     paired: bool = False
     device: str
     precision: Literal["float32", "bfloat16"]
@@ -198,12 +215,14 @@ def draft_recipe(
     """Resolve and describe a run, but for the hashes of its files: quick enough for the UI thread.
 
     ``threads`` of torch are those that runs have here, where none are given. Raises :class:`SettingError` for choices
-    that contradict each other, :class:`InputError` where an image is wanted and none is open.
+    that contradict each other, :class:`InputError` where an image is wanted and none is open, or where a file's name is
+    no text.
     """
     solver, physics, prior = find_solver(method.solver), find_physics(method.physics), opened.prior
     solver.levels(method.settings)
     image = None if physics.imageless else opened.image
     data = None
+    check_names(opened.data_path, opened.prior_path)
     if not physics.imageless:
         if image is None:
             raise InputError("An image is wanted before a run, but none was given; open one.")
@@ -222,6 +241,7 @@ def draft_recipe(
         and spec.applies(method.problem)
         and (file := getattr(method.problem, spec.name))
     }
+    check_names(*map(Path, named.values()))
     return Recipe(
         data=data,
         physics=physics.name,

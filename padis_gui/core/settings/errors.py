@@ -6,15 +6,20 @@ Anything that is not a :class:`PadisError` is a defect of the program.
 
 from typing import Literal
 
-# What would help, where the program can do it: read less of the image, or replace what is no finite number
-Remedy = Literal["", "smaller", "replace"]
+from padis_gui.core.settings.untrusted import plain
+
+_LONGEST = 1200  # characters of a message
+# What would help, where the program can do it: read less of the image, replace what is no finite number, write to another
+# place
+Remedy = Literal["", "smaller", "replace", "elsewhere"]
 
 
 class PadisError(Exception):
     """Base of all errors with a message for the user; ``remedy`` is what a window can offer with it."""
 
     def __init__(self, message: str = "", *, remedy: Remedy = "") -> None:
-        super().__init__(message)
+        # names and values in it may be a stranger's
+        super().__init__(plain(" ".join(message.split()), _LONGEST))
         self.remedy: Remedy = remedy
 
 

@@ -4,10 +4,13 @@ They and arrays are told by their SHA-256, and what is closed when it is done wi
 """
 
 import contextlib
+import errno
 import glob
 import hashlib
 import os
+import re
 import secrets
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -20,16 +23,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.untrusted import check_ordinary
+
+# a full disk, a quota that is used up, a file that is larger than this user or file system may have
+NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def reason(error: OSError) -> str:
+    """Why the system refuses, in its words; libraries raise errors that have them in the text only."""
+    return error.strerror or str(error) or type(error).__name__
 
 
 @contextlib.contextmanager
 def failures_said(what: str, path: Path) -> Iterator[None]:
-    """Turn an :class:`OSError` of writing ``what`` to ``path`` into an :class:`InputError` of one sentence."""
+    """Turn an :class:`OSError` of writing ``what`` to ``path`` into an :class:`InputError` of one sentence.
+
+    Its remedy is "elsewhere": what could not be written is there still, and may be written to another place.
+    """
     try:
         yield
     except OSError as error:
+        advice = "make room, or choose another place" if error.errno in NO_ROOM else "choose another place"
         raise InputError(
-            f"{what} cannot be written to {path} ({error.strerror}); choose another place."
+            f"{what} cannot be written to {path} ({reason(error)}); {advice}.", remedy="elsewhere"
         ) from None
 
 
@@ -50,20 +66,71 @@ def writing_atomically(path: Path) -> Iterator[BinaryIO]:
     For what is too large to be in memory at once, else as :func:`write_atomically`.
     """
     path = Path(path)
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
-    # not tempfile's, whose files are private: an ordinary one, with the rights that the system gives to new files
-    file = temporary.open("x+b")
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EEXIST, "it is there and is no ordinary file")
+    temporary, file = _begin(path)
     try:
         with file:
-            yield file
+            try:
+                yield file
+            except OSError as error:
+                raise _explained(error, file) from None
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+            if sys.platform != "win32":  # while it is locked: nobody takes it for a leftover
+                os.replace(temporary, path)
+        if sys.platform == "win32":
+            os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
     _flush_folder(path.parent)
+
+
+def temporary_name(path: Path) -> Path:
+    """A new name beside ``path`` for what is being written: that of the file with 10 bytes more."""
+    return path.parent / f".{path.name}.{secrets.token_hex(4)}"
+
+
+def _begin(path: Path) -> tuple[Path, BinaryIO]:
+    """A new file under a temporary name, locked for as long as it is open."""
+    while True:
+        temporary = temporary_name(path)
+        # not tempfile's, whose files are private: an ordinary one, with the rights that the system gives to new files
+        file = temporary.open("x+b")
+        # who removes leftovers may have come between the two lines
+        if not _lock(file) or os.fstat(file.fileno()).st_nlink:
+            return temporary, file
+        file.close()
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Lock a file until it is closed, also by a kill; False where another has it, or the system has no such locks.
+
+    Windows needs none: it removes no file that is open.
+    """
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _explained(error: OSError, file: BinaryIO) -> OSError:
+    """The reason of a failed write: numpy's says none, and the system tells it at the next one."""
+    if error.errno is None:
+        try:
+            file.seek(0, os.SEEK_END)
+            file.write(bytes(2**16))
+            file.flush()
+        except OSError as found:
+            return found
+    return error
 
 
 def _flush_folder(folder: Path) -> None:
@@ -77,46 +144,32 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
+
+
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed writers of ``path`` left beside it. Nobody may be writing it now."""
+    """Remove what killed writers of ``path`` left beside it; what is being written now stays."""
     path = Path(path)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.????????"):
+    _remove(path.parent.glob(f".{glob.escape(path.name)}.????????"))
+
+
+def remove_all_leftovers(folder: Path) -> None:
+    """Remove what killed writers left in a folder that holds nothing but the program's own files."""
+    _remove(Path(folder).glob(".*.????????"))
+
+
+def _remove(found: Iterable[Path]) -> None:
+    for leftover in found:
         with contextlib.suppress(OSError):
-            if leftover.is_file() and not leftover.is_symlink():
+            if not _TEMPORARY.fullmatch(leftover.name) or leftover.is_symlink() or not leftover.is_file():
+                continue
+            with leftover.open("r+b") as file:
+                if not _lock(file):
+                    continue
+                if sys.platform != "win32":
+                    leftover.unlink()
+            if sys.platform == "win32":
                 leftover.unlink()
-
-
-def check_outputs(inputs: Iterable[Path], outputs: Iterable[Path | None]) -> None:
-    """A long run must not fail at its last line: every output can be written, and nothing is written twice.
-
-    Raises :class:`InputError`.
-    """
-    taken = {path.resolve(): "is the input" for path in inputs}
-    for path in outputs:
-        if path is None:
-            continue
-        what = taken.get(path.resolve()) or _why_not_writable(path)
-        if what:
-            raise InputError(f"A file to write was wanted, but {path} {what}; choose another name.")
-        taken[path.resolve()] = "is the result already"
-
-
-def check_is_tiff(path: Path) -> None:
-    """Raises :class:`InputError` for a result with another ending."""
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        raise InputError(f"The result is a TIFF, but {path.name} does not end in .tif; rename it.")
-
-
-def _why_not_writable(path: Path) -> str:
-    folder = path.resolve().parent
-    try:
-        if path.is_dir():
-            return "is a folder"
-    except OSError as error:
-        return f"is no name that can be ({error.strerror})"
-    if not folder.is_dir():
-        return "lies in a folder that does not exist"
-    return "" if os.access(folder, os.W_OK) else "lies in a folder that cannot be written"
 
 
 # a file that is changed twice within a tick of its file system's clock looks the same afterwards
@@ -130,6 +183,7 @@ def file_sha256(path: Path) -> str:
     same one, of the same size, and has not been touched.
     """
     path = Path(path).absolute()
+    check_ordinary(path)
     found = path.stat()
     stamp = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
     settled = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS

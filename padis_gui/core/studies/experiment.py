@@ -35,6 +35,8 @@ from padis_gui.core.runs.recipe import Recipe, check_seed, make_recipe
 from padis_gui.core.settings.declarations import specs
 from padis_gui.core.settings.errors import InputError, PadisError, SettingError
 from padis_gui.core.settings.files import failures_said
+from padis_gui.core.settings.outputs import elsewhere
+from padis_gui.core.settings.untrusted import parse_json
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
 
@@ -142,18 +144,29 @@ def run_grid(
     """One result a point, in order; a point that fails says so in its result, and the next one follows.
 
     ``record`` is a file of JSON lines: a point that succeeded there is not run again, and new results are
-    appended. Raises :class:`InputError` where it cannot be read or written.
+    appended. Where it cannot be written the grid goes on, and it is tried again with the next result. Raises
+    :class:`InputError` where it cannot be read or begun, and at the end where results had to be written to another file.
     """
     known = {} if record is None else _read_record(record)
+    if record is not None:
+        _append(record, "")  # what cannot be written at all is said before anything is computed
     runner = _GridRunner(open_prior)
-    for point in points:
-        if (metrics := known.get(point.key)) is not None:
-            yield GridResult(point=point, metrics=metrics)
-            continue
-        result = runner.finish(point)
-        if record is not None:
-            _append(record, result.as_line())
-        yield result
+    waiting = ""
+    try:
+        for point in points:
+            if (metrics := known.get(point.key)) is not None:
+                yield GridResult(point=point, metrics=metrics)
+                continue
+            result = runner.finish(point)
+            if record is not None:
+                waiting = _appended(record, waiting + result.as_line())
+            yield result
+    except BaseException:  # interrupted: what is known is not lost
+        if record is not None and waiting:
+            log.warning("%s", _elsewhere(record, waiting))
+        raise
+    if record is not None and waiting:
+        raise InputError(_elsewhere(record, waiting))
 
 
 class _GridRunner:
@@ -202,7 +215,8 @@ class _GridRunner:
 def _read_record(path: Path) -> dict[str, dict[str, float]]:
     """Metrics by key of the cases that succeeded; NaN where a metric was not finite."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        # a line ends at a newline and at nothing else that Unicode takes for an end
+        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
     except (OSError, UnicodeDecodeError):
         raise InputError(
             f"A file of results was wanted, but {path.name} cannot be read as one; choose another name."
@@ -211,7 +225,7 @@ def _read_record(path: Path) -> dict[str, dict[str, float]]:
     damaged = 0
     for line in filter(None, lines):
         try:
-            found = json.loads(line)
+            found = parse_json(line)
             metrics = {str(k): math.nan if v is None else float(v) for k, v in found["metrics"].items()}
             if not found["error"]:
                 known[str(found["key"])] = metrics
@@ -228,6 +242,28 @@ def _append(path: Path, line: str) -> None:
         file.seek(max(size - 1, 0))
         torn = size > 0 and file.read(1) != b"\n"  # the last write was cut short
         file.write(b"\n" * torn + line.encode())
+
+
+def _appended(path: Path, lines: str) -> str:
+    """Append lines; returns those that still wait, since the disk does not take them."""
+    try:
+        _append(path, lines)
+    except InputError as error:
+        log.warning("%s The results are kept, and it is tried again.", error)
+        return lines
+    return ""
+
+
+def _elsewhere(path: Path, lines: str) -> str:
+    """Write lines to another file; returns a sentence about it."""
+    count = lines.count("\n")
+    for other in elsewhere(path):
+        try:
+            _append(other, lines)
+        except InputError:
+            continue
+        return f"{count} results could not be written to {path} and are in {other}; make room, and add its lines there."
+    return f"{count} results could not be written to {path} nor elsewhere; make room, and run the same command again."
 
 
 @lru_cache

@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.settings.untrusted import parse_json
 from padis_gui.core.training.looks import Look, contact_sheet
 from padis_gui.core.training.sources import Skipped
 from padis_gui.core.training.train import NOISE_BINS, TrainStep
@@ -369,8 +370,8 @@ def read_log(folder: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open("rb") as file:
             while line := file.readline(_LONGEST_LINE):
-                with contextlib.suppress(ValueError, RecursionError):
-                    event = json.loads(line)
+                with contextlib.suppress(ValueError):
+                    event = parse_json(line)
                     if isinstance(event, dict) and isinstance(event.get("event"), str):
                         yield event
     except OSError:

@@ -30,6 +30,7 @@ from padis_gui.core.runs.method import Method
 from padis_gui.core.settings.declarations import Settings, setting
 from padis_gui.core.settings.errors import DivergenceError, InputError, SettingError
 from padis_gui.core.settings.files import write_atomically
+from padis_gui.core.settings.untrusted import parse_json
 from padis_gui.core.solvers.iterate import drain
 from padis_gui.core.training.dataset import TrainingData
 
@@ -302,7 +303,7 @@ def load_look(path: Path) -> Look:
     """Read a look, its images as float32. Raises :class:`InputError` for a file that is none."""
     try:
         with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
-            meta = _LookMeta.model_validate_json(file["meta"].tobytes())
+            meta = _LookMeta.model_validate(parse_json(file["meta"].tobytes()))
             arrays: dict[str, Any] = {
                 name: torch.from_numpy(file[name].astype(np.float32)) for name in file.files if name != "meta"
             }

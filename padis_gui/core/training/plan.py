@@ -16,7 +16,8 @@ from padis_gui.core.prior.checkpoint import PriorRecord, read_prior, read_record
 from padis_gui.core.prior.network import NetworkSettings
 from padis_gui.core.prior.prior import Conventions
 from padis_gui.core.settings.errors import InputError, SettingError
-from padis_gui.core.settings.files import file_sha256, write_atomically
+from padis_gui.core.settings.files import file_sha256, reason, remove_leftovers, write_atomically
+from padis_gui.core.settings.untrusted import read_json
 from padis_gui.core.training.dataset import TrainingData
 from padis_gui.core.training.looks import SightSettings
 from padis_gui.core.training.settings import SIGMA_DATA, DataSettings, TrainingSettings
@@ -251,7 +252,6 @@ def prior_record(state: State, plan: Plan, name: str, notes: dict[str, Any]) -> 
 
 
 REQUEST_FILE = "training.json"
-_LARGEST = 4 * 2**20
 
 
 class TrainingRequest(BaseModel):
@@ -297,9 +297,7 @@ def load_request(folder: Path) -> TrainingRequest:
     """The request in a training's folder. Raises :class:`InputError` where there is none that can be read."""
     path = Path(folder) / REQUEST_FILE
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ValueError("it is far too large")
-        return TrainingRequest.model_validate_json(path.read_bytes())
+        return TrainingRequest.model_validate(read_json(path))
     except FileNotFoundError:
         what = f"{folder} holds no {REQUEST_FILE}; name its data and --out {folder}, or another folder."
     except OSError as error:
@@ -322,11 +320,12 @@ def save_request(request: TrainingRequest, folder: Path) -> Path:
     data = request.model_dump_json(indent=1).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
         if not (path.is_file() and path.read_bytes() == data):
             write_atomically(path, data)
     except OSError as error:
         raise InputError(
-            f"A folder for the training was wanted, but {folder} cannot be written ({error.strerror}); make room or "
+            f"A folder for the training was wanted, but {folder} cannot be written ({reason(error)}); make room or "
             "choose another."
         ) from None
     return path

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from padis_gui.core.prior.network import NetworkSettings
 from padis_gui.core.settings.errors import Interrupted, PadisError
+from padis_gui.core.settings.files import reason, remove_all_leftovers
 from padis_gui.core.settings.machine import Precision, describe_device, fastest_precision, pick_device
 from padis_gui.core.training.dataset import TrainingData, load_training_data
 from padis_gui.core.training.log import (
@@ -140,6 +141,7 @@ def run_training(
         try:
             if world.main:
                 save_request(request, folder)
+                remove_all_leftovers(folder / LOOKS)
                 writer = TrainingLog(folder, tensorboard=request.sight.tensorboard, first_step=training.step)
             before = next((event for event in read_log(folder) if event["event"] == "data"), None)
             started = _data_read(request, folder, kept, aside, training, world, precision)
@@ -286,7 +288,7 @@ class _Looks:
         try:
             file = f"{LOOKS}/{save_look(seen, self._folder).name}"
         except OSError as error:
-            self._warn_once("Looks cannot be saved", error.strerror or str(error))
+            self._warn_once("Looks cannot be saved", reason(error))
         yield Looked(step=made.step, look=seen, file=file)
 
     def _look(self, training: Training, step: int) -> Look:

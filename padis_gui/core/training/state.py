@@ -21,6 +21,7 @@ from padis_gui.core.prior.network import NetworkSettings, PatchUNet
 from padis_gui.core.prior.prior import Conventions
 from padis_gui.core.settings.errors import CheckpointError
 from padis_gui.core.settings.files import remove_leftovers, write_atomically
+from padis_gui.core.settings.untrusted import parse_json
 from padis_gui.core.training.settings import TrainingSettings
 
 STATE_FILE, PRIOR_FILE = "state.safetensors", "prior.safetensors"
@@ -189,7 +190,7 @@ def find_state(folder: Path) -> Stored | None:
         return None
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            meta = json.loads((file.metadata() or {})["training"])
+            meta = parse_json((file.metadata() or {})["training"], nan=True)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
         conventions = meta.get("conventions")
         return Stored(

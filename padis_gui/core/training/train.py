@@ -4,9 +4,11 @@ The method is that of PaDIS (arXiv 2406.02462, section 3.2): :mod:`optimise` dra
 and makes it, :mod:`state` keeps what it leads to.
 """
 
+import contextlib
 import copy
 import logging
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,11 +20,12 @@ import torch
 from padis_gui.core.prior.network import NetworkSettings
 from padis_gui.core.prior.prior import Conventions, PatchPrior
 from padis_gui.core.settings.errors import CheckpointError, DivergenceError, InputError, SettingError
-from padis_gui.core.settings.files import Closing
+from padis_gui.core.settings.files import Closing, reason
 from padis_gui.core.settings.machine import Precision, peak_memory_mb
+from padis_gui.core.settings.outputs import elsewhere
 from padis_gui.core.training.dataset import TrainingData
 from padis_gui.core.training.optimise import Optimiser, Validation, World, draw_batch, learning_rate
-from padis_gui.core.training.plan import Plan, fresh, further, prior_record, resumed
+from padis_gui.core.training.plan import REQUEST_FILE, Plan, fresh, further, prior_record, resumed
 from padis_gui.core.training.settings import TrainingSettings
 from padis_gui.core.training.state import (
     NOISE_BINS,
@@ -297,9 +300,12 @@ class Training(Closing, Iterator[TrainStep]):
 
     def _save(self) -> None:
         if self._world.main:
-            plan, record = self._plan, prior_record(self._state, self._plan, self._name, self._notes)
-            save_state(self._state, self._folder, plan.given, plan.conventions, plan.origin, record)
+            self._save_to(self._folder)
         self._saved_at = self._state.step
+
+    def _save_to(self, folder: Path) -> None:
+        plan, record = self._plan, prior_record(self._state, self._plan, self._name, self._notes)
+        save_state(self._state, folder, plan.given, plan.conventions, plan.origin, record)
 
     def _save_or_warn(self) -> None:
         """Save on the way: a disk that is full now may have room again at the next checkpoint."""
@@ -308,14 +314,32 @@ class Training(Closing, Iterator[TrainStep]):
         except OSError as error:
             log.warning(
                 "The checkpoint of step %d cannot be written to %s (%s); the previous one is kept and training goes on.",
-                self._state.step, self._folder, error.strerror,
+                self._state.step, self._folder, reason(error),
             )  # fmt: skip
 
     def _save_or_fail(self) -> None:
+        """Save at the end: what was learned is not lost for want of room."""
         try:
             self._save()
         except OSError as error:
+            kept = self._save_elsewhere()
+            where = f"it is kept in {kept}, resume from there" if kept else (
+                "the previous one is kept, make room and resume from it"
+            )  # fmt: skip
             raise CheckpointError(
-                f"The checkpoint of step {self._state.step} cannot be written to {self._folder} ({error.strerror}); "
-                "the previous one is kept, make room and resume from it."
+                f"The checkpoint of step {self._state.step} cannot be written to {self._folder} ({reason(error)}); {where}."
             ) from None
+
+    def _save_elsewhere(self) -> Path | None:
+        """A folder that takes the checkpoint, with the request beside it; None where there is none."""
+        for folder in elsewhere(self._folder):
+            try:
+                folder.mkdir()
+                self._save_to(folder)
+            except OSError:
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            with contextlib.suppress(OSError):
+                shutil.copy(self._folder / REQUEST_FILE, folder)
+            return folder
+        return None

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError
-from padis_gui.core.settings.files import pixels_sha256, remove_leftovers, write_atomically
+from padis_gui.core.settings.files import pixels_sha256, reason, remove_all_leftovers, write_atomically
+from padis_gui.core.settings.untrusted import parse_json, read_json
 from padis_gui.core.volumes.request import PARTS_SUFFIX, VolumeRequest, changed_fields, fingerprint
 
 _HEAD, _FORMAT = "volume.json", "padis-gui volume"
@@ -55,8 +56,7 @@ class Parts:
         """
         try:
             self.folder.mkdir(exist_ok=True)
-            for name in (_HEAD, *self._names()):
-                remove_leftovers(self.folder / name)
+            remove_all_leftovers(self.folder)
             before = self.request() if (self.folder / _HEAD).exists() else None
             if before is not None and fingerprint(before.template) != fingerprint(request.template):
                 other = ", ".join(changed_fields(before.template, request.template))
@@ -76,13 +76,11 @@ class Parts:
         """
         head = self.folder / _HEAD
         try:
-            if head.stat().st_size > _LARGEST_HEAD:
-                raise ValueError("it is too large")
-            found = json.loads(head.read_bytes())
+            found = read_json(head)
             if (found["format"], found["version"]) != (_FORMAT, 1):
                 raise ValueError("it is something else")
             request = VolumeRequest.model_validate(found["request"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError):
+        except (OSError, ValueError, KeyError, TypeError):
             raise InputError(
                 f"The finished slices of a volume were looked for, but {self.folder} holds none that can be used; choose "
                 "another folder or another name for the result, or begin anew (--restart)."
@@ -124,7 +122,7 @@ class Parts:
 
         try:
             with safe_open(self.path(page, smooth=smooth), framework="numpy") as file:
-                record = SliceRecord.model_validate_json((file.metadata() or {})["record"])
+                record = SliceRecord.model_validate(parse_json((file.metadata() or {})["record"]))
                 pixels: Pixels = file.get_tensor("estimate")
         except (OSError, SafetensorError, KeyError, ValueError, ValidationError):
             return None
@@ -134,10 +132,9 @@ class Parts:
     def clear(self) -> None:
         """Remove what this class has written, and the folder where nothing else is in it."""
         with contextlib.suppress(OSError):
+            remove_all_leftovers(self.folder)
             for name in [*self._names(), _HEAD]:
-                path = self.folder / name
-                remove_leftovers(path)
-                path.unlink(missing_ok=True)
+                (self.folder / name).unlink(missing_ok=True)
             self.folder.rmdir()
 
     def _names(self) -> list[str]:
@@ -146,7 +143,7 @@ class Parts:
 
     def _unusable(self, error: OSError) -> InputError:
         return InputError(
-            f"Finished slices were to be kept in {self.folder}, but it cannot be written or read ({error.strerror}); "
+            f"Finished slices were to be kept in {self.folder}, but it cannot be written or read ({reason(error)}); "
             "make room, or choose another place for the result. What is finished is kept."
         )
 

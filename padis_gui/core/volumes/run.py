@@ -145,7 +145,14 @@ def reconstruct_volume(
         if failed:
             return
     yield Writing(out=request.out)
-    metrics, slices = _write(request, parts, smooth=smooth)
+    try:
+        metrics, slices = _write(request, parts, smooth=smooth)
+    except InputError as error:
+        if error.remedy != "elsewhere":
+            raise
+        raise InputError(
+            f"{error} The finished slices are kept in {request.folder}: the same command writes them."
+        ) from None
     parts.clear()
     yield VolumeDone(
         out=request.out, pages=request.pages, metrics=metrics, slices=slices,

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 
 from padis_gui import __version__
 from padis_gui.core.settings.errors import PadisError
+from padis_gui.core.settings.files import reason, write_atomically
 from padis_gui.gui.kit.files import TEXTS, choose_to_write
 from padis_gui.gui.kit.forms import SettingsForm
 from padis_gui.gui.kit.widgets import button_row, column, grid, muted, push_button
@@ -105,9 +106,9 @@ class ReportDialog(QDialog):
 
     def _save(self, path: Path) -> None:
         try:
-            path.write_text(self.text.toPlainText(), encoding="utf-8")
+            write_atomically(path, self.text.toPlainText().encode())
         except OSError as error:
-            self.outcome.setText(f"{path.name} cannot be written: {error.strerror}.")
+            self.outcome.setText(f"{path.name} cannot be written: {reason(error)}.")
         else:
             self.outcome.setText(f"Saved as {path.name}.")
 

@@ -6,6 +6,7 @@ from PySide6.QtCore import QObject
 
 from padis_gui.gui.frame.messages import ChoiceBar
 from padis_gui.viewmodels.laboratory.ab import ABRun
+from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.training.trainer import Trainer
 from padis_gui.viewmodels.volumes.volumes import Volumes
@@ -14,7 +15,10 @@ _ABOUT = "closing"
 
 
 class Leaving(QObject):
-    """``go`` closes the window, and with ``finish`` keeps the estimate of what is under way before."""
+    """``go`` closes the window, and with ``finish`` keeps the estimate of what is under way before.
+
+    ``export`` asks where to write runs of the list.
+    """
 
     def __init__(
         self,
@@ -24,10 +28,12 @@ class Leaving(QObject):
         trainer: Trainer,
         question: ChoiceBar,
         go: Callable[..., None],
+        export: Callable[[tuple[RunRecord, ...]], object],
     ) -> None:
         super().__init__(question)
         self._session, self._ab, self._volumes, self._trainer = session, ab, volumes, trainer
-        self._question, self._go = question, go
+        self._question, self._go, self._export = question, go, export
+        self._may_lose = False
         for signal in (
             session.occupied_changed,
             session.queue.changed,
@@ -50,6 +56,31 @@ class Leaving(QObject):
             await self._ab.finished()
             self._ab.keep()
         await self._session.finish()
+
+    async def saved(self) -> bool:
+        """Whether the window may go: all runs are saved, or the user has said that the others may be lost. It asks."""
+        saver = self._session.saver
+        if saver is None or self._may_lose:
+            return True
+        await saver.flush()
+        unsaved = saver.unsaved
+        if not unsaved:
+            return True
+        what = f"{len(unsaved)} runs are" if len(unsaved) > 1 else f"{unsaved[0].name} is"
+        self._question.ask(
+            f"{what} not saved, since the disk does not take it. Close the window all the same?",
+            (
+                ("Save elsewhere…", "Export what is not saved to another place", lambda: self._export(unsaved)),
+                ("Try again", "Save and close, after room was made", lambda: self._go(finish=False)),
+                ("Lose and close", "Close the window; what is not saved is lost", self._lose),
+                ("Stay", "The window stays open, and saving is tried again", lambda: None),
+            ),
+        )  # fmt: skip
+        return False
+
+    def _lose(self) -> None:
+        self._may_lose = True
+        self._go(finish=False)
 
     # The question -----------------------------------------------------------------------------------
 

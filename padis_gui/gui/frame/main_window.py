@@ -1,6 +1,7 @@
 """The main window: its pages, layout, menus, and the wiring between actions, session and display."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QRect, QSize, Qt
@@ -26,10 +27,10 @@ from padis_gui.gui.frame.display import RunDisplay
 from padis_gui.gui.frame.laboratory import LaboratoryInWindow
 from padis_gui.gui.frame.leaving import Leaving
 from padis_gui.gui.frame.menus import Menus, RunTools
-from padis_gui.gui.frame.messages import ChoiceBar, MessageBar
+from padis_gui.gui.frame.messages import ChoiceBar, MessageBar, UnsavedNote
 from padis_gui.gui.frame.reconstruct import RIGHT, ReconstructPage, keep_window, restore_window
 from padis_gui.gui.kit.actions import Actions
-from padis_gui.gui.kit.files import show_in_folder
+from padis_gui.gui.kit.files import choose_folder, choose_to_write, show_in_folder
 from padis_gui.gui.kit.focus import focus_region
 from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.theme import set_scheme
@@ -135,6 +136,7 @@ class MainWindow(QMainWindow):
             lambda remedy: self.messages.add_offers(self.reconstruct.offers.against(remedy))
         )
         session.written.connect(self._offer_folder)
+        session.elsewhere_wanted.connect(self._offer_elsewhere)
         self.messages.details_wanted.connect(self.help.report)
         self.preferences.changed.connect(self._follow_preferences)
         self._follow_preferences()
@@ -213,6 +215,7 @@ class MainWindow(QMainWindow):
             self.trainer,
             self.question,
             self._close_now,
+            self.run_tools.exporting.choose_runs,
         )
         self.pages.currentChanged.connect(self._page_changed)
 
@@ -269,7 +272,8 @@ class MainWindow(QMainWindow):
         self.cursor_text = ElidedLabel()
         self.device = DeviceButton(self.session, self._use_device)
         self.statusBar().addWidget(self.cursor_text, 1)
-        for note in (*self.run_tools.notes, self.training_note):
+        unsaved = UnsavedNote(self.session, self.run_tools.exporting.choose_runs)
+        for note in (unsaved, *self.run_tools.notes, self.training_note):
             self.statusBar().addPermanentWidget(note)
         self.statusBar().addPermanentWidget(self.device)
 
@@ -324,7 +328,21 @@ class MainWindow(QMainWindow):
             if not show_in_folder(path):
                 self.messages.show_message("warning", f"No file manager answered; the file is {path}.")
 
-        self.messages.add_offers([("Show in folder", f"Open {path.parent} in the file manager", show)])
+        self.messages.add_offers(
+            [("Show in folder", f"Open {path if path.is_dir() else path.parent} in the file manager", show)]
+        )
+
+    def _offer_elsewhere(self, path: Path, write: Callable[[Path], object]) -> None:
+        def choose() -> None:
+            if path.is_dir():
+                choose_folder(self, "Save elsewhere", write)
+            else:
+                kind = path.suffix[1:]
+                choose_to_write(self, "Save elsewhere", f"{kind.upper()} (*.{kind})", path.name, write)
+
+        self.messages.add_offers(
+            [("Save elsewhere…", "Choose another place: what was to be written is still here", choose)]
+        )
 
     # From the user to the session -----------------------------------------------------------------
 
@@ -381,6 +399,9 @@ class MainWindow(QMainWindow):
             self.session.spawn(self._leave(finish))
 
     async def _leave(self, finish: bool) -> None:
+        if not finish and not await self.leaving.saved():
+            self._closing = False
+            return
         keep_window(self, self.reconstruct, self.preferences)
         for dialog in self.findChildren(QDialog):
             dialog.close()
@@ -389,6 +410,11 @@ class MainWindow(QMainWindow):
         self.display.timer.stop()
         if finish:
             await self.leaving.finish()
+            if not await self.leaving.saved():
+                self._closing = False
+                self.display.timer.start()
+                self.show()
+                return
         await self.run_tools.volumes.close()
         await self.trainer.close()
         await self.session.close()

@@ -7,8 +7,11 @@ from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QToolButton
 
 from padis_gui.gui.kit.theme import LEVEL_COLOURS, icon
 from padis_gui.gui.kit.widgets import push_button, row
+from padis_gui.viewmodels.runs.runs import RunRecord
+from padis_gui.viewmodels.session.session import Session
 
 _INFO_SECONDS = 6
+_NAMED = 5  # runs that a tip names
 Offer = tuple[str, str, Callable[[], object]]  # a button's text, its tip, what it does
 _OFFER_SECONDS = 20  # somebody has to read it, and to decide
 
@@ -91,6 +94,33 @@ class MessageBar(Strip):
             self.offers.append(button)
         if self.offers and self._timer.isActive():
             self._timer.start(_OFFER_SECONDS * 1000)
+
+
+class UnsavedNote(QToolButton):
+    """Says which runs the disk has refused; a click exports them. Nothing while all are saved."""
+
+    def __init__(self, session: Session, export: Callable[[tuple[RunRecord, ...]], object]) -> None:
+        super().__init__()
+        self._saver = session.saver
+        self.setAutoRaise(True)
+        self.setAccessibleName("Runs that are not saved")
+        self.setObjectName("unsaved")
+        self.setStyleSheet(f"#unsaved {{ color: white; background: {LEVEL_COLOURS['warning']}; }}")
+        if self._saver is not None:
+            saver = self._saver
+            self.clicked.connect(lambda: export(saver.unsaved))
+            saver.unsaved_changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show how many there are now."""
+        names = [] if self._saver is None else [record.name for record in self._saver.unsaved]
+        self.setVisible(bool(names))
+        self.setText(f"{len(names)} {'run' if len(names) == 1 else 'runs'} not saved")
+        self.setToolTip(
+            f"The disk does not take {', '.join(names[:_NAMED])}{' …' * (len(names) > _NAMED)}. They are kept until the "
+            "window is closed, and saving is tried again; a click exports them to another place"
+        )
 
 
 class ChoiceBar(Strip):

@@ -94,7 +94,7 @@ def show_in_folder(path: Path) -> bool:
         return QProcess.startDetached("explorer", ["/select,", str(path)])[0]
     if sys.platform == "darwin":
         return QProcess.startDetached("open", ["-R", str(path)])[0]
-    return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent)))
+    return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path if path.is_dir() else path.parent)))
 
 
 def _open(parent: QWidget, dialog: QFileDialog, chosen: Callable[[Path], object]) -> None:

@@ -147,6 +147,8 @@ class SizeOffers(QWidget):
     def against(self, remedy: str) -> list[tuple[str, str, Callable[[], object]]]:
         """Buttons for a message whose error this remedy mends: text, tip, what it does."""
         sizing, tried = self._sizing, self._session.data.tried
+        if remedy == "elsewhere":  # whoever writes offers it
+            return []
         if remedy == "replace":
             tip = "Open it with the median of the finite numbers around in the place of each of the others"
             return [] if tried is None else [("Replace them", tip, lambda: sizing.replace_in(tried))]

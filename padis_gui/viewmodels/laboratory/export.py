@@ -9,10 +9,10 @@ import numpy as np
 
 from padis_gui.core.exports.tiff import write_tiff
 from padis_gui.core.images.image import Pixels
+from padis_gui.core.runs.inputs import check_run_outputs, inputs_of
 from padis_gui.core.runs.recipe import Recipe, make_recipe
 from padis_gui.viewmodels.pictures.frames import channels_first
 from padis_gui.viewmodels.session.session import Session
-from padis_gui.viewmodels.state.background import Failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,21 +40,16 @@ def export(session: Session, path: Path, pages: PictureStack | None) -> None:
     seed = session.method.seed or 0
     spacing = None if image is None else image.spacing
 
-    def work(_check: object) -> str:
+    def write(to: Path) -> str:
         recipe = known or make_recipe(opened, method, seed)  # of what was looked at without a run
+        check_run_outputs(inputs_of(recipe), [to])
         write_tiff(
-            path, stack(list(pages.pictures.values())), recipe, dict(pages.metrics), spacing=spacing,
+            to, stack(list(pages.pictures.values())), recipe, dict(pages.metrics), spacing=spacing,
             labels=tuple(pages.pictures), details=dict(pages.details) | {"kind": pages.name},
         )  # fmt: skip
-        return f"Exported {path.name}: {pages.name} as float32, with the recipe of its run."
+        return f"Exported {to.name}: {pages.name} as float32, with the recipe of its run."
 
-    def done(said: str | Failure | None) -> None:
-        if isinstance(said, Failure):
-            session.message.emit("error", said.sentence, said.details)
-        elif said is not None:
-            session.say_written(said, path)
-
-    session.io_requests.ask(f"export {path}", work, done)
+    session.spawn(session.write(path, write))
 
 
 def shown_recipe(session: Session) -> Recipe | None:

@@ -69,9 +69,15 @@ class Asked:
         return (
             self.origin is other.origin
             and isinstance(other.source, Tensor) == renoised
+            and self._shape == other._shape  # one iterate is put into priors of one channel and of three
+            and self.image.window == other.image.window
             and self.partition == other.partition
             and (self.sigma == other.sigma or not renoised)
         )
+
+    @property
+    def _shape(self) -> torch.Size:
+        return (self.source if isinstance(self.source, Tensor) else self.source.x).shape
 
     def same_home(self, other: "Asked") -> bool:
         """Whether both have the same tile before it was shifted."""

@@ -232,14 +232,21 @@ class Inspector(QObject):
     def _asked(self) -> Asked | None:
         session, box, home, partition = self._session, self.box, self.home, self.partition
         found, prepared = self._source(), session.screen.prepared
-        if session.prior.loaded is None or prepared is None or found is None:
+        prior = session.prior.loaded
+        if prior is None or prepared is None or found is None:
             return None
+        origin, source = found
+        if isinstance(source, Tensor):  # perhaps of a run whose prior had other channels
+            if len(source) == 1 < prior.channels:
+                source = source.expand(prior.channels, -1, -1)
+            elif prior.channels not in (1, len(source)):
+                return None
         if box is None or home is None or partition is None:
             return None
         frame = self.frame
         step = frame.step if frame is not None and self.used_input != "truth" else None
         return Asked(
-            prior=session.prior.loaded, image=prepared.image, origin=found[0], source=found[1], sigma=self.used_sigma,
+            prior=prior, image=prepared.image, origin=origin, source=source, sigma=self.used_sigma,
             partition=partition, home=home, row=box.row, column=box.column, step=step,
         )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Painting the mask of an inpainting problem; what is painted goes to a file, so that a recipe can name it."""
 
+import contextlib
 import hashlib
 import tempfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from padis_gui.core.files.read import read_named_picture
 from padis_gui.core.images.image import Mask, fill_box, stamp, write_mask
 from padis_gui.core.physics.pixelwise import Inpainting, InpaintingSettings
+from padis_gui.core.runs.inputs import check_run_outputs
 from padis_gui.core.settings.declarations import specs
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.viewmodels.session.session import Session
@@ -175,9 +177,18 @@ class MaskEditor(QObject):
 
     def save(self, path: Path) -> None:
         """Write the mask where the user wants it; the problem names that file from now on."""
-        if self.missing is not None:
-            self._soon.stop()
-            self._write(path)
+        if self.missing is None:
+            return
+        with contextlib.suppress(OSError):  # said by the check
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:  # over an earlier mask it may be
+            check_run_outputs([self._session.data.path, self._session.prior.path], [path])
+        except PadisError as error:
+            self._session.message.emit("error", str(error), "")
+            self._session.elsewhere_wanted.emit(path, self.save)
+            return
+        self._soon.stop()
+        self._write(path)
 
     def _changed(self) -> None:
         self._soon.start()

@@ -8,7 +8,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from padis_gui.core.prior.checkpoint import PriorRecord
@@ -19,15 +19,15 @@ from padis_gui.core.runs.estimate import Estimate, Pace, estimate, product_secon
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared, prepared_shape
 from padis_gui.core.settings.errors import Interrupted, PadisError
-from padis_gui.core.settings.files import write_atomically
+from padis_gui.core.settings.files import remove_leftovers, write_atomically
 from padis_gui.core.settings.machine import describe_device, free_memory_mb
+from padis_gui.core.settings.untrusted import read_json
 from padis_gui.viewmodels.runs.run import Ended
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.background import Check
 
 log = logging.getLogger(__name__)
 
-_LARGEST_FILE = 2**20
 _KEPT = 200
 # A run moves what is believed half of the way to what it took
 _LEARNING = 0.5
@@ -86,12 +86,13 @@ class Paces:
         self._write()
 
     def _read(self) -> _File:
+        if self._path is not None:
+            remove_leftovers(self._path)
         if self._path is None or not self._path.exists():
             return _File()
         try:
-            if self._path.stat().st_size <= _LARGEST_FILE:
-                return _File.model_validate_json(self._path.read_bytes())
-        except (OSError, ValidationError) as error:
+            return _File.model_validate(read_json(self._path))
+        except (OSError, ValueError) as error:
             log.warning("The measured times in %s cannot be used: %s", self._path, error)
         return _File()
 

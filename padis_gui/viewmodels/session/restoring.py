@@ -57,10 +57,10 @@ class Restorer:
     def restore(self, path: Path) -> Coroutine[Any, Any, bool]:
         """Bring back the run that made an exported file; messages say what differs here, and what is missing.
 
-        What can be brought back is, also where a file is missing. What is asked for from the call on, while the file is
-        read, wins.
+        What can be brought back is, also where a file is missing. It is what is wanted from the call on; what is asked
+        for while the file is read wins.
         """
-        return self._restore(path, self._workspace.asked, self._workspace.prior.wishes)
+        return self._restore(path, self._workspace.ask(), self._workspace.prior.wishes)
 
     async def _restore(self, path: Path, asked: tuple[int, ...], prior_asked: int) -> bool:
         workspace = self._workspace

@@ -22,8 +22,9 @@ from padis_gui.viewmodels.runs.shown import Seen
 from padis_gui.viewmodels.session.exporting import export_run, export_runs, shown_run
 from padis_gui.viewmodels.session.restoring import Restorer
 from padis_gui.viewmodels.session.runner import Runner
+from padis_gui.viewmodels.session.saver import Saver
 from padis_gui.viewmodels.session.screen import Screen
-from padis_gui.viewmodels.session.store import Saver, Store
+from padis_gui.viewmodels.session.store import Store
 from padis_gui.viewmodels.session.workspace import Workspace
 
 _SOURCE = "padis_gui.core.prior.prior"
@@ -126,20 +127,21 @@ class Session(Workspace):
         if run is None:
             self.message.emit("warning", "There is no result to export yet; press Run first.", "")
             return False
-        return await self._exported(path, export_run, run, path, settings or ExportSettings())
+        chosen = settings or ExportSettings()
+        return await self.write(path, lambda to: export_run(run, to, chosen))
 
     async def export_runs(
         self, named: Sequence[tuple[RunRecord, Path]], settings: ExportSettings | None = None
     ) -> bool:
         """Write runs of the list, each to its path, as :meth:`export` does."""
-        first = named[0][1] if named else Path()
-        return await self._exported(first, export_runs, tuple(named), self, settings or ExportSettings())
+        chosen = settings or ExportSettings()
+        if len(named) == 1:
+            return await self.write(named[0][1], lambda to: export_runs([(named[0][0], to)], self, chosen))
 
-    async def _exported(self, path: Path, write: Callable[..., str], *arguments: Any) -> bool:
-        sentence = await self.read(write, *arguments)
-        if sentence:
-            self.say_written(sentence, path)
-        return bool(sentence)
+        def write(folder: Path) -> str:
+            return export_runs([(record, folder / path.name) for record, path in named], self, chosen)
+
+        return await self.write(named[0][1].parent, write)
 
     async def close(self) -> None:
         """Cancel the run, let the threads end, and forget what was planned."""

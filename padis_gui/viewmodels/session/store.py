@@ -1,45 +1,36 @@
-"""The session on disk, and the thread that writes it.
-
-The session on disk: choices and runs, written as they come, read again at the next start.
+"""The session on disk: choices and runs, written as they come, read again at the next start.
 
 Each start of the program has a folder of its own under ``root``: ``session.json`` (choices, order of the runs),
 and for each run ``<id>.tif``, float32 with its recipe, and ``<id>.json``. Every file is there whole or not at all,
 and none that is damaged stops the program: it is left out. While a session goes on its folder is locked and holds
 the file ``open``; one that is found unlocked with it did not end as it should.
-
-Keeps the session on disk as it goes on, in the I/O thread, and brings the last one back.
 """
 
-import asyncio
 import contextlib
 import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from PySide6.QtCore import QLockFile, QObject, QTimer
+from PySide6.QtCore import QLockFile
 
 from padis_gui.core.exports.about import About
 from padis_gui.core.exports.tiff import save_result
-from padis_gui.core.runs.recipe import Recipe, sealed
-from padis_gui.core.settings.errors import InputError, PadisError
-from padis_gui.core.settings.files import write_atomically
+from padis_gui.core.settings.files import remove_all_leftovers, write_atomically
+from padis_gui.core.settings.untrusted import read_json
 from padis_gui.viewmodels.runs.runs import RunRecord
-from padis_gui.viewmodels.session.runner import Runner
 from padis_gui.viewmodels.session.saved import SavedChoices, SavedItem, SavedRun, saved_from
-from padis_gui.viewmodels.session.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 DISK_BUDGET = 2**30
 _FOLDERS_KEPT = 3
-_LARGEST_JSON = 64 * 2**20
 _IDENTITY = re.compile(r"[0-9a-f]{12}")
 _SESSION, _OPEN, _LOCK = "session.json", "open", "lock"
 
@@ -200,7 +191,8 @@ class Store:
                 if not self._lock(folder):
                     taken = True
                     continue
-                if newest is None and not taken and (folder / _SESSION).exists():
+                remove_all_leftovers(folder)
+                if newest is None and not taken and _holds_something(folder):
                     newest = folder
                 elif number >= _FOLDERS_KEPT:
                     self._discard(folder)
@@ -233,14 +225,16 @@ class Store:
 
     def _content(self, path: Path) -> tuple[_Content | None, list[str]]:
         try:
-            return _Content.model_validate_json(_bounded(path)), []
+            return _Content.model_validate(read_json(path)), []
+        except FileNotFoundError:  # it was killed before its first choice was saved
+            return None, []
         except (OSError, ValueError) as error:
             log.warning("%s cannot be used: %s", path, _brief(error))
             return None, [path.name]
 
     def _record(self, path: Path) -> RunRecord | None:
         try:
-            saved = SavedRun.model_validate_json(_bounded(path))
+            saved = SavedRun.model_validate(read_json(path))
             picture = path.with_suffix(".tif")
             if saved.id != path.stem or not picture.exists():
                 raise ValueError("its picture is not there")
@@ -267,150 +261,10 @@ class Store:
         return tuple(gone)
 
 
-def _bounded(path: Path) -> bytes:
-    if path.stat().st_size > _LARGEST_JSON:
-        raise ValueError("it is too large")
-    return path.read_bytes()
+def _holds_something(folder: Path) -> bool:
+    """Whether there is something to bring back: a session that was killed early may have runs only."""
+    return any(file.name == _SESSION or _IDENTITY.fullmatch(file.stem) for file in folder.glob("*.json"))
 
 
 def _brief(error: Exception) -> str:
     return f"{error.error_count()} errors" if isinstance(error, ValidationError) else str(error)[:200]
-
-
-def _sealed(recipe: Recipe) -> Recipe:
-    try:
-        return sealed(recipe)
-    except InputError:  # its run will say so
-        return recipe
-
-
-T = TypeVar("T")
-_State = tuple[SavedChoices, tuple[str, ...], tuple[str, ...], int, tuple[SavedItem, ...]]
-
-_DELAY_MS = 1000
-
-
-class Saver(QObject):
-    """Saves what is on a workspace to one store a moment after something has changed."""
-
-    def __init__(self, workspace: Workspace, runner: Runner, store: Store) -> None:
-        super().__init__(workspace)
-        self._workspace, self._runner, self._store = workspace, runner, store
-        self._unsaved: dict[str, RunRecord] = {}
-        self._gone: list[str] = []
-        self._written: _State | None = None
-        self._sealed: dict[str, Recipe] = {}  # by the ids of the queue's items
-        self._lock = asyncio.Lock()
-        self._complained = False
-        self._timer = QTimer(self, singleShot=True, interval=_DELAY_MS)
-        self._timer.timeout.connect(lambda: workspace.spawn(self.flush()))
-        workspace.runs.edited.connect(self._edited)
-        workspace.runs.removed.connect(self._removed)
-        for signal in (
-            workspace.method.changed,
-            workspace.data.changed,
-            workspace.prior.changed,
-            workspace.runs.changed,
-            runner.queue.changed,
-        ):
-            signal.connect(self._soon)
-
-    @property
-    def was_clean(self) -> bool:
-        """Whether the last session ended as it should."""
-        return self._store.was_clean
-
-    @property
-    def has_previous(self) -> bool:
-        """Whether there is a last session that can be restored."""
-        return self._store.previous is not None
-
-    async def restore(self) -> bool:
-        """Bring back the choices and runs of the last session; False where there is nothing to bring back."""
-        workspace = self._workspace
-        async with self._lock:
-            saved = await self._disk(self._store.load)
-        if saved is None:
-            return False
-        workspace.runs.restore(saved.records, saved.count)
-        if saved.choices is not None:
-            await workspace.use(saved.choices)
-        await self._runner.restore_queue(saved.queue)
-        if saved.damaged:
-            workspace.message.emit(
-                "warning", f"Of the last session {len(saved.damaged)} files or runs were damaged and are left out.",
-                "\n".join(saved.damaged),
-            )  # fmt: skip
-        return saved.choices is not None or bool(saved.records)
-
-    async def flush(self) -> None:
-        """Write what has changed."""
-        self._timer.stop()
-        async with self._lock:
-            while self._unsaved:
-                record = self._unsaved.pop(next(iter(self._unsaved)))
-                gone = await self._disk(self._store.save_run, record)
-                if gone:
-                    self._workspace.runs.drop(gone)
-                    self._workspace.message.emit(
-                        "info", f"The oldest {len(gone)} runs were let go: a session keeps "
-                        f"{self._store.budget / 2**30:.3g} GB of runs. Pinned ones stay.", "",
-                    )  # fmt: skip
-            if self._gone:
-                gone_now, self._gone = tuple(self._gone), []
-                await self._disk(self._store.remove_runs, gone_now)
-            runs = self._workspace.runs
-            state: _State = (
-                self._workspace.choices(), tuple(r.id for r in runs.records), tuple(r.id for r in runs.deleted),
-                runs.count, await self._unfinished(),
-            )  # fmt: skip
-            if state != self._written:
-                await self._disk(self._store.save, *state)
-                self._written = state
-
-    async def _unfinished(self) -> tuple[SavedItem, ...]:
-        """The queue, each recipe with the hashes of its files: what waits is later run on the same data, or not at all."""
-        before, self._sealed = self._sealed, {}
-        for item, task in self._runner.unfinished():
-            recipe = before.get(item.id) or await self._disk(_sealed, task.recipe) or task.recipe
-            self._sealed[item.id] = recipe
-        return tuple(
-            SavedItem(name=item.name, recipe=self._sealed[item.id], group=item.group, repeats=item.repeats)
-            for item, _ in self._runner.unfinished()
-            if item.id in self._sealed
-        )
-
-    async def close(self) -> None:
-        """Write what is left, and that the session ended as it should."""
-        self._workspace.runs.empty_bin()
-        await self.flush()
-        await self._disk(self._store.close)
-
-    def _edited(self, record: RunRecord) -> None:
-        self._unsaved[record.id] = record
-        self._soon()
-
-    def _removed(self, identities: list[str]) -> None:
-        self._gone.extend(identities)
-        for identity in identities:
-            self._unsaved.pop(identity, None)
-        self._soon()
-
-    def _soon(self) -> None:
-        """An earlier wish is not put off: short runs, one after the other, would never be saved."""
-        if not self._workspace.closed and not self._timer.isActive():
-            self._timer.start()
-
-    async def _disk(self, function: Callable[..., T], *arguments: Any) -> T | None:
-        """Call in the I/O thread; where the disk refuses, say so once: the session goes on without."""
-        try:
-            return await self._workspace.io(function, *arguments)
-        except (OSError, ValueError, PadisError) as error:
-            log.warning("The session cannot be saved: %s", error)
-            if not self._complained:
-                self._complained = True
-                self._workspace.message.emit(
-                    "warning", f"The session cannot be saved under {self._store.root} ({error}); its runs are kept "
-                    "until the window is closed, export what you need.", "",
-                )  # fmt: skip
-            return None

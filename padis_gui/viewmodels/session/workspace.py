@@ -17,6 +17,7 @@ from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.prior.checkpoint import PriorRecord, read_record
 from padis_gui.core.runs.control import RunState
+from padis_gui.core.runs.inputs import inputs_of
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, misfit
 from padis_gui.core.runs.presets import (
@@ -30,7 +31,8 @@ from padis_gui.core.runs.presets import (
 )
 from padis_gui.core.runs.recipe import draft_recipe, find_preset
 from padis_gui.core.settings.declarations import specs, with_live
-from padis_gui.core.settings.errors import PadisError
+from padis_gui.core.settings.errors import InputError, PadisError
+from padis_gui.core.settings.outputs import check_names
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.viewmodels.pictures.frames import History, ProblemPictures
 from padis_gui.viewmodels.runs.run import Ended, LiveRun, Task
@@ -73,6 +75,13 @@ class Workspace(Background):
         """What is open, as far as the chosen physics needs it; None while data or prior are missing."""
         return self.preparation.opened()
 
+    def inputs(self) -> list[Path]:
+        """The files that are open, and those that the problem names."""
+        problem = self.method.problem
+        named = [getattr(problem, spec.name) for spec in specs(type(problem)) if spec.kind == "file"]
+        running = [] if self._running is None else inputs_of(self._running.recipe)
+        return [Path(path) for path in (self.data.path, self.prior.path, *named) if path] + running
+
     def wanted(self, seed: int, *, measurement_seed: int | None = None) -> Task | None:
         """A run of the choices as they stand; None, and a message, where they are not complete."""
         opened, method = self.opened(), self.method.now
@@ -100,7 +109,7 @@ class Workspace(Background):
 
         What the user has opened, or is opening, stays.
         """
-        self._wishes += 1
+        self.ask()
         self.method.apply_preset(name)
         try:
             preset = find_preset(name)
@@ -118,7 +127,7 @@ class Workspace(Background):
 
     async def open_demo(self) -> None:
         """The bundled slice and prior."""
-        self._wishes += 1
+        self.ask()
         try:
             prior, image = fitting_prior(DEFAULT_PRIOR, self.prior.device.type), resource(DEMO_IMAGE)
         except PadisError as error:
@@ -151,10 +160,10 @@ class Workspace(Background):
         data, prior, method = self.data, self.prior, self.method
         problems, solvers = method.problems, method.solvers
         return SavedChoices(
-            data=None if data.path is None else str(data.path.resolve()),
+            data=_text_of(data.path),
             page=0 if data.image is None else data.image.page,
             reading={} if data.image is None else changes(data.image.reading, ReadingSettings()),
-            prior=None if prior.path is None else str(prior.path.resolve()),
+            prior=_text_of(prior.path),
             training_image_size=prior.image_size if prior.is_snapshot else None,
             physics=method.physics,
             problems={p.name: changes(problems[p.name], p.settings_type()) for p in PHYSICS},
@@ -172,14 +181,18 @@ class Workspace(Background):
         """
         return self._wishes, self.method.wishes, self.data.wishes
 
+    def ask(self) -> tuple[int, int, int]:
+        """Data and settings at once are wanted from now on, whatever was asked for before; returns :attr:`asked`."""
+        self._wishes += 1
+        return self.asked
+
     def use(self, choices: SavedChoices) -> Coroutine[Any, Any, bool]:
         """Open what these choices name, unless it is open, and choose what they say; messages say what cannot be.
 
         False where something else was wanted meanwhile: the latest wins, from the call on.
         """
-        self._wishes += 1
         self.method.give_back_seed()  # these bring their own, whatever image is opened for them
-        return self._use(choices, list(self.asked), self.prior.wishes)
+        return self._use(choices, list(self.ask()), self.prior.wishes)
 
     async def _use(self, choices: SavedChoices, latest: list[int], prior_asked: int) -> bool:
         found, data, prior = usable(choices), self.data, self.prior
@@ -187,7 +200,8 @@ class Workspace(Background):
         if choices.prior is not None and not later and not _is_open(prior.wanted, choices.prior):
             await prior.open(Path(choices.prior), choices.training_image_size)
         wanted = (choices.page, found.reading)
-        if data.wishes == latest[2] and choices.data and not data.is_at(Path(choices.data), *wanted):
+        superseded = (self._wishes, data.wishes) != (latest[0], latest[2])
+        if not superseded and choices.data and not data.is_at(Path(choices.data), *wanted):
             latest[2] += 1
             await data.open(Path(choices.data), *wanted)
         if latest != list(self.asked):
@@ -320,6 +334,17 @@ class Workspace(Background):
 def _bundled_records() -> dict[Path, PriorRecord]:
     """What the bundled priors say of themselves; a few kilobytes each are read, once."""
     return {path: read_record(path) for path in bundled_priors()}
+
+
+def _text_of(path: Path | None) -> str | None:
+    """A path as a session keeps it; None for a name that no text can hold, which is then not opened again."""
+    if path is None:
+        return None
+    try:
+        check_names(path)
+    except InputError:
+        return None
+    return str(path.resolve())
 
 
 def _is_open(path: Path | None, name: str) -> bool:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
+from padis_gui.core.runs.inputs import check_run_outputs
 from padis_gui.core.settings.errors import Interrupted, PadisError, TrainingSizeError
 from padis_gui.core.settings.files import failures_said, write_atomically
 from padis_gui.core.settings.machine import told_of_memory, use_all_threads
@@ -155,6 +156,8 @@ class Background(QObject):
     message = Signal(str, str, str)  # level ("info", "warning", "error"), sentence, details
     remedy_wanted = Signal(str)  # what would help with the error that was said last: a Remedy
     written = Signal(object)  # where the file is of which the last message tells
+    # A file or folder that could not be written, as the last message tells, and what writes the same to another one
+    elsewhere_wanted = Signal(object, object)
     occupied_changed = Signal()
     training_size_wanted = Signal(object, int)  # a published snapshot's path, the side of its padded images
 
@@ -191,15 +194,39 @@ class Background(QObject):
     async def write_file(self, path: Path, make_data: Callable[[], bytes], what: str) -> bool:
         """Write what ``make_data`` makes, both in the I/O thread; ``what`` names it in the message that follows."""
 
-        def write() -> bool:
-            with failures_said(what, path):
-                write_atomically(path, make_data())
-            return True
+        def write(to: Path) -> str:
+            check_run_outputs(self.inputs(), [to])
+            with failures_said(what, to):
+                write_atomically(to, make_data())
+            return f"{what} written to {to.name}."
 
-        done = await self.read(write)
-        if done:
-            self.say_written(f"{what} written to {path.name}.", path)
-        return bool(done)
+        return await self.write(path, write)
+
+    async def write(self, path: Path, write: Callable[[Path], str]) -> bool:
+        """Call ``write`` with the path in the I/O thread; the sentence that it returns is said.
+
+        Where that path cannot be written, another one is offered: what was to be written is still there.
+        """
+        refused = False
+
+        def work() -> str:
+            nonlocal refused
+            try:
+                return write(path)
+            except PadisError as error:
+                refused = error.remedy == "elsewhere"
+                raise
+
+        said = await self.read(work)
+        if said:
+            self.say_written(said, path)
+        elif refused:
+            self.elsewhere_wanted.emit(path, lambda other: self.spawn(self.write(other, write)))
+        return bool(said)
+
+    def inputs(self) -> list[Path]:
+        """The files that runs are made of now: nothing is written over them."""
+        return []
 
     def say_written(self, sentence: str, path: Path) -> None:
         """Tell of a file that the user asked for; ``path`` is the first one of several."""

@@ -19,7 +19,8 @@ from PySide6.QtCore import QObject, QStandardPaths, QTimer, Signal
 from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.settings.declarations import Settings, make, setting
 from padis_gui.core.settings.errors import PadisError
-from padis_gui.core.settings.files import write_atomically
+from padis_gui.core.settings.files import remove_leftovers, write_atomically
+from padis_gui.core.settings.untrusted import read_json
 
 # Names another folder for all of it; tests and benchmarks set it, so that they leave the user's own alone.
 HOME_VARIABLE = "PADIS_GUI_HOME"
@@ -38,7 +39,6 @@ log = logging.getLogger(__name__)
 
 RECENT_FILES = 10
 _WRITE_DELAY_MS = 500
-_LARGEST_FILE = 2**20
 
 FileKind = Literal["image", "prior", "export", "mask"]
 
@@ -193,12 +193,12 @@ class Preferences(QObject):
     def _read(self) -> tuple[_Remembered, str]:
         """What the file holds, and a sentence where it is of no use."""
         path = self.path
+        if path is not None:
+            remove_leftovers(path)
         if path is None or not path.exists():
             return _Remembered(), ""
         try:
-            if path.stat().st_size > _LARGEST_FILE:
-                raise ValueError("it is too large")
-            return _Remembered.model_validate_json(path.read_bytes()), ""
+            return _Remembered.model_validate(read_json(path)), ""
         except (OSError, ValueError) as error:
             reason = "it does not hold them" if isinstance(error, ValidationError) else str(error)
             aside = path.with_suffix(".broken.json")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.runs.inputs import check_run_outputs, inputs_of
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened
 from padis_gui.core.runs.recipe import make_recipe, new_seed
@@ -359,11 +360,10 @@ def prepare(
     image, data_path = opened.image, opened.data_path
     if image is None or data_path is None:
         raise InputError("A file of slices was wanted, but none is open; open one.")
-    if out.resolve() == data_path.resolve():
-        raise InputError(f"A file to write was wanted, but {out} is the open one; choose another name.")
     if seed is None and not restart:
         seed = earlier_seed(out)
     recipe = make_recipe(opened, method, new_seed() if seed is None else seed)
+    check_run_outputs(inputs_of(recipe), [out])
     request = make_request(recipe, opened.prior, settings, out, image)
     parts = Parts(request.folder)
     if restart:

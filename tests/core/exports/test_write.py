@@ -85,7 +85,7 @@ def test_spacing(tmp_path: Path, spacing: tuple[float, float]) -> None:
 def test_no_pixel_size_is_made_up(tmp_path: Path, kind: Any, slices: float | None) -> None:
     """A file that says mm without a pitch would say that a pixel is 1 mm wide."""
     path = tmp_path / "out.tif"
-    about = About(kind="volume", slice_spacing=slices, window=(0, 1))
+    about = About(kind="volume", pages=(0, 1), slice_spacing=slices, window=(0, 1))
     pages = np.zeros((2, 1, 20, 30), np.float32)
     write_tiff(path, pages, recipe(), METRICS, about=about, settings=ExportSettings(tiff=kind))
     image = read_image(path)

@@ -191,6 +191,8 @@ def _challenge() -> dict:
 def _hdf5s(folder: Path) -> list[bytes]:
     import h5py
 
+    from tests.scanner_files import cil_fields, write_cil_nexus
+
     def made(fill: Callable[[h5py.File], None], **options: object) -> bytes:
         path = folder / "made.h5"
         with h5py.File(path, "w", **options) as file:
@@ -219,7 +221,8 @@ def _hdf5s(folder: Path) -> list[bytes]:
         entry["instrument/detector/image_key"] = np.array([1, 2, 0, 0, 0, 0])
         entry["sample/rotation_angle"] = np.arange(6.0) * 30
 
-    found = [made(plain), made(plain, libver="latest"), made(chunked), made(exchange), made(nexus)]
+    cil = write_cil_nexus(folder / "cil.nxs", np.ones((4, 16)), cil_fields(views=4), rows=2).read_bytes()
+    found = [made(plain), made(plain, libver="latest"), made(chunked), made(exchange), made(nexus), cil]
     seven = made(plain, userblock_size=512)
     return [*found, b"MATLAB 7.3 MAT-file".ljust(512, b"\0") + seven[512:]]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from padis_gui.core.files.formats.folder import data_sha256
 from padis_gui.core.files.formats.open import open_pages, recognise
 from padis_gui.core.files.read import open_scan, read_image
+from padis_gui.core.files.scans.geometry_file import FORMAT
 from padis_gui.core.images.image import Image, Measured, ReadingSettings
 from tests.ole_file import write_ole
 from tests.scanner_files import (
@@ -23,6 +24,7 @@ from tests.scanner_files import (
     ROWS,
     SOURCE,
     VIEWS,
+    WHITE,
     Way,
     floats,
     frames,
@@ -32,6 +34,7 @@ from tests.scanner_files import (
     skyscan_way,
     turned,
     whole,
+    write_json,
     write_nikon,
     write_phoenix,
     write_skyscan,
@@ -243,6 +246,20 @@ def test_phoenix_shows_by_itself_which_way_it_turned(tmp_path: Path, turn: float
 def test_phoenix_without_a_voxel_size_has_the_detectors_pixel(tmp_path: Path) -> None:
     path = write_phoenix(tmp_path, frames(line_integrals(plain_way())), Geometry_VoxelSizeX="")
     check_discs(read(path))
+
+
+def test_a_geometry_beside_goes_before_what_the_scanner_says(tmp_path: Path) -> None:
+    """As for half a turn, of which a .pca says too little."""
+    path = write_phoenix(tmp_path, frames(line_integrals(plain_way(turn=-1.0))), CT_RotationSector=180.0)
+    stated = {
+        "format": FORMAT, "beam": "fan", "kind": "transmission counts", "flat": WHITE, "axes": "views, rows, bins",
+        "slices": "central row", "arc": 360.0, "turn": "clockwise", "bin_width": PIXEL, "source_distance": SOURCE,
+        "detector_distance": DETECTOR - SOURCE,
+    }  # fmt: skip
+    write_json(tmp_path / "part.json", stated)
+    image = read(path)
+    check_discs(image)
+    assert any("cone" in note for note in measured(image).notes)
 
 
 # -- Zeiss ------------------------------------------------------------------------------------------------

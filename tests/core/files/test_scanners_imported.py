@@ -223,7 +223,7 @@ def test_a_parallel_beam_of_cil_has_every_row(tmp_path: Path) -> None:
         ({"source_position": [0.0, 0.0, 0.0]}, "away from the axis"),
         ({"source_position": ["x", 0.0]}, "numbers in source_position"),
         ({"angles": []}, "numbers in angles"),
-        ({"angles": [float("inf")]}, "numbers in angles"),
+        ({"angles": [float("inf")]}, "Infinity is no number"),
         ({"pixel_size": 0.0}, "size above 0"),
         ({"num_pixels": [1e12, 1]}, "size above 0"),
     ],

@@ -4,7 +4,9 @@ import os
 import threading
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -15,20 +17,25 @@ from padis_gui.core.files.read import read_image
 from padis_gui.core.files.scans.imported import import_geometry
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import InputError, PadisError
-from tests.core.files.fuzzing import check_sentence
+from tests.core.files.fuzzing import check_sentence, damaged
 from tests.ole_file import write_ole
 from tests.scanner_files import (
     BINS,
     ROWS,
+    cil_fields,
+    cil_text,
     floats,
     frames,
     line_integrals,
     nikon_way,
     plain_way,
+    tigre_fields,
     whole,
+    write_json,
     write_nikon,
     write_phoenix,
     write_skyscan,
+    write_tigre_matlab,
     write_zeiss,
     zeiss_streams,
 )
@@ -280,6 +287,65 @@ def test_texts_that_would_take_long(tmp_path: Path, content: str) -> None:
         import_geometry(tmp_path / "a.txt")
     check_sentence(str(caught.value))
     assert time.monotonic() - began < 10
+
+
+ABSURD = (
+    None, True, -1, 0, 1, 2**70, 1e308, 5e-324, -0.0, "", "1", "nan", [], [[]], {}, [1, [2]], [0.0] * 3, [[1.0, 2.0]] * 5,
+    ["a"], [None], {"a": 1}, "bottom-right",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [tigre_fields, cil_fields])
+def test_geometries_with_absurd_values_are_geometries_or_one_sentence(
+    tmp_path: Path, make: Callable[..., dict[str, object]]
+) -> None:
+    """One to three fields are something else; a geometry that comes out makes one for the operators."""
+    sound = make(views=8)
+    used = 0
+    for number in range(1500):
+        random = Random(number)
+        fields = dict(sound)
+        for key in random.choices(list(fields), k=random.choice((1, 1, 2, 3))):
+            fields[key] = random.choice(ABSURD)
+        path = write_json(tmp_path / "a.json", fields)
+        used += sound_or_said(path)
+    assert 100 < used < 1400
+
+
+@pytest.mark.parametrize("kind", ["tigre", "cil", "mat"])
+def test_damaged_geometries_are_geometries_or_one_sentence(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / ("a.mat" if kind == "mat" else "a.txt")
+    if kind == "tigre":
+        path.write_text("\n".join(f"geo.{key} = {value}" for key, value in tigre_fields(views=8).items()))
+    elif kind == "cil":
+        path.write_text(cil_text(cil_fields(views=8)))
+    else:
+        write_tigre_matlab(path, views=8)
+    sound = path.read_bytes()
+    used = 0
+    for number in range(1500):
+        path.write_bytes(damaged(sound, Random(number)) or b"x")
+        used += sound_or_said(path)
+    assert 100 < used < 1490
+
+
+def sound_or_said(path: Path) -> bool:
+    """Whether a geometry came out, whose numbers are finite; else what was said was one sentence."""
+    try:
+        stated = import_geometry(path)
+    except PadisError as error:
+        check_sentence(str(error))
+        return False
+    geometry = stated.geometry(8, 64)
+    numbers = [
+        geometry.bin_width,
+        geometry.start,
+        geometry.detector_distance,
+        geometry.centre or 0.0,
+        *geometry.angles,
+    ]
+    assert np.isfinite(numbers).all()
+    return True
 
 
 def test_a_deep_structure_beside_readings_is_one_sentence(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What is taken of a picture: laws of crop, binning, resampling and replaced pixels, and of a scan's field of view."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import padis_gui as pg
-from padis_gui.core.files.arrays import scan_of_array
+from padis_gui.core.files.arrays import image_of_array, scan_of_array
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.images.size import covered, region_in_file, replaced, resampled, size_in_words, smaller
@@ -203,3 +204,44 @@ def test_the_pixel_size_of_a_scan_without_lengths_gives_it_lengths() -> None:
     assert np.allclose(told.pixels * 0.5, blind.pixels, rtol=1e-3, atol=1e-5)
     with pytest.raises(SettingError, match="states no lengths"):
         scan(truth.sinogram, truth.angles, field_of_view=20)
+
+
+@pytest.mark.parametrize("scale", [1e-38, 1e-30, 1e-12, 1e-4, 1.0, 1e6, 1e14])
+@pytest.mark.parametrize("offset", [-1.0, 0.0, 0.5])
+def test_an_image_of_any_range_has_its_greys(tmp_path: Path, scale: float, offset: float) -> None:
+    """No black image, no infinite pixel: what is read spans the window, and comes back from it as it was."""
+    rows, columns = np.mgrid[-1:1:40j, -1:1:32j]
+    pixels = ((np.exp(-3 * (rows**2 + columns**2)) + offset) * scale).astype(np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", pixels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for image in (read_image(tmp_path / "a.tif"), image_of_array(pixels, ReadingSettings())):
+            x = image.to_unit()
+            back = image.from_unit(x)
+            assert np.isfinite(back).all()
+            if scale > 1e-33:
+                assert float(x.max() - x.min()) > 0.5
+                assert np.abs(back - pixels).max() <= 1e-5 * scale
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-38, 1e-5, 0.5, 1.0, -7.0, 1e9, 1e15, -1e15])
+def test_an_image_of_one_value_has_a_window_with_an_extent(tmp_path: Path, value: float) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.full((20, 30), value, np.float32))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image = read_image(tmp_path / "a.tif")
+        assert image.window[0] < image.window[1]
+        assert np.isfinite(image.to_unit().numpy()).all()
+
+
+@pytest.mark.parametrize("largest", [1e16, 1e30, 3.4e38])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_values_that_single_precision_cannot_square_and_sum_are_a_sentence(
+    tmp_path: Path, largest: float, sign: int
+) -> None:
+    pixels = np.zeros((20, 30), np.float32)
+    pixels[3, 4] = sign * largest
+    tifffile.imwrite(tmp_path / "a.tif", pixels)
+    for read in (lambda: read_image(tmp_path / "a.tif"), lambda: image_of_array(pixels, ReadingSettings())):
+        with pytest.raises(InputError, match="power of ten"):
+            read()

@@ -24,6 +24,7 @@ from padis_gui.core.runs.opened import build_problem
 from padis_gui.core.runs.presets import Preset
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.solvers.iterate import drain
+from padis_gui.core.studies import experiment as module
 from padis_gui.core.studies.experiment import (
     Grid,
     GridPoint,
@@ -210,6 +211,46 @@ def test_a_record_that_is_none(grid: Grid, prior: PatchPrior, tmp_path: Path) ->
             next(run_grid(grid.points(), lambda _: prior, tmp_path / name))
     with pytest.raises(InputError, match="cannot be written"):
         next(run_grid(grid.points(), lambda _: prior, tmp_path / "none" / "r.jsonl"))
+
+
+def test_results_that_the_disk_refuses_are_written_later_or_to_another_file(
+    grid: Grid,
+    prior: PatchPrior,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    record, honest = tmp_path / "r.jsonl", module._append
+    refused = [3, 4]  # of the appends, the first of which tries the file
+
+    def append(path: Path, line: str) -> None:
+        counted.append(path)
+        if path == record and len(counted) in refused:
+            raise InputError("No room.")
+        honest(path, line)
+
+    monkeypatch.setattr(module, "_append", append)
+    counted: list[Path] = []
+    wanted = [result.point.key for result in finish(grid, prior, record)]
+    assert caplog.text.count("No room. The results are kept, and it is tried again.") == 2
+
+    def keys(path: Path) -> list[str]:
+        return [json.loads(line)["key"] for line in path.read_text().splitlines()]
+
+    assert keys(record) == wanted
+    record.unlink()
+    counted, refused = [], [len(wanted), len(wanted) + 1]
+    with pytest.raises(
+        InputError, match=r"2 results could not be written to .* are in .*r-kept\.jsonl; make room"
+    ):
+        finish(grid, prior, record)
+    assert keys(record) + keys(tmp_path / "r-kept.jsonl") == wanted
+    record.unlink()
+    counted, refused = [], [2]
+    stopped = run_grid(grid.points(), lambda _: prior, record)
+    next(stopped)
+    stopped.close()
+    assert keys(tmp_path / "r-kept-2.jsonl") == wanted[:1]
 
 
 # -- failures ---------------------------------------------------------------------------------------------

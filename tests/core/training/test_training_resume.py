@@ -355,3 +355,15 @@ def test_leaving_a_with_block_saves(tmp_path: Path) -> None:
         list(islice(steps, 3))
     assert [e.step for e in start(tmp_path, settings())] == [4, 5, 6, 7, 8]
     assert list(steps) == []  # closed is closed
+
+
+def test_levels_that_no_step_has_drawn_are_no_damage(tmp_path: Path) -> None:
+    """A state says NaN for the loss of a noise level that it does not know yet."""
+    begun = start(tmp_path, settings(steps=1))
+    list(begun)
+    begun.close()
+    with safetensors.safe_open(tmp_path / STATE_FILE, framework="pt") as file:
+        assert "NaN" in file.metadata()["training"]
+    list(start(tmp_path, settings(steps=3)))
+    list(start(tmp_path / "whole", settings(steps=3)))
+    assert equal(tensors(tmp_path), tensors(tmp_path / "whole"))

@@ -23,6 +23,7 @@ from padis_gui.core.settings.errors import (
     PadisError,
     SettingError,
 )
+from padis_gui.core.settings.files import write_atomically
 from padis_gui.core.training import run as module
 from padis_gui.core.training.log import (
     LOG_FILE,
@@ -375,6 +376,34 @@ def test_closing_early_saves_and_reports_a_disk_that_is_full(
     with pytest.raises(PadisError, match="No space left"):
         events.close()
     assert json.loads(_meta(tmp_path / "run" / STATE_FILE))["step"] == 2
+
+
+def test_what_was_learned_is_kept_in_another_folder_where_its_own_refuses(
+    stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a training goes on from there to the same bits."""
+    events = run_training(request(stack, look_every=0), tmp_path / "run")
+    list(islice(events, 3))
+
+    def full(path: Path, data: bytes) -> None:
+        if path.parent == tmp_path / "run":
+            raise OSError(28, "No space left on device")
+        write_atomically(path, data)
+
+    with monkeypatch.context() as disk:
+        disk.setattr("padis_gui.core.training.state.write_atomically", full)
+        disk.setattr("padis_gui.core.prior.checkpoint.write_atomically", full)
+        with pytest.raises(
+            PadisError, match=r"No space left on device\); it is kept in .*run-kept, resume from there"
+        ):
+            events.close()
+    kept = tmp_path / "run-kept"
+    assert json.loads(_meta(kept / STATE_FILE))["step"] == 2
+    assert load_request(kept) == load_request(tmp_path / "run")
+    list(run_training(load_request(kept), kept))
+    list(run_training(request(stack, look_every=0), tmp_path / "whole"))
+    one, other = (safetensors.torch.load_file(folder / STATE_FILE) for folder in (kept, tmp_path / "whole"))
+    assert all(torch.equal(one[name], other[name]) for name in one | other)
 
 
 def _meta(path: Path) -> str:

@@ -123,12 +123,32 @@ def test_damaged_slices_are_made_again_and_half_written_ones_do_not_count(wanted
         parts.path(page).write_bytes(damage)
     whole = parts.path(2).read_bytes()
     parts.path(2).write_bytes(whole[:-3] + bytes(3))  # pixels that are not those of the record
-    (request.folder / ".slice-000003.safetensors.abcdefgh").write_bytes(b"torn")
+    (request.folder / ".slice-000003.safetensors.abcdef01").write_bytes(b"torn")
     again = list(reconstruct_volume(request))
     assert [e.page for e in again if isinstance(e, SliceDone) and e.kept] == [3]
     assert [e.page for e in again if isinstance(e, SliceDone) and not e.kept] == [0, 1, 2, 4]
     assert np.array_equal(pixels_of(request.out), pixels_of(other.out))
     assert not request.folder.exists()
+
+
+def test_a_volume_that_the_disk_refuses_is_written_by_the_next_start(wanted, monkeypatch) -> None:
+    from padis_gui.core.exports import tiff
+
+    request, other = wanted(), wanted("other.tif")
+
+    def full(_path):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(tiff, "writing_atomically", full)
+        with pytest.raises(
+            InputError, match=r"No space left on device.* slices are kept in .*volume\.tif\.parts: the same"
+        ):
+            list(reconstruct_volume(request))
+    again = list(reconstruct_volume(request))
+    assert all(event.kept for event in again if isinstance(event, SliceDone))
+    list(reconstruct_volume(other))
+    assert np.array_equal(pixels_of(request.out), pixels_of(other.out))
 
 
 def test_slices_of_other_settings_are_not_mixed_in(wanted) -> None:

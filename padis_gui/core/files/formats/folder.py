@@ -285,6 +285,17 @@ def _series_around(path: Path, files: list[Path]) -> Whole | None:
     return None
 
 
+def files_beside(path: Path) -> list[Path]:
+    """The files that a file lists as its pages, such as a scan's projections; none for all other files.
+
+    Raises :class:`InputError` where they are not all there.
+    """
+    if path.suffix.lower() not in _LISTING:
+        return []
+    listed = recognise_file(path).format.files_beside
+    return [] if listed is None else listed(path)
+
+
 def data_sha256(path: Path) -> str:
     """SHA-256 of a file, or of a folder's images, in hexadecimal. Raises :class:`OSError` where it cannot be read.
 
@@ -297,10 +308,9 @@ def data_sha256(path: Path) -> str:
         if path.is_dir():
             folder, files = path, images_in(path)
         else:
-            beside = recognise_file(path).format.files_beside if path.suffix.lower() in _LISTING else None
-            if beside is None:
+            folder, files = path.parent, [path, *files_beside(path)]
+            if len(files) == 1:
                 return file_sha256(path)
-            folder, files = path.parent, [path, *beside(path)]
     except InputError as error:
         raise OSError(0, str(error)) from None
     digest = hashlib.sha256()

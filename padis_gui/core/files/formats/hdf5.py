@@ -49,13 +49,19 @@ def list_hdf5(path: Path) -> tuple[DatasetInfo, ...]:
         return tuple(found)
 
 
+def open_file(path: Path) -> Any:
+    """The open file, with the filters at hand by which beamlines compress: bitshuffle, LZ4, Blosc, Zstandard …"""
+    import h5py
+    import hdf5plugin  # noqa: F401 - registers its filters with HDF5
+
+    return h5py.File(path, "r", locking=False)
+
+
 def _opened(path: Path) -> tuple[Any, bool]:
     """The open file, and whether MATLAB wrote it."""
-    import h5py
-
     with path.open("rb") as start:
         matlab = start.read(len(_MATLAB)) == _MATLAB
-    return h5py.File(path, "r", locking=False), matlab
+    return open_file(path), matlab
 
 
 def _arrays(file: Any) -> dict[str, Any]:
@@ -91,7 +97,13 @@ def _is_numeric(data: Any) -> bool:
 
 
 def check_self_contained(data: Any, dataset: str, name: str) -> None:
-    """Raise :class:`InputError` where a data set of the file ``name`` points into others, or has absurd chunks."""
+    """Raise :class:`InputError` where a data set of the file ``name`` points into others, is compressed in a way that
+    cannot be undone here, or has absurd chunks."""
+    if missing := _missing_filter(data):
+        raise InputError(
+            f"Numbers that can be unpacked were wanted, but {dataset} in {name} is compressed by the filter {missing}, "
+            "which is not installed here; save the file with gzip, or install that filter for HDF5."
+        )
     elsewhere = data.external or (data.is_virtual and any(s.file_name != "." for s in data.virtual_sources()))
     if elsewhere:
         raise InputError(
@@ -106,6 +118,19 @@ def check_self_contained(data: Any, dataset: str, name: str) -> None:
             f"Chunks of at most 2 GiB were wanted, but those of {dataset} in {name} take {size / 2**30:.0f}; "
             "save it with a page a chunk."
         )
+
+
+def _missing_filter(data: Any) -> str:
+    """Name and number of a filter that a data set needs and that HDF5 does not have here; empty where there is none."""
+    import h5py
+
+    created = data.id.get_create_plist()
+    for number in range(created.get_nfilters()):
+        code, _, _, name = created.get_filter(number)
+        if not h5py.h5z.filter_avail(code):
+            known = shown(name.decode("utf-8", "replace").strip("\0 "))
+            return f"{known} ({code})" if known else f"{code}"
+    return ""
 
 
 HDF5 = Format(

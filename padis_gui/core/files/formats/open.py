@@ -17,7 +17,7 @@ from padis_gui.core.files.formats.pages import (
 )
 from padis_gui.core.files.formats.recognise import recognise_file
 from padis_gui.core.images.image import Image, Measured, ReadingSettings, propose_window
-from padis_gui.core.images.size import replaced, taken
+from padis_gui.core.images.size import check_range, replaced, taken
 from padis_gui.core.settings.errors import InputError
 
 
@@ -76,6 +76,7 @@ def read_page(pages: Pages, page: int, reading: ReadingSettings, *, smallest: in
     """
     found = pages.read(page, finite=reading.not_finite == "refuse")
     whole, mended = replaced(pages.name, found.pixels)
+    check_range(pages.name, whole)
     check_sides(pages.name, whole.shape[1:], smallest)
     window, unit = found.window, found.unit
     if window is None:

@@ -17,6 +17,7 @@ from padis_gui.core.images.size import LARGEST as LARGEST
 from padis_gui.core.images.size import SMALLEST as SMALLEST
 from padis_gui.core.settings.errors import InputError, PadisError
 from padis_gui.core.settings.files import Closing
+from padis_gui.core.settings.untrusted import plain
 
 MOST_PAGES = 1_000_000
 _LONGEST = 120  # of a name in a sentence
@@ -106,8 +107,7 @@ class Pages(Closing):
 
 def shown(text: str) -> str:
     """A name as it can stand in one sentence: without line ends, bytes that are no text, and most of its length."""
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}…{text[-19:]}"
+    return plain(text, _LONGEST)
 
 
 def display_name(path: Path) -> str:
@@ -135,6 +135,11 @@ def in_one_sentence(name: str, kind: str) -> Iterator[None]:
         ) from None
     except Exception as error:  # any parser may fail in its own way on a broken file
         reason = shown(str(error).split("\n")[0]) or type(error).__name__
+        if "filter returned failure" in reason:  # of HDF5
+            raise InputError(
+                f"Numbers that can be unpacked were wanted, but those in {name} cannot be unpacked by the filter that they "
+                "name; save them anew, with gzip."
+            ) from None
         raise InputError(
             f"An image was wanted, but {name} is damaged or not a {kind} that can be read "
             f"({reason}); open another file or save it anew."

@@ -1,6 +1,5 @@
 """What a TIFF says of its numbers: pixel pitch, unit and calibration, in the dialects of ImageJ, OME and plain TIFF."""
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.pages import MILLIMETRES
+from padis_gui.core.settings.untrusted import parse_json
 
 # resolutions that programs write for screens and printers, in pixels per inch: they say nothing of the object
 _PRINTED = (
@@ -142,7 +142,7 @@ def _json(info: str) -> dict[str, Any]:
     if not info.lstrip().startswith("{"):
         return {}
     try:
-        found = json.loads(info)
+        found = parse_json(info)
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -21,6 +21,7 @@ from padis_gui.core.files.scans.scan import Values
 from padis_gui.core.physics.geometry import Geometry
 
 _REACH = 0.3  # of the detector, to both sides of its middle
+_FARTHEST = 0.47  # of one that stands beside the axis: some rays must still be measured twice
 _COARSE_BINS = 160
 _COARSE_VIEWS, _FINE_VIEWS = 90, 360
 _HALF_TURN, _FULL_TURN, _LEAST_ARC = 175.0, 350.0, 60.0
@@ -47,8 +48,11 @@ def find_axis(values: Values, geometry: Geometry) -> Axis | None:
     if len(angles) < 3 or not np.ptp(values):
         return None
     if arc >= _FULL_TURN:
+        method = "rays measured twice"
         return _searched(
-            values, lambda v, by: _twice_measured(v, angles, geometry, by), "rays measured twice"
+            values, lambda v, by: _twice_measured(v, angles, geometry, by, beside=False), method
+        ) or _searched(
+            values, lambda v, by: _twice_measured(v, angles, geometry, by, beside=True), method, _FARTHEST
         )
     if geometry.beam != "parallel":
         return None
@@ -67,7 +71,9 @@ def _arc(sorted_degrees: NDArray[np.float64]) -> float:
     return float(np.ptp(sorted_degrees) + np.median(np.diff(sorted_degrees)))
 
 
-def _searched(values: Values, measure_of: Callable[[Values, int], Measure], method: str) -> Axis | None:
+def _searched(
+    values: Values, measure_of: Callable[[Values, int], Measure], method: str, farthest: float = _REACH
+) -> Axis | None:
     """The least of a measure: on a reduced detector bin by bin, then between bins on the whole one."""
     from scipy.optimize import minimize_scalar
 
@@ -78,7 +84,8 @@ def _searched(values: Values, measure_of: Callable[[Values, int], Measure], meth
     measure = measure_of(reduced, by)
     # the middles of both detectors differ where bins were dropped
     shift = first + (bins // by * by - 1) / 2 - (bins - 1) / 2
-    reach = np.arange(-int(_REACH * reduced.shape[1]), int(_REACH * reduced.shape[1]) + 1) / 1.0
+    side = int(farthest * reduced.shape[1])
+    reach = np.arange(-side, side + 1) / 1.0
     found = np.array([measure(c) for c in reach])
     best = int(found.argmin())
     if not found[best] < _CLEAR * float(np.median(found)) or best in (0, len(reach) - 1):
@@ -94,10 +101,13 @@ def _searched(values: Values, measure_of: Callable[[Values, int], Measure], meth
     return Axis(round(float(done.x), 2), method)
 
 
-def _twice_measured(values: Values, angles: NDArray[np.float64], geometry: Geometry, by: int) -> Measure:
+def _twice_measured(
+    values: Values, angles: NDArray[np.float64], geometry: Geometry, by: int, *, beside: bool
+) -> Measure:
     """How unlike the two readings of each ray are, between 0 and about 1, for an axis ``centre`` bins from the middle.
 
-    A ray at the angle b and the fan angle g is measured again at b + pi - 2 g and -g. ``angles`` are sorted.
+    A ray at the angle b and the fan angle g is measured again at b + pi - 2 g and -g. ``angles`` are sorted. ``beside``
+    looks also where few rays are measured twice: that these see nothing makes them no more alike.
     """
     from scipy.ndimage import map_coordinates, spline_filter
 
@@ -110,6 +120,7 @@ def _twice_measured(values: Values, angles: NDArray[np.float64], geometry: Geome
     sheet = spline_filter(np.concatenate([values[-margin:], values, values[:margin]]).astype(np.float64), 3)
     known = np.concatenate([inside[-margin:] - turn, inside, inside[:margin] + turn])
     some = np.unique(np.linspace(0, views - 1, min(views, _COARSE_VIEWS)).round().astype(int))
+    nothing = _AIR * float(np.mean(np.square(values, dtype=np.float64)))
     to_detector = np.inf
     if geometry.beam == "fan":
         to_detector = geometry.to_detector / (geometry.bin_width * by)
@@ -125,7 +136,8 @@ def _twice_measured(values: Values, angles: NDArray[np.float64], geometry: Geome
         )
         other = map_coordinates(sheet, at, order=3, mode="nearest", prefilter=False)
         one = values[some][:, seen]
-        return float(np.mean((one - other) ** 2) / max(float(np.mean(one**2 + other**2)), 1e-12))
+        apart, power = float(np.mean((one - other) ** 2)), float(np.mean(one**2 + other**2))
+        return (apart + nothing) / (power + nothing) if beside else apart / max(power, 1e-12)
 
     return unlike
 

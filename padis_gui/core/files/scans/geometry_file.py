@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from padis_gui.core.files.formats.pages import display_name, shown
+from padis_gui.core.files.formats.pages import display_name
 from padis_gui.core.physics.geometry import Beam, Geometry, Turn
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.untrusted import fault_of, parse_json, read_bounded
 
 FORMAT = "padis-gui scan geometry"
 MOST_BYTES = 32 * 2**20
@@ -163,17 +164,12 @@ def read_geometry(path: Path) -> ScanGeometry:
     """The geometry in a JSON file; raises :class:`InputError` in one sentence where it is none."""
     name = display_name(path)
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(
-                f"A geometry of at most {MOST_BYTES >> 20} MiB was wanted, but {name} is larger; write the angles "
-                "as an arc."
-            )
-        given = json.loads(path.read_bytes())
+        given = parse_json(read_bounded(path, MOST_BYTES))
     except OSError as error:
         raise InputError(
             f"The geometry {name} cannot be read ({error.strerror}); check its name and permissions."
         ) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         reason = str(error).split("\n")[0][:100]
         raise InputError(
             f"A geometry in JSON was wanted, but {name} is none ({reason}); correct it or save it anew."
@@ -182,22 +178,8 @@ def read_geometry(path: Path) -> ScanGeometry:
         return ScanGeometry.model_validate(given)
     except ValidationError as error:
         raise InputError(
-            f"The geometry {name} cannot be used: {_reason(error)}; padis-gui geometry --schema explains every field."
+            f"The geometry {name} cannot be used: {fault_of(error)}; padis-gui geometry --schema explains every field."
         ) from None
-
-
-def _reason(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = shown(".".join(str(part) for part in first["loc"][:2]))
-    if not where:
-        return str(first.get("ctx", {}).get("error", first["msg"]))
-    came = repr(first["input"])
-    came = came if len(came) <= 40 else came[:40] + "…"
-    if first["type"] == "missing":
-        return f"the field {where} is missing"
-    if first["type"] == "extra_forbidden":
-        return f"there is no field {where}"
-    return f"{where} is {came}, but {first['msg'][:1].lower()}{first['msg'][1:]}"
 
 
 def as_json(geometry: ScanGeometry) -> str:

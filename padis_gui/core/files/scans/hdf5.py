@@ -20,6 +20,7 @@ from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.settings.errors import InputError
 
 _LONGEST_CHAIN = 8
+_MOST_FIELDS = 10_000
 _LARGEST_RADIANS = 4 * np.pi
 
 
@@ -56,6 +57,25 @@ def _item(above: Any, path: str, links: int) -> Any | None:
         if item is None:
             return None
     return item
+
+
+def is_elsewhere(above: Any, path: str) -> bool:
+    """Whether what is at ``path`` below a group is a link into another file."""
+    import h5py
+
+    parent, _, last = path.rpartition("/")
+    holder = (_item(above, parent, _LONGEST_CHAIN) if parent else above) if last else None
+    if not isinstance(holder, h5py.Group):
+        return False
+    return isinstance(holder.get(last, getlink=True), h5py.ExternalLink)
+
+
+def _refuse_elsewhere(above: Any, path: str, name: str) -> None:
+    if is_elsewhere(above, path):
+        raise InputError(
+            f"Frames inside {name} were wanted, but its {path} is a link into another file, and links are not followed; "
+            "open that file with a geometry in a JSON file beside it, or copy the frames into this one."
+        )
 
 
 def attribute(item: Any, name: str) -> str:
@@ -116,18 +136,23 @@ def open_exchange(path: Path, file: Any, dataset: str) -> ScanFile | None:
     """The projections of an open HDF5 file; None where it is of another layout or another data set is wanted."""
     name = display_name(path)
     wanted = dataset.strip("/").replace(".", "/")
+    if wanted in ("", "data", "exchange", _DATA):
+        _refuse_elsewhere(file, _DATA, name)
     data = data_set(file, _DATA, name=name)
     theta, white, dark = (data_set(file, n, name=name) for n in (_THETA, _WHITE, _EXCHANGE_DARK))
+    stated = _stated(file, name)
     if data is None or data.ndim != 3 or wanted not in ("", "data", "exchange", _DATA):
         return None
-    if theta is None and white is None and "implements" not in file:
+    if theta is None and white is None and not stated and "implements" not in file:
         return None  # any stack may be called so
-    if theta is None:
+    if theta is None and "rotation_step" not in stated:
         raise InputError(
             f"The views' angles were wanted, but {name} has no {_THETA}; add them, or give a geometry in a JSON file "
             "beside it."
         )
-    if white is None or white.ndim not in (2, 3) or not white.size:
+    if white is not None and (white.ndim not in (2, 3) or not white.size):
+        white = None
+    if white is None and "flat_field_value" not in stated:
         raise InputError(
             f"Flat fields were wanted, but {name} has no {_WHITE} of images; add them, or save line integrals with a "
             "geometry in a JSON file beside them."
@@ -138,9 +163,15 @@ def open_exchange(path: Path, file: Any, dataset: str) -> ScanFile | None:
     check_sizes(name, views, bins)
     for field, what in ((white, "flat"), (dark, "dark")):
         _check_field(name, what, field, (int(data.shape[rows_axis]), bins), rows_axis)
-    angles, notes = angles_in_degrees(theta, views, name)
-    if dark is None or not dark.size:
+    if theta is not None:
+        angles, notes = angles_in_degrees(theta, views, name)
+    else:
+        steps = stated.get("rotation_start", 0.0) + stated["rotation_step"] * np.arange(views)
+        angles = checked_angles(name, steps, views)
+        notes = (f"The angles are those of the stated start and step: {angles[0]:g}° to {angles[-1]:g}°.",)
+    if dark is not None and not dark.size:
         dark = None
+    if dark is None and "dark_field_value" not in stated:
         notes = (*notes, "There are no dark fields: the dark is taken to be 0.")
     width = _bin_width(file, name)
     geometry = Geometry(
@@ -148,11 +179,34 @@ def open_exchange(path: Path, file: Any, dataset: str) -> ScanFile | None:
     )
 
     def readings(row: int) -> Readings:
-        fields = (0.0 if each is None else _field(each, row, rows_axis) for each in (white, dark))
+        fields = (
+            stated.get(value, 0.0) if each is None else _field(each, row, rows_axis)
+            for each, value in ((white, "flat_field_value"), (dark, "dark_field_value"))
+        )  # fmt: skip
         return Readings(row_of(data, row, rows_axis), *fields)
 
     rows = int(data.shape[rows_axis])
     return ScanFile(name, "Data Exchange file", geometry, readings, rows=rows, notes=notes, close=file.close)
+
+
+# As tomoscan writes them (tomoscan.readthedocs.io): what a scan was set to, where it has no such arrays
+_ACQUISITION = "process/acquisition"
+_STATED = {
+    "rotation_start": "rotation", "rotation_step": "rotation", "flat_field_value": "flat_fields",
+    "dark_field_value": "dark_fields",
+}  # fmt: skip
+
+
+def _stated(file: Any, name: str) -> dict[str, float]:
+    """The numbers of the acquisition that the file states; a step of 0 is none."""
+    found = {}
+    for what, folder in _STATED.items():
+        item = data_set(file, f"{_ACQUISITION}/{folder}/{what}", name=name)
+        if item is not None and item.size and np.isfinite(value := number(item)):
+            found[what] = value
+    if not found.get("rotation_step", 1.0):
+        del found["rotation_step"]
+    return found
 
 
 def _field(stack: Any, row: int, rows_axis: int) -> NDArray[Any]:
@@ -164,6 +218,11 @@ def _check_field(name: str, what: str, field: Any | None, wanted: tuple[int, int
     """Raise :class:`InputError` where flats or darks are not of the detector's rows and bins."""
     if field is None:
         return
+    if field.ndim == 3 and field.shape[1 - rows_axis] > _MOST_FIELDS:
+        raise InputError(
+            f"At most {_MOST_FIELDS} {what} fields were wanted, but {name} declares {field.shape[1 - rows_axis]}; keep "
+            "some of them."
+        )
     sides = tuple(field.shape) if field.ndim < 3 else (field.shape[rows_axis], field.shape[-1])
     if field.ndim not in (2, 3) or sides != wanted:
         raise InputError(
@@ -203,6 +262,7 @@ def open_nxtomo(path: Path, file: Any, dataset: str) -> ScanFile | None:
     if not found:
         return None
     name, detector = display_name(path), file[found[0]]
+    _refuse_elsewhere(detector, "data", name)
     data = data_set(detector, "data", name=name)
     if data is None or data.ndim != 3:
         raise InputError(
@@ -234,7 +294,7 @@ def open_nxtomo(path: Path, file: Any, dataset: str) -> ScanFile | None:
     width = length_in_mm(data_set(detector, "x_pixel_size", name=name))
     geometry = Geometry(
         beam="parallel", angles=angles[key == _IS_PROJECTION],
-        bins=int(bins), bin_width=width or 1.0, unit="mm" if width else "bins",
+        bins=int(bins), bin_width=width or 1.0, unit="mm" if width else "bins", centre=_axis(detector, int(bins), name),
     )  # fmt: skip
 
     def readings(row: int) -> Readings:
@@ -244,6 +304,15 @@ def open_nxtomo(path: Path, file: Any, dataset: str) -> ScanFile | None:
 
     rows = int(data.shape[1])
     return ScanFile(name, "NXtomo file", geometry, readings, rows=rows, notes=notes, close=file.close)
+
+
+def _axis(detector: Any, bins: int, name: str) -> float | None:
+    """Where the axis is seen, in bins from the detector's middle, as ESRF's nxtomo states it; None where it does not."""
+    item = data_set(detector, "x_rotation_axis_pixel_position", name=name)
+    if item is None or not item.size:
+        return None
+    value = number(item)
+    return value if np.isfinite(value) and abs(value) < bins else None
 
 
 def _detectors(file: Any) -> list[str]:

@@ -6,7 +6,6 @@
 - HDF5: the data of CIL's NEXUSDataWriter.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from padis_gui.core.files.formats.hdf5 import HDF5
+from padis_gui.core.files.formats.hdf5 import HDF5, open_file
 from padis_gui.core.files.formats.matlab import MATLAB, is_level_5, read_variables
-from padis_gui.core.files.formats.pages import display_name, in_one_sentence
+from padis_gui.core.files.formats.pages import display_name, in_one_sentence, shown
 from padis_gui.core.files.formats.recognise import recognise_file
 from padis_gui.core.files.scans.cil import cil_geometry, is_cil, nexus_geometry
 from padis_gui.core.files.scans.geometry_file import FORMAT, MOST_BYTES, ScanGeometry, read_geometry
 from padis_gui.core.files.scans.tigre import is_tigre, tigre_geometry
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.untrusted import parse_json, read_bounded
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?"
 _NUMBERS = rf"(?:np\.array|numpy\.array|array)?\(?\s*(?:[\[(][\s\d.,;eE+\-\[\]]*[\])]|{_NUMBER})"
@@ -60,10 +60,9 @@ def read_beside(path: Path) -> ScanGeometry:
     Raises :class:`InputError` in one sentence where it cannot be used.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-        given = None if len(content) > MOST_BYTES or FORMAT.encode() in content else json.loads(content)
-    except (OSError, ValueError, RecursionError):  # said where it is read as one of this program's own
+        content = read_bounded(path, MOST_BYTES)
+        given = None if FORMAT.encode() in content else parse_json(content)
+    except (OSError, ValueError):  # said where it is read as one of this program's own
         given = None
     return of_fields(given, display_name(path)) or read_geometry(path)
 
@@ -112,30 +111,19 @@ def _small(item: Any) -> Any:
 
 
 def _of_hdf5(path: Path, name: str) -> ScanGeometry | None:
-    import h5py
-
-    with h5py.File(path, "r", locking=False) as file:
+    with open_file(path) as file:
         return nexus_geometry(file, name)
 
 
 def _of_text(path: Path, name: str) -> ScanGeometry | None:
-    with path.open("rb") as file:
-        content = file.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
+    try:
+        text = read_bounded(path).decode("utf-8-sig", "replace")
+        if text.lstrip()[:1] in ("{", "["):
+            return of_fields(parse_json(text), name)
+    except ValueError as error:
         raise InputError(
-            f"A geometry of at most {MOST_BYTES >> 20} MiB was wanted, but {name} is larger; leave the projections "
-            "out of it."
-        )
-    text = content.decode("utf-8-sig", "replace")
-    if text.lstrip()[:1] in ("{", "["):
-        try:
-            return of_fields(json.loads(text), name)
-        except (ValueError, RecursionError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"A geometry in JSON was wanted, but {name} is none ({str(error)[:80]}); correct it or save it anew."
-            ) from None
+            f"A geometry in JSON or text was wanted, but {name} is none ({shown(str(error))}); correct it or save it anew."
+        ) from None
     assigned = {key: _numbers(value) for key, value in _ASSIGNED.findall(text)}
     if is_tigre(assigned):
         return tigre_geometry(assigned, name)

@@ -55,7 +55,7 @@ def _scan(listing: Listing, pages: Pages) -> ScanFile:
     if not _FULL_TURN <= abs(arc) <= 361:
         raise InputError(
             f"A full turn was wanted, as {name} doesn't say which way the sample turns, but its RotationSector is "
-            f"{arc:g}°; give the geometry in a JSON file beside the folder of projections."
+            f"{arc:g}°; give the geometry in a JSON file beside it."
         )
     sides = pages.sides(0)
     if sides is None:
@@ -85,7 +85,7 @@ def _scan(listing: Listing, pages: Pages) -> ScanFile:
     if turn is None:
         raise InputError(
             f"A scan that shows which way the sample turned was wanted, as {name} doesn't say it, but its central "
-            "slice does not tell; give the geometry in a JSON file beside the folder of projections."
+            "slice does not tell; give the geometry in a JSON file beside it."
         )
     scan.geometry = replace(geometry, turn=turn)
     return scan

@@ -124,6 +124,11 @@ def checked_angles(name: str, angles: NDArray[Any], views: int) -> NDArray[np.fl
             f"An angle for each of the {views} views was wanted, but {name} has {len(flat)}; correct its angles, or "
             "check the order of its axes."
         )
+    if views > 1 and np.ptp(flat) == 0:  # which is what some writers put where they know none
+        raise InputError(
+            f"An angle of its own for each view was wanted, but all {views} of {name} are {flat[0]:g}; correct them, or "
+            "give a geometry in a JSON file beside it."
+        )
     if not np.all(np.isfinite(flat)) or np.abs(flat).max() > 1e6:
         raise InputError(
             f"Finite angles in degrees or radians were wanted, but those of {name} are not; correct them."
@@ -160,13 +165,16 @@ def line_integrals(
 ) -> Sinogram:
     """-ln((counts - dark) / (flat - dark)) of readings (views, bins).
 
-    ``flat`` and ``dark`` are (bins,), (images, bins), of which the mean is taken, or one number. Dead bins, which saw
+    ``flat`` and ``dark`` are (bins,), (images, bins), of which the mean is taken but for those that are far from the
+    others, or one number. Dead bins, which saw
     no light in the flat, are interpolated between their neighbours; readings at or below the dark become half a
     count. Both are said in the notes. Readings that are no finite numbers are refused, or replaced from their
     neighbours. Raises :class:`InputError` where the flats are of no use.
     """
     bins = counts.shape[1]
-    light = _mean(name, flat, bins) - (black := _mean(name, dark, bins))
+    black, odd_darks = _mean(name, "dark", dark, bins)
+    white, odd_flats = _mean(name, "flat", flat, bins)
+    light = white - black
     counts, said = mended(name, counts, replaces=replaces)
     usual = float(np.median(light))
     dead = light <= max(_DEAD * usual, 0.0)
@@ -175,7 +183,7 @@ def line_integrals(
             f"Flat fields brighter than the dark were wanted, but those of {name} are dark in {int(dead.sum())} of "
             f"{bins} bins; take other flats, or say what the dark is."
         )
-    notes = [*said]
+    notes = [*said, *odd_darks, *odd_flats]
     light = np.where(dead, 1.0, light)
     through = (counts.astype(np.float64) - black) / light
     if dead.any():
@@ -199,18 +207,42 @@ def line_integrals(
     return Sinogram(values.astype(np.float32), tuple(notes))
 
 
-def _mean(name: str, field: NDArray[Any] | float, bins: int) -> NDArray[np.float64]:
-    """A flat or dark field a bin."""
+# An image is no flat or dark like the others if its level is so many robust deviations, and this part, off their median
+_ODD, _ODD_PART = 8.0, 0.05
+
+
+def _mean(
+    name: str, what: str, field: NDArray[Any] | float, bins: int
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """A flat or dark field a bin, and a sentence where images of it were left out: a shutter that was open, a beam off."""
     values = np.asarray(field, dtype=np.float64)
+    notes: tuple[str, ...] = ()
     if values.ndim >= 2:
-        values = values.reshape(-1, values.shape[-1]).mean(axis=0)
+        values = values.reshape(-1, values.shape[-1])
+        odd = _odd(values.mean(axis=1))
+        if odd.any():
+            values = values[~odd]
+            notes = (
+                f"{int(odd.sum())} of {len(odd)} {what} fields {'is' if odd.sum() == 1 else 'are'} far from the others and "
+                f"{'was' if odd.sum() == 1 else 'were'} left out.",
+            )
+        values = values.mean(axis=0)
     if values.shape not in ((), (1,), (bins,)):
         raise InputError(
             f"Flat and dark fields of {bins} bins were wanted, but those of {name} have {values.shape[-1]}; take those of "
             "the same detector."
         )
     check_readings(f"the flat or dark field of {name}", values)
-    return np.broadcast_to(values, (bins,)).copy()
+    return np.broadcast_to(values, (bins,)).copy(), notes
+
+
+def _odd(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of at least three levels (images,) are outliers; never half of them."""
+    middle = np.median(levels)
+    away = np.abs(levels - middle)
+    limit = max(_ODD * 1.4826 * float(np.median(away)), _ODD_PART * abs(float(middle)) + 1.0)
+    odd: NDArray[np.bool_] = away > limit
+    return odd if len(levels) > 2 else np.zeros(len(levels), dtype=bool)
 
 
 def _filled(values: NDArray[np.float64], dead: NDArray[np.bool_]) -> NDArray[np.float64]:

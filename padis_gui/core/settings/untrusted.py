@@ -1,0 +1,117 @@
+"""What others wrote, bounded once where it enters: files, JSON and names.
+
+A recipe, a queue, a geometry or the record in a checkpoint may come from a stranger. Nothing is waited for, and what is
+read takes no more memory than a few times its own size.
+"""
+
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:  # the command line's help is there before it
+    from pydantic import ValidationError
+
+# JSON is read into some ten times its size of memory
+MOST_JSON_BYTES = 16 * 2**20
+# of a description; of a list of faulty values a ValidationError makes some 1.3 kB each
+_MOST_VALUES = 200_000
+_MOST_DEPTH = 50
+_LONGEST_NAME = 200
+
+
+def check_ordinary(path: Path) -> None:
+    """Raise :class:`OSError` for what is there and is no ordinary file: a pipe or a device may never end.
+
+    Links are followed.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "it is no ordinary file")
+
+
+def read_bounded(path: Path, most: int = MOST_JSON_BYTES) -> bytes:
+    """A whole file of at most so many bytes.
+
+    Raises :class:`ValueError` for a larger one, also where the system does not know how large it is, and :class:`OSError`
+    for what cannot be read or is no ordinary file.
+    """
+    check_ordinary(path)
+    with Path(path).open("rb") as file:
+        found = file.read(most + 1)
+    if len(found) > most:
+        raise ValueError(f"it has more than {most / 2**20:.4g} MiB")
+    return found
+
+
+def parse_json(text: bytes | str, *, nan: bool = False) -> Any:
+    """The value that JSON describes. Raises :class:`ValueError` for other texts, and for what :func:`check_amount` refuses.
+
+    NaN and infinity are no JSON; ``nan`` takes them where this program has written them.
+    """
+    if len(text) > MOST_JSON_BYTES:
+        raise ValueError(f"it has more than {MOST_JSON_BYTES / 2**20:.4g} MiB")
+    try:
+        found = json.loads(text, parse_constant=None if nan else _no_number)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    check_amount(found)
+    return found
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file describes; raises as :func:`read_bounded` and :func:`parse_json` do."""
+    return parse_json(read_bounded(path))
+
+
+def check_amount(found: Any) -> None:
+    """Raise :class:`ValueError` where plain values are nested too deeply, or are more than a description has.
+
+    To be called before a model looks at them: it collects an error for each faulty one. What is shared counts each time.
+    """
+    count, level = 0, [found]
+    for _ in range(_MOST_DEPTH):
+        inside: list[Any] = []
+        for value in level:
+            parts = (
+                value.values()
+                if isinstance(value, dict)
+                else value
+                if isinstance(value, list | tuple)
+                else ()
+            )
+            count += len(parts)
+            if count > _MOST_VALUES:
+                raise ValueError(f"it holds more than {_MOST_VALUES} values")
+            inside.extend(part for part in parts if isinstance(part, dict | list | tuple))
+        if not inside:
+            return
+        level = inside
+    raise ValueError("it is nested too deeply")
+
+
+def fault_of(error: "ValidationError") -> str:
+    """The first thing that a model found wrong, in words."""
+    first = error.errors(include_url=False)[0]
+    where = plain(".".join(str(part) for part in first["loc"][:3]), 80)
+    if not where:
+        return plain(str(first.get("ctx", {}).get("error", first["msg"])))
+    if first["type"] == "missing":
+        return f"the field {where} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"there is no field {where}"
+    return f"{where} is {plain(repr(first['input']), 40)}, but {plain(first['msg'][:1].lower() + first['msg'][1:])}"
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
+
+
+def plain(text: str, longest: int = _LONGEST_NAME) -> str:
+    """A text as it can stand in one line of any terminal or label: nothing but printable characters, not too many.
+
+    Control characters would be obeyed there, and marks of direction would turn what stands after them.
+    """
+    text = "".join(c if c.isprintable() else "?" for c in text[: 8 * longest])
+    return text if len(text) <= longest else f"{text[: longest - longest // 3 - 1]}…{text[-(longest // 3) :]}"

@@ -1,0 +1,236 @@
+"""Scans as beamlines write them: packed, linked, stated instead of listed, with bad fields, beside the axis."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+import torch
+
+from padis_gui.core.files.read import read_image
+from padis_gui.core.files.scans.centre import find_axis
+from padis_gui.core.files.scans.scan import line_integrals
+from padis_gui.core.physics.geometry import Geometry
+from padis_gui.core.physics.projector import bins_beside, completed, displaced_weights
+from padis_gui.core.physics.scanner import ParallelBeamCT
+from padis_gui.core.settings.errors import InputError
+from tests.scan_files import parallel, write_exchange, write_nxtomo
+from tests.tiny import phantom
+
+_FILTERS = {
+    "bitshuffle": hdf5plugin.Bitshuffle(cname="none"), "bitshuffle, LZ4": hdf5plugin.Bitshuffle(cname="lz4"),
+    "Blosc": hdf5plugin.Blosc(), "Blosc2": hdf5plugin.Blosc2(), "LZ4": hdf5plugin.LZ4(), "Zstandard": hdf5plugin.Zstd(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("packing", _FILTERS)
+@pytest.mark.parametrize("layout", ["exchange", "nxtomo", "plain"])
+def test_what_beamlines_pack_by_is_unpacked(tmp_path: Path, packing: str, layout: str) -> None:
+    path, truth = tmp_path / "a.h5", parallel(views=30)
+    where = "data"
+    if layout == "exchange":
+        write_exchange(path, truth)
+        where = "exchange/data"
+    elif layout == "nxtomo":
+        write_nxtomo(path, truth)
+        where = "entry/instrument/detector/data"
+    else:
+        with h5py.File(path, "w") as file:
+            file["data"] = np.arange(2 * 40 * 30, dtype=np.float32).reshape(2, 40, 30)
+    expected = read_image(path)
+    with h5py.File(path, "a") as file:
+        values = file[where][()]
+        del file[where]
+        file.create_dataset(where, data=values, chunks=(1, *values.shape[1:]), **_FILTERS[packing])
+    found = read_image(path)
+    assert np.array_equal(found.pixels, expected.pixels)
+
+
+def _packed_by(path: Path, number: int, options: tuple[int, ...] = ()) -> None:
+    """Chunks of zeros that say they went through a filter of that number."""
+    with h5py.File(path, "w") as file:
+        how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        how.set_chunk((1, 32, 32))
+        how.set_filter(number, h5py.h5z.FLAG_OPTIONAL, options)
+        space = h5py.h5s.create_simple((2, 32, 32))
+        data = h5py.h5d.create(file.id, b"data", h5py.h5t.NATIVE_UINT16, space, how)
+        for page in range(2):
+            data.write_direct_chunk((page, 0, 0), bytes(2048), 0)
+
+
+@pytest.mark.parametrize("number", [32100, 40000, 65000])
+def test_a_filter_that_is_not_here_is_named_and_nothing_is_called_damaged(
+    tmp_path: Path, number: int
+) -> None:
+    _packed_by(tmp_path / "a.h5", number)
+    with pytest.raises(InputError, match=f"filter {number}") as caught:
+        read_image(tmp_path / "a.h5")
+    assert "damaged" not in str(caught.value)
+
+
+def test_numbers_that_their_filter_cannot_unpack_are_said_to_be_so(tmp_path: Path) -> None:
+    _packed_by(tmp_path / "a.h5", 32008, (0, 2))
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        read_image(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("layout", ["exchange", "nxtomo"])
+def test_frames_in_another_file_are_refused_by_that_name(tmp_path: Path, layout: str) -> None:
+    truth, path = parallel(views=20), tmp_path / "a.h5"
+    where = "exchange/data" if layout == "exchange" else "entry/instrument/detector/data"
+    (write_exchange if layout == "exchange" else write_nxtomo)(path, truth)
+    with h5py.File(path, "a") as file, h5py.File(tmp_path / "frames.h5", "w") as other:
+        other["data"] = file[where][()]
+        del file[where]
+        file[where] = h5py.ExternalLink("frames.h5", "/data")
+    with pytest.raises(InputError, match="link into another file"):
+        read_image(path)
+
+
+def _stating(path: Path, **stated: float) -> None:
+    """As tomoscan does, below /process/acquisition."""
+    folders = {"rotation": "rotation", "flat": "flat_fields", "dark": "dark_fields"}
+    with h5py.File(path, "a") as file:
+        for name, value in stated.items():
+            file[f"process/acquisition/{folders[name.split('_')[0]]}/{name}"] = value
+
+
+def test_angles_flats_and_darks_that_are_stated_stand_for_arrays(tmp_path: Path) -> None:
+    truth = parallel(views=60)
+    write_exchange(tmp_path / "whole.h5", truth)
+    expected = read_image(tmp_path / "whole.h5")
+    for missing, stated in (
+        ("theta", {"rotation_start": 0.0, "rotation_step": 3.0}), ("data_white", {"flat_field_value": 20_000.0}),
+        ("data_dark", {"dark_field_value": 100.0}),
+    ):  # fmt: skip
+        path = tmp_path / f"{missing}.h5"
+        write_exchange(path, truth, leave_out=(missing,))
+        _stating(path, **stated)
+        found = read_image(path)
+        assert np.abs(found.pixels - expected.pixels).max() < 1e-4 * np.abs(expected.pixels).max(), missing
+    write_exchange(tmp_path / "still.h5", truth, leave_out=("theta",))
+    _stating(tmp_path / "still.h5", rotation_start=10.0, rotation_step=0.0)
+    with pytest.raises(InputError, match="angles"):
+        read_image(tmp_path / "still.h5")
+
+
+@pytest.mark.parametrize("shift", [-9.5, 0.0, 7.25])
+def test_an_axis_that_is_stated_is_taken(tmp_path: Path, shift: float) -> None:
+    path = tmp_path / "a.nxs"
+    more: dict[str, Any] = {"instrument/detector/x_rotation_axis_pixel_position": shift}
+    write_nxtomo(path, parallel(views=20, arc=40.0, bins=120, centre=shift), **more)
+    image = read_image(path)
+    assert image.measured is not None
+    assert image.measured.problem["centre"] == pytest.approx(shift)
+    assert any("states the axis" in note for note in image.measured.notes)
+
+
+@pytest.mark.parametrize("angle", [0.0, 12.5])
+def test_angles_that_never_change_are_refused(tmp_path: Path, angle: float) -> None:
+    write_exchange(tmp_path / "a.h5", parallel(views=20), theta=np.full(20, angle))
+    with pytest.raises(InputError, match=r"all 20 of a\.h5 are"):
+        read_image(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("images", [3, 5, 20])
+@pytest.mark.parametrize(("what", "bad"), [("dark", 0.0), ("dark", 20_100.0), ("flat", 100.0), ("flat", 5e4)])
+def test_one_bad_field_of_several_is_left_out_and_said(what: str, images: int, bad: float) -> None:
+    rng = np.random.default_rng(images)
+    truth = parallel(views=20).sinogram
+    levels = {"dark": 100.0, "flat": 20_000.0}
+    fields = {name: rng.normal(level, 3.0, (images, truth.shape[1])) for name, level in levels.items()}
+    counts = 100.0 + 19_900.0 * np.exp(-truth)
+    good = line_integrals("a", counts, fields["flat"], fields["dark"])
+    assert not [note for note in good.notes if "left out" in note]
+    fields[what][1] = bad
+    found = line_integrals("a", counts, fields["flat"], fields["dark"])
+    assert np.abs(found.values - good.values).max() < 0.01
+    assert f"1 of {images} {what} fields is far from the others and was left out." in found.notes
+
+
+def test_flats_of_a_beam_that_fades_are_all_taken() -> None:
+    rng = np.random.default_rng(1)
+    flats = rng.normal(np.linspace(20_000, 17_000, 20)[:, None], 30.0, (20, 96))
+    found = line_integrals("a", np.full((4, 96), 1000.0), flats, np.full((5, 96), 100.0))
+    assert not [note for note in found.notes if "left out" in note]
+
+
+def test_fields_are_counted_before_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    write_exchange(path, parallel(views=20), leave_out=("data_white",))
+    with h5py.File(path, "a") as file:
+        file.create_dataset(
+            "exchange/data_white", (10**6, 3, 96), "u2", chunks=(1, 3, 96), compression="gzip"
+        )
+    with pytest.raises(InputError, match="declares 1000000"):
+        read_image(path)
+
+
+# Half acquisition: a full turn by a detector beside the axis ------------------------------------------
+
+_VIEWS = 240
+
+
+def _beside(axis: float, bins: int, views: int = _VIEWS) -> tuple[ParallelBeamCT, torch.Tensor]:
+    geometry = Geometry(
+        beam="parallel", angles=np.arange(views) * 360.0 / views, arc=360.0, bins=bins,
+        centre=axis - (bins - 1) / 2, unit="pixels",
+    )  # fmt: skip
+    A = ParallelBeamCT((1, 64, 64), geometry, pixel_size=1.0)
+    return A, A(phantom(64)[None])
+
+
+def _error(A: ParallelBeamCT, y: torch.Tensor) -> float:
+    x, truth = A.pinv(y)[0], phantom(64)
+    rows, columns = np.mgrid[-31.5:31.6, -31.5:31.6]
+    inside = torch.from_numpy(np.hypot(rows, columns) < 30)
+    return float((x - truth)[inside].norm() / truth[inside].norm())
+
+
+@pytest.mark.parametrize(("axis", "bins"), [(8.0, 56), (12.5, 60), (47.0, 56), (4.0, 52)])
+def test_half_acquisition_gives_what_a_whole_detector_does(axis: float, bins: int) -> None:
+    whole = _error(*_beside(47.5, 96))
+    assert _error(*_beside(axis, bins)) < 1.1 * whole + 0.01
+    assert displaced_weights(_beside(47.5, 96)[0].geometry) is None
+
+
+@pytest.mark.parametrize(("axis", "bins"), [(8.0, 56), (12.5, 60), (47.0, 56)])
+def test_both_readings_of_a_ray_add_up_to_one(axis: float, bins: int) -> None:
+    A, _ = _beside(axis, bins)
+    weights = displaced_weights(A.geometry)
+    assert weights is not None
+    positions = A.geometry.positions().numpy()
+    for position, weight in zip(positions, weights.tolist(), strict=True):
+        if positions.min() <= -position <= positions.max():
+            again = np.interp(-position, positions, weights.numpy())
+            assert weight + again == pytest.approx(1.0, abs=0.01)
+        else:
+            assert weight == pytest.approx(1.0)
+
+
+def test_a_view_goes_on_smoothly_where_it_ends_in_the_object_and_not_where_it_ends_in_air() -> None:
+    A, _ = _beside(12.5, 60)
+    beside = bins_beside(A.geometry)
+    rows = torch.ones(2, 60, dtype=torch.float64)
+    found = completed(rows, beside)
+    assert found.shape == (2, 60 + sum(beside))
+    assert torch.equal(found[:, beside[0] : beside[0] + 60], rows)
+    assert not found[:, : beside[0]].any()  # whose weights have come down to 0
+    assert (found[0, beside[0] + 60 :].diff() < 0).all()
+    rows[:, -8:] = 0
+    assert not completed(rows, beside)[:, -beside[1] :].any()
+
+
+@pytest.mark.parametrize("axis", [6.0, 15.3, 40.0, 79.5, 120.7, 152.0])
+def test_the_axis_is_found_over_the_whole_detector(axis: float) -> None:
+    bins = 160
+    geometry = Geometry(
+        beam="parallel", angles=np.arange(180) * 2.0, bins=bins, centre=axis - (bins - 1) / 2, unit="pixels"
+    )
+    A = ParallelBeamCT((1, 128, 128), geometry, pixel_size=0.02)
+    values = A(phantom(128)[None])[0].numpy()
+    found = find_axis(values, geometry)
+    assert found is not None
+    assert (bins - 1) / 2 + found.centre == pytest.approx(axis, abs=0.3)
