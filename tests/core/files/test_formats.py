@@ -18,7 +18,7 @@ import scipy.io
 import scipy.sparse
 import tifffile
 
-from padis_gui.core.files.formats.dicom import find_series
+from padis_gui.core.files.formats.dicom_series import find_series
 from padis_gui.core.files.formats.open import count_pages, open_pages
 from padis_gui.core.files.formats.pages import LARGEST
 from padis_gui.core.files.formats.recognise import (

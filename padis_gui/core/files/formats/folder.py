@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from padis_gui.core.files.formats.dicom import DICOM, Series, different, find_series
+from padis_gui.core.files.formats.dicom import DICOM
+from padis_gui.core.files.formats.dicom_series import Series, different, find_series
 from padis_gui.core.files.formats.format import DatasetInfo, Format
 from padis_gui.core.files.formats.pages import Page, Pages, Part, display_name, in_one_sentence, shown
 from padis_gui.core.files.formats.recognise import may_be_an_image, recognise_file
