@@ -1,14 +1,21 @@
 """DICOM: one file with its frames, in the modality's own unit."""
 
+import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.files.formats.dicom_pixels import (
+    begins_with_elements,
+    has_pixels,
+    opened,
+    read_elements,
+    read_stored,
+)
 from padis_gui.core.files.formats.format import Format
 from padis_gui.core.files.formats.pages import (
     Page,
@@ -18,7 +25,6 @@ from padis_gui.core.files.formats.pages import (
     display_name,
     in_one_sentence,
     page_of,
-    quietly,
     shown,
 )
 from padis_gui.core.images.image import HU_WINDOW
@@ -52,21 +58,19 @@ def open_dicom(path: Path, dataset: str) -> Pages:
 def read_header(path: Path) -> tuple[Any, int]:
     """What a file says of its series and slices, and how many frames it has.
 
-    Raises :class:`InputError` where it has no pixels or cannot have so many frames.
+    Raises :class:`InputError` where it has no pixels of its own or cannot have so many frames.
     """
-    quietly("pydicom")
-    from pydicom import dcmread
-
-    header = dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
-    if "Rows" not in header:
-        raise InputError(
-            f"A DICOM image was wanted, but {display_name(path)} holds no pixels; open an image slice."
-        )
-    frames = int(header.get("NumberOfFrames") or 1)
-    if not 1 <= frames <= path.stat().st_size:  # every frame takes a byte at least
-        raise InputError(
-            f"DICOM frames were wanted, but {display_name(path)} claims {frames}; get a fresh copy."
-        )
+    with opened(path) as file:
+        header = read_elements(file, list(_TAGS))
+        if "Rows" not in header or not has_pixels(file):
+            raise InputError(
+                f"A DICOM image was wanted, but {display_name(path)} holds no pixels; open an image slice."
+            )
+        frames = int(header.get("NumberOfFrames") or 1)
+        if not 1 <= frames <= file.seek(0, io.SEEK_END):  # every frame takes a byte at least
+            raise InputError(
+                f"DICOM frames were wanted, but {display_name(path)} claims {frames}; get a fresh copy."
+            )
     return header, frames
 
 
@@ -145,10 +149,13 @@ class DicomPages(Pages):
         with in_one_sentence(name, DICOM.kind):
             header = self._header_of(path)
             check_sides(name, (int(header.Rows), int(header.Columns)))
-            stored = _stored(path, frame, header)
-            coloured = stored.ndim == 3
-            values = stored if coloured else _in_unit(stored, header, frame)
-            unit, window, notes = ("", None, ()) if coloured else _meaning(values, header, frame)
+            values, notes = read_stored(path, frame, header)
+            unit, window = "", None
+            if values.ndim != 3:
+                values, turned = _upright(values, header, frame)
+                values = _in_unit(values, header, frame)
+                unit, window, said = _meaning(values, header, frame)
+                notes += turned + said
             return page_of(
                 values[part], name, unit=unit, window=window, spacing=_pixel_spacing(header, frame),
                 slice_spacing=self._slice_spacing, notes=notes + self._notes,
@@ -156,11 +163,30 @@ class DicomPages(Pages):
 
     def _header_of(self, path: Path) -> Any:
         """Kept for the next frame: an enhanced file says much of each."""
-        from pydicom import dcmread
-
         if self._header is None or self._header[0] != path:
-            self._header = path, dcmread(path, stop_before_pixels=True)
+            with opened(path) as file:
+                self._header = path, read_elements(file)
         return self._header[1]
+
+
+def _unit_of(header: Any, frame: int) -> str:
+    """The unit that the modality's rescale leads to; "" for numbers without one."""
+    modality, rescale = str(header.get("Modality", "") or ""), _rescale(header, frame)
+    kind = shown(str(rescale.get("RescaleType", "") or "")[:20])
+    if modality == "PT":
+        return _UNITS.get(str(header.get("Units", "")), "")
+    if modality == "MR":
+        return ""
+    if modality != "CT":
+        return "" if kind in ("US", "HU") else kind
+    if kind not in ("", "HU", "US"):
+        return kind
+    return "HU" if "RescaleSlope" in rescale or "ModalityLUTSequence" in header else ""
+
+
+def _rescale(header: Any, frame: int) -> Any:
+    group = _functional_group(header, frame, "PixelValueTransformationSequence")
+    return header if group is None else group
 
 
 def _meaning(
@@ -168,15 +194,13 @@ def _meaning(
 ) -> tuple[str, tuple[float, float] | None, tuple[str, ...]]:
     """Unit, window and what the user should know, by the modality."""
     modality = shown(str(header.get("Modality", "") or "")[:20])
-    group = _functional_group(header, frame, "PixelValueTransformationSequence")
-    rescale = header if group is None else group
-    kind = shown(str(rescale.get("RescaleType", "") or "")[:20])
+    unit = _unit_of(header, frame)
     if modality == "CT":
-        if kind not in ("", "HU", "US"):
-            return kind, None, (f"This CT is in {kind}, not in HU.",)
-        if "RescaleSlope" not in rescale and "ModalityLUTSequence" not in header:
-            return "", None, ("This CT does not say how to rescale to HU; its stored numbers are taken.",)
-        return "HU", HU_WINDOW, ()
+        if unit == "HU":
+            return unit, HU_WINDOW, ()
+        if unit:
+            return unit, None, (f"This CT is in {unit}, not in HU.",)
+        return "", None, ("This CT does not say how to rescale to HU; its stored numbers are taken.",)
     called = (
         f"{modality} ({_MODALITIES[modality]})"
         if modality in _MODALITIES
@@ -184,7 +208,7 @@ def _meaning(
     )
     start = f"This image is {called}, not CT"
     if modality == "PT":
-        unit, top = _UNITS.get(str(header.get("Units", "")), ""), float(values.max())
+        top = float(values.max())
         white = top if top > 0 else 1.0
         return (
             unit,
@@ -199,43 +223,34 @@ def _meaning(
             (low, high),
             (f"{start}: its numbers have no unit, black is {low:.4g} and white {high:.4g}.",),
         )
-    return (
-        "" if kind in ("", "US", "HU") else kind,
-        None,
-        (f"{start}: its numbers are taken as they are.",),
-    )
+    return unit, None, (f"{start}: its numbers are taken as they are.",)
 
 
-def _stored(path: Path, frame: int, header: Any) -> NDArray[Any]:
-    """The stored numbers of a frame: (rows, columns), or (rows, columns, 3) of colours."""
-    from pydicom import dcmread
-    from pydicom.pixels.processing import apply_color_lut
-    from pydicom.pixels.utils import pixel_array
+def _upright(values: NDArray[Any], header: Any, frame: int) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Stored numbers whose highest is white, with a sentence where they are left as they are.
 
-    many = int(header.get("NumberOfFrames") or 1) > 1
-    if header.file_meta.TransferSyntaxUID.is_deflated:  # a frame of these cannot be reached alone
-        values = dcmread(path).pixel_array
-        values = values[frame] if many else values
-    else:
-        values = pixel_array(path, index=frame)
-    kind = header.get("PhotometricInterpretation", "")
-    if kind == "PALETTE COLOR":
-        return np.asarray(apply_color_lut(values, header))
-    if (
-        kind == "MONOCHROME1" and values.ndim == 2
-    ):  # the highest number is black: turned round within its bits
-        bits = int(header.BitsStored)
-        mirror = -1 if int(header.get("PixelRepresentation", 0)) else (1 << bits) - 1
-        return np.asarray(mirror - values.astype(np.int64))
-    return np.asarray(values)
+    MONOCHROME1 says how to show numbers, after the modality's rescale (PS3.3 C.7.6.3.1.2): those without a unit are
+    turned round within their bits, those with one mean what they say.
+    """
+    if header.get("PhotometricInterpretation", "") != "MONOCHROME1":
+        return values, ()
+    unit = _unit_of(header, frame)
+    if unit:
+        return values, (
+            f"This image is to be shown with white as low; its numbers in {unit} are as they are.",
+        )
+    if values.dtype.kind == "f":
+        return -values, ()
+    bits = int(header.BitsStored)
+    mirror = -1 if values.dtype.kind == "i" else (1 << bits) - 1
+    return np.asarray(mirror - values.astype(np.int64)), ()
 
 
 def _in_unit(values: NDArray[Any], header: Any, frame: int) -> NDArray[Any]:
     """Stored numbers rescaled to the modality's unit, such as HU."""
     from pydicom.pixels.processing import apply_rescale
 
-    group = _functional_group(header, frame, "PixelValueTransformationSequence")
-    return np.asarray(apply_rescale(values, header if group is None else group))
+    return np.asarray(apply_rescale(values, _rescale(header, frame)))
 
 
 def _pixel_spacing(header: Any, frame: int) -> tuple[float, float] | None:
@@ -265,6 +280,8 @@ DICOM = Format(
     names=("DICOM",),
     suffixes=(".dcm", ".ima"),
     signatures=((128, b"DICM"),),
-    by_name=True,  # some lack the preamble
+    is_begun_by=begins_with_elements,  # some lack the preamble
+    before_others=True,  # the preamble may be the header of another format (PS3.10 7.1)
+    by_name=True,
     open_pages=open_dicom,
 )
