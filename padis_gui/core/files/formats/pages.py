@@ -20,6 +20,8 @@ from padis_gui.core.settings.files import Closing
 
 MOST_PAGES = 1_000_000
 _LONGEST = 120  # of a name in a sentence
+# how readers say that a file may be sound, and yet is nothing for them
+_NOT_READ = re.compile(r"not (yet )?(supported|implemented|recognized)|unsupported", re.IGNORECASE)
 # how files name a length, in mm
 MILLIMETRES = {
     "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0,
@@ -135,6 +137,11 @@ def in_one_sentence(name: str, kind: str) -> Iterator[None]:
         ) from None
     except Exception as error:  # any parser may fail in its own way on a broken file
         reason = shown(str(error).split("\n")[0]) or type(error).__name__
+        if isinstance(error, NotImplementedError | ImportError) or _NOT_READ.search(reason):
+            raise InputError(
+                f"{name} is a {kind} of a sort that is not read ({reason}); save it with a usual compression and number "
+                "type."
+            ) from None
         raise InputError(
             f"An image was wanted, but {name} is damaged or not a {kind} that can be read "
             f"({reason}); open another file or save it anew."

@@ -82,6 +82,10 @@ class _Picture(Pages):
             with Pillow.open(self._path) as picture:
                 check_sides(self.name, picture.size[::-1])
                 ImageOps.exif_transpose(picture, in_place=True)  # cameras store how they were held
+                if picture.mode == "LAB":
+                    raise InputError(
+                        f"Grey or RGB was wanted, but {self.name} is in CIE L*a*b*; save it as grey or RGB."
+                    )
                 if picture.mode in ("P", "LA", "PA", "CMYK", "YCbCr", "HSV", "RGBA"):
                     return np.asarray(picture.convert("RGB" if picture.mode != "LA" else "L"))
                 return np.asarray(picture)
