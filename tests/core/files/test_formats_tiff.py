@@ -293,12 +293,12 @@ def test_every_orientation_is_obeyed(tmp_path: Path, orientation: int, kind: str
     }.get(kind, grey)  # fmt: skip
     options: dict[str, Any] = {
         "colours": {"photometric": "rgb"}, "planar": {"photometric": "rgb", "planarconfig": "separate"},
-        "packed": {"compression": "zlib", "tile": (16, 16)}, "ImageJ": {"imagej": True},
+        "packed": {"compression": "zlib", "tile": (16, 16)}, "ImageJ": {"imagej": True, "metadata": {"unit": "cm"}},
         "stack": {"photometric": "minisblack", "metadata": None},
     }.get(kind, {})  # fmt: skip
     path = tiff(
         tmp_path / "a.tif", stored, resolution=(20.0, 40.0), resolutionunit="centimeter",
-        extratags=[(274, 3, 1, orientation, False)], **({"metadata": {"unit": "cm"}} if kind == "ImageJ" else {}), **options,
+        extratags=[(274, 3, 1, orientation, False)], **options,
     )  # fmt: skip
     picture = Pillow.fromarray(COLOURS[0] if kind in ("colours", "planar") else grey)
     exif = Pillow.Exif()

@@ -157,7 +157,7 @@ class DicomPages(Pages):
                 unit, window, said = _meaning(values, header, frame)
                 notes += turned + said
             return page_of(
-                values[part], name, unit=unit, window=window, spacing=_pixel_spacing(header, frame),
+                values, name, part=part, unit=unit, window=window, spacing=_pixel_spacing(header, frame),
                 slice_spacing=self._slice_spacing, notes=notes + self._notes,
             )  # fmt: skip
 

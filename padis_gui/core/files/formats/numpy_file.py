@@ -104,7 +104,7 @@ class _Member(Pages):
         if len(data) < size:
             raise ValueError("it ends before its last number")
         values = np.frombuffer(data, self._dtype).reshape(shape)
-        return page_of(self._layout.arranged(values)[part], self.name)
+        return page_of(self._layout.arranged(values), self.name, part=part, alone=self.count == 1)
 
     def _loaded(self) -> ArrayPages:
         """Pages that do not lie in one piece: the array is loaded, once."""

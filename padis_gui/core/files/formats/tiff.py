@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.format import DatasetInfo, Format, describe_array
-from padis_gui.core.files.formats.pages import WHOLE, Page, Pages, Part, display_name, page_of, quietly, shown
+from padis_gui.core.files.formats.pages import (
+    WHOLE,
+    Page,
+    Pages,
+    Part,
+    display_name,
+    is_wide,
+    page_of,
+    quietly,
+    shown,
+)
 from padis_gui.core.files.formats.tiff_colours import (
     check_readable,
     check_whole,
@@ -171,13 +181,14 @@ class _Tiff(Pages):
         planes = self._planes
         source = self._file.pages[self._kept[page]] if planes is None else planes.series.keyframe
         as_stored = stands_upright(source)
-        wanted = part if as_stored else WHOLE
+        alone = self.count == 1 and source.keyframe.dtype is not None and is_wide(source.keyframe.dtype)
+        wanted = part if as_stored and not alone else WHOLE
         if planes is None:
             values = self._of_page(source, wanted)
         else:
             stored = [self._plane(planes, int(n), wanted) for n in planes.order[page]]
             values = stored[0] if len(stored) == 1 else np.stack(stored, axis=-1)
-        values = values if as_stored else upright(values, source)[part]
+        values = values if as_stored else upright(values, source)
         spacing = self._says.spacing
         if spacing is not None and is_on_its_side(source):
             spacing = spacing[1], spacing[0]
@@ -186,8 +197,8 @@ class _Tiff(Pages):
         # 12 bits in 16 are white at 4095, as 4 bits in 8 are at 15
         packed = values.dtype.kind == "u" and 1 < bits < 8 * values.itemsize and values.ndim != 3
         return page_of(
-            self._says.calibrated(values), self.name, unit=self._says.unit,
-            window=(0.0, float(2**bits - 1)) if packed else self._says.window,
+            self._says.calibrated(values), self.name, part=WHOLE if wanted is part else part, alone=alone,
+            unit=self._says.unit, window=(0.0, float(2**bits - 1)) if packed else self._says.window,
             spacing=spacing, slice_spacing=self._says.slice_spacing, notes=self._notes,
         )  # fmt: skip
 
