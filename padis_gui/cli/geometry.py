@@ -1,7 +1,8 @@
-"""`padis-gui geometry`: what a scan file says of how it was measured, and the JSON that says it for files that don't."""
+"""`padis-gui geometry`: how a scan was measured, and the JSON that says it for files that do not, by hand or imported."""
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from padis_gui.cli.options import add_settings, given_settings
@@ -27,6 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--example", choices=("parallel", "fan"), default=None, help="print a geometry file to begin with"
     )
+    parser.add_argument(
+        "--import",
+        dest="imported",
+        type=Path,
+        metavar="FILE",
+        help="print the geometry file for a geometry of TIGRE (a MATLAB structure, JSON, or what it prints) or of CIL "
+        "(JSON, what it prints, or its NeXus file)",
+    )
     add_settings(parser, ReadingSettings, skip=("role", "crop", "pixel_binning", "longest_side"))
 
 
@@ -34,15 +43,37 @@ def run(options: argparse.Namespace) -> int:
     """Print what was asked for."""
     from padis_gui.core.files.scans.geometry_file import EXAMPLES, as_json, schema
 
-    if sum((options.scan is not None, options.schema, options.example is not None)) != 1:
-        raise SettingError("One of SCAN, --schema or --example was wanted; give just one of them.")
+    wanted = (options.scan, options.imported, options.example)
+    if sum(each is not None for each in wanted) + options.schema != 1:
+        raise SettingError("One of SCAN, --schema, --example or --import was wanted; give just one of them.")
     if options.schema:
         print(json.dumps(schema(), indent=2, ensure_ascii=False))
+    elif options.imported is not None:
+        print("\n".join(_imported(options.imported)))
     elif options.example is not None:
         print(as_json(EXAMPLES[options.example]), end="")
     else:
         print("\n".join(_described(options)))
     return 0
+
+
+def _imported(path: Path) -> list[str]:
+    """The text of a geometry file; what else the user should know goes to the standard error."""
+    from padis_gui.core.files.scans.geometry_file import as_json
+    from padis_gui.core.files.scans.imported import import_geometry
+
+    stated = import_geometry(path)
+    print(
+        "Projections (views, rows, bins) of line integrals and lengths in mm are assumed; change kind, flat, axes and "
+        "length_unit where they are others.",
+        file=sys.stderr,
+    )
+    if stated.slices == "central row":
+        print(
+            "The beam is a cone: its central slice is reconstructed as that of a fan beam, and no other.",
+            file=sys.stderr,
+        )
+    return as_json(stated).splitlines()
 
 
 def _described(options: argparse.Namespace) -> list[str]:

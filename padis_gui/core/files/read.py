@@ -10,17 +10,30 @@ from padis_gui.core.files.formats.hdf5 import HDF5, open_file
 from padis_gui.core.files.formats.matlab import MATLAB
 from padis_gui.core.files.formats.open import read_page, read_picture, recognise
 from padis_gui.core.files.formats.pages import in_one_sentence
+from padis_gui.core.files.formats.scanner import NIKON, PHOENIX, SKYSCAN
+from padis_gui.core.files.formats.zeiss import ZEISS
 from padis_gui.core.files.scans.beside import open_beside
-from padis_gui.core.files.scans.geometry_file import FORMAT, MOST_BYTES, read_geometry
+from padis_gui.core.files.scans.cil import open_cil
+from padis_gui.core.files.scans.geometry_file import FORMAT, MOST_BYTES
 from padis_gui.core.files.scans.hdf5 import open_exchange, open_nxtomo
 from padis_gui.core.files.scans.htc import open_htc, open_htc_in_hdf5
+from padis_gui.core.files.scans.imported import read_beside
+from padis_gui.core.files.scans.nikon import open_nikon
+from padis_gui.core.files.scans.phoenix import open_phoenix
 from padis_gui.core.files.scans.read import read_row
 from padis_gui.core.files.scans.scan import ScanFile
+from padis_gui.core.files.scans.skyscan import open_skyscan
+from padis_gui.core.files.scans.zeiss import open_zeiss
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.settings import PhysicsSettings
 
 # The layouts of scans in HDF5: each takes the path, the open file and the data set wanted, and gives None for others
-LAYOUTS = (open_exchange, open_nxtomo, open_htc_in_hdf5)
+LAYOUTS = (open_cil, open_exchange, open_nxtomo, open_htc_in_hdf5)
+# The scans of laboratory scanners, which have a format each
+SCANNERS = ((NIKON, open_nikon), (ZEISS, open_zeiss), (SKYSCAN, open_skyscan), (PHOENIX, open_phoenix))
+
+# What tells a geometry from other JSON: this program's own, TIGRE's, CIL's
+_SIGNS = (FORMAT.encode(), b'"DSD"', b'"detector_position"')
 
 
 def read_image(path: str | os.PathLike[str], page: int = 0, reading: ReadingSettings | None = None) -> Image:
@@ -46,10 +59,13 @@ def open_scan(found: Recognised, dataset: str = "") -> ScanFile | None:
     """
     beside = find_geometry(found.path)
     if beside is not None:
-        return open_beside(found, dataset, read_geometry(beside))
+        return open_beside(found, dataset, read_beside(beside))
     with in_one_sentence(found.name, found.kind):
         if found.format is MATLAB and (scan := open_htc(found.path, dataset)) is not None:
             return scan
+        for format_, open_ in SCANNERS:
+            if found.format is format_:
+                return open_(found)
         return _in_hdf5(found.path, dataset) if found.format in (MATLAB, HDF5) else None
 
 
@@ -69,7 +85,8 @@ def find_geometry(path: Path) -> Path | None:
         if beside == path or not beside.is_file():
             return None
         with beside.open("rb") as file:
-            return beside if FORMAT.encode() in file.read(MOST_BYTES) else None
+            content = file.read(MOST_BYTES)
+        return beside if any(sign in content for sign in _SIGNS) else None
     except (OSError, ValueError):  # such as a name so long that nothing can lie beside it
         return None
 

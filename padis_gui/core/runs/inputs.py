@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from padis_gui.core.files.formats.folder import images_in
+from padis_gui.core.files.formats.folder import files_beside, images_in
 from padis_gui.core.files.read import find_geometry
-from padis_gui.core.files.scans.geometry_file import read_geometry
+from padis_gui.core.files.scans.imported import read_beside
 from padis_gui.core.runs.presets import bundled_folder
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.outputs import check_names, check_outputs
@@ -45,7 +45,9 @@ def files_of(path: Path) -> list[Path]:
         if os.path.isdir(path):
             found = images_in(path)
         elif any(path.with_suffix(head).is_file() for head in _HEADS):
-            found += [*path.parent.glob(f"{path.stem}*"), *images_in(path.parent)]
+            found += path.parent.glob(f"{path.stem}*")
+            found += images_in(path.parent)
+            found += files_beside(path)  # which may lie in a folder of their own
     except (InputError, OSError, ValueError):  # said when it is opened
         pass
     return found + _geometry_of(path)
@@ -57,7 +59,7 @@ def _geometry_of(path: Path) -> list[Path]:
     if geometry is None:
         return []
     try:
-        stated = read_geometry(geometry)
+        stated = read_beside(geometry)
     except InputError:
         return [geometry]
     return [

@@ -31,6 +31,7 @@ from padis_gui.core.files.formats.open import list_datasets
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import PadisError
+from tests.ole_file import ole_bytes, streams_of
 
 MEMORY = 3 * 2**28  # bytes beyond what the program has after its first images
 SECONDS = 20.0  # for one input, on a machine that does much else
@@ -190,6 +191,8 @@ def _challenge() -> dict:
 def _hdf5s(folder: Path) -> list[bytes]:
     import h5py
 
+    from tests.scanner_files import cil_fields, write_cil_nexus
+
     def made(fill: Callable[[h5py.File], None], **options: object) -> bytes:
         path = folder / "made.h5"
         with h5py.File(path, "w", **options) as file:
@@ -218,7 +221,8 @@ def _hdf5s(folder: Path) -> list[bytes]:
         entry["instrument/detector/image_key"] = np.array([1, 2, 0, 0, 0, 0])
         entry["sample/rotation_angle"] = np.arange(6.0) * 30
 
-    found = [made(plain), made(plain, libver="latest"), made(chunked), made(exchange), made(nexus)]
+    cil = write_cil_nexus(folder / "cil.nxs", np.ones((4, 16)), cil_fields(views=4), rows=2).read_bytes()
+    found = [made(plain), made(plain, libver="latest"), made(chunked), made(exchange), made(nexus), cil]
     seven = made(plain, userblock_size=512)
     return [*found, b"MATLAB 7.3 MAT-file".ljust(512, b"\0") + seven[512:]]
 
@@ -237,11 +241,57 @@ def _niftis(folder: Path) -> list[bytes]:
     return [*found, gzip.compress(found[0], 1), gzip.compress(found[0], 0)]
 
 
+def _zeiss(folder: Path) -> list[bytes]:
+    from tests.scanner_files import floats, whole, zeiss_streams
+
+    views = _array(4).astype(np.uint16) * 100 + 1000
+    moved = zeiss_streams(views, 30_000, XShifts=floats(1, -2, 0, 3), YShifts=floats(0, 1, -1, 2))
+    streams = [
+        zeiss_streams(views, 30_000),
+        moved,
+        zeiss_streams(views, XrayGeometry=whole(0)),
+        zeiss_streams(views[:1]),
+    ]
+    return [ole_bytes(each) for each in streams]
+
+
+def _listing(write: Callable[..., Path], **changed: object) -> Callable[[Path], list[bytes]]:
+    """A scanner's text; its projections stay in the folder."""
+
+    def made(folder: Path) -> list[bytes]:
+        views = _array(6).astype(np.uint16) * 100 + 1000
+        return [write(folder, views, **changed).read_bytes()]
+
+    return made
+
+
+def _nikon(folder: Path) -> list[bytes]:
+    from tests.scanner_files import write_nikon
+
+    return _listing(write_nikon)(folder) + _listing(write_nikon, ObjectOffsetX=0.3, InitialAngle=20)(folder)
+
+
+def _skyscan(folder: Path) -> list[bytes]:
+    from tests.scanner_files import write_skyscan
+
+    far = {"Object to Source (mm)": 1e6}
+    return _listing(write_skyscan)(folder) + _listing(write_skyscan, **far)(folder)
+
+
+def _phoenix(folder: Path) -> list[bytes]:
+    from tests.scanner_files import frames, line_integrals, plain_way, write_phoenix
+
+    views = frames(line_integrals(plain_way(views=12), bins=48), rows=2)
+    return [write_phoenix(folder, views).read_bytes()]
+
+
 FORMATS: dict[str, Callable[[Path], list[bytes]]] = {
     "picture": _pictures, "TIFF": _tiffs, "DICOM": _dicoms, "NPY": _npys, "NPZ": _npzs, "MATLAB": _matlabs,
-    "HDF5": _hdf5s, "NIfTI": _niftis,
+    "HDF5": _hdf5s, "NIfTI": _niftis, "Zeiss": _zeiss, "Nikon": _nikon, "SkyScan": _skyscan, "Phoenix": _phoenix,
 }  # fmt: skip
-_ENDINGS = {"MATLAB": ".mat", "HDF5": ".h5", "NIfTI": ".nii", "DICOM": ".dcm"}
+ENDINGS = {"MATLAB": ".mat", "HDF5": ".h5", "NIfTI": ".nii", "DICOM": ".dcm", "Zeiss": ".txrm"} | {
+    "Nikon": ".xtekct", "SkyScan": ".log", "Phoenix": ".pca",
+}  # fmt: skip
 
 
 # -- the damage -------------------------------------------------------------------------------------------
@@ -258,7 +308,7 @@ def damaged(whole: bytes, random: Random) -> bytes:
 
 
 def repacked(kind: str, content: bytes, random: Random) -> bytes:
-    """Damage inside a wrapping that is sound: the checksums of ZIP, GZIP and PNG would hide the rest from it."""
+    """Damage inside a wrapping that is sound: checksums of ZIP, GZIP and PNG, tables of OLE would hide the rest from it."""
     buffer = io.BytesIO()
     if kind == "NPZ":
         with (
@@ -268,6 +318,11 @@ def repacked(kind: str, content: bytes, random: Random) -> bytes:
             for name in sound.namelist():
                 made.writestr(name, damaged(sound.read(name), random))
         return buffer.getvalue()
+    if kind == "Zeiss":
+        streams = dict(streams_of(content))
+        for path in random.choices(list(streams), k=random.choice((1, 1, 2, 3))):
+            streams[path] = damaged(streams[path], random)
+        return ole_bytes(streams)
     if content[:2] == b"\x1f\x8b":
         return gzip.compress(damaged(gzip.decompress(content), random), 1)
     found = damaged(content, random)
@@ -344,6 +399,30 @@ def _number(data: bytearray, random: Random) -> None:
         data[match.start() : match.end()] = random.choice(_DIGITS)
 
 
+_VALUES = (
+    *_DIGITS,
+    b"",
+    b"../a",
+    b"/etc/passwd",
+    b"C:\\a",
+    b"\0",
+    b"YES",
+    b"-0.0",
+    b"0.0001",
+    b"1e-300",
+    b"6",
+    b"\xff\xfe",
+)
+
+
+def _value(data: bytearray, random: Random) -> None:
+    """Another value of a key in a text of lines key=value."""
+    found = list(re.finditer(rb"=([^\r\n=]{0,60})[\r\n]", data))
+    if found:
+        match = random.choice(found)
+        data[match.start(1) : match.end(1)] = random.choice(_VALUES)
+
+
 _DAMAGES = (
     _flip,
     _flip,
@@ -358,6 +437,7 @@ _DAMAGES = (
     _overwrite,
     _blank,
     _number,
+    _value,
 )
 
 
@@ -401,7 +481,7 @@ def main(kind: str, first: int, count: int, folder: Path) -> None:
     for name in _LAZY:
         importlib.import_module(name)
     whole = FORMATS[kind](folder)
-    path = folder / f"file{_ENDINGS.get(kind, '')}"
+    path = folder / f"file{ENDINGS.get(kind, '')}"
     for content in whole:
         path.write_bytes(content)
         if not attempt(path, 0):

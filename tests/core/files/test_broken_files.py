@@ -19,7 +19,7 @@ from padis_gui.core.files.formats.open import count_pages, list_datasets, open_p
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import InputError
-from tests.core.files.fuzzing import FORMATS, check_sentence
+from tests.core.files.fuzzing import ENDINGS, FORMATS, check_sentence
 from tests.core.files.test_formats import PAGES, mat73, nifti, npz, series_of
 from tests.core.files.test_read import dicom
 from tests.waiting import TIMEOUT
@@ -79,7 +79,7 @@ def saved(path: Path, array: np.ndarray, **options: object) -> Path:
 def test_cut_anywhere(tmp_path: Path, kind: str) -> None:
     """What is left of a file gives the pixels that the whole one gives, or a sentence: none are made up."""
     for number, whole in enumerate(FORMATS[kind](tmp_path)):
-        path = tmp_path / f"{number}{'.mat' if kind == 'MATLAB' else ''}"
+        path = tmp_path / f"{number}{ENDINGS.get(kind, '')}"
         path.write_bytes(whole)
         expected, refusals = read_image(path, 0, SMALL).pixels, 0
         for length in (1, 2, 4, 8, 16, 100, *(n * len(whole) // 8 for n in range(1, 8))):

@@ -181,7 +181,10 @@ def test_endings_and_signatures() -> None:
 
 def test_every_format_is_named_wherever_formats_are() -> None:
     """In messages, tooltips and help by one list; in the README's table a row each."""
-    assert readable() == "PNG, JPEG, BMP, TIFF, NPY, NPZ, MATLAB, HDF5, NIfTI, Analyze or DICOM"
+    assert readable() == (
+        "PNG, JPEG, BMP, TIFF, NPY, NPZ, MATLAB, HDF5, NIfTI, Analyze, DICOM, Zeiss TXRM, Nikon XTEKCT, SkyScan LOG or "
+        "Phoenix PCA"
+    )
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     table = readme.partition("### What is read")[2].partition("\n\n**")[0]
     for format_ in FORMATS:

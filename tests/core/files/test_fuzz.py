@@ -11,7 +11,20 @@ from pathlib import Path
 
 import pytest
 
-KINDS = ("picture", "TIFF", "DICOM", "NPY", "NPZ", "MATLAB", "HDF5", "NIfTI")
+KINDS = (
+    "picture",
+    "TIFF",
+    "DICOM",
+    "NPY",
+    "NPZ",
+    "MATLAB",
+    "HDF5",
+    "NIfTI",
+    "Zeiss",
+    "Nikon",
+    "SkyScan",
+    "Phoenix",
+)
 INPUTS = 10_000
 PATIENCE = 300.0
 _ROOT = Path(__file__).resolve().parents[3]

@@ -12,6 +12,7 @@ import tifffile
 from padis_gui.core.runs.inputs import check_run_outputs, files_of
 from padis_gui.core.runs.presets import DEFAULT_PRIOR, resource
 from padis_gui.core.settings.errors import InputError
+from tests.scanner_files import write_nikon
 
 
 def refused(path: Path, output: Path) -> bool:
@@ -89,3 +90,18 @@ def test_names_that_no_recipe_can_hold_are_refused_and_others_beside_them_are_no
     check_run_outputs([tmp_path], [tmp_path / "out.tif"])  # the folder is what the recipe names
     os.link(bad, tmp_path / "same.tif")
     assert refused(tmp_path, tmp_path / "same.tif")
+
+
+def test_projections_in_a_folder_of_their_own_are_kept(tmp_path: Path) -> None:
+    views = np.full((2, 16, 16), 100, np.uint16)
+    (tmp_path / "raw").mkdir()
+    scan = write_nikon(tmp_path / "raw", views, InputFolderName="raw").rename(tmp_path / "scan.xtekct")
+    tifffile.imwrite(tmp_path / "other.tif", views)
+    assert refused(scan, tmp_path / "raw" / "scan_0002.tif")
+    assert not refused(scan, tmp_path / "raw" / "scan_0003.tif")
+
+
+def test_a_geometry_of_another_program_is_kept(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((4, 16), np.float32))
+    (tmp_path / "a.json").write_text(json.dumps({"DSD": 2, "DSO": 1, "dDetector": 1, "angles": [0, 1]}))
+    assert refused(tmp_path / "a.tif", tmp_path / "a.json")

@@ -17,12 +17,13 @@ from padis_gui.core.files.formats.dicom import DICOM
 from padis_gui.core.files.formats.dicom_series import Series, different, find_series
 from padis_gui.core.files.formats.format import DatasetInfo, Format
 from padis_gui.core.files.formats.pages import Page, Pages, Part, display_name, in_one_sentence, shown
-from padis_gui.core.files.formats.recognise import may_be_an_image, recognise_file
+from padis_gui.core.files.formats.recognise import FORMATS, may_be_an_image, recognise_file
 from padis_gui.core.settings.errors import InputError, PadisError
 from padis_gui.core.settings.files import file_sha256
 
 Files = tuple[tuple[Path, int, int], ...]  # path, size and time of the last change
 _MOST_FILES = 100_000
+_LISTING = tuple(suffix for f in FORMATS if f.files_beside is not None for suffix in f.suffixes)
 
 
 def stamped(files: list[Path]) -> Files:
@@ -300,23 +301,37 @@ def _series_around(path: Path, files: list[Path]) -> Whole | None:
     return None
 
 
+def files_beside(path: Path) -> list[Path]:
+    """The files that a file lists as its pages, such as a scan's projections; none for all other files.
+
+    Raises :class:`InputError` where they are not all there.
+    """
+    if path.suffix.lower() not in _LISTING:
+        return []
+    listed = recognise_file(path).format.files_beside
+    return [] if listed is None else listed(path)
+
+
 def data_sha256(path: Path) -> str:
     """SHA-256 of a file, or of a folder's images, in hexadecimal. Raises :class:`OSError` where it cannot be read.
 
     A folder's is that of a line for each image file, in the order of their names: the file's own hash, two blanks and
     its name within the folder (as `sha256sum` writes it). Other files do not count, and neither does where the folder
-    lies.
+    lies. That of a file that lists others, such as a scan's projections, is of it and these in the same way.
     """
     path = Path(path)
-    if not path.is_dir():
-        return file_sha256(path)
-    digest = hashlib.sha256()
     try:
-        files = images_in(path)
+        if path.is_dir():
+            folder, files = path, images_in(path)
+        else:
+            folder, files = path.parent, [path, *files_beside(path)]
+            if len(files) == 1:
+                return file_sha256(path)
     except InputError as error:
         raise OSError(0, str(error)) from None
-    for file in sorted(files, key=lambda one: one.relative_to(path).as_posix()):
+    digest = hashlib.sha256()
+    for file in sorted(files, key=lambda one: one.relative_to(folder).as_posix()):
         digest.update(
-            f"{file_sha256(file)}  {file.relative_to(path).as_posix()}\n".encode(errors="surrogateescape")
+            f"{file_sha256(file)}  {file.relative_to(folder).as_posix()}\n".encode(errors="surrogateescape")
         )
     return digest.hexdigest()

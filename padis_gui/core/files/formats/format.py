@@ -79,7 +79,8 @@ class Format:
     Where a file carries no signature ``is_begun_by`` tells it by its first 520 bytes, and the ending for a format that
     is ``by_name``; the signature of a format that goes ``before_others`` counts more than theirs. ``open_pages`` takes
     the path and the name of the array wanted ("" for the obvious one). ``list_datasets`` says what a file of a format
-    holds that may hold several arrays. ``numbered`` files may be the slices of one stack.
+    holds that may hold several arrays. ``numbered`` files may be the slices of one stack. ``files_beside`` are those that
+    a file lists as its pages; such a file is no image of a folder itself.
     """
 
     kind: str
@@ -92,6 +93,7 @@ class Format:
     before_others: bool = False
     by_name: bool = False
     numbered: bool = False
+    files_beside: Callable[[Path], list[Path]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,7 +253,8 @@ def _orientation(affine: Any, *, flat: bool) -> tuple[tuple[int, int, int] | Non
 
 def _pitches(header: Any, name: str) -> tuple[tuple[float | None, ...], tuple[str, ...]]:
     """Distance along each of the file's axes in mm where its unit is one of length, and a note where it states none."""
-    zooms, notes = header.get_zooms()[:3], ()
+    zooms = header.get_zooms()[:3]
+    notes: tuple[str, ...] = ()
     unit = header.get_xyzt_units()[0] if hasattr(header, "get_xyzt_units") else "mm"  # Analyze is in mm
     if unit == "unknown":
         unit, notes = "mm", (_ASSUMED.format(name),)

@@ -10,7 +10,9 @@ from padis_gui.core.files.formats.nifti import NIFTI
 from padis_gui.core.files.formats.numpy_file import NPY, NPZ
 from padis_gui.core.files.formats.pages import display_name, shown
 from padis_gui.core.files.formats.picture import KIND, open_picture
+from padis_gui.core.files.formats.scanner import NIKON, PHOENIX, SKYSCAN
 from padis_gui.core.files.formats.tiff import TIFF
+from padis_gui.core.files.formats.zeiss import ZEISS
 from padis_gui.core.settings.errors import InputError
 
 _ENOUGH = 520  # bytes that hold every signature
@@ -24,10 +26,24 @@ PICTURE = Format(
     open_pages=lambda path, _dataset: open_picture(path, readable()),
     numbered=True,
 )
-FORMATS: tuple[Format, ...] = (TIFF, NPY, NPZ, MATLAB, HDF5, NIFTI, DICOM, PICTURE)
+FORMATS: tuple[Format, ...] = (
+    TIFF,
+    NPY,
+    NPZ,
+    MATLAB,
+    HDF5,
+    NIFTI,
+    DICOM,
+    ZEISS,
+    NIKON,
+    SKYSCAN,
+    PHOENIX,
+    PICTURE,
+)
 # In the order in which a user hears of them
 _OFFERED = (PICTURE, *FORMATS[:-1])
 SUFFIXES = tuple(suffix for format_ in _OFFERED for suffix in format_.suffixes)
+_IN_FOLDERS = tuple(suffix for f in _OFFERED if f.files_beside is None for suffix in f.suffixes)
 
 
 def readable(last: str = "or") -> str:
@@ -81,7 +97,7 @@ def _start(path: Path, name: str) -> bytes:
 
 def may_be_an_image(path: Path) -> bool:
     """Whether a file's name is that of an image, or it is DICOM without an ending, as scanners write it."""
-    if path.name.lower().endswith(SUFFIXES):
+    if path.name.lower().endswith(_IN_FOLDERS):
         return True
     if path.suffix and not path.suffix[1:].isdigit():
         return False

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from padis_gui.core.files.formats.format import Recognised
 from padis_gui.core.files.formats.open import open_pages
 from padis_gui.core.files.formats.pages import WHOLE, Pages, Part
+from padis_gui.core.files.scans.cone import central_rows, cone_note
 from padis_gui.core.files.scans.geometry_file import ScanGeometry
 from padis_gui.core.files.scans.scan import Readings, ScanFile, check_sizes, checked_angles
 from padis_gui.core.settings.errors import InputError
@@ -31,9 +32,11 @@ def open_beside(found: Recognised, dataset: str, stated: ScanGeometry) -> ScanFi
                 f"An axis of rotation on the detector's {bins} columns was wanted, but the geometry of {found.name} has it "
                 f"at column {stated.centre_column:g}; correct centre_column."
             )
-        return ScanFile(
-            found.name, "scan", geometry, readings.row, rows=readings.sides["rows"], close=pages.close
-        )
+        rows = readings.sides["rows"]
+        if stated.slices == "central row":
+            notes = (cone_note(rows),) if rows > 1 else ()
+            return ScanFile(found.name, "scan", geometry, readings.central, notes=notes, close=pages.close)
+        return ScanFile(found.name, "scan", geometry, readings.row, rows=rows, close=pages.close)
     except BaseException:
         pages.close()
         raise
@@ -59,10 +62,24 @@ class _Beside:
             readings = np.empty((self._pages.count, self.sides["bins"]), np.float32)
             for view in range(self._pages.count):  # one after the other: each may be of many MB
                 readings[view] = self._page(view, part).ravel()
-        readings = np.ascontiguousarray(readings)
+        readings = self._ordered(np.ascontiguousarray(readings))
         if self._stated.kind == "line integrals" or self._stated.flat is None:
             return Readings(readings)
-        return Readings(readings, self._field(self._stated.flat, row), self._field(self._stated.dark, row))
+        fields = (self._field(each, row) for each in (self._stated.flat, self._stated.dark))
+        return Readings(readings, *map(self._ordered, fields))
+
+    def central(self, _row: int) -> Readings:
+        """The readings of the central row; of an even number of rows the mean of the two beside the middle."""
+        low, high = (self.row(row) for row in central_rows(self.sides["rows"]))
+        values = (low.values + high.values) / 2
+        if low.flat is None or high.flat is None:
+            return Readings(values)
+        return Readings(values, (low.flat + high.flat) / 2, (low.dark + high.dark) / 2)
+
+    def _ordered(self, values: Any) -> Any:
+        """Readings or a field, (…, bins) or a number, with the bins from left to right."""
+        turned = self._stated.bin_order == "right to left" and np.ndim(values) > 0
+        return values[..., ::-1] if turned else values
 
     def _page(self, page: int, part: Part = WHOLE) -> NDArray[np.float32]:
         """The readings of a page, or of a part of it."""

@@ -59,6 +59,15 @@ class ScanGeometry(BaseModel):
         "A single page with a sinogram, a view a row, is 'rows, views, bins'; a page a projection image is "
         "'views, rows, bins'.",
     )
+    slices: Literal["every row", "central row"] = Field(
+        "every row",
+        description="Which detector rows are slices: every one, or of a cone beam the central one only, whose rays lie in "
+        "a plane as those of a fan beam do.",
+    )
+    bin_order: Literal["left to right", "right to left"] = Field(
+        "left to right",
+        description="How the bins of the file count at angle 0, with the rays running upwards.",
+    )
     angles: tuple[float, ...] | None = Field(
         None, max_length=1_000_000, description="The angle of each view; give these, or the arc."
     )
@@ -139,9 +148,16 @@ class ScanGeometry(BaseModel):
             bin_width=(self.bin_width or 1.0) * scale if in_mm else 1.0,
             source_distance=self.source_distance * scale if is_fan and self.source_distance else math.inf,
             detector_distance=self.detector_distance * scale if is_fan and self.detector_distance else 0.0,
-            centre=None if self.centre_column is None else self.centre_column - (bins - 1) / 2,
+            centre=self._centre(bins),
             unit="mm" if in_mm else "bins",
         )
+
+    def _centre(self, bins: int) -> float | None:
+        """Bins from the detector's middle to the axis, towards the bin that is last from left to right."""
+        if self.centre_column is None:
+            return None
+        aside = self.centre_column - (bins - 1) / 2
+        return aside if self.bin_order == "left to right" else -aside
 
 
 def read_geometry(path: Path) -> ScanGeometry:
