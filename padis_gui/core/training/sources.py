@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from padis_gui.core.files.formats.dicom import DICOM, find_series
+from padis_gui.core.files.formats.dicom import DICOM
+from padis_gui.core.files.formats.dicom_series import find_series
 from padis_gui.core.files.formats.pages import SMALLEST, Page, Pages
 from padis_gui.core.files.formats.recognise import PICTURE, may_be_an_image, recognise_file
 from padis_gui.core.images.image import HU_WINDOW

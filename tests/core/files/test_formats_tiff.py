@@ -12,6 +12,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as Pillow
 
 from padis_gui.core.exports.about import About
 from padis_gui.core.exports.registry import ExportSettings
@@ -140,14 +141,36 @@ def test_cut_pages_are_not_made_up(tmp_path: Path, compression: str, layout: dic
         refused(path)
 
 
-def test_a_missing_codec_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tiff(tmp_path / "a.tif", PAGES[0])
+def with_tag(path: Path, name: str, *values: int) -> Path:
+    """The same file with other numbers of 16 bits in a tag of as many."""
     data = bytearray(path.read_bytes())
     with tifffile.TiffFile(path) as file:
-        at = file.pages[0].tags["Compression"].valueoffset
-    data[at : at + 2] = (32809).to_bytes(2, "little")  # ThunderScan, which nothing unpacks
+        at = file.pages[0].tags[name].valueoffset
+    data[at : at + 2 * len(values)] = np.array(values, "<u2").tobytes()
     path.write_bytes(data)
-    assert "THUNDERSCAN" in refused(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "said"),
+    [
+        ("Compression", 32809, "THUNDERSCAN"),  # which nothing unpacks
+        ("Compression", 4711, "4711"),
+        ("Predictor", 7, "7"),
+        ("BitsPerSample", 37, "37 bits"),
+        ("PhotometricInterpretation", 8, "CIE L*a*b*"),
+        ("PhotometricInterpretation", 32803, "colour filter"),
+        ("PhotometricInterpretation", 4711, "4711"),
+    ],
+)
+def test_what_is_not_read_is_named(tmp_path: Path, tag: str, value: int, said: str) -> None:
+    """It is not damaged: another program reads it."""
+    whole = RNG.integers(0, 9, (20, 31)).astype(np.uint16)
+    path = tiff(tmp_path / "a.tif", whole, compression="zlib", predictor=True, metadata=None)
+    message = refused(with_tag(path, tag, value))
+    assert said in message
+    assert "damaged" not in message
+    assert "; save it" in message
 
 
 # -- colours ----------------------------------------------------------------------------------------------
@@ -176,11 +199,127 @@ def test_inks(tmp_path: Path) -> None:
     assert rgb[:, 0, 20].tolist() == [0, 0, 0]
 
 
-def test_colour_spaces_that_are_not_read_are_said(tmp_path: Path) -> None:
-    for kind in ("cielab", "ycbcr"):
-        assert "save it as grey or RGB" in refused(
-            tiff(tmp_path / f"{kind}.tif", COLOURS[0], photometric=kind)
+@pytest.mark.parametrize(
+    ("kind", "full"), [("u1", 255), ("u2", 65535), ("u4", 2**32 - 1), ("f4", 1), ("f8", 1)]
+)
+@pytest.mark.parametrize("opacity", [False, True])
+@pytest.mark.parametrize("layout", ["contig", "separate"])
+def test_inks_of_any_type(tmp_path: Path, kind: str, full: int, opacity: bool, layout: str) -> None:
+    inks = RNG.integers(0, 256, (20, 31, 4))
+    light = (1 - inks[..., :3] / 255) * (1 - inks[..., 3:] / 255)
+    stored = np.concatenate([inks, np.full((20, 31, 1), 255)], axis=2) if opacity else inks
+    stored = (stored / 255 * full).astype(kind)
+    stored = stored if layout == "contig" else np.ascontiguousarray(np.moveaxis(stored, 2, 0))
+    extra = {"extrasamples": ["unassalpha"]} if opacity else {}
+    path = tiff(tmp_path / "a.tif", stored, photometric="separated", planarconfig=layout, **extra)
+    image = read_image(path)
+    assert image.channels == 3
+    np.testing.assert_allclose(
+        image.pixels / full, np.moveaxis(light, 2, 0), atol=1.5 / min(full, 255) if full > 1 else 1e-6
+    )
+
+
+def test_other_inks_are_refused(tmp_path: Path) -> None:
+    inks = RNG.integers(0, 100, (20, 31, 5), dtype=np.uint8)
+    options: dict[str, Any] = {"photometric": "separated", "metadata": None, "planarconfig": "contig"}
+    other = tiff(tmp_path / "a.tif", inks, extratags=[(332, 3, 1, 2, True)], **options)
+    assert "5 inks" in refused(other)
+    three = tiff(tmp_path / "b.tif", inks[..., :3], photometric="rgb", metadata=None)
+    assert "3 inks" in refused(with_tag(three, "PhotometricInterpretation", 5))
+    for number, kind in enumerate((np.int16, np.float32)):  # floats up to 255
+        assert "save it as RGB" in refused(
+            tiff(tmp_path / f"{number}.tif", inks[..., :4].astype(kind), **options)
         )
+
+
+def test_colour_spaces_that_are_not_read_are_said(tmp_path: Path) -> None:
+    for kind, called in (
+        ("cielab", "CIE L*a*b*"),
+        ("icclab", "ICC L*a*b*"),
+        ("ycbcr", "YCbCr"),
+        ("logluv", "LogLuv"),
+    ):
+        for layout in ("contig", "separate"):
+            stored = COLOURS[0] if layout == "contig" else np.ascontiguousarray(np.moveaxis(COLOURS[0], 2, 0))
+            path = tiff(tmp_path / f"{kind}.tif", stored, photometric=kind, planarconfig=layout)
+            message = refused(path)
+            assert "save it as grey or RGB" in message
+            assert called in message
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 7, 8, 12, 16])
+@pytest.mark.parametrize("opacity", [False, True])
+@pytest.mark.parametrize("deep", [False, True], ids=["palette of 8 bits", "palette of 16 bits"])
+def test_palettes(tmp_path: Path, bits: int, opacity: bool, deep: bool) -> None:
+    """Of as many colours as the bits count; some programs fill them in from 0 to 255."""
+    palette = RNG.integers(0, 2**16 if deep else 256, (3, 2**bits), dtype=np.uint16)
+    palette[0, 0] = 65535 if deep else 255
+    index = RNG.integers(0, 2**bits, (20, 32)).astype(np.uint8 if bits <= 8 else np.uint16)
+    stored = np.stack([index, np.full_like(index, 2**bits - 1)], axis=-1) if opacity else index
+    data = stored.tobytes() if bits in (8, 16) else imagecodecs.packints_encode(stored.reshape(20, -1), bits)
+    tags = [(320, 3, palette.size, palette.ravel().tolist(), True)]
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(
+            iter([data]), shape=stored.shape, dtype=stored.dtype, bitspersample=bits, rowsperstrip=20, metadata=None,
+            photometric="minisblack", extratags=tags, planarconfig="contig",
+            extrasamples=["unassalpha"] if opacity else None,
+        )  # fmt: skip
+    with_tag(path, "PhotometricInterpretation", 3)
+    expected = (palette >> 8 if deep else palette)[:, index]
+    np.testing.assert_array_equal(page(path), expected.astype(np.float32))
+
+
+def test_palettes_that_cannot_be(tmp_path: Path) -> None:
+    index = np.full((20, 32), 200, np.uint8)
+    small = [(320, 3, 3 * 16, [65535] * 48, True)]
+    path = tiff(tmp_path / "a.tif", index, extratags=small, metadata=None, photometric="minisblack")
+    assert "number 200 of a palette of 16" in refused(with_tag(path, "PhotometricInterpretation", 3))
+    path = tiff(tmp_path / "b.tif", index, metadata=None, photometric="minisblack")
+    assert "missing" in refused(with_tag(path, "PhotometricInterpretation", 3))
+
+
+# -- how it stands ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["grey", "colours", "planar", "packed", "ImageJ", "stack"])
+def test_every_orientation_is_obeyed(tmp_path: Path, orientation: int, kind: str) -> None:
+    """As Pillow stands the same picture upright when it is a PNG."""
+    grey = RNG.integers(0, 256, (20, 31), dtype=np.uint8)
+    stored = {
+        "colours": COLOURS[0], "planar": np.ascontiguousarray(np.moveaxis(COLOURS[0], 2, 0)),
+        "ImageJ": np.stack([grey, 255 - grey]), "stack": np.stack([grey, 255 - grey]),
+    }.get(kind, grey)  # fmt: skip
+    options: dict[str, Any] = {
+        "colours": {"photometric": "rgb"}, "planar": {"photometric": "rgb", "planarconfig": "separate"},
+        "packed": {"compression": "zlib", "tile": (16, 16)}, "ImageJ": {"imagej": True, "metadata": {"unit": "cm"}},
+        "stack": {"photometric": "minisblack", "metadata": None},
+    }.get(kind, {})  # fmt: skip
+    path = tiff(
+        tmp_path / "a.tif", stored, resolution=(20.0, 40.0), resolutionunit="centimeter",
+        extratags=[(274, 3, 1, orientation, False)], **options,
+    )  # fmt: skip
+    picture = Pillow.fromarray(COLOURS[0] if kind in ("colours", "planar") else grey)
+    exif = Pillow.Exif()
+    exif[274] = orientation
+    picture.save(tmp_path / "a.png", exif=exif)
+    expected = read_image(tmp_path / "a.png").pixels
+    image = read_image(path)
+    np.testing.assert_array_equal(image.pixels, expected)
+    assert image.spacing == pytest.approx((0.5, 0.25) if orientation >= 5 else (0.25, 0.5))
+    with open_pages(path) as pages:
+        assert pages.sides(0) == image.shape
+        part = (slice(3, 9), slice(5, 16))
+        np.testing.assert_array_equal(pages.read(0, part).pixels, expected[:, 3:9, 5:16])
+        if pages.count > 1:
+            np.testing.assert_array_equal(pages.read(1).pixels, 255 - expected)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 4711])
+def test_an_orientation_that_is_none(tmp_path: Path, orientation: int) -> None:
+    path = tiff(tmp_path / "a.tif", PAGES[0], extratags=[(274, 3, 1, orientation, True)])
+    np.testing.assert_array_equal(page(path)[0], PAGES[0])
 
 
 def test_grey_with_opacity_and_samples_that_are_no_colours(tmp_path: Path) -> None:

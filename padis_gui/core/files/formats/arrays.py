@@ -15,6 +15,7 @@ from padis_gui.core.files.formats.pages import (
     Pages,
     Part,
     check_sides,
+    is_wide,
     page_of,
     shown,
     wrong_shape,
@@ -125,11 +126,12 @@ class ArrayPages(Pages):
         return rows, columns
 
     def _read(self, page: int, part: Part) -> Page:
-        index = self._layout.index(page, part)
+        whole = self.count == 1 and is_wide(np.dtype(getattr(self._array, "dtype", np.float32)))
+        index = self._layout.index(page, WHOLE if whole else part)
         values = np.asarray(self._array[index[::-1] if self._reversed else index])
         return page_of(
-            self._layout.arranged(values.T if self._reversed else values), self.name,
-            unit=self._unit, spacing=self._spacing, slice_spacing=self._slice_spacing,
+            self._layout.arranged(values.T if self._reversed else values), self.name, part=part if whole else WHOLE,
+            alone=whole, unit=self._unit, spacing=self._spacing, slice_spacing=self._slice_spacing,
         )  # fmt: skip
 
 

@@ -1,15 +1,21 @@
-"""DICOM: one file with its frames in the modality's own unit; which files are one series, in which order, how far apart."""
+"""DICOM: one file with its frames, in the modality's own unit."""
 
+import io
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.files.formats.dicom_pixels import (
+    begins_with_elements,
+    has_pixels,
+    opened,
+    read_elements,
+    read_stored,
+)
 from padis_gui.core.files.formats.format import Format
 from padis_gui.core.files.formats.pages import (
     Page,
@@ -19,11 +25,10 @@ from padis_gui.core.files.formats.pages import (
     display_name,
     in_one_sentence,
     page_of,
-    quietly,
     shown,
 )
 from padis_gui.core.images.image import HU_WINDOW
-from padis_gui.core.settings.errors import InputError, PadisError
+from padis_gui.core.settings.errors import InputError
 
 # what tells which files belong together, in which order, and how far apart their slices lie
 _TAGS = (
@@ -53,21 +58,19 @@ def open_dicom(path: Path, dataset: str) -> Pages:
 def read_header(path: Path) -> tuple[Any, int]:
     """What a file says of its series and slices, and how many frames it has.
 
-    Raises :class:`InputError` where it has no pixels or cannot have so many frames.
+    Raises :class:`InputError` where it has no pixels of its own or cannot have so many frames.
     """
-    quietly("pydicom")
-    from pydicom import dcmread
-
-    header = dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
-    if "Rows" not in header:
-        raise InputError(
-            f"A DICOM image was wanted, but {display_name(path)} holds no pixels; open an image slice."
-        )
-    frames = int(header.get("NumberOfFrames") or 1)
-    if not 1 <= frames <= path.stat().st_size:  # every frame takes a byte at least
-        raise InputError(
-            f"DICOM frames were wanted, but {display_name(path)} claims {frames}; get a fresh copy."
-        )
+    with opened(path) as file:
+        header = read_elements(file, list(_TAGS))
+        if "Rows" not in header or not has_pixels(file):
+            raise InputError(
+                f"A DICOM image was wanted, but {display_name(path)} holds no pixels; open an image slice."
+            )
+        frames = int(header.get("NumberOfFrames") or 1)
+        if not 1 <= frames <= file.seek(0, io.SEEK_END):  # every frame takes a byte at least
+            raise InputError(
+                f"DICOM frames were wanted, but {display_name(path)} claims {frames}; get a fresh copy."
+            )
     return header, frames
 
 
@@ -146,22 +149,44 @@ class DicomPages(Pages):
         with in_one_sentence(name, DICOM.kind):
             header = self._header_of(path)
             check_sides(name, (int(header.Rows), int(header.Columns)))
-            stored = _stored(path, frame, header)
-            coloured = stored.ndim == 3
-            values = stored if coloured else _in_unit(stored, header, frame)
-            unit, window, notes = ("", None, ()) if coloured else _meaning(values, header, frame)
+            values, notes = read_stored(path, frame, header)
+            unit, window = "", None
+            if values.ndim != 3:
+                values, turned = _upright(values, header, frame)
+                values = _in_unit(values, header, frame)
+                unit, window, said = _meaning(values, header, frame)
+                notes += turned + said
             return page_of(
-                values[part], name, unit=unit, window=window, spacing=_pixel_spacing(header, frame),
+                values, name, part=part, unit=unit, window=window, spacing=_pixel_spacing(header, frame),
                 slice_spacing=self._slice_spacing, notes=notes + self._notes,
             )  # fmt: skip
 
     def _header_of(self, path: Path) -> Any:
         """Kept for the next frame: an enhanced file says much of each."""
-        from pydicom import dcmread
-
         if self._header is None or self._header[0] != path:
-            self._header = path, dcmread(path, stop_before_pixels=True)
+            with opened(path) as file:
+                self._header = path, read_elements(file)
         return self._header[1]
+
+
+def _unit_of(header: Any, frame: int) -> str:
+    """The unit that the modality's rescale leads to; "" for numbers without one."""
+    modality, rescale = str(header.get("Modality", "") or ""), _rescale(header, frame)
+    kind = shown(str(rescale.get("RescaleType", "") or "")[:20])
+    if modality == "PT":
+        return _UNITS.get(str(header.get("Units", "")), "")
+    if modality == "MR":
+        return ""
+    if modality != "CT":
+        return "" if kind in ("US", "HU") else kind
+    if kind not in ("", "HU", "US"):
+        return kind
+    return "HU" if "RescaleSlope" in rescale or "ModalityLUTSequence" in header else ""
+
+
+def _rescale(header: Any, frame: int) -> Any:
+    group = _functional_group(header, frame, "PixelValueTransformationSequence")
+    return header if group is None else group
 
 
 def _meaning(
@@ -169,15 +194,13 @@ def _meaning(
 ) -> tuple[str, tuple[float, float] | None, tuple[str, ...]]:
     """Unit, window and what the user should know, by the modality."""
     modality = shown(str(header.get("Modality", "") or "")[:20])
-    group = _functional_group(header, frame, "PixelValueTransformationSequence")
-    rescale = header if group is None else group
-    kind = shown(str(rescale.get("RescaleType", "") or "")[:20])
+    unit = _unit_of(header, frame)
     if modality == "CT":
-        if kind not in ("", "HU", "US"):
-            return kind, None, (f"This CT is in {kind}, not in HU.",)
-        if "RescaleSlope" not in rescale and "ModalityLUTSequence" not in header:
-            return "", None, ("This CT does not say how to rescale to HU; its stored numbers are taken.",)
-        return "HU", HU_WINDOW, ()
+        if unit == "HU":
+            return unit, HU_WINDOW, ()
+        if unit:
+            return unit, None, (f"This CT is in {unit}, not in HU.",)
+        return "", None, ("This CT does not say how to rescale to HU; its stored numbers are taken.",)
     called = (
         f"{modality} ({_MODALITIES[modality]})"
         if modality in _MODALITIES
@@ -185,7 +208,7 @@ def _meaning(
     )
     start = f"This image is {called}, not CT"
     if modality == "PT":
-        unit, top = _UNITS.get(str(header.get("Units", "")), ""), float(values.max())
+        top = float(values.max())
         white = top if top > 0 else 1.0
         return (
             unit,
@@ -200,43 +223,34 @@ def _meaning(
             (low, high),
             (f"{start}: its numbers have no unit, black is {low:.4g} and white {high:.4g}.",),
         )
-    return (
-        "" if kind in ("", "US", "HU") else kind,
-        None,
-        (f"{start}: its numbers are taken as they are.",),
-    )
+    return unit, None, (f"{start}: its numbers are taken as they are.",)
 
 
-def _stored(path: Path, frame: int, header: Any) -> NDArray[Any]:
-    """The stored numbers of a frame: (rows, columns), or (rows, columns, 3) of colours."""
-    from pydicom import dcmread
-    from pydicom.pixels.processing import apply_color_lut
-    from pydicom.pixels.utils import pixel_array
+def _upright(values: NDArray[Any], header: Any, frame: int) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Stored numbers whose highest is white, with a sentence where they are left as they are.
 
-    many = int(header.get("NumberOfFrames") or 1) > 1
-    if header.file_meta.TransferSyntaxUID.is_deflated:  # a frame of these cannot be reached alone
-        values = dcmread(path).pixel_array
-        values = values[frame] if many else values
-    else:
-        values = pixel_array(path, index=frame)
-    kind = header.get("PhotometricInterpretation", "")
-    if kind == "PALETTE COLOR":
-        return np.asarray(apply_color_lut(values, header))
-    if (
-        kind == "MONOCHROME1" and values.ndim == 2
-    ):  # the highest number is black: turned round within its bits
-        bits = int(header.BitsStored)
-        mirror = -1 if int(header.get("PixelRepresentation", 0)) else (1 << bits) - 1
-        return np.asarray(mirror - values.astype(np.int64))
-    return np.asarray(values)
+    MONOCHROME1 says how to show numbers, after the modality's rescale (PS3.3 C.7.6.3.1.2): those without a unit are
+    turned round within their bits, those with one mean what they say.
+    """
+    if header.get("PhotometricInterpretation", "") != "MONOCHROME1":
+        return values, ()
+    unit = _unit_of(header, frame)
+    if unit:
+        return values, (
+            f"This image is to be shown with white as low; its numbers in {unit} are as they are.",
+        )
+    if values.dtype.kind == "f":
+        return -values, ()
+    bits = int(header.BitsStored)
+    mirror = -1 if values.dtype.kind == "i" else (1 << bits) - 1
+    return np.asarray(mirror - values.astype(np.int64)), ()
 
 
 def _in_unit(values: NDArray[Any], header: Any, frame: int) -> NDArray[Any]:
     """Stored numbers rescaled to the modality's unit, such as HU."""
     from pydicom.pixels.processing import apply_rescale
 
-    group = _functional_group(header, frame, "PixelValueTransformationSequence")
-    return np.asarray(apply_rescale(values, header if group is None else group))
+    return np.asarray(apply_rescale(values, _rescale(header, frame)))
 
 
 def _pixel_spacing(header: Any, frame: int) -> tuple[float, float] | None:
@@ -266,143 +280,8 @@ DICOM = Format(
     names=("DICOM",),
     suffixes=(".dcm", ".ima"),
     signatures=((128, b"DICM"),),
-    by_name=True,  # some lack the preamble
+    is_begun_by=begins_with_elements,  # some lack the preamble
+    before_others=True,  # the preamble may be the header of another format (PS3.10 7.1)
+    by_name=True,
     open_pages=open_dicom,
 )
-
-
-_EVEN = 0.02  # of the distance of slices, by which it may vary
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """Files that belong together, from the lowest slice to the highest.
-
-    ``frames`` are (file, frame) pairs and ``sides`` their rows and columns, ``subject`` is the patient's ID, or the
-    study's where there is none. ``spacing`` is the distance of its slices in mm, ``notes`` what is odd about them.
-    """
-
-    folder: Path
-    description: str
-    subject: str
-    frames: tuple[tuple[Path, int], ...]
-    uid: str = ""
-    number: str = ""
-    modality: str = ""
-    sides: tuple[tuple[int, int], ...] = ()
-    spacing: float | None = None
-    notes: tuple[str, ...] = ()
-
-    def open(self) -> Pages:
-        return DicomPages(
-            self.folder, self.frames, self.subject, slice_spacing=self.spacing, notes=self.notes
-        )
-
-    def check_sides(self) -> None:
-        """Raise :class:`InputError` with the file that differs unless all slices have one size."""
-        usual = Counter(self.sides).most_common(1)[0][0]
-        for (path, _), sides in zip(self.frames, self.sides, strict=True):
-            if sides != usual:
-                raise different(path, sides, usual)
-
-
-def different(path: Path, sides: tuple[int, int], usual: tuple[int, int]) -> InputError:
-    """The error for a file of a folder whose (rows, columns) are not the others'."""
-    return InputError(
-        f"Images of one size were wanted, but {display_name(path)} has {sides[0]} x {sides[1]} pixels and others "
-        f"{usual[0]} x {usual[1]}; take it out of the folder or open it alone."
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    path: Path
-    header: Any
-    frames: int
-
-
-def find_series(files: Iterable[Path]) -> tuple[list[Series], list[tuple[Path, str]]]:
-    """The series that DICOM files belong to, and what is left out with the reason.
-
-    Slices are ordered along the normal of their planes, else by their instance number; where several lie at one
-    place, as in a series over time, one time goes after the other. Localizers (scouts) and files without pixels are
-    left out.
-    """
-    members: dict[str, list[_Member]] = {}
-    left_out: list[tuple[Path, str]] = []
-    for path in files:
-        try:
-            with in_one_sentence(display_name(path), DICOM.kind):
-                header, frames = read_header(path)
-                if "LOCALIZER" in (header.get("ImageType") or ()):
-                    raise InputError(
-                        f"A slice was wanted, but {display_name(path)} is a localizer; it is of no use here."
-                    )
-                series = str(header.get("SeriesInstanceUID", "")) or str(path)
-                member = _Member(path, header, frames)
-                int(header.Rows), int(header.Columns)
-            members.setdefault(series, []).append(member)
-        except PadisError as error:
-            left_out.append((path, str(error)))
-    return [_series(uid, found) for uid, found in members.items()], left_out
-
-
-def _series(uid: str, members: list[_Member]) -> Series:
-    ordered, heights = _ordered(members)
-    first = ordered[0].header
-    frames: list[tuple[Path, int]] = []
-    spacing, notes = _slice_spacing(heights, first)
-    for member in ordered:
-        order, within = order_frames(member.header, member.frames)
-        frames += [(member.path, n) for n in order]
-        if len(ordered) == 1 and len(order) > 1:
-            spacing = within
-    return Series(
-        folder=members[0].path.parent,
-        description=str(first.get("SeriesDescription", "") or "").strip(),
-        subject=str(first.get("PatientID", "") or first.get("StudyInstanceUID", "")),
-        frames=tuple(frames),
-        uid=uid,
-        number=str(first.get("SeriesNumber", "") or "").strip(),
-        modality=str(first.get("Modality", "") or ""),
-        sides=tuple((int(m.header.Rows), int(m.header.Columns)) for m in ordered for _ in range(m.frames)),
-        spacing=spacing,
-        notes=notes,
-    )
-
-
-def _ordered(members: list[_Member]) -> tuple[list[_Member], list[float]]:
-    """The files in the order of their slices, and where these lie; nothing there where a file does not say it."""
-    found = [height_of(member.header, members[0].header) for member in members]
-    heights = [round(height, 3) for height in found if height is not None]
-    placed = len(heights) == len(members)
-    times = [0.0] * len(members)
-    if placed and len(set(heights)) < len(members):
-        times = [
-            number_of(m.header.get("TemporalPositionIdentifier") or m.header.get("AcquisitionNumber"))
-            for m in members
-        ]
-    keyed = [
-        (time, height if placed else 0.0, number_of(m.header.get("InstanceNumber")), m.path.name, n)
-        for n, (m, time, height) in enumerate(
-            zip(members, times, heights if placed else [0.0] * len(members), strict=True)
-        )
-    ]
-    order = [key[-1] for key in sorted(keyed)]
-    return [members[n] for n in order], [heights[n] for n in order] if placed else []
-
-
-def _slice_spacing(heights: list[float], header: Any) -> tuple[float | None, tuple[str, ...]]:
-    """The distance of slices by their positions, else as the first file states it; and whether it is even."""
-    steps = np.diff(heights)
-    steps = steps[steps > 0]
-    if len(steps):
-        usual = float(np.median(steps))
-        far = float(steps.max())
-        if far > (1 + _EVEN) * usual or float(steps.min()) < (1 - _EVEN) * usual:
-            return usual, (
-                f"The slices of this series lie {steps.min():.4g} to {far:.4g} mm apart; it is taken as "
-                f"{usual:.4g} mm throughout.",
-            )
-        return usual, ()
-    return stated_spacing(header), ()

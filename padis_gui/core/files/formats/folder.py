@@ -9,11 +9,12 @@ import os
 import re
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from padis_gui.core.files.formats.dicom import DICOM, Series, different, find_series
+from padis_gui.core.files.formats.dicom import DICOM
+from padis_gui.core.files.formats.dicom_series import Series, different, find_series
 from padis_gui.core.files.formats.format import DatasetInfo, Format
 from padis_gui.core.files.formats.pages import Page, Pages, Part, display_name, in_one_sentence, shown
 from padis_gui.core.files.formats.recognise import FORMATS, may_be_an_image, recognise_file
@@ -121,7 +122,7 @@ def _is_dicom(path: Path) -> bool:
         return False
 
 
-_LISTED = 12
+_LISTED, _NAMED = 12, 3
 
 
 def open_folder(folder: Path, dataset: str) -> Pages:
@@ -132,13 +133,27 @@ def open_folder(folder: Path, dataset: str) -> Pages:
     """
     files = stamped(images_in(folder))
     series, left_out = series_among(files)
-    if series or left_out:
-        if not series:
-            raise InputError(left_out[0][1])
+    passed_over = {path for path, _ in left_out}
+    notes = _passed_over(folder, sorted(passed_over))
+    if series:
         chosen = _chosen(series, dataset, folder)
         chosen.check_sides()
-        return chosen.open()
-    return _Images(folder, files, dataset)
+        return replace(chosen, notes=chosen.notes + notes).open()
+    images = tuple(file for file in files if file[0] not in passed_over)
+    if not images:
+        raise InputError(left_out[0][1])
+    return _Images(folder, images, dataset, notes)
+
+
+def _passed_over(folder: Path, paths: list[Path]) -> tuple[str, ...]:
+    if not paths:
+        return ()
+    named = ", ".join(display_name(path) for path in paths[:_NAMED])
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return (
+        f"DICOM files of {display_name(folder)} that are localizers, hold no pixels or cannot be read are passed over: "
+        f"{named}{more}.",
+    )
 
 
 def list_folder(folder: Path) -> tuple[DatasetInfo, ...]:
@@ -203,9 +218,9 @@ FOLDER = Format(kind="folder of images", open_pages=open_folder, list_datasets=l
 class _Images(Pages):
     """Files one after the other; the one that was read last stays open."""
 
-    def __init__(self, folder: Path, files: Files, dataset: str) -> None:
+    def __init__(self, folder: Path, files: Files, dataset: str, notes: tuple[str, ...] = ()) -> None:
         super().__init__(folder, FOLDER.kind, self._leave)
-        self._dataset = dataset
+        self._dataset, self._notes = dataset, notes
         self._files, self._firsts = [path for path, _, _ in files], first_pages(files, dataset)
         self._open: tuple[int, Pages] | None = None
         self.count = self._firsts[-1]
@@ -224,7 +239,8 @@ class _Images(Pages):
         if self._open is None or self._open[0] != number:
             self._leave()
             self._open = number, recognise_file(self._files[number]).open_pages(self._dataset)
-        return self._open[1].read(page - self._firsts[number], part, finite=False)
+        found = self._open[1].read(page - self._firsts[number], part, finite=False)
+        return replace(found, notes=found.notes + self._notes)
 
     def _leave(self) -> None:
         if self._open is not None:

@@ -76,10 +76,11 @@ def not_numbers(name: str, shape: tuple[int, ...], dtype: str) -> DatasetInfo:
 class Format:
     """A file format: ``names`` are what users call it, ``signatures`` (offset, bytes) pairs, any of which tells it.
 
-    ``open_pages`` takes the path and the name of the array wanted ("" for the obvious one). Some files of a
-    format that is ``by_name`` carry no signature; then the ending decides. ``list_datasets`` says what a file of a
-    format holds that may hold several arrays. ``numbered`` files may be the slices of one stack. ``files_beside``
-    are those that a file lists as its pages; such a file is no image of a folder itself.
+    Where a file carries no signature ``is_begun_by`` tells it by its first 520 bytes, and the ending for a format that
+    is ``by_name``; the signature of a format that goes ``before_others`` counts more than theirs. ``open_pages`` takes
+    the path and the name of the array wanted ("" for the obvious one). ``list_datasets`` says what a file of a format
+    holds that may hold several arrays. ``numbered`` files may be the slices of one stack. ``files_beside`` are those that
+    a file lists as its pages; such a file is no image of a folder itself.
     """
 
     kind: str
@@ -88,6 +89,8 @@ class Format:
     suffixes: tuple[str, ...] = ()
     signatures: tuple[tuple[int, bytes], ...] = ()
     list_datasets: Callable[[Path], tuple[DatasetInfo, ...]] | None = None
+    is_begun_by: Callable[[bytes], bool] | None = None
+    before_others: bool = False
     by_name: bool = False
     numbered: bool = False
     files_beside: Callable[[Path], list[Path]] | None = None

@@ -10,9 +10,11 @@ import numpy as np
 
 from padis_gui.core.files.formats.arrays import ArrayPages, Layout, choose_array, find_layout
 from padis_gui.core.files.formats.format import MOST_LISTED, DatasetInfo, Format, describe_array, not_numbers
-from padis_gui.core.files.formats.pages import Page, Pages, Part, display_name, page_of
+from padis_gui.core.files.formats.pages import Page, Pages, Part, display_name, page_of, shown
+from padis_gui.core.settings.errors import InputError
 
 _ENDING = ".npy"
+_ENCRYPTED = 1  # of a member's flags
 
 
 def open_npy(path: Path, dataset: str) -> Pages:
@@ -49,8 +51,14 @@ def list_npz(path: Path) -> tuple[DatasetInfo, ...]:
 def _members(archive: zipfile.ZipFile) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Shape and type of every array by its name."""
     found = {}
-    for name in archive.namelist()[:MOST_LISTED]:
+    for member in archive.infolist()[:MOST_LISTED]:
+        name = member.filename
         if name.endswith(_ENDING):
+            if member.flag_bits & _ENCRYPTED:
+                raise InputError(
+                    f"Arrays without a password were wanted, but {shown(name)} of "
+                    f"{display_name(Path(archive.filename or ''))} is encrypted; save it without one."
+                )
             with archive.open(name) as file:
                 shape, _, dtype = _header(file)
             found[name.removesuffix(_ENDING)] = shape, dtype
@@ -96,7 +104,7 @@ class _Member(Pages):
         if len(data) < size:
             raise ValueError("it ends before its last number")
         values = np.frombuffer(data, self._dtype).reshape(shape)
-        return page_of(self._layout.arranged(values)[part], self.name)
+        return page_of(self._layout.arranged(values), self.name, part=part, alone=self.count == 1)
 
     def _loaded(self) -> ArrayPages:
         """Pages that do not lie in one piece: the array is loaded, once."""

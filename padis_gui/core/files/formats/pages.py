@@ -20,7 +20,10 @@ from padis_gui.core.settings.files import Closing
 from padis_gui.core.settings.untrusted import plain
 
 MOST_PAGES = 1_000_000
+_FLOAT32 = 2**24  # up to here float32 holds every integer
 _LONGEST = 120  # of a name in a sentence
+# how readers say that a file may be sound, and yet is nothing for them
+_NOT_READ = re.compile(r"not (yet )?(supported|implemented|recognized)|unsupported", re.IGNORECASE)
 # how files name a length, in mm
 MILLIMETRES = {
     "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0,
@@ -140,6 +143,11 @@ def in_one_sentence(name: str, kind: str) -> Iterator[None]:
                 f"Numbers that can be unpacked were wanted, but those in {name} cannot be unpacked by the filter that they "
                 "name; save them anew, with gzip."
             ) from None
+        if isinstance(error, NotImplementedError | ImportError) or _NOT_READ.search(reason):
+            raise InputError(
+                f"{name} is a {kind} of a sort that is not read ({reason}); save it with a usual compression and number "
+                "type."
+            ) from None
         raise InputError(
             f"An image was wanted, but {name} is damaged or not a {kind} that can be read "
             f"({reason}); open another file or save it anew."
@@ -155,10 +163,14 @@ def page_of(
     spacing: tuple[float, float] | None = None,
     slice_spacing: float | None = None,
     notes: tuple[str, ...] = (),
+    part: Part = WHOLE,
+    alone: bool = False,
 ) -> Page:
-    """A page from an array of (rows, columns) or (rows, columns, 1, 3 or 4); opacity is left out.
+    """A page, or a ``part`` of it, from an array of (rows, columns) or (rows, columns, 1, 3 or 4) without its opacity.
 
-    Raises :class:`InputError` for other shapes and for what is no number.
+    Integers beyond the 24 bits of float32 are said. Where the page is ``alone`` in its file and its numbers have no unit,
+    the lowest is taken off all of them if none is rounded then. Raises :class:`InputError` for other shapes and for
+    what is no number.
     """
     if values.dtype.kind not in "biuf":
         raise InputError(
@@ -171,11 +183,36 @@ def page_of(
     else:
         raise wrong_shape(name, values.shape)
     check_sides(name, planes.shape[1:])
-    pixels = np.ascontiguousarray(planes, dtype=np.float32)
+    if is_wide(planes.dtype) and planes.size:
+        planes, said = _within_float32(planes, name, alone=alone and not unit)
+        notes += said
+    pixels = np.ascontiguousarray(planes[:, part[0], part[1]], dtype=np.float32)
     return Page(
         pixels=pixels, stored=values.dtype, unit=unit, window=window, spacing=spacing,
         slice_spacing=slice_spacing, notes=notes,
     )  # fmt: skip
+
+
+def is_wide(dtype: np.dtype[Any]) -> bool:
+    """Whether numbers of a type may be integers that float32 does not hold."""
+    return dtype.kind in "iu" and dtype.itemsize > 2
+
+
+def _within_float32(planes: NDArray[Any], name: str, *, alone: bool) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Integers with a sentence where float32 would round them; less the lowest of them where that helps."""
+    low, high = int(planes.min()), int(planes.max())
+    most = max(abs(low), abs(high))
+    if most <= _FLOAT32:
+        return planes, ()
+    if alone and high - low <= _FLOAT32:
+        return planes - planes.dtype.type(low), (
+            f"The integers of {name} go beyond the 24 bits of float32; {low} is taken off all of them, so that none is "
+            "rounded.",
+        )
+    return planes, (
+        f"The integers of {name} go beyond the 24 bits of float32; they are rounded to multiples of "
+        f"{2 ** (most.bit_length() - 24)}.",
+    )
 
 
 def check_finite(name: str, pixels: NDArray[np.float32], stored: np.dtype[Any]) -> None:

@@ -6,16 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.files.formats.codestream import END, JPEG_LS, jpeg_frame
 from padis_gui.core.files.formats.pages import Page, Pages, Part, check_sides, page_of
 from padis_gui.core.settings.errors import InputError
 
 KIND = "picture"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _DEEP_COLOURS = (2, 4, 6)  # PNG's colour types RGB, grey with opacity and RGB with opacity
-# JPEG's markers that begin a frame, and those without a length
-_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
-_JPEG_END = b"\xff\xd9"
-_BARE = (0x01, *range(0xD0, 0xD9))
 
 
 def open_picture(path: Path, readable: str) -> Pages:
@@ -33,21 +30,11 @@ def _deep(path: Path) -> tuple[str, int, tuple[int, int]] | None:
         if start[:8] == _PNG and len(start) == 26:
             columns, rows = int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
             return ("png", 16, (rows, columns)) if start[24] == 16 and start[25] in _DEEP_COLOURS else None
-        if start[:2] != b"\xff\xd8":
-            return None
-        file.seek(2)
-        while (marker := file.read(2)) and marker[0] == 0xFF and len(marker) == 2:
-            if marker[1] in _BARE:
-                continue
-            length = int.from_bytes(file.read(2), "big")
-            if marker[1] in _FRAMES:
-                frame = file.read(5)
-                bits, rows, columns = frame[0], frame[1] << 8 | frame[2], frame[3] << 8 | frame[4]
-                return ("jpeg", bits, (rows, columns)) if bits > 8 else None
-            if length < 2:
-                return None
-            file.seek(length - 2, 1)
-    return None
+        file.seek(0)
+        coded = jpeg_frame(file)
+    if coded is None or coded.bits <= 8 or coded.marker == JPEG_LS:
+        return None
+    return "jpeg", coded.bits, coded.sides
 
 
 class _Picture(Pages):
@@ -82,7 +69,7 @@ class _Picture(Pages):
         import imagecodecs
 
         data = self._path.read_bytes()
-        if codec == "jpeg" and _JPEG_END not in data[-64:]:  # the decoder would make up the rest
+        if codec == "jpeg" and END not in data[-64:]:  # the decoder would make up the rest
             raise ValueError("it ends before its last pixel")
         values = np.asarray(imagecodecs.png_decode(data) if codec == "png" else imagecodecs.jpeg_decode(data))
         return values[..., 0] if values.ndim == 3 and values.shape[2] == 2 else values
@@ -95,6 +82,10 @@ class _Picture(Pages):
             with Pillow.open(self._path) as picture:
                 check_sides(self.name, picture.size[::-1])
                 ImageOps.exif_transpose(picture, in_place=True)  # cameras store how they were held
+                if picture.mode == "LAB":
+                    raise InputError(
+                        f"Grey or RGB was wanted, but {self.name} is in CIE L*a*b*; save it as grey or RGB."
+                    )
                 if picture.mode in ("P", "LA", "PA", "CMYK", "YCbCr", "HSV", "RGBA"):
                     return np.asarray(picture.convert("RGB" if picture.mode != "LA" else "L"))
                 return np.asarray(picture)

@@ -65,8 +65,10 @@ def recognise_file(path: Path) -> Recognised:
             f"{name} cannot be read ({error.strerror}); check its name and permissions."
         ) from None
     ending = path.name.lower()
+    signed = [f for f in FORMATS if any(start[at : at + len(sign)] == sign for at, sign in f.signatures)]
     found = (
-        *(f for f in FORMATS if any(start[at : at + len(sign)] == sign for at, sign in f.signatures)),
+        *sorted(signed, key=lambda f: not f.before_others),
+        *(f for f in FORMATS if f.is_begun_by is not None and f.is_begun_by(start)),
         *(f for f in FORMATS if f.by_name and ending.endswith(f.suffixes)),
         PICTURE,
     )

@@ -1,7 +1,4 @@
-"""TIFF of every common kind: plain pages, and the series of ImageJ, OME and others with their slices and channels.
-
-What a page stores becomes intensities: colours, palettes, bits; what cannot be unpacked is refused.
-"""
+"""TIFF of every common kind: plain pages, and the series of ImageJ, OME and others with their slices and channels."""
 
 from collections.abc import Sequence
 from math import prod
@@ -13,88 +10,26 @@ from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.format import DatasetInfo, Format, describe_array
 from padis_gui.core.files.formats.pages import (
-    LARGEST,
     WHOLE,
     Page,
     Pages,
     Part,
-    check_sides,
     display_name,
+    is_wide,
     page_of,
     quietly,
     shown,
 )
+from padis_gui.core.files.formats.tiff_colours import (
+    check_readable,
+    check_whole,
+    colours_of,
+    is_on_its_side,
+    stands_upright,
+    upright,
+)
 from padis_gui.core.files.formats.tiff_meaning import meaning_of
 from padis_gui.core.settings.errors import InputError
-
-_MOST_SAMPLES = 1024
-_READ = ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "SEPARATED", "YCBCR", "MASK")
-_JPEG = ("JPEG", "OJPEG", "ALT_JPEG", "JPEG_LOSSY", "APERIO_JP2000_YCBC")  # these come unpacked as RGB
-
-
-def check_readable(page: Any, name: str) -> None:
-    """Raise :class:`InputError` unless a page has the size of an image and its colours are of a kind that is read."""
-    page = page.keyframe  # a frame leaves out what it has in common with its series
-    check_sides(name, (page.imagelength, page.imagewidth))
-    kind = getattr(page.photometric, "name", "")
-    packing = getattr(page.compression, "name", str(page.compression))
-    if kind and kind not in _READ:
-        raise InputError(f"Grey or RGB was wanted, but {name} is in {kind}; save it as grey or RGB.")
-    if kind == "YCBCR" and packing not in _JPEG:
-        raise InputError(f"Grey or RGB was wanted, but {name} is in YCbCr; save it as grey or RGB.")
-    depth = page.imagedepth
-    tiles = prod((page.tiledepth, page.tilelength, page.tilewidth)) if page.is_tiled else 0
-    most = (LARGEST + 4096) ** 2
-    if depth > LARGEST or tiles > most or page.samplesperpixel > _MOST_SAMPLES:
-        raise InputError(
-            f"An image of at most {LARGEST} pixels a side was wanted, but {name} is stored in tiles of "
-            f"{page.tilelength} x {page.tilewidth} and {page.samplesperpixel} samples; save it anew."
-        )
-
-
-def check_whole(page: Any, name: str) -> None:
-    """Raise :class:`InputError` where the file ends before the page does: some decoders would make up the rest."""
-    if page.keyframe.compression == 1:  # what is not compressed is missed anyway
-        return
-    size = page.parent.filehandle.size
-    if any(
-        start + length > size for start, length in zip(page.dataoffsets, page.databytecounts, strict=False)
-    ):
-        raise InputError(f"A whole page was wanted, but {name} ends before its last pixel; get a fresh copy.")
-
-
-def colours_of(values: NDArray[Any], page: Any, sample: int, name: str) -> NDArray[Any]:
-    """Grey (rows, columns) or RGB (rows, columns, 3) from a stored page; ``sample`` chooses among others than colours."""
-    page = page.keyframe
-    kind = getattr(page.photometric, "name", "")
-    if values.ndim == 3 and page.axes.startswith("S"):
-        values = np.moveaxis(values, 0, 2)  # planar
-    if kind == "PALETTE" and page.colormap is not None and values.ndim == 2:
-        palette = (np.asarray(page.colormap) >> 8).astype(np.uint8)
-        return np.moveaxis(palette[:, values], 0, 2)
-    if values.ndim == 3:
-        if kind in ("RGB", "YCBCR") and values.shape[2] >= 3:
-            return values[..., :3]
-        if kind == "SEPARATED" and values.shape[2] == 4 and values.dtype.kind == "u":
-            return _from_inks(values)
-        if sample >= values.shape[2]:
-            raise InputError(
-                f"Channel {sample} was wanted, but {name} has the channels 0 to {values.shape[2] - 1}; choose one of "
-                "those."
-            )
-        values = values[..., sample]
-    if kind == "MINISWHITE" and values.dtype.kind == "u":
-        white = (1 << min(page.bitspersample, 8 * values.itemsize)) - 1
-        return np.asarray(white - values, dtype=values.dtype)
-    return ~values if kind == "MINISWHITE" and values.dtype == np.bool_ else values
-
-
-def _from_inks(values: NDArray[Any]) -> NDArray[Any]:
-    """CMYK as the light that its inks leave, in the same type."""
-    white = np.float32(np.iinfo(values.dtype).max)
-    light = 1 - values.astype(np.float32) / white
-    return np.asarray(np.rint(light[..., :3] * light[..., 3:] * white), dtype=values.dtype)
-
 
 # files whose slices or channels lie otherwise than page by page
 _IN_SERIES = ("ome", "imagej", "lsm", "stk", "shaped")
@@ -239,23 +174,32 @@ class _Tiff(Pages):
     def sides(self, page: int) -> tuple[int, int] | None:
         planes = self._planes
         source = self._file.pages[self._kept[page]].keyframe if planes is None else planes.series.keyframe
-        return int(source.imagelength), int(source.imagewidth)
+        rows, columns = int(source.imagelength), int(source.imagewidth)
+        return (columns, rows) if is_on_its_side(source) else (rows, columns)
 
     def _read(self, page: int, part: Part) -> Page:
         planes = self._planes
+        source = self._file.pages[self._kept[page]] if planes is None else planes.series.keyframe
+        as_stored = stands_upright(source)
+        alone = self.count == 1 and source.keyframe.dtype is not None and is_wide(source.keyframe.dtype)
+        wanted = part if as_stored and not alone else WHOLE
         if planes is None:
-            values = self._of_page(self._file.pages[self._kept[page]], part)
+            values = self._of_page(source, wanted)
         else:
-            stored = [self._plane(planes, int(n), part) for n in planes.order[page]]
+            stored = [self._plane(planes, int(n), wanted) for n in planes.order[page]]
             values = stored[0] if len(stored) == 1 else np.stack(stored, axis=-1)
+        values = values if as_stored else upright(values, source)
+        spacing = self._says.spacing
+        if spacing is not None and is_on_its_side(source):
+            spacing = spacing[1], spacing[0]
         keyframe = self._file.pages[0] if planes is None else planes.series.keyframe
         bits = keyframe.bitspersample
         # 12 bits in 16 are white at 4095, as 4 bits in 8 are at 15
         packed = values.dtype.kind == "u" and 1 < bits < 8 * values.itemsize and values.ndim != 3
         return page_of(
-            self._says.calibrated(values), self.name, unit=self._says.unit,
-            window=(0.0, float(2**bits - 1)) if packed else self._says.window,
-            spacing=self._says.spacing, slice_spacing=self._says.slice_spacing, notes=self._notes,
+            self._says.calibrated(values), self.name, part=WHOLE if wanted is part else part, alone=alone,
+            unit=self._says.unit, window=(0.0, float(2**bits - 1)) if packed else self._says.window,
+            spacing=spacing, slice_spacing=self._says.slice_spacing, notes=self._notes,
         )  # fmt: skip
 
     def _of_page(self, source: Any, part: Part) -> NDArray[Any]:
