@@ -162,7 +162,7 @@ class OpenedPrior:
 def prior(
     name: AnyPath, *, device: str = "auto", precision: str = "auto", training_image_size: int | None = None
 ) -> OpenedPrior:
-    """A prior by its bundled name ("ct-small", "ct-medium", "photos-small") or by its file.
+    """A prior by its bundled name ("ct-small", "ct-medium", "photos-small", "photos-colour") or by its file.
 
     ``device`` is "auto", "cpu", "cuda" or "cuda:N", ``precision`` "auto", "float32" or "bfloat16";
     ``training_image_size`` in px is for published snapshots that do not say it. Raises

@@ -237,7 +237,7 @@ def test_bundled_priors_and_recent_ones_are_chosen_from_a_list(opened, drive, pr
     trained = tmp_path / "mine" / "prior.safetensors"
     trained.parent.mkdir()
     shutil.copy(prior_path, trained)
-    assert [choice.itemText(i) for i in range(choice.count())] == ["ct-small", "ct-medium", "photos-small"]
+    assert [choice.itemText(i) for i in range(choice.count())] == ["ct-small", "ct-medium", "photos-small", "photos-colour"]
     assert choice.currentIndex() == -1
 
     def choose(name):

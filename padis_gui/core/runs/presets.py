@@ -48,10 +48,12 @@ DEFAULT_PRIOR = "priors/ct-small.safetensors"
 _MEDIUM_PRIOR = "priors/ct-medium.safetensors"
 LARGER_PRIORS = {DEFAULT_PRIOR: _MEDIUM_PRIOR}
 PHOTO_PRIOR = "priors/photos-small.safetensors"
+_COLOUR_PRIOR = "priors/photos-colour.safetensors"
 _PRIORS = {
     DEFAULT_PRIOR: "CT in Hounsfield units, quick on a CPU",
     _MEDIUM_PRIOR: "CT in Hounsfield units; better, above all with few views, at twice the time",
     PHOTO_PRIOR: "Photographs, grey or channel by channel",
+    _COLOUR_PRIOR: "Photographs in colour, all three channels at once",
 }
 DEMO_IMAGE = "images/ct_slices.tif"
 DEMO_PHOTO = "images/photo.png"
@@ -189,8 +191,9 @@ def bundled_priors() -> dict[Path, str]:
 
 
 def priors_alike(prior: str) -> set[Path]:
-    """A bundled prior, and the larger one of its kind."""
-    return {resource(name) for name in (prior, LARGER_PRIORS.get(prior, prior))}
+    """A bundled prior, and the others of its kind: a larger one, one for colours."""
+    others = {PHOTO_PRIOR: _COLOUR_PRIOR} | LARGER_PRIORS
+    return {resource(name) for name in (prior, others.get(prior, prior))}
 
 
 def bundled_prior(physics: str, device: str = "cpu") -> Path:
