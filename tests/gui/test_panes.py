@@ -680,7 +680,7 @@ def test_values_are_saved_as_float_tiff_with_the_recipe_and_the_view_as_png(
     recipe, _ = read_recipe(tiff)
     assert recipe.seed == window.session.shown.result.recipe.seed
     assert not QImage(str(png)).isNull()
-    assert "choose another place" in window.messages.text.text()
+    assert "choose another name" in window.messages.text.text()
 
 
 # -- other runs ---------------------------------------------------------------------------------------------
