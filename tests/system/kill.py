@@ -334,7 +334,7 @@ def _forked(work: Callable[[], int], log: Path, kill_after: float | None = None)
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             return -signal.SIGKILL, time.monotonic() - began
-        time.sleep(0.002)
+        time.sleep(0.002)  # sleep: between two looks at a process of another program
 
 
 def _answer(question: Callable[[], Any], folder: Path) -> Any:

@@ -78,12 +78,34 @@ def _refuse_elsewhere(above: Any, path: str, name: str) -> None:
         )
 
 
+_LONGEST_TEXT = 4096
+
+
 def attribute(item: Any, name: str) -> str:
     """A text attribute in lower case; empty where there is none."""
-    value = item.attrs.get(name, "")
+    if name not in item.attrs or not _is_readable(item.attrs.get_id(name)):
+        return ""
+    value = item.attrs[name]
     if isinstance(value, np.ndarray):
         value = value.ravel()[0] if value.size else ""
     return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip().lower()
+
+
+def _is_readable(stored: Any) -> bool:
+    """Whether an attribute is of a sort that is safe to read: HDF5 itself crashes on others in damaged files."""
+    import h5py
+
+    kind = stored.get_type()
+    if (
+        stored.get_storage_size() > _LONGEST_TEXT
+        or stored.get_space().get_simple_extent_npoints() > _LONGEST_TEXT
+    ):
+        return False
+    if kind.get_class() == h5py.h5t.STRING:
+        return not kind.is_variable_str() or stored.get_storage_size() == 16 * max(
+            1, stored.get_space().get_simple_extent_npoints()
+        )
+    return kind.get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT)
 
 
 def number(item: Any) -> float:
