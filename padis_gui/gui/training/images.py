@@ -53,6 +53,8 @@ class TrainingImages(QWidget):
         text.setMaximumWidth(560)
         button = push_button("Choose folder…", choose_folder.toolTip(), choose_folder.click)
         kinds = muted(readable("and"))
+        kinds.setWordWrap(True)
+        kinds.setMaximumWidth(560)
         lines = column(spacing=12)
         lines.addStretch(1)
         lines.addWidget(text)
