@@ -346,7 +346,7 @@ def test_of_settings_used_again_and_a_run_brought_back_the_one_asked_for_last_wi
         bringing = []
         for ask in asked if last == "restore" else reversed(asked):
             bringing.append(asyncio.ensure_future(ask()))
-            await asyncio.sleep(0)  # the first opens its prior when the second is asked for
+            await asyncio.sleep(0)  # sleep: the first opens its prior when the second is asked for
         await asyncio.gather(*bringing)
         found = ready.data.path.name, ready.method.seed, ready.method.seed_of
         assert found == (("phantom.tif", 7, "out.tif") if last == "restore" else ("next.tif", 99, ""))
