@@ -127,6 +127,80 @@ def test_an_axis_that_is_stated_is_taken(tmp_path: Path, shift: float) -> None:
     assert any("states the axis" in note for note in image.measured.notes)
 
 
+@pytest.mark.parametrize("image_key", [0, 3])
+def test_frames_taken_for_alignment_are_left_out(tmp_path: Path, image_key: int) -> None:
+    """ESRF's files call them projections in image_key, and -1 in image_key_control."""
+    truth, where = parallel(views=40), "entry/instrument/detector"
+    expected = read_image(write_nxtomo(tmp_path / "good.nxs", truth))
+    path = write_nxtomo(tmp_path / "a.nxs", truth)
+    with h5py.File(path, "a") as file:
+        key = file[f"{where}/image_key"][()]
+        data, angles = file[f"{where}/data"][()], file["entry/sample/rotation_angle"][()]
+        for name in (f"{where}/image_key", f"{where}/data", "entry/sample/rotation_angle"):
+            del file[name]
+        file[f"{where}/image_key"] = np.append(key, [image_key] * 3)
+        file[f"{where}/image_key_control"] = np.append(key, [-1] * 3)
+        file[f"{where}/data"] = np.concatenate([data, data[-3:] * 0.5])
+        file["entry/sample/rotation_angle"] = np.append(angles, [0.0, 90.0, 45.0])
+        file["entry/sample/rotation_angle"].attrs["units"] = "degree"
+    assert np.array_equal(read_image(path).pixels, expected.pixels)
+
+
+@pytest.mark.parametrize("what", ["flat", "dark"])
+@pytest.mark.parametrize("sides", ["one", "a bin"])
+@pytest.mark.parametrize("place", ["exchange", "stated"])
+def test_a_field_of_one_value_or_of_one_a_bin_is_for_all_rows(
+    tmp_path: Path, what: str, sides: str, place: str
+) -> None:
+    truth = parallel(views=40)
+    name, level = ("data_white", 20_000.0) if what == "flat" else ("data_dark", 100.0)
+    by_bin = level * (np.ones(96) if sides == "one" else np.linspace(0.8, 1.2, 96))
+    images = np.broadcast_to(by_bin, (3, 3, 96)).astype(np.float32)
+    expected = read_image(write_exchange(tmp_path / "good.h5", truth, **{name: images}), 1)
+    given = np.float32(level) if sides == "one" else by_bin.astype(np.float32)
+    if place == "exchange":
+        path = write_exchange(tmp_path / "a.h5", truth, **{name: given})
+    else:
+        path = write_exchange(tmp_path / "a.h5", truth, leave_out=(name,))
+        with h5py.File(path, "a") as file:
+            file[f"process/acquisition/{what}_fields/{what}_field_value"] = given
+    found = read_image(path, 1)
+    assert np.abs(found.pixels - expected.pixels).max() < 1e-4 * np.abs(expected.pixels).max()
+    with h5py.File(path, "a") as file:
+        place_of = (
+            f"exchange/{name}"
+            if place == "exchange"
+            else f"process/acquisition/{what}_fields/{what}_field_value"
+        )
+        del file[place_of]
+        file[place_of] = np.full(7, level)
+    with pytest.raises(InputError, match=what):
+        read_image(path, 1)
+
+
+@pytest.mark.parametrize("part", ["exchange/data_white", "exchange/data_dark", "exchange/theta", "exchange"])
+def test_no_part_of_a_scan_in_another_file_is_taken_for_missing(tmp_path: Path, part: str) -> None:
+    path = write_exchange(tmp_path / "a.h5", parallel(views=20))
+    with h5py.File(path, "a") as file, h5py.File(tmp_path / "other.h5", "w") as other:
+        file.copy(part, other, "part")
+        del file[part]
+        file[part] = h5py.ExternalLink("other.h5", "/part")
+    with pytest.raises(InputError, match="link into another file"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("blank", [[3], [0, 19], list(range(2, 14))])
+def test_views_without_a_beam_are_said(blank: list[int]) -> None:
+    counts = 100.0 + 19_900.0 * np.exp(-parallel(views=20).sinogram)
+    good = line_integrals("a", counts, np.full(96, 20_000.0), np.full(96, 100.0))
+    assert not [note for note in good.notes if "blank" in note]
+    counts[blank] = 100.0
+    found = line_integrals("a", counts, np.full(96, 20_000.0), np.full(96, 100.0))
+    (said,) = [note for note in found.notes if "blank" in note]
+    assert said.startswith(f"{len(blank)} of 20 views")
+    assert f"({blank[0] + 1}" in said
+
+
 @pytest.mark.parametrize("angle", [0.0, 12.5])
 def test_angles_that_never_change_are_refused(tmp_path: Path, angle: float) -> None:
     write_exchange(tmp_path / "a.h5", parallel(views=20), theta=np.full(20, angle))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.hdf5 import check_self_contained
 from padis_gui.core.files.formats.pages import MILLIMETRES, display_name
-from padis_gui.core.files.scans.scan import Readings, ScanFile, check_sizes, checked_angles
+from padis_gui.core.files.scans.scan import MOST_BINS, Readings, ScanFile, check_sizes, checked_angles
 from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.settings.errors import InputError
 
@@ -159,7 +159,8 @@ def open_exchange(path: Path, file: Any, dataset: str) -> ScanFile | None:
     name = display_name(path)
     wanted = dataset.strip("/").replace(".", "/")
     if wanted in ("", "data", "exchange", _DATA):
-        _refuse_elsewhere(file, _DATA, name)
+        for part in ("exchange", _DATA, _THETA, _WHITE, _EXCHANGE_DARK):
+            _refuse_elsewhere(file, part, name)
     data = data_set(file, _DATA, name=name)
     theta, white, dark = (data_set(file, n, name=name) for n in (_THETA, _WHITE, _EXCHANGE_DARK))
     stated = _stated(file, name)
@@ -172,8 +173,7 @@ def open_exchange(path: Path, file: Any, dataset: str) -> ScanFile | None:
             f"The views' angles were wanted, but {name} has no {_THETA}; add them, or give a geometry in a JSON file "
             "beside it."
         )
-    if white is not None and (white.ndim not in (2, 3) or not white.size):
-        white = None
+    white, dark = (None if field is None or not field.size else field for field in (white, dark))
     if white is None and "flat_field_value" not in stated:
         raise InputError(
             f"Flat fields were wanted, but {name} has no {_WHITE} of images; add them, or save line integrals with a "
@@ -185,14 +185,23 @@ def open_exchange(path: Path, file: Any, dataset: str) -> ScanFile | None:
     check_sizes(name, views, bins)
     for field, what in ((white, "flat"), (dark, "dark")):
         _check_field(name, what, field, (int(data.shape[rows_axis]), bins), rows_axis)
+        if (
+            field is None
+            and (value := stated.get(f"{what}_field_value")) is not None
+            and value.size not in (1, bins)
+        ):
+            raise InputError(
+                f"A {what} of one value or of {bins} was wanted, but {name} states {value.size}; correct it."
+            )
     if theta is not None:
         angles, notes = angles_in_degrees(theta, views, name)
     else:
-        steps = stated.get("rotation_start", 0.0) + stated["rotation_step"] * np.arange(views)
+        first, step = (
+            float(stated[n][0]) if n in stated else 0.0 for n in ("rotation_start", "rotation_step")
+        )
+        steps = first + step * np.arange(views)
         angles = checked_angles(name, steps, views)
         notes = (f"The angles are those of the stated start and step: {angles[0]:g}° to {angles[-1]:g}°.",)
-    if dark is not None and not dark.size:
-        dark = None
     if dark is None and "dark_field_value" not in stated:
         notes = (*notes, "There are no dark fields: the dark is taken to be 0.")
     width = _bin_width(file, name)
@@ -202,7 +211,7 @@ def open_exchange(path: Path, file: Any, dataset: str) -> ScanFile | None:
 
     def readings(row: int) -> Readings:
         fields = (
-            stated.get(value, 0.0) if each is None else _field(each, row, rows_axis)
+            stated.get(value, np.zeros(1)) if each is None else _field(each, row, rows_axis)
             for each, value in ((white, "flat_field_value"), (dark, "dark_field_value"))
         )  # fmt: skip
         return Readings(row_of(data, row, rows_axis), *fields)
@@ -219,20 +228,25 @@ _STATED = {
 }  # fmt: skip
 
 
-def _stated(file: Any, name: str) -> dict[str, float]:
-    """The numbers of the acquisition that the file states; a step of 0 is none."""
+def _stated(file: Any, name: str) -> dict[str, NDArray[np.float64]]:
+    """What the file states of the acquisition, a number or one a bin; a step of 0 is none."""
     found = {}
     for what, folder in _STATED.items():
         item = data_set(file, f"{_ACQUISITION}/{folder}/{what}", name=name)
-        if item is not None and item.size and np.isfinite(value := number(item)):
-            found[what] = value
-    if not found.get("rotation_step", 1.0):
+        if item is None or not 0 < item.size <= MOST_BINS:
+            continue
+        values = np.asarray(item[()], dtype=np.float64).ravel()
+        if np.isfinite(values).all():
+            found[what] = values
+    if not found.get("rotation_step", np.ones(1))[0]:
         del found["rotation_step"]
     return found
 
 
 def _field(stack: Any, row: int, rows_axis: int) -> NDArray[Any]:
-    """The flats or darks of a row; a single one may come without the axis of images."""
+    """The flats or darks of a row; a single one may come without the axis of images, or as one value or row for all."""
+    if stack.ndim < 2:
+        return np.asarray(stack[()]).reshape(-1)
     return np.asarray(stack[row]) if stack.ndim == 2 else row_of(stack, row, rows_axis)
 
 
@@ -245,6 +259,8 @@ def _check_field(name: str, what: str, field: Any | None, wanted: tuple[int, int
             f"At most {_MOST_FIELDS} {what} fields were wanted, but {name} declares {field.shape[1 - rows_axis]}; keep "
             "some of them."
         )
+    if field.size == 1 or field.shape == wanted[1:]:
+        return
     sides = tuple(field.shape) if field.ndim < 3 else (field.shape[rows_axis], field.shape[-1])
     if field.ndim not in (2, 3) or sides != wanted:
         raise InputError(
@@ -274,7 +290,7 @@ def _bin_width(file: Any, name: str) -> float | None:
     return None
 
 
-_IS_PROJECTION, _IS_FLAT, _IS_DARK = 0, 1, 2  # image_key
+_IS_PROJECTION, _IS_FLAT, _IS_DARK, _ALIGNS = 0, 1, 2, -1  # image_key
 _ANGLES = "rotation_angle"
 
 
@@ -357,6 +373,9 @@ def _is_wanted(detector: str, dataset: str) -> bool:
 
 
 def _key(detector: Any, frames: int, name: str) -> NDArray[np.int64]:
+    """What each frame is. Frames that image_key_control has below 0 were taken for alignment, whatever image_key says of
+    them (as in nxtomomill's files of ESRF)."""
+    _refuse_elsewhere(detector, "image_key", name)
     item = data_set(detector, "image_key", name=name)
     item = data_set(detector, "image_key_control", name=name) if item is None else item
     if item is None or item.shape != (frames,):
@@ -364,7 +383,11 @@ def _key(detector: Any, frames: int, name: str) -> NDArray[np.int64]:
             f"An image_key for each of the {frames} frames was wanted, but {name} has {0 if item is None else item.size}; "
             "correct it."
         )
-    return np.asarray(item[()]).astype(np.int64)
+    key = np.asarray(item[()]).astype(np.int64)
+    control = data_set(detector, "image_key_control", name=name)
+    if control is not None and control.shape == (frames,):
+        key[np.asarray(control[()]) < 0] = _ALIGNS
+    return key
 
 
 def _angles(file: Any, detector: str, frames: int, name: str) -> Any | None:

@@ -198,6 +198,14 @@ def line_integrals(
             f"{int(dark_readings.sum())} of {counts.size} readings were not above the dark and were raised to half a "
             "count."
         )
+    blank = np.flatnonzero(dark_readings.mean(axis=1) > _BLANK)
+    if len(blank):
+        listed = ", ".join(str(view + 1) for view in blank[:8]) + (" …" if len(blank) > 8 else "")
+        are = "is" if len(blank) == 1 else "are"
+        notes.append(
+            f"{len(blank)} of {len(counts)} views {are} blank ({listed}), which spoils the result; leave what is blank out of "
+            "the file."
+        )
     values = -np.log(np.maximum(through, darkest))
     values, drift = _without_drift(values)
     if drift:
@@ -207,6 +215,7 @@ def line_integrals(
     return Sinogram(values.astype(np.float32), tuple(notes))
 
 
+_BLANK = 0.5  # of a view's readings not above the dark: the beam was off, or the frame was never written
 # An image is no flat or dark like the others if its level is so many robust deviations, and this part, off their median
 _ODD, _ODD_PART = 8.0, 0.05
 
