@@ -203,8 +203,8 @@ def line_integrals(
         listed = ", ".join(str(view + 1) for view in blank[:8]) + (" …" if len(blank) > 8 else "")
         are = "is" if len(blank) == 1 else "are"
         notes.append(
-            f"{len(blank)} of {len(counts)} views {are} blank ({listed}), which spoils the result; leave what is blank out of "
-            "the file."
+            f"{len(blank)} of {len(counts)} views {are} blank ({listed}), which spoils the result; leave what is blank "
+            "out of the file."
         )
     values = -np.log(np.maximum(through, darkest))
     values, drift = _without_drift(values)
