@@ -82,7 +82,7 @@ def _arrays(file: Any) -> dict[str, Any]:
 
 def _scale(data: Any) -> tuple[str, tuple[float, ...]]:
     """The unit of the numbers, and the pitch of each axis in mm as ImageJ's and ilastik's writers note it."""
-    unit, pitches = data.attrs.get("units", ""), data.attrs.get("element_size_um", ())
+    unit, pitches = read_attribute(data, "units"), read_attribute(data, "element_size_um")
     unit = unit.decode(errors="replace") if isinstance(unit, bytes) else unit
     try:
         millimetres = tuple(float(pitch) / 1000 for pitch in np.ravel(pitches))
@@ -90,6 +90,34 @@ def _scale(data: Any) -> tuple[str, tuple[float, ...]]:
         millimetres = ()
     usable = len(millimetres) == 3 == data.ndim and all(0 < pitch < np.inf for pitch in millimetres)
     return (shown(unit[:20]) if isinstance(unit, str) else ""), millimetres if usable else ()
+
+
+_LARGEST_ATTRIBUTE = 4096  # bytes, and values
+_REFERENCE = 16  # bytes that stand for a text of any length
+
+
+def read_attribute(item: Any, name: str) -> Any:
+    """A short attribute of texts or numbers; None where there is none, and for what is of another sort.
+
+    HDF5 itself crashes on others in damaged files, and no attribute that has a meaning here is one of them.
+    """
+    import h5py
+
+    if name not in item.attrs:
+        return None
+    stored = item.attrs.get_id(name)
+    kind, size, count = (
+        stored.get_type(),
+        stored.get_storage_size(),
+        stored.get_space().get_simple_extent_npoints(),
+    )
+    if size > _LARGEST_ATTRIBUTE or count > _LARGEST_ATTRIBUTE:
+        return None
+    if kind.get_class() == h5py.h5t.STRING:
+        readable = not kind.is_variable_str() or size == _REFERENCE * max(1, count)
+    else:
+        readable = kind.get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT)
+    return item.attrs[name] if readable else None
 
 
 def _is_numeric(data: Any) -> bool:

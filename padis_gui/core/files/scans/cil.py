@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.files.formats.hdf5 import read_attribute
 from padis_gui.core.files.formats.pages import display_name
 from padis_gui.core.files.scans.cone import central_rows, cone_note
 from padis_gui.core.files.scans.geometry_file import FORMAT, ScanGeometry
@@ -51,25 +52,24 @@ def cil_geometry(values: Mapping[str, Any], name: str) -> ScanGeometry:
             "(padis-gui geometry --example)."
         )
 
-    def vector(key: str, or_else: Sequence[float] | None = None) -> NDArray[np.float64]:
-        """x and y."""
-        given = values.get(key)
-        given = or_else if given is None else given
+    def given(key: str, or_else: float | Sequence[float] | None) -> NDArray[np.float64]:
+        """Numbers, flat; none where there are none, or others than numbers."""
+        value = values.get(key)
+        value = or_else if value is None else value
         try:
-            found = np.asarray([] if given is None else given, dtype=np.float64).ravel()
+            return np.asarray([] if value is None else value, dtype=np.float64).ravel()
         except (TypeError, ValueError, OverflowError):
-            found = np.empty(0)
+            return np.empty(0)
+
+    def vector(key: str, or_else: Sequence[float] | None = None) -> NDArray[np.float64]:
+        """x and y, perhaps z."""
+        found = given(key, or_else)
         if found.size not in (2, 3) or not np.isfinite(found).all() or np.abs(found).max() > 1e9:
             raise wrong(f"two or three numbers in {key}", "has others, or none")
         return found
 
     def numbers(key: str, least: int, or_else: float | None = None) -> NDArray[np.float64]:
-        given = values.get(key)
-        given = or_else if given is None else given
-        try:
-            found = np.asarray([] if given is None else given, dtype=np.float64).ravel()
-        except (TypeError, ValueError, OverflowError):
-            found = np.empty(0)
+        found = given(key, or_else)
         if not least <= found.size <= _MOST_ANGLES or not np.isfinite(found).all():
             raise wrong(f"numbers in {key}", "has others, or none")
         return found
@@ -161,10 +161,10 @@ def nexus_geometry(file: Any, name: str) -> ScanGeometry | None:
     if angles is not None:
         values |= {
             "angle_unit": attribute(angles, "angle_unit"),
-            "initial_angle": angles.attrs.get("initial_angle", 0.0),
+            "initial_angle": read_attribute(angles, "initial_angle"),
         }
     for key, attr in (("num_pixels", "num_pixels_h"), ("pixel_size", "pixel_size_h")):
-        values[key] = data.attrs.get(attr)
+        values[key] = read_attribute(data, attr)
     values["origin"] = attribute(data, "panel_origin")
     return cil_geometry(values, name)
 
@@ -194,7 +194,10 @@ def open_cil(path: Path, file: Any, dataset: str) -> ScanFile | None:
     check_sizes(name, views, bins)
     geometry = stated.geometry(views, bins)
     checked_angles(name, geometry.angles, views)
-    scale, offset = (float(data.attrs.get(key, plain)) for key, plain in (("scale", 1.0), ("offset", 0.0)))
+    scale, offset = (
+        plain if (found := read_attribute(data, key)) is None else float(found)
+        for key, plain in (("scale", 1.0), ("offset", 0.0))
+    )
     if not (np.isfinite(scale) and scale != 0 and np.isfinite(offset)):
         raise InputError(f"A scale other than 0 was wanted, but {name} has {scale:g}; write it anew.")
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.files.formats.hdf5 import check_self_contained
+from padis_gui.core.files.formats.hdf5 import check_self_contained, read_attribute
 from padis_gui.core.files.formats.pages import MILLIMETRES, display_name
 from padis_gui.core.files.scans.scan import MOST_BINS, Readings, ScanFile, check_sizes, checked_angles
 from padis_gui.core.physics.geometry import Geometry
@@ -78,34 +78,12 @@ def _refuse_elsewhere(above: Any, path: str, name: str) -> None:
         )
 
 
-_LONGEST_TEXT = 4096
-
-
 def attribute(item: Any, name: str) -> str:
     """A text attribute in lower case; empty where there is none."""
-    if name not in item.attrs or not _is_readable(item.attrs.get_id(name)):
-        return ""
-    value = item.attrs[name]
+    value = read_attribute(item, name)
     if isinstance(value, np.ndarray):
         value = value.ravel()[0] if value.size else ""
-    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip().lower()
-
-
-def _is_readable(stored: Any) -> bool:
-    """Whether an attribute is of a sort that is safe to read: HDF5 itself crashes on others in damaged files."""
-    import h5py
-
-    kind = stored.get_type()
-    if (
-        stored.get_storage_size() > _LONGEST_TEXT
-        or stored.get_space().get_simple_extent_npoints() > _LONGEST_TEXT
-    ):
-        return False
-    if kind.get_class() == h5py.h5t.STRING:
-        return not kind.is_variable_str() or stored.get_storage_size() == 16 * max(
-            1, stored.get_space().get_simple_extent_npoints()
-        )
-    return kind.get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT)
+    return _text("" if value is None else value).strip().lower()
 
 
 def number(item: Any) -> float:
@@ -179,7 +157,7 @@ def open_exchange(path: Path, file: Any, dataset: str) -> ScanFile | None:
             f"Flat fields were wanted, but {name} has no {_WHITE} of images; add them, or save line integrals with a "
             "geometry in a JSON file beside them."
         )
-    axes = str(_text(data.attrs.get("axes", ""))).replace(" ", "").split(":")
+    axes = _text(read_attribute(data, "axes")).replace(" ", "").split(":")
     rows_axis = 0 if axes[:2] == ["y", "theta"] else 1
     views, bins = int(data.shape[1 - rows_axis]), int(data.shape[2])
     check_sizes(name, views, bins)
