@@ -1,6 +1,7 @@
 """Reading what the user opens: recognised once, then a page of an image is read, or a row of a scan as a measurement."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from padis_gui.core.files.formats.format import Recognised
 from padis_gui.core.files.formats.hdf5 import HDF5, open_file
 from padis_gui.core.files.formats.matlab import MATLAB
 from padis_gui.core.files.formats.open import read_page, read_picture, recognise
-from padis_gui.core.files.formats.pages import in_one_sentence
-from padis_gui.core.files.formats.scanner import NIKON, PHOENIX, SKYSCAN
+from padis_gui.core.files.formats.pages import Pages, in_one_sentence
+from padis_gui.core.files.formats.scanner import NIKON, PHOENIX, SKYSCAN, Listing
 from padis_gui.core.files.formats.zeiss import ZEISS
 from padis_gui.core.files.scans.beside import open_beside
 from padis_gui.core.files.scans.cil import open_cil
@@ -18,19 +19,19 @@ from padis_gui.core.files.scans.geometry_file import FORMAT, MOST_BYTES
 from padis_gui.core.files.scans.hdf5 import open_exchange, open_nxtomo
 from padis_gui.core.files.scans.htc import open_htc, open_htc_in_hdf5
 from padis_gui.core.files.scans.imported import read_beside
-from padis_gui.core.files.scans.nikon import open_nikon
-from padis_gui.core.files.scans.phoenix import open_phoenix
+from padis_gui.core.files.scans.nikon import nikon_scan
+from padis_gui.core.files.scans.phoenix import phoenix_scan
 from padis_gui.core.files.scans.read import read_row
 from padis_gui.core.files.scans.scan import ScanFile
-from padis_gui.core.files.scans.skyscan import open_skyscan
+from padis_gui.core.files.scans.skyscan import skyscan_scan
 from padis_gui.core.files.scans.zeiss import open_zeiss
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.settings import PhysicsSettings
 
 # The layouts of scans in HDF5: each takes the path, the open file and the data set wanted, and gives None for others
 LAYOUTS = (open_cil, open_exchange, open_nxtomo, open_htc_in_hdf5)
-# The scans of laboratory scanners, which have a format each
-SCANNERS = ((NIKON, open_nikon), (ZEISS, open_zeiss), (SKYSCAN, open_skyscan), (PHOENIX, open_phoenix))
+# Formats of laboratory scanners whose text file lists the projections: each takes that text and these as pages
+LISTED = ((NIKON, nikon_scan), (SKYSCAN, skyscan_scan), (PHOENIX, phoenix_scan))
 
 # What tells a geometry from other JSON: this program's own, TIGRE's, CIL's
 _SIGNS = (FORMAT.encode(), b'"DSD"', b'"detector_position"')
@@ -63,9 +64,11 @@ def open_scan(found: Recognised, dataset: str = "") -> ScanFile | None:
     with in_one_sentence(found.name, found.kind):
         if found.format is MATLAB and (scan := open_htc(found.path, dataset)) is not None:
             return scan
-        for format_, open_ in SCANNERS:
+        if found.format is ZEISS:
+            return open_zeiss(found)
+        for format_, scan_of in LISTED:
             if found.format is format_:
-                return open_(found)
+                return _listed(found, scan_of)
         return _in_hdf5(found.path, dataset) if found.format in (MATLAB, HDF5) else None
 
 
@@ -89,6 +92,15 @@ def find_geometry(path: Path) -> Path | None:
         return beside if any(sign in content for sign in _SIGNS) else None
     except (OSError, ValueError):  # such as a name so long that nothing can lie beside it
         return None
+
+
+def _listed(found: Recognised, scan_of: Callable[[Listing, Pages], ScanFile]) -> ScanFile:
+    pages = found.open_pages()
+    try:
+        return scan_of(Listing(found.path), pages)
+    except BaseException:
+        pages.close()
+        raise
 
 
 def _in_hdf5(path: Path, dataset: str) -> ScanFile | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from padis_gui.core.files.formats.folder import files_beside, images_in
+from padis_gui.core.files.formats.folder import LISTING, files_beside, images_in
 from padis_gui.core.files.read import find_geometry
 from padis_gui.core.files.scans.imported import read_beside
 from padis_gui.core.runs.presets import bundled_folder
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from padis_gui.core.runs.recipe import Recipe
 
 # text that names the files of its readings, or belongs to a file without a head of its own
-_HEADS = (".hdr", ".mhd", ".nhdr", ".xtekct", ".log", ".pca")
+_HEADS = (".hdr", ".mhd", ".nhdr", *LISTING)
 
 
 def check_run_outputs(inputs: Iterable[Path | None], outputs: Iterable[Path | None]) -> None:

@@ -23,7 +23,8 @@ from padis_gui.core.settings.files import file_sha256
 
 Files = tuple[tuple[Path, int, int], ...]  # path, size and time of the last change
 _MOST_FILES = 100_000
-_LISTING = tuple(suffix for f in FORMATS if f.files_beside is not None for suffix in f.suffixes)
+# Endings of files that list others as their pages
+LISTING = tuple(suffix for f in FORMATS if f.files_beside is not None for suffix in f.suffixes)
 
 
 def stamped(files: list[Path]) -> Files:
@@ -306,7 +307,7 @@ def files_beside(path: Path) -> list[Path]:
 
     Raises :class:`InputError` where they are not all there.
     """
-    if path.suffix.lower() not in _LISTING:
+    if path.suffix.lower() not in LISTING:
         return []
     listed = recognise_file(path).format.files_beside
     return [] if listed is None else listed(path)

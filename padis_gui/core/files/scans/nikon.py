@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.files.formats.format import Recognised
 from padis_gui.core.files.formats.pages import MILLIMETRES, Pages, shown
 from padis_gui.core.files.formats.scanner import Listing
 from padis_gui.core.files.scans.cone import open_cone
@@ -34,17 +33,8 @@ _LARGEST_TABLE = 16 * 2**20  # bytes
 _LINE = re.compile(r"\s*(\d{1,7})[:\s]\s*([-+]?\d[\d.]*(?:[eE][-+]?\d{1,3})?)\b")
 
 
-def open_nikon(found: Recognised) -> ScanFile:
+def nikon_scan(listing: Listing, pages: Pages) -> ScanFile:
     """The scan that an `.xtekct` describes; raises :class:`InputError` where it cannot be used."""
-    pages = found.open_pages()
-    try:
-        return _scan(Listing(found.path), pages)
-    except BaseException:
-        pages.close()
-        raise
-
-
-def _scan(listing: Listing, pages: Pages) -> ScanFile:
     name = listing.name
     unit = (listing.text("Units", _SECTION) or "mm").lower()
     if unit not in MILLIMETRES:

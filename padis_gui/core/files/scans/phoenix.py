@@ -15,7 +15,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from padis_gui.core.files.formats.format import Recognised
 from padis_gui.core.files.formats.pages import Pages
 from padis_gui.core.files.formats.scanner import Listing
 from padis_gui.core.files.scans.cone import open_cone
@@ -33,17 +32,8 @@ _CLEAR = 0.8  # the right direction must fit so much better than the wrong one
 _VIEWS, _CENTRES = 60, 41
 
 
-def open_phoenix(found: Recognised) -> ScanFile:
+def phoenix_scan(listing: Listing, pages: Pages) -> ScanFile:
     """The scan that a `.pca` describes; raises :class:`InputError` where it cannot be used."""
-    pages = found.open_pages()
-    try:
-        return _scan(Listing(found.path), pages)
-    except BaseException:
-        pages.close()
-        raise
-
-
-def _scan(listing: Listing, pages: Pages) -> ScanFile:
     name = listing.name
     for section, switch, plain in _OTHERS:
         if listing.number(switch, section, or_else=plain) > plain:

@@ -14,7 +14,6 @@ A reading without a sample is `Reference Intensity`, or where that is missing th
 
 import numpy as np
 
-from padis_gui.core.files.formats.format import Recognised
 from padis_gui.core.files.formats.pages import Pages, shown
 from padis_gui.core.files.formats.scanner import Listing
 from padis_gui.core.files.scans.cone import every_row, open_cone
@@ -33,17 +32,8 @@ _TURNS: dict[str, Turn] = {
 _AGREE = 0.02
 
 
-def open_skyscan(found: Recognised) -> ScanFile:
+def skyscan_scan(listing: Listing, pages: Pages) -> ScanFile:
     """The scan that a `.log` describes; raises :class:`InputError` where it cannot be used."""
-    pages = found.open_pages()
-    try:
-        return _scan(Listing(found.path), pages)
-    except BaseException:
-        pages.close()
-        raise
-
-
-def _scan(listing: Listing, pages: Pages) -> ScanFile:
     name = listing.name
     path, turn = (listing.text(key).lower() for key in ("Scanning Trajectory", "Rotation Direction"))
     if path not in ("", "round", "circle", "circular") or turn not in _TURNS:
