@@ -142,15 +142,10 @@ def _native_record(path: Path) -> PriorRecord:
         )
     try:
         record = PriorRecord.model_validate(parse_json(metadata["record"]))
-    except KeyError:
-        reason = "the record is missing"
-    except ValidationError as error:
-        reason = fault_of(error)
-    except ValueError as error:
-        reason = str(error)
-    else:
-        reason = ""
-    if reason:
+    except (KeyError, ValueError) as error:
+        reason = fault_of(error) if isinstance(error, ValidationError) else str(error)
+        if isinstance(error, KeyError):
+            reason = "the record is missing"
         raise CheckpointError(
             f"{name} says it is a padis-gui prior, but its description is damaged ({reason}); get a fresh "
             "copy."

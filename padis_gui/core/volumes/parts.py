@@ -20,7 +20,6 @@ from padis_gui.core.settings.untrusted import parse_json, read_json
 from padis_gui.core.volumes.request import PARTS_SUFFIX, VolumeRequest, changed_fields, fingerprint
 
 _HEAD, _FORMAT = "volume.json", "padis-gui volume"
-_LARGEST_HEAD = 64 * 2**20
 
 
 class SliceRecord(BaseModel):
