@@ -18,7 +18,7 @@ from padis_gui.core.files.formats.folder import data_sha256
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
-from padis_gui.core.prior.tiling import TilingSettings, strategy_and_patch
+from padis_gui.core.prior.tiling import TilingSettings, resolved
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared, prepared_shape, prior_window
 from padis_gui.core.runs.presets import PRESETS
@@ -219,7 +219,7 @@ def draft_recipe(
     no text.
     """
     solver, physics, prior = find_solver(method.solver), find_physics(method.physics), opened.prior
-    solver.levels(method.settings)
+    levels = solver.levels(method.settings).tolist()
     image = None if physics.imageless else opened.image
     data = None
     check_names(opened.data_path, opened.prior_path)
@@ -233,7 +233,6 @@ def draft_recipe(
             unit=image.unit, reading=image.reading,
         )  # fmt: skip
     _, rows, columns = prepared_shape(image, prior, method.problem)
-    strategy, patch = strategy_and_patch(method.tiling, (rows, columns), prior)
     named = {
         spec.name: str(Path(file).resolve())
         for spec in specs(type(method.problem))
@@ -251,7 +250,7 @@ def draft_recipe(
             file=str(Path(opened.prior_path).resolve()), image_size=prior.conventions.image_size,
             positions=method.positions and prior.positions,
         ),
-        tiling=method.tiling.model_copy(update={"strategy": strategy, "patch": patch}),
+        tiling=resolved(method.tiling, (rows, columns), prior, levels),
         solver=solver.name,
         settings=method.settings.model_dump(mode="json"),
         seed=check_seed(seed),
