@@ -69,8 +69,8 @@ def setting(
     ``advanced`` ones are folded away in the form. ``file`` says that a text is the path of a file to read.
     ``when`` says that the setting means something only while another one has a certain value, one of several
     (a tuple), :data:`GIVEN` or :data:`NOT_GIVEN`, such as ``when={"mask": ("boxes", "pixels")}``; the form hides it
-    otherwise. Where several are named, all must hold. ``before`` is what was done before there was this setting, where
-    that is not its default: a recipe in which it is missing is that old, and means this.
+    otherwise. Where several are named, all must hold. ``before`` is what was done before there was this setting: a
+    recipe in which it is missing is that old, and means this.
     """
     return Field(
         default=default,
