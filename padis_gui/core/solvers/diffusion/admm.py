@@ -12,24 +12,35 @@ blur ends 4 dB lower: the data step then trusts the data more than the noise tha
 picture with noise of the first level on it, which hides the baseline's streaks. Nothing else is random but the
 tilings: the result is one picture near the posterior's mean, not a sample of it.
 
+Over-relaxation (alpha above 1; Eckstein and Bertsekas, Math. Program. 55 (1992) 293) goes on beyond the data step's
+picture, away from the denoiser's: as many steps then come further. Measured on CT of 20 views, 14 steps: 32.8 dB at 1, 33.2 at
+1.2, 33.5 at 1.5 (two validation slices); a blur or missing pixels gain nothing from it.
+
 Deviations: zeta is 1 in ADMM and 0 in DPIR; lambda is 0.3, near DPIR's 0.23; s_y is floored, as clean data have
 s_y = 0.
 """
+
+from typing import Any
 
 from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import Setup, SolverSettings, Step, Steps
 
 
+def _first_noise(default: float) -> Any:
+    """Where the ladder begins; fewer steps go further down when they begin lower."""
+    return setting(
+        default, gt=0, le=200, label="Highest noise", symbol="σ₀", advanced=True,
+        help="Noise level of the first step, relative to an image in [0, 1]: 0.3 to 0.5 suit 20 views or more over half a "
+        "turn, 2 fewer views or a limited angle",
+    )  # fmt: skip
+
+
 class QualitySettings(SolverSettings):
     """Settings of :func:`admm` with many levels."""
 
-    steps: int = shared.steps(60)
-    sigma_max: float = setting(
-        0.5, gt=0, le=200, label="Highest noise", symbol="σ₀", advanced=True,
-        help="Noise level of the first step, relative to an image in [0, 1]: 0.5 suits 20 views or more over half a turn, "
-        "2 fewer views or a limited angle",
-    )  # fmt: skip
+    steps: int = shared.steps(36)
+    sigma_max: float = _first_noise(0.5)
     sigma_min: float = shared.lowest_noise(0.01)
     cg_steps: int = shared.cg_steps(10)
     prior_weight: float = shared.prior_weight(0.3)
@@ -39,7 +50,7 @@ class QualitySettings(SolverSettings):
         "exact",
     )  # fmt: skip
     relaxation: float = setting(
-        1.5, ge=1, le=1.9, label="Over-relaxation", symbol="α", advanced=True, before=1.0,
+        1.8, ge=1, le=1.9, label="Over-relaxation", symbol="α", advanced=True, before=1.0,
         help="How far each step goes beyond what the data step found: 1 is plain ADMM, more needs fewer steps",
     )  # fmt: skip
     noise_floor: float = shared.noise_floor(3e-4)
@@ -48,7 +59,8 @@ class QualitySettings(SolverSettings):
 class FastSettings(QualitySettings):
     """Settings of :func:`admm` with few levels."""
 
-    steps: int = shared.steps(18)
+    steps: int = shared.steps(14)
+    sigma_max: float = _first_noise(0.3)
 
 
 def admm(setup: Setup, settings: QualitySettings) -> Steps[QualitySettings]:
