@@ -1,7 +1,6 @@
 """What the program ships: priors and example images, and presets that name them."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
@@ -49,12 +48,6 @@ _MEDIUM_PRIOR = "priors/ct-medium.safetensors"
 LARGER_PRIORS = {DEFAULT_PRIOR: _MEDIUM_PRIOR}
 PHOTO_PRIOR = "priors/photos-small.safetensors"
 _COLOUR_PRIOR = "priors/photos-colour.safetensors"
-_PRIORS = {
-    DEFAULT_PRIOR: "CT in Hounsfield units, quick on a CPU",
-    _MEDIUM_PRIOR: "CT in Hounsfield units; better, above all with few views, at twice the time",
-    PHOTO_PRIOR: "Photographs, grey or channel by channel",
-    _COLOUR_PRIOR: "Photographs in colour, all three channels at once",
-}
 DEMO_IMAGE = "images/ct_slices.tif"
 DEMO_PHOTO = "images/photo.png"
 
@@ -160,7 +153,7 @@ PRESETS = Registry("preset", (
     ),
     Preset(
         "inpaint", "Inpainting", "Twelve missing boxes of 24 × 24 pixels",
-        "inpainting", {}, "fast", {"steps": 20},
+        "inpainting", {}, "fast", {"steps": 16, "sigma_max": 0.5, "relaxation": 1.0},
         PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(
@@ -179,15 +172,6 @@ DEFAULT_PRESET = "ct-20"
 def fitting_prior(prior: str, device: str) -> Path:
     """A bundled prior, or the larger one of its kind where a GPU makes that fast. ``device`` is torch's type or name."""
     return resource(LARGER_PRIORS.get(prior, prior) if device.startswith("cuda") else prior)
-
-
-def bundled_priors() -> dict[Path, str]:
-    """The bundled priors that are there, and what each is for."""
-    found = {}
-    for name, summary in _PRIORS.items():
-        with suppress(InputError):
-            found[resource(name)] = summary
-    return found
 
 
 def priors_alike(prior: str) -> set[Path]:

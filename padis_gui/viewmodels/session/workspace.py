@@ -16,6 +16,7 @@ from PySide6.QtCore import QObject, Signal
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.prior.checkpoint import PriorRecord, read_record
+from padis_gui.core.runs.cards import bundled_priors
 from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.inputs import inputs_of
 from padis_gui.core.runs.method import Method
@@ -23,7 +24,6 @@ from padis_gui.core.runs.opened import Opened, misfit
 from padis_gui.core.runs.presets import (
     DEFAULT_PRIOR,
     DEMO_IMAGE,
-    bundled_priors,
     fitting_prior,
     is_bundled,
     priors_alike,

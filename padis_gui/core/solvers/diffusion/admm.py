@@ -13,8 +13,8 @@ picture with noise of the first level on it, which hides the baseline's streaks.
 tilings: the result is one picture near the posterior's mean, not a sample of it.
 
 Over-relaxation (alpha above 1; Eckstein and Bertsekas, Math. Program. 55 (1992) 293) goes on beyond the data step's
-picture, away from the denoiser's: as many steps then come further. Measured on CT of 20 views, 14 steps: 32.8 dB at 1, 33.2 at
-1.2, 33.5 at 1.5 (two validation slices); a blur or missing pixels gain nothing from it.
+picture, away from the denoiser's: as many steps then come further. Measured on CT of 20 views, 14 steps: 32.8 dB at 1,
+33.2 at 1.2, 33.5 at 1.5 (two validation slices); a blur or missing pixels gain nothing from it.
 
 Deviations: zeta is 1 in ADMM and 0 in DPIR; lambda is 0.3, near DPIR's 0.23; s_y is floored, as clean data have
 s_y = 0.
