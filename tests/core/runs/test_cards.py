@@ -1,4 +1,4 @@
-"""Each bundled prior has a card, the card is what inspect, the window and the handbook show; the user's own priors are found."""
+"""Each bundled prior has a card, which inspect, the window and the handbook show; the user's own priors are found."""
 
 import shutil
 from pathlib import Path
