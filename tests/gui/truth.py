@@ -153,13 +153,15 @@ class Screen:
 
     @property
     def recipe(self) -> Any:
-        """Of the run whose pictures are seen; None where no run is."""
+        """Of the run whose pictures are seen; None where no run is.
+
+        What a run measures may be seen before its first iterate: all is of that run, then.
+        """
         shown = self.session.shown
         if shown.record is not None:
             return shown.record.recipe
-        if self.session.shown.frame() is None or shown.made_of is None:
-            return None
-        return shown.made_of.recipe
+        nothing = shown.frame() is None and shown.pictures is None
+        return None if nothing or shown.made_of is None else shown.made_of.recipe
 
     @property
     def run_data(self) -> Data | None:
