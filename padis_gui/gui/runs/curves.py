@@ -139,8 +139,9 @@ class Curves(QWidget):
 
     def _show_what_is_known(self) -> None:
         """No PSNR without a truth, no residual without a measurement: their plots go; all stay while empty."""
-        self.empty.setVisible(not self._points and not self._compared)
-        self.legend.setVisible(bool(self._compared))
+        anything = bool(self._points or self._compared)
+        self.empty.setVisible(not anything)
+        self.legend.setVisible(anything)
         for kind in _KINDS:
             plot = self.plots[kind.key]
             wanted = self.choices[kind.key].isChecked()
