@@ -4,7 +4,8 @@ ADMM splits the data from the prior: the denoiser stands for the prior's proxima
 data and denoiser have not agreed on, so that the next data step leans against it. The noise level falls
 geometrically, as in DPIR (arXiv 2008.13751), whose scheme is the same without the dual:
 
-    z = D(x, s),    u = zeta (s'/s)^2 (x - z),    x_hat = argmin ||A x - y||^2 + rho ||x - (z - u)||^2,    x <- x_hat + u
+    z = D(x, s),    u = zeta (s'/s)^2 (x - z),    x_hat = argmin ||A x - y||^2 + rho ||x - (z - u)||^2,
+    x <- alpha x_hat + (1 - alpha) z + u
 
 with rho = lambda s_y^2 / s'^2, s' the next level and in the last step s itself (with the present level's rho a noisy
 blur ends 4 dB lower: the data step then trusts the data more than the noise that is left). It starts at the baseline
@@ -37,6 +38,10 @@ class QualitySettings(SolverSettings):
         help="Length of the dual's step: 1 is ADMM, 0 forgets what data and prior disagreed on, more pays where data are "
         "exact",
     )  # fmt: skip
+    relaxation: float = setting(
+        1.5, ge=1, le=1.9, label="Over-relaxation", symbol="α", advanced=True, before=1.0,
+        help="How far each step goes beyond what the data step found: 1 is plain ADMM, more needs fewer steps",
+    )  # fmt: skip
     noise_floor: float = shared.noise_floor(3e-4)
 
 
@@ -56,5 +61,5 @@ def admm(setup: Setup, settings: QualitySettings) -> Steps[QualitySettings]:
         dual = settings.zeta * (following / sigma) ** 2 * (x - denoised)
         rho = setup.rho(settings, following or sigma)
         estimate = A.prox(y, denoised - dual, rho, settings.cg_steps)
-        x = estimate + dual
+        x = settings.relaxation * estimate + (1 - settings.relaxation) * denoised + dual
         settings = yield Step(x, denoised, estimate, sigma, partition)
