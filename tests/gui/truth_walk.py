@@ -34,6 +34,7 @@ from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.viewmodels.pictures.profiles import Line, Region
 from tests.gui.truth import Screen, is_held, rest
 from tests.gui.truth_files import Files, make_files
+from tests.gui.user import leave
 
 _TELLS = 100  # steps
 _PATIENCE = (
@@ -661,9 +662,7 @@ def walk_once(
             await walk.go(steps, on=on)
         except AssertionError as error:
             walk.found = [f"it never came to rest: {error}"]
-        window.laboratory.ab.cancel()
-        window.close()
-        await window.closed.wait()
+        await leave(window)
         window.deleteLater()
         return walk
 

@@ -100,7 +100,8 @@ class ReconstructPage(QMainWindow):
         self.tiling, self.solver = TilingSection(session), SolverSection(session)
         self.setup = setup = QWidget()
         sections = column(setup, spacing=2, margins=(6, 2, 6, 4))
-        for section in (self.data, self.problem, self.prior, self.tiling, self.solver):
+        self.sections = (self.data, self.problem, self.prior, self.tiling, self.solver)
+        for section in self.sections:
             sections.addWidget(section)
         sections.addStretch(1)
         self.left = QWidget()
@@ -120,9 +121,14 @@ class ReconstructPage(QMainWindow):
 
     @property
     def regions(self) -> list[QWidget]:
-        """The parts of the page that can be seen, as F6 goes through them."""
+        """The parts of the page that can be seen, as F6 goes through them; the left column is one for each section."""
         left, right = self.docks.seen(LEFT), self.docks.seen(RIGHT, BOTTOM, TOP)
-        return [*left, self.panes, self.timeline, *right]
+        seen = [*left, self.panes, self.timeline, *right]
+        return [
+            part
+            for each in seen
+            for part in ([*self.sections, self.transport] if each is self.left else [each])
+        ]
 
     def showEvent(self, event: QShowEvent) -> None:
         """The first time the page's size is known, the docks get their shares of it, unless they were left otherwise."""

@@ -63,6 +63,7 @@ class Workspace(Background):
         self.runs = Runs(parent=self)
         self.shown = Shown(self)
         self._running: Task | None = None  # its method as live changes have left it
+        self.running_name = ""  # what its record will be called, unless it comes from the queue
         self._wishes = 0  # so many times several things were asked for at once: a preset, a run's settings
         self.run.prepared_ready.connect(self._take_pictures)
         self.run.changed.connect(self._follow_run)
@@ -242,6 +243,7 @@ class Workspace(Background):
         ``item`` is the id of its place in the queue.
         """
         self._running = task
+        self.running_name = "" if item is not None else self.runs.next_name()
         budget = self.runs.make_room()
         self.preparation.make_way(task.opened, task.method)
         self.run.start(task, self.preparation.made, item=item, paused=paused, history_budget=budget)
