@@ -113,15 +113,16 @@ class Preset:
 PRESETS = Registry("preset", (
     Preset(
         "ct-60", "CT, 60 views", "Parallel beam, 60 views over half a turn",
-        "ct-parallel", {"views": 60}, "fast", {"zeta": 1.2},
+        "ct-parallel", {"views": 60}, "fast", {"sigma_max": 0.3, "zeta": 1.2},
     ),
     Preset(
         "ct-20", "CT, 20 views", "Parallel beam, 20 views over half a turn",
-        "ct-parallel", {"views": 20}, "fast", {"zeta": 1.2},
+        "ct-parallel", {"views": 20}, "fast",
+        {"steps": 13, "sigma_max": 0.3, "sigma_min": 0.012, "zeta": 1.2, "relaxation": 1.9},
     ),
     Preset(
         "ct-8", "CT, 8 views", "Parallel beam, 8 views over half a turn",
-        "ct-parallel", {"views": 8}, "fast", {"steps": 28, "sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.1},
+        "ct-parallel", {"views": 8}, "fast", {"steps": 26, "sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.1},
         others={
             "quality": {"sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.05},
             "diffpir": {"sigma_max": 10.0, "sigma_min": 0.005, "noise_floor": 1e-3},
@@ -138,7 +139,7 @@ PRESETS = Registry("preset", (
     ),
     Preset(
         "deblur", "Deblurring", "A uniform blur of 9 × 9 pixels with noise of 0.01",
-        "deblur", {"noise": 0.01}, "fast", {"relaxation": 1.0},
+        "deblur", {"noise": 0.01}, "fast", {"sigma_max": 0.3, "relaxation": 1.0},
         PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(
@@ -153,7 +154,7 @@ PRESETS = Registry("preset", (
     ),
     Preset(
         "inpaint", "Inpainting", "Twelve missing boxes of 24 × 24 pixels",
-        "inpainting", {}, "fast", {"steps": 16, "sigma_max": 0.5, "relaxation": 1.0},
+        "inpainting", {}, "fast", {"steps": 16, "relaxation": 1.0},
         PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(

@@ -20,27 +20,20 @@ Deviations: zeta is 1 in ADMM and 0 in DPIR; lambda is 0.3, near DPIR's 0.23; s_
 s_y = 0.
 """
 
-from typing import Any
-
 from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import Setup, SolverSettings, Step, Steps
-
-
-def _first_noise(default: float) -> Any:
-    """Where the ladder begins; fewer steps go further down when they begin lower."""
-    return setting(
-        default, gt=0, le=200, label="Highest noise", symbol="σ₀", advanced=True,
-        help="Noise level of the first step, relative to an image in [0, 1]: 0.3 to 0.5 suit 20 views or more over half a "
-        "turn, 2 fewer views or a limited angle",
-    )  # fmt: skip
 
 
 class QualitySettings(SolverSettings):
     """Settings of :func:`admm` with many levels."""
 
     steps: int = shared.steps(36)
-    sigma_max: float = _first_noise(0.5)
+    sigma_max: float = setting(
+        0.5, gt=0, le=200, label="Highest noise", symbol="σ₀", advanced=True,
+        help="Noise level of the first step, relative to an image in [0, 1]: 0.3 to 0.5 suit 20 views or more over half a "
+        "turn, 2 fewer views or a limited angle",
+    )  # fmt: skip
     sigma_min: float = shared.lowest_noise(0.01)
     cg_steps: int = shared.cg_steps(10)
     prior_weight: float = shared.prior_weight(0.3)
@@ -60,7 +53,6 @@ class FastSettings(QualitySettings):
     """Settings of :func:`admm` with few levels."""
 
     steps: int = shared.steps(14)
-    sigma_max: float = _first_noise(0.3)
 
 
 def admm(setup: Setup, settings: QualitySettings) -> Steps[QualitySettings]:
