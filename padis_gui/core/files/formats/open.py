@@ -7,6 +7,7 @@ import numpy as np
 
 from padis_gui.core.files.formats.folder import FOLDER
 from padis_gui.core.files.formats.format import DatasetInfo, Recognised
+from padis_gui.core.files.formats.ome_zarr import OME_ZARR
 from padis_gui.core.files.formats.pages import (
     SMALLEST,
     Page,
@@ -16,6 +17,7 @@ from padis_gui.core.files.formats.pages import (
     in_one_sentence,
 )
 from padis_gui.core.files.formats.recognise import recognise_file
+from padis_gui.core.files.formats.zarr_array import is_zarr
 from padis_gui.core.images.image import Image, Measured, ReadingSettings, propose_window
 from padis_gui.core.images.size import check_range, replaced, taken
 from padis_gui.core.settings.errors import InputError
@@ -31,7 +33,9 @@ def recognise(path: str | os.PathLike[str]) -> Recognised:
         is_folder = path.is_dir()
     except OSError:  # said by the look at the file
         is_folder = False
-    return Recognised(path, FOLDER, display_name(path)) if is_folder else recognise_file(path)
+    if not is_folder:
+        return recognise_file(path)
+    return Recognised(path, OME_ZARR if is_zarr(path) else FOLDER, display_name(path))
 
 
 def open_pages(path: str | os.PathLike[str], dataset: str = "") -> Pages:
