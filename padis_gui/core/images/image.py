@@ -22,6 +22,7 @@ from padis_gui.core.settings.files import failures_said, write_atomically
 
 Role = Literal["automatic", "image", "measurement"]
 NotFinite = Literal["refuse", "replace"]
+LinkedFiles = Literal["refuse", "own-folder"]
 _SCAN = {"role": ("automatic", "measurement")}
 
 
@@ -41,6 +42,11 @@ class ReadingSettings(Settings):
     dataset: str = setting(
         "", label="Data set", advanced=True,
         help="The array to read of a file that holds several (HDF5, NPZ, MATLAB); empty takes the obvious one",
+    )  # fmt: skip
+    linked_files: LinkedFiles = setting(
+        "refuse", label="Linked files", advanced=True,
+        help="An HDF5 file may link to data in other files: refuse it then, or follow links that lead to files in its own "
+        "folder, and below it",
     )  # fmt: skip
     crop: tuple[int, ...] = setting(
         (), label="Crop", unit="px", advanced=True,
@@ -112,6 +118,11 @@ class ReadingSettings(Settings):
         if given and (len(given) != 4 or min(given[:2]) < 0 or min(given[2:]) < 1):
             raise PydanticCustomError(WANTED, "left, top, width and height, separated by commas, in")
         return given
+
+    @property
+    def follows_links(self) -> bool:
+        """Whether links into other files are followed."""
+        return self.linked_files != "refuse"
 
     @property
     def reduces(self) -> bool:

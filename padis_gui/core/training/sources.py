@@ -16,10 +16,10 @@ import numpy as np
 
 from padis_gui.core.files.formats.dicom import DICOM
 from padis_gui.core.files.formats.dicom_series import find_series
+from padis_gui.core.files.formats.ome_zarr import is_zarr
 from padis_gui.core.files.formats.open import recognise
 from padis_gui.core.files.formats.pages import SMALLEST, Page, Pages
 from padis_gui.core.files.formats.recognise import PICTURE, may_be_an_image
-from padis_gui.core.files.formats.zarr_array import is_zarr
 from padis_gui.core.images.image import HU_WINDOW
 from padis_gui.core.settings.errors import InputError, PadisError
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,15 +28,84 @@ from padis_gui.core.files.formats.pages import (
     page_of,
     shown,
 )
-from padis_gui.core.files.formats.zarr_array import METADATA, StoredArray, ZarrFolder, is_zarr
 from padis_gui.core.images.size import LARGEST
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.untrusted import read_json
+
+if TYPE_CHECKING:
+    from padis_gui.core.files.formats.zarr_array import StoredArray
 
 _MOST_IMAGES, _MOST_LEVELS, _MOST_CHANNELS = 1000, 30, 1000
 _SPACE, _TIME, _CHANNEL = "space", "time", "channel"
 _USUAL = {"z": _SPACE, "y": _SPACE, "x": _SPACE, "t": _TIME, "c": _CHANNEL}
 # a note of the layout that bioformats2raw writes: images in folders that are called by their numbers
 _NUMBERED = "bioformats2raw.layout"
+_VERSION_3, _GROUP_2, _ARRAY_2, _ATTRIBUTES_2 = "zarr.json", ".zgroup", ".zarray", ".zattrs"
+_METADATA = (_VERSION_3, _GROUP_2, _ARRAY_2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A folder of Zarr: ``fields`` are an array's as its version has them, None for a group."""
+
+    attributes: Mapping[str, Any]
+    fields: Mapping[str, Any] | None
+
+
+def is_zarr(folder: Path) -> bool:
+    """Whether a folder is a group or an array of Zarr."""
+    return any((folder / name).is_file() for name in _METADATA)
+
+
+class _ZarrFolder:
+    """A folder with its groups and arrays; ``name`` is what to call it in sentences."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.root, self.name = Path(os.path.realpath(root)), name
+
+    def inside(self, path: str) -> Path:
+        """Where something of the folder lies. Raises :class:`InputError` where a link or a name leads out of it."""
+        if "\0" not in path:
+            found = Path(os.path.realpath(self.root / path))
+            if found.is_relative_to(self.root):
+                return found
+        raise InputError(
+            f"Data inside of {self.name} were wanted, but {shown(path[-80:])} leads out of it; copy what it names into the "
+            "folder."
+        )
+
+    def node(self, path: str = "") -> _Node | None:
+        """What lies at ``path`` below the folder; None where that is neither group nor array."""
+        start = f"{path}/" if path else ""
+        if (found := self._json(start + _VERSION_3)) is not None:
+            is_array = found.get("node_type") == "array"
+            return _Node(_mapping(found.get("attributes")), found if is_array else None)
+        array = self._json(start + _ARRAY_2)
+        if array is None and self._json(start + _GROUP_2) is None:
+            return None
+        return _Node(_mapping(self._json(start + _ATTRIBUTES_2)), array)
+
+    def _json(self, path: str) -> Mapping[str, Any] | None:
+        file = self.inside(path)
+        return _mapping(read_json(file)) if file.exists() else None
+
+    def array(self, path: str) -> "StoredArray":
+        """The array at ``path``. Raises :class:`InputError` where there is none, or none that is read."""
+        node = self.node(path)
+        if node is None or node.fields is None:
+            raise InputError(
+                f"An array was wanted, but {self.name} has none at {shown(path[-80:]) or 'its top'}; get a complete copy."
+            )
+        from padis_gui.core.files.formats.zarr_array import (
+            StoredArray,  # a second, which other formats need not wait
+        )
+
+        start = f"{path}/" if path else ""
+        return StoredArray(node.fields, self.name, lambda key: self.inside(start + key))
+
+
+def _mapping(found: Any) -> Mapping[str, Any]:
+    return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +131,8 @@ class _Image:
 
 
 def folder_of(path: Path) -> Path:
-    """What is meant where a file of a Zarr folder is opened, such as its ``zarr.json``: the folder. Other paths as they are."""
-    is_metadata = path.name in (*METADATA, ".zattrs")
+    """The folder where a path is that of a Zarr folder's metadata, such as ``zarr.json``; others as they are."""
+    is_metadata = path.name in (*_METADATA, _ATTRIBUTES_2)
     return path.parent if is_metadata and is_zarr(path.parent) else path
 
 
@@ -85,7 +154,7 @@ def open_ome_zarr(path: Path, dataset: str) -> Pages:
 
     ``dataset`` is "image/channel/level", each counted from 0 and 0 where it is left out; a channel may go by its name.
     """
-    folder = ZarrFolder(path, display_name(path))
+    folder = _ZarrFolder(path, display_name(path))
     images = _images(folder)
     if images is None:
         array = folder.array("")
@@ -95,7 +164,7 @@ def open_ome_zarr(path: Path, dataset: str) -> Pages:
 
 def list_ome_zarr(path: Path) -> tuple[DatasetInfo, ...]:
     """Images, channels and levels; nothing where there is one of each."""
-    folder = ZarrFolder(path, display_name(path))
+    folder = _ZarrFolder(path, display_name(path))
     found: list[DatasetInfo] = []
     images = _images(folder) or []
     for number, (where, title) in enumerate(images):
@@ -124,7 +193,7 @@ def list_ome_zarr(path: Path) -> tuple[DatasetInfo, ...]:
 # -- what the metadata say --------------------------------------------------------------------------------
 
 
-def _images(folder: ZarrFolder) -> list[tuple[str, str]] | None:
+def _images(folder: _ZarrFolder) -> list[tuple[str, str]] | None:
     """Where the images lie and what they are called; None where the folder is an array of its own."""
     node = folder.node()
     if node is None or node.fields is not None:
@@ -156,7 +225,7 @@ def _images(folder: ZarrFolder) -> list[tuple[str, str]] | None:
     return [(one, one) for one in found]
 
 
-def _numbered(folder: ZarrFolder) -> list[str]:
+def _numbered(folder: _ZarrFolder) -> list[str]:
     """The folders 0, 1, …"""
     found: list[str] = []
     while len(found) <= _MOST_IMAGES and is_zarr(folder.inside(str(len(found)))):
@@ -164,7 +233,7 @@ def _numbered(folder: ZarrFolder) -> list[str]:
     return found
 
 
-def _image(folder: ZarrFolder, path: str, title: str) -> _Image:
+def _image(folder: _ZarrFolder, path: str, title: str) -> _Image:
     """The image at ``path``; raises :class:`InputError` and :class:`ValueError` for what is none."""
     node = folder.node(path)
     says = {} if node is None else _ome(node.attributes)
@@ -216,7 +285,11 @@ def _axes(found: Any) -> tuple[_Axis, ...] | None:
     for axis in found:
         name = _text(axis.get("name")) if isinstance(axis, dict) else _text(axis)
         kind = _text(axis.get("type")) if isinstance(axis, dict) else ""
-        axes.append(_Axis(name, kind or _USUAL.get(name, ""), _text(axis.get("unit")) if isinstance(axis, dict) else ""))
+        axes.append(
+            _Axis(
+                name, kind or _USUAL.get(name, ""), _text(axis.get("unit")) if isinstance(axis, dict) else ""
+            )
+        )
     if len(axes) < 2 or any(axis.kind != _SPACE for axis in axes[-2:]):
         raise ValueError("its last two axes are not of space")
     return tuple(axes)
@@ -226,12 +299,16 @@ def _scale(found: Any) -> tuple[float, ...] | None:
     """The pitch of every axis; None where it is not said."""
     for one in _mappings(found):
         scale = one.get("scale")
-        if one.get("type") == "scale" and isinstance(scale, list) and all(type(n) in (int, float) for n in scale):
+        if (
+            one.get("type") == "scale"
+            and isinstance(scale, list)
+            and all(type(n) in (int, float) for n in scale)
+        ):
             return tuple(float(n) for n in scale)
     return None
 
 
-def _count(image: _Image, array: StoredArray) -> int:
+def _count(image: _Image, array: "StoredArray") -> int:
     """How many channels it has."""
     if len(array.shape) != len(image.axes):
         raise ValueError(f"it has {len(image.axes)} axes, and its numbers {len(array.shape)}")
@@ -244,7 +321,7 @@ def _count(image: _Image, array: StoredArray) -> int:
 
 class _OmeZarr(Pages):
     def __init__(
-        self, path: Path, folder: ZarrFolder, images: Sequence[tuple[str, str]], dataset: str
+        self, path: Path, folder: _ZarrFolder, images: Sequence[tuple[str, str]], dataset: str
     ) -> None:
         super().__init__(path, OME_ZARR.kind)
         given = [part.strip() for part in dataset.strip("/").split("/")] if dataset.strip("/") else []
@@ -324,7 +401,9 @@ def _pitches(
     if unknown := sorted(units - set(MILLIMETRES)):
         if unknown == [""]:
             return None, (f"{name} does not state its unit of length; the pixel size is not known.",)
-        return None, (f"The unit {shown(unknown[-1][:40])} of {name} is no length; the pixel size is not known.",)
+        return None, (
+            f"The unit {shown(unknown[-1][:40])} of {name} is no length; the pixel size is not known.",
+        )
     return tuple(
         pitch * MILLIMETRES[axis.unit] if axis.kind == _SPACE else pitch
         for pitch, axis in zip(scale, image.axes, strict=True)
@@ -339,7 +418,9 @@ def _choices(name: str, images: int, channels: int, named: Sequence[str]) -> tup
     if channels > 1:
         given = [shown(one[:40]) for one in named[: min(8, channels)] if one]
         listed = f" ({', '.join(given)})" if given else ""
-        notes += (f"{name} has {channels} channels{listed}; the first is read, another by a data set such as 0/1.",)
+        notes += (
+            f"{name} has {channels} channels{listed}; the first is read, another by a data set such as 0/1.",
+        )
     return notes
 
 

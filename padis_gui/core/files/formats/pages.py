@@ -35,7 +35,16 @@ MILLIMETRES = {
 
 # Readers warn about oddities that do not concern the pixels. Silenced once and for all: files are read in threads, and
 # warnings.catch_warnings would silence (and afterwards mend) the whole process.
-for _package in ("PIL", "pydicom", "nibabel", "tifffile", "h5py", "scipy.io", "zarr", __name__.rpartition(".")[0]):
+for _package in (
+    "PIL",
+    "pydicom",
+    "nibabel",
+    "tifffile",
+    "h5py",
+    "scipy.io",
+    "zarr",
+    __name__.rpartition(".")[0],
+):
     warnings.filterwarnings("ignore", module=re.escape(_package) + r"(\.|$)")
 
 Part = tuple[slice, slice]  # rows and columns of a page
