@@ -326,7 +326,7 @@ class _OmeZarr(Pages):
         super().__init__(path, OME_ZARR.kind)
         given = [part.strip() for part in dataset.strip("/").split("/")] if dataset.strip("/") else []
         first, channel, level = (*given, "", "", "")[:3]
-        number = self._number(first, len(images), "images", dataset) if len(given) <= 3 else -1
+        number = self._number(first if len(given) <= 3 else dataset, len(images), "images", dataset)
         image = _image(folder, *images[number])
         which = self._number(level, len(image.levels), "levels", dataset)
         where, scale = image.levels[which]

@@ -81,9 +81,9 @@ def _described(fields: Mapping[str, Any], name: str) -> _Described:
                 "separator": _separator(encoding[1], "/" if encoding[0] == "default" else ".", "separator")
             },
         }
-        type_ = fields.get("data_type")
+        type_ = str(fields.get("data_type"))
         _refuse(type_ not in _TYPES_3, name, f"numbers of the type {type_}")
-        dtype = np.dtype(str(type_))
+        dtype = np.dtype(type_)
         codecs = listed if isinstance(listed := fields.get("codecs"), list) else []
     file = _sides(sides, "chunk")
     _check(len(file) == len(shape), "as many sides of a chunk as of the array")

@@ -317,11 +317,14 @@ def _key(source: Hdf5File, detector: Any, frames: int) -> NDArray[np.int64]:
 
 def _angles(source: Hdf5File, detector: str) -> Any | None:
     """The nearest rotation_angle with one angle a frame, going up from the detector."""
-    above = detector
+    above, elsewhere = detector, ""
     while above:
         above = above.rpartition("/")[0]
         group = source.group(above)
         for place in (f"sample/{_ANGLES}", f"data/{_ANGLES}", _ANGLES, f"instrument/detector/{_ANGLES}"):
             if (found := source.data_set(place, group)) is not None and found.size:
                 return found
+            elsewhere = elsewhere or (place if source.is_elsewhere(place, group) else "")
+    if elsewhere:
+        raise source.elsewhere(elsewhere)
     return None
