@@ -11,19 +11,33 @@ AXES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 
 
 def multiscales(
-    names: str = "tczyx", *, unit: str | None = "micrometer", scale: tuple[float, ...] = (1, 1, 2, 0.5, 0.25), levels: int = 2
+    names: str = "tczyx",
+    *,
+    unit: str | None = "micrometer",
+    scale: tuple[float, ...] = (1, 1, 2, 0.5, 0.25),
+    levels: int = 2,
 ) -> list[dict[str, Any]]:
     """What NGFF 0.4 says of an image whose levels, "0", "1" …, are half as large each."""
-    axes = [{"name": n, "type": AXES[n]} | ({"unit": unit} if unit and AXES[n] == "space" else {}) for n in names]
+    axes = [
+        {"name": n, "type": AXES[n]} | ({"unit": unit} if unit and AXES[n] == "space" else {}) for n in names
+    ]
     sets = []
     for level in range(levels):
-        pitches = [pitch * 2**level if name in "yx" else pitch for name, pitch in zip(names, scale, strict=True)]
+        pitches = [
+            pitch * 2**level if name in "yx" else pitch for name, pitch in zip(names, scale, strict=True)
+        ]
         sets.append({"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": pitches}]})
     return [{"version": "0.4", "name": "made", "axes": axes, "datasets": sets}]
 
 
 def write_ome_zarr(
-    path: Path, stack: np.ndarray, version: int = 2, *, says: dict[str, Any] | None = None, levels: int = 2, **array: Any
+    path: Path,
+    stack: np.ndarray,
+    version: int = 2,
+    *,
+    says: dict[str, Any] | None = None,
+    levels: int = 2,
+    **array: Any,
 ) -> Path:
     """``stack`` and its every second pixel as the levels of an image; ``array`` are options of zarr's own writer."""
     import zarr

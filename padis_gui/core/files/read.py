@@ -48,7 +48,8 @@ def read_image(path: str | os.PathLike[str], page: int = 0, reading: ReadingSett
         with found.open_pages(reading.dataset) as pages:
             return read_page(pages, page, reading)
     with scan:
-        image = read_row(scan, page, reading)
+        merges = reading.doubled_views == "merge" and 0 <= page < scan.rows
+        image = read_row(scan.merged(page) if merges else scan, page, reading)
     return replace(image, window=reading.scaling(image.window))
 
 

@@ -22,6 +22,7 @@ from padis_gui.core.settings.files import failures_said, write_atomically
 
 Role = Literal["automatic", "image", "measurement"]
 NotFinite = Literal["refuse", "replace"]
+Doubled = Literal["keep", "merge"]
 LinkedFiles = Literal["refuse", "own-folder"]
 _SCAN = {"role": ("automatic", "measurement")}
 
@@ -100,6 +101,12 @@ class ReadingSettings(Settings):
         None, ge=1e-3, le=1e5, label="Field of view", unit="mm", advanced=True,
         help="Width of the image reconstructed from a scan; automatic holds whatever the scan sees. A smaller one cuts off "
         "what is measured all the same, which leaves artifacts at its border",
+        when=_SCAN,
+    )  # fmt: skip
+    doubled_views: Doubled = setting(
+        "keep", label="Doubled views", advanced=True,
+        help="Views of a scan that have the same angle, and frames that repeat the one before: keep all of them, or merge "
+        "them, the first to their mean, of the others one",
         when=_SCAN,
     )  # fmt: skip
     scale_low: float | None = setting(

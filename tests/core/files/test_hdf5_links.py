@@ -1,4 +1,4 @@
-"""HDF5 whose data lie in other files: refused by that name, or followed within the file's own folder where that is asked for."""
+"""HDF5 whose data lie in other files: refused by that name, or followed within its own folder on request."""
 
 import os
 from collections.abc import Callable

@@ -1,5 +1,6 @@
 """OME-Zarr: what comes back is what was written, and what a stranger may put into a folder does no harm."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -82,7 +83,9 @@ def test_numbers_of_every_type(tmp_path: Path, kind: str) -> None:
 def test_the_list_is_of_images_channels_and_levels(tmp_path: Path) -> None:
     path = write_ome_zarr(tmp_path / "a.zarr", STACK, says=SAYS)
     found = list_datasets(path)
-    assert [one.name for one in found] == [f"0/{channel}/{level}" for channel in range(3) for level in range(2)]
+    assert [one.name for one in found] == [
+        f"0/{channel}/{level}" for channel in range(3) for level in range(2)
+    ]
     assert [one.shape for one in found[:2]] == [(10, 40, 48), (10, 20, 24)]
     assert found[2].description == "GFP"
     for one in found:
@@ -139,14 +142,18 @@ def test_several_images_in_the_layout_of_bioformats2raw_and_in_a_well(tmp_path: 
         for n in range(2):
             write_ome_zarr(root / str(n), STACK + n)
         assert len(list_datasets(root)) == 12
-        np.testing.assert_array_equal(read_image(root, 0, ReadingSettings(dataset="1")).pixels[0], STACK[0, 0, 0] + 1)
+        np.testing.assert_array_equal(
+            read_image(root, 0, ReadingSettings(dataset="1")).pixels[0], STACK[0, 0, 0] + 1
+        )
         assert any("2 images" in note for note in read_image(root).notes)
 
 
 def test_an_array_alone_is_an_array(tmp_path: Path) -> None:
     for version in (2, 3):
         path = tmp_path / f"{version}.zarr"
-        array = zarr.open_array(path, mode="w", shape=(4, 20, 30), dtype="f4", chunks=(2, 20, 30), zarr_format=version)
+        array = zarr.open_array(
+            path, mode="w", shape=(4, 20, 30), dtype="f4", chunks=(2, 20, 30), zarr_format=version
+        )
         array[...] = STACK[0, 0, :4, :20, :30]
         with open_pages(path) as pages:
             assert pages.count == 4
@@ -236,6 +243,10 @@ def _chunk(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
     return changed
 
 
+def _plate(root: Path) -> None:
+    change_json(root / ".zattrs", multiscales=0, plate={"wells": [{"path": "A/1"}]})
+
+
 def _deep(root: Path) -> None:
     (root / ".zattrs").write_text('{"multiscales":' * 100_000)
 
@@ -278,7 +289,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "no axes": (_image(axes=[]), "not of space"),
     "no levels": (_image(datasets=[]), "no datasets"),
     "no image": (lambda root: (root / ".zattrs").unlink(), "group of Zarr without"),
-    "a plate": (lambda root: change_json(root / ".zattrs", multiscales=0, plate={"wells": [{"path": "A/1"}]}), "plate of 1"),
+    "a plate": (_plate, "plate of 1"),
     "metadata without end": (_deep, "nested too deeply|damaged"),
     "metadata without measure": (_long, "more than 16 MiB"),
 }  # fmt: skip
@@ -337,10 +348,8 @@ def test_a_bomb_takes_no_more_memory_than_its_chunk(tmp_path: Path, packer: str)
     for chunk in chunks_of(root / "0"):
         chunk.write_bytes(bomb[: 2**16] if packer in ("lz4", "blosc") else bomb)
     tracemalloc.start()
-    try:
+    with contextlib.suppress(InputError):
         read_image(root)
-    except InputError:
-        pass
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**25  # the metadata have room for 2**24
