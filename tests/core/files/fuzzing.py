@@ -389,7 +389,7 @@ def repacked(kind: str, content: bytes, random: Random) -> bytes:
 
 
 _WORDS = (
-    None, True, 0, -1, 1, 3, 2**31, 2**63, 10**30, 0.5, 1e308, "", "..", "/etc", "0", "zstd", "pickle", "a" * 300, [], {}, [[]],
+    None, True, 0, -1, 1, 3, 2**31, 2**63, 10**30, 0.5, 1e308, "", "..", "/etc", "0", "zstd", "pickle", "a" * 300, [], {},
 )  # fmt: skip
 
 

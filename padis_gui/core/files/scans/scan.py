@@ -148,9 +148,9 @@ def checked_angles(name: str, angles: NDArray[Any], views: int) -> NDArray[np.fl
     flat = np.asarray(angles, dtype=np.float64).ravel()
     if len(flat) != views:
         raise InputError(
-            f"An angle for each of the {views} views was wanted, but {name} has {len(flat)}: frames "
-            f"were {'dropped' if len(flat) > views else 'doubled, or are no views'}; correct its angles, or check the order of its "
-            "axes."
+            f"An angle for each of the {views} views was wanted, but {name} has {len(flat)}: frames were "
+            f"{'dropped' if len(flat) > views else 'doubled, or are no views'}; correct its angles, or check the order of "
+            "its axes."
         )
     if views > 1 and np.ptp(flat) == 0:  # which is what some writers put where they know none
         raise InputError(
