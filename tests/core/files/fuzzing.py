@@ -399,7 +399,10 @@ def _damaged_folder(files: dict[str, bytes], random: Random) -> dict[str, bytes]
         if name[-1:].isdigit() or random.random() < 0.2:
             files[name] = random.choice((damaged(files[name], random), random.choice(list(files.values()))))
         else:
-            found = json.loads(files[name])
+            try:
+                found = json.loads(files[name])
+            except ValueError:  # a chunk has taken its place
+                continue
             for _ in range(random.choice((1, 1, 2, 3))):
                 _change_json(found, random)
             files[name] = json.dumps(found).encode()
