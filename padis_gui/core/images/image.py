@@ -22,6 +22,8 @@ from padis_gui.core.settings.files import failures_said, write_atomically
 
 Role = Literal["automatic", "image", "measurement"]
 NotFinite = Literal["refuse", "replace"]
+Doubled = Literal["keep", "merge"]
+LinkedFiles = Literal["refuse", "own-folder"]
 _SCAN = {"role": ("automatic", "measurement")}
 
 
@@ -41,6 +43,11 @@ class ReadingSettings(Settings):
     dataset: str = setting(
         "", label="Data set", advanced=True,
         help="The array to read of a file that holds several (HDF5, NPZ, MATLAB); empty takes the obvious one",
+    )  # fmt: skip
+    linked_files: LinkedFiles = setting(
+        "refuse", label="Linked files", advanced=True,
+        help="An HDF5 file may link to data in other files: refuse it then, or follow links that lead to files in its own "
+        "folder, and below it",
     )  # fmt: skip
     crop: tuple[int, ...] = setting(
         (), label="Crop", unit="px", advanced=True,
@@ -96,6 +103,12 @@ class ReadingSettings(Settings):
         "what is measured all the same, which leaves artifacts at its border",
         when=_SCAN,
     )  # fmt: skip
+    doubled_views: Doubled = setting(
+        "keep", label="Doubled views", advanced=True,
+        help="Views of a scan that have the same angle, and frames that repeat the one before: keep all of them, or merge "
+        "them, the first to their mean, of the others one",
+        when=_SCAN,
+    )  # fmt: skip
     scale_low: float | None = setting(
         None, label="Black", advanced=True,
         help="The intensity that the prior sees as 0, in the file's own unit; automatic is what the file's kind says, "
@@ -112,6 +125,11 @@ class ReadingSettings(Settings):
         if given and (len(given) != 4 or min(given[:2]) < 0 or min(given[2:]) < 1):
             raise PydanticCustomError(WANTED, "left, top, width and height, separated by commas, in")
         return given
+
+    @property
+    def follows_links(self) -> bool:
+        """Whether links into other files are followed."""
+        return self.linked_files != "refuse"
 
     @property
     def reduces(self) -> bool:

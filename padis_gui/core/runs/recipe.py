@@ -283,7 +283,7 @@ def sealed(recipe: Recipe) -> Recipe:
     """
     data = recipe.data
     if data is not None and not data.sha256:
-        data = data.model_copy(update={"sha256": _hashed(Path(data.file))})
+        data = data.model_copy(update={"sha256": _hashed(Path(data.file), linked=data.reading.follows_links)})
     prior = recipe.prior
     if not prior.sha256:
         prior = prior.model_copy(update={"sha256": _hashed(Path(prior.file))})
@@ -296,9 +296,9 @@ def make_recipe(opened: Opened, method: Method, seed: int, **more: Any) -> Recip
     return sealed(draft_recipe(opened, method, seed, **more))
 
 
-def _hashed(path: Path) -> str:
+def _hashed(path: Path, *, linked: bool = False) -> str:
     try:
-        return data_sha256(path)
+        return data_sha256(path, linked=linked)
     except OSError as error:
         raise InputError(
             f"The file {path} was wanted for this run, but it cannot be read ({error.strerror}); choose another "

@@ -99,6 +99,10 @@ class Sizing(QObject):
         """Open what was refused for pixels that are no numbers, with others in their place."""
         self._open(tried, {"not_finite": "replace"})
 
+    def follow_links_in(self, tried: Tried) -> None:
+        """Open what was refused for data in other files, with the links to those of its folder followed."""
+        self._open(tried, {"linked_files": "own-folder"})
+
     def open_smaller(self, tried: Tried, by: int) -> None:
         """Open what found no memory with that binning."""
         self._open(tried, {"pixel_binning": tried.reading.pixel_binning * by})

@@ -24,6 +24,7 @@ KINDS = (
     "Nikon",
     "SkyScan",
     "Phoenix",
+    "OME-Zarr",
 )
 INPUTS = 10_000
 PATIENCE = 300.0
@@ -58,7 +59,9 @@ def test_every_format_is_among_them() -> None:
     from tests.core.files.fuzzing import FORMATS as FUZZED
 
     assert set(KINDS) == set(FUZZED)
-    assert {format_.kind.removesuffix(" file") for format_ in FORMATS} == set(KINDS)
+    assert {format_.kind.removesuffix(" file").removeprefix("folder of ") for format_ in FORMATS} == set(
+        KINDS
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
