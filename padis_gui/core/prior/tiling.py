@@ -5,7 +5,7 @@ others are for comparison and for the last noise levels, where nothing averages 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -41,9 +41,9 @@ class TilingSettings(Settings):
         help="Offsets averaged in one denoiser call under the average tiling, at K times the cost",
         when={"strategy": "average"},
     )  # fmt: skip
-    window_below: float = setting(
-        0.03, ge=0, le=100, label="Window below", symbol="σ_w", advanced=True,
-        help="Noise level below which the auto tiling blends overlapping windows",
+    window_below: float | None = setting(
+        None, ge=0, le=100, label="Window below", symbol="σ_w", advanced=True,
+        help="Noise level below which the auto tiling blends overlapping windows; automatic blends at the lowest only",
         when={"strategy": "auto"},
     )  # fmt: skip
 
@@ -209,10 +209,13 @@ class InsideTiling(GridTiling):
 
 
 class AutoTiling(GridTiling):
-    """Random while the noise hides seams, window below sigma_w, where nothing washes them out any more."""
+    """Random while the noise hides seams, window below sigma_w, where nothing washes them out any more.
+
+    A sigma_w that :func:`resolved` has not written out is 0: no call is blended.
+    """
 
     def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
-        kind = WindowTiling if sigma < self.settings.window_below else RandomTiling
+        kind = WindowTiling if sigma < (self.settings.window_below or 0.0) else RandomTiling
         return kind(self.image_shape, self.patch, self.frame, self.settings).draw(rng, sigma)
 
 
@@ -253,7 +256,7 @@ class TilingStrategy:
 
 
 TILINGS = Registry("tiling", (
-    TilingStrategy("auto", "Auto", "Random, then blended windows at the last noise levels.", AutoTiling),
+    TilingStrategy("auto", "Auto", "Random, then blended windows at the last noise level.", AutoTiling),
     TilingStrategy("random", "Random (PaDIS)", "A new offset at every denoiser call.", RandomTiling),
     TilingStrategy("fixed", "Fixed grid", "Never moves; shows what seams look like.", FixedTiling),
     TilingStrategy(
@@ -297,3 +300,34 @@ def strategy_and_patch(
             return chosen.strategy, patch
     fitting = [size for size in prior.conventions.patch_sizes if size >= max(image_shape)]
     return "whole", min(fitting) if fitting else whole_side(image_shape, prior.downsampling)
+
+
+def resolved(
+    chosen: TilingSettings, image_shape: tuple[int, int], prior: PatchPrior, levels: Sequence[float]
+) -> TilingSettings:
+    """A choice with all that it leaves open written out, for an image of that shape and a run with these noise levels.
+
+    ``levels`` decrease and end in 0, as a solver's do; sigma_w then parts the last one before it from the others. Raises
+    as :func:`strategy_and_patch`.
+    """
+    strategy, patch = strategy_and_patch(chosen, image_shape, prior)
+    below = chosen.window_below
+    if below is None and strategy == "auto":
+        below = _above_the_lowest(levels[:-1])
+    return chosen.model_copy(update={"strategy": strategy, "patch": patch, "window_below": below})
+
+
+def tiling_for(
+    chosen: TilingSettings, image_shape: tuple[int, int], prior: PatchPrior, levels: Sequence[float]
+) -> Tiling:
+    """The tiling that a choice comes to; see :func:`resolved`."""
+    settings = resolved(chosen, image_shape, prior, levels)
+    assert settings.patch is not None, "it is written out"
+    return make_tiling(settings.strategy, image_shape, settings.patch, prior.conventions.frame, settings)
+
+
+def _above_the_lowest(levels: Sequence[float]) -> float:
+    """A noise level between the lowest of these and the one before it; 0 where there are none."""
+    if len(levels) < 2:
+        return 2 * sum(levels)
+    return math.sqrt(levels[-1] * levels[-2])

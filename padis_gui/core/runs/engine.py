@@ -33,8 +33,7 @@ from padis_gui.core.prior.tiling import (
     LiveTiling,
     Tiling,
     TilingSettings,
-    make_tiling,
-    strategy_and_patch,
+    tiling_for,
 )
 from padis_gui.core.runs.control import Control, RunState, Steering
 from padis_gui.core.runs.method import Method
@@ -333,11 +332,10 @@ def iterates_of(
     after their steps; for ``paired`` see ``branching`` of :class:`~padis_gui.core.prior.prior.PatchPrior`.
     """
     prior = replace(prior, positions=method.positions, branching=paired)
-    shape = problem.operator.image_shape
+    shape, levels = problem.operator.image_shape, find_solver(method.solver).levels(method.settings).tolist()
 
     def tiling_of(chosen: TilingSettings) -> Tiling:
-        strategy, patch = strategy_and_patch(chosen, (shape[1], shape[2]), prior)
-        made = make_tiling(strategy, (shape[1], shape[2]), patch, prior.conventions.frame, chosen)
+        made = tiling_for(chosen, (shape[1], shape[2]), prior, levels)
         return BranchingTiling(made) if paired else made
 
     tiling = LiveTiling(tiling_of(method.tiling))

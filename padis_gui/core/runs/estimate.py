@@ -4,9 +4,10 @@ Time = tiles that go through the network x the measured time of one + products w
 time of one. What is measured once on a machine and a prior is a :class:`Pace`. Memory follows from shapes.
 """
 
+import math
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,11 +15,10 @@ import torch
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.partition import Partition, tiles_and_pad
 from padis_gui.core.prior.prior import PatchPrior
-from padis_gui.core.prior.tiling import TilingSettings, make_tiling, strategy_and_patch
+from padis_gui.core.prior.tiling import Tiling, TilingSettings, tiling_for
 from padis_gui.core.settings.declarations import Settings
 from padis_gui.core.settings.machine import MemoryPeak
-from padis_gui.core.solvers.iterate import geometric
-from padis_gui.core.solvers.registry import Solver, find_solver
+from padis_gui.core.solvers.registry import find_solver
 
 # A tile with its gradient: forwards, forwards again, backwards (twice the work)
 _WITH_GRADIENT = 4
@@ -59,24 +59,19 @@ class Estimate:
     batch_mb: float
 
 
-def _levels(solver: Solver, settings: Settings) -> list[float]:
-    """Noise levels at which the denoiser is called, at most 64 of them, spread over the run."""
-    levels = solver.levels(settings).tolist()[:-1]
-    highest, lowest = getattr(settings, "sigma_max", None), getattr(settings, "sigma_min", None)
-    if not levels and highest is not None and lowest is not None and highest > lowest:
-        levels = geometric(_SAMPLED_LEVELS, highest, lowest).tolist()[:_SAMPLED_LEVELS]
-    stride = max(1, len(levels) // _SAMPLED_LEVELS)
-    return levels[::stride] or [_SIGMA]
+def _tiles_a_call(tiling: Tiling, levels: Sequence[float]) -> tuple[float, int]:
+    """Tiles of a denoiser call, their mean over a run with these noise levels; pixels of the largest padded image.
 
-
-def _partitions(
-    tiling: TilingSettings, shape: tuple[int, int], prior: PatchPrior, levels: list[float]
-) -> Iterator[Partition]:
-    strategy, patch = strategy_and_patch(tiling, shape, prior)
-    drawn = make_tiling(strategy, shape, patch, prior.conventions.frame, tiling)
+    At most 64 levels are looked at, and always the lowest, where the tiling may be another.
+    """
     rng = torch.Generator().manual_seed(0)
-    for level in levels:
-        yield drawn.draw(rng, level)
+    *others, lowest = levels
+    stride = max(1, len(others) // _SAMPLED_LEVELS)
+    higher, last = [tiling.draw(rng, level) for level in others[::stride]], tiling.draw(rng, lowest)
+    tiles: float = len(last.boxes)
+    if higher:
+        tiles = (tiles + len(others) * statistics.mean(len(p.boxes) for p in higher)) / len(levels)
+    return tiles, max(math.prod(p.padded_shape) for p in [*higher, last])
 
 
 def estimate(
@@ -97,11 +92,11 @@ def estimate(
     cost = record.cost(settings)
     channels, rows, columns = image_shape
     planes = channels if prior.channels == 1 else 1
-    tiles = padded = 0.0
+    tiles, padded = 0.0, 0
     if cost.calls:
-        partitions = list(_partitions(tiling, (rows, columns), prior, _levels(record, settings)))
-        tiles = cost.calls * planes * statistics.mean(len(p.boxes) for p in partitions)
-        padded = max(p.padded_shape[0] * p.padded_shape[1] for p in partitions)
+        levels = record.levels(settings).tolist()
+        each, padded = _tiles_a_call(tiling_for(tiling, (rows, columns), prior, levels), levels[:-1])
+        tiles = cost.calls * planes * each
     scan_mb = _SCAN_BYTES * _SCAN_MAKING * rows * columns * views / 2**20
     images_mb = 4 * channels * (_IMAGES_HELD * rows * columns + 4 * padded) / 2**20
     batch_mb = (pace.batch_mb if pace else 0.0) * (_WITH_GRADIENT if cost.gradient else 1) * bool(tiles)

@@ -128,7 +128,7 @@ PRESETS = Registry("preset", (
     ),
     Preset(
         "ct-8", "CT, 8 views", "Parallel beam, 8 views over half a turn",
-        "ct-parallel", {"views": 8}, "fast", {"steps": 40, "sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.1},
+        "ct-parallel", {"views": 8}, "fast", {"steps": 28, "sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.1},
         others={
             "quality": {"sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.05},
             "diffpir": {"sigma_max": 10.0, "sigma_min": 0.005, "noise_floor": 1e-3},
@@ -136,16 +136,16 @@ PRESETS = Registry("preset", (
     ),
     Preset(
         "ct-limited", "CT, limited angle", "Parallel beam, 60 views over 120°",
-        "ct-parallel", {"views": 60, "arc": 120.0}, "fast", {"steps": 40, "sigma_max": 2.0, "zeta": 1.15},
+        "ct-parallel", {"views": 60, "arc": 120.0}, "fast", {"steps": 28, "sigma_max": 2.0, "zeta": 1.15},
     ),
     Preset(
         "ct-fan", "CT, fan beam", "Fan beam, 20 views over a full turn",
-        "ct-fan", {"views": 20}, "fast", {"steps": 40, "sigma_max": 2.0, "zeta": 1.15},
+        "ct-fan", {"views": 20}, "fast", {"steps": 28, "sigma_max": 2.0, "zeta": 1.15},
         others={"quality": {"sigma_max": 2.0}},
     ),
     Preset(
         "deblur", "Deblurring", "A uniform blur of 9 × 9 pixels with noise of 0.01",
-        "deblur", {"noise": 0.01}, "fast", {},
+        "deblur", {"noise": 0.01}, "fast", {"relaxation": 1.0},
         PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(

@@ -11,24 +11,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from padis_gui import __version__
 from padis_gui.core.files.formats.folder import data_sha256
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
-from padis_gui.core.prior.tiling import TilingSettings, strategy_and_patch
+from padis_gui.core.prior.tiling import TilingSettings, resolved
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared, prepared_shape, prior_window
 from padis_gui.core.runs.presets import PRESETS
-from padis_gui.core.settings.declarations import MAX_SEED, Settings, make, specs
+from padis_gui.core.settings.declarations import MAX_SEED, Settings, as_before, make, specs
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.core.settings.machine import threads_of_runs
 from padis_gui.core.settings.outputs import check_names
 from padis_gui.core.solvers.iterate import MethodSettings
-from padis_gui.core.solvers.registry import find_solver
+from padis_gui.core.solvers.registry import SOLVERS, find_solver
 
 # More of them than any machine has, and fewer than bring one down: a recipe may come from a stranger
 _MOST_THREADS = 1024
@@ -120,6 +120,17 @@ class Recipe(BaseModel):
     precision: Literal["float32", "bfloat16"]
     threads: Annotated[int, Field(ge=1, le=_MOST_THREADS)]
     versions: dict[str, str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, values: Any) -> Any:
+        """What was written before some of its settings were declared, with what they would have been then."""
+        if not isinstance(values, dict) or not isinstance(values.get("settings"), dict):
+            return values
+        solver = next((s for s in SOLVERS if s.name == values.get("solver")), None)
+        if solver is None:
+            return values
+        return values | {"settings": as_before(solver.settings_type, values["settings"])}
 
     @property
     def solver_settings(self) -> Settings:
@@ -219,7 +230,7 @@ def draft_recipe(
     no text.
     """
     solver, physics, prior = find_solver(method.solver), find_physics(method.physics), opened.prior
-    solver.levels(method.settings)
+    levels = solver.levels(method.settings).tolist()
     image = None if physics.imageless else opened.image
     data = None
     check_names(opened.data_path, opened.prior_path)
@@ -233,7 +244,6 @@ def draft_recipe(
             unit=image.unit, reading=image.reading,
         )  # fmt: skip
     _, rows, columns = prepared_shape(image, prior, method.problem)
-    strategy, patch = strategy_and_patch(method.tiling, (rows, columns), prior)
     named = {
         spec.name: str(Path(file).resolve())
         for spec in specs(type(method.problem))
@@ -251,7 +261,7 @@ def draft_recipe(
             file=str(Path(opened.prior_path).resolve()), image_size=prior.conventions.image_size,
             positions=method.positions and prior.positions,
         ),
-        tiling=method.tiling.model_copy(update={"strategy": strategy, "patch": patch}),
+        tiling=resolved(method.tiling, (rows, columns), prior, levels),
         solver=solver.name,
         settings=method.settings.model_dump(mode="json"),
         seed=check_seed(seed),

@@ -31,7 +31,7 @@ from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared
 from padis_gui.core.runs.presets import Preset
 from padis_gui.core.runs.recipe import Recipe, check_seed, make_recipe
-from padis_gui.core.settings.declarations import specs
+from padis_gui.core.settings.declarations import since_before, specs
 from padis_gui.core.settings.errors import InputError, PadisError, SettingError
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
@@ -59,9 +59,9 @@ class GridPoint:
         parts = {
             "files": [_sha256(self.data), _sha256(self.prior), *(_sha256(Path(file)) for file in named if file)],
             "page": self.page,
-            "physics": [method.physics, method.problem.model_dump(mode="json")],
-            "solver": [method.solver, method.settings.model_dump(mode="json")],
-            "tiling": method.tiling.model_dump(mode="json") if method.asks_prior else None,
+            "physics": [method.physics, since_before(method.problem)],
+            "solver": [method.solver, since_before(method.settings)],
+            "tiling": since_before(method.tiling) if method.asks_prior else None,
             "positions": method.positions,
             "seed": self.seed,
         }  # fmt: skip

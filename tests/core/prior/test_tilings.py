@@ -133,7 +133,7 @@ def test_whole_takes_any_prior_and_a_patch_as_large_as_the_image_becomes_it(prio
 
 
 def test_auto_is_what_is_chosen_by_default() -> None:
-    assert (TilingSettings().strategy, TilingSettings().window_below) == ("auto", 0.03)
+    assert (TilingSettings().strategy, TilingSettings().window_below) == ("auto", None)
 
 
 def test_low_discrepancy_visits_offsets_more_evenly_than_chance() -> None:
