@@ -393,7 +393,9 @@ def _within_minutes(
 
     given = given_settings(options, TrainingSettings)
     if "steps" in given:
-        raise SettingError("Steps or minutes were wanted, but both were given; leave out --steps or --minutes.")
+        raise SettingError(
+            "Steps or minutes were wanted, but both were given; leave out --steps or --minutes."
+        )
     if not 0 < options.minutes <= _MOST_MINUTES:
         raise SettingError(
             f"A time of up to {_MOST_MINUTES} minutes was wanted, but {options.minutes:g} was given; change --minutes."
@@ -416,7 +418,7 @@ def _within_minutes(
     pace = seconds_a_step(request.training, network, size, world.device, precision)
     steps = steps_within(60 * options.minutes, pace)
     if not options.events:
-        print(f"{options.minutes:g} minutes: {steps} steps of {pace:.2g} s")
+        say(f"{options.minutes:g} minutes: {steps} steps of {pace:.2g} s")
     fitted = fitted_to(request.training, steps, size, pace)
     return request.model_copy(update={"training": make(TrainingSettings, fitted.model_dump() | given)})
 
