@@ -1,11 +1,11 @@
 """`padis-gui inspect FILE...`: one verdict a line, without loading it."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from padis_gui.cli.convert import says_assumed
 from padis_gui.cli.options import add_training_image_size
+from padis_gui.cli.terminal import say
 from padis_gui.core.settings.errors import CheckpointError
 
 
@@ -32,13 +32,13 @@ def run(options: argparse.Namespace) -> int:
     refused = False
     for path in options.files:
         try:
-            print(f"{path}: {verdict(path, options.training_image_size)}")
+            say(f"{path}: {verdict(path, options.training_image_size)}")
             if options.card and (card := card_of(path)) is not None:
                 for heading, text in card.lines:
-                    print(f"  {heading}: {text}")
+                    say(f"  {heading}: {text}")
         except CheckpointError as error:
             refused = True
-            print(f"{path}: refused: {error}", file=sys.stderr)
+            say(f"{path}: refused: {error}", error=True)
     return 2 if refused else 0
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from padis_gui import __version__
+from padis_gui.cli.terminal import PlainFormatter, printable, say
 from padis_gui.core.settings.errors import DivergenceError, PadisError
 
 # verb -> (module, one line of help). A module has add_arguments(parser) and run(arguments) -> exit code.
@@ -49,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _one_line(message: object) -> str:
     """A message on one line, whatever a file is called."""
-    return " ".join(str(message).split())
+    return printable(" ".join(str(message).split()))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -67,23 +68,25 @@ def main(arguments: Sequence[str]) -> int:
             try:
                 importlib.import_module(module).add_arguments(sub)
             except PadisError as error:  # the benchmarks of an installed copy
-                print(f"padis-gui: {_one_line(error)}", file=sys.stderr)
+                say(f"padis-gui: {_one_line(error)}", error=True)
                 return 2
     options = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that is no text must not end a run
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     # what the parsers complain of comes back as our one sentence
     for parser_library in ("tifffile", "pydicom", "PIL"):
         logging.getLogger(parser_library).setLevel(logging.CRITICAL)
     try:
         return int(importlib.import_module(VERBS[options.verb][0]).run(options))
     except DivergenceError as error:
-        print(f"padis-gui: {_one_line(error)}", file=sys.stderr)
+        say(f"padis-gui: {_one_line(error)}", error=True)
         return 1
     except PadisError as error:
-        print(f"padis-gui: {_one_line(error)}", file=sys.stderr)
+        say(f"padis-gui: {_one_line(error)}", error=True)
         return 2
     except KeyboardInterrupt:
-        print("padis-gui: interrupted.", file=sys.stderr)
+        say("padis-gui: interrupted.", error=True)
         return 130

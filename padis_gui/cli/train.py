@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from padis_gui.cli.options import add_events, add_settings, given_settings
 from padis_gui.cli.progress import Lines, Pacer
+from padis_gui.cli.terminal import printable, say
 from padis_gui.core.prior.network import NetworkSettings
 from padis_gui.core.settings.declarations import S, make
 from padis_gui.core.settings.errors import InputError, SettingError
@@ -56,15 +57,15 @@ def preview(sources: Sequence[Path], settings: DataSettings, path: Path) -> int:
         Pillow.fromarray(pixels).save(file, "PNG")
     kept, aside = data.split(settings.validation)
     low, high = data.window
-    print(
+    say(
         f"{path}: {len(shown)} of {len(data.images)} images of {len(data.subjects)} subjects, "
         f"{len(kept.images)} to train on and {0 if aside is None else len(aside.images)} to validate on; "
         f"{data.image_size} px, {data.channels} channels; black is {low:g} and white {high:g} {data.unit}".rstrip()
     )
     if data.skipped:
-        print(f"{len(data.skipped)} skipped:")
+        say(f"{len(data.skipped)} skipped:")
     for item in data.skipped:
-        print(f"  {item.name}: {item.reason}")
+        say(f"  {item.name}: {item.reason}")
     return 0
 
 
@@ -197,9 +198,10 @@ class _Bar:
     def _say(self, text: str) -> None:
         """A line on standard output; above the bar, where both are the same terminal."""
         if self._console.is_terminal and self._shared:
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self._console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
         else:
-            print(text, flush=True)
+            say(text)
+            sys.stdout.flush()
 
 
 def describe(event: DataRead) -> str:
@@ -391,7 +393,9 @@ def _within_minutes(
 
     given = given_settings(options, TrainingSettings)
     if "steps" in given:
-        raise SettingError("Steps or minutes were wanted, but both were given; leave out --steps or --minutes.")
+        raise SettingError(
+            "Steps or minutes were wanted, but both were given; leave out --steps or --minutes."
+        )
     if not 0 < options.minutes <= _MOST_MINUTES:
         raise SettingError(
             f"A time of up to {_MOST_MINUTES} minutes was wanted, but {options.minutes:g} was given; change --minutes."
@@ -414,7 +418,7 @@ def _within_minutes(
     pace = seconds_a_step(request.training, network, size, world.device, precision)
     steps = steps_within(60 * options.minutes, pace)
     if not options.events:
-        print(f"{options.minutes:g} minutes: {steps} steps of {pace:.2g} s")
+        say(f"{options.minutes:g} minutes: {steps} steps of {pace:.2g} s")
     fitted = fitted_to(request.training, steps, size, pace)
     return request.model_copy(update={"training": make(TrainingSettings, fitted.model_dump() | given)})
 

@@ -8,6 +8,7 @@ from typing import Literal
 from padis_gui.core.files.formats.folder import data_sha256
 from padis_gui.core.runs.presets import bundled_files
 from padis_gui.core.runs.recipe import Recipe
+from padis_gui.core.settings.untrusted import plain
 
 What = Literal["data", "prior", "file"]
 _NAMES: dict[What, str] = {"data": "The image", "prior": "The prior", "file": "The file"}
@@ -34,8 +35,8 @@ class Missing:
         also = f", nor is it in {places}" if places else ""
         state = "has changed since the run" if self.changed else "is not there"
         return (
-            f"{_NAMES[self.what]} {self.file} was wanted as it was for this run (SHA-256 {self.sha256[:12]}…), but it "
-            f"{state}{also}; put it there."
+            f"{_NAMES[self.what]} {plain(self.file)} was wanted as it was for this run (SHA-256 "
+            f"{plain(self.sha256[:12])}…), but it {state}{also}; put it there."
         )
 
 
@@ -67,7 +68,7 @@ class _Search:
                 self.missing.append(Missing(what, str(given), sha256, False, ()))
                 return path, sha256
             if sha256 and found != sha256:
-                what_was = path.name or "which was an array: whether it holds the same is not known"
+                what_was = plain(path.name) or "which was an array: whether it holds the same is not known"
                 self.remarks.append(f"{_NAMES[what]} {given} is not the one of the run, {what_was}.")
             return Path(given).resolve(), found
         if not file:
@@ -78,7 +79,7 @@ class _Search:
             return path, there
         for candidate in self._candidates(path):
             if sha256 and self._hash(candidate, linked) == sha256:
-                self.remarks.append(f"{_NAMES[what]} {path.name} was found as {candidate}.")
+                self.remarks.append(f"{_NAMES[what]} {plain(path.name)} was found as {candidate}.")
                 return candidate.resolve(), sha256
         self.missing.append(Missing(what, file, sha256, there is not None, self._near))
         return path, sha256

@@ -15,6 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.untrusted import plain
 
 MAX_SEED = 2**32 - 1  # torch's CPU generator looks at 32 bits: larger seeds would repeat smaller ones
 
@@ -264,7 +265,7 @@ def make(settings_type: type[S], values: dict[str, Any]) -> S:
         if name not in known:
             if name:
                 raise SettingError(
-                    f"'{name}' is not a setting here; known are {', '.join(sorted(known))}."
+                    f"'{plain(name, 60)}' is not a setting here; known are {', '.join(sorted(known))}."
                 ) from None
             reason = first.get("ctx", {}).get("error", first["msg"])
             raise SettingError(f"The settings contradict each other: {reason}; change one of them.") from None

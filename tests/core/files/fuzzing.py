@@ -1,24 +1,12 @@
-"""Damages small files of every format and reads them: run as a module with FORMAT FIRST COUNT FOLDER.
+"""Damages small files of every format and reads them: run as a module with FORMAT FIRST COUNT FOLDER."""
 
-Every input is made of its number alone, so that a failure can be repeated: FIRST is then its number, and COUNT is 1.
-What is no image and no sentence for the user ends the process, and so does an input that takes too long; memory beyond
-the program's own is bounded. The number of the input is written to `FOLDER/number` before it is read.
-"""
-
-import faulthandler
 import gzip
-import importlib
 import io
 import json
-import mmap
 import re
-import resource
 import shutil
-import signal
 import struct
 import sys
-import time
-import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -32,11 +20,11 @@ from padis_gui.core.files.formats.open import list_datasets
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import PadisError
+from tests import fuzzing
+from tests.fuzzing import check_sentence
 from tests.ole_file import ole_bytes, streams_of
 
 MEMORY = 3 * 2**28  # bytes beyond what the program has after its first images
-SECONDS = 20.0  # for one input, on a machine that does much else
-# what readers load when they first need it: neither its time nor its memory is an input's
 _LAZY = ("scipy.optimize", "scipy.ndimage", "scipy.fft", "scipy.interpolate", "scipy.signal", "PIL.ExifTags")
 _ABSURD = (
     0,
@@ -542,14 +530,6 @@ _DAMAGES = (
 # -- reading it -------------------------------------------------------------------------------------------
 
 
-def check_sentence(message: str) -> None:
-    """Raise :class:`AssertionError` unless a message is one sentence for a user."""
-    assert message.endswith("."), message
-    assert "\n" not in message, message
-    assert message.isprintable(), message
-    assert len(message) < 700, message
-
-
 def attempt(path: Path, page: int, listed: bool = True) -> bool:
     """Whether a file could be read; anything else than an image or a sentence is raised."""
     try:
@@ -570,34 +550,20 @@ def attempt(path: Path, page: int, listed: bool = True) -> bool:
 
 
 def main(kind: str, first: int, count: int, folder: Path) -> None:
-    """Read ``count`` damaged files and write how many of them were images, with the seconds that it took."""
-    warnings.simplefilter("error")
-    faulthandler.enable()
-    faulthandler.register(
-        signal.SIGALRM, chain=True
-    )  # says where, then the signal ends the process, also within C
-    for name in _LAZY:
-        importlib.import_module(name)
+    """Read ``count`` damaged files and write how many of them were images."""
     whole = FORMATS[kind](folder)
     path = folder / f"file{ENDINGS.get(kind, '')}"
     for content in whole:
         put(kind, path, content)
         if not attempt(path, 0):
             raise SystemExit(f"a sound {kind} file is not read")
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * mmap.PAGESIZE
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-    (folder / "number").write_bytes(bytes(8))
-    read, began = 0, time.monotonic()
-    with (folder / "number").open("r+b") as file, mmap.mmap(file.fileno(), 8) as current:
-        for number in range(first, first + count):
-            current[:] = number.to_bytes(8, "little")
-            random = Random(f"{kind} {number}")
-            makes = (partial(repacked, kind), damaged if kind != "OME-Zarr" else partial(repacked, kind))
-            put(kind, path, random.choice(makes)(random.choice(whole), random))
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)
-            read += attempt(path, random.choice((0, 0, 0, 1)), random.random() < 0.25)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    print(json.dumps({"inputs": count, "images": read, "seconds": time.monotonic() - began}))  # noqa: T201
+
+    def once(random: Random) -> bool:
+        makes = (partial(repacked, kind), damaged if kind != "OME-Zarr" else partial(repacked, kind))
+        put(kind, path, random.choice(makes)(random.choice(whole), random))
+        return attempt(path, random.choice((0, 0, 0, 1)), random.random() < 0.25)
+
+    fuzzing.go(kind, first, count, folder, once, memory=MEMORY, lazy=_LAZY)
 
 
 if __name__ == "__main__":
