@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.pages import in_one_sentence
 from padis_gui.core.files.scans.centre import find_axis
+from padis_gui.core.files.scans.corrected import proposals, read_corrected
 from padis_gui.core.files.scans.scan import FEWEST_BINS, ScanFile, Sinogram, Values
 from padis_gui.core.images.image import Image, Measured, ReadingSettings
 from padis_gui.core.images.size import LARGEST, SMALLEST
@@ -105,6 +106,25 @@ def binned(name: str, values: Values, by: int) -> Values:
     kept = values[:, first : first + bins * by]
     mean: Values = kept.reshape(len(values), bins, by).mean(axis=2, dtype=np.float64).astype(np.float32)
     return mean
+
+
+def cropped(
+    name: str, values: Values, whole: Geometry, reading: ReadingSettings
+) -> tuple[Values, Geometry]:
+    """The bins that the reading leaves of line integrals (views, bins), and their geometry.
+
+    Raises :class:`SettingError` where too few remain.
+    """
+    if not reading.crop_bins:
+        return values, whole
+    first, last = reading.crop_bins
+    bins = values.shape[1] - first - last
+    if bins < FEWEST_BINS:
+        raise SettingError(
+            f"At least {FEWEST_BINS} bins were wanted, but a crop of {first} and {last} leaves {max(bins, 0)} of the "
+            f"{values.shape[1]} of {name}; crop less."
+        )
+    return np.ascontiguousarray(values[:, first : first + bins]), whole.cropped(first, last)
 
 
 _TO_DEVIATION = 1.4826  # from the median of absolute values to a Gaussian's deviation
@@ -215,11 +235,11 @@ def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
             "picture; choose the image size, the field of view, or the binning of its detector."
         )
     with in_one_sentence(scan.name, scan.kind):
-        sinogram = scan.read(row, replaces=reading.not_finite == "replace")
-        values = sinogram.values
+        sinogram = read_corrected(scan, row, reading)
         taken = chosen_views(scan.name, scan.geometry.angles, scan.geometry.beam, reading)
         centre, how = _axis(scan, sinogram)
         whole = replace(scan.geometry, centre=centre)
+        values, whole = cropped(scan.name, sinogram.values, whole, reading)
         reduced = binned(scan.name, values, reading.binning)
         if reduced.shape[1] > MAX_BINS:
             raise InputError(
@@ -249,6 +269,7 @@ def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
                     *_said(whole.views, len(taken), reading, noise),
                     *_cut_off(whole, size * pixel),
                 ),
+                proposals=proposals(sinogram.values, reading),
             ),
             reading=reading,
         )

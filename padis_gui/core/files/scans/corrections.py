@@ -1,0 +1,187 @@
+"""Each correction of a detector row's line integrals (views, bins), and how far it is called for.
+
+Each takes finite float32 values and gives values of the same shape; what is too small to judge stays as it is. Sources:
+
+- Zingers: the identifier of Hampel, J. Am. Stat. Assoc. 69 (1974) 383, around each reading and over the whole scan.
+- Bad bins: by how much a bin changes from view to view beside its neighbours, as in algorithm 6 of Vo et al., Opt.
+  Express 26 (2018) 28396; here the neighbours on each side are asked apart, and differences take the place of a fit.
+- Rings: algorithm 3 of the same paper, by sorting. The width of what it takes out is a setting here.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padis_gui.core.files.scans.scan import Values, filled_bins, without_drift
+from padis_gui.core.settings.errors import SettingError
+
+Mask = NDArray[np.bool_]
+
+_TO_DEVIATION = 1.4826  # from the median of absolute values to a Gaussian's deviation
+_AROUND = 2  # readings to each side among which a zinger's surroundings are judged
+# A zinger is more than this part of the scan's root mean square, and its four neighbours together take no more than this
+# part of its excess: an edge, a wire or a stripe goes on beside it
+_LEAST_ZINGER, _SHARED = 0.01, 0.5
+_AT_ONCE = 2**16
+
+
+def find_zingers(values: Values, threshold: float) -> tuple[Mask, Values]:
+    """Which readings (views, bins) are zingers, and the medians of 3 × 3 readings that may take their places."""
+    from scipy.ndimage import median_filter
+
+    side = 2 * _AROUND + 1
+    if min(values.shape) < side:
+        return np.zeros(values.shape, dtype=bool), values
+    middle: Values = median_filter(values, 3, mode="mirror")
+    excess = values - middle
+    least = _LEAST_ZINGER * strength_of(values)
+    noise = _TO_DEVIATION * float(np.median(np.abs(excess)))
+    rows, columns = np.nonzero(np.abs(excess) > max(threshold * noise, least))
+    padded = np.pad(values, _AROUND, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side))
+    found = np.zeros(values.shape, dtype=bool)
+    for first in range(0, len(rows), _AT_ONCE):
+        at = rows[first : first + _AT_ONCE], columns[first : first + _AT_ONCE]
+        away = windows[at] - middle[at][:, None, None]
+        around = np.abs(away).reshape(-1, side * side)
+        local = _TO_DEVIATION * np.median(around, axis=1)
+        own = away[:, _AROUND, _AROUND]
+        beside = away[:, [1, 3, 2, 2], [2, 2, 1, 3]] * np.sign(own)[:, None]
+        shared = np.maximum(beside, 0).sum(axis=1)
+        found[at] = (np.abs(own) > threshold * local) & (shared <= _SHARED * np.abs(own))
+    return found, middle
+
+
+def without_zingers(values: Values, threshold: float) -> tuple[Values, int]:
+    """The values with each zinger replaced, and how many there were."""
+    zingers, middle = find_zingers(values, threshold)
+    return np.where(zingers, middle, values), int(zingers.sum())
+
+
+_BESIDE = 5  # bins to each side that a bin is compared with
+_ODD = 6.0  # times the fluctuation of the neighbours, or one of so many parts of it
+_LEAST_VIEWS = 16
+_MOST_BAD = 0.3
+
+
+def find_bad_bins(values: Values) -> Mask:
+    """Which bins (bins,) stand still beside neighbours that change, or fluctuate far more than they do."""
+    views, bins = values.shape
+    bad = np.zeros(bins, dtype=bool)
+    if views < _LEAST_VIEWS or bins <= 2 * _BESIDE:
+        return bad
+    changes = np.abs(np.diff(values, axis=0)).mean(axis=0, dtype=np.float64)
+    windows = np.lib.stride_tricks.sliding_window_view(changes, _BESIDE)
+    sides = np.median(windows, axis=1)  # of the bins from the index on
+    left = np.concatenate([np.full(_BESIDE, np.nan), sides[: bins - _BESIDE]])
+    right = np.concatenate([sides[1:], np.full(_BESIDE, np.nan)])
+    still = changes < np.fmin(left, right) / _ODD
+    restless = changes > np.fmax(np.fmax(left, right) * _ODD, _LEAST_ZINGER * strength_of(values))
+    bad = still | restless
+    return bad if bad.mean() <= _MOST_BAD else np.zeros(bins, dtype=bool)
+
+
+def without_bad_bins(values: Values) -> tuple[Values, int]:
+    """The values with bad bins interpolated between the good ones beside them, and how many there were."""
+    bad = find_bad_bins(values)
+    if not bad.any():
+        return values, 0
+    return filled_bins(values.astype(np.float64), bad).astype(np.float32), int(bad.sum())
+
+
+def without_rings(values: Values, width: int) -> Values:
+    """The values without stripes of up to ``width`` bins: sorted in each bin, smoothed by a median along the bins."""
+    from scipy.ndimage import median_filter
+
+    if values.shape[1] <= 2 * width + 1:
+        return values
+    order = np.argsort(values, axis=0, kind="stable")
+    smooth = median_filter(np.take_along_axis(values, order, axis=0), (1, 2 * width + 1), mode="mirror")
+    found = np.empty_like(values)
+    np.put_along_axis(found, order, smooth, axis=0)
+    return found
+
+
+def without_all_stripes(values: Values, width: int) -> Values:
+    """The values without stripes of all kinds, by algotom. Raises :class:`SettingError` where it is not installed."""
+    try:
+        from algotom.prep.removal import remove_all_stripe
+    except ImportError:
+        raise SettingError(
+            "The package algotom was wanted for rings: algotom, but it is not installed; install it (pip install "
+            "'padis-gui[rings]'), or take rings: sorting."
+        ) from None
+    if min(values.shape) <= 2 * width + 1:
+        return values
+    small, large = 2 * width + 1, 6 * width + 1
+    found = remove_all_stripe(values, snr=3.0, la_size=min(large, values.shape[1] // 2), sm_size=small)
+    return np.ascontiguousarray(found, dtype=np.float32)
+
+
+_PARTS = 4  # of the scan, in each of which a stripe must be seen
+_RING_DEVIATIONS = 5.0
+_LEAST_RING = 0.002  # of the scan's root mean square
+
+
+@dataclass(frozen=True, slots=True)
+class Stripes:
+    """How many bins are off all through the scan, and their root mean square relative to that of the scan."""
+
+    bins: int
+    strength: float
+
+
+def find_stripes(values: Values, width: int) -> Stripes:
+    """The stripes in values (views, bins) that :func:`without_rings` takes out.
+
+    The mean over a quarter of the views, less its median along the bins, is a stripe's offset, and what the object
+    leaves. A stripe has it in all four quarters with one sign; the object moves on.
+    """
+    from scipy.ndimage import median_filter
+
+    views, bins = values.shape
+    strength = strength_of(values)
+    if views < _LEAST_VIEWS or bins <= 2 * width + 1 or strength == 0:
+        return Stripes(0, 0.0)
+    means = np.stack([part.mean(axis=0, dtype=np.float64) for part in np.array_split(values, _PARTS)])
+    offsets = means - median_filter(means, (1, 2 * width + 1), mode="mirror")
+    one_sign = np.abs(np.sign(offsets).sum(axis=0)) == _PARTS
+    least = np.abs(offsets).min(axis=0) * one_sign
+    change = np.diff(values, 2, axis=1)
+    noise = _TO_DEVIATION * float(np.median(np.abs(change))) / 6**0.5
+    seen = least > max(_RING_DEVIATIONS * noise / np.sqrt(views / _PARTS), _LEAST_RING * strength)
+    return Stripes(int(seen.sum()), float(np.sqrt(np.mean(np.square(least * seen)))) / strength)
+
+
+_LEAST_DRIFT = 0.002
+
+
+def clear_drift(values: Values) -> float:
+    """How far the air at the borders is off 0, relative to the root mean square; 0 where that is not clear."""
+    mended, drift = without_drift(values.astype(np.float64))
+    if not drift:
+        return 0.0
+    strength = strength_of(values)
+    taken = strength_of((values - mended)[:, [0, -1]])
+    return drift / strength if taken > _LEAST_DRIFT * strength else 0.0
+
+
+def blind_ends(values: Values) -> tuple[int, int]:
+    """How many bins at the beginning and at the end are copies of their inner neighbour, or one number other than 0."""
+    without = np.zeros(values.shape[1], dtype=bool)
+    if len(values) < _LEAST_VIEWS:
+        return 0, 0
+    one = np.ptp(values, axis=0) == 0
+    without[one & (values[0] != 0)] = True
+    half = values.shape[1] // 2
+    copied = (values[:, 1:] == values[:, :-1]).all(axis=0) & ~one[1:]
+    without[:half] |= copied[:half]  # the bin equals the next one
+    without[-half:] |= copied[-half:]  # the bin equals the one before
+    ends = int(np.argmin(without)), int(np.argmin(without[::-1]))
+    return ends if sum(ends) <= half else (0, 0)
+
+
+def strength_of(values: NDArray[np.floating]) -> float:
+    """The root mean square."""
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64)))) if values.size else 0.0
