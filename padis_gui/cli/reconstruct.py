@@ -12,6 +12,7 @@ from padis_gui.cli.options import (
     given_inputs,
     given_settings,
     open_prior,
+    proposed,
 )
 from padis_gui.cli.outputs import (
     Recorder,
@@ -115,6 +116,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"{image.name}: {size_in_words(image)}")
     for note in image.notes + (image.measured.notes if image.measured is not None else ()):
         print(note)
+    for proposal in proposed(image):
+        print(proposal)
     print(
         f"{out}: {_verdict(metrics, find_physics(method.physics).baseline)}, {result.seconds:.1f} s, seed {seed}"
     )

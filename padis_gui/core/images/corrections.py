@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from padis_gui.core.settings.declarations import WANTED, Settings, setting
 
-Rings = Literal["off", "sorting", "algotom"]
+Rings = Literal["off", "profile", "algotom"]
 
 OF_SCANS = {"role": ("automatic", "measurement")}
 _MOST_BINS = 65_536
@@ -58,15 +58,15 @@ class CorrectionSettings(Settings):
     )  # fmt: skip
     rings: Rings = setting(
         "off", label="Rings",
-        help="Stripes of the sinogram, which become rings. sorting: the readings of each bin are sorted, a median along "
-        "the bins takes out what is narrower than the ring width, and they go back to their views; algotom: all kinds "
-        f"of stripes, by the package of that name (pip install 'padis-gui[rings]'). {_ORDER}",
+        help="Stripes of the sinogram, which become rings. profile: what a bin has beyond the bins around it, in the "
+        "median of all views, is taken off; algotom: stripes of all kinds, by the package of that name (pip install "
+        f"'padis-gui[rings]'), which changes more of the object too. {_ORDER}",
         when=OF_SCANS,
     )  # fmt: skip
     ring_width: int = setting(
         4, ge=1, le=100, label="Ring width", unit="bins", advanced=True,
         help="The widest stripe that is taken out; structures of the object that stand still and are as narrow suffer too",
-        when=OF_SCANS | {"rings": ("sorting", "algotom")},
+        when=OF_SCANS | {"rings": ("profile", "algotom")},
     )  # fmt: skip
     tilt: float = setting(
         0.0, ge=-5, le=5, label="Tilt", unit="°", advanced=True,

@@ -91,7 +91,7 @@ def corrected(values: Values, settings: CorrectionSettings) -> tuple[Values, tup
         )
     if settings.rings != "off":
         before = values
-        take_out = without_rings if settings.rings == "sorting" else without_all_stripes
+        take_out = without_rings if settings.rings == "profile" else without_all_stripes
         values = take_out(values, settings.ring_width)
         changed = strength_of(values - before) / (strength_of(before) or 1.0)
         notes.append(f"Rings were taken out by {settings.rings}; it changed the sinogram by {changed:.2%}.")
@@ -122,7 +122,7 @@ def proposals(values: Values, settings: CorrectionSettings) -> tuple[Proposal, .
         if stripes.bins:
             found.append(
                 Proposal(
-                    "rings", "sorting",
+                    "rings", "profile",
                     f"{_counted(stripes.bins, 'bin')} off in all views, {stripes.strength:.2%} of the scan",
                 )
             )  # fmt: skip

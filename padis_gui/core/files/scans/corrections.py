@@ -5,7 +5,8 @@ Each takes finite float32 values and gives values of the same shape; what is too
 - Zingers: the identifier of Hampel, J. Am. Stat. Assoc. 69 (1974) 383, around each reading and over the whole scan.
 - Bad bins: by how much a bin changes from view to view beside its neighbours, as in algorithm 6 of Vo et al., Opt.
   Express 26 (2018) 28396; here the neighbours on each side are asked apart, and differences take the place of a fit.
-- Rings: algorithm 3 of the same paper, by sorting. The width of what it takes out is a setting here.
+- Rings: the profile of the scan less its smoothed self, after Boin and Haibel, Opt. Express 14 (2006) 12071. Medians
+  take the place of both means here: the object's own edges then leave next to nothing in the profile.
 """
 
 from dataclasses import dataclass
@@ -90,16 +91,19 @@ def without_bad_bins(values: Values) -> tuple[Values, int]:
     return filled_bins(values.astype(np.float64), bad).astype(np.float32), int(bad.sum())
 
 
-def without_rings(values: Values, width: int) -> Values:
-    """The values without stripes of up to ``width`` bins: sorted in each bin, smoothed by a median along the bins."""
+def _beside_stripes(values: Values, width: int) -> Values:
+    """What each reading (views, bins) has beyond the median of the bins around it: wider than a stripe of ``width``."""
     from scipy.ndimage import median_filter
 
+    found: Values = values - median_filter(values, (1, 2 * width + 1), mode="mirror")
+    return found
+
+
+def without_rings(values: Values, width: int) -> Values:
+    """The values without stripes of up to ``width`` bins: what a bin has beyond those around it in the median view."""
     if values.shape[1] <= 2 * width + 1:
         return values
-    order = np.argsort(values, axis=0, kind="stable")
-    smooth = median_filter(np.take_along_axis(values, order, axis=0), (1, 2 * width + 1), mode="mirror")
-    found = np.empty_like(values)
-    np.put_along_axis(found, order, smooth, axis=0)
+    found: Values = values - np.median(_beside_stripes(values, width), axis=0).astype(np.float32)
     return found
 
 
@@ -110,18 +114,19 @@ def without_all_stripes(values: Values, width: int) -> Values:
     except ImportError:
         raise SettingError(
             "The package algotom was wanted for rings: algotom, but it is not installed; install it (pip install "
-            "'padis-gui[rings]'), or take rings: sorting."
+            "'padis-gui[rings]'), or take rings: profile."
         ) from None
     if min(values.shape) <= 2 * width + 1:
         return values
     small, large = 2 * width + 1, 6 * width + 1
-    found = remove_all_stripe(values, snr=3.0, la_size=min(large, values.shape[1] // 2), sm_size=small)
-    return np.ascontiguousarray(found, dtype=np.float32)
+    with np.errstate(all="ignore"):  # it divides by what may be 0
+        found = remove_all_stripe(values, snr=3.0, la_size=min(large, values.shape[1] // 2), sm_size=small)
+    return np.where(np.isfinite(found), found, values).astype(np.float32)
 
 
 _PARTS = 4  # of the scan, in each of which a stripe must be seen
 _RING_DEVIATIONS = 5.0
-_LEAST_RING = 0.002  # of the scan's root mean square
+_LEAST_RING = 0.003  # of the scan's root mean square
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +140,14 @@ class Stripes:
 def find_stripes(values: Values, width: int) -> Stripes:
     """The stripes in values (views, bins) that :func:`without_rings` takes out.
 
-    The mean over a quarter of the views, less its median along the bins, is a stripe's offset, and what the object
-    leaves. A stripe has it in all four quarters with one sign; the object moves on.
+    A stripe's offset has one sign in every quarter of the views; the object moves on.
     """
-    from scipy.ndimage import median_filter
-
     views, bins = values.shape
     strength = strength_of(values)
     if views < _LEAST_VIEWS or bins <= 2 * width + 1 or strength == 0:
         return Stripes(0, 0.0)
-    means = np.stack([part.mean(axis=0, dtype=np.float64) for part in np.array_split(values, _PARTS)])
-    offsets = means - median_filter(means, (1, 2 * width + 1), mode="mirror")
+    parts = np.array_split(_beside_stripes(values, width), _PARTS)
+    offsets = np.stack([np.median(part, axis=0) for part in parts])
     one_sign = np.abs(np.sign(offsets).sum(axis=0)) == _PARTS
     least = np.abs(offsets).min(axis=0) * one_sign
     change = np.diff(values, 2, axis=1)
