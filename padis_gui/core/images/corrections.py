@@ -1,8 +1,8 @@
 """Corrections of a measured scan before it is reconstructed: what may be asked for, and what the data ask for.
 
-The order is fixed: log floor, zingers, bad bins, beam drift, rings, tilt, crop, binning. What belongs to single elements
-of the detector comes before what mixes them, and each before what it would deceive: a zinger is no bad bin, and a beam
-that drifts no ring.
+The order is fixed: log floor, crop, bad bins, zingers, beam drift, rings, tilt, binning. What belongs to single elements
+of the detector comes before what mixes them, and each before what it would deceive: a bin that flickers is full of zingers, and
+a zinger at the border is no drift.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Rings = Literal["off", "profile", "algotom"]
 
 OF_SCANS = {"role": ("automatic", "measurement")}
 _MOST_BINS = 65_536
-_ORDER = "Order: log floor, zingers, bad bins, beam drift, rings, tilt, crop, binning"
+_ORDER = "Order: log floor, crop, bad bins, zingers, beam drift, rings, tilt, binning"
 
 
 class CorrectionSettings(Settings):
@@ -32,6 +32,18 @@ class CorrectionSettings(Settings):
         f"Automatic is half a count, and nothing for files of line integrals. {_ORDER}",
         when=OF_SCANS,
     )  # fmt: skip
+    crop_bins: tuple[int, ...] = setting(
+        (), label="Crop of bins", unit="bins", advanced=True,
+        help="So many bins are left out at the beginning and at the end of the detector, such as 8, 0, and count "
+        f"for nothing that follows. {_ORDER}",
+        when=OF_SCANS,
+    )  # fmt: skip
+    bad_bins: bool = setting(
+        False, label="Bad bins",
+        help="Detector bins that stand still while their neighbours change (dead, or stuck), or that fluctuate far more, "
+        f"are filled from the good bins on both sides. {_ORDER}",
+        when=OF_SCANS,
+    )  # fmt: skip
     zingers: bool = setting(
         False, label="Zingers",
         help="Single readings far from all that is around them, as stray X-rays in the camera leave them, become the "
@@ -42,12 +54,6 @@ class CorrectionSettings(Settings):
         8.0, ge=3, le=100, label="Zinger threshold", unit="σ", advanced=True,
         help="A zinger is so many standard deviations off, of the noise in the whole scan and around it",
         when=OF_SCANS | {"zingers": True},
-    )  # fmt: skip
-    bad_bins: bool = setting(
-        False, label="Bad bins",
-        help="Detector bins that stand still while their neighbours change (dead, or stuck), or that fluctuate far more, "
-        f"are filled from the good bins on both sides. {_ORDER}",
-        when=OF_SCANS,
     )  # fmt: skip
     beam_drift: bool = setting(
         False, label="Beam drift",
@@ -75,13 +81,6 @@ class CorrectionSettings(Settings):
         f"beside. {_ORDER}",
         when=OF_SCANS,
     )  # fmt: skip
-    crop_bins: tuple[int, ...] = setting(
-        (), label="Crop of bins", unit="bins", advanced=True,
-        help="So many bins are left out at the beginning and at the end of the detector, such as 8, 0; what is seen by "
-        f"the others only is reconstructed. {_ORDER}",
-        when=OF_SCANS,
-    )  # fmt: skip
-
     @field_validator("crop_bins")
     @classmethod
     def _are_both_ends(cls, given: tuple[int, ...]) -> tuple[int, ...]:

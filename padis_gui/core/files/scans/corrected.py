@@ -1,7 +1,6 @@
 """A detector row as it goes into a reconstruction: its corrections in their order, and what the data still ask for.
 
-The order is that of :class:`~padis_gui.core.images.corrections.CorrectionSettings`. Crop and binning, which change the
-geometry, follow where the geometry is known.
+The order is that of :class:`~padis_gui.core.images.corrections.CorrectionSettings`; the binning follows.
 """
 
 import math
@@ -10,22 +9,22 @@ import numpy as np
 
 from padis_gui.core.files.scans.corrections import (
     blind_ends,
-    clear_drift,
     find_stripes,
     strength_of,
     without_all_stripes,
     without_bad_bins,
+    without_beam_drift,
     without_rings,
     without_zingers,
 )
-from padis_gui.core.files.scans.scan import ScanFile, Sinogram, Values, without_drift
+from padis_gui.core.files.scans.scan import FEWEST_BINS, ScanFile, Sinogram, Values
 from padis_gui.core.images.corrections import CorrectionSettings, Proposal
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import SettingError
 
 
 def read_corrected(scan: ScanFile, row: int, reading: ReadingSettings) -> Sinogram:
-    """The line integrals of a detector row with the corrections that the reading wants, but for crop and binning.
+    """The line integrals of a detector row with the corrections that the reading wants.
 
     With a tilt, the rows that the view crosses are read and corrected one after the other. Raises
     :class:`~padis_gui.core.settings.errors.PadisError` as :meth:`ScanFile.read` does, and where there is but one row.
@@ -39,11 +38,13 @@ def read_corrected(scan: ScanFile, row: int, reading: ReadingSettings) -> Sinogr
         )
     own = _one_row(scan, row, reading)
     views, bins = own.values.shape
-    middle, across = (scan.rows - 1) / 2, np.arange(bins) - (bins - 1) / 2
+    first_bin = reading.crop_bins[0] if reading.crop_bins else 0
+    pivot = (scan.geometry.bins - 1) / 2 - first_bin
+    middle, across = (scan.rows - 1) / 2, np.arange(bins) - pivot
     sin, cos = math.sin(math.radians(reading.tilt)), math.cos(math.radians(reading.tilt))
     down = row - middle
     rows = (middle + down * cos - across * sin).clip(0, scan.rows - 1)
-    at = ((bins - 1) / 2 + across * cos + down * sin).clip(0, bins - 1)
+    at = (pivot + across * cos + down * sin).clip(0, bins - 1)
     first = np.floor(at).astype(np.intp).clip(0, bins - 2)
     share = (at - first).astype(np.float32)
     turned = np.zeros((views, bins), dtype=np.float32)
@@ -65,27 +66,40 @@ def read_corrected(scan: ScanFile, row: int, reading: ReadingSettings) -> Sinogr
 
 def _one_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Sinogram:
     read = scan.read(row, replaces=reading.not_finite == "replace", log_floor=reading.log_floor)
-    values, notes = corrected(read.values, reading)
+    values, notes = corrected(_cropped(scan.name, read.values, reading), reading)
     return Sinogram(values, (*read.notes, *notes))
 
 
+def _cropped(name: str, values: Values, reading: ReadingSettings) -> Values:
+    """The bins that are left; raises :class:`SettingError` where they are too few."""
+    if not reading.crop_bins:
+        return values
+    first, last = reading.crop_bins
+    bins = values.shape[1] - first - last
+    if bins < FEWEST_BINS:
+        raise SettingError(
+            f"At least {FEWEST_BINS} bins were wanted, but a crop of {first} and {last} leaves {max(bins, 0)} of the "
+            f"{values.shape[1]} of {name}; crop less."
+        )
+    return np.ascontiguousarray(values[:, first : first + bins])
+
+
 def corrected(values: Values, settings: CorrectionSettings) -> tuple[Values, tuple[str, ...]]:
-    """What belongs to single elements of the detector mended, in order, as far as the settings want it; and sentences.
+    """What belongs to single elements of the detector mended, in order, where the settings want it; and what was done.
 
     With nothing wanted these are the very same values.
     """
     notes = []
-    if settings.zingers:
-        values, count = without_zingers(values, settings.zinger_threshold)
-        notes.append(f"{_counted(count, 'zinger')} replaced by the median around.")
     if settings.bad_bins:
         values, count = without_bad_bins(values)
         notes.append(f"{_counted(count, 'bad bin')} filled from the bins beside.")
+    if settings.zingers:
+        values, count = without_zingers(values, settings.zinger_threshold)
+        notes.append(f"{_counted(count, 'zinger')} replaced by the median around.")
     if settings.beam_drift:
-        mended, drift = without_drift(values.astype(np.float64))
-        values = mended.astype(np.float32) if drift else values
+        values, drift = without_beam_drift(values)
         notes.append(
-            f"The beam's drift of up to {drift:.2g} in the line integrals was taken out by the air at the borders."
+            f"The beam's drift, {drift:.2g} in the line integrals, was taken out by the air at the borders."
             if drift
             else "No drift of the beam was taken out: not both borders see air in every view, or it is 0 there."
         )
@@ -103,20 +117,26 @@ def proposals(values: Values, settings: CorrectionSettings) -> tuple[Proposal, .
     before it.
     """
     found = []
-    if not settings.zingers:
-        values, count = without_zingers(values, settings.zinger_threshold)
-        if count:
-            found.append(Proposal("zingers", True, f"{_counted(count, 'zinger')} found"))
+    if not settings.crop_bins:
+        first, last = blind_ends(values)
+        if first or last:
+            values = values[:, first : values.shape[1] - last]
+            found.append(
+                Proposal("crop_bins", (first, last), f"{first} and {last} bins at the ends see nothing")
+            )
     if not settings.bad_bins:
         values, count = without_bad_bins(values)
         if count:
             found.append(Proposal("bad_bins", True, f"{_counted(count, 'bad bin')} found"))
+    if not settings.zingers:
+        values, count = without_zingers(values, settings.zinger_threshold)
+        if count:
+            found.append(Proposal("zingers", True, f"{_counted(count, 'zinger')} found"))
     if not settings.beam_drift:
-        drift = clear_drift(values)
+        strength = strength_of(values)
+        values, drift = without_beam_drift(values)
         if drift:
-            found.append(
-                Proposal("beam_drift", True, f"the air at the borders is up to {drift:.1%} of the scan off 0")
-            )
+            found.append(Proposal("beam_drift", True, f"the air at the borders is {drift / strength:.2%} of the scan off 0"))
     if settings.rings == "off":
         stripes = find_stripes(values, settings.ring_width)
         if stripes.bins:
@@ -126,10 +146,6 @@ def proposals(values: Values, settings: CorrectionSettings) -> tuple[Proposal, .
                     f"{_counted(stripes.bins, 'bin')} off in all views, {stripes.strength:.2%} of the scan",
                 )
             )  # fmt: skip
-    if not settings.crop_bins:
-        ends = blind_ends(values)
-        if any(ends):
-            found.append(Proposal("crop_bins", ends, f"{ends[0]} and {ends[1]} bins at the ends see nothing"))
     return tuple(found)
 
 

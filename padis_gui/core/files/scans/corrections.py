@@ -2,7 +2,8 @@
 
 Each takes finite float32 values and gives values of the same shape; what is too small to judge stays as it is. Sources:
 
-- Zingers: the identifier of Hampel, J. Am. Stat. Assoc. 69 (1974) 383, around each reading and over the whole scan.
+- Zingers: the identifier of Hampel, J. Am. Stat. Assoc. 69 (1974) 383, of what a reading is off the median around it:
+  beside the readings near it, and beside all of the scan.
 - Bad bins: by how much a bin changes from view to view beside its neighbours, as in algorithm 6 of Vo et al., Opt.
   Express 26 (2018) 28396; here the neighbours on each side are asked apart, and differences take the place of a fit.
 - Rings: the profile of the scan less its smoothed self, after Boin and Haibel, Opt. Express 14 (2006) 12071. Medians
@@ -14,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.files.scans.scan import Values, filled_bins, without_drift
+from padis_gui.core.files.scans.scan import Values, border, filled_bins, without_drift
 from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.untrusted import plain
 
 Mask = NDArray[np.bool_]
 
@@ -23,7 +25,8 @@ _TO_DEVIATION = 1.4826  # from the median of absolute values to a Gaussian's dev
 _AROUND = 2  # readings to each side among which a zinger's surroundings are judged
 # A zinger is more than this part of the scan's root mean square, and its four neighbours together take no more than this
 # part of its excess: an edge, a wire or a stripe goes on beside it
-_LEAST_ZINGER, _SHARED = 0.01, 0.5
+_LEAST_ZINGER, _SHARED = 0.01, 0.35
+_STEEP = 0.45  # of how far the readings around are from their median counts as noise: a slope is none
 _AT_ONCE = 2**16
 
 
@@ -41,12 +44,14 @@ def find_zingers(values: Values, threshold: float) -> tuple[Mask, Values]:
     rows, columns = np.nonzero(np.abs(excess) > max(threshold * noise, least))
     padded = np.pad(values, _AROUND, mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side))
+    unlike = np.lib.stride_tricks.sliding_window_view(np.pad(np.abs(excess), _AROUND, mode="reflect"), (side, side))
     found = np.zeros(values.shape, dtype=bool)
     for first in range(0, len(rows), _AT_ONCE):
         at = rows[first : first + _AT_ONCE], columns[first : first + _AT_ONCE]
         away = windows[at] - middle[at][:, None, None]
-        around = np.abs(away).reshape(-1, side * side)
-        local = _TO_DEVIATION * np.median(around, axis=1)
+        sharp = np.median(unlike[at].reshape(-1, side * side), axis=1)
+        steep = np.median(np.abs(away).reshape(-1, side * side), axis=1)
+        local = _TO_DEVIATION * np.maximum(sharp, _STEEP * steep)
         own = away[:, _AROUND, _AROUND]
         beside = away[:, [1, 3, 2, 2], [2, 2, 1, 3]] * np.sign(own)[:, None]
         shared = np.maximum(beside, 0).sum(axis=1)
@@ -72,7 +77,7 @@ def find_bad_bins(values: Values) -> Mask:
     bad = np.zeros(bins, dtype=bool)
     if views < _LEAST_VIEWS or bins <= 2 * _BESIDE:
         return bad
-    changes = np.abs(np.diff(values, axis=0)).mean(axis=0, dtype=np.float64)
+    changes = np.median(np.abs(np.diff(values, axis=0)), axis=0)  # a zinger changes two of them
     windows = np.lib.stride_tricks.sliding_window_view(changes, _BESIDE)
     sides = np.median(windows, axis=1)  # of the bins from the index on
     left = np.concatenate([np.full(_BESIDE, np.nan), sides[: bins - _BESIDE]])
@@ -91,8 +96,30 @@ def without_bad_bins(values: Values) -> tuple[Values, int]:
     return filled_bins(values.astype(np.float64), bad).astype(np.float32), int(bad.sum())
 
 
+# Air is off 0 where its levels are this part of the scan's root mean square, and so many times what noise makes of them
+_LEAST_DRIFT, _BEYOND_NOISE = 0.001, 1.5
+
+
+def without_beam_drift(values: Values) -> tuple[Values, float]:
+    """The values with air of 0 at both borders in every view, and how far it was off: its root mean square.
+
+    The same values, and 0, where the borders see no air, or none that is off 0 beyond its noise.
+    """
+    mended, drift = without_drift(values.astype(np.float64))
+    if not drift:
+        return values, 0.0
+    off = strength_of((values - mended)[:, [0, -1]])
+    margin = border(values.shape[1])
+    steps = np.concatenate([np.diff(values[:, :margin], axis=1), np.diff(values[:, -margin:], axis=1)])
+    noise = _TO_DEVIATION * float(np.median(np.abs(steps))) / 2**0.5
+    of_noise = 1.2533 * noise / margin**0.5  # a median's own deviation
+    if off < max(_LEAST_DRIFT * strength_of(values), _BEYOND_NOISE * of_noise):
+        return values, 0.0
+    return mended.astype(np.float32), off
+
+
 def _beside_stripes(values: Values, width: int) -> Values:
-    """What each reading (views, bins) has beyond the median of the bins around it: wider than a stripe of ``width``."""
+    """What each reading (views, bins) has beyond the median of the bins around it, wider than a stripe of ``width``."""
     from scipy.ndimage import median_filter
 
     found: Values = values - median_filter(values, (1, 2 * width + 1), mode="mirror")
@@ -108,7 +135,9 @@ def without_rings(values: Values, width: int) -> Values:
 
 
 def without_all_stripes(values: Values, width: int) -> Values:
-    """The values without stripes of all kinds, by algotom. Raises :class:`SettingError` where it is not installed."""
+    """The values without stripes of all kinds, by algotom; raises :class:`SettingError` where that is not installed, or
+    refuses them.
+    """
     try:
         from algotom.prep.removal import remove_all_stripe
     except ImportError:
@@ -119,8 +148,14 @@ def without_all_stripes(values: Values, width: int) -> Values:
     if min(values.shape) <= 2 * width + 1:
         return values
     small, large = 2 * width + 1, 6 * width + 1
-    with np.errstate(all="ignore"):  # it divides by what may be 0
-        found = remove_all_stripe(values, snr=3.0, la_size=min(large, values.shape[1] // 2), sm_size=small)
+    try:
+        with np.errstate(all="ignore"):  # it divides by what may be 0
+            found = remove_all_stripe(values, snr=3.0, la_size=min(large, values.shape[1] // 2), sm_size=small)
+    except ValueError as error:
+        reason = plain(str(error)).partition(".")[0].partition("!")[0]
+        raise SettingError(
+            f"Rings were to be taken out by algotom, but it refused this scan ({reason}); take rings: profile or off."
+        ) from None
     return np.where(np.isfinite(found), found, values).astype(np.float32)
 
 
@@ -156,24 +191,11 @@ def find_stripes(values: Values, width: int) -> Stripes:
     return Stripes(int(seen.sum()), float(np.sqrt(np.mean(np.square(least * seen)))) / strength)
 
 
-_LEAST_DRIFT = 0.002
-
-
-def clear_drift(values: Values) -> float:
-    """How far the air at the borders is off 0, relative to the root mean square; 0 where that is not clear."""
-    mended, drift = without_drift(values.astype(np.float64))
-    if not drift:
-        return 0.0
-    strength = strength_of(values)
-    taken = strength_of((values - mended)[:, [0, -1]])
-    return drift / strength if taken > _LEAST_DRIFT * strength else 0.0
-
-
 def blind_ends(values: Values) -> tuple[int, int]:
     """How many bins at the beginning and at the end are copies of their inner neighbour, or one number other than 0."""
-    without = np.zeros(values.shape[1], dtype=bool)
-    if len(values) < _LEAST_VIEWS:
+    if len(values) < _LEAST_VIEWS or values.shape[1] <= 2 * _BESIDE:
         return 0, 0
+    without = np.zeros(values.shape[1], dtype=bool)
     one = np.ptp(values, axis=0) == 0
     without[one & (values[0] != 0)] = True
     half = values.shape[1] // 2

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from padis_gui.core.files.formats.pages import in_one_sentence
 from padis_gui.core.files.scans.centre import find_axis
 from padis_gui.core.files.scans.corrected import proposals, read_corrected
-from padis_gui.core.files.scans.scan import FEWEST_BINS, ScanFile, Sinogram, Values
+from padis_gui.core.files.scans.scan import FEWEST_BINS, ScanFile, Values
 from padis_gui.core.images.image import Image, Measured, ReadingSettings
 from padis_gui.core.images.size import LARGEST, SMALLEST
 from padis_gui.core.physics.geometry import Beam, Geometry, dropped_bins
@@ -106,25 +106,6 @@ def binned(name: str, values: Values, by: int) -> Values:
     kept = values[:, first : first + bins * by]
     mean: Values = kept.reshape(len(values), bins, by).mean(axis=2, dtype=np.float64).astype(np.float32)
     return mean
-
-
-def cropped(
-    name: str, values: Values, whole: Geometry, reading: ReadingSettings
-) -> tuple[Values, Geometry]:
-    """The bins that the reading leaves of line integrals (views, bins), and their geometry.
-
-    Raises :class:`SettingError` where too few remain.
-    """
-    if not reading.crop_bins:
-        return values, whole
-    first, last = reading.crop_bins
-    bins = values.shape[1] - first - last
-    if bins < FEWEST_BINS:
-        raise SettingError(
-            f"At least {FEWEST_BINS} bins were wanted, but a crop of {first} and {last} leaves {max(bins, 0)} of the "
-            f"{values.shape[1]} of {name}; crop less."
-        )
-    return np.ascontiguousarray(values[:, first : first + bins]), whole.cropped(first, last)
 
 
 _TO_DEVIATION = 1.4826  # from the median of absolute values to a Gaussian's deviation
@@ -237,9 +218,10 @@ def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
     with in_one_sentence(scan.name, scan.kind):
         sinogram = read_corrected(scan, row, reading)
         taken = chosen_views(scan.name, scan.geometry.angles, scan.geometry.beam, reading)
-        centre, how = _axis(scan, sinogram)
-        whole = replace(scan.geometry, centre=centre)
-        values, whole = cropped(scan.name, sinogram.values, whole, reading)
+        values = sinogram.values
+        whole = scan.geometry.cropped(*reading.crop_bins) if reading.crop_bins else scan.geometry
+        centre, how = _axis(values, whole)
+        whole = replace(whole, centre=centre)
         reduced = binned(scan.name, values, reading.binning)
         if reduced.shape[1] > MAX_BINS:
             raise InputError(
@@ -269,7 +251,7 @@ def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
                     *_said(whole.views, len(taken), reading, noise),
                     *_cut_off(whole, size * pixel),
                 ),
-                proposals=proposals(sinogram.values, reading),
+                proposals=proposals(values, reading),
             ),
             reading=reading,
         )
@@ -324,16 +306,16 @@ def _cut_off(whole: Geometry, width: float) -> list[str]:
     ]
 
 
-def _axis(scan: ScanFile, sinogram: Sinogram) -> tuple[float, str]:
+def _axis(values: Values, geometry: Geometry) -> tuple[float, str]:
     """The centre in bins from the detector's middle, and a sentence on where it is from."""
-    bins = sinogram.values.shape[1]
-    stated = scan.geometry.centre
+    bins = values.shape[1]
+    stated = geometry.centre
     if stated is not None:
         return (
             stated,
             f"The file states the axis of rotation: column {(bins - 1) / 2 + stated:.2f} of {bins}.",
         )
-    found = find_axis(sinogram.values, scan.geometry)
+    found = find_axis(values, geometry)
     if found is None:
         return 0.0, (
             "The axis of rotation is taken to be in the middle of the detector: the file does not state it, and the "

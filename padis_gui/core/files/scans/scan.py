@@ -227,10 +227,8 @@ def _not_darker(values: Values, log_floor: float | None) -> Sinogram:
     if log_floor is None:
         return Sinogram(values)
     most = np.float32(-np.log(log_floor))
-    # what is no number stays, to be said
-    return Sinogram(
-        np.where(values > most, most, values), (_floored(int((values > most).sum()), values.size, log_floor),)
-    )
+    darker = (values > most) & np.isfinite(values)  # infinity is no number, and refused as such
+    return Sinogram(np.where(darker, most, values), (_floored(int(darker.sum()), values.size, log_floor),))
 
 
 def _floored(count: int, of: int, log_floor: float) -> str:
@@ -288,6 +286,11 @@ def filled_bins(values: NDArray[np.float64], dead: NDArray[np.bool_]) -> NDArray
     return filled
 
 
+def border(bins: int) -> int:
+    """How many bins at either end are looked at for air."""
+    return max(4, round(_BORDER * bins))
+
+
 def without_drift(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Line integrals whose borders see air, such that it is 0 there in every view; and how far it was from that.
 
@@ -295,7 +298,7 @@ def without_drift(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], flo
     (far below what the object absorbs) and their levels are off by more than their noise; elsewhere nothing changes.
     """
     bins = values.shape[1]
-    margin = max(4, round(_BORDER * bins))
+    margin = border(bins)
     ends = [values[:, :margin], values[:, -margin:]]
     absorbed = float(np.quantile(values, 0.95))
     level = np.stack([np.median(end, axis=1) for end in ends], axis=1)  # (views, 2)
