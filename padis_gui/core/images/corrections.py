@@ -1,8 +1,8 @@
 """Corrections of a measured scan before it is reconstructed: what may be asked for, and what the data ask for.
 
 The order is fixed: log floor, crop, bad bins, zingers, beam drift, rings, tilt, binning. What belongs to single elements
-of the detector comes before what mixes them, and each before what it would deceive: a bin that flickers is full of zingers, and
-a zinger at the border is no drift.
+of the detector comes before what mixes them, and each before what it would deceive: a bin that flickers is full of
+zingers, and a zinger at the border is no drift.
 """
 
 from dataclasses import dataclass
@@ -81,6 +81,7 @@ class CorrectionSettings(Settings):
         f"beside. {_ORDER}",
         when=OF_SCANS,
     )  # fmt: skip
+
     @field_validator("crop_bins")
     @classmethod
     def _are_both_ends(cls, given: tuple[int, ...]) -> tuple[int, ...]:
@@ -89,6 +90,14 @@ class CorrectionSettings(Settings):
                 WANTED, "how many bins to leave out at the beginning and at the end, 0 or more, in"
             )
         return given if any(given) else ()
+
+    @property
+    def uncorrected(self) -> dict[str, Any]:
+        """The changes with which nothing is mended; the crop, which says what there is, stays."""
+        return {name: getattr(_OFF, name) for name in CorrectionSettings.model_fields if name != "crop_bins"}
+
+
+_OFF = CorrectionSettings()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from PySide6.QtCore import QSignalBlocker
 from PySide6.QtWidgets import QLabel, QToolButton, QWidget
 
 from padis_gui.core.files.formats.recognise import readable
+from padis_gui.core.images.corrections import CorrectionSettings
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.settings.declarations import specs
 from padis_gui.gui.dialogs.opening import Opening
@@ -16,6 +17,7 @@ from padis_gui.viewmodels.session.session import Session
 _NO_IMAGE = "Open one, drop a file or a folder on the window, or take the demo (Ctrl+D)"
 _OF_SCANS = ("take_views", "angle_from", "angle_to", "binning", "image_size", "field_of_view")
 _OF_PICTURES = ("crop", "pixel_binning", "longest_side")
+_CORRECTIONS = tuple(CorrectionSettings.model_fields)
 _OF_ALL = tuple(spec.name for spec in specs(ReadingSettings) if spec.name not in _OF_SCANS)
 _CENTRE_STEP = 0.25  # bins
 
@@ -33,7 +35,7 @@ class DataSection(Section):
             remark(),
         )
         self._make_buttons(opening)
-        self.reading = SettingsForm(ReadingSettings, skip=_OF_SCANS, basic=("role",))
+        self.reading = SettingsForm(ReadingSettings, skip=_OF_SCANS + _CORRECTIONS, basic=("role",))
         self.scan = SettingsForm(ReadingSettings, skip=_OF_ALL, basic=("take_views",))
         for shown in (self.reading, self.scan):
             shown.edited.connect(lambda name, value: session.spawn(session.data.set_reading({name: value})))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from padis_gui.core.files.arrays import scan_of_array
 from padis_gui.core.files.read import read_image
-from padis_gui.core.files.scans.corrected import corrected, proposals
+from padis_gui.core.files.scans.corrections import corrected, proposals
 from padis_gui.core.files.scans.corrections import blind_ends, find_bad_bins, find_zingers
 from padis_gui.core.images.corrections import CorrectionSettings
 from padis_gui.core.images.image import Image, ReadingSettings
@@ -28,10 +28,10 @@ Values = NDArray[np.float32]
 Fault = Callable[[Values, np.random.Generator], Values]
 
 
-
 def _fine(beam: Beam) -> Truth:
     """A sinogram of the phantom of 64 pixels as a real detector sees it, with three bins in a pixel."""
-    angles = np.arange(180) * (1.0 if beam == "parallel" else 2.0)
+    # no view along the pixels' edges or diagonals: there a model of square pixels jumps from ray to ray, as no object does
+    angles = 0.3 + np.arange(180) * (1.0 if beam == "parallel" else 2.0)
     far = {} if beam == "parallel" else {"source_distance": 120.0, "detector_distance": 60.0}
     width = 0.35 if beam == "parallel" else 0.6
     geometry = Geometry(beam=beam, angles=angles, bins=288, bin_width=width, centre=0.0, unit="pixels", **far)
@@ -202,7 +202,9 @@ def test_what_is_no_number_is_refused_or_replaced_before(tmp_path: Path, name: s
     path = write_htc(tmp_path / "a.mat", Truth(np.ascontiguousarray(readings), truth.angles, 0.0))
     with pytest.raises(InputError, match="5 that are NaN or infinite"):
         read_image(path, 0, make(ReadingSettings, {"image_size": SIZE} | EACH[name]))
-    image = read_image(path, 0, make(ReadingSettings, {"image_size": SIZE, "not_finite": "replace"} | EACH[name]))
+    image = read_image(
+        path, 0, make(ReadingSettings, {"image_size": SIZE, "not_finite": "replace"} | EACH[name])
+    )
     assert np.isfinite(image.pixels).all()
     assert image.measured is not None
     assert any("5 numbers that were NaN or infinite" in note for note in image.measured.notes)
@@ -276,7 +278,9 @@ def test_a_crop_leaves_the_axis_where_it_is(ends: tuple[int, int], binning: int)
         for name, each in (("whole", whole.measured.problem), ("crop", image.measured.problem))
     }
     first = ends[0] + (112 - sum(ends)) % binning // 2
-    assert column["crop"] == pytest.approx(column["whole"] - first / binning, abs=0.51 if binning > 1 else 1e-6)
+    assert column["crop"] == pytest.approx(
+        column["whole"] - first / binning, abs=0.51 if binning > 1 else 1e-6
+    )
     if binning == 1:
         assert np.array_equal(measured(image), truth.sinogram[:, ends[0] : 112 - ends[1]])
 
@@ -288,7 +292,6 @@ def test_too_large_a_crop_is_refused() -> None:
 
 
 def test_blind_ends_are_proposed_to_be_cropped() -> None:
-    truth = parallel()
     values = noisy("parallel", np.random.default_rng(0))
     values[:, :5] = values[:, 5:6]  # filled from the neighbour, as dead bins are
     values[:, -3:] = 4.0
@@ -296,7 +299,6 @@ def test_blind_ends_are_proposed_to_be_cropped() -> None:
     image = of(values, CLEAN["parallel"].angles)
     assert image.measured is not None
     assert [(p.name, p.value) for p in image.measured.proposals] == [("crop_bins", (5, 3))]
-    assert truth.sinogram.shape[1] == values.shape[1]
 
 
 def leaning(truth: Truth, rows: int, tilt: float) -> Values:
@@ -328,7 +330,9 @@ def test_a_tilt_is_turned_back(tmp_path: Path, tilt: float, row: int) -> None:
 
 def test_a_tilt_takes_several_rows(tmp_path: Path) -> None:
     path = write_htc(tmp_path / "a.mat", fan())
-    with pytest.raises(SettingError, match="takes the rows beside, and a.mat has one row; set the tilt to 0"):
+    with pytest.raises(
+        SettingError, match=r"takes the rows beside, and a\.mat has one row; set the tilt to 0"
+    ):
         read_image(path, 0, make(ReadingSettings, {"tilt": 0.5}))
 
 

@@ -1,6 +1,6 @@
-"""Each correction of a detector row's line integrals (views, bins), and how far it is called for.
+"""A detector row as it goes into a reconstruction: each correction, all in their order, and what the data still ask for.
 
-Each takes finite float32 values and gives values of the same shape; what is too small to judge stays as it is. Sources:
+The order is that of :class:`~padis_gui.core.images.corrections.CorrectionSettings`; the binning follows. Each takes finite float32 values (views, bins) and gives values of the same shape; what is too small to judge stays as it is. Sources:
 
 - Zingers: the identifier of Hampel, J. Am. Stat. Assoc. 69 (1974) 383, of what a reading is off the median around it:
   beside the readings near it, and beside all of the scan.
@@ -10,12 +10,23 @@ Each takes finite float32 values and gives values of the same shape; what is too
   take the place of both means here: the object's own edges then leave next to nothing in the profile.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.files.scans.scan import Values, border, filled_bins, without_drift
+from padis_gui.core.files.scans.scan import (
+    FEWEST_BINS,
+    ScanFile,
+    Sinogram,
+    Values,
+    border,
+    filled_bins,
+    without_drift,
+)
+from padis_gui.core.images.corrections import CorrectionSettings, Proposal
+from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.untrusted import plain
 
@@ -25,7 +36,7 @@ _TO_DEVIATION = 1.4826  # from the median of absolute values to a Gaussian's dev
 _AROUND = 2  # readings to each side among which a zinger's surroundings are judged
 # A zinger is more than this part of the scan's root mean square, and its four neighbours together take no more than this
 # part of its excess: an edge, a wire or a stripe goes on beside it
-_LEAST_ZINGER, _SHARED = 0.01, 0.35
+_LEAST_ZINGER, _SHARED = 0.1, 0.35
 _STEEP = 0.45  # of how far the readings around are from their median counts as noise: a slope is none
 _AT_ONCE = 2**16
 
@@ -44,7 +55,9 @@ def find_zingers(values: Values, threshold: float) -> tuple[Mask, Values]:
     rows, columns = np.nonzero(np.abs(excess) > max(threshold * noise, least))
     padded = np.pad(values, _AROUND, mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side))
-    unlike = np.lib.stride_tricks.sliding_window_view(np.pad(np.abs(excess), _AROUND, mode="reflect"), (side, side))
+    unlike = np.lib.stride_tricks.sliding_window_view(
+        np.pad(np.abs(excess), _AROUND, mode="reflect"), (side, side)
+    )
     found = np.zeros(values.shape, dtype=bool)
     for first in range(0, len(rows), _AT_ONCE):
         at = rows[first : first + _AT_ONCE], columns[first : first + _AT_ONCE]
@@ -67,6 +80,7 @@ def without_zingers(values: Values, threshold: float) -> tuple[Values, int]:
 
 _BESIDE = 5  # bins to each side that a bin is compared with
 _ODD = 6.0  # times the fluctuation of the neighbours, or one of so many parts of it
+_LEAST_RESTLESS = 0.01  # of the scan's root mean square
 _LEAST_VIEWS = 16
 _MOST_BAD = 0.3
 
@@ -83,7 +97,7 @@ def find_bad_bins(values: Values) -> Mask:
     left = np.concatenate([np.full(_BESIDE, np.nan), sides[: bins - _BESIDE]])
     right = np.concatenate([sides[1:], np.full(_BESIDE, np.nan)])
     still = changes < np.fmin(left, right) / _ODD
-    restless = changes > np.fmax(np.fmax(left, right) * _ODD, _LEAST_ZINGER * strength_of(values))
+    restless = changes > np.fmax(np.fmax(left, right) * _ODD, _LEAST_RESTLESS * strength_of(values))
     bad = still | restless
     return bad if bad.mean() <= _MOST_BAD else np.zeros(bins, dtype=bool)
 
@@ -150,7 +164,9 @@ def without_all_stripes(values: Values, width: int) -> Values:
     small, large = 2 * width + 1, 6 * width + 1
     try:
         with np.errstate(all="ignore"):  # it divides by what may be 0
-            found = remove_all_stripe(values, snr=3.0, la_size=min(large, values.shape[1] // 2), sm_size=small)
+            found = remove_all_stripe(
+                values, snr=3.0, la_size=min(large, values.shape[1] // 2), sm_size=small
+            )
     except ValueError as error:
         reason = plain(str(error)).partition(".")[0].partition("!")[0]
         raise SettingError(
@@ -209,3 +225,142 @@ def blind_ends(values: Values) -> tuple[int, int]:
 def strength_of(values: NDArray[np.floating]) -> float:
     """The root mean square."""
     return float(np.sqrt(np.mean(np.square(values, dtype=np.float64)))) if values.size else 0.0
+
+
+# In their order ------------------------------------------------------------------------------------
+
+
+def read_corrected(scan: ScanFile, row: int, reading: ReadingSettings) -> Sinogram:
+    """The line integrals of a detector row with the corrections that the reading wants.
+
+    With a tilt, the rows that the view crosses are read and corrected one after the other. Raises
+    :class:`~padis_gui.core.settings.errors.PadisError` as :meth:`ScanFile.read` does, and where there is but one row.
+    """
+    if reading.tilt == 0:
+        return _one_row(scan, row, reading)
+    if scan.rows == 1:
+        raise SettingError(
+            f"A tilt of 0 was wanted, but {reading.tilt:g}° was given: turning a view back takes the rows beside, and "
+            f"{scan.name} has one row; set the tilt to 0."
+        )
+    own = _one_row(scan, row, reading)
+    views, bins = own.values.shape
+    first_bin = reading.crop_bins[0] if reading.crop_bins else 0
+    pivot = (scan.geometry.bins - 1) / 2 - first_bin
+    middle, across = (scan.rows - 1) / 2, np.arange(bins) - pivot
+    sin, cos = math.sin(math.radians(reading.tilt)), math.cos(math.radians(reading.tilt))
+    down = row - middle
+    rows = (middle + down * cos - across * sin).clip(0, scan.rows - 1)
+    at = (pivot + across * cos + down * sin).clip(0, bins - 1)
+    first = np.floor(at).astype(np.intp).clip(0, bins - 2)
+    share = (at - first).astype(np.float32)
+    turned = np.zeros((views, bins), dtype=np.float32)
+    for source in range(int(rows.min()), math.ceil(rows.max()) + 1):
+        weight = np.maximum(0, 1 - np.abs(rows - source)).astype(np.float32)
+        seen = np.flatnonzero(weight)
+        if not len(seen):
+            continue
+        values = own.values if source == row else _one_row(scan, source, reading).values
+        left = first[seen]
+        between = values[:, left] * (1 - share[seen]) + values[:, left + 1] * share[seen]
+        turned[:, seen] += weight[seen] * between
+    beyond = int(np.count_nonzero((middle + down * cos - across * sin).round(6) != rows.round(6)))
+    notes = [f"Every view was turned back by {reading.tilt:g}°."]
+    if beyond:
+        notes.append(
+            f"{beyond} of {bins} bins would lie beyond the detector's rows then; the last row stands for them."
+        )
+    return Sinogram(turned, (*own.notes, *notes))
+
+
+def _one_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Sinogram:
+    read = scan.read(row, replaces=reading.not_finite == "replace", log_floor=reading.log_floor)
+    values, notes = corrected(_cropped(scan.name, read.values, reading), reading)
+    return Sinogram(values, (*read.notes, *notes))
+
+
+def _cropped(name: str, values: Values, reading: ReadingSettings) -> Values:
+    """The bins that are left; raises :class:`SettingError` where they are too few."""
+    if not reading.crop_bins:
+        return values
+    first, last = reading.crop_bins
+    bins = values.shape[1] - first - last
+    if bins < FEWEST_BINS:
+        raise SettingError(
+            f"At least {FEWEST_BINS} bins were wanted, but a crop of {first} and {last} leaves {max(bins, 0)} of the "
+            f"{values.shape[1]} of {name}; crop less."
+        )
+    return np.ascontiguousarray(values[:, first : first + bins])
+
+
+def corrected(values: Values, settings: CorrectionSettings) -> tuple[Values, tuple[str, ...]]:
+    """What belongs to single elements of the detector mended, in order, where the settings want it; and what was done.
+
+    With nothing wanted these are the very same values.
+    """
+    notes = []
+    if settings.bad_bins:
+        values, count = without_bad_bins(values)
+        notes.append(f"{_counted(count, 'bad bin')} filled from the bins beside.")
+    if settings.zingers:
+        values, count = without_zingers(values, settings.zinger_threshold)
+        notes.append(f"{_counted(count, 'zinger')} replaced by the median around.")
+    if settings.beam_drift:
+        values, drift = without_beam_drift(values)
+        notes.append(
+            f"The beam's drift, {drift:.2g} in the line integrals, was taken out by the air at the borders."
+            if drift
+            else "No drift of the beam was taken out: not both borders see air in every view, or it is 0 there."
+        )
+    if settings.rings != "off":
+        before = values
+        take_out = without_rings if settings.rings == "profile" else without_all_stripes
+        values = take_out(values, settings.ring_width)
+        changed = strength_of(values - before) / (strength_of(before) or 1.0)
+        notes.append(f"Rings were taken out by {settings.rings}; it changed the sinogram by {changed:.2%}.")
+    return values, tuple(notes)
+
+
+def proposals(values: Values, settings: CorrectionSettings) -> tuple[Proposal, ...]:
+    """What values (views, bins), which are corrected as the settings say, still ask for, each looked for behind those
+    before it.
+    """
+    found = []
+    if not settings.crop_bins:
+        first, last = blind_ends(values)
+        if first or last:
+            values = values[:, first : values.shape[1] - last]
+            found.append(
+                Proposal("crop_bins", (first, last), f"{first} and {last} bins at the ends see nothing")
+            )
+    if not settings.bad_bins:
+        values, count = without_bad_bins(values)
+        if count:
+            found.append(Proposal("bad_bins", True, f"{_counted(count, 'bad bin')} found"))
+    if not settings.zingers:
+        values, count = without_zingers(values, settings.zinger_threshold)
+        if count:
+            found.append(Proposal("zingers", True, f"{_counted(count, 'zinger')} found"))
+    if not settings.beam_drift:
+        strength = strength_of(values)
+        values, drift = without_beam_drift(values)
+        if drift:
+            found.append(
+                Proposal(
+                    "beam_drift", True, f"the air at the borders is {drift / strength:.2%} of the scan off 0"
+                )
+            )
+    if settings.rings == "off":
+        stripes = find_stripes(values, settings.ring_width)
+        if stripes.bins:
+            found.append(
+                Proposal(
+                    "rings", "profile",
+                    f"{_counted(stripes.bins, 'bin')} off in all views, {stripes.strength:.2%} of the scan",
+                )
+            )  # fmt: skip
+    return tuple(found)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.pages import in_one_sentence
 from padis_gui.core.files.scans.centre import find_axis
-from padis_gui.core.files.scans.corrected import proposals, read_corrected
+from padis_gui.core.files.scans.corrections import proposals, read_corrected
 from padis_gui.core.files.scans.scan import FEWEST_BINS, ScanFile, Values
 from padis_gui.core.images.image import Image, Measured, ReadingSettings
 from padis_gui.core.images.size import LARGEST, SMALLEST

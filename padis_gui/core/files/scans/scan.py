@@ -173,8 +173,8 @@ def line_integrals(
     ``flat`` and ``dark`` are (bins,), (images, bins), of which the mean is taken but for those that are far from the
     others, or one number. Dead bins, which saw
     no light in the flat, are interpolated between their neighbours; readings at or below the dark become half a
-    count, or those below the ``log_floor`` this part of the beam. Both are said in the notes. Readings that are no finite numbers are refused, or replaced from their
-    neighbours. Raises :class:`InputError` where the flats are of no use.
+    count, or those below the ``log_floor`` this part of the beam. Both are said in the notes. Readings that are no finite
+    numbers are refused, or replaced from their neighbours. Raises :class:`InputError` where the flats are of no use.
     """
     bins = counts.shape[1]
     black, odd_darks = _mean(name, "dark", dark, bins)
