@@ -33,16 +33,14 @@ from padis_gui.gui.panes.slices import SliceSlider
 from padis_gui.gui.runs.curves import Curves
 from padis_gui.gui.runs.timeline import Timeline
 from padis_gui.gui.runs.transport import PlanLine, RunningLine, Transport
-from padis_gui.gui.setup.corrections import CorrectionsSection
-from padis_gui.gui.setup.data import DataSection
+from padis_gui.gui.setup.data import CorrectionsSection, DataSection
 from padis_gui.gui.setup.geometry import GeometryPanel
 from padis_gui.gui.setup.problem import PriorSection, ProblemSection, SolverSection, TilingSection
 from padis_gui.gui.setup.size import SizeOffers, SizeRow
-from padis_gui.viewmodels.session.corrections import Corrections
 from padis_gui.viewmodels.session.mask import MaskEditor
 from padis_gui.viewmodels.session.planner import Paces, Planner
 from padis_gui.viewmodels.session.session import Session
-from padis_gui.viewmodels.session.sizing import Sizing
+from padis_gui.viewmodels.session.sizing import Corrections, Sizing
 from padis_gui.viewmodels.state.preferences import Preferences
 
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea

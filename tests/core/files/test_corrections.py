@@ -13,8 +13,13 @@ from numpy.typing import NDArray
 
 from padis_gui.core.files.arrays import scan_of_array
 from padis_gui.core.files.read import read_image
-from padis_gui.core.files.scans.corrections import corrected, proposals
-from padis_gui.core.files.scans.corrections import blind_ends, find_bad_bins, find_zingers
+from padis_gui.core.files.scans.corrections import (
+    blind_ends,
+    corrected,
+    find_bad_bins,
+    find_zingers,
+    proposals,
+)
 from padis_gui.core.images.corrections import CorrectionSettings
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.geometry import Beam, Geometry

@@ -1,6 +1,7 @@
 """A detector row as it goes into a reconstruction: each correction, all in their order, and what the data still ask for.
 
-The order is that of :class:`~padis_gui.core.images.corrections.CorrectionSettings`; the binning follows. Each takes finite float32 values (views, bins) and gives values of the same shape; what is too small to judge stays as it is. Sources:
+The order is that of :class:`~padis_gui.core.images.corrections.CorrectionSettings`; the binning follows. Each takes
+finite float32 values (views, bins) and gives values of the same shape; what is too small to judge stays as it is. Sources:
 
 - Zingers: the identifier of Hampel, J. Am. Stat. Assoc. 69 (1974) 383, of what a reading is off the median around it:
   beside the readings near it, and beside all of the scan.
