@@ -211,7 +211,7 @@ class CorrectionsSection(Section):
 
     def __init__(self, corrections: Corrections) -> None:
         super().__init__("Corrections")
-        self._corrections = corrections
+        self.corrections = corrections
         self.found = remark()
         self.proposals = QWidget()
         self._lines = column(self.proposals, spacing=2)
@@ -231,7 +231,7 @@ class CorrectionsSection(Section):
 
     def refresh(self) -> None:
         """Show what is open."""
-        image, proposals = self._corrections.image, self._corrections.proposals
+        image, proposals = self.corrections.image, self.corrections.proposals
         self.setVisible(image is not None)
         if image is None:
             return
@@ -240,7 +240,7 @@ class CorrectionsSection(Section):
         on = [name for name in _CORRECTIONS if getattr(image.reading, name) != _default(name)]
         names = ", ".join(_LABELS[name].lower() for name in on)
         self.brief.setText(names or ("proposed" if proposals else "off"))
-        self._show_comparison(self._corrections.comparison)
+        self._show_comparison(self.corrections.comparison)
 
     def _show_proposals(self, proposals: tuple[Proposal, ...]) -> None:
         while (item := self._lines.takeAt(0)) is not None:
@@ -253,7 +253,7 @@ class CorrectionsSection(Section):
             said = muted(f"{_LABELS[proposal.name]}: {proposal.found}", wordWrap=True)
             use = small_button(
                 "Use", f"Switch on {_LABELS[proposal.name].lower()}",
-                partial(self._corrections.take, (proposal,)),
+                partial(self.corrections.take, (proposal,)),
             )  # fmt: skip
             use.setAccessibleName(f"Use {_LABELS[proposal.name].lower()}")
             across.addWidget(said, 1)
@@ -267,7 +267,7 @@ class CorrectionsSection(Section):
         self.wall.setVisible(comparison is not None)
         if comparison is None:
             self.compared.setText("Comparing before and after…")
-            self.compared.setVisible(self._corrections.comparing)
+            self.compared.setVisible(self.corrections.comparing)
             return
         what = "With what is proposed" if comparison.proposed else "With what is on"
         self.compared.setVisible(True)
