@@ -352,7 +352,7 @@ def faulty_scan(path, level=0.5):
 
 def test_the_corrections_of_a_scan_are_proposed_compared_and_used(window, drive, tmp_path):
     """What is on the screen is what is open, also in this section."""
-    session, section = window.session, window.bench.corrections
+    session, section = window.session, window.reconstruct.corrections
     path = faulty_scan(tmp_path / "a.h5")
     clean = write_exchange(tmp_path / "clean.h5", parallel(views=60), rows=1)
 
