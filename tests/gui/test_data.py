@@ -350,7 +350,7 @@ def faulty_scan(path, level=0.5):
     return write_exchange(path, truth, rows=1, data=values[:, :1])
 
 
-def test_the_corrections_of_a_scan_are_proposed_compared_and_used(window, drive, tmp_path):
+def test_the_corrections_of_a_scan_are_proposed_compared_and_used(window, drive, tmp_path, stack):
     """What is on the screen is what is open, also in this section."""
     session, section = window.session, window.reconstruct.corrections
     path = faulty_scan(tmp_path / "a.h5")
@@ -358,7 +358,7 @@ def test_the_corrections_of_a_scan_are_proposed_compared_and_used(window, drive,
 
     async def go():
         assert section.isHidden()
-        await open_both(session)
+        assert await session.data.open(stack)
         assert section.isHidden()  # a picture
         assert await session.data.open(path, 0, ReadingSettings(image_size=32))
         assert not section.isHidden()
