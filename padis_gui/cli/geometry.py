@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from padis_gui.cli.options import add_settings, given_settings
+from padis_gui.cli.options import add_settings, given_settings, proposed
 from padis_gui.cli.terminal import say
 from padis_gui.core.settings.errors import InputError, SettingError
 
@@ -111,4 +111,4 @@ def _described(options: argparse.Namespace) -> list[str]:
         lines.append(f"  {spec.label}: {value} {unit}".rstrip())
     low, high = image.window
     lines.append(f"  Black and white: {low:g} and {high:g} {image.unit}")
-    return [*lines, *(f"  {note}" for note in measured.notes)]
+    return [*lines, *(f"  {said}" for said in (*measured.notes, *proposed(image)))]

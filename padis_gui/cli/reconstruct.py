@@ -12,6 +12,7 @@ from padis_gui.cli.options import (
     given_inputs,
     given_settings,
     open_prior,
+    proposed,
 )
 from padis_gui.cli.outputs import (
     Recorder,
@@ -116,6 +117,8 @@ def run(options: argparse.Namespace) -> int:
         say(f"{image.name}: {size_in_words(image)}")
     for note in image.notes + (image.measured.notes if image.measured is not None else ()):
         say(note)
+    for proposal in proposed(image):
+        say(proposal)
     say(
         f"{out}: {_verdict(metrics, find_physics(method.physics).baseline)}, {result.seconds:.1f} s, seed {seed}"
     )

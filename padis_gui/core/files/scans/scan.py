@@ -63,8 +63,10 @@ class ScanFile(Closing):
         self.name, self.kind, self.geometry, self.rows = name, kind, geometry, rows
         self._readings, self._notes, self._close = readings, notes, close
 
-    def read(self, row: int, *, replaces: bool = False) -> Sinogram:
+    def read(self, row: int, *, replaces: bool = False, log_floor: float | None = None) -> Sinogram:
         """The line integrals of a detector row, from 0; the other rows are not loaded where the format allows.
+
+        ``log_floor`` is the least part of the beam that counts, in (0, 1).
 
         Readings that are NaN or infinite are refused, unless it ``replaces`` them by their neighbours. Raises
         :class:`InputError` for those, for a row that there is not, and for readings that cannot be used.
@@ -75,9 +77,11 @@ class ScanFile(Closing):
             )
         found = self._readings(row)
         if found.flat is None:
-            integrals = Sinogram(np.ascontiguousarray(found.values, dtype=np.float32))
+            integrals = _not_darker(np.ascontiguousarray(found.values, dtype=np.float32), log_floor)
         else:
-            integrals = line_integrals(self.name, found.values, found.flat, found.dark, replaces=replaces)
+            integrals = line_integrals(
+                self.name, found.values, found.flat, found.dark, replaces=replaces, log_floor=log_floor
+            )
         values, notes = mended(self.name, integrals.values, replaces=replaces)
         return Sinogram(
             values, (*self._notes, *integrals.notes, *notes, *noticed(values, self.geometry.angles))
@@ -190,14 +194,15 @@ def line_integrals(
     dark: NDArray[Any] | float = 0.0,
     *,
     replaces: bool = False,
+    log_floor: float | None = None,
 ) -> Sinogram:
     """-ln((counts - dark) / (flat - dark)) of readings (views, bins).
 
     ``flat`` and ``dark`` are (bins,), (images, bins), of which the mean is taken but for those that are far from the
     others, or one number. Dead bins, which saw
     no light in the flat, are interpolated between their neighbours; readings at or below the dark become half a
-    count. Both are said in the notes. Readings that are no finite numbers are refused, or replaced from their
-    neighbours. Raises :class:`InputError` where the flats are of no use.
+    count, or those below the ``log_floor`` this part of the beam. Both are said in the notes. Readings that are no finite
+    numbers are refused, or replaced from their neighbours. Raises :class:`InputError` where the flats are of no use.
     """
     bins = counts.shape[1]
     black, odd_darks = _mean(name, "dark", dark, bins)
@@ -215,13 +220,15 @@ def line_integrals(
     light = np.where(dead, 1.0, light)
     through = (counts.astype(np.float64) - black) / light
     if dead.any():
-        through = _filled(through, dead)
+        through = filled_bins(through, dead)
         notes.append(
             f"{int(dead.sum())} of {bins} detector bins are dead and were filled from their neighbours."
         )
     darkest = np.where(light >= _COUNTS, 0.5 / light, _DARKEST)
     dark_readings = (through < darkest) & ~dead
-    if dark_readings.any():
+    if log_floor is not None:
+        notes.append(_floored(int((through < log_floor).sum()), counts.size, log_floor))
+    elif dark_readings.any():
         notes.append(
             f"{int(dark_readings.sum())} of {counts.size} readings were not above the dark and were raised to half a "
             "count."
@@ -234,13 +241,26 @@ def line_integrals(
             f"{len(blank)} of {len(counts)} views {are} blank ({listed}), which spoils the result; leave what is blank "
             "out of the file."
         )
-    values = -np.log(np.maximum(through, darkest))
-    values, drift = _without_drift(values)
+    values = -np.log(np.maximum(through, darkest if log_floor is None else log_floor))
+    values, drift = without_drift(values)
     if drift:
         notes.append(
             f"The beam's drift of up to {drift:.1%} was taken out by the air at the detector's borders."
         )
     return Sinogram(values.astype(np.float32), tuple(notes))
+
+
+def _not_darker(values: Values, log_floor: float | None) -> Sinogram:
+    """Line integrals up to that of the least part of the beam that counts; the same values where none is given."""
+    if log_floor is None:
+        return Sinogram(values)
+    most = np.float32(-np.log(log_floor))
+    darker = (values > most) & np.isfinite(values)  # infinity is no number, and refused as such
+    return Sinogram(np.where(darker, most, values), (_floored(int(darker.sum()), values.size, log_floor),))
+
+
+def _floored(count: int, of: int, log_floor: float) -> str:
+    return f"{count} of {of} readings were below the log floor of {log_floor:g} of the beam and were raised to it."
 
 
 _BLANK = 0.5  # of a view's readings not above the dark: the beam was off, or the frame was never written
@@ -300,7 +320,7 @@ def _odd(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
     return odd if len(levels) > 2 else np.zeros(len(levels), dtype=bool)
 
 
-def _filled(values: NDArray[np.float64], dead: NDArray[np.bool_]) -> NDArray[np.float64]:
+def filled_bins(values: NDArray[np.float64], dead: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Dead bins by linear interpolation along the detector."""
     column = np.arange(values.shape[1])
     good = column[~dead]
@@ -312,14 +332,19 @@ def _filled(values: NDArray[np.float64], dead: NDArray[np.bool_]) -> NDArray[np.
     return filled
 
 
-def _without_drift(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+def border(bins: int) -> int:
+    """How many bins at either end are looked at for air."""
+    return max(4, round(_BORDER * bins))
+
+
+def without_drift(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Line integrals whose borders see air, such that it is 0 there in every view; and how far it was from that.
 
     Between both borders' levels the correction is linear. It is warranted where both borders are air in every view
     (far below what the object absorbs) and their levels are off by more than their noise; elsewhere nothing changes.
     """
     bins = values.shape[1]
-    margin = max(4, round(_BORDER * bins))
+    margin = border(bins)
     ends = [values[:, :margin], values[:, -margin:]]
     absorbed = float(np.quantile(values, 0.95))
     level = np.stack([np.median(end, axis=1) for end in ends], axis=1)  # (views, 2)
