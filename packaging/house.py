@@ -15,7 +15,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "padis_gui"
 LIMITS = {
-    "files": 253,  # 250, and three for priors that adapt: factors, the adaptation, what is kept of it
+    "files": 254,  # 250, and four for priors that adapt: factors, the adaptation, what is kept of it, its choice
     "lines": 55_000,  # 44 400 when the house was built; more only for what the program newly does
     "names seen in padis_gui/core": 12,
     "names seen in padis_gui/viewmodels": 8,

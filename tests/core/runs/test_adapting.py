@@ -1,5 +1,7 @@
 """Runs that adapt their prior first: repeated, steered, kept as a prior; and runs that don't, which are what they were."""
 
+import hashlib
+import json
 import math
 import threading
 from dataclasses import replace
@@ -25,6 +27,7 @@ from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import CheckpointError, InputError
 from padis_gui.core.solvers.adaptation import AdaptationSettings, AdaptationStep
 from padis_gui.core.solvers.registry import find_solver
+from padis_gui.core.volumes.request import fingerprint
 from tests.waiting import wait_for
 
 FEW = AdaptationSettings(steps=2, round_steps=2, learning_rate=1e-3)
@@ -177,3 +180,11 @@ def test_what_was_not_adapted_is_not_kept(opened: Opened, adapted: Result, tmp_p
 def test_curves_are_finite(adapted: Result) -> None:
     assert adapted.adapted is not None
     assert all(math.isfinite(used) and math.isfinite(aside) for _, used, aside in adapted.adapted.curve)
+
+
+def test_what_was_left_of_a_volume_of_before_is_known_still(adapted: Result) -> None:
+    """Its fingerprint was made of a recipe that said nothing of adapting."""
+    plain = adapted.recipe.model_copy(update={"adaptation": None})
+    before = plain.model_dump(mode="json", exclude={"adaptation", "device", "threads", "versions"})
+    assert fingerprint(plain) == hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest()
+    assert fingerprint(plain) != fingerprint(adapted.recipe)
