@@ -15,7 +15,8 @@ from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import Image, OfImage, Pixels, ReadingSettings
 from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.prior import PatchPrior
-from padis_gui.core.runs.presets import DEMO_IMAGE, DEMO_PHOTO, bundled_priors, resource
+from padis_gui.core.runs.cards import bundled_priors, own_priors
+from padis_gui.core.runs.presets import DEMO_IMAGE, DEMO_PHOTO, resource
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import CheckpointError, InputError, SettingError
 from padis_gui.core.settings.machine import fastest_precision, pick_device
@@ -162,21 +163,22 @@ class OpenedPrior:
 def prior(
     name: AnyPath, *, device: str = "auto", precision: str = "auto", training_image_size: int | None = None
 ) -> OpenedPrior:
-    """A prior by its bundled name ("ct-small", "ct-medium", "photos-small", "photos-colour") or by its file.
+    """A prior by its bundled name ("ct-small", "ct-medium", "photos-small", "photos-colour"), by the name of one of the
+    user's own (in the folder ``padis_gui/priors`` of their home), or by its file.
 
     ``device`` is "auto", "cpu", "cuda" or "cuda:N", ``precision`` "auto", "float32" or "bfloat16";
     ``training_image_size`` in px is for published snapshots that do not say it. Raises
     :class:`~padis_gui.core.settings.errors.PadisError` for what is no prior.
     """
     path = checked_path(name, "A prior")
-    bundled = {file.stem: file for file in bundled_priors()}
+    known = {file.stem: file for file in (*own_priors(), *bundled_priors())}
     if not path.suffix and not path.exists():
-        if str(name) not in bundled:
+        if str(name) not in known:
             raise CheckpointError(
-                f"A prior was wanted, one of {', '.join(bundled)} or a file, but {shown(str(name))} is neither; check the "
-                "name."
+                f"A prior was wanted, one of {shown(', '.join(known))} or a file, but {shown(str(name))} is neither; check "
+                "the name."
             )
-        path = bundled[str(name)]
+        path = known[str(name)]
     if precision not in ("auto", "float32", "bfloat16"):
         raise SettingError(
             f"The precision must be one of auto, float32, bfloat16, but {precision!r} was given; pick one of them."

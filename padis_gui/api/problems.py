@@ -83,8 +83,8 @@ def denoise(image: Any, **settings: Any) -> Problem:
 
 
 def inpaint(image: Any, mask: Any = None, **settings: Any) -> Problem:
-    """Inpainting. ``mask`` is the setting of that name ("boxes", "pixels", "file"), or an array (rows, columns) that is
-    True, or not 0, where a pixel is missing.
+    """Inpainting. ``mask`` is the setting of that name ("boxes", "pixels", "strokes", "blobs", "file"), or an array
+    (rows, columns) that is True, or not 0, where a pixel is missing.
 
     An array is kept for the recipe as a PNG: under the name ``mask_file`` where that is given, else in a folder of the
     user's. Raises :class:`~padis_gui.core.settings.errors.PadisError` where it cannot be written.

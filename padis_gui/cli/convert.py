@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from padis_gui.cli.options import add_training_image_size
+from padis_gui.cli.terminal import say
 from padis_gui.core.settings.errors import CheckpointError
 from padis_gui.core.settings.files import failures_said
 
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     with failures_said("The prior", out):
         save_prior(out, record, state, half=options.half, keep=exact)
     assumed = record.training.get("assumed", [])
-    print(f"{out}: {sum(t.numel() for t in state.values()):,} parameters" + says_assumed(assumed))
+    say(f"{out}: {sum(t.numel() for t in state.values()):,} parameters" + says_assumed(assumed))
     return 0
 
 

@@ -18,6 +18,7 @@ from padis_gui.cli.options import (
     overrides,
 )
 from padis_gui.cli.outputs import kept, write_text
+from padis_gui.cli.terminal import say
 from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS
 from padis_gui.core.settings.errors import InputError, SettingError
 
@@ -115,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
                 raise
             unwritten = refused
     rows = summarise(results)
-    print(as_markdown(rows), end="")
+    say(as_markdown(rows), end="")
     missing = False
     for path in options.table:
         text = as_csv(rows) if path.suffix.lower() == ".csv" else as_markdown(rows)
@@ -125,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
         f"{result.point.method.solver}: {result.error}" for result in results if result.error
     )
     for error in errors:
-        print(f"failed: {error}")
+        say(f"failed: {error}")
     if unwritten is not None:
         raise unwritten
     return 1 if errors else 2 if missing else 0

@@ -14,6 +14,7 @@ from padis_gui.cli.options import (
     open_prior,
 )
 from padis_gui.cli.outputs import kept
+from padis_gui.cli.terminal import say
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.outputs import check_is_tiff
 
@@ -105,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
             )
             rows, columns = blank.shape
             last = seed + len(samples) - 1
-            print(
+            say(
                 f"{out}: {len(samples)} of {options.count} samples of {rows} x {columns}, {solver.label}, "
                 f"seed {seed}" + (f" to {last}" if last > seed else "")
             )

@@ -2,10 +2,10 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from padis_gui.cli.options import add_settings, given_settings
+from padis_gui.cli.options import add_settings, given_settings, proposed
+from padis_gui.cli.terminal import say
 from padis_gui.core.settings.errors import InputError, SettingError
 
 _LENGTHS = ("bin_width", "source_distance", "detector_distance", "pixel_size")
@@ -47,13 +47,13 @@ def run(options: argparse.Namespace) -> int:
     if sum(each is not None for each in wanted) + options.schema != 1:
         raise SettingError("One of SCAN, --schema, --example or --import was wanted; give just one of them.")
     if options.schema:
-        print(json.dumps(schema(), indent=2, ensure_ascii=False))
+        say(json.dumps(schema(), indent=2, ensure_ascii=False))
     elif options.imported is not None:
-        print("\n".join(_imported(options.imported)))
+        say("\n".join(_imported(options.imported)))
     elif options.example is not None:
-        print(as_json(EXAMPLES[options.example]), end="")
+        say(as_json(EXAMPLES[options.example]), end="")
     else:
-        print("\n".join(_described(options)))
+        say("\n".join(_described(options)))
     return 0
 
 
@@ -63,15 +63,15 @@ def _imported(path: Path) -> list[str]:
     from padis_gui.core.files.scans.imported import import_geometry
 
     stated = import_geometry(path)
-    print(
+    say(
         "Projections (views, rows, bins) of line integrals and lengths in mm are assumed; change kind, flat, axes and "
         "length_unit where they are others.",
-        file=sys.stderr,
+        error=True,
     )
     if stated.slices == "central row":
-        print(
+        say(
             "The beam is a cone: its central slice is reconstructed as that of a fan beam, and no other.",
-            file=sys.stderr,
+            error=True,
         )
     return as_json(stated).splitlines()
 
@@ -111,4 +111,4 @@ def _described(options: argparse.Namespace) -> list[str]:
         lines.append(f"  {spec.label}: {value} {unit}".rstrip())
     low, high = image.window
     lines.append(f"  Black and white: {low:g} and {high:g} {image.unit}")
-    return [*lines, *(f"  {note}" for note in measured.notes)]
+    return [*lines, *(f"  {said}" for said in (*measured.notes, *proposed(image)))]

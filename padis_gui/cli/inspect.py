@@ -1,11 +1,11 @@
 """`padis-gui inspect FILE...`: one verdict a line, without loading it."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from padis_gui.cli.convert import says_assumed
 from padis_gui.cli.options import add_training_image_size
+from padis_gui.cli.terminal import say
 from padis_gui.core.settings.errors import CheckpointError
 
 
@@ -18,18 +18,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "prior are refused with one sentence on standard error, and the exit code is then 2."
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a prior (.safetensors or .pkl)")
+    parser.add_argument(
+        "--card", action="store_true",
+        help="of bundled priors also: for whom they are and for whom not, what they were trained on, what was measured",
+    )  # fmt: skip
     add_training_image_size(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print a verdict for every file; 2 if any was refused."""
+    from padis_gui.core.runs.cards import card_of
+
     refused = False
     for path in options.files:
         try:
-            print(f"{path}: {verdict(path, options.training_image_size)}")
+            say(f"{path}: {verdict(path, options.training_image_size)}")
+            if options.card and (card := card_of(path)) is not None:
+                for heading, text in card.lines:
+                    say(f"  {heading}: {text}")
         except CheckpointError as error:
             refused = True
-            print(f"{path}: refused: {error}", file=sys.stderr)
+            say(f"{path}: refused: {error}", error=True)
     return 2 if refused else 0
 
 

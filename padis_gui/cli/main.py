@@ -4,10 +4,12 @@ import argparse
 import importlib
 import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
 from padis_gui import __version__
+from padis_gui.cli.terminal import PlainFormatter, printable, say
 from padis_gui.core.settings.errors import DivergenceError, PadisError
 
 # verb -> (module, one line of help). A module has add_arguments(parser) and run(arguments) -> exit code.
@@ -42,6 +44,20 @@ VERBS = {
 }
 
 
+# The verbs that compute with as many threads as they are told; a volume shares them among its workers, and what is repeated
+# or comes from a queue has those of its recipe.
+_THREADED = ("reconstruct", "generate", "train", "experiment", "bench")
+_MOST_THREADS = 1024
+
+
+def _threads(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= _MOST_THREADS):
+        raise argparse.ArgumentTypeError(
+            f"1 to {_MOST_THREADS} threads were wanted, but {text[:80]!r} was given"
+        )
+    return int(text)
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         self.exit(2, f"{self.prog}: {_one_line(message)}; see {self.prog} --help.\n")
@@ -49,7 +65,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _one_line(message: object) -> str:
     """A message on one line, whatever a file is called."""
-    return " ".join(str(message).split())
+    return printable(" ".join(str(message).split()))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,24 +82,34 @@ def main(arguments: Sequence[str]) -> int:
         if name == chosen:  # only the chosen verb pays for its imports
             try:
                 importlib.import_module(module).add_arguments(sub)
+                if name in _THREADED:
+                    sub.add_argument(
+                        "--threads", type=_threads, default=None, metavar="N",
+                        help="threads that compute, at most one a core (default: OMP_NUM_THREADS, else every core); the "
+                        "same number gives the same bits",
+                    )  # fmt: skip
             except PadisError as error:  # the benchmarks of an installed copy
-                print(f"padis-gui: {_one_line(error)}", file=sys.stderr)
+                say(f"padis-gui: {_one_line(error)}", error=True)
                 return 2
     options = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that is no text must not end a run
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainFormatter("%(levelname)s: %(message)s"))
+    if options.verb in _THREADED and options.threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(options.threads)  # processes that are started have as many
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     # what the parsers complain of comes back as our one sentence
     for parser_library in ("tifffile", "pydicom", "PIL"):
         logging.getLogger(parser_library).setLevel(logging.CRITICAL)
     try:
         return int(importlib.import_module(VERBS[options.verb][0]).run(options))
     except DivergenceError as error:
-        print(f"padis-gui: {_one_line(error)}", file=sys.stderr)
+        say(f"padis-gui: {_one_line(error)}", error=True)
         return 1
     except PadisError as error:
-        print(f"padis-gui: {_one_line(error)}", file=sys.stderr)
+        say(f"padis-gui: {_one_line(error)}", error=True)
         return 2
     except KeyboardInterrupt:
-        print("padis-gui: interrupted.", file=sys.stderr)
+        say("padis-gui: interrupted.", error=True)
         return 130

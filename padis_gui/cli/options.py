@@ -62,6 +62,18 @@ def given_settings(options: argparse.Namespace, settings_type: type[Settings]) -
     return found
 
 
+def proposed(image: "Image") -> list[str]:
+    """The corrections that a scan asks for and that were not given, as options and why."""
+    if image.measured is None:
+        return []
+    found = []
+    for proposal in image.measured.proposals:
+        value = proposal.value
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        found.append(f"Proposed: --{proposal.name.replace('_', '-')} {text} ({proposal.found}).")
+    return found
+
+
 def add_preset(parser: argparse.ArgumentParser) -> None:
     """`--preset`, of which a scan takes the solver only."""
     from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS

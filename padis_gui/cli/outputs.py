@@ -3,7 +3,6 @@
 import argparse
 import json
 import math
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from padis_gui.cli.options import add_settings, given_settings
+from padis_gui.cli.terminal import say
 from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError
@@ -56,7 +56,7 @@ def kept(path: Path, write: Callable[[Path], T]) -> tuple[T, Path]:
                 done = write(other)
             except InputError:
                 continue
-            print(f"padis-gui: {error} It is kept in {other}.", file=sys.stderr)
+            say(f"padis-gui: {error} It is kept in {other}.", error=True)
             return done, other
         raise
 
@@ -193,7 +193,7 @@ class Recorder:
             try:
                 _, written = kept(path, partial(_export, EXPORTS.find(name).write, content, settings))
             except InputError as error:  # it must not cost the others
-                print(f"padis-gui: {error}", file=sys.stderr)
+                say(f"padis-gui: {error}", error=True)
                 written = None
             missing |= written != path
         return missing

@@ -27,6 +27,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from padis_gui.cli.terminal import printable
 from padis_gui.core.settings.errors import Interrupted
 from padis_gui.core.training.optimise import World
 
@@ -40,14 +41,14 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
     """
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
     bar = Progress(*columns, console=Console(stderr=True), transient=False)
     task = bar.add_task(title, total=None, note="")
 
     def update(done: int, total: int, note: str) -> None:
         bar.start()
-        bar.update(task, completed=done, total=total, note=note)
+        bar.update(task, completed=done, total=total, note=printable(note))
 
     try:
         yield update
@@ -78,7 +79,7 @@ class Lines:
         """Write a line at once; says whether somebody may still read."""
         if self.open:
             try:
-                print(line, flush=True)
+                print(line, flush=True)  # noqa: T201 - JSON, which is plain
             except OSError:  # the reader is gone; what is still in the buffer must not fail again at exit
                 self.open = False
                 null = os.open(os.devnull, os.O_WRONLY)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from padis_gui.cli.outputs import kept, write_json
+from padis_gui.cli.terminal import say
 from padis_gui.core.settings.errors import InputError, PadisError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
         psnr, seconds = line["metrics"].get("psnr"), line["seconds"]
         quality = f"PSNR {psnr:.2f} dB, " if psnr is not None else ""
         took = "there already" if seconds is None else f"{seconds:.1f} s"
-        print(f"{line['name']}: {line['error'] or quality + took + ', ' + line['file']}")
+        say(f"{line['name']}: {line['error'] or quality + took + ', ' + line['file']}")
     return 1 if any(line["error"] for line in lines) else 0 if written == summary else 2
 
 

@@ -14,6 +14,7 @@ from padis_gui.cli.options import (
     given_inputs,
     given_settings,
     open_prior,
+    proposed,
 )
 from padis_gui.cli.outputs import (
     Recorder,
@@ -23,6 +24,7 @@ from padis_gui.cli.outputs import (
     kept,
     write_json,
 )
+from padis_gui.cli.terminal import say
 from padis_gui.core.runs.presets import DEFAULT_PRESET
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.outputs import check_is_tiff
@@ -143,14 +145,16 @@ def run(options: argparse.Namespace) -> int:
         _, written = kept(options.report, lambda to: write_json(to, report))
         missing |= written != options.report
     if image.reading.reduces:
-        print(f"{image.name}: {size_in_words(image)}")
+        say(f"{image.name}: {size_in_words(image)}")
     for note in image.notes + (image.measured.notes if image.measured is not None else ()):
-        print(note)
-    print(
+        say(note)
+    for proposal in proposed(image):
+        say(proposal)
+    say(
         f"{out}: {_verdict(metrics, find_physics(method.physics).baseline)}, {result.seconds:.1f} s, seed {seed}"
     )
     if result.adapted is not None:
-        print(_adaptation(result.adapted))
+        say(_adaptation(result.adapted))
     return 2 if missing or out != options.out else 0
 
 

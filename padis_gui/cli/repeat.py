@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from padis_gui.cli.terminal import say
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.outputs import check_is_tiff
 
@@ -57,7 +58,7 @@ def _repeat_volume(
                 done = event
     assert done is not None, "it ends with a volume or a failure"
     same, words = _compared(options.file.name, file, out, about.unit, differences(export.recipe, template))
-    print(f"{options.out or 'The result'}: {words} ({len(about.pages)} slices, {done.seconds:.1f} s)")
+    say(f"{options.out or 'The result'}: {words} ({len(about.pages)} slices, {done.seconds:.1f} s)")
     return 0 if same else 1
 
 
@@ -132,7 +133,7 @@ def run(options: argparse.Namespace) -> int:
     located = locate(export.recipe, [options.file.resolve().parent], data=options.data, prior=options.prior)
     check_run_outputs(inputs_of(located.recipe), [options.out])
     for remark in located.remarks:
-        print(remark)
+        say(remark)
     if located.missing:
         options_for = {"data": " or name it with --data", "prior": " or name it with --prior", "file": ""}
         sentences = (
@@ -144,8 +145,8 @@ def run(options: argparse.Namespace) -> int:
     if options.check:
         here = _here(located.recipe, device)
         other = differences(export.recipe, here)
-        print(f"{options.file}: {_words(export)}; everything that it needs is there.")
-        print(f"Different here: {', '.join(other)}." if other else "Nothing is different here.")
+        say(f"{options.file}: {_words(export)}; everything that it needs is there.")
+        say(f"Different here: {', '.join(other)}." if other else "Nothing is different here.")
         return 0
     if export.about.kind == "volume":
         return repeat_volume(options, export, located, device)
@@ -220,7 +221,7 @@ def _repeat(options: argparse.Namespace, export: "Export", located: "Located", d
                 labels=labels, about=about,
             ),
         )  # fmt: skip
-    print(f"{out or 'The result'}: {verdict} ({_words(export)}, {_took(done)})")
+    say(f"{out or 'The result'}: {verdict} ({_words(export)}, {_took(done)})")
     return 2 if out != options.out else 0 if same else 1
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from padis_gui.cli.terminal import say
+
 if TYPE_CHECKING:
     from padis_gui.core.training.history import TrainingSummary
 
@@ -28,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.training.history import summarise_training, trainings_in
 
     rows = [_cells(summarise_training(folder)) for folder in trainings_in(options.folders)]
-    print(_table([_HEADS, *rows]), end="")
+    say(_table([_HEADS, *rows]), end="")
     return 0
 
 

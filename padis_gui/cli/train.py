@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from padis_gui.cli.options import add_events, add_settings, given_settings
 from padis_gui.cli.progress import Lines, Pacer
+from padis_gui.cli.terminal import printable, say
 from padis_gui.core.prior.network import NetworkSettings
 from padis_gui.core.settings.declarations import S, make
 from padis_gui.core.settings.errors import InputError, SettingError
@@ -26,6 +27,7 @@ from padis_gui.core.training.looks import SightSettings
 from padis_gui.core.training.settings import DataSettings, TrainingSettings
 
 if TYPE_CHECKING:
+    from padis_gui.core.training.optimise import World
     from padis_gui.core.training.plan import TrainingRequest
 
 
@@ -55,15 +57,15 @@ def preview(sources: Sequence[Path], settings: DataSettings, path: Path) -> int:
         Pillow.fromarray(pixels).save(file, "PNG")
     kept, aside = data.split(settings.validation)
     low, high = data.window
-    print(
+    say(
         f"{path}: {len(shown)} of {len(data.images)} images of {len(data.subjects)} subjects, "
         f"{len(kept.images)} to train on and {0 if aside is None else len(aside.images)} to validate on; "
         f"{data.image_size} px, {data.channels} channels; black is {low:g} and white {high:g} {data.unit}".rstrip()
     )
     if data.skipped:
-        print(f"{len(data.skipped)} skipped:")
+        say(f"{len(data.skipped)} skipped:")
     for item in data.skipped:
-        print(f"  {item.name}: {item.reason}")
+        say(f"  {item.name}: {item.reason}")
     return 0
 
 
@@ -196,9 +198,10 @@ class _Bar:
     def _say(self, text: str) -> None:
         """A line on standard output; above the bar, where both are the same terminal."""
         if self._console.is_terminal and self._shared:
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self._console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
         else:
-            print(text, flush=True)
+            say(text)
+            sys.stdout.flush()
 
 
 def describe(event: DataRead) -> str:
@@ -249,6 +252,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+_MOST_MINUTES = 100_000  # ten weeks
 _NOT_FOR_USERS = ("image_channels",)  # follows from the data
 
 
@@ -277,6 +281,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", type=Path, default=None, dest="start_from", metavar="PRIOR",
         help="train this prior further: its network and conventions are kept",
+    )  # fmt: skip
+    parser.add_argument(
+        "--minutes", type=float, default=None, metavar="M",
+        help="train for about so long in place of --steps: a few steps are timed on this machine first, and warm-up, "
+        "validation and checkpoints are fitted to the steps that there is time for, as in the window",
     )  # fmt: skip
     add_events(parser)
     parser.add_argument("--name", default=None, help="the prior's name (default: the folder's)")
@@ -312,6 +321,8 @@ def run(options: argparse.Namespace) -> int:
     ):
         if world.size == 1:
             use_all_threads()
+        if options.minutes is not None:
+            request = _within_minutes(request, folder, options, world)
 
         def reading(done: int, total: int) -> None:
             if control.stop:
@@ -368,6 +379,48 @@ def _request(options: argparse.Namespace) -> "tuple[TrainingRequest, Path]":
         if getattr(options, name) is not None:
             changes[name] = getattr(options, name)
     return before.model_copy(update=changes), folder
+
+
+def _within_minutes(
+    request: "TrainingRequest", folder: Path, options: argparse.Namespace, world: "World"
+) -> "TrainingRequest":
+    """The request with the steps that there is time for here, and what follows from their number unless it was given."""
+    from padis_gui.core.prior.checkpoint import read_record
+    from padis_gui.core.settings.machine import fastest_precision
+    from padis_gui.core.training.plan import has_request
+    from padis_gui.core.training.run import seconds_a_step
+    from padis_gui.core.training.settings import fitted_to, steps_within
+
+    given = given_settings(options, TrainingSettings)
+    if "steps" in given:
+        raise SettingError(
+            "Steps or minutes were wanted, but both were given; leave out --steps or --minutes."
+        )
+    if not 0 < options.minutes <= _MOST_MINUTES:
+        raise SettingError(
+            f"A time of up to {_MOST_MINUTES} minutes was wanted, but {options.minutes:g} was given; change --minutes."
+        )
+    if options.resume is not None or has_request(folder):
+        raise SettingError(
+            f"A training that begins was wanted with --minutes, but {folder} holds one already; say with --steps how far "
+            "it is to go."
+        )
+    if world.size > 1:
+        raise SettingError(
+            "One process was wanted with --minutes, but there are several, whose paces differ; give --steps instead."
+        )
+    size, network = request.settled().data_settings.image_size, request.network
+    if request.start_from is not None:
+        found = read_record(request.start_from).network
+        if isinstance(found, NetworkSettings):  # others are refused when the training begins
+            network = found
+    precision = fastest_precision(world.device) if request.precision == "auto" else request.precision
+    pace = seconds_a_step(request.training, network, size, world.device, precision)
+    steps = steps_within(60 * options.minutes, pace)
+    if not options.events:
+        say(f"{options.minutes:g} minutes: {steps} steps of {pace:.2g} s")
+    fitted = fitted_to(request.training, steps, size, pace)
+    return request.model_copy(update={"training": make(TrainingSettings, fitted.model_dump() | given)})
 
 
 def _check_files(request: "TrainingRequest", folder: Path) -> None:

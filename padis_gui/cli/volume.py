@@ -4,7 +4,6 @@ It is seen as a progress bar, or as events in lines of JSON.
 """
 
 import argparse
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from padis_gui.cli.options import (
 )
 from padis_gui.cli.outputs import kept, write_json
 from padis_gui.cli.progress import Lines, Pacer, progress_bar
+from padis_gui.cli.terminal import say
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.runs.presets import DEFAULT_PRESET
 from padis_gui.core.settings.declarations import make
@@ -228,7 +228,7 @@ def run(options: argparse.Namespace) -> int:
         report = _report(last, shown.template)
         _, written = kept(options.report, lambda to: write_json(to, report))
     if not options.events:
-        print(_summary(last))
+        say(_summary(last))
     return 0 if written == options.report else 2
 
 
@@ -324,13 +324,13 @@ def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
 
 def _interrupted(shown: "Display", *, by_signal: bool) -> int:
     if shown.folder is not None:
-        print(
+        say(
             f"padis-gui: interrupted; {shown.done} of {shown.total} slices are finished and kept in {shown.folder}, the "
             "same command goes on.",
-            file=sys.stderr,
+            error=True,
         )
     elif by_signal:
-        print("padis-gui: interrupted.", file=sys.stderr)
+        say("padis-gui: interrupted.", error=True)
     return 130 if by_signal else 0
 
 

@@ -107,7 +107,7 @@ def test_the_bits_are_those_of_the_command_line(
 
 def test_a_preset_is_for_its_own_problem(tiny: pg.OpenedPrior, phantom: pg.OpenedImage) -> None:
     own, other = pg.ct(phantom, views=8), pg.denoise(phantom)
-    assert pg.steps(own, tiny, preset="ct-8").recipe.settings["steps"] == 40
+    assert pg.steps(own, tiny, preset="ct-8").recipe.settings["steps"] == 26
     assert pg.steps(own, tiny, preset="ct-8", steps=2).recipe.settings["steps"] == 2
     plain = pg.steps(other, tiny, "fast").recipe.settings
     assert pg.steps(other, tiny, preset="ct-8").recipe.settings == plain

@@ -7,7 +7,8 @@ import pytest
 from PySide6.QtWidgets import QApplication
 
 from padis_gui.gui.kit.theme import configure
-from tests.qt import qt_loop, until, worker_threads
+from tests.gui.user import leave
+from tests.qt import qt_loop, worker_threads
 
 
 @pytest.fixture(scope="session")
@@ -41,13 +42,6 @@ def window(drive, tmp_path):
         made.resize(1280, 720)
         made.show()
         return made
-
-    async def leave(made):
-        made.trainer.stop()
-        await until(lambda: not made.trainer.active)
-        for _ in range(2):  # a test that failed in the middle of a run is asked what to do with it
-            made.close()
-        await made.closed.wait()
 
     made = drive(make())
     yield made

@@ -10,8 +10,9 @@ from PySide6.QtWidgets import QApplication
 
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.gui.dialogs.opening import DatasetChooser, SliceChooser
+from padis_gui.viewmodels.session.sizing import side_by_side
 from tests.qt import open_both, until
-from tests.scan_files import parallel, write_exchange
+from tests.scan_files import counts_of, parallel, write_exchange
 
 
 @pytest.fixture
@@ -339,3 +340,65 @@ def test_a_page_that_cannot_be_read_leaves_the_slider_where_it_was(window, drive
         assert beside.where.text() == "1\nof 3"
 
     drive(go())
+
+
+def faulty_scan(path, level=0.5):
+    """A scan with zingers in it, which are proposed to be taken out."""
+    truth = parallel(views=60)
+    values = counts_of(truth)
+    values[5:50:9, 0, 10:90:8] *= 1 + level  # a brighter reading
+    return write_exchange(path, truth, rows=1, data=values[:, :1])
+
+
+def test_the_corrections_of_a_scan_are_proposed_compared_and_used(window, drive, tmp_path, stack):
+    """What is on the screen is what is open, also in this section."""
+    session, section = window.session, window.reconstruct.corrections
+    path = faulty_scan(tmp_path / "a.h5")
+    clean = write_exchange(tmp_path / "clean.h5", parallel(views=60), rows=1)
+
+    async def go():
+        assert section.isHidden()
+        assert await session.data.open(stack)
+        assert section.isHidden()  # a picture
+        assert await session.data.open(path, 0, ReadingSettings(image_size=32))
+        assert not section.isHidden()
+        [proposal] = session.data.image.measured.proposals
+        assert (proposal.name, proposal.value) == ("zingers", True)
+        assert section.brief.text() == "proposed"
+        await until(lambda: section.corrections.comparison is not None)
+        comparison = section.corrections.comparison
+        assert comparison.proposed
+        assert 0 < comparison.sinogram_changes < 1
+        before, after = comparison.sinograms
+        assert before.shape == after.shape
+        assert [tile.tile.caption for tile in section.wall.tiles] == [
+            "sinogram before", "FBP before", "sinogram after", "FBP after",
+        ]  # fmt: skip
+        section.corrections.take(section.corrections.proposals)
+        await until(lambda: session.data.image.reading.zingers)
+        assert section.form.editors["zingers"].isChecked()
+        assert section.brief.text() == "zingers"
+        assert section.corrections.proposals == ()
+        mended = session.data.image.measured.values
+        assert section.corrections.comparison is not comparison  # that was of another reading
+        await until(lambda: section.corrections.comparison is not None)
+        assert not section.corrections.comparison.proposed
+        assert section.corrections.comparison.sinogram_changes == comparison.sinogram_changes
+        section.form.editors["zingers"].click()
+        await until(lambda: not session.data.image.reading.zingers)
+        assert not np.array_equal(session.data.image.measured.values, mended)
+        assert await session.data.open(clean, 0, ReadingSettings(image_size=32))
+        assert section.corrections.comparison is None
+        assert not section.corrections.comparing
+        assert section.wall.isHidden()
+
+    drive(go())
+
+
+def test_one_reading_is_seen_in_a_small_picture():
+    before = np.zeros((1000, 900), dtype=np.float32)
+    after = before.copy()
+    after[501, 77] = 1.0
+    one, two = side_by_side(before + np.linspace(0, 1, 900), after + np.linspace(0, 1, 900))
+    assert max(one.shape) <= 320
+    assert np.count_nonzero(one != two) == 1

@@ -14,7 +14,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QPalette
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QDialog, QDockWidget, QLabel
+from PySide6.QtWidgets import QApplication, QDialog, QDockWidget, QLabel, QWidget
 
 from padis_gui.core.physics import registry as operators
 from padis_gui.core.settings.machine import DeviceChoice
@@ -22,6 +22,7 @@ from padis_gui.gui.dialogs.help import ReportDialog
 from padis_gui.gui.frame.app import CrashReporter, tell_of_crash
 from padis_gui.gui.frame.main_window import MainWindow
 from padis_gui.gui.kit import theme
+from padis_gui.gui.kit.focus import takes_tab
 from padis_gui.gui.runs import transport as plan
 from padis_gui.gui.runs.transport import PlanLine
 from padis_gui.viewmodels.session.report import Logbook
@@ -136,6 +137,30 @@ def test_docks_can_be_moved_floated_hidden_and_tabbed(opened):
     assert not dock(window, "curves").isVisible()
     toggle.trigger()
     assert dock(window, "curves").isVisible()
+
+
+def test_the_menu_brings_a_panel_to_the_front_with_the_keyboard_in_it_or_hides_it(opened, drive):
+    """Also one that lies behind another tab, or was hidden: it is not seen, whatever Qt calls it."""
+    window = opened(Preferences())
+    window.activateWindow()
+    for toggle in window.docks.toggles:
+        each = dock(window, toggle.text().lower())
+        for _ in range(2):
+            assert toggle.isChecked() is (each.isVisible() and each.widget().isVisible()), toggle.text()
+            if not toggle.isChecked():
+                toggle.trigger()
+            drive(until(lambda each=each: each.widget().isVisible()))
+            assert toggle.isChecked()
+        toggle.trigger()
+        assert not toggle.isChecked()
+        assert not each.isVisible()
+        toggle.trigger()
+        drive(settled(window.docks))
+        assert each.widget().isVisible(), toggle.text()
+        takes = [
+            w for w in each.widget().findChildren(QWidget) if takes_tab(w) and w.isVisible() and w.isEnabled()
+        ]
+        assert not takes or each.widget().isAncestorOf(window.focusWidget()), toggle.text()
 
 
 def test_everything_fits_into_1280_by_720(opened, drive, phantom_path, prior_path):
@@ -481,12 +506,18 @@ def test_after_a_crash_the_next_start_says_where_the_log_is_and_offers_the_sessi
     said = window.messages
     assert said.isVisible()
     assert str(book.path) in said.text.text()
+    assert [offer.text() for offer in said.offers] == ["Restore"]
 
     async def go():
-        said.offers[0].click()
+        act.trigger()
         await until(lambda: len(window.session.runs.records) == 2)
         await until(lambda: window.session.method.problem.views == 17)
+        await until(lambda: dock(window, "runs").isVisible())
 
+    window.messages.show_message("info", "The next message takes the place of the first")
+    act = window.act.restore_session
+    assert act.isEnabled(), "it is offered in the menu as well"
     drive(go())
+    assert not act.isEnabled()
     book.close()
     opened.leave(window)

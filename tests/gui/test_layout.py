@@ -31,8 +31,8 @@ from padis_gui.gui.panes.canvas import Canvas
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
 from tests.gui.controls import cut, scrolled_sideways, where_is
-from tests.gui.user import pane
-from tests.qt import delivered, open_both, ran, settled, until
+from tests.gui.user import pane, press
+from tests.qt import LONG, delivered, ended, open_both, ran, settled, until
 
 SMALL = 1280, 720
 
@@ -352,8 +352,13 @@ def test_f6_scrolls_to_what_it_gives_the_keyboard(ready, drive):
     bar.setValue(bar.maximum())
     ready.panes.active.canvas.setFocus()
     assert ready.data.heading.visibleRegion().isEmpty(), "it is scrolled away"
-    ready.act.previous_region.trigger()
-    assert ready.focusWidget() is ready.data.heading
+    way = []
+    while ready.focusWidget() is not ready.data.heading:
+        assert len(way) < len(ready.pages.currentWidget().regions)
+        ready.act.previous_region.trigger()
+        way.append(ready.focusWidget())
+    setup = ready.reconstruct
+    assert way == [setup.transport.first_focus, *(s.heading for s in reversed(setup.sections))]
     assert ready.data.heading.visibleRegion().boundingRect() == ready.data.heading.rect()
 
 
@@ -376,6 +381,107 @@ def test_enter_presses_a_button_where_space_pauses(ready, drive):
     finally:
         ready.act.pause.setShortcut("Space")
         shortcut.deleteLater()
+
+
+def test_space_never_begins_a_run(ready, drive):
+    """Who pauses by Space may be late by a moment: the run has ended, and another one is not what was wanted."""
+    session = ready.session
+    drive(ran(ready))
+    for button in [*ready.transport.buttons.values(), *ready.laboratory.page.controls.buttons.values()]:
+        page(ready, "reconstruct" if ready.transport.isAncestorOf(button) else "a/b")
+        button.setFocus()
+        press_through_shortcuts(ready, Qt.Key.Key_Space)
+        assert not session.run.active, button.text()
+        assert not ready.laboratory.ab.active, button.text()
+        assert not session.queue.items, button.text()
+    page(ready, "reconstruct")
+    session.method.set_solver_setting("steps", LONG)
+    ready.transport.first_focus.setFocus()
+    press_through_shortcuts(ready, Qt.Key.Key_Return)
+    assert session.run.active
+    press_through_shortcuts(ready, Qt.Key.Key_Escape)
+    drive(ended(ready))
+
+
+@pytest.mark.parametrize(
+    ("key", "first", "typed"),
+    [
+        (Qt.Key.Key_L, lambda w: w.views.profile.ends["x₁"], lambda w: w.panes.tools.line.start[0]),
+        (Qt.Key.Key_R, lambda w: w.views.regions.places["x"], lambda w: w.panes.tools.region.left),
+        (Qt.Key.Key_E, lambda w: w.views.regions.places["x"], lambda w: w.panes.tools.region.left),
+        (Qt.Key.Key_C, lambda w: w.reconstruct.crop.places["x"], lambda w: w.reconstruct.crop.region[0]),
+    ],
+    ids=["line", "rectangle", "ellipse", "crop"],
+)
+def test_a_tool_that_is_chosen_by_its_key_is_used_by_the_keyboard(ready, drive, key, first, typed):
+    """There is something to see at once, and what is typed next goes where the tool wants numbers."""
+    drive(settled())
+    ready.panes.active.canvas.setFocus()
+    press_through_shortcuts(ready, key)
+    drive(until(lambda: ready.focusWidget() is first(ready)))
+    tools = ready.panes.tools
+    if key == Qt.Key.Key_L:
+        (x0, y0), (x1, y1) = tools.line.start, tools.line.end
+        assert y0 == y1
+        assert x1 - x0 == ready.session.data.image.shape[1], "across the whole picture"
+    elif key != Qt.Key.Key_C:
+        assert tools.region.shape == ("rectangle" if key == Qt.Key.Key_R else "ellipse")
+        assert tools.region.width > 1
+    first(ready).selectAll()
+    press_through_shortcuts(ready, Qt.Key.Key_7)
+    press_through_shortcuts(ready, Qt.Key.Key_Return)
+    assert typed(ready) == 7
+    ready.panes.act.move.trigger()
+
+
+def test_esc_leaves_what_is_being_typed_or_drawn_before_it_cancels_a_run(ready, drive):
+    session, strip, views = ready.session, ready.reconstruct.crop, ready.problem.form.editors["views"]
+    listed = ready.run_tools.list
+    drive(ran(ready))
+    session.method.set_solver_setting("steps", LONG)
+    press(ready, "run")
+    views.setFocus()
+    before = views.value()
+    press_through_shortcuts(ready, Qt.Key.Key_5)
+    press_through_shortcuts(ready, Qt.Key.Key_Escape)
+    assert (views.value(), views.text()) == (before, str(before))
+    ready.panes.act.crop.trigger()
+    strip.places["w"].setFocus()
+    press_through_shortcuts(ready, Qt.Key.Key_Escape)
+    assert not strip.isVisible()
+    listed.filter.setFocus()
+    listed.filter.setText("fast")
+    press_through_shortcuts(ready, Qt.Key.Key_Escape)
+    assert listed.filter.text() == ""
+    assert session.run.state.active
+    views.setFocus()
+    press_through_shortcuts(ready, Qt.Key.Key_Escape)
+    drive(until(lambda: not session.run.active))
+
+
+def test_no_two_entries_of_a_menu_have_one_letter(ready):
+    """Where two have, the letter chooses neither: it goes from one to the other."""
+    tops = [action.menu() for action in ready.menuBar().actions()]
+    queue = ready.session.queue
+    for held in (False, True):
+        queue.hold(held)
+        for menu in (*tops, *(a.menu() for top in tops for a in top.actions() if a.menu())):
+            texts = [a.text() for a in menu.actions() if a.isVisible() and "&" in a.text().replace("&&", "")]
+            letters = [
+                text.replace("&&", "")[text.replace("&&", "").index("&") + 1].lower() for text in texts
+            ]
+            assert len(set(letters)) == len(letters), (menu.title(), sorted(zip(letters, texts, strict=True)))
+
+
+@pytest.mark.parametrize("name", ["profile", "rectangle", "ellipse", "crop"])
+def test_a_tool_that_is_clicked_leaves_the_keyboard_where_it_is(ready, drive, name):
+    canvas = ready.panes.active.canvas
+    canvas.setFocus()
+    press(ready, f"view_{name}")
+    drive(settled())
+    assert ready.focusWidget() is canvas
+    assert (ready.panes.tools.line, ready.panes.tools.region, ready.panes.tools.crop) == (None, None, None)
+    ready.panes.act.move.trigger()
 
 
 def test_arrow_keys_and_letters_belong_to_the_menu_bar_while_it_has_the_keyboard(ready):

@@ -120,6 +120,17 @@ def test_a_level_marker_and_seams_are_seen_and_go_again(shown):
     assert (plot.level, plot.marker, plot.seams) == (None, None, [5.0])
 
 
+@pytest.mark.parametrize("values", [[0.0, 1.0], [0.0, 60.0], [31.0, 60.0]], ids=["top", "middle", "bottom"])
+def test_a_level_has_its_name_wherever_it_lies(shown, values):
+    plot = shown("a")
+    plot.set_x_range(0, 10)
+    plot.set_level(30.0, "FBP")
+    drawn(plot, Line("a", "red", [0, 10], values))
+    label, box = plot._level_item.label, plot.view.box
+    QApplication.processEvents()
+    assert box.sceneBoundingRect().adjusted(-1, -1, 1, 1).contains(label.mapRectToScene(label.boundingRect()))
+
+
 def test_names_in_the_legend_are_text_and_not_markup(shown):
     plot = drawn(shown("a < b"), Line("<img src=x>", "red", [0, 1], [0, 1]))
     assert "<img" not in plot.heading.text()
@@ -263,3 +274,17 @@ def test_the_mouse_over_curves_that_have_gone_finds_nothing(curves):
         click_at(plot, x)
     settle()
     assert chosen == [2]
+
+
+def test_curves_of_another_run_have_its_name_also_where_the_shown_run_has_none(curves):
+    chooser = curves.chooser.x()
+    curves.set_compared([curve_point(1, 1.0), curve_point(2, 2.0)], "Run 1")
+    settle()
+    assert "Run 1" in curves.legend.text()
+    assert curves.legend.isVisible()
+    assert curves.close_compared.isVisible()
+    curves.set_points([curve_point(1, 1.0)], 2)
+    curves.set_compared(())
+    settle()
+    assert curves.legend.text() == ""
+    assert curves.chooser.x() == chooser, "the button stays where it is"

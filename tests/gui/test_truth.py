@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from PySide6.QtWidgets import QAbstractButton, QLabel
 
+from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.presets import priors_alike, resource
 from padis_gui.core.runs.recipe import find_preset
 from tests.gui.truth import NOTHING_SAID, Screen, rest, turns
 from tests.gui.truth_files import make_files
-from tests.gui.truth_walk import Walk, steps_of, watching
+from tests.gui.truth_walk import Step, Walk, steps_of, walk_once, watching
 from tests.gui.user import pane, press
 from tests.qt import LONG, until
 
@@ -362,3 +363,40 @@ def test_what_is_opened_while_the_demo_loads_is_what_is_open(window, drive, file
     drive(go())
     assert window.session.data.path == files.images["byte56"]
     assert screen.wrongs(quiet=True) == []
+
+
+@pytest.mark.parametrize(
+    "physics", [each.name for each in PHYSICS if not each.why_not and each.name != "ct-parallel"]
+)
+def test_a_run_is_of_its_own_problem_before_its_first_step(window, drive, files, screen, physics):
+    """Whatever is chosen after what the run measures is there, and before there is an iterate of it."""
+    session, found = window.session, []
+
+    def choose_meanwhile():
+        if session.shown.pictures is not None and session.shown.frame() is None and not found:
+            found.append("chosen")
+            session.method.set_physics(physics)
+            found.extend(screen.wrongs(quiet=False))
+
+    async def go():
+        await opened(window, files.images["hu64"], files.priors["hu64"])
+        session.method.set_physics("ct-parallel")
+        await rest(window)
+        session.method.set_solver("diffpir")
+        session.method.set_solver_setting("steps", 3)
+        session.shown.changed.connect(choose_meanwhile)
+        press(window, "run")
+        await rest(window)
+
+    drive(go())
+    assert found == ["chosen"]
+    assert screen.wrongs(quiet=True) == []
+
+
+def test_a_walk_ends_where_a_run_is_paused(styled, files, tmp_path):
+    actions = ("open_image", "open_prior", "start_paused")
+    steps = [Step(action, seed=1, waits=True) for action in actions]
+    walk = walk_once(styled, files, tmp_path, steps, lambda text: None)
+    assert len(walk.trace) == len(steps)
+    assert "step from rest" in walk.trace[-1]
+    assert walk.found == []

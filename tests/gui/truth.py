@@ -8,6 +8,7 @@ never be otherwise, not even for a moment.
 import asyncio
 import math
 import re
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -136,9 +137,8 @@ class Screen:
 
     def __init__(self, window: Any) -> None:
         self.window, self.session = window, window.session
-        self._proved: dict[
-            int, tuple[Any, Data]
-        ] = {}  # by id: a baseline or measurement, and what it was made of
+        # by id: a baseline or measurement, for as long as it is in memory, and what it was made of
+        self._proved: dict[int, tuple[weakref.ref[Any], Data]] = {}
         self._measured: tuple[tuple[Any, ...], Any] | None = None
         self.hand_levels_unit: str | None = None  # the unit in which somebody has set levels by hand
 
@@ -153,13 +153,15 @@ class Screen:
 
     @property
     def recipe(self) -> Any:
-        """Of the run whose pictures are seen; None where no run is."""
+        """Of the run whose pictures are seen; None where no run is.
+
+        What a run measures may be seen before its first iterate: all is of that run, then.
+        """
         shown = self.session.shown
         if shown.record is not None:
             return shown.record.recipe
-        if self.session.shown.frame() is None or shown.made_of is None:
-            return None
-        return shown.made_of.recipe
+        nothing = shown.frame() is None and shown.pictures is None
+        return None if nothing or shown.made_of is None else shown.made_of.recipe
 
     @property
     def run_data(self) -> Data | None:
@@ -283,7 +285,7 @@ class Screen:
         for key in ("baseline", "measurement"):
             seen = self.pixels(key)
             known = None if seen is None else self._proved.get(id(seen))
-            if known is not None and known[1] != data:
+            if known is not None and known[0]() is seen and known[1] != data:
                 yield f"the {key} is that of {known[1].name}, page {known[1].page}, not of {data}"
 
     def _of_another_image(self) -> Iterator[str]:
@@ -374,7 +376,7 @@ class Screen:
         if data is not None and not method.imageless:
             for pixels in seen.values():
                 if pixels is not None:
-                    self._proved[id(pixels)] = pixels, data
+                    self._proved[id(pixels)] = weakref.ref(pixels), data
 
     def _measure(self, opened: Any, method: Any, seed: int) -> Any:
         key = (id(opened.image), id(opened.prior), method.physics, method.problem.model_dump_json(), seed)

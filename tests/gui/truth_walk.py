@@ -27,12 +27,14 @@ from padis_gui.core.exports.about import read_recipe
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.physics.settings import PictureSettings
 from padis_gui.core.prior.tiling import TILINGS
-from padis_gui.core.runs.presets import PRESETS, bundled_priors, is_bundled, priors_alike, resource
+from padis_gui.core.runs.cards import bundled_priors
+from padis_gui.core.runs.presets import PRESETS, is_bundled, priors_alike, resource
 from padis_gui.core.runs.recipe import find_preset
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.viewmodels.pictures.profiles import Line, Region
 from tests.gui.truth import Screen, is_held, rest
 from tests.gui.truth_files import Files, make_files
+from tests.gui.user import leave
 
 _TELLS = 100  # steps
 _PATIENCE = (
@@ -660,9 +662,7 @@ def walk_once(
             await walk.go(steps, on=on)
         except AssertionError as error:
             walk.found = [f"it never came to rest: {error}"]
-        window.laboratory.ab.cancel()
-        window.close()
-        await window.closed.wait()
+        await leave(window)
         window.deleteLater()
         return walk
 

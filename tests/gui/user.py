@@ -6,6 +6,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QWidget
 
+from tests.qt import until
+
 W = TypeVar("W", bound=QWidget)
 
 
@@ -33,3 +35,13 @@ def pane(window: Any, source: str) -> Any:
     """The pane that shows a source, of a window or a grid of panes."""
     grid = getattr(window, "panes", window)
     return next(each for each in getattr(grid, "panes", grid) if each.source == source)
+
+
+async def leave(window: Any) -> None:
+    """Close a main window, whatever is under way in it, and wait until its threads have ended."""
+    window.laboratory.ab.cancel()
+    window.trainer.stop()
+    await until(lambda: not window.trainer.active)
+    for _ in range(2):  # it asks where something is under way; who closes it again means it
+        window.close()
+    await window.closed.wait()

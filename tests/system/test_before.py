@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,11 @@ import torch
 from padis_gui.cli.main import main
 from padis_gui.core.exports.about import read_export, read_pages
 from padis_gui.core.prior.checkpoint import load_prior
+from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.queue import read_queue
+from padis_gui.core.runs.recipe import find_preset
 from padis_gui.core.solvers.registry import find_solver
+from padis_gui.core.studies.experiment import Grid, run_grid
 from padis_gui.core.volumes.parts import Parts
 from tests.before.machine import machine
 from tests.qt import until
@@ -28,6 +32,10 @@ MADE = json.loads((BEFORE / "made.json").read_text(encoding="utf-8"))
 # through a few steps. Measured with torch, oneDNN and MKL held to SSE against AVX-512: up to 1.5e-5 of the range from
 # black to white, of estimates as far as 35 of it (PaDIS-DPS after three steps).
 OTHER_PROCESSOR = 1e-4
+
+
+# What the preset said of Fast when the experiment was made
+FAST_8_THEN = {"sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.1, "relaxation": 1.0}
 
 
 def exports(kind: str) -> list[str]:
@@ -121,17 +129,32 @@ def test_a_volume_that_was_stopped_goes_on(tmp_path: Path) -> None:
     assert_the_same(tmp_path / "unfinished.tif", BEFORE / "volume.tif")
 
 
-def test_an_experiment_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A case is known by what its files hold and by every setting: none is run again."""
+def test_an_experiment_goes_on_where_it_was(tmp_path: Path) -> None:
+    """A case is known by what its files hold and by every setting, also where settings were declared since: with what
+    was done then, none is run again."""
     record = copied(BEFORE / "experiment.jsonl", tmp_path / "experiment.jsonl")
     before = record.read_text(encoding="utf-8")
-    assert len(before.splitlines()) == 2
+    preset = find_preset("ct-8")
+    grid = Grid(
+        images=((BEFORE / "phantom.tif", 0),), priors=(BEFORE / "tiny.safetensors",), solvers=("fast", "tv"),
+        problems=(replace(preset, name="ct-8 bins=96", problem=preset.problem | {"bins": 96}, settings=FAST_8_THEN),),
+        overrides={"fast": {"steps": 2}, "tv": {"steps": 2}}, tilings=(TilingSettings(window_below=0.03),), seeds=(1,),
+    )  # fmt: skip
+    results = list(run_grid(grid.points(), lambda path: pytest.fail("no prior is opened"), record))
+    assert [round(result.metrics["psnr"], 2) for result in results] == [22.02, 23.12]
+    assert record.read_text(encoding="utf-8") == before
+
+
+def test_an_experiment_whose_defaults_have_changed_runs_only_what_they_change(tmp_path: Path) -> None:
+    record = copied(BEFORE / "experiment.jsonl", tmp_path / "experiment.jsonl")
+    before = record.read_text(encoding="utf-8")
     command = ["experiment", str(BEFORE / "phantom.tif"), "--prior", str(BEFORE / "tiny.safetensors"), "--device", "cpu",
                "--precision", "float32", "--preset", "ct-8", "--bins", "96", "--solver", "fast", "tv",
                "--set", "steps=2", "--out", str(record)]  # fmt: skip
     assert main(command) == 0
-    assert record.read_text(encoding="utf-8") == before
-    assert "22.02" in capsys.readouterr().out
+    assert record.read_text(encoding="utf-8").startswith(before)
+    (added,) = record.read_text(encoding="utf-8")[len(before) :].splitlines()
+    assert json.loads(added)["recipe"]["solver"] == "fast"
 
 
 def test_a_training_is_listed_with_its_log_and_looks(capsys: pytest.CaptureFixture[str]) -> None:

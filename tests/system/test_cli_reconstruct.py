@@ -10,12 +10,14 @@ import numpy as np
 import PIL.Image
 import pytest
 import tifffile
+import torch
 
 from padis_gui.cli import outputs as exports
 from padis_gui.cli.main import main
 from padis_gui.core.exports import animation
 from padis_gui.core.exports.about import read_export, read_recipe
 from padis_gui.core.files.read import read_image
+from padis_gui.core.settings import machine
 
 TINY = ["--views", "10", "--solver", "dds", "--steps", "3", "--set", "cg-steps=3", "--precision", "float32"]
 
@@ -55,6 +57,33 @@ def test_writes_the_image_and_the_report(
     told = capsys.readouterr()
     assert "PSNR" in told.out
     assert "seed 7" in told.out
+
+
+def test_a_run_has_the_threads_that_it_is_told(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setattr(machine, "usable_cores", lambda: 3)
+    for asked, had in (("2", 2), ("1", 1), ("64", 3)):
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")  # what is said now counts more
+        try:
+            assert main([*arguments, "--seed", "7", "--threads", asked]) == 0
+        finally:
+            torch.set_num_threads(before)
+        assert read_recipe(tmp_path / "out.tif")[0].threads == had
+
+
+@pytest.mark.parametrize("verb", ["reconstruct", "generate", "train", "experiment"])
+@pytest.mark.parametrize("asked", ["0", "-1", "1025", "1e3", "many", "9" * 5000])
+def test_absurd_numbers_of_threads_are_refused(
+    verb: str, asked: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--threads", asked])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "1 to 1024 threads were wanted" in said
+    assert len(said) < 400
 
 
 def test_a_part_of_the_picture_its_size_and_its_pixels_size_reach_the_file_and_come_back(

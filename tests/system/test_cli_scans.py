@@ -8,11 +8,16 @@ import pytest
 import tifffile
 from PIL import Image as Picture
 
+import padis_gui as pg
 from padis_gui.cli.main import main
 from padis_gui.core.exports.about import read_recipe
+from padis_gui.core.files.read import read_image
 from padis_gui.core.files.scans.geometry_file import ScanGeometry
+from padis_gui.core.images.corrections import CorrectionSettings
+from padis_gui.core.images.image import ReadingSettings
+from padis_gui.core.runs.recipe import DataReference
 from padis_gui.core.solvers.diffusion.admm import FastSettings
-from tests.scan_files import fan, parallel, write_exchange, write_htc
+from tests.scan_files import counts_of, fan, parallel, write_exchange, write_htc
 
 SOLVER = [
     "--solver",
@@ -166,3 +171,54 @@ def test_an_experiment_wants_truths(
     given = ["--prior", str(prior_path), "--preset", "ct-20", "--out", str(tmp_path / "results.jsonl")]
     assert main(["experiment", str(path), *given]) == 2
     assert "truth" in capsys.readouterr().err
+
+
+def test_corrections_are_proposed_given_and_repeated(
+    tmp_path: Path, prior_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Command line, recipe and Python read the same sinogram; what is proposed is an option as it is typed."""
+    truth = parallel(views=60)
+    counts = counts_of(truth)
+    counts[5:50:9, 0, 10:90:8] *= 1.5
+    path = write_exchange(tmp_path / "scan.h5", truth, rows=1, data=counts)
+    assert main(["geometry", str(path)]) == 0
+    proposed = [line.split() for line in capsys.readouterr().out.splitlines() if "Proposed:" in line]
+    assert [line[1:3] for line in proposed] == [["--zingers", "True"]]
+    given = [
+        "--image-size",
+        "32",
+        *proposed[0][1:3],
+        "--rings",
+        "profile",
+        "--ring-width",
+        "2",
+        "--crop-bins",
+        "2,3",
+    ]
+    code, out = reconstruct(path, prior_path, *given)
+    said = capsys.readouterr().out
+    assert code == 0
+    assert "replaced by the median around" in said
+    assert "Proposed" not in said
+    recipe, _ = read_recipe(out)
+    assert recipe.data is not None
+    reading = recipe.data.reading
+    assert (reading.zingers, reading.rings, reading.ring_width, reading.crop_bins) == (
+        True,
+        "profile",
+        2,
+        (2, 3),
+    )
+    assert reading.bad_bins is False
+    in_python = pg.scan(path, image_size=32, zingers=True, rings="profile", ring_width=2, crop_bins=(2, 3))
+    opened = read_image(path, 0, reading)
+    assert opened.measured is not None
+    assert opened.measured.values.shape[-1] == truth.sinogram.shape[1] - 5
+    assert in_python is not None
+    assert main(["repeat", str(out), "--out", str(tmp_path / "again.tif")]) == 0
+    assert "bit for bit" in capsys.readouterr().out
+    report = json.loads(out.with_suffix(".json").read_text())
+    old = report["recipe"]["data"]["reading"]
+    for name in CorrectionSettings.model_fields:
+        del old[name]  # as an earlier version wrote it
+    assert DataReference.model_validate(report["recipe"]["data"]).reading == ReadingSettings(image_size=32)

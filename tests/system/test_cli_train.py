@@ -21,8 +21,10 @@ from PIL import Image as Pillow
 
 from padis_gui.cli.main import main
 from padis_gui.core.prior.checkpoint import load_prior, read_record
+from padis_gui.core.prior.network import NetworkSettings
 from padis_gui.core.training.log import read_log
 from padis_gui.core.training.plan import REQUEST_FILE, load_request
+from padis_gui.core.training.settings import TrainingSettings, look_interval
 from padis_gui.core.training.train import PRIOR_FILE, STATE_FILE
 from tests.waiting import TIMEOUT, wait_for
 
@@ -70,6 +72,29 @@ def test_train_resume_and_use(data: Path, tmp_path: Path, capsys: pytest.Capture
     ]
     assert main(["reconstruct", str(data), *options, "--precision", "float32"]) == 0
     assert tifffile.imread(out).shape == (32, 32)
+
+
+def test_minutes_are_so_many_steps_of_this_machine(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows from the number of steps is fitted to it, but for what is given."""
+    pace, timed = 0.51, []
+
+    def seconds_a_step(settings: TrainingSettings, network: NetworkSettings, size: int, *_: Any) -> float:
+        timed.append((settings.pixels, network.width, size))
+        return pace
+
+    monkeypatch.setattr("padis_gui.core.training.run.seconds_a_step", seconds_a_step)
+    run = tmp_path / "run"
+    command = ["train", str(data), "--out", str(run), *OPTIONS, "--minutes", "1"]
+    assert main([*command, "--warmup", "7"]) == 0
+    assert timed == [(512, 32, 32)]
+    assert "1 minutes: 100 steps of 0.51 s" in capsys.readouterr().out
+    training = load_request(run).training
+    assert (training.steps, training.warmup, training.validate_every) == (100, 7, look_interval(100))
+    assert read_record(run / PRIOR_FILE).training["steps"] == 100
+    assert main(command) == 2  # it goes on by steps
+    assert "holds one already" in capsys.readouterr().err
 
 
 def logged_step(run: Path) -> int:
@@ -196,6 +221,9 @@ def test_runs_are_compared(data: Path, tmp_path: Path, capsys: pytest.CaptureFix
         (["train", "{data}", "--out", "{tmp}/run", "--levels", "0"], "noise levels"),
         (["train", "{data}", "--out", "{tmp}/run", "--from", "{data}"], "prior"),
         (["train", "{data}", "--out", "{data}/run"], "cannot be made"),
+        (["train", "{data}", "--out", "{tmp}/run", "--minutes", "0"], "up to 100000 minutes"),
+        (["train", "{data}", "--out", "{tmp}/run", "--minutes", "nan"], "up to 100000 minutes"),
+        (["train", "{data}", "--out", "{tmp}/run", "--minutes", "2", "--steps", "5"], "both were given"),
         (["train", "{data}", "--preview", "{tmp}/sheet.jpg"], "does not end in .png"),
         (["train", "{data}", "--preview", "{tmp}/none/sheet.png"], "does not exist"),
         (["runs", "{tmp}/none"], "cannot be read"),

@@ -140,12 +140,14 @@ def test_bundled_slices_are_the_published_ones_unchanged(shared):
 
 def test_bundled_priors_are_small_and_readable():
     from padis_gui.core.prior.checkpoint import read_record
+    from padis_gui.core.runs.cards import cards
 
-    priors = list((ROOT / "resources" / "priors").iterdir())
-    assert priors
+    priors = sorted((ROOT / "resources" / "priors").glob("*.safetensors"))
+    assert [path.stem for path in priors] == sorted(cards())
     for path in priors:
         assert path.stat().st_size <= 12 * 2**20
         assert read_record(path).name == path.stem
+    assert sum(path.stat().st_size for path in priors) <= 45 * 2**20
 
 
 @pytest.mark.parametrize(

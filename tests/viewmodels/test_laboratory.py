@@ -9,7 +9,7 @@ import tifffile
 import torch
 from PIL import Image
 
-from padis_gui.core.prior.checkpoint import save_prior
+from padis_gui.core.prior.checkpoint import PriorRecord, save_prior
 from padis_gui.core.prior.network import PatchUNet
 from padis_gui.core.prior.seams import as_called, seam_coverage, seam_map
 from padis_gui.core.runs.control import RunState
@@ -330,6 +330,38 @@ def test_a_grey_run_is_inspected_under_a_prior_of_three_channels(ready, drive, t
         assert not [
             said for said in ready.said if said[2]
         ]  # the prior doesn't fit, which is said; nothing failed
+
+    drive(go())
+
+
+@pytest.mark.parametrize("chosen", ["step", "estimate", "truth"])
+def test_tiles_that_the_open_prior_cannot_take_are_said_and_not_computed(ready, drive, tmp_path, chosen):
+    odd = tiny_record().conventions.model_copy(update={"patch_sizes": (32, 20)})
+    deeper = TINY_NETWORK.model_copy(update={"multipliers": (1.0, 1.0, 1.0)})
+    for name, network, conventions in (
+        ("odd", TINY_NETWORK, odd),
+        ("deeper", deeper, tiny_record().conventions),
+    ):
+        record = PriorRecord(name=name, network=network, conventions=conventions)
+        save_prior(tmp_path / f"{name}.safetensors", record, PatchUNet(network).state_dict(), half=False)
+
+    async def go():
+        inspector = Inspector(ready)
+        await ready.prior.open(tmp_path / "odd.safetensors")
+        ready.method.set_tiling("patch", 20)
+        await ran(ready)
+        assert ready.shown.frame().partition.patch == 20
+        inspector.watch(True)
+        inspector.set_input(chosen)
+        await until(lambda: inspector.result is not None)
+        assert inspector.unfit == ""
+        await ready.prior.open(tmp_path / "deeper.safetensors")
+        inspector.set_input(chosen)
+        await delivered(ready)
+        assert inspector.result is None
+        assert "20 px" in inspector.unfit
+        assert "multiples of 8 px" in inspector.unfit
+        assert not [said for said in ready.said if said[2]]
 
     drive(go())
 

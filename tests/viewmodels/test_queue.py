@@ -253,3 +253,20 @@ def test_a_run_that_begins_at_the_end_of_another_leaves_that_end_alone(ready, dr
     assert [r.recipe.settings["steps"] for r in ready.runs.records] == [2, 3]
     assert [len(r.history.points) for r in ready.runs.records] == [2, 3]
     assert ready.shown.result.recipe == seen[0].outcome.recipe
+
+
+def test_runs_are_numbered_in_the_order_in_which_they_were_asked_for(ready, drive):
+    """One that was cancelled leaves no gap: its number is the next one's."""
+    ready.method.set_solver("diffpir")
+    ready.method.set_solver_setting("steps", LONG)
+    ready.start()
+    ready.run.cancel()
+    drive(ended(ready))
+    ready.start()
+    ready.method.set_solver_setting("steps", 2)
+    ready.start()
+    drive(until(lambda: ready.run.history.last is not None))
+    ready.run.finish()
+    drive(idle(ready))
+    assert names(ready.runs.records) == ["Run 1", "Run 2"]
+    assert [record.recipe.settings["steps"] for record in ready.runs.records] == [LONG, 2]

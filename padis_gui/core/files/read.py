@@ -4,10 +4,9 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from padis_gui.core.files.formats.format import Recognised
-from padis_gui.core.files.formats.hdf5 import HDF5, open_file
+from padis_gui.core.files.formats.hdf5 import HDF5, Hdf5File
 from padis_gui.core.files.formats.matlab import MATLAB
 from padis_gui.core.files.formats.open import read_page, read_picture, recognise
 from padis_gui.core.files.formats.pages import Pages, in_one_sentence
@@ -28,7 +27,7 @@ from padis_gui.core.files.scans.zeiss import open_zeiss
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.settings import PhysicsSettings
 
-# The layouts of scans in HDF5: each takes the path, the open file and the data set wanted, and gives None for others
+# The layouts of scans in HDF5: each takes the open file and the data set wanted, and gives None for others
 LAYOUTS = (open_cil, open_exchange, open_nxtomo, open_htc_in_hdf5)
 # Formats of laboratory scanners whose text file lists the projections: each takes that text and these as pages
 LISTED = ((NIKON, nikon_scan), (SKYSCAN, skyscan_scan), (PHOENIX, phoenix_scan))
@@ -43,13 +42,14 @@ def read_image(path: str | os.PathLike[str], page: int = 0, reading: ReadingSett
     Raises :class:`~padis_gui.core.settings.errors.InputError` for anything that is neither a finite image of 16 to 8192
     pixels a side nor a scan, and :class:`~padis_gui.core.settings.errors.SettingError` for a scaling without extent.
     """
-    found, reading = recognise(path), reading or ReadingSettings()
+    found, reading = recognise(path, reading), reading or ReadingSettings()
     scan = None if reading.role == "image" else open_scan(found, reading.dataset)
     if scan is None:
         with found.open_pages(reading.dataset) as pages:
             return read_page(pages, page, reading)
     with scan:
-        image = read_row(scan, page, reading)
+        merges = reading.doubled_views == "merge" and 0 <= page < scan.rows
+        image = read_row(scan.merged(page) if merges else scan, page, reading)
     return replace(image, window=reading.scaling(image.window))
 
 
@@ -69,7 +69,7 @@ def open_scan(found: Recognised, dataset: str = "") -> ScanFile | None:
         for format_, scan_of in LISTED:
             if found.format is format_:
                 return _listed(found, scan_of)
-        return _in_hdf5(found.path, dataset) if found.format in (MATLAB, HDF5) else None
+        return _in_hdf5(found, dataset) if found.format in (MATLAB, HDF5) else None
 
 
 def find_geometry(path: Path) -> Path | None:
@@ -103,15 +103,15 @@ def _listed(found: Recognised, scan_of: Callable[[Listing, Pages], ScanFile]) ->
         raise
 
 
-def _in_hdf5(path: Path, dataset: str) -> ScanFile | None:
+def _in_hdf5(recognised: Recognised, dataset: str) -> ScanFile | None:
     """The scan in HDF5, which MATLAB's v7.3 is as well; what cannot be opened, the reader of images refuses."""
     try:
-        file: Any = open_file(path)
+        file = Hdf5File(recognised.path, linked=recognised.linked)
     except OSError:
         return None
     scan: ScanFile | None = None
     try:
-        scan = next((found for layout in LAYOUTS if (found := layout(path, file, dataset)) is not None), None)
+        scan = next((found for layout in LAYOUTS if (found := layout(file, dataset)) is not None), None)
     finally:
         if scan is None:
             file.close()

@@ -16,22 +16,19 @@ from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 from torch import Tensor
 
+from padis_gui.core.images.corrections import OF_SCANS, CorrectionSettings, Proposal
 from padis_gui.core.settings.declarations import WANTED, Settings, setting
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.files import failures_said, write_atomically
 
 Role = Literal["automatic", "image", "measurement"]
 NotFinite = Literal["refuse", "replace"]
-_SCAN = {"role": ("automatic", "measurement")}
+Doubled = Literal["keep", "merge"]
+LinkedFiles = Literal["refuse", "own-folder"]
 
 
-class ReadingSettings(Settings):
-    """What to take of a file, and what it is.
-
-    A measurement is used as it is and has no truth; of an image a measurement is simulated. The scaling says which
-    intensities of the file (of a scan: of its reconstruction) the prior sees as 0 and 1; it is linear, and undone in
-    the result.
-    """
+class _Taken(Settings):
+    """What is taken of a file, but for the corrections of a scan."""
 
     role: Role = setting(
         "automatic", label="Use as",
@@ -41,6 +38,11 @@ class ReadingSettings(Settings):
     dataset: str = setting(
         "", label="Data set", advanced=True,
         help="The array to read of a file that holds several (HDF5, NPZ, MATLAB); empty takes the obvious one",
+    )  # fmt: skip
+    linked_files: LinkedFiles = setting(
+        "refuse", label="Linked files", advanced=True,
+        help="An HDF5 file may link to data in other files: refuse it then, or follow links that lead to files in its own "
+        "folder, and below it",
     )  # fmt: skip
     crop: tuple[int, ...] = setting(
         (), label="Crop", unit="px", advanced=True,
@@ -70,31 +72,37 @@ class ReadingSettings(Settings):
     take_views: int | None = setting(
         None, ge=1, le=100_000, label="Take views", symbol="n",
         help="So many of a scan's views, evenly spread over its angles; automatic takes all",
-        when=_SCAN,
+        when=OF_SCANS,
     )  # fmt: skip
     angle_from: float | None = setting(
         None, ge=-3600, le=3600, label="From angle", unit="°", advanced=True,
-        help="Views of a scan before this angle are left out", when=_SCAN,
+        help="Views of a scan before this angle are left out", when=OF_SCANS,
     )  # fmt: skip
     angle_to: float | None = setting(
         None, ge=-3600, le=3600, label="To angle", unit="°", advanced=True,
-        help="Views of a scan from this angle on are left out", when=_SCAN,
+        help="Views of a scan from this angle on are left out", when=OF_SCANS,
     )  # fmt: skip
     binning: int = setting(
         1, ge=1, le=64, label="Binning", unit="bins", advanced=True,
-        help="So many neighbouring detector bins become one: their mean", when=_SCAN,
+        help="So many neighbouring detector bins become one: their mean", when=OF_SCANS,
     )  # fmt: skip
     image_size: int | None = setting(
         None, ge=16, le=8192, label="Image size", unit="px", advanced=True,
         help="Side of the image reconstructed from a scan; automatic is 256 px, which the bundled priors know best. The "
         "pixels get the size with which the image holds the field of view, unless their size is given",
-        when=_SCAN,
+        when=OF_SCANS,
     )  # fmt: skip
     field_of_view: float | None = setting(
         None, ge=1e-3, le=1e5, label="Field of view", unit="mm", advanced=True,
         help="Width of the image reconstructed from a scan; automatic holds whatever the scan sees. A smaller one cuts off "
         "what is measured all the same, which leaves artifacts at its border",
-        when=_SCAN,
+        when=OF_SCANS,
+    )  # fmt: skip
+    doubled_views: Doubled = setting(
+        "keep", label="Doubled views", advanced=True,
+        help="Views of a scan that have the same angle, and frames that repeat the one before: keep all of them, or merge "
+        "them, the first to their mean, of the others one",
+        when=OF_SCANS,
     )  # fmt: skip
     scale_low: float | None = setting(
         None, label="Black", advanced=True,
@@ -106,12 +114,26 @@ class ReadingSettings(Settings):
         help="The intensity that the prior sees as 1, in the file's own unit; automatic as for black",
     )  # fmt: skip
 
+
+class ReadingSettings(CorrectionSettings, _Taken):  # in this order, what is taken is declared first
+    """What to take of a file, and what it is.
+
+    A measurement is used as it is and has no truth; of an image a measurement is simulated. The scaling says which
+    intensities of the file (of a scan: of its reconstruction) the prior sees as 0 and 1; it is linear, and undone in
+    the result.
+    """
+
     @field_validator("crop")
     @classmethod
     def _is_a_region(cls, given: tuple[int, ...]) -> tuple[int, ...]:
         if given and (len(given) != 4 or min(given[:2]) < 0 or min(given[2:]) < 1):
             raise PydanticCustomError(WANTED, "left, top, width and height, separated by commas, in")
         return given
+
+    @property
+    def follows_links(self) -> bool:
+        """Whether links into other files are followed."""
+        return self.linked_files != "refuse"
 
     @property
     def reduces(self) -> bool:
@@ -143,13 +165,15 @@ class Measured:
 
     float32, in the unit that makes a reconstruction be in its :class:`Image`'s unit. ``physics`` names how it was
     measured and ``problem`` its geometry, as far as the file says it: settings of that physics; a degraded picture
-    says neither. ``notes`` are sentences on what was done in reading, for the user.
+    says neither. ``notes`` are sentences on what was done in reading, for the user; ``proposals`` are corrections that
+    the data ask for and that are off.
     """
 
     values: NDArray[np.float32]
     physics: str = ""
     problem: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -117,6 +117,13 @@ class Geometry:
             self, bins=bins, bin_width=self.bin_width * by, centre=round(column - (bins - 1) / 2, 4)
         )
 
+    def cropped(self, first: int, last: int) -> "Geometry":
+        """Without so many bins at the beginning and at the end of the detector; the axis stays where it is."""
+        return replace(
+            self, bins=self.bins - first - last,
+            centre=None if self.centre is None else self.centre + (last - first) / 2,
+        )  # fmt: skip
+
     def of_views(self, chosen: NDArray[np.intp]) -> "Geometry":
         """The same scan of these views only."""
         return replace(self, angles=self.angles[chosen], arc=None)

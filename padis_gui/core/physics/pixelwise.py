@@ -4,6 +4,7 @@ Denoising measures the image itself, with noise. Inpainting: y = m x, where the 
 missing ones. Nothing is no measurement at all: what is left of a reconstruction is a sample of the prior (generation).
 """
 
+import math
 from itertools import count
 from typing import Any, Literal, Self
 
@@ -92,9 +93,10 @@ class Nothing(LinearOperator):
 class InpaintingSettings(PictureSettings):
     """Which pixels are missing."""
 
-    mask: Literal["boxes", "pixels", "file"] = setting(
-        "boxes", label="Mask", help="What is missing: square boxes, single pixels, or what a file marks"
-    )
+    mask: Literal["boxes", "pixels", "strokes", "blobs", "file"] = setting(
+        "boxes", label="Mask",
+        help="What is missing: square boxes, single pixels, brush strokes, blobs, or what a file marks",
+    )  # fmt: skip
     boxes: int = setting(
         12, ge=1, le=10_000, label="Boxes", help="Number of missing boxes; they may overlap",
         when={"mask": "boxes"},
@@ -111,10 +113,24 @@ class InpaintingSettings(PictureSettings):
     missing: float = setting(
         0.7, ge=0, le=0.99, label="Missing", help="Share of missing pixels", when={"mask": "pixels"}
     )
+    covered: float = setting(
+        0.25, gt=0, le=0.9, label="Covered", before=0.25,
+        help="Share of the image that strokes or blobs cover: blobs exactly, strokes with the last one beyond it",
+        when={"mask": ("strokes", "blobs")},
+    )  # fmt: skip
+    stroke_width: int = setting(
+        12, ge=1, le=512, label="Stroke width", unit="px", before=12, help="Width of the brush",
+        when={"mask": "strokes"},
+    )  # fmt: skip
+    blob_size: float = setting(
+        10.0, ge=1, le=512, label="Blob size", unit="px", before=10.0,
+        help="Standard deviation of the Gaussian that makes noise smooth, whose highest places are the blobs",
+        when={"mask": "blobs"},
+    )  # fmt: skip
     pattern: int = setting(
         0, ge=0, le=2**31 - 1, label="Pattern",
         help="Number of the drawn mask: the same number is the same mask, whatever the seed of the run",
-        when={"mask": ("boxes", "pixels")},
+        when={"mask": ("boxes", "pixels", "strokes", "blobs")},
     )  # fmt: skip
     mask_file: str = setting(
         "", label="Mask file", file=True, when={"mask": "file"},
@@ -147,6 +163,10 @@ class InpaintingSettings(PictureSettings):
         rng = torch.Generator().manual_seed((self.pattern * 2_654_435_761 + 1_013_904_223) % 2**32)
         if self.mask == "pixels":
             return torch.rand((rows, columns), generator=rng) >= self.missing
+        if self.mask == "strokes":
+            return strokes(rows, columns, self.covered, self.stroke_width, rng)
+        if self.mask == "blobs":
+            return blobs(rows, columns, self.covered, self.blob_size, rng)
         if self.box_side > min(rows, columns):
             raise SettingError(
                 f"Boxes no larger than the image of {rows} x {columns} pixels were wanted, but their side is "
@@ -159,6 +179,55 @@ class InpaintingSettings(PictureSettings):
         for top, left in zip(*(c.tolist() for c in corners), strict=True):
             known[top : top + self.box_side, left : left + self.box_side] = False
         return known
+
+
+# Pieces of a stroke, the longest as a share of the image's shorter side, and how far it turns at a corner in radians
+_PIECES, _LONGEST, _TURN = 8, 1 / 8, 1.2
+
+
+def strokes(rows: int, columns: int, covered: float, width: int, rng: torch.Generator) -> Tensor:
+    """A mask (rows, columns), True where no brush stroke went, of as many strokes as cover that share of the image.
+
+    A stroke is a line of several pieces that turns a little at each corner, after the free-form masks of arXiv 1806.03589.
+    """
+    from PIL import Image as Canvas
+    from PIL import ImageDraw
+
+    canvas = Canvas.new("L", (columns, rows))
+    brush = ImageDraw.Draw(canvas)
+    longest = max(1.0, 2.0 * width, _LONGEST * min(rows, columns))
+    largest = _PIECES * (longest + width) * width  # what a stroke can cover, in px
+    drawn = np.asarray(canvas)
+    while (left := covered * rows * columns - np.count_nonzero(drawn)) > 0:
+        for _ in range(math.ceil(left / largest)):
+            brush.line(_stroke(rows, columns, longest, rng), fill=255, width=width, joint="curve")
+        drawn = np.asarray(canvas)
+    return torch.from_numpy(drawn == 0)
+
+
+def _stroke(rows: int, columns: int, longest: float, rng: torch.Generator) -> list[tuple[float, float]]:
+    """The corners (x, y) of a stroke of 3 to 8 pieces that begins somewhere in the image, in px."""
+    left, top, angle, count, *draws = torch.rand(4 + 2 * _PIECES, generator=rng).tolist()
+    x, y, angle = left * columns, top * rows, 2 * math.pi * angle
+    corners = [(x, y)]
+    pieces = round(3 + count * (_PIECES - 3))
+    for turn, share in zip(draws[:pieces], draws[_PIECES:], strict=False):
+        angle += _TURN * (2 * turn - 1)
+        length = longest * (0.2 + 0.8 * share)
+        x, y = x + length * math.cos(angle), y + length * math.sin(angle)
+        corners.append((x, y))
+    return corners
+
+
+def blobs(rows: int, columns: int, covered: float, size: float, rng: torch.Generator) -> Tensor:
+    """A mask (rows, columns), False on that share of the image: where noise, smoothed over ``size`` px, is highest."""
+    from scipy.ndimage import gaussian_filter
+
+    noise = torch.randn((rows, columns), generator=rng, dtype=torch.float64).numpy()
+    order = np.argsort(gaussian_filter(noise, size, mode="wrap"), axis=None, kind="stable")
+    known = np.zeros(rows * columns, dtype=bool)
+    known[order[: round((1 - covered) * rows * columns)]] = True
+    return torch.from_numpy(known.reshape(rows, columns))
 
 
 def _marked(picture: Image | None, rows: int, columns: int) -> Tensor:

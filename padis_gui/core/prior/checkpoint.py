@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import safetensors
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 from torch import Tensor, nn
 
 from padis_gui.core.prior.edm_network import EdmNetworkSettings, EdmUNet
@@ -51,7 +51,7 @@ class PriorRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: Annotated[str, AfterValidator(plain)]
     network: NetworkDescription
     conventions: Conventions
     training: dict[str, Any] = {}

@@ -39,8 +39,9 @@ from padis_gui.core.settings.errors import CheckpointError, TrainingSizeError
 from padis_gui.core.settings.untrusted import check_amount
 
 _LARGEST_FILE = 2 * 2**30  # the published networks take 0.25 GB
-_MOST_STEPS = 1_000_000  # a published file takes some 60,000 instructions
+_MOST_STEPS = 400_000  # a published file takes some 60,000 instructions
 _MOST_DEPTH = 8
+_MOST_TENSORS = 20_000  # of one network, each time that a module is in it; a published one has some 600
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 _OTHER_PRECONDITIONING = ("vpprecond", "veprecond", "iddpmprecond")
 
@@ -322,8 +323,10 @@ def _collect(
                 raise UnreadablePickle(f"has something else where {shown(prefix + name)} belongs")
             if isinstance(member, ModuleRecord):
                 _collect(member, f"{prefix}{name}.", depth - 1, tensors, budget)
-            else:
+            elif len(tensors) < _MOST_TENSORS:
                 tensors[prefix + name] = member
+            else:
+                raise UnreadablePickle(f"has a network of more than {_MOST_TENSORS} tensors")
 
 
 _PUBLISHED_SIZE = 256  # px, arXiv 2406.02462

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from padis_gui.core.files.formats.folder import LISTING, files_beside, images_in
+from padis_gui.core.files.formats.hdf5 import HDF5, linked_files
+from padis_gui.core.files.formats.ome_zarr import is_zarr
 from padis_gui.core.files.read import find_geometry
 from padis_gui.core.files.scans.imported import read_beside
 from padis_gui.core.runs.presets import bundled_folder
@@ -43,7 +45,9 @@ def files_of(path: Path) -> list[Path]:
     found = [path]
     try:
         if os.path.isdir(path):
-            found = images_in(path)
+            found = found if is_zarr(path) else images_in(path)
+        elif path.suffix.lower() in HDF5.suffixes:
+            found += linked_files(path)
         elif any(path.with_suffix(head).is_file() for head in _HEADS):
             found += path.parent.glob(f"{path.stem}*")
             found += images_in(path.parent)

@@ -8,6 +8,7 @@ from typing import Literal
 from padis_gui.core.files.formats.folder import data_sha256
 from padis_gui.core.runs.presets import bundled_files
 from padis_gui.core.runs.recipe import Recipe
+from padis_gui.core.settings.untrusted import plain
 
 What = Literal["data", "prior", "file"]
 _NAMES: dict[What, str] = {"data": "The image", "prior": "The prior", "file": "The file"}
@@ -34,8 +35,8 @@ class Missing:
         also = f", nor is it in {places}" if places else ""
         state = "has changed since the run" if self.changed else "is not there"
         return (
-            f"{_NAMES[self.what]} {self.file} was wanted as it was for this run (SHA-256 {self.sha256[:12]}…), but it "
-            f"{state}{also}; put it there."
+            f"{_NAMES[self.what]} {plain(self.file)} was wanted as it was for this run (SHA-256 "
+            f"{plain(self.sha256[:12])}…), but it {state}{also}; put it there."
         )
 
 
@@ -51,33 +52,34 @@ class Located:
 class _Search:
     """Looks for files in folders, and in what the program ships; hashes each candidate once."""
 
-    def __init__(self, near: Iterable[Path]) -> None:
+    def __init__(self, near: Iterable[Path], *, linked: bool = False) -> None:
         self._near = tuple(dict.fromkeys(Path(folder) for folder in near))
-        self._hashes: dict[Path, str] = {}
+        self._linked = linked  # whether the links of data are followed
+        self._hashes: dict[tuple[Path, bool], str] = {}
         self.remarks: list[str] = []
         self.missing: list[Missing] = []
 
     def find(self, what: What, file: str, sha256: str, given: Path | None = None) -> tuple[Path, str]:
         """The path and the hash to use; what is missing keeps those that it had."""
-        path = Path(file)
+        path, linked = Path(file), self._linked and what == "data"
         if given is not None:
-            found = self._hash(given)
+            found = self._hash(given, linked)
             if found is None:
                 self.missing.append(Missing(what, str(given), sha256, False, ()))
                 return path, sha256
             if sha256 and found != sha256:
-                what_was = path.name or "which was an array: whether it holds the same is not known"
+                what_was = plain(path.name) or "which was an array: whether it holds the same is not known"
                 self.remarks.append(f"{_NAMES[what]} {given} is not the one of the run, {what_was}.")
             return Path(given).resolve(), found
         if not file:
             self.missing.append(Missing(what, "", sha256, False, ()))
             return path, sha256
-        there = self._hash(path)
+        there = self._hash(path, linked)
         if there is not None and sha256 in ("", there):
             return path, there
         for candidate in self._candidates(path):
-            if sha256 and self._hash(candidate) == sha256:
-                self.remarks.append(f"{_NAMES[what]} {path.name} was found as {candidate}.")
+            if sha256 and self._hash(candidate, linked) == sha256:
+                self.remarks.append(f"{_NAMES[what]} {plain(path.name)} was found as {candidate}.")
                 return candidate.resolve(), sha256
         self.missing.append(Missing(what, file, sha256, there is not None, self._near))
         return path, sha256
@@ -99,15 +101,16 @@ class _Search:
                 yield file
         yield from bundled_files(suffix)
 
-    def _hash(self, path: Path) -> str | None:
-        path = Path(path)
-        if path not in self._hashes:
+    def _hash(self, path: Path, linked: bool) -> str | None:
+        key = Path(path), linked
+        if key not in self._hashes:
             try:
                 # a recipe may come from anywhere: what has no end, such as a device, is never read
-                self._hashes[path] = data_sha256(path) if path.is_file() or path.is_dir() else ""
+                is_there = key[0].is_file() or key[0].is_dir()
+                self._hashes[key] = data_sha256(key[0], linked=linked) if is_there else ""
             except (OSError, ValueError):
-                self._hashes[path] = ""
-        return self._hashes[path] or None
+                self._hashes[key] = ""
+        return self._hashes[key] or None
 
 
 def locate(
@@ -117,7 +120,7 @@ def locate(
 
     ``data`` and ``prior`` are taken instead, whatever they hold; a remark says so where it is something else.
     """
-    search = _Search(near)
+    search = _Search(near, linked=recipe.data is not None and recipe.data.reading.follows_links)
     changes: dict[str, object] = {}
     if recipe.data is not None:
         path, sha256 = search.find("data", recipe.data.file, recipe.data.sha256, data)

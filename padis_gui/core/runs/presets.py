@@ -1,7 +1,6 @@
 """What the program ships: priors and example images, and presets that name them."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
@@ -49,12 +48,6 @@ _MEDIUM_PRIOR = "priors/ct-medium.safetensors"
 LARGER_PRIORS = {DEFAULT_PRIOR: _MEDIUM_PRIOR}
 PHOTO_PRIOR = "priors/photos-small.safetensors"
 _COLOUR_PRIOR = "priors/photos-colour.safetensors"
-_PRIORS = {
-    DEFAULT_PRIOR: "CT in Hounsfield units, quick on a CPU",
-    _MEDIUM_PRIOR: "CT in Hounsfield units; better, above all with few views, at twice the time",
-    PHOTO_PRIOR: "Photographs, grey or channel by channel",
-    _COLOUR_PRIOR: "Photographs in colour, all three channels at once",
-}
 DEMO_IMAGE = "images/ct_slices.tif"
 DEMO_PHOTO = "images/photo.png"
 
@@ -120,15 +113,16 @@ class Preset:
 PRESETS = Registry("preset", (
     Preset(
         "ct-60", "CT, 60 views", "Parallel beam, 60 views over half a turn",
-        "ct-parallel", {"views": 60}, "fast", {"zeta": 1.2},
+        "ct-parallel", {"views": 60}, "fast", {"sigma_max": 0.3, "zeta": 1.2},
     ),
     Preset(
         "ct-20", "CT, 20 views", "Parallel beam, 20 views over half a turn",
-        "ct-parallel", {"views": 20}, "fast", {"zeta": 1.2},
+        "ct-parallel", {"views": 20}, "fast",
+        {"steps": 13, "sigma_max": 0.3, "sigma_min": 0.012, "zeta": 1.2, "relaxation": 1.9},
     ),
     Preset(
         "ct-8", "CT, 8 views", "Parallel beam, 8 views over half a turn",
-        "ct-parallel", {"views": 8}, "fast", {"steps": 40, "sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.1},
+        "ct-parallel", {"views": 8}, "fast", {"steps": 26, "sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.1},
         others={
             "quality": {"sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.05},
             "diffpir": {"sigma_max": 10.0, "sigma_min": 0.005, "noise_floor": 1e-3},
@@ -136,16 +130,16 @@ PRESETS = Registry("preset", (
     ),
     Preset(
         "ct-limited", "CT, limited angle", "Parallel beam, 60 views over 120°",
-        "ct-parallel", {"views": 60, "arc": 120.0}, "fast", {"steps": 40, "sigma_max": 2.0, "zeta": 1.15},
+        "ct-parallel", {"views": 60, "arc": 120.0}, "fast", {"steps": 28, "sigma_max": 2.0, "zeta": 1.15},
     ),
     Preset(
         "ct-fan", "CT, fan beam", "Fan beam, 20 views over a full turn",
-        "ct-fan", {"views": 20}, "fast", {"steps": 40, "sigma_max": 2.0, "zeta": 1.15},
+        "ct-fan", {"views": 20}, "fast", {"steps": 28, "sigma_max": 2.0, "zeta": 1.15},
         others={"quality": {"sigma_max": 2.0}},
     ),
     Preset(
         "deblur", "Deblurring", "A uniform blur of 9 × 9 pixels with noise of 0.01",
-        "deblur", {"noise": 0.01}, "fast", {},
+        "deblur", {"noise": 0.01}, "fast", {"sigma_max": 0.3, "relaxation": 1.0},
         PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(
@@ -160,7 +154,7 @@ PRESETS = Registry("preset", (
     ),
     Preset(
         "inpaint", "Inpainting", "Twelve missing boxes of 24 × 24 pixels",
-        "inpainting", {}, "fast", {"steps": 20},
+        "inpainting", {}, "fast", {"steps": 16, "relaxation": 1.0},
         PHOTO_PRIOR, DEMO_PHOTO,
     ),
     Preset(
@@ -179,15 +173,6 @@ DEFAULT_PRESET = "ct-20"
 def fitting_prior(prior: str, device: str) -> Path:
     """A bundled prior, or the larger one of its kind where a GPU makes that fast. ``device`` is torch's type or name."""
     return resource(LARGER_PRIORS.get(prior, prior) if device.startswith("cuda") else prior)
-
-
-def bundled_priors() -> dict[Path, str]:
-    """The bundled priors that are there, and what each is for."""
-    found = {}
-    for name, summary in _PRIORS.items():
-        with suppress(InputError):
-            found[resource(name)] = summary
-    return found
 
 
 def priors_alike(prior: str) -> set[Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from padis_gui import __version__
 from padis_gui.core.files.formats.folder import data_sha256
@@ -22,14 +22,14 @@ from padis_gui.core.prior.tiling import TilingSettings, resolved
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared, prepared_shape, prior_window
 from padis_gui.core.runs.presets import PRESETS
-from padis_gui.core.settings.declarations import MAX_SEED, Settings, make, specs
+from padis_gui.core.settings.declarations import MAX_SEED, Settings, as_before, make, specs
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.core.settings.machine import threads_of_runs
 from padis_gui.core.settings.outputs import check_names
 from padis_gui.core.solvers.adaptation import AdaptationSettings
 from padis_gui.core.solvers.iterate import MethodSettings
-from padis_gui.core.solvers.registry import find_solver
+from padis_gui.core.solvers.registry import SOLVERS, find_solver
 
 # More of them than any machine has, and fewer than bring one down: a recipe may come from a stranger
 _MOST_THREADS = 1024
@@ -123,6 +123,17 @@ class Recipe(BaseModel):
     precision: Literal["float32", "bfloat16"]
     threads: Annotated[int, Field(ge=1, le=_MOST_THREADS)]
     versions: dict[str, str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, values: Any) -> Any:
+        """What was written before some of its settings were declared, with what they would have been then."""
+        if not isinstance(values, dict) or not isinstance(values.get("settings"), dict):
+            return values
+        solver = next((s for s in SOLVERS if s.name == values.get("solver")), None)
+        if solver is None:
+            return values
+        return values | {"settings": as_before(solver.settings_type, values["settings"])}
 
     @property
     def solver_settings(self) -> Settings:
@@ -276,7 +287,7 @@ def sealed(recipe: Recipe) -> Recipe:
     """
     data = recipe.data
     if data is not None and not data.sha256:
-        data = data.model_copy(update={"sha256": _hashed(Path(data.file))})
+        data = data.model_copy(update={"sha256": _hashed(Path(data.file), linked=data.reading.follows_links)})
     prior = recipe.prior
     if not prior.sha256:
         prior = prior.model_copy(update={"sha256": _hashed(Path(prior.file))})
@@ -289,9 +300,9 @@ def make_recipe(opened: Opened, method: Method, seed: int, **more: Any) -> Recip
     return sealed(draft_recipe(opened, method, seed, **more))
 
 
-def _hashed(path: Path) -> str:
+def _hashed(path: Path, *, linked: bool = False) -> str:
     try:
-        return data_sha256(path)
+        return data_sha256(path, linked=linked)
     except OSError as error:
         raise InputError(
             f"The file {path} was wanted for this run, but it cannot be read ({error.strerror}); choose another "

@@ -22,8 +22,11 @@ from padis_gui.core.settings.errors import InputError
 from padis_gui.core.solvers.iterate import Iterate
 
 
-def unchanged(file: str, sha256: str) -> Path:
-    """The path of a file or folder, if it holds what it held; raises :class:`InputError` where it is gone or another."""
+def unchanged(file: str, sha256: str, *, linked: bool = False) -> Path:
+    """The path of a file or folder, if it holds what it held; raises :class:`InputError` where it is gone or another.
+
+    ``linked`` as for :func:`~padis_gui.core.files.formats.folder.data_sha256`.
+    """
     if not file:
         raise InputError(
             "The image of this run was an array, which is in no file; save the array and use the settings of this run on "
@@ -33,7 +36,7 @@ def unchanged(file: str, sha256: str) -> Path:
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise OSError(0, "it is neither a file nor a folder")
-        found = data_sha256(path)
+        found = data_sha256(path, linked=linked)
     except OSError as error:
         raise InputError(
             f"The file {path} was wanted as it was for this run, but it cannot be read ({error.strerror}); put it back."
@@ -84,7 +87,7 @@ def open_recipe(recipe: Recipe, device: torch.device, near: Opened | None = None
     if recipe.data is not None and not recipe.data.file:
         image = _array_of(recipe.data, near)
     elif recipe.data is not None:
-        data_path = unchanged(recipe.data.file, recipe.data.sha256)
+        data_path = unchanged(recipe.data.file, recipe.data.sha256, linked=recipe.data.reading.follows_links)
         is_open = near is not None and near.data_path is not None and near.data_path.resolve() == data_path
         image = image_of(recipe.data, data_path, near.image if is_open and near is not None else None)
     for file, sha256 in recipe.files.items():

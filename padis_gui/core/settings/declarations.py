@@ -15,6 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.untrusted import plain
 
 MAX_SEED = 2**32 - 1  # torch's CPU generator looks at 32 bits: larger seeds would repeat smaller ones
 
@@ -60,6 +61,7 @@ def setting(
     advanced: bool = False,
     file: bool = False,
     when: Mapping[str, Any] | None = None,
+    before: Any = None,
 ) -> Any:
     """Declare one setting.
 
@@ -68,7 +70,8 @@ def setting(
     ``advanced`` ones are folded away in the form. ``file`` says that a text is the path of a file to read.
     ``when`` says that the setting means something only while another one has a certain value, one of several
     (a tuple), :data:`GIVEN` or :data:`NOT_GIVEN`, such as ``when={"mask": ("boxes", "pixels")}``; the form hides it
-    otherwise. Where several are named, all must hold.
+    otherwise. Where several are named, all must hold. ``before`` is what was done before there was this setting: a
+    recipe in which it is missing is that old, and means this.
     """
     return Field(
         default=default,
@@ -79,7 +82,7 @@ def setting(
         gt=gt,
         json_schema_extra={
             "symbol": symbol, "unit": unit, "live": live, "advanced": advanced, "file": file,
-            "when": dict(when or {}),
+            "when": dict(when or {}), "before": before,
         },
     )  # fmt: skip
 
@@ -106,6 +109,23 @@ class Condition:
         wanted = self.wanted if isinstance(self.wanted, tuple) else (self.wanted,)
         words = {True: "on", False: "off"}
         return f"{self.label} " + " or ".join(words[w] if isinstance(w, bool) else str(w) for w in wanted)
+
+
+def as_before(settings: type[Settings], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a record, and of settings that were declared since what was done before; see :func:`setting`."""
+    extras = {name: field.json_schema_extra for name, field in settings.model_fields.items()}
+    then = {name: extra["before"] for name, extra in extras.items() if isinstance(extra, dict)}
+    return {name: value for name, value in then.items() if value is not None} | dict(values)
+
+
+def since_before(settings: Settings) -> dict[str, Any]:
+    """The values of settings as JSON, without those that do what was done before there was such a setting.
+
+    So what is known by its values is known by them still when settings are declared that it does not use.
+    """
+    values = settings.model_dump(mode="json")
+    then = as_before(type(settings), {})
+    return {name: value for name, value in values.items() if name not in then or then[name] != value}
 
 
 Kind = Literal["int", "float", "bool", "choice", "numbers", "text", "file"]
@@ -245,7 +265,7 @@ def make(settings_type: type[S], values: dict[str, Any]) -> S:
         if name not in known:
             if name:
                 raise SettingError(
-                    f"'{name}' is not a setting here; known are {', '.join(sorted(known))}."
+                    f"'{plain(name, 60)}' is not a setting here; known are {', '.join(sorted(known))}."
                 ) from None
             reason = first.get("ctx", {}).get("error", first["msg"])
             raise SettingError(f"The settings contradict each other: {reason}; change one of them.") from None

@@ -25,9 +25,13 @@ _LONGEST_NAME = 200
 def check_ordinary(path: Path) -> None:
     """Raise :class:`OSError` for what is there and is no ordinary file: a pipe or a device may never end.
 
-    Links are followed.
+    Links are followed; a name that no file can have counts as such.
     """
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    try:
+        mode = os.stat(path).st_mode
+    except ValueError as error:  # a zero, or half a character
+        raise OSError(errno.EINVAL, f"it is no name: {error}") from None
+    if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "it is no ordinary file")
 
 
@@ -113,5 +117,7 @@ def plain(text: str, longest: int = _LONGEST_NAME) -> str:
 
     Control characters would be obeyed there, and marks of direction would turn what stands after them.
     """
-    text = "".join(c if c.isprintable() else "?" for c in text[: 8 * longest])
+    if len(text) > 8 * longest:  # what is left out in any case
+        text = text[: 4 * longest] + text[-4 * longest :]
+    text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= longest else f"{text[: longest - longest // 3 - 1]}…{text[-(longest // 3) :]}"

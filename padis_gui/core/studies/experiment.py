@@ -11,7 +11,6 @@ import io
 import json
 import logging
 import math
-import os
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,13 +31,11 @@ from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared
 from padis_gui.core.runs.presets import Preset
 from padis_gui.core.runs.recipe import Recipe, check_seed, make_recipe
-from padis_gui.core.settings.declarations import specs
+from padis_gui.core.settings.declarations import since_before, specs
 from padis_gui.core.settings.errors import InputError, PadisError, SettingError
-from padis_gui.core.settings.files import failures_said
-from padis_gui.core.settings.outputs import elsewhere
-from padis_gui.core.settings.untrusted import parse_json
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
+from padis_gui.core.studies.results import Results
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +59,9 @@ class GridPoint:
         parts = {
             "files": [_sha256(self.data), _sha256(self.prior), *(_sha256(Path(file)) for file in named if file)],
             "page": self.page,
-            "physics": [method.physics, method.problem.model_dump(mode="json")],
-            "solver": [method.solver, method.settings.model_dump(mode="json")],
-            "tiling": method.tiling.model_dump(mode="json") if method.asks_prior else None,
+            "physics": [method.physics, since_before(method.problem)],
+            "solver": [method.solver, since_before(method.settings)],
+            "tiling": since_before(method.tiling) if method.asks_prior else None,
             "positions": method.positions,
             "seed": self.seed,
         }  # fmt: skip
@@ -141,32 +138,57 @@ class GridResult:
 def run_grid(
     points: Iterable[GridPoint], open_prior: Callable[[Path], PatchPrior], record: Path | None = None
 ) -> Iterator[GridResult]:
-    """One result a point, in order; a point that fails says so in its result, and the next one follows.
+    """One result a point, in order but for those that another process is at, which come last; a point that fails says so
+    in its result, and the next one follows.
 
-    ``record`` is a file of JSON lines: a point that succeeded there is not run again, and new results are
-    appended. Where it cannot be written the grid goes on, and it is tried again with the next result. Raises
-    :class:`InputError` where it cannot be read or begun, and at the end where results had to be written to another file.
+    ``record`` is a file of JSON lines: a point that succeeded there, or that another process finishes meanwhile, is not
+    run here, and new results are appended. Where it cannot be written the grid goes on, and it is tried again with the
+    next result. Raises :class:`InputError` where it cannot be read or begun, and at the end where results had to be
+    written to another file.
     """
-    known = {} if record is None else _read_record(record)
-    if record is not None:
-        _append(record, "")  # what cannot be written at all is said before anything is computed
     runner = _GridRunner(open_prior)
-    waiting = ""
+    if record is None:
+        yield from map(runner.finish, points)
+        return
+    results = Results(record)
     try:
+        others = []
         for point in points:
-            if (metrics := known.get(point.key)) is not None:
-                yield GridResult(point=point, metrics=metrics)
-                continue
-            result = runner.finish(point)
-            if record is not None:
-                waiting = _appended(record, waiting + result.as_line())
+            result = _finish_once(point, runner, results, wait=False)
+            if result is None:
+                others.append(point)
+            else:
+                yield result
+        for point in others:
+            result = _finish_once(point, runner, results, wait=True)
+            assert result is not None, "it was waited for"
             yield result
     except BaseException:  # interrupted: what is known is not lost
-        if record is not None and waiting:
-            log.warning("%s", _elsewhere(record, waiting))
+        if results.unwritten:
+            log.warning("%s", results.write_elsewhere())
         raise
-    if record is not None and waiting:
-        raise InputError(_elsewhere(record, waiting))
+    if results.unwritten:
+        raise InputError(results.write_elsewhere())
+
+
+def _finish_once(
+    point: GridPoint, runner: "_GridRunner", results: Results, *, wait: bool
+) -> GridResult | None:
+    """What a point came to, whoever finished it; None where another process is at it and is not waited for."""
+    key = point.key
+    if key in results.metrics:
+        return GridResult(point=point, metrics=results.metrics[key])
+    with results.claim(key, wait=wait) as mine:
+        if not mine:
+            return None
+        results.read()
+        if key in results.metrics or key in results.errors:
+            return GridResult(
+                point=point, metrics=results.metrics.get(key, {}), error=results.errors.get(key, "")
+            )
+        result = runner.finish(point)
+        results.add(result.as_line())
+        return result
 
 
 class _GridRunner:
@@ -210,60 +232,6 @@ class _GridRunner:
         if last is not None and last.partition is not None:
             metrics["seam_ratio"] = seam_ratio(last.estimate, last.partition, run.prepared.problem.truth)
         return metrics | result.metrics, result.recipe
-
-
-def _read_record(path: Path) -> dict[str, dict[str, float]]:
-    """Metrics by key of the cases that succeeded; NaN where a metric was not finite."""
-    try:
-        # a line ends at a newline and at nothing else that Unicode takes for an end
-        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
-    except (OSError, UnicodeDecodeError):
-        raise InputError(
-            f"A file of results was wanted, but {path.name} cannot be read as one; choose another name."
-        ) from None
-    known: dict[str, dict[str, float]] = {}
-    damaged = 0
-    for line in filter(None, lines):
-        try:
-            found = parse_json(line)
-            metrics = {str(k): math.nan if v is None else float(v) for k, v in found["metrics"].items()}
-            if not found["error"]:
-                known[str(found["key"])] = metrics
-        except (ValueError, KeyError, TypeError, AttributeError):
-            damaged += 1
-    if damaged:
-        log.warning("%d lines of %s cannot be read; their cases are run again.", damaged, path.name)
-    return known
-
-
-def _append(path: Path, line: str) -> None:
-    with failures_said("The results", path), path.open("a+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(size - 1, 0))
-        torn = size > 0 and file.read(1) != b"\n"  # the last write was cut short
-        file.write(b"\n" * torn + line.encode())
-
-
-def _appended(path: Path, lines: str) -> str:
-    """Append lines; returns those that still wait, since the disk does not take them."""
-    try:
-        _append(path, lines)
-    except InputError as error:
-        log.warning("%s The results are kept, and it is tried again.", error)
-        return lines
-    return ""
-
-
-def _elsewhere(path: Path, lines: str) -> str:
-    """Write lines to another file; returns a sentence about it."""
-    count = lines.count("\n")
-    for other in elsewhere(path):
-        try:
-            _append(other, lines)
-        except InputError:
-            continue
-        return f"{count} results could not be written to {path} and are in {other}; make room, and add its lines there."
-    return f"{count} results could not be written to {path} nor elsewhere; make room, and run the same command again."
 
 
 @lru_cache

@@ -5,6 +5,7 @@ nobody says so has one answer for the whole data set.
 """
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ import numpy as np
 
 from padis_gui.core.files.formats.dicom import DICOM
 from padis_gui.core.files.formats.dicom_series import find_series
+from padis_gui.core.files.formats.ome_zarr import is_zarr
+from padis_gui.core.files.formats.open import recognise
 from padis_gui.core.files.formats.pages import SMALLEST, Page, Pages
-from padis_gui.core.files.formats.recognise import PICTURE, may_be_an_image, recognise_file
+from padis_gui.core.files.formats.recognise import PICTURE, may_be_an_image
 from padis_gui.core.images.image import HU_WINDOW
 from padis_gui.core.settings.errors import InputError, PadisError
 
@@ -67,7 +70,7 @@ def find_sources(paths: Sequence[Path], dataset: str) -> tuple[list[Source], lis
     number = 0
     for path in _files(paths):
         try:
-            found = recognise_file(path)
+            found = recognise(path)
             if found.format is DICOM:
                 slices.append(path)
                 continue
@@ -124,12 +127,21 @@ def read_pages(sources: Sequence[Source], numbers: Collection[int] | None = None
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
-        if path.is_dir():
-            for file in sorted(path.rglob("*")):
-                if not file.name.startswith(".") and may_be_an_image(file):
-                    yield file
+        if path.is_dir() and not is_zarr(path):
+            yield from sorted(_below(path))
         else:
             yield path
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The images anywhere in a folder; an OME-Zarr is one."""
+    for place, folders, files in os.walk(folder):
+        stores = [one for one in folders if is_zarr(Path(place, one))]
+        folders[:] = [one for one in folders if one not in stores]
+        yield from (Path(place, one) for one in stores)
+        for file in files:
+            if not file.startswith(".") and may_be_an_image(Path(place, file)):
+                yield Path(place, file)
 
 
 Window = tuple[float, float]

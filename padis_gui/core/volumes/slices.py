@@ -89,7 +89,8 @@ class SliceMaker:
         """Raises :class:`~padis_gui.core.settings.errors.InputError` where a file is not what it was."""
         assert template.data is not None, "checked by make_request"
         self._template = template
-        self._path = unchanged(template.data.file, template.data.sha256)
+        linked = template.data.reading.follows_links
+        self._path = unchanged(template.data.file, template.data.sha256, linked=linked)
         for file, sha256 in template.files.items():
             unchanged(file, sha256)
         self._prior_path = unchanged(template.prior.file, template.prior.sha256)

@@ -133,13 +133,17 @@ GESTURES = (
     ("Alt and an underlined letter", "Open that menu"),
     (
         "Enter",
-        "Press the button that has the keyboard; Space does so, too, but pauses a run while there is one",
+        "Press the button that has the keyboard; Space does so, too, but while there is a run it pauses that, and it never "
+        "begins one",
     ),
     (
         "Tab, Shift+Tab",
         "Next control, the one before: Run, its neighbours, the settings, the pictures, the panels",
     ),
-    ("F6, Shift+F6", "Next region, the one before: settings, pictures, each panel that is seen"),
+    (
+        "F6, Shift+F6",
+        "Next region, the one before: each section of settings, Run, pictures, each panel that is seen",
+    ),
 )
 
 

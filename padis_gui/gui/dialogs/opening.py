@@ -26,6 +26,7 @@ from PySide6.QtWidgets import QDialog, QInputDialog, QLabel, QListView, QMainWin
 
 from padis_gui.core.exports.about import TIFF_SUFFIXES, carries_recipe
 from padis_gui.core.files.formats.format import DatasetInfo
+from padis_gui.core.files.formats.ome_zarr import folder_of
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.runs.presets import DEFAULT_PRESET, is_bundled, resource
 from padis_gui.core.runs.recipe import find_preset
@@ -209,7 +210,8 @@ class Opening(QObject):
         session.training_size_wanted.connect(self._ask_training_size)
 
     def open_image(self, path: Path) -> None:
-        self._session.spawn(self._session.data.open(path))
+        """Open an image, a scan or a folder; of an OME-Zarr also one of its files stands for it."""
+        self._session.spawn(self._session.data.open(folder_of(path)))
 
     def open_prior(self, path: Path) -> None:
         self._session.spawn(self._session.prior.open(path))

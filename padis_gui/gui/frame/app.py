@@ -140,10 +140,18 @@ def tell_of_crash(window: MainWindow, book: Logbook | None) -> None:
     details = "" if book is None else f"The log: {book.path}\n\n{book.last_fault}".rstrip()
     offer = None
     if saver is not None and saver.has_previous:
-        offer = (
-            "Restore", "Bring back the settings and the runs of the last session",
-            lambda: session.spawn(saver.restore()),
-        )  # fmt: skip
+        act, store = window.act.restore_session, saver
+
+        async def restore() -> None:
+            window.messages.hide()
+            act.setEnabled(False)
+            await store.restore()
+            if session.runs.records:
+                window.run_tools.show_list()
+
+        act.setEnabled(True)  # in the menu as well: the message goes with the next one
+        act.triggered.connect(lambda _checked=False: session.spawn(restore()))
+        offer = "Restore", "Bring back the settings and the runs of the last session", act.trigger
     window.messages.show_message("warning", f"The last session ended unexpectedly.{where}", details, offer)
 
 

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QByteArray, QObject, QSize, Qt
+from PySide6.QtCore import QByteArray, QObject, QSize, Qt, QTimer
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabBar, QTabWidget, QWidget
+
+from padis_gui.gui.kit.focus import give_keyboard
 
 # Raise it when a saved arrangement of an earlier version would not make sense any more
 LAYOUT_VERSION = 1
@@ -32,7 +34,7 @@ class _Room:
 _ROOM = {
     Qt.DockWidgetArea.LeftDockWidgetArea: _Room(Qt.Orientation.Horizontal, 0.17, 320, 400, 310),
     Qt.DockWidgetArea.RightDockWidgetArea: _Room(Qt.Orientation.Horizontal, 0.19, 292, 560, 250),
-    Qt.DockWidgetArea.BottomDockWidgetArea: _Room(Qt.Orientation.Vertical, 0.18, 116, 300, 250),
+    Qt.DockWidgetArea.BottomDockWidgetArea: _Room(Qt.Orientation.Vertical, 0.18, 136, 300, 250),
 }
 _LOWEST = 60  # px that a panel at a side is high at least
 _TITLE = 26  # px of a dock's title
@@ -43,6 +45,7 @@ class _Placed:
     dock: QDockWidget
     area: Qt.DockWidgetArea
     shown: bool
+    toggle: QAction
 
 
 class Docks(QObject):
@@ -77,8 +80,12 @@ class Docks(QObject):
         across = room.orientation is Qt.Orientation.Vertical
         lowest = room.least - _TITLE if across else _LOWEST  # below the pictures a list keeps a row or two
         widget.setMinimumSize(room.narrowest, lowest)
+        toggle = QAction(title, dock, checkable=True)
+        toggle.setToolTip(f"Bring the panel {title} to the front, with the keyboard in it; or hide it")
+        toggle.triggered.connect(lambda _checked=False: self._bring_or_hide(dock))
+        dock.visibilityChanged.connect(toggle.setChecked)
         dock.visibilityChanged.connect(lambda seen: self._follow(dock, seen))
-        self._placed.append(_Placed(dock, area, shown))
+        self._placed.append(_Placed(dock, area, shown, toggle))
         self.reset()
         return dock
 
@@ -89,13 +96,16 @@ class Docks(QObject):
 
     @property
     def toggles(self) -> list[QAction]:
-        """For each dock the action that shows and hides it."""
-        actions = []
-        for placed in self._placed:
-            action = placed.dock.toggleViewAction()
-            action.setToolTip(f"Show or hide the panel {placed.dock.windowTitle()}")
-            actions.append(action)
-        return actions
+        """For each dock the action that brings it to the front, or hides it where it is; checked where it is."""
+        return [placed.toggle for placed in self._placed]
+
+    def _bring_or_hide(self, dock: QDockWidget) -> None:
+        """One that lies behind another tab is no more seen than one that is hidden."""
+        if dock.isVisible() and not dock.widget().isHidden():
+            dock.hide()
+            return
+        self.bring(dock)
+        QTimer.singleShot(0, self, lambda: give_keyboard(dock.widget()))  # after a menu has given it back
 
     def bring(self, dock: QDockWidget) -> None:
         """Show a dock, in front of those that share its place; the first of its area gets its share of the page."""

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QDockWidget, QMainWindow, QMenu, QToolButton, QWid
 from padis_gui.core.prior.partition import Box
 from padis_gui.gui.frame.display import RunDisplay
 from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.focus import AskedByKey, give_keyboard
 from padis_gui.gui.laboratory.ab import ABPage
 from padis_gui.gui.laboratory.panel import LaboratoryPanel, overlay_menu
 from padis_gui.gui.laboratory.tile_inspector import TileInspector
@@ -44,6 +45,7 @@ class LaboratoryInWindow(QObject):
         self.inspect.setShortcut("I")
         self.inspect.setToolTip("Show what the network gets and gives for the tile under the cursor (I)")
         self.inspect.triggered.connect(self._inspect)
+        AskedByKey(self.inspect, lambda: give_keyboard(self.tile))
         window.addAction(self.inspect)
 
     def join(self, display: RunDisplay, view_menu: QMenu, tiling_button: QWidget | None) -> None:

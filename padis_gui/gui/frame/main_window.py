@@ -321,7 +321,8 @@ class MainWindow(QMainWindow):
             self.setWindowTitle(f"{image.name}{page} — padis_gui {__version__}")
         stale = session.stale and not session.run.active
         self.panes.picture_set.set_stale(dict.fromkeys(RUN_KEYS, _STALE) if stale else {})
-        self.verdict.setText(session.screen.verdict())
+        # what the other pages show is of their own runs
+        self.verdict.setText(session.screen.verdict() if self.at_work else "")
 
     def _offer_folder(self, path: Path) -> None:
         def show() -> None:

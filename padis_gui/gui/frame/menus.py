@@ -20,6 +20,7 @@ from padis_gui.gui.dialogs.opening import Opening
 from padis_gui.gui.dialogs.volume import VolumeNote, show_volume_dialog
 from padis_gui.gui.frame.docks import Docks
 from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.focus import AskedByKey
 from padis_gui.gui.panes.levels import LevelsPanel
 from padis_gui.gui.panes.menu import Saving
 from padis_gui.gui.panes.pane_grid import PaneGrid
@@ -109,7 +110,7 @@ class Menus:
             menu.menuAction().setToolTip("Files that were opened before")
             self.file.addMenu(menu)
         self.file.addSeparator()
-        self.file.addActions([act.export, act.restore])
+        self.file.addActions([act.export, act.restore, act.restore_session])
         self.file.addSeparator()
         self.file.addActions([act.preferences, act.quit])
 
@@ -159,6 +160,10 @@ class PaneTools(QObject):
         self._docks_of["profile"] = dock("Profile", self.profile, bottom, shown=False)
         self._docks_of["rectangle"] = dock("Regions", self.regions, bottom, shown=False)
         self._docks_of["ellipse"] = self._docks_of["rectangle"]
+        for action, panel in (
+            (panes.act.profile, self.profile), (panes.act.rectangle, self.regions), (panes.act.ellipse, self.regions),
+        ):  # fmt: skip
+            AskedByKey(action, panel.begin)
         self.saving = Saving(session, panes, preferences)
         self.profile.save_wanted.connect(lambda text: self.saving.choose_csv("profile", text))
         self.regions.save_wanted.connect(lambda text: self.saving.choose_csv("statistics", text))
@@ -221,6 +226,7 @@ class RunTools(QObject):
         act.export.triggered.connect(lambda _checked=False: self.exporting.choose_shown())
         act.enqueue.triggered.connect(lambda _checked=False: self._enqueue())
         act.show_running.triggered.connect(lambda _checked=False: session.show_running())
+        self.queue.hold.triggered.connect(lambda _checked=False: self.show_queue())  # also from the menu
         self.volumes = Volumes(session, planner)
         self.notes = QueueNote(session.queue, self.show_queue), VolumeNote(self.volumes, act.volume)
         act.volume.triggered.connect(
@@ -239,6 +245,10 @@ class RunTools(QObject):
         menus.run.addSeparator()
         menus.run.addActions([act.show_running, *act.queueing, self.queue.hold, act.volume])
         menus.run.addMenu(self.list.menu())
+
+    def show_list(self) -> None:
+        """Bring the list of runs."""
+        self._docks.bring(self.list_dock)
 
     def show_queue(self) -> None:
         """Bring the panel of the queue."""
@@ -280,7 +290,7 @@ class RunTools(QObject):
             self._overlay(None)
         if self._session.runs.records and not self._preferences.window(_OFFERED) and self._window.isVisible():
             self._preferences.keep_window(**{_OFFERED: "yes"})  # once: later the user has a say
-            self._docks.bring(self.list_dock)
+            self.show_list()
 
     def _show_samples(self) -> None:
         """Mean, deviation, interval and error in the first four panes."""

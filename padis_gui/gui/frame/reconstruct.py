@@ -34,14 +34,14 @@ from padis_gui.gui.runs.curves import Curves
 from padis_gui.gui.runs.timeline import Timeline
 from padis_gui.gui.runs.transport import PlanLine, RunningLine, Transport
 from padis_gui.gui.setup.adapt import AdaptChoice
-from padis_gui.gui.setup.data import DataSection
+from padis_gui.gui.setup.data import CorrectionsSection, DataSection
 from padis_gui.gui.setup.geometry import GeometryPanel
 from padis_gui.gui.setup.problem import PriorSection, ProblemSection, SolverSection, TilingSection
 from padis_gui.gui.setup.size import SizeOffers, SizeRow
 from padis_gui.viewmodels.session.mask import MaskEditor
 from padis_gui.viewmodels.session.planner import Paces, Planner
 from padis_gui.viewmodels.session.session import Session
-from padis_gui.viewmodels.session.sizing import Sizing
+from padis_gui.viewmodels.session.sizing import Corrections, Sizing
 from padis_gui.viewmodels.state.preferences import Preferences
 
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
@@ -98,12 +98,14 @@ class ReconstructPage(QMainWindow):
         self.transport = Transport(act, plan, RunningLine(session, act))
         self.size_row = SizeRow(session, self.sizing, self.panes.act.crop)
         self.data = DataSection(session, opening, act, self.size_row)
+        self.corrections = CorrectionsSection(Corrections(session))
         self.problem = ProblemSection(session, {"inpainting": self.panes.act.mask})
         self.prior = PriorSection(session, opening, self._preferences)
         self.tiling, self.solver = TilingSection(session), SolverSection(session)
         self.setup = setup = QWidget()
         sections = column(setup, spacing=2, margins=(6, 2, 6, 4))
-        for section in (self.data, self.problem, self.prior, self.tiling, self.solver):
+        self.sections = (self.data, self.corrections, self.problem, self.prior, self.tiling, self.solver)
+        for section in self.sections:
             sections.addWidget(section)
         sections.addStretch(1)
         self.left = QWidget()
@@ -123,9 +125,14 @@ class ReconstructPage(QMainWindow):
 
     @property
     def regions(self) -> list[QWidget]:
-        """The parts of the page that can be seen, as F6 goes through them."""
+        """The parts of the page that can be seen, as F6 goes through them; the left column is one for each section."""
         left, right = self.docks.seen(LEFT), self.docks.seen(RIGHT, BOTTOM, TOP)
-        return [*left, self.panes, self.timeline, *right]
+        seen = [*left, self.panes, self.timeline, *right]
+        return [
+            part
+            for each in seen
+            for part in ([*self.sections, self.transport] if each is self.left else [each])
+        ]
 
     def showEvent(self, event: QShowEvent) -> None:
         """The first time the page's size is known, the docks get their shares of it, unless they were left otherwise."""

@@ -51,6 +51,10 @@ _OF_WINDOW = (
         "restore", "&Restore run…", "Ctrl+Shift+S", "Bring back the run that made an exported TIFF, ready to be repeated"
     ),
     ActionRecord(
+        "restore_session", "Restore last sessio&n", "",
+        "Bring back the settings and the runs of the last session, where that ended unexpectedly",
+    ),
+    ActionRecord(
         "preferences", "&Preferences…", "Ctrl+,", "Colours, how often iterates are shown, memory for their history"
     ),
     ActionRecord("quit", "&Quit", "Ctrl+Q", "Close the window"),
@@ -81,7 +85,8 @@ _OF_WINDOW = (
     ActionRecord("fit", "&Fit", "F", "Show the whole image in all panes"),
     ActionRecord("tiling", "&Tiling", "T", "Show the tiling of the shown step"),
     ActionRecord(
-        "next_region", "&Next region", "F6", "Put the keyboard into the next part of the page: settings, pictures, panels"
+        "next_region", "&Next region", "F6",
+        "Put the keyboard into the next part of the page: each section of settings, Run, pictures, panels",
     ),
     ActionRecord("previous_region", "Previous re&gion", "Shift+F6", "Put the keyboard into the part of the page before"),
     ActionRecord("reset_layout", "&Reset layout", "", "Put every panel back to where it was at first"),
@@ -104,6 +109,7 @@ class Actions:
     open_prior: QAction
     export: QAction
     restore: QAction
+    restore_session: QAction
     preferences: QAction
     quit: QAction
     run: QAction
@@ -131,6 +137,7 @@ class Actions:
         self.tiling.setChecked(True)
         # "?" is a second key of many keyboards' help
         self.shortcuts.setShortcuts([QKeySequence("F1"), QKeySequence("?")])
+        self.restore_session.setEnabled(False)
         self.quit.setMenuRole(QAction.MenuRole.QuitRole)
         self.preferences.setMenuRole(QAction.MenuRole.PreferencesRole)
         self.about.setMenuRole(QAction.MenuRole.AboutRole)
@@ -210,11 +217,14 @@ _OF_PANES = (
     ActionRecord("link", "Link pane", "K", "Link the framed pane's view and levels with the others', or unlink them"),
     ActionRecord("move", "Pan", "V", "Drag to pan; the wheel zooms the picture that was clicked, or with Ctrl any",
                  group="tool"),
-    ActionRecord("profile", "Line profile", "L", "Drag a line: its values in every pane", group="tool"),
-    ActionRecord("rectangle", "Rectangle", "R", "Drag a rectangle: its statistics in every pane", group="tool"),
-    ActionRecord("ellipse", "Ellipse", "E", "Drag an ellipse: its statistics in every pane", group="tool"),
+    ActionRecord("profile", "Line profile", "L", "Drag a line, or type its ends: its values in every pane", group="tool"),
+    ActionRecord("rectangle", "Rectangle", "R", "Drag a rectangle, or type its place: its statistics in every pane",
+                 group="tool"),
+    ActionRecord("ellipse", "Ellipse", "E", "Drag an ellipse, or type its place: its statistics in every pane",
+                 group="tool"),
     ActionRecord("mask", "Paint mask", "P", "Paint what is missing on the image, for inpainting", group="tool"),
-    ActionRecord("crop", "Crop…", "C", "Drag the region of the picture that is to be reconstructed", group="tool"),
+    ActionRecord("crop", "Crop…", "C", "Drag the region of the picture that is to be reconstructed, or type its place",
+                 group="tool"),
     ActionRecord("side", "Side by side", "S", "Compare two pictures side by side; again to leave", group="compare"),
     ActionRecord("wipe", "Wipe", "W", "Compare two pictures with a divider that can be dragged; again to leave",
                  group="compare"),

@@ -17,7 +17,7 @@ from padis_gui.gui.kit.widgets import Flow, push_button
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
 
-IMAGES = f"Images ({' '.join('*' + suffix for suffix in SUFFIXES)});;All files (*)"
+IMAGES = f"Images ({' '.join('*' + suffix for suffix in SUFFIXES)} zarr.json .zattrs);;All files (*)"
 PRIORS = "Priors (*.safetensors *.pkl);;All files (*)"
 ANY_FILE = "All files (*)"
 PRIOR_SUFFIXES = (".safetensors", ".pkl")

@@ -3,11 +3,11 @@
 Here are also the keys that a button and the menus have before the shortcuts of the window.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
-from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPalette, QRegion
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer
+from PySide6.QtGui import QAction, QKeyEvent, QPainter, QPaintEvent, QPalette, QRegion
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -20,11 +20,13 @@ from PySide6.QtWidgets import (
     QScrollArea,
     QSplitter,
     QStackedWidget,
+    QToolTip,
     QWidget,
 )
 from shiboken6 import isValid
 
 _WIDE, _INNER = 2, 1  # px: the ring, and inside of it a line that sets it off from what is as dark as it
+_SPARED_TIP = "Enter presses this button; Space pauses a run, and lets it go on"
 # These have controls of their own inside, which the keyboard does not stop at
 _WHOLE = (QAbstractItemView, QAbstractSpinBox, QComboBox, QGraphicsView)
 
@@ -105,6 +107,13 @@ class FocusKeys(QObject):
     menu with the arrow keys, which would step through the iterates instead: their actions are in a menu, too.
     """
 
+    _SPARED = "spared_by_space"  # a property of buttons
+
+    @classmethod
+    def spare(cls, button: QAbstractButton) -> None:
+        """Space never presses this button: who would pause a run that has just ended does not want another one."""
+        button.setProperty(cls._SPARED, True)
+
     def __init__(self, app: QApplication) -> None:
         super().__init__()
         self._watched: QWidget | None = None
@@ -124,13 +133,52 @@ class FocusKeys(QObject):
         if isinstance(watched, QMenuBar) and event.type() is QEvent.Type.ShortcutOverride and plain:
             event.accept()
             return True
-        enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-        if isinstance(watched, QAbstractButton) and event.type() is QEvent.Type.KeyPress and enter and plain:
+        if not (isinstance(watched, QAbstractButton) and event.type() is QEvent.Type.KeyPress and plain):
+            return False
+        if event.key() == Qt.Key.Key_Space and watched.property(self._SPARED):
+            QToolTip.showText(watched.mapToGlobal(QPoint(0, watched.height())), _SPARED_TIP, watched)
+            return True
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             for kind in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease):  # which opens a button's menu, too
                 # straight to the button: Qt would look for a shortcut first
                 watched.event(QKeyEvent(kind, Qt.Key.Key_Space, Qt.KeyboardModifier.NoModifier))
             return True
         return False
+
+
+class AskedByKey(QObject):
+    """Calls ``do`` when an action was asked for by its keys, after all that the action does itself.
+
+    Who uses a key goes on with the keyboard, and wants it where that goes on; who clicks goes on with the mouse.
+    """
+
+    def __init__(self, action: QAction, do: Callable[[], object]) -> None:
+        super().__init__(action)
+        self._do = do
+        action.installEventFilter(self)
+
+    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
+        if event.type() is QEvent.Type.Shortcut:
+            QTimer.singleShot(0, self, self._do)
+        return False
+
+
+class LeftByEscape(QObject):
+    """Esc leaves a widget while the keyboard is in it, by calling ``leave``; a run under way goes on."""
+
+    def __init__(self, widget: QWidget, leave: Callable[[], object]) -> None:
+        super().__init__(widget)
+        self._leave = leave
+        widget.installEventFilter(self)
+
+    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
+        if not isinstance(event, QKeyEvent) or event.key() != Qt.Key.Key_Escape:
+            return False
+        if event.type() is QEvent.Type.ShortcutOverride:
+            event.accept()  # else it would be the window's key: Cancel
+        elif event.type() is QEvent.Type.KeyPress:
+            self._leave()
+        return True
 
 
 def takes_tab(widget: QWidget) -> bool:
@@ -181,14 +229,18 @@ def focus_region(window: QWidget, regions: Sequence[QWidget], by: int) -> None:
     start = inside[0] if inside else (-1 if by > 0 else len(regions))
     for distance in range(1, len(regions) + 1):
         region = regions[(start + by * distance) % len(regions)]
-        first = _first_in(region)
-        if first is not None:
-            first.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        if give_keyboard(region):
             return
 
 
-def _first_in(region: QWidget) -> QWidget | None:
-    """A region may say with ``first_focus`` what takes the keyboard; else it is what Tab comes to first."""
+def give_keyboard(region: QWidget) -> bool:
+    """Put the keyboard into a region; False where nothing can take it.
+
+    A region may say with ``first_focus`` what does; else it is what Tab comes to first.
+    """
     said = getattr(region, "first_focus", None)
     choices = [said] if said is not None else reading_order(region)
-    return next((w for w in choices if w.isVisible() and w.isEnabled()), None)
+    first = next((w for w in choices if w.isVisible() and w.isEnabled()), None)
+    if first is not None:
+        first.setFocus(Qt.FocusReason.ShortcutFocusReason)
+    return first is not None

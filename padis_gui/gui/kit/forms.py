@@ -45,7 +45,8 @@ else:
     _Widget = object
 
 
-_OF_NUMBERS = "0123456789.,+-eE"
+_OF_WHOLE_NUMBERS = "0123456789+-"
+_OF_NUMBERS = f"{_OF_WHOLE_NUMBERS}.,eE"
 _ROUND_CHOICE = 6  # px around a choice that is explained
 _Index = QModelIndex | QPersistentModelIndex
 _SHORTEST_NUMBER = 8  # letters, the arrows among them
@@ -68,6 +69,8 @@ class _TakesNumbers(LeavesWheel):
     Qt would have it wide enough for every number that it may take; it is as narrow as its column.
     """
 
+    taken = _OF_NUMBERS
+
     def minimumSizeHint(self) -> QSize:
         hint = super().minimumSizeHint()
         return QSize(
@@ -75,11 +78,18 @@ class _TakesNumbers(LeavesWheel):
         )
 
     def event(self, event: QEvent) -> bool:
+        box: Any = self
+        if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape and box.lineEdit().isModified():
+            event.accept()  # what is typed is taken back; the window's Cancel is for the next Esc
+            if event.type() is QEvent.Type.KeyPress:
+                box.setValue(box.value())
+                box.selectAll()
+            return True
         if event.type() is QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
             plain = event.modifiers() in (
                 Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
             )  # fmt: skip
-            if plain and event.text().isprintable() and event.text() and event.text() not in _OF_NUMBERS:
+            if plain and event.text().isprintable() and event.text() and event.text() not in self.taken:
                 event.ignore()
                 return False
         return super().event(event)
@@ -87,6 +97,8 @@ class _TakesNumbers(LeavesWheel):
 
 class WholeBox(_TakesNumbers, QSpinBox):
     """A whole number; takes what is typed when it is finished."""
+
+    taken = _OF_WHOLE_NUMBERS
 
     def __init__(self, minimum: int = 0, maximum: int = 99, *, prefix: str = "", suffix: str = "") -> None:
         super().__init__(minimum=minimum, maximum=maximum, prefix=prefix, suffix=suffix)

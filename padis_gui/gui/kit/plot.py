@@ -28,6 +28,7 @@ _FILLED, _ROOM = (
     0.15,
 )  # of the vertical range, that lines take at least; of the lines, free above and below
 _BETWEEN_PLOTS_MS = 10
+_OVER, _UNDER = (1.0, 1.05), (1.0, -0.05)  # anchors of the text at a level's right end
 _AXIS_WIDTH = 50  # px, the same in every plot, so that those above each other are flush
 
 
@@ -258,10 +259,9 @@ class Plot(QWidget):
         view.getAxis("left").setWidth(_AXIS_WIDTH)
         self._view = view
         self._marker_item = self._add_line(90, MARKER)
-        end = [(1.0, 1.05), (1.0, 1.05)]
         self._level_item = self._add_line(
             0, BASELINE, dashed=True, label="",
-            labelOpts={"position": 0.98, "color": BASELINE, "anchors": end},
+            labelOpts={"position": 0.98, "color": BASELINE, "anchors": [_OVER, _OVER]},
         )  # fmt: skip
         self._seam_items: list[pg.InfiniteLine] = []
         view.scene().sigMouseClicked.connect(self._click)
@@ -331,6 +331,10 @@ class Plot(QWidget):
         more than all else.
         """
         if self._level is not None:
+            topmost = not len(values) or self._level[0] >= float(values.max())
+            label = self._level_item.label  # under a line at the top, else over it: it would be cut there
+            label.anchors = [_UNDER, _UNDER] if topmost else [_OVER, _OVER]
+            label.updatePosition()
             values = np.append(values, self._level[0])
         if not len(values):
             return

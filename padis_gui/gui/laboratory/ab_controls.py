@@ -15,6 +15,7 @@ from padis_gui.core.runs.pair import WHAT_IFS
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.kit.files import SaveButtons
+from padis_gui.gui.kit.focus import FocusKeys
 from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.theme import SIDES
 from padis_gui.gui.kit.widgets import (
@@ -139,6 +140,7 @@ class ABControls(QWidget):
         ):
             name, first = action.objectName(), index == 0
             button = steering_button(f"ab_{name}", main=first)
+            FocusKeys.spare(button)
             button.setText(text)
             button.setToolTip(f"{tip} ({action.shortcut().toString()})")
             button.setIcon(action.icon())

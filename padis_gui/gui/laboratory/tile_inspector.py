@@ -133,6 +133,7 @@ class TileInspector(QWidget):
         """The place, the level and the input as they are chosen now."""
         inspector, partition, box = self._inspector, self._inspector.partition, self._inspector.box
         there = inspector.inputs
+        self.said.setText(self._summary())
         with QSignalBlocker(self.input):
             model = self.input.model()
             for index in range(self.input.count()):
@@ -208,7 +209,7 @@ class TileInspector(QWidget):
     def _summary(self) -> str:
         found, prepared = self._inspector.result, self._session.screen.prepared
         if found is None or prepared is None:
-            return _EMPTY
+            return self._inspector.unfit or _EMPTY
         unit = f" {prepared.image.unit}" if prepared.image.unit else ""
         down, right = found.tile.box.row - found.home.row, found.tile.box.column - found.home.column
         step = "" if found.step is None else f"Step {found.step}, "

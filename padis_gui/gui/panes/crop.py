@@ -6,13 +6,14 @@ from PySide6.QtCore import QSignalBlocker
 from PySide6.QtWidgets import QAbstractSpinBox, QLabel, QWidget
 
 from padis_gui.core.images.size import LARGEST, SMALLEST, Box, region_in_file
+from padis_gui.gui.kit.focus import AskedByKey, LeftByEscape
 from padis_gui.gui.kit.forms import WholeBox
 from padis_gui.gui.kit.widgets import ElidedLabel, row, small_button
 from padis_gui.gui.panes.pane_grid import PaneGrid
 from padis_gui.viewmodels.pictures.profiles import Region
 from padis_gui.viewmodels.session.sizing import Sizing
 
-_HINT = "Drag a box on a pane; its corners and the box itself can be moved"
+_HINT = "Drag a box on a pane, or type its place; its corners and the box itself can be moved"
 _FIELD_WIDTH = 58
 
 
@@ -25,6 +26,8 @@ class CropTool(QWidget):
         self.action = panes.act.crop
         self._make_strip()
         self.action.toggled.connect(self._toggle)
+        AskedByKey(self.action, self.places["x"].setFocus)
+        LeftByEscape(self, panes.act.move.trigger)
         panes.tools.crop_changed.connect(self._show_region)
         sizing.changed.connect(self._follow)
         self.allow()
@@ -58,7 +61,9 @@ class CropTool(QWidget):
         self.whole = small_button(
             "Whole picture", "Take all of the picture, at the size that it has in its file", self._take_whole
         )
-        cancel = small_button("Cancel", "Leave the picture as it is (V)", self._panes.act.move.trigger)
+        cancel = small_button(
+            "Cancel", "Leave the picture as it is (Esc, or V)", self._panes.act.move.trigger
+        )
         for button in (self.apply, self.preview, self.whole, cancel):
             layout.addWidget(button)
 

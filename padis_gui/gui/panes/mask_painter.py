@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui.gui.kit.files import IMAGES, PNGS, choose_to_open, choose_to_write
+from padis_gui.gui.kit.focus import LeftByEscape
 from padis_gui.gui.kit.forms import Slider
 from padis_gui.gui.kit.theme import MASK, icon
 from padis_gui.gui.kit.widgets import Flow
@@ -64,6 +65,7 @@ class MaskPainter(QWidget):
         self._make_strip()
         self.action = panes.act.mask
         self.action.toggled.connect(self._toggle)
+        LeftByEscape(self, panes.act.move.trigger)
         editor.toggled.connect(self._show)
         editor.changed.connect(self._paint)
         for signal in (editor.toggled, editor.prepared):

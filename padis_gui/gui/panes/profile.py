@@ -3,9 +3,9 @@
 from html import escape
 
 import numpy as np
-from PySide6.QtCore import QSignalBlocker
+from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QLabel, QSizePolicy
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from padis_gui.gui.kit.forms import NumberBox, WholeBox
 from padis_gui.gui.kit.plot import Line as Curve
@@ -24,7 +24,7 @@ from padis_gui.viewmodels.pictures.profiles import (
 )
 from padis_gui.viewmodels.pictures.sources import Lattice
 
-_HINT = "Choose the tool Line profile (L) and drag a line on a pane"
+_HINT = "Choose the tool Line profile (L) and drag a line on a pane, or type its ends"
 _WIDEST = 99
 
 
@@ -106,15 +106,21 @@ class ProfilePanel(DrawnPanel):
             button.setEnabled(bool(self.profiles))
         self.clear.setEnabled(there)
         self.length.setVisible(there)
-        if line is None:
-            self.legend.setText(_HINT)
-            return
-        for box, value in zip(self.ends.values(), (*line.start, *line.end), strict=True):
+        proposed = line or self._middle_row()
+        for box, value in zip(self.ends.values(), (*proposed.start, *proposed.end), strict=True):
             with QSignalBlocker(box):
                 box.setValue(value)
         with QSignalBlocker(self.width_box):
-            self.width_box.setValue(line.width)
-        self._say_length(line)
+            self.width_box.setValue(proposed.width)
+        if line is None:
+            self.legend.setText(_HINT)
+        else:
+            self._say_length(line)
+
+    def _middle_row(self) -> Line:
+        """Where a line that is not drawn by hand begins: across the framed picture."""
+        rows, columns = self._framed_shape
+        return Line((0.0, rows / 2), (float(columns), rows / 2))
 
     def _colour(self, name: str) -> str:
         return self._colours.setdefault(name, SERIES[len(self._colours) % len(SERIES)])
@@ -137,6 +143,17 @@ class ProfilePanel(DrawnPanel):
         return profiles_as_csv(self.profiles, self.seams, self._spacing, line)
 
     # From the user --------------------------------------------------------------------------------
+
+    @property
+    def first_focus(self) -> QWidget:
+        """Where the line begins."""
+        return self.ends["x₁"]
+
+    def begin(self) -> None:
+        """Draw a line to begin with, unless there is one, and take the keyboard."""
+        if self._panes.tools.line is None:
+            self._take_numbers()
+        self.first_focus.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def _take_numbers(self) -> None:
         x0, y0, x1, y1 = (box.value() for box in self.ends.values())

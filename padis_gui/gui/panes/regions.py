@@ -88,6 +88,12 @@ class DrawnPanel(QWidget):
         on_image = group is not None and group[0] == Lattice.IMAGE.value
         return self._panes.picture_set.spacing if on_image else None
 
+    @property
+    def _framed_shape(self) -> tuple[int, int]:
+        """(rows, columns) of the framed pane's picture; 0 where it has none."""
+        group = self._panes.active.group
+        return (0, 0) if group is None else group[1:]
+
     def _find_group(self) -> bool:
         """Whether a shape set by numbers has pixels to lie on; before the first one is drawn, the active pane's."""
         tools = self._panes.tools
@@ -127,7 +133,7 @@ class DrawnPanel(QWidget):
         self.refresh()
 
 
-_HINT = "Choose the tool Rectangle (R) or Ellipse (E) and drag on a pane"
+_HINT = "Choose the tool Rectangle (R) or Ellipse (E) and drag on a pane, or type its place"
 
 
 class RegionPanel(DrawnPanel):
@@ -214,23 +220,43 @@ class RegionPanel(DrawnPanel):
             button.setEnabled(bool(self.rows))
         self.clear.setEnabled(region is not None)
         self.empty.setVisible(region is None)
-        if region is None:
-            self.hint.setText("")
-            return
-        self.shape.setCurrentIndex(self.shape.findData(region.shape))
-        values = (region.left, region.top, region.width, region.height)
+        proposed = region or self._middle()
+        self.shape.setCurrentIndex(self.shape.findData(proposed.shape))
+        values = (proposed.left, proposed.top, proposed.width, proposed.height)
         for box, value in zip(self.places.values(), values, strict=True):
             with QSignalBlocker(box):
                 box.setValue(round(value))
-        if self._spacing is not None:
+        if region is None:
+            self.hint.setText("")
+        elif self._spacing is not None:
             rows, columns = self._spacing
             self.hint.setText(f"{region.width * columns:.1f} × {region.height * rows:.1f} mm")
         else:
             self.hint.setText("" if self.rows else "The region lies outside the pictures")
 
+    def _middle(self) -> Region:
+        """What a region that is not drawn by hand begins with: the middle of the framed picture, of the tool's shape."""
+        rows, columns = self._framed_shape
+        return Region(
+            shape="ellipse" if self._panes.tools.tool == "ellipse" else "rectangle",
+            left=columns // 4, top=rows // 4, width=columns // 2, height=rows // 2,
+        )  # fmt: skip
+
     def csv(self) -> str:
         """The table as text; empty where there is none."""
         return statistics_as_csv(self.rows) if self.rows else ""
+
+    @property
+    def first_focus(self) -> QWidget:
+        """Where the region begins."""
+        return self.places["x"]
+
+    def begin(self) -> None:
+        """Mark a region to begin with, unless there is one, and take the keyboard."""
+        if self._panes.tools.region is None:
+            self._show_region(None)
+            self._take_numbers()
+        self.first_focus.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def _take_numbers(self) -> None:
         left, top, width, height = (box.value() for box in self.places.values())

@@ -147,8 +147,9 @@ class Curves(QWidget):
 
     def _show_what_is_known(self) -> None:
         """No PSNR without a truth, no residual without a measurement: their plots go; all stay while empty."""
-        self.empty.setVisible(not self._points)
-        self.legend.setVisible(bool(self._points))
+        anything = bool(self._points or self._compared)
+        self.empty.setVisible(not anything)
+        self.legend.setVisible(anything)
         for kind in _KINDS:
             plot = self.plots[kind.key]
             wanted = self.choices[kind.key].isChecked()
@@ -180,6 +181,7 @@ class Curves(QWidget):
         self.legend.setText(f"— {name}" if points else "")
         self.legend.setStyleSheet(f"color: {COMPARED};")
         self.close_compared.setVisible(bool(points))
+        self._show_what_is_known()
         self._redraw()
 
     def set_marker(self, step: int | None) -> None:

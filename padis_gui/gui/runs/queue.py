@@ -96,7 +96,8 @@ class QueuePanel(ListPanel):
         held, waiting = self._queue.held, len(self._queue.waiting)
         self.empty.setText(_COLLECTING if held else _EMPTY)
         self.empty.setVisible(not items)
-        self.hold.setText("&Start" if held else "&Hold")
+        self.hold.setText("S&tart the queue" if held else "&Hold the queue")
+        self.hold.setIconText("Start" if held else "Hold")  # on the button
         self.hold.setToolTip(_START if held else _HOLD)
         self.summary.setText(
             ", ".join(filter(None, (f"{waiting} waiting" if waiting else "", "held" if held else "")))

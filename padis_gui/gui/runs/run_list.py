@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui.core.runs.differences import what_differs
+from padis_gui.gui.kit.focus import LeftByEscape
 from padis_gui.gui.kit.lists import ListPanel
 from padis_gui.gui.kit.widgets import row, scrolled, small_button
 from padis_gui.gui.runs.run_table import ID_ROLE, SORT_ROLE, THUMBNAIL, RunTable
@@ -260,6 +261,7 @@ class RunList(ListPanel):
         self.filter.setMinimumWidth(70)
         self.filter.setMaximumWidth(190)
         self.filter.textChanged.connect(self._filter)
+        LeftByEscape(self.filter, self._leave_filter)
         self._lay_out(self.view, self._on_bar, _NO_RUNS, self.filter)
         self.differs = _WhatDiffers()
         self._count = 0  # runs there were
@@ -291,6 +293,10 @@ class RunList(ListPanel):
         view.activated.connect(self._activated)
         view.selectionModel().selectionChanged.connect(self._select)
         return view
+
+    def _leave_filter(self) -> None:
+        self.filter.clear()
+        self.view.setFocus()
 
     def _make_actions(self) -> None:
         session = self._session

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QToolButton, QWidget
 from padis_gui.core.runs.control import RunState
 from padis_gui.core.settings.machine import device_choices, memory_in_use_mb
 from padis_gui.gui.kit.actions import Actions
+from padis_gui.gui.kit.focus import FocusKeys
 from padis_gui.gui.kit.theme import LEVEL_COLOURS
 from padis_gui.gui.kit.widgets import (
     ElidedLabel,
@@ -201,6 +202,7 @@ class Transport(QWidget):
         places = ((0, 0, 1, 3), (1, 0, 1, 1), (1, 1, 1, 1), (1, 2, 1, 1), (1, 3, 1, 1), (0, 3, 1, 1))
         for place, action in zip(places, [*act.steering, act.enqueue], strict=True):
             button = steering_button(action.objectName(), action, main=action is act.run)
+            FocusKeys.spare(button)
             if action is act.enqueue:  # as tall as Run beside it
                 button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
                 button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)

@@ -1,21 +1,38 @@
-"""The first part of the left column: what is open, which page of it, and how it is read."""
+"""The first parts of the left column: what is open, which page of it, and how it is read; the corrections of a scan."""
+
+from functools import partial
 
 from PySide6.QtCore import QSignalBlocker
 from PySide6.QtWidgets import QLabel, QToolButton, QWidget
 
 from padis_gui.core.files.formats.recognise import readable
+from padis_gui.core.images.corrections import CorrectionSettings, Proposal
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.settings.declarations import specs
 from padis_gui.gui.dialogs.opening import Opening
 from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.kit.forms import NumberBox, SettingsForm, WholeBox
-from padis_gui.gui.kit.widgets import Section, column, form, labelled, number_text, push_button, remark, row
+from padis_gui.gui.kit.picture_wall import PictureWall, Tile
+from padis_gui.gui.kit.widgets import (
+    Section,
+    column,
+    form,
+    labelled,
+    muted,
+    number_text,
+    push_button,
+    remark,
+    row,
+    small_button,
+)
 from padis_gui.viewmodels.session.pages import SeriesAround
 from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.session.sizing import Comparison, Corrections
 
 _NO_IMAGE = "Open one, drop a file or a folder on the window, or take the demo (Ctrl+D)"
 _OF_SCANS = ("take_views", "angle_from", "angle_to", "binning", "image_size", "field_of_view")
 _OF_PICTURES = ("crop", "pixel_binning", "longest_side")
+_CORRECTIONS = tuple(CorrectionSettings.model_fields)
 _OF_ALL = tuple(spec.name for spec in specs(ReadingSettings) if spec.name not in _OF_SCANS)
 _CENTRE_STEP = 0.25  # bins
 
@@ -33,7 +50,7 @@ class DataSection(Section):
             remark(),
         )
         self._make_buttons(opening)
-        self.reading = SettingsForm(ReadingSettings, skip=_OF_SCANS, basic=("role",))
+        self.reading = SettingsForm(ReadingSettings, skip=_OF_SCANS + _CORRECTIONS, basic=("role",))
         self.scan = SettingsForm(ReadingSettings, skip=_OF_ALL, basic=("take_views",))
         for shown in (self.reading, self.scan):
             shown.edited.connect(lambda name, value: session.spawn(session.data.set_reading({name: value})))
@@ -181,3 +198,91 @@ def _pixels(spacing: tuple[float, float]) -> str:
 
 def _notes(image: Image) -> str:
     return "\n".join(image.notes + (image.measured.notes if image.measured is not None else ()))
+
+
+_TOGGLES = ("bad_bins", "zingers", "beam_drift", "rings")
+_OTHERS = tuple(spec.name for spec in specs(ReadingSettings) if spec.name not in _CORRECTIONS)
+_LABELS = {spec.name: spec.label for spec in specs(ReadingSettings)}
+_WALL_HEIGHT = 330
+
+
+class CorrectionsSection(Section):
+    """Seen while a scan is open."""
+
+    def __init__(self, corrections: Corrections) -> None:
+        super().__init__("Corrections")
+        self.corrections = corrections
+        self.found = remark()
+        self.proposals = QWidget()
+        self._lines = column(self.proposals, spacing=2)
+        self.take_all = push_button(
+            "Use what is proposed", "Switch on all corrections that this scan asks for",
+            lambda: corrections.take(corrections.proposals),
+        )  # fmt: skip
+        self.form = SettingsForm(ReadingSettings, skip=_OTHERS, basic=_TOGGLES)
+        self.form.edited.connect(corrections.set)
+        self.compared = remark()
+        self.wall = PictureWall()
+        self.wall.setFixedHeight(_WALL_HEIGHT)
+        for part in (self.found, self.proposals, self.take_all, self.form, self.compared, self.wall):
+            self.body.addWidget(part)
+        corrections.changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what is open."""
+        image, proposals = self.corrections.image, self.corrections.proposals
+        self.setVisible(image is not None)
+        if image is None:
+            return
+        self.form.show_settings(image.reading)
+        self._show_proposals(proposals)
+        on = [name for name in _CORRECTIONS if getattr(image.reading, name) != _default(name)]
+        names = ", ".join(_LABELS[name].lower() for name in on)
+        self.brief.setText(names or ("proposed" if proposals else "off"))
+        self._show_comparison(self.corrections.comparison)
+
+    def _show_proposals(self, proposals: tuple[Proposal, ...]) -> None:
+        while (item := self._lines.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.setParent(None)
+                widget.deleteLater()
+        for proposal in proposals:
+            line, across = QWidget(), row()
+            line.setLayout(across)
+            said = muted(f"{_LABELS[proposal.name]}: {proposal.found}", wordWrap=True)
+            use = small_button(
+                "Use", f"Switch on {_LABELS[proposal.name].lower()}",
+                partial(self.corrections.take, (proposal,)),
+            )  # fmt: skip
+            use.setAccessibleName(f"Use {_LABELS[proposal.name].lower()}")
+            across.addWidget(said, 1)
+            across.addWidget(use)
+            self._lines.addWidget(line)
+        self.proposals.setVisible(bool(proposals))
+        self.take_all.setVisible(len(proposals) > 1)
+        self.found.setText("Proposed:" if proposals else "This scan asks for no more corrections.")
+
+    def _show_comparison(self, comparison: Comparison | None) -> None:
+        self.wall.setVisible(comparison is not None)
+        if comparison is None:
+            self.compared.setText("Comparing before and after…")
+            self.compared.setVisible(self.corrections.comparing)
+            return
+        what = "With what is proposed" if comparison.proposed else "With what is on"
+        self.compared.setVisible(True)
+        self.compared.setText(
+            f"{what}, the sinogram changes by {comparison.sinogram_changes:.2%} and the FBP by "
+            f"{comparison.image_changes:.2%}."
+        )
+        tip = "A click shows it alone, one more all of them; where pixels are left out, those that change most are shown"
+        pairs = (("sinogram", comparison.sinograms), ("FBP", comparison.images))
+        columns = [
+            [Tile(f"{name} {when}", pictures[number], tip) for name, pictures in pairs]
+            for number, when in enumerate(("before", "after"))
+        ]
+        self.wall.set_groups([columns])
+
+
+def _default(name: str) -> object:
+    return CorrectionSettings.model_fields[name].default

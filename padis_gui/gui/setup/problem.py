@@ -1,6 +1,7 @@
 """The left column after the data, in the order of the work: Problem, Prior, Tiling, Solver."""
 
 from collections.abc import Collection, Iterable
+from html import escape
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
@@ -9,7 +10,8 @@ from PySide6.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
 from padis_gui.core.physics.registry import PHYSICS, find_physics
 from padis_gui.core.prior.tiling import TILINGS, TilingSettings
-from padis_gui.core.runs.presets import PRESETS, bundled_priors
+from padis_gui.core.runs.cards import PriorCard, bundled_priors, own_priors
+from padis_gui.core.runs.presets import PRESETS
 from padis_gui.core.settings.declarations import Settings, specs
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.gui.dialogs.opening import Opening
@@ -204,13 +206,16 @@ class PriorSection(Section):
     def _list_priors(self) -> None:
         """What can be chosen without looking for a file; the open one is always among it."""
         current, offered = self._session.prior.path, bundled_priors()
-        others = dict.fromkeys(self._preferences.recent("prior"))
+        others = dict.fromkeys((*own_priors(), *self._preferences.recent("prior")))
         if current is not None:
             others[current] = None
         with QSignalBlocker(self.choice):
             self.choice.clear()
             for path in (*offered, *(path for path in others if path not in offered)):
-                self.choice.offer(_prior_label(path), str(path), offered.get(path, str(path)))
+                card = offered.get(path)
+                self.choice.offer(
+                    _prior_label(path), str(path), str(path) if card is None else _card_text(card)
+                )
             self.choice.setCurrentIndex(-1 if current is None else self.choice.findData(str(current)))
 
     def _refresh_prior(self) -> None:
@@ -251,6 +256,12 @@ class PriorSection(Section):
 def _prior_label(path: Path) -> str:
     """A training calls its prior "prior" in a folder that has the name."""
     return path.parent.name if path.stem == "prior" else path.stem
+
+
+def _card_text(card: PriorCard) -> str:
+    """A card as a tooltip, wrapped where Qt finds room."""
+    rows = "".join(f"<p><b>{escape(heading)}:</b> {escape(text)}</p>" for heading, text in card.lines)
+    return f"<p>{escape(card.summary)}</p>{rows}"
 
 
 class TilingSection(Section):

@@ -152,6 +152,9 @@ class SizeOffers(QWidget):
         if remedy == "replace":
             tip = "Open it with the median of the finite numbers around in the place of each of the others"
             return [] if tried is None else [("Replace them", tip, lambda: sizing.replace_in(tried))]
+        if remedy == "links":
+            tip = "Open it with the data in other files of its folder, to which it links"
+            return [] if tried is None else [("Follow the links", tip, lambda: sizing.follow_links_in(tried))]
         if tried is not None:
             tip = "Open it with the mean of so many by so many pixels in the place of each"
             return [

@@ -76,6 +76,17 @@ class Inspector(QObject):
         return make_tiling(grid, shape, patch, prior.conventions.frame).draw(torch.Generator())
 
     @property
+    def unfit(self) -> str:
+        """Why the open prior cannot take the shown step's tiles, which are of a run with another one; else ""."""
+        prior, partition = self._session.prior.loaded, self.partition
+        if prior is None or partition is None or partition.patch % prior.downsampling == 0:
+            return ""
+        return (
+            f"These tiles are {partition.patch} px, and the open prior takes multiples of {prior.downsampling} px: open "
+            "the prior of this run"
+        )
+
+    @property
     def inputs(self) -> tuple[Input, ...]:
         """What can be put in now."""
         frame, prepared = self.frame, self._session.screen.prepared
@@ -241,7 +252,7 @@ class Inspector(QObject):
                 source = source.expand(prior.channels, -1, -1)
             elif prior.channels not in (1, len(source)):
                 return None
-        if box is None or home is None or partition is None:
+        if box is None or home is None or partition is None or self.unfit:
             return None
         frame = self.frame
         step = frame.step if frame is not None and self.used_input != "truth" else None

@@ -195,6 +195,11 @@ class Runs(QObject):
         self._count += 1
         return f"Run {self._count}"
 
+    def take_back(self, name: str) -> None:
+        """The latest name was given to something that came to nothing: it is the next one again."""
+        if name == f"Run {self._count}":
+            self._count -= 1
+
     def add(self, record: RunRecord) -> None:
         """Put a record at the end of the list."""
         self._records[record.id] = record

@@ -206,7 +206,7 @@ class Runner(QObject):
         item = None if ended.item is None else self.queue.find(ended.item)
         record = None
         if outcome.result is not None:
-            name = item.name if item else workspace.runs.next_name()
+            name = item.name if item else workspace.running_name
             record = record_of(outcome.result, ended.history, name=name, state=outcome.state.value)
             if item is not None:
                 record.group = item.group
@@ -214,6 +214,8 @@ class Runner(QObject):
                     record.note = self._verdict(workspace.runs.find(item.repeats), record)
             workspace.runs.add(record)
         if item is None:
+            if record is None:
+                workspace.runs.take_back(workspace.running_name)
             return
         states = {RunState.CANCELLED: ItemState.CANCELLED, RunState.FAILED: ItemState.FAILED}
         sentence = outcome.sentence or ("" if record is None else record.note)

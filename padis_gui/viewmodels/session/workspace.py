@@ -16,6 +16,7 @@ from PySide6.QtCore import QObject, Signal
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.prior.checkpoint import PriorRecord, read_record
+from padis_gui.core.runs.cards import bundled_priors
 from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.inputs import inputs_of
 from padis_gui.core.runs.method import Method
@@ -23,7 +24,6 @@ from padis_gui.core.runs.opened import Opened, misfit
 from padis_gui.core.runs.presets import (
     DEFAULT_PRIOR,
     DEMO_IMAGE,
-    bundled_priors,
     fitting_prior,
     is_bundled,
     priors_alike,
@@ -64,6 +64,7 @@ class Workspace(Background):
         self.runs = Runs(parent=self)
         self.shown = Shown(self)
         self._running: Task | None = None  # its method as live changes have left it
+        self.running_name = ""  # what its record will be called, unless it comes from the queue
         self._wishes = 0  # so many times several things were asked for at once: a preset, a run's settings
         self.run.prepared_ready.connect(self._take_pictures)
         self.run.changed.connect(self._follow_run)
@@ -243,6 +244,7 @@ class Workspace(Background):
         ``item`` is the id of its place in the queue.
         """
         self._running = task
+        self.running_name = "" if item is not None else self.runs.next_name()
         budget = self.runs.make_room()
         self.preparation.make_way(task.opened, task.method)
         self.run.start(task, self.preparation.made, item=item, paused=paused, history_budget=budget)

@@ -253,4 +253,5 @@ class Trainer(QObject):
         self.process.stop()
         await self.process.wait()
         self._io.shutdown(wait=False, cancel_futures=True)
-        await asyncio.get_running_loop().run_in_executor(None, self._io.shutdown)
+        with ThreadPoolExecutor(1) as waits:  # the loop's own would leave ten threads of Qt behind
+            await asyncio.get_running_loop().run_in_executor(waits, self._io.shutdown)

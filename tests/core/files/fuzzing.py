@@ -1,23 +1,12 @@
-"""Damages small files of every format and reads them: run as a module with FORMAT FIRST COUNT FOLDER.
+"""Damages small files of every format and reads them: run as a module with FORMAT FIRST COUNT FOLDER."""
 
-Every input is made of its number alone, so that a failure can be repeated: FIRST is then its number, and COUNT is 1.
-What is no image and no sentence for the user ends the process, and so does an input that takes too long; memory beyond
-the program's own is bounded. The number of the input is written to `FOLDER/number` before it is read.
-"""
-
-import faulthandler
 import gzip
-import importlib
 import io
 import json
-import mmap
 import re
-import resource
-import signal
+import shutil
 import struct
 import sys
-import time
-import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -31,11 +20,11 @@ from padis_gui.core.files.formats.open import list_datasets
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import PadisError
+from tests import fuzzing
+from tests.fuzzing import check_sentence
 from tests.ole_file import ole_bytes, streams_of
 
 MEMORY = 3 * 2**28  # bytes beyond what the program has after its first images
-SECONDS = 20.0  # for one input, on a machine that does much else
-# what readers load when they first need it: neither its time nor its memory is an input's
 _LAZY = ("scipy.optimize", "scipy.ndimage", "scipy.fft", "scipy.interpolate", "scipy.signal", "PIL.ExifTags")
 _ABSURD = (
     0,
@@ -285,12 +274,59 @@ def _phoenix(folder: Path) -> list[bytes]:
     return [write_phoenix(folder, views).read_bytes()]
 
 
+def _zarrs(folder: Path) -> list[bytes]:
+    """Folders, each as a ZIP of its files."""
+    from tests.zarr_files import multiscales, write_ome_zarr
+
+    stack = np.stack([_array(3), _array(3)]).astype(np.uint16)
+    says = {
+        "multiscales": multiscales("czyx", scale=(1, 2, 0.5, 0.5)),
+        "omero": {"channels": [{"label": "a"}]},
+    }
+    ways: list[tuple[int, dict]] = [
+        (2, {}), (2, {"order": "F", "compressors": None}), (3, {}), (3, {"chunks": (1, 1, 8, 8), "shards": (1, 2, 16, 16)}),
+    ]  # fmt: skip
+    found = []
+    for version, options in ways:
+        made = write_ome_zarr(folder / "made.zarr", stack, version, says=says, **options)
+        found.append(
+            _zipped({str(f.relative_to(made)): f.read_bytes() for f in made.rglob("*") if f.is_file()})
+        )
+    return found
+
+
+def _zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in sorted(files):
+            archive.writestr(name, files[name])
+    return buffer.getvalue()
+
+
+def _unzipped(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def put(kind: str, path: Path, content: bytes) -> None:
+    """Write a file, or a folder in the place of the one that was there."""
+    if kind != "OME-Zarr":
+        path.write_bytes(content)
+        return
+    shutil.rmtree(path, ignore_errors=True)
+    for name, data in _unzipped(content).items():
+        file = path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+
 FORMATS: dict[str, Callable[[Path], list[bytes]]] = {
     "picture": _pictures, "TIFF": _tiffs, "DICOM": _dicoms, "NPY": _npys, "NPZ": _npzs, "MATLAB": _matlabs,
     "HDF5": _hdf5s, "NIfTI": _niftis, "Zeiss": _zeiss, "Nikon": _nikon, "SkyScan": _skyscan, "Phoenix": _phoenix,
+    "OME-Zarr": _zarrs,
 }  # fmt: skip
 ENDINGS = {"MATLAB": ".mat", "HDF5": ".h5", "NIfTI": ".nii", "DICOM": ".dcm", "Zeiss": ".txrm"} | {
-    "Nikon": ".xtekct", "SkyScan": ".log", "Phoenix": ".pca",
+    "OME-Zarr": ".ome.zarr", "Nikon": ".xtekct", "SkyScan": ".log", "Phoenix": ".pca",
 }  # fmt: skip
 
 
@@ -318,6 +354,8 @@ def repacked(kind: str, content: bytes, random: Random) -> bytes:
             for name in sound.namelist():
                 made.writestr(name, damaged(sound.read(name), random))
         return buffer.getvalue()
+    if kind == "OME-Zarr":
+        return _zipped(_damaged_folder(_unzipped(content), random))
     if kind == "Zeiss":
         streams = dict(streams_of(content))
         for path in random.choices(list(streams), k=random.choice((1, 1, 2, 3))):
@@ -336,6 +374,54 @@ def repacked(kind: str, content: bytes, random: Random) -> bytes:
         data[end : end + 4] = zlib.crc32(data[at + 4 : end]).to_bytes(4, "big")
         at = end + 4
     return bytes(data)
+
+
+_WORDS = (
+    None, True, 0, -1, 1, 3, 2**31, 2**63, 10**30, 0.5, 1e308, "", "..", "/etc", "0", "zstd", "pickle", "a" * 300, [], {},
+)  # fmt: skip
+
+
+def _damaged_folder(files: dict[str, bytes], random: Random) -> dict[str, bytes]:
+    """Other values in the metadata, most of the time; chunks damaged, exchanged or gone."""
+    for name in random.choices(sorted(files), k=random.choice((1, 1, 2, 4))):
+        if name[-1:].isdigit() or random.random() < 0.2:
+            files[name] = random.choice((damaged(files[name], random), random.choice(list(files.values()))))
+        else:
+            try:
+                found = json.loads(files[name])
+            except ValueError:  # a chunk has taken its place
+                continue
+            for _ in range(random.choice((1, 1, 2, 3))):
+                _change_json(found, random)
+            files[name] = json.dumps(found).encode()
+    if random.random() < 0.1:
+        del files[random.choice(sorted(files))]
+    return files
+
+
+def _change_json(found: object, random: Random) -> None:
+    """Another value somewhere: absurd, or one from elsewhere in it; or one fewer, or one more."""
+    places: list[tuple] = []
+    left: list = [found]
+    while left:
+        above = left.pop()
+        inside = above.items() if isinstance(above, dict) else enumerate(above)
+        for key, value in list(inside):
+            places.append((above, key, value))
+            if isinstance(value, dict | list):
+                left.append(value)
+    if not places:
+        return
+    above, key, value = random.choice(places)
+    way = random.random()
+    if way < 0.5:
+        above[key] = random.choice(_WORDS)
+    elif way < 0.75:
+        above[key] = json.loads(json.dumps(random.choice(places)[2]))
+    elif way < 0.9:
+        del above[key]
+    elif isinstance(above, list):
+        above.extend([value] * random.choice((1, 3, 50)))
 
 
 def _place(data: bytearray, random: Random) -> int:
@@ -444,14 +530,6 @@ _DAMAGES = (
 # -- reading it -------------------------------------------------------------------------------------------
 
 
-def check_sentence(message: str) -> None:
-    """Raise :class:`AssertionError` unless a message is one sentence for a user."""
-    assert message.endswith("."), message
-    assert "\n" not in message, message
-    assert message.isprintable(), message
-    assert len(message) < 700, message
-
-
 def attempt(path: Path, page: int, listed: bool = True) -> bool:
     """Whether a file could be read; anything else than an image or a sentence is raised."""
     try:
@@ -472,34 +550,20 @@ def attempt(path: Path, page: int, listed: bool = True) -> bool:
 
 
 def main(kind: str, first: int, count: int, folder: Path) -> None:
-    """Read ``count`` damaged files and write how many of them were images, with the seconds that it took."""
-    warnings.simplefilter("error")
-    faulthandler.enable()
-    faulthandler.register(
-        signal.SIGALRM, chain=True
-    )  # says where, then the signal ends the process, also within C
-    for name in _LAZY:
-        importlib.import_module(name)
+    """Read ``count`` damaged files and write how many of them were images."""
     whole = FORMATS[kind](folder)
     path = folder / f"file{ENDINGS.get(kind, '')}"
     for content in whole:
-        path.write_bytes(content)
+        put(kind, path, content)
         if not attempt(path, 0):
             raise SystemExit(f"a sound {kind} file is not read")
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * mmap.PAGESIZE
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-    (folder / "number").write_bytes(bytes(8))
-    read, began = 0, time.monotonic()
-    with (folder / "number").open("r+b") as file, mmap.mmap(file.fileno(), 8) as current:
-        for number in range(first, first + count):
-            current[:] = number.to_bytes(8, "little")
-            random = Random(f"{kind} {number}")
-            make = random.choice((partial(repacked, kind), damaged))
-            path.write_bytes(make(random.choice(whole), random))
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)
-            read += attempt(path, random.choice((0, 0, 0, 1)), random.random() < 0.25)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    print(json.dumps({"inputs": count, "images": read, "seconds": time.monotonic() - began}))  # noqa: T201
+
+    def once(random: Random) -> bool:
+        makes = (partial(repacked, kind), damaged if kind != "OME-Zarr" else partial(repacked, kind))
+        put(kind, path, random.choice(makes)(random.choice(whole), random))
+        return attempt(path, random.choice((0, 0, 0, 1)), random.random() < 0.25)
+
+    fuzzing.go(kind, first, count, folder, once, memory=MEMORY, lazy=_LAZY)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ from padis_gui.core.files.formats.open import count_pages, list_datasets, open_p
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import InputError
-from tests.core.files.fuzzing import ENDINGS, FORMATS, check_sentence
+from tests.core.files.fuzzing import ENDINGS, FORMATS
 from tests.core.files.test_formats import PAGES, mat73, nifti, npz, series_of
 from tests.core.files.test_read import dicom
+from tests.fuzzing import check_sentence
 from tests.waiting import TIMEOUT
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes, links and names are others there")

@@ -19,10 +19,10 @@ from padis_gui.core.files.formats.recognise import recognise_file
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import HU_WINDOW, ReadingSettings
 from padis_gui.core.settings.errors import InputError
-from tests.core.files.fuzzing import check_sentence
 from tests.core.files.test_folder import png
 from tests.core.files.test_formats import enhanced, series_of
 from tests.core.files.test_read import dicom
+from tests.fuzzing import check_sentence
 
 HU = np.add.outer(np.arange(40) * 10 - 1000, np.arange(48) * 15).astype(np.int16)  # -1000 to 95
 STORED = (HU + 1024).astype(np.uint16)

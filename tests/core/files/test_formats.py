@@ -182,8 +182,8 @@ def test_endings_and_signatures() -> None:
 def test_every_format_is_named_wherever_formats_are() -> None:
     """In messages, tooltips and help by one list; in the README's table a row each."""
     assert readable() == (
-        "PNG, JPEG, BMP, TIFF, NPY, NPZ, MATLAB, HDF5, NIfTI, Analyze, DICOM, Zeiss TXRM, Nikon XTEKCT, SkyScan LOG or "
-        "Phoenix PCA"
+        "PNG, JPEG, BMP, TIFF, NPY, NPZ, MATLAB, HDF5, NIfTI, Analyze, OME-Zarr, DICOM, Zeiss TXRM, Nikon XTEKCT, "
+        "SkyScan LOG or Phoenix PCA"
     )
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     table = readme.partition("### What is read")[2].partition("\n\n**")[0]
@@ -673,7 +673,7 @@ def test_hdf5_reads_no_other_file(tmp_path: Path) -> None:
         layout = h5py.VirtualLayout(PAGES.shape, PAGES.dtype)
         layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "images", PAGES.shape)
         file.create_virtual_dataset("images", layout)
-    assert "other files" in refused(tmp_path / "virtual.h5")
+    assert "another file" in refused(tmp_path / "virtual.h5")
     with h5py.File(tmp_path / "link.h5", "w") as file:
         file["images"] = h5py.ExternalLink("other.h5", "/images")
         file["loop"] = h5py.SoftLink("/loop")

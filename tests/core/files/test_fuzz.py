@@ -1,6 +1,5 @@
 """Ten thousand damaged files of every format: each is an image or one sentence, in bounded time and memory."""
 
-import json
 import os
 import signal
 import subprocess
@@ -10,6 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from tests.fuzzing import check_told, fuzz
 
 KINDS = (
     "picture",
@@ -24,22 +25,13 @@ KINDS = (
     "Nikon",
     "SkyScan",
     "Phoenix",
+    "OME-Zarr",
 )
 INPUTS = 10_000
-PATIENCE = 300.0
+_MODULE = "tests.core.files.fuzzing"
 _ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="memory and time are bounded by means of POSIX")
-
-
-def fuzz(kind: str, first: int, count: int, folder: Path) -> tuple[int, str, str]:
-    """The exit status of a process that reads damaged files, and what it wrote."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.core.files.fuzzing", kind, str(first), str(count), str(folder)],
-        cwd=_ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(_ROOT)},
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +41,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
         jobs = {}
         for kind in KINDS:
             folder = tmp_path_factory.mktemp(kind)
-            jobs[kind] = folder, pool.submit(fuzz, kind, 0, INPUTS, folder)
+            jobs[kind] = folder, pool.submit(fuzz, _MODULE, kind, 0, INPUTS, folder)
         yield jobs
 
 
@@ -58,27 +50,15 @@ def test_every_format_is_among_them() -> None:
     from tests.core.files.fuzzing import FORMATS as FUZZED
 
     assert set(KINDS) == set(FUZZED)
-    assert {format_.kind.removesuffix(" file") for format_ in FORMATS} == set(KINDS)
+    assert {format_.kind.removesuffix(" file").removeprefix("folder of ") for format_ in FORMATS} == set(
+        KINDS
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_files_are_images_or_one_sentence(kind: str, running: dict) -> None:
     folder, job = running[kind]
-    status, output, errors = job.result()
-    number = (
-        int.from_bytes((folder / "number").read_bytes(), "little") if (folder / "number").exists() else None
-    )
-    again = (
-        f"input {number} of {kind}; repeat it by: python -m tests.core.files.fuzzing {kind} {number} 1 FOLDER"
-    )
-    assert status != -signal.SIGALRM, f"took too long: {again}\n{errors}"
-    assert status == 0, f"ended with {status}: {again}\n{errors[-3000:]}"
-    # libpng has a say of its own, past Python
-    assert not [line for line in errors.splitlines() if not line.startswith("PNG warning: ")], errors[-3000:]
-    told = json.loads(output)
-    assert told["inputs"] == INPUTS
-    # damage must neither be so heavy that nothing is ever read, nor so light that nothing is ever refused
-    assert 0.02 * INPUTS < told["images"] < 0.98 * INPUTS
+    check_told(_MODULE, kind, INPUTS, folder, job.result())
 
 
 @pytest.mark.parametrize(
@@ -92,18 +72,14 @@ def test_the_bounds_hold(what: str, said: str, tmp_path: Path) -> None:
     }[what]  # fmt: skip
     code = f"""
 from pathlib import Path
-from tests.core.files import fuzzing
-fuzzing.SECONDS = {1.0 if what == "hang" else 60.0}
-sound = fuzzing.attempt
-def attempt(path, page, listed=True):
-    if Path({str(tmp_path)!r}, "number").exists():
-        {wrong}
-    return sound(path, page)
-fuzzing.attempt = attempt
-fuzzing.main("NPY", 0, 1, Path({str(tmp_path)!r}))
+from tests import fuzzing
+def attempt(random):
+    {wrong}
+seconds = {1.0 if what == "hang" else 60.0}
+fuzzing.go("any", 0, 1, Path({str(tmp_path)!r}), attempt, memory=2**30, seconds=seconds)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+        [sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, timeout=300, check=False
     )
-    assert done.returncode == {"hang": -signal.SIGALRM, "crash": -signal.SIGSEGV, "greed": 1}[what]
+    assert done.returncode == {"hang": -signal.SIGPROF, "crash": -signal.SIGSEGV, "greed": 1}[what]
     assert said in done.stderr

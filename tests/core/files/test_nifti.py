@@ -14,7 +14,7 @@ from padis_gui.core.files.formats.recognise import recognise_file
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.settings.errors import InputError
-from tests.core.files.fuzzing import check_sentence
+from tests.fuzzing import check_sentence
 
 RNG = np.random.default_rng(0)
 PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}  # the anatomical axis that its pages lie along

@@ -17,7 +17,8 @@ from padis_gui.core.files.read import read_image
 from padis_gui.core.files.scans.imported import import_geometry
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import InputError, PadisError
-from tests.core.files.fuzzing import check_sentence, damaged
+from tests.core.files.fuzzing import damaged
+from tests.fuzzing import check_sentence
 from tests.ole_file import write_ole
 from tests.scanner_files import (
     BINS,

@@ -8,6 +8,8 @@ import pytest
 import scipy.ndimage
 import tifffile
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image as Pillow
 from torch import Tensor
 
@@ -28,7 +30,9 @@ from padis_gui.core.physics.pixelwise import (
     DenoisingSettings,
     Inpainting,
     InpaintingSettings,
+    blobs,
     nearest_known,
+    strokes,
 )
 from padis_gui.core.physics.problem import simulate
 from padis_gui.core.physics.registry import PHYSICS, Physics, find_physics
@@ -328,7 +332,7 @@ def test_a_factor_that_leaves_nothing_is_refused() -> None:
 # -- inpainting ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mask", ["boxes", "pixels"])
+@pytest.mark.parametrize("mask", ["boxes", "pixels", "strokes", "blobs"])
 def test_the_pattern_fixes_the_mask(mask: str) -> None:
     first, again, other = (InpaintingSettings(mask=mask, pattern=p).known(64, 80) for p in (0, 0, 1))
     assert torch.equal(first, again)
@@ -343,6 +347,40 @@ def test_masks_have_their_size() -> None:
     assert int(box.any(0).sum()) == int(box.any(1).sum()) == 10
     whole = ~InpaintingSettings(boxes=1, box_side=20).known(20, 30)
     assert bool(whole.any(1).all())  # the box fits exactly, so it is nowhere cut
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.floats(0.01, 0.9),
+    st.integers(1, 40),
+    st.integers(0, 2**31 - 1),
+)
+def test_irregular_masks_cover_the_share_that_was_asked_for(
+    rows: int, columns: int, covered: float, width: int, pattern: int
+) -> None:
+    """Blobs exactly; strokes at least, and by no more than the last of them."""
+    generator = torch.Generator().manual_seed(pattern)
+    missing = int((~blobs(rows, columns, covered, float(width), generator)).sum())
+    assert missing == rows * columns - round((1 - covered) * rows * columns)
+    missing = int((~strokes(rows, columns, covered, width, generator)).sum())
+    longest = max(1.0, 2 * width, min(rows, columns) / 8)
+    assert (
+        covered * rows * columns <= missing <= covered * rows * columns + 8 * (longest + width) * (width + 1)
+    )
+
+
+def test_strokes_and_blobs_hang_together() -> None:
+    """What is missing are few regions, where single pixels of the same share are many."""
+
+    def regions(mask: str) -> int:
+        known = InpaintingSettings(mask=mask, covered=0.25, missing=0.25).known(128, 128)
+        return int(scipy.ndimage.label(~known.numpy())[1])
+
+    assert regions("strokes") < 20
+    assert regions("blobs") < 60
+    assert regions("pixels") > 500
 
 
 @pytest.mark.parametrize("seed", [0, 1])

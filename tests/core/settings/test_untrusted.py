@@ -21,7 +21,7 @@ from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import CheckpointError, InputError, PadisError
 from padis_gui.core.settings.files import file_sha256
 from padis_gui.core.settings.untrusted import MOST_JSON_BYTES, parse_json, plain, read_bounded, read_json
-from padis_gui.core.studies.experiment import _read_record
+from padis_gui.core.studies.results import Results
 from tests.core.exports.test_write import recipe
 from tests.tiny import tiny_record
 
@@ -88,7 +88,7 @@ def test_a_plain_text_is_one_short_line_of_printable_characters(text: str, longe
         assert found == text
 
 
-@given(st.text(max_size=5000))
+@given(st.text(max_size=5000) | st.text(min_size=1, max_size=100).map(lambda text: text * 10_000))
 def test_no_message_is_obeyed_by_a_terminal_or_fills_it(text: str) -> None:
     for kind in (PadisError, InputError, CheckpointError):
         message = str(kind(f"A prior was wanted, but {text} came; choose another."))
@@ -201,7 +201,7 @@ def test_lines_of_results_end_at_newlines_only(tmp_path: Path, caplog: pytest.Lo
     good = json.dumps({"key": key, "metrics": {"psnr": 1.0}, "error": ""}, ensure_ascii=False)
     deep = "[" * 100_000
     (tmp_path / "r.jsonl").write_text(f"{good}\n{deep}\n", encoding="utf-8")
-    found = _read_record(tmp_path / "r.jsonl")
+    found = Results(tmp_path / "r.jsonl").metrics
     assert found == {key: {"psnr": 1.0}}
     assert "cannot be read" in caplog.text
 

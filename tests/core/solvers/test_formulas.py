@@ -199,7 +199,8 @@ def admm(h: ByHand, A: Array, y: Array, noise: float) -> list[Array]:
     for sigma, following in itertools.pairwise(LEVELS):
         D = h.denoise(x, sigma)
         dual = 0.7 * (following / sigma) ** 2 * (x - D)
-        x = prox(A, y, D - dual, 5.0 * noise**2 / (following or sigma) ** 2) + dual
+        estimate = prox(A, y, D - dual, 5.0 * noise**2 / (following or sigma) ** 2)
+        x = 1.6 * estimate - 0.6 * D + dual
         found += [x]
     return found
 
@@ -210,7 +211,7 @@ REFERENCES: dict[str, tuple[Callable[..., list[Array]], dict[str, Any]]] = {
     "predictor-corrector": (predictor_corrector, {"snr": 0.16, "cg_steps": 200}),
     "ve-ddnm": (ve_ddnm, {"eta": 0.85, "cg_steps": 5}),
     "dds": (dds, {"eta": 0.6, "cg_steps": 5}),
-    "fast": (admm, {"zeta": 0.7, "prior_weight": 5.0, "cg_steps": 200}),
+    "fast": (admm, {"zeta": 0.7, "prior_weight": 5.0, "cg_steps": 200, "relaxation": 1.6}),
     "diffpir": (diffpir, {"zeta": 0.7, "temperature": 0.5, "prior_weight": 2.0, "cg_steps": 200}),
 }
 

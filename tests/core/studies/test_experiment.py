@@ -24,7 +24,7 @@ from padis_gui.core.runs.opened import build_problem
 from padis_gui.core.runs.presets import Preset
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.solvers.iterate import drain
-from padis_gui.core.studies import experiment as module
+from padis_gui.core.studies import results as results_file
 from padis_gui.core.studies.experiment import (
     Grid,
     GridPoint,
@@ -220,7 +220,7 @@ def test_results_that_the_disk_refuses_are_written_later_or_to_another_file(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    record, honest = tmp_path / "r.jsonl", module._append
+    record, honest = tmp_path / "r.jsonl", results_file._append
     refused = [3, 4]  # of the appends, the first of which tries the file
 
     def append(path: Path, line: str) -> None:
@@ -229,7 +229,7 @@ def test_results_that_the_disk_refuses_are_written_later_or_to_another_file(
             raise InputError("No room.")
         honest(path, line)
 
-    monkeypatch.setattr(module, "_append", append)
+    monkeypatch.setattr(results_file, "_append", append)
     counted: list[Path] = []
     wanted = [result.point.key for result in finish(grid, prior, record)]
     assert caplog.text.count("No room. The results are kept, and it is tried again.") == 2

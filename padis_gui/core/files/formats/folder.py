@@ -16,13 +16,15 @@ from pathlib import Path
 from padis_gui.core.files.formats.dicom import DICOM
 from padis_gui.core.files.formats.dicom_series import Series, different, find_series
 from padis_gui.core.files.formats.format import DatasetInfo, Format
+from padis_gui.core.files.formats.hdf5 import linked_files
+from padis_gui.core.files.formats.ome_zarr import is_zarr, zarr_files
 from padis_gui.core.files.formats.pages import Page, Pages, Part, display_name, in_one_sentence, shown
 from padis_gui.core.files.formats.recognise import FORMATS, may_be_an_image, recognise_file
 from padis_gui.core.settings.errors import InputError, PadisError
 from padis_gui.core.settings.files import file_sha256
 
 Files = tuple[tuple[Path, int, int], ...]  # path, size and time of the last change
-_MOST_FILES = 100_000
+_MOST_FILES, _MOST_CHUNKS = 100_000, 1_000_000
 # Endings of files that list others as their pages
 LISTING = tuple(suffix for f in FORMATS if f.files_beside is not None for suffix in f.suffixes)
 
@@ -95,7 +97,8 @@ def _below(folder: Path, name: str) -> list[Path]:
     found: list[Path] = []
     seen = 0
     for place, folders, files in os.walk(folder):
-        folders[:] = [one for one in folders if not one.startswith(".")]
+        # the chunks of an OME-Zarr are no images of their own
+        folders[:] = [one for one in folders if not one.startswith(".") and not is_zarr(Path(place, one))]
         seen += len(files) + len(folders)
         if seen > _MOST_FILES:
             raise InputError(
@@ -313,19 +316,22 @@ def files_beside(path: Path) -> list[Path]:
     return [] if listed is None else listed(path)
 
 
-def data_sha256(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's images, in hexadecimal. Raises :class:`OSError` where it cannot be read.
+def data_sha256(path: Path, *, linked: bool = False) -> str:
+    """SHA-256 of a file, or of a folder's images (of an OME-Zarr: of all its files), in hexadecimal.
+
+    Raises :class:`OSError` where it cannot be read.
 
     A folder's is that of a line for each image file, in the order of their names: the file's own hash, two blanks and
     its name within the folder (as `sha256sum` writes it). Other files do not count, and neither does where the folder
-    lies. That of a file that lists others, such as a scan's projections, is of it and these in the same way.
+    lies. That of a file that lists others, such as a scan's projections, is of it and these in the same way,
+    and so is that of one whose links are followed (``linked``).
     """
     path = Path(path)
     try:
         if path.is_dir():
-            folder, files = path, images_in(path)
+            folder, files = path, zarr_files(path, _MOST_CHUNKS) if is_zarr(path) else images_in(path)
         else:
-            folder, files = path.parent, [path, *files_beside(path)]
+            folder, files = path.parent, [path, *files_beside(path), *(linked_files(path) if linked else ())]
             if len(files) == 1:
                 return file_sha256(path)
     except InputError as error:

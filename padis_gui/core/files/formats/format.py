@@ -80,7 +80,8 @@ class Format:
     is ``by_name``; the signature of a format that goes ``before_others`` counts more than theirs. ``open_pages`` takes
     the path and the name of the array wanted ("" for the obvious one). ``list_datasets`` says what a file of a format
     holds that may hold several arrays. ``numbered`` files may be the slices of one stack. ``files_beside`` are those that
-    a file lists as its pages; such a file is no image of a folder itself.
+    a file lists as its pages; such a file is no image of a folder itself. ``open_linked`` opens a file as ``open_pages``
+    does, and follows its links into other files of its folder.
     """
 
     kind: str
@@ -94,15 +95,20 @@ class Format:
     by_name: bool = False
     numbered: bool = False
     files_beside: Callable[[Path], list[Path]] | None = None
+    open_linked: Callable[[Path, str], Pages] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """A file or folder with its format; ``name`` is what to call it in front of the user."""
+    """A file or folder with its format; ``name`` is what to call it in front of the user.
+
+    ``linked`` says that its links into other files of its folder are to be followed.
+    """
 
     path: Path
     format: Format
     name: str
+    linked: bool = False
 
     @property
     def kind(self) -> str:
@@ -117,7 +123,8 @@ class Recognised:
         cannot be opened as images.
         """
         with in_one_sentence(self.name, self.kind):
-            pages = self.format.open_pages(self.path, dataset)
+            opened = self.format.open_linked if self.linked else None
+            pages = (opened or self.format.open_pages)(self.path, dataset)
         if not 1 <= pages.count <= MOST_PAGES:
             pages.close()
             raise InputError(

@@ -1,12 +1,14 @@
 """Files and folders of images of any format: recognised once, then opened or read; every failure is one sentence."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from padis_gui.core.files.formats.folder import FOLDER
 from padis_gui.core.files.formats.format import DatasetInfo, Recognised
+from padis_gui.core.files.formats.ome_zarr import OME_ZARR, is_zarr
 from padis_gui.core.files.formats.pages import (
     SMALLEST,
     Page,
@@ -21,17 +23,20 @@ from padis_gui.core.images.size import check_range, replaced, taken
 from padis_gui.core.settings.errors import InputError
 
 
-def recognise(path: str | os.PathLike[str]) -> Recognised:
+def recognise(path: str | os.PathLike[str], reading: ReadingSettings | None = None) -> Recognised:
     """What is at a path: a folder, or a file of the format that its content, else its name tells.
 
-    Raises :class:`InputError` for what is neither, is empty or cannot be read.
+    Of how it is to be read, it matters here whether its links are followed. Raises :class:`InputError` for what is
+    neither, is empty or cannot be read.
     """
-    path = Path(path)
+    path, linked = Path(path), reading is not None and reading.follows_links
     try:
         is_folder = path.is_dir()
     except OSError:  # said by the look at the file
         is_folder = False
-    return Recognised(path, FOLDER, display_name(path)) if is_folder else recognise_file(path)
+    if not is_folder:
+        return replace(recognise_file(path), linked=linked)
+    return Recognised(path, OME_ZARR if is_zarr(path) else FOLDER, display_name(path))
 
 
 def open_pages(path: str | os.PathLike[str], dataset: str = "") -> Pages:

@@ -28,13 +28,23 @@ _NOT_READ = re.compile(r"not (yet )?(supported|implemented|recognized)|unsupport
 MILLIMETRES = {
     "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0,
     "m": 1e3, "meter": 1e3, "metre": 1e3, "meters": 1e3, "nm": 1e-6,
-    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3,
+    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3, "micrometre": 1e-3,
+    "nanometer": 1e-6, "nanometre": 1e-6, "angstrom": 1e-7, "picometer": 1e-9,
     "inch": 25.4, "inches": 25.4, "in": 25.4, '"': 25.4,
 }  # fmt: skip
 
 # Readers warn about oddities that do not concern the pixels. Silenced once and for all: files are read in threads, and
 # warnings.catch_warnings would silence (and afterwards mend) the whole process.
-for _package in ("PIL", "pydicom", "nibabel", "tifffile", "h5py", "scipy.io", __name__.rpartition(".")[0]):
+for _package in (
+    "PIL",
+    "pydicom",
+    "nibabel",
+    "tifffile",
+    "h5py",
+    "scipy.io",
+    "zarr",
+    __name__.rpartition(".")[0],
+):
     warnings.filterwarnings("ignore", module=re.escape(_package) + r"(\.|$)")
 
 Part = tuple[slice, slice]  # rows and columns of a page

@@ -8,6 +8,7 @@ from padis_gui.core.files.formats.hdf5 import HDF5
 from padis_gui.core.files.formats.matlab import MATLAB
 from padis_gui.core.files.formats.nifti import NIFTI
 from padis_gui.core.files.formats.numpy_file import NPY, NPZ
+from padis_gui.core.files.formats.ome_zarr import OME_ZARR
 from padis_gui.core.files.formats.pages import display_name, shown
 from padis_gui.core.files.formats.picture import KIND, open_picture
 from padis_gui.core.files.formats.scanner import NIKON, PHOENIX, SKYSCAN
@@ -33,6 +34,7 @@ FORMATS: tuple[Format, ...] = (
     MATLAB,
     HDF5,
     NIFTI,
+    OME_ZARR,
     DICOM,
     ZEISS,
     NIKON,

@@ -12,17 +12,15 @@ how far from the detector's middle it does is the centre of rotation.
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.files.formats.hdf5 import read_attribute
-from padis_gui.core.files.formats.pages import display_name
+from padis_gui.core.files.formats.hdf5 import Hdf5File, read_attribute
 from padis_gui.core.files.scans.cone import central_rows, cone_note
 from padis_gui.core.files.scans.geometry_file import FORMAT, ScanGeometry
-from padis_gui.core.files.scans.hdf5 import attribute, data_set, group
+from padis_gui.core.files.scans.hdf5 import attribute
 from padis_gui.core.files.scans.scan import Readings, ScanFile, check_sizes, checked_angles
 from padis_gui.core.settings.errors import InputError
 
@@ -128,23 +126,23 @@ def cil_geometry(values: Mapping[str, Any], name: str) -> ScanGeometry:
 # -- the data of NEXUSDataWriter --------------------------------------------------------------------------
 
 
-def nexus_geometry(file: Any, name: str) -> ScanGeometry | None:
+def nexus_geometry(source: Hdf5File) -> ScanGeometry | None:
     """The geometry in an open HDF5 file of NEXUSDataWriter, version 20 and later; None for other files.
 
     Raises :class:`InputError` where it cannot be used.
     """
-    data = data_set(file, f"{_ENTRY}/data/data", name=name)
+    data = source.data_set(f"{_ENTRY}/data/data")
     if (
         data is None
-        or _WRITER not in attribute(file, "creator")
+        or _WRITER not in attribute(source.file, "creator")
         or attribute(data, "data_type") != "acquisitiondata"
     ):
         return None
-    config = group(file, f"{_ENTRY}/config")
+    config = source.group(f"{_ENTRY}/config")
     if config is None:
         raise InputError(
-            f"Data as CIL writes them since version 20 were wanted, but {name} is of an older one; read and write it "
-            "once by a newer CIL."
+            f"Data as CIL writes them since version 20 were wanted, but {source.name} is of an older one; read and write "
+            "it once by a newer CIL."
         )
     places = {
         "source_position": "source/position", "ray_direction": "ray/direction",
@@ -154,10 +152,10 @@ def nexus_geometry(file: Any, name: str) -> ScanGeometry | None:
     }  # fmt: skip
     values: dict[str, Any] = {}
     for key, place in places.items():
-        item = data_set(config, place, name=name)
+        item = source.data_set(place, config)
         if item is not None and item.size <= _MOST_ANGLES:
             values[key] = np.asarray(item[()])
-    angles = data_set(config, "angles", name=name)
+    angles = source.data_set("angles", config)
     if angles is not None:
         values |= {
             "angle_unit": attribute(angles, "angle_unit"),
@@ -166,19 +164,19 @@ def nexus_geometry(file: Any, name: str) -> ScanGeometry | None:
     for key, attr in (("num_pixels", "num_pixels_h"), ("pixel_size", "pixel_size_h")):
         values[key] = read_attribute(data, attr)
     values["origin"] = attribute(data, "panel_origin")
-    return cil_geometry(values, name)
+    return cil_geometry(values, source.name)
 
 
-def open_cil(path: Path, file: Any, dataset: str) -> ScanFile | None:
+def open_cil(source: Hdf5File, dataset: str) -> ScanFile | None:
     """The scan in an open HDF5 file of NEXUSDataWriter; None where it is another's or another data set is wanted."""
-    name = display_name(path)
+    name = source.name
     wanted = dataset.strip("/").replace(".", "/")
     if (
         wanted not in ("", "data", _ENTRY, f"{_ENTRY}/data/data")
-        or (stated := nexus_geometry(file, name)) is None
+        or (stated := nexus_geometry(source)) is None
     ):
         return None
-    data = data_set(file, f"{_ENTRY}/data/data", name=name)
+    data = source.data_set(f"{_ENTRY}/data/data")
     labels = [attribute(data, f"dim{n}") for n in range(data.ndim)] if data is not None else []
     if (
         data is None
@@ -225,5 +223,5 @@ def open_cil(path: Path, file: Any, dataset: str) -> ScanFile | None:
         readings,
         rows=1 if is_cone else rows,
         notes=tuple(notes),
-        close=file.close,
+        close=source.close,
     )

@@ -7,75 +7,19 @@ NXtomo is NeXus' application definition for tomography (manual.nexusformat.org, 
 holds projections (image_key 0), flats (1) and darks (2), and every frame has its rotation angle.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.files.formats.hdf5 import check_self_contained, read_attribute
-from padis_gui.core.files.formats.pages import MILLIMETRES, display_name
+from padis_gui.core.files.formats.hdf5 import Hdf5File, read_attribute
+from padis_gui.core.files.formats.pages import MILLIMETRES
 from padis_gui.core.files.scans.scan import MOST_BINS, Readings, ScanFile, check_sizes, checked_angles
 from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.settings.errors import InputError
 
-_LONGEST_CHAIN = 8
 _MOST_FIELDS = 10_000
 _LARGEST_RADIANS = 4 * np.pi
-
-
-def data_set(above: Any, path: str, *, name: str) -> Any | None:
-    """The data set of real numbers at ``path`` below a group; None where there is none. Other files are not opened."""
-    import h5py
-
-    found = _item(above, path, _LONGEST_CHAIN)
-    if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "biuf" or found.shape is None:
-        return None
-    check_self_contained(found, path, name)
-    return found
-
-
-def group(above: Any, path: str) -> Any | None:
-    """The group at ``path`` below another; None where there is none."""
-    import h5py
-
-    found = _item(above, path, _LONGEST_CHAIN)
-    return found if isinstance(found, h5py.Group) else None
-
-
-def _item(above: Any, path: str, links: int) -> Any | None:
-    """What is at ``path``, through at most so many soft links; None for nothing and for what is in another file."""
-    import h5py
-
-    item = above.file if path.startswith("/") else above
-    for part in filter(None, path.split("/")):
-        link = item.get(part, getlink=True) if isinstance(item, h5py.Group) else None
-        if isinstance(link, h5py.SoftLink) and links > 0:
-            item = _item(item, link.path, links - 1)
-        else:
-            item = item[part] if isinstance(link, h5py.HardLink) else None
-        if item is None:
-            return None
-    return item
-
-
-def is_elsewhere(above: Any, path: str) -> bool:
-    """Whether what is at ``path`` below a group is a link into another file."""
-    import h5py
-
-    parent, _, last = path.rpartition("/")
-    holder = (_item(above, parent, _LONGEST_CHAIN) if parent else above) if last else None
-    if not isinstance(holder, h5py.Group):
-        return False
-    return isinstance(holder.get(last, getlink=True), h5py.ExternalLink)
-
-
-def _refuse_elsewhere(above: Any, path: str, name: str) -> None:
-    if is_elsewhere(above, path):
-        raise InputError(
-            f"Frames inside {name} were wanted, but its {path} is a link into another file, and links are not followed; "
-            "open that file with a geometry in a JSON file beside it, or copy the frames into this one."
-        )
 
 
 def attribute(item: Any, name: str) -> str:
@@ -132,19 +76,19 @@ _DATA, _WHITE, _EXCHANGE_DARK, _THETA = (
 _INSTRUMENTS = ("measurement/instrument", "measurement/instrumentation")
 
 
-def open_exchange(path: Path, file: Any, dataset: str) -> ScanFile | None:
+def open_exchange(source: Hdf5File, dataset: str) -> ScanFile | None:
     """The projections of an open HDF5 file; None where it is of another layout or another data set is wanted."""
-    name = display_name(path)
+    name = source.name
     wanted = dataset.strip("/").replace(".", "/")
     if wanted in ("", "data", "exchange", _DATA):
         for part in ("exchange", _DATA, _THETA, _WHITE, _EXCHANGE_DARK):
-            _refuse_elsewhere(file, part, name)
-    data = data_set(file, _DATA, name=name)
-    theta, white, dark = (data_set(file, n, name=name) for n in (_THETA, _WHITE, _EXCHANGE_DARK))
-    stated = _stated(file, name)
+            source.refuse_elsewhere(part)
+    data = source.data_set(_DATA)
+    theta, white, dark = (source.data_set(n) for n in (_THETA, _WHITE, _EXCHANGE_DARK))
+    stated = _stated(source)
     if data is None or data.ndim != 3 or wanted not in ("", "data", "exchange", _DATA):
         return None
-    if theta is None and white is None and not stated and "implements" not in file:
+    if theta is None and white is None and not stated and "implements" not in source.file:
         return None  # any stack may be called so
     if theta is None and "rotation_step" not in stated:
         raise InputError(
@@ -182,7 +126,7 @@ def open_exchange(path: Path, file: Any, dataset: str) -> ScanFile | None:
         notes = (f"The angles are those of the stated start and step: {angles[0]:g}° to {angles[-1]:g}°.",)
     if dark is None and "dark_field_value" not in stated:
         notes = (*notes, "There are no dark fields: the dark is taken to be 0.")
-    width = _bin_width(file, name)
+    width = _bin_width(source)
     geometry = Geometry(
         beam="parallel", angles=angles, bins=bins, bin_width=width or 1.0, unit="mm" if width else "bins"
     )
@@ -195,7 +139,9 @@ def open_exchange(path: Path, file: Any, dataset: str) -> ScanFile | None:
         return Readings(row_of(data, row, rows_axis), *fields)
 
     rows = int(data.shape[rows_axis])
-    return ScanFile(name, "Data Exchange file", geometry, readings, rows=rows, notes=notes, close=file.close)
+    return ScanFile(
+        name, "Data Exchange file", geometry, readings, rows=rows, notes=notes, close=source.close
+    )
 
 
 # As tomoscan writes them (tomoscan.readthedocs.io): what a scan was set to, where it has no such arrays
@@ -206,11 +152,11 @@ _STATED = {
 }  # fmt: skip
 
 
-def _stated(file: Any, name: str) -> dict[str, NDArray[np.float64]]:
+def _stated(source: Hdf5File) -> dict[str, NDArray[np.float64]]:
     """What the file states of the acquisition, a number or one a bin; a step of 0 is none."""
     found = {}
     for what, folder in _STATED.items():
-        item = data_set(file, f"{_ACQUISITION}/{folder}/{what}", name=name)
+        item = source.data_set(f"{_ACQUISITION}/{folder}/{what}")
         if item is None or not 0 < item.size <= MOST_BINS:
             continue
         values = np.asarray(item[()], dtype=np.float64).ravel()
@@ -251,18 +197,18 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _bin_width(file: Any, name: str) -> float | None:
+def _bin_width(source: Hdf5File) -> float | None:
     """At the sample: the objective's resolution, or the detector's pixel through its magnification."""
     for root in _INSTRUMENTS:
         for objective in ("detection_system/objective", "detector/objective"):
-            stated = length_in_mm(data_set(file, f"{root}/{objective}/resolution", name=name))
+            stated = length_in_mm(source.data_set(f"{root}/{objective}/resolution"))
             if stated is not None:
                 return stated
         for pixel in ("pixel_size_x", "x_pixel_size", "pixel_size"):
-            width = length_in_mm(data_set(file, f"{root}/detector/{pixel}", name=name))
+            width = length_in_mm(source.data_set(f"{root}/detector/{pixel}"))
             if width is None:
                 continue
-            lens = data_set(file, f"{root}/detection_system/objective/magnification", name=name)
+            lens = source.data_set(f"{root}/detection_system/objective/magnification")
             magnified = 1.0 if lens is None or not lens.size else number(lens)
             return width / magnified if np.isfinite(magnified) and 0.01 <= magnified <= 1000 else width
     return None
@@ -272,22 +218,22 @@ _IS_PROJECTION, _IS_FLAT, _IS_DARK, _ALIGNS = 0, 1, 2, -1  # image_key
 _ANGLES = "rotation_angle"
 
 
-def open_nxtomo(path: Path, file: Any, dataset: str) -> ScanFile | None:
+def open_nxtomo(source: Hdf5File, dataset: str) -> ScanFile | None:
     """The scan in an open HDF5 file, or the first below the entry ``dataset``; None where it is of another layout."""
-    found = [detector for detector in _detectors(file) if _is_wanted(detector, dataset)]
+    found = [detector for detector in _detectors(source) if _is_wanted(detector, dataset)]
     if not found:
         return None
-    name, detector = display_name(path), file[found[0]]
-    _refuse_elsewhere(detector, "data", name)
-    data = data_set(detector, "data", name=name)
+    name, detector = source.name, source.group(found[0])
+    source.refuse_elsewhere("data", detector)
+    data = source.data_set("data", detector)
     if data is None or data.ndim != 3:
         raise InputError(
             f"Frames of rows x bins were wanted, but the detector of {name} has no such data; save it anew."
         )
     frames, _, bins = data.shape
     check_sizes(name, int(frames), int(bins))
-    key = _key(detector, int(frames), name)
-    angles_of = _angles(file, found[0], int(frames), name)
+    key = _key(source, detector, int(frames))
+    angles_of = _angles(source, found[0])
     if angles_of is None:
         raise InputError(
             f"A rotation angle for each of the {frames} frames was wanted, but {name} has none; add "
@@ -307,10 +253,10 @@ def open_nxtomo(path: Path, file: Any, dataset: str) -> ScanFile | None:
             *notes,
             f"Of {len(found)} scans in the file the first is read; the data set chooses another.",
         )
-    width = length_in_mm(data_set(detector, "x_pixel_size", name=name))
+    width = length_in_mm(source.data_set("x_pixel_size", detector))
     geometry = Geometry(
         beam="parallel", angles=angles[key == _IS_PROJECTION],
-        bins=int(bins), bin_width=width or 1.0, unit="mm" if width else "bins", centre=_axis(detector, int(bins), name),
+        bins=int(bins), bin_width=width or 1.0, unit="mm" if width else "bins", centre=_axis(source, detector, int(bins)),
     )  # fmt: skip
 
     def readings(row: int) -> Readings:
@@ -319,29 +265,30 @@ def open_nxtomo(path: Path, file: Any, dataset: str) -> ScanFile | None:
         return Readings(images[key == _IS_PROJECTION], images[key == _IS_FLAT], dark)
 
     rows = int(data.shape[1])
-    return ScanFile(name, "NXtomo file", geometry, readings, rows=rows, notes=notes, close=file.close)
+    return ScanFile(name, "NXtomo file", geometry, readings, rows=rows, notes=notes, close=source.close)
 
 
-def _axis(detector: Any, bins: int, name: str) -> float | None:
+def _axis(source: Hdf5File, detector: Any, bins: int) -> float | None:
     """Where the axis is seen, in bins from the detector's middle, as ESRF's nxtomo states it; None where it does not."""
-    item = data_set(detector, "x_rotation_axis_pixel_position", name=name)
+    item = source.data_set("x_rotation_axis_pixel_position", detector)
     if item is None or not item.size:
         return None
     value = number(item)
     return value if np.isfinite(value) and abs(value) < bins else None
 
 
-def _detectors(file: Any) -> list[str]:
+def _detectors(source: Hdf5File) -> list[str]:
     """The groups that have a stack and its image_key."""
     found: list[str] = []
 
     def visit(name: str, item: Any) -> None:
         if name.rsplit("/", 1)[-1] in ("image_key", "image_key_control"):
             group = name.rpartition("/")[0]
-            if group not in found and file[group or "/"].get("data", getlink=True) is not None:
+            holder = source.group(group)
+            if group not in found and holder is not None and holder.get("data", getlink=True) is not None:
                 found.append(group)
 
-    file.visititems(visit)
+    source.visit(visit)
     return sorted(found, key=lambda group: ("instrument" not in group, group))
 
 
@@ -350,31 +297,34 @@ def _is_wanted(detector: str, dataset: str) -> bool:
     return wanted in ("", "data", f"{detector}/data") or f"{detector}/".startswith(f"{wanted}/")
 
 
-def _key(detector: Any, frames: int, name: str) -> NDArray[np.int64]:
+def _key(source: Hdf5File, detector: Any, frames: int) -> NDArray[np.int64]:
     """What each frame is. Frames that image_key_control has below 0 were taken for alignment, whatever image_key says of
     them (as in nxtomomill's files of ESRF)."""
-    _refuse_elsewhere(detector, "image_key", name)
-    item = data_set(detector, "image_key", name=name)
-    item = data_set(detector, "image_key_control", name=name) if item is None else item
+    source.refuse_elsewhere("image_key", detector)
+    item = source.data_set("image_key", detector)
+    item = source.data_set("image_key_control", detector) if item is None else item
     if item is None or item.shape != (frames,):
         raise InputError(
-            f"An image_key for each of the {frames} frames was wanted, but {name} has {0 if item is None else item.size}; "
-            "correct it."
+            f"An image_key for each of the {frames} frames was wanted, but {source.name} has "
+            f"{0 if item is None else item.size}; correct it."
         )
     key = np.asarray(item[()]).astype(np.int64)
-    control = data_set(detector, "image_key_control", name=name)
+    control = source.data_set("image_key_control", detector)
     if control is not None and control.shape == (frames,):
         key[np.asarray(control[()]) < 0] = _ALIGNS
     return key
 
 
-def _angles(file: Any, detector: str, frames: int, name: str) -> Any | None:
+def _angles(source: Hdf5File, detector: str) -> Any | None:
     """The nearest rotation_angle with one angle a frame, going up from the detector."""
-    above = detector
+    above, elsewhere = detector, ""
     while above:
         above = above.rpartition("/")[0]
-        group = file[above or "/"]
+        group = source.group(above)
         for place in (f"sample/{_ANGLES}", f"data/{_ANGLES}", _ANGLES, f"instrument/detector/{_ANGLES}"):
-            if (found := data_set(group, place, name=name)) is not None and found.size:
+            if (found := source.data_set(place, group)) is not None and found.size:
                 return found
+            elsewhere = elsewhere or (place if source.is_elsewhere(place, group) else "")
+    if elsewhere:
+        raise source.elsewhere(elsewhere)
     return None

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.files.formats.hdf5 import Hdf5File
 from padis_gui.core.files.formats.matlab import read_structures
 from padis_gui.core.files.formats.pages import display_name, shown
-from padis_gui.core.files.scans.hdf5 import data_set, group
 from padis_gui.core.files.scans.scan import Readings, ScanFile, check_sizes, checked_angles, positive
 from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.settings.errors import InputError
@@ -28,23 +28,20 @@ def open_htc(path: Path, dataset: str) -> ScanFile | None:
     return _only(path, read_structures(path, _structure(dataset)))
 
 
-def open_htc_in_hdf5(path: Path, file: Any, dataset: str) -> ScanFile | None:
+def open_htc_in_hdf5(source: Hdf5File, dataset: str) -> ScanFile | None:
     """The same of a file as MATLAB saves it since v7.3, where structures are groups and axes stand reversed."""
     wanted = _structure(dataset)
     found: dict[str, dict[str, Any]] = {}
-    for name in file:
-        if (
-            wanted not in ("", name)
-            or (sinogram := data_set(file, f"{name}/sinogram", name=display_name(path))) is None
-        ):
+    for name in source.file:
+        if wanted not in ("", name) or (sinogram := source.data_set(f"{name}/sinogram")) is None:
             continue
-        parameters = group(file, f"{name}/parameters")
+        parameters = source.group(f"{name}/parameters")
         found[name] = {_SINOGRAM: _Reversed(sinogram)} | {
             _PARAMETERS + n: _Reversed(item)
             for n in ([] if parameters is None else parameters)
-            if (item := data_set(parameters, n, name=display_name(path))) is not None
+            if (item := source.data_set(n, parameters)) is not None
         }
-    return _only(path, found)
+    return _only(source.path, found)
 
 
 class _Reversed:

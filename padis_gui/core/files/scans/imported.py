@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from padis_gui.core.files.formats.hdf5 import HDF5, open_file
+from padis_gui.core.files.formats.hdf5 import HDF5, Hdf5File
 from padis_gui.core.files.formats.matlab import MATLAB, is_level_5, read_variables
 from padis_gui.core.files.formats.pages import display_name, in_one_sentence, shown
 from padis_gui.core.files.formats.recognise import recognise_file
@@ -73,7 +73,7 @@ def import_geometry(path: Path) -> ScanGeometry:
     with in_one_sentence(found.name, "geometry"):
         if found.format is MATLAB and (stated := _of_matlab(path, found.name)) is not None:
             return stated
-        stated = _of_hdf5(path, found.name) if found.format in (HDF5, MATLAB) else _of_text(path, found.name)
+        stated = _of_hdf5(path) if found.format in (HDF5, MATLAB) else _of_text(path, found.name)
     if stated is None:
         raise InputError(
             f"A geometry of TIGRE or CIL was wanted, but {found.name} has none that is known: no DSD and DSO, and no "
@@ -110,9 +110,9 @@ def _small(item: Any) -> Any:
     return None if item is None or int(np.prod(item.shape)) > 3_000_000 else item[...]
 
 
-def _of_hdf5(path: Path, name: str) -> ScanGeometry | None:
-    with open_file(path) as file:
-        return nexus_geometry(file, name)
+def _of_hdf5(path: Path) -> ScanGeometry | None:
+    with Hdf5File(path) as source:
+        return nexus_geometry(source)
 
 
 def _of_text(path: Path, name: str) -> ScanGeometry | None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.pages import in_one_sentence
 from padis_gui.core.files.scans.centre import find_axis
-from padis_gui.core.files.scans.scan import FEWEST_BINS, ScanFile, Sinogram, Values
+from padis_gui.core.files.scans.corrections import proposals, read_corrected
+from padis_gui.core.files.scans.scan import FEWEST_BINS, ScanFile, Values
 from padis_gui.core.images.image import Image, Measured, ReadingSettings
 from padis_gui.core.images.size import LARGEST, SMALLEST
 from padis_gui.core.physics.geometry import Beam, Geometry, dropped_bins
@@ -215,11 +216,12 @@ def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
             "picture; choose the image size, the field of view, or the binning of its detector."
         )
     with in_one_sentence(scan.name, scan.kind):
-        sinogram = scan.read(row, replaces=reading.not_finite == "replace")
-        values = sinogram.values
+        sinogram = read_corrected(scan, row, reading)
         taken = chosen_views(scan.name, scan.geometry.angles, scan.geometry.beam, reading)
-        centre, how = _axis(scan, sinogram)
-        whole = replace(scan.geometry, centre=centre)
+        values = sinogram.values
+        whole = scan.geometry.cropped(*reading.crop_bins) if reading.crop_bins else scan.geometry
+        centre, how = _axis(values, whole)
+        whole = replace(whole, centre=centre)
         reduced = binned(scan.name, values, reading.binning)
         if reduced.shape[1] > MAX_BINS:
             raise InputError(
@@ -249,6 +251,7 @@ def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
                     *_said(whole.views, len(taken), reading, noise),
                     *_cut_off(whole, size * pixel),
                 ),
+                proposals=proposals(values, reading),
             ),
             reading=reading,
         )
@@ -303,16 +306,16 @@ def _cut_off(whole: Geometry, width: float) -> list[str]:
     ]
 
 
-def _axis(scan: ScanFile, sinogram: Sinogram) -> tuple[float, str]:
+def _axis(values: Values, geometry: Geometry) -> tuple[float, str]:
     """The centre in bins from the detector's middle, and a sentence on where it is from."""
-    bins = sinogram.values.shape[1]
-    stated = scan.geometry.centre
+    bins = values.shape[1]
+    stated = geometry.centre
     if stated is not None:
         return (
             stated,
             f"The file states the axis of rotation: column {(bins - 1) / 2 + stated:.2f} of {bins}.",
         )
-    found = find_axis(sinogram.values, scan.geometry)
+    found = find_axis(values, geometry)
     if found is None:
         return 0.0, (
             "The axis of rotation is taken to be in the middle of the detector: the file does not state it, and the "

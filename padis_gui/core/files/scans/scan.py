@@ -63,8 +63,10 @@ class ScanFile(Closing):
         self.name, self.kind, self.geometry, self.rows = name, kind, geometry, rows
         self._readings, self._notes, self._close = readings, notes, close
 
-    def read(self, row: int, *, replaces: bool = False) -> Sinogram:
+    def read(self, row: int, *, replaces: bool = False, log_floor: float | None = None) -> Sinogram:
         """The line integrals of a detector row, from 0; the other rows are not loaded where the format allows.
+
+        ``log_floor`` is the least part of the beam that counts, in (0, 1).
 
         Readings that are NaN or infinite are refused, unless it ``replaces`` them by their neighbours. Raises
         :class:`InputError` for those, for a row that there is not, and for readings that cannot be used.
@@ -75,11 +77,40 @@ class ScanFile(Closing):
             )
         found = self._readings(row)
         if found.flat is None:
-            integrals = Sinogram(np.ascontiguousarray(found.values, dtype=np.float32))
+            integrals = _not_darker(np.ascontiguousarray(found.values, dtype=np.float32), log_floor)
         else:
-            integrals = line_integrals(self.name, found.values, found.flat, found.dark, replaces=replaces)
+            integrals = line_integrals(
+                self.name, found.values, found.flat, found.dark, replaces=replaces, log_floor=log_floor
+            )
         values, notes = mended(self.name, integrals.values, replaces=replaces)
-        return Sinogram(values, (*self._notes, *integrals.notes, *notes))
+        return Sinogram(
+            values, (*self._notes, *integrals.notes, *notes, *noticed(values, self.geometry.angles))
+        )
+
+    def merged(self, row: int) -> "ScanFile":
+        """A row's scan with one view an angle: the mean of those that have the same, and no frame that repeats another.
+
+        The file stays this one's to close.
+        """
+        found, angles = self._readings(row), self.geometry.angles
+        values = np.asarray(found.values)
+        kept = np.flatnonzero(~np.append(False, repeated(values, angles)))
+        angles, values = angles[kept], values[kept]
+        group = _same_angle(angles)
+        firsts = np.unique(group)
+        left = len(self.geometry.angles) - len(firsts)
+        if not left:
+            return self
+        means = values.astype(np.float64) if values.dtype.kind != "f" else values.copy()
+        for first in firsts[np.bincount(group)[firsts] > 1]:
+            means[first] = values[group == first].mean(axis=0, dtype=np.float64)
+        made = Readings(means[firsts], found.flat, found.dark)
+        notes = (
+            *self._notes,
+            f"{left} views that repeat a frame or an angle were left out, or averaged.",
+        )
+        geometry = self.geometry.of_views(kept[firsts])
+        return ScanFile(self.name, self.kind, geometry, lambda _row: made, rows=self.rows, notes=notes)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -121,8 +152,9 @@ def checked_angles(name: str, angles: NDArray[Any], views: int) -> NDArray[np.fl
     flat = np.asarray(angles, dtype=np.float64).ravel()
     if len(flat) != views:
         raise InputError(
-            f"An angle for each of the {views} views was wanted, but {name} has {len(flat)}; correct its angles, or "
-            "check the order of its axes."
+            f"An angle for each of the {views} views was wanted, but {name} has {len(flat)}: frames were "
+            f"{'dropped' if len(flat) > views else 'doubled, or are no views'}; correct its angles, or check the order of "
+            "its axes."
         )
     if views > 1 and np.ptp(flat) == 0:  # which is what some writers put where they know none
         raise InputError(
@@ -162,14 +194,15 @@ def line_integrals(
     dark: NDArray[Any] | float = 0.0,
     *,
     replaces: bool = False,
+    log_floor: float | None = None,
 ) -> Sinogram:
     """-ln((counts - dark) / (flat - dark)) of readings (views, bins).
 
     ``flat`` and ``dark`` are (bins,), (images, bins), of which the mean is taken but for those that are far from the
     others, or one number. Dead bins, which saw
     no light in the flat, are interpolated between their neighbours; readings at or below the dark become half a
-    count. Both are said in the notes. Readings that are no finite numbers are refused, or replaced from their
-    neighbours. Raises :class:`InputError` where the flats are of no use.
+    count, or those below the ``log_floor`` this part of the beam. Both are said in the notes. Readings that are no finite
+    numbers are refused, or replaced from their neighbours. Raises :class:`InputError` where the flats are of no use.
     """
     bins = counts.shape[1]
     black, odd_darks = _mean(name, "dark", dark, bins)
@@ -187,13 +220,15 @@ def line_integrals(
     light = np.where(dead, 1.0, light)
     through = (counts.astype(np.float64) - black) / light
     if dead.any():
-        through = _filled(through, dead)
+        through = filled_bins(through, dead)
         notes.append(
             f"{int(dead.sum())} of {bins} detector bins are dead and were filled from their neighbours."
         )
     darkest = np.where(light >= _COUNTS, 0.5 / light, _DARKEST)
     dark_readings = (through < darkest) & ~dead
-    if dark_readings.any():
+    if log_floor is not None:
+        notes.append(_floored(int((through < log_floor).sum()), counts.size, log_floor))
+    elif dark_readings.any():
         notes.append(
             f"{int(dark_readings.sum())} of {counts.size} readings were not above the dark and were raised to half a "
             "count."
@@ -206,13 +241,26 @@ def line_integrals(
             f"{len(blank)} of {len(counts)} views {are} blank ({listed}), which spoils the result; leave what is blank "
             "out of the file."
         )
-    values = -np.log(np.maximum(through, darkest))
-    values, drift = _without_drift(values)
+    values = -np.log(np.maximum(through, darkest if log_floor is None else log_floor))
+    values, drift = without_drift(values)
     if drift:
         notes.append(
             f"The beam's drift of up to {drift:.1%} was taken out by the air at the detector's borders."
         )
     return Sinogram(values.astype(np.float32), tuple(notes))
+
+
+def _not_darker(values: Values, log_floor: float | None) -> Sinogram:
+    """Line integrals up to that of the least part of the beam that counts; the same values where none is given."""
+    if log_floor is None:
+        return Sinogram(values)
+    most = np.float32(-np.log(log_floor))
+    darker = (values > most) & np.isfinite(values)  # infinity is no number, and refused as such
+    return Sinogram(np.where(darker, most, values), (_floored(int(darker.sum()), values.size, log_floor),))
+
+
+def _floored(count: int, of: int, log_floor: float) -> str:
+    return f"{count} of {of} readings were below the log floor of {log_floor:g} of the beam and were raised to it."
 
 
 _BLANK = 0.5  # of a view's readings not above the dark: the beam was off, or the frame was never written
@@ -235,7 +283,8 @@ def _mean(
                 f"{int(odd.sum())} of {len(odd)} {what} fields {'is' if odd.sum() == 1 else 'are'} far from the others and "
                 f"{'was' if odd.sum() == 1 else 'were'} left out.",
             )
-        values = values.mean(axis=0)
+        values, local = _without_blobs(values, what)
+        notes += local
     if values.shape not in ((), (1,), (bins,)):
         raise InputError(
             f"Flat and dark fields of {bins} bins were wanted, but those of {name} have {values.shape[-1]}; take those of "
@@ -243,6 +292,23 @@ def _mean(
         )
     check_readings(f"the flat or dark field of {name}", values)
     return np.broadcast_to(values, (bins,)).copy(), notes
+
+
+def _without_blobs(values: NDArray[np.float64], what: str) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """The mean of images (images, bins) but for what is far from the others at its bin: a speck, a zinger, a hand."""
+    middle = np.median(values, axis=0)
+    away = np.abs(values - middle)
+    limit = np.maximum(_ODD * 1.4826 * float(np.median(away)), _ODD_PART * np.abs(middle) + 1.0)
+    odd = away > limit
+    many = odd.mean(axis=0) >= 0.5
+    odd[:, many] = False
+    if len(values) < 3 or not odd.any():
+        return values.mean(axis=0), ()
+    images, bins = odd.any(axis=1).sum(), odd.any(axis=0).sum()
+    return np.where(odd, 0.0, values).sum(axis=0) / (~odd).sum(axis=0), (
+        f"{images} of {len(values)} {what} fields {'is' if images == 1 else 'are'} far from the others in {bins} bins; "
+        "there the mean of the others was taken.",
+    )
 
 
 def _odd(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -254,7 +320,7 @@ def _odd(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
     return odd if len(levels) > 2 else np.zeros(len(levels), dtype=bool)
 
 
-def _filled(values: NDArray[np.float64], dead: NDArray[np.bool_]) -> NDArray[np.float64]:
+def filled_bins(values: NDArray[np.float64], dead: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Dead bins by linear interpolation along the detector."""
     column = np.arange(values.shape[1])
     good = column[~dead]
@@ -266,14 +332,19 @@ def _filled(values: NDArray[np.float64], dead: NDArray[np.bool_]) -> NDArray[np.
     return filled
 
 
-def _without_drift(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+def border(bins: int) -> int:
+    """How many bins at either end are looked at for air."""
+    return max(4, round(_BORDER * bins))
+
+
+def without_drift(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Line integrals whose borders see air, such that it is 0 there in every view; and how far it was from that.
 
     Between both borders' levels the correction is linear. It is warranted where both borders are air in every view
     (far below what the object absorbs) and their levels are off by more than their noise; elsewhere nothing changes.
     """
     bins = values.shape[1]
-    margin = max(4, round(_BORDER * bins))
+    margin = border(bins)
     ends = [values[:, :margin], values[:, -margin:]]
     absorbed = float(np.quantile(values, 0.95))
     level = np.stack([np.median(end, axis=1) for end in ends], axis=1)  # (views, 2)
@@ -291,3 +362,102 @@ def _without_drift(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], fl
         return values, 0.0
     along = np.linspace(0, 1, bins)
     return values - (level[:, :1] * (1 - along) + level[:, 1:] * along), drift
+
+
+# -- views that are not as they are said to be ------------------------------------------------------------
+
+# Steps so even, and gaps so rare, are those of a scan that was meant to be even
+_EVEN, _FEW_GAPS = 0.1, 0.1
+# A wrong view is so many times as far from the mean of both neighbours as others are
+_UNLIKE = 10.0
+# Where frames were dropped a view is so many times as far from the next as the views beside, and as usual, and as by noise
+_JUMP, _USUAL_JUMP, _ABOVE_NOISE = 1.6, 1.2, 3.0
+_FEWEST_VIEWS = 12
+
+
+def repeated(values: NDArray[Any], angles: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which views from the second on (views - 1,) are, bit for bit, the frame before, though they have another angle.
+
+    Noise makes no two frames alike. Where most views are, nothing can be said; blank ones are not meant.
+    """
+    alike: NDArray[np.bool_] = (values[1:] == values[:-1]).all(axis=1) & (np.ptp(values[1:], axis=1) > 0)
+    alike &= np.diff(angles) != 0
+    return alike if alike.sum() * 2 <= len(alike) + 1 else np.zeros_like(alike)
+
+
+def _same_angle(angles: NDArray[np.float64]) -> NDArray[np.intp]:
+    """For each view the first one that has its angle."""
+    order = np.argsort(angles, kind="stable")
+    steps = np.diff(angles[order])
+    apart = steps[steps > 0]
+    near = 1e-3 * float(np.median(apart)) if len(apart) else 0.0
+    group = np.empty(len(angles), dtype=np.intp)
+    group[order] = np.cumsum(np.append(0, steps > near))
+    first = np.full(len(angles), len(angles), dtype=np.intp)
+    np.minimum.at(first, group, np.arange(len(angles)))
+    return first[group]
+
+
+def noticed(values: Values, angles: NDArray[np.float64]) -> tuple[str, ...]:
+    """Sentences on views (views, bins) that seem doubled, dropped or wrong; their ``angles`` are in degrees."""
+    views = len(angles)
+    if views < _FEWEST_VIEWS:
+        return ()
+    notes = []
+    doubled = np.flatnonzero(_same_angle(angles) != np.arange(views))
+    if len(doubled):
+        notes.append(f"{_count(doubled, views)} the angle of another; {_MERGE}.")
+    again = np.flatnonzero(repeated(values, angles)) + 1
+    if len(again):
+        notes.append(f"{_count(again, views)} the very frame before at another angle; {_MERGE}.")
+    steps = np.diff(np.unique(angles))
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    wide = np.flatnonzero(steps > 1.5 * usual)
+    even = usual > 0 and (np.abs(steps / usual - 1) < _EVEN).mean() > 1 - _FEW_GAPS
+    if even and len(wide):
+        missing = int(np.round(steps[wide] / usual - 1).sum())
+        notes.append(
+            f"The angles leave out {missing} of their even steps of {usual:.4g}°, first after "
+            f"{np.unique(angles)[wide[0]]:.4g}°: frames were dropped there, or left out."
+        )
+    if not len(again) and even:
+        notes += _out_of_line(values[np.argsort(angles, kind="stable")], wide)
+    return tuple(notes)
+
+
+_MERGE = "Doubled views: merge (--doubled-views merge) makes one of them"
+
+
+def _count(which: NDArray[np.intp], views: int) -> str:
+    listed = ", ".join(str(view + 1) for view in which[:8]) + (" …" if len(which) > 8 else "")
+    return f"{len(which)} of {views} views ({listed}) {'has' if len(which) == 1 else 'have'}"
+
+
+def _out_of_line(values: Values, known: NDArray[np.intp]) -> list[str]:
+    """Views in the order of their angles that don't go on as their neighbours do; ``known`` gaps are no surprise."""
+    step = np.sqrt(np.mean(np.square(np.diff(values, axis=0), dtype=np.float64), axis=1))
+    bent = np.sqrt(
+        np.mean(np.square(values[1:-1] - (values[:-2] + values[2:]) / 2, dtype=np.float64), axis=1)
+    )
+    odd = np.flatnonzero(bent > _UNLIKE * np.median(bent)) + 1
+    # a wrong view bends its neighbours' lines, too, half as much
+    odd = odd[[bent[n - 1] >= bent[max(0, n - 2) : n + 1].max() for n in odd]]
+    if len(odd):
+        listed = ", ".join(str(view + 1) for view in odd[:8])
+        return [
+            f"{len(odd)} of {len(values)} views, in the order of their angles, {'is' if len(odd) == 1 else 'are'} unlike "
+            f"both neighbours ({listed}): frames may be wrong, or in another order."
+        ]
+    noise = 2**0.5 * float(np.median(np.abs(np.diff(values, 2, axis=1)))) / 6**0.5 * 1.4826
+    turn = np.sqrt(np.maximum(step**2 - noise**2, 0.0))
+    beside = np.maximum(turn[:-2], turn[2:]) * _JUMP
+    least = max(_USUAL_JUMP * float(np.median(turn)), _ABOVE_NOISE * noise)
+    jumps = np.flatnonzero((turn[1:-1] > beside) & (turn[1:-1] > least)) + 1
+    jumps = np.setdiff1d(jumps, known)
+    if not 0 < len(jumps) <= _FEW_GAPS * len(values):
+        return []
+    listed = ", ".join(str(view + 1) for view in jumps[:8])
+    return [
+        f"After view {listed}, in the order of their angles, the scan goes on further than its angles say: frames may have "
+        "been dropped there, and later angles be off."
+    ]
