@@ -1,6 +1,7 @@
 """Runs: a problem solved, at once or step by step, saved and repeated."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.images.metrics import psnr
 from padis_gui.core.physics.problem import Problem as MeasuredProblem
 from padis_gui.core.prior.tiling import TilingSettings
+from padis_gui.core.runs.adapted import keep_prior
 from padis_gui.core.runs.control import Control
 from padis_gui.core.runs.engine import Outcome, Run
 from padis_gui.core.runs.engine import Result as EngineResult
@@ -33,6 +35,7 @@ from padis_gui.core.settings.declarations import Settings, make, specs
 from padis_gui.core.settings.errors import InputError, PadisError, SettingError
 from padis_gui.core.settings.machine import pick_device
 from padis_gui.core.settings.outputs import check_is_tiff
+from padis_gui.core.solvers.adaptation import AdaptationSettings
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
 
@@ -61,6 +64,17 @@ class Result(EngineResult):
         if sidecar is not None:
             check_sidecar(sidecar)
         save_result(target, self, About.of(self, target.stem), settings)
+        return target
+
+    def keep_prior(self, path: AnyPath) -> Path:
+        """Write the prior that was adapted for this result as one of its own. Atomic.
+
+        Raises :class:`~padis_gui.core.settings.errors.PadisError` where none was, where it cannot be written, and rather
+        than write over a file that the run used.
+        """
+        target = checked_path(path, "The name of a prior")
+        check_run_outputs(inputs_of(self.recipe), [target])
+        keep_prior(target, self)
         return target
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -192,6 +206,7 @@ def steps(
     patch: int | None = None,
     positions: bool = True,
     preset: str | None = None,
+    adapt: bool | Mapping[str, Any] = False,
     **settings: Any,
 ) -> Steps:
     """A run to iterate over and to steer; arguments as for :func:`reconstruct`."""
@@ -208,6 +223,7 @@ def steps(
         physics=problem.physics, problem=problem.settings,
         tiling=_tiling(tiling).model_copy(update={} if patch is None else {"patch": patch}),
         solver=name, settings=make(find_solver(name).settings_type, values), positions=positions,
+        adaptation=None if adapt is False else make(AdaptationSettings, {} if adapt is True else dict(adapt)),
     )  # fmt: skip
     used = _prior(prior, problem)
     opened = Opened(
@@ -234,6 +250,7 @@ def reconstruct(
     patch: int | None = None,
     positions: bool = True,
     preset: str | None = None,
+    adapt: bool | Mapping[str, Any] = False,
     **settings: Any,
 ) -> Result:
     """Solve a problem; with the same seed and settings the bits are those of the window and of `padis-gui reconstruct`.
@@ -241,12 +258,15 @@ def reconstruct(
     ``prior`` is what :func:`prior` gives or takes, and otherwise the bundled one that fits. ``solver`` is a name in the
     registry ("fast" where neither it nor a preset is given), ``settings`` are its own. ``preset`` such as "ct-20" fills
     the solver's settings as the command line does. ``patch`` is in px; ``positions`` False hides from the network where
-    a patch lies. ``seed`` is drawn where none is given, and is in the result's recipe.
+    a patch lies. With ``adapt`` the prior is adapted to the measurement first: True, or the fields of
+    :class:`~padis_gui.core.solvers.adaptation.AdaptationSettings` that are to be other than the defaults. ``seed`` is
+    drawn where none is given, and is in the result's recipe.
 
     Raises :class:`~padis_gui.core.settings.errors.PadisError` for what contradicts itself, and what ended the run.
     """
     run = steps(
-        problem, prior, solver, seed=seed, tiling=tiling, patch=patch, positions=positions, preset=preset, **settings
+        problem, prior, solver, seed=seed, tiling=tiling, patch=patch, positions=positions, preset=preset,
+        adapt=adapt, **settings,
     )  # fmt: skip
     for _ in run:
         pass

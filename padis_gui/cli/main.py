@@ -52,7 +52,9 @@ _MOST_THREADS = 1024
 
 def _threads(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= _MOST_THREADS):
-        raise argparse.ArgumentTypeError(f"1 to {_MOST_THREADS} threads were wanted, but {text[:80]!r} was given")
+        raise argparse.ArgumentTypeError(
+            f"1 to {_MOST_THREADS} threads were wanted, but {text[:80]!r} was given"
+        )
     return int(text)
 
 

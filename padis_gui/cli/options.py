@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from padis_gui.core.prior.tiling import TilingSettings
     from padis_gui.core.runs.method import Method
     from padis_gui.core.runs.presets import Preset
+    from padis_gui.core.solvers.adaptation import AdaptationSettings
     from padis_gui.core.solvers.registry import Solver
 
 
@@ -189,6 +190,29 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
 
 
+def add_adaptation(parser: argparse.ArgumentParser) -> None:
+    """`--adapt` and its settings."""
+    from padis_gui.core.solvers.adaptation import AdaptationSettings
+
+    parser.add_argument(
+        "--adapt", action="store_true",
+        help="adapt the prior to this measurement before the run; the file of the prior stays as it is",
+    )  # fmt: skip
+    names = ", ".join(f"{spec.name} ({spec.default})" for spec in specs(AdaptationSettings))
+    parser.add_argument(
+        "--adapt-set", action="append", default=[], metavar="NAME=VALUE", dest="adapting",
+        help=f"a setting of --adapt, which it implies; repeatable: {names}",
+    )  # fmt: skip
+
+
+def chosen_adaptation(options: argparse.Namespace) -> "AdaptationSettings | None":
+    """How the prior is adapted, None where it is not."""
+    from padis_gui.core.solvers.adaptation import AdaptationSettings
+
+    wanted = options.adapt or options.adapting
+    return make(AdaptationSettings, overrides(options.adapting)) if wanted else None
+
+
 def overrides(texts: list[str]) -> dict[str, str]:
     """NAME=VALUE texts as a dictionary; raises :class:`SettingError` for others."""
     pairs = [text.partition("=") for text in texts]
@@ -231,7 +255,8 @@ def chosen_method(options: argparse.Namespace, preset: "Preset", image: "Image")
         problem = preset.problem_settings(physics.name, given)
     solver, settings = chosen_solver(options, preset.tuned_for(physics.name, scan=scan is not None))
     return Method(
-        physics=physics.name, problem=problem, tiling=chosen_tiling(options), solver=solver.name, settings=settings
+        physics=physics.name, problem=problem, tiling=chosen_tiling(options), solver=solver.name, settings=settings,
+        adaptation=chosen_adaptation(options),
     )  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from padis_gui.cli.options import (
+    add_adaptation,
     add_preset,
     add_problem,
     add_run,
@@ -24,7 +26,11 @@ from padis_gui.cli.outputs import (
 )
 from padis_gui.cli.terminal import say
 from padis_gui.core.runs.presets import DEFAULT_PRESET
+from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.outputs import check_is_tiff
+
+if TYPE_CHECKING:
+    from padis_gui.core.solvers.adaptation import Adapted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, ReadingSettings)
     add_problem(parser)
     add_run(parser)
+    add_adaptation(parser)
+    parser.add_argument(
+        "--keep-prior", type=Path, default=None, metavar="FILE.safetensors",
+        help="with --adapt, also write the prior that the adaptation has made",
+    )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, required=True, metavar="OUT.tif", help="the float32 TIFF to write"
     )
@@ -64,6 +75,7 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.images.metrics import as_json
     from padis_gui.core.images.size import size_in_words
     from padis_gui.core.physics.registry import find_physics
+    from padis_gui.core.runs.adapted import check_is_prior, keep_prior
     from padis_gui.core.runs.engine import Run, finish
     from padis_gui.core.runs.inputs import check_run_outputs
     from padis_gui.core.runs.opened import Opened
@@ -71,25 +83,39 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.runs.recipe import draft_recipe, find_preset, new_seed
     from padis_gui.core.settings.declarations import make
     from padis_gui.core.settings.machine import describe_device, peak_memory_mb, pick_device
+    from padis_gui.core.solvers.adaptation import AdaptationStep
     from padis_gui.core.solvers.iterate import Iterate
     from padis_gui.core.solvers.registry import find_solver
 
     export = chosen_export(options)
     sidecar = sidecar_path(options.out) if export.sidecar else None
-    check_run_outputs(given_inputs(options), [options.out, options.report, sidecar, *exported_files(options)])
+    outputs = [options.out, options.report, sidecar, options.keep_prior, *exported_files(options)]
+    check_run_outputs(given_inputs(options), outputs)
     check_is_tiff(options.out)
+    if options.keep_prior is not None:
+        check_is_prior(options.keep_prior)
     if sidecar is not None:
         check_sidecar(sidecar)
     preset = find_preset(options.preset or DEFAULT_PRESET)
     reading = make(ReadingSettings, given_settings(options, ReadingSettings))
     image = read_image(options.input, options.page, reading)
     method = chosen_method(options, preset, image)
+    if options.keep_prior is not None and not method.adapts:
+        raise SettingError(
+            "A prior to keep was wanted, but this run adapts none; add --adapt and a solver that asks the prior, or leave "
+            "--keep-prior out."
+        )
     seed = new_seed() if options.seed is None else options.seed
     prior_path = options.prior or bundled_prior(method.physics, pick_device(options.device).type)
     prior = open_prior(options, prior_path)
     opened = Opened(image=image, data_path=options.input, prior=prior, prior_path=prior_path)
     with progress_bar(find_solver(method.solver).label) as bar:
-        run = Run(draft_recipe(opened, method, seed), opened, on_progress=preparing(bar))
+
+        def adapting(step: AdaptationStep) -> None:
+            bar(step.step, step.total, f"adapting, rays kept aside {step.aside:.3g}")
+
+        recipe = draft_recipe(opened, method, seed)
+        run = Run(recipe, opened, on_progress=preparing(bar), on_adapting=adapting)
         recorder = Recorder(run, export, options)
 
         def watch(iterate: Iterate) -> None:
@@ -99,6 +125,9 @@ def run(options: argparse.Namespace) -> int:
         result = finish(run, watch)
     about, out = kept(options.out, lambda to: save_result(to, result, About.of(result, to.stem), export))
     missing = recorder.write(result, about)
+    if options.keep_prior is not None:
+        _, written = kept(options.keep_prior, lambda to: keep_prior(to, result))
+        missing |= written != options.keep_prior
     metrics = result.metrics
     report = {
         **as_json(metrics),
@@ -110,6 +139,8 @@ def run(options: argparse.Namespace) -> int:
         "peak_memory_mb": peak_memory_mb(prior.device),
         "recipe": result.recipe.model_dump(mode="json"),
     }
+    if result.adapted is not None:
+        report["adaptation"] = {"best": result.adapted.best, "curve": result.adapted.curve}
     if options.report is not None:
         _, written = kept(options.report, lambda to: write_json(to, report))
         missing |= written != options.report
@@ -122,7 +153,19 @@ def run(options: argparse.Namespace) -> int:
     say(
         f"{out}: {_verdict(metrics, find_physics(method.physics).baseline)}, {result.seconds:.1f} s, seed {seed}"
     )
+    if result.adapted is not None:
+        say(_adaptation(result.adapted))
     return 2 if missing or out != options.out else 0
+
+
+def _adaptation(adapted: "Adapted") -> str:
+    """What came of an adaptation: from what to what the residual of the rays kept aside went."""
+    if adapted.best == 0:
+        return "The prior was left as it is: no step explained the rays kept aside better."
+    first, last = (next(aside for step, _, aside in adapted.curve if step == at) for at in (0, adapted.best))
+    return (
+        f"The prior was adapted in {adapted.best} steps: rays kept aside {first:.4f} before, {last:.4f} after"
+    )
 
 
 def _verdict(metrics: dict[str, float], baseline: str) -> str:

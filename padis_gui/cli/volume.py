@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from padis_gui.cli.options import (
+    add_adaptation,
     add_events,
     add_preset,
     add_problem,
@@ -183,6 +184,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser.add_argument_group("reading"), ReadingSettings)
     add_problem(parser)
     add_run(parser)
+    add_adaptation(parser)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, default=None, metavar="OUT.tif", help="the float32 TIFF to write")
     where.add_argument(

@@ -75,7 +75,9 @@ def test_a_run_has_the_threads_that_it_is_told(
 
 @pytest.mark.parametrize("verb", ["reconstruct", "generate", "train", "experiment"])
 @pytest.mark.parametrize("asked", ["0", "-1", "1025", "1e3", "many", "9" * 5000])
-def test_absurd_numbers_of_threads_are_refused(verb: str, asked: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_absurd_numbers_of_threads_are_refused(
+    verb: str, asked: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main([verb, "--threads", asked])
     assert ended.value.code == 2
@@ -258,3 +260,54 @@ def test_a_sidecar_is_checked_before_the_run(
     (tmp_path / "out.json").mkdir()
     assert main([*arguments, "--sidecar"]) == 2
     assert "out.json is a folder" in capsys.readouterr().err
+
+
+ADAPTING = ["--adapt-set", "steps=2", "--adapt-set", "round_steps=2", "--seed", "3"]
+
+
+def test_an_adapted_run_says_what_came_of_it_keeps_the_prior_and_repeats(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "mine.safetensors"
+    assert main([*arguments, *ADAPTING, "--keep-prior", str(kept)]) == 0
+    assert "The prior was" in capsys.readouterr().out
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["recipe"]["adaptation"]["steps"] == 2
+    assert [at for at, _, _ in report["adaptation"]["curve"]] == [0, 2]
+    assert main(["inspect", str(kept)]) == 0
+    assert "mine" in capsys.readouterr().out
+    assert main(["repeat", str(tmp_path / "out.tif")]) == 0
+    assert "bit for bit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--keep-prior", "mine.safetensors"], "adapts none"),
+        (
+            ["--adapt", "--solver", "tv", "--set", "clip=no", "--keep-prior", "mine.safetensors"],
+            "adapts none",
+        ),
+        (["--adapt", "--keep-prior", "mine.tif"], "rename it"),
+        (["--adapt-set", "rank"], "NAME=VALUE"),
+        (["--adapt-set", "colour=1"], "colour"),
+    ],
+)
+def test_what_cannot_be_adapted_is_refused_before_the_run(
+    phantom_path: Path, prior_path: Path, tmp_path: Path, options: list[str], said: str,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    common = [
+        "reconstruct",
+        str(phantom_path),
+        "--prior",
+        str(prior_path),
+        "--device",
+        "cpu",
+        "--out",
+        "out.tif",
+    ]
+    assert main([*common, *options]) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

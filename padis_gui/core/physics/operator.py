@@ -117,6 +117,8 @@ class LinearOperator(ABC):
     """
 
     scale: float = 1.0
+    # Axes of a measurement whose entries say the same of an image: the bins of a view. They are kept aside together.
+    together: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -289,7 +291,7 @@ class Wrapper(LinearOperator):
 
     def __init__(self, of: LinearOperator) -> None:
         super().__init__(of.image_shape, device=of.device, dtype=of.dtype)
-        self._of = of
+        self._of, self.together = of, of.together
 
     @property
     def measurement_shape(self) -> tuple[int, ...]:

@@ -228,6 +228,8 @@ class Scanner(LinearOperator):
     Lengths of the ``geometry`` are in pixels. ``angles`` (views,) are in radians, counter-clockwise, float64.
     """
 
+    together = (0, 2)
+
     def __init__(
         self,
         image_shape: tuple[int, int, int],

@@ -188,8 +188,8 @@ class PatchPrior:
         """D(x, sigma) of a whole image x (C, rows, columns) through one partition.
 
         The padding gets fresh noise from ``rng`` (see :func:`surround`). A grey prior takes each channel of a
-        colour image as an image of its own. Differentiable in x; where there is more than one patch batch, its
-        graph is made again on the way back, for a third more time in the memory of one batch.
+        colour image as an image of its own. Differentiable in x and in the network's parameters; where there is more
+        than one patch batch, its graph is made again on the way back, for a third more time in the memory of one batch.
         """
         if self.branching:
             rng = branch(rng)
@@ -219,11 +219,15 @@ class PatchPrior:
 
             return cast(Tensor, checkpoint(work, part, use_reentrant=False, preserve_rng_state=False))
 
-        again = differentiable and padded.requires_grad and count > self.batch_of(partition.patch)
+        again = differentiable and count > self.batch_of(partition.patch) and self._learns_from(padded)
         image = torch.zeros_like(padded) if differentiable or partition.overlapping else padded
         for part, patches in self._in_batches(count, partition.patch, work_twice if again else work):
             image = partition.lay(image, patches, part)
         return image
+
+    def _learns_from(self, padded: Tensor) -> bool:
+        """Whether a gradient is wanted by the image or by the network's own numbers."""
+        return padded.requires_grad or any(p.requires_grad for p in self.network.parameters())
 
     def batch_of(self, patch: int) -> int:
         """How many patches of that size go through the network at once."""

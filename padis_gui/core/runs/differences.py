@@ -13,6 +13,7 @@ from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.recipe import DataReference, PriorReference, Recipe
 from padis_gui.core.settings.declarations import Settings, SettingSpec, specs
+from padis_gui.core.solvers.adaptation import AdaptationSettings
 from padis_gui.core.solvers.registry import find_solver
 
 _LONGEST = 60  # characters of a value: a list of boxes may be any length
@@ -92,6 +93,10 @@ def _method(one: Recipe, other: Recipe) -> Iterator[Difference]:
     yield from _settings((TilingSettings, TilingSettings), (_plain(one.tiling), _plain(other.tiling)))
     yield from _pairs(("method", solvers[0].label, solvers[1].label))
     yield from _settings((solvers[0].settings_type, solvers[1].settings_type), (one.settings, other.settings))
+    first, second = one.adaptation, other.adaptation
+    yield from _pairs(("adaptation of the prior", _said(first is not None), _said(second is not None)))
+    if first is not None and second is not None:
+        yield from _settings((AdaptationSettings, AdaptationSettings), (_plain(first), _plain(second)))
 
 
 def _data(one: DataReference | None, other: DataReference | None) -> Iterator[Difference]:

@@ -37,11 +37,20 @@ from padis_gui.core.prior.tiling import (
 )
 from padis_gui.core.runs.control import Control, RunState, Steering
 from padis_gui.core.runs.method import Method
-from padis_gui.core.runs.opened import Opened, Prepared, measure, prepare, preparing_share, streams
+from padis_gui.core.runs.opened import (
+    Opened,
+    Prepared,
+    adapting_stream,
+    measure,
+    prepare,
+    preparing_share,
+    streams,
+)
 from padis_gui.core.runs.recipe import Change, Recipe, sealed
 from padis_gui.core.settings.errors import Interrupted, PadisError
 from padis_gui.core.settings.machine import told_of_memory, torch_threads
 from padis_gui.core.settings.watch import Watch
+from padis_gui.core.solvers.adaptation import AdaptationSettings, AdaptationStep, Adapted, adapt
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
 
@@ -56,7 +65,8 @@ class Result(OfImage):
     the standard deviation of its samples in that unit, where several were drawn, ``interval`` the ends of an interval of
     each pixel, where the result is a set of samples. ``seconds`` are those of the steps. It was the estimate of ``step``
     of ``total`` steps, at noise level ``sigma``: 0 and NaN where that is not known, as of a mean of samples. ``sha256``
-    is the hash of the estimate as it was, where the file that it was read from may hold whole numbers only.
+    is the hash of the estimate as it was, where the file that it was read from may hold whole numbers only. ``adapted`` is
+    the prior that it was made with where that was adapted in this run; it is in no file.
     """
 
     recipe: Recipe
@@ -70,6 +80,7 @@ class Result(OfImage):
     total: int = 0
     sigma: float = math.nan
     sha256: str = ""
+    adapted: Adapted | None = None
 
     @property
     def psnr(self) -> float:
@@ -136,7 +147,9 @@ class Run:
     recipe gives the same bits everywhere. ``prepared`` is used where it is of this problem; what was prepared is in
     :attr:`prepared` once the first step is asked for, and ``on_prepared`` is told; ``on_progress`` is told how much of
     all that comes before the first step is done, from 0 to 1, and its stage in words. ``observe`` is told of every denoiser
-    call. A run of a pair does not end the ``control`` that it shares.
+    call, ``on_adapting`` of every step of the adaptation that may come before the first iterate: it is steered as the rest
+    of the run, and there is no estimate to keep before it has ended. A run of a pair does not end the ``control`` that it
+    shares.
     """
 
     def __init__(
@@ -148,6 +161,7 @@ class Run:
         prepared: Prepared | None = None,
         on_prepared: Callable[[Prepared], None] = lambda prepared: None,
         on_progress: Callable[[float, str], None] = lambda done, stage: None,
+        on_adapting: Callable[[AdaptationStep], None] = lambda step: None,
         observe: Callable[[DenoiserCall], None] | None = None,
         of_pair: bool = False,
     ) -> None:
@@ -155,6 +169,8 @@ class Run:
         self.control = control or Control()
         self.prepared = prepared
         self._on_prepared, self._observe, self._of_pair = on_prepared, observe, of_pair
+        self._on_adapting = on_adapting
+        self._adapted: Adapted | None = None
         self._watch = Watch(self.control.check_preparing, on_progress)
         self._changes: list[Change] = []
         self._last: Iterate | None = None
@@ -228,15 +244,32 @@ class Run:
         self._on_prepared(self.prepared)
         self.prepared.problem.operator.get_ready(self._watch.part(share, 1, "norm"), norm=norm)
         self._watch.tell(1.0, "ready")
-        calls = find_solver(recipe.solver).calls_of_step(recipe.solver_settings)
-        prior = self.opened.prior.interrupted_by(
-            self.control.check, lambda batches: self.control.count(calls * batches)
-        )
-        if self._observe is not None:
-            prior = prior.observed_by(self._observe)
         problem = self.prepared.problem
         asking = replace(problem, operator=problem.operator.interrupted_by(self.control.check))
+        prior = self.opened.prior.interrupted_by(self.control.check)
+        if method.adapts and method.adaptation is not None:
+            prior = self._adapt(asking, replace(prior, positions=method.positions), method.adaptation)
+        calls = find_solver(recipe.solver).calls_of_step(recipe.solver_settings)
+        prior = prior.interrupted_by(self.control.check, lambda batches: self.control.count(calls * batches))
+        if self._observe is not None:
+            prior = prior.observed_by(self._observe)
         return solve(recipe, asking, prior)
+
+    def _adapt(self, problem: Problem, prior: PatchPrior, settings: AdaptationSettings) -> PatchPrior:
+        """The prior adapted to the problem; every step is told, and counts as a step for whoever goes step by step."""
+        steps = adapt(problem, prior, settings, adapting_stream(self.recipe.seed))
+        try:
+            while True:
+                self.control.check()
+                step = next(steps)
+                self.control.passed()
+                self._on_adapting(step)
+                self._watch.tell(step.step / step.total, step.in_words)
+        except StopIteration as end:
+            self._adapted = end.value
+            return self._adapted.prior
+        finally:
+            steps.close()
 
     def _note(self, step: int, sent: Steering | None) -> None:
         """Keep the live changes for the recipe; those that it brought are replayed by the solver itself."""
@@ -296,6 +329,7 @@ class Run:
             deviation=None if spread is None else prepared.image.spread_from_unit(spread),
             metrics=measure(prepared.problem, last.estimate) | prepared.baseline_metrics,
             seconds=self._seconds, evaluations=last.evaluations, step=last.step, total=last.total, sigma=last.sigma,
+            adapted=self._adapted,
         )  # fmt: skip
 
 

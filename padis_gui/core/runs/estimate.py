@@ -18,6 +18,8 @@ from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import Tiling, TilingSettings, tiling_for
 from padis_gui.core.settings.declarations import Settings
 from padis_gui.core.settings.machine import MemoryPeak
+from padis_gui.core.solvers.adaptation import AdaptationSettings
+from padis_gui.core.solvers.iterate import Cost
 from padis_gui.core.solvers.registry import find_solver
 
 # A tile with its gradient: forwards, forwards again, backwards (twice the work)
@@ -83,8 +85,10 @@ def estimate(
     image_shape: tuple[int, int, int],
     views: int,
     pace: Pace | None,
+    adaptation: AdaptationSettings | None = None,
 ) -> Estimate:
-    """What a run takes on images (C, rows, columns); ``views`` is 0 where nothing is scanned.
+    """What a run takes on images (C, rows, columns); ``views`` is 0 where nothing is scanned. An ``adaptation`` takes at
+    most what all of its rounds do.
 
     Raises :class:`~padis_gui.core.settings.errors.SettingError` for settings that cannot run.
     """
@@ -92,20 +96,25 @@ def estimate(
     cost = record.cost(settings)
     channels, rows, columns = image_shape
     planes = channels if prior.channels == 1 else 1
-    tiles, padded = 0.0, 0
+    tiles, each, padded = 0.0, 0.0, 0
     if cost.calls:
         levels = record.levels(settings).tolist()
         each, padded = _tiles_a_call(tiling_for(tiling, (rows, columns), prior, levels), levels[:-1])
         tiles = cost.calls * planes * each
+    adapting = Cost() if adaptation is None else adaptation.cost
+    extra = adapting.calls * planes * each
     scan_mb = _SCAN_BYTES * _SCAN_MAKING * rows * columns * views / 2**20
+    gradient = cost.gradient or adapting.gradient
     images_mb = 4 * channels * (_IMAGES_HELD * rows * columns + 4 * padded) / 2**20
-    batch_mb = (pace.batch_mb if pace else 0.0) * (_WITH_GRADIENT if cost.gradient else 1) * bool(tiles)
+    batch_mb = (pace.batch_mb if pace else 0.0) * (_WITH_GRADIENT if gradient else 1) * bool(tiles)
     seconds = None
     if pace is not None:
         weight = _WITH_GRADIENT if cost.gradient else 1
-        seconds = tiles * weight * pace.tile_seconds + cost.products * pace.product_seconds
+        products = cost.products + adapting.products
+        seconds = (tiles * weight + extra) * pace.tile_seconds + products * pace.product_seconds
     return Estimate(
-        calls=cost.calls, tiles=round(tiles), products=cost.products, seconds=seconds,
+        calls=cost.calls + adapting.calls, tiles=round(tiles + extra), products=cost.products + adapting.products,
+        seconds=seconds,
         memory_mb=scan_mb + images_mb + batch_mb, scan_mb=scan_mb, batch_mb=batch_mb,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.settings.declarations import Settings, make
+from padis_gui.core.solvers.adaptation import AdaptationSettings
 from padis_gui.core.solvers.registry import find_solver
 
 
@@ -17,7 +18,7 @@ class Method:
 
     The form edits one, a preset names one, a study lists many, a pair holds two. ``physics`` and ``solver`` are names
     in their registries, ``problem`` and ``settings`` their settings; ``positions`` False tells the network position 0
-    in every pixel.
+    in every pixel. With ``adaptation`` the prior is adapted to the measurement before the solver begins.
     """
 
     physics: str
@@ -26,6 +27,7 @@ class Method:
     solver: str
     settings: Settings
     positions: bool = True
+    adaptation: AdaptationSettings | None = None
 
     @classmethod
     def of(
@@ -63,3 +65,8 @@ class Method:
     def asks_prior(self) -> bool:
         """Whether the prior is called: by diffusion, and by plug-and-play where the denoiser is the prior."""
         return find_solver(self.solver).diffusion or getattr(self.settings, "denoiser", None) == "prior"
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the prior is adapted: where it is wanted, the prior is called, and something was measured."""
+        return self.adaptation is not None and self.asks_prior and not self.imageless

@@ -229,6 +229,13 @@ def streams(seed: int) -> tuple[torch.Generator, torch.Generator]:
     return measuring, branch(solving)
 
 
+def adapting_stream(seed: int) -> torch.Generator:
+    """The stream of an adaptation, independent of those that :func:`streams` gives."""
+    rng = torch.Generator().manual_seed(seed)
+    branch(rng)  # the solver's
+    return branch(rng)
+
+
 def build_problem(
     image: Image | None,
     prior: PatchPrior,

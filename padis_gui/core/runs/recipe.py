@@ -27,6 +27,7 @@ from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.core.settings.machine import threads_of_runs
 from padis_gui.core.settings.outputs import check_names
+from padis_gui.core.solvers.adaptation import AdaptationSettings
 from padis_gui.core.solvers.iterate import MethodSettings
 from padis_gui.core.solvers.registry import SOLVERS, find_solver
 
@@ -95,7 +96,8 @@ class Recipe(BaseModel):
     several samples are of one measurement; a mean of samples has their seeds in ``sample_seeds``. ``files`` are
     the SHA-256 sums of the files that the problem names (a mask, a kernel). ``data`` is None where nothing was
     measured (generation). ``paired`` runs of one seed meet the same noise in solver and start, whatever their
-    tilings: offsets and padding draw from streams of their own.
+    tilings: offsets and padding draw from streams of their own. With ``adaptation`` the prior was adapted to the
+    measurement before; what that draws comes from a stream of its own, too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -116,6 +118,7 @@ class Recipe(BaseModel):
     changes: tuple[Change, ...] = ()
     stop_after: Annotated[int, Field(ge=1)] | None = None
     paired: bool = False
+    adaptation: AdaptationSettings | None = None
     device: str
     precision: Literal["float32", "bfloat16"]
     threads: Annotated[int, Field(ge=1, le=_MOST_THREADS)]
@@ -147,7 +150,7 @@ class Recipe(BaseModel):
         """What was chosen when the run began, checked again; raises :class:`SettingError`."""
         return Method(
             physics=self.physics, problem=self.problem_settings, tiling=self.tiling, solver=self.solver,
-            settings=self.solver_settings, positions=self.prior.positions,
+            settings=self.solver_settings, positions=self.prior.positions, adaptation=self.adaptation,
         )  # fmt: skip
 
     @property
@@ -269,6 +272,7 @@ def draft_recipe(
         changes=changes,
         stop_after=stop_after,
         paired=paired,
+        adaptation=method.adaptation if method.adapts else None,
         device=str(prior.device),
         precision=prior.precision,
         threads=threads or threads_of_runs(),

@@ -167,7 +167,8 @@ def slice_recipe(template: Recipe, page: int, *, simulated: bool) -> Recipe:
 
 def fingerprint(template: Recipe) -> str:
     """A hash of all that decides what a slice looks like, but for the machine that computes it."""
-    values = template.model_dump(mode="json", exclude=set(_MACHINE))
+    unsaid = () if template.adaptation else ("adaptation",)  # earlier versions had none to speak of
+    values = template.model_dump(mode="json", exclude={*_MACHINE, *unsaid})
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

@@ -216,6 +216,7 @@ class RunDisplay(QObject):
     def _show_curves(self) -> None:
         shown = self._session.shown
         self._curves.set_points(shown.history.points, shown.history.total)
+        self._curves.set_adaptation(shown.history.adaptation)
         self._curves.set_marker(shown.step)
 
     def _show_captions(self) -> None:

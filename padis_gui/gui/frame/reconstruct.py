@@ -33,6 +33,7 @@ from padis_gui.gui.panes.slices import SliceSlider
 from padis_gui.gui.runs.curves import Curves
 from padis_gui.gui.runs.timeline import Timeline
 from padis_gui.gui.runs.transport import PlanLine, RunningLine, Transport
+from padis_gui.gui.setup.adapt import AdaptChoice
 from padis_gui.gui.setup.data import CorrectionsSection, DataSection
 from padis_gui.gui.setup.geometry import GeometryPanel
 from padis_gui.gui.setup.problem import PriorSection, ProblemSection, SolverSection, TilingSection
@@ -92,6 +93,8 @@ class ReconstructPage(QMainWindow):
         lines = column(plan, spacing=4)
         lines.addWidget(PlanLine(self.planner))
         lines.addWidget(self.offers)
+        self.adapt = AdaptChoice(session)
+        lines.addWidget(self.adapt)
         self.transport = Transport(act, plan, RunningLine(session, act))
         self.size_row = SizeRow(session, self.sizing, self.panes.act.crop)
         self.data = DataSection(session, opening, act, self.size_row)

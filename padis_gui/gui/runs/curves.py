@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QBoxLayout, QMenu, QToolButton, QWidget
 from padis_gui.gui.kit.plot import DrawQueue, Line, Plot
 from padis_gui.gui.kit.theme import COMPARED, CURVE, icon
 from padis_gui.gui.kit.widgets import ElidedLabel, column, row
-from padis_gui.viewmodels.pictures.frames import CurvePoint
+from padis_gui.viewmodels.pictures.frames import AdaptationPoint, CurvePoint
 
 THIS_RUN, COMPARED_RUN = "this run", "compared"
 
@@ -78,6 +78,14 @@ class Curves(QWidget):
         for plot in self.plots.values():
             plot.clicked.connect(self._clicked)
             self._layout.addWidget(plot, 1)
+        self.adaptation = Plot(
+            "Adaptation: residual of the rays",
+            tip="How well a reconstruction explains the rays that the adaptation uses, and those that it keeps "
+            "aside, over its gradient steps; where those kept aside rise, it stops",
+            logarithmic=True, queue=queue,
+        )  # fmt: skip
+        self.adaptation.hide()
+        self._layout.addWidget(self.adaptation, 1)
         self._show_what_is_known()
 
     def _make_header(self) -> QBoxLayout:
@@ -155,6 +163,17 @@ class Curves(QWidget):
             self._show_what_is_known()
         self._points, self._total = points, total
         self._redraw()
+
+    def set_adaptation(self, points: Sequence[AdaptationPoint]) -> None:
+        """Both residuals over the gradient steps of the run's adaptation; no plot where it has none."""
+        self.adaptation.setVisible(bool(points))
+        if points:
+            steps = [point.step for point in points]
+            self.adaptation.set_x_range(0, points[-1].total)
+            self.adaptation.set_lines([
+                Line("used", CURVE["residual"], steps, [point.training for point in points]),
+                Line("kept aside", CURVE["sigma"], steps, [point.aside for point in points]),
+            ])  # fmt: skip
 
     def set_compared(self, points: Sequence[CurvePoint], name: str = "") -> None:
         """Draw another run's curves thin behind; no points draw none."""

@@ -213,7 +213,9 @@ class PriorSection(Section):
             self.choice.clear()
             for path in (*offered, *(path for path in others if path not in offered)):
                 card = offered.get(path)
-                self.choice.offer(_prior_label(path), str(path), str(path) if card is None else _card_text(card))
+                self.choice.offer(
+                    _prior_label(path), str(path), str(path) if card is None else _card_text(card)
+                )
             self.choice.setCurrentIndex(-1 if current is None else self.choice.findData(str(current)))
 
     def _refresh_prior(self) -> None:

@@ -29,6 +29,7 @@ from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
 from padis_gui.core.prior.seams import disagreement_at, seam_ratio
 from padis_gui.core.runs.opened import Prepared, prepare_image
 from padis_gui.core.settings.errors import PadisError
+from padis_gui.core.solvers.adaptation import AdaptationStep
 from padis_gui.core.solvers.iterate import Iterate
 
 
@@ -116,6 +117,22 @@ class IteratePictures:
         if truth is None or truth.shape != self.estimate.shape:
             return self
         return replace(self, difference=grey(self.estimate - truth))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptationPoint:
+    """Where the adaptation of a prior stood: residuals of the rays that are used and of those kept aside after a ``step``
+    of at most ``total``."""
+
+    step: int
+    total: int
+    training: float
+    aside: float
+
+    @classmethod
+    def of(cls, step: AdaptationStep) -> "AdaptationPoint":
+        """The numbers of a step, without its picture."""
+        return cls(step=step.step, total=step.total, training=step.training, aside=step.aside)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +321,7 @@ class History:
         self._came = 0
         self._bytes = 0
         self._points: list[CurvePoint] = []
+        self._adaptation: list[AdaptationPoint] = []
         self._total = 0
 
     def append(self, frame: IteratePictures | None, point: CurvePoint, total: int = 0) -> None:
@@ -313,6 +331,17 @@ class History:
         with self._lock:
             self._points.append(point)
             self._total = total or self._total
+
+    def adapted(self, point: AdaptationPoint) -> None:
+        """Add a step of the adaptation that comes before the first iterate."""
+        with self._lock:
+            self._adaptation.append(point)
+
+    @property
+    def adaptation(self) -> list[AdaptationPoint]:
+        """A copy of the adaptation's steps so far; empty where the prior is not adapted."""
+        with self._lock:
+            return list(self._adaptation)
 
     def keep(self, frame: IteratePictures) -> None:
         """Add a picture alone."""

@@ -27,9 +27,11 @@ from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.declarations import Settings
 from padis_gui.core.settings.errors import Interrupted
 from padis_gui.core.settings.watch import Standing
+from padis_gui.core.solvers.adaptation import AdaptationStep
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.viewmodels.pictures.frames import (
     DEFAULT_BUDGET,
+    AdaptationPoint,
     CurvePoint,
     History,
     IteratePictures,
@@ -242,9 +244,15 @@ class LiveRun(Steered):
             seconds_per_step=mean,
             eta=mean * (total - step - (within or 0.0)) if mean is not None and state.active else None,
             within=within,
-            preparing=self._preparing.now if state is RunState.PREPARING and self._preparing.now[1] else None,
+            preparing=self._before_first_step(state),
             pausing=state is RunState.PREPARING and self._control is not None and self._control.paused,
         )
+
+    def _before_first_step(self, state: RunState) -> tuple[float, str] | None:
+        """How far what comes before the first step is: the preparation, and the adaptation, which can be paused."""
+        adapts = state.active and bool(self.history.adaptation) and not self.history.points
+        standing = self._preparing.now
+        return standing if standing[1] and (adapts or state is RunState.PREPARING) else None
 
     def _within_step(self, mean: float | None, state: RunState) -> float | None:
         """How far the step in hand is, where steps take ``mean`` seconds or this one is the first and slow."""
@@ -297,9 +305,14 @@ class LiveRun(Steered):
             if standing.tell(done, stage):
                 self.dirty.emit()
 
+        def adapting(step: AdaptationStep) -> None:
+            recording.history.adapted(AdaptationPoint.of(step))
+            self.dirty.emit()
+
         run = Run(
-            task.recipe, task.opened, control, on_prepared=show, on_progress=tell, observe=recording.observe
-        )
+            task.recipe, task.opened, control, on_prepared=show, on_progress=tell, on_adapting=adapting,
+            observe=recording.observe,
+        )  # fmt: skip
 
         def work() -> None:
             pictures = made(task.opened, task.method)

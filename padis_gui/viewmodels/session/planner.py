@@ -184,6 +184,7 @@ class Planner(QObject):
         found = estimate(
             solver=method.solver, settings=method.settings, tiling=method.tiling, prior=opened.prior,
             image_shape=_shape(opened, method), views=int(getattr(method.problem, "views", 0)), pace=pace,
+            adaptation=method.adaptation if method.adapts else None,
         )  # fmt: skip
         if found.seconds is None:
             return found
@@ -273,7 +274,13 @@ class Planner(QObject):
         if result is None or ended.outcome.error is not None or started is None:
             return
         recipe = result.recipe
-        if recipe.stop_after is None and not recipe.changes and result.seconds > 0:
+        # the adaptation ends when it will, and is not in the seconds of the steps
+        if (
+            recipe.stop_after is None
+            and not recipe.changes
+            and recipe.adaptation is None
+            and result.seconds > 0
+        ):
             what, seconds = started
             self._paces.learn(what, result.seconds / seconds)
             self._soon.start()

@@ -118,6 +118,7 @@ def choices(session: Session) -> dict[str, Any]:
         "tiling": session.method.tiling.model_dump(mode="json"),
         "solver": session.method.solver,
         "settings": session.method.settings.model_dump(mode="json"),
+        "adaptation": session.method.adaptation.model_dump(mode="json") if session.method.adapts else None,
         "seed": session.method.seed,
         "run": session.run.snapshot().state.value,
         "step": session.run.snapshot().step,

@@ -25,6 +25,7 @@ from padis_gui.core.runs.queue import QueuedRun
 from padis_gui.core.runs.recipe import Recipe, check_seed
 from padis_gui.core.settings.declarations import Settings, make
 from padis_gui.core.settings.errors import PadisError
+from padis_gui.core.solvers.adaptation import AdaptationSettings
 from padis_gui.core.solvers.registry import find_solver
 from padis_gui.viewmodels.pictures.frames import CurvePoint, History
 from padis_gui.viewmodels.runs.runs import THUMBNAIL_SIDE, RunRecord, shape_of
@@ -49,6 +50,8 @@ class SavedChoices(BaseModel):
     seed_of: str = ""  # the run that it came back with; the user's own one is then the next
     own_seed: int | None = None
     preset: str | None = None
+    adapts: bool = False
+    adaptation: dict[str, Any] = Field(default_factory=dict)
 
 
 class SavedItem(QueuedRun):
@@ -79,6 +82,8 @@ def choices_from(recipe: Recipe, name: str, own_seed: int | None) -> SavedChoice
         physics=recipe.physics, problems={recipe.physics: recipe.problem},
         tiling=recipe.tiling.model_dump(mode="json"), solver=recipe.solver,
         solvers={recipe.solver: recipe.settings}, seed=recipe.seed, seed_of=name, own_seed=own_seed,
+        adapts=recipe.adaptation is not None,
+        adaptation={} if recipe.adaptation is None else changes(recipe.adaptation, AdaptationSettings()),
     )  # fmt: skip
 
 
@@ -92,6 +97,7 @@ class Usable:
     solvers: dict[str, Settings] = field(default_factory=dict)
     seed: int | None = None
     own_seed: int | None = None
+    adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
     complaints: list[str] = field(default_factory=list)
 
 
@@ -108,6 +114,8 @@ def usable(choices: SavedChoices) -> Usable:
         found.reading = make(ReadingSettings, choices.reading)
     with _complaining(found):
         found.tiling = make(TilingSettings, choices.tiling)
+    with _complaining(found):
+        found.adaptation = make(AdaptationSettings, choices.adaptation)
     with _complaining(found):
         found.seed = None if choices.seed is None else check_seed(choices.seed)
         found.own_seed = None if choices.own_seed is None else check_seed(choices.own_seed)

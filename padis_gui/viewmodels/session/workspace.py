@@ -33,6 +33,7 @@ from padis_gui.core.runs.recipe import draft_recipe, find_preset
 from padis_gui.core.settings.declarations import specs, with_live
 from padis_gui.core.settings.errors import InputError, PadisError
 from padis_gui.core.settings.outputs import check_names
+from padis_gui.core.solvers.adaptation import AdaptationSettings
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.viewmodels.pictures.frames import History, ProblemPictures
 from padis_gui.viewmodels.runs.run import Ended, LiveRun, Task
@@ -172,7 +173,7 @@ class Workspace(Background):
             solver=method.solver,
             solvers={s.name: changes(solvers[s.name], s.settings_type()) for s in SOLVERS},
             seed=method.seed, seed_of=method.seed_of, own_seed=method.own_seed if method.seed_of else None,
-            preset=method.preset,
+            preset=method.preset, adapts=method.adapts, adaptation=changes(method.adaptation, AdaptationSettings()),
         )  # fmt: skip
 
     @property
@@ -210,7 +211,7 @@ class Workspace(Background):
         self.method.choose(
             problems=found.problems, physics=choices.physics, tiling=found.tiling, solvers=found.solvers,
             solver=choices.solver, seed=found.seed, seed_of=choices.seed_of, own_seed=found.own_seed,
-            preset=choices.preset,
+            preset=choices.preset, adapts=choices.adapts, adaptation=found.adaptation,
         )  # fmt: skip
         for complaint in found.complaints:
             self.message.emit("warning", complaint, "")

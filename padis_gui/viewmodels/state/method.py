@@ -17,6 +17,7 @@ from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS, Preset
 from padis_gui.core.runs.recipe import check_seed, find_preset
 from padis_gui.core.settings.declarations import Settings, make
 from padis_gui.core.settings.errors import PadisError, SettingError
+from padis_gui.core.solvers.adaptation import AdaptationSettings
 from padis_gui.core.solvers.registry import SOLVERS, find_solver
 from padis_gui.viewmodels.state.background import Background
 
@@ -55,6 +56,8 @@ class ChosenMethod(QObject):
         self.physics = PHYSICS[0].name
         self.solver = SOLVERS[0].name
         self.tiling = TilingSettings()
+        self.adapts = False
+        self.adaptation = AdaptationSettings()
         self.seed: int | None = None
         self.own_seed: int | None = None  # of the user, whichever holds now
         self.seed_of = ""
@@ -80,6 +83,7 @@ class ChosenMethod(QObject):
         return Method(
             physics=self.physics, problem=self.problem, tiling=self.tiling, solver=self.solver,
             settings=self.settings, positions=self._prior is None or self._prior.positions,
+            adaptation=self.adaptation if self.adapts else None,
         )  # fmt: skip
 
     @property
@@ -119,6 +123,22 @@ class ChosenMethod(QObject):
             self._check_patch(tiling)
             self.tiling = tiling
             self.solving_changed.emit(before, self.now)
+
+        self._set(change)
+
+    def set_adapting(self, wanted: bool) -> None:
+        """Whether the next run adapts the prior to the measurement first."""
+
+        def change() -> None:
+            self.adapts = wanted
+
+        self._set(change)
+
+    def set_adaptation(self, name: str, value: Any) -> None:
+        """Change one setting of the adaptation."""
+
+        def change() -> None:
+            self.adaptation = changed(self.adaptation, name, value)
 
         self._set(change)
 
@@ -202,6 +222,8 @@ class ChosenMethod(QObject):
         preset: str | None,
         seed_of: str = "",
         own_seed: int | None = None,
+        adapts: bool = False,
+        adaptation: AdaptationSettings | None = None,
     ) -> None:
         """All of it at once; settings of physics and solvers that are not named stay.
 
@@ -216,6 +238,7 @@ class ChosenMethod(QObject):
             self.preset = preset
             self._check_patch(tiling)
             self.tiling = tiling
+            self.adapts, self.adaptation = adapts, adaptation or AdaptationSettings()
 
         self._set(change)
 

@@ -351,7 +351,11 @@ def test_masks_have_their_size() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(1, 90), st.integers(1, 90), st.floats(0.01, 0.9), st.integers(1, 40), st.integers(0, 2**31 - 1)
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.floats(0.01, 0.9),
+    st.integers(1, 40),
+    st.integers(0, 2**31 - 1),
 )
 def test_irregular_masks_cover_the_share_that_was_asked_for(
     rows: int, columns: int, covered: float, width: int, pattern: int
@@ -362,7 +366,9 @@ def test_irregular_masks_cover_the_share_that_was_asked_for(
     assert missing == rows * columns - round((1 - covered) * rows * columns)
     missing = int((~strokes(rows, columns, covered, width, generator)).sum())
     longest = max(1.0, 2 * width, min(rows, columns) / 8)
-    assert covered * rows * columns <= missing <= covered * rows * columns + 8 * (longest + width) * (width + 1)
+    assert (
+        covered * rows * columns <= missing <= covered * rows * columns + 8 * (longest + width) * (width + 1)
+    )
 
 
 def test_strokes_and_blobs_hang_together() -> None:
