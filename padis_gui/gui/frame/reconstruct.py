@@ -94,7 +94,6 @@ class ReconstructPage(QMainWindow):
         lines.addWidget(PlanLine(self.planner))
         lines.addWidget(self.offers)
         self.adapt = AdaptChoice(session)
-        lines.addWidget(self.adapt)
         self.transport = Transport(act, plan, RunningLine(session, act))
         self.size_row = SizeRow(session, self.sizing, self.panes.act.crop)
         self.data = DataSection(session, opening, act, self.size_row)
@@ -112,6 +111,7 @@ class ReconstructPage(QMainWindow):
         self.left.setMinimumWidth(310)
         stacked = column(self.left)
         stacked.addWidget(scrolled(setup), 1)
+        stacked.addWidget(self.adapt)
         stacked.addWidget(self.transport)
 
     def make_docks(self, *more: tuple[str, QWidget, Qt.DockWidgetArea]) -> None:

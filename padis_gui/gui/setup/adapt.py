@@ -37,7 +37,7 @@ class AdaptChoice(QWidget):
         )
         self.form = SettingsForm(AdaptationSettings, basic=())
         self.form.edited.connect(session.method.set_adaptation)
-        line, layout = row(), column(self, spacing=2)
+        line, layout = row(), column(self, spacing=2, margins=(8, 6, 8, 0))
         line.addWidget(self.toggle)
         line.addStretch(1)
         line.addWidget(self.keep)
