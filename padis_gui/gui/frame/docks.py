@@ -80,6 +80,8 @@ class Docks(QObject):
         across = room.orientation is Qt.Orientation.Vertical
         lowest = room.least - _TITLE if across else _LOWEST  # below the pictures a list keeps a row or two
         widget.setMinimumSize(room.narrowest, lowest)
+        # Qt's own, in the menu of a right click on a title, shows and hides only
+        dock.toggleViewAction().setToolTip(f"Show or hide the panel {title}")
         toggle = QAction(title, dock, checkable=True)
         toggle.setToolTip(f"Bring the panel {title} to the front, with the keyboard in it; or hide it")
         toggle.triggered.connect(lambda _checked=False: self._bring_or_hide(dock))
