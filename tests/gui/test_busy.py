@@ -320,11 +320,15 @@ def test_closing_in_a_run_asks_and_keeps_what_was_asked_for(ready, drive, answer
         await started(ready)
         ready.session.method.set_solver_setting("steps", 2)
         press(ready, "run")
+        keyboard = ready.panes.active.canvas
+        keyboard.setFocus()
         ready.close()
         assert ready.isVisible()
         assert "a run, 1 more in the queue" in ready.question.text.text()
         stay = next(b for b in ready.question.answers if b.text() == "Stay")
-        click(stay)
+        stay.setFocus()
+        QTest.keyClick(stay, Qt.Key.Key_Return)
+        assert ready.focusWidget() is keyboard  # whoever stays goes on where they were
         assert ready.session.run.active
         assert not ready.question.isVisible()
         ready.close()

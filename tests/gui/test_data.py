@@ -374,6 +374,7 @@ def test_the_corrections_of_a_scan_are_proposed_compared_and_used(window, drive,
         assert [tile.tile.caption for tile in section.wall.tiles] == [
             "sinogram before", "FBP before", "sinogram after", "FBP after",
         ]  # fmt: skip
+        assert [tile.tile.fills for tile in section.wall.tiles] == [True, False, True, False]
         section.corrections.take(section.corrections.proposals)
         await until(lambda: session.data.image.reading.zingers)
         assert section.form.editors["zingers"].isChecked()

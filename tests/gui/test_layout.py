@@ -11,12 +11,15 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractScrollArea,
     QApplication,
+    QCheckBox,
     QDialog,
     QFormLayout,
     QLabel,
     QScrollArea,
     QStyleOptionViewItem,
     QToolBar,
+    QTreeWidget,
+    QTreeWidgetItem,
 )
 
 from padis_gui import gui
@@ -27,6 +30,7 @@ from padis_gui.gui.frame.main_window import MainWindow, first_place
 from padis_gui.gui.kit import theme
 from padis_gui.gui.kit.focus import FocusRing, takes_tab
 from padis_gui.gui.kit.plot import Plot
+from padis_gui.gui.kit.widgets import Section
 from padis_gui.gui.panes.canvas import Canvas
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
@@ -340,6 +344,80 @@ def test_f6_goes_round_the_regions_and_back(ready, drive):
         assert where() == forward[-2], name
 
 
+def test_f6_shows_as_much_of_a_region_as_there_is_room_for(ready, drive):
+    """At 1280 x 720 a section below would otherwise show its heading only."""
+    drive(settled())
+    sections = [r for r in ready.pages.currentWidget().regions if isinstance(r, Section) and r.isVisible()]
+    assert len(sections) >= 4
+    for _ in ready.pages.currentWidget().regions:
+        ready.act.next_region.trigger()
+        QApplication.processEvents()
+        for section in sections:
+            if section.isAncestorOf(ready.focusWidget()):
+                room = next(a for a in ancestors(section) if isinstance(a, QScrollArea)).viewport()
+                seen = section.visibleRegion().boundingRect().height()
+                assert seen >= min(section.height(), room.height()) - 2, section.title
+
+
+def ancestors(widget):
+    while (widget := widget.parentWidget()) is not None:
+        yield widget
+
+
+@pytest.mark.parametrize("scheme", ["Dark", "Light"])
+def test_an_empty_check_box_is_seen(styled, scheme):
+    """In a form and in a list: its outline stands out from what is around, and from what is inside."""
+    box, tree = QCheckBox(), QTreeWidget()
+    item = QTreeWidgetItem([""])
+    item.setCheckState(0, Qt.CheckState.Unchecked)
+    tree.addTopLevelItem(item)
+    try:
+        theme.set_scheme(scheme)
+        for widget in (box, tree.viewport()):
+            tree.resize(120, 60)
+            grabbed = widget.grab().toImage()
+            row = grabbed.height() // 2 if widget is box else tree.visualItemRect(item).center().y()
+            greys = [grabbed.pixelColor(x, row).lightness() for x in range(grabbed.width())]
+            around = greys[-1]
+            assert max(abs(grey - around) for grey in greys) > 50, (scheme, widget)
+    finally:
+        theme.set_scheme("System")
+        for widget in (box, tree):
+            widget.deleteLater()
+
+
+def test_curves_of_the_laboratory_take_the_room_of_a_large_screen(ready, drive):
+    drive(settled())
+    panel = ready.laboratory.panel
+    ready.docks.bring(next(dock for dock in ready.docks.all if dock.windowTitle() == "Laboratory"))
+    QApplication.processEvents()
+    small = panel.ratios.height()
+    ready.resize(1280, 1600)
+    QApplication.processEvents()
+    assert small >= 150
+    assert panel.ratios.height() == panel.spread.height() > 1.5 * small
+
+
+def test_a_window_gets_its_title_after_the_panes_have_their_pictures(ready, drive, tmp_path):
+    """The desktop paints it at once: it must not stand above pictures of what was open before."""
+    path = tmp_path / "other.tif"
+    tifffile.imwrite(path, np.full((40, 40), 100, dtype=np.uint8))
+    order = []
+
+    async def go():
+        await settled()
+        truth = next(p for p in ready.panes.panes if p.source == "truth")
+        before = truth.canvas.pixels
+        ready.windowTitleChanged.connect(lambda title: order.append((title, truth.canvas.pixels is before)))
+        ready.session.data.changed.connect(lambda: order.append("told"))
+        assert await ready.session.data.open(path)
+        await until(lambda: "other.tif" in ready.windowTitle())
+
+    drive(go())
+    assert order[0] == "told"  # everybody has heard of it
+    assert [was_there for _title, was_there in order[1:]] == [False]
+
+
 def press_through_shortcuts(focused, key):
     """A key as the window system sends it: shortcuts of the window come first."""
     QTest.keyClick(focused.window().windowHandle(), key)
@@ -358,7 +436,10 @@ def test_f6_scrolls_to_what_it_gives_the_keyboard(ready, drive):
         ready.act.previous_region.trigger()
         way.append(ready.focusWidget())
     setup = ready.reconstruct
-    assert way == [setup.transport.first_focus, *(s.heading for s in reversed(setup.sections))]
+    assert way == [
+        setup.transport.first_focus,
+        *(s.heading for s in reversed(setup.sections) if s.isVisible()),
+    ]
     assert ready.data.heading.visibleRegion().boundingRect() == ready.data.heading.rect()
 
 
@@ -546,10 +627,10 @@ def test_pages_count_from_1_and_places_from_the_edge(window, drive, tmp_path, pr
         box = window.data.page
         assert (box.minimum(), box.value(), box.maximum()) == (1, 1, 3)
         assert box.text() == "page 1 of 3"
-        assert "page 1 of 3" in window.windowTitle()
+        await until(lambda: "page 1 of 3" in window.windowTitle())
         box.setValue(3)
         await until(lambda: window.session.data.image.page == 2)  # as recipes and the command line have it
-        assert "page 3 of 3" in window.windowTitle()
+        await until(lambda: "page 3 of 3" in window.windowTitle())
         window.act.slices.trigger()
         model = window.opening.slices
         sheet = next(d for d in window.findChildren(QDialog) if d.isVisible())

@@ -229,13 +229,13 @@ class Screen:
         data = self.session.data
         if data.image is None:
             return
-        for what, text in (
-            ("title", self.window.windowTitle()),
-            ("Data section", self.window.data.name.text()),
-        ):
+        if self.window._titled.isActive():  # it comes with the pictures, when the window is painted next
+            self.window._show_title()
+        title = self.window.windowTitle()
+        for what, text in (("title", title), ("Data section", self.window.data.name.text())):
             if data.image.name not in text:
                 yield f"{data.image.name} is open, but the {what} says {text!r}"
-        page = re.search(r"page (\d+)", self.window.windowTitle())
+        page = re.search(r"page (\d+)", title)
         if page and int(page[1]) != data.image.page + 1:
             yield f"page {data.image.page} (from 0) is open, but the title says {page[0]}"
 

@@ -1,15 +1,17 @@
 """The estimate before Run: measured once, kept, corrected by runs; quiet where there is nothing to run."""
 
 import math
+import threading
 from pathlib import Path
 
 import pytest
 
 from padis_gui.core.runs.estimate import Pace
+from padis_gui.core.settings.errors import Interrupted
 from padis_gui.viewmodels.session import planner as paces_module
 from padis_gui.viewmodels.session import planner as planner_module
 from padis_gui.viewmodels.session.planner import Paces, Planner
-from tests.qt import open_both, until
+from tests.qt import open_both, ran, until
 
 PACE = Pace(patch=32, tile_seconds=0.25, batch_mb=8.0)
 
@@ -49,6 +51,37 @@ def test_the_machine_is_measured_once(session, drive, phantom_path, prior_path, 
 
     drive(go())
     assert len(measured) == 1
+
+
+def test_a_run_does_not_wait_for_the_time_of_a_product(session, drive, phantom_path, prior_path, monkeypatch):
+    """The first product may take a system matrix, and that a minute; it is timed when the run has ended."""
+    begun, told = threading.Event(), []
+
+    def endless(problem, watch):
+        while not told:
+            begun.set()
+            try:
+                watch.check()
+            except Interrupted:
+                told.append("gave way")
+                raise
+        told.append("timed")
+        return 0.25
+
+    monkeypatch.setattr(planner_module, "product_seconds", endless)
+    planner = Planner(session)
+
+    async def go():
+        await open_both(session, phantom_path, prior_path)
+        session.method.set_solver("diffpir")
+        session.method.set_solver_setting("steps", 3)
+        await until(begun.is_set)
+        await ran(session)
+        await until(lambda: planner._products is not None)
+
+    drive(go())
+    assert told[0] == "gave way"
+    assert told[-1] == "timed"
 
 
 def test_a_run_corrects_the_estimate(session, drive, phantom_path, prior_path, monkeypatch):

@@ -5,7 +5,9 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
+from padis_gui.core.images.image import Image
 from padis_gui.core.runs.engine import solve
 from padis_gui.viewmodels.runs.runs import THUMBNAIL_SIDE, Runs, thumbnail
 from tests.qt import LONG, ended, idle, open_both, until
@@ -32,6 +34,28 @@ def run_times(session, drive, count):
             await one_run(session)
 
     drive(go())
+
+
+@pytest.mark.parametrize("shape", [(1, 2000, 3000), (3, 1800, 900), (3, 40, 30), (1, 1, 4000)])
+def test_a_thumbnail_looks_at_few_pixels_however_many_there_are(monkeypatch, shape):
+    """It is made in the thread of the window, which must not stand still for a photograph."""
+    rng = np.random.default_rng(0)
+    smooth = np.linspace(0, 1, shape[1])[:, None] * np.linspace(0, 1, shape[2])[None]
+    pixels = np.stack([smooth + c / 10 for c in range(shape[0])]).astype(np.float32)
+    pixels += rng.normal(0, 1e-3, shape).astype(np.float32)
+    taken = []
+    to_unit = Image.to_unit
+    monkeypatch.setattr(Image, "to_unit", lambda image: taken.append(image.pixels.size) or to_unit(image))
+    found = thumbnail(Image(pixels=pixels, window=(0.0, 1.3)))
+    assert sum(taken) <= shape[0] * (2 * 16 * THUMBNAIL_SIDE) ** 2
+    assert max(found.shape[:2]) == min(THUMBNAIL_SIDE, max(shape[1:]))
+    whole = torch.nn.functional.interpolate(
+        to_unit(Image(pixels=pixels, window=(0.0, 1.3)))[None], size=found.shape[:2], mode="area"
+    )[0].numpy()
+    assert (
+        np.abs(found.astype(float) - 255 * (whole.transpose(1, 2, 0) if shape[0] == 3 else whole[0])).max()
+        < 3
+    )
 
 
 def test_a_run_leaves_a_record_with_everything_of_it(ready, drive):

@@ -18,6 +18,7 @@ from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import Tiling, TilingSettings, tiling_for
 from padis_gui.core.settings.declarations import Settings
 from padis_gui.core.settings.machine import MemoryPeak
+from padis_gui.core.settings.watch import SILENT, Watch
 from padis_gui.core.solvers.adaptation import AdaptationSettings
 from padis_gui.core.solvers.iterate import Cost
 from padis_gui.core.solvers.registry import find_solver
@@ -150,18 +151,19 @@ def _denoising_seconds(prior: PatchPrior, patch: int, side: int, rng: torch.Gene
     return time.perf_counter() - began
 
 
-def product_seconds(problem: Problem) -> float:
+def product_seconds(problem: Problem, watch: Watch = SILENT) -> float:
     """Seconds of a product with A, the mean of one with A and one with its transpose; the fastest of three.
 
-    Call it in the compute thread.
+    Call it in the compute thread. The first product may need a system matrix: ``watch`` can stop what makes it.
     """
     A, y = problem.operator, problem.measurement
     if not y.numel():
         return 0.0
+    A.get_ready(watch, norm=False)
     found = []
     for _ in range(3):
         began = time.perf_counter()
-        A(A.T(y))
+        A.measured(A.transposed(y, watch), watch)
         _wait(problem.device)
         found.append((time.perf_counter() - began) / 2)
     return min(found)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QRect, QSize, Qt
+from PySide6.QtCore import QRect, QSize, Qt, QTimer
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
@@ -113,6 +113,9 @@ class MainWindow(QMainWindow):
         self._begins = False  # and gives Run the keyboard as soon as there is something to run
         self._bar_was_shown, self._bar_away = True, False
         self.setWindowTitle(f"padis_gui {__version__}")
+        # the desktop shows a title at once, and the panes only after all else: it waits for them
+        self._titled = QTimer(self, singleShot=True, interval=0)
+        self._titled.timeout.connect(self._show_title)
         self.setAcceptDrops(True)
         self.act = Actions(self)
         self.opening = Opening(self, session, self.preferences)
@@ -316,13 +319,16 @@ class MainWindow(QMainWindow):
         for action in (self.act.fit, self.act.tiling):
             action.setEnabled(self.shows_pictures)
         self.laboratory.allow(self.act)
-        if (image := session.data.image) is not None:
-            page = f", page {image.page + 1} of {image.pages}" if image.pages > 1 else ""
-            self.setWindowTitle(f"{image.name}{page} — padis_gui {__version__}")
+        self._titled.start()
         stale = session.stale and not session.run.active
         self.panes.picture_set.set_stale(dict.fromkeys(RUN_KEYS, _STALE) if stale else {})
         # what the other pages show is of their own runs
         self.verdict.setText(session.screen.verdict() if self.at_work else "")
+
+    def _show_title(self) -> None:
+        if (image := self.session.data.image) is not None:
+            page = f", page {image.page + 1} of {image.pages}" if image.pages > 1 else ""
+            self.setWindowTitle(f"{image.name}{page} — padis_gui {__version__}")
 
     def _offer_folder(self, path: Path) -> None:
         def show() -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QToolButton
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QToolButton, QWidget
+from shiboken6 import isValid
 
 from padis_gui.gui.kit.theme import LEVEL_COLOURS, icon
 from padis_gui.gui.kit.widgets import push_button, row
@@ -132,6 +133,7 @@ class ChoiceBar(Strip):
         self._layout.addWidget(self.text, 1)
         self.answers: list[QPushButton] = []
         self.about = ""
+        self._before: QWidget | None = None  # had the keyboard
         self.paint("warning")
 
     def asks(self, about: str) -> bool:
@@ -141,7 +143,9 @@ class ChoiceBar(Strip):
     def ask(
         self, sentence: str, answers: Sequence[tuple[str, str, Callable[[], object]]], about: str = ""
     ) -> None:
-        """Ask; each answer is its text, its tooltip and what it does. The first one has the focus."""
+        """Ask; each answer is its text, its tooltip and what it does. The first one has the keyboard."""
+        if self.isHidden():
+            self._before = self.window().focusWidget()
         self.about = about
         for button in self.answers:
             self._layout.removeWidget(button)
@@ -150,9 +154,17 @@ class ChoiceBar(Strip):
         self.text.setText(sentence)
         self.setAccessibleName(sentence)
         for text, tip, act in answers:
-            button = push_button(text, tip, self.hide)
+            button = push_button(text, tip, self._close)
             button.clicked.connect(lambda _checked=False, act=act: act())
             self._layout.addWidget(button)
             self.answers.append(button)
         self.show()
         self.answers[0].setFocus()
+
+    def _close(self) -> None:
+        """Whoever was asked goes on where the keyboard was."""
+        before, focused = self._before, self.window().focusWidget()
+        if focused in self.answers and before is not None and isValid(before) and before.isVisible():
+            before.setFocus()
+        self._before = None
+        self.hide()

@@ -242,5 +242,6 @@ def give_keyboard(region: QWidget) -> bool:
     choices = [said] if said is not None else reading_order(region)
     first = next((w for w in choices if w.isVisible() and w.isEnabled()), None)
     if first is not None:
+        _bring_into_view(region)  # all of it where there is room, not only its first line
         first.setFocus(Qt.FocusReason.ShortcutFocusReason)
     return first is not None

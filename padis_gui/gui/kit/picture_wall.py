@@ -34,11 +34,12 @@ def pixmap_of(pixels: NDArray[np.uint8]) -> QPixmap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tile:
-    """A picture and what is said of it; ``tip`` says more."""
+    """A picture and what is said of it; ``tip`` says more. One that ``fills`` its tile has no aspect to be kept."""
 
     caption: str
     picture: NDArray[np.uint8] | None
     tip: str = ""
+    fills: bool = False
 
 
 class PictureTile(QWidget):
@@ -73,8 +74,12 @@ class PictureTile(QWidget):
         frame = QRect(0, 0, self.width(), self.height() - self.caption_height)
         painter.fillRect(frame, PANE_BACKGROUND)
         if not self._pixmap.isNull():
-            size = self._pixmap.size().scaled(frame.size(), Qt.AspectRatioMode.KeepAspectRatio)
-            place = QRect(QPoint(0, 0), size)
+            keep = (
+                Qt.AspectRatioMode.IgnoreAspectRatio
+                if self.tile.fills
+                else Qt.AspectRatioMode.KeepAspectRatio
+            )
+            place = QRect(QPoint(0, 0), self._pixmap.size().scaled(frame.size(), keep))
             place.moveCenter(frame.center())
             painter.drawPixmap(place, self._pixmap)
         if self.hasFocus():

@@ -74,6 +74,9 @@ _STYLE = (
     "QToolButton[heading='true'] { font-weight: 600; border: none; padding: 3px 0px; }"
     "QLabel[heading='true'] { font-weight: 600; }"
     "QLabel[muted='true'] { color: palette(placeholder-text); }"
+    # Fusion outlines an empty box darker than the window: in dark colours nobody sees it
+    "QCheckBox::indicator:unchecked, QAbstractItemView::indicator:unchecked"
+    " { border: 1px solid palette(placeholder-text); border-radius: 2px; background: palette(base); }"
     "QLabel[key='true'] { border: 1px solid palette(mid); border-radius: 3px; padding: 1px 5px; }"
 )
 _chosen = "System"

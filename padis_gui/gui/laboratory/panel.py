@@ -19,6 +19,7 @@ from padis_gui.viewmodels.laboratory.seam_maps import SOURCES
 from padis_gui.viewmodels.session.session import Session
 
 _TRAILS = (0, 3, 10, 20)
+_PLOT_HEIGHTS = 150, 400  # px
 _VALUES = {
     "seam_ratio": ("Seam ratio x̂₀", "Steps of the estimate across tile borders over those elsewhere; 1 is no seam"),
     "seam_denoised": ("D", "Seam ratio of the denoised image, before the data step"),
@@ -39,11 +40,10 @@ class LaboratoryPanel(QWidget):
         self._session, self._laboratory, self._seen = session, laboratory, False
         content = QWidget()
         self._layout = column(content, spacing=4, margins=(6, 4, 8, 8))
-        for section in (self._overlay(), self._seams(), self._maps(show_source)):
-            self._layout.addWidget(section)
+        for section, share in ((self._overlay(), 0), (self._seams(), 1), (self._maps(show_source), 0)):
+            self._layout.addWidget(section, share)
         self.save = SaveButtons(session, "Seam maps", panes, self._export)
         self._layout.addWidget(self.save)
-        self._layout.addStretch(1)
         column(self).addWidget(scrolled(content))
         laboratory.overlay_changed.connect(lambda: self.form.show_settings(laboratory.settings))
         laboratory.measured.connect(self.refresh)
@@ -75,7 +75,8 @@ class LaboratoryPanel(QWidget):
         )
         self.ratios.set_level(1.0)
         for plot in (self.ratios, self.spread):
-            plot.setFixedHeight(150)
+            plot.setMinimumHeight(_PLOT_HEIGHTS[0])
+            plot.setMaximumHeight(_PLOT_HEIGHTS[1])
             plot.clicked.connect(lambda step: self._session.shown.go_to(round(step)))
         self.measure = push_button(
             "Measure now", "Denoise the shown step's noisy image through two random offsets: two denoiser calls",
@@ -92,8 +93,12 @@ class LaboratoryPanel(QWidget):
         measuring = Flow()
         measuring.addWidget(self.measure)
         measuring.addWidget(self.every)
-        for widget in (values, self.ratios, self.spread):
-            section.body.addWidget(widget)
+        for widget, share in (
+            (values, 0),
+            (self.ratios, 1),
+            (self.spread, 1),
+        ):  # curves take the room there is
+            section.body.addWidget(widget, share)
         section.body.addLayout(measuring)
         return section
 

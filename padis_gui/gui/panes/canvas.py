@@ -137,6 +137,8 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
 
         ``square`` pixels keep their aspect; others fill the canvas. ``legend`` shows colours and levels in a corner.
         """
+        if pixels is None and self.pixels is not None:
+            self.viewport().update()  # all of it in one go, with the text that stands there instead
         self.legend.show_look(look if legend and pixels is not None else None)
         shape = None if self.pixels is None else self.pixels.shape
         self.layer.show_pixels(pixels, look)

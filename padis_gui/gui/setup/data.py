@@ -276,9 +276,9 @@ class CorrectionsSection(Section):
             f"{comparison.image_changes:.2%}."
         )
         tip = "A click shows it alone, one more all of them; where pixels are left out, those that change most are shown"
-        pairs = (("sinogram", comparison.sinograms), ("FBP", comparison.images))
+        pairs = (("sinogram", comparison.sinograms, True), ("FBP", comparison.images, False))
         columns = [
-            [Tile(f"{name} {when}", pictures[number], tip) for name, pictures in pairs]
+            [Tile(f"{name} {when}", pictures[number], tip, fills) for name, pictures, fills in pairs]
             for number, when in enumerate(("before", "after"))
         ]
         self.wall.set_groups([columns])

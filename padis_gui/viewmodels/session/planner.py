@@ -22,6 +22,7 @@ from padis_gui.core.settings.errors import Interrupted, PadisError
 from padis_gui.core.settings.files import remove_leftovers, write_atomically
 from padis_gui.core.settings.machine import describe_device, free_memory_mb
 from padis_gui.core.settings.untrusted import read_json
+from padis_gui.core.settings.watch import Watch
 from padis_gui.viewmodels.runs.run import Ended
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.background import Check
@@ -235,17 +236,21 @@ class Planner(QObject):
         self._session.compute_requests.ask(f"pace {key}", work, done)
 
     def _measure_products(self) -> None:
-        """Time the operator of what has been prepared; a run that uses it waits for some milliseconds at most."""
-        prepared = self._session.preparation.prepared
-        if prepared is None or not self.measures:
+        """Time the operator of what has been prepared. A run does not wait for that: it is timed when it has ended."""
+        run, preparation = self._session.run, self._session.preparation
+        prepared = preparation.prepared
+        if prepared is None or not self.measures or run.active:
+            return
+        if self._products is not None and self._products[0] is prepared:
             return
 
-        def work(check: Check) -> float | None:
-            try:
+        def work(check: Check) -> float:
+            def give_way() -> None:
                 check()
-                return product_seconds(prepared.problem)
-            except Interrupted:
-                return None
+                if run.active or preparation.prepared is not prepared:
+                    raise Interrupted
+
+            return product_seconds(prepared.problem, Watch(give_way))
 
         def done(seconds: object) -> None:
             if isinstance(seconds, float):
@@ -258,6 +263,7 @@ class Planner(QObject):
 
     def _follow_run(self) -> None:
         """Keep what was estimated for the run that begins, without what earlier runs have taught."""
+        self._measure_products()
         if self._session.run.snapshot().state is not RunState.PREPARING:
             return
         opened, method, task = self._session.opened(), self._session.method.now, self._session.running

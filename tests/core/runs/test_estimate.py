@@ -1,6 +1,8 @@
 """What a run is said to take is what it takes: denoiser calls, tiles, products, memory of a scan."""
 
+import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from padis_gui.core.prior.partition import Partition
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import StrategyName, TilingSettings, make_tiling, strategy_and_patch
 from padis_gui.core.runs.estimate import _SCAN_BYTES, Pace, estimate, product_seconds, tile_pace
+from padis_gui.core.settings.errors import Interrupted
+from padis_gui.core.settings.watch import Watch
 from padis_gui.core.solvers.iterate import drain
 from padis_gui.core.solvers.registry import SOLVERS, Solver
 from tests.tiny import PHANTOM_SIZE
@@ -127,6 +131,21 @@ def test_a_slow_first_call_is_not_the_pace(prior: PatchPrior, monkeypatch: pytes
     took = iter([3.0, *[0.1] * 9])
     monkeypatch.setattr(estimate_module, "_denoising_seconds", lambda *_: next(took))
     assert tile_pace(prior, 32)[0] <= 0.1
+
+
+def test_what_the_first_product_takes_can_be_stopped(ct_problem: Problem) -> None:
+    operator = copy.copy(ct_problem.operator)
+    vars(operator).pop("_matrices", None)
+    asked = []
+
+    def stop() -> None:
+        asked.append(1)
+        if len(asked) > 1:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        product_seconds(replace(ct_problem, operator=operator), Watch(stop))
+    assert "_matrices" not in vars(operator)
 
 
 def test_the_pace_is_measured(prior: PatchPrior, ct_problem: Problem, prior_path: Path) -> None:
