@@ -76,7 +76,8 @@ def saved(path: Path, array: np.ndarray, **options: object) -> Path:
 # -- cut short, and something else than they say ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+# a folder has no end that could be cut off: the fuzzer damages what is in it
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "OME-Zarr"])
 def test_cut_anywhere(tmp_path: Path, kind: str) -> None:
     """What is left of a file gives the pixels that the whole one gives, or a sentence: none are made up."""
     for number, whole in enumerate(FORMATS[kind](tmp_path)):

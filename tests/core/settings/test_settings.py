@@ -118,8 +118,8 @@ def test_a_setting_says_when_it_means_something() -> None:
     found = {spec.name: spec for spec in specs(InpaintingSettings)}
     assert found["missing"].applies(InpaintingSettings(mask="pixels"))
     assert not found["missing"].applies(InpaintingSettings(mask="boxes"))
-    assert found["pattern"].when_text == "only with Mask boxes or pixels"
-    assert "Shown only with Mask boxes or pixels." in found["pattern"].tooltip
+    assert found["pattern"].when_text == "only with Mask boxes or pixels or strokes or blobs"
+    assert "Shown only with Mask boxes or pixels or strokes or blobs." in found["pattern"].tooltip
     assert found["mask"].when_text == ""
     photons = {spec.name: spec for spec in specs(ParallelBeamSettings)}["absorption"]
     assert not photons.applies(ParallelBeamSettings())

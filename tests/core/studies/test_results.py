@@ -39,8 +39,8 @@ class Runner:
             file.write(f"{point.key}\\n")
         if sys.argv[3] == "forever" and point.number == 2:
             while True:
-                time.sleep(1)
-        time.sleep(0.05)
+                time.sleep(1)  # sleep: a case that takes longer than the test
+        time.sleep(0.05)  # sleep: as a case takes
         return Done(point)
 
 experiment._GridRunner = Runner
@@ -80,7 +80,8 @@ def test_processes_share_the_cases_of_an_experiment(tmp_path: Path) -> None:
     ended(*[begin(record, name) for name in names])
     assert Counter(key for name in names for key in begun(tmp_path, name)) == Counter(KEYS)
     assert Counter(line["key"] for line in written(record)) == Counter(KEYS)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [*names, "r.jsonl"]  # no lock is left
+    # no lock is left; a process that came late has begun no case
+    assert {path.name for path in tmp_path.iterdir()} <= {*names, "r.jsonl"}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
