@@ -122,7 +122,11 @@ def test_it_is_the_same_from_the_other_side(one: Recipe, other: Recipe) -> None:
 def test_the_sentence_has_labels_letters_and_units() -> None:
     first = recipe(solver="fast", settings={"steps": 18}, tiling=TilingSettings(patch=32))
     second = first.model_copy(
-        update={"settings": {"steps": 40, "relaxation": 1.0}, "seed": 5, "tiling": TilingSettings(patch=16, strategy="fixed")}
+        update={
+            "settings": {"steps": 40, "relaxation": 1.0},
+            "seed": 5,
+            "tiling": TilingSettings(patch=16, strategy="fixed"),
+        }
     )
     assert what_differs("Run 3", first, "Run 4", second) == (
         "Run 4 has tiling fixed (Run 3: auto), patch size P 16 px (32 px), steps n 40 (18) and seed 5 "
