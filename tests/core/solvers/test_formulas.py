@@ -200,7 +200,7 @@ def admm(h: ByHand, A: Array, y: Array, noise: float) -> list[Array]:
         D = h.denoise(x, sigma)
         dual = 0.7 * (following / sigma) ** 2 * (x - D)
         estimate = prox(A, y, D - dual, 5.0 * noise**2 / (following or sigma) ** 2)
-        x = 1.6 * estimate - 0.6 * D + dual
+        x = 1.6 * estimate - 0.6 * D + dual if following else estimate
         found += [x]
     return found
 

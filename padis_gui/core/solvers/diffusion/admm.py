@@ -65,5 +65,8 @@ def admm(setup: Setup, settings: QualitySettings) -> Steps[QualitySettings]:
         dual = settings.zeta * (following / sigma) ** 2 * (x - denoised)
         rho = setup.rho(settings, following or sigma)
         estimate = A.prox(y, denoised - dual, rho, settings.cg_steps)
-        x = settings.relaxation * estimate + (1 - settings.relaxation) * denoised + dual
+        reach = (
+            settings.relaxation if following else 1.0
+        )  # there is no step after the last one to reach ahead for
+        x = reach * estimate + (1 - reach) * denoised + dual
         settings = yield Step(x, denoised, estimate, sigma, partition)
