@@ -322,8 +322,8 @@ class MainWindow(QMainWindow):
         self._titled.start()
         stale = session.stale and not session.run.active
         self.panes.picture_set.set_stale(dict.fromkeys(RUN_KEYS, _STALE) if stale else {})
-        # what the other pages show is of their own runs
-        self.verdict.setText(session.screen.verdict() if self.at_work else "")
+        # what the other pages show is of their own runs: no numbers of this one's there
+        self.verdict.setText(session.screen.verdict() if self.at_work else session.screen.under_way())
 
     def _show_title(self) -> None:
         if (image := self.session.data.image) is not None:

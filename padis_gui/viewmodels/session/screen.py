@@ -351,12 +351,26 @@ class Screen(QObject):
     def verdict(self) -> str:
         """What is shown in a line: a run under way, a result and its quality, a stale one, or what to do first."""
         workspace, shown = self._workspace, self._workspace.shown
-        result, run = shown.result, workspace.run
-        if workspace.data.opening is not None:
-            return f"Opening {workspace.data.opening.name}…"
-        if shown.record is not None:
+        result = shown.result
+        if workspace.data.opening is None and shown.record is not None:
             said = f"{shown.record.name}:   {'its file is gone' if result is None else quality(result)}"
             return said if self.of_open else f"{said}   of {self._run_data}, not of what is open"
+        if busy := self.under_way():
+            return busy
+        if workspace.opened() is None:
+            what = "an image (Ctrl+O)" if workspace.prior.loaded is not None else "a checkpoint (Ctrl+P)"
+            return f"Open {what}, or the demo (Ctrl+D)"
+        if workspace.stale:
+            return "⚠ Stale: the settings have changed since this result; press Run"
+        if result is None:
+            return f"⚠ {workspace.unfit}" if workspace.unfit else "Ready: press Run"
+        return f"{quality(result)}   {result.seconds:.1f} s   seed {result.recipe.seed}"
+
+    def under_way(self) -> str:
+        """What the program is at, whichever page is seen: a file that opens, a run, a comparison; empty for nothing."""
+        workspace, run = self._workspace, self._workspace.run
+        if workspace.data.opening is not None:
+            return f"Opening {workspace.data.opening.name}…"
         if run.active:
             image = None if workspace.running is None else workspace.running.opened.image
             other = image is not None and image is not workspace.data.image
@@ -367,16 +381,7 @@ class Screen(QObject):
             )
             state = run.snapshot().state
             return f"{state.value}{'' if state is RunState.PAUSED else '…'}{of}"
-        if workspace.occupied_by:
-            return f"{workspace.occupied_by} is under way…"
-        if workspace.opened() is None:
-            what = "an image (Ctrl+O)" if workspace.prior.loaded is not None else "a checkpoint (Ctrl+P)"
-            return f"Open {what}, or the demo (Ctrl+D)"
-        if workspace.stale:
-            return "⚠ Stale: the settings have changed since this result; press Run"
-        if result is None:
-            return f"⚠ {workspace.unfit}" if workspace.unfit else "Ready: press Run"
-        return f"{quality(result)}   {result.seconds:.1f} s   seed {result.recipe.seed}"
+        return f"{workspace.occupied_by} is under way…" if workspace.occupied_by else ""
 
 
 def quality(result: Result) -> str:
