@@ -134,14 +134,13 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The images anywhere in a folder; an OME-Zarr is one."""
+    """What is called as an image is anywhere in a folder; an OME-Zarr is one, with all that is in it."""
     for place, folders, files in os.walk(folder):
-        stores = [one for one in folders if is_zarr(Path(place, one))]
+        stores = {one for one in folders if is_zarr(Path(place, one))}
+        for one in (*folders, *files):
+            if one in stores or (not one.startswith(".") and may_be_an_image(Path(place, one))):
+                yield Path(place, one)
         folders[:] = [one for one in folders if one not in stores]
-        yield from (Path(place, one) for one in stores)
-        for file in files:
-            if not file.startswith(".") and may_be_an_image(Path(place, file)):
-                yield Path(place, file)
 
 
 Window = tuple[float, float]

@@ -139,7 +139,7 @@ def test_bad_files_in_a_folder_are_skipped_with_a_warning(
         data = load(tmp_path)
     assert len(data.images) == 2
     skipped = [r.getMessage() for r in caplog.records if r.name.startswith("padis_gui")]
-    for name in ("empty.png", "words.tif", "cut.npy", "nan.npy"):
+    for name in ("empty.png", "folder.png", "words.tif", "cut.npy", "nan.npy"):
         assert any(name in message for message in skipped), name
     assert not any("readme" in message for message in skipped)
 
