@@ -222,9 +222,13 @@ def gains(prior: PatchPrior, image: Tensor, **settings: float) -> tuple[float, A
     return found[1] - found[0], adapted
 
 
-def test_it_costs_little_on_what_the_prior_knows(learnt: PatchPrior) -> None:
-    gain, _ = gains(learnt, 0.8 * phantom(32))
-    assert gain > -0.15  # differs by the processor
+@pytest.mark.parametrize("brightness", [0.6, 0.7, 0.8, 0.9, 1.0])
+def test_it_costs_little_on_what_the_prior_knows(learnt: PatchPrior, brightness: float) -> None:
+    """With steps as long as they are by default. Ten times as long ones cost up to 0.3 dB here: the rays kept aside then
+    take for better what is not."""
+    usual = AdaptationSettings().learning_rate
+    gain, _ = gains(learnt, brightness * phantom(32), learning_rate=usual)
+    assert gain > -0.1
 
 
 def test_it_improves_what_the_prior_does_not_know(learnt: PatchPrior) -> None:
