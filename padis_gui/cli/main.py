@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from padis_gui import __version__
 from padis_gui.cli.terminal import PlainFormatter, printable, say
 from padis_gui.core.settings.errors import DivergenceError, PadisError
+from padis_gui.core.settings.untrusted import MOST_THREADS
 
 # verb -> (module, one line of help). A module has add_arguments(parser) and run(arguments) -> exit code.
 VERBS = {
@@ -47,13 +48,12 @@ VERBS = {
 # The verbs that compute with as many threads as they are told; a volume shares them among its workers, and what is repeated
 # or comes from a queue has those of its recipe.
 _THREADED = ("reconstruct", "generate", "train", "experiment", "bench")
-_MOST_THREADS = 1024
 
 
 def _threads(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= _MOST_THREADS):
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MOST_THREADS):
         raise argparse.ArgumentTypeError(
-            f"1 to {_MOST_THREADS} threads were wanted, but {text[:80]!r} was given"
+            f"1 to {MOST_THREADS} threads were wanted, but {text[:80]!r} was given"
         )
     return int(text)
 

@@ -30,6 +30,7 @@ from padis_gui.core.runs.presets import DEFAULT_PRESET
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, Interrupted, SettingError
 from padis_gui.core.settings.outputs import check_is_tiff
+from padis_gui.core.settings.untrusted import MOST_THREADS
 from padis_gui.core.volumes.request import VolumeSettings
 from padis_gui.core.volumes.run import SliceDone, SliceFailed, VolumeBegan, VolumeEvent, Writing, as_line
 
@@ -203,9 +204,9 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.volumes.run import VolumeDone
 
     workers = parse_workers(options.workers)
-    if options.threads is not None and not 1 <= options.threads <= 1024:
+    if options.threads is not None and not 1 <= options.threads <= MOST_THREADS:
         raise SettingError(
-            f"--threads must be 1 to 1024, but {options.threads} was given; use a number in that range."
+            f"--threads must be 1 to {MOST_THREADS}, but {options.threads} was given; use a number in that range."
         )
     make_request = _resumed(options) if options.resume is not None else _wanted(options)
     last = None

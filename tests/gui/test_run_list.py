@@ -208,7 +208,7 @@ def test_what_differs_between_two_is_said_and_copied(ready, drive):
         said = panel.differs.text.text()
         assert panel.differs.isVisible()
         assert said.startswith("Run 2 has ")
-        assert "steps n 2 (3)" in said
+        assert "steps n 2 (Run 1: 3)" in said
         assert "ζ 0.5" in said
         assert said.endswith("and seed 5 (1).")
         click(panel.differs.copy)

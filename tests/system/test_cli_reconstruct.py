@@ -74,7 +74,7 @@ def test_a_run_has_the_threads_that_it_is_told(
 
 
 @pytest.mark.parametrize("verb", ["reconstruct", "generate", "train", "experiment"])
-@pytest.mark.parametrize("asked", ["0", "-1", "1025", "1e3", "many", "9" * 5000])
+@pytest.mark.parametrize("asked", ["0", "-1", "1025", "1e3", "many", "9" * 5000, "0" * 8 + "11111"])
 def test_absurd_numbers_of_threads_are_refused(
     verb: str, asked: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -211,7 +211,7 @@ class InsideTiling(GridTiling):
 class AutoTiling(GridTiling):
     """Random while the noise hides seams, window below sigma_w, where nothing washes them out any more.
 
-    A sigma_w that :func:`resolved` has not written out is 0: no call is blended.
+    An automatic sigma_w is what :func:`tiling_for` makes of it; by itself it is 0, and no call is blended.
     """
 
     def draw(self, rng: torch.Generator, sigma: float = math.inf) -> Partition:
@@ -302,28 +302,18 @@ def strategy_and_patch(
     return "whole", min(fitting) if fitting else whole_side(image_shape, prior.downsampling)
 
 
-def resolved(
-    chosen: TilingSettings, image_shape: tuple[int, int], prior: PatchPrior, levels: Sequence[float]
-) -> TilingSettings:
-    """A choice with all that it leaves open written out, for an image of that shape and a run with these noise levels.
-
-    ``levels`` decrease and end in 0, as a solver's do; sigma_w then parts the last one before it from the others. Raises
-    as :func:`strategy_and_patch`.
-    """
-    strategy, patch = strategy_and_patch(chosen, image_shape, prior)
-    below = chosen.window_below
-    if below is None and strategy == "auto":
-        below = _above_the_lowest(levels[:-1])
-    return chosen.model_copy(update={"strategy": strategy, "patch": patch, "window_below": below})
-
-
 def tiling_for(
     chosen: TilingSettings, image_shape: tuple[int, int], prior: PatchPrior, levels: Sequence[float]
 ) -> Tiling:
-    """The tiling that a choice comes to; see :func:`resolved`."""
-    settings = resolved(chosen, image_shape, prior, levels)
-    assert settings.patch is not None, "it is written out"
-    return make_tiling(settings.strategy, image_shape, settings.patch, prior.conventions.frame, settings)
+    """The tiling that a choice comes to on an image of that shape, in a run with these noise levels.
+
+    ``levels`` decrease and end in 0, as a solver's do; an automatic sigma_w parts the last one before it from the others.
+    Raises as :func:`strategy_and_patch`.
+    """
+    strategy, patch = strategy_and_patch(chosen, image_shape, prior)
+    if chosen.window_below is None:
+        chosen = chosen.model_copy(update={"window_below": _above_the_lowest(levels[:-1])})
+    return make_tiling(strategy, image_shape, patch, prior.conventions.frame, chosen)
 
 
 def _above_the_lowest(levels: Sequence[float]) -> float:

@@ -18,7 +18,7 @@ from padis_gui.core.files.formats.folder import data_sha256
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
-from padis_gui.core.prior.tiling import TilingSettings, resolved
+from padis_gui.core.prior.tiling import TilingSettings, strategy_and_patch
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared, prepared_shape, prior_window
 from padis_gui.core.runs.presets import PRESETS
@@ -27,13 +27,10 @@ from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.core.settings.machine import threads_of_runs
 from padis_gui.core.settings.outputs import check_names
+from padis_gui.core.settings.untrusted import MOST_THREADS
 from padis_gui.core.solvers.adaptation import AdaptationSettings
 from padis_gui.core.solvers.iterate import MethodSettings
 from padis_gui.core.solvers.registry import SOLVERS, find_solver
-
-# More of them than any machine has, and fewer than bring one down: a recipe may come from a stranger
-_MOST_THREADS = 1024
-
 
 # What torch's generators take; earlier versions drew larger ones than MAX_SEED
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -121,7 +118,7 @@ class Recipe(BaseModel):
     adaptation: AdaptationSettings | None = None
     device: str
     precision: Literal["float32", "bfloat16"]
-    threads: Annotated[int, Field(ge=1, le=_MOST_THREADS)]
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)]
     versions: dict[str, str]
 
     @model_validator(mode="before")
@@ -233,7 +230,7 @@ def draft_recipe(
     no text.
     """
     solver, physics, prior = find_solver(method.solver), find_physics(method.physics), opened.prior
-    levels = solver.levels(method.settings).tolist()
+    solver.levels(method.settings)
     image = None if physics.imageless else opened.image
     data = None
     check_names(opened.data_path, opened.prior_path)
@@ -247,6 +244,7 @@ def draft_recipe(
             unit=image.unit, reading=image.reading,
         )  # fmt: skip
     _, rows, columns = prepared_shape(image, prior, method.problem)
+    strategy, patch = strategy_and_patch(method.tiling, (rows, columns), prior)
     named = {
         spec.name: str(Path(file).resolve())
         for spec in specs(type(method.problem))
@@ -264,7 +262,7 @@ def draft_recipe(
             file=str(Path(opened.prior_path).resolve()), image_size=prior.conventions.image_size,
             positions=method.positions and prior.positions,
         ),
-        tiling=resolved(method.tiling, (rows, columns), prior, levels),
+        tiling=method.tiling.model_copy(update={"strategy": strategy, "patch": patch}),
         solver=solver.name,
         settings=method.settings.model_dump(mode="json"),
         seed=check_seed(seed),

@@ -20,6 +20,7 @@ MOST_JSON_BYTES = 16 * 2**20
 _MOST_VALUES = 200_000
 _MOST_DEPTH = 50
 _LONGEST_NAME = 200
+MOST_THREADS = 1024  # more than any machine has, and fewer than bring one down
 
 
 def check_ordinary(path: Path) -> None:
