@@ -22,10 +22,11 @@ from PySide6.QtGui import QAction, QPainter
 from PySide6.QtWidgets import QDialog, QWidget
 
 from padis_gui.core.runs.presets import DEMO_IMAGE, resource
+from padis_gui.core.settings.files import HOME_VARIABLE
 from padis_gui.gui.frame.app import make_application, make_loop
 from padis_gui.gui.frame.main_window import MainWindow
 from padis_gui.viewmodels.session.session import Session
-from padis_gui.viewmodels.state.preferences import HOME_VARIABLE, Preferences
+from padis_gui.viewmodels.state.preferences import Preferences
 from padis_gui.viewmodels.training.trainer import Trainer
 
 FOLDER = Path(__file__).resolve().parents[1] / "resources" / "screenshots"

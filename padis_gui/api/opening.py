@@ -19,7 +19,7 @@ from padis_gui.core.runs.cards import bundled_priors, own_priors
 from padis_gui.core.runs.presets import DEMO_IMAGE, DEMO_PHOTO, resource
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import CheckpointError, InputError, SettingError
-from padis_gui.core.settings.machine import fastest_precision, pick_device
+from padis_gui.core.settings.machine import pick_device, precision_on
 
 AnyPath = str | os.PathLike[str]
 
@@ -184,9 +184,9 @@ def prior(
             f"The precision must be one of auto, float32, bfloat16, but {precision!r} was given; pick one of them."
         )
     place = pick_device(device)
-    chosen = fastest_precision(place) if precision == "auto" else precision
+    chosen = precision_on(place, precision)  # type: ignore[arg-type]
     try:
-        return OpenedPrior(load_prior(path, place, chosen, training_image_size), path)  # type: ignore[arg-type]
+        return OpenedPrior(load_prior(path, place, chosen, training_image_size), path)
     except (OSError, ValueError) as error:  # such as a name that is too long
         raise CheckpointError(
             f"A prior was wanted, but {display_name(path)} cannot be opened ({error}); check the name."

@@ -3,7 +3,6 @@
 import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from padis_gui.api.opening import OpenedImage, checked_path, open
@@ -14,6 +13,7 @@ from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, SettingError
+from padis_gui.core.settings.files import user_files
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,9 +105,8 @@ def _mask_file(mask: Any, wanted: Any) -> str:
     missing = values != 0
     path = checked_path(wanted, "The name of the mask's file") if wanted else None
     if path is None:
-        home = os.environ.get("PADIS_GUI_HOME")
         known = hashlib.sha256(repr(missing.shape).encode() + missing.tobytes()).hexdigest()[:16]
-        path = (Path(home) if home else Path.home() / "padis_gui") / "masks" / f"mask-{known}.png"
+        path = user_files() / "masks" / f"mask-{known}.png"
     write_mask(path, missing)
     return str(path)
 

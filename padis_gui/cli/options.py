@@ -271,9 +271,9 @@ def chosen_tiling(options: argparse.Namespace) -> "TilingSettings":
 def open_prior(options: argparse.Namespace, path: Path) -> "PatchPrior":
     """The prior in ``path`` on the device asked for; torch gets every core."""
     from padis_gui.core.prior.checkpoint import load_prior
-    from padis_gui.core.settings.machine import fastest_precision, pick_device, use_all_threads
+    from padis_gui.core.settings.machine import pick_device, precision_on, use_all_threads
 
     device = pick_device(options.device)
     use_all_threads()
-    precision = fastest_precision(device) if options.precision == "auto" else options.precision
+    precision = precision_on(device, options.precision)
     return load_prior(path, device, precision, options.training_image_size)

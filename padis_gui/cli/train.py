@@ -386,7 +386,7 @@ def _within_minutes(
 ) -> "TrainingRequest":
     """The request with the steps that there is time for here, and what follows from their number unless it was given."""
     from padis_gui.core.prior.checkpoint import read_record
-    from padis_gui.core.settings.machine import fastest_precision
+    from padis_gui.core.settings.machine import precision_on
     from padis_gui.core.training.plan import has_request
     from padis_gui.core.training.run import seconds_a_step
     from padis_gui.core.training.settings import fitted_to, steps_within
@@ -414,7 +414,7 @@ def _within_minutes(
         found = read_record(request.start_from).network
         if isinstance(found, NetworkSettings):  # others are refused when the training begins
             network = found
-    precision = fastest_precision(world.device) if request.precision == "auto" else request.precision
+    precision = precision_on(world.device, request.precision)
     pace = seconds_a_step(request.training, network, size, world.device, precision)
     steps = steps_within(60 * options.minutes, pace)
     if not options.events:

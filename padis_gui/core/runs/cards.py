@@ -1,6 +1,5 @@
 """The cards of the bundled priors: what each was trained on, for whom it is, what it gives; and the user's own priors."""
 
-import os
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,9 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from padis_gui.core.runs.presets import resource
 from padis_gui.core.settings.errors import InputError
-
-# Names another folder for all that is the user's; tests and benchmarks set it, so that they leave the user's own alone.
-HOME_VARIABLE = "PADIS_GUI_HOME"
+from padis_gui.core.settings.files import user_files
 
 
 class PriorCard(BaseModel):
@@ -64,8 +61,7 @@ def card_of(path: Path) -> PriorCard | None:
 
 def priors_folder() -> Path:
     """Where the user's own priors lie; it need not exist."""
-    home = os.environ.get(HOME_VARIABLE)
-    return (Path(home) if home else Path.home() / "padis_gui") / "priors"
+    return user_files() / "priors"
 
 
 def own_priors() -> tuple[Path, ...]:

@@ -103,7 +103,7 @@ def estimate(
         each, padded = _tiles_a_call(tiling_for(tiling, (rows, columns), prior, levels), levels[:-1])
         tiles = cost.calls * planes * each
     adapting = Cost() if adaptation is None else adaptation.cost
-    extra = adapting.calls * planes * each
+    extra, products = adapting.calls * planes * each, cost.products + adapting.products
     scan_mb = _SCAN_BYTES * _SCAN_MAKING * rows * columns * views / 2**20
     gradient = cost.gradient or adapting.gradient
     images_mb = 4 * channels * (_IMAGES_HELD * rows * columns + 4 * padded) / 2**20
@@ -111,11 +111,9 @@ def estimate(
     seconds = None
     if pace is not None:
         weight = _WITH_GRADIENT if cost.gradient else 1
-        products = cost.products + adapting.products
         seconds = (tiles * weight + extra) * pace.tile_seconds + products * pace.product_seconds
     return Estimate(
-        calls=cost.calls + adapting.calls, tiles=round(tiles + extra), products=cost.products + adapting.products,
-        seconds=seconds,
+        calls=cost.calls + adapting.calls, tiles=round(tiles + extra), products=products, seconds=seconds,
         memory_mb=scan_mb + images_mb + batch_mb, scan_mb=scan_mb, batch_mb=batch_mb,
     )  # fmt: skip
 

@@ -25,8 +25,17 @@ from numpy.typing import NDArray
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.untrusted import check_ordinary
 
+# Names another folder for all that is the user's; tests and benchmarks set it, so that they leave the user's own alone.
+HOME_VARIABLE = "PADIS_GUI_HOME"
+
 # a full disk, a quota that is used up, a file that is larger than this user or file system may have
 NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def user_files() -> Path:
+    """The folder of what the program keeps for the user by name, such as priors and masks; it need not exist."""
+    chosen = os.environ.get(HOME_VARIABLE)
+    return Path(chosen) if chosen else Path.home() / "padis_gui"
 
 
 def reason(error: OSError) -> str:

@@ -61,6 +61,11 @@ def _cpu_with(threads: int) -> str:
     return f"CPU, {threads} thread{'s' * (threads != 1)}"
 
 
+def precision_on(device: torch.device, asked: Precision | Literal["auto"]) -> Precision:
+    """The precision that was asked for, or with "auto" the fastest on that device."""
+    return fastest_precision(device) if asked == "auto" else asked
+
+
 def fastest_precision(device: torch.device) -> Precision:
     """bfloat16 where the hardware multiplies it natively, else float32."""
     if device.type == "cuda":

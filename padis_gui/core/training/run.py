@@ -19,7 +19,7 @@ from torch import Tensor
 from padis_gui.core.prior.network import NetworkSettings
 from padis_gui.core.settings.errors import Interrupted, PadisError
 from padis_gui.core.settings.files import reason, remove_all_leftovers
-from padis_gui.core.settings.machine import Precision, describe_device, fastest_precision, pick_device
+from padis_gui.core.settings.machine import Precision, describe_device, pick_device, precision_on
 from padis_gui.core.training.dataset import TrainingData, load_training_data
 from padis_gui.core.training.log import (
     DataRead,
@@ -125,7 +125,7 @@ def run_training(
     """
     folder, request = Path(folder), request.settled()
     world = world or World(device=pick_device(request.device))
-    precision = fastest_precision(world.device) if request.precision == "auto" else request.precision
+    precision = precision_on(world.device, request.precision)
     check_resumption(request, folder)
     data = load_training_data(
         request.data, request.data_settings, seed=request.training.seed, progress=reading

@@ -17,10 +17,9 @@ from pydantic import ConfigDict, Field, ValidationError
 from PySide6.QtCore import QObject, QStandardPaths, QTimer, Signal
 
 from padis_gui.core.exports.registry import ExportSettings
-from padis_gui.core.runs.cards import HOME_VARIABLE
 from padis_gui.core.settings.declarations import Settings, make, setting
 from padis_gui.core.settings.errors import PadisError
-from padis_gui.core.settings.files import remove_leftovers, write_atomically
+from padis_gui.core.settings.files import HOME_VARIABLE, remove_leftovers, write_atomically
 from padis_gui.core.settings.untrusted import read_json
 
 

@@ -8,8 +8,9 @@ import pytest
 from padis_gui.api.opening import prior as open_prior
 from padis_gui.cli.main import main
 from padis_gui.core.prior.checkpoint import read_record
-from padis_gui.core.runs.cards import HOME_VARIABLE, bundled_priors, card_of, cards, own_priors
+from padis_gui.core.runs.cards import bundled_priors, card_of, cards, own_priors
 from padis_gui.core.settings.errors import CheckpointError
+from padis_gui.core.settings.files import HOME_VARIABLE
 
 HANDBOOK = Path(__file__).parents[3] / "docs" / "priors.md"
 
