@@ -30,9 +30,8 @@ _UNDOABLE = 20  # deletions that can be taken back
 def thumbnail(image: Image) -> NDArray[np.uint8]:
     """A small picture of an image in its window: (rows, columns) or (rows, columns, 3), 0 to 255."""
     scale = min(1.0, THUMBNAIL_SIDE / max(image.shape))
-    every = max(
-        1, int(1 / scale) // _PIXELS_A_SIDE
-    )  # a picture of 12 million pixels takes no longer than a small one
+    # a picture of 12 million pixels takes no longer than a small one
+    every = max(1, int(1 / scale) // _PIXELS_A_SIDE)
     seen = image.pixels[: 3 if image.channels >= 3 else 1, ::every, ::every]
     channels = replace(image, pixels=np.ascontiguousarray(seen), measured=None).to_unit()
     size = (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale)))
