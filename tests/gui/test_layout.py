@@ -27,7 +27,7 @@ from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.prior.tiling import TILINGS
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.gui.frame.main_window import MainWindow, first_place
-from padis_gui.gui.kit import theme
+from padis_gui.gui.kit import focus, theme
 from padis_gui.gui.kit.focus import FocusRing, takes_tab
 from padis_gui.gui.kit.plot import Plot
 from padis_gui.gui.kit.widgets import Section
@@ -384,6 +384,15 @@ def test_an_empty_check_box_is_seen(styled, scheme):
         theme.set_scheme("System")
         for widget in (box, tree):
             widget.deleteLater()
+
+
+def test_the_ring_of_the_keyboard_leaves_the_text_of_a_check_box_free(styled):
+    box = QCheckBox("Adapt the prior")
+    try:
+        box.ensurePolished()
+        assert box.sizeHint().height() >= box.fontMetrics().height() + 2 * (focus._WIDE + focus._INNER)
+    finally:
+        box.deleteLater()
 
 
 def test_curves_of_the_laboratory_take_the_room_of_a_large_screen(ready, drive):

@@ -75,6 +75,8 @@ _STYLE = (
     "QLabel[heading='true'] { font-weight: 600; }"
     "QLabel[muted='true'] { color: palette(placeholder-text); }"
     # Fusion outlines an empty box darker than the window: in dark colours nobody sees it
+    # with its indicator a box loses the margins that it has without, and the ring of the keyboard would lie on its text
+    "QCheckBox { padding: 3px 4px 3px 2px; }"
     "QCheckBox::indicator:unchecked, QAbstractItemView::indicator:unchecked"
     " { border: 1px solid palette(placeholder-text); border-radius: 2px; background: palette(base); }"
     "QLabel[key='true'] { border: 1px solid palette(mid); border-radius: 3px; padding: 1px 5px; }"
