@@ -18,22 +18,20 @@ from pydantic import ConfigDict, ValidationInfo, field_validator
 from torch import Tensor
 
 from padis_gui.core.images.image import Image
-from padis_gui.core.physics.geometry import Beam, Geometry, Shape, Turn
-from padis_gui.core.physics.operator import LinearOperator
-from padis_gui.core.physics.projector import (
+from padis_gui.core.physics.filtered_backprojection import (
     FilterName,
     bins_beside,
     completed,
     displaced_weights,
-    expected_entries,
     filtered,
     interpolated,
     ramp_response,
     redundancy_weights,
-    rows_of,
-    system_matrix,
     view_weights,
 )
+from padis_gui.core.physics.geometry import Beam, Geometry, Shape, Turn
+from padis_gui.core.physics.operator import LinearOperator
+from padis_gui.core.physics.projector import expected_entries, rows_of, system_matrix
 from padis_gui.core.physics.settings import ScanSettings
 from padis_gui.core.settings.declarations import NOT_GIVEN, setting
 from padis_gui.core.settings.errors import SettingError

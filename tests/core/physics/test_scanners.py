@@ -12,8 +12,8 @@ from torch import Tensor
 
 from padis_gui.core.physics import projector
 from padis_gui.core.physics import scanner as scanner_module
+from padis_gui.core.physics.filtered_backprojection import redundancy_weights, scanned_arc, view_weights
 from padis_gui.core.physics.geometry import Geometry
-from padis_gui.core.physics.projector import redundancy_weights, scanned_arc, view_weights
 from padis_gui.core.physics.scanner import (
     FanBeamCT,
     FanBeamSettings,
