@@ -46,7 +46,9 @@ def pages() -> dict[str, str]:
 
     return {
         "diffusion.md": _solvers(
-            "Diffusion solvers", "They walk down noise levels with the prior.", (s for s in SOLVERS if s.diffusion)
+            "Diffusion solvers",
+            "They walk down noise levels with the prior.",
+            (s for s in SOLVERS if s.diffusion),
         ),
         "classical.md": _solvers(
             "Classical solvers",
@@ -64,13 +66,17 @@ def _solvers(title: str, introduction: str, solvers: Iterable) -> str:
     """A page of solvers; those of one method stand under one description of it."""
     parts = [
         f"# {title}",
-        f"{introduction} In formulas A is the operator scaled to norm 1, y the measurement, D the denoiser, x the noisy state, "
-        "s (σ) the noise level and s' the next one. Settings are `--set NAME=VALUE` on the command line and keywords in Python.",
+        f"{introduction} In formulas A is the operator scaled to norm 1, y the measurement, D the denoiser, x the noisy "
+        "state, s (σ) the noise level and s' the next one. Settings are `--set NAME=VALUE` on the command line and "
+        "keywords in Python.",
     ]
     shown: set[str] = set()
     for solver in solvers:
         module = inspect.getmodule(inspect.unwrap(solver.solve))
-        parts += [f"## {solver.label}", f"`{solver.name}`. {solver.summary} Source: {_linked(solver.source)}."]
+        parts += [
+            f"## {solver.label}",
+            f"`{solver.name}`. {solver.summary} Source: {_linked(solver.source)}.",
+        ]
         if module.__name__ not in shown:
             shown.add(module.__name__)
             parts.append(_prose(module.__doc__))
@@ -88,7 +94,10 @@ def _physics() -> str:
     from padis_gui.core.physics.registry import PHYSICS
     from padis_gui.core.runs.presets import PRESETS
 
-    parts = ["# Physics and presets", "What can be measured of an image. A setting is `--name` on the command line."]
+    parts = [
+        "# Physics and presets",
+        "What can be measured of an image. A setting is `--name` on the command line.",
+    ]
     for physics in PHYSICS:
         parts += [
             f"## {physics.label}",
@@ -98,7 +107,10 @@ def _physics() -> str:
             _table(physics.settings_type),
         ]
     parts += ["## Presets", "A preset is a named method with the image and the prior that belong to it."]
-    rows = [(f"`{p.name}`", p.label, p.summary, f"`{p.physics}`", f"`{p.solver}`", _values(p.settings)) for p in PRESETS]
+    rows = [
+        (f"`{p.name}`", p.label, p.summary, f"`{p.physics}`", f"`{p.solver}`", _values(p.settings))
+        for p in PRESETS
+    ]
     return _page([*parts, _rows(("preset", "label", "what", "physics", "solver", "its settings"), rows)])
 
 
@@ -133,9 +145,9 @@ def _settings() -> str:
     )
     parts = [
         "# Settings",
-        "Every setting is declared once; the form in the window, the command line's option, the recipe and this page have it "
-        "from there. Those of [solvers](diffusion.md), of the [physics](physics.md) and of [tilings](tilings.md) stand with "
-        "them. *Live* ones may be changed while a solver runs.",
+        "Every setting is declared once; the form in the window, the command line's option, the recipe and this page have "
+        "it from there. Those of [solvers](diffusion.md), of the [physics](physics.md) and of [tilings](tilings.md) stand "
+        "with them. *Live* ones may be changed while a solver runs.",
     ]
     for title, settings in sections:
         parts += [f"## {title}", _table(settings)]
@@ -147,8 +159,8 @@ def _commands() -> str:
 
     parts = [
         "# Commands",
-        "`padis-gui` opens the window, `padis-gui FILE` on that file. With a verb it is the command line. Exit codes: 0 done, "
-        "1 the run failed, 2 bad input, 130 interrupted.",
+        "`padis-gui` opens the window, `padis-gui FILE` on that file. With a verb it is the command line. Exit codes: 0 "
+        "done, 1 the run failed, 2 bad input, 130 interrupted.",
     ]
     os.environ["COLUMNS"] = "100"
     for verb in VERBS:
@@ -166,7 +178,14 @@ def _table(settings: type) -> str:
         live = " *Live.*" if spec.live else ""
         unit = f" {spec.unit}" if spec.unit else ""
         rows.append(
-            (f"`{spec.name}`", spec.label, spec.symbol, spec.range_text + unit, _value(spec.default), f"{spec.help}.{when}{live}")
+            (
+                f"`{spec.name}`",
+                spec.label,
+                spec.symbol,
+                spec.range_text + unit,
+                _value(spec.default),
+                f"{spec.help}.{when}{live}",
+            )
         )
     if not rows:
         return "It has no settings."
@@ -175,7 +194,10 @@ def _table(settings: type) -> str:
 
 def _rows(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [heads, tuple("---" for _ in heads), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
+        for line in lines
+    )
 
 
 def _value(value: object) -> str:
@@ -194,7 +216,10 @@ def _prose(docstring: str | None) -> str:
     """A docstring as Markdown: roles become code, sources links, and what is indented stays a block of formulas."""
     text = _ROLE.sub(r"`\1`", inspect.cleandoc(docstring or "")).replace("``", "`")
     # a star or an underscore of a formula is no emphasis
-    lines = [line if line.startswith("    ") else re.sub(r"(?<!`)([*<])", r"\\\1", line) for line in text.split("\n")]
+    lines = [
+        line if line.startswith("    ") else re.sub(r"(?<!`)([*<])", r"\\\1", line)
+        for line in text.split("\n")
+    ]
     return _linked("\n".join(lines))
 
 

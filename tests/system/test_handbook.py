@@ -31,7 +31,9 @@ PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if MADE
 
 def blocks(path: Path, language: str) -> list[str]:
     """What stands in a page's blocks of code of one language, also those within a list."""
-    found = re.findall(rf"^([ ]*)```{language}\n(.*?)^\1```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    found = re.findall(
+        rf"^([ ]*)```{language}\n(.*?)^\1```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
     return ["\n".join(line.removeprefix(indent) for line in code.split("\n")) for indent, code in found]
 
 
@@ -88,7 +90,11 @@ def test_the_readmes_python_has_eight_lines() -> None:
 
 def test_the_readmes_table_is_that_of_the_results() -> None:
     """Each number of the README stands in the handbook's table as well: they are measured anew together."""
-    rows = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    rows = [
+        line
+        for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ")
+    ]
     results = (DOCS / "results.md").read_text(encoding="utf-8").splitlines()
     assert len(rows) >= 4
     assert set(rows) <= set(results)
@@ -122,7 +128,7 @@ def test_every_verb_is_shown() -> None:
 
 @pytest.mark.parametrize("code", named(EXAMPLES))
 def test_a_python_block_runs(
-    code: str, tmp_path: Path, phantom_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    code: str, tmp_path: Path, phantom_path: Path, prior_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beside files of the names that the handbook uses, on a small image in the place of the bundled one."""
     import padis_gui as pg
@@ -134,7 +140,7 @@ def test_a_python_block_runs(
     np.save("sinogram.npy", np.exp(-((np.arange(48) - 24 - 5 * np.cos(angle)) ** 2) / 60).astype(np.float32))
     names: dict[str, Any] = {"pg": pg}
     if "import padis_gui" not in code:  # a fragment
-        names |= {"problem": pg.ct(pg.demo(), views=20), "prior": pg.prior("ct-small")}
+        names |= {"problem": pg.ct(pg.demo(), views=20), "prior": pg.prior(prior_path)}
     exec(compile(code, "handbook", "exec"), names)
 
 
@@ -197,7 +203,9 @@ def test_every_public_name_is_in_the_reference() -> None:
 def test_every_page_is_in_the_table_of_contents(made: dict[str, str]) -> None:
     index = (DOCS / "index.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^([\w/-]+)$", index, re.MULTILINE))
-    there = {path.relative_to(DOCS).with_suffix("").as_posix() for path in PAGES if DOCS in path.parents} - {"index"}
+    there = {path.relative_to(DOCS).with_suffix("").as_posix() for path in PAGES if DOCS in path.parents} - {
+        "index"
+    }
     assert listed == there | {f"reference/made/{Path(name).stem}" for name in made}
 
 
