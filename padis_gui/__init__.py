@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         superresolution,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # OpenMP's threads spin while they wait for the next piece of work, for milliseconds unless told otherwise: beside any other
 # load they keep the very cores busy that the work waits for. GNU's OpenMP reads this when torch is imported. Instead of
