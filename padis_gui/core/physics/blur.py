@@ -210,12 +210,12 @@ class Blur(LinearOperator):
         return self._inverse(self._response.conj() * self._spectrum(y))
 
     def _spectrum(self, x: Tensor) -> Tensor:
-        return torch.cat([torch.fft.rfft2(part, s=self._frame) for part in x.split(self._together)])
+        return torch.cat([torch.fft.rfft2(part, s=self._frame) for part in torch.split(x, self._together)])
 
     def _inverse(self, spectrum: Tensor) -> Tensor:
         _, rows, columns = self.image_shape
         return torch.cat([
-            torch.fft.irfft2(part, s=self._frame)[:, :rows, :columns] for part in spectrum.split(self._together)
+            torch.fft.irfft2(part, s=self._frame)[:, :rows, :columns] for part in torch.split(spectrum, self._together)
         ])  # fmt: skip
 
     @property

@@ -45,9 +45,9 @@ class Watch:
         return Watch(self.check, progress)
 
 
-class _Asking(TorchDispatchMode):
+class _Asking(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, check: Callable[[], None]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._check = check
 
     @classmethod

@@ -19,7 +19,6 @@ from PySide6.QtWidgets import (
     QToolBar,
     QWidget,
 )
-from shiboken6 import isValid
 
 from padis_gui import __version__
 from padis_gui.core.runs.control import RunState
@@ -167,6 +166,7 @@ class MainWindow(QMainWindow):
             (act.restore, self.opening.choose_restore),
             (act.preferences, self.help.preferences),
             (act.shortcuts, self.help.shortcuts),
+            (act.palette, self.help.palette),
             (act.report, self.help.report),
             (act.about, self.help.about),
             (act.next_region, lambda: focus_region(self, self._regions(), 1)),

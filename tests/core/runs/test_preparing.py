@@ -256,7 +256,8 @@ def test_a_run_is_asked_before_every_operation(physics: str, solver: str, opened
 
 
 @pytest.mark.parametrize(("physics", "solver"), [
-    ("ct-parallel", "fast"), ("ct-parallel", "daps"), ("deblur", "padis-dps"), ("super-resolution", "dds"), ("inpainting", "tv"),
+    ("ct-parallel", "fast"), ("ct-parallel", "daps"), ("deblur", "padis-dps"), ("super-resolution", "dds"),
+    ("inpainting", "tv"),
 ])  # fmt: skip
 def test_a_run_that_is_stopped_anywhere_leaves_everything_as_it_was(
     physics: str, solver: str, opened: Opened
