@@ -174,20 +174,19 @@ class Worked(TorchDispatchMode):
 
 @contextmanager
 def counting_entries(worked: Worked, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    one, place = projector._astra_matrix, projector._place
+    one, place = projector._entries, projector._place
 
     def placed(block: Any, *rest: Any) -> None:
         worked.add(block.nnz)
         place(block, *rest)
 
-    @contextmanager
-    def counted(*arguments: Any) -> Iterator[Any]:
-        with one(*arguments) as block:
-            worked.add(block.nnz)
-            yield block
+    def counted(*arguments: Any) -> Any:
+        block = one(*arguments)
+        worked.add(len(block.values))
+        return block
 
     with monkeypatch.context() as patch:
-        patch.setattr(projector, "_astra_matrix", counted)
+        patch.setattr(projector, "_entries", counted)
         patch.setattr(projector, "_place", placed)
         yield
 
