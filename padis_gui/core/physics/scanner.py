@@ -316,12 +316,12 @@ class Scanner(LinearOperator):
     def _forward(self, x: Tensor) -> Tensor:
         if not self.stored:
             return self.measured(x, self._between)
-        return self._product(self._matrices[0], x).reshape(self.measurement_shape)
+        return self._in_parts(self._matrices[0], self.geometry.bins, x).reshape(self.measurement_shape)
 
     def _adjoint(self, y: Tensor) -> Tensor:
         if not self.stored:
             return self.transposed(y, self._between)
-        return self._product(self._matrices[1], y).reshape(self.image_shape)
+        return self._in_parts(self._matrices[1], self.image_shape[2], y).reshape(self.image_shape)
 
     @staticmethod
     def _product(matrix: Tensor, x: Tensor) -> Tensor:
@@ -356,7 +356,7 @@ class Scanner(LinearOperator):
         self.get_ready(watch, norm=False)
         return self._in_parts(self._matrices[1], self.image_shape[2], y, watch).reshape(self.image_shape)
 
-    def _in_parts(self, matrix: Tensor, together: int, x: Tensor, watch: Watch) -> Tensor:
+    def _in_parts(self, matrix: Tensor, together: int, x: Tensor, watch: Watch = SILENT) -> Tensor:
         """The product, which on a CPU may stop between parts of it; so many rows stay ``together``.
 
         The parts are long, so that the library sums each row as it would in the whole, and the bits are the same.
