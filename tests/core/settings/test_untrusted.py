@@ -127,7 +127,8 @@ def test_a_whole_number_that_no_float_holds_is_a_sentence_wherever_it_stands(tmp
     values = recipe().model_dump(mode="json")
     about, metrics = {"sigma": 10**400}, {"psnr": 10**400}
     for name, export in {
-        "metrics": {"recipe": values, "metrics": metrics, "about": {}}, "about": {"recipe": values, "metrics": {}, "about": about},
+        "metrics": {"recipe": values, "metrics": metrics, "about": {}},
+        "about": {"recipe": values, "metrics": {}, "about": about},
         "recipe": {"recipe": values | {"stop_after": 10**400}, "metrics": {}, "about": {}},
     }.items():  # fmt: skip
         (tmp_path / f"{name}.json").write_text(json.dumps(export))
