@@ -35,8 +35,8 @@ class _Handler(logging.Handler):
 
 
 class Warnings(QObject):
-    """Turns the prior's log of warnings into messages of a session, until it closes: that memory ran out and smaller batches
-    go on, say."""
+    """Turns the prior's log of warnings (memory ran out, smaller batches go on) into messages of a session, until it
+    closes."""
 
     _said = Signal(str)
 
