@@ -29,6 +29,7 @@ from padis_gui.core.physics.filtered_backprojection import (
     interpolated,
     ramp_response,
     redundancy_weights,
+    unseen_weights,
     view_weights,
 )
 from padis_gui.core.physics.geometry import Beam, Geometry, Shape, Turn
@@ -385,7 +386,7 @@ class Scanner(LinearOperator):
         so that memory stays small.
         """
         geometry = self.geometry
-        beside = self._bins_beside
+        beside, unseen = self._bins_beside, self._unseen
         response = ramp_response(geometry.bins + sum(beside), filter_name).to(y)
         if "_view_weights" not in self.__dict__:
             self._view_weights = self._make_view_weights(watch)
@@ -398,7 +399,7 @@ class Scanner(LinearOperator):
         for view, angle in enumerate(self.angles.tolist()):
             watch.tell(view / geometry.views)
             cos, sin = math.cos(angle), math.sin(angle)
-            row = filtered(completed(y[:, view] * weights[view], beside), response)
+            row = filtered(completed(y[:, view] * weights[view], beside, unseen), response)
             for first in range(0, rows, together):
                 watch.check()
                 part = slice(first, first + together)
@@ -416,6 +417,11 @@ class Scanner(LinearOperator):
     def _bins_beside(self) -> tuple[int, int]:
         """How many bins go before and after a view: what is filtered reaches beyond the detector."""
         return 0, 0
+
+    @property
+    def _unseen(self) -> Tensor | None:
+        """The weights of those that stand for rays about the axis that no view has."""
+        return None
 
     @abstractmethod
     def _make_view_weights(self, watch: Watch) -> Tensor: ...
@@ -447,6 +453,10 @@ class ParallelBeamCT(Scanner):
     @property
     def _bins_beside(self) -> tuple[int, int]:
         return bins_beside(self.geometry)
+
+    @property
+    def _unseen(self) -> Tensor:
+        return unseen_weights(self.geometry)
 
     def _seen(self, across: Tensor, along: Tensor) -> tuple[Tensor, Tensor | float]:
         return across, 1.0
