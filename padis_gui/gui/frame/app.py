@@ -77,6 +77,7 @@ def make_application(arguments: list[str]) -> QApplication:
     app = QApplication([sys.argv[0], *arguments])
     app.setApplicationName("padis_gui")
     app.setOrganizationName("padis_gui")
+    app.setDesktopFileName("padis-gui")  # whose icon and name the system shows: `padis-gui desktop --install`
     app.setQuitOnLastWindowClosed(False)
     configure(app)
     return app
@@ -106,7 +107,7 @@ async def _live(window: MainWindow, path: Path | None) -> None:
     if session.opened() is None:  # there was nothing, or it is gone
         await session.open_demo()
     if path is not None:
-        await session.data.open(path)
+        window.opening.take(path)
     await window.closed.wait()
 
 
