@@ -9,8 +9,9 @@ def main() -> int:
     arguments = sys.argv[1:]
     if arguments and not _is_file_or_window_option(arguments[0]):
         from padis_gui.cli.main import main as command_line
+        from padis_gui.cli.terminal import speaking
 
-        return command_line(arguments)
+        return speaking(lambda: command_line(arguments))
     from padis_gui.gui.frame.platform import why_no_window
 
     if reason := why_no_window():

@@ -1,7 +1,7 @@
 """What filtered back projection needs besides a scan's geometry: the ramp, the weights of views and rays, interpolation."""
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -113,6 +113,8 @@ def redundancy_weights(angles: Tensor, fan_angles: Tensor, part: slice = slice(N
 
 # A detector whose middle is so far from where it sees the axis, in its widths, is one beside the axis
 _BESIDE = 0.1
+# The weights of such a one fall over at least so many bins to each side of the axis: a step would be a bright point there
+_NARROWEST = 6
 
 
 def displaced_weights(geometry: Geometry) -> Tensor | None:
@@ -120,28 +122,68 @@ def displaced_weights(geometry: Geometry) -> Tensor | None:
 
     None for other scans. Rays on the axis' shorter side are measured twice, by opposite views; what lies farther out is
     measured once (half acquisition). Across the overlap the weight rises from 0 to 1 as a squared sine, so that both
-    readings of a ray add up to one (after Wang, Med. Phys. 29 (2002) 1634).
+    readings of a ray add up to one (after Wang, Med. Phys. 29 (2002) 1634). Where the axis is beyond the detector no ray
+    is measured twice, and the weight rises across what no view sees: see :func:`unseen_weights`.
     """
+    sides = _sides(geometry)
+    if sides is None:
+        return None
+    outward = geometry.positions() * (1.0 if sides.last_is_longer else -1.0)
+    return _rising(outward / sides.overlap)
+
+
+def unseen_weights(geometry: Geometry) -> Tensor:
+    """The weights (n,) of bins that a detector beside the axis lacks on its shorter side, from its end outwards.
+
+    They are relative to that of its outermost bin, whose reading stands for theirs. Empty where rays of more than a few
+    bins are measured twice.
+    """
+    sides = _sides(geometry)
+    if sides is None:
+        return torch.zeros(0, dtype=torch.float64)
+    count = math.ceil((sides.overlap - sides.shorter) / geometry.bin_width) - 1
+    outward = -sides.shorter - torch.arange(max(count, 0) + 1, dtype=torch.float64) * geometry.bin_width
+    weights = _rising(outward / sides.overlap)
+    return weights[1:] / weights[0] if count > 0 else weights[:0]
+
+
+class _Sides(NamedTuple):
+    """Of a detector beside the axis: how far the shorter one reaches beyond it, below 0 where it does not reach the axis,
+    and how far to both sides of it the weights rise."""
+
+    shorter: float
+    overlap: float
+    last_is_longer: bool
+
+
+def _sides(geometry: Geometry) -> _Sides | None:
+    """None unless a full turn is measured by a detector that is seen to be beside the axis."""
     first, last = (float(p) for p in geometry.positions()[[0, -1]])
-    shorter = min(-first, last)
     full = scanned_arc(geometry.radians)[1] >= 2 * math.pi * (1 - 1e-9)
     beside = abs(first + last) / 2 > _BESIDE * geometry.bins * geometry.bin_width
-    if not full or not beside or shorter <= 0:
+    if not full or not beside:
         return None
-    outward = geometry.positions() * (1.0 if last > -first else -1.0)
-    return torch.sin(0.25 * math.pi * (1 + (outward / shorter).clamp(-1, 1))).square()
+    shorter = min(-first, last)
+    return _Sides(shorter, max(abs(shorter), _NARROWEST * geometry.bin_width), last > -first)
+
+
+def _rising(along: Tensor) -> Tensor:
+    """From 0 at -1 to 1 at 1, so that what is as far to both sides of 0 adds up to one."""
+    return torch.sin(0.25 * math.pi * (1 + along.clamp(-1, 1))).square()
 
 
 # How far a view that ends inside the object goes on, in its own length, and how many readings say from what
 _GOES_ON, _LAST = 0.25, 4
 
 
-def completed(rows: Tensor, beside: tuple[int, int]) -> Tensor:
+def completed(rows: Tensor, beside: tuple[int, int], unseen: Tensor | None = None) -> Tensor:
     """Weighted views (..., bins) of a detector beside the axis, with so many bins more before and after them.
 
-    The shorter side's weights have come down to 0. On the longer one an object that is wider than what the scan sees would
-    end abruptly, and shine at its rim: the last readings go on there as a squared cosine (as in Ohnesorge et al., Med.
-    Phys. 27 (2000) 39, with the mean of the last readings instead of their mirror image). Air goes on as air.
+    The shorter side's weights have come down to 0, or do so over the ``unseen`` bins behind its end: the outermost reading
+    stands there with these weights, and together with that of the opposite view leads from the one to the other. On the
+    longer side an object that is wider than what the scan sees would end abruptly, and shine at its rim: the last
+    readings go on there as a squared cosine (as in Ohnesorge et al., Med. Phys. 27 (2000) 39, with the mean of the last
+    readings instead of their mirror image). Air goes on as air.
     """
     before, after = beside
     found = torch.nn.functional.pad(rows, beside)
@@ -151,10 +193,14 @@ def completed(rows: Tensor, beside: tuple[int, int]) -> Tensor:
     fall = (
         torch.cos(0.5 * math.pi * torch.arange(1, far + 1, dtype=torch.float64) / (far + 1)).square().to(rows)
     )
+    inner = rows.new_zeros(0) if unseen is None else unseen.to(rows)
+    end = found.shape[-1] - after
     if before > after:
         found[..., -far:] = rows[..., -_LAST:].mean(-1, keepdim=True) * fall
+        found[..., before - len(inner) : before] = rows[..., :1] * inner.flip(0)
     else:
         found[..., :far] = rows[..., :_LAST].mean(-1, keepdim=True) * fall.flip(0)
+        found[..., end : end + len(inner)] = rows[..., -1:] * inner
     return found
 
 

@@ -194,6 +194,11 @@ class Geometry:
         return max(self._passes_at(nearer), 0.0)
 
     @property
+    def seen_by_no_view(self) -> float:
+        """The radius of the circle about the axis of rotation that no ray passes through: 0 where the detector sees it."""
+        return max(self._passes_at((abs(self.centre or 0.0) - self.bins / 2) * self.bin_width), 0.0)
+
+    @property
     def seen_by_any_view(self) -> float:
         """The radius of the circle that holds whatever any view sees, as far as an image inside the orbit can."""
         seen = self._passes_at((self.bins / 2 + abs(self.centre or 0.0)) * self.bin_width)

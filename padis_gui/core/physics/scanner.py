@@ -29,6 +29,7 @@ from padis_gui.core.physics.filtered_backprojection import (
     interpolated,
     ramp_response,
     redundancy_weights,
+    unseen_weights,
     view_weights,
 )
 from padis_gui.core.physics.geometry import Beam, Geometry, Shape, Turn
@@ -315,12 +316,12 @@ class Scanner(LinearOperator):
     def _forward(self, x: Tensor) -> Tensor:
         if not self.stored:
             return self.measured(x, self._between)
-        return self._product(self._matrices[0], x).reshape(self.measurement_shape)
+        return self._in_parts(self._matrices[0], self.geometry.bins, x).reshape(self.measurement_shape)
 
     def _adjoint(self, y: Tensor) -> Tensor:
         if not self.stored:
             return self.transposed(y, self._between)
-        return self._product(self._matrices[1], y).reshape(self.image_shape)
+        return self._in_parts(self._matrices[1], self.image_shape[2], y).reshape(self.image_shape)
 
     @staticmethod
     def _product(matrix: Tensor, x: Tensor) -> Tensor:
@@ -355,7 +356,7 @@ class Scanner(LinearOperator):
         self.get_ready(watch, norm=False)
         return self._in_parts(self._matrices[1], self.image_shape[2], y, watch).reshape(self.image_shape)
 
-    def _in_parts(self, matrix: Tensor, together: int, x: Tensor, watch: Watch) -> Tensor:
+    def _in_parts(self, matrix: Tensor, together: int, x: Tensor, watch: Watch = SILENT) -> Tensor:
         """The product, which on a CPU may stop between parts of it; so many rows stay ``together``.
 
         The parts are long, so that the library sums each row as it would in the whole, and the bits are the same.
@@ -385,7 +386,7 @@ class Scanner(LinearOperator):
         so that memory stays small.
         """
         geometry = self.geometry
-        beside = self._bins_beside
+        beside, unseen = self._bins_beside, self._unseen
         response = ramp_response(geometry.bins + sum(beside), filter_name).to(y)
         if "_view_weights" not in self.__dict__:
             self._view_weights = self._make_view_weights(watch)
@@ -398,7 +399,7 @@ class Scanner(LinearOperator):
         for view, angle in enumerate(self.angles.tolist()):
             watch.tell(view / geometry.views)
             cos, sin = math.cos(angle), math.sin(angle)
-            row = filtered(completed(y[:, view] * weights[view], beside), response)
+            row = filtered(completed(y[:, view] * weights[view], beside, unseen), response)
             for first in range(0, rows, together):
                 watch.check()
                 part = slice(first, first + together)
@@ -416,6 +417,11 @@ class Scanner(LinearOperator):
     def _bins_beside(self) -> tuple[int, int]:
         """How many bins go before and after a view: what is filtered reaches beyond the detector."""
         return 0, 0
+
+    @property
+    def _unseen(self) -> Tensor | None:
+        """The weights of those that stand for rays about the axis that no view has."""
+        return None
 
     @abstractmethod
     def _make_view_weights(self, watch: Watch) -> Tensor: ...
@@ -447,6 +453,10 @@ class ParallelBeamCT(Scanner):
     @property
     def _bins_beside(self) -> tuple[int, int]:
         return bins_beside(self.geometry)
+
+    @property
+    def _unseen(self) -> Tensor:
+        return unseen_weights(self.geometry)
 
     def _seen(self, across: Tensor, along: Tensor) -> tuple[Tensor, Tensor | float]:
         return across, 1.0

@@ -22,6 +22,7 @@ from padis_gui.core.runs.method import Method
 from padis_gui.core.settings.declarations import branch
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.watch import SILENT, Watch
+from padis_gui.core.solvers.prior_fit import PriorFit, prior_fit
 
 # Of a preparation, on one core of a workstation: seconds for each entry of a system matrix and its transpose, for each
 # entry in a product, with a stored matrix and without, and for what each pixel of a picture takes besides
@@ -234,6 +235,12 @@ def streams(seed: int) -> tuple[torch.Generator, torch.Generator]:
     """Independent streams for the measurement's noise and for the solver, both fixed by the seed."""
     measuring, solving = (torch.Generator().manual_seed(seed) for _ in range(2))
     return measuring, branch(solving)
+
+
+def fit_of_prior(prepared: Prepared, watch: Watch = SILENT) -> PriorFit:
+    """What the prior knows of what was prepared; see :func:`~padis_gui.core.solvers.prior_fit.prior_fit`."""
+    rng = adapting_stream(prepared.seed)
+    return prior_fit(prepared.problem, prepared.opened.prior, branch(rng), watch)
 
 
 def adapting_stream(seed: int) -> torch.Generator:

@@ -19,6 +19,7 @@ MOST_JSON_BYTES = 16 * 2**20
 # of a description; of a list of faulty values a ValidationError makes some 1.3 kB each
 _MOST_VALUES = 200_000
 _MOST_DEPTH = 50
+_MOST_DIGITS = 300
 _LONGEST_NAME = 200
 MOST_THREADS = 1024  # more than any machine has, and fewer than bring one down
 
@@ -58,7 +59,7 @@ def parse_json(text: bytes | str, *, nan: bool = False) -> Any:
     if len(text) > MOST_JSON_BYTES:
         raise ValueError(f"it has more than {MOST_JSON_BYTES / 2**20:.4g} MiB")
     try:
-        found = json.loads(text, parse_constant=None if nan else _no_number)
+        found = json.loads(text, parse_constant=None if nan else _no_number, parse_int=_whole)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     check_amount(found)
@@ -107,6 +108,13 @@ def fault_of(error: "ValidationError") -> str:
     if first["type"] == "extra_forbidden":
         return f"there is no field {where}"
     return f"{where} is {plain(repr(first['input']), 40)}, but {plain(first['msg'][:1].lower() + first['msg'][1:])}"
+
+
+def _whole(text: str) -> int:
+    """Whatever reads it may take it for a float, which holds no more."""
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"it has a whole number of {len(text)} digits")
+    return int(text)
 
 
 def _no_number(text: str) -> NoReturn:

@@ -12,10 +12,19 @@ import torch
 from padis_gui.core.files.read import read_image
 from padis_gui.core.files.scans.centre import find_axis
 from padis_gui.core.files.scans.scan import line_integrals
-from padis_gui.core.physics.filtered_backprojection import bins_beside, completed, displaced_weights
+from padis_gui.core.physics.filtered_backprojection import (
+    bins_beside,
+    completed,
+    displaced_weights,
+    unseen_weights,
+)
 from padis_gui.core.physics.geometry import Geometry
+from padis_gui.core.physics.problem import Problem
 from padis_gui.core.physics.scanner import ParallelBeamCT
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.solvers.iterate import drain
+from padis_gui.core.solvers.registry import find_solver
+from tests.gaussian import GaussianPrior, any_tiling
 from tests.scan_files import parallel, write_exchange, write_nxtomo
 from tests.tiny import phantom
 
@@ -308,3 +317,122 @@ def test_the_axis_is_found_over_the_whole_detector(axis: float) -> None:
     found = find_axis(values, geometry)
     assert found is not None
     assert (bins - 1) / 2 + found.centre == pytest.approx(axis, abs=0.3)
+
+
+# An axis near the detector's edge, or beyond it: next to no ray is measured twice -----------------------
+
+# x, y, radius in bins, attenuation: an object that reaches from the axis over most of the detector
+_DISCS = (
+    (0.0, 0.0, 130.0, 0.01), (60.0, 25.0, 22.0, 0.02), (-50.0, -58.0, 14.0, -0.01), (-80.0, 50.0, 12.0, 0.03),
+    (15.0, -8.0, 6.0, 0.02), (3.0, 90.0, 25.0, 0.01), (-5.0, 12.0, 4.0, -0.01),
+)  # fmt: skip
+
+
+def _line_integrals(axis: float, bins: int = 160, views: int = 180, discs: Any = _DISCS) -> np.ndarray:
+    """Of discs, by their formula, over a full turn of a parallel beam; the axis is at this bin, which may not be there."""
+    turn = (np.arange(views) * 2 * np.pi / views)[:, None]
+    along = np.arange(bins)[None] - axis
+    away = [(a, r, along - x * np.cos(turn) - y * np.sin(turn)) for x, y, r, a in discs]
+    return sum(2 * a * np.sqrt(np.maximum(r**2 - d**2, 0)) for a, r, d in away).astype(np.float32)
+
+
+def _full_turn(axis: float, bins: int = 160, views: int = 180, **more: Any) -> Geometry:
+    angles = np.arange(views) * 360.0 / views
+    return Geometry(
+        beam="parallel", angles=angles, bins=bins, centre=axis - (bins - 1) / 2, unit="pixels", **more
+    )
+
+
+@pytest.mark.parametrize("axis", [-5.5, -3.1, -0.8, 0.3, 2.6, 4.5])
+@pytest.mark.parametrize(("last", "noise"), [(False, 0.0), (True, 0.003)], ids=["first bin", "last bin"])
+def test_the_axis_is_found_about_the_edge_and_beyond_it(axis: float, last: bool, noise: float) -> None:
+    values = _line_integrals(axis)
+    values += noise * values.max() * np.random.default_rng(1).standard_normal(values.shape).astype(np.float32)
+    found = find_axis(np.ascontiguousarray(values[:, ::-1]) if last else values, _full_turn(axis))
+    assert found is not None
+    at = 79.5 + (-found.centre if last else found.centre)
+    assert at == pytest.approx(
+        axis, abs=0.4 + 0.1 * max(-axis, 0)
+    )  # the less is known the more was not measured
+    assert found.method == "the moments of opposite views"
+
+
+@pytest.mark.parametrize("what", ["round", "within", "air", "upright"])
+def test_no_axis_beyond_the_edge_is_made_up(what: str) -> None:
+    """What looks alike from all sides, an object wider than the detector, a small one, one that never turned."""
+    small = [(x / 4, y / 4, r / 4, a) for x, y, r, a in _DISCS]
+    values = {
+        "round": _line_integrals(79.5, discs=((0.0, 0.0, 60.0, 0.01), (0.0, 0.0, 20.0, 0.01))),
+        "within": _line_integrals(83.0), "air": _line_integrals(70.0, discs=small),
+        "upright": np.repeat(_line_integrals(-5.0)[:1], 180, axis=0),
+    }[what]  # fmt: skip
+    found = find_axis(values, _full_turn(79.5))
+    assert found is None or "moments" not in found.method
+
+
+@pytest.mark.parametrize("axis", [-14.0, -6.4, -2.0, -0.2, 0.0, 0.3, 1.4, 20.0])
+@pytest.mark.parametrize("last", [False, True], ids=["first bin", "last bin"])
+def test_back_projection_about_an_axis_that_the_detector_does_not_see(axis: float, last: bool) -> None:
+    """Close to the truth, and no bright or dark point where nothing was measured."""
+    side, pixel = 128, 2.2
+    place = 159 - axis if last else axis
+    values = _line_integrals(axis)
+    values = np.roll(values, 90, axis=0)[:, ::-1] if last else values  # seen from the other side
+    A = ParallelBeamCT((1, side, side), _full_turn(place, bin_width=1 / pixel), pixel_size=pixel)
+    found = A.pinv(torch.from_numpy(np.ascontiguousarray(values))[None])[0].numpy()
+    x, y = (
+        ((np.arange(side) - (side - 1) / 2) * pixel)[None],
+        (((side - 1) / 2 - np.arange(side)) * pixel)[:, None],
+    )
+    truth = sum(a * (np.hypot(x - cx, y - cy) < r) for cx, cy, r, a in _DISCS)
+    inside = np.hypot(x, y) < 120
+    assert np.linalg.norm((found - truth)[inside]) < 0.2 * np.linalg.norm(truth[inside])
+    middle = np.hypot(x, y) < max(-axis, 3.0)
+    assert found[middle].mean() == pytest.approx(truth[middle].mean(), rel=0.12)
+
+
+@pytest.mark.parametrize("axis", [-14.0, -6.4, -0.5, 0.0, 0.3, 1.4, 8.0])
+def test_a_view_and_its_opposite_add_up_to_one_also_where_neither_was_measured(axis: float) -> None:
+    geometry = _full_turn(axis, bins=60)
+    weights, unseen = displaced_weights(geometry), unseen_weights(geometry)
+    assert weights is not None
+    own = torch.cat([(unseen * weights[0]).flip(0), weights]).numpy()
+    at = np.arange(-len(unseen), 60) - axis
+    grid = np.linspace(-20, 20, 81)
+    both = np.interp(grid, at, own, left=0.0) + np.interp(-grid, at, own, left=0.0)
+    np.testing.assert_allclose(both, 1.0, atol=0.06)  # linearly between bins
+    assert not len(unseen_weights(_full_turn(29.5, bins=60)))
+
+
+def test_an_axis_beyond_the_detector_is_said_with_what_no_ray_sees(tmp_path: Path) -> None:
+    counts = 100.0 + 19_900.0 * np.exp(-_line_integrals(-6.4))
+    theta = np.arange(180) * 2.0
+    path = write_exchange(tmp_path / "a.h5", parallel(20), data=counts[:, None], theta=theta, rows=1,
+                          data_white=np.full((3, 1, 160), 20_000.0), data_dark=np.full((3, 1, 160), 100.0))  # fmt: skip
+    image = read_image(path)
+    assert image.measured is not None
+    assert 79.5 + image.measured.problem["centre"] == pytest.approx(-6.4, abs=1.0)
+    (said,) = [note for note in image.measured.notes if "beyond the detector" in note]
+    assert "no ray passes within" in said
+    assert image.window[1] == pytest.approx(0.04 * 319 / 256, rel=0.6)  # of the densest disc, in pixels
+
+
+@pytest.mark.parametrize("axis", [8.0, -2.5])
+@pytest.mark.parametrize("solver", ["least-squares", "sirt", "tv", "red", "dds", "fast"])
+def test_iterative_methods_finish_where_the_detector_is_beside_the_axis(solver: str, axis: float) -> None:
+    """They need no weights: no pixel grows, and the measurement is explained."""
+    A, y = _beside(axis, 56)
+    chosen = find_solver(solver)
+    problem = Problem(operator=A, measurement=y, noise=0.0, truth=phantom(64)[None])
+    settings = chosen.settings_type(**{"steps": 12} if "steps" in chosen.settings_type.model_fields else {})
+    prior = GaussianPrior(mean=0.3, deviation=0.3)
+    found = drain(
+        chosen.iterates(problem, prior, any_tiling(64, 64), settings, torch.Generator().manual_seed(1))
+    )
+    x = found.estimate
+    assert bool(torch.isfinite(x).all())
+    assert float((A(x) - y).norm() / y.norm()) < 0.05
+    rows, columns = np.mgrid[-31.5:31.6, -31.5:31.6]
+    seen = torch.from_numpy((np.hypot(rows, columns) < 30) & (np.hypot(rows, columns) > max(0.0, -axis)))
+    truth = phantom(64)
+    assert float((x[0] - truth)[seen].norm() / truth[seen].norm()) < 0.35

@@ -245,6 +245,7 @@ NONSENSE = {
     "neither": ({"format": FORMAT, "beam": "parallel"}, "either angles or an arc"),
     "too few angles": ({"format": FORMAT, "beam": "parallel", "angles": [1, 2]}, "angle for each of the 90 views .* has 2"),
     "another count": (PARALLEL | {"count": 91}, "angle for each of the 90 views .* has 91"),
+    "more views than can be": (PARALLEL | {"count": 2**32}, "count is 4294967296"),
     "endless": ('{"format": "' + FORMAT + '", "beam": "parallel", "angles": [NaN]}', "NaN is no number"),
     "no source": ({k: v for k, v in FAN.items() if k != "source_distance"}, "source_distance"),
     "no width": ({k: v for k, v in FAN.items() if k != "bin_width"}, "bin_width"),

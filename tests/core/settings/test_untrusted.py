@@ -46,7 +46,7 @@ def test_json_that_is_no_larger_than_a_description_is_read_as_it_is(value: Any) 
     [
         "[" * 60 + "]" * 60, "[" * 200_000, '{"a":' * 100_000 + "1" + "}" * 100_000, "[" + "0," * 200_001 + "0]",
         '{"a":[' + "[]," * 100_001 + '[]],"b":[' + "[]," * 100_001 + "[]]}", "NaN", "[Infinity]", '{"a": -Infinity}',
-        "1" * 100_000, " " * (MOST_JSON_BYTES + 1), "", "\x00", "[1,]",
+        "1" * 100_000, "[-1" + "0" * 400 + "]", " " * (MOST_JSON_BYTES + 1), "", "\x00", "[1,]",
     ],
     ids=lambda text: text[:8] + str(len(text)),
 )  # fmt: skip
@@ -121,6 +121,19 @@ def test_numbers_of_a_recipe_that_cannot_be_are_named_where_it_enters(
     for read, file in ((read_export, "a.json"), (read_queue, "q.json")):
         with pytest.raises(InputError, match=name if file == "a.json" else "runs.0.recipe"):
             read(tmp_path / file)
+
+
+def test_a_whole_number_that_no_float_holds_is_a_sentence_wherever_it_stands(tmp_path: Path) -> None:
+    values = recipe().model_dump(mode="json")
+    about, metrics = {"sigma": 10**400}, {"psnr": 10**400}
+    for name, export in {
+        "metrics": {"recipe": values, "metrics": metrics, "about": {}},
+        "about": {"recipe": values, "metrics": {}, "about": about},
+        "recipe": {"recipe": values | {"stop_after": 10**400}, "metrics": {}, "about": {}},
+    }.items():  # fmt: skip
+        (tmp_path / f"{name}.json").write_text(json.dumps(export))
+        with pytest.raises(InputError):
+            read_export(tmp_path / f"{name}.json")
 
 
 @pytest.mark.parametrize(

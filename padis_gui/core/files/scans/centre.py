@@ -1,16 +1,21 @@
 """Where the detector sees the axis of rotation, found from the measurement itself.
 
-Three published ways, the first that the scan's arc allows and that is clear:
+Four published ways, the first that the scan's arc allows and that is clear:
 
 - Rays measured twice. Over a full turn each ray is measured again from the other side; at the right axis both
   readings agree (for a parallel beam the comparison of opposite views, as in Vo et al., Opt. Express 29 (2021) 17849;
   for a fan beam the same with the conjugate rays of Panetta et al., Phys. Med. Biol. 53 (2008) 3841).
+- Moments of opposite views. Where a full turn of a parallel beam measures next to no ray twice, as the axis is seen near
+  the detector's edge or beyond it, each view goes on in the opposite one. The sum of such a whole view is that of all
+  others, and its first moment about the axis moves along one sine (the conditions of Ludwig, Comm. Pure Appl. Math. 19
+  (1966) 49); at a wrong axis they don't. What lies between both, and no ray has measured, is taken to go on as a cubic.
 - Double wedge. A parallel-beam sinogram of half a turn is completed by its own mirror image. At the right axis the
   Fourier transform of the whole vanishes outside a double wedge (Vo et al., Opt. Express 22 (2014) 19078).
 - Centre of mass. In a parallel beam the projected centre of mass moves along a sine, whose mean is the axis
   (Azevedo et al., IEEE Trans. Nucl. Sci. 37 (1990) 1525). It needs air on both sides of the object.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,6 +32,13 @@ _COARSE_VIEWS, _FINE_VIEWS = 90, 360
 _HALF_TURN, _FULL_TURN, _LEAST_ARC = 175.0, 350.0, 60.0
 _CLEAR = 0.9  # the best value of a measure must lie below so much of its median
 _AIR = 0.05
+_ALIKE = 0.003  # of their power: so little do readings of the same rays differ, noise included
+# Of the detector, from its edge inwards and outwards, where an axis about the edge is looked for; how many readings say how
+# a view ends; how much less than usual the least first moment is (and than at the other edge), and the least change of the
+# sum, and how near both are: in parts of the detector, and of what no ray has measured, over which the sum is less exact
+_INWARDS, _OUTWARDS, _ENDING = 0.04, 0.06, 7
+_CLEAR_MOMENTS, _CLEAR_SUMS, _AGREEING = 0.3, 0.75, (0.02, 0.25)
+_STEP = 0.25
 
 Measure = Callable[[float], float]
 
@@ -48,12 +60,7 @@ def find_axis(values: Values, geometry: Geometry) -> Axis | None:
     if len(angles) < 3 or not np.ptp(values):
         return None
     if arc >= _FULL_TURN:
-        method = "rays measured twice"
-        return _searched(
-            values, lambda v, by: _twice_measured(v, angles, geometry, by, beside=False), method
-        ) or _searched(
-            values, lambda v, by: _twice_measured(v, angles, geometry, by, beside=True), method, _FARTHEST
-        )
+        return _of_a_full_turn(values, angles, geometry)
     if geometry.beam != "parallel":
         return None
     if arc >= _HALF_TURN:
@@ -62,6 +69,24 @@ def find_axis(values: Values, geometry: Geometry) -> Axis | None:
         if found is not None:
             return found
     return _centre_of_mass(values, angles) if arc >= _LEAST_ARC else None
+
+
+def _of_a_full_turn(values: Values, angles: NDArray[np.float64], geometry: Geometry) -> Axis | None:
+    """By rays measured twice; where they agree nowhere, by what opposite views are together."""
+    method = "rays measured twice"
+    found = _searched(
+        values, lambda v, by: _twice_measured(v, angles, geometry, by, beside=False), method
+    ) or _searched(
+        values, lambda v, by: _twice_measured(v, angles, geometry, by, beside=True), method, _FARTHEST
+    )
+    if geometry.beam != "parallel":
+        return found
+    if (
+        found is not None
+        and _twice_measured(values, angles, geometry, 1, beside=False)(found.centre) < _ALIKE
+    ):
+        return found
+    return _about_the_edge(values, angles) or found
 
 
 def _arc(sorted_degrees: NDArray[np.float64]) -> float:
@@ -140,6 +165,69 @@ def _twice_measured(
         return (apart + nothing) / (power + nothing) if beside else apart / max(power, 1e-12)
 
     return unlike
+
+
+def _about_the_edge(values: Values, angles: NDArray[np.float64]) -> Axis | None:
+    """An axis near the first or the last bin, or beyond it, of a full turn of a parallel beam at sorted ``angles``."""
+    bins = values.shape[1]
+    skipped = math.ceil(_INWARDS * bins)
+    if bins < 4 * (skipped + _ENDING):
+        return None
+    aside = np.arange(
+        _STEP, skipped + _OUTWARDS * bins, _STEP
+    )  # from the axis to the first reading that is taken
+    seen = []
+    for sign, side in ((1, values), (-1, values[:, ::-1])):
+        if side[:, skipped : skipped + _ENDING].mean() < _AIR * side.mean(axis=0).max():
+            continue  # the view ends in air, and the axis is in the object
+        moment_of, change_of = _whole_views(side[:, skipped:], angles)
+        moments, changes = (np.array([measure(h) for h in aside]) for measure in (moment_of, change_of))
+        best, other = int(moments.argmin()), int(changes.argmin())
+        apart = _AGREEING[0] * bins + _AGREEING[1] * aside[best]
+        agree = changes[other] < _CLEAR_SUMS * np.median(changes) and abs(aside[best] - aside[other]) < apart
+        is_within = 0 < best < len(aside) - 1
+        centre = skipped - float(aside[best]) - (bins - 1) / 2
+        seen.append(
+            (float(moments[best] / max(np.median(moments), 1e-300)), agree and is_within, sign * centre)
+        )
+    seen.sort()
+    if (
+        not seen
+        or not seen[0][1]
+        or seen[0][0] > _CLEAR_MOMENTS * min([1.0, *(each[0] for each in seen[1:])])
+    ):
+        return None
+    return Axis(round(seen[0][2], 2), "the moments of opposite views")
+
+
+def _whole_views(values: Values, angles: NDArray[np.float64]) -> tuple[Measure, Measure]:
+    """Of views and their opposites as one, for an axis so many bins before the first one: how far their first moments are
+    from one sine, and how far their sums from one number."""
+    count = max(len(angles) // 2, 8)
+    half = np.arange(count) * (np.pi / count)
+    along = np.arange(values.shape[1], dtype=np.float64)
+    share = np.where(along > 0, 1.0, 0.5)  # the trapezoidal rule from the first reading on
+    ending = np.polynomial.polynomial.polyfit(along[:_ENDING], values[:, :_ENDING].T.astype(np.float64), 1)
+    told = np.stack([values @ share, values @ (share * along), *ending])
+    one, opposite = (
+        np.stack([np.interp(angles[0] + half + turn, angles, number, period=2 * np.pi) for number in told])
+        for turn in (0, np.pi)
+    )
+    mass, moment, value, slope = one - opposite
+    whole_mass, _, whole_value, whole_slope = one + opposite
+    sine = np.stack([np.cos(half), np.sin(half)], axis=1)
+
+    def moment_of(aside: float) -> float:
+        # between both the odd part is p s + q s^3, whose value and slope are known at the ends
+        q = (slope / 2 - value / (2 * aside)) / (2 * aside**2)
+        p = value / (2 * aside) - q * aside**2
+        whole = moment + aside * mass + 2 * (p * aside**3 / 3 + q * aside**5 / 5)
+        return float(np.mean((whole - sine @ np.linalg.lstsq(sine, whole, rcond=None)[0]) ** 2))
+
+    def change_of(aside: float) -> float:
+        return float(np.var(whole_mass + aside * whole_value - aside**2 / 3 * whole_slope))
+
+    return moment_of, change_of
 
 
 def _outside_the_wedge(values: Values) -> Measure:

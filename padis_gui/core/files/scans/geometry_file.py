@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from padis_gui.core.files.formats.pages import display_name
+from padis_gui.core.files.scans.scan import MOST_VIEWS
 from padis_gui.core.physics.geometry import Beam, Geometry, Turn
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.untrusted import fault_of, parse_json, read_bounded
@@ -77,7 +78,7 @@ class ScanGeometry(BaseModel):
         description="The range that the views divide evenly, its end left out: view i of n is at i arc / n.",
     )
     count: int | None = Field(
-        None, ge=1, description="Number of views in the arc; left out, as many as there are."
+        None, ge=1, le=MOST_VIEWS, description="Number of views in the arc; left out, as many as there are."
     )
     start: float = Field(
         0.0, ge=-1e6, le=1e6, description="Where the scanner stands at angle 0, counter-clockwise."

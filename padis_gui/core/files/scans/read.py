@@ -250,6 +250,7 @@ def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
                     how,
                     *_said(whole.views, len(taken), reading, noise),
                     *_cut_off(whole, size * pixel),
+                    *_unseen(whole),
                 ),
                 proposals=proposals(values, reading),
             ),
@@ -303,6 +304,17 @@ def _cut_off(whole: Geometry, width: float) -> list[str]:
     return [
         f"The image is {width:.4g} mm wide and the scan sees {seen:.4g} mm: what lies outside is in the measurement all "
         "the same, and leaves artifacts at the border."
+    ]
+
+
+def _unseen(whole: Geometry) -> list[str]:
+    """A warning where the axis of rotation is beyond the detector."""
+    if not whole.seen_by_no_view:
+        return []
+    unit = "mm" if whole.unit == "mm" else "bins"
+    return [
+        f"The axis of rotation is beyond the detector: no ray passes within {whole.seen_by_no_view:.3g} {unit} of it, and "
+        "what is shown there is made up from what lies around."
     ]
 
 
