@@ -42,6 +42,7 @@ VERBS = {
     "convert": ("padis_gui.cli.convert", "write a published snapshot as a native prior"),
     "geometry": ("padis_gui.cli.geometry", "say how a scan was measured, or how to state it in JSON"),
     "inspect": ("padis_gui.cli.inspect", "say what a prior file is, without loading it"),
+    "desktop": ("padis_gui.cli.desktop", "put the program into the menu of programs, or take it out"),
 }
 
 
