@@ -272,7 +272,10 @@ def _prior(given: OpenedPrior | AnyPath | None, problem: Problem) -> OpenedPrior
     """The prior that is given, or the bundled one that fits the physics and the device."""
     if isinstance(given, OpenedPrior):
         return given
-    return prior(bundled_prior(problem.physics, pick_device().type) if given is None else given)
+    if given is not None:
+        return prior(given)
+    scanned = problem.source is not None and problem.source.image.is_scan
+    return prior(bundled_prior(problem.physics, pick_device().type, scanned=scanned))
 
 
 def reconstruct(

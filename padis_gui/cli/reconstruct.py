@@ -113,7 +113,8 @@ def run(options: argparse.Namespace) -> int:
             "--keep-prior out."
         )
     seed = new_seed() if options.seed is None else options.seed
-    prior_path = options.prior or bundled_prior(method.physics, pick_device(options.device).type)
+    kind = pick_device(options.device).type
+    prior_path = options.prior or bundled_prior(method.physics, kind, scanned=image.is_scan)
     prior = open_prior(options, prior_path)
     opened = Opened(image=image, data_path=options.input, prior=prior, prior_path=prior_path)
     with progress_bar(find_solver(method.solver).label) as bar:

@@ -314,7 +314,8 @@ def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
         seed = options.seed
         if seed is None and not options.restart:
             seed = earlier_seed(options.out)
-        prior_path = options.prior or bundled_prior(method.physics, pick_device(options.device).type)
+        kind = pick_device(options.device).type
+        prior_path = options.prior or bundled_prior(method.physics, kind, scanned=image.is_scan)
         prior = open_prior(options, prior_path)
         opened = Opened(image=image, data_path=options.input, prior=prior, prior_path=prior_path)
         recipe = make_recipe(opened, method, new_seed() if seed is None else seed, threads=threads)

@@ -11,7 +11,8 @@ from PySide6.QtWidgets import QApplication
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.gui.dialogs.opening import DatasetChooser, SliceChooser
 from padis_gui.viewmodels.session.sizing import side_by_side
-from tests.qt import open_both, until
+from tests.gui.user import click
+from tests.qt import open_both, settled, until
 from tests.scan_files import counts_of, parallel, write_exchange
 
 
@@ -181,6 +182,31 @@ def test_the_centre_of_a_scan_is_moved_beside_it(window, drive, tmp_path, prior_
         data.found.click()
         assert session.method.problem.centre == before
         assert not data.found.isEnabled()
+
+    drive(go())
+
+
+def test_a_scan_under_a_bundled_prior_offers_the_one_for_anything_scanned(
+    window, drive, tmp_path, prior_path
+):
+    session, section = window.session, window.reconstruct.prior
+
+    async def go() -> None:
+        await session.open_demo()
+        await settled()
+        assert not section.better.isVisible()
+        await session.data.open(write_exchange(tmp_path / "scan.h5", parallel()))
+        await until(lambda: section.better.isVisible())
+        assert session.unfit == ""
+        assert section.better.text() == "Use general"
+        click(section.better)
+        await until(lambda: session.prior.path.stem == "general")
+        await until(lambda: not section.better.isVisible())
+        assert not section.misfit.isVisible()
+        # what the user has chosen is not questioned
+        await session.prior.open(prior_path)
+        await settled()
+        assert not section.better.isVisible()
 
     drive(go())
 

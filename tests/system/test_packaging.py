@@ -159,6 +159,14 @@ def test_a_gpu_gets_the_larger_prior(device, name):
     assert bundled_prior("ct-parallel", device).stem == name
 
 
+def test_what_was_really_scanned_gets_the_prior_for_anything_scanned():
+    from padis_gui.core.runs.presets import bundled_prior
+
+    for device in ("cpu", "cuda"):
+        for physics in ("ct-parallel", "ct-fan"):
+            assert bundled_prior(physics, device, scanned=True).stem == "general"
+
+
 def test_a_gpu_gets_the_prior_for_photographs_that_there_is():
     from padis_gui.core.runs.presets import bundled_prior
 

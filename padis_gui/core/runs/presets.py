@@ -48,6 +48,7 @@ _MEDIUM_PRIOR = "priors/ct-medium.safetensors"
 LARGER_PRIORS = {DEFAULT_PRIOR: _MEDIUM_PRIOR}
 PHOTO_PRIOR = "priors/photos-small.safetensors"
 _COLOUR_PRIOR = "priors/photos-colour.safetensors"
+GENERAL_PRIOR = "priors/general.safetensors"
 DEMO_IMAGE = "images/ct_slices.tif"
 DEMO_PHOTO = "images/photo.png"
 
@@ -181,12 +182,15 @@ def priors_alike(prior: str) -> set[Path]:
     return {resource(name) for name in (prior, others.get(prior, prior))}
 
 
-def bundled_prior(physics: str, device: str = "cpu") -> Path:
+def bundled_prior(physics: str, device: str = "cpu", *, scanned: bool = False) -> Path:
     """The bundled prior that belongs to a physics on a device: that of the first preset with it, else of its kind.
 
+    Of what was really ``scanned``, whose attenuations are in no unit that a prior knows, it is that for anything scanned.
     Raises :class:`~padis_gui.core.settings.errors.SettingError` for a physics that there is not.
     """
     from padis_gui.core.physics.registry import find_physics  # brings torch, which nothing else here needs
 
+    if scanned:
+        return resource(GENERAL_PRIOR)
     of_kind = PHOTO_PRIOR if find_physics(physics).pictorial else DEFAULT_PRIOR
     return fitting_prior(next((p.prior for p in PRESETS if p.physics == physics), of_kind), device)

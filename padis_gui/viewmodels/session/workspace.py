@@ -24,6 +24,7 @@ from padis_gui.core.runs.opened import Opened, misfit
 from padis_gui.core.runs.presets import (
     DEFAULT_PRIOR,
     DEMO_IMAGE,
+    GENERAL_PRIOR,
     fitting_prior,
     is_bundled,
     priors_alike,
@@ -145,6 +146,14 @@ class Workspace(Background):
             return ""
         why = misfit(image, record.conventions, prior.channels)
         return f"{record.name} {why}." if why else ""
+
+    @property
+    def rival(self) -> Path | None:
+        """The bundled prior for anything scanned, where a scan is open and another bundled prior."""
+        image, path, general = self.data.image, self.prior.path, resource(GENERAL_PRIOR)
+        if image is None or not image.is_scan or path is None or not is_bundled(path) or path == general:
+            return None
+        return general
 
     def better_priors(self) -> list[Path]:
         """The bundled priors that know images like the open one; call it where :attr:`unfit` says something."""
