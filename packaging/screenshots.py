@@ -23,6 +23,7 @@ from PySide6.QtWidgets import QDialog, QWidget
 
 from padis_gui.core.runs.presets import DEMO_IMAGE, resource
 from padis_gui.core.settings.files import HOME_VARIABLE
+from padis_gui.gui.dialogs.palette import Palette
 from padis_gui.gui.frame.app import make_application, make_loop
 from padis_gui.gui.frame.main_window import MainWindow
 from padis_gui.viewmodels.session.session import Session
@@ -49,6 +50,7 @@ async def demo(window: MainWindow, preset: str = "ct-20") -> None:
     await session.choose_preset(preset)
     session.method.set_seed(1)
     await until(lambda: session.preparation.prepared)
+    window.transport.first_focus.setFocus()
 
 
 async def run_to(window: MainWindow, share: float) -> None:
@@ -191,6 +193,14 @@ async def keys(window: MainWindow) -> QWidget:
     return window
 
 
+async def palette(window: MainWindow) -> QWidget:
+    """All actions, found by a part of a name."""
+    await demo(window)
+    window.act.palette.trigger()
+    next(iter(window.findChildren(Palette))).line.setText("open")
+    return window
+
+
 async def pages(window: MainWindow) -> QWidget:
     """The sheet of all pages of the open file."""
     await demo(window)
@@ -260,6 +270,7 @@ SCENES = (
     Scene("export", export),
     Scene("error-report", error_report),
     Scene("keys", keys),
+    Scene("palette", palette),
 )
 _NAMES = ", ".join(scene.name for scene in SCENES)
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         nothing,
         open,
         prior,
+        prior_fit,
         problem,
         reconstruct,
         repeat,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
         superresolution,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # OpenMP's threads spin while they wait for the next piece of work, for milliseconds unless told otherwise: beside any other
 # load they keep the very cores busy that the work waits for. GNU's OpenMP reads this when torch is imported. Instead of
@@ -63,8 +64,8 @@ if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os
 
 __all__ = [
     "Control", "OpenedImage", "OpenedPrior", "PadisError", "Problem", "Result", "Step", "Steps", "__version__", "blur",
-    "ct", "demo", "denoise", "fan", "inpaint", "nothing", "open", "prior", "problem", "reconstruct", "repeat", "save",
-    "scan", "steps", "superresolution",
+    "ct", "demo", "denoise", "fan", "inpaint", "nothing", "open", "prior", "prior_fit", "problem", "reconstruct", "repeat",
+    "save", "scan", "steps", "superresolution",
 ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """`padis-gui` opens the window; `padis-gui <verb>` is the command line, which imports no Qt."""
 
+import os
 import sys
 
 
@@ -22,10 +23,15 @@ def main() -> int:
 
 
 def _is_file_or_window_option(argument: str) -> bool:
-    """`padis-gui scan.tif` opens the window on that file; a verb or an option is for the command line."""
+    """`padis-gui scan.tif` opens the window on that file; a verb or an option is for the command line.
+
+    What has a dot or a folder in it is meant as a file, there or not; a name without is one if it is there.
+    """
     from padis_gui.cli.main import VERBS
 
-    return not argument.startswith("-") and argument not in VERBS and "." in argument
+    if argument.startswith("-") or argument in VERBS:
+        return False
+    return "." in argument or os.sep in argument or os.path.exists(argument)
 
 
 if __name__ == "__main__":

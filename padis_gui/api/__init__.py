@@ -21,12 +21,12 @@ from padis_gui.api.problems import (
     scan,
     superresolution,
 )
-from padis_gui.api.runs import Result, Step, Steps, reconstruct, repeat, save, steps
+from padis_gui.api.runs import Result, Step, Steps, prior_fit, reconstruct, repeat, save, steps
 from padis_gui.core.runs.control import Control
 from padis_gui.core.settings.errors import PadisError
 
 __all__ = [
     "Control", "OpenedImage", "OpenedPrior", "PadisError", "Problem", "Result", "Step", "Steps", "blur", "ct", "demo",
-    "denoise", "fan", "inpaint", "nothing", "open", "prior", "problem", "reconstruct", "repeat", "save", "scan", "steps",
-    "superresolution",
+    "denoise", "fan", "inpaint", "nothing", "open", "prior", "prior_fit", "problem", "reconstruct", "repeat", "save",
+    "scan", "steps", "superresolution",
 ]  # fmt: skip

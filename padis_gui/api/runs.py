@@ -27,16 +27,17 @@ from padis_gui.core.runs.engine import Result as EngineResult
 from padis_gui.core.runs.inputs import check_run_outputs, inputs_of
 from padis_gui.core.runs.locate import locate
 from padis_gui.core.runs.method import Method
-from padis_gui.core.runs.opened import Opened
+from padis_gui.core.runs.opened import Opened, fit_of_prior, prepare
 from padis_gui.core.runs.presets import bundled_prior
 from padis_gui.core.runs.recipe import Recipe, draft_recipe, find_preset, new_seed
 from padis_gui.core.runs.repeat import Repeater
 from padis_gui.core.settings.declarations import Settings, make, specs
 from padis_gui.core.settings.errors import InputError, PadisError, SettingError
-from padis_gui.core.settings.machine import pick_device
+from padis_gui.core.settings.machine import pick_device, torch_threads
 from padis_gui.core.settings.outputs import check_is_tiff
 from padis_gui.core.solvers.adaptation import AdaptationSettings
 from padis_gui.core.solvers.iterate import Iterate
+from padis_gui.core.solvers.prior_fit import PriorFit
 from padis_gui.core.solvers.registry import find_solver
 
 
@@ -210,6 +211,27 @@ def steps(
     **settings: Any,
 ) -> Steps:
     """A run to iterate over and to steer; arguments as for :func:`reconstruct`."""
+    return Steps(
+        _run(
+            problem, prior, solver, seed=seed, tiling=tiling, patch=patch, positions=positions, preset=preset,
+            adapt=adapt, **settings,
+        )
+    )  # fmt: skip
+
+
+def _run(
+    problem: Problem,
+    prior: OpenedPrior | AnyPath | None = None,
+    solver: str | None = None,
+    *,
+    seed: int | None = None,
+    tiling: str | TilingSettings = "auto",
+    patch: int | None = None,
+    positions: bool = True,
+    preset: str | None = None,
+    adapt: bool | Mapping[str, Any] = False,
+    **settings: Any,
+) -> Run:
     if not isinstance(problem, Problem):
         raise InputError(
             f"A problem was wanted, but a {type(problem).__name__} was given; state one with pg.ct, pg.scan, pg.blur …"
@@ -230,7 +252,20 @@ def steps(
         image=None if source is None else source.image, data_path=None if source is None else source.path,
         prior=used.prior, prior_path=used.path,
     )  # fmt: skip
-    return Steps(Run(draft_recipe(opened, method, new_seed() if seed is None else seed), opened))
+    return Run(draft_recipe(opened, method, new_seed() if seed is None else seed), opened)
+
+
+def prior_fit(
+    problem: Problem, prior: OpenedPrior | AnyPath | None = None, *, seed: int | None = None
+) -> PriorFit:
+    """Whether a prior knows what was measured: how well it foretells a part that is kept aside, beside total variation.
+
+    ``prior`` is as for :func:`reconstruct`. The answer has ``prior`` and ``total_variation``, the misfits over what was
+    kept aside, their ``ratio``, and ``in_words``. It takes about as long as a run with the solver "fast" and one with "tv".
+    """
+    run = _run(problem, prior, seed=seed)
+    with torch_threads(run.recipe.threads):
+        return fit_of_prior(prepare(run.opened, run.recipe.method, run.recipe.seed))
 
 
 def _prior(given: OpenedPrior | AnyPath | None, problem: Problem) -> OpenedPrior:

@@ -42,6 +42,7 @@ VERBS = {
     "convert": ("padis_gui.cli.convert", "write a published snapshot as a native prior"),
     "geometry": ("padis_gui.cli.geometry", "say how a scan was measured, or how to state it in JSON"),
     "inspect": ("padis_gui.cli.inspect", "say what a prior file is, without loading it"),
+    "desktop": ("padis_gui.cli.desktop", "put the program into the menu of programs, or take it out"),
 }
 
 
@@ -68,29 +69,50 @@ def _one_line(message: object) -> str:
     return printable(" ".join(str(message).split()))
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run one verb; returns the exit code (0 done, 1 the run failed, 2 bad input, 130 interrupted)."""
+def parser_of_all(*whole: str | None) -> argparse.ArgumentParser:
+    """The program's parser. Only the verbs that are named pay for their imports: the others have no arguments.
+
+    Raises :class:`PadisError` for a verb that this copy has not.
+    """
     parser = _Parser(
         prog="padis-gui",
         description="Patch-diffusion reconstruction. Without a verb, the window opens.",
     )
     parser.add_argument("--version", action="version", version=f"padis-gui {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
-    chosen = next((a for a in arguments if a in VERBS), None)
-    for name, (module, summary) in VERBS.items():
+    for name, (_, summary) in VERBS.items():
         sub = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        if name == chosen:  # only the chosen verb pays for its imports
-            try:
-                importlib.import_module(module).add_arguments(sub)
-                if name in _THREADED:
-                    sub.add_argument(
-                        "--threads", type=_threads, default=None, metavar="N",
-                        help="threads that compute, at most one a core (default: OMP_NUM_THREADS, else every core); the "
-                        "same number gives the same bits",
-                    )  # fmt: skip
-            except PadisError as error:  # the benchmarks of an installed copy
-                say(f"padis-gui: {_one_line(error)}", error=True)
-                return 2
+        if name in whole:
+            _add_arguments(sub, name)
+    return parser
+
+
+def parser_of(verb: str) -> argparse.ArgumentParser:
+    """The parser of one verb, for what is said of it elsewhere than in the program."""
+    summary = VERBS[verb][1]
+    parser = _Parser(prog=f"padis-gui {verb}", description=summary[0].upper() + summary[1:] + ".")
+    _add_arguments(parser, verb)
+    return parser
+
+
+def _add_arguments(parser: argparse.ArgumentParser, verb: str) -> None:
+    importlib.import_module(VERBS[verb][0]).add_arguments(parser)
+    if verb in _THREADED:
+        parser.add_argument(
+            "--threads", type=_threads, default=None, metavar="N",
+            help="threads that compute, at most one a core (default: OMP_NUM_THREADS, else every core); the "
+            "same number gives the same bits",
+        )  # fmt: skip
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one verb; returns the exit code (0 done, 1 the run failed, 2 bad input, 130 interrupted)."""
+    chosen = next((a for a in arguments if a in VERBS), None)
+    try:
+        parser = parser_of_all(chosen)
+    except PadisError as error:  # the benchmarks of an installed copy
+        say(f"padis-gui: {_one_line(error)}", error=True)
+        return 2
     options = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that is no text must not end a run

@@ -1,6 +1,7 @@
 """`padis-gui reconstruct INPUT --out OUT.tif`: the engine of the window, from the shell."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from padis_gui.cli.outputs import (
 )
 from padis_gui.cli.terminal import say
 from padis_gui.core.runs.presets import DEFAULT_PRESET
-from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.errors import PadisError, SettingError
 from padis_gui.core.settings.outputs import check_is_tiff
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --adapt, also write the prior that the adaptation has made",
     )  # fmt: skip
     parser.add_argument(
+        "--check-prior", action="store_true",
+        help="also say whether the prior explains a part of the measurement that is kept aside better than total variation "
+        "does; about the time of a run with fast and one with tv",
+    )  # fmt: skip
+    parser.add_argument(
         "--out", type=Path, required=True, metavar="OUT.tif", help="the float32 TIFF to write"
     )
     parser.add_argument(
@@ -78,11 +84,12 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.runs.adapted import check_is_prior, keep_prior
     from padis_gui.core.runs.engine import Run, finish
     from padis_gui.core.runs.inputs import check_run_outputs
-    from padis_gui.core.runs.opened import Opened
+    from padis_gui.core.runs.opened import Opened, fit_of_prior
     from padis_gui.core.runs.presets import bundled_prior
     from padis_gui.core.runs.recipe import draft_recipe, find_preset, new_seed
     from padis_gui.core.settings.declarations import make
     from padis_gui.core.settings.machine import describe_device, peak_memory_mb, pick_device
+    from padis_gui.core.settings.watch import Watch
     from padis_gui.core.solvers.adaptation import AdaptationStep
     from padis_gui.core.solvers.iterate import Iterate
     from padis_gui.core.solvers.registry import find_solver
@@ -139,6 +146,15 @@ def run(options: argparse.Namespace) -> int:
         "peak_memory_mb": peak_memory_mb(prior.device),
         "recipe": result.recipe.model_dump(mode="json"),
     }
+    fit = None
+    if options.check_prior:
+        assert run.prepared is not None, "there is a result"
+        try:
+            with progress_bar("The prior") as bar:
+                fit = fit_of_prior(run.prepared, Watch(progress=preparing(bar)))
+            report["prior_fit"] = asdict(fit)
+        except PadisError as error:  # the result is there all the same
+            say(f"The prior could not be checked: {error}", error=True)
     if result.adapted is not None:
         report["adaptation"] = {"best": result.adapted.best, "curve": result.adapted.curve}
     if options.report is not None:
@@ -155,6 +171,8 @@ def run(options: argparse.Namespace) -> int:
     )
     if result.adapted is not None:
         say(_adaptation(result.adapted))
+    if fit is not None:
+        say(fit.in_words)
     return 2 if missing or out != options.out else 0
 
 

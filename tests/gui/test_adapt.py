@@ -96,3 +96,52 @@ def test_choices_of_a_recipe_say_whether_it_adapted(window, drive, phantom_path,
         assert not choices_from(draft_recipe(session.opened(), session.method.now, 3), "run", None).adapts
 
     drive(go())
+
+
+def test_the_prior_is_checked_and_the_answer_goes_with_what_it_is_about(
+    window, drive, phantom_path, prior_path
+):
+    session, choice = window.session, window.reconstruct.adapt
+
+    async def go() -> None:
+        await open_both(session, phantom_path, prior_path)
+        await until(lambda: choice.check.isEnabled())
+        assert not choice.answer.isVisible()
+        click(choice.check)
+        assert choice.check.text().startswith("Stop (")
+        await until(lambda: choice.answer.isVisible())
+        found = choice.question.answer
+        assert choice.answer.text() == found.in_words
+        assert choice.check.text() == "Check the prior"
+        # of another problem nothing is known
+        session.method.set_problem("views", 9)
+        await until(lambda: not choice.answer.isVisible())
+        await until(lambda: choice.check.isEnabled())
+        click(choice.check)
+        click(choice.check)
+        assert choice.question.progress is None
+        session.method.set_physics("nothing")
+        await until(lambda: not choice.check.isEnabled())
+        assert "Nothing is measured" in choice.check.toolTip()
+        await settled()
+        assert choice.question.answer is None
+
+    drive(go())
+
+
+def test_a_run_ends_the_question(window, drive, phantom_path, prior_path):
+    session, choice = window.session, window.reconstruct.adapt
+
+    async def go() -> None:
+        await open_both(session, phantom_path, prior_path)
+        session.method.set_solver("fast")
+        session.method.set_solver_setting("steps", 3)
+        await until(lambda: choice.check.isEnabled())
+        click(choice.check)
+        await runs(window, 7)
+        await delivered(window)
+        assert choice.question.progress is None
+        assert choice.question.answer is None
+        await until(lambda: choice.check.isEnabled())
+
+    drive(go())

@@ -29,7 +29,7 @@ def test_every_control_has_an_accessible_name_and_a_tooltip(window, drive, phant
             window.session.method.set_solver(record.name)
 
     drive(go())
-    for action in (window.act.preferences, window.act.shortcuts, window.act.report):
+    for action in (window.act.preferences, window.act.shortcuts, window.act.palette, window.act.report):
         action.trigger()
     assert len(controls(window)) > 60
     assert nameless(window) == []

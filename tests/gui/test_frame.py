@@ -16,7 +16,6 @@ from PySide6.QtGui import QGuiApplication, QPalette
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog, QDockWidget, QLabel, QWidget
 
-from padis_gui.core.physics import registry as operators
 from padis_gui.core.settings.machine import DeviceChoice
 from padis_gui.gui.dialogs.help import ReportDialog
 from padis_gui.gui.frame.app import CrashReporter, tell_of_crash
@@ -479,20 +478,6 @@ def test_the_device_is_shown_and_what_cannot_be_used_says_why(
     assert drive(window.session.prior.use_device("cuda:7")) is False
     assert "torch sees" in window.messages.text.text()
     assert window.session.prior.device.type == "cpu"
-
-
-def test_a_physics_that_this_machine_lacks_is_greyed_out_with_the_reason(opened, monkeypatch):
-    monkeypatch.setattr(operators, "find_spec", lambda name: None)
-    window = opened(Preferences())
-    for combo, names in (
-        (window.problem.physics, ["ct-parallel", "ct-fan"]),
-        (window.problem.preset, ["ct-20"]),
-    ):
-        for name in names:
-            index = combo.findData(name)
-            assert not combo.model().item(index).isEnabled()
-            assert "needs the package astra" in combo.itemData(index, Qt.ItemDataRole.ToolTipRole)
-    assert window.problem.physics.model().item(window.problem.physics.findData("deblur")).isEnabled()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")

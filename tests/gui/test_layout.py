@@ -599,6 +599,60 @@ def test_the_keyboard_comes_back_to_where_a_page_was_left(ready, drive):
     assert ready.focusWidget() is left
 
 
+def region_of(window):
+    return next(r for r in window.pages.currentWidget().regions if r.isAncestorOf(window.focusWidget()))
+
+
+@pytest.mark.parametrize("name", ["pause", "finish", "cancel"])
+def test_the_keyboard_stays_beside_a_button_that_goes_with_the_run(ready, drive, name):
+    """It once went to the curves, across the window: Qt gives it to what Tab comes to next."""
+
+    async def go():
+        ready.session.method.set_solver_setting("steps", LONG)
+        press(ready, "run")
+        await until(lambda: ready.session.run.snapshot().step >= 1)
+        ready.transport.buttons[name].setFocus()
+        ready.session.run.cancel()
+        await until(lambda: not ready.session.run.active and not ready.act.finish.isEnabled())
+        await settled()
+        assert region_of(ready) is ready.transport
+
+    drive(go())
+
+
+@pytest.mark.parametrize("name", ["pause", "finish", "cancel"])
+def test_the_keyboard_comes_back_beside_a_button_that_went_while_another_page_was_in_front(
+    ready, drive, name
+):
+    async def go():
+        ready.session.method.set_solver_setting("steps", LONG)
+        press(ready, "run")
+        await until(lambda: ready.session.run.snapshot().step >= 1)
+        ready.transport.buttons[name].setFocus()
+        page(ready, "a/b")
+        ready.session.run.cancel()
+        await until(lambda: not ready.session.run.active)
+        await settled()
+        page(ready, "reconstruct")
+        assert region_of(ready) is ready.transport
+
+    drive(go())
+
+
+def test_the_keyboard_stays_in_the_region_of_whatever_is_hidden_or_disabled(ready, drive):
+    """Every control that Tab stops at, one after the other; with those around it, until none is left there."""
+    drive(settled())
+    for region in ready.pages.currentWidget().regions:
+        controls = [w for w in focus.reading_order(region) if w.isVisible() and w.isEnabled()]
+        for number, control in enumerate(controls[:-1]):
+            control.setFocus()
+            control.setEnabled(False) if number % 2 else control.hide()
+            QApplication.processEvents()
+            assert region_of(ready) is region, where_is(control)
+            control.setEnabled(True)
+            control.show()
+
+
 def test_a_list_keeps_its_rows_whatever_page_was_in_front(ready, drive):
     drive(settled())
     ready.docks.bring(ready.run_tools.list_dock)

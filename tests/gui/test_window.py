@@ -58,6 +58,14 @@ def test_opening_shows_truth_and_baseline_and_starts_nothing(ready):
     assert "Press Run" in ready.panes.panes[2].canvas.empty.text()
 
 
+def test_without_a_prior_the_panes_ask_for_one_and_not_for_a_run(window, drive, phantom_path):
+    drive(window.session.data.open(phantom_path))
+    assert not window.act.run.isEnabled()
+    texts = [pane.canvas.empty.text() for pane in window.panes.panes]
+    assert not any("Press" in text for text in texts)
+    assert "A prior is wanted: Ctrl+P opens one" in texts[2]
+
+
 def test_a_run_fills_panes_curves_and_verdict(ready, drive):
     async def go():
         ready.session.method.set_solver_setting("steps", 12)

@@ -546,7 +546,7 @@ class Screen:
             shape = prepared_shape(opened.image, opened.prior, method.problem)
             wanted = estimate(
                 solver=method.solver, settings=method.settings, tiling=method.tiling, prior=opened.prior,
-                image_shape=shape, views=int(getattr(method.problem, "views", 0)), pace=None,
+                image_shape=shape, stored_entries=method.problem.stored_entries(shape[1:]), pace=None,
             )  # fmt: skip
         except PadisError:
             yield "these choices contradict each other, but there is a plan of them"

@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from padis_gui.core.exports.about import read_recipe
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.physics.settings import PictureSettings
@@ -188,7 +190,9 @@ class Walk:
                         self.kinds[kind_of(text)] = len(self.trace), text
                         self.say("\n".join([*self.trace[-8:], f"WRONG: {text}", ""]))
                 if number % _TELLS == 0:
-                    self.say(f"{number} steps, {len(self.kinds)} kinds of findings")
+                    gc.collect()  # here, as the program does in its thread every second
+                    held = psutil.Process().memory_info().rss // 2**20
+                    self.say(f"{number} steps, {len(self.kinds)} kinds of findings, {held} MiB")
                 raised.texts.clear()
             await self.settle()
             self.found = [*raised.texts, *self.screen.wrongs(quiet=True)]

@@ -193,23 +193,36 @@ def test_readmes_python_runs(tmp_path):
     assert len(done.stdout.splitlines()) == 5
 
 
-def test_readmes_command_lines_parse(capsys):
-    """Every padis-gui line of the README is one that the program takes."""
-    import argparse
-    import importlib
-    import shlex
+def test_every_place_that_names_the_version_names_this_one():
+    from padis_gui import __version__
 
-    from padis_gui.cli.main import VERBS
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    first = re.search(r"^## \[([^]]+)\] - (\S+)", changes, re.MULTILINE)
+    assert first is not None
+    assert first[1] == __version__
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {__version__}\ndate-released: {first[2]}\n" in citation
 
-    lines = [line for line in README.replace("\\\n", " ").splitlines() if re.match(r"padis-gui [a-z]", line)]
-    verbs = set()
-    for line in lines:
-        _, verb, *rest = shlex.split(line, comments=True)
-        verbs.add(verb)
-        parser = argparse.ArgumentParser(exit_on_error=False)
-        importlib.import_module(VERBS[verb][0]).add_arguments(parser)
-        parser.parse_args(rest)
-    assert verbs == set(VERBS)
+
+def test_the_citations_title_and_authors_are_those_of_the_readme():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    title = re.search(r"\n  title: \"(.*)\"", citation)
+    assert title is not None
+    assert f"title = {{{title[1]}}}" in README
+    names = re.findall(r"family-names: (.*)\n +given-names: (.*)", citation)
+    assert " and ".join(f"{family}, {given}" for family, given in names) in README
+
+
+def test_forms_for_issues_are_complete():
+    yaml = pytest.importorskip("yaml")
+    forms = [path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config"]
+    assert len(forms) >= 3
+    for path in forms:
+        form = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert form["name"]
+        assert form["description"]
+        assert any(field.get("validations", {}).get("required") for field in form["body"]), path
+        assert all(field["attributes"]["label"] for field in form["body"])
 
 
 def test_an_old_python_is_told_so():

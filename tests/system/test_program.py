@@ -77,6 +77,26 @@ def test_the_program_opens_its_window_and_leaves_cleanly(phantom_path):
     assert lines == []
 
 
+@pytest.mark.parametrize(
+    ("argument", "is_a_file"),
+    [
+        ("reconstruct", False),
+        ("--version", False),
+        ("recontsruct", False),  # a verb misspelt, of which the command line says so
+        ("scan.tif", True),  # also where it is not there: the window says that
+        ("IM0001", True),
+        ("series/IM0002", True),
+    ],
+)
+def test_what_is_given_is_a_file_or_for_the_command_line(argument, is_a_file, tmp_path, monkeypatch):
+    from padis_gui.__main__ import _is_file_or_window_option
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "IM0001").write_bytes(b"")
+    (tmp_path / "reconstruct").write_bytes(b"")
+    assert _is_file_or_window_option(argument) is is_a_file
+
+
 def test_the_core_imports_no_qt():
     done = _python(
         "import sys, padis_gui.core.runs.recipe, padis_gui.core.training.train, padis_gui.core.exports.tiff\n"

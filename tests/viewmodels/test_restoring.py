@@ -1,7 +1,7 @@
 """An exported file brings its run back into a session: choices, files, result; and Run repeats it bit for bit."""
 
-import json
 import asyncio
+import json
 import shutil
 
 import numpy as np

@@ -230,7 +230,7 @@ class Image:
     def to_unit(self) -> Tensor:
         """The image scaled to [0, 1] and clipped there: float32 (C, rows, columns)."""
         low, high = self.window
-        return torch.from_numpy((self.pixels - low) / (high - low)).clamp(0, 1)
+        return torch.from_numpy(self.pixels - low).div_(high - low).clamp_(0, 1)
 
     def from_unit(self, x: Tensor) -> NDArray[np.float32]:
         """Values on the [0, 1] scale, any shape, in the image's own unit as float32; nothing is clipped."""

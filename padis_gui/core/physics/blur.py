@@ -23,6 +23,8 @@ from padis_gui.core.settings.watch import SILENT, Watch
 
 Boundary = Literal["circular", "zero"]
 
+_LARGE = 2**22  # pixels, whose transform takes half a second
+
 
 class BlurSettings(PictureSettings):
     """The kernel, and what it sees beyond the image's edge."""
@@ -208,13 +210,19 @@ class Blur(LinearOperator):
         return self._inverse(self._response.conj() * self._spectrum(y))
 
     def _spectrum(self, x: Tensor) -> Tensor:
-        spectrum: Tensor = torch.fft.rfft2(x, s=self._frame)
-        return spectrum
+        return torch.cat([torch.fft.rfft2(part, s=self._frame) for part in torch.split(x, self._together)])
 
     def _inverse(self, spectrum: Tensor) -> Tensor:
         _, rows, columns = self.image_shape
-        whole: Tensor = torch.fft.irfft2(spectrum, s=self._frame)
-        return whole[:, :rows, :columns].contiguous()
+        return torch.cat([
+            torch.fft.irfft2(part, s=self._frame)[:, :rows, :columns] for part in torch.split(spectrum, self._together)
+        ])  # fmt: skip
+
+    @property
+    def _together(self) -> int:
+        """Channels in one transform: of a large image one, as a run is stopped between two of them only."""
+        channels, rows, columns = self.image_shape
+        return 1 if rows * columns >= _LARGE else channels
 
     def _norm(self, watch: Watch) -> float:
         """1 with the circular boundary, as the kernel's sum is; by power iteration with zeros."""

@@ -206,6 +206,11 @@ class LinearOperator(ABC):
         """The spectral norm ||A||."""
         return self._norm(SILENT)
 
+    @property
+    def powers(self) -> int:
+        """How many steps of the power iteration give the norm."""
+        return POWERS
+
     def _norm(self, watch: Watch) -> float:
         """By power iteration on A^T A from a fixed start; operators that know it say so here."""
         x = torch.ones(self.image_shape) + torch.rand(
@@ -215,8 +220,8 @@ class LinearOperator(ABC):
         if not math.prod(self.measurement_shape):
             return 1.0  # nothing is measured; any scale will do
         length = 1.0
-        for step in range(POWERS):
-            watch.tell(step / POWERS, "norm")
+        for step in range(self.powers):
+            watch.tell(step / self.powers, "norm")
             x = self.transposed(self.measured(x / x.norm(), watch), watch)
             length = float(x.norm())
         return float(length**0.5)

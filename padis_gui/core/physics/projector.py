@@ -1,16 +1,20 @@
-"""Projections: the system matrix of a scan, and what filtered back projection needs besides its geometry.
+"""The system matrix of a scan, and its products.
 
-ASTRA writes the matrix view by view, torch keeps it as sparse matrices.
+Its entries are those of ASTRA's kernels, computed here for many rays at a time; torch keeps it as sparse matrices.
 Products with it run in torch, on the CPU or on the GPU, without a copy through the host. That gives the same
 numbers as ASTRA's own projectors in a fraction of their time, an adjoint that is exact (that of ASTRA's GPU
-kernels is not), and autograd for nothing.
+kernels is not), and autograd for nothing. Where the matrix is too large to be stored, ASTRA's projectors on the CPU take
+its place.
 """
 
+import itertools
 import math
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.util import find_spec
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,225 +26,17 @@ from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.machine import free_memory_mb
 from padis_gui.core.settings.watch import SILENT, Watch
 
-FilterName = Literal["ram-lak", "hann"]
-# The widest gap between neighbouring views is where the scan ends if it is so many times the next widest
-_WEDGE = 3.0
-# of 2 to 90 degrees the best for short scans of 40 views, and as good as any for more
-_TAPER = math.radians(30)
-
-
-def ramp_response(bins: int, filter_name: FilterName) -> Tensor:
-    """Frequency response of the ramp for bins of width 1, padded to twice their number, for ``rfft``; float64.
-
-    The ramp is built in space (Kak and Slaney, "Principles of Computerized Tomographic Imaging", equation 61 of
-    chapter 3), which keeps the mean right, and multiplied by the window in frequency.
-    """
-    length = 1 << (2 * bins - 1).bit_length()
-    n = torch.arange(length)
-    distance = torch.minimum(n, length - n).double()
-    odd = -1 / (math.pi * distance).square().clamp(min=1e-12)
-    kernel = torch.where(n % 2 == 1, odd, torch.zeros(()).double())
-    kernel[0] = 0.25
-    response: Tensor = torch.fft.rfft(kernel).real
-    if filter_name == "hann":
-        frequency = torch.linspace(0, 1, len(response), dtype=torch.float64)
-        response = response * 0.5 * (1 + torch.cos(math.pi * frequency))
-    return response
-
-
-def filtered(rows: Tensor, response: Tensor) -> Tensor:
-    """Rows of bins (..., bins) through a response of :func:`ramp_response`."""
-    length = 2 * (response.shape[-1] - 1)
-    spectrum = torch.fft.rfft(rows, n=length) * response
-    signal: Tensor = torch.fft.irfft(spectrum, n=length)
-    return signal[..., : rows.shape[-1]]
-
-
-def interpolated(row: Tensor, at: Tensor) -> Tensor:
-    """The values of ``row`` (C, bins) between bins, at the positions ``at`` (rows, columns); 0 off the detector."""
-    padded = torch.nn.functional.pad(row, (1, 2))
-    at = (at + 1).clamp(0, row.shape[-1] + 1)
-    left = at.int()
-    index = left.flatten()
-    value, step = (table.index_select(1, index).reshape(-1, *at.shape) for table in (padded, padded.diff()))
-    return torch.addcmul(value, step, at - left)
-
-
-def _in_turn(angles: Tensor, period: float) -> tuple[Tensor, Tensor, Tensor, bool]:
-    """Order of the angles modulo ``period``, the sorted ones, the gap after each, and whether the scan has ends.
-
-    The gap between the ends, if any, is made as wide as the next widest: half of it belongs to each end.
-    """
-    inside = torch.remainder(angles.double(), period)
-    order = inside.argsort()
-    inside = inside[order]
-    gaps = torch.cat([inside[1:], inside[:1] + period]) - inside
-    *_, following, widest = [0.0, *sorted(gaps.tolist())]
-    has_ends = 0 < _WEDGE * following < widest
-    return order, inside, gaps.clamp(max=following) if has_ends else gaps, has_ends
-
-
-def view_weights(angles: Tensor, period: float) -> Tensor:
-    """The range of angles that each view (views,) stands for, in radians: half the way to both neighbours.
-
-    ``period`` is the turn after which views see the same lines again. Views at one angle share its range. What a
-    limited-angle scan leaves open belongs to nobody.
-    """
-    order, _, gaps, _ = _in_turn(angles, period)
-    weights = torch.empty_like(gaps)
-    weights[order] = (gaps + gaps.roll(1)) / 2
-    return weights
-
-
-def scanned_arc(angles: Tensor) -> tuple[float, float]:
-    """Start and length, in radians, of the arc that views (views,) cover; 0 and 2 pi for a full turn."""
-    _, inside, gaps, has_ends = _in_turn(angles, 2 * math.pi)
-    if not has_ends:
-        return 0.0, 2 * math.pi
-    open_after = int((inside.roll(-1) - inside).remainder(2 * math.pi).argmax())
-    step = float(gaps[open_after])
-    return float(inside[(open_after + 1) % len(inside)]) - step / 2, float(gaps.sum())
-
-
-def redundancy_weights(angles: Tensor, fan_angles: Tensor, part: slice = slice(None)) -> Tensor:
-    """Weights (views, bins), of a ``part`` of the views, with which rays that a fan beam measures twice add up to one.
-
-    A ray at the source angle b and the fan angle g is measured again at b + pi - 2 g from the other side. Each of
-    the two counts c(b) / (c(b) + c(b + pi - 2 g)), where c falls from 1 to 0 within 30 degrees at the ends of
-    the scanned arc (Noo et al., Phys. Med. Biol. 47 (2002) 2525; for a short scan much as Parker's
-    weights, Med. Phys. 9 (1982) 254). On a full turn all are one half; a ray measured once counts fully, and
-    what an arc below pi + the full fan angle never measures stays missing.
-    """
-    start, arc = scanned_arc(angles)
-
-    def c(b: Tensor) -> Tensor:
-        if arc >= 2 * math.pi:
-            return torch.ones_like(b)
-        along = torch.remainder(b - start, 2 * math.pi)
-        edge = torch.minimum(along, arc - along).clamp(min=0) / min(_TAPER, arc / 2)
-        return torch.sin(0.5 * math.pi * edge.clamp(max=1)).square()
-
-    views = angles[part, None]
-    own = c(views.double().expand(-1, len(fan_angles))).clamp(min=1e-9)
-    return own / (own + c(views + math.pi - 2 * fan_angles[None]))
-
-
-# A detector whose middle is so far from where it sees the axis, in its widths, is one beside the axis
-_BESIDE = 0.1
-# The weights of such a one fall over at least so many bins to each side of the axis: a step would be a bright point there
-_NARROWEST = 6
-
-
-def displaced_weights(geometry: Geometry) -> Tensor | None:
-    """Weights (bins,) of a parallel beam's rays where a full turn is measured by a detector beside the axis.
-
-    None for other scans. Rays on the axis' shorter side are measured twice, by opposite views; what lies farther out is
-    measured once (half acquisition). Across the overlap the weight rises from 0 to 1 as a squared sine, so that both
-    readings of a ray add up to one (after Wang, Med. Phys. 29 (2002) 1634). Where the axis is beyond the detector no ray
-    is measured twice, and the weight rises across what no view sees: see :func:`unseen_weights`.
-    """
-    sides = _sides(geometry)
-    if sides is None:
-        return None
-    outward = geometry.positions() * (1.0 if sides.last_is_longer else -1.0)
-    return _rising(outward / sides.overlap)
-
-
-def unseen_weights(geometry: Geometry) -> Tensor:
-    """The weights (n,) of bins that a detector beside the axis lacks on its shorter side, from its end outwards.
-
-    They are relative to that of its outermost bin, whose reading stands for theirs. Empty where rays of more than a few
-    bins are measured twice.
-    """
-    sides = _sides(geometry)
-    if sides is None:
-        return torch.zeros(0, dtype=torch.float64)
-    count = math.ceil((sides.overlap - sides.shorter) / geometry.bin_width) - 1
-    outward = -sides.shorter - torch.arange(max(count, 0) + 1, dtype=torch.float64) * geometry.bin_width
-    weights = _rising(outward / sides.overlap)
-    return weights[1:] / weights[0] if count > 0 else weights[:0]
-
-
-class _Sides(NamedTuple):
-    """Of a detector beside the axis: how far the shorter one reaches beyond it, below 0 where it does not reach the axis,
-    and how far to both sides of it the weights rise."""
-
-    shorter: float
-    overlap: float
-    last_is_longer: bool
-
-
-def _sides(geometry: Geometry) -> _Sides | None:
-    """None unless a full turn is measured by a detector that is seen to be beside the axis."""
-    first, last = (float(p) for p in geometry.positions()[[0, -1]])
-    full = scanned_arc(geometry.radians)[1] >= 2 * math.pi * (1 - 1e-9)
-    beside = abs(first + last) / 2 > _BESIDE * geometry.bins * geometry.bin_width
-    if not full or not beside:
-        return None
-    shorter = min(-first, last)
-    return _Sides(shorter, max(abs(shorter), _NARROWEST * geometry.bin_width), last > -first)
-
-
-def _rising(along: Tensor) -> Tensor:
-    """From 0 at -1 to 1 at 1, so that what is as far to both sides of 0 adds up to one."""
-    return torch.sin(0.25 * math.pi * (1 + along.clamp(-1, 1))).square()
-
-
-# How far a view that ends inside the object goes on, in its own length, and how many readings say from what
-_GOES_ON, _LAST = 0.25, 4
-
-
-def completed(rows: Tensor, beside: tuple[int, int], unseen: Tensor | None = None) -> Tensor:
-    """Weighted views (..., bins) of a detector beside the axis, with so many bins more before and after them.
-
-    The shorter side's weights have come down to 0, or do so over the ``unseen`` bins behind its end: the outermost reading
-    stands there with these weights, and together with that of the opposite view leads from the one to the other. On the
-    longer side an object that is wider than what the scan sees would end abruptly, and shine at its rim: the last
-    readings go on there as a squared cosine (as in Ohnesorge et al., Med. Phys. 27 (2000) 39, with the mean of the last
-    readings instead of their mirror image). Air goes on as air.
-    """
-    before, after = beside
-    found = torch.nn.functional.pad(rows, beside)
-    far = after if before > after else before
-    if not far:
-        return found
-    fall = (
-        torch.cos(0.5 * math.pi * torch.arange(1, far + 1, dtype=torch.float64) / (far + 1)).square().to(rows)
-    )
-    inner = rows.new_zeros(0) if unseen is None else unseen.to(rows)
-    end = found.shape[-1] - after
-    if before > after:
-        found[..., -far:] = rows[..., -_LAST:].mean(-1, keepdim=True) * fall
-        found[..., before - len(inner) : before] = rows[..., :1] * inner.flip(0)
-    else:
-        found[..., :far] = rows[..., :_LAST].mean(-1, keepdim=True) * fall.flip(0)
-        found[..., end : end + len(inner)] = rows[..., -1:] * inner
-    return found
-
-
-def bins_beside(geometry: Geometry) -> tuple[int, int]:
-    """How many bins before and after a view :func:`completed` adds; none where the detector is not beside the axis.
-
-    As many as make the shorter side as long as the other, and some more on both.
-    """
-    if displaced_weights(geometry) is None:
-        return 0, 0
-    more, on = round(2 * geometry.axis) - (geometry.bins - 1), int(_GOES_ON * geometry.bins)
-    return max(-more, 0) + on, max(more, 0) + on
-
-
 # torch says so of the first one. Silenced here and for good: matrices are made in threads, and
 # warnings.catch_warnings is the whole process'.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
 
-# ASTRA's names of geometry and kernel, and at most how many entries rays one pixel apart have in each pixel:
-# twice the larger of |cos| and |sin| of their direction, or |cos| + |sin|
-_ASTRA = {
-    "parallel": ("parallel_vec", "linear", 2.0),
-    "fan": ("fanflat_vec", "line_fanflat", math.sqrt(2)),
-}
-# ASTRA hands entries over one Python object at a time (0.12 us each) and keeps every other thread waiting meanwhile
-_ENTRIES_AT_ONCE = 2**18
+# What an entry takes: its column and its value in single precision, in the matrix and in the transpose
+BYTES_AN_ENTRY = 16
+# At most how many entries rays one pixel apart have in each pixel: twice the larger of |cos| and |sin| of their direction,
+# or |cos| + |sin|
+_CROSSINGS = {"parallel": 2.0, "fan": math.sqrt(2)}
+# Entries that are computed at a time, so that what they are computed of stays in a core's cache
+_ENTRIES_AT_ONCE = 2**16
 # and what comes after it takes 10 ns an entry
 _ENTRIES_SORTED = 2**20
 _ENTRIES_MOVED = 2**26
@@ -260,43 +56,8 @@ def expected_entries(geometry: Geometry, shape: Shape) -> int:
     rays = rays_a_bin(geometry)
     along_rays = (end - first) * rays * 2 * max(shape)
     width = geometry.bin_width / rays
-    crossing_pixels = math.prod(shape) * _ASTRA[geometry.beam][2] * geometry.magnification / width
+    crossing_pixels = math.prod(shape) * _CROSSINGS[geometry.beam] * geometry.magnification / width
     return int(geometry.views * min(along_rays, crossing_pixels))
-
-
-def _rays(geometry: Geometry) -> NDArray[np.float64]:
-    """ASTRA's line for each ray of each view, (views * bins, 6): a detector of one bin, where ASTRA has it.
-
-    ASTRA computes the middle of a bin in single precision from the detector's first edge. Done alike, a ray has the very
-    same entries alone as within its view, so that it does not matter where a matrix is cut.
-    """
-    views = geometry.vectors
-    step = views[:, None, 4:].astype(np.float32)
-    edge = (views[:, None, 2:4] - 0.5 * geometry.bins * step.astype(np.float64)).astype(np.float32)
-    rays = np.repeat(views, geometry.bins, axis=0)
-    rays[:, 2:4] = (
-        edge + (np.arange(geometry.bins, dtype=np.float32)[:, None] + np.float32(0.5)) * step
-    ).reshape(-1, 2)
-    rays[:, 4:] = 0.0  # neither kernel asks how wide a bin is
-    return rays
-
-
-@contextmanager
-def _astra_matrix(beam: Beam, shape: Shape, lines: NDArray[np.float64], bins: int) -> Iterator[Any]:
-    """ASTRA's matrix of some views of so many bins as scipy CSR; all ASTRA ids are freed afterwards."""
-    import astra
-
-    name, kernel, _ = _ASTRA[beam]
-    volume = astra.create_vol_geom(*shape)
-    projector = astra.create_projector(kernel, astra.create_proj_geom(name, bins, lines), volume)
-    try:
-        matrix = astra.projector.matrix(projector)
-        try:
-            yield astra.matrix.get(matrix)
-        finally:
-            astra.matrix.delete(matrix)
-    finally:
-        astra.projector.delete(projector)
 
 
 def system_matrix(
@@ -334,38 +95,146 @@ class _Rows(NamedTuple):
 
 def _assembled(geometry: Geometry, shape: Shape, scale: float, watch: Watch = SILENT) -> _Rows:
     """The whole matrix, from blocks of the rays that see the image."""
-    from scipy.sparse import csr_matrix
-
     first, end = geometry.within(geometry.reach(shape))
-    rays = rays_a_bin(geometry)
-    seen = geometry.part(first, end).finer(rays)
-    lines, bins, longest = seen.vectors, seen.bins, 2 * max(shape)
-    if bins * longest > 2 * _ENTRIES_AT_ONCE:
-        lines, bins = _rays(seen), 1
-    at_once = max(1, _ENTRIES_AT_ONCE // (longest * bins))
-    if bins == 1:
-        at_once += -at_once % rays
     room = int(1.1 * expected_entries(geometry, shape))  # what is not used of it takes no memory
     columns, values, count = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.float32), 0
-    found: list[NDArray[np.int64]] = []
-    for start in range(0, len(lines), at_once):
-        watch.tell(start / len(lines))
-        with _astra_matrix(geometry.beam, shape, lines[start : start + at_once], bins) as block:
-            if rays > 1:
-                mean = (block.data / rays, block.indices, block.indptr[::rays])
-                block = csr_matrix(mean, shape=(block.shape[0] // rays, block.shape[1]))
-                block.sum_duplicates()
-            found.append(np.diff(block.indptr))
-            before, count = count, count + len(block.indices)
-            if count > room:
-                room = count + count // 8
-                columns.resize(room, refcheck=False)
-                values.resize(room, refcheck=False)
-            columns[before:count] = block.indices
-            values[before:count] = block.data * scale
     lengths = np.zeros((geometry.views, geometry.bins), dtype=np.int64)
-    lengths[:, first:end] = np.concatenate(found).reshape(geometry.views, -1)
+    # a product that is rounded once is the same in both precisions, and faster in single
+    factor = np.float32(scale) if np.float32(scale) == scale else np.float64(scale)
+    for view, bins, block in _blocks(geometry.part(first, end), shape):
+        watch.tell(view / geometry.views)
+        lengths[view, first + bins.start : first + bins.stop] = block.lengths
+        before, count = count, count + len(block.columns)
+        if count > room:
+            room = count + count // 8
+            columns.resize(room, refcheck=False)
+            values.resize(room, refcheck=False)
+        columns[before:count] = block.columns
+        np.multiply(block.values, factor, out=values[before:count], casting="same_kind")
     return _Rows(_starts(lengths.ravel()), columns[:count], values[:count])
+
+
+class _Block(NamedTuple):
+    """Some consecutive rows of a matrix: how many entries each has, and these one row after the other."""
+
+    lengths: NDArray[np.intp]
+    columns: NDArray[np.int32]
+    values: NDArray[np.floating]
+
+
+def _blocks(geometry: Geometry, shape: Shape) -> Iterator[tuple[int, slice, _Block]]:
+    """The rows of all bins, some at a time: which view, which of its bins, and their entries in pixel units."""
+    from scipy.sparse import csr_matrix
+
+    rays, pixels = rays_a_bin(geometry), math.prod(shape)
+    bins_at_once = max(1, _ENTRIES_AT_ONCE // (2 * max(shape) * rays))
+    for view, (source, places) in enumerate(_rays(geometry.finer(rays))):
+        for first in range(0, geometry.bins, bins_at_once):
+            bins = slice(first, min(first + bins_at_once, geometry.bins))
+            some = slice(bins.start * rays, bins.stop * rays)
+            direction = np.broadcast_to(source, places[some].shape)
+            if geometry.beam == "fan":
+                direction = source - places[some]
+            block = _entries(geometry.beam, shape, places[some], direction)
+            if rays > 1:
+                starts = np.concatenate([[0], block.lengths.cumsum()])[::rays]
+                mean = csr_matrix(
+                    (block.values / np.float64(rays), block.columns, starts), shape=(len(starts) - 1, pixels)
+                )
+                mean.sum_duplicates()
+                block = _Block(np.diff(mean.indptr), mean.indices, mean.data)
+            yield view, bins, block
+
+
+def _rays(geometry: Geometry) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Of each view: the direction of its rays (2,), in a fan beam where they come from, and the bins' middles (bins, 2).
+
+    In single precision from the detector's first edge, as ASTRA has them.
+    """
+    views = geometry.vectors
+    steps = views[:, 4:].astype(np.float32)
+    edges = (views[:, 2:4] - 0.5 * geometry.bins * steps.astype(np.float64)).astype(np.float32)
+    along = np.arange(geometry.bins, dtype=np.float32)[:, None] + np.float32(0.5)
+    for source, edge, step in zip(views[:, :2].astype(np.float32), edges, steps, strict=True):
+        yield source, edge + along * step
+
+
+def _entries(
+    beam: Beam, shape: Shape, places: NDArray[np.float32], directions: NDArray[np.float32]
+) -> _Block:
+    """The entries of rays (n, 2) through ``places`` in some ``directions``; x to the right, y upwards from the middle.
+
+    A ray that is steeper than its slope to the side crosses the rows of pixels, another one their columns. Which of the
+    two may change from ray to ray of a fan.
+    """
+    across_rows = np.abs(directions[:, 0]) < np.abs(directions[:, 1])
+    turns = [0, *(np.flatnonzero(np.diff(across_rows)) + 1).tolist(), len(places)]
+    found = []
+    for first, end in itertools.pairwise(turns):
+        (x, y), (along_x, along_y) = places[first:end].T, directions[first:end].T
+        if across_rows[first]:
+            found.append(_crossed(beam, shape, (1, shape[1]), (x, -y), (along_x, -along_y)))
+        else:
+            found.append(_crossed(beam, shape[::-1], (shape[1], 1), (-y, x), (-along_y, along_x)))
+    return found[0] if len(found) == 1 else _Block(*map(np.concatenate, zip(*found, strict=True)))
+
+
+Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def _crossed(beam: Beam, shape: Shape, strides: tuple[int, int], place: Pair, direction: Pair) -> _Block:
+    """The entries of rays (n,) that cross ``shape[0]`` lines of ``shape[1]`` pixels one after the other.
+
+    ``place`` and ``direction`` go along the lines and from line to line, from the image's middle; ``strides`` are the
+    distances of pixels in the image, likewise. Where a line is crossed between the middles of two pixels, the parallel
+    beam interpolates between both; a fan's ray lies in one of them or in two, each with the length inside it.
+
+    Every number is rounded as ASTRA's kernels round it ("linear" and "line_fanflat" of version 2.5), so that matrices are
+    the same bit for bit.
+    """
+    lines, pixels = shape
+    half, one = np.float32(0.5), np.float32(1)
+    slope = direction[0] / direction[1]
+    length = np.sqrt(direction[0] * direction[0] + direction[1] * direction[1]) / np.abs(direction[1])
+    # at: where each line is crossed, in pixels from the middle of its first one
+    at = np.empty((len(slope), lines), dtype=np.float32)
+    at[:, 0] = place[0] + (half - np.float32(lines / 2) - place[1]) * slope - (half - np.float32(pixels / 2))
+    at[:, 1:] = slope[:, None]
+    np.add.accumulate(at, axis=1, out=at)
+    shares = np.empty((*at.shape, 2), dtype=np.float32)
+    inside = np.empty(shares.shape, dtype=np.bool_)
+    if beam == "parallel":
+        left = np.floor(at)
+        at -= left
+        np.multiply(at, length[:, None], out=shares[..., 1])
+        np.subtract(one, at, out=at)
+        np.multiply(at, length[:, None], out=shares[..., 0])
+        pixel = left.astype(np.int32)
+    else:
+        nearest = np.floor(at + half)
+        at -= nearest
+        steep = np.abs(slope)[:, None]
+        alone = half - half * steep  # so far from a pixel's middle a ray stays within it
+        in_two, before = np.abs(at) > alone, at < -alone
+        at += np.where(before, half + half * steep, -alone)
+        with np.errstate(
+            divide="ignore", invalid="ignore"
+        ):  # a ray straight along lies in one pixel of each line
+            at *= length[:, None] / (half + half * steep - alone)
+        pixel = nearest.astype(np.int32) - before
+        np.copyto(at, 0, where=~in_two)
+        np.subtract(length[:, None], at, out=shares[..., 0])
+        shares[..., 1] = at
+    index = np.empty(shares.shape, dtype=np.int32)
+    # as unsigned numbers, what lies before the first pixel is beyond the last
+    np.less(pixel.view(np.uint32), pixels, out=inside[..., 0])
+    np.less((pixel + 1).view(np.uint32), pixels, out=inside[..., 1])
+    if beam == "fan":
+        inside[..., 1] &= in_two
+    pixel *= strides[0]
+    np.add(pixel, np.arange(lines, dtype=np.int32) * strides[1], out=index[..., 0])
+    np.add(index[..., 0], strides[0], out=index[..., 1])
+    return _Block(np.count_nonzero(inside, axis=(1, 2)), index[inside], shares[inside])
 
 
 def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -464,11 +333,143 @@ def _moved(values: Tensor, dtype: torch.dtype, device: torch.device, watch: Watc
     return moved
 
 
+# Entries of the views that are projected before the next question whether to go on: some 0.2 s on a core
+_ENTRIES_PROJECTED = 2**26
+# ASTRA's names of geometry and kernel
+_ASTRA = {"parallel": ("parallel_vec", "linear"), "fan": ("fanflat_vec", "line_fanflat")}
+
+
+class MatrixFree:
+    """Products with the matrix of :func:`system_matrix` and with its transpose, whose entries are computed anew each time.
+
+    By ASTRA's projectors on the CPU, each the transpose of the other up to rounding; where ASTRA is not installed, by
+    blocks of the matrix. Memory is that of the image and of the measurement, in single precision; both may lie
+    elsewhere, and then are copied.
+    """
+
+    def __init__(self, geometry: Geometry, shape: Shape, scale: float) -> None:
+        self.geometry, self.shape, self.scale = geometry, shape, scale
+        self._first, self._end = geometry.within(geometry.reach(shape))
+        seen = geometry.part(self._first, self._end)
+        self._rays = rays_a_bin(geometry)
+        a_view = max(1, expected_entries(geometry, shape) // geometry.views)
+        at_once = max(1, _ENTRIES_PROJECTED // a_view)
+        self._parts = [
+            seen.of_views(np.arange(first, min(first + at_once, geometry.views)))
+            for first in range(0, geometry.views, at_once)
+        ]
+        self._project = _by_astra if find_spec("astra") is not None else _by_blocks
+
+    def forward(self, x: Tensor, watch: Watch = SILENT) -> Tensor:
+        """A x of an image (rows, columns): a sinogram (views, bins)."""
+        image = x.detach().to("cpu", torch.float32).contiguous().numpy()
+
+        def projected(views: slice, part: Geometry) -> NDArray[np.float32]:
+            rays = np.zeros((part.views, part.bins * self._rays), dtype=np.float32)
+            self._project(part.finer(self._rays), self.shape, image, rays, forward=True)
+            mean: NDArray[np.float32] = rays.reshape(part.views, part.bins, -1).mean(-1)
+            return mean
+
+        found = np.zeros((self.geometry.views, self.geometry.bins), dtype=np.float32)
+        found[:, self._first : self._end] = np.concatenate(list(self._each_part(projected, watch)))
+        found *= np.float32(self.scale)
+        return torch.from_numpy(found).to(x)
+
+    def adjoint(self, y: Tensor, watch: Watch = SILENT) -> Tensor:
+        """A^T y of a sinogram (views, bins): an image (rows, columns)."""
+        sinogram = y.detach().to("cpu", torch.float32).numpy()
+
+        def projected(views: slice, part: Geometry) -> NDArray[np.float32]:
+            rays = np.repeat(sinogram[views, self._first : self._end], self._rays, axis=1)
+            image = np.zeros(self.shape, dtype=np.float32)
+            self._project(part.finer(self._rays), self.shape, image, rays, forward=False)
+            return image
+
+        found = np.zeros(self.shape, dtype=np.float32)
+        for image in self._each_part(projected, watch):
+            found += image
+        found *= np.float32(self.scale / self._rays)
+        return torch.from_numpy(found).to(y)
+
+    def _each_part(
+        self, work: Callable[[slice, Geometry], NDArray[np.float32]], watch: Watch
+    ) -> Iterator[NDArray[np.float32]]:
+        """What ``work`` makes of the views of each part, in their order, by as many threads as torch has.
+
+        The parts and their order are the same for any number of threads, and so are the bits of their sum.
+        """
+        threads = torch.get_num_threads()
+        with ThreadPoolExecutor(threads) as pool:
+            under_way: deque[Future[NDArray[np.float32]]] = deque()
+            try:
+                first = 0
+                for part in self._parts:
+                    watch.check()
+                    under_way.append(pool.submit(work, slice(first, first + part.views), part))
+                    first += part.views
+                    if len(under_way) > threads:
+                        yield under_way.popleft().result()
+                for future in under_way:
+                    watch.check()
+                    yield future.result()
+            finally:
+                for future in under_way:
+                    future.cancel()
+
+
+def _by_astra(
+    geometry: Geometry, shape: Shape, image: NDArray[np.float32], rays: NDArray[np.float32], *, forward: bool
+) -> None:
+    """Project ``image`` into ``rays`` (views, bins), or back; lengths in pixels."""
+    import astra
+
+    name, kernel = _ASTRA[geometry.beam]
+    volume = astra.create_vol_geom(*shape)
+    detector = astra.create_proj_geom(name, geometry.bins, geometry.vectors)
+    made = []
+    try:
+        projector = astra.create_projector(kernel, detector, volume)
+        made.append((astra.projector, projector))
+        pixels = astra.data2d.link("-vol", volume, image)
+        made.append((astra.data2d, pixels))
+        measured = astra.data2d.link("-sino", detector, rays)
+        made.append((astra.data2d, measured))
+        wanted: dict[str, Any] = {"ProjectorId": projector, "ProjectionDataId": measured}
+        if forward:
+            wanted |= {"type": "FP", "VolumeDataId": pixels}
+        else:
+            wanted |= {"type": "BP", "ReconstructionDataId": pixels}
+        algorithm = astra.algorithm.create(wanted)
+        made.append((astra.algorithm, algorithm))
+        astra.algorithm.run(algorithm)
+    finally:
+        for kind, number in reversed(made):
+            kind.delete(number)
+
+
+def _by_blocks(
+    geometry: Geometry, shape: Shape, image: NDArray[np.float32], rays: NDArray[np.float32], *, forward: bool
+) -> None:
+    """The same by blocks of the matrix, several times slower."""
+    from scipy.sparse import csr_matrix
+
+    pixels = image.reshape(-1)
+    for view, bins, block in _blocks(geometry, shape):
+        starts = np.concatenate([[0], block.lengths.cumsum()])
+        part = csr_matrix((block.values, block.columns, starts), shape=(len(block.lengths), pixels.size))
+        if forward:
+            rays[view, bins] = part @ pixels
+        else:
+            pixels += part.T @ rays[view, bins]
+
+
 def check_memory(geometry: Geometry, shape: Shape, dtype: torch.dtype, device: torch.device) -> None:
     """Raise :class:`SettingError` where the matrix and its transpose would not fit, before anything is made."""
     entries = expected_entries(geometry, shape)
     size = f"{geometry.views} views of {shape[1]} × {shape[0]} px"
-    advice = "take fewer views, a smaller image, or wider detector bins"
+    advice = (
+        "set the system matrix to matrix-free, or take fewer views, a smaller image, or wider detector bins"
+    )
     if max(entries, geometry.views * geometry.bins) > _LARGEST_INDEX:
         raise SettingError(
             f"A system matrix of at most {_LARGEST_INDEX / 1e9:.1f} billion entries was wanted, but {size} have "

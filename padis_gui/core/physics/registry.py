@@ -1,7 +1,6 @@
 """The registry of physics: one record a kind of measurement, one file each."""
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import torch
 
@@ -26,8 +25,7 @@ from padis_gui.core.settings.watch import SILENT, Watch
 @dataclass(frozen=True, slots=True)
 class Physics:
     """``operator`` computes it; ``measurement`` and ``baseline`` name what the viewers show. ``pictorial``
-    measurements have the image's own intensities; ``imageless`` ones need no image. ``needs`` is a module that some
-    systems lack."""
+    measurements have the image's own intensities; ``imageless`` ones need no image."""
 
     name: str
     label: str
@@ -39,7 +37,6 @@ class Physics:
     summary: str
     pictorial: bool = False
     imageless: bool = False
-    needs: str = ""
 
     def make(
         self,
@@ -55,24 +52,15 @@ class Physics:
         """
         return self.operator.of(image_shape, settings, device, picture, watch)
 
-    @property
-    def why_not(self) -> str:
-        """Why this machine cannot do it; empty where it can."""
-        if not self.needs or find_spec(self.needs) is not None:
-            return ""
-        return f"{self.label} needs the package {self.needs}, which is not installed here"
-
 
 PHYSICS = Registry("physics", (
     Physics(
         "ct-parallel", "CT, parallel beam", ParallelBeamSettings, ParallelBeamCT, "Sinogram", "FBP",
         "arXiv 2406.02462, section 4", "Line integrals along parallel rays.",
-        needs="astra",
     ),
     Physics(
         "ct-fan", "CT, fan beam", FanBeamSettings, FanBeamCT, "Sinogram", "FBP",
         "arXiv 2406.02462, section 4", "Line integrals along rays from a point to a flat detector.",
-        needs="astra",
     ),
     Physics(
         "deblur", "Deblurring", BlurSettings, Blur, "Blurred", "Wiener",

@@ -5,8 +5,10 @@ The conventions of angles, bins and lengths are those of :mod:`padis_gui.core.ph
 with a flat detector, the length of a ray inside each pixel.
 """
 
+import copy
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
@@ -18,22 +20,26 @@ from pydantic import ConfigDict, ValidationInfo, field_validator
 from torch import Tensor
 
 from padis_gui.core.images.image import Image
-from padis_gui.core.physics.geometry import Beam, Geometry, Shape, Turn
-from padis_gui.core.physics.operator import LinearOperator
-from padis_gui.core.physics.projector import (
+from padis_gui.core.physics.filtered_backprojection import (
     FilterName,
     bins_beside,
     completed,
     displaced_weights,
-    expected_entries,
     filtered,
     interpolated,
     ramp_response,
     redundancy_weights,
-    rows_of,
-    system_matrix,
     unseen_weights,
     view_weights,
+)
+from padis_gui.core.physics.geometry import Beam, Geometry, Shape, Turn
+from padis_gui.core.physics.operator import POWERS, LinearOperator
+from padis_gui.core.physics.projector import (
+    BYTES_AN_ENTRY,
+    MatrixFree,
+    expected_entries,
+    rows_of,
+    system_matrix,
 )
 from padis_gui.core.physics.settings import ScanSettings
 from padis_gui.core.settings.declarations import NOT_GIVEN, setting
@@ -46,6 +52,10 @@ MAX_BINS = 16384
 DEFAULT_PIXEL_SIZE = 40 / 256
 # A product with so many entries takes a CPU 0.2 s: one with more is made of several, of whole views or rows of pixels
 _PRODUCT_AT_ONCE = 2**27
+# Bytes of a matrix and its transpose up to which they are stored where nothing else is said. It is a fixed number, not a
+# share of the free memory, so that a recipe gives the same bits on every machine.
+_STORED_AT_MOST = 4 * 2**30
+_POWERS_MATRIX_FREE = 8
 # Pixels that a view is back projected to at a time, whose values stay in the cache of a CPU
 _PIXELS_AT_ONCE = 2**18
 _VIEWS_WEIGHTED = 64
@@ -105,6 +115,11 @@ class ScannerSettings(ScanSettings):
         "pixels", label="Lengths in", advanced=True,
         help="Unit of the bin width and of distances: pixels of the image, or mm, of which a pixel has the length above",
     )  # fmt: skip
+    system_matrix: Literal["auto", "stored", "matrix-free"] = setting(
+        "auto", label="System matrix", advanced=True, before="stored",
+        help="Stored, products are fast, and the matrix and its transpose take memory; matrix-free, each product computes "
+        "the entries anew, which is slower and takes none; automatic stores up to 4 GiB",
+    )  # fmt: skip
     fbp_filter: FilterName = setting(
         "hann", label="FBP filter", advanced=True,
         help="Window on the ramp filter of the FBP baseline: ram-lak is sharp, hann is smooth",
@@ -134,6 +149,13 @@ class ScannerSettings(ScanSettings):
     def entries(self, shape: Shape) -> int:
         """About how many entries the system matrix has at most."""
         return expected_entries(self.geometry(shape), shape)
+
+    def stored_entries(self, shape: Shape) -> int:
+        """How many of them are kept in memory: all, or none where products are matrix-free."""
+        entries = self.entries(shape)
+        if self.system_matrix == "auto":
+            return entries if entries * BYTES_AN_ENTRY <= _STORED_AT_MOST else 0
+        return entries if self.system_matrix == "stored" else 0
 
     @property
     def seconds_a_pixel(self) -> float:
@@ -226,7 +248,8 @@ def _enough_bins(wanted: float) -> int:
 class Scanner(LinearOperator):
     """x (C, rows, columns) -> sinogram (C, views, bins), line integrals in units of ``pixel_size``.
 
-    Lengths of the ``geometry`` are in pixels. ``angles`` (views,) are in radians, counter-clockwise, float64.
+    Lengths of the ``geometry`` are in pixels. ``angles`` (views,) are in radians, counter-clockwise, float64. Where the
+    system matrix is not ``stored``, products are in single precision, by one core.
     """
 
     together = (0, 2)
@@ -238,10 +261,13 @@ class Scanner(LinearOperator):
         *,
         pixel_size: float = DEFAULT_PIXEL_SIZE,
         fbp_filter: FilterName = "hann",
+        stored: bool = True,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(image_shape, device=device, dtype=dtype)
+        self.stored = stored
+        self._between = SILENT  # asked between parts of a matrix-free product
         self.geometry = geometry
         self.angles = geometry.radians
         self.pixel_size = pixel_size
@@ -260,7 +286,8 @@ class Scanner(LinearOperator):
     ) -> Self:
         return cls(
             image_shape, settings.geometry(image_shape[1:]),
-            pixel_size=settings.pixel_size, fbp_filter=settings.fbp_filter, device=device, dtype=dtype,
+            pixel_size=settings.pixel_size, fbp_filter=settings.fbp_filter,
+            stored=bool(settings.stored_entries(image_shape[1:])), device=device, dtype=dtype,
         )  # fmt: skip
 
     @cached_property
@@ -272,22 +299,44 @@ class Scanner(LinearOperator):
         _, rows, columns = self.image_shape
         return system_matrix(self.geometry, (rows, columns), self.pixel_size, self.dtype, self.device, watch)
 
+    @cached_property
+    def _matrix_free(self) -> MatrixFree:
+        _, rows, columns = self.image_shape
+        return MatrixFree(self.geometry, (rows, columns), self.pixel_size)
+
     @property
     def measurement_shape(self) -> tuple[int, ...]:
         return self.image_shape[0], self.geometry.views, self.geometry.bins
 
+    @property
+    def powers(self) -> int:
+        """Fewer where each takes long: the first few come within a thousandth."""
+        return POWERS if self.stored else _POWERS_MATRIX_FREE
+
     def _forward(self, x: Tensor) -> Tensor:
-        return self._product(self._matrices[0], x).reshape(self.measurement_shape)
+        if not self.stored:
+            return self.measured(x, self._between)
+        return self._in_parts(self._matrices[0], self.geometry.bins, x).reshape(self.measurement_shape)
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        return self._product(self._matrices[1], y).reshape(self.image_shape)
+        if not self.stored:
+            return self.transposed(y, self._between)
+        return self._in_parts(self._matrices[1], self.image_shape[2], y).reshape(self.image_shape)
 
     @staticmethod
     def _product(matrix: Tensor, x: Tensor) -> Tensor:
         return torch.stack([matrix @ channel for channel in x.reshape(x.shape[0], -1)])
 
+    def interrupted_by(self, check: Callable[[], None]) -> Self:
+        """As any operator; a product that takes long asks within it, too."""
+        same = super().interrupted_by(check)
+        if not self.stored:
+            same = copy.copy(self)
+            same._between = Watch(check)
+        return same
+
     def get_ready(self, watch: Watch = SILENT, *, norm: bool = True) -> None:
-        if "_matrices" not in self.__dict__:
+        if self.stored and "_matrices" not in self.__dict__:
             share = 0.5 if norm else 1
             self._matrices = self._make_matrices(watch.part(0, share))
             watch = watch.part(share, 1)
@@ -295,15 +344,19 @@ class Scanner(LinearOperator):
 
     def measured(self, x: Tensor, watch: Watch) -> Tensor:
         self._check_shape(x)
+        if not self.stored:
+            return torch.stack([self._matrix_free.forward(channel, watch) for channel in x])
         self.get_ready(watch, norm=False)
         return self._in_parts(self._matrices[0], self.geometry.bins, x, watch).reshape(self.measurement_shape)
 
     def transposed(self, y: Tensor, watch: Watch) -> Tensor:
         self.T._check_shape(y)
+        if not self.stored:
+            return torch.stack([self._matrix_free.adjoint(channel, watch) for channel in y])
         self.get_ready(watch, norm=False)
         return self._in_parts(self._matrices[1], self.image_shape[2], y, watch).reshape(self.image_shape)
 
-    def _in_parts(self, matrix: Tensor, together: int, x: Tensor, watch: Watch) -> Tensor:
+    def _in_parts(self, matrix: Tensor, together: int, x: Tensor, watch: Watch = SILENT) -> Tensor:
         """The product, which on a CPU may stop between parts of it; so many rows stay ``together``.
 
         The parts are long, so that the library sums each row as it would in the whole, and the bits are the same.

@@ -55,6 +55,10 @@ class PhysicsSettings(Settings):
         """
         return 0
 
+    def stored_entries(self, shape: tuple[int, int]) -> int:
+        """How many of them a run keeps in memory."""
+        return self.entries(shape)
+
     @property
     def seconds_a_pixel(self) -> float:
         """About how long the baseline takes for each pixel of the image, on one core."""

@@ -11,14 +11,16 @@
         └────────────┴─────────────────────────────────▶ FAILED (what was good before a divergence is kept)
 
 A run is driven by whoever iterates over :meth:`Run.steps`, in that thread; a :class:`Control` is asked at every patch
-batch, and several times a second while it is prepared, whether the run may go on. A run is active until its
+batch and at every product with the operator whether the run may go on, and between any two operations of torch whether
+it is to stop. A run is active until its
 :class:`Outcome` has been taken: nobody who asks a newer run can be told of an older one's end.
 """
 
 import logging
 import math
 import traceback
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -49,7 +51,7 @@ from padis_gui.core.runs.opened import (
 from padis_gui.core.runs.recipe import Change, Recipe, sealed
 from padis_gui.core.settings.errors import Interrupted, PadisError
 from padis_gui.core.settings.machine import told_of_memory, torch_threads
-from padis_gui.core.settings.watch import Watch
+from padis_gui.core.settings.watch import Watch, asked_between_operations
 from padis_gui.core.solvers.adaptation import AdaptationSettings, AdaptationStep, Adapted, adapt
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
@@ -196,11 +198,11 @@ class Run:
         iterates: Generator[Iterate, Steering | None, None] | None = None
         state, error = RunState.CANCELLED, None  # as whoever closes this early leaves it
         try:
-            with torch_threads(self.recipe.threads):
+            with self._working():
                 iterates = self._begin()
             sent: Steering | None = None
             while True:
-                with torch_threads(self.recipe.threads):
+                with self._working():
                     self.control.check()
                     before = self.control.paused_seconds  # pauses between two steps are in no step
                     try:
@@ -231,6 +233,13 @@ class Run:
                 self.outcome = self._failed(caught)
             if not self._of_pair:
                 self.control.end(self.outcome.state)
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """With the recipe's threads, and stopped between two operations where that is asked for."""
+        stopped = asked_between_operations(self.control.raise_if_stopped, self.opened.prior.device)
+        with torch_threads(self.recipe.threads), stopped:
+            yield
 
     def _begin(self) -> Generator[Iterate, Steering | None, None]:
         self.recipe = recipe = sealed(self.recipe)

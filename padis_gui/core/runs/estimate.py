@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from padis_gui.core.physics.problem import Problem
+from padis_gui.core.physics.projector import BYTES_AN_ENTRY
 from padis_gui.core.prior.partition import Partition, tiles_and_pad
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import Tiling, TilingSettings, tiling_for
@@ -28,8 +29,8 @@ _WITH_GRADIENT = 4
 _SAMPLED_LEVELS = 64
 # Images of the size of x that a solver, its data step and the viewers hold at the same time
 _IMAGES_HELD = 24
-# Bytes that the sparse matrix of a scan and its transpose take for each pixel and view, and its making besides
-_SCAN_BYTES, _SCAN_MAKING = 32, 2.0
+# What making the sparse matrix of a scan and its transpose takes besides them, as a factor
+_SCAN_MAKING = 1.5
 _SLOW_SECONDS = 0.5
 # A first call also makes what the machine keeps for the next ones; one that took longer is slow without that, too
 _SLOW_WARM_UP = 10.0
@@ -84,11 +85,12 @@ def estimate(
     tiling: TilingSettings,
     prior: PatchPrior,
     image_shape: tuple[int, int, int],
-    views: int,
+    stored_entries: int,
     pace: Pace | None,
     adaptation: AdaptationSettings | None = None,
 ) -> Estimate:
-    """What a run takes on images (C, rows, columns); ``views`` is 0 where nothing is scanned. An ``adaptation`` takes at
+    """What a run takes on images (C, rows, columns); ``stored_entries`` are those of a system matrix, 0 where there
+    is none. An ``adaptation`` takes at
     most what all of its rounds do.
 
     Raises :class:`~padis_gui.core.settings.errors.SettingError` for settings that cannot run.
@@ -104,7 +106,7 @@ def estimate(
         tiles = cost.calls * planes * each
     adapting = Cost() if adaptation is None else adaptation.cost
     extra, products = adapting.calls * planes * each, cost.products + adapting.products
-    scan_mb = _SCAN_BYTES * _SCAN_MAKING * rows * columns * views / 2**20
+    scan_mb = BYTES_AN_ENTRY * _SCAN_MAKING * stored_entries / 2**20
     gradient = cost.gradient or adapting.gradient
     images_mb = 4 * channels * (_IMAGES_HELD * rows * columns + 4 * padded) / 2**20
     batch_mb = (pace.batch_mb if pace else 0.0) * (_WITH_GRADIENT if gradient else 1) * bool(tiles)
@@ -150,7 +152,7 @@ def _denoising_seconds(prior: PatchPrior, patch: int, side: int, rng: torch.Gene
 
 
 def product_seconds(problem: Problem, watch: Watch = SILENT) -> float:
-    """Seconds of a product with A, the mean of one with A and one with its transpose; the fastest of three.
+    """Seconds of a product with A, the mean of one with A and one with its transpose; the fastest of three, or a slow one.
 
     Call it in the compute thread. The first product may need a system matrix: ``watch`` can stop what makes it.
     """
@@ -164,6 +166,8 @@ def product_seconds(problem: Problem, watch: Watch = SILENT) -> float:
         A.measured(A.transposed(y, watch), watch)
         _wait(problem.device)
         found.append((time.perf_counter() - began) / 2)
+        if found[-1] > _SLOW_SECONDS:
+            break
     return min(found)
 
 

@@ -1,5 +1,6 @@
 """What a run works on, in memory: image and prior as they were opened, and the problem made of them."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from padis_gui.core.images.image import Image
 from padis_gui.core.images.metrics import psnr, residual, ssim
 from padis_gui.core.physics.operator import POWERS, LinearOperator
 from padis_gui.core.physics.problem import Problem, as_measured, simulate
+from padis_gui.core.physics.projector import BYTES_AN_ENTRY
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.prior.prior import Conventions, PatchPrior
@@ -20,12 +22,11 @@ from padis_gui.core.runs.method import Method
 from padis_gui.core.settings.declarations import branch
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.watch import SILENT, Watch
+from padis_gui.core.solvers.prior_fit import PriorFit, prior_fit
 
 # Of a preparation, on one core of a workstation: seconds for each entry of a system matrix and its transpose, for each
-# entry in a product, and for what each pixel of a picture takes besides
-_ENTRY_SECONDS, _PRODUCT_SECONDS, _PIXEL_SECONDS = 1.4e-7, 3e-9, 1e-7
-# Bytes that an entry takes: its column and its value, in the matrix and in the transpose
-_ENTRY_BYTES = 16
+# entry in a product, with a stored matrix and without, and for what each pixel of a picture takes besides
+_ENTRY_SECONDS, _PRODUCT_SECONDS, _FREE_SECONDS, _PIXEL_SECONDS = 3e-8, 3e-9, 5e-9, 1e-7
 # Images of the size of the prepared one that are held on the way
 _IMAGES_HELD = 8
 # What takes no longer, and no more, is done again after every change without being asked for
@@ -139,11 +140,12 @@ def preparation_cost(opened: Opened, method: Method) -> PreparationCost:
     rows, columns = prepared_shape(image, opened.prior, method.problem)[1:]
     memory = 4 * _IMAGES_HELD * opened.prior.channels * rows * columns
     try:
-        entries = _entries(image, opened.prior, method.problem)
         seconds = sum(_seconds(image, opened.prior, method.problem))
+        if _measures(image, opened.prior):
+            memory += BYTES_AN_ENTRY * method.problem.stored_entries((rows, columns))
     except SettingError:
         return PreparationCost(memory, 0.0)
-    return PreparationCost(memory + _ENTRY_BYTES * entries, seconds)
+    return PreparationCost(memory, seconds)
 
 
 def preparing_share(opened: Opened, method: Method, *, norm: bool) -> float:
@@ -151,25 +153,31 @@ def preparing_share(opened: Opened, method: Method, *, norm: bool) -> float:
     scan, and with ``norm`` that of the operator."""
     image = None if method.imageless else opened.image
     measured, baseline = _seconds(image, opened.prior, method.problem)
-    entries = method.problem.entries(prepared_shape(image, opened.prior, method.problem)[1:])
-    rest = (entries - _entries(image, opened.prior, method.problem)) * _ENTRY_SECONDS
+    problem, shape = method.problem, prepared_shape(image, opened.prior, method.problem)[1:]
+    rest = 0.0 if _measures(image, opened.prior) else problem.stored_entries(shape) * _ENTRY_SECONDS
     if norm:
-        rest += 2 * POWERS * entries * _PRODUCT_SECONDS
+        rest += 2 * POWERS * _product_seconds(problem, shape)
     return (measured + baseline) / (measured + baseline + rest)
 
 
-def _entries(image: Image | None, prior: PatchPrior, problem: PhysicsSettings) -> int:
-    """How many entries of a system matrix preparing needs."""
-    if image is None or (image.measured is not None and prior_window(image, prior)[0] == 0):
-        return 0
-    return problem.entries(prepared_shape(image, prior, problem)[1:])
+def _measures(image: Image | None, prior: PatchPrior) -> bool:
+    """Whether preparing multiplies with A: it simulates a measurement, or black is not 0."""
+    return image is not None and (image.measured is None or prior_window(image, prior)[0] != 0)
+
+
+def _product_seconds(problem: PhysicsSettings, shape: tuple[int, int]) -> float:
+    """About how long a product takes."""
+    each = _PRODUCT_SECONDS if problem.stored_entries(shape) else _FREE_SECONDS
+    return problem.entries(shape) * each
 
 
 def _seconds(image: Image | None, prior: PatchPrior, problem: PhysicsSettings) -> tuple[float, float]:
     """About how long measuring and the baseline take."""
-    channels, rows, columns = prepared_shape(image, prior, problem)
-    pixels = channels * rows * columns
-    measured = _entries(image, prior, problem) * (_ENTRY_SECONDS + _PRODUCT_SECONDS)
+    channels, *shape = prepared_shape(image, prior, problem)
+    pixels, measured = channels * math.prod(shape), 0.0
+    if _measures(image, prior):
+        stored = problem.stored_entries((shape[0], shape[1]))
+        measured = stored * _ENTRY_SECONDS + _product_seconds(problem, (shape[0], shape[1]))
     return measured + _PIXEL_SECONDS * pixels, problem.seconds_a_pixel * pixels
 
 
@@ -227,6 +235,12 @@ def streams(seed: int) -> tuple[torch.Generator, torch.Generator]:
     """Independent streams for the measurement's noise and for the solver, both fixed by the seed."""
     measuring, solving = (torch.Generator().manual_seed(seed) for _ in range(2))
     return measuring, branch(solving)
+
+
+def fit_of_prior(prepared: Prepared, watch: Watch = SILENT) -> PriorFit:
+    """What the prior knows of what was prepared; see :func:`~padis_gui.core.solvers.prior_fit.prior_fit`."""
+    rng = adapting_stream(prepared.seed)
+    return prior_fit(prepared.problem, prepared.opened.prior, branch(rng), watch)
 
 
 def adapting_stream(seed: int) -> torch.Generator:

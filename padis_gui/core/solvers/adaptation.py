@@ -174,6 +174,19 @@ def used_entries(operator: LinearOperator, share_aside: float, rng: torch.Genera
     return used.view(shape).expand(operator.measurement_shape).to(operator.device, operator.dtype)
 
 
+def parted(problem: Problem, used: Tensor) -> tuple[Problem, Problem]:
+    """The problem of the entries that are ``used``, see :func:`used_entries`, and that of those kept aside."""
+    found = (
+        Problem(
+            operator=Thinned(problem.operator, part),
+            measurement=part * problem.measurement,
+            noise=problem.noise,
+        )
+        for part in (used, 1 - used)
+    )
+    return next(found), next(found)
+
+
 def adapt(
     problem: Problem, prior: PatchPrior, settings: AdaptationSettings, rng: torch.Generator
 ) -> Generator[AdaptationStep, None, Adapted]:
@@ -183,10 +196,9 @@ def adapt(
     priors that cannot be adapted.
     """
     levels = _levels(settings)
-    whole, measured, noise = problem.operator, problem.measurement, problem.noise
+    whole = problem.operator
     used = used_entries(whole, settings.share_aside, branch(rng))
-    thin = Problem(operator=Thinned(whole, used), measurement=used * measured, noise=noise)
-    kept_aside = Problem(operator=Thinned(whole, 1 - used), measurement=(1 - used) * measured, noise=noise)
+    thin, kept_aside = parted(problem, used)
     A, y, _ = unit_norm(thin)
     reconstructing, drawing = branch(rng), branch(rng)
     factors = Factors(prior, settings.rank, branch(rng))
@@ -200,8 +212,8 @@ def adapt(
         asked = torch.Generator()
         asked.set_state(reconstructing.get_state())  # all rounds meet the same noise: only the factors differ
         merged = factors.merged() if done else prior
-        estimate = _reconstruction(thin, merged, asked)
-        found = _misfit(thin, estimate), _misfit(kept_aside, estimate)
+        estimate = fast_reconstruction(thin, merged, asked)
+        found = misfit_of(thin, estimate), misfit_of(kept_aside, estimate)
         better = not curve or found[1] < min(each[2] for each in curve)
         curve.append((done, *found))
         if better:
@@ -225,7 +237,7 @@ def adapt(
                 torch.autograd.backward(denoised, denoised.detach() - target)
             optimiser.step()
             done += 1
-            fit = _misfit(thin, denoised.detach())
+            fit = misfit_of(thin, denoised.detach())
             yield replace(said, step=done, sigma=sigma, fit=fit, seconds=perf_counter() - began)
     factors.restore(kept)
     return Adapted(prior=factors.merged() if best else prior, best=best, curve=tuple(curve))
@@ -236,12 +248,12 @@ def _levels(settings: AdaptationSettings) -> list[float]:
     return noise_levels("geometric", _LEVELS, settings.highest_level, settings.lowest_level).tolist()[:-1]
 
 
-def _misfit(problem: Problem, estimate: Tensor) -> float:
+def misfit_of(problem: Problem, estimate: Tensor) -> float:
     """||A x - y|| / ||y||."""
     return relative_misfit(problem.operator(estimate), problem.measurement)
 
 
-def _reconstruction(problem: Problem, prior: PatchPrior, rng: torch.Generator) -> Tensor:
+def fast_reconstruction(problem: Problem, prior: PatchPrior, rng: torch.Generator) -> Tensor:
     """What *Fast* makes of a problem, (C, rows, columns)."""
     settings, shape = FastSettings(), problem.operator.image_shape
     tiling = tiling_for(TilingSettings(), (shape[1], shape[2]), prior, settings.levels.tolist())

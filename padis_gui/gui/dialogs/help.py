@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 from padis_gui import __version__
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.core.settings.files import reason, write_atomically
+from padis_gui.gui.dialogs.palette import Palette
 from padis_gui.gui.kit.files import TEXTS, choose_to_write
 from padis_gui.gui.kit.forms import SettingsForm
 from padis_gui.gui.kit.widgets import button_row, column, grid, muted, push_button
@@ -239,6 +240,9 @@ class Help(QObject):
 
     def shortcuts(self) -> None:
         self._show("shortcuts", ShortcutSheet(self._window))
+
+    def palette(self) -> None:
+        self._show("palette", Palette(self._window))
 
     def report(self, sentence: str = "", details: str = "") -> None:
         """A report of what the sentence says, or of how things stand."""

@@ -290,18 +290,23 @@ class Opening(QObject):
             event.acceptProposedAction()
 
     def drop(self, event: QDropEvent) -> None:
-        """Open the first file: a prior where its name says so, else an image; of an export, ask what is wanted."""
+        """Open the first file."""
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         for path in paths[:1]:
-            if path.suffix.lower() in PRIOR_SUFFIXES:
-                self.open_prior(path)
-            elif path.suffix.lower() in (*TIFF_SUFFIXES, ".json"):
-                self._session.spawn(self._dropped(path))
-            else:
-                self.open_image(path)
+            self.take(path)
             event.acceptProposedAction()
 
-    async def _dropped(self, path: Path) -> None:
+    def take(self, path: Path) -> None:
+        """Open a file that came from outside: a prior where its name says so, else an image; of an export, ask what is
+        wanted."""
+        if path.suffix.lower() in PRIOR_SUFFIXES:
+            self.open_prior(path)
+        elif path.suffix.lower() in (*TIFF_SUFFIXES, ".json"):
+            self._session.spawn(self._export_or_image(path))
+        else:
+            self.open_image(path)
+
+    async def _export_or_image(self, path: Path) -> None:
         """An exported TIFF may be wanted as an image or for its run; the JSON beside one only for that."""
         if not await self._session.io(carries_recipe, path):
             self.open_image(path)

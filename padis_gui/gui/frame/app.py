@@ -19,9 +19,11 @@ from typing import Any
 import qasync
 from pyqtgraph.util.garbage_collector import GarbageCollector
 from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
 from padis_gui import __version__
+from padis_gui.core.runs.presets import resource
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.gui.frame.main_window import MainWindow
 from padis_gui.gui.kit.theme import configure
@@ -77,8 +79,10 @@ def make_application(arguments: list[str]) -> QApplication:
     app = QApplication([sys.argv[0], *arguments])
     app.setApplicationName("padis_gui")
     app.setOrganizationName("padis_gui")
+    app.setDesktopFileName("padis-gui")  # whose icon and name the system shows: `padis-gui desktop --install`
     app.setQuitOnLastWindowClosed(False)
     configure(app)
+    app.setWindowIcon(QIcon(str(resource("desktop/padis-gui.svg"))))
     return app
 
 
@@ -106,7 +110,7 @@ async def _live(window: MainWindow, path: Path | None) -> None:
     if session.opened() is None:  # there was nothing, or it is gone
         await session.open_demo()
     if path is not None:
-        await session.data.open(path)
+        window.opening.take(path)
     await window.closed.wait()
 
 

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from PySide6.QtCore import QRect, QSize, Qt, QTimer
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
+    QApplication,
     QDialog,
     QLabel,
     QLineEdit,
@@ -17,7 +19,6 @@ from PySide6.QtWidgets import (
     QToolBar,
     QWidget,
 )
-from shiboken6 import isValid
 
 from padis_gui import __version__
 from padis_gui.core.runs.control import RunState
@@ -31,7 +32,7 @@ from padis_gui.gui.frame.messages import ChoiceBar, MessageBar, UnsavedNote
 from padis_gui.gui.frame.reconstruct import RIGHT, ReconstructPage, keep_window, restore_window
 from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.kit.files import choose_folder, choose_to_write, show_in_folder
-from padis_gui.gui.kit.focus import focus_region
+from padis_gui.gui.kit.focus import FocusKeeper, focus_region, keep_keyboard
 from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.theme import set_scheme
 from padis_gui.gui.kit.widgets import ElidedLabel, column
@@ -78,8 +79,8 @@ class PageStack(QStackedWidget):
             inside, self._left_at[before] = True, focused
         super().setCurrentWidget(page)
         back = self._left_at.get(page)
-        if inside and back is not None and isValid(back) and back.isVisible() and back.isEnabled():
-            back.setFocus(Qt.FocusReason.OtherFocusReason)
+        if inside and back is not None:
+            keep_keyboard(getattr(page, "regions", ()), back)
 
     def add(self, title: str, page: QWidget, tip: str) -> QAction:
         """A page beside the others; the action shows it."""
@@ -143,6 +144,7 @@ class MainWindow(QMainWindow):
         self.messages.details_wanted.connect(self.help.report)
         self.preferences.changed.connect(self._follow_preferences)
         self._follow_preferences()
+        self._keeper = FocusKeeper(self, cast(QApplication, QApplication.instance()), self._regions)
         self._came_back = restore_window(self, self.reconstruct, self.preferences)
         if not self._came_back:
             self.resize(first_place(self.screen().availableGeometry()).size())
@@ -164,10 +166,11 @@ class MainWindow(QMainWindow):
             (act.restore, self.opening.choose_restore),
             (act.preferences, self.help.preferences),
             (act.shortcuts, self.help.shortcuts),
+            (act.palette, self.help.palette),
             (act.report, self.help.report),
             (act.about, self.help.about),
-            (act.next_region, lambda: self._go_to_region(1)),
-            (act.previous_region, lambda: self._go_to_region(-1)),
+            (act.next_region, lambda: focus_region(self, self._regions(), 1)),
+            (act.previous_region, lambda: focus_region(self, self._regions(), -1)),
             (act.quit, self.close),
             (act.reset_layout, lambda: self.docks.reset()),
         ):
@@ -367,10 +370,9 @@ class MainWindow(QMainWindow):
         else:
             self._run(paused=True)
 
-    def _go_to_region(self, by: int) -> None:
+    def _regions(self) -> list[QWidget]:
         page = self.pages.currentWidget()
-        if isinstance(page, ReconstructPage | ABPage | TrainingPage):
-            focus_region(self, page.regions, by)
+        return page.regions if isinstance(page, ReconstructPage | ABPage | TrainingPage) else []
 
     def _use_device(self, name: str) -> None:
         self.preferences.set_device(name)

@@ -96,7 +96,7 @@ class Menus:
         self.view.addActions([act.next_region, act.previous_region, act.reset_layout])
         self.view.addSeparator()
         self._schemes(window, preferences)
-        self.help.addActions([act.shortcuts, act.report, act.about])
+        self.help.addActions([act.shortcuts, act.palette, act.report, act.about])
 
     def _file(self, act: Actions, preferences: Preferences, opening: Opening) -> None:
         self.file.addActions(

@@ -131,7 +131,7 @@ class ReconstructPage(QMainWindow):
         return [
             part
             for each in seen
-            for part in ([*self.sections, self.transport] if each is self.left else [each])
+            for part in ([*self.sections, self.adapt, self.transport] if each is self.left else [each])
         ]
 
     def showEvent(self, event: QShowEvent) -> None:

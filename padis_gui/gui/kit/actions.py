@@ -92,6 +92,9 @@ _OF_WINDOW = (
     ActionRecord("reset_layout", "&Reset layout", "", "Put every panel back to where it was at first"),
     ActionRecord("shortcuts", "&Keys and mouse", "F1", "All keys and what the mouse does"),
     ActionRecord(
+        "palette", "&Find an action…", "Ctrl+Shift+P", "All actions of the menus in one list, found by parts of a name"
+    ),
+    ActionRecord(
         "report", "&Report a problem…", "", "A report with versions, settings and the end of the log, to copy or save"
     ),
     ActionRecord("about", "&About padis_gui", "", "Version, licence and where things are kept"),
@@ -127,6 +130,7 @@ class Actions:
     previous_region: QAction
     reset_layout: QAction
     shortcuts: QAction
+    palette: QAction
     report: QAction
     about: QAction
 

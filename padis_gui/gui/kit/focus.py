@@ -5,6 +5,7 @@ Here are also the keys that a button and the menus have before the shortcuts of 
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import cast
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer
 from PySide6.QtGui import QAction, QKeyEvent, QPainter, QPaintEvent, QPalette, QRegion
@@ -222,6 +223,73 @@ def order_tabs(*roots: QWidget) -> None:
         QWidget.setTabOrder(one, following)
 
 
+def _place_in(region: QWidget, left: QWidget) -> QWidget | None:
+    """Where the keyboard goes in a region of which ``left`` can't have it any more: to the next control that can, else to
+    the one before; None where there is none."""
+    said = getattr(region, "first_focus", None)
+    if said is not None and said is not left and _can_take(said):
+        return cast(QWidget, said)
+    order = list(reading_order(region))
+    at = order.index(left) if left in order else 0
+    choices = order[at:] + order[:at][::-1]
+    return next((w for w in choices if w is not left and _can_take(w)), None)
+
+
+def keep_keyboard(regions: Sequence[QWidget], left: QWidget) -> None:
+    """Put the keyboard where it was left, or where that can't be, near to it in the same region."""
+    if not isValid(left):
+        return
+    region = next((r for r in regions if r is left or r.isAncestorOf(left)), None)
+    place = left if _can_take(left) else None if region is None else _place_in(region, left)
+    if place is not None:
+        place.setFocus(Qt.FocusReason.OtherFocusReason)
+
+
+class FocusKeeper(QObject):
+    """Keeps the keyboard in its region where the control that has it is hidden or disabled.
+
+    Qt would give it to what Tab comes to next, which after the last control of the left column is a panel on the other
+    side of the window. ``regions`` are those of the page in front.
+    """
+
+    def __init__(self, window: QWidget, app: QApplication, regions: Callable[[], Sequence[QWidget]]) -> None:
+        super().__init__(window)
+        self._window, self._regions = window, regions
+        self._has: QWidget | None = None
+        self._lost: tuple[QWidget, QWidget] | None = None  # the region and the control
+        app.focusChanged.connect(self._moved)  # of this object, so that it ends with the window
+
+    def _moved(self, _old: QWidget | None, new: QWidget | None) -> None:
+        self._follow(new)
+
+    def _follow(self, new: QWidget | None) -> None:
+        if new is None or self._lost is not None or not self._window.isAncestorOf(new):
+            return  # in another window, or about to come back
+        if self._has is not None and isValid(self._has):
+            self._has.removeEventFilter(self)
+        self._has = new
+        new.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        gone = event.type() in (QEvent.Type.Hide, QEvent.Type.EnabledChange)
+        if gone and self._lost is None and watched is self._has and not _can_take(self._has):
+            region = next((r for r in self._regions() if r.isAncestorOf(self._has)), None)
+            if region is not None:
+                self._lost = region, self._has
+                QTimer.singleShot(0, self, self._keep)  # once all that goes with it is hidden or disabled
+        return False
+
+    def _keep(self) -> None:
+        lost, self._lost = self._lost, None
+        if lost is not None and isValid(lost[0]) and lost[0].isVisible():  # not a panel that was closed
+            keep_keyboard([lost[0]], lost[1])
+        self._follow(self._window.focusWidget())
+
+
+def _can_take(widget: QWidget) -> bool:
+    return isValid(widget) and widget.isVisible() and widget.isEnabled()
+
+
 def focus_region(window: QWidget, regions: Sequence[QWidget], by: int) -> None:
     """Put the keyboard into the next region of a window that can take it, or with ``by`` −1 into the one before."""
     focused = window.focusWidget()
@@ -240,7 +308,7 @@ def give_keyboard(region: QWidget) -> bool:
     """
     said = getattr(region, "first_focus", None)
     choices = [said] if said is not None else reading_order(region)
-    first = next((w for w in choices if w.isVisible() and w.isEnabled()), None)
+    first = next((w for w in choices if _can_take(w)), None)
     if first is not None:
         _bring_into_view(region)  # all of it where there is room, not only its first line
         first.setFocus(Qt.FocusReason.ShortcutFocusReason)

@@ -8,7 +8,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
-from padis_gui.core.physics.registry import PHYSICS, find_physics
+from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.prior.tiling import TILINGS, TilingSettings
 from padis_gui.core.runs.cards import PriorCard, bundled_priors, own_priors
 from padis_gui.core.runs.presets import PRESETS
@@ -79,10 +79,9 @@ class ProblemSection(Section):
         self._session, layout = session, self.body
         self.preset, self.physics = ChoiceBox(), ChoiceBox()
         for record in PRESETS:
-            why_not = find_physics(record.physics).why_not
-            self.preset.offer(record.label, record.name, record.summary, why_not)
+            self.preset.offer(record.label, record.name, record.summary)
         for physics in PHYSICS:
-            self.physics.offer(physics.label, physics.name, physics.summary, physics.why_not)
+            self.physics.offer(physics.label, physics.name, physics.summary)
         self.preset.setPlaceholderText("Own choice")
         self.preset.activated.connect(
             lambda index: session.spawn(session.choose_preset(self.preset.itemData(index)))

@@ -184,7 +184,7 @@ class Planner(QObject):
         pace = self._pace(opened, method)
         found = estimate(
             solver=method.solver, settings=method.settings, tiling=method.tiling, prior=opened.prior,
-            image_shape=_shape(opened, method), views=int(getattr(method.problem, "views", 0)), pace=pace,
+            image_shape=_shape(opened, method), stored_entries=_stored_entries(opened, method), pace=pace,
             adaptation=method.adaptation if method.adapts else None,
         )  # fmt: skip
         if found.seconds is None:
@@ -295,6 +295,11 @@ class Planner(QObject):
 def _shape(opened: Opened, method: Method) -> tuple[int, int, int]:
     """(C, rows, columns) of what the solver works on."""
     return prepared_shape(opened.image, opened.prior, method.problem)
+
+
+def _stored_entries(opened: Opened, method: Method) -> int:
+    """Of the system matrix; 0 where there is none, or products are matrix-free."""
+    return method.problem.stored_entries(_shape(opened, method)[1:])
 
 
 def _patch(opened: Opened, method: Method) -> int:

@@ -27,6 +27,7 @@ DATA_KEYS = ("truth", "baseline", "measurement")
 _MEASURED_KEYS = ("measurement", "measured", "misfit")
 _ALL = tuple(source.key for source in BUILT_IN)
 _OPEN = "Open an image: drop a file here, or Ctrl+O"
+_PRIOR_WANTED = "A prior is wanted: Ctrl+P opens one"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -262,7 +263,7 @@ class Screen(QObject):
         if stage in (Stage.AFTER_RUN, Stage.AT_RUN) and of_run and (going := run.snapshot().preparing):
             (share, doing), stage = going, Stage.PREPARING  # the run does it
         texts = {
-            Stage.NOTHING: "A prior is wanted: Ctrl+P opens one",
+            Stage.NOTHING: _PRIOR_WANTED,
             Stage.PREPARING: f"Preparing…\n{f'{doing}, {share:.0%}' if doing else ''}".strip(),
             Stage.AFTER_RUN: f"Prepared when {_lower(self._workspace.occupied_by) or 'the run'} has ended",
             Stage.AT_RUN: "Computed at Run",
@@ -276,6 +277,8 @@ class Screen(QObject):
         if not shown.anything:
             button = "Queue next" if workspace.occupied_by else "Run"
             run = f"Press {button} (Ctrl+R)\nto {'generate' if subject.physics.imageless else 'reconstruct'}"
+            if workspace.opened() is None:
+                run = _PRIOR_WANTED
             return dict.fromkeys(RUN_KEYS, "Appears with a run") | {"estimate": run}
         if shown.frame() is None:
             waiting = "Appears with the first step" if workspace.run.active else "Nothing of this run is kept"

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Measuring, Opened, Prepared, preparation_cost, prepare
 from padis_gui.core.settings.errors import Interrupted, PadisError
-from padis_gui.core.settings.watch import Standing, Watch
+from padis_gui.core.settings.watch import Standing, Watch, asked_between_operations
 from padis_gui.viewmodels.pictures.frames import (
     ImagePicture,
     ProblemPictures,
@@ -243,7 +243,8 @@ class Preparation(QObject):
         def make() -> ProblemPictures | Failure | None:
             try:
                 work.check()
-                prepared = prepare(opened, method, seed, watch=Watch(check, tell))
+                with asked_between_operations(work.check, opened.prior.device):
+                    prepared = prepare(opened, method, seed, watch=Watch(check, tell))
                 work.check()
                 work.made = pictures_of_problem(prepared)
             except Interrupted:

@@ -180,13 +180,13 @@ def test_endings_and_signatures() -> None:
 
 
 def test_every_format_is_named_wherever_formats_are() -> None:
-    """In messages, tooltips and help by one list; in the README's table a row each."""
+    """In messages, tooltips and help by one list; in the handbook's table a row each."""
     assert readable() == (
         "PNG, JPEG, BMP, TIFF, NPY, NPZ, MATLAB, HDF5, NIfTI, Analyze, OME-Zarr, DICOM, Zeiss TXRM, Nikon XTEKCT, "
         "SkyScan LOG or Phoenix PCA"
     )
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-    table = readme.partition("### What is read")[2].partition("\n\n**")[0]
+    handbook = (Path(__file__).parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
+    table = handbook.partition("## Images\n")[2].partition("\n\nOf any format")[0]
     for format_ in FORMATS:
         assert format_.names
         assert all(name in table for name in format_.names)

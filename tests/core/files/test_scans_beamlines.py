@@ -12,9 +12,14 @@ import torch
 from padis_gui.core.files.read import read_image
 from padis_gui.core.files.scans.centre import find_axis
 from padis_gui.core.files.scans.scan import line_integrals
+from padis_gui.core.physics.filtered_backprojection import (
+    bins_beside,
+    completed,
+    displaced_weights,
+    unseen_weights,
+)
 from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.physics.problem import Problem
-from padis_gui.core.physics.projector import bins_beside, completed, displaced_weights, unseen_weights
 from padis_gui.core.physics.scanner import ParallelBeamCT
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.solvers.iterate import drain

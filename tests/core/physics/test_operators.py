@@ -188,9 +188,10 @@ def test_matrix_equals_astras_own_projector(shape: tuple[int, int], views: int, 
 
 
 def test_astra_objects_are_freed() -> None:
-    before = {kind: len(_astra_ids(kind)) for kind in ("projector", "matrix")}
-    A = ct((1, 32, 32), 8, 48)(torch.float32)
-    A(torch.ones(A.image_shape))
+    kinds = ("projector", "matrix", "data2d", "algorithm")
+    before = {kind: len(_astra_ids(kind)) for kind in kinds}
+    A = ct((1, 32, 32), 8, 48, system_matrix="matrix-free")(torch.float32)
+    A.T(A(torch.ones(A.image_shape)))
     assert {kind: len(_astra_ids(kind)) for kind in before} == before
 
 
@@ -201,7 +202,7 @@ def _astra_ids(kind: str) -> list[str]:
 
     import astra
 
-    module = {"projector": astra.projector, "matrix": astra.matrix}[kind]
+    module = getattr(astra, kind)
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         module.info()

@@ -2,6 +2,9 @@
 
 import itertools
 import math
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,8 @@ from torch import Tensor
 
 from padis_gui.core.physics import projector
 from padis_gui.core.physics import scanner as scanner_module
+from padis_gui.core.physics.filtered_backprojection import redundancy_weights, scanned_arc, view_weights
 from padis_gui.core.physics.geometry import Geometry
-from padis_gui.core.physics.projector import redundancy_weights, scanned_arc, view_weights
 from padis_gui.core.physics.scanner import (
     FanBeamCT,
     FanBeamSettings,
@@ -23,8 +26,8 @@ from padis_gui.core.physics.scanner import (
     ScannerSettings,
     settings_of,
 )
-from padis_gui.core.settings.declarations import make
-from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.declarations import as_before, make
+from padis_gui.core.settings.errors import Interrupted, SettingError
 from padis_gui.core.settings.watch import Watch
 from tests.tiny import phantom
 
@@ -386,7 +389,7 @@ def test_the_expected_size_of_a_matrix(beam: str, values: dict[str, object]) -> 
 
 @both_beams
 def test_a_matrix_that_does_not_fit_is_a_setting_error(beam: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    A = scanner(beam, (2048, 2048), views=2000)
+    A = scanner(beam, (2048, 2048), views=2000, system_matrix="stored")
     with pytest.raises(SettingError, match=r"2000 views of 2048 × 2048 px have about \d+\.\d billion"):
         A(torch.zeros(A.image_shape))
     with pytest.raises(SettingError, match="take fewer views"):
@@ -429,7 +432,7 @@ def test_large_images(beam: str, shape: tuple[int, int]) -> None:
 def test_a_matrix_is_that_of_whole_views_wherever_it_is_cut(
     beam: str, values: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bit for bit: ASTRA's own rows of all views at once, and scipy's transpose of them."""
+    """Bit for bit: ASTRA's own rows, and scipy's transpose of them."""
     shape = (50, 37)
     A = scanner(beam, shape, **values)
     expected = astra_rows(A.geometry, shape, A.pixel_size)
@@ -469,6 +472,113 @@ def astra_rows(geometry: Geometry, shape: tuple[int, int], scale: float) -> Any:
     starts = np.concatenate([[0], lengths.ravel().cumsum()])
     values = (whole.data * scale).astype(np.float32)
     return csr_matrix((values, whole.indices, starts), shape=(lengths.size, math.prod(shape)))
+
+
+MEASURED: list[dict[str, object]] = [
+    {"views": 9},
+    {"angles": [0, 30, 45, 60, 90, 135, 180, 270, 12.3], "bins": 61, "bin_width": 1.0},
+    {"views": 7, "bins": 33, "bin_width": 3.1, "centre": 5.7, "turn": "clockwise", "pixel_size": 0.3},
+    {"views": 5, "bins": 40, "bin_width": 0.6, "centre": -15, "start": 77},
+]
+
+
+@both_beams
+@pytest.mark.parametrize("values", MEASURED)
+@pytest.mark.parametrize("astra_is_here", [True, False])
+def test_matrix_free_products_are_those_of_the_matrix(
+    beam: str, values: dict[str, object], astra_is_here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And each is the transpose of the other."""
+    if not astra_is_here:
+        monkeypatch.setattr(projector, "find_spec", lambda name: None)
+    monkeypatch.setattr(projector, "_ENTRIES_PROJECTED", 9000)  # so that there are several parts
+    shape = (50, 37)
+    stored, free = (scanner(beam, shape, **values, system_matrix=way) for way in ("stored", "matrix-free"))
+    x = torch.rand(stored.image_shape, generator=torch.Generator().manual_seed(0))
+    y = torch.rand(stored.measurement_shape, generator=torch.Generator().manual_seed(1))
+    for found, wanted in ((free(x), stored(x)), (free.T(y), stored.T(y))):
+        assert float((found - wanted).norm()) < 1e-5 * float(wanted.norm())
+    left, right = float((free(x).double() * y).sum()), float((x * free.T(y).double()).sum())
+    assert left == pytest.approx(right, rel=1e-5)
+    assert free.norm == pytest.approx(stored.norm, rel=0.02)
+    assert "_matrices" not in vars(free)
+
+
+@both_beams
+def test_matrix_free_bits_do_not_depend_on_threads(beam: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projector, "_ENTRIES_PROJECTED", 9000)
+    A = scanner(beam, (50, 37), views=20, system_matrix="matrix-free")
+    x = torch.rand(A.image_shape, generator=torch.Generator().manual_seed(0))
+    found = []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            found.append((A(x), A.T(A(x))))
+    finally:
+        torch.set_num_threads(before)
+    for forward, back in found[1:]:
+        assert torch.equal(forward, found[0][0])
+        assert torch.equal(back, found[0][1])
+
+
+@both_beams
+def test_a_matrix_free_product_is_interrupted_between_its_parts(
+    beam: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And leaves no thread behind."""
+    monkeypatch.setattr(projector, "_ENTRIES_PROJECTED", 9000)
+    asked: list[None] = []
+
+    def check() -> None:
+        asked.append(None)
+        if len(asked) == 3:
+            raise Interrupted
+
+    A = scanner(beam, (50, 37), views=20, system_matrix="matrix-free")
+    before = set(threading.enumerate())
+    asking = A.interrupted_by(check)
+    for product, shape in ((asking, A.image_shape), (asking.T, A.measurement_shape)):
+        asked.clear()
+        with pytest.raises(Interrupted):
+            product(torch.ones(shape))
+        assert len(asked) == 3
+    assert set(threading.enumerate()) == before
+
+
+@pytest.mark.parametrize("settings_type", [ParallelBeamSettings, FanBeamSettings])
+def test_a_matrix_is_stored_where_it_is_small_or_wanted(settings_type: type[ScannerSettings]) -> None:
+    small, large = (128, 128), (1024, 1024)
+    found = {
+        (way, shape): make(settings_type, {"views": 720, "system_matrix": way}).stored_entries(shape)
+        for way in ("auto", "stored", "matrix-free")
+        for shape in (small, large)
+    }
+    settings = make(settings_type, {"views": 720})
+    for shape in (small, large):
+        assert found["stored", shape] == settings.entries(shape)
+        assert found["matrix-free", shape] == 0
+    assert found["auto", small] == settings.entries(small)
+    assert found["auto", large] == 0
+    assert 16 * settings.entries(large) > 4 * 2**30 > 16 * settings.entries(small)
+    assert as_before(settings_type, {"views": 720})["system_matrix"] == "stored"
+
+
+def test_a_scan_is_reconstructed_where_there_is_no_astra() -> None:
+    """It has no wheels for some systems."""
+    code = (
+        "import sys; sys.modules['astra'] = None\n"
+        "import torch\n"
+        "from padis_gui.core.physics.scanner import FanBeamCT, FanBeamSettings\n"
+        "for way in ('stored', 'matrix-free'):\n"
+        "    A = FanBeamCT.of((1, 32, 32), FanBeamSettings(views=9, system_matrix=way), torch.device('cpu'))\n"
+        "    print(float(A.pinv(A(torch.ones(1, 32, 32))).mean()))\n"
+    )
+    # a module that is None is found by nobody
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    stored, free = map(float, done.stdout.split())
+    assert stored == pytest.approx(free, rel=1e-5)
 
 
 @both_beams

@@ -4,7 +4,7 @@ import contextlib
 import io
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,14 +19,17 @@ from padis_gui.core.physics import pixelwise, projector, scanner
 from padis_gui.core.physics.registry import PHYSICS, find_physics
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.control import Checked, Control, RunState
-from padis_gui.core.runs.engine import Run
+from padis_gui.core.runs.engine import Run, finish
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared, preparation_cost, prepare
 from padis_gui.core.runs.recipe import draft_recipe
 from padis_gui.core.settings.errors import Interrupted
 from padis_gui.core.settings.watch import Watch
+from padis_gui.core.solvers.adaptation import AdaptationSettings
+from padis_gui.core.solvers.registry import SOLVERS
 from tests.core.runs.test_engine import method as method_of_run
 from tests.core.runs.test_engine import opened as opened  # the fixture
+from tests.core.solvers.test_solvers import TINY
 from tests.tiny import phantom
 
 SIZES = ((40, 36), (33, 90))
@@ -148,8 +151,11 @@ class Worked(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.since = self.most = 0
+        self.begun = self.together = 0  # operations since then, and the most of them
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.begun += 1
+        self.together = max(self.together, self.begun)
         found = func(*args, **(kwargs or {}))
         if isinstance(found, torch.Tensor) and not func.is_view and found.layout is torch.strided:
             self.add(found.numel())
@@ -163,25 +169,24 @@ class Worked(TorchDispatchMode):
         self.most = max(self.most, self.since)
 
     def check(self) -> None:
-        self.since = 0
+        self.since = self.begun = 0
 
 
 @contextmanager
 def counting_entries(worked: Worked, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    one, place = projector._astra_matrix, projector._place
+    one, place = projector._entries, projector._place
 
     def placed(block: Any, *rest: Any) -> None:
         worked.add(block.nnz)
         place(block, *rest)
 
-    @contextmanager
-    def counted(*arguments: Any) -> Iterator[Any]:
-        with one(*arguments) as block:
-            worked.add(block.nnz)
-            yield block
+    def counted(*arguments: Any) -> Any:
+        block = one(*arguments)
+        worked.add(len(block.values))
+        return block
 
     with monkeypatch.context() as patch:
-        patch.setattr(projector, "_astra_matrix", counted)
+        patch.setattr(projector, "_entries", counted)
         patch.setattr(projector, "_place", placed)
         yield
 
@@ -200,6 +205,71 @@ def test_little_is_done_between_two_questions(
         made.problem.operator.get_ready(watch)
     pixels, measured = int(np.prod(shape)), made.problem.measurement.numel()
     assert worked.most <= 40 * pixels + 12 * measured + 20_000
+
+
+class Asking(Control):
+    """Is asked, and tells; stops at the question of that number, of those between two operations."""
+
+    def __init__(self, asked: Callable[[], None] = lambda: None, until: int = -1) -> None:
+        super().__init__()
+        self._asked, self._until = asked, until
+        self.questions = 0
+
+    def raise_if_stopped(self) -> None:
+        self._asked()
+        self.questions += 1
+        if self.questions == self._until:
+            self.cancel()
+        super().raise_if_stopped()
+
+
+VALUES: dict[str, dict[str, Any]] = {"deblur": {"boundary": "zero"}, "ct-parallel": {"views": 8, "bins": 96}}
+
+
+def small_run(physics: str, solver: str, opened: Opened, control: Control) -> Run:
+    """Of two patches at once and few steps; for one solver the prior is adapted first."""
+    few = replace(opened, prior=replace(opened.prior, patch_batch=2))
+    method = Method.of(physics=physics, problem=VALUES.get(physics, {}), solver=solver, settings=TINY[solver])
+    method = replace(
+        method, adaptation=AdaptationSettings(steps=1, round_steps=1) if solver == "fast" else None
+    )
+    return Run(draft_recipe(few, method, 3, threads=1), few, control)
+
+
+@pytest.mark.parametrize(("physics", "solver"), [
+    *(("ct-parallel", solver.name) for solver in SOLVERS),
+    ("deblur", "dds"), ("deblur", "padis-dps"), ("super-resolution", "fast"), ("inpainting", "tv"),
+])  # fmt: skip
+@pytest.mark.usefixtures("small_parts")
+def test_a_run_is_asked_before_every_operation(physics: str, solver: str, opened: Opened) -> None:
+    """From its preparation to its last step, through gradients and data steps; and no operation is a large one."""
+    worked = Worked()
+    run = small_run(physics, solver, opened, Asking(worked.check))
+    with worked:
+        steps = run.steps()
+        assert any(iterate.step == iterate.total for iterate in steps)
+        steps.close()  # what is told of a result is measured when nothing is left to be stopped
+    assert worked.together == 1
+    largest = max(2 * 64 * 32 * 32, 12 * 96 * 96, 4 * 8 * 96)
+    assert worked.most <= largest
+
+
+@pytest.mark.parametrize(("physics", "solver"), [
+    ("ct-parallel", "fast"), ("ct-parallel", "daps"), ("deblur", "padis-dps"), ("super-resolution", "dds"),
+    ("inpainting", "tv"),
+])  # fmt: skip
+def test_a_run_that_is_stopped_anywhere_leaves_everything_as_it_was(
+    physics: str, solver: str, opened: Opened
+) -> None:
+    asked = Asking()
+    undisturbed = finish(small_run(physics, solver, opened, asked))
+    rng = random.Random(f"{physics} {solver}")
+    for moment in (rng.randint(1, asked.questions) for _ in range(2)):
+        run = small_run(physics, solver, opened, Asking(until=moment))
+        list(run.steps())
+        assert run.outcome is not None
+        assert run.outcome.state is RunState.CANCELLED
+    assert np.array_equal(finish(small_run(physics, solver, opened, Control())).pixels, undisturbed.pixels)
 
 
 def test_a_run_is_cancelled_while_it_is_prepared(opened: Opened) -> None:
