@@ -51,6 +51,7 @@ def go(
     for name in lazy:
         importlib.import_module(name)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * mmap.PAGESIZE
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
     (folder / "number").write_bytes(bytes(8))
     accepted, began, slowest = 0, time.monotonic(), 0.0
@@ -66,7 +67,7 @@ def go(
     signal.setitimer(signal.ITIMER_REAL, 0)
     told = {
         "inputs": count, "accepted": accepted, "seconds": time.monotonic() - began, "slowest": slowest,
-        "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "own MB": own,
     }  # fmt: skip
     print(json.dumps(told))  # noqa: T201
 
@@ -95,3 +96,27 @@ def check_told(module: str, kind: str, count: int, folder: Path, done: tuple[int
     assert told["inputs"] == count
     # damage must neither be so heavy that nothing is ever read, nor so light that nothing is ever refused
     assert 0.02 * count < told["accepted"] < 0.98 * count, told
+
+
+def read_in_bounds(folder: Path, paths: list[Path], read: str, *lazy: str) -> dict[str, float]:
+    """Read files one after the other in a process of its own, each in 10 s of processor time; ``read`` are lines that do it
+    with ``path``. Returns the seconds of the slowest, and how many MB all of it took beyond the program's own.
+    """
+    lines = "".join(f"    {line}\n" for line in read.splitlines())
+    code = f"""
+from pathlib import Path
+from tests import fuzzing
+left = iter({[str(path) for path in paths]!r})
+def attempt(random):
+    path = Path(next(left))
+{lines}    return True
+fuzzing.go("any", 0, {len(paths)}, Path({str(folder)!r}), attempt, memory=2**32, seconds=10.0, lazy={lazy!r})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, timeout=_PATIENCE, check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(_ROOT)},
+    )  # fmt: skip
+    assert -done.returncode not in TOO_LONG, f"took too long\n{done.stderr[-3000:]}"
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout)
+    return {"slowest": told["slowest"], "MB": told["peak MB"] - told["own MB"]}

@@ -1,6 +1,7 @@
 """An exported file brings its run back into a session: choices, files, result; and Run repeats it bit for bit."""
 
 import asyncio
+import json
 import shutil
 
 import numpy as np
@@ -220,6 +221,30 @@ def test_files_without_a_result_or_a_recipe_are_a_sentence(ready, drive, tmp_pat
         assert len(ready.runs.records) == 1
         assert not await ready.restore(tmp_path / "data" / "phantom.tif")
         assert "carries no recipe" in ready.said[-1][1]
+
+    drive(go())
+
+
+@pytest.mark.parametrize("wrong", [{"threads": 10**6}, {"threads": -1}, {"seed": 2**70}], ids=str)
+def test_numbers_of_a_stranger_that_cannot_be_start_nothing(ready, drive, tmp_path, wrong):
+    """A million threads would end the program, and bring down the machine."""
+
+    async def go():
+        await ran(ready)
+        values = ready.runs.records[0].recipe.model_dump(mode="json") | wrong
+        export = {"format": "padis-gui export", "recipe": values, "metrics": {}, "about": {}}
+        queue = {"format": "padis-gui queue", "version": 1, "runs": [{"name": "a", "recipe": values}]}
+        (tmp_path / "a.json").write_text(json.dumps(export))
+        (tmp_path / "q.json").write_text(json.dumps(queue))
+        (name,) = wrong
+        assert not await ready.restore(tmp_path / "a.json")
+        assert ready.said[-1][0] == "error"
+        assert name in ready.said[-1][1]
+        assert not await ready.runner.open_queue(tmp_path / "q.json")
+        assert ready.said[-1][0] == "error"
+        assert "runs.0.recipe" in ready.said[-1][1]
+        assert not ready.queue.items
+        assert len(ready.runs.records) == 1
 
     drive(go())
 

@@ -22,7 +22,7 @@ from padis_gui.core.settings.errors import InputError
 from tests.core.files.fuzzing import ENDINGS, FORMATS
 from tests.core.files.test_formats import PAGES, mat73, nifti, npz, series_of
 from tests.core.files.test_read import dicom
-from tests.fuzzing import check_sentence
+from tests.fuzzing import check_sentence, read_in_bounds
 from tests.waiting import TIMEOUT
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes, links and names are others there")
@@ -323,3 +323,22 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
 def test_names_longer_than_can_be(tmp_path: Path) -> None:
     assert "too long" in sentence_of(tmp_path / ("x" * 300 + ".tif"))
     assert "too long" in sentence_of(tmp_path / Path(*["deep" * 20] * 80) / "a.tif")
+
+
+def test_small_files_of_the_largest_pictures_take_no_more_than_a_gigabyte_besides(tmp_path: Path) -> None:
+    """As float32 alone a colour picture of 8192 x 8192 is 768 MiB: next to nothing may be there twice."""
+    side, colormap = 8192, np.repeat(np.arange(256, dtype=np.uint16)[None] * 257, 3, axis=0)
+    grey = np.zeros((side, side), np.uint8)
+    grey[::7] = 200
+    colours = np.broadcast_to(grey[..., None], (side, side, 4))
+    packed = {"compression": "deflate", "metadata": None}
+    tifffile.imwrite(tmp_path / "palette.tif", grey, photometric="palette", colormap=colormap, **packed)
+    tifffile.imwrite(tmp_path / "inks.tif", colours, photometric="separated", **packed)
+    tifffile.imwrite(tmp_path / "doubles.tif", grey.astype(np.float64), photometric="minisblack", **packed)
+    Pillow.fromarray(np.ascontiguousarray(colours[..., :3])).save(tmp_path / "colours.png")
+    paths = sorted(tmp_path.glob("*.*"))
+    assert all(path.stat().st_size < 4 * 2**20 for path in paths)
+    read = "from padis_gui.core.files.read import read_image\nassert read_image(path).shape == (8192, 8192)"
+    lazy = "padis_gui.core.files.read", "tifffile", "imagecodecs", "PIL.ImageOps", "PIL.PngImagePlugin"
+    found = read_in_bounds(tmp_path, paths, read, *lazy)
+    assert found["MB"] < 1024, found

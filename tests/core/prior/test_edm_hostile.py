@@ -23,6 +23,7 @@ from padis_gui.core.prior.edm_snapshot import read_snapshot
 from padis_gui.core.prior.inert_pickle import Budget, UnreadablePickle
 from padis_gui.core.settings.errors import CheckpointError
 from padis_gui.core.settings.machine import peak_memory_mb
+from tests.fuzzing import read_in_bounds
 from tests.snapshots import dump, random_snapshot
 
 CPU = torch.device("cpu")
@@ -323,6 +324,31 @@ def bombs() -> dict[str, bytes]:
 @pytest.mark.parametrize("name", bombs().keys())
 def test_bombs_end_quickly(tmp_path: Path, name: str) -> None:
     refused(tmp_path, bombs()[name])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="memory and time are bounded by means of POSIX")
+def test_bombs_take_no_more_than_a_gigabyte_besides(tmp_path: Path) -> None:
+    """Shared modules, texts that are made again and again, a million faulty settings: of some kB each, or a few MB."""
+    content = random_snapshot({"channel_mult": [1], "img_resolution": 256})
+    layers = content["ema"].meta["state"]["_modules"]["model"].meta["state"]["_modules"]
+    layers.update({f"more{n}": layers[next(iter(layers))] for n in range(100_000)})
+    faulty = random_snapshot({"channel_mult": [1], "img_resolution": 256})
+    faulty["ema"].meta["state"]["_init_kwargs"]["attn_resolutions"] = [None] * 900_000
+    for name, data in (bombs() | {"shared module": dump(content), "faulty settings": dump(faulty)}).items():
+        (tmp_path / f"{name.replace(' ', '-')}.pkl").write_bytes(data)
+    read = """
+import torch
+from padis_gui.core.prior.checkpoint import load_prior
+from padis_gui.core.settings.errors import CheckpointError
+try:
+    load_prior(path, torch.device("cpu"), "float32")
+    raise AssertionError(path)
+except CheckpointError as error:
+    fuzzing.check_sentence(str(error))"""
+    found = read_in_bounds(
+        tmp_path, sorted(tmp_path.glob("*.pkl")), read, "padis_gui.core.prior.checkpoint", "torch"
+    )
+    assert found["MB"] < 1024, found
 
 
 def test_a_file_too_large_is_not_read(tmp_path: Path) -> None:

@@ -125,10 +125,10 @@ def test_numbers_of_a_recipe_that_cannot_be_are_named_where_it_enters(
 
 def test_a_whole_number_that_no_float_holds_is_a_sentence_wherever_it_stands(tmp_path: Path) -> None:
     values = recipe().model_dump(mode="json")
-    about, metrics = {"sigma": 10**400}, {"psnr": 10**400}
+    large = {"psnr": 10**400}
     for name, export in {
-        "metrics": {"recipe": values, "metrics": metrics, "about": {}},
-        "about": {"recipe": values, "metrics": {}, "about": about},
+        "metrics": {"recipe": values, "metrics": large, "about": {}},
+        "about": {"recipe": values, "metrics": {}, "about": {"sigma": 10**400}},
         "recipe": {"recipe": values | {"stop_after": 10**400}, "metrics": {}, "about": {}},
     }.items():  # fmt: skip
         (tmp_path / f"{name}.json").write_text(json.dumps(export))

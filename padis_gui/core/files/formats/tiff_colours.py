@@ -3,6 +3,7 @@
 What cannot be unpacked or has colours of another kind is refused by its name.
 """
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -122,13 +123,26 @@ def _from_palette(values: NDArray[Any], colormap: Any, name: str) -> NDArray[Any
     palette = np.asarray(colormap)
     # libtiff's rule: where nothing goes beyond 255, the palette is one of 8 bits
     palette = (palette >> 8 if palette.size and palette.max() > 255 else palette).astype(np.uint8)
-    index = values.astype(np.intp)
-    if index.size and int(index.max()) >= palette.shape[1]:
+    if values.size and int(values.max()) >= palette.shape[1]:
         raise InputError(
-            f"Colours were wanted, but {name} uses number {int(index.max())} of a palette of {palette.shape[1]}; get a "
+            f"Colours were wanted, but {name} uses number {int(values.max())} of a palette of {palette.shape[1]}; get a "
             "fresh copy."
         )
-    return np.moveaxis(palette[:, index], 0, 2)
+    colours = palette.T
+    return _by_rows(values, np.dtype(np.uint8), lambda some: colours[some.astype(np.intp)])
+
+
+_ROWS = 64
+
+
+def _by_rows(
+    values: NDArray[Any], kind: np.dtype, convert: Callable[[NDArray[Any]], NDArray[Any]]
+) -> NDArray[Any]:
+    """Colours (rows, columns, 3) of a few rows at a time: what is made on the way is larger than both."""
+    found = np.empty((*values.shape[:2], 3), kind)
+    for first in range(0, len(values), _ROWS):
+        found[first : first + _ROWS] = convert(values[first : first + _ROWS])
+    return found
 
 
 def _from_inks(values: NDArray[Any], bits: int, name: str) -> NDArray[Any]:
@@ -141,14 +155,17 @@ def _from_inks(values: NDArray[Any], bits: int, name: str) -> NDArray[Any]:
         raise InputError(
             f"Inks from 0 to full were wanted, but {name} has them as {inks.dtype} of another range; save it as RGB."
         )
-    if inks.dtype.kind == "f":
-        light = 1 - inks
-        return np.asarray(light[..., :3] * light[..., 3:])
+    floats = inks.dtype.kind == "f"
     white = np.float32((1 << min(bits, 8 * inks.itemsize)) - 1)
-    light = 1 - inks.astype(np.float32) / white
     # float32 rounds the largest of 32 bits up to what would become 0
-    most = np.float64(np.iinfo(inks.dtype).max)
-    return np.minimum(np.rint(light[..., :3] * light[..., 3:] * white), most).astype(inks.dtype)
+    most = np.float64(0 if floats else np.iinfo(inks.dtype).max)
+
+    def light_of(some: NDArray[Any]) -> NDArray[Any]:
+        light = 1 - (some if floats else some.astype(np.float32) / white)
+        left = light[..., :3] * light[..., 3:]
+        return np.asarray(left if floats else np.minimum(np.rint(left * white), most).astype(inks.dtype))
+
+    return _by_rows(inks, inks.dtype, light_of)
 
 
 def _orientation(page: Any) -> int:
