@@ -666,6 +666,8 @@ def walk_once(
             await walk.go(steps, on=on)
         except AssertionError as error:
             walk.found = [f"it never came to rest: {error}"]
+            walk.kinds[kind_of(walk.found[0])] = len(walk.trace), walk.found[0]  # it ends one that goes on, too
+            say("\n".join([*walk.trace[-8:], f"WRONG: {walk.found[0]}"]))
         await leave(window)
         window.deleteLater()
         return walk
