@@ -319,7 +319,7 @@ class Walk:
         return f"preset {', '.join(names)}"
 
     def choose_physics(self, rng: random.Random) -> str | None:
-        names = [physics.name for physics in PHYSICS if not physics.why_not]
+        names = [physics.name for physics in PHYSICS]
         box, name = self.window.problem.physics, rng.choice(names)
         if not box.isEnabled():
             return None
@@ -666,6 +666,11 @@ def walk_once(
             await walk.go(steps, on=on)
         except AssertionError as error:
             walk.found = [f"it never came to rest: {error}"]
+            walk.kinds[kind_of(walk.found[0])] = (
+                len(walk.trace),
+                walk.found[0],
+            )  # it ends one that goes on, too
+            say("\n".join([*walk.trace[-8:], f"WRONG: {walk.found[0]}"]))
         await leave(window)
         window.deleteLater()
         return walk
