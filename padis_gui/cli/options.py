@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from padis_gui.core.solvers.registry import Solver
 
 
+def chosen_window(text: str) -> tuple[float, float]:
+    """What is given as LOW,HIGH; raises :class:`SettingError` for anything else."""
+    try:
+        low, high = (float(v) for v in text.split(","))
+    except ValueError:
+        low = high = 0.0
+    if not low < high:
+        raise SettingError(
+            f"A window LOW,HIGH with LOW < HIGH was wanted, but {text!r} was given; write -1000,1000."
+        )
+    return low, high
+
+
 def add_training_image_size(parser: argparse.ArgumentParser) -> None:
     """The option that tells what a published snapshot may leave open."""
     parser.add_argument(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from padis_gui.cli.options import add_events, add_settings, given_settings
+from padis_gui.cli.options import add_events, add_settings, chosen_window, given_settings
 from padis_gui.cli.progress import Lines, Pacer
 from padis_gui.cli.terminal import printable, say
 from padis_gui.core.prior.network import NetworkSettings
@@ -445,19 +445,7 @@ def _changed(options: argparse.Namespace, before: S) -> S:
 def _data_settings(options: argparse.Namespace, before: DataSettings) -> DataSettings:
     given = given_settings(options, DataSettings)
     if options.window is not None:
-        given |= dict(zip(("window_low", "window_high"), _window(options.window), strict=True))
+        given |= dict(zip(("window_low", "window_high"), chosen_window(options.window), strict=True))
     if subjects := given.get("subjects"):
         given["subjects"] = str(Path(subjects).absolute())
     return make(DataSettings, before.model_dump() | given)
-
-
-def _window(text: str) -> tuple[float, float]:
-    try:
-        low, high = (float(v) for v in text.split(","))
-    except ValueError:
-        low = high = 0.0
-    if not low < high:
-        raise SettingError(
-            f"A window LOW,HIGH with LOW < HIGH was wanted, but {text!r} was given; write -1000,1000."
-        )
-    return low, high

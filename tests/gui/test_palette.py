@@ -6,7 +6,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMenu
 
 from padis_gui.gui.dialogs.help import actions_of, keys_by_menu
-from padis_gui.gui.dialogs.palette import Palette, distance
+from padis_gui.gui.dialogs.palette import Palette, distance, named_actions
 from tests.qt import open_both, settled, until
 
 
@@ -101,9 +101,20 @@ def test_what_cannot_be_done_now_is_grey_and_is_not_done(window, palette):
     index = palette.rows.index(0, 0)
     assert index.data() == "Run › Finish now"
     assert not index.flags() & Qt.ItemFlag.ItemIsEnabled
-    palette.view.setCurrentIndex(index)
+    palette.view.setCurrentIndex(palette.rows.index(0, 0))
     QTest.keyClick(palette.line, Qt.Key.Key_Return)
     assert palette.isVisible()
+
+
+def test_what_is_in_a_grey_menu_is_grey(qapp):
+    menu, below = QMenu("File"), QMenu("Recent")
+    below.addAction("Forget")
+    menu.addMenu(below)
+    menu.addAction("&Open…")
+    below.menuAction().setEnabled(False)
+    assert [(name, can) for name, _, can in named_actions(menu, "File")] == [
+        ("File › Recent › Forget", False), ("File › Open…", True)
+    ]  # fmt: skip
 
 
 def test_esc_closes_it_and_nothing_is_done(window, palette, drive):

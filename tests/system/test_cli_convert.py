@@ -49,6 +49,26 @@ def test_convert_keeps_the_size_that_was_given(snapshot: Path, tmp_path: Path, c
     assert read_record(again) == record
 
 
+def test_a_prior_is_given_another_name_and_scale_and_computes_the_same(
+    prior_path: Path, tmp_path: Path
+) -> None:
+    out, before = tmp_path / "mine.safetensors", read_record(prior_path)
+    assert (
+        main(["convert", str(prior_path), str(out), "--name", "mine", "--unit", "", "--window", "0,1"]) == 0
+    )
+    record = read_record(out)
+    assert (record.name, record.conventions.unit, record.conventions.window) == ("mine", "", (0.0, 1.0))
+    assert record.training == before.training
+    assert record.network == before.network
+    scale = {"unit": before.conventions.unit, "window": before.conventions.window}
+    assert record.conventions.model_copy(update=scale) == before.conventions
+    ours, theirs = (load_prior(path, CPU, "float32").network.state_dict() for path in (prior_path, out))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    again = tmp_path / "again.safetensors"
+    assert main(["convert", str(prior_path), str(again), "--window", "1,0"]) == 2
+    assert not again.exists()
+
+
 def test_convert_refuses_in_one_sentence(snapshot: Path, tmp_path: Path, capsys) -> None:
     size = ["--training-image-size", "64"]
     state = random_network(ARGUMENTS).state_dict()

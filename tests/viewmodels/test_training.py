@@ -415,3 +415,10 @@ def test_the_command_is_the_programs_own():
         "--resume",
         "x",
     ]
+
+
+def test_what_is_asked_of_a_trainer_that_was_left_comes_to_nothing(trainer, drive, session):
+    """As by the timer that reads the trainings again, while the window closes."""
+    drive(trainer.close())
+    drive(trainer.refresh_trainings())
+    assert session.said == []

@@ -242,7 +242,9 @@ def read_prior(path: Path, training_image_size: int | None = None) -> tuple[Prio
             state = snapshot.state()
         else:
             record = _native_record(path)
-            state = safetensors.torch.load_file(path)
+            # not load_file: its tensors share a mapped storage that torch has lost on a busy machine, and a whole file
+            # was then called damaged
+            state = safetensors.torch.load(path.read_bytes())
             shapes = {key: tensor.shape for key, tensor in state.items() if tensor.is_floating_point()}
             _check_fit(path, record, shapes, len(state))
             digest = _read_metadata(path).get(_DIGEST)  # files of older versions carry none

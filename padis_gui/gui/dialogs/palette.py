@@ -10,6 +10,7 @@ from PySide6.QtCore import (
     QObject,
     QPersistentModelIndex,
     QPoint,
+    QSize,
     QSortFilterProxyModel,
     Qt,
     QTimer,
@@ -33,6 +34,7 @@ from padis_gui.gui.kit.widgets import column, muted
 _BETWEEN = " › "
 _MOVES = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)
 _SIZE = 620, 420
+_AROUND = 8  # px above and below a name together
 _ACTION = Qt.ItemDataRole.UserRole
 
 _Index = QModelIndex | QPersistentModelIndex
@@ -43,15 +45,16 @@ def spelled(text: str) -> str:
     return re.sub(r"&(.)", r"\1", text)
 
 
-def named_actions(menu: QMenu, path: str) -> Iterator[tuple[str, QAction]]:
-    """The actions of a menu and of those below it that can be seen, each with its way there: "File › Export…"."""
+def named_actions(menu: QMenu, path: str, possible: bool = True) -> Iterator[tuple[str, QAction, bool]]:
+    """The actions of a menu and of those below it that can be seen, each with its way there, "File › Export…", and whether
+    it is possible now: neither it nor a menu on the way is grey."""
     for action in menu.actions():
         name = f"{path}{_BETWEEN}{spelled(action.text())}"
-        below = action.menu()
+        below, can = action.menu(), possible and action.isEnabled()
         if isinstance(below, QMenu):
-            yield from named_actions(below, name)
+            yield from named_actions(below, name, can)
         elif not action.isSeparator() and action.isVisible():
-            yield name, action
+            yield name, action, can
 
 
 def distance(typed: str, name: str) -> tuple[int, int, int] | None:
@@ -119,8 +122,9 @@ class Palette(QDialog):
         model = QStandardItemModel(0, 2, self)
         for top in window.menuBar().actions():
             menu = top.menu()
-            for name, action in named_actions(menu, spelled(top.text())) if isinstance(menu, QMenu) else ():
-                model.appendRow(_row(name, action))
+            if isinstance(menu, QMenu):
+                for named in named_actions(menu, spelled(top.text())):
+                    model.appendRow(self._row(*named))
         self.rows = _Nearest(self)
         self.rows.setSourceModel(model)
         self.view = QTreeView(rootIsDecorated=False, uniformRowHeights=True)
@@ -166,7 +170,8 @@ class Palette(QDialog):
     def _do(self) -> None:
         index = self.view.currentIndex()
         action = index.siblingAtColumn(0).data(_ACTION) if index.isValid() else None
-        if not isinstance(action, QAction) or not isValid(action) or not action.isEnabled():
+        possible = bool(index.flags() & Qt.ItemFlag.ItemIsEnabled)
+        if not possible or not isinstance(action, QAction) or not isValid(action) or not action.isEnabled():
             return
         self.close()
         window = self.parent()
@@ -174,13 +179,18 @@ class Palette(QDialog):
             window.activateWindow()  # what the action does with the keyboard, it does there
         QTimer.singleShot(0, action, action.trigger)
 
-
-def _row(name: str, action: QAction) -> list[QStandardItem]:
-    keys = " or ".join(k.toString(QKeySequence.SequenceFormat.NativeText) for k in action.shortcuts())
-    found = [QStandardItem(name), QStandardItem(keys)]
-    found[0].setData(action, _ACTION)
-    found[1].setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-    for item in found:
-        item.setToolTip(action.toolTip())
-        item.setEnabled(action.isEnabled())
-    return found
+    def _row(self, name: str, action: QAction, possible: bool) -> list[QStandardItem]:
+        keys = " or ".join(k.toString(QKeySequence.SequenceFormat.NativeText) for k in action.shortcuts())
+        found = [QStandardItem(name), QStandardItem(keys)]
+        found[0].setData(action, _ACTION)
+        found[1].setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        for item in found:
+            item.setSizeHint(
+                QSize(
+                    self.fontMetrics().horizontalAdvance(item.text()) + 2 * _AROUND,
+                    self.fontMetrics().height() + _AROUND,
+                )
+            )
+            item.setToolTip(action.toolTip())
+            item.setEnabled(possible)
+        return found

@@ -1,9 +1,5 @@
-"""What follows the shown iterate, and what the window takes of a run's time.
-
-Follows the shown iterate: at once when another is chosen, and now and then while a run goes on.
-
-What the window takes of a run's time, and how long it has to wait for that to stay a small share.
-"""
+"""What follows the shown iterate, at once when another is chosen and now and then while a run goes on; and what the window
+takes of a run's time, which is to stay a small share."""
 
 import time
 

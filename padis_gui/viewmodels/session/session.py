@@ -1,9 +1,4 @@
-"""The session behind the window: runs are started, kept, restored, exported and saved.
-
-What a run warns of in its thread, said in the window: that memory ran out and smaller batches go on, say.
-
-The session behind the window: runs are started, waited for, kept, restored, exported and saved.
-"""
+"""The session behind the window: runs are started, waited for, kept, restored, exported and saved."""
 
 import asyncio
 import logging
@@ -40,7 +35,8 @@ class _Handler(logging.Handler):
 
 
 class Warnings(QObject):
-    """Turns the prior's log of warnings into messages of a session, until it closes."""
+    """Turns the prior's log of warnings (memory ran out, smaller batches go on) into messages of a session, until it
+    closes."""
 
     _said = Signal(str)
 

@@ -283,11 +283,14 @@ class Background(QObject):
     async def attempt(
         self, executor: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any
     ) -> T | None:
-        """Run in a thread; a failure becomes a message and None, and so does a session that has closed."""
+        """Run in a thread; a failure becomes a message and None; None, too, where the session or the thread has ended."""
         if self._closed:
             return None
-        loop = asyncio.get_running_loop()
-        return await self._said(loop.run_in_executor(executor, function, *arguments), arguments)
+        try:
+            begun = asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+        except RuntimeError:  # all that an executor says once it has been shut down
+            return None
+        return await self._said(begun, arguments)
 
     async def _said(self, waited_for: Awaitable[T | None], arguments: tuple[Any, ...]) -> T | None:
         """What comes of it; a failure becomes a message and None."""

@@ -1,8 +1,5 @@
-"""Preferences, and where the program keeps what it remembers.
-
-Where the program keeps what it remembers: preferences, the log, the last session, measured times.
-
-What the window remembers from one start to the next: options, recent files, folders, its own arrangement.
+"""What the window remembers from one start to the next: options, recent files, folders, its own arrangement; and where the
+program keeps that, its log, the last session and measured times.
 
 One JSON file in :func:`~padis_gui.viewmodels.state.preferences.user_folder`. A file that cannot be used never stops the
 program: it is put aside, and the defaults are back.
