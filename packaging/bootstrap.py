@@ -42,7 +42,7 @@ def ensure(level: str) -> Path:
             return venv_python()
         if installed in LEVELS[LEVELS.index(level) :]:
             level = installed  # never take away what someone uses
-    note("Setting up .venv with tested versions (the first time downloads several hundred MB) ...")
+    note(f"Setting up .venv with tested versions (the first time downloads {download_size()}) ...")
     stamp.unlink(missing_ok=True)
     _make_venv()
     _pip(*_BUILD_TOOLS)
@@ -67,6 +67,17 @@ def start(command: list[str], environment: dict[str, str] | None = None, folder:
 def note(text: str) -> None:
     """One line of progress on standard error, so that standard output stays the program's."""
     print(f"padis-gui: {text}", file=sys.stderr, flush=True)
+
+
+def download_size() -> str:
+    """What the first time downloads, in words: where pip asks its usual index, Linux gets PyTorch with CUDA."""
+    chosen = {"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE"} & os.environ.keys()
+    if sys.platform != "linux" or chosen:
+        return "several hundred MB"
+    return (
+        "several hundred MB, or several GB where pip's index has PyTorch with CUDA; docs/install.md says how to choose "
+        "the one for CPUs, and Ctrl-C stops this"
+    )
 
 
 def _state() -> str:

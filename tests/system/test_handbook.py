@@ -29,18 +29,27 @@ MADE = DOCS / "reference" / "made"
 PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if MADE not in path.parents)]
 
 
-def blocks(path: Path, language: str) -> list[str]:
-    """What stands in a page's blocks of code of one language, also those within a list."""
-    found = re.findall(
-        rf"^([ ]*)```{language}\n(.*?)^\1```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
-    return ["\n".join(line.removeprefix(indent) for line in code.split("\n")) for indent, code in found]
+def blocks(path: Path, *languages: str) -> list[str]:
+    """What stands in a page's blocks of code of these languages, also those within a list."""
+    found: list[str] = []
+    fence, inside = None, False
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if fence is None:
+            fence = re.fullmatch(r"( *)```([^`]*)", line)
+            inside = fence is not None and fence[2].strip() in languages
+            found += [""] if inside else []
+        elif line.strip() == "```":
+            fence = None
+        elif inside:
+            found[-1] += line.removeprefix(fence[1]) + "\n"
+    assert fence is None, f"a block of {path.name} has no end"
+    return found
 
 
 def commands() -> Iterator[tuple[Path, str]]:
     """Every line of a shell block that is a command of ours."""
     for path in PAGES:
-        for block in blocks(path, "(?:sh)?"):
+        for block in blocks(path, "sh", ""):
             for line in block.replace("\\\n", " ").splitlines():
                 if re.match(r"padis-gui [a-z]", line.strip()):
                     yield path, " ".join(line.split())
@@ -196,7 +205,7 @@ def test_every_public_name_is_in_the_reference() -> None:
     import padis_gui as pg
 
     reference = (DOCS / "reference" / "api.md").read_text(encoding="utf-8")
-    documented = set(re.findall(r":: padis_gui\.(\w+)", reference))
+    documented = set(re.findall(r":: padis_gui\.(\w+)$", reference, re.MULTILINE))
     assert documented == set(pg.__all__) - {"__version__"}
 
 

@@ -233,6 +233,19 @@ def test_forms_for_issues_are_complete():
         assert all(field["attributes"]["label"] for field in form["body"])
 
 
+def test_a_large_download_is_said_before_it_begins(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "packaging"))
+    import bootstrap
+
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert "several GB" in bootstrap.download_size()
+    assert (ROOT / "docs" / "install.md").is_file()
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "file:///wheels")
+    assert bootstrap.download_size() == "several hundred MB"
+
+
 def test_an_old_python_is_told_so():
     """The version is checked before anything that an old Python cannot do."""
     source = (ROOT / "packaging" / "bootstrap.py").read_text(encoding="utf-8")
