@@ -365,9 +365,7 @@ def test_what_is_opened_while_the_demo_loads_is_what_is_open(window, drive, file
     assert screen.wrongs(quiet=True) == []
 
 
-@pytest.mark.parametrize(
-    "physics", [each.name for each in PHYSICS if not each.why_not and each.name != "ct-parallel"]
-)
+@pytest.mark.parametrize("physics", [each.name for each in PHYSICS if each.name != "ct-parallel"])
 def test_a_run_is_of_its_own_problem_before_its_first_step(window, drive, files, screen, physics):
     """Whatever is chosen after what the run measures is there, and before there is an iterate of it."""
     session, found = window.session, []
