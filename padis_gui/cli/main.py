@@ -36,7 +36,7 @@ VERBS = {
     "experiment": ("padis_gui.cli.experiment", "compare methods on many images, and make the table"),
     "queue": ("padis_gui.cli.queue", "run a queue that was saved in the window"),
     "bench": (
-        "benchmarks.options",
+        "padis_gui.cli.bench",
         "measure solvers, the operator, the denoiser or the display on this machine",
     ),
     "convert": ("padis_gui.cli.convert", "write a published snapshot as a native prior"),

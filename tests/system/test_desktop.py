@@ -63,6 +63,18 @@ def test_all_of_it_is_written_and_goes_again(tmp_path: Path, monkeypatch: pytest
     assert "Nothing of padis_gui" in capsys.readouterr().out
 
 
+def test_an_installed_copy_without_benchmarks_says_so_and_installs_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr("padis_gui.cli.bench._FOLDER", tmp_path / "benchmarks")
+    assert main(["bench", "operator"]) == 2
+    assert "The benchmarks were wanted, but they come with a checkout" in capsys.readouterr().err
+    assert main(["desktop", "--install", "--data-home", str(tmp_path)]) == 0
+    assert found(tmp_path) == PLACES
+    manual = (tmp_path / "man/man1/padis-gui.1").read_text(encoding="utf-8").replace("\\-", "-")
+    assert "padis-gui reconstruct" in manual
+
+
 def test_a_relative_folder_of_data_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", "data")
     assert data_home() == Path.home() / ".local" / "share"
