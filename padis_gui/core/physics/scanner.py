@@ -116,7 +116,7 @@ class ScannerSettings(ScanSettings):
         help="Unit of the bin width and of distances: pixels of the image, or mm, of which a pixel has the length above",
     )  # fmt: skip
     system_matrix: Literal["auto", "stored", "matrix-free"] = setting(
-        "auto", label="System matrix", advanced=True, before="stored",
+        "auto", label="System matrix", advanced=True, before="auto",
         help="Stored, products are fast, and the matrix and its transpose take memory; matrix-free, each product computes "
         "the entries anew, which is slower and takes none; automatic stores up to 4 GiB",
     )  # fmt: skip
