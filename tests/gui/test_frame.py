@@ -266,6 +266,7 @@ def test_bundled_priors_and_recent_ones_are_chosen_from_a_list(opened, drive, pr
         "ct-medium",
         "photos-small",
         "photos-colour",
+        "general",
     ]
     assert choice.currentIndex() == -1
 

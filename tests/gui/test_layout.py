@@ -446,6 +446,7 @@ def test_f6_scrolls_to_what_it_gives_the_keyboard(ready, drive):
     setup = ready.reconstruct
     assert way == [
         setup.transport.first_focus,
+        setup.adapt.toggle,
         *(s.heading for s in reversed(setup.sections) if s.isVisible()),
     ]
     assert ready.data.heading.visibleRegion().boundingRect() == ready.data.heading.rect()

@@ -242,11 +242,12 @@ def read_prior(path: Path, training_image_size: int | None = None) -> tuple[Prio
             state = snapshot.state()
         else:
             record = _native_record(path)
-            # not load_file: its tensors share a mapped storage that torch has lost on a busy machine, and a whole file
-            # was then called damaged
-            state = safetensors.torch.load(path.read_bytes())
-            shapes = {key: tensor.shape for key, tensor in state.items() if tensor.is_floating_point()}
-            _check_fit(path, record, shapes, len(state))
+            with safetensors.safe_open(path, framework="pt") as file:
+                mapped = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                shapes = {key: tensor.shape for key, tensor in mapped.items() if tensor.is_floating_point()}
+                _check_fit(path, record, shapes, len(mapped))
+                # only what fits takes memory, and nothing rests on the file any more
+                state = {key: tensor.clone() for key, tensor in mapped.items()}
             digest = _read_metadata(path).get(_DIGEST)  # files of older versions carry none
             if digest is not None and digest != _tensors_sha256(state):
                 raise CheckpointError(
@@ -257,7 +258,14 @@ def read_prior(path: Path, training_image_size: int | None = None) -> tuple[Prio
         raise
     except UnreadablePickle as error:
         raise CheckpointError(f"{path.name} {error}; get a fresh copy.") from None
-    except (safetensors.SafetensorError, OSError, ValueError, RuntimeError, OverflowError) as error:
+    except (
+        safetensors.SafetensorError,
+        OSError,
+        ValueError,
+        RuntimeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         raise _damaged(path, error) from None
     state = {key: tensor.float() for key, tensor in state.items()}
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
