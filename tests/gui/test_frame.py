@@ -283,7 +283,7 @@ def test_bundled_priors_and_recent_ones_are_chosen_from_a_list(opened, drive, pr
         assert choice.currentText() == "ct-medium"
         await window.session.choose_preset("deblur")
         assert choice.currentText() == "photos-small"
-        assert [choice.itemText(i) for i in range(choice.count())][4:] == ["mine"]
+        assert [choice.itemText(i) for i in range(choice.count())][5:] == ["mine"]
         trained.unlink()
         choose("mine")
         await until(lambda: "does not exist" in window.messages.text.text())
