@@ -24,7 +24,8 @@ CONSTRAINTS = ROOT / "packaging" / "constraints.txt"
 # What is installed: each level holds the ones before it.
 LEVELS = ("run", "test", "dev")
 _EXTRAS = {"run": "", "test": "[test]", "dev": "[dev]"}
-_BUILD_TOOLS = ("hatchling", "editables")
+# With what this project is built, and those of its dependencies that come as sources
+_BUILD_TOOLS = ("hatchling", "editables", "setuptools")
 
 
 def venv_python() -> Path:
