@@ -211,27 +211,6 @@ def steps(
     **settings: Any,
 ) -> Steps:
     """A run to iterate over and to steer; arguments as for :func:`reconstruct`."""
-    return Steps(
-        _run(
-            problem, prior, solver, seed=seed, tiling=tiling, patch=patch, positions=positions, preset=preset,
-            adapt=adapt, **settings,
-        )
-    )  # fmt: skip
-
-
-def _run(
-    problem: Problem,
-    prior: OpenedPrior | AnyPath | None = None,
-    solver: str | None = None,
-    *,
-    seed: int | None = None,
-    tiling: str | TilingSettings = "auto",
-    patch: int | None = None,
-    positions: bool = True,
-    preset: str | None = None,
-    adapt: bool | Mapping[str, Any] = False,
-    **settings: Any,
-) -> Run:
     if not isinstance(problem, Problem):
         raise InputError(
             f"A problem was wanted, but a {type(problem).__name__} was given; state one with pg.ct, pg.scan, pg.blur …"
@@ -252,7 +231,7 @@ def _run(
         image=None if source is None else source.image, data_path=None if source is None else source.path,
         prior=used.prior, prior_path=used.path,
     )  # fmt: skip
-    return Run(draft_recipe(opened, method, new_seed() if seed is None else seed), opened)
+    return Steps(Run(draft_recipe(opened, method, new_seed() if seed is None else seed), opened))
 
 
 def prior_fit(
@@ -263,7 +242,7 @@ def prior_fit(
     ``prior`` is as for :func:`reconstruct`. The answer has ``prior`` and ``total_variation``, the misfits over what was
     kept aside, their ``ratio``, and ``in_words``. It takes about as long as a run with the solver "fast" and one with "tv".
     """
-    run = _run(problem, prior, seed=seed)
+    run = steps(problem, prior, seed=seed)._run
     with torch_threads(run.recipe.threads):
         return fit_of_prior(prepare(run.opened, run.recipe.method, run.recipe.seed))
 

@@ -7,6 +7,7 @@ The measurement is as large as the image; what the kernel reaches outside is the
 """
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from itertools import count
 from typing import Any, Literal, Self
@@ -210,19 +211,23 @@ class Blur(LinearOperator):
         return self._inverse(self._response.conj() * self._spectrum(y))
 
     def _spectrum(self, x: Tensor) -> Tensor:
-        return torch.cat([torch.fft.rfft2(part, s=self._frame) for part in torch.split(x, self._together)])
+        return self._channelwise(lambda part: torch.fft.rfft2(part, s=self._frame), x)
 
     def _inverse(self, spectrum: Tensor) -> Tensor:
         _, rows, columns = self.image_shape
-        return torch.cat([
-            torch.fft.irfft2(part, s=self._frame)[:, :rows, :columns] for part in torch.split(spectrum, self._together)
-        ])  # fmt: skip
 
-    @property
-    def _together(self) -> int:
-        """Channels in one transform: of a large image one, as a run is stopped between two of them only."""
-        channels, rows, columns = self.image_shape
-        return 1 if rows * columns >= _LARGE else channels
+        def whole(part: Tensor) -> Tensor:
+            image: Tensor = torch.fft.irfft2(part, s=self._frame)
+            return image[:, :rows, :columns].contiguous()
+
+        return self._channelwise(whole, spectrum)
+
+    def _channelwise(self, transform: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """The transform of all channels at once; of a large image one by one, as a run is stopped only between two."""
+        _, rows, columns = self.image_shape
+        if rows * columns < _LARGE:
+            return transform(x)
+        return torch.cat([transform(part) for part in torch.split(x, 1)])
 
     def _norm(self, watch: Watch) -> float:
         """1 with the circular boundary, as the kernel's sum is; by power iteration with zeros."""

@@ -12,8 +12,8 @@
 
 A run is driven by whoever iterates over :meth:`Run.steps`, in that thread; a :class:`Control` is asked at every patch
 batch and at every product with the operator whether the run may go on, and between any two operations of torch whether
-it is to stop. A run is active until its
-:class:`Outcome` has been taken: nobody who asks a newer run can be told of an older one's end.
+it is to stop. A run is active until its :class:`Outcome` has been taken: nobody who asks a newer run can be told of an
+older one's end.
 """
 
 import logging

@@ -90,8 +90,7 @@ def estimate(
     adaptation: AdaptationSettings | None = None,
 ) -> Estimate:
     """What a run takes on images (C, rows, columns); ``stored_entries`` are those of a system matrix, 0 where there
-    is none. An ``adaptation`` takes at
-    most what all of its rounds do.
+    is none. An ``adaptation`` takes at most what all of its rounds do.
 
     Raises :class:`~padis_gui.core.settings.errors.SettingError` for settings that cannot run.
     """

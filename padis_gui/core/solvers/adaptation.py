@@ -176,15 +176,12 @@ def used_entries(operator: LinearOperator, share_aside: float, rng: torch.Genera
 
 def parted(problem: Problem, used: Tensor) -> tuple[Problem, Problem]:
     """The problem of the entries that are ``used``, see :func:`used_entries`, and that of those kept aside."""
-    found = (
-        Problem(
-            operator=Thinned(problem.operator, part),
-            measurement=part * problem.measurement,
-            noise=problem.noise,
-        )
-        for part in (used, 1 - used)
-    )
-    return next(found), next(found)
+
+    def of(part: Tensor) -> Problem:
+        measured = part * problem.measurement
+        return Problem(operator=Thinned(problem.operator, part), measurement=measured, noise=problem.noise)
+
+    return of(used), of(1 - used)
 
 
 def adapt(

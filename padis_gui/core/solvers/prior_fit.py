@@ -11,6 +11,7 @@ Kept-aside measurements are how self-supervised methods validate (Batson and Roy
 adaptation see :mod:`padis_gui.core.solvers.adaptation`. How well it tells is measured in docs/priors.md.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -24,6 +25,7 @@ from padis_gui.core.settings.watch import SILENT, Watch
 from padis_gui.core.solvers.adaptation import fast_reconstruction, misfit_of, parted, used_entries
 from padis_gui.core.solvers.classical.tv import TVSettings, tv
 from padis_gui.core.solvers.driver import drive
+from padis_gui.core.solvers.iterate import Iterate, drain
 
 _SHARE_ASIDE = 0.1
 # Where both explain what was kept aside equally well, up to this factor, nothing is said for either
@@ -89,8 +91,11 @@ def _total_variation(problem: Problem, prior: PatchPrior, rng: torch.Generator, 
     """With the weight that explains the data up to their noise, (C, rows, columns)."""
     rows, columns = problem.operator.image_shape[1:]
     unasked = tiling_for(TilingSettings(), (rows, columns), prior, [0.0])
-    estimate = problem.operator.pinv(problem.measurement)
-    for iterate in drive(tv, problem, prior, unasked, TVSettings(), rng, lower="TV weight"):
-        watch.tell(iterate.step / iterate.total)
-        estimate = iterate.estimate
-    return estimate
+    iterates = drive(tv, problem, prior, unasked, TVSettings(), rng, lower="TV weight")
+
+    def told() -> Iterator[Iterate]:
+        for iterate in iterates:
+            watch.tell(iterate.step / iterate.total)
+            yield iterate
+
+    return drain(told()).estimate

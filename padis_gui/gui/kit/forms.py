@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPalette, QStandardItemModel, QWheelEvent
+from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPalette, QWheelEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
@@ -193,14 +193,10 @@ class ChoiceBox(LeavesWheel, QComboBox):
         painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
-    def offer(self, label: str, value: object, tip: str = "", why_not: str = "") -> None:
-        """One more choice; greyed out with the reason where this machine cannot do it."""
-        self.addItem(f"{label} (not here)" if why_not else label, value)
-        index = self.count() - 1
-        self.setItemData(index, why_not or tip, Qt.ItemDataRole.ToolTipRole)
-        model = self.model()
-        if why_not and isinstance(model, QStandardItemModel):
-            model.item(index).setEnabled(False)
+    def offer(self, label: str, value: object, tip: str = "") -> None:
+        """One more choice."""
+        self.addItem(label, value)
+        self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
 
 
 _INT_LIMIT = 2**31 - 1

@@ -187,28 +187,21 @@ class PriorSection(Section):
     def _show_misfit(self) -> None:
         session = self._session
         unfit = session.unfit
-        better, rival = self._better(), session.rival
-        advice = " Train one on such images (Ctrl+3), or open another."
+        better = session.better_priors()
+        advice, text = " Train one on such images (Ctrl+3), or open another.", ""
         if better:
             advice = f" {_prior_label(better[0])} knows such images."
-        text = f"⚠ {unfit}{advice}" if unfit else ""
-        if not unfit and rival is not None:
-            text = f"{_prior_label(rival)} was better on the scans of objects that were measured."
+            text = f"{_prior_label(better[0])} was better on the scans of objects that were measured."
+        if unfit:
+            text = f"⚠ {unfit}{advice}"
         self.misfit.setText(text)
         self.misfit.setVisible(bool(text))
         self.better.setVisible(bool(better))
         if better:
             self.better.setText(f"Use {_prior_label(better[0])}")
 
-    def _better(self) -> list[Path]:
-        """The bundled priors that are offered in the place of the open one."""
-        session, rival = self._session, self._session.rival
-        if session.unfit:
-            return session.better_priors()
-        return [] if rival is None else [rival]
-
     def _open_better(self) -> None:
-        better = self._better()
+        better = self._session.better_priors()
         if better:
             self._opening.open_prior(better[0])
 

@@ -28,8 +28,7 @@ class PriorQuestion(QObject):
         self._workspace = workspace
         self.answer: PriorFit | None = None
         self.progress: float | None = None  # while it is being asked
-        self._asked: Prepared | None = None
-        self._about: Prepared | None = None  # what the answer is about
+        self._asked: Prepared | None = None  # what the question and the answer are about
         self._went_on.connect(self._take_progress)
         workspace.preparation.changed.connect(self._follow)
         workspace.occupied_changed.connect(self._follow)
@@ -49,7 +48,7 @@ class PriorQuestion(QObject):
     def ask(self) -> None:
         """Ask it of what is prepared now."""
         prepared, workspace = self._workspace.preparation.prepared, self._workspace
-        if prepared is None or self.obstacle or self._asked is prepared:
+        if prepared is None or self.obstacle or self.progress is not None:
             return
         self._asked, self.answer, self.progress = prepared, None, 0.0
 
@@ -71,18 +70,18 @@ class PriorQuestion(QObject):
         self.changed.emit()
 
     def cancel(self) -> None:
-        """Ask no more."""
-        self._asked, self.progress = None, None
+        """Ask no more, and forget what was answered."""
+        self._asked, self.answer, self.progress = None, None, None
         self._workspace.compute_requests.forget(_KIND)
         self.changed.emit()
 
     def _take(self, prepared: Prepared, found: PriorFit | Failure | None) -> None:
         if self._asked is not prepared:
             return
-        self._asked, self.progress = None, None
+        self.progress = None
         if isinstance(found, Failure):
             self._workspace.message.emit("error", found.sentence, found.details)
-        elif found is not None and self._workspace.preparation.prepared is prepared:
+        else:
             self.answer = found
         self.changed.emit()
 
@@ -95,6 +94,5 @@ class PriorQuestion(QObject):
         prepared = self._workspace.preparation.prepared
         if self._asked is not None and self._asked is not prepared:
             self.cancel()
-        if self._about is not prepared:
-            self._about, self.answer = prepared, None
-        self.changed.emit()
+        else:
+            self.changed.emit()

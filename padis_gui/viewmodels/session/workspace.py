@@ -156,10 +156,11 @@ class Workspace(Background):
         return general
 
     def better_priors(self) -> list[Path]:
-        """The bundled priors that know images like the open one; call it where :attr:`unfit` says something."""
-        image = self.data.image
-        if image is None:
-            return []
+        """The bundled priors to offer in the place of the open one: those that know such images where it does not, as
+        :attr:`unfit` says, else its :attr:`rival`."""
+        image, rival = self.data.image, self.rival
+        if image is None or not self.unfit:
+            return [] if rival is None else [rival]
         return [
             path
             for path, record in _bundled_records().items()
