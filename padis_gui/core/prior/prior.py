@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from pydantic import model_validator
@@ -141,12 +141,18 @@ class DenoiserCall:
         return replace(self, x=self.x.cpu())
 
 
-def surround(x: Tensor, sigma: float, partition: Partition, rng: torch.Generator) -> Tensor:
+def surround(
+    x: Tensor, sigma: float, partition: Partition, rng: torch.Generator, *, alike: bool = False
+) -> Tensor:
     """Image x (C, rows, columns) in a padding of noise sigma * epsilon: (C, padded rows, padded columns).
 
-    That is exactly the forward process of the padding's known zeros. ``rng`` is a CPU generator.
+    That is exactly the forward process of the padding's known zeros. ``rng`` is a CPU generator. ``alike`` gives all
+    channels, which are slices then, the same noise.
     """
-    padded = torch.randn(x.shape[0], *partition.padded_shape, generator=rng).mul_(sigma)
+    drawn = 1 if alike else x.shape[0]
+    padded = torch.randn(drawn, *partition.padded_shape, generator=rng).mul_(sigma)
+    if alike:
+        padded = padded.repeat(x.shape[0], 1, 1)
     return partition.place(x, padded.to(x.device, x.dtype))
 
 
@@ -161,7 +167,8 @@ class PatchPrior:
     that a gradient makes again; ``observe`` is told of every call of :meth:`denoise` before it is made. Without
     ``positions`` the network is told 0 instead of where a patch lies, which shows what positions are worth.
     ``branching`` takes one number of the generator for each call, whatever the size of the padding, so that runs of one
-    seed whose tilings differ meet the same noise everywhere else.
+    seed whose tilings differ meet the same noise everywhere else. A prior across ``slices`` gives ``slices_out`` of
+    them and denoises volumes only, see :class:`~padis_gui.core.prior.stack.StackPrior`.
     """
 
     network: nn.Module
@@ -176,6 +183,18 @@ class PatchPrior:
     positions: bool = True
     observe: Callable[[DenoiserCall], None] | None = None
     branching: bool = False
+    slices: int = 1
+    slices_out: Literal["middle", "all"] = "middle"
+
+    @property
+    def of_volumes(self) -> bool:
+        """Whether the channels of what it denoises are the slices of a volume."""
+        return False
+
+    @property
+    def alike(self) -> bool:
+        """Whether all channels of an image meet the same noise, as slices of a volume that nothing ties together do."""
+        return False
 
     def interrupted_by(
         self, check: Callable[[], None], counted: Callable[[int], None] | None = None
@@ -215,6 +234,11 @@ class PatchPrior:
         colour image as an image of its own. Differentiable in x and in the network's parameters; where there is more
         than one patch batch, its graph is made again on the way back, for a third more time in the memory of one batch.
         """
+        if self.slices > 1:
+            raise SettingError(
+                f"A prior of single slices was wanted for an image, but this one is across {self.slices} slices; "
+                "reconstruct a volume with it, or choose another prior."
+            )
         if self.branching:
             rng = branch(rng)
         if self.observe is not None:

@@ -130,8 +130,8 @@ class TrainingData:
             groups.setdefault(owner[group.images[0]], []).append(group)
         if not groups:
             raise InputError(
-                f"Series of {slices} neighbouring slices were wanted, but the data have none; give volumes, or a stack with "
-                "a table that has the columns page, patient, series and spacing_mm."
+                f"Series of {slices} neighbouring slices were wanted, but the data have none; give volumes, or a stack "
+                "with a table that has the columns page, patient, series and spacing_mm."
             )
         kept = sorted(groups)
         data = self._only(tuple(self.subjects[n] for n in kept))
@@ -205,7 +205,9 @@ class TrainingData:
         axis = frame.position(torch.arange(frame.padded, dtype=torch.float64) - pad, size).float()
         groups: list[SliceGroup] = []
         if self.groups:
-            groups = [of[int(d * len(of))] for of, d in zip((self.groups[n] for n in subject), draw, strict=True)]
+            groups = [
+                of[int(d * len(of))] for of, d in zip((self.groups[n] for n in subject), draw, strict=True)
+            ]
         channels = len(groups[0].images) if groups else images.shape[1]
         crops = images.new_zeros(count, channels, patch, patch)
         positions = torch.empty(count, 2, patch, patch)

@@ -149,8 +149,8 @@ class Batch:
         return self._each(lambda tensor: tensor.to(device))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        tensors = (self.clean, self.positions, self.sigma, self.noise)
-        return Batch(*map(change, tensors), None if self.spacing is None else change(self.spacing))
+        clean, positions, sigma, noise = map(change, (self.clean, self.positions, self.sigma, self.noise))
+        return Batch(clean, positions, sigma, noise, None if self.spacing is None else change(self.spacing))
 
     def losses(self, network: nn.Module, sigma_data: float, precision: Precision) -> Tensor:
         """The weighted squared error of each patch, averaged over its pixels, (n,); of the slices that come out."""

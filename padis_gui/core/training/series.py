@@ -1,4 +1,4 @@
-"""Which training images are neighbouring slices, how far apart they lie, and the groups that a prior across slices learns from.
+"""Which training images are neighbouring slices, how far apart, and the groups that a prior across slices learns from.
 
 A group is D slices of one series at one distance from each to the next: the distance of the data, or a multiple of it
 (`ALGORITHM 11`, after arXiv 2406.10211). Where a series ends, its slices are reflected, as they are in a reconstruction.
@@ -133,4 +133,3 @@ def repeated(group: SliceGroup) -> tuple[tuple[int, int], ...]:
             pairs.append((place, first[image]))
         first.setdefault(image, place)
     return tuple(pairs)
-

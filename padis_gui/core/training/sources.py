@@ -269,7 +269,7 @@ T = TypeVar("T")
 
 
 def place_of(said: Mapping[Place, T], found: Found) -> T | None:
-    """What a table says of the page: of the page of a file, of the file, or of the page's number in all; None where nothing."""
+    """What a table says of the page of a file, of the file, or of the page's number in all; None where it says nothing."""
     page = found.number - found.source.first
     for file in (found.name, found.source.name):
         for place in ((file, page), (file, None)):

@@ -202,6 +202,8 @@ class Training(Closing, Iterator[TrainStep]):
             downsampling=settings.downsampling,
             device=self._optimiser.device,
             precision=self._precision,
+            slices=settings.slices,
+            slices_out=settings.slices_out,
         )
 
     def __iter__(self) -> Self:
