@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -103,10 +104,16 @@ def read_volume(
             )
         values = np.concatenate([one.values for one in rows_of if one is not None])
         measured = replace(measured, values=values)
+    steps = {after - before for before, after in pairwise(pages)}
+    spacing = first.slice_spacing
+    if (
+        spacing is not None and steps
+    ):  # of pages that do not follow each other evenly nobody knows one distance
+        spacing = spacing * steps.pop() if len(steps) == 1 and min(steps) > 0 else None
     window = min(one.window[0] for one in slices), max(one.window[1] for one in slices)
     return replace(
         first, pixels=np.concatenate([one.pixels for one in slices]), slices=tuple(pages), window=window,
-        measured=measured,
+        measured=measured, slice_spacing=spacing,
     )  # fmt: skip
 
 
