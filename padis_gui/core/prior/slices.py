@@ -54,13 +54,13 @@ class StackSettings(Settings):
     )  # fmt: skip
 
 
-def neighbours(middle: int, slices: int, count: int, step: int = 1) -> tuple[int, ...]:
-    """The ``slices`` (odd) indices of a volume of ``count`` slices around ``middle``, each ``step`` from the next.
+def neighbours(middle: int, slices: int, count: int) -> tuple[int, ...]:
+    """The ``slices`` indices of a volume of ``count`` slices around ``middle``: as many before as behind, where that is odd.
 
     Those beyond an end are reflected at it. A volume of one slice is its own neighbour.
     """
     reach = slices // 2
-    return tuple(reflected(middle + step * n, count) for n in range(-reach, slices - reach))
+    return tuple(reflected(middle + n, count) for n in range(-reach, slices - reach))
 
 
 def reflected(index: int, count: int) -> int:
