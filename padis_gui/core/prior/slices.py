@@ -55,7 +55,7 @@ class StackSettings(Settings):
 
 
 def neighbours(middle: int, slices: int, count: int) -> tuple[int, ...]:
-    """The ``slices`` indices of a volume of ``count`` slices around ``middle``: as many before as behind, where that is odd.
+    """The ``slices`` indices of a volume of ``count`` slices around ``middle``: as many on either side, where it is odd.
 
     Those beyond an end are reflected at it. A volume of one slice is its own neighbour.
     """

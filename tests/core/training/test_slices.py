@@ -1,4 +1,4 @@
-"""Training across slices: which slices are neighbours and how far apart, what a batch is, a prior that begins as another."""
+"""Training across slices: which are neighbours and how far apart, what a batch is, and a prior that begins as another."""
 
 from dataclasses import replace
 from pathlib import Path
