@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from padis_gui.core.files.read import read_image, read_volume
 from padis_gui.core.physics.scanner import FanBeamSettings, ParallelBeamSettings
-from padis_gui.core.prior.checkpoint import PriorRecord, load_prior, save_prior
-from padis_gui.core.prior.network import NetworkSettings, PatchUNet, across_slices
+from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.partition import Partition
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.seams import measure_along_z, z_seam_ratio
@@ -29,8 +28,7 @@ from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.solvers.registry import find_solver
 from padis_gui.core.volumes.request import slice_recipe
-from tests.tiny import TINY_NETWORK, tiny_conventions, tiny_network
-from tests.volumes import write_stack
+from tests.volumes import across_file, write_stack
 
 CPU = torch.device("cpu")
 SLICES = 5
@@ -58,28 +56,6 @@ APART: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def stack(tmp_path: Path) -> Path:
     return write_stack(tmp_path / "stack.tif", SLICES)
-
-
-def random_network(settings: NetworkSettings, seed: int = 7) -> PatchUNet:
-    """As :func:`tiny_network`: a network whose every layer is random."""
-    rng = torch.Generator().manual_seed(seed)
-    network = PatchUNet(settings)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            fan_in = parameter[0].numel() if parameter.ndim > 1 else 100
-            parameter.copy_(torch.randn(parameter.shape, generator=rng) * (0.5 / fan_in**0.5))
-    return network
-
-
-def across_file(folder: Path, out: str = "middle", slices: int = 3, *, grown: bool = False) -> Path:
-    """A prior across slices: random, or grown of the tiny one, which it then is."""
-    settings = make(NetworkSettings, TINY_NETWORK.model_dump() | {"slices": slices, "slices_out": out})
-    conventions = tiny_conventions().model_copy(update={"slice_spacings": (1.0, 6.0)})
-    network = PatchUNet(settings) if grown else random_network(settings)
-    state = across_slices(tiny_network().state_dict(), network) if grown else network.state_dict()
-    path = folder / f"across-{out}-{slices}-{grown}.safetensors"
-    save_prior(path, PriorRecord(name="across", network=settings, conventions=conventions), state, half=False)
-    return path
 
 
 def opened(
