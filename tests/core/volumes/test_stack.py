@@ -10,6 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from padis_gui.core.exports.about import About, read_export, read_pages
+from padis_gui.core.exports.content import IteratePicture, RunContent
+from padis_gui.core.exports.registry import EXPORTS, ExportSettings, write_export
 from padis_gui.core.files.read import read_image, read_volume
 from padis_gui.core.physics.scanner import FanBeamSettings, ParallelBeamSettings
 from padis_gui.core.prior.checkpoint import load_prior
@@ -319,3 +322,26 @@ def test_seams_along_z_are_seen_and_are_none_where_nothing_is() -> None:
     assert found["z_seam"] == pytest.approx(3)
     assert found["z_step_ratio"] > 1
     assert measure_along_z(smooth[:1]) == {}
+
+
+def test_every_export_of_a_volume_is_written_and_the_stack_is_read_again(
+    stack: Path, prior, prior_path: Path, tmp_path: Path
+) -> None:
+    """Pages to look at show its middle slice."""
+    of = opened(stack, prior, prior_path)
+    result = run(of, method("fast"))
+    about = About.of(result, "volume")
+    pictures = tuple(IteratePicture(step=n, total=2, sigma=0.1, pixels=result.pixels) for n in (1, 2))
+    content = RunContent(
+        name="it", title="A volume", result=result, about=about, pictures=pictures, truth=result.pixels,
+        curves={"step": [1.0, 2.0], "sigma": [0.2, 0.1], "residual": [0.2, 0.1]},
+    )  # fmt: skip
+    for kind in EXPORTS:
+        suffix = kind.types[0].suffixes[0]
+        write_export(content, tmp_path / f"{kind.name}{suffix}", ExportSettings(what=kind.name))
+    export = read_export(tmp_path / "result.tif")
+    assert (export.about.kind, export.about.pages) == ("volume", tuple(range(SLICES)))
+    assert np.array_equal(np.concatenate(read_pages(export)[0]), result.pixels)
+    again = read_volume(tmp_path / "result.tif", range(SLICES))
+    assert np.array_equal(again.pixels, result.pixels)
+    assert (again.slice_spacing, again.spacing) == (2.5, (0.5, 0.5))
