@@ -39,7 +39,8 @@ _SMALL = 256  # px: smaller pictures are enlarged, each pixel a square
 def as_seen(channels: NDArray[np.float32], *, volume: bool = False) -> NDArray[np.float32]:
     """(C, rows, columns) as (rows, columns) or (rows, columns, 3); of a volume its middle slice."""
     if volume:
-        return channels[len(channels) // 2]
+        middle: NDArray[np.float32] = channels[len(channels) // 2]
+        return middle
     return channels[0] if channels.shape[0] == 1 else np.moveaxis(channels[:3], 0, 2)
 
 
