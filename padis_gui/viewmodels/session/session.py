@@ -75,6 +75,10 @@ class Session(Workspace):
 
         Where something is under way they go to the end of the queue, unless ``paused``: only one can be stepped.
         """
+        with self.screen.at_once():
+            self._start(paused=paused)
+
+    def _start(self, *, paused: bool) -> None:
         seed = self.method.seed
         task = self.wanted(new_seed() if seed is None else seed)
         if task is None:
@@ -97,6 +101,10 @@ class Session(Workspace):
         await self.runner.gathered()
 
     def _run_ended(self, ended: Ended) -> None:
+        with self.screen.at_once():
+            self._end(ended)
+
+    def _end(self, ended: Ended) -> None:
         super()._run_ended(ended)
         self.runner.end(ended)
         self.occupy("")
