@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import json
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from benchmarks.display_memory import measure_memory, print_memory
 from benchmarks.display_scenes import SCENES, Watch, one_run, set_scene, until
+from benchmarks.options import keep
 from padis_gui.core.runs.presets import DEFAULT_PRESET
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.gui.frame.app import collect_garbage_here, make_application, make_loop
@@ -172,5 +172,5 @@ def main(options: argparse.Namespace) -> int:
         cost if options.runs is None else memory, 0 if options.seed is None else options.seed
     )
     if options.json is not None:
-        options.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
+        return keep(options.json, figures)
     return 0

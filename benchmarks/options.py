@@ -3,7 +3,9 @@
 import argparse
 import importlib
 from pathlib import Path
+from typing import Any
 
+from padis_gui.cli.outputs import kept, write_json
 from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS
 
 _SOLVERS_HELP = """\
@@ -184,6 +186,12 @@ def _several(text: str) -> int:
     if count < 8:
         raise argparse.ArgumentTypeError(f"at least 8 runs are wanted to see growth, but {count} came")
     return count
+
+
+def keep(path: Path, figures: dict[str, Any]) -> int:
+    """Write figures as JSON; where that fails beside it or elsewhere, which is said; returns the exit code."""
+    _, written = kept(path, lambda to: write_json(to, figures))
+    return 0 if written == path else 1
 
 
 def run(options: argparse.Namespace) -> int:
