@@ -13,7 +13,7 @@ padis-gui experiment prints them. A grid of your own settings is padis-gui exper
 
 {studies}
 
-The small budget (trial) takes the first two images, one seed and a few values; full takes all of them. The same
+The small budget (trial) takes the first five images, one seed and a few values; full takes all of them. The same
 command goes on after an interruption.
 """
 

@@ -31,7 +31,7 @@ def test_a_study_is_answered_with_a_table_a_page_and_error_bars(
     with (tmp_path / "t.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) > 1
-    assert {row["cases"] for row in rows} == {"2"}
+    assert {row["cases"] for row in rows} == {"3"}
     assert {row["failed"] for row in rows} == {"0"}
     page = (tmp_path / "t.html").read_text(encoding="utf-8")
     assert STUDIES.find(name).question in page

@@ -18,7 +18,7 @@ from padis_gui.core.studies.grid import Grid, varied
 
 Budget = Literal["trial", "full"]
 Values = Mapping[str, tuple[str, ...]]
-TRIAL_IMAGES = 2
+TRIAL_IMAGES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
