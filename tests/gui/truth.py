@@ -32,6 +32,8 @@ from padis_gui.gui.panes.levels import FULL_WINDOW, ROBUST_TRUTH
 from padis_gui.gui.runs.curves import THIS_RUN
 from padis_gui.viewmodels.pictures.frames import channels_first, for_display, grey
 from padis_gui.viewmodels.pictures.levels import HU_PRESETS
+from padis_gui.viewmodels.pictures.planes import Place, Plane, plane_of, take
+from padis_gui.viewmodels.session.volume import window_of
 from tests.qt import until
 
 NOTHING_SAID = "There is nothing here yet"  # of what, and why not?
@@ -65,6 +67,11 @@ def _read(path: str, page: int, reading: str) -> Image:
     return read_image(path, page, ReadingSettings.model_validate_json(reading))
 
 
+@lru_cache(maxsize=4)
+def _stack(path: str, pages: int, reading: str) -> Any:
+    return np.concatenate([_read(path, page, reading).pixels for page in range(pages)])
+
+
 def _near(seen: Any, wanted: Any, width: float) -> bool:
     return seen.shape == wanted.shape and np.allclose(seen, wanted, rtol=0, atol=2e-4 * width, equal_nan=True)
 
@@ -90,7 +97,7 @@ def at_work(window: Any) -> str:
             return f"{name}: {steered.state}"
     if session._tasks and not is_held(window):
         return f"tasks {session._tasks}"
-    for requests in (session.compute_requests, session.io_requests):
+    for requests in (session.compute_requests, session.io_requests, session.plane_requests):
         if requests.waiting or requests._busy:
             return "a request"
     queue = session.queue
@@ -216,7 +223,9 @@ class Screen:
 
     def wrongs(self, *, quiet: bool) -> list[str]:
         """What is wrong with what is seen, one sentence each."""
-        found = [*self._names(), *self._truth(quiet=quiet), *self._owner(), *self._verdict(), *self._curves()]
+        truth = self._volume(quiet=quiet) if self.in_volume else self._truth(quiet=quiet)
+        found = [*self._names(), *truth, *self._owner(), *self._verdict(), *self._curves()]
+        found += self._planes()
         found += self._of_another_image()
         if quiet:
             found += [
@@ -278,6 +287,71 @@ class Screen:
         wanted = for_display(prepared.from_unit(prepared.to_unit()))
         if not _near(seen, wanted, prepared.window[1] - prepared.window[0]):
             yield f"the truth ({seen.shape}) is not {whose}, {data.name} page {data.page} ({wanted.shape})"
+
+    # Volumes ----------------------------------------------------------------------------------------
+
+    @property
+    def in_volume(self) -> bool:
+        """Whether a volume is open, and no run of something else is seen in its place."""
+        return (
+            self.session.volume.on
+            and not self.session.method.now.imageless
+            and not self.session.shown.anything
+        )
+
+    @property
+    def place(self) -> Place:
+        """Where the crosshair is, as the strip above the panes says."""
+        boxes = self.window.reconstruct.place.boxes
+        return Place(*(boxes[plane].value() - 1 for plane in Plane))
+
+    def _volume(self, *, quiet: bool) -> Iterator[str]:
+        """Each plane is that of the open file which its caption names; at rest, that at the crosshair."""
+        data, prior = self.open_data, self.session.prior.loaded
+        if data is None:
+            yield "no file is open, but a volume is"
+            return
+        image = data.image()
+        window = window_of(Path(data.path), image, prior)
+        volume = np.clip(_stack(data.path, image.pages, data.reading.model_dump_json()), *window)
+        for plane in Plane:
+            key = plane.key("truth")
+            seen, caption = self.pixels(key), self.caption(key)
+            if seen is None:
+                if quiet or self.reason(key) in ("", NOTHING_SAID):
+                    yield f"the {plane.value} pane is empty and says {self.reason(key)!r}"
+                continue
+            named = re.match(rf"{plane.along} (\d+) of {volume.shape[plane.axis]}$", caption)
+            if named is None:
+                yield f"the {plane.value} plane of {data.name} is seen, its caption says {caption!r}"
+                continue
+            at = int(named[1]) - 1
+            if quiet and at != self.place.across(plane):
+                yield f"the crosshair is at {self.place}, the {plane.value} pane shows {caption!r}"
+            if not _near(seen, take(volume, plane, at), window[1] - window[0]):
+                yield f"the {plane.value} plane is not {caption!r} of {data.name}"
+
+    def _planes(self) -> Iterator[str]:
+        """Planes and crosshair are seen exactly where a volume is, and the crosshair is at one voxel in all of them."""
+        grid = self.session.screen.subject.grid
+        offered = [
+            s.key for s in self.window.panes.picture_set.sources if plane_of(s.key)[1] is not Plane.AXIAL
+        ]
+        if bool(offered) != (grid is not None):
+            yield f"a volume is {'' if grid else 'not '}seen, and there are the sources {offered}"
+        marked = {}
+        for canvas in self.window.panes.links.canvases:
+            at, group = canvas.crosshair.place, canvas.group
+            plane = None if group is None else next((p for p in Plane if p.lattice.value == group[0]), None)
+            if at is None:
+                continue
+            if grid is None or plane is None or group[1:] != grid.sides(plane):
+                yield f"there is a crosshair at {at} on {group}, which is no plane of a volume"
+            else:
+                marked[plane] = at
+        wrong = {p: at for p, at in marked.items() if grid is not None and at != grid.pixel(self.place, p)}
+        if wrong:
+            yield f"the crosshair is at {self.place}, but drawn at {wrong}"
 
     def _owner(self) -> Iterator[str]:
         """A baseline or measurement that was once found to be of some data is never seen with others."""
@@ -490,6 +564,8 @@ class Screen:
         if self.recipe is None and self.session.method.now.imageless:
             return None
         image = data.image()
+        if self.in_volume:
+            return image.with_window(window_of(Path(data.path), image, prior))
         return image.with_window(prior_window(image, prior))
 
     def _unit_and_levels(self) -> Iterator[str]:

@@ -30,6 +30,7 @@ from padis_gui.gui.panes.menu import open_menu
 from padis_gui.gui.panes.pane_board import MOST
 from padis_gui.gui.panes.pane_grid import PaneGrid
 from padis_gui.gui.panes.slices import SliceSlider
+from padis_gui.gui.panes.volume import PlaceBar, VolumePanes
 from padis_gui.gui.runs.curves import Curves
 from padis_gui.gui.runs.timeline import Timeline
 from padis_gui.gui.runs.transport import PlanLine, RunningLine, Transport
@@ -74,10 +75,12 @@ class ReconstructPage(QMainWindow):
         self.painter = MaskPainter(self.mask_editor, self.panes, self._preferences)
         self.sizing = Sizing(self._session)
         self.crop = CropTool(self.sizing, self.panes)
+        self.volume, self.place = VolumePanes(self._session, self.panes), PlaceBar(self._session)
         self.slices = SliceSlider(self._session, opening.slices, central)
         around, beside = column(central), row(spacing=0)
         beside.addWidget(self.panes, 1)
         beside.addWidget(self.slices)
+        around.addWidget(self.place)
         around.addWidget(self.painter)
         around.addWidget(self.crop)
         around.addLayout(beside, 1)
@@ -242,7 +245,7 @@ def keep_window(window: QMainWindow, bench: ReconstructPage, preferences: Prefer
         geometry=b64encode(window.saveGeometry().data()).decode(),
         layout=b64encode(bench.docks.save()).decode(),
         curves=",".join(bench.curves.chosen),
-        panes=json.dumps(arrangement_of(bench.panes)),
+        panes=json.dumps(bench.volume.arrangement(arrangement_of(bench.panes))),
         folded=",".join(s.title for s in bench.findChildren(Section) if s.is_folded),
     )
     preferences.save()

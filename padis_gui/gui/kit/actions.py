@@ -163,7 +163,10 @@ class Actions:
     def allow(self, session: Session) -> None:
         """Enable exactly what can be done now. Whatever has the compute thread, the next run can be chosen and queued."""
         state = session.run.snapshot().state
-        ready, steerable = session.opened() is not None, state.active and state is not RunState.STOPPING
+        ready, steerable = (
+            session.opened() is not None and not session.volume.on,
+            state.active and state is not RunState.STOPPING,
+        )
         for action in (self.pause, self.finish):
             action.setEnabled(steerable)
         preparing = not session.occupied_by and session.preparation.stage is Stage.PREPARING
@@ -229,6 +232,8 @@ _OF_PANES = (
     ActionRecord("mask", "Paint mask", "P", "Paint what is missing on the image, for inpainting", group="tool"),
     ActionRecord("crop", "Crop…", "C", "Drag the region of the picture that is to be reconstructed, or type its place",
                  group="tool"),
+    ActionRecord("crosshair", "Crosshair", "X", "Of a volume: click or drag where the three planes shall cut it",
+                 group="tool"),
     ActionRecord("side", "Side by side", "S", "Compare two pictures side by side; again to leave", group="compare"),
     ActionRecord("wipe", "Wipe", "W", "Compare two pictures with a divider that can be dragged; again to leave",
                  group="compare"),
@@ -250,6 +255,7 @@ class PaneActions:
     ellipse: QAction
     mask: QAction
     crop: QAction
+    crosshair: QAction
     side: QAction
     wipe: QAction
     blink: QAction

@@ -18,6 +18,7 @@ from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Prepared, prepared_shape
 from padis_gui.viewmodels.pictures.frames import IteratePictures, ProblemPictures
 from padis_gui.viewmodels.pictures.pictures import RUN_KEYS, LazyPicture, pictures_of
+from padis_gui.viewmodels.pictures.planes import VOLUME_KEYS, Plane, VoxelGrid
 from padis_gui.viewmodels.pictures.sources import BUILT_IN
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.workspace import Workspace
@@ -26,6 +27,7 @@ from padis_gui.viewmodels.state.preparation import Stage
 DATA_KEYS = ("truth", "baseline", "measurement")
 _MEASURED_KEYS = ("measurement", "measured", "misfit")
 _ALL = tuple(source.key for source in BUILT_IN)
+_PLANES = tuple(plane.key(key) for plane in (Plane.CORONAL, Plane.SAGITTAL) for key in VOLUME_KEYS)
 _OPEN = "Open an image: drop a file here, or Ctrl+O"
 _PRIOR_WANTED = "A prior is wanted: Ctrl+P opens one"
 
@@ -43,6 +45,7 @@ class Subject:
     pictures: ProblemPictures | None = None
     robust_range: tuple[float, float] | None = None
     is_open: bool = True  # else it is the shown run's
+    grid: VoxelGrid | None = None  # of a volume, of which ``image`` is a slice and ``truth`` the axial plane
 
     @property
     def physics(self) -> Physics:
@@ -70,9 +73,10 @@ class Screen(QObject):
         for signal in (
             workspace.preparation.changed, workspace.shown.changed, workspace.shown.result_changed,
             workspace.data.changed, workspace.data.loading, workspace.prior.changed, workspace.run.changed,
-            workspace.occupied_changed, workspace.method.changed,
+            workspace.occupied_changed, workspace.method.changed, workspace.volume.changed, workspace.volume.came,
         ):  # fmt: skip
             signal.connect(self.changed)
+        workspace.volume.progressed.connect(self.progressed)
         workspace.runs.edited.connect(self._follow_name)
 
     def _follow_name(self, record: RunRecord) -> None:
@@ -121,6 +125,13 @@ class Screen(QObject):
                 robust_range=None if pictures is None else pictures.robust_range,
             )  # fmt: skip
         pictures, picture, image = preparation.pictures, preparation.picture, workspace.data.image
+        volume = workspace.volume
+        if volume.grid is not None and image is not None and not workspace.method.now.imageless:
+            seen = image if volume.window is None else image.with_window(volume.window)
+            return Subject(
+                image=seen, method=workspace.method.now, truth=volume.picture(Plane.AXIAL), grid=volume.grid,
+                robust_range=volume.robust_range,
+            )  # fmt: skip
         if pictures is not None:
             return Subject(
                 image=pictures.prepared.image, method=pictures.prepared.method, pictures=pictures,
@@ -196,11 +207,14 @@ class Screen(QObject):
         """Truth, baseline and measurement by source."""
         subject = self.subject
         pictures = subject.pictures
-        return {
+        found: dict[str, LazyPicture | None] = {
             "truth": subject.truth,
             "baseline": None if pictures is None else pictures.baseline,
             "measurement": None if pictures is None else pictures.measurement,
         }
+        if subject.grid is not None:
+            found |= {plane.key("truth"): self._workspace.volume.picture(plane) for plane in Plane}
+        return found
 
     def run_pictures_of(self, frame: IteratePictures | None) -> dict[str, LazyPicture | None]:
         """The pictures of an iterate of the shown run by source."""
@@ -223,6 +237,8 @@ class Screen(QObject):
             opening = workspace.data.opening
             return dict.fromkeys(_ALL, _OPEN if opening is None else f"Opening {opening.name}…")
         texts = dict.fromkeys(_ALL, "") | self._of_data(subject) | self._of_run(subject)
+        if subject.grid is not None:
+            return texts | self._of_volume(texts)
         if subject.physics.imageless:
             texts |= dict.fromkeys(_MEASURED_KEYS, "Nothing was measured")
             texts |= dict.fromkeys(("truth", "difference"), "There is no truth: nothing was measured")
@@ -230,9 +246,21 @@ class Screen(QObject):
             texts |= dict.fromkeys(("truth", "difference"), "There is no truth to compare with")
         return texts
 
+    def _of_volume(self, texts: dict[str, str]) -> dict[str, str]:
+        """What is said of a volume's planes; its measurement is that of all slices, and no picture."""
+        volume = self._workspace.volume
+        found = {plane.key(key): texts[key] for plane in Plane for key in VOLUME_KEYS}
+        found |= {plane.key("truth"): volume.text(plane) for plane in Plane}
+        found |= dict.fromkeys(
+            _MEASURED_KEYS, "Of one slice only: choose Slice in the data section to see it"
+        )
+        return found
+
     def offers(self) -> dict[str, str]:
         """By which words the pictures of empty sources are offered: what :meth:`take_offer` does."""
         workspace, shown = self._workspace, self._workspace.shown
+        if self.subject.grid is not None:
+            return {}
         if not self.of_open:
             recipe = None if shown.record is None else shown.record.recipe
             there = recipe is not None and recipe.data is not None and recipe.data.file
@@ -323,6 +351,8 @@ class Screen(QObject):
         pictures = subject.pictures
         if subject.image is not None and subject.truth is not None:
             texts["truth"] = subject.image.unit
+        if subject.grid is not None:
+            texts |= self._volume_captions(subject.grid)
         if pictures is not None:
             if math.isfinite(pictures.baseline_psnr):
                 texts["baseline"] = f"{pictures.baseline_psnr:.2f} dB"
@@ -350,6 +380,14 @@ class Screen(QObject):
         if frame.state is not None:
             texts["state"] = f"σ = {frame.sigma:.3g}"
         return texts
+
+    def _volume_captions(self, grid: VoxelGrid) -> dict[str, str]:
+        """Which plane of how many is seen."""
+        volume, found = self._workspace.volume, dict.fromkeys(_PLANES, "")
+        for plane in Plane:
+            if (at := volume.at(plane)) is not None:
+                found[plane.key("truth")] = grid.caption(volume.place.moved(plane, at), plane)
+        return found
 
     def verdict(self) -> str:
         """What is shown in a line: a run under way, a result and its quality, a stale one, or what to do first."""

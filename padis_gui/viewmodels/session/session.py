@@ -146,6 +146,7 @@ class Session(Workspace):
         self.closing.emit()
         self.compute_requests.stop()
         self.io_requests.stop()
+        self.plane_requests.stop()
         self.run.cancel()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._io, self.run.wait)

@@ -41,6 +41,7 @@ from padis_gui.viewmodels.runs.run import Ended, LiveRun, Task
 from padis_gui.viewmodels.runs.runs import RunRecord, Runs
 from padis_gui.viewmodels.runs.shown import Shown
 from padis_gui.viewmodels.session.saved import SavedChoices, changes, choices_from, usable
+from padis_gui.viewmodels.session.volume import VolumeView
 from padis_gui.viewmodels.state.background import Background
 from padis_gui.viewmodels.state.method import ChosenMethod
 from padis_gui.viewmodels.state.opened import OpenData, OpenPrior
@@ -61,6 +62,8 @@ class Workspace(Background):
         self.data.opened.connect(self._take_data)  # before the preparation hears of it
         self.prior.changed.connect(self._take_prior)
         self.preparation = Preparation(self, self.data, self.prior, self.method)
+        self.volume = VolumeView(self, self.data, self.prior)
+        self.volume.changed.connect(lambda: self.preparation.hold(self.volume.on))
         self.run = LiveRun(self._compute, self.compute_requests, self)
         self.runs = Runs(parent=self)
         self.shown = Shown(self)
@@ -69,6 +72,7 @@ class Workspace(Background):
         self._wishes = 0  # so many times several things were asked for at once: a preset, a run's settings
         self.run.prepared_ready.connect(self._take_pictures)
         self.run.changed.connect(self._follow_run)
+        self.shown.changed.connect(self._follow_shown)
         self.run.ended.connect(self._run_ended)
         self.method.solving_changed.connect(self._steer)
 
@@ -237,6 +241,11 @@ class Workspace(Background):
         if data is not None and await self.data.open(Path(data.file), data.page, data.reading):
             self.shown.show(record)
 
+    def _follow_shown(self) -> None:
+        """A run of one slice is seen where a slice is."""
+        if self.shown.anything:
+            self.volume.leave()
+
     def _take_prior(self) -> None:
         self.method.fit_to(self.prior.loaded)
 
@@ -259,7 +268,7 @@ class Workspace(Background):
         self.preparation.make_way(task.opened, task.method)
         self.run.start(task, self.preparation.made, item=item, paused=paused, history_budget=budget)
         of_open = task.opened.image is None or task.opened.image is self.data.image
-        if of_open and self.shown.live and self.shown.record is None:
+        if of_open and not self.volume.on and self.shown.live and self.shown.record is None:
             self.shown.follow(self.run.history, task)
         self.occupy("A run")
 

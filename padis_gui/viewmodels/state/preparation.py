@@ -77,6 +77,7 @@ class Preparation(QObject):
         self.progress: tuple[float, str] = 0.0, ""  # the share of the work that is done, and at what it is
         self._pictured: tuple[object, ...] = ()  # what the picture is of, or will be
         self._wanted: Measuring | None = None
+        self._held = False
         self._work: _Work | None = None
         self._timer = QTimer(self, singleShot=True, interval=_DELAY_MS)
         self._timer.timeout.connect(self._begin)
@@ -119,10 +120,16 @@ class Preparation(QObject):
         self.pictures, self.trouble = None, ""
         if opened is None:
             self._stand(Stage.NOTHING)
-        elif not preparation_cost(opened, method).quick:
+        elif self._held or not preparation_cost(opened, method).quick:
             self._stand(Stage.AT_RUN)
         else:
             self._soon(delay)
+
+    def hold(self, held: bool) -> None:
+        """Prepare nothing of the slice that is open while the volume around it is looked at."""
+        if held != self._held:
+            self._held, self._wanted = held, None
+            self.follow(0)
 
     def compute_now(self) -> None:
         """Prepare also what would wait for Run, or failed."""
