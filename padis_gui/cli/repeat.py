@@ -148,7 +148,7 @@ def run(options: argparse.Namespace) -> int:
         say(f"{options.file}: {_words(export)}; everything that it needs is there.")
         say(f"Different here: {', '.join(other)}." if other else "Nothing is different here.")
         return 0
-    if export.about.kind == "volume":
+    if export.about.kind == "volume" and export.recipe.stack is None:
         return repeat_volume(options, export, located, device)
     return _repeat(options, export, located, device)
 
@@ -209,11 +209,16 @@ def _repeat(options: argparse.Namespace, export: "Export", located: "Located", d
         done = [repeater.run(recipe, watch) for recipe in recipes]
     first = done[0]
     pages = [run.pixels for run in done] if seeds else first.pages
+    if first.image.is_volume:
+        pages = [first.pixels[z : z + 1] for z in range(len(first.pixels))]
     same, verdict = _verdict(options.file.name, export, pages, differences(export.recipe, first.recipe))
     out = options.out
     if options.out is not None:
         labels = tuple(f"seed {seed}" for seed in seeds) or SAMPLE_LABELS[: len(pages)] * (len(pages) > 1)
-        about = About.of(first, options.out.stem, kind="draws" if seeds else "result", seeds=seeds)
+        kind = {"kind": "draws" if seeds else "result"}
+        if first.image.is_volume:
+            kind, labels = {}, tuple(f"page {page}" for page in first.image.slices)
+        about = About.of(first, options.out.stem, seeds=seeds, **kind)
         _, out = kept(
             options.out,
             lambda to: write_tiff(
@@ -241,9 +246,11 @@ def _verdict(
 
     about = export.about
     wanted = np.stack(pages) if about.kind == "draws" else pages[0]
+    if about.kind == "volume":
+        wanted = np.concatenate(pages)
     if about.sha256 and about.sha256 == pixels_sha256(wanted) and about.integer is not None:
         return True, f"identical to what {name} was made of, bit for bit"
-    holds_result = about.kind in ("result", "draws") or (
+    holds_result = about.kind in ("result", "draws", "volume") or (
         about.kind == "iterates" and about.picture == "estimate"
     )
     if not holds_result and not about.sha256:
@@ -262,6 +269,8 @@ def _verdict(
             f"{name}, in steps of {about.integer.step:.3g} {about.unit}", stored, again, other=other
         )
     held = np.stack(values) if about.kind == "draws" else values[0]
+    if about.kind == "volume":
+        held = np.concatenate(values)
     if about.sha256 and pixels_sha256(held) != about.sha256:
         name = f"{name} (which was changed after its export)"
     return compared(name, values, pages, unit=about.unit, other=other)

@@ -409,11 +409,13 @@ def _within_minutes(
         raise SettingError(
             "One process was wanted with --minutes, but there are several, whose paces differ; give --steps instead."
         )
-    size, network = request.settled().data_settings.image_size, request.network
+    settled = request.settled()
+    size, network = settled.data_settings.image_size, settled.network
     if request.start_from is not None:
         found = read_record(request.start_from).network
         if isinstance(found, NetworkSettings):  # others are refused when the training begins
-            network = found
+            slices = {"slices": network.slices, "slices_out": network.slices_out}
+            network = found.model_copy(update=slices)
     precision = precision_on(world.device, request.precision)
     pace = seconds_a_step(request.training, network, size, world.device, precision)
     steps = steps_within(60 * options.minutes, pace)

@@ -26,6 +26,7 @@ from padis_gui.cli.outputs import kept, write_json
 from padis_gui.cli.progress import Lines, Pacer, progress_bar
 from padis_gui.cli.terminal import say
 from padis_gui.core.images.image import ReadingSettings
+from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.runs.presets import DEFAULT_PRESET
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, Interrupted, SettingError
@@ -150,6 +151,10 @@ Reconstruct every slice of a stack, or those in --pages, with one recipe and one
 in each slice, so that the result is consistent along z. Slices are kept in OUT.tif.parts as they are finished; the same
 command goes on after Ctrl-C, a kill or a power failure. At the end they become one float32 TIFF.
 
+With a prior across slices (--across, or --prior where that is one itself), or with --in-one, the slices are one run: all
+of them are in memory and solved together, each denoiser call sees each slice with its neighbours. Such a run is not taken
+up again after a kill.
+
 --workers N shares the slices out to N processes, --workers dask://HOST:PORT to those of a dask scheduler; a worker that
 dies costs the slice in its hands. The data, the prior and OUT.tif must then lie where every worker finds them.
 """
@@ -169,6 +174,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pages from 0, such as 0-99 or 3 7 9 (default: all)",
     )
     add_settings(parser, VolumeSettings, skip=("pages",))
+    together = parser.add_argument_group("slices together")
+    together.add_argument(
+        "--across", type=Path, default=None, metavar="FILE",
+        help="a prior across slices beside that of single slices, for high noise levels; ct-volume names the bundled one",
+    )  # fmt: skip
+    together.add_argument(
+        "--in-one",
+        action="store_true",
+        help="solve all slices in one run, also where nothing ties them together",
+    )
+    add_settings(together, StackSettings, skip=("slice_spacing",))
     parser.add_argument(
         "--workers", default="1", metavar="N|ADDRESS",
         help="processes on this machine, or a dask scheduler such as dask://host:8786 (default: 1, this process)",
@@ -208,6 +224,10 @@ def run(options: argparse.Namespace) -> int:
         raise SettingError(
             f"--threads must be 1 to {MOST_THREADS}, but {options.threads} was given; use a number in that range."
         )
+    if options.resume is None:
+        done = _in_one(options, workers)
+        if done is not None:
+            return done
     make_request = _resumed(options) if options.resume is not None else _wanted(options)
     last = None
     with Control(words=options.events) as control, display(events=options.events) as shown:
@@ -263,6 +283,32 @@ def _events(
         request = make_request(options.threads or shared)
         shown.template = request.template
         yield from reconstruct_volume(request, on_cluster(client, check), restart=options.restart)
+
+
+def _in_one(options: argparse.Namespace, workers: int | str) -> int | None:
+    """The volume in one run, where that is wanted; None where it is made slice by slice."""
+    from padis_gui.cli.volume_in_one import reconstruct_in_one
+
+    wanted = options.across is not None or options.in_one
+    if not wanted and options.prior is not None:
+        from padis_gui.core.prior.checkpoint import read_record, slices_of
+
+        wanted = slices_of(read_record(options.prior, options.training_image_size)).get("slices", 1) > 1
+    if not wanted:
+        given = given_settings(options, StackSettings)
+        given.pop("slice_spacing", None)  # it is also written into a volume that is made slice by slice
+        if given:
+            raise SettingError(
+                f"A volume in one run was wanted by --{next(iter(given)).replace('_', '-')}, but nothing ties its slices "
+                "together; give --across, or --in-one."
+            )
+        return None
+    if workers != 1:
+        raise SettingError(
+            "One process was wanted for a volume in one run, but --workers was given; leave it out, or the prior across "
+            "slices."
+        )
+    return reconstruct_in_one(options)
 
 
 def _resumed(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":

@@ -74,6 +74,11 @@ class About(BaseModel):
             "evaluations": result.evaluations, "step": result.step, "total": result.total,
             "sigma": result.sigma if math.isfinite(result.sigma) else None,
         }  # fmt: skip
+        if result.image.is_volume:
+            known |= {
+                "kind": "volume", "pages": result.image.slices, "slice_spacing": result.image.slice_spacing,
+                "labels": tuple(f"page {page}" for page in result.image.slices),
+            }  # fmt: skip
         return cls(**known | more)
 
 

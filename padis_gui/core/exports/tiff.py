@@ -229,7 +229,16 @@ def write_result(
 
 
 def save_result(path: Path, result: Result, about: About, settings: FileSettings | None = None) -> About:
-    """Write a result as :func:`write_result` does; ``about`` is what is known of it before it is written."""
+    """Write a result as :func:`write_result` does, a volume as a stack; ``about`` is what is known of it before it is
+    written."""
+    if result.image.is_volume:
+        slices = [result.pixels[z : z + 1] for z in range(len(result.pixels))]
+        known = {"kind": "volume", "pages": result.image.slices, "slice_spacing": result.image.slice_spacing}
+        about = about.model_copy(update=known | {"sha256": pixels_sha256(result.pixels)})
+        return write_tiff(
+            path, slices, result.recipe, result.metrics, spacing=result.spacing,
+            labels=tuple(f"page {page}" for page in result.image.slices), about=about, settings=settings,
+        )  # fmt: skip
     return write_result(
         path, result.pixels, result.deviation, result.recipe, result.metrics, result.spacing, result.interval,
         about=about, settings=settings,

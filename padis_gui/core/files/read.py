@@ -1,9 +1,13 @@
 """Reading what the user opens: recognised once, then a page of an image is read, or a row of a scan as a measurement."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
+import torch
 
 from padis_gui.core.files.formats.format import Recognised
 from padis_gui.core.files.formats.hdf5 import HDF5, Hdf5File
@@ -26,6 +30,8 @@ from padis_gui.core.files.scans.skyscan import skyscan_scan
 from padis_gui.core.files.scans.zeiss import open_zeiss
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.settings import PhysicsSettings
+from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.machine import free_memory_mb
 
 # The layouts of scans in HDF5: each takes the open file and the data set wanted, and gives None for others
 LAYOUTS = (open_cil, open_exchange, open_nxtomo, open_htc_in_hdf5)
@@ -51,6 +57,64 @@ def read_image(path: str | os.PathLike[str], page: int = 0, reading: ReadingSett
         merges = reading.doubled_views == "merge" and 0 <= page < scan.rows
         image = read_row(scan.merged(page) if merges else scan, page, reading)
     return replace(image, window=reading.scaling(image.window))
+
+
+def read_volume(
+    path: str | os.PathLike[str],
+    pages: Sequence[int],
+    reading: ReadingSettings | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Image:
+    """The pages of a file, or the detector rows of a scan, as one volume (Z, rows, columns) in memory.
+
+    The first page says unit and spacing, and its window is widened to hold that of every page. ``tell`` is called with
+    the pages read and the pages in all, and may raise. Raises :class:`InputError` where a page is coloured, has another
+    size or was measured in another way, and where the whole is larger than half of the memory that is free.
+    """
+    slices: list[Image] = []
+    for n, page in enumerate(pages):
+        tell(n, len(pages))
+        image = read_image(path, page, reading)
+        first = slices[0] if slices else image
+        if image.channels != 1 or image.shape != first.shape:
+            rows, columns = image.shape
+            raise InputError(
+                f"Grey slices of one size were wanted for a volume, but page {page} of {image.name} has {rows} x {columns} "
+                f"pixels in {image.channels} channels, the first {first.shape[0]} x {first.shape[1]}; choose other pages."
+            )
+        if not slices and 4 * image.pixels.size * len(pages) > 2**19 * free_memory_mb(torch.device("cpu")):
+            raise InputError(
+                f"A volume that fits into half of the free memory was wanted, but {len(pages)} slices of "
+                f"{image.shape[0]} x {image.shape[1]} take {4 * image.pixels.size * len(pages) / 2**30:.1f} GiB; choose "
+                "fewer pages."
+            )
+        slices.append(image)
+    first = slices[0]
+    measured = first.measured
+    if measured is not None:
+        rows_of = [one.measured for one in slices]
+        same = all(
+            one is not None and (one.physics, one.problem) == (measured.physics, measured.problem)
+            for one in rows_of
+        )
+        if not same or not first.is_scan:
+            raise InputError(
+                f"Rows that were measured in one way were wanted for a volume, but those of {first.name} differ; "
+                "reconstruct them slice by slice."
+            )
+        values = np.concatenate([one.values for one in rows_of if one is not None])
+        measured = replace(measured, values=values)
+    steps = {after - before for before, after in pairwise(pages)}
+    spacing = first.slice_spacing
+    if (
+        spacing is not None and steps
+    ):  # of pages that do not follow each other evenly nobody knows one distance
+        spacing = spacing * steps.pop() if len(steps) == 1 and min(steps) > 0 else None
+    window = min(one.window[0] for one in slices), max(one.window[1] for one in slices)
+    return replace(
+        first, pixels=np.concatenate([one.pixels for one in slices]), slices=tuple(pages), window=window,
+        measured=measured, slice_spacing=spacing,
+    )  # fmt: skip
 
 
 def open_scan(found: Recognised, dataset: str = "") -> ScanFile | None:

@@ -188,7 +188,8 @@ class Image:
     ``reading`` is how the file was read. ``slice_spacing`` is the distance between the slices of a volume, in mm.
     ``notes`` are sentences for the user on what the numbers are: another modality than CT, a channel that was chosen.
     ``stored_shape`` are the rows and columns of the picture in its file, of which this may be a part, or smaller; None
-    for a scan.
+    for a scan. Of a volume, (Z, rows, columns), ``slices`` are the pages of its file that the channels are, in the order of
+    z, and ``page`` is the first of them.
     """
 
     pixels: NDArray[np.float32]
@@ -203,6 +204,12 @@ class Image:
     slice_spacing: float | None = None
     notes: tuple[str, ...] = ()
     stored_shape: tuple[int, int] | None = None
+    slices: tuple[int, ...] = ()
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether its channels are the slices of a volume."""
+        return bool(self.slices)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -211,7 +218,7 @@ class Image:
 
     @property
     def channels(self) -> int:
-        """1 for grey or CT, 3 for colour."""
+        """1 for grey or CT, 3 for colour, the number of its slices for a volume."""
         return int(self.pixels.shape[0])
 
     @property
@@ -222,7 +229,7 @@ class Image:
     @property
     def is_coloured(self) -> bool:
         """Whether its channels differ: a grey picture saved in colour is grey."""
-        if self.channels not in (3, 4):
+        if self.is_volume or self.channels not in (3, 4):
             return False
         few = self.pixels[:3, ::_FEW, ::_FEW]  # most of them say so at once
         return any(not np.array_equal(of[0], other) for of in (few, self.pixels[:3]) for other in of[1:])
@@ -267,7 +274,7 @@ class Image:
         """
         if channels == self.channels:
             return self
-        if channels in (1, 3) and self.channels in (3, 4):
+        if not self.is_volume and channels in (1, 3) and self.channels in (3, 4):
             measured = self.measured
             if measured is not None:  # a picture, then: a scan has one channel
                 measured = replace(measured, values=_in_channels(measured.values, channels))

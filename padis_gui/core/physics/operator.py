@@ -119,6 +119,8 @@ class LinearOperator(ABC):
     scale: float = 1.0
     # Axes of a measurement whose entries say the same of an image: the bins of a view. They are kept aside together.
     together: tuple[int, ...] = ()
+    # Whether the channels of an image are slices that it measures one by one: each is then a problem of its own
+    apart: bool = False
 
     def __init__(
         self,
@@ -296,7 +298,7 @@ class Wrapper(LinearOperator):
 
     def __init__(self, of: LinearOperator) -> None:
         super().__init__(of.image_shape, device=of.device, dtype=of.dtype)
-        self._of, self.together = of, of.together
+        self._of, self.together, self.apart = of, of.together, of.apart
 
     @property
     def measurement_shape(self) -> tuple[int, ...]:

@@ -298,7 +298,16 @@ def load_prior(
         downsampling=record.network.downsampling,
         device=device,
         precision=precision,
+        **slices_of(record),
     )
+
+
+def slices_of(record: PriorRecord) -> dict[str, Any]:
+    """How many slices the network sees, and which come out, as :class:`PatchPrior` has it."""
+    network = record.network
+    if not isinstance(network, NetworkSettings):
+        return {}
+    return {"slices": network.slices, "slices_out": network.slices_out}
 
 
 def summarise_prior(path: Path, training_image_size: int | None = None) -> tuple[PriorRecord, int]:

@@ -10,6 +10,7 @@ axis). Fourier and learned features are smooth over two pixels, so there they ar
 """
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Literal, cast
 
@@ -18,6 +19,7 @@ import torch.nn.functional as F  # noqa: N812 - the name it goes by
 from pydantic import field_validator, model_validator
 from torch import Tensor, nn
 
+from padis_gui.core.prior.slices import MOST_SLICES
 from padis_gui.core.settings.declarations import Settings, setting
 
 EncodingName = Literal["none", "coordinates", "fourier", "learned"]
@@ -96,6 +98,8 @@ ENCODINGS: dict[EncodingName, type[NoPositions | Coordinates | FourierFeatures |
 
 _EMBEDDING_FEATURES = 64
 _CHANNELS_PER_HEAD = 32
+# Of a distance of slices only the slow waves: data have a dozen distances, and what lies between them must be like them
+_SPACING_WAVES = 8
 
 
 class NetworkSettings(Settings):
@@ -126,6 +130,15 @@ class NetworkSettings(Settings):
         True, label="Attention", help="Self-attention among the pixels of the coarsest level"
     )
 
+    slices: int = setting(
+        1, ge=1, le=MOST_SLICES, label="Slices", symbol="D",
+        help="Neighbouring slices of a volume that the network sees at once, as channels; 1 is a prior of single images",
+    )  # fmt: skip
+    slices_out: Literal["middle", "all"] = setting(
+        "middle", label="Slices out", when={"slices": tuple(range(2, MOST_SLICES + 1))},
+        help="What comes out of the network: the middle slice, denoised with its neighbours as context, or all of them",
+    )  # fmt: skip
+
     @model_validator(mode="before")
     @classmethod
     def _of_the_first_version(cls, values: Any) -> Any:
@@ -145,6 +158,24 @@ class NetworkSettings(Settings):
             raise ValueError("1 to 5 channel multipliers of 0.25 to 16 are wanted")
         return value
 
+    @model_validator(mode="after")
+    def _slices_have_a_middle(self) -> "NetworkSettings":
+        if self.slices > 1 and self.image_channels != 1:
+            raise ValueError("grey images are wanted for a prior across slices")
+        if self.slices_out == "middle" and self.slices % 2 == 0:
+            raise ValueError("an odd number of slices is wanted where the middle one comes out")
+        return self
+
+    @property
+    def channels_in(self) -> int:
+        """Channels of the images that go in: colours, or neighbouring slices."""
+        return self.image_channels * self.slices
+
+    @property
+    def channels_out(self) -> int:
+        """Channels of the images that come out."""
+        return self.image_channels if self.slices_out == "middle" else self.channels_in
+
     @property
     def channels(self) -> tuple[int, ...]:
         """Channels of each level, rounded to whole attention heads."""
@@ -157,7 +188,8 @@ class NetworkSettings(Settings):
         """More parameters than the network can have, without building it."""
         blocks, emb = self.blocks, self.embedding
         levels = sum(60 * (blocks + 1) * w * w + 4 * (blocks + 1) * w * emb for w in self.channels)
-        return levels + emb * (emb + 128) + 1000 * max(self.channels)
+        spacing = emb * (emb + 128) if self.slices > 1 else 0
+        return levels + emb * (emb + 128) + spacing + 1000 * max(self.channels)
 
     @property
     def downsampling(self) -> int:
@@ -212,6 +244,8 @@ class PatchUNet(nn.Module):
     """F in EDM's D = c_skip x + c_out F(c_in x, c_noise).
 
     Input (n, C + 2, P, P), the image and its two coordinates, and c_noise (n,); output (n, C, P, P) in float32.
+    A network across D slices has these as channels, is told their distance, (n,) as
+    :func:`~padis_gui.core.prior.slices.log_spacing` has it, and gives all of them or the middle one, (n, 1, P, P).
     P must be divisible by ``settings.downsampling``. The first layer always computes in float32: at small sigma
     the noise is finer than bfloat16 resolves in a bright pixel. ``channels_last`` is the layout between layers
     and should be that of the weights.
@@ -227,7 +261,12 @@ class PatchUNet(nn.Module):
             nn.Linear(_EMBEDDING_FEATURES, emb), nn.SiLU(), nn.Linear(emb, emb), nn.SiLU()
         )
         self.positions = ENCODINGS[settings.position_encoding]()
-        entering = 4 * settings.image_channels + self.positions.features
+        if settings.slices > 1:
+            # untrained it says nothing, so that a prior of single slices can be taken over
+            self.spacing = nn.Sequential(
+                nn.Linear(2 * _SPACING_WAVES, emb), nn.SiLU(), _zeroed(nn.Linear(emb, emb))
+            )
+        entering = 4 * settings.channels_in + self.positions.features
         self.enter = nn.Conv2d(entering, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             nn.ModuleList(_ResidualBlock(w, w, emb) for _ in range(settings.blocks)) for w in widths
@@ -243,14 +282,21 @@ class PatchUNet(nn.Module):
             nn.ModuleList(_ResidualBlock(2 * w if i == 0 else w, w, emb) for i in range(settings.blocks))
             for w in finer
         )
-        self.leave = _zeroed(nn.Conv2d(widths[0], 4 * settings.image_channels, 3, padding=1))
+        self.leave = _zeroed(nn.Conv2d(widths[0], 4 * settings.channels_out, 3, padding=1))
         frequencies = torch.exp(torch.linspace(0.0, math.log(1000.0), _EMBEDDING_FEATURES // 2))
         self.register_buffer("frequencies", frequencies * (math.pi / 2), persistent=False)
 
-    def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
-        angles = c_noise[:, None] * cast(Tensor, self.frequencies)
-        embedding = self.embed(torch.cat([angles.sin(), angles.cos()], dim=1))
-        image, positions = x.tensor_split((self.settings.image_channels,), dim=1)
+    def _waves(self, condition: Tensor, count: int | None = None) -> Tensor:
+        angles = condition[:, None] * cast(Tensor, self.frequencies)[:count]
+        return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+    def forward(self, x: Tensor, c_noise: Tensor, c_spacing: Tensor | None = None) -> Tensor:
+        if c_spacing is None:
+            embedding = self.embed(self._waves(c_noise))
+        else:
+            told = self.spacing(self._waves(c_spacing, _SPACING_WAVES))
+            embedding = self.embed[3](self.embed[:3](self._waves(c_noise)) + told)
+        image, positions = x.tensor_split((self.settings.channels_in,), dim=1)
         with torch.autocast(x.device.type, enabled=False):
             h = torch.cat([F.pixel_unshuffle(image, 2), self.positions(positions)], dim=1)
             if self.channels_last:
@@ -269,3 +315,24 @@ class PatchUNet(nn.Module):
             for block in cast(nn.ModuleList, blocks):
                 h = block(h, embedding)
         return F.pixel_shuffle(self.leave(F.silu(h)).float(), 2)
+
+
+def across_slices(weights: Mapping[str, Tensor], network: PatchUNet) -> dict[str, Tensor]:
+    """The weights of a network of single slices for ``network``, which has the same shape but more slices.
+
+    What comes out for the middle slice is what the single slice gave, to rounding, whatever its neighbours are and how
+    far they lie: their weights and those of the distance are zero, for training to find.
+    """
+    own = {key: value.detach().clone() for key, value in network.state_dict().items()}
+    middle, sub = network.settings.slices // 2, 4  # pixels of one slice after space-to-depth
+    for key, value in weights.items():
+        if key == "enter.weight":
+            own[key].zero_()
+            own[key][:, sub * middle : sub * (middle + 1)] = value[:, :sub]
+            own[key][:, sub * network.settings.slices :] = value[:, sub:]
+        elif key in ("leave.weight", "leave.bias") and network.settings.slices_out == "all":
+            own[key].zero_()
+            own[key][sub * middle : sub * (middle + 1)] = value
+        else:
+            own[key].copy_(value)
+    return own

@@ -9,13 +9,14 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
 from padis_gui.core.prior.partition import LARGEST_PATCH, Frame, Partition
+from padis_gui.core.prior.slices import LARGEST_SPACING, SMALLEST_SPACING
 from padis_gui.core.settings.declarations import Settings, branch, setting
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.machine import Precision
@@ -40,6 +41,10 @@ class Conventions(Settings):
         (-1000.0, 1000.0), label="Window", help="Intensities that map to 0 and 1"
     )
     unit: str = setting("HU", label="Unit", help="Unit of the window; empty where the data has none")
+    slice_spacings: tuple[float, float] | None = setting(
+        None, label="Slice distances", unit="mm",
+        help="Least and greatest distance of neighbouring slices in training, for a prior across slices",
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _usable(self) -> "Conventions":
@@ -47,6 +52,12 @@ class Conventions(Settings):
             raise ValueError(f"patch sizes of 1 to {LARGEST_PATCH} are wanted")
         if not self.window[0] < self.window[1]:
             raise ValueError("a window whose lower end lies below its upper end is wanted")
+        if self.slice_spacings is not None:
+            least, greatest = self.slice_spacings
+            if not SMALLEST_SPACING <= least <= greatest <= LARGEST_SPACING:
+                raise ValueError(
+                    f"slice distances of {SMALLEST_SPACING:g} to {LARGEST_SPACING:g} mm are wanted"
+                )
         return self
 
     @property
@@ -73,12 +84,14 @@ def network_output(
     positions: Tensor,
     sigma_data: float,
     precision: Precision,
+    spacing: Tensor | None = None,
 ) -> Tensor:
     """F of patches, before preconditioning makes D of it; arguments and shape as :func:`denoise_patches`."""
     _, _, c_in, c_noise = precondition(sigma.view(-1, 1, 1, 1), sigma_data)
     entering = torch.cat([c_in * noisy, positions], dim=1)
     with torch.autocast(noisy.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        output: Tensor = network(entering, c_noise.flatten())
+        told = () if spacing is None else (spacing,)
+        output: Tensor = network(entering, c_noise.flatten(), *told)
     return output
 
 
@@ -89,14 +102,25 @@ def denoise_patches(
     positions: Tensor,
     sigma_data: float,
     precision: Precision,
+    spacing: Tensor | None = None,
 ) -> Tensor:
     """D_theta of patches: noisy (n, C, P, P), sigma (n,), positions (n, 2, P, P) -> (n, C, P, P).
 
-    Positions are neither noised nor scaled. Differentiable in ``noisy`` and the network's parameters.
+    A network across slices has them as channels, is told their distance in ``spacing``, (n,) as
+    :func:`~padis_gui.core.prior.slices.log_spacing` has it, and where it gives the middle one only D is that of the
+    middle: (n, 1, P, P). Positions are neither noised nor scaled. Differentiable in ``noisy`` and the network's parameters.
     """
     c_skip, c_out, _, _ = precondition(sigma.view(-1, 1, 1, 1), sigma_data)
-    output = network_output(network, noisy, sigma, positions, sigma_data, precision)
-    return c_skip * noisy + c_out * output
+    output = network_output(network, noisy, sigma, positions, sigma_data, precision, spacing)
+    return c_skip * coming_out(noisy, output) + c_out * output
+
+
+def coming_out(slices: Tensor, output: Tensor) -> Tensor:
+    """Of slices (n, D, P, P) that went into a network those that came out of it: all, or the middle one (n, 1, P, P)."""
+    if output.shape[1] == slices.shape[1]:
+        return slices
+    middle = slices.shape[1] // 2
+    return slices[:, middle : middle + 1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,12 +141,18 @@ class DenoiserCall:
         return replace(self, x=self.x.cpu())
 
 
-def surround(x: Tensor, sigma: float, partition: Partition, rng: torch.Generator) -> Tensor:
+def surround(
+    x: Tensor, sigma: float, partition: Partition, rng: torch.Generator, *, alike: bool = False
+) -> Tensor:
     """Image x (C, rows, columns) in a padding of noise sigma * epsilon: (C, padded rows, padded columns).
 
-    That is exactly the forward process of the padding's known zeros. ``rng`` is a CPU generator.
+    That is exactly the forward process of the padding's known zeros. ``rng`` is a CPU generator. ``alike`` gives all
+    channels, which are slices then, the same noise.
     """
-    padded = torch.randn(x.shape[0], *partition.padded_shape, generator=rng).mul_(sigma)
+    drawn = 1 if alike else x.shape[0]
+    padded = torch.randn(drawn, *partition.padded_shape, generator=rng).mul_(sigma)
+    if alike:
+        padded = padded.repeat(x.shape[0], 1, 1)
     return partition.place(x, padded.to(x.device, x.dtype))
 
 
@@ -137,7 +167,8 @@ class PatchPrior:
     that a gradient makes again; ``observe`` is told of every call of :meth:`denoise` before it is made. Without
     ``positions`` the network is told 0 instead of where a patch lies, which shows what positions are worth.
     ``branching`` takes one number of the generator for each call, whatever the size of the padding, so that runs of one
-    seed whose tilings differ meet the same noise everywhere else.
+    seed whose tilings differ meet the same noise everywhere else. A prior across ``slices`` gives ``slices_out`` of
+    them and denoises volumes only, see :class:`~padis_gui.core.prior.stack.StackPrior`.
     """
 
     network: nn.Module
@@ -152,6 +183,18 @@ class PatchPrior:
     positions: bool = True
     observe: Callable[[DenoiserCall], None] | None = None
     branching: bool = False
+    slices: int = 1
+    slices_out: Literal["middle", "all"] = "middle"
+
+    @property
+    def of_volumes(self) -> bool:
+        """Whether the channels of what it denoises are the slices of a volume."""
+        return False
+
+    @property
+    def alike(self) -> bool:
+        """Whether all channels of an image meet the same noise, as slices of a volume that nothing ties together do."""
+        return False
 
     def interrupted_by(
         self, check: Callable[[], None], counted: Callable[[int], None] | None = None
@@ -191,6 +234,11 @@ class PatchPrior:
         colour image as an image of its own. Differentiable in x and in the network's parameters; where there is more
         than one patch batch, its graph is made again on the way back, for a third more time in the memory of one batch.
         """
+        if self.slices > 1:
+            raise SettingError(
+                f"A prior of single slices was wanted for an image, but this one is across {self.slices} slices; "
+                "reconstruct a volume with it, or choose another prior."
+            )
         if self.branching:
             rng = branch(rng)
         if self.observe is not None:

@@ -159,6 +159,45 @@ def seam_coverage(partitions: Sequence[Partition]) -> Tensor:
     return count
 
 
+def measure_along_z(x: Tensor, truth: Tensor | None = None, seams: Tensor | None = None) -> dict[str, float]:
+    """What there is to say of the slices of a volume (Z, rows, columns) beside each other; nothing of a single one.
+
+    "z_step" is the mean absolute step from a slice to the next; with a truth "z_step_ratio" relates it to the truth's, 1
+    where slices change as much as they should. ``seams``, bool (Z - 1,), are where groups of slices meet: "z_seam" is
+    their :func:`z_seam_ratio`.
+    """
+    if len(x) < 2:
+        return {}
+    found = {"z_step": float(_steps_along_z(x).mean())}
+    if truth is not None:
+        found["z_step_ratio"] = _quotient(found["z_step"], float(_steps_along_z(truth).mean()))
+    ratio = math.nan if seams is None else z_seam_ratio(x, seams, truth)
+    return found if math.isnan(ratio) else found | {"z_seam": ratio}
+
+
+def z_seam_ratio(x: Tensor, seams: Tensor, truth: Tensor | None = None) -> float:
+    """As :func:`seam_ratio`, along z: the mean step of a volume (Z, rows, columns) where groups of slices meet, over
+    the mean of the others, relative to the same of the truth where it is known. NaN where all slices or none are parted.
+    """
+    across = seams.cpu()
+
+    def ratio(volume: Tensor) -> float:
+        steps = _steps_along_z(volume)
+        if not across.any() or across.all():
+            return math.nan
+        return _quotient(float(steps[across].mean()), float(steps[~across].mean()))
+
+    return ratio(x) if truth is None else _quotient(ratio(x), ratio(truth))
+
+
+def _steps_along_z(x: Tensor) -> Tensor:
+    """Mean |dx| between neighbouring slices, (Z - 1,), float64 on the CPU."""
+    slices = x.detach().to("cpu")
+    return torch.stack(
+        [(slices[z + 1].double() - slices[z].double()).abs().mean() for z in range(len(x) - 1)]
+    )
+
+
 def _steps(x: Tensor) -> tuple[Tensor, Tensor]:
     """|dx| down (rows - 1, columns) and to the right (rows, columns - 1), float64 on the CPU."""
     values = x.detach().to("cpu", torch.float64)

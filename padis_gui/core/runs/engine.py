@@ -30,6 +30,9 @@ import torch
 from padis_gui.core.images.image import Image, OfImage, Pixels
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
+from padis_gui.core.prior.seams import measure_along_z
+from padis_gui.core.prior.slices import StackSettings
+from padis_gui.core.prior.stack import StackPrior
 from padis_gui.core.prior.tiling import (
     BranchingTiling,
     LiveTiling,
@@ -255,7 +258,7 @@ class Run:
         self._watch.tell(1.0, "ready")
         problem = self.prepared.problem
         asking = replace(problem, operator=problem.operator.interrupted_by(self.control.check))
-        prior = self.opened.prior.interrupted_by(self.control.check)
+        prior = self.opened.prior_for(method).interrupted_by(self.control.check)
         if method.adapts and method.adaptation is not None:
             prior = self._adapt(asking, replace(prior, positions=method.positions), method.adaptation)
         calls = find_solver(recipe.solver).calls_of_step(recipe.solver_settings)
@@ -336,10 +339,18 @@ class Run:
         return Result(
             recipe=recipe, image=replace(prepared.image, pixels=prepared.image.from_unit(last.estimate)),
             deviation=None if spread is None else prepared.image.spread_from_unit(spread),
-            metrics=measure(prepared.problem, last.estimate) | prepared.baseline_metrics,
+            metrics=measure(prepared.problem, last.estimate) | self._along_z(last) | prepared.baseline_metrics,
             seconds=self._seconds, evaluations=last.evaluations, step=last.step, total=last.total, sigma=last.sigma,
             adapted=self._adapted,
         )  # fmt: skip
+
+    def _along_z(self, last: Iterate) -> dict[str, float]:
+        """What is measured of a volume's slices beside each other."""
+        assert self.prepared is not None, "there was a step"
+        if not self.opened.is_volume:
+            return {}
+        seams = getattr(last.partition, "seams_along_z", None)
+        return measure_along_z(last.estimate, self.prepared.problem.truth, seams)
 
 
 def finish(run: Run, watch: Callable[[Iterate], None] = lambda iterate: None) -> Result:
@@ -379,6 +390,8 @@ def iterates_of(
 
     def tiling_of(chosen: TilingSettings) -> Tiling:
         made = tiling_for(chosen, (shape[1], shape[2]), prior, levels)
+        if isinstance(prior, StackPrior):
+            made = prior.tiling(made, shape[0], method.stack or StackSettings())
         return BranchingTiling(made) if paired else made
 
     tiling = LiveTiling(tiling_of(method.tiling))

@@ -35,6 +35,8 @@ def inputs_of(recipe: "Recipe") -> list[Path]:
     """The files and folders that a recipe names: data, prior, and those of the problem."""
     data = recipe.data
     named = [*([data.file] if data is not None and data.file else []), recipe.prior.file, *recipe.files]
+    if recipe.stack is not None and recipe.stack.across is not None:
+        named.append(recipe.stack.across.file)
     return [Path(file) for file in named]
 
 

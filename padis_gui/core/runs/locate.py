@@ -128,6 +128,10 @@ def locate(
         changes["data"] = recipe.data.model_copy(update={"file": file, "sha256": sha256})
     path, sha256 = search.find("prior", recipe.prior.file, recipe.prior.sha256, prior)
     changes["prior"] = recipe.prior.model_copy(update={"file": str(path), "sha256": sha256})
+    if (stack := recipe.stack) is not None and stack.across is not None:
+        path, sha256 = search.find("prior", stack.across.file, stack.across.sha256)
+        across = stack.across.model_copy(update={"file": str(path), "sha256": sha256})
+        changes["stack"] = stack.model_copy(update={"across": across})
     moved = {file: search.find("file", file, wanted) for file, wanted in recipe.files.items()}
     changes["files"] = {str(path): sha256 for path, sha256 in moved.values()}
     changes["problem"] = {

@@ -6,6 +6,7 @@ from typing import Any
 
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
+from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.settings.declarations import Settings, make
 from padis_gui.core.solvers.adaptation import AdaptationSettings
@@ -18,7 +19,8 @@ class Method:
 
     The form edits one, a preset names one, a study lists many, a pair holds two. ``physics`` and ``solver`` are names
     in their registries, ``problem`` and ``settings`` their settings; ``positions`` False tells the network position 0
-    in every pixel. With ``adaptation`` the prior is adapted to the measurement before the solver begins.
+    in every pixel. With ``adaptation`` the prior is adapted to the measurement before the solver begins. ``stack`` says how
+    the slices of a volume are denoised together; for a single image it means nothing.
     """
 
     physics: str
@@ -28,6 +30,7 @@ class Method:
     settings: Settings
     positions: bool = True
     adaptation: AdaptationSettings | None = None
+    stack: StackSettings | None = None
 
     @classmethod
     def of(

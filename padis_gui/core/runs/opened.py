@@ -17,7 +17,10 @@ from padis_gui.core.physics.problem import Problem, as_measured, simulate
 from padis_gui.core.physics.projector import BYTES_AN_ENTRY
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
+from padis_gui.core.physics.slicewise import Slicewise, simulate_slices
 from padis_gui.core.prior.prior import Conventions, PatchPrior
+from padis_gui.core.prior.slices import StackSettings
+from padis_gui.core.prior.stack import stacked
 from padis_gui.core.runs.method import Method
 from padis_gui.core.settings.declarations import branch
 from padis_gui.core.settings.errors import SettingError
@@ -37,17 +40,40 @@ _QUICK_SECONDS, _QUICK_BYTES = 3.0, 2**29
 class Opened:
     """The image or measurement and the prior, with the files that they came from.
 
-    Image and path are None where nothing is measured (generation).
+    Image and path are None where nothing is measured (generation). A volume may have a prior ``across`` slices besides,
+    for high noise levels.
     """
 
     image: Image | None
     data_path: Path | None
     prior: PatchPrior
     prior_path: Path
+    across: PatchPrior | None = None
+    across_path: Path | None = None
 
     def same_as(self, other: "Opened") -> bool:
         """Whether both are the very same image and prior."""
         return self.image is other.image and self.prior is other.prior
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether the image is the slices of a volume."""
+        return self.image is not None and self.image.is_volume
+
+    def prior_for(self, method: Method) -> PatchPrior:
+        """The prior that a run calls: for a volume the one of its slices, with that across them.
+
+        Raises :class:`SettingError` for a prior across slices and a single image, and for two that do not go together.
+        """
+        image = None if method.imageless else self.image
+        if image is not None and image.is_volume:
+            return stacked(self.prior, self.across, method.stack or StackSettings(), image.slice_spacing)
+        if self.prior.slices > 1:
+            raise SettingError(
+                f"A prior of single slices was wanted for a single image, but {self.prior_path.name} is across "
+                f"{self.prior.slices} slices; open a volume, or choose another prior."
+            )
+        return self.prior
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +164,8 @@ def preparation_cost(opened: Opened, method: Method) -> PreparationCost:
     """
     image = None if method.imageless else opened.image
     rows, columns = prepared_shape(image, opened.prior, method.problem)[1:]
-    memory = 4 * _IMAGES_HELD * opened.prior.channels * rows * columns
+    channels = opened.prior.channels if image is None or not image.is_volume else image.channels
+    memory = 4 * _IMAGES_HELD * channels * rows * columns
     try:
         seconds = sum(_seconds(image, opened.prior, method.problem))
         if _measures(image, opened.prior):
@@ -194,7 +221,11 @@ def misfit(image: Image, conventions: Conventions, channels: int) -> str:
 
     A scan is of a kind with images that have a unit, whatever its own is: its scaling is proposed from its FBP.
     """
-    if image.channels != channels and not (channels in (1, 3) and image.channels in (3, 4)):
+    if (
+        not image.is_volume
+        and image.channels != channels
+        and not (channels in (1, 3) and image.channels in (3, 4))
+    ):
         return f"makes images of {channels} channels, and this one has {image.channels}"
     known = f"images in {conventions.unit}" if conventions.unit else "pictures without a unit"
     if image.is_scan:
@@ -210,6 +241,8 @@ def prepared_shape(image: Image | None, prior: PatchPrior, problem: PhysicsSetti
         size = prior.conventions.image_size
         rows, columns = (getattr(problem, name, None) or size for name in ("rows", "columns"))
         return prior.channels, rows, columns
+    if image.is_volume:
+        return image.channels, *(image.shape if image.measured is None else problem.image_shape(image.shape))
     coloured = prior.channels == 1 and problem.keeps_colours and image.is_coloured
     shape = image.shape if image.measured is None else problem.image_shape(image.shape)
     return 3 if coloured else prior.channels, *shape
@@ -270,7 +303,10 @@ def build_problem(
     shape = (prepared.channels, *prepared.shape)
     watch.check()
     if made is None or made.image_shape != shape:
-        made = record.make(shape, settings, prior.device, read_named_picture(settings), watch.part(0, 0.05))
+        one = (1, *prepared.shape) if prepared.is_volume else shape
+        made = record.make(one, settings, prior.device, read_named_picture(settings), watch.part(0, 0.05))
+        if prepared.is_volume:
+            made = Slicewise(made, prepared.channels)
     operator, rest = made, watch.part(0.05, 1)
     if record.imageless:
         return Problem(
@@ -279,6 +315,8 @@ def build_problem(
     if prepared.measured is not None:
         return as_measured(operator, prepared, settings, rest)
     truth = prepared.to_unit()
+    if isinstance(operator, Slicewise):
+        return simulate_slices(operator, truth, settings, seed, prepared.slices, rest)
     return simulate(operator, truth, settings, streams(seed)[0], rest)
 
 

@@ -49,6 +49,7 @@ LARGER_PRIORS = {DEFAULT_PRIOR: _MEDIUM_PRIOR}
 PHOTO_PRIOR = "priors/photos-small.safetensors"
 _COLOUR_PRIOR = "priors/photos-colour.safetensors"
 GENERAL_PRIOR = "priors/general.safetensors"
+VOLUME_PRIOR = "priors/ct-volume.safetensors"  # across slices, beside the default prior
 DEMO_IMAGE = "images/ct_slices.tif"
 DEMO_PHOTO = "images/photo.png"
 

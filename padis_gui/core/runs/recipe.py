@@ -11,13 +11,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from padis_gui import __version__
 from padis_gui.core.files.formats.folder import data_sha256
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
+from padis_gui.core.prior.slices import StackSettings
+from padis_gui.core.prior.stack import StackPrior
 from padis_gui.core.prior.tiling import TilingSettings, strategy_and_patch
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared, prepared_shape, prior_window
@@ -31,6 +41,9 @@ from padis_gui.core.settings.untrusted import MOST_THREADS
 from padis_gui.core.solvers.adaptation import AdaptationSettings
 from padis_gui.core.solvers.iterate import MethodSettings
 from padis_gui.core.solvers.registry import SOLVERS, find_solver
+
+# Slices of a volume
+MOST_SLICES_IN_ALL = 100_000
 
 # What torch's generators take; earlier versions drew larger ones than MAX_SEED
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -72,6 +85,17 @@ class PriorReference(BaseModel):
     positions: bool = True
 
 
+class StackReference(BaseModel):
+    """Which pages of a file were a volume, how they were denoised together, and the prior across slices, if there was."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    pages: Annotated[
+        tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=MOST_SLICES_IN_ALL)
+    ]
+    settings: StackSettings = StackSettings()
+    across: PriorReference | None = None
+
+
 class Change(BaseModel):
     """Live settings of the solver, or another tiling, that came after a step."""
 
@@ -94,7 +118,8 @@ class Recipe(BaseModel):
     the SHA-256 sums of the files that the problem names (a mask, a kernel). ``data`` is None where nothing was
     measured (generation). ``paired`` runs of one seed meet the same noise in solver and start, whatever their
     tilings: offsets and padding draw from streams of their own. With ``adaptation`` the prior was adapted to the
-    measurement before; what that draws comes from a stream of its own, too.
+    measurement before; what that draws comes from a stream of its own, too. ``stack`` is there where the run was of a
+    volume in one; the noise of its slices then follows from the seed and each slice's page.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -116,6 +141,7 @@ class Recipe(BaseModel):
     stop_after: Annotated[int, Field(ge=1)] | None = None
     paired: bool = False
     adaptation: AdaptationSettings | None = None
+    stack: StackReference | None = None
     device: str
     precision: Literal["float32", "bfloat16"]
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)]
@@ -131,6 +157,12 @@ class Recipe(BaseModel):
         if solver is None:
             return values
         return values | {"settings": as_before(solver.settings_type, values["settings"])}
+
+    @model_serializer(mode="wrap")
+    def _without_what_it_has_not(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A run of a single image is written, and known by its hash, as before there were volumes."""
+        found: dict[str, Any] = plain(self)
+        return found if self.stack is not None else {k: v for k, v in found.items() if k != "stack"}
 
     @property
     def solver_settings(self) -> Settings:
@@ -148,6 +180,7 @@ class Recipe(BaseModel):
         return Method(
             physics=self.physics, problem=self.problem_settings, tiling=self.tiling, solver=self.solver,
             settings=self.solver_settings, positions=self.prior.positions, adaptation=self.adaptation,
+            stack=None if self.stack is None else self.stack.settings,
         )  # fmt: skip
 
     @property
@@ -167,8 +200,9 @@ class Recipe(BaseModel):
         """Whether it is of this image, read in this way from that file."""
         if self.data is None or image is None or path is None:
             return False
-        here = str(path.resolve()), image.page, image.reading
-        return here == (self.data.file, self.data.page, self.data.reading)
+        here = str(path.resolve()), image.page, image.reading, image.slices
+        pages = () if self.stack is None else self.stack.pages
+        return here == (self.data.file, self.data.page, self.data.reading, pages)
 
     def is_of_prepared(self, prepared: Prepared) -> bool:
         """Whether it solves this very problem: same image, same measurement, same noise."""
@@ -243,6 +277,12 @@ def draft_recipe(
             sha256=array_sha256(image) if path is None else "", window=prior_window(image, prior),
             unit=image.unit, reading=image.reading,
         )  # fmt: skip
+    if image is not None and image.is_volume and method.adapts:
+        raise SettingError(
+            "A volume in one run was wanted with an adapted prior, but a prior is adapted to one slice; leave one of them "
+            "out."
+        )
+    opened.prior_for(method)  # says what does not go together
     _, rows, columns = prepared_shape(image, prior, method.problem)
     strategy, patch = strategy_and_patch(method.tiling, (rows, columns), prior)
     named = {
@@ -271,10 +311,28 @@ def draft_recipe(
         stop_after=stop_after,
         paired=paired,
         adaptation=method.adaptation if method.adapts else None,
+        stack=_stack_of(opened, method) if image is not None and image.is_volume else None,
         device=str(prior.device),
         precision=prior.precision,
         threads=threads or threads_of_runs(),
         versions=versions(),
+    )  # fmt: skip
+
+
+def _stack_of(opened: Opened, method: Method) -> StackReference:
+    """What a recipe says of a volume, with the distance of its slices and sigma_v written out."""
+    assert opened.image is not None, "a volume is opened"
+    settings, across = method.stack or StackSettings(), opened.across
+    prior = opened.prior_for(method)
+    assert isinstance(prior, StackPrior), "as of every volume"
+    values = {"slice_spacing": prior.spacing} | ({} if across is None else {"across_above": prior.above})
+    check_names(opened.across_path)
+    return StackReference(
+        pages=opened.image.slices, settings=settings.model_copy(update=values),
+        across=None if across is None or opened.across_path is None else PriorReference(
+            file=str(Path(opened.across_path).resolve()), image_size=across.conventions.image_size,
+            positions=method.positions and across.positions,
+        ),
     )  # fmt: skip
 
 
@@ -290,7 +348,11 @@ def sealed(recipe: Recipe) -> Recipe:
     if not prior.sha256:
         prior = prior.model_copy(update={"sha256": _hashed(Path(prior.file))})
     files = {file: sha256 or _hashed(Path(file)) for file, sha256 in recipe.files.items()}
-    return recipe.model_copy(update={"data": data, "prior": prior, "files": files})
+    stack = recipe.stack
+    if stack is not None and stack.across is not None and not stack.across.sha256:
+        across = stack.across.model_copy(update={"sha256": _hashed(Path(stack.across.file))})
+        stack = stack.model_copy(update={"across": across})
+    return recipe.model_copy(update={"data": data, "prior": prior, "files": files, "stack": stack})
 
 
 def make_recipe(opened: Opened, method: Method, seed: int, **more: Any) -> Recipe:

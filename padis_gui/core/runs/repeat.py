@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from padis_gui.core.files.formats.folder import data_sha256
-from padis_gui.core.files.read import read_image
+from padis_gui.core.files.read import read_image, read_volume
 from padis_gui.core.images.image import Image
 from padis_gui.core.images.metrics import Calibration, calibrate, summarise
 from padis_gui.core.prior.checkpoint import load_prior
@@ -49,11 +49,14 @@ def unchanged(file: str, sha256: str, *, linked: bool = False) -> Path:
     return path
 
 
-def image_of(data: DataReference, path: Path, opened: Image | None = None) -> Image:
-    """The recipe's image, with the window that it had; ``opened`` where that is the same page, else read."""
+def image_of(
+    data: DataReference, path: Path, opened: Image | None = None, pages: tuple[int, ...] = ()
+) -> Image:
+    """The recipe's image, with the window that it had; ``opened`` where that is the same page, or the same volume of
+    ``pages``, else read."""
     image = opened
-    if image is None or (image.page, image.reading) != (data.page, data.reading):
-        image = read_image(path, data.page, data.reading)
+    if image is None or (image.page, image.reading, image.slices) != (data.page, data.reading, pages):
+        image = read_volume(path, pages, data.reading) if pages else read_image(path, data.page, data.reading)
     if (image.window, image.unit) == (data.window, data.unit):
         return image
     return replace(image, window=data.window, unit=data.unit)
@@ -89,16 +92,23 @@ def open_recipe(recipe: Recipe, device: torch.device, near: Opened | None = None
     elif recipe.data is not None:
         data_path = unchanged(recipe.data.file, recipe.data.sha256, linked=recipe.data.reading.follows_links)
         is_open = near is not None and near.data_path is not None and near.data_path.resolve() == data_path
-        image = image_of(recipe.data, data_path, near.image if is_open and near is not None else None)
+        pages = () if recipe.stack is None else recipe.stack.pages
+        image = image_of(recipe.data, data_path, near.image if is_open and near is not None else None, pages)
     for file, sha256 in recipe.files.items():
         unchanged(file, sha256)
     prior_path = unchanged(recipe.prior.file, recipe.prior.sha256)
     prior = None if near is None else _open_prior(recipe, prior_path, near)
+    across_path, across = None, None
+    if recipe.stack is not None and recipe.stack.across is not None:
+        across_path = unchanged(recipe.stack.across.file, recipe.stack.across.sha256)
+        across = load_prior(across_path, device, recipe.precision)
     return Opened(
         image=image,
         data_path=data_path,
         prior=prior or prior_of(recipe, prior_path, device),
         prior_path=prior_path,
+        across=across,
+        across_path=across_path,
     )
 
 

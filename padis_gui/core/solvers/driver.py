@@ -66,7 +66,9 @@ def drive(
     A, y, noise = problem.operator, problem.measurement, problem.noise
     if settings.unit_norm:
         A, y, noise = unit_norm(problem)
-    setup = Setup(A=A, y=y, noise=noise, levels=settings.levels, denoiser=denoiser, rng=rng)
+    setup = Setup(
+        A=A, y=y, noise=noise, levels=settings.levels, denoiser=denoiser, rng=rng, alike=prior.alike
+    )
     count, best, sent = 0, math.inf, None
     steps = solve(setup, settings)
     try:

@@ -85,6 +85,19 @@ class ClassicalSetup:
     y: Tensor
     noise: float = 0.0
 
+    def lengths(self, v: Tensor) -> Tensor:
+        """||v||, which lengths of steps are measured by: one number, or one for each slice of a volume, (Z, 1, 1)."""
+        return self._of_each(torch.linalg.vector_norm, v)
+
+    def squares(self, v: Tensor) -> Tensor:
+        """||v||^2, as :meth:`lengths`."""
+        return self._of_each(lambda one: one.square().sum(), v)
+
+    def _of_each(self, measure: Callable[[Tensor], Tensor], v: Tensor) -> Tensor:
+        if not self.A.apart:
+            return measure(v)
+        return torch.stack([measure(v[z : z + 1]) for z in range(len(v))]).view(-1, 1, 1)
+
     def noise_norm(self) -> float:
         """The expected ||A x - y|| of the true image: noise sqrt(m), m the entries of y that any image reaches.
 
@@ -107,12 +120,14 @@ class Setup(ClassicalSetup):
     """What a method around a denoiser is given besides.
 
     ``levels`` are the noise levels, ending in 0, (steps + 1,); ``rng`` is a CPU generator that all noise, tilings and
-    padding come from, so that every device sees the same.
+    padding come from, so that every device sees the same. ``alike`` gives all channels the same noise: they are slices that
+    nothing ties together, and each meets what it would meet by itself.
     """
 
     levels: Tensor
     denoiser: Denoiser
     rng: torch.Generator
+    alike: bool = False
 
     @property
     def descent(self) -> list[tuple[float, float]]:
@@ -121,7 +136,16 @@ class Setup(ClassicalSetup):
 
     def normal(self, like: Tensor) -> Tensor:
         """Standard normal noise shaped and placed as ``like``."""
-        return torch.randn(like.shape, generator=self.rng).to(like.device, like.dtype)
+        drawn = torch.randn(self._drawn(like), generator=self.rng).to(like.device, like.dtype)
+        return drawn.expand(like.shape) if self.alike else drawn
+
+    def signs(self, like: Tensor) -> Tensor:
+        """-1 and 1 by chance, shaped and placed as ``like``."""
+        drawn = torch.randint(2, self._drawn(like), generator=self.rng).to(like.device, like.dtype) * 2 - 1
+        return drawn.expand(like.shape) if self.alike else drawn
+
+    def _drawn(self, like: Tensor) -> tuple[int, ...]:
+        return (1, *like.shape[1:]) if self.alike else tuple(like.shape)
 
     def pure_noise(self) -> Tensor:
         """Noise of the first level, (C, rows, columns), from which a diffusion begins."""

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from padis_gui.core.images.image import Image
 from padis_gui.core.prior.partition import Frame
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.machine import total_memory_mb
+from padis_gui.core.training.series import SliceGroup, SliceRun, find_runs, slice_groups
 from padis_gui.core.training.settings import DataSettings
 from padis_gui.core.training.sources import (
     Found,
@@ -99,7 +101,8 @@ class TrainingData:
 
     Subjects are sampled evenly, so that one with sixty slices does not outweigh one with three. ``window``
     holds the intensities, in ``unit``, that became 0 and 1; ``names`` says where each image came from, and
-    ``skipped`` what could not be read.
+    ``skipped`` what could not be read. ``runs`` are the images that are neighbouring slices; ``groups`` what a prior
+    across slices learns from, of each subject (see :meth:`grouped`), and empty for one of single images.
     """
 
     images: Tensor
@@ -108,6 +111,39 @@ class TrainingData:
     unit: str
     names: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    runs: tuple[SliceRun, ...] = ()
+    groups: tuple[tuple[SliceGroup, ...], ...] = ()
+
+    def grouped(
+        self, slices: int, steps: Sequence[int], reach: float, spacing: float | None = None
+    ) -> "TrainingData":
+        """The data in groups of so many neighbouring slices, and only the subjects who have some; see :func:`slice_groups`.
+
+        Raises :class:`InputError` where there are none. With 1 slice they are left as they are.
+        """
+        if slices == 1:
+            return self
+        found = slice_groups(self.runs, slices, steps, reach, spacing)
+        owner = {image: n for n, members in enumerate(self.subjects) for image in members}
+        groups: dict[int, list[SliceGroup]] = {}
+        for group in found:
+            groups.setdefault(owner[group.images[0]], []).append(group)
+        if not groups:
+            raise InputError(
+                f"Series of {slices} neighbouring slices were wanted, but the data have none; give volumes, or a stack "
+                "with a table that has the columns page, patient, series and spacing_mm."
+            )
+        kept = sorted(groups)
+        data = self._only(tuple(self.subjects[n] for n in kept))
+        if len(data.images) < len(self.images):
+            return data.grouped(slices, steps, reach, spacing)
+        return replace(self, groups=tuple(tuple(groups[n]) for n in kept))
+
+    @property
+    def slice_spacings(self) -> tuple[float, float] | None:
+        """The least and the greatest distance of the groups, in mm; None where there are none."""
+        distances = [group.spacing for groups in self.groups for group in groups]
+        return (min(distances), max(distances)) if distances else None
 
     @property
     def channels(self) -> int:
@@ -151,31 +187,54 @@ class TrainingData:
             images=self.images[wanted],
             subjects=tuple(tuple(place[index] for index in members) for members in subjects),
             names=tuple(self.names[index] for index in wanted) if self.names else (),
+            runs=tuple(
+                SliceRun(kept, run.spacing)
+                for run in self.runs
+                if len(kept := tuple(place[index] for index in run.images if index in place)) > 1
+            ),
+            groups=(),
         )
 
-    def crops(self, patch: int, count: int, frame: Frame, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """``count`` uniform crops of the zero-padded images, (n, C, P, P), and positions (n, 2, P, P)."""
+    def crops(self, patch: int, count: int, frame: Frame, rng: torch.Generator) -> "Crops":
+        """``count`` uniform crops of the zero-padded images, of an image or of a group of slices each."""
         images, pad = self.images, frame.pad
         size = images.shape[-1]
         subject = torch.randint(len(self.subjects), (count,), generator=rng).tolist()
         draw = torch.rand(count, generator=rng).tolist()
         corner = torch.randint(frame.padded - patch + 1, (count, 2), generator=rng)
         axis = frame.position(torch.arange(frame.padded, dtype=torch.float64) - pad, size).float()
-        crops = images.new_zeros(count, images.shape[1], patch, patch)
+        groups: list[SliceGroup] = []
+        if self.groups:
+            groups = [
+                of[int(d * len(of))] for of, d in zip((self.groups[n] for n in subject), draw, strict=True)
+            ]
+        channels = len(groups[0].images) if groups else images.shape[1]
+        crops = images.new_zeros(count, channels, patch, patch)
         positions = torch.empty(count, 2, patch, patch)
         for n, (row, column) in enumerate(corner.tolist()):
             members = self.subjects[subject[n]]
-            source = images[members[int(draw[n] * len(members))]]
             # the part of the crop that lies on the image; the rest is padding and stays zero
             top, left = max(row, pad), max(column, pad)
             bottom, right = min(row + patch, pad + size), min(column + patch, pad + size)
             if top < bottom and left < right:
-                crops[n, :, top - row : bottom - row, left - column : right - column] = source[
-                    :, top - pad : bottom - pad, left - pad : right - pad
-                ]
+                part = slice(top - pad, bottom - pad), slice(left - pad, right - pad)
+                here = slice(top - row, bottom - row), slice(left - column, right - column)
+                if groups:
+                    source = images[list(groups[n].images), 0, *part]
+                else:
+                    source = images[members[int(draw[n] * len(members))], :, *part]
+                crops[n, :, *here] = source
             positions[n, 0] = axis[column : column + patch]
             positions[n, 1] = axis[row : row + patch, None]
-        return crops, positions
+        return Crops(crops, positions, tuple(groups))
+
+
+class Crops(NamedTuple):
+    """Patches (n, C, P, P), their positions (n, 2, P, P), and which group of slices each is of, if it is."""
+
+    clean: Tensor
+    positions: Tensor
+    groups: tuple[SliceGroup, ...]
 
 
 def load_training_data(
@@ -205,6 +264,7 @@ def load_training_data(
     chosen = settings.window_low is not None and settings.window_high is not None
     rng = torch.Generator().manual_seed(seed)
     taken: list[Found] = []
+    distances: list[float | None] = []
     for done, found in enumerate(read_pages(sources)):
         if progress is not None:
             progress(done, total)
@@ -217,6 +277,7 @@ def load_training_data(
         image = with_channels(Image(pixels=page.pixels, window=window, name=found.name), settings.channels)
         images[len(taken) : len(taken) + each] = torch.stack(fitted(image.to_unit(), settings, rng))
         taken += [replace(found, page=None)] * each  # the pixels may go
+        distances += [page.slice_spacing] * each
     if progress is not None and taken:
         progress(total, total)
     if not taken or proposal is None:
@@ -225,13 +286,17 @@ def load_training_data(
         log.warning("Skipped: %s", left_out.reason)
     if len(skipped) > _LOGGED:
         log.warning("Skipped %d more", len(skipped) - _LOGGED)
+    subjects = group_by_subject(paths, settings.subjects, sources, taken)
+    # random squares of two slices are of two places
+    runs = () if settings.crops else find_runs(paths, settings.subjects, subjects, taken, distances)
     return TrainingData(
         images if len(taken) == len(images) else images[: len(taken)].clone(),
-        group_by_subject(paths, settings.subjects, sources, taken),
+        subjects,
         window,
         proposal.unit,
         names=tuple(found.name for found in taken),
         skipped=tuple(skipped),
+        runs=runs,
     )
 
 

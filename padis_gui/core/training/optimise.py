@@ -18,7 +18,7 @@ import importlib
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -27,10 +27,12 @@ from torch import Tensor, nn
 
 from padis_gui.core.prior.network import PatchUNet
 from padis_gui.core.prior.partition import Frame
-from padis_gui.core.prior.prior import Conventions, denoise_patches
+from padis_gui.core.prior.prior import Conventions, coming_out, denoise_patches
+from padis_gui.core.prior.slices import log_spacing
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.machine import Precision
-from padis_gui.core.training.dataset import TrainingData
+from padis_gui.core.training.dataset import Crops, TrainingData
+from padis_gui.core.training.series import repeated
 from padis_gui.core.training.settings import TrainingSettings
 from padis_gui.core.training.state import NOISE_BINS, State
 
@@ -126,28 +128,38 @@ def world_from_environment(device: torch.device) -> Iterator[World]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Patches (n, C, P, P), their positions (n, 2, P, P), a noise level for each (n,), and unit noise (n, C, P, P)."""
+    """Patches (n, C, P, P), their positions (n, 2, P, P), a noise level for each (n,), and unit noise (n, C, P, P).
+
+    Of slices, which are the channels, also their distance, (n,) as the network is told it.
+    """
 
     clean: Tensor
     positions: Tensor
     sigma: Tensor
     noise: Tensor
+    spacing: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.sigma)
 
     def part(self, share: slice) -> "Batch":
-        return Batch(self.clean[share], self.positions[share], self.sigma[share], self.noise[share])
+        return self._each(lambda tensor: tensor[share])
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(*(t.to(device) for t in (self.clean, self.positions, self.sigma, self.noise)))
+        return self._each(lambda tensor: tensor.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        clean, positions, sigma, noise = map(change, (self.clean, self.positions, self.sigma, self.noise))
+        return Batch(clean, positions, sigma, noise, None if self.spacing is None else change(self.spacing))
 
     def losses(self, network: nn.Module, sigma_data: float, precision: Precision) -> Tensor:
-        """The weighted squared error of each patch, averaged over its pixels, (n,)."""
+        """The weighted squared error of each patch, averaged over its pixels, (n,); of the slices that come out."""
         noisy = self.clean + self.sigma.view(-1, 1, 1, 1) * self.noise
-        denoised = denoise_patches(network, noisy, self.sigma, self.positions, sigma_data, precision)
+        denoised = denoise_patches(
+            network, noisy, self.sigma, self.positions, sigma_data, precision, self.spacing
+        )
         weight = (self.sigma**2 + sigma_data**2) / (self.sigma * sigma_data) ** 2
-        return weight * ((denoised - self.clean) ** 2).flatten(1).mean(dim=1)
+        return weight * ((denoised - coming_out(self.clean, denoised)) ** 2).flatten(1).mean(dim=1)
 
 
 def draw_batch(data: TrainingData, settings: TrainingSettings, frame: Frame, rng: torch.Generator) -> Batch:
@@ -155,15 +167,27 @@ def draw_batch(data: TrainingData, settings: TrainingSettings, frame: Frame, rng
     weights = torch.tensor(settings.patch_probabilities)
     patch = settings.patch_sizes[int(torch.multinomial(weights, 1, generator=rng))]
     count = patches_a_step(settings, patch)
-    clean, positions = data.crops(patch, count, frame, rng)
+    crops = data.crops(patch, count, frame, rng)
     log_sigma = settings.sigma_mean + settings.sigma_std * torch.randn(count, generator=rng)
     sigma = log_sigma.exp().clamp(settings.sigma_low, settings.sigma_high)
-    noise = torch.randn(clean.shape, generator=rng)
+    noise, spacing = _noise_of(crops, rng)
+    clean, positions = crops.clean, crops.positions
     if settings.flips in ("horizontal", "both"):
         clean, positions = _flipped(clean, positions, -1, rng)
     if settings.flips in ("vertical", "both"):
         clean, positions = _flipped(clean, positions, -2, rng)
-    return Batch(clean, positions, sigma, noise)
+    return Batch(clean, positions, sigma, noise, spacing)
+
+
+def _noise_of(crops: Crops, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
+    """Unit noise for the crops, and the distance of their slices; what reflection has twice has its noise twice."""
+    noise = torch.randn(crops.clean.shape, generator=rng)
+    if not crops.groups:
+        return noise, None
+    for n, group in enumerate(crops.groups):
+        for second, first in repeated(group):
+            noise[n, second] = noise[n, first]
+    return noise, log_spacing(torch.tensor([group.spacing for group in crops.groups]))
 
 
 def patches_a_step(settings: TrainingSettings, patch: int) -> int:
@@ -291,11 +315,12 @@ class Validation:
         patch = max(size for size, probability in pairs if probability > 0)
         at_once = patches_a_step(settings, patch)
         count = max(_LEAST_PATCHES, _BATCHES * at_once)
-        clean, positions = data.crops(patch, count, conventions.frame, rng)
+        crops = data.crops(patch, count, conventions.frame, rng)
         quantile = (torch.arange(count, dtype=torch.float64) + 0.5) / count
         log_sigma = settings.sigma_mean + settings.sigma_std * torch.special.ndtri(quantile)
         sigma = log_sigma.exp().clamp(settings.sigma_low, settings.sigma_high).float()
-        batch = Batch(clean, positions, sigma, torch.randn(clean.shape, generator=rng))
+        noise, spacing = _noise_of(crops, rng)
+        batch = Batch(crops.clean, crops.positions, sigma, noise, spacing)
         self._batches = [batch.part(slice(n, n + at_once)) for n in range(0, count, at_once)]
         self._count = count
         self._sigma_data = conventions.sigma_data

@@ -4,7 +4,7 @@ One description serves the command line, the window and the resumption; the prio
 """
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from padis_gui.core.prior.checkpoint import PriorRecord, read_prior, read_record
-from padis_gui.core.prior.network import NetworkSettings
+from padis_gui.core.prior.network import NetworkSettings, PatchUNet, across_slices
 from padis_gui.core.prior.prior import Conventions
+from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.files import file_sha256, reason, remove_leftovers, write_atomically
 from padis_gui.core.settings.untrusted import read_json
@@ -55,6 +56,19 @@ class Plan:
             begin_with(state, self.weights)
         return state
 
+    def grouped(self, data: TrainingData, spacing: float | None) -> tuple["Plan", TrainingData]:
+        """The data in the groups of slices that the network sees, and the plan whose conventions know their distances.
+
+        Of single images both are as they were. Raises :class:`InputError` where there are no such groups.
+        """
+        settings = self.settings
+        found = data.grouped(self.network.slices, settings.slice_steps, settings.slice_reach, spacing)
+        if (spacings := found.slice_spacings) is None:
+            return self, found
+        known = (*spacings, *(self.conventions.slice_spacings or ()))
+        conventions = self.conventions.model_copy(update={"slice_spacings": (min(known), max(known))})
+        return replace(self, conventions=conventions), found
+
 
 def fresh(data: TrainingData, settings: TrainingSettings, network: NetworkSettings) -> Plan:
     """A training from random weights. Raises :class:`SettingError` for contradictions."""
@@ -78,8 +92,12 @@ def fresh(data: TrainingData, settings: TrainingSettings, network: NetworkSettin
     return Plan(settings, settings, network, conventions)
 
 
-def further(data: TrainingData, settings: TrainingSettings, start_from: Path) -> Plan:
+def further(
+    data: TrainingData, settings: TrainingSettings, start_from: Path, wanted: NetworkSettings
+) -> Plan:
     """A training of the prior in ``start_from``, whose network and conventions are kept where they can be.
+
+    Where ``wanted`` has several slices, a prior of single ones becomes one across slices that begins as it was.
 
     What cannot be kept, because the data or the settings have it otherwise, is listed in ``origin["changed"]``.
     Raises :class:`SettingError` where the two do not go together.
@@ -110,6 +128,9 @@ def further(data: TrainingData, settings: TrainingSettings, start_from: Path) ->
         changed.append(f"patch sizes {_listed(dropped)} are left out, its network cannot take them")
     if (data.window, data.unit) != (old.window, old.unit):
         changed.append(f"window {_window(old.window, old.unit)} became {_window(data.window, data.unit)}")
+    if wanted.slices > 1 and (wanted.slices, wanted.slices_out) != (network.slices, network.slices_out):
+        network, weights = _with_slices(network, weights, wanted, name)
+        changed.append(f"one slice became {network.slices}, of which {_OUT[network.slices_out]} out")
     sizes = _largest_first(carried_out)
     if sizes != old.patch_sizes:
         changed.append(f"patch sizes {_listed(old.patch_sizes)} became {_listed(sizes)}")
@@ -127,6 +148,24 @@ def further(data: TrainingData, settings: TrainingSettings, start_from: Path) ->
         "changed": changed,
     }
     return Plan(settings, carried_out, network, conventions, origin, weights)
+
+
+_OUT = {"all": "all come", "middle": "the middle one comes"}
+
+
+def _with_slices(
+    network: NetworkSettings, weights: dict[str, Tensor], wanted: NetworkSettings, name: str
+) -> tuple[NetworkSettings, dict[str, Tensor]]:
+    """The network with the slices that are wanted, and its weights; see :func:`across_slices`."""
+    if network.slices > 1 or network.image_channels > 1:
+        has = f"{network.slices} slices" if network.slices > 1 else "colours"
+        raise SettingError(
+            f"A grey prior of single slices was wanted to train across {wanted.slices} slices, but {name} has {has}; "
+            "begin with another, or with as many slices as it has."
+        )
+    values = network.model_dump() | {"slices": wanted.slices, "slices_out": wanted.slices_out}
+    with_slices = make(NetworkSettings, values)
+    return with_slices, across_slices(weights, PatchUNet(with_slices))
 
 
 def resumed(
@@ -157,6 +196,11 @@ def resumed(
         and stored.origin.get("sha256") != file_sha256(start_from)
     ):
         changed.append("the prior that it starts from")
+    if network.slices > 1 and (network.slices, network.slices_out) != (
+        stored.network.slices,
+        stored.network.slices_out,
+    ):
+        changed.append("the slices")
     if not stored.origin and stored.network != network:
         changed.append("the network")
     if changed:
@@ -276,15 +320,21 @@ class TrainingRequest(BaseModel):
     start_from: Path | None = None
 
     def settled(self) -> "TrainingRequest":
-        """The request with the data read as the prior that it starts from calls for.
+        """The request with the data read, and as many slices, as the prior that it starts from calls for.
 
         Raises :class:`CheckpointError` where that is none.
         """
         # a training that goes on no longer needs the file it started from
         if self.start_from is None or not self.start_from.exists():
             return self
+        network, before = self.network, read_record(self.start_from).network
+        if network.slices == 1 and isinstance(before, NetworkSettings):
+            network = network.model_copy(update={"slices": before.slices, "slices_out": before.slices_out})
         return self.model_copy(
-            update={"data_settings": settings_for_prior(self.data_settings, self.start_from)}
+            update={
+                "data_settings": settings_for_prior(self.data_settings, self.start_from),
+                "network": network,
+            }
         )
 
 

@@ -37,6 +37,7 @@ from padis_gui.core.training.log import (
 from padis_gui.core.training.looks import LOOKS, Look, SightSettings, look, save_look, typical_image
 from padis_gui.core.training.optimise import World, patches_a_step
 from padis_gui.core.training.plan import TrainingRequest, check_resumption, save_request
+from padis_gui.core.training.series import SliceRun
 from padis_gui.core.training.settings import TrainingSettings
 from padis_gui.core.training.train import PRIOR_FILE, Training, TrainStep, train
 
@@ -81,9 +82,10 @@ def seconds_a_step(
 ) -> float:
     """Seconds that one training step takes on this machine: the fastest of a few, with noise for images."""
     rng = torch.Generator().manual_seed(0)
-    images = torch.rand(2, network.image_channels, image_size, image_size, generator=rng)
-    data = TrainingData(images, ((0,), (1,)), (0.0, 1.0), "")
-    settings = training.model_copy(update={"steps": 1000, "checkpoint_every": 1000})
+    images = torch.rand(1 + network.slices, network.image_channels, image_size, image_size, generator=rng)
+    both = tuple(range(len(images)))
+    data = TrainingData(images, (both[:-1], both[-1:]), (0.0, 1.0), "", runs=(SliceRun(both[:-1], 1.0),))
+    settings = training.model_copy(update={"steps": 1000, "checkpoint_every": 1000, "slice_steps": (1,)})
     with tempfile.TemporaryDirectory(prefix="padis_gui-pace-") as folder:
         # never closed: there is nothing worth saving
         steps = train(data, Path(folder), settings, network, device=device, precision=precision)
@@ -130,11 +132,16 @@ def run_training(
     data = load_training_data(
         request.data, request.data_settings, seed=request.training.seed, progress=reading
     )
+    data = data.grouped(
+        request.network.slices, request.training.slice_steps, request.training.slice_reach,
+        request.data_settings.slice_spacing,
+    )  # fmt: skip
     kept, aside = data.split(request.data_settings.validation, request.training.seed)
     training = train(
         kept, folder, request.training, request.network.model_copy(update={"image_channels": data.channels}),
         name=_name(request, folder), device=world.device, precision=precision, validation=aside,
         start_from=request.start_from, notes=_notes(request, kept, aside, world, precision), world=world,
+        slice_spacing=request.data_settings.slice_spacing,
     )  # fmt: skip
     writer: TrainingLog | None = None
     with _Warnings() as warnings:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import field_validator, model_validator
 
 from padis_gui.core.prior.partition import tiles_and_pad
+from padis_gui.core.prior.slices import LARGEST_SPACING, SMALLEST_SPACING
 from padis_gui.core.settings.declarations import Registry, Settings, make, setting
 
 # Above the deviation of images in [0, 1], which is some 0.2: measured, +1 dB after short trainings
@@ -30,6 +31,23 @@ class TrainingSettings(Settings):
     )
     patch_probabilities: tuple[float, ...] = setting(
         (0.6, 0.25, 0.1, 0.05), label="Patch probabilities", help="How often each patch size is drawn"
+    )
+    slice_steps: tuple[int, ...] = setting(
+        (1, 2, 3, 4),
+        label="Slice steps",
+        advanced=True,
+        help="Groups of slices for a prior across slices take every slice of a series, every second, … of these, so that "
+        "it knows several distances",
+    )
+    slice_reach: float = setting(
+        7.5,
+        ge=SMALLEST_SPACING,
+        le=LARGEST_SPACING,
+        label="Widest slice step",
+        unit="mm",
+        advanced=True,
+        help="Groups at a multiple of the data's distance lie no further apart than this; the data's own distance always "
+        "counts",
     )
     pixels: int = setting(
         100_000,
@@ -150,6 +168,13 @@ class TrainingSettings(Settings):
             raise ValueError("1 to 8 different decays of 0 to 0.999999 are wanted")
         return value
 
+    @field_validator("slice_steps")
+    @classmethod
+    def _few_steps(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not 1 <= len(set(value)) == len(value) <= 16 or not all(1 <= step <= 1000 for step in value):
+            raise ValueError("1 to 16 different steps of 1 to 1000 slices are wanted")
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> "TrainingSettings":
         if not self.patch_sizes or len(self.patch_sizes) != len(self.patch_probabilities):
@@ -234,6 +259,16 @@ class DataSettings(Settings):
         file=True,
         help="CSV table with the columns page (or file) and patient, which says whose page is whose; empty takes "
         "the one beside the data, if there is one, else what the files say",
+    )
+    slice_spacing: float | None = setting(
+        None,
+        ge=SMALLEST_SPACING,
+        le=LARGEST_SPACING,
+        label="Slice distance",
+        unit="mm",
+        advanced=True,
+        help="Distance of neighbouring slices for a prior across slices, where neither the data nor the table of subjects "
+        "(spacing_mm or slice_thickness_mm, and series) say it",
     )
     validation: float = setting(
         0.1,

@@ -7,10 +7,11 @@ nobody says so has one answer for the whole data set.
 import csv
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -240,13 +241,13 @@ def group_by_subject(
     else to their file where several have more than a page, and else to nobody but themselves. Raises
     :class:`InputError` where the table is none, or names no page that was read.
     """
-    path = Path(table) if table else _table_of(paths)
+    path = Path(table) if table else table_of(paths)
     owners = {} if path is None else _read_table(path)
     several = sum(source.count > 1 for source in sources) > 1
     groups: dict[object, list[int]] = {}
     known = False
     for index, found in enumerate(taken):
-        owner = _owner(owners, found)
+        owner = place_of(owners, found)
         known = known or owner is not None
         source = found.source
         key: object = ("table", owner)
@@ -263,28 +264,31 @@ def group_by_subject(
     return tuple(tuple(members) for members in groups.values())
 
 
-_Place = tuple[str | None, int | None]
+Place = tuple[str | None, int | None]
+T = TypeVar("T")
 
 
-def _owner(owners: dict[_Place, str], found: Found) -> str | None:
+def place_of(said: Mapping[Place, T], found: Found) -> T | None:
+    """What a table says of the page of a file, of the file, or of the page's number in all; None where it says nothing."""
     page = found.number - found.source.first
     for file in (found.name, found.source.name):
         for place in ((file, page), (file, None)):
-            if place in owners:
-                return owners[place]
-    return owners.get((None, found.number))
+            if place in said:
+                return said[place]
+    return said.get((None, found.number))
 
 
-def _table_of(paths: Sequence[Path]) -> Path | None:
+def table_of(paths: Sequence[Path]) -> Path | None:
+    """The table beside the data, if there is one."""
     if len(paths) != 1:
         return None
     beside = paths[0] / "subjects.csv" if paths[0].is_dir() else paths[0].with_suffix(".csv")
     return beside if beside.is_file() else None
 
 
-def _read_table(path: Path) -> dict[_Place, str]:
+def _read_table(path: Path) -> dict[Place, str]:
     """The owner of each (file, page), either of which may be None."""
-    owners: dict[_Place, str] = {}
+    owners: dict[Place, str] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)

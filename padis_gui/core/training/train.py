@@ -87,6 +87,7 @@ def train(
     start_from: Path | None = None,
     notes: dict[str, Any] | None = None,
     world: World | None = None,
+    slice_spacing: float | None = None,
 ) -> "Training":
     """Train a patch prior; ``folder`` receives ``state.safetensors`` (to resume) and ``prior.safetensors``.
 
@@ -115,9 +116,12 @@ def train(
     if stored is not None:
         plan = resumed(stored, folder, data, settings, network_settings, start_from)
     elif start_from is not None:
-        plan = further(data, settings, start_from)
+        plan = further(data, settings, start_from, network_settings)
     else:
         plan = fresh(data, settings, network_settings)
+    plan, data = plan.grouped(data, slice_spacing)
+    if validation is not None:
+        _, validation = plan.grouped(validation, slice_spacing)
     state = plan.begin(device)
     if not world.agree(
         f"{state.step} {plan.settings.model_dump_json()} {plan.conventions.model_dump_json()} {plan.origin}"
@@ -198,6 +202,8 @@ class Training(Closing, Iterator[TrainStep]):
             downsampling=settings.downsampling,
             device=self._optimiser.device,
             precision=self._precision,
+            slices=settings.slices,
+            slices_out=settings.slices_out,
         )
 
     def __iter__(self) -> Self:

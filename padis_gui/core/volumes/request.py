@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict
 
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import Image, ReadingSettings
+from padis_gui.core.physics.slicewise import slice_seed
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.opened import prior_window
 from padis_gui.core.runs.recipe import Recipe
-from padis_gui.core.settings.declarations import MAX_SEED, Settings, setting
+from padis_gui.core.settings.declarations import Settings, setting
 from padis_gui.core.settings.errors import SettingError
 
 PARTS_SUFFIX = ".parts"
@@ -156,7 +157,7 @@ def slice_recipe(template: Recipe, page: int, *, simulated: bool) -> Recipe:
     Simulated noise is another one in each slice, as in a scanner; what the solver draws is the same in all.
     """
     assert template.data is not None, "checked by make_request"
-    drawn = int(np.random.SeedSequence([template.seed, page]).generate_state(1)[0]) % (MAX_SEED + 1)
+    drawn = slice_seed(template.seed, page)
     return template.model_copy(
         update={
             "data": template.data.model_copy(update={"page": page}),

@@ -40,7 +40,7 @@ def test_crops_are_cut_from_the_padded_image(patch: int) -> None:
     images = torch.rand(3, 2, size, size, generator=torch.Generator().manual_seed(0)) + 0.5
     data = TrainingData(images, ((0,), (1,), (2,)), (0.0, 1.0), "")
     padded = F.pad(images, (pad, pad, pad, pad))
-    crops, positions = data.crops(patch, 60, frame, torch.Generator().manual_seed(1))
+    crops, positions, _ = data.crops(patch, 60, frame, torch.Generator().manual_seed(1))
     assert crops.shape == (60, 2, patch, patch)
     assert positions.shape == (60, 2, patch, patch)
     sources = set()
@@ -60,7 +60,7 @@ def test_crops_are_cut_from_the_padded_image(patch: int) -> None:
 def test_crops_reach_every_corner_of_the_padded_image() -> None:
     frame = Frame(6, 2)
     data = TrainingData(torch.rand(1, 1, 6, 6), ((0,),), (0.0, 1.0), "")
-    _, positions = data.crops(8, 400, frame, torch.Generator().manual_seed(0))
+    _, positions, _ = data.crops(8, 400, frame, torch.Generator().manual_seed(0))
     corners = {tuple(((p[:, 0, 0] + 1) * 9 / 2).round().int().tolist()) for p in positions}
     assert corners == {(a, b) for a in range(3) for b in range(3)}
 
@@ -69,7 +69,7 @@ def test_subjects_are_sampled_evenly() -> None:
     """One subject with nine images, one with a single one: half of the crops each."""
     images = torch.stack([torch.full((1, 8, 8), (n + 1) / 10) for n in range(10)])
     data = TrainingData(images, (tuple(range(9)), (9,)), (0.0, 1.0), "")
-    crops, _ = data.crops(8, 4000, Frame(8, 0), torch.Generator().manual_seed(0))
+    crops, _, _ = data.crops(8, 4000, Frame(8, 0), torch.Generator().manual_seed(0))
     counts = Counter(round(float(c[0, 0, 0]) * 10) - 1 for c in crops)
     assert counts[9] == pytest.approx(2000, abs=160)  # five standard deviations
     for n in range(9):

@@ -15,7 +15,6 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import ClassicalSetup, MethodSettings, Step, Steps
@@ -32,31 +31,36 @@ class LeastSquaresSettings(MethodSettings):
     )  # fmt: skip
 
 
-def _cgls(A: LinearOperator, y: Tensor) -> Iterator[Tensor]:
-    """CGLS from 0; ends where nothing is left to gain."""
+def _cgls(setup: ClassicalSetup) -> Iterator[Tensor]:
+    """CGLS from 0, for each slice of a volume by itself; ends where nothing is left to gain."""
+    A, y = setup.A, setup.y
     x = torch.zeros_like(A.T(y))
     r = y
     s = A.T(r)
-    p, squared = s, s.square().sum()
+    p, squared = s, setup.squares(s)
     while True:
         q = A(p)
-        curvature = q.square().sum()
-        if curvature <= 0:
+        curvature = setup.squares(q)
+        if bool((curvature <= 0).all()):
             yield x
             return
         step = squared / curvature
+        if A.apart:  # a slice that has come to its end stays
+            step = torch.where(curvature > 0, step, 0.0)
         x, r = x + step * p, r - step * q
         yield x
         s = A.T(r)
-        previous, squared = squared, s.square().sum()
-        p = s + (squared / previous) * p
+        previous, squared = squared, setup.squares(s)
+        share = squared / previous
+        p = s + (torch.where(previous > 0, share, 0.0) if A.apart else share) * p
 
 
-def _projected(A: LinearOperator, y: Tensor) -> Iterator[Tensor]:
+def _projected(setup: ClassicalSetup) -> Iterator[Tensor]:
     """Accelerated projected gradients from 0 for ||A|| = 1; the momentum restarts where it points uphill.
 
     Steps are a tenth shorter than they could be, as power iteration may find too small a norm.
     """
+    A, y = setup.A, setup.y
     x = ahead = torch.zeros_like(A.T(y))
     t = 1.0
     while True:
@@ -73,7 +77,7 @@ def least_squares(setup: ClassicalSetup, settings: LeastSquaresSettings) -> Step
     A, y = setup.A, setup.y
     enough = setup.noise_norm() if settings.stop_at_noise else 0.0
     method = _projected if settings.non_negative else _cgls
-    for x in islice(method(A, y), settings.steps):
+    for x in islice(method(setup), settings.steps):
         measured = A(x)
         settings = yield Step(x, measured=measured)
         if enough and float((measured - y).norm()) < enough:

@@ -88,10 +88,11 @@ def _non_local_means(x: Tensor, sigma: float) -> Tensor:
 
 def make_denoiser(name: DenoiserName, prior: PatchPrior, tiling: Tiling) -> Denoiser:
     """That denoiser: the prior through a partition that ``tiling`` draws, or a classical one, which runs on the CPU."""
-    if name == "tv":
-        return lambda x, sigma, _: (_total_variation(x, sigma), None)
-    if name == "nlm":
-        return lambda x, sigma, _: (_non_local_means(x, sigma), None)
+    if name != "prior":
+        classical = _total_variation if name == "tv" else _non_local_means
+        if prior.of_volumes:  # colours share their edges, slices do not
+            return lambda x, sigma, _: (torch.cat([classical(one[None], sigma) for one in x]), None)
+        return lambda x, sigma, _: (classical(x, sigma), None)
 
     def denoise(x: Tensor, sigma: float, rng: torch.Generator) -> tuple[Tensor, Partition]:
         partition = tiling.draw(rng, sigma)

@@ -98,7 +98,7 @@ def _left_open(setup: Setup, x: Tensor, denoised: Tensor, sigma: float, before: 
     The trace of dD/dx is a difference along random signs; ``before`` is the generator's state that ``denoised``
     was drawn with, so that both have the same partition and padding.
     """
-    signs = torch.randint(2, x.shape, generator=setup.rng).to(x.device, x.dtype) * 2 - 1
+    signs = setup.signs(x)
     reach = _REACH * sigma
     moved, _ = setup.denoise(x + reach * signs, sigma, before)
     slope = float((signs * (moved - denoised)).mean()) / reach

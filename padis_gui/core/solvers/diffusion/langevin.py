@@ -63,7 +63,7 @@ def langevin(setup: Setup, settings: LangevinSettings) -> Steps[LangevinSettings
     for sigma, following in setup.descent:
         for _ in range(settings.inner):
             r = y - A(x)
-            x = x + settings.zeta / r.norm().clamp(min=1e-12) * A.T(r)
+            x = x + settings.zeta / setup.lengths(r).clamp(min=1e-12) * A.T(r)
             denoised, partition = setup.denoise(x, sigma)
             x = langevin_step(setup, x, denoised, sigma, settings.epsilon, noisy=following > 0)
             settings = yield Step(x, denoised, denoised, sigma, partition)

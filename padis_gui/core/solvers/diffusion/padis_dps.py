@@ -11,7 +11,6 @@ Deviations: it starts from noise as the paper says (its published code starts fr
 
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from padis_gui.core.settings.declarations import setting
@@ -59,8 +58,7 @@ def padis_dps(setup: Setup, settings: PaDISDPSSettings) -> Steps[PaDISDPSSetting
     A, y = setup.A, setup.y
 
     def distance(denoised: Tensor) -> Tensor:
-        found: Tensor = torch.linalg.vector_norm(y - A(denoised))
-        return found
+        return setup.lengths(y - A(denoised)).sum()
 
     x = setup.pure_noise()
     for sigma, following in setup.descent:

@@ -52,7 +52,8 @@ def predictor_corrector(
             x = data_step(x + variance**0.5 * setup.normal(x), following, following)
             denoised, partition = setup.denoise(x, following)
             score, z = (denoised - x) / following**2, setup.normal(x)
-            length = 2 * (settings.snr * z.norm() / score.norm().clamp(min=1e-12)) ** 2
+            ratio = setup.lengths(z) / setup.lengths(score).clamp(min=1e-12)
+            length = 2 * (settings.snr * ratio) ** 2
             x = data_step(x + length * score + (2 * length) ** 0.5 * z, following, following)
         estimate = data_step(denoised, 0.0, following or sigma)
         settings = yield Step(x, denoised, estimate, sigma, partition)
