@@ -64,6 +64,7 @@ class ReconstructPage(QMainWindow):
         act.fit.triggered.connect(self.panes.fit)
         act.tiling.toggled.connect(self.panes.show_tiling)
         self._make_centre(opening)
+        act.tiling.toggled.connect(self.volume.show_groups)
         self.docks = Docks(self)
         self._make_column(act, opening)
         self.curves, self.geometry_panel = Curves(), GeometryPanel(session)

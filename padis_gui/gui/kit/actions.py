@@ -164,13 +164,13 @@ class Actions:
         """Enable exactly what can be done now. Whatever has the compute thread, the next run can be chosen and queued."""
         state = session.run.snapshot().state
         ready, steerable = (
-            session.opened() is not None and not session.volume.on,
+            session.opened() is not None,
             state.active and state is not RunState.STOPPING,
         )
         for action in (self.pause, self.finish):
             action.setEnabled(steerable)
         preparing = not session.occupied_by and session.preparation.stage is Stage.PREPARING
-        self.cancel.setEnabled(steerable or preparing)
+        self.cancel.setEnabled(steerable or preparing or session.volume.loading is not None)
         self.show_running.setEnabled(state.active and session.shown.history is not session.run.history)
         busy = session.occupied_by if not state.active else "A run"
         self.slices.setEnabled(session.data.image is not None and session.data.image.pages > 1)

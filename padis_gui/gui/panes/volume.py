@@ -9,10 +9,13 @@ from padis_gui.gui.kit.forms import WholeBox
 from padis_gui.gui.kit.widgets import ElidedLabel, row
 from padis_gui.gui.panes.canvas import Canvas, Group
 from padis_gui.gui.panes.pane_grid import PaneGrid
-from padis_gui.viewmodels.pictures.planes import Plane, VoxelGrid, plane_keys, plane_sources
+from padis_gui.viewmodels.pictures.planes import Plane, VoxelGrid, plane_keys, plane_of, plane_sources
+from padis_gui.viewmodels.pictures.volumes import groups_in
 from padis_gui.viewmodels.session.session import Session
 
-_BEFORE_RUN = tuple(plane.key("truth") for plane in (Plane.AXIAL, Plane.SAGITTAL, Plane.CORONAL))
+_PLANES = (Plane.AXIAL, Plane.SAGITTAL, Plane.CORONAL)
+_BEFORE_RUN = tuple(plane.key("truth") for plane in _PLANES)
+_OF_RUN = (*(plane.key("estimate") for plane in _PLANES), *_BEFORE_RUN)
 
 
 class VolumePanes(QObject):
@@ -34,6 +37,9 @@ class VolumePanes(QObject):
         panes.links.stepped.connect(self._step)
         panes.tools.located.connect(self._locate)
         session.screen.changed.connect(self._follow)
+        self._groups_shown = True
+        panes.picture_set.changed.connect(lambda _keys: self._draw_groups())
+        panes.arranged.connect(self._draw_groups)
         self._follow()
 
     @property
@@ -50,6 +56,24 @@ class VolumePanes(QObject):
             self._grid = self._panes.links.grid = grid
         for canvas in self._panes.links.canvases:
             self._mark(canvas)
+        sources = tuple(pane.source for pane in self._panes.panes)
+        if self.on and self._session.shown.anything and sources == _BEFORE_RUN:
+            self._panes.board.show_sources(_OF_RUN)
+        self._draw_groups()
+
+    def show_groups(self, shown: bool) -> None:
+        """Switch the borders of groups of slices on or off, as the tiling."""
+        self._groups_shown = shown
+        self._draw_groups()
+
+    def _draw_groups(self) -> None:
+        """Of a prior across slices: where its groups meet, across the coronal and the sagittal plane of what it gives."""
+        frame = self._session.shown.frame() if self.on and self._groups_shown else None
+        groups = () if frame is None else groups_in(frame.partition)
+        for pane in self._panes.panes:
+            source, plane = plane_of(pane.source)
+            tiled = plane is not Plane.AXIAL and self._panes.picture_set.sources[source].tiled
+            pane.canvas.crosshair.draw_borders(groups if tiled else ())
 
     def _enter(self) -> None:
         sources = self._panes.picture_set.sources

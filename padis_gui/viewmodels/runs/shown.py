@@ -9,6 +9,8 @@ from padis_gui.core.images.image import Image
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.viewmodels.pictures.frames import CurvePoint, History, IteratePictures, ProblemPictures
+from padis_gui.viewmodels.pictures.planes import VoxelGrid
+from padis_gui.viewmodels.pictures.volumes import VolumeFrame, grid_of
 from padis_gui.viewmodels.runs.run import Ended, Task
 from padis_gui.viewmodels.runs.runs import RunRecord
 
@@ -134,6 +136,15 @@ class Shown(QObject):
         if self.record is not None:
             return self.record.recipe
         return None if self.made_of is None else self.made_of.recipe
+
+    @property
+    def grid(self) -> VoxelGrid | None:
+        """The voxels of the shown run, where it is of a volume and that is known; None for an image."""
+        if self.made_of is not None:
+            image = None if self.made_of.method.imageless else self.made_of.opened.image
+            return None if image is None or not image.is_volume else grid_of(image)
+        frame = self.frame()
+        return frame.grid if isinstance(frame, VolumeFrame) else None
 
     def is_of(self, image: Image | None, path: Path | None) -> bool:
         """Whether the shown run is of this image, as it was opened from that file."""

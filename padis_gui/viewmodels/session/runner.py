@@ -46,10 +46,19 @@ class Runner(QObject):
 
     def add_to_queue(self) -> bool:
         """Put the present choices at the end of the queue; False, and a message, where they are not complete."""
+        volume = self._workspace.volume
+        if volume.on and volume.image is None and self._workspace.opened() is not None:
+            self._workspace.spawn(self._add_volume())
+            return True
         task = self._workspace.wanted(self._seed())
         if task is not None:
             self.enqueue(task)
         return task is not None
+
+    async def _add_volume(self) -> None:
+        """A volume waits in memory, as an image does."""
+        if await self._workspace.volume.load():
+            self.add_to_queue()
 
     def enqueue(self, task: Task) -> str:
         """Put a task at the end of the queue; returns in a sentence when it will begin."""
@@ -64,6 +73,11 @@ class Runner(QObject):
     def draw_samples(self, count: int) -> bool:
         """Queue ``count`` runs of the present choices that differ in the solver's seed only."""
         workspace, preparation, start = self._workspace, self._workspace.preparation, self._seed()
+        if workspace.volume.on:
+            workspace.message.emit(
+                "warning", "Samples are drawn of one slice; choose Slice in the data section.", ""
+            )
+            return False
         prepared, seed = preparation.prepared, workspace.method.seed
         shown = prepared is not None and seed is None  # what is seen is sampled
         measured_with = prepared.seed if prepared is not None and shown else start

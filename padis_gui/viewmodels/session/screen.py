@@ -18,8 +18,9 @@ from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Prepared, prepared_shape
 from padis_gui.viewmodels.pictures.frames import IteratePictures, ProblemPictures
 from padis_gui.viewmodels.pictures.pictures import RUN_KEYS, LazyPicture, pictures_of
-from padis_gui.viewmodels.pictures.planes import VOLUME_KEYS, Plane, VoxelGrid
+from padis_gui.viewmodels.pictures.planes import VOLUME_KEYS, Place, Plane, VoxelGrid
 from padis_gui.viewmodels.pictures.sources import BUILT_IN
+from padis_gui.viewmodels.pictures.volumes import VolumeFrame, VolumeProblem
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.workspace import Workspace
 from padis_gui.viewmodels.state.preparation import Stage
@@ -28,6 +29,9 @@ DATA_KEYS = ("truth", "baseline", "measurement")
 _MEASURED_KEYS = ("measurement", "measured", "misfit")
 _ALL = tuple(source.key for source in BUILT_IN)
 _PLANES = tuple(plane.key(key) for plane in (Plane.CORONAL, Plane.SAGITTAL) for key in VOLUME_KEYS)
+_RUN_PLANES = tuple(
+    plane.key(key) for plane in (Plane.CORONAL, Plane.SAGITTAL) for key in VOLUME_KEYS if key in RUN_KEYS
+)
 _OPEN = "Open an image: drop a file here, or Ctrl+O"
 _PRIOR_WANTED = "A prior is wanted: Ctrl+P opens one"
 
@@ -97,7 +101,7 @@ class Screen(QObject):
             return workspace.data.image is None or (workspace.method.now.imageless and self._is_as_large)
         if workspace.method.now.imageless:
             return False
-        return shown.is_of(workspace.data.image, workspace.data.path)
+        return shown.is_of(workspace.open_image, workspace.data.path)
 
     @property
     def _is_as_large(self) -> bool:
@@ -119,18 +123,20 @@ class Screen(QObject):
                 image = pictures.prepared.image
             elif task is not None:
                 image = task.opened.image
+            if isinstance(pictures, VolumeProblem):
+                pictures = pictures.at(self.place)
             return Subject(
                 image=image, method=self._run_method or workspace.method.now, pictures=pictures,
-                truth=None if pictures is None else pictures.truth, is_open=False,
+                truth=None if pictures is None else pictures.truth, is_open=False, grid=shown.grid,
                 robust_range=None if pictures is None else pictures.robust_range,
             )  # fmt: skip
         pictures, picture, image = preparation.pictures, preparation.picture, workspace.data.image
         volume = workspace.volume
         if volume.grid is not None and image is not None and not workspace.method.now.imageless:
-            seen = image if volume.window is None else image.with_window(volume.window)
             return Subject(
-                image=seen, method=workspace.method.now, truth=volume.picture(Plane.AXIAL), grid=volume.grid,
+                image=volume.subject, method=workspace.method.now, truth=volume.picture(Plane.AXIAL), grid=volume.grid,
                 robust_range=volume.robust_range,
+                pictures=pictures.at(self.place) if isinstance(pictures, VolumeProblem) else None,
             )  # fmt: skip
         if pictures is not None:
             return Subject(
@@ -145,6 +151,11 @@ class Screen(QObject):
         return Subject(image=None if method.imageless else image, method=method)
 
     @property
+    def place(self) -> Place:
+        """Where the crosshair is in a volume."""
+        return self._workspace.volume.place
+
+    @property
     def _run_method(self) -> Method | None:
         """The shown run's."""
         shown = self._workspace.shown
@@ -154,8 +165,12 @@ class Screen(QObject):
 
     @property
     def prepared(self) -> Prepared | None:
-        """The problem that the shown iterate is of; what is prepared where no run is shown. None where it is gone."""
+        """The problem that the shown iterate is of; what is prepared where no run is shown. None where it is gone, and for
+        a volume: what is asked of it is asked of images.
+        """
         shown, subject = self._workspace.shown, self.subject
+        if subject.grid is not None:
+            return None
         if not shown.anything:
             return None if subject.pictures is None else subject.pictures.prepared
         if shown.pictures is not None:
@@ -171,7 +186,8 @@ class Screen(QObject):
         """What the shown run measured, where that is in memory."""
         shown, pictures = self._workspace.shown, self.subject.pictures
         if shown.pictures is not None:
-            return shown.pictures
+            seen = shown.pictures
+            return seen.at(self.place) if isinstance(seen, VolumeProblem) else seen
         recipe = shown.recipe
         if pictures is None or recipe is None or not self.of_open:
             return None
@@ -194,12 +210,25 @@ class Screen(QObject):
 
     def completed(self, frame: IteratePictures | None) -> IteratePictures | None:
         """An iterate of the shown run with its difference to the truth, where that is known."""
+        if isinstance(frame, VolumeFrame):
+            return self._volume_frame(frame)
         if frame is None or frame.difference is not None:
             return frame
         subject, result = self.subject, self._workspace.shown.result
         if subject.truth is None or subject.image is None or result is None:
             return frame
         return frame.against(subject.truth) if _alike(subject.image, result.image) else frame
+
+    def _volume_frame(self, frame: VolumeFrame) -> VolumeFrame:
+        """An iterate of a volume at the crosshair, with its difference to the truth where that is seen."""
+        frame = frame.at(self.place)
+        if frame.difference is not None or not self.of_open or self._workspace.volume.grid != frame.grid:
+            return frame
+        volume = self._workspace.volume
+        truth = {
+            p.key("difference"): volume.picture(p) for p in Plane if volume.at(p) == self.place.across(p)
+        }
+        return frame.against_planes({key: pixels for key, pixels in truth.items() if pixels is not None})
 
     # Pictures ---------------------------------------------------------------------------------------
 
@@ -213,20 +242,25 @@ class Screen(QObject):
             "measurement": None if pictures is None else pictures.measurement,
         }
         if subject.grid is not None:
-            found |= {plane.key("truth"): self._workspace.volume.picture(plane) for plane in Plane}
+            planes = pictures.planes if isinstance(pictures, VolumeProblem) else {}
+            for key in ("truth", "baseline"):
+                found |= {plane.key(key): planes.get(plane.key(key)) for plane in Plane}
+            if subject.is_open:
+                found |= {plane.key("truth"): self._workspace.volume.picture(plane) for plane in Plane}
         return found
 
     def run_pictures_of(self, frame: IteratePictures | None) -> dict[str, LazyPicture | None]:
         """The pictures of an iterate of the shown run by source."""
         if frame is None:
-            return dict.fromkeys(RUN_KEYS)
+            return dict.fromkeys((*RUN_KEYS, *_RUN_PLANES))
         measured = self.run_pictures
         pictures = pictures_of(frame, None if measured is None else measured.measurement)
         method = self._run_method
         if method is None or not method.measures_as(self.subject.method):
             # of another lattice, under another name
             pictures |= {"measured": None, "misfit": None}
-        return pictures
+        planes = frame.planes if isinstance(frame, VolumeFrame) else {}
+        return pictures | {key: planes.get(key) for key in _RUN_PLANES}
 
     # Texts ------------------------------------------------------------------------------------------
 
@@ -250,10 +284,14 @@ class Screen(QObject):
         """What is said of a volume's planes; its measurement is that of all slices, and no picture."""
         volume = self._workspace.volume
         found = {plane.key(key): texts[key] for plane in Plane for key in VOLUME_KEYS}
-        found |= {plane.key("truth"): volume.text(plane) for plane in Plane}
-        found |= dict.fromkeys(
-            _MEASURED_KEYS, "Of one slice only: choose Slice in the data section to see it"
-        )
+        if self.of_open and self.subject.has_truth:
+            found |= {plane.key("truth"): volume.text(plane) for plane in Plane}
+        if volume.loading is not None:
+            run = f"Reading the volume, {volume.loading:.0%}…"
+            found |= {plane.key("estimate"): run for plane in Plane}
+        elif not self._workspace.shown.anything and self._workspace.opened() is not None:
+            press = f"{texts['estimate']}\nall {volume.grid.shape[0] if volume.grid else 0} slices"
+            found |= {plane.key("estimate"): press for plane in Plane}
         return found
 
     def offers(self) -> dict[str, str]:
@@ -385,8 +423,12 @@ class Screen(QObject):
         """Which plane of how many is seen."""
         volume, found = self._workspace.volume, dict.fromkeys(_PLANES, "")
         for plane in Plane:
-            if (at := volume.at(plane)) is not None:
-                found[plane.key("truth")] = grid.caption(volume.place.moved(plane, at), plane)
+            at = volume.at(plane) if self.of_open else self.place.across(plane)
+            if at is not None:
+                found[plane.key("truth")] = grid.caption(self.place.moved(plane, at), plane)
+            if plane is not Plane.AXIAL:
+                here = grid.caption(self.place, plane)
+                found |= dict.fromkeys((plane.key(key) for key in VOLUME_KEYS if key != "truth"), here)
         return found
 
     def verdict(self) -> str:

@@ -75,6 +75,9 @@ class Session(Workspace):
 
         Where something is under way they go to the end of the queue, unless ``paused``: only one can be stepped.
         """
+        if self.volume.on and self.volume.image is None and self.opened() is not None:
+            self.spawn(self._start_volume(paused=paused))
+            return
         seed = self.method.seed
         task = self.wanted(new_seed() if seed is None else seed)
         if task is None:
@@ -89,6 +92,11 @@ class Session(Workspace):
             self.begin(task, paused=paused)
         elif not paused:
             self.message.emit("info", self.runner.enqueue(task), "")
+
+    async def _start_volume(self, *, paused: bool) -> None:
+        """All slices are read first, which is no work of the compute thread."""
+        if await self.volume.load():
+            self.start(paused=paused)
 
     async def finish(self) -> None:
         """Finish the run under way, let what comes of it be kept, and begin no other one of the queue."""

@@ -4,7 +4,9 @@ The user chooses whether one slice is open or the volume. Pixels are those that 
 slices, clipped there, as the picture of a single slice is.
 """
 
+import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.prior.prior import PatchPrior
-from padis_gui.core.settings.errors import PadisError
-from padis_gui.core.volumes.request import common_window
+from padis_gui.core.runs.opened import prior_window
+from padis_gui.core.settings.errors import Interrupted, PadisError
+from padis_gui.core.volumes.request import VolumeSettings, common_window
+from padis_gui.core.volumes.whole import open_volume
 from padis_gui.viewmodels.pictures.planes import Place, Plane, VoxelGrid
-from padis_gui.viewmodels.state.background import Background, Check
+from padis_gui.viewmodels.state.background import Background, Check, Failure
 from padis_gui.viewmodels.state.opened import OpenData, OpenPrior
 from padis_gui.viewmodels.state.stack import StackReader, Went
 
@@ -37,6 +41,7 @@ class VolumeView(QObject):
     progressed = Signal()
     _read = Signal(object, object, int)
     _went = Signal(object, object, object)
+    _load_went = Signal(object, float)
 
     def __init__(self, background: Background, data: OpenData, prior: OpenPrior) -> None:
         super().__init__(background)
@@ -45,6 +50,11 @@ class VolumeView(QObject):
         self.place = Place(0, 0, 0)
         self.window: Window | None = None  # of all slices; None until that is known
         self.robust_range: Window | None = None  # of the slice that was open
+        self.image: Image | None = None  # all of it in memory, as a run takes it
+        self._outline: Image | None = None
+        self._loading: asyncio.Future[Image | None] | None = None
+        self.loading: float | None = None  # the share of it that is read for a run, 0 to 1
+        self.run_grid: VoxelGrid | None = None  # of the shown run, where that is of a volume
         self._reader: StackReader | None = None
         self._grid: VoxelGrid | None = None
         self._seen: dict[Plane, tuple[int, Pixels]] = {}
@@ -55,6 +65,7 @@ class VolumeView(QObject):
         self._away.timeout.connect(self._drop_old)
         self._read.connect(self._take)
         self._went.connect(self._take_progress)
+        self._load_went.connect(self._take_load)
         data.changed.connect(self._follow)
         prior.changed.connect(self._follow_prior)
 
@@ -79,19 +90,43 @@ class VolumeView(QObject):
         """The voxels of the open stack; None where it is no volume."""
         return self._grid
 
-    def choose(self, volume: bool) -> None:
-        """See the open stack as a volume from now on, through the slice that is open; or a slice of it alone."""
-        if volume == self.on or (volume and self.why_not):
+    def choose(self, volume: bool, pages: tuple[int, ...] = ()) -> None:
+        """See the open stack as a volume from now on, through the slice that is open; or a slice of it alone.
+
+        Of a volume only these ``pages`` from the first to the last of them, all where none are named.
+        """
+        image = self._data.image
+        if volume and image is not None and not self.why_not:
+            if not self.on or pages:
+                chosen = range(pages[0], pages[-1] + 1) if pages else None
+                self.on = True
+                self._begin(image, chosen)
+                self.changed.emit()
             return
-        image, slice_ = self._data.image, self.place.slice
-        if volume and image is not None:
-            self.on = True
-            self._begin(image)
-            self.changed.emit()
+        if volume or not self.on:
             return
+        page = self.pages[self.place.slice]
         self.leave()
-        if image is not None and image.page != slice_:
-            self._background.spawn(self._data.open_page(slice_))  # the one that was looked at
+        if image is not None and image.page != page:
+            self._background.spawn(self._data.open_page(page))  # the one that was looked at
+
+    @property
+    def pages(self) -> range:
+        """Which pages of the file, from 0, are the volume's slices."""
+        return range(0) if self._reader is None else self._reader.pages
+
+    def take_slices(self, first: int, last: int) -> None:
+        """Only these pages, from 0 and the last one included, are the volume from now on."""
+        image = self._data.image
+        if not self.on or image is None:
+            return
+        first = min(max(first, 0), image.pages - 1)
+        chosen = range(first, min(max(last, first), image.pages - 1) + 1)
+        if chosen != self.pages:
+            page = self.pages[self.place.slice]
+            self._begin(image, chosen)
+            self.move(Place(min(max(page - first, 0), len(chosen) - 1), self.place.row, self.place.column))
+            self.changed.emit()
 
     def leave(self) -> None:
         """See a slice, the one that is open, from now on."""
@@ -111,21 +146,27 @@ class VolumeView(QObject):
             same = image.reading == reader.example.reading
             if same:  # another page of it was opened
                 reader.example = image
-                self.move(Place(image.page, self.place.row, self.place.column))
+                self.move(Place(image.page - self.pages.start, self.place.row, self.place.column))
             else:
-                self._begin(image)
+                self._begin(image, self.pages if len(self.pages) < reader.example.pages else None)
             self.changed.emit()
 
-    def _begin(self, image: Image) -> None:
+    def _begin(self, image: Image, pages: range | None = None) -> None:
         assert self._data.path is not None, "an open image has a file"
-        before, size = self._grid, (image.pages, *image.shape)
+        if pages is not None and pages.stop > image.pages:
+            pages = None
+        slices = range(image.pages) if pages is None else pages
+        before, size = self._grid, (len(slices), *image.shape)
         self._forget()
         self._grid = grid = VoxelGrid(
             shape=size, spacing=image.spacing, slice_spacing=image.slice_spacing
         )  # fmt: skip
         place = self.place if before is not None and before.shape == size else grid.middle
-        self.place = grid.inside(Place(image.page, place.row, place.column))
-        self._reader = StackReader(self._data.path, image)
+        self.place = grid.inside(Place(image.page - slices.start, place.row, place.column))
+        self._reader = StackReader(self._data.path, image, slices)
+        self._outline = replace(
+            image, pixels=np.broadcast_to(np.float32(0), size), page=slices.start, slices=tuple(slices),
+        )  # fmt: skip
         self._find_window()
 
     def _forget(self) -> None:
@@ -134,17 +175,28 @@ class VolumeView(QObject):
         if (reader := self._reader) is not None:
             reader.want({})
             self._background.submit_planes(reader.close)
+        self._loaded(None)
+        self.image = self._outline = None
         self._reader = self._grid = self.window = None
         self._of_window = ()
         self._seen, self._on_way = {}, {}
 
     # Where the planes are ---------------------------------------------------------------------------
 
+    def show_grid(self, grid: VoxelGrid | None) -> None:
+        """The shown run is of a volume of these voxels; None where it is of none, or nothing is shown."""
+        if grid != self.run_grid:
+            self.run_grid = grid
+            if grid is not None and self._grid is None:
+                inside = grid.inside(self.place)
+                self.place = inside if inside == self.place and inside != Place(0, 0, 0) else grid.middle
+
     def move(self, place: Place) -> None:
         """Put the crosshair on a voxel, or the nearest one there is."""
-        if self._grid is None:
+        grid = self._grid or self.run_grid
+        if grid is None:
             return
-        place = self._grid.inside(place)
+        place = grid.inside(place)
         if place != self.place:
             self.place = place
             self._look()
@@ -186,6 +238,72 @@ class VolumeView(QObject):
         more = f" and {count - 1} more" if count > 1 else ""
         return f"Slice {page + 1}{more} could not be read: {why}"
 
+    # All of it ----------------------------------------------------------------------------------------
+
+    @property
+    def subject(self) -> Image | None:
+        """The volume as a run takes it; before it is read, one without its pixels: shape, spacing, unit and window."""
+        if self.image is not None:
+            return self.image
+        if self._outline is not None and self.window is not None and self._outline.window != self.window:
+            self._outline = self._outline.with_window(self.window)
+        return self._outline
+
+    async def load(self) -> bool:
+        """Read all of the volume for a run; False where that cannot be, which is said, or something else is wanted."""
+        if self.image is not None:
+            return True
+        reader, prior, path = self._reader, self._prior.loaded, self._data.path
+        if reader is None or prior is None or path is None or self._loading is not None:
+            return False
+        wanted = VolumeSettings(pages=f"{reader.pages.start}-{reader.pages.stop - 1}")
+        self._loading = future = asyncio.get_running_loop().create_future()
+        self.loading = 0.0
+
+        def work(check: Check) -> Image:
+            def tell(done: int, total: int) -> None:
+                check()
+                if self._reader is not reader or self._loading is not future:
+                    raise Interrupted
+                self._load_went.emit(reader, done / total)
+
+            return open_volume(path, wanted, reader.example, prior, tell)
+
+        def done(found: Any) -> None:
+            if isinstance(found, Failure) and self._loading is future:
+                self._background.message.emit("error", found.sentence, found.details)
+            if not future.done():
+                self._loaded(found if isinstance(found, Image) else None, future)
+
+        self._background.plane_requests.ask("all of the volume", work, done)
+        self.changed.emit()
+        image = await future
+        if image is None or self._reader is not reader:
+            return False
+        self.image, self.window = image, prior_window(image, prior)
+        reader.adopt(image.pixels)
+        self._seen = {}
+        self._look()
+        self.changed.emit()
+        return True
+
+    def cancel_loading(self) -> None:
+        """Give up reading all of it."""
+        if self._loading is not None:
+            self._loaded(None)
+            self.changed.emit()
+
+    def _loaded(self, image: Image | None, future: "asyncio.Future[Image | None] | None" = None) -> None:
+        if future is None or future is self._loading:
+            future, self._loading, self.loading = self._loading, None, None
+        if future is not None and not future.done():
+            future.set_result(image)
+
+    def _take_load(self, reader: StackReader, share: float) -> None:
+        if reader is self._reader and self.loading is not None:
+            self.loading = share
+            self.progressed.emit()
+
     # Reading ----------------------------------------------------------------------------------------
 
     def _find_window(self) -> None:
@@ -214,6 +332,7 @@ class VolumeView(QObject):
 
     def _follow_prior(self) -> None:
         if self.on:
+            self.image = None  # its window may be another one
             self._find_window()
 
     def _look(self) -> None:

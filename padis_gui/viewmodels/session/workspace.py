@@ -63,7 +63,10 @@ class Workspace(Background):
         self.prior.changed.connect(self._take_prior)
         self.preparation = Preparation(self, self.data, self.prior, self.method)
         self.volume = VolumeView(self, self.data, self.prior)
-        self.volume.changed.connect(lambda: self.preparation.hold(self.volume.on))
+        self._subject = lambda: self.volume.subject
+        self.volume.changed.connect(
+            lambda: self.preparation.follow_volume(self._subject if self.volume.on else None)
+        )
         self.run = LiveRun(self._compute, self.compute_requests, self)
         self.runs = Runs(parent=self)
         self.shown = Shown(self)
@@ -82,6 +85,11 @@ class Workspace(Background):
         """What is open, as far as the chosen physics needs it; None while data or prior are missing."""
         return self.preparation.opened()
 
+    @property
+    def open_image(self) -> Image | None:
+        """What is open: an image, or the volume around it."""
+        return self.volume.subject if self.volume.on else self.data.image
+
     def inputs(self) -> list[Path]:
         """The files that are open, and those that the problem names."""
         problem = self.method.problem
@@ -92,6 +100,8 @@ class Workspace(Background):
     def wanted(self, seed: int, *, measurement_seed: int | None = None) -> Task | None:
         """A run of the choices as they stand; None, and a message, where they are not complete."""
         opened, method = self.opened(), self.method.now
+        if opened is not None and self.volume.on and self.volume.image is None:
+            return None  # it is read first
         if opened is None:
             what = "a prior" if self.prior.loaded is None else "an image"
             self.message.emit("warning", f"{what.capitalize()} is wanted before a run; open one.", "")
@@ -242,8 +252,10 @@ class Workspace(Background):
             self.shown.show(record)
 
     def _follow_shown(self) -> None:
-        """A run of one slice is seen where a slice is."""
-        if self.shown.anything:
+        """A run of one slice is seen where a slice is, that of a volume in its planes."""
+        grid = self.shown.grid
+        self.volume.show_grid(grid)
+        if self.shown.anything and grid is None:
             self.volume.leave()
 
     def _take_prior(self) -> None:
@@ -267,8 +279,8 @@ class Workspace(Background):
         budget = self.runs.make_room()
         self.preparation.make_way(task.opened, task.method)
         self.run.start(task, self.preparation.made, item=item, paused=paused, history_budget=budget)
-        of_open = task.opened.image is None or task.opened.image is self.data.image
-        if of_open and not self.volume.on and self.shown.live and self.shown.record is None:
+        of_open = task.opened.image is None or task.opened.image is self.open_image
+        if of_open and self.shown.live and self.shown.record is None:
             self.shown.follow(self.run.history, task)
         self.occupy("A run")
 
@@ -279,7 +291,9 @@ class Workspace(Background):
 
     def cancel(self) -> None:
         """Stop the run under way and keep nothing of it; without one, stop preparing."""
-        if self.run.active:
+        if self.volume.loading is not None:
+            self.volume.cancel_loading()
+        elif self.run.active:
             self.run.cancel()
         else:
             self.preparation.cancel()

@@ -57,17 +57,25 @@ class Went:
 
 
 class StackReader:
-    """Reads planes of the stack that ``example`` is a slice of, as that was read. Wanted from one thread, read in another.
+    """Reads planes of the stack that ``example`` is a page of, as that was read: of its pages ``pages``. Wanted from one
+    thread, read in another.
 
     ``missing`` says what could not be read of which slices, from 0; their pixels are NaN.
     """
 
     def __init__(
-        self, path: Path, example: Image, *, whole: int = WHOLE_BUDGET, slab: int = SLAB_BUDGET
+        self,
+        path: Path,
+        example: Image,
+        pages: range | None = None,
+        *,
+        whole: int = WHOLE_BUDGET,
+        slab: int = SLAB_BUDGET,
     ) -> None:
         self.path, self.example = path, example
+        self.pages = range(example.pages) if pages is None else pages
         channels = (3,) if example.channels >= 3 else ()
-        self.shape = (example.pages, *example.shape, *channels)
+        self.shape = (len(self.pages), *example.shape, *channels)
         self.missing: dict[int, str] = {}
         self._slab_bytes = slab
         self._lock = threading.Lock()
@@ -78,6 +86,12 @@ class StackReader:
         self._known = 0  # slices of the whole that are read in their order
         self._slabs: dict[Plane, _Slab] = {}
         self._page: tuple[int, Pixels] | None = None  # the slice that was read last
+
+    def adopt(self, volume: Pixels) -> None:
+        """All of it was read by somebody else: (slices, rows, columns), on which nobody may write."""
+        with self._lock:
+            self._whole, self._known, self._fits = volume, len(volume), True
+            self._slabs.clear()
 
     @property
     def complete(self) -> Pixels | None:
@@ -140,9 +154,11 @@ class StackReader:
         if self._fits:
             if self._whole is None:
                 self._whole = np.empty(self.shape, np.float32)
-            page = self._known
-            self._whole[page] = self._slice(page)
-            self._known = page + 1
+            page, pixels = self._known, self._slice(self._known)
+            with self._lock:
+                if self._known == page:  # else all of it has come from elsewhere
+                    self._whole[page] = pixels
+                    self._known = page + 1
             for plane, at in wanted.items():
                 went(plane, Went(at, self._known / slices))
             return
@@ -185,7 +201,7 @@ class StackReader:
 
     def _tried(self, page: int, parts: list[tuple[slice, slice]]) -> list[Pixels]:
         try:
-            found = self._source.parts(page, parts)
+            found = self._source.parts(self.pages[page], parts)
         except PadisError as error:
             found, self.missing[page] = None, str(error)
         shapes = [(p[0].stop - p[0].start, p[1].stop - p[1].start, *self.shape[3:]) for p in parts]
