@@ -133,8 +133,9 @@ class SliceSlider(QWidget):
             return
         self._name(volume=volume.on)
         with QSignalBlocker(self.slider):
-            self.slider.setRange(0, image.pages - 1)
-            self.slider.setPageStep(max(1, image.pages // 10))
+            count = len(volume.pages) if volume.on else image.pages
+            self.slider.setRange(0, count - 1)
+            self.slider.setPageStep(max(1, count // 10))
             if volume.on:
                 self.slider.setValue(volume.place.slice)
             elif not self.slider.isSliderDown():

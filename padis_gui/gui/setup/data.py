@@ -71,6 +71,7 @@ class DataSection(Section):
         self._of_pages = QWidget()
         both = column(self._of_pages, spacing=4)
         both.addLayout(self._make_choice())
+        both.addWidget(self._make_range())
         both.addLayout(pages)
         for item in (self.name, self.details, self.notes):
             self.body.addWidget(item)
@@ -115,9 +116,27 @@ class DataSection(Section):
             layout.addWidget(button, 1)
         return layout
 
+    def _make_range(self) -> QWidget:
+        """Which slices are the volume."""
+        self._range = QWidget()
+        layout = row(self._range, spacing=4)
+        self.first, self.last = WholeBox(1, 1), WholeBox(1, 1)
+        for box, name, words in ((self.first, "First slice", "slices"), (self.last, "Last slice", "to")):
+            box.setAccessibleName(name)
+            box.setToolTip("Only these slices are the volume that is seen and reconstructed, from 1")
+            box.valueChanged.connect(self._take_range)
+            label = QLabel(words)
+            label.setBuddy(box)
+            layout.addWidget(label)
+            layout.addWidget(box, 1)
+        return self._range
+
+    def _take_range(self) -> None:
+        self._session.volume.take_slices(self.first.value() - 1, self.last.value() - 1)
+
     @staticmethod
     def _half(text: str) -> QToolButton:
-        button = QToolButton()
+        button = QToolButton(autoRaise=True)  # so that the pressed one is seen
         button.setText(text)
         button.setCheckable(True)
         button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -134,6 +153,12 @@ class DataSection(Section):
         volume = self._session.volume
         allow(self.of_volume, volume.why_not)
         (self.of_volume if volume.on else self.of_slice).setChecked(True)
+        self._range.setVisible(volume.on)
+        if volume.on and (image := self._session.data.image) is not None:
+            for box, value in ((self.first, volume.pages.start + 1), (self.last, volume.pages.stop)):
+                with QSignalBlocker(box):
+                    box.setRange(1, image.pages)
+                    box.setValue(value)
         self.page.setVisible(not volume.on)  # the slice that is looked at is in the strip above the panes
 
     def _make_centre(self) -> None:

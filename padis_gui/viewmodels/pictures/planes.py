@@ -163,7 +163,7 @@ def plane_sources(named: Mapping[str, PaneSource] | None = None) -> Iterator[Pan
         for key in VOLUME_KEYS:
             source = known[key]
             yield replace(
-                source, key=plane.key(key), label=f"{source.label}, {plane.value}",
+                source, key=plane.key(key), label=f"{source.short}, {plane.value}",
                 short=f"{source.short} {plane.value}", origin=origin, lattice=plane.lattice,
                 tiled=False, help=f"{source.help}; the {plane.value} plane through the crosshair",
             )  # fmt: skip

@@ -114,17 +114,18 @@ class RunRecord:
     def final_frame(self) -> IteratePictures | None:
         """The result as a frame, for where no iterate is kept."""
         result = self.result
-        if result is None:
-            return None
-        if result.image.is_volume:
-            return frame_of_result(result.image, step=self.step, total=self.total, sigma=self.sigma)
-        return IteratePictures(
-            step=self.step,
-            total=self.total,
-            sigma=self.sigma,
-            estimate=for_display(result.pixels),
-            deviation=None if result.deviation is None else for_display(result.deviation),
-        )
+        return None if result is None else frame_of(result, self.step, self.total, self.sigma)
+
+
+def frame_of(result: Result, step: int, total: int, sigma: float) -> IteratePictures:
+    """A result as the iterate that it was."""
+    if result.image.is_volume:
+        return frame_of_result(result.image, step=step, total=total, sigma=sigma)
+    spread = result.deviation
+    return IteratePictures(
+        step=step, total=total, sigma=sigma, estimate=for_display(result.pixels),
+        deviation=None if spread is None else for_display(spread),
+    )  # fmt: skip
 
 
 def shape_of(result: Result) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from padis_gui.viewmodels.pictures.frames import CurvePoint, History, IteratePic
 from padis_gui.viewmodels.pictures.planes import VoxelGrid
 from padis_gui.viewmodels.pictures.volumes import VolumeFrame, grid_of
 from padis_gui.viewmodels.runs.run import Ended, Task
-from padis_gui.viewmodels.runs.runs import RunRecord
+from padis_gui.viewmodels.runs.runs import RunRecord, frame_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,9 +158,12 @@ class Shown(QObject):
         if self.step is not None and (frame := self.history.frame_at(self.step)) is not None:
             return frame
         last = self.history.last
-        if last is not None or self.record is None:
-            return last
-        self._final = self._final or self.record.final_frame()
+        if last is not None or self._final is not None:
+            return last or self._final
+        if self.record is not None:
+            self._final = self.record.final_frame()
+        elif (found := self.result) is not None:  # of its iterates none could be kept
+            self._final = frame_of(found, found.step, found.total, found.sigma)
         return self._final
 
     def point(self) -> CurvePoint | None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, QTimer
 
@@ -48,16 +49,16 @@ class Runner(QObject):
         """Put the present choices at the end of the queue; False, and a message, where they are not complete."""
         volume = self._workspace.volume
         if volume.on and volume.image is None and self._workspace.opened() is not None:
-            self._workspace.spawn(self._add_volume())
+            self._workspace.spawn(self._add_volume(volume.load()))
             return True
         task = self._workspace.wanted(self._seed())
         if task is not None:
             self.enqueue(task)
         return task is not None
 
-    async def _add_volume(self) -> None:
+    async def _add_volume(self, loaded: Coroutine[Any, Any, bool]) -> None:
         """A volume waits in memory, as an image does."""
-        if await self._workspace.volume.load():
+        if await loaded:
             self.add_to_queue()
 
     def enqueue(self, task: Task) -> str:
@@ -134,6 +135,8 @@ class Runner(QObject):
         """A recipe to be run again here; None, and a message, where what it was made of is not what it was."""
         workspace = self._workspace
         device, near = workspace.prior.device, workspace.opened()
+        if near is not None and workspace.volume.on and workspace.volume.image is None:
+            near = replace(near, image=None, data_path=None)  # none of its pixels are there
 
         def work() -> Task:
             opened = open_recipe(recipe, device, near)

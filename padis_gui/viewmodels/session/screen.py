@@ -21,6 +21,7 @@ from padis_gui.viewmodels.pictures.pictures import RUN_KEYS, LazyPicture, pictur
 from padis_gui.viewmodels.pictures.planes import VOLUME_KEYS, Place, Plane, VoxelGrid
 from padis_gui.viewmodels.pictures.sources import BUILT_IN
 from padis_gui.viewmodels.pictures.volumes import VolumeFrame, VolumeProblem
+from padis_gui.viewmodels.runs.columns import slices_text
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.workspace import Workspace
 from padis_gui.viewmodels.state.preparation import Stage
@@ -363,14 +364,10 @@ class Screen(QObject):
         """Of which data the shown run is, as a sentence; "" where it is what is open."""
         if self.of_open:
             return ""
-        shown, image = self._workspace.shown, self._workspace.data.image
+        shown, image = self._workspace.shown, self._workspace.open_image
         name = "The run under way" if shown.record is None else shown.record.name
         nothing = image is None or self._workspace.method.now.imageless
-        there = (
-            ""
-            if nothing or image is None
-            else f", not of {_place(image.name, image.page, image.pages > 1)}, which is open"
-        )
+        there = "" if nothing or image is None else f", not of {_place_of(image)}, which is open"
         return f"{name} is of {self._run_data}{there}."
 
     @property
@@ -379,13 +376,15 @@ class Screen(QObject):
         if recipe is None or recipe.data is None:
             return "no data"
         name = recipe.data.file.replace("\\", "/").rsplit("/", 1)[-1] or "an array"
+        if recipe.stack is not None:
+            return f"{name}, {slices_text(recipe.stack.pages)}"
         image = self._workspace.data.image
         return _place(name, recipe.data.page, image is not None and image.name == name and image.pages > 1)
 
     def captions(self, frame: IteratePictures | None) -> dict[str, str]:
         """The short text beside each built-in source."""
         subject, shown = self.subject, self._workspace.shown
-        texts = dict.fromkeys(_ALL, "")
+        texts, of_volume = dict.fromkeys(_ALL, ""), "" if subject.grid is None else " of the volume"
         pictures = subject.pictures
         if subject.image is not None and subject.truth is not None:
             texts["truth"] = subject.image.unit
@@ -393,7 +392,7 @@ class Screen(QObject):
             texts |= self._volume_captions(subject.grid)
         if pictures is not None:
             if math.isfinite(pictures.baseline_psnr):
-                texts["baseline"] = f"{pictures.baseline_psnr:.2f} dB"
+                texts["baseline"] = f"{pictures.baseline_psnr:.2f} dB{of_volume}"
             if pictures.measurement is not None:
                 rows, columns = pictures.measurement.shape[:2]
                 texts["measurement"] = f"{columns} × {rows}"
@@ -411,7 +410,7 @@ class Screen(QObject):
         if point is None and record is not None:
             quality = record.metrics.get("psnr", math.nan)
         if math.isfinite(quality):
-            step += f", {quality:.2f} dB"
+            step += f", {quality:.2f} dB{of_volume}"
         if not subject.is_open:
             step += f", of {self._run_data}"
         texts["estimate"] = step
@@ -425,7 +424,9 @@ class Screen(QObject):
         for plane in Plane:
             at = volume.at(plane) if self.of_open else self.place.across(plane)
             if at is not None:
-                found[plane.key("truth")] = grid.caption(self.place.moved(plane, at), plane)
+                unit = "" if self.subject.image is None else self.subject.image.unit
+                caption = grid.caption(self.place.moved(plane, at), plane)
+                found[plane.key("truth")] = f"{caption}, {unit}" if unit else caption
             if plane is not Plane.AXIAL:
                 here = grid.caption(self.place, plane)
                 found |= dict.fromkeys((plane.key(key) for key in VOLUME_KEYS if key != "truth"), here)
@@ -456,12 +457,8 @@ class Screen(QObject):
             return f"Opening {workspace.data.opening.name}…"
         if run.active:
             image = None if workspace.running is None else workspace.running.opened.image
-            other = image is not None and image is not workspace.data.image
-            of = (
-                f"   of {_place(image.name, image.page, image.pages > 1)}, not of what is open"
-                if image and other
-                else ""
-            )
+            other = image is not None and image is not workspace.open_image
+            of = f"   of {_place_of(image)}, not of what is open" if image and other else ""
             state = run.snapshot().state
             return f"{state.value}{'' if state is RunState.PAUSED else '…'}{of}"
         return f"{workspace.occupied_by} is under way…" if workspace.occupied_by else ""
@@ -482,6 +479,13 @@ def quality(result: Result) -> str:
 def _alike(image: Image, other: Image) -> bool:
     """Whether numbers of one mean the same, pixel by pixel, as those of the other."""
     return (image.shape, image.unit, image.window) == (other.shape, other.unit, other.window)
+
+
+def _place_of(image: Image) -> str:
+    """A file, and which page or slices of it."""
+    if image.is_volume:
+        return f"{image.name}, {slices_text(image.slices)}"
+    return _place(image.name, image.page, image.pages > 1)
 
 
 def _place(name: str, page: int, several: bool) -> str:

@@ -76,7 +76,7 @@ class Session(Workspace):
         Where something is under way they go to the end of the queue, unless ``paused``: only one can be stepped.
         """
         if self.volume.on and self.volume.image is None and self.opened() is not None:
-            self.spawn(self._start_volume(paused=paused))
+            self.spawn(self._start_volume(self.volume.load(), paused=paused))
             return
         seed = self.method.seed
         task = self.wanted(new_seed() if seed is None else seed)
@@ -93,9 +93,9 @@ class Session(Workspace):
         elif not paused:
             self.message.emit("info", self.runner.enqueue(task), "")
 
-    async def _start_volume(self, *, paused: bool) -> None:
+    async def _start_volume(self, loaded: Coroutine[Any, Any, bool], *, paused: bool) -> None:
         """All slices are read first, which is no work of the compute thread."""
-        if await self.volume.load():
+        if await loaded:
             self.start(paused=paused)
 
     async def finish(self) -> None:

@@ -6,6 +6,7 @@ slices, clipped there, as the picture of a single slice is.
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,10 @@ class VolumeView(QObject):
         )  # fmt: skip
         self._find_window()
 
+    def close(self) -> None:
+        """Let go of the file; for shutting down."""
+        self._forget()
+
     def _forget(self) -> None:
         self._away.stop()
         self._background.plane_requests.forget(_KIND)
@@ -249,13 +254,19 @@ class VolumeView(QObject):
             self._outline = self._outline.with_window(self.window)
         return self._outline
 
-    async def load(self) -> bool:
-        """Read all of the volume for a run; False where that cannot be, which is said, or something else is wanted."""
-        if self.image is not None:
-            return True
+    def load(self) -> Coroutine[Any, Any, bool]:
+        """Read all of the volume for a run; False where that cannot be, which is said, or something else is wanted.
+
+        It is being read from the call on.
+        """
         reader, prior, path = self._reader, self._prior.loaded, self._data.path
-        if reader is None or prior is None or path is None or self._loading is not None:
-            return False
+        idle = self.image is None and self._loading is None
+        if idle and reader is not None and prior is not None and path is not None:
+            self._begin_loading(reader, prior, path)
+            return self._load(self._loading, reader, prior)
+        return self._load(None, reader, prior)
+
+    def _begin_loading(self, reader: StackReader, prior: PatchPrior, path: Path) -> None:
         wanted = VolumeSettings(pages=f"{reader.pages.start}-{reader.pages.stop - 1}")
         self._loading = future = asyncio.get_running_loop().create_future()
         self.loading = 0.0
@@ -277,8 +288,17 @@ class VolumeView(QObject):
 
         self._background.plane_requests.ask("all of the volume", work, done)
         self.changed.emit()
+
+    async def _load(
+        self,
+        future: "asyncio.Future[Image | None] | None",
+        reader: StackReader | None,
+        prior: PatchPrior | None,
+    ) -> bool:
+        if future is None:
+            return self.image is not None
         image = await future
-        if image is None or self._reader is not reader:
+        if image is None or reader is None or prior is None or self._reader is not reader:
             return False
         self.image, self.window = image, prior_window(image, prior)
         reader.adopt(image.pixels)

@@ -63,6 +63,7 @@ class Workspace(Background):
         self.prior.changed.connect(self._take_prior)
         self.preparation = Preparation(self, self.data, self.prior, self.method)
         self.volume = VolumeView(self, self.data, self.prior)
+        self.closing.connect(self.volume.close)
         self._subject = lambda: self.volume.subject
         self.volume.changed.connect(
             lambda: self.preparation.follow_volume(self._subject if self.volume.on else None)
@@ -84,6 +85,13 @@ class Workspace(Background):
     def opened(self) -> Opened | None:
         """What is open, as far as the chosen physics needs it; None while data or prior are missing."""
         return self.preparation.opened()
+
+    def opened_slice(self) -> Opened | None:
+        """What is open as :meth:`opened`, and of a volume the one slice that was opened."""
+        found = self.opened()
+        if found is not None and found.is_volume:
+            return replace(found, image=self.data.image)
+        return found
 
     @property
     def open_image(self) -> Image | None:
@@ -188,6 +196,7 @@ class Workspace(Background):
         return SavedChoices(
             data=_text_of(data.path),
             page=0 if data.image is None else data.image.page,
+            slices=(self.volume.pages[0], self.volume.pages[-1]) if self.volume.on else None,
             reading={} if data.image is None else changes(data.image.reading, ReadingSettings()),
             prior=_text_of(prior.path),
             training_image_size=prior.image_size if prior.is_snapshot else None,
@@ -232,6 +241,10 @@ class Workspace(Background):
             await data.open(Path(choices.data), *wanted)
         if latest != list(self.asked):
             return False
+        if choices.data and choices.slices is None:
+            self.volume.leave()
+        elif choices.data and choices.slices is not None and data.image is not None:
+            self.volume.choose(True, choices.slices)
         self.method.choose(
             problems=found.problems, physics=choices.physics, tiling=found.tiling, solvers=found.solvers,
             solver=choices.solver, seed=found.seed, seed_of=choices.seed_of, own_seed=found.own_seed,
@@ -249,6 +262,9 @@ class Workspace(Background):
         """Open what a run was made of, and show the run beside it."""
         data = record.recipe.data
         if data is not None and await self.data.open(Path(data.file), data.page, data.reading):
+            stack = record.recipe.stack
+            if stack is not None:
+                self.volume.choose(True, stack.pages)
             self.shown.show(record)
 
     def _follow_shown(self) -> None:
