@@ -184,7 +184,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="solve all slices in one run, also where nothing ties them together",
     )
-    add_settings(together, StackSettings, skip=("slice_spacing",))
+    add_settings(together, StackSettings, skip=("slice_spacing", "z_smoothing"))  # these any volume has
     parser.add_argument(
         "--workers", default="1", metavar="N|ADDRESS",
         help="processes on this machine, or a dask scheduler such as dask://host:8786 (default: 1, this process)",
@@ -296,7 +296,8 @@ def _in_one(options: argparse.Namespace, workers: int | str) -> int | None:
         wanted = slices_of(read_record(options.prior, options.training_image_size)).get("slices", 1) > 1
     if not wanted:
         given = given_settings(options, StackSettings)
-        given.pop("slice_spacing", None)  # it is also written into a volume that is made slice by slice
+        for of_any_volume in ("slice_spacing", "z_smoothing"):
+            given.pop(of_any_volume, None)
         if given:
             raise SettingError(
                 f"A volume in one run was wanted by --{next(iter(given)).replace('_', '-')}, but nothing ties its slices "

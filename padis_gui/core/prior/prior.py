@@ -187,11 +187,6 @@ class PatchPrior:
     slices_out: Literal["middle", "all"] = "middle"
 
     @property
-    def of_volumes(self) -> bool:
-        """Whether the channels of what it denoises are the slices of a volume."""
-        return False
-
-    @property
     def alike(self) -> bool:
         """Whether all channels of an image meet the same noise, as slices of a volume that nothing ties together do."""
         return False

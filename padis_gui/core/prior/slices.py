@@ -48,19 +48,24 @@ class StackSettings(Settings):
         help="Slices, or groups of them, whose patches go through the network in one batch: more is faster on a GPU; the "
         "batch stays as large as it is, and in single precision results differ by rounding",
     )  # fmt: skip
+    z_smoothing: float = setting(
+        0.0, ge=0, le=1, label="Smoothing along z", symbol="λ_z",
+        help="Weight of each neighbouring slice, relative to a slice's own estimate, in a last data step; 0 leaves "
+        "slices as they are, 1 weighs a neighbour as much as the slice itself: for noisy data, and slices that hardly differ",
+    )  # fmt: skip
     slice_spacing: float | None = setting(
         None, ge=SMALLEST_SPACING, le=1000, label="Slice distance", unit="mm", advanced=True,
         help="Distance of neighbouring slices that the prior across slices is told; automatic is what the file says",
     )  # fmt: skip
 
 
-def neighbours(middle: int, slices: int, count: int, step: int = 1) -> tuple[int, ...]:
-    """The ``slices`` (odd) indices of a volume of ``count`` slices around ``middle``, each ``step`` from the next.
+def neighbours(middle: int, slices: int, count: int) -> tuple[int, ...]:
+    """The ``slices`` indices of a volume of ``count`` slices around ``middle``: as many on either side, where it is odd.
 
     Those beyond an end are reflected at it. A volume of one slice is its own neighbour.
     """
     reach = slices // 2
-    return tuple(reflected(middle + step * n, count) for n in range(-reach, slices - reach))
+    return tuple(reflected(middle + n, count) for n in range(-reach, slices - reach))
 
 
 def reflected(index: int, count: int) -> int:

@@ -69,11 +69,6 @@ class StackPrior(PatchPrior):
     together: int = 1
 
     @property
-    def of_volumes(self) -> bool:
-        """They are."""
-        return True
-
-    @property
     def alike(self) -> bool:
         """Whether all slices meet the same noise: where nothing ties them together."""
         return self.slices == 1 and self.across is None

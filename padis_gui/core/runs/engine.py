@@ -56,6 +56,7 @@ from padis_gui.core.settings.errors import Interrupted, PadisError
 from padis_gui.core.settings.machine import told_of_memory, torch_threads
 from padis_gui.core.settings.watch import Watch, asked_between_operations
 from padis_gui.core.solvers.adaptation import AdaptationSettings, AdaptationStep, Adapted, adapt
+from padis_gui.core.solvers.along_z import smoothed_volume
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.registry import find_solver
 
@@ -335,6 +336,9 @@ class Run:
     def _result(self, recipe: Recipe, last: Iterate) -> Result:
         prepared = self.prepared
         assert prepared is not None, "there was a step"
+        smoothing = 0.0 if recipe.stack is None else recipe.stack.settings.z_smoothing
+        if smoothing:
+            last = replace(last, estimate=smoothed_volume(prepared.problem, last.estimate, smoothing))
         spread = last.deviation
         return Result(
             recipe=recipe, image=replace(prepared.image, pixels=prepared.image.from_unit(last.estimate)),

@@ -62,12 +62,18 @@ def drive(
     residual is twenty times the best one; the consumer keeps the last good iterate that it got.
     """
     name = settings.denoiser if isinstance(settings, PlugAndPlaySettings) else "prior"
-    denoiser = _Counted(make_denoiser(name, prior, tiling))
+    denoiser = _Counted(make_denoiser(name, prior, tiling, apart=problem.operator.apart))
     A, y, noise = problem.operator, problem.measurement, problem.noise
     if settings.unit_norm:
         A, y, noise = unit_norm(problem)
     setup = Setup(
-        A=A, y=y, noise=noise, levels=settings.levels, denoiser=denoiser, rng=rng, alike=prior.alike
+        A=A,
+        y=y,
+        noise=noise,
+        levels=settings.levels,
+        denoiser=denoiser,
+        rng=rng,
+        alike=A.apart and prior.alike,
     )
     count, best, sent = 0, math.inf, None
     steps = solve(setup, settings)

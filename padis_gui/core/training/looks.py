@@ -24,6 +24,8 @@ from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.problem import Problem, simulate
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.prior.slices import StackSettings
+from padis_gui.core.prior.stack import StackPrior, stacked
 from padis_gui.core.prior.tiling import TilingSettings, make_tiling, strategy_and_patch
 from padis_gui.core.runs.engine import iterates_of
 from padis_gui.core.runs.method import Method
@@ -149,21 +151,44 @@ class Look:
     trouble: str = ""
 
 
-def typical_image(data: TrainingData) -> Tensor:
-    """The image (C, N, N) of median contrast: neither an empty slice nor the busiest."""
+def typical_image(data: TrainingData) -> tuple[Tensor, float | None]:
+    """The image (C, N, N) of median contrast: neither an empty slice nor the busiest.
+
+    Of data in groups of slices it is that of a group's middle, with its neighbours, (D, N, N), and their distance in mm.
+    """
     contrast = data.images.flatten(1).std(dim=1)
-    return data.images[int(contrast.argsort()[len(contrast) // 2])]
+    if data.groups:
+        groups = [group for of_subject in data.groups for group in of_subject]
+        groups.sort(key=lambda group: float(contrast[group.middle]))
+        chosen = groups[len(groups) // 2]
+        return data.images[list(chosen.images), 0], chosen.spacing
+    return data.images[int(contrast.argsort()[len(contrast) // 2])], None
 
 
-def look(prior: PatchPrior, image: Tensor, settings: SightSettings, seed: int = 0, *, step: int = 0) -> Look:
+def look(
+    prior: PatchPrior,
+    image: Tensor,
+    settings: SightSettings,
+    seed: int = 0,
+    *,
+    step: int = 0,
+    spacing: float | None = None,
+) -> Look:
     """Look at ``prior`` with an image (C, N, N) in [0, 1] that it was not trained on.
 
+    A prior across slices is looked at with D of them, (D, N, N), ``spacing`` mm apart; what is seen is the middle one.
     A sample or a reconstruction that diverges, as those of young priors may, is left out. Raises
     :class:`SettingError` for a problem that these images cannot have, and
     :class:`~padis_gui.core.settings.errors.Interrupted` where the prior's ``interrupt`` does.
     """
     began = time.perf_counter()
-    clean, noisy, denoised = _denoise_levels(prior, image, settings.levels, seed)
+    seen = slice(None)
+    if prior.slices > 1:
+        seen = slice(prior.slices // 2, prior.slices // 2 + 1)
+        prior = stacked(prior, None, StackSettings(), spacing)
+    shown = image[seen]
+    levels = _denoise_levels(prior, image, settings.levels, seed)
+    clean, noisy, denoised = (pictures[:, seen] for pictures in levels)
     found: dict[str, Any] = {}
     troubles = []
     if settings.sample_steps:
@@ -172,21 +197,21 @@ def look(prior: PatchPrior, image: Tensor, settings: SightSettings, seed: int = 
             operator=_operator(method, image, prior), measurement=torch.zeros(0, device=prior.device)
         )
         try:
-            found["sample"] = _last_estimate(method, blank, prior, seed)
+            found["sample"] = _last_estimate(method, blank, prior, seed)[seen]
         except DivergenceError as error:
             troubles.append(f"The sample is left out: {error}")
     if settings.evaluations:
-        physics, values, words = _problem(settings, prior.conventions.unit, image)
+        physics, values, words = _problem(settings, prior.conventions.unit, shown)
         found |= {"problem": words, "baseline_name": find_physics(physics).baseline}
         quick = {"steps": settings.evaluations, "cg_steps": _CG_STEPS}
         method = _method(prior, physics, values, "fast", quick)
         operator = _operator(method, image, prior)
         problem = simulate(operator, image, method.problem, torch.Generator().manual_seed(seed))
-        baseline = operator.pinv(problem.measurement).cpu()
-        found |= {"truth": image, "baseline": baseline} | _quality(baseline, image, "baseline_")
+        baseline = operator.pinv(problem.measurement).cpu()[seen]
+        found |= {"truth": shown, "baseline": baseline} | _quality(baseline, shown, "baseline_")
         try:
-            estimate = _last_estimate(method, problem, prior, seed)
-            found |= {"reconstruction": estimate} | _quality(estimate, image)
+            estimate = _last_estimate(method, problem, prior, seed)[seen]
+            found |= {"reconstruction": estimate} | _quality(estimate, shown)
         except DivergenceError as error:
             troubles.append(f"The reconstruction is left out: {error}")
     return Look(
@@ -225,6 +250,8 @@ def _denoise_levels(
     noise = torch.randn(image.shape, generator=rng)
     strategy, patch = strategy_and_patch(_TILING, (rows, columns), prior)
     tiling = make_tiling(strategy, (rows, columns), patch, prior.conventions.frame)
+    if isinstance(prior, StackPrior):
+        tiling = prior.tiling(tiling, len(image), StackSettings())
     noisy = torch.stack([image + level * noise for level in levels])
     denoised = [
         prior.denoise(x.to(prior.device), level, tiling.draw(rng, level), rng).cpu()

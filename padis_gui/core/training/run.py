@@ -9,12 +9,12 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
 
 from padis_gui.core.prior.network import NetworkSettings
 from padis_gui.core.settings.errors import Interrupted, PadisError
@@ -132,11 +132,15 @@ def run_training(
     data = load_training_data(
         request.data, request.data_settings, seed=request.training.seed, progress=reading
     )
-    data = data.grouped(
-        request.network.slices, request.training.slice_steps, request.training.slice_reach,
-        request.data_settings.slice_spacing,
+    grouped = partial(
+        TrainingData.grouped, slices=request.network.slices, steps=request.training.slice_steps,
+        reach=request.training.slice_reach, spacing=request.data_settings.slice_spacing,
     )  # fmt: skip
+    data = grouped(data)  # so that each side of the split has some
     kept, aside = data.split(request.data_settings.validation, request.training.seed)
+    if aside is not None and data.groups and not aside.runs:
+        log.warning("Too few slices were kept aside to be neighbours; nothing is measured on them.")
+        kept, aside = data.split(0.0)
     training = train(
         kept, folder, request.training, request.network.model_copy(update={"image_channels": data.channels}),
         name=_name(request, folder), device=world.device, precision=precision, validation=aside,
@@ -156,7 +160,7 @@ def run_training(
                 _compare(before, started)
             looks = None
             if world.main:
-                looks = _Looks(request.sight, kept if aside is None else aside, folder, check)
+                looks = _Looks(request.sight, grouped(kept if aside is None else aside), folder, check)
             for event in chain([started], _steps(training, looks)):
                 yield from _told(writer, event)
                 for message in warnings.since():
@@ -251,7 +255,7 @@ class _Looks:
         self, settings: SightSettings, data: TrainingData, folder: Path, check: Check | None
     ) -> None:
         self._settings, self._folder, self._check = settings, folder, check
-        self._image: Tensor = typical_image(data)
+        self._image, self._spacing = typical_image(data)
         self._due = False
         self._trained = 0.0  # seconds of training since the last look
         self._took = 0.0  # seconds of that look
@@ -303,7 +307,8 @@ class _Looks:
         if self._check is not None:
             prior = prior.interrupted_by(self._check)
         # the same seed at every step: two looks differ by the prior only
-        return look(prior, self._image, self._settings, training.settings.seed, step=step)
+        seed = training.settings.seed
+        return look(prior, self._image, self._settings, seed, step=step, spacing=self._spacing)
 
     def _warn_once(self, what: str, reason: str) -> None:
         if reason not in self._told:

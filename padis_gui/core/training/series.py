@@ -31,6 +31,11 @@ class SliceGroup:
     images: tuple[int, ...]
     spacing: float
 
+    @property
+    def middle(self) -> int:
+        """The image that the others are the neighbours of."""
+        return self.images[len(self.images) // 2]
+
 
 def find_runs(
     paths: Sequence[Path],
@@ -116,11 +121,15 @@ def slice_groups(
                 "--slice-spacing in mm, or a column spacing_mm in the table."
             )
         for step in steps:
-            if (step > 1 and step * distance > reach) or len(run.images) < step * (slices - 1) + 1:
+            if step > 1 and step * distance > reach:
                 continue
-            for middle in range(len(run.images)):
-                around = neighbours(middle, slices, len(run.images), step)
-                found.append(SliceGroup(tuple(run.images[n] for n in around), step * distance))
+            for first in range(step):
+                some = run.images[first::step]
+                if len(some) < slices:
+                    continue
+                for middle in range(len(some)):
+                    around = neighbours(middle, slices, len(some))
+                    found.append(SliceGroup(tuple(some[n] for n in around), step * distance))
     return tuple(found)
 
 

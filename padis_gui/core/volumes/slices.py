@@ -1,17 +1,6 @@
 """One slice of a volume: solved by itself, then, where that is wanted, drawn towards its neighbours.
 
-Smoothing along z is a last data step. With x̂ the estimate of a slice and x̂₋, x̂₊ those of its neighbours, each made by
-itself, and ‖A‖ = 1, the result is
-
-    argmin over x of  ‖A (x − x̂)‖² + ρ (‖x − x̂‖² + λ_z ‖x − x̂₋‖² + λ_z ‖x − x̂₊‖²),     ρ = σ_y² / τ².
-
-The first two terms, over σ_y², are the posterior of a slice in Laplace's approximation: its estimate x̂ has seen the
-measurement already, with noise σ_y, and what the measurement says nothing of has an error of τ. The neighbours are
-further observations, with an error of τ / √λ_z. (With the measurement y in the place of A x̂ its noise would count
-twice: without neighbours the step would fit it once more.) The sum of squares is one square around the weighted mean v
-of the estimates, so that the step is the prox at v of a measurement A x̂ with weight ρ (1 + n λ_z), n neighbours. What
-the data know stays; where they are silent or noisy the slices agree. It reads estimates only that were made without it:
-the order of slices, and who makes them, change no bit.
+:mod:`~padis_gui.core.solvers.along_z` has that step. It reads estimates only that were made without it: the order of slices, and who makes them, change no bit.
 """
 
 import logging
@@ -38,17 +27,12 @@ from padis_gui.core.settings.errors import Interrupted, PadisError
 from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.core.settings.machine import pick_device, torch_threads
 from padis_gui.core.settings.watch import SILENT, Watch
-from padis_gui.core.solvers.iterate import Iterate, unit_norm
+from padis_gui.core.solvers.along_z import smoothed
+from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.volumes.parts import Parts, SliceRecord
 from padis_gui.core.volumes.request import slice_recipe
 
 log = logging.getLogger(__name__)
-
-# τ, the error of an estimate: reconstructions from 20 views come to 34 dB
-_ERROR_OF_ESTIMATES = 0.02
-# Clean data have no noise; the smallest that is assumed, as in the solvers
-_NOISE_FLOOR = 2e-4
-_SMOOTHING_CG_STEPS = 30
 
 
 class SliceTask(BaseModel):
@@ -148,18 +132,6 @@ class SliceMaker:
         own, *others = (torch.from_numpy(pixels).to(problem.device) for pixels in found)
         fitting = [other for other in others if other.shape == own.shape]
         return smoothed(problem, own, fitting, task.z_smoothing), tuple(map(pixels_sha256, found))
-
-
-@torch.no_grad()
-def smoothed(problem: Problem, own: Tensor, neighbours: list[Tensor], z_smoothing: float) -> Tensor:
-    """The estimate (C, rows, columns) drawn towards those of its neighbours; see the formula above."""
-    A, _, noise = unit_norm(problem)
-    weight = 1 + len(neighbours) * z_smoothing
-    mean = own
-    for neighbour in neighbours:
-        mean = mean + z_smoothing * neighbour
-    rho = max(noise, _NOISE_FLOOR) ** 2 / _ERROR_OF_ESTIMATES**2
-    return A.prox(A(own), mean / weight, rho * weight, _SMOOTHING_CG_STEPS)
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from padis_gui.core.exports.about import About
@@ -20,11 +21,10 @@ from padis_gui.core.images.metrics import as_json, psnr, residual, ssim
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.control import Control
-from padis_gui.core.runs.engine import Result, Run
+from padis_gui.core.runs.engine import Result, Run, finish
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened
 from padis_gui.core.runs.recipe import make_recipe
-from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.volumes.request import VolumeSettings, common_window, parse_pages
 
@@ -59,14 +59,8 @@ def open_volume(
 ) -> Image:
     """The pages that the settings name as one volume, under one window; ``first`` is any page, read before.
 
-    Raises :class:`SettingError` for pages that there are not, and for smoothing along z, which is for slices made one by
-    one.
+    Raises :class:`SettingError` for pages that there are not.
     """
-    if settings.z_smoothing:
-        raise SettingError(
-            "Smoothing along z is for slices that are made one by one, but a volume in one run was wanted; leave it out, "
-            "or the prior across slices."
-        )
     reading: ReadingSettings = first.reading
     image = read_volume(path, parse_pages(settings.pages, first.pages), reading, tell)
     spacing = image.slice_spacing if settings.slice_spacing is None else settings.slice_spacing
@@ -84,15 +78,11 @@ def reconstruct_whole(
 ) -> WholeVolume:
     """Run a method on an opened volume; ``watch`` sees every iterate. Raises what goes wrong on the way."""
     run = Run(make_recipe(opened, method, seed, threads=threads), opened, control)
-    last = None
-    for last in run.steps():
-        watch(last)
-    outcome = run.take()
-    assert outcome is not None, "its steps have ended"
-    result = outcome.required()
-    assert last is not None, "there is a result"
+    result = finish(run, watch)
     assert run.prepared is not None, "there was a step"
-    return WholeVolume(result=result, slices=metrics_of_slices(run.prepared.problem, last.estimate))
+    problem, (low, high) = run.prepared.problem, result.window
+    estimate = torch.from_numpy((result.pixels - low) / (high - low)).to(problem.device)
+    return WholeVolume(result=result, slices=metrics_of_slices(problem, estimate))
 
 
 def metrics_of_slices(problem: Problem, estimate: Tensor) -> tuple[dict[str, float | None], ...]:

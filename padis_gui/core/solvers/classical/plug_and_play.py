@@ -86,11 +86,14 @@ def _non_local_means(x: Tensor, sigma: float) -> Tensor:
     return torch.from_numpy(found).to(x.device, x.dtype).reshape(x.shape)
 
 
-def make_denoiser(name: DenoiserName, prior: PatchPrior, tiling: Tiling) -> Denoiser:
-    """That denoiser: the prior through a partition that ``tiling`` draws, or a classical one, which runs on the CPU."""
+def make_denoiser(name: DenoiserName, prior: PatchPrior, tiling: Tiling, *, apart: bool = False) -> Denoiser:
+    """That denoiser: the prior through a partition that ``tiling`` draws, or a classical one, which runs on the CPU.
+
+    Channels that are slices ``apart`` do not share their edges, as colours do.
+    """
     if name != "prior":
         classical = _total_variation if name == "tv" else _non_local_means
-        if prior.of_volumes:  # colours share their edges, slices do not
+        if apart:
             return lambda x, sigma, _: (torch.cat([classical(one[None], sigma) for one in x]), None)
         return lambda x, sigma, _: (classical(x, sigma), None)
 
