@@ -10,11 +10,15 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
 from padis_gui.core.images.image import ReadingSettings
+from padis_gui.core.runs.control import RunState
 from padis_gui.viewmodels.pictures.planes import Place, Plane
+from padis_gui.viewmodels.runs.columns import COLUMNS
 from padis_gui.viewmodels.session import volume as module
+from tests.core.volumes.test_stack import across_file
 from tests.gui.truth import Screen, rest
-from tests.gui.user import click, pane
+from tests.gui.user import click, pane, press
 from tests.qt import open_both, until
+from tests.volumes import write_stack
 
 SHAPE = (6, 40, 32)
 
@@ -198,8 +202,8 @@ def test_a_stack_that_is_not_held_is_read_while_it_says_so(window, drive, tmp_pa
         file["slices"] = np.random.default_rng(2).integers(0, 900, (30, 64, 48)).astype(np.uint16)
     reader, gate = module.StackReader, threading.Event()
 
-    def small(path, example):
-        made = reader(path, example, whole=0, slab=4 * 30 * 64)
+    def small(path, example, pages):
+        made = reader(path, example, pages, whole=0, slab=4 * 30 * 64)
         parts = made._source.parts
 
         def held(page, wanted):
@@ -266,5 +270,125 @@ def test_the_next_start_has_the_panes_of_a_slice(window, drive, stack):
         await seen(window, stack)
         kept = window.reconstruct.volume.arrangement(arrangement_of(window.panes))
         assert [each["source"] for each in kept["panes"]] == before
+
+    drive(go())
+
+
+# A run ----------------------------------------------------------------------------------------------------------
+
+
+def chosen(window, steps=3):
+    session = window.session
+    for name, value in (("views", 12), ("bins", 48)):
+        session.method.set_problem(name, value)
+    session.method.set_solver("dds")
+    for name, value in (("steps", steps), ("cg_steps", 2)):
+        session.method.set_solver_setting(name, value)
+
+
+def test_a_run_on_a_volume_is_a_run_in_the_window(window, drive, tmp_path, prior_path):
+    """Run, a pause in mid-run with six planes, the crosshair moved in it, the end, the list; and the law all along."""
+    session, screen = window.session, Screen(window)
+    stack = write_stack(tmp_path / "stack.tif", 4)
+
+    async def go():
+        await seen(window, stack, prior_path)
+        chosen(window)
+        await rest(window)
+        assert "all 4 slices" in screen.reason("estimate")
+        press(window, "step")
+        await until(lambda: session.run.state is RunState.PAUSED)
+        await rest(window)
+        sources = [each.source for each in window.panes.panes]
+        assert sources[:3] == ["estimate", "estimate.sagittal", "estimate.coronal"]
+        assert sources[3:] == ["truth", "truth.sagittal", "truth.coronal"]
+        assert all(each.canvas.pixels is not None for each in window.panes.panes)
+        assert pane(window, "estimate").canvas.overlay.isVisible()
+        assert screen.wrongs(quiet=True) == []
+        session.volume.move(Place(3, 10, 20))
+        await rest(window)
+        assert screen.wrongs(quiet=True) == []
+        press(window, "pause")  # Resume
+        await until(lambda: session.runs.records)
+        await rest(window)
+        assert "PSNR" in window.verdict.text()
+        assert screen.wrongs(quiet=True) == []
+        row = [column.text(session.runs.records[0]) for column in COLUMNS]
+        assert "stack.tif, slices 1 to 4" in row
+        window.timeline.slider.setValue(window.timeline.slider.minimum())
+        await rest(window)
+        assert screen.wrongs(quiet=True) == []
+        window.panes.panes[0].show_source("misfit")
+        assert "Of earlier steps" in screen.reason("misfit")
+        session.shown.go_to(None)
+        for source in ("measurement", "misfit", "baseline", "difference.coronal"):
+            window.panes.panes[0].show_source(source)
+            await rest(window)
+            assert window.panes.panes[0].canvas.pixels is not None
+        click(window.data.of_slice)
+        await rest(window)
+        assert screen.wrongs(quiet=True) == []
+        window.run_tools.list.select(session.runs.records[0])
+        window.run_tools.list.show_run.trigger()
+        await rest(window)
+        assert screen.is_of_another
+        assert screen.wrongs(quiet=True) == []
+        session.screen.take_offer()  # Open its data
+        await rest(window)
+        assert window.data.of_volume.isChecked()
+        assert not screen.is_of_another
+        assert screen.wrongs(quiet=True) == []
+
+    drive(go())
+
+
+def test_groups_of_slices_are_lines_across_the_other_planes(window, drive, tmp_path, prior_path):
+    session = window.session
+    stack = write_stack(tmp_path / "stack.tif", 6)
+
+    async def go():
+        await seen(window, stack, prior_path)
+        chosen(window)
+        assert window.reconstruct.across.isVisible()
+        assert not window.reconstruct.across.form.isVisible()
+        assert await session.prior.open_across(across_file(tmp_path, "all"))
+        assert window.reconstruct.across.form.isVisible()
+        session.method.set_stack("across_above", 0.0)
+        press(window, "step")
+        await until(lambda: session.run.state is RunState.PAUSED)
+        await rest(window)
+        crosshair = pane(window, "estimate.coronal").canvas.crosshair
+        assert crosshair.borders
+        assert all(0 < at < 6 for at in crosshair.borders)
+        assert not pane(window, "truth.coronal").canvas.crosshair.borders
+        window.act.tiling.trigger()
+        assert not crosshair.borders
+        press(window, "cancel")
+        await rest(window)
+        click(window.data.of_slice)
+        await rest(window)
+        assert not window.reconstruct.across.isVisible()
+
+    drive(go())
+
+
+def test_only_some_slices_are_the_volume(window, drive, stack):
+    data, volume = window.data, window.session.volume
+
+    async def go():
+        await seen(window, stack, page=3)
+        assert (data.first.value(), data.last.value()) == (1, 6)
+        data.last.setValue(5)
+        data.first.setValue(3)
+        await rest(window)
+        assert list(volume.pages) == [2, 3, 4]
+        assert volume.place.slice == 1  # page 4, as before
+        assert window.reconstruct.slices.where.text() == "2\nof 3"
+        assert "slices 3 to 5 of 6" in window.windowTitle()
+        assert Screen(window).wrongs(quiet=True) == []
+        volume.step(Plane.AXIAL, 1)
+        click(data.of_slice)
+        await rest(window)
+        assert window.session.data.image.page == 4
 
     drive(go())

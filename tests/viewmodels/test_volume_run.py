@@ -12,8 +12,9 @@ from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.runs.control import RunState
 from padis_gui.viewmodels.pictures.frames import History
 from padis_gui.viewmodels.pictures.planes import Place, Plane, take
-from padis_gui.viewmodels.pictures.volumes import VolumeFrame
+from padis_gui.viewmodels.pictures.volumes import VolumeFrame, groups_in
 from padis_gui.viewmodels.session.store import Store
+from tests.core.volumes.test_stack import across_file
 from tests.qt import LONG, idle, open_both, until
 from tests.volumes import write_stack
 
@@ -243,5 +244,54 @@ def test_queue_and_samples(ready, drive):
         assert ready.runs.records[0].result.image.is_volume
         assert not ready.runner.draw_samples(2)
         assert "one slice" in ready.said[-1][1]
+
+    drive(go())
+
+
+# A prior across slices ------------------------------------------------------------------------------------------
+
+
+def test_a_prior_across_slices_stands_beside_and_comes_back_with_the_run(ready, drive, tmp_path):
+    across = across_file(tmp_path, "all")
+
+    async def go():
+        assert await ready.prior.open_across(across)
+        ready.method.set_stack("across_above", 0.2)
+        result = await ran(ready)
+        assert result.recipe.stack.across.file == str(across)
+        first = ready.shown.history.frame_at(1)
+        groups = first.partition.groups
+        borders = groups_in(first.partition)
+        assert len(borders) == int(groups.seams.sum()) > 0
+        for height in borders:  # between two lines of the coronal plane, whose lowest is the first slice
+            assert groups.seams[SLICES - int(height) - 1]
+        assert (
+            groups_in(ready.shown.history.last.partition) == ()
+        )  # below that level slices are by themselves
+        assert await ready.export(tmp_path / "out.tif")
+        assert await ready.prior.open_across(None)
+        assert ready.stale
+        ready.method.set_stack("across_above", None)
+        assert await ready.restore(tmp_path / "out.tif")
+        assert ready.prior.across_path == across
+        assert ready.method.stack.across_above == 0.2
+        count = len(ready.runs.records)
+        ready.start()
+        await until(lambda: len(ready.runs.records) > count)
+        await idle(ready)
+        assert np.array_equal(ready.runs.records[-1].result.pixels, result.pixels)
+
+    drive(go())
+
+
+def test_a_prior_of_single_slices_is_none_across_them(ready, drive, prior_path, tmp_path):
+    async def go():
+        assert not await ready.prior.open_across(prior_path)
+        assert "is one of single slices" in ready.said[-1][1]
+        assert ready.prior.across is None
+        wishes = ready.prior.open_across(across_file(tmp_path)), ready.prior.open_across(None)
+        assert not await wishes[0]
+        assert await wishes[1]
+        assert ready.prior.across is None  # the latest wish wins
 
     drive(go())

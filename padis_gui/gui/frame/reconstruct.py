@@ -37,7 +37,13 @@ from padis_gui.gui.runs.transport import PlanLine, RunningLine, Transport
 from padis_gui.gui.setup.adapt import AdaptChoice
 from padis_gui.gui.setup.data import CorrectionsSection, DataSection
 from padis_gui.gui.setup.geometry import GeometryPanel
-from padis_gui.gui.setup.problem import PriorSection, ProblemSection, SolverSection, TilingSection
+from padis_gui.gui.setup.problem import (
+    PriorSection,
+    ProblemSection,
+    SlicesSection,
+    SolverSection,
+    TilingSection,
+)
 from padis_gui.gui.setup.size import SizeOffers, SizeRow
 from padis_gui.viewmodels.session.mask import MaskEditor
 from padis_gui.viewmodels.session.planner import Paces, Planner
@@ -105,9 +111,12 @@ class ReconstructPage(QMainWindow):
         self.problem = ProblemSection(session, {"inpainting": self.panes.act.mask})
         self.prior = PriorSection(session, opening, self._preferences)
         self.tiling, self.solver = TilingSection(session), SolverSection(session)
+        self.across = SlicesSection(session, opening)
         self.setup = setup = QWidget()
         sections = column(setup, spacing=2, margins=(6, 2, 6, 4))
-        self.sections = (self.data, self.corrections, self.problem, self.prior, self.tiling, self.solver)
+        self.sections = (
+            self.data, self.corrections, self.problem, self.prior, self.across, self.tiling, self.solver
+        )  # fmt: skip
         for section in self.sections:
             sections.addWidget(section)
         sections.addStretch(1)

@@ -165,12 +165,16 @@ class PaneBoard(QWidget):
         self.arranged.emit()
 
     def _source_changed(self, pane: ImagePane) -> None:
+        if pane not in self.panes:  # it was taken away, and its source after it
+            return
         self._regroup(pane)
         self.set_active(pane)
         self.active_changed.emit()
         self.arranged.emit()
 
     def _regroup(self, pane: ImagePane) -> None:
+        if pane not in self.panes:
+            return
         self._links.place(pane.canvas, pane.group)
         self.regrouped.emit()
 

@@ -19,6 +19,7 @@ from padis_gui.core.images.image import Image, Pixels, ReadingSettings
 from padis_gui.core.images.metrics import Calibration
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
+from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.queue import QueuedRun
@@ -41,6 +42,8 @@ class SavedChoices(BaseModel):
     slices: tuple[int, int] | None = None  # first and last page of a volume
     reading: dict[str, Any] = Field(default_factory=dict)
     prior: str | None = None
+    across: str | None = None  # a prior across slices beside it
+    stack: dict[str, Any] = Field(default_factory=dict)
     training_image_size: int | None = None
     physics: str
     problems: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -80,6 +83,8 @@ def choices_from(recipe: Recipe, name: str, own_seed: int | None) -> SavedChoice
         slices=None if recipe.stack is None else (recipe.stack.pages[0], recipe.stack.pages[-1]),
         reading={} if recipe.data is None else changes(recipe.data.reading, ReadingSettings()),
         prior=recipe.prior.file,
+        across=None if recipe.stack is None or recipe.stack.across is None else recipe.stack.across.file,
+        stack={} if recipe.stack is None else changes(recipe.stack.settings, StackSettings()),
         training_image_size=recipe.prior.image_size if is_snapshot else None,
         physics=recipe.physics, problems={recipe.physics: recipe.problem},
         tiling=recipe.tiling.model_dump(mode="json"), solver=recipe.solver,
@@ -100,6 +105,7 @@ class Usable:
     seed: int | None = None
     own_seed: int | None = None
     adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
+    stack: StackSettings = field(default_factory=StackSettings)
     complaints: list[str] = field(default_factory=list)
 
 
@@ -116,6 +122,8 @@ def usable(choices: SavedChoices) -> Usable:
         found.reading = make(ReadingSettings, choices.reading)
     with _complaining(found):
         found.tiling = make(TilingSettings, choices.tiling)
+    with _complaining(found):
+        found.stack = make(StackSettings, choices.stack)
     with _complaining(found):
         found.adaptation = make(AdaptationSettings, choices.adaptation)
     with _complaining(found):

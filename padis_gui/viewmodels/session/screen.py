@@ -355,6 +355,12 @@ class Screen(QObject):
         method = self._run_method
         if method is not None and not method.measures_as(subject.method):
             texts |= dict.fromkeys(("measured", "misfit"), "This run measured otherwise than is chosen now")
+        frame = shown.frame()
+        if isinstance(frame, VolumeFrame) and "state" not in frame.volumes and shown.history.last is not None:
+            texts |= dict.fromkeys(
+                ("state", "denoised", "measured", "misfit"),
+                "Of earlier steps of a volume the estimate is kept",
+            )
         texts["deviation"] = "Appears with a method that draws several samples, such as DAPS"
         texts["difference"] = "The truth of this run is not in memory"
         return texts

@@ -7,6 +7,7 @@ slices, clipped there, as the picture of a single slice is.
 import asyncio
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.opened import prior_window
+from padis_gui.core.runs.presets import VOLUME_PRIOR, resource
 from padis_gui.core.settings.errors import Interrupted, PadisError
 from padis_gui.core.volumes.request import VolumeSettings, common_window
 from padis_gui.core.volumes.whole import open_volume
@@ -421,3 +423,10 @@ def window_of(path: Path, image: Image, prior: PatchPrior | None) -> Window:
         return common_window(path, image, prior)
     except PadisError:  # of a slice that cannot be read: it is said where it is shown
         return image.window
+
+
+def volume_prior() -> Path | None:
+    """The bundled prior across slices; None where it is not there."""
+    with suppress(PadisError):
+        return resource(VOLUME_PRIOR)
+    return None

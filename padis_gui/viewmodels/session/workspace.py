@@ -16,6 +16,7 @@ from PySide6.QtCore import QObject, Signal
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.prior.checkpoint import PriorRecord, read_record
+from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.runs.cards import bundled_priors
 from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.inputs import inputs_of
@@ -61,6 +62,7 @@ class Workspace(Background):
         self.data = OpenData(self)
         self.data.opened.connect(self._take_data)  # before the preparation hears of it
         self.prior.changed.connect(self._take_prior)
+        self.prior.across_changed.connect(self.method.changed)
         self.preparation = Preparation(self, self.data, self.prior, self.method)
         self.volume = VolumeView(self, self.data, self.prior)
         self.closing.connect(self.volume.close)
@@ -127,7 +129,8 @@ class Workspace(Background):
         opened, shown = self.opened(), self.shown.made_of
         if shown is None or opened is None:
             return False
-        return not (shown.opened.same_as(opened) and shown.method == self.method.now)
+        same = shown.opened.same_as(opened) and shown.opened.across is opened.across
+        return not (same and shown.method == self.method.now)
 
     async def choose_preset(self, name: str) -> None:
         """Apply a preset, and open the bundled prior and image that belong to it in the place of other bundled ones.
@@ -199,6 +202,7 @@ class Workspace(Background):
             slices=(self.volume.pages[0], self.volume.pages[-1]) if self.volume.on else None,
             reading={} if data.image is None else changes(data.image.reading, ReadingSettings()),
             prior=_text_of(prior.path),
+            across=_text_of(prior.across_path), stack=changes(method.stack, StackSettings()),
             training_image_size=prior.image_size if prior.is_snapshot else None,
             physics=method.physics,
             problems={p.name: changes(problems[p.name], p.settings_type()) for p in PHYSICS},
@@ -235,6 +239,8 @@ class Workspace(Background):
         if choices.prior is not None and not later and not _is_open(prior.wanted, choices.prior):
             await prior.open(Path(choices.prior), choices.training_image_size)
         wanted = (choices.page, found.reading)
+        if not later and not _is_same(prior.across_path, choices.across):
+            await prior.open_across(None if choices.across is None else Path(choices.across))
         superseded = (self._wishes, data.wishes) != (latest[0], latest[2])
         if not superseded and choices.data and not data.is_at(Path(choices.data), *wanted):
             latest[2] += 1
@@ -248,7 +254,7 @@ class Workspace(Background):
         self.method.choose(
             problems=found.problems, physics=choices.physics, tiling=found.tiling, solvers=found.solvers,
             solver=choices.solver, seed=found.seed, seed_of=choices.seed_of, own_seed=found.own_seed,
-            preset=choices.preset, adapts=choices.adapts, adaptation=found.adaptation,
+            preset=choices.preset, adapts=choices.adapts, adaptation=found.adaptation, stack=found.stack,
         )  # fmt: skip
         for complaint in found.complaints:
             self.message.emit("warning", complaint, "")
@@ -397,6 +403,10 @@ def _text_of(path: Path | None) -> str | None:
     except InputError:
         return None
     return str(path.resolve())
+
+
+def _is_same(path: Path | None, name: str | None) -> bool:
+    return path is None if name is None else _is_open(path, name)
 
 
 def _is_open(path: Path | None, name: str) -> bool:

@@ -99,9 +99,10 @@ class Preparation(QObject):
         image = data.image if self._volume is None else self._volume()
         if prior.loaded is None or prior.path is None or (image is None and not imageless):
             return None
+        across = prior.across if image is not None and image.is_volume and not imageless else None
         return Opened(
             image=None if imageless else image, data_path=None if imageless else data.path, prior=prior.loaded,
-            prior_path=prior.path,
+            prior_path=prior.path, across=across, across_path=None if across is None else prior.across_path,
         )  # fmt: skip
 
     def made(self, opened: Opened, method: Method) -> ProblemPictures | None:

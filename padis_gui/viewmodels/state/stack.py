@@ -239,11 +239,7 @@ class _Source:
             # of such a slice no part can be made without the rest
             whole = for_display(read_page(self._pages, page, reading).pixels)
             return [np.ascontiguousarray(whole[part]) for part in parts]
-        if len(parts) > 1:  # many formats unpack all of a slice for any part of it: once is enough
-            rows, columns = self.example.shape
-            whole = self._part(self._pages, page, (slice(0, rows), slice(0, columns)), reading)
-            return [np.ascontiguousarray(whole[part]) for part in parts]
-        return [self._part(self._pages, page, parts[0], reading)]
+        return [self._part(self._pages, page, part, reading) for part in parts]
 
     def _part(self, pages: Pages, page: int, part: tuple[slice, slice], reading: ReadingSettings) -> Pixels:
         left, top, _, _ = covered(self.example)
