@@ -128,6 +128,7 @@ def _settings() -> str:
     from padis_gui.core.exports.registry import ExportSettings
     from padis_gui.core.images.image import ReadingSettings
     from padis_gui.core.prior.network import NetworkSettings
+    from padis_gui.core.prior.slices import StackSettings
     from padis_gui.core.solvers.adaptation import AdaptationSettings
     from padis_gui.core.training.looks import SightSettings
     from padis_gui.core.training.settings import DataSettings, TrainingSettings
@@ -138,6 +139,7 @@ def _settings() -> str:
         ("Adapting the prior", AdaptationSettings),
         ("Export", ExportSettings),
         ("Volumes", VolumeSettings),
+        ("Volumes in one run", StackSettings),
         ("Training", TrainingSettings),
         ("Training: the data", DataSettings),
         ("Training: the network", NetworkSettings),

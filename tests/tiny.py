@@ -41,10 +41,10 @@ def tiny_record() -> PriorRecord:
     )
 
 
-def tiny_network(seed: int = 0) -> PatchUNet:
+def tiny_network(seed: int = 0, settings: NetworkSettings = TINY_NETWORK) -> PatchUNet:
     """A network whose every layer is random: as made, the zero-initialised ones would hide behind each other."""
     rng = torch.Generator().manual_seed(seed)
-    network = PatchUNet(TINY_NETWORK)
+    network = PatchUNet(settings)
     with torch.no_grad():
         for parameter in network.parameters():
             fan_in = parameter[0].numel() if parameter.ndim > 1 else 100

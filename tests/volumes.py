@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from padis_gui.core.prior.checkpoint import PriorRecord, save_prior
+from padis_gui.core.prior.network import NetworkSettings, across_slices
+from padis_gui.core.settings.declarations import make
 from padis_gui.core.volumes.request import VolumeRequest, VolumeSettings, make_request
 from padis_gui.core.volumes.slices import SliceTask, finish
-from tests.tiny import phantom
+from tests.tiny import TINY_NETWORK, phantom, tiny_conventions, tiny_network
 
 MARKER = "PADIS_GUI_TEST_KILL_ONCE"
 
@@ -28,6 +31,17 @@ def write_stack(path: Path, slices: int, size: int = 32, *, moving: bool = True)
     return path
 
 
+def across_file(folder: Path, out: str = "middle", slices: int = 3, *, grown: bool = False) -> Path:
+    """A prior across slices: random, or grown of the tiny one, which it then is."""
+    settings = make(NetworkSettings, TINY_NETWORK.model_dump() | {"slices": slices, "slices_out": out})
+    conventions = tiny_conventions().model_copy(update={"slice_spacings": (1.0, 6.0)})
+    network = tiny_network(7, settings)
+    state = across_slices(tiny_network().state_dict(), network) if grown else network.state_dict()
+    path = folder / f"across-{out}-{slices}-{grown}.safetensors"
+    save_prior(path, PriorRecord(name="across", network=settings, conventions=conventions), state, half=False)
+    return path
+
+
 def volume_request(
     stack: Path, prior: Any, prior_path: Path, out: Path, *, solver: str = "dds", noise: float = 0.02, seed: int = 3,
     solver_settings: dict[str, Any] | None = None, **settings: Any,
@@ -36,7 +50,6 @@ def volume_request(
     from padis_gui.core.files.read import read_image
     from padis_gui.core.physics.scanner import ParallelBeamSettings
     from padis_gui.core.prior.tiling import TilingSettings
-    from padis_gui.core.settings.declarations import make
     from padis_gui.core.solvers.registry import find_solver
     from tests.recipes import make_recipe
 

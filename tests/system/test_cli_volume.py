@@ -16,7 +16,7 @@ import tifffile
 from padis_gui.cli.main import main
 from padis_gui.core.exports.about import read_export
 from padis_gui.core.volumes.parts import Parts
-from tests.volumes import write_stack
+from tests.volumes import across_file, write_stack
 from tests.waiting import wait_for
 
 
@@ -195,3 +195,87 @@ def test_a_page_that_cannot_be_read_is_named_and_the_others_kept(
     assert main([*arguments, "--pages", "0-2"]) == 2
     assert "1 failed, the first because: page 2" in capfd.readouterr().err
     assert main([*arguments, "--pages", "0-1"]) == 0
+
+
+# Slices together ------------------------------------------------------------------------------------------------
+
+
+def test_a_volume_in_one_run_is_the_volume_of_its_slices(arguments: list[str], tmp_path: Path) -> None:
+    """What nothing ties together gives the same bits in one run; noise relative to each slice is told for all at once."""
+    clean = [text for text in arguments if text not in ("--noise", "0.02")]
+    assert main(clean) == 0
+    one = tmp_path / "one.tif"
+    assert main([*clean[:-1], str(one), "--in-one", "--report", str(tmp_path / "one.json")]) == 0
+    assert np.array_equal(tifffile.imread(tmp_path / "volume.tif"), tifffile.imread(one))
+    export = read_export(one)
+    assert (export.about.kind, export.about.pages, export.about.slice_spacing) == (
+        "volume",
+        (0, 1, 2, 3),
+        2.5,
+    )
+    assert export.metrics["psnr"] == pytest.approx(read_export(tmp_path / "volume.tif").metrics["psnr"])
+    report = json.loads((tmp_path / "one.json").read_text())
+    assert [found["page"] for found in report["slices"]] == [0, 1, 2, 3]
+    assert report["metrics"]["z_step"] > 0
+
+
+def test_a_prior_across_slices_is_asked_for_and_its_volume_repeats(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    across = across_file(tmp_path)
+    more = [
+        "--across",
+        str(across),
+        "--across-above",
+        "0.5",
+        "--z-smoothing",
+        "0.2",
+        "--slices-together",
+        "2",
+    ]
+    assert main([*arguments, *more]) == 0
+    out = tmp_path / "volume.tif"
+    export = read_export(out)
+    stack = export.recipe.stack
+    assert stack is not None
+    assert stack.across is not None
+    assert stack.across.file == str(across)
+    assert (stack.settings.across_above, stack.settings.z_smoothing, stack.settings.slice_spacing) == (
+        0.5,
+        0.2,
+        2.5,
+    )
+    capsys.readouterr()
+    again = tmp_path / "again.tif"
+    assert main(["repeat", str(out), "--out", str(again)]) == 0
+    assert "bit for bit" in capsys.readouterr().out
+    assert np.array_equal(tifffile.imread(out), tifffile.imread(again))
+    assert read_export(again).about.pages == (0, 1, 2, 3)
+
+
+def test_a_prior_across_slices_may_be_the_only_one(arguments: list[str], tmp_path: Path) -> None:
+    across = across_file(tmp_path, "all")
+    alone = [str(across) if text.endswith("tiny.safetensors") else text for text in arguments]
+    assert main([*alone, "--z-tiling", "window", "--events"]) == 0
+    stack = read_export(tmp_path / "volume.tif").recipe.stack
+    assert stack is not None
+    assert stack.across is None
+    assert stack.settings.z_tiling == "window"
+
+
+def test_what_does_not_go_together_is_said_before_anything_is_made(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    across = str(across_file(tmp_path))
+    for more, said in (
+        (["--z-tiling", "fixed"], "--across"),
+        (["--across", across, "--workers", "2"], "One process"),
+        (["--across", across, "--z-tiling", "sideways"], "Tiling along z"),
+        (["--across", arguments[3]], "single slices"),
+        (["--across", str(tmp_path / "none.safetensors")], "none.safetensors"),
+        (["--across", across, "--pages", "0", "1", "3"], "distance of the slices"),
+        (["--across", across, "--adapt"], "adapted"),
+    ):
+        assert main([*arguments, *more]) == 2, more
+        assert said in capsys.readouterr().err, more
+        assert not (tmp_path / "volume.tif").exists()

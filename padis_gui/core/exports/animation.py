@@ -48,7 +48,7 @@ def export_animation(run: RunContent, path: Path, settings: FileSettings) -> str
 
     Raises :class:`InputError` where no iterates are kept or the encoder is missing or fails.
     """
-    pictures = [as_seen(iterate.pixels) for iterate in run.iterates]
+    pictures = [as_seen(iterate.pixels, volume=run.result.image.is_volume) for iterate in run.iterates]
     labels = [
         iterate.label("noise level") for iterate in run.iterates
     ]  # the captions' font has no Greek letters

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,11 @@ Bytes = NDArray[np.uint8]
 _SMALL = 256  # px: smaller pictures are enlarged, each pixel a square
 
 
-def as_seen(channels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(C, rows, columns) as (rows, columns) or (rows, columns, 3)."""
+def as_seen(channels: NDArray[np.float32], *, volume: bool = False) -> NDArray[np.float32]:
+    """(C, rows, columns) as (rows, columns) or (rows, columns, 3); of a volume its middle slice."""
+    if volume:
+        middle: NDArray[np.float32] = channels[len(channels) // 2]
+        return middle
     return channels[0] if channels.shape[0] == 1 else np.moveaxis(channels[:3], 0, 2)
 
 
@@ -398,14 +402,15 @@ def export_curves(run: RunContent, path: Path, settings: FileSettings) -> str:
 def export_report(run: RunContent, path: Path, settings: FileSettings) -> str:
     """Write the page of a run; returns what was written, in words."""
     result, about = run.result, run.about
+    seen = partial(as_seen, volume=result.image.is_volume)
     _write(path, as_html(Report(
         title=run.title, recipe=result.recipe, metrics=result.metrics, seconds=about.seconds,
         evaluations=about.evaluations, device=run.device, sha256=about.sha256,
         pictures=pictures_of(
-            as_seen(result.pixels), result.window, result.unit,
-            truth=None if run.truth is None else as_seen(run.truth),
-            baseline=None if run.baseline is None else as_seen(run.baseline),
-            deviation=None if result.deviation is None else as_seen(result.deviation),
+            seen(result.pixels), result.window, result.unit,
+            truth=None if run.truth is None else seen(run.truth),
+            baseline=None if run.baseline is None else seen(run.baseline),
+            deviation=None if result.deviation is None else seen(result.deviation),
         ),
         curves=run.curves,
     )))  # fmt: skip

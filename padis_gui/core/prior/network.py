@@ -324,6 +324,8 @@ def across_slices(weights: Mapping[str, Tensor], network: PatchUNet) -> dict[str
     far they lie: their weights and those of the distance are zero, for training to find.
     """
     own = {key: value.detach().clone() for key, value in network.state_dict().items()}
+    for key in ("spacing.2.weight", "spacing.2.bias"):
+        own[key].zero_()
     middle, sub = network.settings.slices // 2, 4  # pixels of one slice after space-to-depth
     for key, value in weights.items():
         if key == "enter.weight":

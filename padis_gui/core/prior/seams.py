@@ -299,6 +299,10 @@ def inspect_tile(
     ``sigma`` is the noise level that the network is told. Raises :class:`SettingError` where the tile leaves the
     padded image or sigma is not above 0.
     """
+    if prior.slices > 1:
+        raise SettingError(
+            "One tile of a prior of single slices was wanted, but this one sees several at once; choose another."
+        )
     side = partition.patch
     last = [length - side for length in partition.padded_shape]
     if not (0 <= row <= last[0] and 0 <= column <= last[1]):

@@ -51,7 +51,7 @@ class StackSettings(Settings):
     z_smoothing: float = setting(
         0.0, ge=0, le=1, label="Smoothing along z", symbol="λ_z",
         help="Weight of each neighbouring slice, relative to a slice's own estimate, in a last data step; 0 leaves "
-        "slices as they are, 1 weighs a neighbour as much as the slice itself: for noisy data, and slices that hardly differ",
+        "slices as they are, 1 weighs a neighbour as much as the slice itself: for noisy data, slices that hardly differ",
     )  # fmt: skip
     slice_spacing: float | None = setting(
         None, ge=SMALLEST_SPACING, le=1000, label="Slice distance", unit="mm", advanced=True,

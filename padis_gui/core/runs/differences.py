@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.prior.tiling import TilingSettings
-from padis_gui.core.runs.recipe import DataReference, PriorReference, Recipe
+from padis_gui.core.runs.recipe import DataReference, PriorReference, Recipe, StackReference
 from padis_gui.core.settings.declarations import Settings, SettingSpec, specs
 from padis_gui.core.solvers.adaptation import AdaptationSettings
 from padis_gui.core.solvers.registry import find_solver
@@ -97,6 +98,23 @@ def _method(one: Recipe, other: Recipe) -> Iterator[Difference]:
     yield from _pairs(("adaptation of the prior", _said(first is not None), _said(second is not None)))
     if first is not None and second is not None:
         yield from _settings((AdaptationSettings, AdaptationSettings), (_plain(first), _plain(second)))
+    yield from _stack(one.stack, other.stack)
+
+
+def _stack(one: StackReference | None, other: StackReference | None) -> Iterator[Difference]:
+    """Of a volume in one run: its pages from 1, how its slices were denoised together, and the prior across them."""
+
+    def pages(stack: StackReference | None) -> str:
+        return "one" if stack is None else _said([page + 1 for page in stack.pages])
+
+    def across(stack: StackReference | None) -> tuple[str, str]:
+        prior = None if stack is None else stack.across
+        return (_NONE, "") if prior is None else (prior.file, prior.sha256)
+
+    yield from _pairs(("slices in one run", pages(one), pages(other)))
+    yield from _file("prior across slices", across(one), across(other))
+    if one is not None and other is not None:
+        yield from _settings((StackSettings, StackSettings), (_plain(one.settings), _plain(other.settings)))
 
 
 def _data(one: DataReference | None, other: DataReference | None) -> Iterator[Difference]:

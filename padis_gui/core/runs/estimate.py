@@ -16,6 +16,8 @@ from padis_gui.core.physics.problem import Problem
 from padis_gui.core.physics.projector import BYTES_AN_ENTRY
 from padis_gui.core.prior.partition import Partition, tiles_and_pad
 from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.prior.slices import StackSettings
+from padis_gui.core.prior.stack import stacked
 from padis_gui.core.prior.tiling import Tiling, TilingSettings, tiling_for
 from padis_gui.core.settings.declarations import Settings
 from padis_gui.core.settings.machine import MemoryPeak
@@ -139,6 +141,8 @@ def tile_pace(prior: PatchPrior, patch: int) -> tuple[float, float]:
 
 def _denoising_seconds(prior: PatchPrior, patch: int, side: int, rng: torch.Generator) -> float:
     """Seconds of one denoiser call on ``side`` x ``side`` tiles."""
+    if prior.slices > 1:  # a slice costs one tile with its neighbours, wherever they lie
+        prior = stacked(prior, None, StackSettings(), 1.0)
     length = side * patch - 1
     pad = tiles_and_pad(length, patch)[1]
     partition = Partition((length, length), patch, (pad, pad), (0, 0), prior.conventions.frame)

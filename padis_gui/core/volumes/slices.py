@@ -1,6 +1,7 @@
 """One slice of a volume: solved by itself, then, where that is wanted, drawn towards its neighbours.
 
-:mod:`~padis_gui.core.solvers.along_z` has that step. It reads estimates only that were made without it: the order of slices, and who makes them, change no bit.
+:mod:`~padis_gui.core.solvers.along_z` has that step. It reads estimates only that were made without it: the order of
+slices, and who makes them, change no bit.
 """
 
 import logging

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.physics.registry import PHYSICS
+from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.differences import differences, differing, what_differs
-from padis_gui.core.runs.recipe import Change, DataReference, PriorReference, Recipe
+from padis_gui.core.runs.recipe import Change, DataReference, PriorReference, Recipe, StackReference
 from padis_gui.core.settings.declarations import Settings, SettingSpec, specs
 from padis_gui.core.solvers.registry import SOLVERS
 from tests.core.exports.test_write import recipe
@@ -61,6 +62,11 @@ def recipes(draw: st.DrawFn) -> Recipe:
     tiling = st.builds(
         TilingSettings, strategy=st.sampled_from(["auto", "fixed"]), patch=st.sampled_from([None, 16, 32])
     )
+    stacks = st.builds(
+        StackReference, pages=st.sampled_from([(0,), (0, 1, 2)]),
+        settings=st.builds(StackSettings, slices_together=st.integers(1, 3)),
+        across=st.none() | st.builds(PriorReference, file=names, sha256=sums),
+    )  # fmt: skip
     changes = st.builds(Change, step=st.integers(1, 4), tiling=st.none() | tiling)
     return recipe(
         data=draw(st.none() | data), physics=physics.name, problem=draw(_settings(physics.settings_type)),
@@ -71,7 +77,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
         measurement_seed=draw(st.none() | st.integers(0, 3)),
         sample_seeds=tuple(draw(st.lists(st.integers(0, 9), max_size=3))),
         changes=tuple(draw(st.lists(changes, max_size=2))), stop_after=draw(st.none() | st.integers(1, 4)),
-        paired=draw(st.booleans()), device=draw(st.sampled_from(["cpu", "cuda:0"])),
+        stack=draw(st.none() | stacks), paired=draw(st.booleans()), device=draw(st.sampled_from(["cpu", "cuda:0"])),
         precision=draw(st.sampled_from(["float32", "bfloat16"])), threads=draw(st.integers(1, 3)),
         versions=draw(st.dictionaries(st.sampled_from(["torch", "python", "machine"]), st.sampled_from(["1", "2"]))),
     )  # fmt: skip
@@ -96,6 +102,8 @@ def test_every_changed_field_is_named_and_no_other(one: Recipe, other: Recipe) -
         assert each.first in what_differs("A", one, "B", other)
     for field, name in _NAMED.items():
         assert (name in names) == (getattr(one, field) != getattr(other, field)), field
+    pages = [() if made.stack is None else made.stack.pages for made in (one, other)]
+    assert ("slices in one run" in names) == (pages[0] != pages[1])
     for which, find in (("settings", SOLVERS.find), ("problem", PHYSICS.find)):
         types = [find(r.solver if which == "settings" else r.physics).settings_type for r in (one, other)]
         shared = {s.name: s for s in specs(types[1]) if s.kind != "file" and s.name in types[0].model_fields}

@@ -10,10 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from padis_gui.core.exports.about import About, read_export, read_pages
+from padis_gui.core.exports.content import IteratePicture, RunContent
+from padis_gui.core.exports.registry import EXPORTS, ExportSettings, write_export
 from padis_gui.core.files.read import read_image, read_volume
 from padis_gui.core.physics.scanner import FanBeamSettings, ParallelBeamSettings
-from padis_gui.core.prior.checkpoint import PriorRecord, load_prior, save_prior
-from padis_gui.core.prior.network import NetworkSettings, PatchUNet, across_slices
+from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.partition import Partition
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.seams import measure_along_z, z_seam_ratio
@@ -29,8 +31,7 @@ from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.solvers.registry import find_solver
 from padis_gui.core.volumes.request import slice_recipe
-from tests.tiny import TINY_NETWORK, tiny_conventions, tiny_network
-from tests.volumes import write_stack
+from tests.volumes import across_file, write_stack
 
 CPU = torch.device("cpu")
 SLICES = 5
@@ -58,28 +59,6 @@ APART: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def stack(tmp_path: Path) -> Path:
     return write_stack(tmp_path / "stack.tif", SLICES)
-
-
-def random_network(settings: NetworkSettings, seed: int = 7) -> PatchUNet:
-    """As :func:`tiny_network`: a network whose every layer is random."""
-    rng = torch.Generator().manual_seed(seed)
-    network = PatchUNet(settings)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            fan_in = parameter[0].numel() if parameter.ndim > 1 else 100
-            parameter.copy_(torch.randn(parameter.shape, generator=rng) * (0.5 / fan_in**0.5))
-    return network
-
-
-def across_file(folder: Path, out: str = "middle", slices: int = 3, *, grown: bool = False) -> Path:
-    """A prior across slices: random, or grown of the tiny one, which it then is."""
-    settings = make(NetworkSettings, TINY_NETWORK.model_dump() | {"slices": slices, "slices_out": out})
-    conventions = tiny_conventions().model_copy(update={"slice_spacings": (1.0, 6.0)})
-    network = PatchUNet(settings) if grown else random_network(settings)
-    state = across_slices(tiny_network().state_dict(), network) if grown else network.state_dict()
-    path = folder / f"across-{out}-{slices}-{grown}.safetensors"
-    save_prior(path, PriorRecord(name="across", network=settings, conventions=conventions), state, half=False)
-    return path
 
 
 def opened(
@@ -343,3 +322,26 @@ def test_seams_along_z_are_seen_and_are_none_where_nothing_is() -> None:
     assert found["z_seam"] == pytest.approx(3)
     assert found["z_step_ratio"] > 1
     assert measure_along_z(smooth[:1]) == {}
+
+
+def test_every_export_of_a_volume_is_written_and_the_stack_is_read_again(
+    stack: Path, prior, prior_path: Path, tmp_path: Path
+) -> None:
+    """Pages to look at show its middle slice."""
+    of = opened(stack, prior, prior_path)
+    result = run(of, method("fast"))
+    about = About.of(result, "volume")
+    pictures = tuple(IteratePicture(step=n, total=2, sigma=0.1, pixels=result.pixels) for n in (1, 2))
+    content = RunContent(
+        name="it", title="A volume", result=result, about=about, pictures=pictures, truth=result.pixels,
+        curves={"step": [1.0, 2.0], "sigma": [0.2, 0.1], "residual": [0.2, 0.1]},
+    )  # fmt: skip
+    for kind in EXPORTS:
+        suffix = kind.types[0].suffixes[0]
+        write_export(content, tmp_path / f"{kind.name}{suffix}", ExportSettings(what=kind.name))
+    export = read_export(tmp_path / "result.tif")
+    assert (export.about.kind, export.about.pages) == ("volume", tuple(range(SLICES)))
+    assert np.array_equal(np.concatenate(read_pages(export)[0]), result.pixels)
+    again = read_volume(tmp_path / "result.tif", range(SLICES))
+    assert np.array_equal(again.pixels, result.pixels)
+    assert (again.slice_spacing, again.spacing) == (2.5, (0.5, 0.5))
