@@ -10,9 +10,11 @@ import tifffile
 from padis_gui.core.exports.about import read_export
 from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.runs.control import RunState
+from padis_gui.core.runs.estimate import volume_mb
 from padis_gui.viewmodels.pictures.frames import History
 from padis_gui.viewmodels.pictures.planes import Place, Plane, take
 from padis_gui.viewmodels.pictures.volumes import VolumeFrame, groups_in
+from padis_gui.viewmodels.session.planner import Planner
 from padis_gui.viewmodels.session.store import Store
 from tests.core.volumes.test_stack import across_file
 from tests.qt import LONG, idle, open_both, until
@@ -217,6 +219,44 @@ def test_a_volume_that_does_not_fit_is_refused_in_a_sentence(ready, drive, monke
         assert "fits into half of the free memory" in ready.said[-1][1]
         await idle(ready)
         assert not ready.run.active
+        assert ready.volume.loading is None
+
+    drive(go())
+
+
+def test_memory_is_stated_before_and_fewer_slices_are_proposed_where_it_does_not_do(
+    ready, drive, monkeypatch
+):
+    planner = Planner(ready)
+
+    async def go():
+        planner.refresh()
+        whole = planner.plan.memory_mb
+        assert planner.kept_whole > 3
+        ready.volume.take_slices(1, 2)
+        await until(lambda: ready.volume.window is not None and not ready.volume.reading)
+        planner.refresh()
+        half = planner.plan.memory_mb
+        fixed = planner.plan.scan_mb + planner.plan.batch_mb
+        assert half - fixed == pytest.approx((whole - fixed) / 2)
+        ready.volume.take_slices(0, SLICES - 1)
+        await until(lambda: ready.volume.window is not None and not ready.volume.reading)
+        monkeypatch.setattr("padis_gui.viewmodels.session.planner._USABLE", 1.0)
+        free = fixed + (whole - fixed) * 0.99
+        monkeypatch.setattr("padis_gui.viewmodels.session.planner.free_memory_mb", lambda _device: free)
+        planner.refresh()
+        assert planner.short
+        assert planner.fitting_slices == 3
+        wanted = volume_mb(SLICES, SIDE, SIDE)
+        monkeypatch.setattr(
+            "padis_gui.viewmodels.session.volume.free_memory_mb", lambda _device: 0.9 * wanted
+        )
+        remedies = []
+        ready.remedy_wanted.connect(remedies.append)
+        ready.start()
+        await until(lambda: ready.said)
+        assert "take fewer slices" in ready.said[-1][1]
+        assert remedies == ["smaller"]
         assert ready.volume.loading is None
 
     drive(go())

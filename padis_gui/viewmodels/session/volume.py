@@ -17,9 +17,11 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.runs.estimate import volume_mb
 from padis_gui.core.runs.opened import prior_window
 from padis_gui.core.runs.presets import VOLUME_PRIOR, resource
 from padis_gui.core.settings.errors import Interrupted, PadisError
+from padis_gui.core.settings.machine import free_memory_mb
 from padis_gui.core.volumes.request import VolumeSettings, common_window
 from padis_gui.core.volumes.whole import open_volume
 from padis_gui.viewmodels.pictures.planes import Place, Plane, VoxelGrid
@@ -262,11 +264,27 @@ class VolumeView(QObject):
         It is being read from the call on.
         """
         reader, prior, path = self._reader, self._prior.loaded, self._data.path
+        if reader is not None and prior is not None and self.image is None and self._lacks(reader, prior):
+            return self._load(None, reader, prior)
         idle = self.image is None and self._loading is None
         if idle and reader is not None and prior is not None and path is not None:
             self._begin_loading(reader, prior, path)
             return self._load(self._loading, reader, prior)
         return self._load(None, reader, prior)
+
+    def _lacks(self, reader: StackReader, prior: PatchPrior) -> bool:
+        """Whether a run would take more memory than is free, which is said, with what helps."""
+        slices, rows, columns = reader.shape[:3]
+        wanted, free = volume_mb(slices, rows, columns), free_memory_mb(prior.device)
+        if not free or wanted <= free:
+            return False
+        self._background.message.emit(
+            "error", f"Memory for a run on the whole volume was wanted, but {slices} slices of {columns} × {rows} take at "
+            f"least {wanted / 1024:.1f} GiB and {free / 1024:.1f} GiB are free; take fewer slices, crop them, or bin "
+            "their pixels.", "",
+        )  # fmt: skip
+        self._background.remedy_wanted.emit("smaller")
+        return True
 
     def _begin_loading(self, reader: StackReader, prior: PatchPrior, path: Path) -> None:
         wanted = VolumeSettings(pages=f"{reader.pages.start}-{reader.pages.stop - 1}")
