@@ -79,8 +79,9 @@ _OF_WINDOW = (
         "Several runs of these settings with different seeds: their mean, their deviation, and what it is worth",
     ),
     ActionRecord(
-        "volume", "Run &volume…", "",
-        "Reconstruct every slice of the open file with these settings, and write them as one volume",
+        "volume", "Slice &by slice…", "",
+        "Reconstruct every slice of the open file by itself with these settings, in a process of its own that can be "
+        "stopped and gone on with, and write them as one volume",
     ),
     ActionRecord("fit", "&Fit", "F", "Show the whole image in all panes"),
     ActionRecord("tiling", "&Tiling", "T", "Show the tiling of the shown step"),

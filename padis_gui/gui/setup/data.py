@@ -62,6 +62,7 @@ class DataSection(Section):
         pages.addWidget(self.page, 1)
         pages.addWidget(self.pages)
         pages.addWidget(self.volume)
+        pages.addStretch(0)
         self.series = push_button(
             "Open the whole series", "This slice is one of several in its folder; open all of them as a volume",
             lambda: session.spawn(opening.series.open()),

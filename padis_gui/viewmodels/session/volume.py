@@ -176,6 +176,7 @@ class VolumeView(QObject):
 
     def close(self) -> None:
         """Let go of the file; for shutting down."""
+        self.on = False
         self._forget()
 
     def _forget(self) -> None:
