@@ -75,6 +75,9 @@ class Session(Workspace):
 
         Where something is under way they go to the end of the queue, unless ``paused``: only one can be stepped.
         """
+        if self.volume.on and self.volume.image is None and self.opened() is not None:
+            self.spawn(self._start_volume(self.volume.load(), paused=paused))
+            return
         with self.screen.at_once():
             self._start(paused=paused)
 
@@ -93,6 +96,11 @@ class Session(Workspace):
             self.begin(task, paused=paused)
         elif not paused:
             self.message.emit("info", self.runner.enqueue(task), "")
+
+    async def _start_volume(self, loaded: Coroutine[Any, Any, bool], *, paused: bool) -> None:
+        """All slices are read first, which is no work of the compute thread."""
+        if await loaded:
+            self.start(paused=paused)
 
     async def finish(self) -> None:
         """Finish the run under way, let what comes of it be kept, and begin no other one of the queue."""
@@ -154,6 +162,7 @@ class Session(Workspace):
         self.closing.emit()
         self.compute_requests.stop()
         self.io_requests.stop()
+        self.plane_requests.stop()
         self.run.cancel()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._io, self.run.wait)
