@@ -21,12 +21,15 @@ from pathlib import Path
 from PySide6.QtGui import QAction, QPainter
 from PySide6.QtWidgets import QDialog, QWidget
 
+from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.runs.presets import DEMO_IMAGE, resource
 from padis_gui.core.settings.files import HOME_VARIABLE
 from padis_gui.gui.dialogs.palette import Palette
 from padis_gui.gui.frame.app import make_application, make_loop
 from padis_gui.gui.frame.main_window import MainWindow
+from padis_gui.viewmodels.pictures.planes import Place
 from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.session.volume import volume_prior
 from padis_gui.viewmodels.state.preferences import Preferences
 from padis_gui.viewmodels.training.trainer import Trainer
 
@@ -210,8 +213,8 @@ async def pages(window: MainWindow) -> QWidget:
     return window
 
 
-async def volume(window: MainWindow) -> QWidget:
-    """A volume whose slices are being reconstructed."""
+async def slice_by_slice(window: MainWindow) -> QWidget:
+    """A volume whose slices are reconstructed one by one in a process of its own."""
     await demo(window)
     volumes = window.run_tools.volumes
     window.act.volume.trigger()
@@ -230,6 +233,25 @@ async def export(window: MainWindow) -> QWidget:
     await run_to(window, 1.0)
     window.act.export.trigger()
     return window
+
+
+def volume(file: Path) -> Callable[[MainWindow], Awaitable[QWidget]]:
+    """A run on a volume in the middle of it: x̂₀ and the truth in three planes, with one crosshair."""
+
+    async def prepare(window: MainWindow) -> QWidget:
+        await demo(window)
+        session = window.session
+        await session.data.open(file, 0, ReadingSettings(pixel_binning=2))
+        window.data.of_volume.click()
+        await until(lambda: session.volume.window is not None and not session.volume.reading)
+        if (across := volume_prior()) is not None:
+            await session.prior.open_across(across)
+        await run_to(window, 0.6)
+        slices, rows, columns = session.volume.grid.shape
+        session.volume.move(Place(slices // 2, round(0.56 * rows), round(0.45 * columns)))
+        return window
+
+    return prepare
 
 
 def real_scan(file: Path) -> Callable[[MainWindow], Awaitable[QWidget]]:
@@ -266,7 +288,7 @@ SCENES = (
     Scene("geometry", geometry),
     Scene("mask", mask),
     Scene("pages", pages),
-    Scene("volume", volume),
+    Scene("slice-by-slice", slice_by_slice),
     Scene("export", export),
     Scene("error-report", error_report),
     Scene("keys", keys),
@@ -320,6 +342,8 @@ def save(shown: QWidget, path: Path) -> None:
 async def take_all(options: argparse.Namespace) -> None:
     """Every picture that was asked for."""
     scenes = SCENES if options.scan is None else (*SCENES, Scene("real-scan", real_scan(options.scan)))
+    if options.volume is not None:
+        scenes = (*scenes, Scene("volume", volume(options.volume)))
     wanted = [scene for scene in scenes if options.scene is None or scene.name in options.scene]
     for scheme, size, scene in itertools.product(options.scheme, options.size, wanted):
         await take(scene, scheme, size, options.folder)
@@ -330,10 +354,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--scene", nargs="+", metavar="NAME", help=f"of {_NAMES} and real-scan; default: all")
+    parser.add_argument(
+        "--scene", nargs="+", metavar="NAME", help=f"of {_NAMES}, real-scan and volume; default: all"
+    )
     parser.add_argument("--scheme", nargs="+", choices=SCHEMES, default=list(SCHEMES))
     parser.add_argument(
         "--scan", type=Path, default=None, help="a file with a real scan, for the scene real-scan"
+    )
+    parser.add_argument(
+        "--volume", type=Path, default=None, help="a series or a stack of slices, for the scene volume"
     )
     parser.add_argument("--size", nargs="+", default=list(SIZES), help="width x height of the window")
     parser.add_argument("--scale", default=None, help="device pixels a pixel, such as 2 for a 4K screen")

@@ -32,6 +32,9 @@ from padis_gui.gui.panes.levels import FULL_WINDOW, ROBUST_TRUTH
 from padis_gui.gui.runs.curves import THIS_RUN
 from padis_gui.viewmodels.pictures.frames import channels_first, for_display, grey
 from padis_gui.viewmodels.pictures.levels import HU_PRESETS
+from padis_gui.viewmodels.pictures.planes import Place, Plane, plane_of, take
+from padis_gui.viewmodels.pictures.volumes import VolumeFrame
+from padis_gui.viewmodels.session.volume import window_of
 from tests.qt import until
 
 NOTHING_SAID = "There is nothing here yet"  # of what, and why not?
@@ -46,11 +49,12 @@ _DECIBELS = 0.06  # what two roundings and float32 may make of a PSNR
 
 @dataclass(frozen=True)
 class Data:
-    """A page of a file, read in one way: what an image on the screen is of."""
+    """A page of a file, or several as a volume, read in one way: what an image on the screen is of."""
 
     path: str
     page: int
     reading: ReadingSettings
+    pages: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -63,6 +67,11 @@ class Data:
 @lru_cache(maxsize=24)
 def _read(path: str, page: int, reading: str) -> Image:
     return read_image(path, page, ReadingSettings.model_validate_json(reading))
+
+
+@lru_cache(maxsize=4)
+def _stack(path: str, pages: tuple[int, ...], reading: str) -> Any:
+    return np.concatenate([_read(path, page, reading).pixels for page in pages])
 
 
 def _near(seen: Any, wanted: Any, width: float) -> bool:
@@ -90,7 +99,7 @@ def at_work(window: Any) -> str:
             return f"{name}: {steered.state}"
     if session._tasks and not is_held(window):
         return f"tasks {session._tasks}"
-    for requests in (session.compute_requests, session.io_requests):
+    for requests in (session.compute_requests, session.io_requests, session.plane_requests):
         if requests.waiting or requests._busy:
             return "a request"
     queue = session.queue
@@ -149,7 +158,8 @@ class Screen:
         data = self.session.data
         if data.image is None or data.path is None:
             return None
-        return Data(str(Path(data.path).resolve()), data.image.page, data.image.reading)
+        path, pages = str(Path(data.path).resolve()), tuple(self.session.volume.pages)
+        return Data(path, pages[0] if pages else data.image.page, data.image.reading, pages)
 
     @property
     def recipe(self) -> Any:
@@ -168,7 +178,8 @@ class Screen:
         recipe = self.recipe
         if recipe is None or recipe.data is None:
             return None
-        return Data(recipe.data.file, recipe.data.page, recipe.data.reading)
+        pages = () if recipe.stack is None else recipe.stack.pages
+        return Data(recipe.data.file, recipe.data.page, recipe.data.reading, pages)
 
     @property
     def is_of_another(self) -> bool:
@@ -216,7 +227,10 @@ class Screen:
 
     def wrongs(self, *, quiet: bool) -> list[str]:
         """What is wrong with what is seen, one sentence each."""
-        found = [*self._names(), *self._truth(quiet=quiet), *self._owner(), *self._verdict(), *self._curves()]
+        volume = self.in_volume or (self.is_of_another and self.run_data is not None and self.run_data.pages)
+        truth = self._volume(quiet=quiet) if volume else self._truth(quiet=quiet)
+        found = [*self._names(), *truth, *self._owner(), *self._verdict(), *self._curves()]
+        found += self._planes()
         found += self._of_another_image()
         if quiet:
             found += [
@@ -236,7 +250,7 @@ class Screen:
             if data.image.name not in text:
                 yield f"{data.image.name} is open, but the {what} says {text!r}"
         page = re.search(r"page (\d+)", title)
-        if page and int(page[1]) != data.image.page + 1:
+        if page and (self.session.volume.on or int(page[1]) != data.image.page + 1):
             yield f"page {data.image.page} (from 0) is open, but the title says {page[0]}"
 
     def _truth(self, *, quiet: bool) -> Iterator[str]:
@@ -279,6 +293,67 @@ class Screen:
         if not _near(seen, wanted, prepared.window[1] - prepared.window[0]):
             yield f"the truth ({seen.shape}) is not {whose}, {data.name} page {data.page} ({wanted.shape})"
 
+    # Volumes ----------------------------------------------------------------------------------------
+
+    @property
+    def in_volume(self) -> bool:
+        """Whether a volume is open, and no run of something else is seen in its place."""
+        return self.session.volume.on and not self.session.method.now.imageless and not self.is_of_another
+
+    @property
+    def place(self) -> Place:
+        """Where the crosshair is, as the strip above the panes says."""
+        boxes = self.window.reconstruct.place.boxes
+        return Place(*(boxes[plane].value() - 1 for plane in Plane))
+
+    def _volume(self, *, quiet: bool) -> Iterator[str]:
+        """Each plane is that of the open file which its caption names; at rest, that at the crosshair."""
+        data, prior = self.open_data if self.in_volume else self.run_data, self.session.prior.loaded
+        if data is None:
+            yield "no file is open, but a volume is"
+            return
+        image = data.image()
+        window = window_of(Path(data.path), image, prior) if self.in_volume else self.recipe.data.window
+        volume = np.clip(_stack(data.path, data.pages, data.reading.model_dump_json()), *window)
+        for plane in Plane:
+            key = plane.key("truth")
+            seen, caption = self.pixels(key), self.caption(key)
+            if seen is None:
+                if (quiet and self.in_volume) or self.reason(key) in ("", NOTHING_SAID):
+                    yield f"the {plane.value} pane is empty and says {self.reason(key)!r}"
+                continue
+            named = re.match(rf"{plane.along} (\d+) of {volume.shape[plane.axis]}(, {image.unit})?$", caption)
+            if named is None:
+                yield f"the {plane.value} plane of {data.name} is seen, its caption says {caption!r}"
+                continue
+            at = int(named[1]) - 1
+            if quiet and at != self.place.across(plane):
+                yield f"the crosshair is at {self.place}, the {plane.value} pane shows {caption!r}"
+            if not _near(seen, take(volume, plane, at), window[1] - window[0]):
+                yield f"the {plane.value} plane is not {caption!r} of {data.name}"
+
+    def _planes(self) -> Iterator[str]:
+        """Planes and crosshair are seen exactly where a volume is, and the crosshair is at one voxel in all of them."""
+        grid = self.session.screen.subject.grid
+        offered = [
+            s.key for s in self.window.panes.picture_set.sources if plane_of(s.key)[1] is not Plane.AXIAL
+        ]
+        if bool(offered) != (grid is not None):
+            yield f"a volume is {'' if grid else 'not '}seen, and there are the sources {offered}"
+        marked = {}
+        for canvas in self.window.panes.links.canvases:
+            at, group = canvas.crosshair.place, canvas.group
+            plane = None if group is None else next((p for p in Plane if p.lattice.value == group[0]), None)
+            if at is None:
+                continue
+            if grid is None or plane is None or group[1:] != grid.sides(plane):
+                yield f"there is a crosshair at {at} on {group}, which is no plane of a volume"
+            else:
+                marked[plane] = at
+        wrong = {p: at for p, at in marked.items() if grid is not None and at != grid.pixel(self.place, p)}
+        if wrong:
+            yield f"the crosshair is at {self.place}, but drawn at {wrong}"
+
     def _owner(self) -> Iterator[str]:
         """A baseline or measurement that was once found to be of some data is never seen with others."""
         data = self.run_data if self.is_of_another else self.open_data
@@ -300,7 +375,10 @@ class Screen:
             yield f"the run that is seen is of {data.name}, and nothing says so: {said!r}"
         open_data = self.open_data
         same_file = open_data is not None and open_data.path == data.path
-        if same_file and open_data.page != data.page and f"page {data.page + 1}" not in said:
+        if data.pages:
+            if f"slices {data.pages[0] + 1} to {data.pages[-1] + 1}" not in said:
+                yield f"the run that is seen is of slices {data.pages}, and nothing says so: {said!r}"
+        elif same_file and open_data.page != data.page and f"page {data.page + 1}" not in said:
             yield f"the run that is seen is of page {data.page + 1}, and nothing says so: {said!r}"
 
     def _verdict(self) -> Iterator[str]:
@@ -362,10 +440,11 @@ class Screen:
                 return
             image, problem = wanted.image, wanted.problem
             width = image.window[1] - image.window[0]
-            if not _near(seen["baseline"], for_display(image.from_unit(wanted.baseline)), 5 * width):
+            part = slice(self.place.slice, self.place.slice + 1) if opened.is_volume else slice(None)
+            if not _near(seen["baseline"], for_display(image.from_unit(wanted.baseline[part])), 5 * width):
                 yield f"the baseline is not that of {data}, {method.physics} {method.problem}"
                 return
-            values = problem.measurement
+            values = problem.measurement[part]
             if seen["measurement"] is not None and values.ndim == 3:
                 pictorial = find_physics(method.physics).pictorial
                 of_file = for_display(image.from_unit(values) if pictorial else values.cpu().numpy())
@@ -373,7 +452,7 @@ class Screen:
                 if not _near(seen["measurement"], of_file, 5 * reach):
                     yield f"the measurement is not that of {data}, {method.physics} {method.problem}"
                     return
-        if data is not None and not method.imageless:
+        if data is not None and not method.imageless and not opened.is_volume:
             for pixels in seen.values():
                 if pixels is not None:
                     self._proved[id(pixels)] = weakref.ref(pixels), data
@@ -400,7 +479,9 @@ class Screen:
         if seen["estimate"] is None:
             yield "a run is shown, but its estimate is not"
             return
-        if not np.array_equal(seen["estimate"], frame.estimate, equal_nan=True):
+        if isinstance(frame, VolumeFrame):
+            yield from self._volume_of_run(frame)
+        elif not np.array_equal(seen["estimate"], frame.estimate, equal_nan=True):
             yield "the estimate is not that of the shown step"
         shape = seen["estimate"].shape[:2]
         for key in ("state", "denoised", "difference", "deviation"):
@@ -425,6 +506,23 @@ class Screen:
             beside = seen["estimate"] if key == "baseline" else seen["measured"]
             if other is not None and beside is not None and other.shape[:2] != beside.shape[:2]:
                 yield f"the shown run's pictures are {beside.shape}, the {key} beside them {other.shape}"
+
+    def _volume_of_run(self, frame: VolumeFrame) -> Iterator[str]:
+        """Every plane of an iterate is that at the crosshair, and its difference that to the truth beside it."""
+        values, image = frame.volumes["estimate"], frame.image
+        for plane in Plane:
+            seen = self.pixels(plane.key("estimate"))
+            at = min(self.place.across(plane), frame.grid.shape[plane.axis] - 1)
+            wanted = take(values._values, plane, at)
+            wanted = wanted if values._image is None else image.from_unit(torch.from_numpy(wanted))
+            if seen is None or not np.array_equal(seen, wanted, equal_nan=True):
+                yield f"the {plane.value} plane of the estimate is not that of the shown step at {self.place}"
+                continue
+            truth, difference = self.pixels(plane.key("truth")), self.pixels(plane.key("difference"))
+            if truth is not None and difference is None:
+                yield f"truth and estimate are seen in the {plane.value} plane, their difference is not"
+            elif truth is not None and not _near(difference, seen - truth, 5 * (float(np.ptp(truth)) or 1.0)):
+                yield f"the {plane.value} difference is not the estimate minus the truth"
 
     def _captions(self) -> Iterator[str]:
         shown = self.session.shown
@@ -470,6 +568,11 @@ class Screen:
             if level is not None and plot.isVisible():
                 yield f"a baseline of {level:.2f} dB is drawn, and there is no truth"
             return
+        if self.session.screen.subject.grid is not None:  # theirs are of all slices, and said so
+            for key in ("baseline", "estimate"):
+                if "dB" in self.caption(key) and "volume" not in self.caption(key):
+                    yield f"decibels of a volume stand beside a slice: {self.caption(key)!r}"
+            return
         pairs = [("baseline", self.caption("baseline")), ("estimate", self.caption("estimate"))]
         for key, text in pairs:
             seen, said = self.pixels(key), re.search(rf"{_NUMBER} dB", text)
@@ -490,6 +593,8 @@ class Screen:
         if self.recipe is None and self.session.method.now.imageless:
             return None
         image = data.image()
+        if self.in_volume:
+            return image.with_window(window_of(Path(data.path), image, prior))
         return image.with_window(prior_window(image, prior))
 
     def _unit_and_levels(self) -> Iterator[str]:

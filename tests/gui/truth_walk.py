@@ -67,7 +67,8 @@ def steps_of(seed: int, count: int, large: float = 0.0) -> list[Step]:
 
 
 _WEIGHTS = {
-    "open_image": 14, "open_scan": 5, "open_bad": 2, "open_page": 4, "set_role": 2, "open_demo": 0.6,
+    "open_image": 14, "open_scan": 5, "open_bad": 2, "open_page": 4, "choose_volume": 5, "move_crosshair": 8,
+    "set_role": 2, "open_demo": 0.6,
     "open_prior": 5, "choose_preset": 8, "choose_physics": 3, "set_views": 5, "set_noise": 2, "choose_solver": 4,
     "set_tiling": 3, "set_seed": 3, "run": 16, "start_paused": 5, "pause": 4, "step": 5, "finish": 4, "cancel": 5,
     "enqueue": 2, "draw_samples": 1.5, "cancel_waiting": 1, "export": 4, "restore": 4, "show_run": 6, "use_run": 2,
@@ -271,11 +272,40 @@ class Walk:
 
     def open_page(self, rng: random.Random) -> str | None:
         box = self.window.data.page
-        if not box.isEnabled() or box.maximum() < 2 or self.session.data.image is None:
+        if not box.isEnabled() or box.isHidden() or box.maximum() < 2 or self.session.data.image is None:
             return None
         box.setValue(rng.randint(box.minimum(), box.maximum()))
         self.wanted.data = None  # of the file that is open now, whatever else is on its way
         return f"page {box.value()}"
+
+    def choose_volume(self, rng: random.Random) -> str | None:
+        data = self.window.data
+        button = rng.choice([data.of_slice, data.of_volume, data.of_volume])
+        if not button.isEnabled() or not data._of_pages.isVisibleTo(data):
+            return None
+        button.click()
+        return f"see a {button.text().lower()}"
+
+    def move_crosshair(self, rng: random.Random) -> str | None:
+        reconstruct, panes = self.window.reconstruct, self.window.panes
+        if not reconstruct.volume.on:
+            return None
+        how = rng.choice(["type", "slide", "click", "key"])
+        if how == "type":
+            box = rng.choice(list(reconstruct.place.boxes.values()))
+            box.setValue(rng.randint(1, box.maximum()))
+        elif how == "slide":
+            reconstruct.slices.slider.setValue(rng.randint(0, reconstruct.slices.slider.maximum()))
+        else:
+            canvas = rng.choice(panes.panes).canvas
+            if canvas.pixels is None:
+                return None
+            rows, columns = canvas.pixels.shape[:2]
+            if how == "click":
+                canvas.picked.emit(rng.randrange(rows), rng.randrange(columns))
+            else:
+                canvas.stepped.emit(rng.choice([-1, 1]))
+        return f"{how} to {self.session.volume.place}"
 
     def set_role(self, rng: random.Random) -> str | None:
         image = self.session.data.image

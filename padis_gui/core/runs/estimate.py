@@ -31,6 +31,8 @@ _WITH_GRADIENT = 4
 _SAMPLED_LEVELS = 64
 # Images of the size of x that a solver, its data step and the viewers hold at the same time
 _IMAGES_HELD = 24
+# Of a volume, whose data step is made slice by slice: so many volumes, and so many in their padding, as measured
+_VOLUMES_HELD, _PADDED_HELD = 12, 3
 # What making the sparse matrix of a scan and its transpose takes besides them, as a factor
 _SCAN_MAKING = 1.5
 _SLOW_SECONDS = 0.5
@@ -90,16 +92,17 @@ def estimate(
     stored_entries: int,
     pace: Pace | None,
     adaptation: AdaptationSettings | None = None,
+    volume: bool = False,
 ) -> Estimate:
-    """What a run takes on images (C, rows, columns); ``stored_entries`` are those of a system matrix, 0 where there
-    is none. An ``adaptation`` takes at most what all of its rounds do.
+    """What a run takes on images (C, rows, columns), or on a ``volume`` (Z, rows, columns); ``stored_entries`` are those of
+    a system matrix, 0 where there is none. An ``adaptation`` takes at most what all of its rounds do.
 
     Raises :class:`~padis_gui.core.settings.errors.SettingError` for settings that cannot run.
     """
     record = find_solver(solver)
     cost = record.cost(settings)
     channels, rows, columns = image_shape
-    planes = channels if prior.channels == 1 else 1
+    planes = channels if volume or prior.channels == 1 else 1
     tiles, each, padded = 0.0, 0.0, 0
     if cost.calls:
         levels = record.levels(settings).tolist()
@@ -109,7 +112,8 @@ def estimate(
     extra, products = adapting.calls * planes * each, cost.products + adapting.products
     scan_mb = BYTES_AN_ENTRY * _SCAN_MAKING * stored_entries / 2**20
     gradient = cost.gradient or adapting.gradient
-    images_mb = 4 * channels * (_IMAGES_HELD * rows * columns + 4 * padded) / 2**20
+    held, in_padding = (_VOLUMES_HELD, _PADDED_HELD) if volume else (_IMAGES_HELD, 4)
+    images_mb = 4 * channels * (held * rows * columns + in_padding * padded) / 2**20
     batch_mb = (pace.batch_mb if pace else 0.0) * (_WITH_GRADIENT if gradient else 1) * bool(tiles)
     seconds = None
     if pace is not None:
@@ -119,6 +123,11 @@ def estimate(
         calls=cost.calls + adapting.calls, tiles=round(tiles + extra), products=products, seconds=seconds,
         memory_mb=scan_mb + images_mb + batch_mb, scan_mb=scan_mb, batch_mb=batch_mb,
     )  # fmt: skip
+
+
+def volume_mb(slices: int, rows: int, columns: int) -> float:
+    """The least that a run on a volume takes, in MiB, whatever its solver."""
+    return 4 * _VOLUMES_HELD * slices * rows * columns / 2**20
 
 
 def tile_pace(prior: PatchPrior, patch: int) -> tuple[float, float]:

@@ -264,6 +264,14 @@ class Opening(QObject):
         start = self._preferences.folder_of("prior")
         choose_to_open(self._window, "Open checkpoint", PRIORS, self.open_prior, start)
 
+    def choose_across(self) -> None:
+        """Ask for a prior across slices."""
+        start = self._preferences.folder_of("prior")
+        choose_to_open(
+            self._window, "Open a prior across slices", PRIORS,
+            lambda path: self._session.spawn(self._session.prior.open_across(path)), start,
+        )  # fmt: skip
+
     def choose_restore(self) -> None:
         """Ask for an exported file, and bring back the run that made it."""
         start = self._preferences.folder_of("export")

@@ -50,7 +50,7 @@ class VolumeDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self._session, self._volumes, self._preferences = session, volumes, preferences
-        self.setWindowTitle("Run volume")
+        self.setWindowTitle("A volume slice by slice")
         self.resize(860, 460)
         left, right = QWidget(), QWidget()
         left.setFixedWidth(340)

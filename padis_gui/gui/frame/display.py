@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QComboBox
 
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.control import RunState
+from padis_gui.gui.panes.canvas import Group
 from padis_gui.gui.panes.image_pane import ImagePane
 from padis_gui.gui.panes.levels import LevelsChoice
 from padis_gui.gui.panes.pane_grid import PaneGrid
@@ -21,6 +22,7 @@ from padis_gui.gui.runs.transport import Transport
 from padis_gui.viewmodels.laboratory.laboratory import Overlay
 from padis_gui.viewmodels.laboratory.seam_maps import EMPTY_TEXTS
 from padis_gui.viewmodels.pictures.frames import History, IteratePictures
+from padis_gui.viewmodels.pictures.planes import Plane
 from padis_gui.viewmodels.pictures.sources import Lattice, Scale
 from padis_gui.viewmodels.runs.run import Progress
 from padis_gui.viewmodels.session.following import DisplayCost
@@ -173,7 +175,9 @@ class RunDisplay(QObject):
         image, physics, pictures = subject.image, subject.physics, screen.data_pictures()
         panes.set_pictures(pictures)
         described = ("", None, (0.0, 1.0)) if image is None else (image.unit, image.spacing, image.window)
-        panes.picture_set.describe(*described)
+        grid = subject.grid
+        others = {} if grid is None else {p.lattice: grid.pitch(p) for p in (Plane.CORONAL, Plane.SAGITTAL)}
+        panes.picture_set.describe(*described, others)
         panes.picture_set.adapt(physics.measurement, physics.baseline, pictorial=physics.pictorial)
         # of the run under way the timer paints the next one
         painted = self._follows_run and self._seen == (session.shown.history, None)
@@ -247,7 +251,9 @@ class RunDisplay(QObject):
             return
         on_image = group[0] == Lattice.IMAGE.value
         parts = [f"x {column}, y {row} px" if on_image else f"column {column + 1}, row {row + 1}"]
-        if on_image and image is not None and image.spacing and image.shape == group[1:]:
+        if (place := self._place_in_volume(group, row, column)) is not None:
+            parts = [place]
+        elif on_image and image is not None and image.spacing and image.shape == group[1:]:
             parts[0] += f" ({column * image.spacing[1]:.1f}, {row * image.spacing[0]:.1f} mm)"
         unit = f" {image.unit}" if image is not None and image.unit else ""
         for source, text in values:
@@ -261,6 +267,16 @@ class RunDisplay(QObject):
                 parts.append(f"tile {found[0] + 1} of {tiles}, {found[1]} px to the nearest seam")
             parts.append(f"{frame.step_text}, {frame.noise_text}")
         self.pointed.emit("   ".join(parts))
+
+    def _place_in_volume(self, group: Group, row: int, column: int) -> str | None:
+        """The voxel under the cursor in words; None where no volume is shown there."""
+        grid, place = self._session.screen.subject.grid, self._session.volume.place
+        if grid is None:
+            return None
+        for plane in Plane:
+            if group == (plane.lattice.value, *grid.sides(plane)):
+                return grid.in_words(grid.place(plane, row, column, place))
+        return None
 
     def _point_again(self) -> None:
         """Other pictures have come under a mouse that rests: their values are said, and those that went no more."""

@@ -40,6 +40,7 @@ from padis_gui.gui.laboratory.ab import ABPage
 from padis_gui.gui.runs.transport import DeviceButton
 from padis_gui.gui.training.page import TrainingNote, TrainingPage
 from padis_gui.viewmodels.pictures.pictures import RUN_KEYS
+from padis_gui.viewmodels.runs.columns import slices_text
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
 from padis_gui.viewmodels.training.trainer import Trainer
@@ -331,6 +332,8 @@ class MainWindow(QMainWindow):
     def _show_title(self) -> None:
         if (image := self.session.data.image) is not None:
             page = f", page {image.page + 1} of {image.pages}" if image.pages > 1 else ""
+            if self.session.volume.on:
+                page = f", {slices_text(self.session.volume.pages)} of {image.pages}"
             self.setWindowTitle(f"{image.name}{page} — padis_gui {__version__}")
 
     def _offer_folder(self, path: Path) -> None:

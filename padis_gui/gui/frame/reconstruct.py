@@ -30,13 +30,20 @@ from padis_gui.gui.panes.menu import open_menu
 from padis_gui.gui.panes.pane_board import MOST
 from padis_gui.gui.panes.pane_grid import PaneGrid
 from padis_gui.gui.panes.slices import SliceSlider
+from padis_gui.gui.panes.volume import PlaceBar, VolumePanes
 from padis_gui.gui.runs.curves import Curves
 from padis_gui.gui.runs.timeline import Timeline
 from padis_gui.gui.runs.transport import PlanLine, RunningLine, Transport
 from padis_gui.gui.setup.adapt import AdaptChoice
 from padis_gui.gui.setup.data import CorrectionsSection, DataSection
 from padis_gui.gui.setup.geometry import GeometryPanel
-from padis_gui.gui.setup.problem import PriorSection, ProblemSection, SolverSection, TilingSection
+from padis_gui.gui.setup.problem import (
+    PriorSection,
+    ProblemSection,
+    SlicesSection,
+    SolverSection,
+    TilingSection,
+)
 from padis_gui.gui.setup.size import SizeOffers, SizeRow
 from padis_gui.viewmodels.session.mask import MaskEditor
 from padis_gui.viewmodels.session.planner import Paces, Planner
@@ -63,6 +70,7 @@ class ReconstructPage(QMainWindow):
         act.fit.triggered.connect(self.panes.fit)
         act.tiling.toggled.connect(self.panes.show_tiling)
         self._make_centre(opening)
+        act.tiling.toggled.connect(self.volume.show_groups)
         self.docks = Docks(self)
         self._make_column(act, opening)
         self.curves, self.geometry_panel = Curves(), GeometryPanel(session)
@@ -74,10 +82,12 @@ class ReconstructPage(QMainWindow):
         self.painter = MaskPainter(self.mask_editor, self.panes, self._preferences)
         self.sizing = Sizing(self._session)
         self.crop = CropTool(self.sizing, self.panes)
+        self.volume, self.place = VolumePanes(self._session, self.panes), PlaceBar(self._session)
         self.slices = SliceSlider(self._session, opening.slices, central)
         around, beside = column(central), row(spacing=0)
         beside.addWidget(self.panes, 1)
         beside.addWidget(self.slices)
+        around.addWidget(self.place)
         around.addWidget(self.painter)
         around.addWidget(self.crop)
         around.addLayout(beside, 1)
@@ -101,9 +111,12 @@ class ReconstructPage(QMainWindow):
         self.problem = ProblemSection(session, {"inpainting": self.panes.act.mask})
         self.prior = PriorSection(session, opening, self._preferences)
         self.tiling, self.solver = TilingSection(session), SolverSection(session)
+        self.across = SlicesSection(session, opening)
         self.setup = setup = QWidget()
         sections = column(setup, spacing=2, margins=(6, 2, 6, 4))
-        self.sections = (self.data, self.corrections, self.problem, self.prior, self.tiling, self.solver)
+        self.sections = (
+            self.data, self.corrections, self.problem, self.prior, self.across, self.tiling, self.solver
+        )  # fmt: skip
         for section in self.sections:
             sections.addWidget(section)
         sections.addStretch(1)
@@ -242,7 +255,7 @@ def keep_window(window: QMainWindow, bench: ReconstructPage, preferences: Prefer
         geometry=b64encode(window.saveGeometry().data()).decode(),
         layout=b64encode(bench.docks.save()).decode(),
         curves=",".join(bench.curves.chosen),
-        panes=json.dumps(arrangement_of(bench.panes)),
+        panes=json.dumps(bench.volume.arrangement(arrangement_of(bench.panes))),
         folded=",".join(s.title for s in bench.findChildren(Section) if s.is_folded),
     )
     preferences.save()

@@ -79,8 +79,9 @@ _OF_WINDOW = (
         "Several runs of these settings with different seeds: their mean, their deviation, and what it is worth",
     ),
     ActionRecord(
-        "volume", "Run &volume…", "",
-        "Reconstruct every slice of the open file with these settings, and write them as one volume",
+        "volume", "Slice &by slice…", "",
+        "Reconstruct every slice of the open file by itself with these settings, in a process of its own that can be "
+        "stopped and gone on with, and write them as one volume",
     ),
     ActionRecord("fit", "&Fit", "F", "Show the whole image in all panes"),
     ActionRecord("tiling", "&Tiling", "T", "Show the tiling of the shown step"),
@@ -163,11 +164,14 @@ class Actions:
     def allow(self, session: Session) -> None:
         """Enable exactly what can be done now. Whatever has the compute thread, the next run can be chosen and queued."""
         state = session.run.snapshot().state
-        ready, steerable = session.opened() is not None, state.active and state is not RunState.STOPPING
+        ready, steerable = (
+            session.opened() is not None,
+            state.active and state is not RunState.STOPPING,
+        )
         for action in (self.pause, self.finish):
             action.setEnabled(steerable)
         preparing = not session.occupied_by and session.preparation.stage is Stage.PREPARING
-        self.cancel.setEnabled(steerable or preparing)
+        self.cancel.setEnabled(steerable or preparing or session.volume.loading is not None)
         self.show_running.setEnabled(state.active and session.shown.history is not session.run.history)
         busy = session.occupied_by if not state.active else "A run"
         self.slices.setEnabled(session.data.image is not None and session.data.image.pages > 1)
@@ -229,6 +233,8 @@ _OF_PANES = (
     ActionRecord("mask", "Paint mask", "P", "Paint what is missing on the image, for inpainting", group="tool"),
     ActionRecord("crop", "Crop…", "C", "Drag the region of the picture that is to be reconstructed, or type its place",
                  group="tool"),
+    ActionRecord("crosshair", "Crosshair", "X", "Of a volume: click or drag where the three planes shall cut it",
+                 group="tool"),
     ActionRecord("side", "Side by side", "S", "Compare two pictures side by side; again to leave", group="compare"),
     ActionRecord("wipe", "Wipe", "W", "Compare two pictures with a divider that can be dragged; again to leave",
                  group="compare"),
@@ -250,6 +256,7 @@ class PaneActions:
     ellipse: QAction
     mask: QAction
     crop: QAction
+    crosshair: QAction
     side: QAction
     wipe: QAction
     blink: QAction

@@ -16,6 +16,7 @@ from PySide6.QtGui import (
     QPalette,
     QPen,
     QPixmap,
+    QPixmapCache,
 )
 from PySide6.QtWidgets import QApplication
 
@@ -27,6 +28,7 @@ BORDER = "#4fb3ff"
 INSPECTED = "#7dff9b"
 SIDES = ("#3b9eff", "#ff7a45")  # A and B of a comparison
 CURSOR = "#57d38c90"
+CROSSHAIR = "#4fc3f7"
 LINE, REGION = "#ffd84d", "#ff8ad8"
 SEAM_LINE = "#ffb000a0"
 # Curves side by side, to be told apart on light and on dark
@@ -208,6 +210,8 @@ def _paths() -> dict[str, QPainterPath]:
         "ellipse": _with(QPainterPath(), lambda path: path.addEllipse(QRectF(1.5, 3.5, 13, 9))),
         "mask": _with(_lines(((13.5, 2.5), (7.5, 8.5))), _stroke),
         "crop": _lines(((4.5, 1), (4.5, 11.5), (15, 11.5)), ((1, 4.5), (11.5, 4.5), (11.5, 15))),
+        "crosshair": _with(_lines(((8, 1), (8, 5.5)), ((8, 10.5), (8, 15)), ((1, 8), (5.5, 8)), ((10.5, 8), (15, 8))),
+                           _dots((8, 8), radius=0.5)),
         "eraser": _lines(((6, 13), (2.5, 9.5), (9.5, 2.5), (13.5, 6.5), (7, 13), (6, 13)),
                         ((6, 6), (10, 10)), ((6, 13), (13.5, 13))),
         "undo": _lines(((2.5, 6), (9.5, 6), (12, 7), (13.5, 9.5), (12, 12), (9.5, 13), (6, 13)),
@@ -246,15 +250,18 @@ class _Engine(QIconEngine):
         super().__init__()
         self._name = name
 
-    def paint(self, painter: QPainter, rect: object, mode: QIcon.Mode, state: QIcon.State) -> None:
+    @staticmethod
+    def _colour(mode: QIcon.Mode) -> QColor:
         group = QPalette.ColorGroup.Disabled if mode is QIcon.Mode.Disabled else QPalette.ColorGroup.Normal
-        colour = QApplication.palette().color(group, QPalette.ColorRole.ButtonText)
+        return QApplication.palette().color(group, QPalette.ColorRole.ButtonText)
+
+    def paint(self, painter: QPainter, rect: object, mode: QIcon.Mode, state: QIcon.State) -> None:
         box = QRectF(rect)  # type: ignore[call-overload]
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.translate(box.topLeft())
         painter.scale(box.width() / _GRID, box.height() / _GRID)
-        pen = QPen(colour, 1.25)
+        pen = QPen(self._colour(mode), 1.25)
         pen.setCapStyle(Qt.PenCapStyle.RoundCap)
         pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
         painter.setPen(pen)
@@ -262,11 +269,17 @@ class _Engine(QIconEngine):
         painter.restore()
 
     def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
+        colour = self._colour(mode).rgba()
+        key = f"padis-gui {self._name} {size.width()}x{size.height()} {colour:x}"
+        pixmap = QPixmap()
+        if QPixmapCache.find(key, pixmap):
+            return pixmap
         pixmap = QPixmap(size)
         pixmap.fill(Qt.GlobalColor.transparent)
         painter = QPainter(pixmap)
         self.paint(painter, pixmap.rect(), mode, state)
         painter.end()
+        QPixmapCache.insert(key, pixmap)
         return pixmap
 
     def clone(self) -> "QIconEngine":

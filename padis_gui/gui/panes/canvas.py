@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QWidget
 from padis_gui.core.images.image import Pixels
 from padis_gui.gui.kit.theme import CURSOR, PANE_BACKGROUND
 from padis_gui.gui.kit.widgets import column
-from padis_gui.gui.panes.layers import Badge, Layer, Legend, ShapesItem
+from padis_gui.gui.panes.layers import Badge, CrosshairItem, Layer, Legend, ShapesItem
 from padis_gui.gui.panes.tiling_overlay import TilingOverlay
 from padis_gui.viewmodels.laboratory.laboratory import Overlay
 from padis_gui.viewmodels.pictures.pictures import Appearance
@@ -76,6 +76,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
     """
 
     moved = Signal(object)
+    stepped = Signal(int)  # one plane on or back, by keyboard
     hovered = Signal(int, int)
     picked = Signal(int, int)
     drawn = Signal(QPointF, QPointF, bool, bool)
@@ -92,7 +93,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         self.group: Group | None = None
         self.linked = True
         self._cursor = (0, 0)
-        self._square = True
+        self._square, self._aspect = True, 1.0
         self.box = _Box()
         self.setCentralItem(self.box)
         self.layer = Layer()
@@ -101,7 +102,8 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         self._lines = [pg.InfiniteLine(angle=angle, pen=pg.mkPen(CURSOR, width=1)) for angle in (0, 90)]
         for line in self._lines:
             line.setZValue(30)
-        for child in (self.layer, self.overlay, self.shapes, *self._lines):
+        self.crosshair = CrosshairItem()
+        for child in (self.layer, self.overlay, self.shapes, self.crosshair, *self._lines):
             self.box.addItem(child, ignoreBounds=True)
         self.legend, self.badge = Legend(self), Badge(self)
         self.empty = QLabel("", self, alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
@@ -131,20 +133,28 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
     # What is shown --------------------------------------------------------------------------------
 
     def set_picture(
-        self, pixels: Pixels | None, look: Appearance, *, square: bool = True, legend: bool = False
+        self,
+        pixels: Pixels | None,
+        look: Appearance,
+        *,
+        square: bool = True,
+        aspect: float = 1.0,
+        legend: bool = False,
     ) -> None:
         """Show (rows, columns[, 3]) pixels; NaN and infinity in signal colours. Does nothing where nothing changed.
 
-        ``square`` pixels keep their aspect; others fill the canvas. ``legend`` shows colours and levels in a corner.
+        ``square`` pixels keep their ``aspect``, width by height; others fill the canvas. ``legend`` shows colours and
+        levels in a corner.
         """
         if pixels is None and self.pixels is not None:
             self.viewport().update()  # all of it in one go, with the text that stands there instead
         self.legend.show_look(look if legend and pixels is not None else None)
         shape = None if self.pixels is None else self.pixels.shape
         self.layer.show_pixels(pixels, look)
-        if pixels is not None and (pixels.shape != shape or square != self._square):
-            self._square = square
-            self.box.setAspectLocked(square)
+        kept = square, aspect
+        if pixels is not None and (pixels.shape != shape or kept != (self._square, self._aspect)):
+            self._square, self._aspect = kept
+            self.box.setAspectLocked(square, aspect)
             self._apply_view()
 
     def set_empty_text(self, text: str, offer: str = "") -> None:
@@ -260,7 +270,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         super().focusInEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Plus and minus zoom, Shift and an arrow key pan."""
+        """Plus and minus zoom, Shift and an arrow key pan; up and down go through the planes of a volume."""
         key, view = Qt.Key(event.key()), self._present_view()
         zoom = {Qt.Key.Key_Plus: 1 / _KEY_ZOOM, Qt.Key.Key_Equal: 1 / _KEY_ZOOM, Qt.Key.Key_Minus: _KEY_ZOOM}
         pan = {
@@ -272,6 +282,8 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
             (right, down), seen = pan[key], self.box.viewRect()
             x, y = view.x + right * _KEY_PAN * seen.width(), view.y + down * _KEY_PAN * seen.height()
             self.look_at(View(x, y, view.scale_x, view.scale_y))
+        elif key in (Qt.Key.Key_Up, Qt.Key.Key_Down) and self.crosshair.is_there:
+            self.stepped.emit(1 if key == Qt.Key.Key_Up else -1)
         else:
             event.ignore()
 

@@ -257,7 +257,8 @@ class ImagePane(QFrame):
         source, pixels = self.record, self._picture_set.pixels(self.source)
         look = self.look
         legend = source.scale is not Scale.IMAGE or self.own is not None
-        self.canvas.set_picture(pixels, look, square=is_square(source), legend=legend)
+        aspect = self._picture_set.aspect(source)
+        self.canvas.set_picture(pixels, look, square=is_square(source), aspect=aspect, legend=legend)
         self.canvas.layer.show_missing(self._picture_set.missing(self.source))
         self.canvas.set_empty_text(
             self._picture_set.empty_text(self.source), self._picture_set.offer(self.source)

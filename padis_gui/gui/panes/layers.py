@@ -11,7 +11,7 @@ from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPainterPath, QPaint
 from PySide6.QtWidgets import QGraphicsItem, QGraphicsObject, QLabel, QStyleOptionGraphicsItem, QWidget
 
 from padis_gui.core.images.image import Mask, Pixels
-from padis_gui.gui.kit.theme import LINE, MASK, REGION, STALE
+from padis_gui.gui.kit.theme import CROSSHAIR, LINE, MASK, REGION, SEAM_LINE, STALE
 from padis_gui.viewmodels.pictures.levels import NonFinite, non_finite
 from padis_gui.viewmodels.pictures.pictures import DIVERGING, GREY, INVERTED, RAMP, Appearance
 from padis_gui.viewmodels.pictures.profiles import Line, Region, handles
@@ -254,6 +254,81 @@ class Legend(QWidget):
 def _text(value: float) -> str:
     """Three digits, or all before the point where there are more."""
     return (f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}").replace("-", "−")
+
+
+_GAP_PX, _ARM = 7.0, 1.1  # screen pixels: half of what is left free in the middle, and how wide a line is
+_GAP_SHADOW = "#00000090"
+
+
+class CrosshairItem(QGraphicsObject):
+    """Two lines through the middle of a pixel, all over the picture but for that pixel's surroundings; and the borders of
+    groups of slices, as lines across it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._place: tuple[int, int] | None = None
+        self._rect = QRectF()
+        self._borders: tuple[float, ...] = ()
+        self.setZValue(25)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a place is marked."""
+        return self._place is not None
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """The (row, column) that is marked."""
+        return self._place
+
+    def mark(self, place: tuple[int, int] | None, shape: tuple[int, ...]) -> None:
+        """Mark a (row, column) of a picture of ``shape``; None removes the mark."""
+        rect = QRectF(0, 0, shape[1], shape[0]) if place is not None else QRectF()
+        if (place, rect) != (self._place, self._rect):
+            self.prepareGeometryChange()
+            self._place, self._rect = place, rect
+            self.update()
+
+    @property
+    def borders(self) -> tuple[float, ...]:
+        """Heights at which groups of slices meet, in rows of the picture."""
+        return self._borders
+
+    def draw_borders(self, at: Sequence[float]) -> None:
+        """Draw a line across at each of these heights."""
+        if tuple(at) != self._borders:
+            self._borders = tuple(at)
+            self.update()
+
+    def boundingRect(self) -> QRectF:
+        return self._rect
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None
+    ) -> None:
+        if self._place is None:
+            return
+        rect, transform = self._rect, painter.worldTransform()
+        pen = QPen(pg.mkColor(SEAM_LINE), 1.0)
+        pen.setCosmetic(True)
+        painter.setPen(pen)
+        for height in self._borders:
+            painter.drawLine(QPointF(rect.left(), height), QPointF(rect.right(), height))
+        x, y = self._place[1] + 0.5, self._place[0] + 0.5
+        gap_x, gap_y = _GAP_PX / abs(transform.m11() or 1.0), _GAP_PX / abs(transform.m22() or 1.0)
+        arms = (
+            (QPointF(rect.left(), y), QPointF(max(x - gap_x, rect.left()), y)),
+            (QPointF(min(x + gap_x, rect.right()), y), QPointF(rect.right(), y)),
+            (QPointF(x, rect.top()), QPointF(x, max(y - gap_y, rect.top()))),
+            (QPointF(x, min(y + gap_y, rect.bottom())), QPointF(x, rect.bottom())),
+        )
+        for colour, width in ((_GAP_SHADOW, 3.0), (CROSSHAIR, _ARM)):
+            pen = QPen(pg.mkColor(colour), width)
+            pen.setCosmetic(True)
+            pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+            painter.setPen(pen)
+            for start, end in arms:
+                painter.drawLine(start, end)
 
 
 _HANDLE = 3.5

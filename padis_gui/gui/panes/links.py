@@ -4,24 +4,30 @@ Centre and pixels per screen pixel are passed on; pyqtgraph's own linking of axe
 locked aspect are resized (#1348).
 """
 
+import math
+from collections.abc import Mapping
 from typing import Literal, cast
 
 from PySide6.QtCore import QObject, QPointF, Signal
 
 from padis_gui.gui.panes.canvas import Canvas, Group, View
+from padis_gui.viewmodels.pictures.planes import Plane, VoxelGrid
 from padis_gui.viewmodels.pictures.profiles import Handle, Line, Point, Region, dragged, grab
+from padis_gui.viewmodels.pictures.sources import Lattice
 
 
 class Links(QObject):
     """Passes views and cursor on among its canvases. ``pointed`` carries (row, column) in ``group``, or (-1, -1)."""
 
     pointed = Signal(int, int)
+    stepped = Signal(object, int)  # a group, and one plane on or back across it
     placed = Signal(object)  # a canvas that shows other pixels than before
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.canvases: list[Canvas] = []
         self.group: Group | None = None
+        self.grid: VoxelGrid | None = None  # of the volume whose planes are shown: their views go together
         self._views: dict[Group, View | None] = {}
         self._cursor = (-1, -1)
 
@@ -30,6 +36,7 @@ class Links(QObject):
         self.canvases.append(canvas)
         canvas.moved.connect(lambda view: self._moved(canvas, view))
         canvas.hovered.connect(lambda row, column: self._hovered(canvas, row, column))
+        canvas.stepped.connect(lambda by: self.stepped.emit(canvas.group, by))
 
     def leave(self, canvas: Canvas) -> None:
         """Take part no longer; for a canvas that is thrown away."""
@@ -70,22 +77,71 @@ class Links(QObject):
         if not origin.linked or origin.group is None:
             return
         self._views[origin.group] = view
+        others = {} if self.grid is None else beside(self.grid, origin.group, view, self._views)
+        self._views |= others
         for canvas in self.canvases:
-            if canvas is not origin and canvas.linked and canvas.group == origin.group:
+            if canvas is origin or not canvas.linked:
+                continue
+            if canvas.group == origin.group:
                 canvas.set_view(view)
+            elif canvas.group in others:
+                canvas.set_view(others[canvas.group])
 
     def _hovered(self, canvas: Canvas, row: int, column: int) -> None:
         if row >= 0 or canvas.group == self.group:
             self.point_at(canvas.group, row, column)
 
 
-Tool = Literal["move", "profile", "rectangle", "ellipse", "mask", "crop"]
+# Which of (height, row, column) goes up and down in a plane's picture, and which from left to right
+_AXES = {Plane.AXIAL: (1, 2), Plane.CORONAL: (0, 2), Plane.SAGITTAL: (0, 1)}
+
+
+def beside(
+    grid: VoxelGrid, group: Group, view: View | None, views: Mapping[Group, View | None]
+) -> dict[Group, View | None]:
+    """Where the other planes of a volume look when that of ``group`` looks at ``view``: as many mm a screen pixel, and at
+    the same place along the axis that they share; along the other as before, by ``views``, or at its middle.
+    """
+    groups = {plane: (plane.lattice.value, *grid.sides(plane)) for plane in Plane}
+    mine = next((plane for plane, each in groups.items() if each == group), None)
+    if mine is None:
+        return {}
+    if view is None:
+        return {each: None for plane, each in groups.items() if plane is not mine}
+    centre = dict(zip(_AXES[mine], (view.y, view.x), strict=True))
+    millimetres = view.scale_x * _pitch(grid, mine)[1]
+    found: dict[Group, View | None] = {}
+    for plane, each in groups.items():
+        if plane is mine:
+            continue
+        before, (rows, columns) = views.get(each), grid.sides(plane)
+        y, x = (rows / 2, columns / 2) if before is None else (before.y, before.x)
+        down, across = _AXES[plane]
+        pitch = _pitch(grid, plane)
+        found[each] = View(
+            centre.get(across, x), centre.get(down, y), millimetres / pitch[1], millimetres / pitch[0]
+        )
+    return found
+
+
+def _pitch(grid: VoxelGrid, plane: Plane) -> tuple[float, float]:
+    """(rows, columns) in mm, or as much as the panes show of it: pixels are square where nothing is known of them."""
+    known = grid.pitch(plane)
+    if known is not None:
+        return known
+    rows, columns = grid.spacing or (1.0, 1.0)
+    across = columns if plane is Plane.CORONAL else rows
+    return across, across
+
+
+Tool = Literal["move", "profile", "rectangle", "ellipse", "mask", "crop", "crosshair"]
 _REACH = 9.0  # screen pixels within which a handle is taken hold of
 _SHORTEST = 1.0
 
 
 class DrawingTools(QObject):
-    """Turns drags into shapes. ``changed`` comes when the line or the region did, ``tool_changed`` with the tool.
+    """Turns drags into shapes. ``changed`` comes when the line or the region did, ``tool_changed`` with the tool;
+    ``located`` with a group and the (row, column) of its pixels to which the crosshair is clicked or dragged.
 
     ``crop`` is the region that is to be taken of pictures with ``crop_shape`` (rows, columns), within their borders, while
     it is being chosen; ``crop_changed`` comes when it did.
@@ -93,6 +149,7 @@ class DrawingTools(QObject):
 
     changed = Signal()
     crop_changed = Signal()
+    located = Signal(object, int, int)
     tool_changed = Signal(str)
 
     def __init__(self, links: Links) -> None:
@@ -113,6 +170,7 @@ class DrawingTools(QObject):
         canvas.drawn.connect(
             lambda start, now, begins, _ends: self._drag(canvas, _point(start), _point(now), begins=begins)
         )
+        canvas.picked.connect(lambda row, column: self._locate(canvas, row, column))
         canvas.set_drawing(self.tool != "move")
         self.show_on(canvas)
 
@@ -162,7 +220,8 @@ class DrawingTools(QObject):
         canvas.set_shapes(shapes if canvas.group is not None and canvas.group == self.group else [])
 
     def _crops(self, canvas: Canvas) -> bool:
-        return canvas.group is not None and canvas.group[1:] == self.crop_shape
+        shape = self.crop_shape
+        return shape is not None and canvas.group == (Lattice.IMAGE.value, *shape)
 
     def _changed(self) -> None:
         for canvas in self._links.canvases:
@@ -171,6 +230,14 @@ class DrawingTools(QObject):
 
     def _drag(self, canvas: Canvas, start: Point, now: Point, *, begins: bool) -> None:
         if canvas.group is None or self.tool == "mask":  # which the mask's painter draws
+            return
+        if self.tool == "crosshair":
+            rows, columns = canvas.group[1:]
+            row, column = (
+                min(max(math.floor(at), 0), side - 1)
+                for at, side in zip((now[1], now[0]), (rows, columns), strict=True)
+            )
+            self._locate(canvas, row, column)
             return
         if self.tool == "crop" and not self._crops(canvas):
             return
@@ -191,6 +258,10 @@ class DrawingTools(QObject):
         else:
             shape = "ellipse" if self.tool == "ellipse" else "rectangle"
             self._keep(Region.between(cast(Literal["rectangle", "ellipse"], shape), start, now))
+
+    def _locate(self, canvas: Canvas, row: int, column: int) -> None:
+        if self.tool == "crosshair" and canvas.group is not None and row >= 0:
+            self.located.emit(canvas.group, row, column)
 
     def _keep(self, shape: Line | Region) -> None:
         if isinstance(shape, Line):

@@ -23,6 +23,7 @@ from padis_gui.gui.kit.theme import MASK, icon
 from padis_gui.gui.kit.widgets import Flow
 from padis_gui.gui.panes.canvas import Canvas
 from padis_gui.gui.panes.pane_grid import PaneGrid
+from padis_gui.viewmodels.pictures.sources import Lattice
 from padis_gui.viewmodels.session.mask import MaskEditor
 from padis_gui.viewmodels.state.preferences import Preferences
 
@@ -207,7 +208,7 @@ class MaskPainter(QWidget):
         self._leave()
         for canvas in self._panes.links.canvases:
             self._listen_to(canvas)
-            if canvas.group is not None and canvas.group[1:] == missing.shape:
+            if canvas.group is not None and canvas.group[1:] == missing.shape and _is_slice(canvas):
                 self._films.append(_Film(canvas))
                 canvas.viewport().installEventFilter(self)
         self._paint()
@@ -298,3 +299,9 @@ class MaskPainter(QWidget):
 def _place(point: QPointF) -> tuple[float, float]:
     """(row, column) of a point in image coordinates."""
     return point.y(), point.x()
+
+
+def _is_slice(canvas: Canvas) -> bool:
+    """Whether it shows pixels of one slice: what is missing of it is not missing across a volume."""
+    lattices = (Lattice.IMAGE.value, Lattice.MEASUREMENT.value)
+    return canvas.group is not None and canvas.group[0] in lattices

@@ -17,7 +17,7 @@ from padis_gui.gui.panes.image_pane import ImagePane
 from padis_gui.gui.panes.layers import SEQUENTIAL, SIGNED
 from padis_gui.gui.panes.pane_grid import PaneGrid
 from padis_gui.viewmodels.pictures.levels import MATCH, MATCHABLE, PROPOSALS, propose
-from padis_gui.viewmodels.pictures.sources import Lattice, Origin
+from padis_gui.viewmodels.pictures.sources import Origin
 from padis_gui.viewmodels.runs.samples import run_id
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
@@ -119,8 +119,7 @@ class Saving(QObject):
         source, pixels = self._panes.picture_set.sources[key], self._panes.picture_set.pixels(key)
         if pixels is None:
             return
-        on_image = source.lattice is Lattice.IMAGE
-        spacing = self._panes.picture_set.spacing if on_image else None
+        spacing = self._panes.picture_set.pitch(source.lattice.value)
         info = self._provenance(key)
         self._write(path, lambda: picture_as_tiff(pixels, info, spacing=spacing), f"The {source.label}")
 

@@ -1,6 +1,7 @@
 """Panes in a grid: added, closed, maximised, one of them framed, linked; and the slim bar above them."""
 
 import math
+from collections.abc import Sequence
 
 from PySide6.QtCore import QPoint, QSize, Signal
 from PySide6.QtGui import QAction, QResizeEvent
@@ -149,7 +150,9 @@ class PaneBoard(QWidget):
         for pane in self.panes:
             self._cells.removeWidget(pane)
         for index, pane in enumerate(shown):
-            self._cells.addWidget(pane, index // self._columns, index % self._columns)
+            line, at = divmod(index, self._columns)
+            last = index == len(shown) - 1
+            self._cells.addWidget(pane, line, at, 1, self._columns - at if last else 1)  # no cell is empty
         for line in range(MOST):
             self._cells.setRowStretch(line, int(line * self._columns < len(shown)))
             self._cells.setColumnStretch(line, int(line < self._columns))
@@ -162,12 +165,16 @@ class PaneBoard(QWidget):
         self.arranged.emit()
 
     def _source_changed(self, pane: ImagePane) -> None:
+        if pane not in self.panes:  # it was taken away, and its source after it
+            return
         self._regroup(pane)
         self.set_active(pane)
         self.active_changed.emit()
         self.arranged.emit()
 
     def _regroup(self, pane: ImagePane) -> None:
+        if pane not in self.panes:
+            return
         self._links.place(pane.canvas, pane.group)
         self.regrouped.emit()
 
@@ -187,6 +194,16 @@ class PaneBoard(QWidget):
     def _pick(self, pane: ImagePane, row: int, column: int) -> None:
         if row >= 0 and self._tools.tool == "move":
             self.picked.emit(pane.source, row, column)
+
+    def show_sources(self, keys: Sequence[str]) -> None:
+        """Exactly these, in this order."""
+        self.maximise(None)
+        while len(self.panes) > len(keys):
+            self.remove_pane(self.panes[-1])
+        for pane, key in zip(self.panes, keys, strict=False):
+            pane.show_source(key)
+        for key in keys[len(self.panes) :]:
+            self.add_pane(key)
 
     # The framed one -------------------------------------------------------------------------------
 

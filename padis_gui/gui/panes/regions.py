@@ -27,7 +27,7 @@ from padis_gui.viewmodels.pictures.profiles import (
     statistics_as_csv,
     statistics_row,
 )
-from padis_gui.viewmodels.pictures.sources import Lattice, PaneSource, Scale
+from padis_gui.viewmodels.pictures.sources import PaneSource, Scale
 
 _FOLLOW_MS, _DRAG_MS = 250, 33
 _FIELD_WIDTH = 56
@@ -85,8 +85,7 @@ class DrawnPanel(QWidget):
     def _spacing(self) -> tuple[float, float] | None:
         """Pixel pitch in mm, (rows, columns), where it is known and the shape lies on the image."""
         group = self._panes.tools.group
-        on_image = group is not None and group[0] == Lattice.IMAGE.value
-        return self._panes.picture_set.spacing if on_image else None
+        return None if group is None else self._panes.picture_set.pitch(group[0])
 
     @property
     def _framed_shape(self) -> tuple[int, int]:

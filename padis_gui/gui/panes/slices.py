@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QSlider, QWidget
 from padis_gui.gui.kit.actions import panel_action
 from padis_gui.gui.kit.picture_wall import pixmap_of
 from padis_gui.gui.kit.widgets import column, debounced
+from padis_gui.viewmodels.pictures.planes import Plane
 from padis_gui.viewmodels.session.pages import PageTurner, Slices
 from padis_gui.viewmodels.session.session import Session
 
@@ -30,7 +31,7 @@ class _Slider(QSlider):
         self._turned += event.angleDelta().y()
         notches = int(self._turned / _NOTCH)
         self._turned -= notches * _NOTCH
-        self.setValue(self.value() - notches)
+        self.setValue(self.value() + (-notches if self.invertedAppearance() else notches))
         event.accept()
 
     def event(self, event: QEvent) -> bool:
@@ -101,6 +102,7 @@ class SliceSlider(QWidget):
         session.data.changed.connect(self.refresh)
         session.run.changed.connect(self.refresh)
         self.turner.arrived.connect(self.refresh)  # also where a page could not be read
+        session.volume.changed.connect(self.refresh)
         slices.came.connect(self._came)
         self.refresh()
 
@@ -111,14 +113,17 @@ class SliceSlider(QWidget):
 
     def _action(self, text: str, name: str, keys: str, by: int, within: QWidget) -> QAction:
         tip = f"Open the {text.replace('&', '').lower().replace('page', 'page or slice')} of the open file"
-        move: Callable[[], None] = lambda: self.slider.setValue(self.slider.value() + by)  # noqa: E731
+        move: Callable[[], None] = lambda: self._go(by)  # noqa: E731
         return panel_action(self, name, text, tip, keys, move, within)
+
+    def _go(self, by: int) -> None:
+        self.slider.setValue(self.slider.value() + (-by if self._session.volume.on else by))
 
     # From the session -----------------------------------------------------------------------------
 
     def refresh(self) -> None:
         """Show which page is open, or on its way."""
-        image = self._session.data.image
+        image, volume = self._session.data.image, self._session.volume
         several = image is not None and image.pages > 1
         self.setVisible(several)
         self.slider.setEnabled(several)
@@ -126,13 +131,25 @@ class SliceSlider(QWidget):
             action.setEnabled(several)
         if image is None:
             return
+        self._name(volume=volume.on)
         with QSignalBlocker(self.slider):
-            self.slider.setRange(0, image.pages - 1)
-            self.slider.setPageStep(max(1, image.pages // 10))
-            if not self.slider.isSliderDown():
+            count = len(volume.pages) if volume.on else image.pages
+            self.slider.setRange(0, count - 1)
+            self.slider.setPageStep(max(1, count // 10))
+            if volume.on:
+                self.slider.setValue(volume.place.slice)
+            elif not self.slider.isSliderDown():
                 wanted = self.turner.wanted
                 self.slider.setValue(image.page if wanted is None else wanted)
         self._say()
+
+    def _name(self, *, volume: bool) -> None:
+        """Pages go down from the first one; the slices of a volume go up, as they do in its other planes."""
+        self.slider.setInvertedAppearance(not volume)
+        self.slider.setInvertedControls(not volume)
+        up, down = ("Slice abo&ve", "Slice bel&ow") if volume else ("Previo&us page", "Ne&xt page")
+        self.previous.setText(up)
+        self.next.setText(down)
 
     def _say(self) -> None:
         count = self.slider.maximum() + 1
@@ -147,7 +164,10 @@ class SliceSlider(QWidget):
 
     def _moved(self) -> None:
         self._say()
-        if self.slider.isSliderDown():
+        volume = self._session.volume
+        if volume.on:
+            volume.move(volume.place.moved(Plane.AXIAL, self.slider.value()))
+        elif self.slider.isSliderDown():
             self._show_preview()
             self._rest.throttle()
         else:
@@ -159,7 +179,7 @@ class SliceSlider(QWidget):
         self._turn()
 
     def _turn(self) -> None:
-        if self.slider.isEnabled():
+        if self.slider.isEnabled() and not self._session.volume.on:
             self.turner.turn(self.slider.value())
 
     def _show_preview(self) -> None:

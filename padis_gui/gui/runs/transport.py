@@ -70,16 +70,21 @@ class PlanLine(QLabel):
             self.setText("")
             self.setToolTip("")
             return
-        ram = plan.memory_mb + planner.history_mb
+        ram, kept = plan.memory_mb + planner.history_mb, planner.kept_whole
         unknown = "measuring this machine…" if planner.measures else "time not known during a run"
         parts = [unknown if plan.seconds is None else f"about {duration(plan.seconds)}"]
         if plan.calls:
             parts.append(f"{plan.calls} denoiser calls")
         parts.append(f"+{size(ram)} memory" if planner.on_cpu else f"+{size(plan.memory_mb)} on the GPU")
         if planner.short:
-            parts.append(
-                f"only {size(planner.free_mb)} free: fewer views, a smaller image or a smaller patch"
+            helps = (
+                "fewer views, a smaller image or a smaller patch"
+                if kept is None
+                else "fewer slices, or a crop"
             )
+            parts.append(f"only {size(planner.free_mb)} free: {helps}")
+        elif kept == 1:
+            parts.append("only the latest iterate is kept")
         self.setText(" · ".join(parts))
         self.setStyleSheet(f"color: {LEVEL_COLOURS['warning']};" if planner.short else "")
         self.setToolTip(
@@ -87,6 +92,7 @@ class PlanLine(QLabel):
             f"{plan.products} products with A at most.\n"
             f"Memory: {size(plan.memory_mb)} (scan {size(plan.scan_mb)}, patch batch {size(plan.batch_mb)}, "
             f"the rest images), {size(planner.history_mb)} for the kept iterates; {size(planner.free_mb)} free.\n"
+            f"{'' if kept is None else f'Of a volume the estimates are kept whole, {kept} of them at most.{chr(10)}'}"
             "The time of one tile is measured once on this machine, and every run corrects it."
         )
 

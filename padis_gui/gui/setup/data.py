@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from PySide6.QtCore import QSignalBlocker
-from PySide6.QtWidgets import QLabel, QToolButton, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QWidget
 
 from padis_gui.core.files.formats.recognise import readable
 from padis_gui.core.images.corrections import CorrectionSettings, Proposal
@@ -15,6 +15,7 @@ from padis_gui.gui.kit.forms import NumberBox, SettingsForm, WholeBox
 from padis_gui.gui.kit.picture_wall import PictureWall, Tile
 from padis_gui.gui.kit.widgets import (
     Section,
+    allow,
     column,
     form,
     labelled,
@@ -61,6 +62,7 @@ class DataSection(Section):
         pages.addWidget(self.page, 1)
         pages.addWidget(self.pages)
         pages.addWidget(self.volume)
+        pages.addStretch(0)
         self.series = push_button(
             "Open the whole series", "This slice is one of several in its folder; open all of them as a volume",
             lambda: session.spawn(opening.series.open()),
@@ -68,7 +70,10 @@ class DataSection(Section):
         opening.series.changed.connect(lambda: self._offer_series(opening.series))
         self._offer_series(opening.series)
         self._of_pages = QWidget()
-        self._of_pages.setLayout(pages)
+        both = column(self._of_pages, spacing=4)
+        both.addLayout(self._make_choice())
+        both.addWidget(self._make_range())
+        both.addLayout(pages)
         for item in (self.name, self.details, self.notes):
             self.body.addWidget(item)
         self.body.addLayout(buttons)
@@ -76,6 +81,8 @@ class DataSection(Section):
             self.body.addWidget(part)
         for signal in (session.data.changed, session.data.refused):
             signal.connect(self.refresh)
+        session.volume.changed.connect(self._show_choice)
+        session.screen.changed.connect(self._show_choice)
         session.method.changed.connect(self._show_centre)
         session.method.changed.connect(self._show_details)
         session.prior.changed.connect(self._show_details)
@@ -96,6 +103,64 @@ class DataSection(Section):
         self.pages, self.volume = QToolButton(), QToolButton()
         self.pages.setDefaultAction(self._act.slices)
         self.volume.setDefaultAction(self._act.volume)
+
+    def _make_choice(self) -> QHBoxLayout:
+        """Whether one slice is open, or all of them as a volume."""
+        self.of_slice, self.of_volume = (self._half(text) for text in ("Slice", "Volume"))
+        self.of_slice.setToolTip("One slice, or page, is open: it is seen, and reconstructed, alone")
+        self.of_volume.setToolTip("All slices are open: three planes of them are seen, with one crosshair")
+        self._choice = QButtonGroup(self)
+        layout = row(spacing=0)
+        for button, volume in ((self.of_slice, False), (self.of_volume, True)):
+            self._choice.addButton(button)
+            button.clicked.connect(lambda _checked=False, volume=volume: self._choose(volume))
+            layout.addWidget(button, 1)
+        return layout
+
+    def _make_range(self) -> QWidget:
+        """Which slices are the volume."""
+        self._range = QWidget()
+        layout = row(self._range, spacing=4)
+        self.first, self.last = WholeBox(1, 1), WholeBox(1, 1)
+        for box, name, words in ((self.first, "First slice", "slices"), (self.last, "Last slice", "to")):
+            box.setAccessibleName(name)
+            box.setToolTip("Only these slices are the volume that is seen and reconstructed, from 1")
+            box.valueChanged.connect(self._take_range)
+            label = QLabel(words)
+            label.setBuddy(box)
+            layout.addWidget(label)
+            layout.addWidget(box, 1)
+        return self._range
+
+    def _take_range(self) -> None:
+        self._session.volume.take_slices(self.first.value() - 1, self.last.value() - 1)
+
+    @staticmethod
+    def _half(text: str) -> QToolButton:
+        button = QToolButton(autoRaise=True)  # so that the pressed one is seen
+        button.setText(text)
+        button.setCheckable(True)
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        return button
+
+    def _choose(self, volume: bool) -> None:
+        if volume and not self._session.volume.why_not:
+            self._session.shown.clear()  # a run of one slice would stand in the place of the volume
+        self._session.volume.choose(volume)
+        self._show_choice()
+
+    def _show_choice(self) -> None:
+        volume = self._session.volume
+        allow(self.of_volume, volume.why_not)
+        (self.of_volume if volume.on else self.of_slice).setChecked(True)
+        self._range.setVisible(volume.on)
+        if volume.on and (image := self._session.data.image) is not None:
+            for box, value in ((self.first, volume.pages.start + 1), (self.last, volume.pages.stop)):
+                with QSignalBlocker(box):
+                    box.setRange(1, image.pages)
+                    box.setValue(value)
+        self.page.setVisible(not volume.on)  # the slice that is looked at is in the strip above the panes
 
     def _make_centre(self) -> None:
         """The centre of rotation beside the data: it is looked for with an eye on the FBP."""
@@ -141,6 +206,7 @@ class DataSection(Section):
         self.brief.setText(image.name)
         self._show_details()
         self.notes.setText(_notes(image))
+        self._show_choice()
         self.reading.show_settings(image.reading, without=_OF_PICTURES if image.is_scan else ())
         self.scan.show_settings(image.reading)
         self._show_centre()

@@ -9,6 +9,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
 from padis_gui.core.physics.registry import PHYSICS
+from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.prior.tiling import TILINGS, TilingSettings
 from padis_gui.core.runs.cards import PriorCard, bundled_priors, own_priors
 from padis_gui.core.runs.presets import PRESETS
@@ -31,6 +32,7 @@ from padis_gui.gui.kit.widgets import (
     row,
 )
 from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.session.volume import volume_prior
 from padis_gui.viewmodels.state.preferences import Preferences
 
 _AUTOMATIC_SEED = -1
@@ -39,6 +41,7 @@ _LEGEND = (
     f"<span style='color:{_NOW}'>●</span> acts at the next iterate &nbsp; "
     f"<span style='color:{_NEXT}'>○</span> for the next run"
 )
+_OTHER = "another"
 _NO_PRIOR = "Open a checkpoint, or drop one on the window; a prior knows what images look like"
 
 
@@ -264,6 +267,57 @@ def _card_text(card: PriorCard) -> str:
     """A card as a tooltip, wrapped where Qt finds room."""
     rows = "".join(f"<p><b>{escape(heading)}:</b> {escape(text)}</p>" for heading, text in card.lines)
     return f"<p>{escape(card.summary)}</p>{rows}"
+
+
+class SlicesSection(Section):
+    """How the slices of a volume are denoised together: a prior across them beside the prior, and its tiling along z."""
+
+    def __init__(self, session: Session, opening: Opening) -> None:
+        super().__init__("Slices")
+        self._session = session
+        self.choice = ChoiceBox()
+        self.choice.activated.connect(self._choose)
+        self._opening = opening
+        rows = form()
+        labelled(
+            rows, "Across slices", self.choice,
+            "A prior that sees neighbouring slices at once, for high noise levels; below σ_v the prior of single slices "
+            "goes on. Without one every slice is what it would be alone",
+        )  # fmt: skip
+        self.form = SettingsForm(StackSettings, basic=("across_above", "z_tiling"))
+        self.form.edited.connect(session.method.set_stack)
+        self.body.addLayout(rows)
+        self.body.addWidget(self.form)
+        for signal in (session.prior.across_changed, session.method.changed, session.volume.changed):
+            signal.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what is chosen; nothing while a slice is open."""
+        session, prior = self._session, self._session.prior
+        self.setVisible(session.volume.on)
+        if not session.volume.on:
+            return
+        with QSignalBlocker(self.choice):
+            self.choice.clear()
+            self.choice.offer("none", "", "Each slice is denoised by itself")
+            bundled = volume_prior()
+            for path in dict.fromkeys(each for each in (bundled, prior.across_path) if each is not None):
+                self.choice.offer(path.stem, str(path), str(path))
+            self.choice.offer("open…", _OTHER, "A prior that padis-gui train --slices wrote")
+            at = "" if prior.across_path is None else str(prior.across_path)
+            self.choice.setCurrentIndex(self.choice.findData(at))
+        self.brief.setText("by themselves" if prior.across is None else f"{prior.across.slices} at once")
+        self.form.setVisible(prior.across is not None)
+        self.form.show_settings(session.method.stack)
+
+    def _choose(self, index: int) -> None:
+        data = str(self.choice.itemData(index))
+        if data == _OTHER:
+            self.refresh()
+            self._opening.choose_across()
+        else:
+            self._session.spawn(self._session.prior.open_across(Path(data) if data else None))
 
 
 class TilingSection(Section):

@@ -98,6 +98,11 @@ class SizeOffers(QWidget):
         self.reduce = small_button(
             "Reduce", f"The same field of view with larger pixels; {_IN_PIXELS}", self._reduce
         )
+        self.fewer = small_button(
+            "Fewer slices",
+            "Only so many slices around the one at the crosshair, which fit into the memory",
+            self._take_fewer,
+        )
         self.full = small_button(
             "Run at full size", "End the preview and run on all of the image, with the method as it is now",
             sizing.run_full,
@@ -105,7 +110,7 @@ class SizeOffers(QWidget):
         self.says = QLabel(wordWrap=True)
         self._short, self._preview = QWidget(), QWidget()
         short, preview = row(self._short), row(self._preview)
-        for button in (self.crop, self.reduce):
+        for button in (self.fewer, self.crop, self.reduce):
             short.addWidget(button)
         short.addStretch(1)
         preview.addWidget(self.says, 1)
@@ -130,7 +135,11 @@ class SizeOffers(QWidget):
         """Show what can be done now."""
         short, full = self._planner.short, self._sizing.full
         by = self.factor if short else None
-        self._short.setVisible(short and (by is not None or self._sizing.croppable))
+        slices = self._planner.fitting_slices
+        self.fewer.setVisible(slices is not None)
+        if slices is not None:
+            self.fewer.setText(f"Take {slices} slices")
+        self._short.setVisible(short and (slices is not None or by is not None or self._sizing.croppable))
         self.crop.setVisible(self._sizing.croppable)
         self.reduce.setVisible(by is not None)
         if by is not None:
@@ -143,6 +152,12 @@ class SizeOffers(QWidget):
     def _reduce(self) -> None:
         if (by := self.factor) is not None:
             self._sizing.reduce(by)
+
+    def _take_fewer(self) -> None:
+        volume, count = self._session.volume, self._planner.fitting_slices
+        if count is not None:
+            first = min(max(volume.place.slice - count // 2, 0), len(volume.pages) - count)
+            volume.take_slices(volume.pages[first], volume.pages[first + count - 1])
 
     def against(self, remedy: str) -> list[tuple[str, str, Callable[[], object]]]:
         """Buttons for a message whose error this remedy mends: text, tip, what it does."""
@@ -162,6 +177,8 @@ class SizeOffers(QWidget):
                 for by, what in _PARTS.items()
             ]
         offers: list[tuple[str, str, Callable[[], object]]] = []
+        if (slices := self._planner.fitting_slices) is not None:
+            offers.append((f"Take {slices} slices", self.fewer.toolTip(), self._take_fewer))
         if sizing.croppable:
             offers.append(("Crop…", self.crop.toolTip(), self._crop.trigger))
         if (by := self.factor) is not None:

@@ -153,7 +153,7 @@ class ABRun(Steered):
 
     def start(self, *, paused: bool = False) -> None:
         """Run both; ``paused`` stops after the first iterate of each."""
-        session, sides, opened = self._session, self.sides(), self._session.opened()
+        session, sides, opened = self._session, self.sides(), self._session.opened_slice()
         if sides is None or opened is None or session.occupied_by or sides[0] == sides[1]:
             self._refuse()
             return
@@ -169,7 +169,7 @@ class ABRun(Steered):
         self.results, self.at = (None, None), None
         self._kept.clear()
         self._maps.clear()
-        pictures = session.preparation.pictures
+        pictures = None if session.volume.on else session.preparation.pictures  # A and B are of one slice
         self.prepared, self._opened = None if pictures is None else pictures.prepared, opened
         session.occupy(_OCCUPIED)
         runs = _pair((a, b), opened, control, (first, second), pictures)

@@ -32,7 +32,7 @@ class PictureStack:
 
 def export(session: Session, path: Path, pages: PictureStack | None) -> None:
     """Write the pages in the I/O thread, and say so."""
-    opened, method = session.opened(), session.method.now
+    opened, method = session.opened_slice(), session.method.now
     if pages is None or not pages.pictures or opened is None:
         session.message.emit("warning", "There is nothing to export yet; run or inspect something first.", "")
         return

@@ -112,6 +112,10 @@ class IteratePictures:
         entered = 0 if self.call is None else self.call.x.nbytes
         return entered + sum(picture.nbytes for picture in pictures if picture is not None)
 
+    def lasting(self) -> "IteratePictures":
+        """What is kept of it once there is a later one."""
+        return self
+
     def against(self, truth: Pixels | None) -> "IteratePictures":
         """The same with its difference to a truth of its size; without one as it is."""
         if truth is None or truth.shape != self.estimate.shape:
@@ -179,13 +183,13 @@ def pictures_of_problem(prepared: Prepared) -> ProblemPictures:
         prepared=prepared,
         truth=None if truth is None else for_display(image.from_unit(truth)),
         baseline=for_display(image.from_unit(prepared.baseline)),
-        measurement=_measurement_picture(find_physics(prepared.method.physics), problem.measurement, image),
+        measurement=measurement_picture(find_physics(prepared.method.physics), problem.measurement, image),
         robust_range=image.robust_range(),
         baseline_psnr=math.nan if truth is None else psnr(prepared.baseline, truth),
     )
 
 
-def _measurement_picture(physics: Physics, measured: Tensor, image: Image) -> Pixels | None:
+def measurement_picture(physics: Physics, measured: Tensor, image: Image) -> Pixels | None:
     """A measurement as the viewer shows it: in the image's unit where it is a picture; None where it is empty."""
     if measured.ndim != 3 or not measured.numel():
         return None
@@ -220,7 +224,7 @@ def frame_of(
         state=for_display(image.from_unit(iterate.x)),
         difference=None if pictures.truth is None else grey(estimate - pictures.truth),
         deviation=None if spread is None else spread_of(spread, image),
-        measured=None if measured is None else _measurement_picture(physics, measured, image),
+        measured=None if measured is None else measurement_picture(physics, measured, image),
         disagreement=None if disagreement is None else spread_of(disagreement, image),
         partition=iterate.partition,
         call=None if call is None else call.cpu(),
@@ -302,13 +306,15 @@ class Meter:
 
 
 DEFAULT_BUDGET = 256 * 2**20
+_LARGE = 0.5  # of the budget: of such pictures the latest ones are kept only
 
 
 class History:
     """Frames and curve points of one run: appended in the compute thread, read in the UI thread.
 
     Every frame is kept until they take more than ``budget`` bytes; then every second one goes, and from there on
-    every second one is kept, so that they stay evenly spaced. The first and the last always stay. Points are a few
+    every second one is kept, so that they stay evenly spaced. The first and the last always stay, but for volumes of which
+    the budget holds no two: then the last. Points are a few
     numbers each, and all of them stay.
     """
 
@@ -348,12 +354,18 @@ class History:
         with self._lock:
             if self._order and self._order[-1] % self._stride:  # it was kept as the last one only
                 self._drop(len(self._frames) - 1)
+            if self._frames and (lasting := self._frames[-1].lasting()) is not self._frames[-1]:
+                self._bytes += lasting.nbytes - self._frames[-1].nbytes
+                self._frames[-1] = lasting
             self._frames.append(frame)
             self._order.append(self._came)
             self._came += 1
             self._bytes += frame.nbytes
             while self._bytes > self.budget and len(self._frames) > 2:
                 self._thin()
+            if self._bytes > self.budget and frame.nbytes > self.budget * _LARGE:
+                while len(self._frames) > 1:  # of such pictures the budget holds no two
+                    self._drop(0)
 
     def halve(self) -> None:
         """Let every second frame go; of two or fewer, all."""

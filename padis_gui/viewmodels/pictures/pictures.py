@@ -11,7 +11,7 @@ from padis_gui.core.images.image import Mask, Pixels
 from padis_gui.viewmodels.pictures.frames import IteratePictures
 from padis_gui.viewmodels.pictures.levels import Levels, Range, signed_difference
 from padis_gui.viewmodels.pictures.profiles import Spacing
-from padis_gui.viewmodels.pictures.sources import PaneSource, Scale, SourceList
+from padis_gui.viewmodels.pictures.sources import Lattice, PaneSource, Scale, SourceList
 
 # A picture, or what makes it the first time that somebody looks
 LazyPicture = Pixels | Callable[[], Pixels | None]
@@ -90,19 +90,54 @@ class PictureSet(QObject):
         self._colours: dict[str, str] = {}
         self.unit = ""
         self.spacing: Spacing | None = None
+        self._pitches: dict[str, Spacing | None] = {}
         self.window: Range = (0.0, 1.0)
 
-    def describe(self, unit: str, spacing: Spacing | None, window: Range) -> None:
-        """What the images' numbers mean: unit, pixel pitch (rows, columns) in mm, the intensities of 0 and 1."""
-        if (unit, spacing, window) != (self.unit, self.spacing, self.window):
-            self.unit, self.spacing, self.window = unit, spacing, window
+    def describe(
+        self,
+        unit: str,
+        spacing: Spacing | None,
+        window: Range,
+        planes: Mapping[Lattice, Spacing | None] | None = None,
+    ) -> None:
+        """What the images' numbers mean: unit, pixel pitch (rows, columns) in mm, the intensities of 0 and 1.
+
+        ``planes`` are the pitches of the other planes of a volume.
+        """
+        pitches = {Lattice.IMAGE.value: spacing} | {
+            each.value: pitch for each, pitch in (planes or {}).items()
+        }
+        if (unit, pitches, window) != (self.unit, self._pitches, self.window):
+            self.unit, self.spacing, self.window, self._pitches = unit, spacing, window, pitches
             self.restyled.emit()
+
+    def pitch(self, lattice: str) -> Spacing | None:
+        """Pixel pitch (rows, columns) in mm of pictures on that lattice, by its value; None where it is not known."""
+        return self._pitches.get(lattice)
+
+    def aspect(self, source: PaneSource) -> float:
+        """How wide a pixel of a source's pictures is for its height; 1 where that is not known."""
+        rows, columns = self.pitch(source.lattice.value) or (1.0, 1.0)
+        return columns / rows
 
     # Sources --------------------------------------------------------------------------------------
 
     def register(self, source: PaneSource) -> None:
         """Offer another source in every pane, or replace the one with its key."""
         self.sources.add(source)
+        self.listed.emit()
+
+    def offer_all(self, sources: Iterable[PaneSource]) -> None:
+        """Offer several at once."""
+        for source in sources:
+            self.sources.add(source)
+        self.listed.emit()
+
+    def withdraw_all(self, keys: Iterable[str]) -> None:
+        """Take several away at once."""
+        for key in keys:
+            self._pictures.pop(key, None)
+            self.sources.remove(key)
         self.listed.emit()
 
     def unregister(self, key: str) -> None:

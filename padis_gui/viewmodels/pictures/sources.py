@@ -25,15 +25,22 @@ class Origin(Enum):
 
     DATA = "Data"
     RUN = "This run"
+    CORONAL = "Coronal plane"
+    SAGITTAL = "Sagittal plane"
     LABORATORY = "Laboratory"
     RUNS = "Other runs"
 
 
 class Lattice(Enum):
-    """What a pixel of a source is. Panes on one lattice, and of one size, share view and cursor."""
+    """What a pixel of a source is. Panes on one lattice, and of one size, share view and cursor.
+
+    Of a volume the axial plane has the image's own pixels; the others have their own.
+    """
 
     IMAGE = "image"
     MEASUREMENT = "measurement"
+    CORONAL = "coronal"
+    SAGITTAL = "sagittal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +149,9 @@ class SourceList:
         ``pictorial`` measurements have the image's own intensities, and ``on_image`` ones its pixels too.
         """
         self.rename("baseline", baseline)
+        for plane in (Lattice.CORONAL.value, Lattice.SAGITTAL.value):
+            if (key := f"baseline.{plane}") in self:
+                self.rename(key, f"{baseline}, {plane}")
         lattice = Lattice.IMAGE if on_image else Lattice.MEASUREMENT
         scales = (Scale.IMAGE, Scale.SIGNED) if pictorial else (Scale.MEASURED, Scale.MISFIT)
         for key, scale in (("measurement", scales[0]), ("measured", scales[0]), ("misfit", scales[1])):

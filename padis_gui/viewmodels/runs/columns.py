@@ -3,7 +3,7 @@
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -64,7 +64,16 @@ def _data(record: RunRecord) -> str:
     data = record.recipe.data
     if data is None:
         return UNKNOWN
+    if record.recipe.stack is not None:
+        return f"{data_name(record)}, {slices_text(record.recipe.stack.pages)}"
     return data_name(record) + (f", page {data.page + 1}" if data.page else "")
+
+
+def slices_text(pages: Sequence[int]) -> str:
+    """Which pages of a file, given from 0, are a volume, in words and from 1."""
+    first, last = pages[0] + 1, pages[-1] + 1
+    gaps = "" if last - first + 1 == len(pages) else f", {len(pages)} of them"
+    return f"slices {first} to {last}{gaps}"
 
 
 def views(record: RunRecord) -> float:
@@ -129,10 +138,12 @@ COLUMNS = (
     _number("ssim", "SSIM", "Structural similarity to the truth", _metric("ssim"), ".3f", 50),
     _number("seam", "Seam ratio", "Jumps across tile borders against those inside, as measured last: 1 is no seam",
             lambda r: r.seam_ratio, ".3f", 76),
+    _number("zstep", "Step z", "Of a volume: how much a slice differs from the next, over the same of the truth: 1 is as "
+            "it should be, more is jumps from slice to slice, less is blurred along z", _metric("z_step_ratio"), ".3f", 54),
     Column("steps", "Steps", "The step whose estimate this is, and how many there would have been",
            lambda r: float(r.step or math.nan), _steps, 58),
     Column("time", "Time", "Time of the solver, in seconds", lambda r: r.seconds, lambda r: f"{r.seconds:.1f} s", 58),
-    _words("data", "Data", "The image's file, and its page where that is not the first", _data, 110),
+    _words("data", "Data", "The image's file, and its page where that is not the first, or its slices", _data, 110),
     Column("views", "Views", "Projections of a scan", views, _views_text, 46),
     _words("tiling", "Tiling", "Where the patches lay, and their side", _tiling, 104),
     _words("prior", "Prior", "The trained network", _prior, 84),

@@ -37,9 +37,8 @@ from padis_gui.viewmodels.pictures.frames import (
     IteratePictures,
     Meter,
     ProblemPictures,
-    frame_of,
-    pictures_of_problem,
 )
+from padis_gui.viewmodels.pictures.volumes import VolumeProblem, frame_of_iterate, pictures_of_prepared
 from padis_gui.viewmodels.state.background import Requests
 
 log = logging.getLogger(__name__)
@@ -297,7 +296,7 @@ class LiveRun(Steered):
         found: list[ProblemPictures] = []
 
         def show(prepared: Prepared) -> None:
-            shown = next((p for p in found if p.prepared is prepared), None) or pictures_of_problem(prepared)
+            shown = next((p for p in found if p.prepared is prepared), None) or pictures_of_prepared(prepared)
             recording.begin(shown, task.opened.prior.interrupted_by(control.check))
             self.prepared_ready.emit(recording.history, shown)
 
@@ -414,7 +413,7 @@ class Recording:
         meter, call = self._meter, self._call
         assert meter is not None, "a run is prepared before its first iterate"
         found = None
-        if disagreement and call is not None:
+        if disagreement and call is not None and not isinstance(self.pictures, VolumeProblem):
             with suppress(Interrupted):  # the run is told at its own next patch batch
                 found = meter.disagreement(call, iterate.step)
         self._seen = call, found
@@ -424,7 +423,7 @@ class Recording:
     def picture(self, iterate: Iterate) -> None:
         """Keep the iterate's pictures, unless they were the last that were kept."""
         if iterate.step != self._pictured and self.pictures is not None:
-            frame = frame_of(iterate, self.pictures, *self._seen)
+            frame = frame_of_iterate(iterate, self.pictures, *self._seen)
             self.history.keep(frame)
             self._mailbox.append(frame)
             self._pictured = iterate.step

@@ -18,6 +18,7 @@ from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.solvers.registry import find_solver
 from padis_gui.viewmodels.pictures.frames import DEFAULT_BUDGET, History, IteratePictures, for_display
+from padis_gui.viewmodels.pictures.volumes import frame_of_result
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,9 @@ _UNDOABLE = 20  # deletions that can be taken back
 
 def thumbnail(image: Image) -> NDArray[np.uint8]:
     """A small picture of an image in its window: (rows, columns) or (rows, columns, 3), 0 to 255."""
+    if image.is_volume:  # its middle slice
+        middle = image.channels // 2
+        image = replace(image, pixels=image.pixels[middle : middle + 1], slices=())
     scale = min(1.0, THUMBNAIL_SIDE / max(image.shape))
     # a picture of 12 million pixels takes no longer than a small one
     every = max(1, int(1 / scale) // _PIXELS_A_SIDE)
@@ -46,7 +50,8 @@ class RunRecord:
     """One run that ended with an estimate.
 
     ``state`` says how it ended, ``when`` in UTC: with the estimate of ``step`` of ``total`` steps at noise level
-    ``sigma``, which has ``seam_ratio``; 0 and NaN are not known. Its pixels have ``shape`` (C, rows, columns), None where
+    ``sigma``, which has ``seam_ratio``; 0 and NaN are not known. Its pixels have ``shape`` (C, rows, columns), of a volume
+    (slices, rows, columns), None where
     an earlier version did not write that, and ``unit``. ``history`` keeps its curves' points and, while there is memory,
     its iterates. ``group`` is the id of the set of samples that it belongs to; the set itself has ``calibration`` where
     the truth is known. ``note`` is what else is known of it. ``load`` reads the result again where it is no longer in
@@ -109,15 +114,18 @@ class RunRecord:
     def final_frame(self) -> IteratePictures | None:
         """The result as a frame, for where no iterate is kept."""
         result = self.result
-        if result is None:
-            return None
-        return IteratePictures(
-            step=self.step,
-            total=self.total,
-            sigma=self.sigma,
-            estimate=for_display(result.pixels),
-            deviation=None if result.deviation is None else for_display(result.deviation),
-        )
+        return None if result is None else frame_of(result, self.step, self.total, self.sigma)
+
+
+def frame_of(result: Result, step: int, total: int, sigma: float) -> IteratePictures:
+    """A result as the iterate that it was."""
+    if result.image.is_volume:
+        return frame_of_result(result.image, step=step, total=total, sigma=sigma)
+    spread = result.deviation
+    return IteratePictures(
+        step=step, total=total, sigma=sigma, estimate=for_display(result.pixels),
+        deviation=None if spread is None else for_display(spread),
+    )  # fmt: skip
 
 
 def shape_of(result: Result) -> tuple[int, int, int]:

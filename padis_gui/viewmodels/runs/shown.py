@@ -9,8 +9,10 @@ from padis_gui.core.images.image import Image
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.viewmodels.pictures.frames import CurvePoint, History, IteratePictures, ProblemPictures
+from padis_gui.viewmodels.pictures.planes import VoxelGrid
+from padis_gui.viewmodels.pictures.volumes import VolumeFrame, grid_of
 from padis_gui.viewmodels.runs.run import Ended, Task
-from padis_gui.viewmodels.runs.runs import RunRecord
+from padis_gui.viewmodels.runs.runs import RunRecord, frame_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +137,15 @@ class Shown(QObject):
             return self.record.recipe
         return None if self.made_of is None else self.made_of.recipe
 
+    @property
+    def grid(self) -> VoxelGrid | None:
+        """The voxels of the shown run, where it is of a volume and that is known; None for an image."""
+        if self.made_of is not None:
+            image = None if self.made_of.method.imageless else self.made_of.opened.image
+            return None if image is None or not image.is_volume else grid_of(image)
+        frame = self.frame()
+        return frame.grid if isinstance(frame, VolumeFrame) else None
+
     def is_of(self, image: Image | None, path: Path | None) -> bool:
         """Whether the shown run is of this image, as it was opened from that file."""
         if self.record is None and self.made_of is not None:
@@ -147,9 +158,12 @@ class Shown(QObject):
         if self.step is not None and (frame := self.history.frame_at(self.step)) is not None:
             return frame
         last = self.history.last
-        if last is not None or self.record is None:
-            return last
-        self._final = self._final or self.record.final_frame()
+        if last is not None or self._final is not None:
+            return last or self._final
+        if self.record is not None:
+            self._final = self.record.final_frame()
+        elif (found := self.result) is not None:  # of its iterates none could be kept
+            self._final = frame_of(found, found.step, found.total, found.sigma)
         return self._final
 
     def point(self) -> CurvePoint | None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from padis_gui.core.exports.about import About
@@ -10,11 +10,14 @@ from padis_gui.core.exports.content import IteratePicture, RunContent
 from padis_gui.core.exports.names import check_free
 from padis_gui.core.exports.registry import ExportSettings, write_export
 from padis_gui.core.exports.report import COLUMNS
+from padis_gui.core.images.image import Image
 from padis_gui.core.runs.engine import Result, stem_of
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.viewmodels.pictures.frames import History, ProblemPictures, channels_first
+from padis_gui.viewmodels.pictures.planes import Place
+from padis_gui.viewmodels.pictures.volumes import VolumeFrame, VolumeProblem, grid_of
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.workspace import Workspace
 
@@ -23,7 +26,8 @@ from padis_gui.viewmodels.session.workspace import Workspace
 class Exported:
     """A run that is to be exported: its result, read when it is written, and what is kept of its iterates.
 
-    ``pictures`` are of what the window has measured now, which may be of other data.
+    ``pictures`` are of what the window has measured now, which may be of other data; ``place`` is where the crosshair is
+    in a volume, of which what is more than the result shows that slice.
     """
 
     name: str
@@ -32,6 +36,7 @@ class Exported:
     history: History
     pictures: ProblemPictures | None
     device: str
+    place: Place
     seam_ratio: float = math.nan
 
     @property
@@ -51,7 +56,7 @@ def shown_run(workspace: Workspace) -> Exported | None:
     name = record.name if record is not None else result.image.name
     return Exported(
         name=name, recipe=result.recipe, load=lambda: result, history=workspace.shown.history,
-        pictures=workspace.preparation.pictures, device=workspace.prior.device_text,
+        pictures=workspace.preparation.pictures, device=workspace.prior.device_text, place=workspace.volume.place,
         seam_ratio=workspace.shown.history.seam_ratio if record is None else record.seam_ratio,
     )  # fmt: skip
 
@@ -60,7 +65,7 @@ def run_of(workspace: Workspace, record: RunRecord) -> Exported:
     """A run of the list; what is read from its file for this only is forgotten again by :func:`write_runs`."""
     return Exported(
         name=record.name, recipe=record.recipe, load=lambda: record.result, history=record.history,
-        pictures=workspace.preparation.pictures, device=workspace.prior.device_text,
+        pictures=workspace.preparation.pictures, device=workspace.prior.device_text, place=workspace.volume.place,
         seam_ratio=record.seam_ratio,
     )  # fmt: skip
 
@@ -102,7 +107,14 @@ def export_runs(
 def _content(run: Exported, settings: ExportSettings) -> RunContent:
     """What there is of a run; truth and baseline where the window has them of the same data."""
     result, points, ratio = run.result, run.history.points, run.seam_ratio
-    shown = run.pictures
+    shown, title = run.pictures, f"{run.name}: {stem_of(result.recipe)}"
+    place = run.place
+    if result.image.is_volume and settings.what != "result":
+        place = grid_of(result.image).inside(place)
+        title += f", slice {place.slice + 1} of {result.image.channels}"
+        result = replace(result, image=_slice_of(result.image, place.slice))
+    if isinstance(shown, VolumeProblem):
+        shown = shown.at(place)
     if shown is not None and not _measures(shown, result):
         shown = None
     about = About.of(
@@ -110,18 +122,23 @@ def _content(run: Exported, settings: ExportSettings) -> RunContent:
         sha256=result.sha256 or pixels_sha256(result.pixels),
     )  # fmt: skip
     return RunContent(
-        name=run.name, title=f"{run.name}: {stem_of(result.recipe)}", result=result, about=about,
-        pictures=_pictures(run.history, settings),
+        name=run.name, title=title, result=result, about=about, pictures=_pictures(run.history, settings, place),
         curves={name: [getattr(point, name) for point in points] for name in COLUMNS},
         truth=None if shown is None or shown.truth is None else channels_first(shown.truth),
         baseline=None if shown is None else channels_first(shown.baseline), device=run.device,
     )  # fmt: skip
 
 
-def _pictures(history: History, settings: ExportSettings) -> list[IteratePicture]:
+def _slice_of(volume: Image, at: int) -> Image:
+    """One slice of a volume as an image of its own."""
+    return replace(volume, pixels=volume.pixels[at : at + 1], page=volume.slices[at], slices=())
+
+
+def _pictures(history: History, settings: ExportSettings, place: Place) -> list[IteratePicture]:
     """The wanted picture of each iterate that is kept and has it."""
     found = []
-    for frame in filter(None, map(history.frame_at, history.steps)):
+    for kept in filter(None, map(history.frame_at, history.steps)):
+        frame = kept.at(place) if isinstance(kept, VolumeFrame) else kept
         picture, point = getattr(frame, settings.picture), history.point_at(frame.step)
         if picture is not None:
             psnr = math.nan if point is None else point.psnr

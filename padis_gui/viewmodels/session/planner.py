@@ -5,6 +5,7 @@ Its pace is measured once for each prior and patch size, corrected by every run,
 
 import hashlib
 import logging
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,6 +114,8 @@ class Paces:
 _SETTLE_MS = 120
 # A kept iterate: estimate, denoised, state and difference, in float32
 _PICTURES_KEPT = 4
+_LIVE_VOLUMES = 3  # estimate, denoised and state of the latest one
+_USABLE = 0.8  # of the free memory
 
 
 class Planner(QObject):
@@ -128,6 +131,7 @@ class Planner(QObject):
         self._session, self._paces = session, paces or Paces()
         self.plan: Estimate | None = None
         self.free_mb = 0.0
+        self._pages = range(0)
         self._products: tuple[Prepared, float] | None = None
         self._started: tuple[str, float] | None = None
         self._measuring: set[str] = set()
@@ -138,9 +142,17 @@ class Planner(QObject):
             session.occupied_changed,
         ):  # fmt: skip
             signal.connect(self._soon.start)
+        session.volume.changed.connect(self._follow_volume)
         session.preparation.changed.connect(self._measure_products)
         session.run.changed.connect(self._follow_run)
         session.run.ended.connect(self._learn)
+
+    def _follow_volume(self) -> None:
+        """Another volume, or none, takes otherwise; where its crosshair is does not matter."""
+        pages = self._session.volume.pages
+        if pages != self._pages:
+            self._pages = pages
+            self._soon.start()
 
     def refresh(self) -> None:
         """Estimate again."""
@@ -175,18 +187,39 @@ class Planner(QObject):
         opened, method = self._session.opened(), self._session.method.now
         if opened is None:
             return 0.0
-        channels, rows, columns = _shape(opened, method)
         steps = int(getattr(method.settings, "steps", 1)) * int(getattr(method.settings, "inner", 1))
-        kept = 4 * _PICTURES_KEPT * channels * rows * columns * steps / 2**20
-        return min(kept, self._session.runs.history_budget / 2**20)
+        each = _megabytes(opened, method) * (1 if opened.is_volume else _PICTURES_KEPT)
+        return min(each * steps, max(self._session.runs.history_budget / 2**20, each))
+
+    @property
+    def kept_whole(self) -> int | None:
+        """How many iterates of a volume the history holds, each whole; None for images."""
+        opened = self._session.opened()
+        if opened is None or not opened.is_volume:
+            return None
+        each = _megabytes(opened, self._session.method.now)
+        return max(1, int(self._session.runs.history_budget / 2**20 / each))
+
+    @property
+    def fitting_slices(self) -> int | None:
+        """How many slices of the volume a run has memory for, where it has none for all; None where that is not so."""
+        plan, pages = self.plan, self._session.volume.pages
+        if not self.short or plan is None or len(pages) < 2:
+            return None
+        fixed = plan.scan_mb + plan.batch_mb
+        each = (plan.memory_mb - fixed) / len(pages)
+        fitting = int((_USABLE * self.free_mb - fixed) / each)
+        return fitting if 1 <= fitting < len(pages) else None
 
     def _estimate(self, opened: Opened, method: Method) -> Estimate:
         pace = self._pace(opened, method)
         found = estimate(
             solver=method.solver, settings=method.settings, tiling=method.tiling, prior=opened.prior,
             image_shape=_shape(opened, method), stored_entries=_stored_entries(opened, method), pace=pace,
-            adaptation=method.adaptation if method.adapts else None,
+            adaptation=method.adaptation if method.adapts else None, volume=opened.is_volume,
         )  # fmt: skip
+        if opened.is_volume:  # the iterate that is seen is held while the next one is made
+            found = replace(found, memory_mb=found.memory_mb + _LIVE_VOLUMES * _megabytes(opened, method))
         if found.seconds is None:
             return found
         return replace(found, seconds=found.seconds * self._paces.factor(self._what(opened, method)))
@@ -290,6 +323,11 @@ class Planner(QObject):
             what, seconds = started
             self._paces.learn(what, result.seconds / seconds)
             self._soon.start()
+
+
+def _megabytes(opened: Opened, method: Method) -> float:
+    """An image, or a volume, of what the solver works on, in single precision."""
+    return 4 * math.prod(_shape(opened, method)) / 2**20
 
 
 def _shape(opened: Opened, method: Method) -> tuple[int, int, int]:

@@ -41,6 +41,8 @@ class PriorQuestion(QObject):
             return "Nothing is measured, which the prior could explain"
         if workspace.occupied_by:
             return f"{workspace.occupied_by} is under way; ask when it has ended"
+        if workspace.volume.on:
+            return "The question is about one slice; choose Slice in the data section"
         if workspace.preparation.prepared is None:
             return "What is open has not been measured yet"
         return ""

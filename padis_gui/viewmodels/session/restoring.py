@@ -22,7 +22,7 @@ from padis_gui.core.solvers.registry import find_solver
 from padis_gui.viewmodels.pictures.frames import History
 from padis_gui.viewmodels.runs.run import Task
 from padis_gui.viewmodels.runs.runs import RunRecord, record_of
-from padis_gui.viewmodels.session.saved import choices_from
+from padis_gui.viewmodels.session.saved import choices_from, volume_of
 from padis_gui.viewmodels.session.workspace import Workspace
 
 
@@ -101,8 +101,10 @@ class Restorer:
         last = self._last
         if last is None or seed != last.record.recipe.seed:
             return None
-        same = task.opened.same_as(last.opened) and task.method == last.method
-        return last.record if same else None
+        same_image = task.opened.same_as(last.opened)
+        if last.record.recipe.stack is not None and task.opened.prior is last.opened.prior:
+            same_image = last.record.recipe.is_of_data(task.opened.image, task.opened.data_path)
+        return last.record if same_image and task.method == last.method else None
 
     def _follow_data(self) -> None:
         """The seed that came back with a run goes with its image: it would silently be that of every later one."""
@@ -151,12 +153,33 @@ def _find(path: Path, near: list[Path]) -> _Found:
         return _Found(export, located, None, str(error))
 
 
+def _volume_result(export: Export, recipe: Recipe) -> Result:
+    """The volume that a run gave."""
+    about, data = export.about, recipe.data
+    assert data is not None, "as of every volume"
+    image = volume_of(
+        recipe, read_pages(export)[0], window=about.window or data.window, unit=about.unit or data.unit,
+        spacing=about.spacing, name=Path(data.file).name, page=data.page,
+    )  # fmt: skip
+    return Result(
+        recipe=recipe, image=image, metrics=known_metrics(export.metrics), seconds=about.seconds,
+        evaluations=about.evaluations, step=about.step, total=about.total,
+        sigma=math.nan if about.sigma is None else about.sigma, sha256=about.sha256,
+    )  # fmt: skip
+
+
 def _result(export: Export, recipe: Recipe) -> Result:
     """The result inside; raises :class:`InputError` where the file holds something else."""
     about = export.about
+    if about.kind == "volume" and recipe.stack is not None:
+        return _volume_result(export, recipe)
     if about.kind == "volume":
         raise InputError(
             f"{export.path.name} is a volume of {len(about.pages)} slices; open it as an image to see them."
+        )
+    if recipe.stack is not None:
+        raise InputError(
+            f"{export.path.name} shows one slice of a volume; export the volume itself to have it in the list."
         )
     pages, _ = read_pages(export)
     iterates = about.kind == "iterates" and about.picture == "estimate"

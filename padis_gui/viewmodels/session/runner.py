@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, QTimer
 
@@ -46,10 +47,19 @@ class Runner(QObject):
 
     def add_to_queue(self) -> bool:
         """Put the present choices at the end of the queue; False, and a message, where they are not complete."""
+        volume = self._workspace.volume
+        if volume.on and volume.image is None and self._workspace.opened() is not None:
+            self._workspace.spawn(self._add_volume(volume.load()))
+            return True
         task = self._workspace.wanted(self._seed())
         if task is not None:
             self.enqueue(task)
         return task is not None
+
+    async def _add_volume(self, loaded: Coroutine[Any, Any, bool]) -> None:
+        """A volume waits in memory, as an image does."""
+        if await loaded:
+            self.add_to_queue()
 
     def enqueue(self, task: Task) -> str:
         """Put a task at the end of the queue; returns in a sentence when it will begin."""
@@ -64,6 +74,11 @@ class Runner(QObject):
     def draw_samples(self, count: int) -> bool:
         """Queue ``count`` runs of the present choices that differ in the solver's seed only."""
         workspace, preparation, start = self._workspace, self._workspace.preparation, self._seed()
+        if workspace.volume.on:
+            workspace.message.emit(
+                "warning", "Samples are drawn of one slice; choose Slice in the data section.", ""
+            )
+            return False
         prepared, seed = preparation.prepared, workspace.method.seed
         shown = prepared is not None and seed is None  # what is seen is sampled
         measured_with = prepared.seed if prepared is not None and shown else start
@@ -120,6 +135,8 @@ class Runner(QObject):
         """A recipe to be run again here; None, and a message, where what it was made of is not what it was."""
         workspace = self._workspace
         device, near = workspace.prior.device, workspace.opened()
+        if near is not None and workspace.volume.on and workspace.volume.image is None:
+            near = replace(near, image=None, data_path=None)  # none of its pixels are there
 
         def work() -> Task:
             opened = open_recipe(recipe, device, near)

@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,17 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from padis_gui.core.exports.about import read_result
-from padis_gui.core.images.image import Image, ReadingSettings
+from padis_gui.core.exports.about import read_export, read_pages, read_result
+from padis_gui.core.images.image import Image, Pixels, ReadingSettings
 from padis_gui.core.images.metrics import Calibration
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
+from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.queue import QueuedRun
 from padis_gui.core.runs.recipe import Recipe, check_seed
 from padis_gui.core.settings.declarations import Settings, make
-from padis_gui.core.settings.errors import PadisError
+from padis_gui.core.settings.errors import InputError, PadisError
 from padis_gui.core.solvers.adaptation import AdaptationSettings
 from padis_gui.core.solvers.registry import find_solver
 from padis_gui.viewmodels.pictures.frames import CurvePoint, History
@@ -38,8 +39,11 @@ class SavedChoices(BaseModel):
 
     data: str | None = None
     page: int = 0
+    slices: tuple[int, int] | None = None  # first and last page of a volume
     reading: dict[str, Any] = Field(default_factory=dict)
     prior: str | None = None
+    across: str | None = None  # a prior across slices beside it
+    stack: dict[str, Any] = Field(default_factory=dict)
     training_image_size: int | None = None
     physics: str
     problems: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -76,8 +80,11 @@ def choices_from(recipe: Recipe, name: str, own_seed: int | None) -> SavedChoice
     return SavedChoices(
         data=None if recipe.data is None else recipe.data.file,
         page=0 if recipe.data is None else recipe.data.page,
+        slices=None if recipe.stack is None else (recipe.stack.pages[0], recipe.stack.pages[-1]),
         reading={} if recipe.data is None else changes(recipe.data.reading, ReadingSettings()),
         prior=recipe.prior.file,
+        across=None if recipe.stack is None or recipe.stack.across is None else recipe.stack.across.file,
+        stack={} if recipe.stack is None else changes(recipe.stack.settings, StackSettings()),
         training_image_size=recipe.prior.image_size if is_snapshot else None,
         physics=recipe.physics, problems={recipe.physics: recipe.problem},
         tiling=recipe.tiling.model_dump(mode="json"), solver=recipe.solver,
@@ -98,6 +105,7 @@ class Usable:
     seed: int | None = None
     own_seed: int | None = None
     adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
+    stack: StackSettings = field(default_factory=StackSettings)
     complaints: list[str] = field(default_factory=list)
 
 
@@ -114,6 +122,8 @@ def usable(choices: SavedChoices) -> Usable:
         found.reading = make(ReadingSettings, choices.reading)
     with _complaining(found):
         found.tiling = make(TilingSettings, choices.tiling)
+    with _complaining(found):
+        found.stack = make(StackSettings, choices.stack)
     with _complaining(found):
         found.adaptation = make(AdaptationSettings, choices.adaptation)
     with _complaining(found):
@@ -254,7 +264,35 @@ def _ending(saved: SavedRun, history: History) -> tuple[int, float, float]:
     return saved.step, sigma, ratio
 
 
+def volume_of(recipe: Recipe, pages: Sequence[Pixels], **known: Any) -> Image:
+    """The estimate of a run on a volume, whose slices are ``pages``, each (1, rows, columns).
+
+    Raises :class:`InputError` where these are not as many as the recipe says.
+    """
+    stack = recipe.stack
+    assert stack is not None, "of a volume"
+    if len(pages) != len(stack.pages):
+        raise InputError(
+            f"A volume of {len(stack.pages)} slices was wanted, but there are {len(pages)}; run its recipe again."
+        )
+    return Image(
+        pixels=np.concatenate(pages), slices=stack.pages, slice_spacing=stack.settings.slice_spacing, **known
+    )
+
+
 def _read(saved: SavedRun, path: Path) -> Result:
+    if saved.recipe.stack is not None:
+        export = read_export(path)
+        image = volume_of(
+            saved.recipe, read_pages(export)[0], unit=saved.unit, window=saved.window, spacing=saved.spacing,
+            name=saved.image_name, page=saved.page,
+        )  # fmt: skip
+        return Result(
+            recipe=saved.recipe, image=image,
+            metrics={name: math.nan if v is None else v for name, v in saved.metrics.items()},
+            seconds=saved.seconds, evaluations=saved.evaluations, step=saved.step or 0, total=saved.total,
+            sigma=math.nan if saved.sigma is None else saved.sigma, sha256=export.about.sha256,
+        )  # fmt: skip
     stored = read_result(path)
     image = Image(
         pixels=stored.estimate, unit=saved.unit, window=saved.window, spacing=saved.spacing,

@@ -5,7 +5,8 @@ pictures of two images never stand beside each other. What does not belong to th
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal
@@ -18,7 +19,10 @@ from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Prepared, prepared_shape
 from padis_gui.viewmodels.pictures.frames import IteratePictures, ProblemPictures
 from padis_gui.viewmodels.pictures.pictures import RUN_KEYS, LazyPicture, pictures_of
+from padis_gui.viewmodels.pictures.planes import VOLUME_KEYS, Place, Plane, VoxelGrid
 from padis_gui.viewmodels.pictures.sources import BUILT_IN
+from padis_gui.viewmodels.pictures.volumes import VolumeFrame, VolumeProblem
+from padis_gui.viewmodels.runs.columns import slices_text
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.workspace import Workspace
 from padis_gui.viewmodels.state.preparation import Stage
@@ -26,6 +30,10 @@ from padis_gui.viewmodels.state.preparation import Stage
 DATA_KEYS = ("truth", "baseline", "measurement")
 _MEASURED_KEYS = ("measurement", "measured", "misfit")
 _ALL = tuple(source.key for source in BUILT_IN)
+_PLANES = tuple(plane.key(key) for plane in (Plane.CORONAL, Plane.SAGITTAL) for key in VOLUME_KEYS)
+_RUN_PLANES = tuple(
+    plane.key(key) for plane in (Plane.CORONAL, Plane.SAGITTAL) for key in VOLUME_KEYS if key in RUN_KEYS
+)
 _OPEN = "Open an image: drop a file here, or Ctrl+O"
 _PRIOR_WANTED = "A prior is wanted: Ctrl+P opens one"
 
@@ -43,6 +51,7 @@ class Subject:
     pictures: ProblemPictures | None = None
     robust_range: tuple[float, float] | None = None
     is_open: bool = True  # else it is the shown run's
+    grid: VoxelGrid | None = None  # of a volume, of which ``image`` is a slice and ``truth`` the axial plane
 
     @property
     def physics(self) -> Physics:
@@ -66,19 +75,41 @@ class Screen(QObject):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace)
         self._workspace = workspace
+        self._changes: int | None = None  # since they are kept back; None where they are said at once
         workspace.preparation.progressed.connect(self.progressed)
         for signal in (
             workspace.preparation.changed, workspace.shown.changed, workspace.shown.result_changed,
             workspace.data.changed, workspace.data.loading, workspace.prior.changed, workspace.run.changed,
-            workspace.occupied_changed, workspace.method.changed,
+            workspace.occupied_changed, workspace.method.changed, workspace.volume.changed, workspace.volume.came,
         ):  # fmt: skip
-            signal.connect(self.changed)
+            signal.connect(self._follow)
+        workspace.volume.progressed.connect(self.progressed)
         workspace.runs.edited.connect(self._follow_name)
 
     def _follow_name(self, record: RunRecord) -> None:
         """Captions and verdict have the shown run's name."""
         if record is self._workspace.shown.record:
+            self._follow()
+
+    def _follow(self) -> None:
+        if self._changes is None:
             self.changed.emit()
+        else:
+            self._changes += 1
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Whatever changes within is one change, which is said at its end: showing it takes some milliseconds."""
+        if self._changes is not None:
+            yield
+            return
+        self._changes = 0
+        try:
+            yield
+        finally:
+            changes, self._changes = self._changes, None
+            if changes:
+                self.changed.emit()
 
     # What it is of ----------------------------------------------------------------------------------
 
@@ -93,7 +124,7 @@ class Screen(QObject):
             return workspace.data.image is None or (workspace.method.now.imageless and self._is_as_large)
         if workspace.method.now.imageless:
             return False
-        return shown.is_of(workspace.data.image, workspace.data.path)
+        return shown.is_of(workspace.open_image, workspace.data.path)
 
     @property
     def _is_as_large(self) -> bool:
@@ -115,12 +146,21 @@ class Screen(QObject):
                 image = pictures.prepared.image
             elif task is not None:
                 image = task.opened.image
+            if isinstance(pictures, VolumeProblem):
+                pictures = pictures.at(self.place)
             return Subject(
                 image=image, method=self._run_method or workspace.method.now, pictures=pictures,
-                truth=None if pictures is None else pictures.truth, is_open=False,
+                truth=None if pictures is None else pictures.truth, is_open=False, grid=shown.grid,
                 robust_range=None if pictures is None else pictures.robust_range,
             )  # fmt: skip
         pictures, picture, image = preparation.pictures, preparation.picture, workspace.data.image
+        volume = workspace.volume
+        if volume.grid is not None and image is not None and not workspace.method.now.imageless:
+            return Subject(
+                image=volume.subject, method=workspace.method.now, truth=volume.picture(Plane.AXIAL), grid=volume.grid,
+                robust_range=volume.robust_range,
+                pictures=pictures.at(self.place) if isinstance(pictures, VolumeProblem) else None,
+            )  # fmt: skip
         if pictures is not None:
             return Subject(
                 image=pictures.prepared.image, method=pictures.prepared.method, pictures=pictures,
@@ -134,6 +174,11 @@ class Screen(QObject):
         return Subject(image=None if method.imageless else image, method=method)
 
     @property
+    def place(self) -> Place:
+        """Where the crosshair is in a volume."""
+        return self._workspace.volume.place
+
+    @property
     def _run_method(self) -> Method | None:
         """The shown run's."""
         shown = self._workspace.shown
@@ -143,8 +188,12 @@ class Screen(QObject):
 
     @property
     def prepared(self) -> Prepared | None:
-        """The problem that the shown iterate is of; what is prepared where no run is shown. None where it is gone."""
+        """The problem that the shown iterate is of; what is prepared where no run is shown. None where it is gone, and for
+        a volume: what is asked of it is asked of images.
+        """
         shown, subject = self._workspace.shown, self.subject
+        if subject.grid is not None:
+            return None
         if not shown.anything:
             return None if subject.pictures is None else subject.pictures.prepared
         if shown.pictures is not None:
@@ -160,7 +209,8 @@ class Screen(QObject):
         """What the shown run measured, where that is in memory."""
         shown, pictures = self._workspace.shown, self.subject.pictures
         if shown.pictures is not None:
-            return shown.pictures
+            seen = shown.pictures
+            return seen.at(self.place) if isinstance(seen, VolumeProblem) else seen
         recipe = shown.recipe
         if pictures is None or recipe is None or not self.of_open:
             return None
@@ -183,6 +233,8 @@ class Screen(QObject):
 
     def completed(self, frame: IteratePictures | None) -> IteratePictures | None:
         """An iterate of the shown run with its difference to the truth, where that is known."""
+        if isinstance(frame, VolumeFrame):
+            return self._volume_frame(frame)
         if frame is None or frame.difference is not None:
             return frame
         subject, result = self.subject, self._workspace.shown.result
@@ -190,29 +242,48 @@ class Screen(QObject):
             return frame
         return frame.against(subject.truth) if _alike(subject.image, result.image) else frame
 
+    def _volume_frame(self, frame: VolumeFrame) -> VolumeFrame:
+        """An iterate of a volume at the crosshair, with its difference to the truth where that is seen."""
+        frame = frame.at(self.place)
+        if frame.difference is not None or not self.of_open or self._workspace.volume.grid != frame.grid:
+            return frame
+        volume = self._workspace.volume
+        truth = {
+            p.key("difference"): volume.picture(p) for p in Plane if volume.at(p) == self.place.across(p)
+        }
+        return frame.against_planes({key: pixels for key, pixels in truth.items() if pixels is not None})
+
     # Pictures ---------------------------------------------------------------------------------------
 
     def data_pictures(self) -> dict[str, LazyPicture | None]:
         """Truth, baseline and measurement by source."""
         subject = self.subject
         pictures = subject.pictures
-        return {
+        found: dict[str, LazyPicture | None] = {
             "truth": subject.truth,
             "baseline": None if pictures is None else pictures.baseline,
             "measurement": None if pictures is None else pictures.measurement,
         }
+        if subject.grid is not None:
+            planes = pictures.planes if isinstance(pictures, VolumeProblem) else {}
+            for key in ("truth", "baseline"):
+                found |= {plane.key(key): planes.get(plane.key(key)) for plane in Plane}
+            if subject.is_open:
+                found |= {plane.key("truth"): self._workspace.volume.picture(plane) for plane in Plane}
+        return found
 
     def run_pictures_of(self, frame: IteratePictures | None) -> dict[str, LazyPicture | None]:
         """The pictures of an iterate of the shown run by source."""
         if frame is None:
-            return dict.fromkeys(RUN_KEYS)
+            return dict.fromkeys((*RUN_KEYS, *_RUN_PLANES))
         measured = self.run_pictures
         pictures = pictures_of(frame, None if measured is None else measured.measurement)
         method = self._run_method
         if method is None or not method.measures_as(self.subject.method):
             # of another lattice, under another name
             pictures |= {"measured": None, "misfit": None}
-        return pictures
+        planes = frame.planes if isinstance(frame, VolumeFrame) else {}
+        return pictures | {key: planes.get(key) for key in _RUN_PLANES}
 
     # Texts ------------------------------------------------------------------------------------------
 
@@ -223,6 +294,8 @@ class Screen(QObject):
             opening = workspace.data.opening
             return dict.fromkeys(_ALL, _OPEN if opening is None else f"Opening {opening.name}…")
         texts = dict.fromkeys(_ALL, "") | self._of_data(subject) | self._of_run(subject)
+        if subject.grid is not None:
+            return texts | self._of_volume(texts)
         if subject.physics.imageless:
             texts |= dict.fromkeys(_MEASURED_KEYS, "Nothing was measured")
             texts |= dict.fromkeys(("truth", "difference"), "There is no truth: nothing was measured")
@@ -230,9 +303,25 @@ class Screen(QObject):
             texts |= dict.fromkeys(("truth", "difference"), "There is no truth to compare with")
         return texts
 
+    def _of_volume(self, texts: dict[str, str]) -> dict[str, str]:
+        """What is said of a volume's planes; its measurement is that of all slices, and no picture."""
+        volume = self._workspace.volume
+        found = {plane.key(key): texts[key] for plane in Plane for key in VOLUME_KEYS}
+        if self.of_open and self.subject.has_truth:
+            found |= {plane.key("truth"): volume.text(plane) for plane in Plane}
+        if volume.loading is not None:
+            run = f"Reading the volume, {volume.loading:.0%}…"
+            found |= {plane.key("estimate"): run for plane in Plane}
+        elif not self._workspace.shown.anything and self._workspace.opened() is not None:
+            press = f"{texts['estimate']}\nall {volume.grid.shape[0] if volume.grid else 0} slices"
+            found |= {plane.key("estimate"): press for plane in Plane}
+        return found
+
     def offers(self) -> dict[str, str]:
         """By which words the pictures of empty sources are offered: what :meth:`take_offer` does."""
         workspace, shown = self._workspace, self._workspace.shown
+        if self.subject.grid is not None:
+            return {}
         if not self.of_open:
             recipe = None if shown.record is None else shown.record.recipe
             there = recipe is not None and recipe.data is not None and recipe.data.file
@@ -288,6 +377,12 @@ class Screen(QObject):
         method = self._run_method
         if method is not None and not method.measures_as(subject.method):
             texts |= dict.fromkeys(("measured", "misfit"), "This run measured otherwise than is chosen now")
+        frame = shown.frame()
+        if isinstance(frame, VolumeFrame) and "state" not in frame.volumes and shown.history.last is not None:
+            texts |= dict.fromkeys(
+                ("state", "denoised", "measured", "misfit"),
+                "Of earlier steps of a volume the estimate is kept",
+            )
         texts["deviation"] = "Appears with a method that draws several samples, such as DAPS"
         texts["difference"] = "The truth of this run is not in memory"
         return texts
@@ -297,14 +392,10 @@ class Screen(QObject):
         """Of which data the shown run is, as a sentence; "" where it is what is open."""
         if self.of_open:
             return ""
-        shown, image = self._workspace.shown, self._workspace.data.image
+        shown, image = self._workspace.shown, self._workspace.open_image
         name = "The run under way" if shown.record is None else shown.record.name
         nothing = image is None or self._workspace.method.now.imageless
-        there = (
-            ""
-            if nothing or image is None
-            else f", not of {_place(image.name, image.page, image.pages > 1)}, which is open"
-        )
+        there = "" if nothing or image is None else f", not of {_place_of(image)}, which is open"
         return f"{name} is of {self._run_data}{there}."
 
     @property
@@ -313,19 +404,23 @@ class Screen(QObject):
         if recipe is None or recipe.data is None:
             return "no data"
         name = recipe.data.file.replace("\\", "/").rsplit("/", 1)[-1] or "an array"
+        if recipe.stack is not None:
+            return f"{name}, {slices_text(recipe.stack.pages)}"
         image = self._workspace.data.image
         return _place(name, recipe.data.page, image is not None and image.name == name and image.pages > 1)
 
     def captions(self, frame: IteratePictures | None) -> dict[str, str]:
         """The short text beside each built-in source."""
         subject, shown = self.subject, self._workspace.shown
-        texts = dict.fromkeys(_ALL, "")
+        texts, of_volume = dict.fromkeys(_ALL, ""), "" if subject.grid is None else " of the volume"
         pictures = subject.pictures
         if subject.image is not None and subject.truth is not None:
             texts["truth"] = subject.image.unit
+        if subject.grid is not None:
+            texts |= self._volume_captions(subject.grid)
         if pictures is not None:
             if math.isfinite(pictures.baseline_psnr):
-                texts["baseline"] = f"{pictures.baseline_psnr:.2f} dB"
+                texts["baseline"] = f"{pictures.baseline_psnr:.2f} dB{of_volume}"
             if pictures.measurement is not None:
                 rows, columns = pictures.measurement.shape[:2]
                 texts["measurement"] = f"{columns} × {rows}"
@@ -343,13 +438,27 @@ class Screen(QObject):
         if point is None and record is not None:
             quality = record.metrics.get("psnr", math.nan)
         if math.isfinite(quality):
-            step += f", {quality:.2f} dB"
+            step += f", {quality:.2f} dB{of_volume}"
         if not subject.is_open:
             step += f", of {self._run_data}"
         texts["estimate"] = step
         if frame.state is not None:
             texts["state"] = f"σ = {frame.sigma:.3g}"
         return texts
+
+    def _volume_captions(self, grid: VoxelGrid) -> dict[str, str]:
+        """Which plane of how many is seen."""
+        volume, found = self._workspace.volume, dict.fromkeys(_PLANES, "")
+        for plane in Plane:
+            at = volume.at(plane) if self.of_open else self.place.across(plane)
+            if at is not None:
+                unit = "" if self.subject.image is None else self.subject.image.unit
+                caption = grid.caption(self.place.moved(plane, at), plane)
+                found[plane.key("truth")] = f"{caption}, {unit}" if unit else caption
+            if plane is not Plane.AXIAL:
+                here = grid.caption(self.place, plane)
+                found |= dict.fromkeys((plane.key(key) for key in VOLUME_KEYS if key != "truth"), here)
+        return found
 
     def verdict(self) -> str:
         """What is shown in a line: a run under way, a result and its quality, a stale one, or what to do first."""
@@ -376,12 +485,8 @@ class Screen(QObject):
             return f"Opening {workspace.data.opening.name}…"
         if run.active:
             image = None if workspace.running is None else workspace.running.opened.image
-            other = image is not None and image is not workspace.data.image
-            of = (
-                f"   of {_place(image.name, image.page, image.pages > 1)}, not of what is open"
-                if image and other
-                else ""
-            )
+            other = image is not None and image is not workspace.open_image
+            of = f"   of {_place_of(image)}, not of what is open" if image and other else ""
             state = run.snapshot().state
             return f"{state.value}{'' if state is RunState.PAUSED else '…'}{of}"
         return f"{workspace.occupied_by} is under way…" if workspace.occupied_by else ""
@@ -402,6 +507,13 @@ def quality(result: Result) -> str:
 def _alike(image: Image, other: Image) -> bool:
     """Whether numbers of one mean the same, pixel by pixel, as those of the other."""
     return (image.shape, image.unit, image.window) == (other.shape, other.unit, other.window)
+
+
+def _place_of(image: Image) -> str:
+    """A file, and which page or slices of it."""
+    if image.is_volume:
+        return f"{image.name}, {slices_text(image.slices)}"
+    return _place(image.name, image.page, image.pages > 1)
 
 
 def _place(name: str, page: int, several: bool) -> str:

@@ -75,6 +75,13 @@ class Session(Workspace):
 
         Where something is under way they go to the end of the queue, unless ``paused``: only one can be stepped.
         """
+        if self.volume.on and self.volume.image is None and self.opened() is not None:
+            self.spawn(self._start_volume(self.volume.load(), paused=paused))
+            return
+        with self.screen.at_once():
+            self._start(paused=paused)
+
+    def _start(self, *, paused: bool) -> None:
         seed = self.method.seed
         task = self.wanted(new_seed() if seed is None else seed)
         if task is None:
@@ -90,6 +97,11 @@ class Session(Workspace):
         elif not paused:
             self.message.emit("info", self.runner.enqueue(task), "")
 
+    async def _start_volume(self, loaded: Coroutine[Any, Any, bool], *, paused: bool) -> None:
+        """All slices are read first, which is no work of the compute thread."""
+        if await loaded:
+            self.start(paused=paused)
+
     async def finish(self) -> None:
         """Finish the run under way, let what comes of it be kept, and begin no other one of the queue."""
         self.queue.hold(True)
@@ -97,6 +109,10 @@ class Session(Workspace):
         await self.runner.gathered()
 
     def _run_ended(self, ended: Ended) -> None:
+        with self.screen.at_once():
+            self._end(ended)
+
+    def _end(self, ended: Ended) -> None:
         super()._run_ended(ended)
         self.runner.end(ended)
         self.occupy("")
@@ -146,6 +162,7 @@ class Session(Workspace):
         self.closing.emit()
         self.compute_requests.stop()
         self.io_requests.stop()
+        self.plane_requests.stop()
         self.run.cancel()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._io, self.run.wait)

@@ -16,6 +16,7 @@ from PySide6.QtCore import QObject, Signal
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.prior.checkpoint import PriorRecord, read_record
+from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.runs.cards import bundled_priors
 from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.inputs import inputs_of
@@ -41,6 +42,7 @@ from padis_gui.viewmodels.runs.run import Ended, LiveRun, Task
 from padis_gui.viewmodels.runs.runs import RunRecord, Runs
 from padis_gui.viewmodels.runs.shown import Shown
 from padis_gui.viewmodels.session.saved import SavedChoices, changes, choices_from, usable
+from padis_gui.viewmodels.session.volume import VolumeView
 from padis_gui.viewmodels.state.background import Background
 from padis_gui.viewmodels.state.method import ChosenMethod
 from padis_gui.viewmodels.state.opened import OpenData, OpenPrior
@@ -60,7 +62,14 @@ class Workspace(Background):
         self.data = OpenData(self)
         self.data.opened.connect(self._take_data)  # before the preparation hears of it
         self.prior.changed.connect(self._take_prior)
+        self.prior.across_changed.connect(self.method.changed)
         self.preparation = Preparation(self, self.data, self.prior, self.method)
+        self.volume = VolumeView(self, self.data, self.prior)
+        self.closing.connect(self.volume.close)
+        self._subject = lambda: self.volume.subject
+        self.volume.changed.connect(
+            lambda: self.preparation.follow_volume(self._subject if self.volume.on else None)
+        )
         self.run = LiveRun(self._compute, self.compute_requests, self)
         self.runs = Runs(parent=self)
         self.shown = Shown(self)
@@ -69,6 +78,7 @@ class Workspace(Background):
         self._wishes = 0  # so many times several things were asked for at once: a preset, a run's settings
         self.run.prepared_ready.connect(self._take_pictures)
         self.run.changed.connect(self._follow_run)
+        self.shown.changed.connect(self._follow_shown)
         self.run.ended.connect(self._run_ended)
         self.method.solving_changed.connect(self._steer)
 
@@ -77,6 +87,18 @@ class Workspace(Background):
     def opened(self) -> Opened | None:
         """What is open, as far as the chosen physics needs it; None while data or prior are missing."""
         return self.preparation.opened()
+
+    def opened_slice(self) -> Opened | None:
+        """What is open as :meth:`opened`, and of a volume the one slice that was opened."""
+        found = self.opened()
+        if found is not None and found.is_volume:
+            return replace(found, image=self.data.image)
+        return found
+
+    @property
+    def open_image(self) -> Image | None:
+        """What is open: an image, or the volume around it."""
+        return self.volume.subject if self.volume.on else self.data.image
 
     def inputs(self) -> list[Path]:
         """The files that are open, and those that the problem names."""
@@ -88,6 +110,8 @@ class Workspace(Background):
     def wanted(self, seed: int, *, measurement_seed: int | None = None) -> Task | None:
         """A run of the choices as they stand; None, and a message, where they are not complete."""
         opened, method = self.opened(), self.method.now
+        if opened is not None and self.volume.on and self.volume.image is None:
+            return None  # it is read first
         if opened is None:
             what = "a prior" if self.prior.loaded is None else "an image"
             self.message.emit("warning", f"{what.capitalize()} is wanted before a run; open one.", "")
@@ -105,7 +129,8 @@ class Workspace(Background):
         opened, shown = self.opened(), self.shown.made_of
         if shown is None or opened is None:
             return False
-        return not (shown.opened.same_as(opened) and shown.method == self.method.now)
+        same = shown.opened.same_as(opened) and shown.opened.across is opened.across
+        return not (same and shown.method == self.method.now)
 
     async def choose_preset(self, name: str) -> None:
         """Apply a preset, and open the bundled prior and image that belong to it in the place of other bundled ones.
@@ -174,8 +199,10 @@ class Workspace(Background):
         return SavedChoices(
             data=_text_of(data.path),
             page=0 if data.image is None else data.image.page,
+            slices=(self.volume.pages[0], self.volume.pages[-1]) if self.volume.on else None,
             reading={} if data.image is None else changes(data.image.reading, ReadingSettings()),
             prior=_text_of(prior.path),
+            across=_text_of(prior.across_path), stack=changes(method.stack, StackSettings()),
             training_image_size=prior.image_size if prior.is_snapshot else None,
             physics=method.physics,
             problems={p.name: changes(problems[p.name], p.settings_type()) for p in PHYSICS},
@@ -212,16 +239,22 @@ class Workspace(Background):
         if choices.prior is not None and not later and not _is_open(prior.wanted, choices.prior):
             await prior.open(Path(choices.prior), choices.training_image_size)
         wanted = (choices.page, found.reading)
+        if not later and not _is_same(prior.across_path, choices.across):
+            await prior.open_across(None if choices.across is None else Path(choices.across))
         superseded = (self._wishes, data.wishes) != (latest[0], latest[2])
         if not superseded and choices.data and not data.is_at(Path(choices.data), *wanted):
             latest[2] += 1
             await data.open(Path(choices.data), *wanted)
         if latest != list(self.asked):
             return False
+        if choices.data and choices.slices is None:
+            self.volume.leave()
+        elif choices.data and choices.slices is not None and data.image is not None:
+            self.volume.choose(True, choices.slices)
         self.method.choose(
             problems=found.problems, physics=choices.physics, tiling=found.tiling, solvers=found.solvers,
             solver=choices.solver, seed=found.seed, seed_of=choices.seed_of, own_seed=found.own_seed,
-            preset=choices.preset, adapts=choices.adapts, adaptation=found.adaptation,
+            preset=choices.preset, adapts=choices.adapts, adaptation=found.adaptation, stack=found.stack,
         )  # fmt: skip
         for complaint in found.complaints:
             self.message.emit("warning", complaint, "")
@@ -235,7 +268,17 @@ class Workspace(Background):
         """Open what a run was made of, and show the run beside it."""
         data = record.recipe.data
         if data is not None and await self.data.open(Path(data.file), data.page, data.reading):
+            stack = record.recipe.stack
+            if stack is not None:
+                self.volume.choose(True, stack.pages)
             self.shown.show(record)
+
+    def _follow_shown(self) -> None:
+        """A run of one slice is seen where a slice is, that of a volume in its planes."""
+        grid = self.shown.grid
+        self.volume.show_grid(grid)
+        if self.shown.anything and grid is None:
+            self.volume.leave()
 
     def _take_prior(self) -> None:
         self.method.fit_to(self.prior.loaded)
@@ -258,7 +301,7 @@ class Workspace(Background):
         budget = self.runs.make_room()
         self.preparation.make_way(task.opened, task.method)
         self.run.start(task, self.preparation.made, item=item, paused=paused, history_budget=budget)
-        of_open = task.opened.image is None or task.opened.image is self.data.image
+        of_open = task.opened.image is None or task.opened.image is self.open_image
         if of_open and self.shown.live and self.shown.record is None:
             self.shown.follow(self.run.history, task)
         self.occupy("A run")
@@ -270,7 +313,9 @@ class Workspace(Background):
 
     def cancel(self) -> None:
         """Stop the run under way and keep nothing of it; without one, stop preparing."""
-        if self.run.active:
+        if self.volume.loading is not None:
+            self.volume.cancel_loading()
+        elif self.run.active:
             self.run.cancel()
         else:
             self.preparation.cancel()
@@ -358,6 +403,10 @@ def _text_of(path: Path | None) -> str | None:
     except InputError:
         return None
     return str(path.resolve())
+
+
+def _is_same(path: Path | None, name: str | None) -> bool:
+    return path is None if name is None else _is_open(path, name)
 
 
 def _is_open(path: Path | None, name: str) -> bool:

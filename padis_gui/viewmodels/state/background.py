@@ -1,11 +1,12 @@
-"""The threads: one that computes, one that reads, and small requests to them.
+"""The threads: one that computes, those that read, and small requests to them.
 
 Small requests to a thread that has other work: beside a run, between its iterates, or while it is paused.
 
 Of each kind only the latest waits (dragging a tile asks for many and wants the last). A run that has the compute
 thread calls :meth:`Requests.do_waiting` at its patch-batch boundaries; otherwise they are done at once.
 
-Two threads behind the window: one computes, one reads and writes; and coroutines that wait for them.
+Three threads behind the window: one computes, one reads and writes, one reads the planes of large stacks; and coroutines
+that wait for them.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from padis_gui.core.runs.inputs import check_run_outputs
 from padis_gui.core.settings.errors import Interrupted, PadisError, TrainingSizeError
 from padis_gui.core.settings.files import failures_said, write_atomically
 from padis_gui.core.settings.machine import told_of_memory, use_all_threads
+from padis_gui.core.settings.watch import unasked
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +151,8 @@ class Background(QObject):
     """Does work off the UI thread; what goes wrong there becomes a message.
 
     ``compute_requests`` go to the compute thread, beside runs and within; ``io_requests``, which need no device, to
-    the I/O thread. ``occupied_by`` says what has the compute thread for long, as the beginning of a sentence; "" where
+    the I/O thread; ``plane_requests``, which may read all of a large stack, to a thread of their own: no file waits for
+    them to be opened. ``occupied_by`` says what has the compute thread for long, as the beginning of a sentence; "" where
     it is free.
     """
 
@@ -171,6 +174,8 @@ class Background(QObject):
         self._asked: dict[str, asyncio.Future[Any]] = {}  # the latest of each kind, see :meth:`beside`
         self.compute_requests = Requests(self._compute, self)
         self.io_requests = Requests(self._io, self, clock=time.thread_time)
+        self._planes = ThreadPoolExecutor(1, thread_name_prefix="planes")
+        self.plane_requests = Requests(self._planes, self, clock=time.thread_time)
 
     def submit(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
         """Do something in the compute thread, after what it is doing."""
@@ -179,6 +184,10 @@ class Background(QObject):
     def submit_io(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
         """Do something in the I/O thread, after what it is doing; it is done even where the session ends."""
         return self._io.submit(work, *arguments)
+
+    def submit_planes(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
+        """Do something in the thread that reads planes, after what it is doing; it is done even where the session ends."""
+        return self._planes.submit(work, *arguments)
 
     def occupy(self, by: str) -> None:
         """Something has the compute thread from now on, until this is called with ""."""
@@ -252,7 +261,9 @@ class Background(QObject):
 
         def work(check: Check) -> tuple[T | None, Exception | None]:
             try:
-                return function(*arguments), None
+                # it is wanted also where the run between whose operations it is done is cancelled
+                with unasked():
+                    return function(*arguments), None
             except Interrupted:
                 raise
             except Exception as error:  # said by whoever waits for it
@@ -260,6 +271,11 @@ class Background(QObject):
 
         def done(result: tuple[T | None, Exception | None] | Failure | None) -> None:
             if future.done():
+                return
+            if (
+                result is None and not self._closed
+            ):  # a run that had the thread was stopped, and this with it: once more
+                self.compute_requests.ask(kind, work, done)
                 return
             value, error = result if isinstance(result, tuple) else (None, None)
             future.set_result(value) if error is None else future.set_exception(error)
@@ -341,4 +357,5 @@ class Background(QObject):
         self._compute.shutdown(wait=False, cancel_futures=True)
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._io, self._compute.shutdown)
+        await loop.run_in_executor(self._io, self._planes.shutdown)
         self._io.shutdown(cancel_futures=True)

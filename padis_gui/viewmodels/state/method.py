@@ -11,6 +11,7 @@ from padis_gui.core.physics.problem import scan_settings
 from padis_gui.core.physics.registry import PHYSICS, find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS, Preset
@@ -58,6 +59,7 @@ class ChosenMethod(QObject):
         self.tiling = TilingSettings()
         self.adapts = False
         self.adaptation = AdaptationSettings()
+        self.stack = StackSettings()  # of volumes
         self.seed: int | None = None
         self.own_seed: int | None = None  # of the user, whichever holds now
         self.seed_of = ""
@@ -84,6 +86,7 @@ class ChosenMethod(QObject):
             physics=self.physics, problem=self.problem, tiling=self.tiling, solver=self.solver,
             settings=self.settings, positions=self._prior is None or self._prior.positions,
             adaptation=self.adaptation if self.adapts else None,
+            stack=None if self.stack == StackSettings() else self.stack,
         )  # fmt: skip
 
     @property
@@ -139,6 +142,14 @@ class ChosenMethod(QObject):
 
         def change() -> None:
             self.adaptation = changed(self.adaptation, name, value)
+
+        self._set(change)
+
+    def set_stack(self, name: str, value: Any) -> None:
+        """Change how the slices of a volume are denoised together."""
+
+        def change() -> None:
+            self.stack = changed(self.stack, name, value)
 
         self._set(change)
 
@@ -224,6 +235,7 @@ class ChosenMethod(QObject):
         own_seed: int | None = None,
         adapts: bool = False,
         adaptation: AdaptationSettings | None = None,
+        stack: StackSettings | None = None,
     ) -> None:
         """All of it at once; settings of physics and solvers that are not named stay.
 
@@ -239,6 +251,7 @@ class ChosenMethod(QObject):
             self._check_patch(tiling)
             self.tiling = tiling
             self.adapts, self.adaptation = adapts, adaptation or AdaptationSettings()
+            self.stack = stack or StackSettings()
 
         self._set(change)
 

@@ -53,17 +53,50 @@ class _Open(QObject):
 class OpenPrior(_Open):
     """``changed`` is emitted when another prior is open, ``refused`` when one could not be: what was tried in a field
     is not what is open. ``record`` is what the checkpoint says of itself.
+
+    Beside it a prior ``across`` slices may be open, for volumes; ``across_changed`` says that it is another one, or none.
     """
 
     changed = Signal()
     refused = Signal()
     device_changed = Signal()
+    across_changed = Signal()
 
     def __init__(self, background: Background, device: str = "auto") -> None:
         super().__init__(background)
         self.device = pick_device(device)
         self.loaded: PatchPrior | None = None
         self.record: PriorRecord | None = None
+        self.across: PatchPrior | None = None
+        self.across_path: Path | None = None
+        self._across_wishes = 0
+
+    def open_across(self, path: Path | None) -> Coroutine[Any, Any, bool]:
+        """Open a prior across slices, or close the one that is open; the latest of these wishes wins."""
+        self._across_wishes += 1
+        return self._open_across(self._across_wishes, path)
+
+    async def _open_across(self, wish: int, path: Path | None) -> bool:
+        found = None
+        if path is not None:
+            precision = fastest_precision(self.device)
+            found = await self._background.beside(
+                "prior across slices", load_prior, Path(path), self.device, precision
+            )
+            if wish != self._across_wishes:
+                return False
+            if found is not None and found.slices == 1:
+                self._background.message.emit(
+                    "error", f"A prior across slices was wanted, but {Path(path).name} is one of single slices; choose "
+                    "another, or leave it out.", "",
+                )  # fmt: skip
+                found = None
+            if found is None:
+                self.across_changed.emit()  # what was tried is not what is open
+                return False
+        self.across, self.across_path = found, None if found is None else path
+        self.across_changed.emit()
+        return True
 
     def open(self, path: Path, training_image_size: int | None = None) -> Coroutine[Any, Any, bool]:
         """Open a checkpoint; what was open stays where it cannot be read. False also where another was asked for since.
@@ -108,6 +141,8 @@ class OpenPrior(_Open):
         before, self.device = self.device, device
         if self.path is not None and not await self.open(self.path, self.image_size):
             self.device = before
+        elif self.across_path is not None:
+            await self.open_across(self.across_path)
         self.device_changed.emit()
         return self.device == device
 

@@ -6,6 +6,7 @@ from enum import Enum
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from padis_gui.core.images.image import Image
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Measuring, Opened, Prepared, preparation_cost, prepare
 from padis_gui.core.settings.errors import Interrupted, PadisError
@@ -77,6 +78,7 @@ class Preparation(QObject):
         self.progress: tuple[float, str] = 0.0, ""  # the share of the work that is done, and at what it is
         self._pictured: tuple[object, ...] = ()  # what the picture is of, or will be
         self._wanted: Measuring | None = None
+        self._volume: Callable[[], Image | None] | None = None  # that is open in the place of a slice
         self._work: _Work | None = None
         self._timer = QTimer(self, singleShot=True, interval=_DELAY_MS)
         self._timer.timeout.connect(self._begin)
@@ -94,11 +96,13 @@ class Preparation(QObject):
     def opened(self) -> Opened | None:
         """What is open, as far as the chosen physics needs it; None while data or prior are missing."""
         data, prior, imageless = self._data, self._prior, self._method.now.imageless
-        if prior.loaded is None or prior.path is None or (data.image is None and not imageless):
+        image = data.image if self._volume is None else self._volume()
+        if prior.loaded is None or prior.path is None or (image is None and not imageless):
             return None
+        across = prior.across if image is not None and image.is_volume and not imageless else None
         return Opened(
-            image=None if imageless else data.image, data_path=None if imageless else data.path, prior=prior.loaded,
-            prior_path=prior.path,
+            image=None if imageless else image, data_path=None if imageless else data.path, prior=prior.loaded,
+            prior_path=prior.path, across=across, across_path=None if across is None else prior.across_path,
         )  # fmt: skip
 
     def made(self, opened: Opened, method: Method) -> ProblemPictures | None:
@@ -119,10 +123,16 @@ class Preparation(QObject):
         self.pictures, self.trouble = None, ""
         if opened is None:
             self._stand(Stage.NOTHING)
-        elif not preparation_cost(opened, method).quick:
+        elif self._volume is not None or not preparation_cost(opened, method).quick:
             self._stand(Stage.AT_RUN)
         else:
             self._soon(delay)
+
+    def follow_volume(self, volume: Callable[[], Image | None] | None) -> None:
+        """What is open is the volume that this gives, not the slice of it; a run prepares it, and keeps it here."""
+        if volume != self._volume:
+            self._volume, self._wanted, self._pictured = volume, None, ()
+        self.follow(0)
 
     def compute_now(self) -> None:
         """Prepare also what would wait for Run, or failed."""
@@ -168,7 +178,7 @@ class Preparation(QObject):
     def _follow_image(self) -> None:
         """Make the picture of what is open in the I/O thread: it needs no operator, and no device."""
         image, prior, method = self._data.image, self._prior.loaded, self._method.now
-        if image is None or method.imageless:
+        if image is None or method.imageless or self._volume is not None:
             self._pictured = ()
             if self.picture is not None:
                 self.picture = None

@@ -253,7 +253,7 @@ class Volumes(QObject):
 
     def start(self) -> None:
         """Make what is wanted, or go on with it; says why where it cannot."""
-        opened, method, out = self._session.opened(), self._session.method.now, self.out
+        opened, method, out = self._session.opened_slice(), self._session.method.now, self.out
         obstacle = self.obstacle() or ("" if out else "Choose where the volume goes first.")
         if self._closed:
             return
