@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.api.notebook import as_html
 from padis_gui.core.files.arrays import image_of_array
 from padis_gui.core.files.formats.pages import display_name, in_one_sentence, shown
 from padis_gui.core.files.read import read_image
@@ -60,6 +61,9 @@ class OpenedImage(OfImage):
         unit = f" {self.unit}" if self.unit else ""
         what = "image" if self.image.measured is None else "measurement"
         return f"<{what} {self.image.name}: {size}, {self.window[0]:g} to {self.window[1]:g}{unit}>"
+
+    def _repr_html_(self) -> str:
+        return as_html(self.pixels, self.image, repr(self).strip("<>"))
 
 
 def open(

@@ -1,20 +1,23 @@
 """Runs: a problem solved, at once or step by step, saved and repeated."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from padis_gui.api.notebook import as_html, display_module
 from padis_gui.api.opening import AnyPath, OpenedImage, OpenedPrior, checked_path, open, prior
 from padis_gui.api.problems import Problem
 from padis_gui.core.exports.about import About, check_sidecar, read_export, sidecar_path
-from padis_gui.core.exports.registry import ExportSettings
+from padis_gui.core.exports.content import RunContent
+from padis_gui.core.exports.registry import EXPORTS, ExportSettings, write_export
 from padis_gui.core.exports.tiff import save_result
 from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.images.metrics import psnr
@@ -40,6 +43,12 @@ from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.prior_fit import PriorFit
 from padis_gui.core.solvers.registry import find_solver
 
+_MEDICAL: tuple[Literal["nifti", "dicom"], ...] = "nifti", "dicom"
+
+
+def _suffixes_of(kind: str) -> tuple[str, ...]:
+    return EXPORTS.find(kind).types[0].suffixes
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Result(EngineResult):
@@ -48,12 +57,20 @@ class Result(EngineResult):
     def save(self, path: AnyPath, **export: Any) -> Path:
         """Write a TIFF that carries the recipe, float32 in the image's unit unless told otherwise. Atomic.
 
-        ``export`` are the fields of :class:`~padis_gui.core.exports.registry.ExportSettings` for a result: ``tiff``
-        ("ImageJ", "OME"), ``values``, ``map_low``, ``map_high``, ``sidecar``. Raises
-        :class:`~padis_gui.core.settings.errors.PadisError` where it cannot be written, and rather than write over a file
-        that the run used.
+        A name that ends in .nii, .nii.gz or .dcm makes NIfTI or DICOM of it, which have no settings; a volume becomes a
+        folder of DICOM files, which is what is returned then. ``export`` are the fields of
+        :class:`~padis_gui.core.exports.registry.ExportSettings` for a result: ``tiff`` ("ImageJ", "OME"), ``values``,
+        ``map_low``, ``map_high``, ``sidecar``. Raises :class:`~padis_gui.core.settings.errors.PadisError` where it cannot
+        be written, and rather than write over a file that the run used.
         """
         target = checked_path(path, "The name of a TIFF")
+        other = next((kind for kind in _MEDICAL if target.name.lower().endswith(_suffixes_of(kind))), None)
+        if other is not None and not export:
+            content = RunContent(
+                name=target.stem, title=target.stem, result=self, about=About.of(self, target.stem)
+            )
+            write_export(content, target, ExportSettings(what=other))
+            return target.with_suffix("") if other == "dicom" and self.image.is_volume else target
         settings = make(ExportSettings, export)
         if settings.what != "result":
             raise SettingError(
@@ -87,6 +104,9 @@ class Result(EngineResult):
         said = ", ".join(f"{name} {self.metrics[name]:.4g}" for name in known)
         return f"<result {size}, {self.recipe.solver}, seed {self.recipe.seed}: {said or 'a sample'}>"
 
+    def _repr_html_(self) -> str:
+        return as_html(self.pixels, self.image, repr(self).strip("<>"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Step(Iterate):
@@ -104,6 +124,11 @@ class Step(Iterate):
     def psnr(self) -> float:
         """Of the estimate against the truth, in dB; NaN where none is known."""
         return float("nan") if self.problem.truth is None else psnr(self.estimate, self.problem.truth)
+
+    def _repr_html_(self) -> str:
+        quality = "" if math.isnan(self.psnr) else f", {self.psnr:.2f} dB"
+        said = f"step {self.step} of {self.total}, σ {self.sigma:.4g}, residual {self.residual:.2g}{quality}"
+        return as_html(self.pixels, self.image, said)
 
 
 class Steps:
@@ -164,6 +189,23 @@ class Steps:
         if settings:
             self._sent = make(type(before), before.model_dump() | settings)
         self.control.change(self._sent, None if tiling is None else _tiling(tiling, method.tiling))
+
+    def show(self, *, every: int = 1) -> Result:
+        """Run to the end in a notebook, where one picture follows the steps, every so manyth; returns the result.
+
+        Interrupting the notebook's cell holds the run where it is. Raises
+        :class:`~padis_gui.core.settings.errors.InputError` where there is no IPython.
+        """
+        display = display_module()
+        handle = None
+        for step in self:
+            if handle is None:
+                handle = display.display(step, display_id=True)
+            elif step.step % every == 0 or step.step == step.total:
+                handle.update(step)
+        if handle is not None:
+            handle.update(self.result)
+        return self.result
 
     def finish(self) -> Result:
         """End the run after the patch batch in hand, and give the estimate that it has come to."""

@@ -1,11 +1,15 @@
 """The public API: the README's example, the command line's bits, arrays in and out, and what is refused."""
 
+import base64
 import inspect
+import io
 import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +19,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from PIL import Image as PilImage
 
 import padis_gui as pg
 from padis_gui.cli.main import main
@@ -324,6 +329,63 @@ def test_what_is_saved_is_never_written_over_what_the_run_used(
     again = pg.open(tmp_path / "x.tif")
     assert np.array_equal(again.pixels, result.pixels)
     assert (again.unit, again.window) == (result.unit, result.window)
+
+
+# -- in a notebook ------------------------------------------------------------------------------------------
+
+
+def shown_picture(page: str) -> np.ndarray:
+    """The picture inside of what a notebook shows."""
+    found = re.search(r"data:image/png;base64,([^\"]+)", page)
+    assert found is not None
+    return np.asarray(PilImage.open(io.BytesIO(base64.b64decode(found[1]))))
+
+
+@pytest.mark.parametrize("shape", [(40, 48), (700, 300), (64, 64, 3)])
+def test_a_notebook_shows_an_image_in_its_window_with_its_name_as_text(shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(0).random(shape, dtype=np.float32)
+    image = replace(pg.open(values), image=replace(pg.open(values).image, name='<b>a</b> & "b"'))
+    page = image._repr_html_()
+    assert "<b>a" not in page
+    assert max(shown_picture(page).shape[:2]) <= 512
+    assert shown_picture(page).ndim == len(shape)
+    black = pg.open(np.where(values > 0.5, 1.0, 0.0).astype(np.float32))._repr_html_()
+    assert set(np.unique(shown_picture(black))) >= ({0, 255} if max(shape) < 512 else {0})
+
+
+def test_a_live_picture_follows_the_steps_in_a_notebook(
+    monkeypatch: pytest.MonkeyPatch, tiny: pg.OpenedPrior, phantom: pg.OpenedImage
+) -> None:
+    problem, prior = pg.ct(phantom, views=6), tiny
+    seen: list[str] = []
+
+    class Handle:
+        def update(self, shown: Any) -> None:
+            seen.append(shown._repr_html_())
+
+    def display(shown: Any, *, display_id: bool) -> Handle:
+        assert display_id
+        Handle().update(shown)
+        return Handle()
+
+    with pytest.raises(pg.PadisError, match="IPython"):
+        pg.steps(problem, prior, solver="dds", steps=3, seed=1).show()
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace())
+    result = pg.steps(problem, prior, solver="dds", steps=3, seed=1).show()
+    assert ["step 1 of 3" in seen[0], "step 2 of 3" in seen[1], "step 3 of 3" in seen[2]] == [True] * 3
+    assert seen[3] == result._repr_html_()
+    assert np.array_equal(result.pixels, pg.reconstruct(problem, prior, solver="dds", steps=3, seed=1).pixels)
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz", "x.dcm"])
+def test_a_result_is_saved_by_its_name_for_medical_programs(
+    tmp_path: Path, tiny: pg.OpenedPrior, phantom: pg.OpenedImage, name: str
+) -> None:
+    result = pg.reconstruct(pg.ct(phantom, views=6), tiny, solver="dds", steps=2, seed=1)
+    path = result.save(tmp_path / name)
+    assert path == tmp_path / name
+    assert np.abs(pg.open(path).pixels - result.pixels).max() <= (0.5 if name == "x.dcm" else 0)
 
 
 # -- what is refused --------------------------------------------------------------------------------------

@@ -31,6 +31,22 @@ def test_an_estimate_appears_once_there_is_something_to_run(session, drive, phan
     assert planner.history_mb > 0
 
 
+def test_the_plan_says_where_products_are_made_without_a_matrix(session, drive, phantom_path, prior_path):
+    planner = Planner(session)
+
+    async def go():
+        await open_both(session, phantom_path, prior_path)
+        for choice in ("auto", "matrix-free", "stored"):
+            session.method.set_problem("system_matrix", choice)
+            planner.refresh()
+            assert planner.matrix_free == (choice == "matrix-free")
+        session.method.set_physics("deblur")
+        planner.refresh()
+        assert not planner.matrix_free
+
+    drive(go())
+
+
 def test_the_machine_is_measured_once(session, drive, phantom_path, prior_path, tmp_path, monkeypatch):
     measured = []
     truth = planner_module.tile_pace

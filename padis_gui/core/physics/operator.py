@@ -17,8 +17,9 @@ from padis_gui.core.images.image import Image
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.watch import SILENT, Watch
 
-# Steps of the power iteration that gives ||A||
+# Steps of the power iteration that gives ||A||: with a matrix, and without, where each takes long
 POWERS = 30
+POWERS_MATRIX_FREE = 8
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ from padis_gui.core.physics.filtered_backprojection import (
     view_weights,
 )
 from padis_gui.core.physics.geometry import Beam, Geometry, Shape, Turn
-from padis_gui.core.physics.operator import POWERS, LinearOperator
+from padis_gui.core.physics.operator import POWERS, POWERS_MATRIX_FREE, LinearOperator
 from padis_gui.core.physics.projector import (
     BYTES_AN_ENTRY,
     MatrixFree,
@@ -55,7 +55,6 @@ _PRODUCT_AT_ONCE = 2**27
 # Bytes of a matrix and its transpose up to which they are stored where nothing else is said. It is a fixed number, not a
 # share of the free memory, so that a recipe gives the same bits on every machine.
 _STORED_AT_MOST = 4 * 2**30
-_POWERS_MATRIX_FREE = 8
 # Pixels that a view is back projected to at a time, whose values stay in the cache of a CPU
 _PIXELS_AT_ONCE = 2**18
 _VIEWS_WEIGHTED = 64
@@ -311,7 +310,7 @@ class Scanner(LinearOperator):
     @property
     def powers(self) -> int:
         """Fewer where each takes long: eight come within a millionth of what thirty give."""
-        return POWERS if self.stored else _POWERS_MATRIX_FREE
+        return POWERS if self.stored else POWERS_MATRIX_FREE
 
     def _forward(self, x: Tensor) -> Tensor:
         if not self.stored:

@@ -12,7 +12,7 @@ from torch import Tensor
 from padis_gui.core.files.read import read_named_picture
 from padis_gui.core.images.image import Image
 from padis_gui.core.images.metrics import psnr, residual, ssim
-from padis_gui.core.physics.operator import POWERS, LinearOperator
+from padis_gui.core.physics.operator import POWERS, POWERS_MATRIX_FREE, LinearOperator
 from padis_gui.core.physics.problem import Problem, as_measured, simulate
 from padis_gui.core.physics.projector import BYTES_AN_ENTRY
 from padis_gui.core.physics.registry import find_physics
@@ -183,7 +183,8 @@ def preparing_share(opened: Opened, method: Method, *, norm: bool) -> float:
     problem, shape = method.problem, prepared_shape(image, opened.prior, method.problem)[1:]
     rest = 0.0 if _measures(image, opened.prior) else problem.stored_entries(shape) * _ENTRY_SECONDS
     if norm:
-        rest += 2 * POWERS * _product_seconds(problem, shape)
+        powers = POWERS if problem.stored_entries(shape) else POWERS_MATRIX_FREE
+        rest += 2 * powers * _product_seconds(problem, shape)
     return (measured + baseline) / (measured + baseline + rest)
 
 

@@ -53,6 +53,9 @@ def size(megabytes: float) -> str:
     return f"{megabytes / 1024:.1f} GB" if megabytes >= 1000 else f"{max(1, round(megabytes))} MB"
 
 
+_WITHOUT_MATRIX = ", without a matrix: it would be too large, or the setting System matrix says so"
+
+
 class PlanLine(QLabel):
     """The estimate; in the colour of a warning where memory will not do."""
 
@@ -76,6 +79,8 @@ class PlanLine(QLabel):
         if plan.calls:
             parts.append(f"{plan.calls} denoiser calls")
         parts.append(f"+{size(ram)} memory" if planner.on_cpu else f"+{size(plan.memory_mb)} on the GPU")
+        if planner.matrix_free:
+            parts.append("matrix-free")
         if planner.short:
             helps = (
                 "fewer views, a smaller image or a smaller patch"
@@ -89,7 +94,8 @@ class PlanLine(QLabel):
         self.setStyleSheet(f"color: {LEVEL_COLOURS['warning']};" if planner.short else "")
         self.setToolTip(
             f"Before Run: {plan.calls} denoiser calls, {plan.tiles} tiles through the network, "
-            f"{plan.products} products with A at most.\n"
+            f"{plan.products} products with A at most"
+            f"{_WITHOUT_MATRIX if planner.matrix_free else ''}.\n"
             f"Memory: {size(plan.memory_mb)} (scan {size(plan.scan_mb)}, patch batch {size(plan.batch_mb)}, "
             f"the rest images), {size(planner.history_mb)} for the kept iterates; {size(planner.free_mb)} free.\n"
             f"{'' if kept is None else f'Of a volume the estimates are kept whole, {kept} of them at most.{chr(10)}'}"

@@ -177,6 +177,16 @@ class Planner(QObject):
         return self.plan is not None and bool(self.free_mb) and self.plan.memory_mb > self.free_mb
 
     @property
+    def matrix_free(self) -> bool:
+        """Whether the planned run multiplies with A without a matrix: that would be too large, or the setting says so."""
+        opened, method = self._session.opened(), self._session.method.now
+        if self.plan is None or opened is None or method.imageless:
+            return False
+        return bool(method.problem.entries(_shape(opened, method)[1:])) and not _stored_entries(
+            opened, method
+        )
+
+    @property
     def on_cpu(self) -> bool:
         """Whether the machine's own memory is the device's."""
         return self._session.prior.device.type == "cpu"
