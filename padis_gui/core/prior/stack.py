@@ -23,7 +23,7 @@ from padis_gui.core.settings.declarations import branch
 from padis_gui.core.settings.errors import SettingError
 
 # sigma_v where nobody says it, as measured: see docs/volumes.md
-ACROSS_ABOVE = 0.1
+ACROSS_ABOVE = 0.0
 
 
 @dataclass(frozen=True)

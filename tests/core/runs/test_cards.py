@@ -8,7 +8,7 @@ import pytest
 from padis_gui.api.opening import prior as open_prior
 from padis_gui.cli.main import main
 from padis_gui.core.prior.checkpoint import read_record
-from padis_gui.core.runs.cards import bundled_priors, card_of, cards, own_priors
+from padis_gui.core.runs.cards import bundled_across, bundled_priors, card_of, cards, own_priors
 from padis_gui.core.settings.errors import CheckpointError
 from padis_gui.core.settings.files import HOME_VARIABLE
 
@@ -16,8 +16,9 @@ HANDBOOK = Path(__file__).parents[3] / "docs" / "priors.md"
 
 
 def test_every_bundled_prior_has_a_card_that_says_everything() -> None:
-    assert {path.stem for path in bundled_priors()} == set(cards())
-    for path, card in bundled_priors().items():
+    found = bundled_priors() | bundled_across()
+    assert {path.stem for path in found} == set(cards())
+    for path, card in found.items():
         assert all(text.strip() for _, text in card.lines)
         assert card.measured
         low, high = read_record(path).conventions.window
