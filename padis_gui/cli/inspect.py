@@ -2,11 +2,15 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from padis_gui.cli.convert import says_assumed
 from padis_gui.cli.options import add_training_image_size
 from padis_gui.cli.terminal import say
 from padis_gui.core.settings.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from padis_gui.core.prior.checkpoint import PriorRecord
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +46,19 @@ def run(options: argparse.Namespace) -> int:
     return 2 if refused else 0
 
 
+def _slices(record: "PriorRecord") -> str:
+    """Of a prior across slices, how many it sees, how far apart, and what comes out."""
+    from padis_gui.core.prior.checkpoint import slices_of
+
+    found = slices_of(record)
+    if found.get("slices", 1) == 1:
+        return ""
+    out = "the middle one" if found["slices_out"] == "middle" else "all"
+    apart = record.conventions.slice_spacings
+    said = "" if apart is None else f" {apart[0]:g} to {apart[1]:g} mm apart"
+    return f", {found['slices']} slices{said} in, {out} out"
+
+
 def verdict(path: Path, training_image_size: int | None = None) -> str:
     """What a prior file says of itself, as one line; :class:`CheckpointError` for other files."""
     from padis_gui.core.prior.checkpoint import FORMAT, is_snapshot, summarise_prior
@@ -54,6 +71,7 @@ def verdict(path: Path, training_image_size: int | None = None) -> str:
     return (
         f"{kind}, name {record.name!r}, {parameters:,} parameters, patches {patches} px, "
         f"image {conventions.image_size} px, window {low:g} to {high:g} {conventions.unit}".rstrip()
+        + _slices(record)
         + f", {'unknown' if record.steps is None else record.steps} training steps"
         + says_assumed(record.training.get("assumed"))
     )

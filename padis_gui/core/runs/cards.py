@@ -14,7 +14,10 @@ from padis_gui.core.settings.files import user_files
 
 
 class PriorCard(BaseModel):
-    """A bundled prior in words: ``summary`` in a line, whom it ``suits`` and whom not, data, licence, what was measured."""
+    """A bundled prior in words: ``summary`` in a line, whom it ``suits`` and whom not, data, licence, what was measured.
+
+    One across ``slices`` is for volumes.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,6 +26,7 @@ class PriorCard(BaseModel):
     unsuited: str
     trained_on: str
     licence: str
+    slices: int = 1
     measured: tuple[str, ...] = ()
 
     @property
@@ -45,18 +49,25 @@ def cards() -> dict[str, PriorCard]:
 
 
 def bundled_priors() -> dict[Path, PriorCard]:
-    """The bundled priors that are there, and their cards."""
-    found = {}
+    """The bundled priors of single images that are there, and their cards."""
+    return {path: card for path, card in _bundled() if card.slices == 1}
+
+
+def bundled_across() -> dict[Path, PriorCard]:
+    """The bundled priors across slices that are there, and their cards."""
+    return {path: card for path, card in _bundled() if card.slices > 1}
+
+
+def _bundled() -> Iterator[tuple[Path, PriorCard]]:
     for name, card in cards().items():
         with suppress(InputError):
-            found[resource(f"priors/{name}.safetensors")] = card
-    return found
+            yield resource(f"priors/{name}.safetensors"), card
 
 
 def card_of(path: Path) -> PriorCard | None:
     """The card of a bundled prior's file; None for every other file."""
     path = Path(path).resolve()
-    return next((card for file, card in bundled_priors().items() if file.resolve() == path), None)
+    return next((card for file, card in _bundled() if file.resolve() == path), None)
 
 
 def priors_folder() -> Path:
