@@ -249,7 +249,7 @@ def test_memory_is_stated_before_and_fewer_slices_are_proposed_where_it_does_not
         assert planner.fitting_slices == 3
         wanted = volume_mb(SLICES, SIDE, SIDE)
         monkeypatch.setattr(
-            "padis_gui.viewmodels.session.volume.free_memory_mb", lambda _device: 0.9 * wanted
+            "padis_gui.viewmodels.session.loading.free_memory_mb", lambda _device: 0.9 * wanted
         )
         remedies = []
         ready.remedy_wanted.connect(remedies.append)

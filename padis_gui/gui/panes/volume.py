@@ -37,6 +37,7 @@ class VolumePanes(QObject):
         panes.links.stepped.connect(self._step)
         panes.tools.located.connect(self._locate)
         session.screen.changed.connect(self._follow)
+        session.screen.moved.connect(self._mark_all)
         self._groups_shown = True
         panes.picture_set.changed.connect(lambda _keys: self._draw_groups())
         panes.arranged.connect(self._draw_groups)
@@ -54,8 +55,7 @@ class VolumePanes(QObject):
             self._enter() if grid is not None else self._leave()
         if grid != self._grid or self._panes.links.grid != grid:
             self._grid = self._panes.links.grid = grid
-        for canvas in self._panes.links.canvases:
-            self._mark(canvas)
+        self._mark_all()
         sources = tuple(pane.source for pane in self._panes.panes)
         if self.on and self._session.shown.anything and sources == _BEFORE_RUN:
             self._panes.board.show_sources(_OF_RUN)
@@ -117,6 +117,10 @@ class VolumePanes(QObject):
         found = (plane for plane in Plane if group == (plane.lattice.value, *grid.sides(plane)))
         return next(found, None)
 
+    def _mark_all(self) -> None:
+        for canvas in self._panes.links.canvases:
+            self._mark(canvas)
+
     def _mark(self, canvas: Canvas) -> None:
         plane, grid = self._plane(canvas.group), self._grid
         if plane is None or grid is None:
@@ -158,6 +162,7 @@ class PlaceBar(QWidget):
         layout.addWidget(self.says, 1)
         session.screen.changed.connect(self.refresh)
         session.screen.progressed.connect(self.refresh)
+        session.screen.moved.connect(self.refresh)
         self.refresh()
 
     def _go(self, plane: Plane, value: int) -> None:
