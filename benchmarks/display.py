@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import json
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from benchmarks.display_memory import measure_memory, print_memory
 from benchmarks.display_scenes import SCENES, Watch, one_run, set_scene, until
+from benchmarks.options import keep
 from padis_gui.core.runs.presets import DEFAULT_PRESET
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.gui.frame.app import collect_garbage_here, make_application, make_loop
@@ -21,7 +21,7 @@ from padis_gui.gui.frame.main_window import MainWindow
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.session.store import Store
 
-_PAIRS = 3
+_PAIRS = 10
 _GOAL_SLOWDOWN, _GOAL_BLOCK_MS = 0.05, 50.0
 # The preset's own solver, and one whose runs are longer
 _SOLVERS: tuple[tuple[str | None, int | None], ...] = ((None, None), ("diffpir", 40))
@@ -31,9 +31,10 @@ _SOLVERS: tuple[tuple[str | None, int | None], ...] = ((None, None), ("diffpir",
 class Cost:
     """What the display cost the runs of one solver in one state of the window.
 
-    ``off`` and ``on`` are seconds of a run without and with it, in turns; ``slowdown`` the ratio of the fastest of
-    each, less 1: another program's load can only lengthen a run. ``share`` is what the window itself said the display
-    took, the largest; ``work`` the UI thread's own share of the time, whether it kept the solver waiting or not.
+    ``off`` and ``on`` are seconds of a run without and with it, in turns; ``slowdown`` is the median of the ratio of each
+    pair, less 1, and ``longest_block_ms`` the median of the longest block of each run. ``share`` is what the window itself
+    said the display took, the largest; ``work`` the UI thread's own share of the time, whether it kept the solver waiting
+    or not.
     """
 
     scene: str
@@ -55,8 +56,7 @@ class Cost:
 async def _measure(window: MainWindow, scene: str) -> Cost:
     """Runs without and with display after one of each that warms up: in turns, so that another load hits both."""
     session, display = window.session, window.display
-    watch = Watch()
-    off, on, shares, work = [], [], [], []
+    off, on, shares, work, blocks = [], [], [], [], []
     for turn in range(_PAIRS + 1):
         session.run.frames_wanted = False
         display.timer.blockSignals(True)  # nothing is painted, and the curves stand still
@@ -67,17 +67,20 @@ async def _measure(window: MainWindow, scene: str) -> Cost:
             await one_run(session)
             continue
         off.append(seconds)
+        watch = Watch()
         watch.start()
         before = time.thread_time()
         on.append(await one_run(session))
         work.append((time.thread_time() - before) / on[-1])
         watch.stop()
+        blocks.append(watch.blocks)
         shares.append(display.share or 0.0)
     return Cost(
         scene=scene, solver=session.method.solver, off=tuple(off), on=tuple(on),
-        slowdown=min(on) / min(off) - 1,
+        slowdown=statistics.median(a / b for a, b in zip(on, off, strict=True)) - 1,
         share=max(shares), work=statistics.median(work),
-        longest_block_ms=watch.blocks.longest, mean_block_ms=watch.blocks.mean,
+        longest_block_ms=statistics.median(found.longest for found in blocks),
+        mean_block_ms=statistics.fmean(found.mean for found in blocks),
     )  # fmt: skip
 
 
@@ -97,7 +100,7 @@ async def _measure_all(window: MainWindow, options: argparse.Namespace, console:
             cost = await _measure(window, scene)
             found.append(cost)
             console.print(
-                f"{scene:<11}{cost.solver:<9}{min(cost.off):7.2f}{min(cost.on):7.2f}"
+                f"{scene:<11}{cost.solver:<9}{statistics.median(cost.off):7.2f}{statistics.median(cost.on):7.2f}"
                 f"{cost.slowdown:+10.1%}{cost.share:7.1%}{cost.work:9.1%}{cost.longest_block_ms:8.0f}"
                 f"{cost.mean_block_ms:6.1f}", highlight=False,
             )  # fmt: skip
@@ -169,5 +172,5 @@ def main(options: argparse.Namespace) -> int:
         cost if options.runs is None else memory, 0 if options.seed is None else options.seed
     )
     if options.json is not None:
-        options.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
+        return keep(options.json, figures)
     return 0

@@ -3,7 +3,9 @@
 import argparse
 import importlib
 from pathlib import Path
+from typing import Any
 
+from padis_gui.cli.outputs import kept, write_json
 from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS
 
 _SOLVERS_HELP = """\
@@ -48,11 +50,12 @@ solver:
 
   default        the window as it opens
   everything     twelve panes on different sources, the whole overlay, all curves, a line, a region, every dock
-  off, on        seconds of the fastest run without and with display: other load can only lengthen one
-  slowdown       the ratio of one to the other, less 1
+  off, on        seconds of a run without and with display, in the median of ten
+  slowdown       the ratio of one to the other, less 1, in the median of ten pairs
   says           what the window itself says the display takes, as in the line under Run
   UI work        the UI thread's own share of the time, whether it kept the solver waiting or not
-  longest, mean  how long the UI thread kept events waiting, in ms; the mean is of all times above 6 ms
+  longest, mean  how long the UI thread kept events waiting, in ms: the longest time of a run in the median of ten, and
+                 the mean of all times above 6 ms
 
 --runs N does many quick runs instead and counts memory, threads, widgets and objects on the way. The slope is fitted
 to the second half: before, results and iterates fill the budgets that the program gives them.
@@ -183,6 +186,12 @@ def _several(text: str) -> int:
     if count < 8:
         raise argparse.ArgumentTypeError(f"at least 8 runs are wanted to see growth, but {count} came")
     return count
+
+
+def keep(path: Path, figures: dict[str, Any]) -> int:
+    """Write figures as JSON; where that fails beside it or elsewhere, which is said; returns the exit code."""
+    _, written = kept(path, lambda to: write_json(to, figures))
+    return 0 if written == path else 1
 
 
 def run(options: argparse.Namespace) -> int:

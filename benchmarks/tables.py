@@ -20,8 +20,8 @@ from benchmarks import (
 )
 from benchmarks.denoiser import GOAL_MEMORY, GOAL_TIME, memory_growth, time_deviation
 from benchmarks.operator import GOAL_SPEEDUP
+from benchmarks.options import keep
 from benchmarks.precision import GOAL_COST
-from padis_gui.cli.outputs import write_json
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.presets import DEFAULT_PRIOR, resource
@@ -67,7 +67,7 @@ def solvers(options: argparse.Namespace) -> int:
         print("* other settings than the solver's own: compare time per evaluation, not PSNR")
     if options.json is not None:
         about = _about(request) | {"page": request.page, "isolated": not options.in_process}
-        write_json(options.json, about | {"baseline": first.solver, "solvers": rows})
+        return keep(options.json, about | {"baseline": first.solver, "solvers": rows})
     return 0
 
 
@@ -113,7 +113,7 @@ def operator(options: argparse.Namespace) -> int:
         print(f"{slower:.2f} times as fast or more (goal: at least {GOAL_SPEEDUP:g})")
     if options.json is not None:
         report = dataclasses.asdict(request) | {"baseline": timings[0].variant}
-        write_json(options.json, report | {"operators": [timing.as_dict() for timing in timings]})
+        return keep(options.json, report | {"operators": [timing.as_dict() for timing in timings]})
     return 0
 
 
@@ -162,7 +162,7 @@ def denoiser(options: argparse.Namespace) -> int:
             "memory_growth": growth,
             "calls": [timing.as_dict() for timing in timings],
         }
-        write_json(options.json, report)
+        return keep(options.json, report)
     return 0
 
 
@@ -202,7 +202,7 @@ def precision(options: argparse.Namespace) -> int:
             print(f"* the default here costs {t.cost:+.3f} dB (goal: less than {GOAL_COST:g})")
     if options.json is not None:
         about = _about(request.run) | {"solver": solver, "pages": request.pages, "repeats": request.repeats}
-        write_json(options.json, about | {"variants": [timing.as_dict() for timing in timings]})
+        return keep(options.json, about | {"variants": [timing.as_dict() for timing in timings]})
     return 0
 
 

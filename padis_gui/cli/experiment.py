@@ -1,6 +1,8 @@
 """`padis-gui experiment DATA --out RESULTS.jsonl`: compare methods on many images and make the table."""
 
 import argparse
+import shlex
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,11 +28,14 @@ if TYPE_CHECKING:
     from padis_gui.core.prior.tiling import TilingSettings
     from padis_gui.core.runs.presets import Preset
     from padis_gui.core.studies.experiment import GridResult
+    from padis_gui.core.studies.grid import Grid, Varied
 
 _HELP = """\
-Run every combination of the images, problems, solvers, tilings, priors and seeds given, and print means over
-images and seeds: PSNR in dB and SSIM of the result and of the baseline picture, the data residual, the seam ratio
-along the last tiles' borders relative to the truth (1 = no seam), denoiser evaluations, and seconds.
+Run every combination of the images, problems, solvers, tilings, priors and seeds given, and of the values of any
+setting (--vary), and print means over images and seeds: PSNR in dB, SSIM and NRMSE of the result, PSNR and SSIM of the
+baseline picture, the data residual, the seam ratio along the last tiles' borders relative to the truth (1 = no seam),
+denoiser evaluations, and seconds. ± is half the 95 % confidence interval of the mean over images, each the mean of its
+seeds (of one image: over seeds); the difference in PSNR is to the first row of the same problem, image by image.
 
 Results are appended to RESULTS.jsonl one by one, each with its recipe. The same command goes on after an
 interruption: what succeeded is not run again. A case that fails is counted in the table, the others go on, and the
@@ -61,6 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", action="extend", nargs="+", default=[], metavar="SOLVER.NAME=VALUE", dest="overrides",
         help="settings of a solver, such as diffpir.steps=40; without SOLVER of all of them",
     )  # fmt: skip
+    parser.add_argument(
+        "--vary", action="extend", nargs="+", default=[], metavar="NAME=VALUE,VALUE",
+        help="settings that take each of these values, of solvers, problems or the tiling, such as views=8,20,60 or "
+        "fast.sigma_max=0.3,1; the same as --set of one setting with several values",
+    )  # fmt: skip
     parser.add_argument("--tiling", nargs="+", default=[], metavar="NAME", help=f"of {TILINGS.listed}")
     add_settings(parser, TilingSettings, skip=("strategy",))
     parser.add_argument(
@@ -81,36 +91,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="results, one JSON line each; appended to",
     )
     parser.add_argument(
-        "--table", type=Path, nargs="+", default=[], metavar="FILE", help="write the table as .md or .csv too"
+        "--table",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="write the table as .md, .csv or .html (with plots) too",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the grid, and print and write its table."""
-    from padis_gui.cli.progress import progress_bar
-    from padis_gui.core.studies.experiment import Grid, as_csv, as_markdown, run_grid, summarise
+    from padis_gui.core.studies.grid import Grid
 
-    _check_files(options)
+    check_files(options)
     problems = tuple(_problem(options, name) for name in options.preset)
-    priors = tuple(options.prior) or _bundled_priors(problems, options.device)
+    priors = tuple(options.prior) or bundled_priors(problems, options.device)
     solvers = tuple(options.solver) or tuple(dict.fromkeys(p.solver for p in problems))
+    kept_settings, several = _apart(options.overrides)
     grid = Grid(
-        images=_images(options), problems=problems, priors=priors, solvers=tuple(options.solver),
-        overrides=_by_solver(options.overrides, solvers), tilings=_tilings(options),
+        images=images_of(options), problems=problems, priors=priors, solvers=tuple(options.solver),
+        overrides=_by_solver(kept_settings, solvers), tilings=_tilings(options),
         positions=tuple(p == "on" for p in options.positions), seeds=tuple(options.seed),
+        varied=_varied([*several, *options.vary], problems, solvers),
     )  # fmt: skip
+    return finish_grid(options, grid, "Experiment")
+
+
+def finish_grid(options: argparse.Namespace, grid: "Grid", title: str, question: str = "") -> int:
+    """Run a grid, and print and write its table; returns the exit code."""
+    from padis_gui.cli.progress import progress_bar
+    from padis_gui.core.studies.experiment import run_grid
+    from padis_gui.core.studies.grid import check_size
+    from padis_gui.core.studies.page import as_html
+    from padis_gui.core.studies.table import as_csv, as_markdown, summarise
+
+    check_size(grid)
     points = list(grid.points())
+    priors = dict.fromkeys(point.prior for point in points)
     opened = {path: open_prior(options, path) for path in priors}
     results: list[GridResult] = []
     unwritten = None
-    with progress_bar("Experiment") as bar:
+    with progress_bar(title) as bar:
         bar(0, len(points), "")
         try:
             for result in run_grid(points, opened.__getitem__, options.out):
                 results.append(result)
                 psnr = result.metrics.get("psnr")
                 quality = result.error if psnr is None else f"{psnr:.2f} dB"
-                bar(len(results), len(points), f"{' '.join(filter(None, result.point.group[:3]))}  {quality}")
+                named = [*result.point.group[:3], *(f"{key}={value}" for key, value in result.point.varied)]
+                bar(len(results), len(points), f"{' '.join(filter(None, named))}  {quality}")
         except InputError as refused:
             if not results:
                 raise
@@ -119,7 +149,13 @@ def run(options: argparse.Namespace) -> int:
     say(as_markdown(rows), end="")
     missing = False
     for path in options.table:
-        text = as_csv(rows) if path.suffix.lower() == ".csv" else as_markdown(rows)
+        match path.suffix.lower():
+            case ".csv":
+                text = as_csv(rows)
+            case ".html":
+                text = as_html(rows, title=title, question=question, again=_again(options))
+            case _:
+                text = as_markdown(rows)
         _, written = kept(path, partial(write_text, text=text))
         missing |= written != path
     errors = dict.fromkeys(
@@ -132,7 +168,34 @@ def run(options: argparse.Namespace) -> int:
     return 1 if errors else 2 if missing else 0
 
 
-def _bundled_priors(problems: "tuple[Preset, ...]", device: str) -> tuple[Path, ...]:
+def _again(options: argparse.Namespace) -> str:
+    """The command that makes the same table again, for a shell."""
+    return shlex.join(["padis-gui", *sys.argv[1:]]) if sys.argv[1:] else f"padis-gui {options.verb}"
+
+
+def _apart(texts: list[str]) -> tuple[list[str], list[str]]:
+    """Settings that are given once, and NAME=VALUE,VALUE for those that are given several times."""
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        for name, value in overrides([text]).items():
+            found.setdefault(name, []).append(value)
+    once = [f"{name}={values[0]}" for name, values in found.items() if len(values) == 1]
+    return once, [f"{name}={','.join(values)}" for name, values in found.items() if len(values) > 1]
+
+
+def _varied(
+    texts: list[str], problems: "tuple[Preset, ...]", solvers: tuple[str, ...]
+) -> "tuple[Varied, ...]":
+    from padis_gui.core.studies.grid import varied
+
+    return tuple(
+        varied(name, tuple(value.strip() for value in values.split(",")), problems, solvers)
+        for text in texts
+        for name, values in overrides([text]).items()
+    )
+
+
+def bundled_priors(problems: "tuple[Preset, ...]", device: str) -> tuple[Path, ...]:
     """The one bundled prior of these problems; raises :class:`SettingError` where they have several."""
     from padis_gui.core.runs.presets import bundled_prior
     from padis_gui.core.settings.machine import pick_device
@@ -147,10 +210,12 @@ def _bundled_priors(problems: "tuple[Preset, ...]", device: str) -> tuple[Path, 
     return priors
 
 
-def _check_files(options: argparse.Namespace) -> None:
+def check_files(options: argparse.Namespace) -> None:
+    """Raise :class:`InputError` for outputs of other kinds, or that would replace an input."""
     from padis_gui.core.runs.inputs import check_run_outputs
 
-    for path, endings in [(options.out, (".jsonl",)), *((table, (".md", ".csv")) for table in options.table)]:
+    tables = [(table, (".md", ".csv", ".html")) for table in options.table]
+    for path, endings in [(options.out, (".jsonl",)), *tables]:
         if path.suffix.lower() not in endings:
             raise InputError(
                 f"A file that ends in {' or '.join(endings)} was wanted, but {path.name} was given; rename it."
@@ -158,7 +223,7 @@ def _check_files(options: argparse.Namespace) -> None:
     check_run_outputs(given_inputs(options), [options.out, *options.table])
 
 
-def _images(options: argparse.Namespace) -> tuple[tuple[Path, int], ...]:
+def images_of(options: argparse.Namespace) -> tuple[tuple[Path, int], ...]:
     """Every (file, page) of the grid; all are read once, so that a bad one is found before the first run."""
     from padis_gui.core.files.formats.open import count_pages
     from padis_gui.core.files.read import read_image

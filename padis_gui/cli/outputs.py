@@ -89,6 +89,14 @@ def add_exports(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--curves", type=Path, default=None, metavar="CURVES.csv", help="the numbers of every iterate"
     )
+    group.add_argument(
+        "--nifti", type=Path, default=None, metavar="OUT.nii.gz",
+        help="the result as NIfTI too, in float32 with spacing and recipe",
+    )  # fmt: skip
+    group.add_argument(
+        "--dicom", type=Path, default=None, metavar="OUT.dcm",
+        help="the result as DICOM too: a derived CT image in whole HU, else a secondary capture of 16 bits",
+    )  # fmt: skip
 
 
 def chosen_export(options: argparse.Namespace) -> ExportSettings:
@@ -114,7 +122,7 @@ def chosen_export(options: argparse.Namespace) -> ExportSettings:
 
 def exported_files(options: argparse.Namespace) -> list[Path | None]:
     """What is written beside the result."""
-    return [options.iterates, options.movie, options.html, options.curves]
+    return [options.iterates, options.movie, options.html, options.curves, options.nifti, options.dicom]
 
 
 def _export(
@@ -132,7 +140,7 @@ class Recorder:
     def __init__(self, run: "Run", settings: ExportSettings, options: argparse.Namespace) -> None:
         self._run, self._settings, self._options = run, settings, options
         self._pictured = options.iterates is not None or options.movie is not None
-        self._wanted = self._pictured or options.html is not None or options.curves is not None
+        self._wanted = any(path is not None for path in exported_files(options))
         self._last = time.perf_counter()
         self._pictures: list[IteratePicture] = []
         self.columns: dict[str, list[float]] = {
@@ -186,7 +194,7 @@ class Recorder:
         missing = False
         for name, path in (
             ("curves", options.curves), ("iterates", options.iterates), ("animation", options.movie),
-            ("report", options.html),
+            ("report", options.html), ("nifti", options.nifti), ("dicom", options.dicom),
         ):  # fmt: skip
             if path is None:
                 continue

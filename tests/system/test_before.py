@@ -20,7 +20,8 @@ from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.queue import read_queue
 from padis_gui.core.runs.recipe import find_preset
 from padis_gui.core.solvers.registry import find_solver
-from padis_gui.core.studies.experiment import Grid, run_grid
+from padis_gui.core.studies.experiment import run_grid
+from padis_gui.core.studies.grid import Grid
 from padis_gui.core.volumes.parts import Parts
 from tests.before.machine import machine
 from tests.qt import until

@@ -77,7 +77,7 @@ BAD: list[tuple[list[str], str]] = [
     (["--solver", "magic"], "one of fast"), (["--tiling", "spiral"], "spiral"), (["--positions", "maybe"], "--positions"),
     (["--set", "dds.steps"], "NAME=VALUE"), (["--set", "quality.steps=3"], "--solver quality"),
     (["--set", "wings=3"], "'wings' is not a setting"), (["--seed", "-2"], "seed"), (["--out", "r.txt"], ".jsonl"),
-    (["--table", "t.html"], ".md or .csv"), (["--out", "none/r.jsonl"], "does not exist"),
+    (["--table", "t.txt"], ".md or .csv"), (["--out", "none/r.jsonl"], "does not exist"),
     (["--prior", "none.safetensors"], "does not exist"), (["--device", "tpu"], "auto, cpu"),
     (["--views", "0"], "1 to 2000"),
 ]  # fmt: skip

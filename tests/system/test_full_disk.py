@@ -50,6 +50,10 @@ VERBS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     ),
     "train": (["train", "H/stack.tif", "--out", "F/training", *_TRAINING], ()),
     "train, preview": (["train", "H/stack.tif", "--preview", "F/seen.png"], ()),
+    "bench": (
+        ["bench", "operator", "--size", "32", "--views", "4", "--repeats", "1", "--device", "cpu", "--json", "F/b.json"],
+        ("b-kept.json",),
+    ),
     "convert": (["convert", "H/prior.safetensors", "F/c.safetensors"], ()),
 }  # fmt: skip
 
@@ -57,7 +61,7 @@ VERBS: dict[str, tuple[list[str], tuple[str, ...]]] = {
 _PROGRAM = """
 import contextlib, io, json, os, resource, signal, sys, traceback
 from pathlib import Path
-from padis_gui.cli import convert, experiment, generate, queue, reconstruct, repeat, train, volume
+from padis_gui.cli import bench, convert, experiment, generate, queue, reconstruct, repeat, train, volume
 from padis_gui.cli.main import main
 from padis_gui.core.runs.engine import Run
 from padis_gui.core.volumes.run import reconstruct_volume

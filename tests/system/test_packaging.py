@@ -147,7 +147,7 @@ def test_bundled_priors_are_small_and_readable():
     for path in priors:
         assert path.stat().st_size <= 12 * 2**20
         assert read_record(path).name == path.stem
-    assert sum(path.stat().st_size for path in priors) <= 45 * 2**20
+    assert sum(path.stat().st_size for path in priors) <= 50 * 2**20
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,16 @@ def test_what_was_really_scanned_gets_the_prior_for_anything_scanned():
     for device in ("cpu", "cuda"):
         for physics in ("ct-parallel", "ct-fan"):
             assert bundled_prior(physics, device, scanned=True).stem == "general"
+
+
+def test_the_prior_across_slices_is_offered_for_volumes_only():
+    from padis_gui.core.prior.checkpoint import read_record, slices_of
+    from padis_gui.core.runs.cards import bundled_across, bundled_priors
+    from padis_gui.core.runs.presets import VOLUME_PRIOR, resource
+
+    assert set(bundled_across()) == {resource(VOLUME_PRIOR)}
+    for path, card in (bundled_across() | bundled_priors()).items():
+        assert slices_of(read_record(path))["slices"] == card.slices
 
 
 def test_a_gpu_gets_the_prior_for_photographs_that_there_is():

@@ -1,14 +1,18 @@
 """The session: choices are checked and kept, files are opened whole or not at all, runs are described."""
 
 import itertools
+import threading
 import time
 
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.presets import PRESETS
+from padis_gui.core.settings.errors import Interrupted
+from padis_gui.core.settings.watch import asked_between_operations
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.viewmodels.runs.run import Progress
 from tests.qt import ended, open_both, until
@@ -21,6 +25,34 @@ def test_every_preset_can_be_applied_and_runs_its_own_solver(session):
         assert session.method.physics == preset.physics
         assert session.method.problem.model_dump() == session.method.problem.model_dump() | preset.problem
         assert session.method.solver == preset.solver
+    assert session.said == []
+
+
+def test_what_is_opened_between_the_operations_of_a_run_is_opened_also_where_that_is_cancelled(
+    session, drive, prior_path
+):
+    """No operation of torch that reads the prior asks whether the run may go on: the prior would be called damaged."""
+    stopped = threading.Event()
+
+    def raise_if_stopped():
+        if stopped.is_set():
+            raise Interrupted
+
+    def a_run():
+        with asked_between_operations(raise_if_stopped, torch.device("cpu")):
+            while not session.compute_requests.waiting:
+                torch.zeros(1).add_(1)
+            stopped.set()
+            session.compute_requests.do_waiting(lambda: None)
+            with pytest.raises(Interrupted):
+                torch.zeros(1).add_(1)
+
+    async def go():
+        session.submit(a_run)
+        return await session.prior.open(prior_path)
+
+    assert drive(go())
+    assert session.prior.path == prior_path
     assert session.said == []
 
 

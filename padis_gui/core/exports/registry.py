@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from padis_gui.core.exports.about import check_sidecar, envelope, sidecar_path, write_sidecar
 from padis_gui.core.exports.animation import export_animation, note_of_animation
 from padis_gui.core.exports.content import RunContent
+from padis_gui.core.exports.medical import export_dicom, export_nifti
 from padis_gui.core.exports.report import export_curves, export_report
 from padis_gui.core.exports.settings import FileSettings
 from padis_gui.core.exports.tiff import export_iterates, export_result
@@ -58,6 +59,16 @@ EXPORTS = Registry("export", (
             "Exactly the result, neither clipped nor rescaled." if settings.values == "float32"
             else "The mapping, and what it clips, are stated in the file."
         ),
+    ),
+    ExportKind(
+        name="nifti", help="the image or volume as NIfTI", write=export_nifti,
+        types=(FileType("NIfTI", (".nii", ".nii.gz")),),
+        note=lambda settings, kept: "Exactly the result, in float32, with spacing and recipe.",
+    ),
+    ExportKind(
+        name="dicom", help="the image, or a folder of a volume's slices, as DICOM", write=export_dicom,
+        types=(FileType("DICOM", (".dcm",)),),
+        note=lambda settings, kept: "Derived images with new UIDs: whole HU, else 16 bits with slope and intercept.",
     ),
     ExportKind(
         name="iterates", help="every kept iterate as a page of a TIFF", write=export_iterates, types=(TIFF,),

@@ -118,18 +118,19 @@ _NARROWEST = 6
 
 
 def displaced_weights(geometry: Geometry) -> Tensor | None:
-    """Weights (bins,) of a parallel beam's rays where a full turn is measured by a detector beside the axis.
+    """Weights (bins,) of the rays where a full turn is measured by a detector beside the axis.
 
-    None for other scans. Rays on the axis' shorter side are measured twice, by opposite views; what lies farther out is
-    measured once (half acquisition). Across the overlap the weight rises from 0 to 1 as a squared sine, so that both
-    readings of a ray add up to one (after Wang, Med. Phys. 29 (2002) 1634). Where the axis is beyond the detector no ray
-    is measured twice, and the weight rises across what no view sees: see :func:`unseen_weights`.
+    None for other scans. Rays on the axis' shorter side are measured twice, by views from the other side; what lies
+    farther out is measured once (half acquisition, of a cone beam half fan). Across the overlap the weight rises from 0
+    to 1 as a squared sine, of a fan beam along the fan angle, whose sign the other reading of a ray has turned round; so
+    both add up to one (after Wang, Med. Phys. 29 (2002) 1634). Where the axis is beyond the detector no ray is measured
+    twice, and the weight rises across what no view sees: see :func:`unseen_weights`.
     """
     sides = _sides(geometry)
     if sides is None:
         return None
     outward = geometry.positions() * (1.0 if sides.last_is_longer else -1.0)
-    return _rising(outward / sides.overlap)
+    return _rising(outward, sides, geometry)
 
 
 def unseen_weights(geometry: Geometry) -> Tensor:
@@ -143,7 +144,7 @@ def unseen_weights(geometry: Geometry) -> Tensor:
         return torch.zeros(0, dtype=torch.float64)
     count = math.ceil((sides.overlap - sides.shorter) / geometry.bin_width) - 1
     outward = -sides.shorter - torch.arange(max(count, 0) + 1, dtype=torch.float64) * geometry.bin_width
-    weights = _rising(outward / sides.overlap)
+    weights = _rising(outward, sides, geometry)
     return weights[1:] / weights[0] if count > 0 else weights[:0]
 
 
@@ -167,8 +168,15 @@ def _sides(geometry: Geometry) -> _Sides | None:
     return _Sides(shorter, max(abs(shorter), _NARROWEST * geometry.bin_width), last > -first)
 
 
-def _rising(along: Tensor) -> Tensor:
-    """From 0 at -1 to 1 at 1, so that what is as far to both sides of 0 adds up to one."""
+def _rising(outward: Tensor, sides: _Sides, geometry: Geometry) -> Tensor:
+    """From 0 to 1 across the overlap, so that both readings of a ray add up to one; ``outward`` are places on the detector.
+
+    They lie as far to both sides of the axis, of a fan beam by their angle.
+    """
+    along, end = outward, torch.tensor(sides.overlap, dtype=outward.dtype)
+    if geometry.beam == "fan":
+        along, end = (torch.atan(at / geometry.to_detector) for at in (along, end))
+    along = along / end
     return torch.sin(0.25 * math.pi * (1 + along.clamp(-1, 1))).square()
 
 

@@ -386,7 +386,10 @@ class Scanner(LinearOperator):
         so that memory stays small.
         """
         geometry = self.geometry
-        beside, unseen = self._bins_beside, self._unseen
+        beside, unseen = (
+            bins_beside(geometry),
+            unseen_weights(geometry),
+        )  # what is filtered may reach beyond it
         response = ramp_response(geometry.bins + sum(beside), filter_name).to(y)
         if "_view_weights" not in self.__dict__:
             self._view_weights = self._make_view_weights(watch)
@@ -412,16 +415,6 @@ class Scanner(LinearOperator):
     def _view_weights(self) -> Tensor:
         """Factors of a sinogram's views (views, bins or 1) before the filter, in float64."""
         return self._make_view_weights(SILENT)
-
-    @property
-    def _bins_beside(self) -> tuple[int, int]:
-        """How many bins go before and after a view: what is filtered reaches beyond the detector."""
-        return 0, 0
-
-    @property
-    def _unseen(self) -> Tensor | None:
-        """The weights of those that stand for rays about the axis that no view has."""
-        return None
 
     @abstractmethod
     def _make_view_weights(self, watch: Watch) -> Tensor: ...
@@ -449,14 +442,6 @@ class ParallelBeamCT(Scanner):
         if displaced is None:
             return view_weights(self.angles, math.pi)[:, None]
         return view_weights(self.angles, 2 * math.pi)[:, None] * displaced
-
-    @property
-    def _bins_beside(self) -> tuple[int, int]:
-        return bins_beside(self.geometry)
-
-    @property
-    def _unseen(self) -> Tensor:
-        return unseen_weights(self.geometry)
 
     def _seen(self, across: Tensor, along: Tensor) -> tuple[Tensor, Tensor | float]:
         return across, 1.0
@@ -494,15 +479,15 @@ class FanBeamCT(Scanner):
     def _make_view_weights(self, watch: Watch) -> Tensor:
         """Cosine of the fan angle, the view's share of the turn, and the rays' redundancy."""
         geometry = self.geometry
+        displaced = displaced_weights(geometry)
         fan_angles = torch.atan(geometry.positions() / geometry.to_detector)
         turn = view_weights(self.angles, 2 * math.pi)[:, None]
         found = []
         for first in range(0, geometry.views, _VIEWS_WEIGHTED):
             watch.check()
             part = slice(first, first + _VIEWS_WEIGHTED)
-            found.append(
-                turn[part] * torch.cos(fan_angles) * redundancy_weights(self.angles, fan_angles, part)
-            )
+            shared = redundancy_weights(self.angles, fan_angles, part) if displaced is None else displaced
+            found.append(turn[part] * torch.cos(fan_angles) * shared)
         return torch.cat(found)
 
     def _seen(self, across: Tensor, along: Tensor) -> tuple[Tensor, Tensor | float]:

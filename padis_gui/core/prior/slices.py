@@ -33,6 +33,11 @@ class StackSettings(Settings):
         help="Noise level from which on the prior across slices denoises, and the prior of single slices below it; "
         "automatic is what was measured best",
     )  # fmt: skip
+    fresh_noise: float = setting(
+        0.0, ge=0, le=1, label="Fresh noise", symbol="τ_v",
+        help="Noise that the slices get before each call of the prior across them, relative to the noise level: that prior "
+        "weighs a slice against its neighbours as if all were as noisy as it is told, which iterates of Fast are not",
+    )  # fmt: skip
     z_tiling: ZTilingName = setting(
         "random", label="Tiling along z",
         help="Where groups of slices begin at each denoiser call, for a prior that gives all slices it sees: random draws "

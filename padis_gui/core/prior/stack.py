@@ -60,13 +60,15 @@ class StackPrior(PatchPrior):
     """A prior, and where there is one a prior ``across`` slices, for images that are volumes (Z, rows, columns).
 
     ``above`` is sigma_v; ``spacing`` the distance of the slices in mm, which priors across slices are told. Tiles of
-    ``together`` slices or groups go through the network in one batch, which has ``patch_batch`` patches at most.
+    ``together`` slices or groups go through the network in one batch, which has ``patch_batch`` patches at most. Before a
+    call of the prior across slices the volume gets noise of ``fresh_noise`` times sigma.
     """
 
     across: PatchPrior | None = None
     above: float = 0.0
     spacing: float | None = None
     together: int = 1
+    fresh_noise: float = 0.0
 
     @property
     def alike(self) -> bool:
@@ -88,8 +90,10 @@ class StackPrior(PatchPrior):
             rng = branch(rng)
         if self.observe is not None:
             self.observe(DenoiserCall(x.detach(), sigma, partition, rng.get_state()))
-        padded = surround(x, sigma, partition, rng, alike=self.alike)
         used: PatchPrior = self
+        if self.widest.slices > 1 and (self.across is None or sigma >= self.above) and self.fresh_noise:
+            x = x + self.fresh_noise * sigma * torch.randn(x.shape, generator=rng).to(x.device, x.dtype)
+        padded = surround(x, sigma, partition, rng, alike=self.alike)
         if self.across is not None and sigma >= self.above:
             used = replace(
                 self.across,
@@ -122,7 +126,14 @@ def stacked(
     if across is not None:
         check_pair(prior, across)
     known = {field.name: getattr(prior, field.name) for field in fields(PatchPrior)}
-    made = StackPrior(**known, across=across, above=above, spacing=spacing, together=settings.slices_together)
+    made = StackPrior(
+        **known,
+        across=across,
+        above=above,
+        spacing=spacing,
+        together=settings.slices_together,
+        fresh_noise=settings.fresh_noise,
+    )
     if made.widest.slices > 1 and spacing is None:
         raise SettingError(
             "The distance of the slices was wanted for a prior across slices, but the file does not say it; give it in mm "

@@ -1,7 +1,8 @@
 """How long work is followed and stopped: it asks whether it may go on, and says how far it has come."""
 
 import contextlib
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,23 @@ class Watch:
         return Watch(self.check, progress)
 
 
+_others = threading.local()
+
+
+@contextlib.contextmanager
+def unasked() -> Iterator[None]:
+    """Within it no operation of torch in this thread asks whether what it interrupts may go on.
+
+    For work of others that is done in between: where that is stopped, this is still wanted, and a library that calls torch
+    in the middle of something takes the interruption for a fault of its own.
+    """
+    before, _others.work = getattr(_others, "work", False), True
+    try:
+        yield
+    finally:
+        _others.work = before
+
+
 class _Asking(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, check: Callable[[], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -55,7 +73,8 @@ class _Asking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False  # torch would import its compiler, for seconds, to keep it away from here
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self._check()
+        if not getattr(_others, "work", False):
+            self._check()
         return func(*args, **(kwargs or {}))
 
 

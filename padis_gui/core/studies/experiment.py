@@ -1,120 +1,27 @@
-"""Grids of runs: the same images, problems, solvers, tilings and priors, compared; and the table that they come to.
-
-A grid is finished case by case, and each result is appended to a file of JSON lines, so that a grid that was
-stopped goes on where it was. A result carries the recipe that repeats it. The table has means over images and seeds,
-as Markdown to read and as CSV to compute with.
+"""The cases of a grid are run one by one, and each result is appended to a file of JSON lines, so that a grid that was
+stopped goes on where it was. A result carries the recipe that repeats it.
 """
 
-import csv
-import hashlib
-import io
 import json
 import logging
-import math
-import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 from pathlib import Path
-from typing import Any
 
-from padis_gui.core.files.formats.folder import data_sha256
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images.metrics import as_json
-from padis_gui.core.physics.registry import find_physics
+from padis_gui.core.images.metrics import as_json, relative_misfit
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.seams import seam_ratio
-from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.engine import Run, finish
-from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared
-from padis_gui.core.runs.presets import Preset
-from padis_gui.core.runs.recipe import Recipe, check_seed, make_recipe
-from padis_gui.core.settings.declarations import since_before, specs
-from padis_gui.core.settings.errors import InputError, PadisError, SettingError
+from padis_gui.core.runs.recipe import Recipe, make_recipe
+from padis_gui.core.settings.errors import InputError, PadisError
 from padis_gui.core.solvers.iterate import Iterate
-from padis_gui.core.solvers.registry import find_solver
+from padis_gui.core.studies.grid import GridPoint
 from padis_gui.core.studies.results import Results
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridPoint:
-    """One run of a grid: everything that decides its result but the machine. ``problem`` is a name for tables."""
-
-    data: Path
-    page: int
-    problem: str
-    method: Method
-    prior: Path
-    seed: int
-
-    @property
-    def key(self) -> str:
-        """The point's identity: files count by what they hold, not by their names."""
-        method = self.method
-        named = (getattr(method.problem, s.name) for s in specs(type(method.problem)) if s.kind == "file")
-        parts = {
-            "files": [_sha256(self.data), _sha256(self.prior), *(_sha256(Path(file)) for file in named if file)],
-            "page": self.page,
-            "physics": [method.physics, since_before(method.problem)],
-            "solver": [method.solver, since_before(method.settings)],
-            "tiling": since_before(method.tiling) if method.asks_prior else None,
-            "positions": method.positions,
-            "seed": self.seed,
-        }  # fmt: skip
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-
-    @property
-    def group(self) -> tuple[str, str, str, str, str]:
-        """Problem, solver, tiling, prior and positions: what one row of a table stands for."""
-        method = self.method
-        tiling = method.tiling.strategy if method.asks_prior else ""
-        return self.problem, method.solver, tiling, str(self.prior), "on" if method.positions else "off"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
-    """All combinations of its parts.
-
-    ``images`` are (file, page); ``problems`` are presets, whose solver and solver settings count where
-    ``solvers`` leaves them open; ``overrides`` are further settings by solver.
-    """
-
-    images: tuple[tuple[Path, int], ...]
-    problems: tuple[Preset, ...]
-    priors: tuple[Path, ...]
-    solvers: tuple[str, ...] = ()
-    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    tilings: tuple[TilingSettings, ...] = (TilingSettings(),)
-    positions: tuple[bool, ...] = (True,)
-    seeds: tuple[int, ...] = (0,)
-
-    def points(self) -> Iterator[GridPoint]:
-        """Image by image, so that a grid that is stopped has compared everything on some images.
-
-        A method without the prior has no tiling and occurs once for all of them. Raises :class:`SettingError`.
-        """
-        for (data, page), preset, seed in product(self.images, self.problems, self.seeds):
-            physics = find_physics(preset.physics)
-            if physics.imageless:
-                raise SettingError(
-                    f"A problem with a truth to compare with was wanted, but {preset.name} measures nothing; "
-                    "leave it out."
-                )
-            for name in self.solvers or (preset.solver,):
-                values = dict(preset.settings_for(name)) | dict(self.overrides.get(name, {}))
-                method = Method.of(physics=physics.name, problem=preset.problem, solver=name, settings=values)
-                find_solver(name).levels(method.settings)
-                variants = product(self.tilings, self.priors, self.positions)
-                for tiling, prior, positions in variants if method.asks_prior else [next(variants)]:
-                    yield GridPoint(
-                        data=data, page=page, problem=preset.name,
-                        method=replace(method, tiling=tiling, positions=positions), prior=prior,
-                        seed=check_seed(seed),
-                    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,83 +138,6 @@ class _GridRunner:
         metrics = {"seconds": result.seconds, "evaluations": float(result.evaluations)}
         if last is not None and last.partition is not None:
             metrics["seam_ratio"] = seam_ratio(last.estimate, last.partition, run.prepared.problem.truth)
+        if last is not None and (truth := run.prepared.problem.truth) is not None:
+            metrics["nrmse"] = relative_misfit(last.estimate, truth)
         return metrics | result.metrics, result.recipe
-
-
-@lru_cache
-def _sha256_of_version(path: Path, _size: int, _modified: int) -> str:
-    return data_sha256(path)
-
-
-def _sha256(path: Path) -> str:
-    """The file's hash, computed once while the file stays as it is; empty where it cannot be read."""
-    try:
-        status = path.stat()
-        return _sha256_of_version(path, status.st_size, status.st_mtime_ns)
-    except OSError:
-        return ""
-
-
-GROUP = ("problem", "solver", "tiling", "prior", "positions")
-# metric, heading, format; PSNR in dB
-METRICS = (
-    ("psnr", "PSNR", "{:.2f}"), ("ssim", "SSIM", "{:.4f}"), ("psnr_baseline", "baseline PSNR", "{:.2f}"),
-    ("ssim_baseline", "baseline SSIM", "{:.3f}"), ("residual", "residual", "{:.1e}"),
-    ("seam_ratio", "seam ratio", "{:.3f}"), ("evaluations", "evaluations", "{:.0f}"), ("seconds", "seconds", "{:.1f}"),
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """Means over one group's images and seeds; ``failed`` of its ``count`` cases have no metrics."""
-
-    group: tuple[str, str, str, str, str]
-    count: int
-    failed: int
-    means: dict[str, float]
-
-
-def summarise(results: Iterable[GridResult]) -> list[Row]:
-    """One row a group, in the order in which they first came. Values that are not finite are left out."""
-    groups: dict[tuple[str, str, str, str, str], list[GridResult]] = {}
-    for result in results:
-        groups.setdefault(result.point.group, []).append(result)
-    rows = []
-    for group, members in groups.items():
-        means = {}
-        for name, _, _ in METRICS:
-            values = [member.metrics.get(name, math.nan) for member in members]
-            if finite := [value for value in values if math.isfinite(value)]:
-                means[name] = statistics.fmean(finite)
-        failed = sum(bool(member.error) for member in members)
-        rows.append(Row(group=group, count=len(members), failed=failed, means=means))
-    return rows
-
-
-def as_markdown(rows: Sequence[Row]) -> str:
-    """A table to read; what is the same in all rows, of prior and positions, is left out."""
-    shown = [i for i, name in enumerate(GROUP) if i < 3 or len({row.group[i] for row in rows}) > 1]
-    paths = {row.group[3] for row in rows}
-    names = {path: Path(path).name for path in paths}
-    if len(set(names.values())) < len(paths):
-        names = {path: path for path in paths}
-    failures = any(row.failed for row in rows)
-    heads = [GROUP[i] for i in shown] + ["cases"] + ["failed"] * failures + [head for _, head, _ in METRICS]
-    lines = [heads, ["---"] * len(shown) + ["---:"] * (len(heads) - len(shown))]
-    for row in rows:
-        counts = [str(row.count)] + [str(row.failed)] * failures
-        cells = [form.format(row.means[name]) if name in row.means else "–" for name, _, form in METRICS]
-        labels = [names[row.group[i]] if GROUP[i] == "prior" else row.group[i] or "–" for i in shown]
-        lines.append(labels + counts + cells)
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
-def as_csv(rows: Sequence[Row]) -> str:
-    """All columns with full precision; empty where there is no value."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow([*GROUP, "cases", "failed", *(name for name, _, _ in METRICS)])
-    for row in rows:
-        values = [repr(row.means[name]) if name in row.means else "" for name, _, _ in METRICS]
-        table.writerow([*row.group, row.count, row.failed, *values])
-    return text.getvalue()

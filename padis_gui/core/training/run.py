@@ -330,7 +330,9 @@ def _notes(
     """What the prior's record says beside the settings of the training."""
     return {
         "data": ", ".join(path.name for path in request.data),
-        "data_settings": request.data_settings.model_dump(mode="json"),
+        # a prior is given away, and says nothing of where its files lay
+        "data_settings": request.data_settings.model_dump(mode="json")
+        | {"subjects": Path(request.data_settings.subjects).name},
         "images": len(kept.images),
         "subjects": len(kept.subjects),
         "validation_images": 0 if aside is None else len(aside.images),

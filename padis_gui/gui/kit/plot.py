@@ -105,6 +105,7 @@ class Plot(QWidget):
         self._legend, self._movable = legend, movable
         self._queue = queue or DrawQueue(self)
         self._lines: tuple[Line, ...] = ()
+        self._anything = False  # among them that can be drawn
         self._range = (0.0, 1.0)
         self._labels = {"bottom": "", "left": ""}
         self._level: tuple[float, str] | None = None
@@ -149,8 +150,7 @@ class Plot(QWidget):
     def set_lines(self, lines: Sequence[Line]) -> None:
         """Show exactly these lines; later ones lie above earlier ones."""
         self._lines = tuple(lines)
-        visible = any(np.isfinite(np.asarray(line.y, dtype=np.float64)).any() for line in lines)
-        self.empty.setVisible(not visible)
+        self._anything = any(np.isfinite(np.asarray(line.y, dtype=np.float64)).any() for line in lines)
         self._say_legend()
         self._ask()
 
@@ -231,12 +231,13 @@ class Plot(QWidget):
 
     def draw(self) -> None:
         """Draw what was given last. The first time takes two turns: making a plot takes as long as drawing it."""
+        self.empty.setVisible(not self._anything)
         if self._view is None:
             self._queue.add(self)
-            self.view.setVisible(self.empty.isHidden())
+            self.view.setVisible(self._anything)
             return
         view = self._view
-        view.setVisible(self.empty.isHidden())  # axes and a grid around nothing would say nothing
+        view.setVisible(self._anything)  # axes and a grid around nothing would say nothing
         for side, text in self._labels.items():
             if view.getAxis(side).labelText != text:
                 view.setLabel(side, text)
@@ -350,7 +351,7 @@ class Plot(QWidget):
         ]
         names = [escape(line.name).replace(" ", "&nbsp;") for line in self._lines]
         entries = [f"{mark}&nbsp;{name}" for mark, name in zip(marks, names, strict=True)]
-        if self._legend == "none" or not self.empty.isHidden():
+        if self._legend == "none" or not self._anything:
             entries = []
         elif self._legend == "ends" and len(names) > 2:
             entries = [f"{names[0]}&nbsp;{''.join(marks)}&nbsp;{names[-1]}"]

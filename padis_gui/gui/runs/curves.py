@@ -157,6 +157,8 @@ class Curves(QWidget):
 
     def set_points(self, points: Sequence[CurvePoint], total: int) -> None:
         """Show these points; the step axis spans the whole run."""
+        if points == self._points and total == self._total:
+            return
         another = not self._points or len(points) < len(self._points) or points[0] is not self._points[0]
         if another or len(points) < 2:
             self._points = points

@@ -5,7 +5,8 @@ pictures of two images never stand beside each other. What does not belong to th
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal
@@ -75,13 +76,14 @@ class Screen(QObject):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace)
         self._workspace = workspace
+        self._changes: int | None = None  # since they are kept back; None where they are said at once
         workspace.preparation.progressed.connect(self.progressed)
         for signal in (
             workspace.preparation.changed, workspace.shown.changed, workspace.shown.result_changed,
             workspace.data.changed, workspace.data.loading, workspace.prior.changed, workspace.run.changed,
             workspace.occupied_changed, workspace.method.changed, workspace.volume.changed,
         ):  # fmt: skip
-            signal.connect(self.changed)
+            signal.connect(self._follow)
         workspace.volume.progressed.connect(self.progressed)
         workspace.volume.moved.connect(self.moved)
         workspace.runs.edited.connect(self._follow_name)
@@ -89,7 +91,27 @@ class Screen(QObject):
     def _follow_name(self, record: RunRecord) -> None:
         """Captions and verdict have the shown run's name."""
         if record is self._workspace.shown.record:
+            self._follow()
+
+    def _follow(self) -> None:
+        if self._changes is None:
             self.changed.emit()
+        else:
+            self._changes += 1
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Whatever changes within is one change, which is said at its end: showing it takes some milliseconds."""
+        if self._changes is not None:
+            yield
+            return
+        self._changes = 0
+        try:
+            yield
+        finally:
+            changes, self._changes = self._changes, None
+            if changes:
+                self.changed.emit()
 
     # What it is of ----------------------------------------------------------------------------------
 

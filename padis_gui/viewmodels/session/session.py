@@ -78,6 +78,10 @@ class Session(Workspace):
         if self.volume.on and self.volume.image is None and self.opened() is not None:
             self.spawn(self._start_volume(self.volume.load(), paused=paused))
             return
+        with self.screen.at_once():
+            self._start(paused=paused)
+
+    def _start(self, *, paused: bool) -> None:
         seed = self.method.seed
         task = self.wanted(new_seed() if seed is None else seed)
         if task is None:
@@ -105,6 +109,10 @@ class Session(Workspace):
         await self.runner.gathered()
 
     def _run_ended(self, ended: Ended) -> None:
+        with self.screen.at_once():
+            self._end(ended)
+
+    def _end(self, ended: Ended) -> None:
         super()._run_ended(ended)
         self.runner.end(ended)
         self.occupy("")

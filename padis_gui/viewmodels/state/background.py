@@ -26,6 +26,7 @@ from padis_gui.core.runs.inputs import check_run_outputs
 from padis_gui.core.settings.errors import Interrupted, PadisError, TrainingSizeError
 from padis_gui.core.settings.files import failures_said, write_atomically
 from padis_gui.core.settings.machine import told_of_memory, use_all_threads
+from padis_gui.core.settings.watch import unasked
 
 log = logging.getLogger(__name__)
 
@@ -260,7 +261,9 @@ class Background(QObject):
 
         def work(check: Check) -> tuple[T | None, Exception | None]:
             try:
-                return function(*arguments), None
+                # it is wanted also where the run between whose operations it is done is cancelled
+                with unasked():
+                    return function(*arguments), None
             except Interrupted:
                 raise
             except Exception as error:  # said by whoever waits for it

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
+import imagecodecs
 import numpy as np
 import pytest
 import scipy.io
@@ -325,6 +326,75 @@ def test_names_longer_than_can_be(tmp_path: Path) -> None:
     assert "too long" in sentence_of(tmp_path / Path(*["deep" * 20] * 80) / "a.tif")
 
 
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize(
+    "stored", ["whole", "strips", "tiles", "deflate", "big-endian", "four samples", "PNG"]
+)
+@pytest.mark.parametrize("dtype", ["u2", "f4", "f8"])
+def test_pictures_that_are_read_in_parts_are_those_that_are_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: str, planar: str, dtype: str
+) -> None:
+    rng, samples = np.random.default_rng(0), 4 if stored == "four samples" else 3
+    values = (rng.random((150, 90, samples)) * 60_000).astype(dtype)
+    if stored == "PNG":
+        path = tmp_path / "a.png"
+        path.write_bytes(imagecodecs.png_encode(values.astype("u2")))
+    else:
+        path = tmp_path / "a.tif"
+        kinds = {
+            "strips": {"rowsperstrip": 7}, "tiles": {"tile": (16, 32)},
+            "deflate": {"compression": "deflate", "rowsperstrip": 11},
+            "big-endian": {"byteorder": ">"}, "four samples": {"extrasamples": ["unassalpha"]},
+        }  # fmt: skip
+        pixels = values if planar == "contig" else np.moveaxis(values, 2, 0)
+        tifffile.imwrite(path, pixels, photometric="rgb", planarconfig=planar, **kinds.get(stored, {}))
+    check_parts(path, monkeypatch)
+
+
+def check_parts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every page is the same, whatever counts as large; so is a region of it."""
+    count = count_pages(path)
+    whole = [read_image(path, page) for page in range(count)]
+    for module in ("large", "picture", "arrays", "numpy_file"):
+        monkeypatch.setattr(f"padis_gui.core.files.formats.{module}.LARGE", 0)
+    for page, one in enumerate(whole):
+        parts = read_image(path, page)
+        np.testing.assert_array_equal(parts.pixels, one.pixels)
+        assert (parts.window, parts.unit, parts.notes) == (one.window, one.unit, one.notes)
+        cut = ReadingSettings(crop=(3, 5, 40, 31))
+        np.testing.assert_array_equal(read_image(path, page, cut).pixels, one.pixels[:, 5:36, 3:43])
+
+
+@pytest.mark.parametrize("shape", [(150, 90), (150, 90, 3), (4, 150, 90), (4, 150, 90, 4), (4, 3, 150, 90)])
+@pytest.mark.parametrize("stored", ["npy", "npz", "h5", "chunks", "mat", "packed mat", "mat 7.3"])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "f8"])
+def test_arrays_that_are_read_in_parts_are_those_that_are_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: str, shape: tuple[int, ...], dtype: str
+) -> None:
+    values = (np.random.default_rng(0).random(shape) * 250).astype(dtype)
+    if "mat" in stored and shape[0] == 4:
+        values = np.moveaxis(values, 0, -1)  # MATLAB's pages come last
+    path = tmp_path / f"a.{'mat' if 'mat' in stored else stored}"
+    match stored:
+        case "npy":
+            np.save(path, values)
+        case "npz":
+            np.savez_compressed(path, a=values)
+        case "h5" | "chunks":
+            path = tmp_path / "a.h5"
+            with h5py.File(path, "w") as file:
+                file.create_dataset(
+                    "a",
+                    data=values,
+                    chunks=tuple(max(1, n // 2) for n in shape) if stored == "chunks" else None,
+                )
+        case "mat 7.3":
+            path = mat73(path, a=values)
+        case _:
+            scipy.io.savemat(path, {"a": values}, do_compression=stored == "packed mat")
+    check_parts(path, monkeypatch)
+
+
 def test_small_files_of_the_largest_pictures_take_no_more_than_a_gigabyte_besides(tmp_path: Path) -> None:
     """As float32 alone a colour picture of 8192 x 8192 is 768 MiB: next to nothing may be there twice."""
     side, colormap = 8192, np.repeat(np.arange(256, dtype=np.uint16)[None] * 257, 3, axis=0)
@@ -336,6 +406,22 @@ def test_small_files_of_the_largest_pictures_take_no_more_than_a_gigabyte_beside
     tifffile.imwrite(tmp_path / "inks.tif", colours, photometric="separated", **packed)
     tifffile.imwrite(tmp_path / "doubles.tif", grey.astype(np.float64), photometric="minisblack", **packed)
     Pillow.fromarray(np.ascontiguousarray(colours[..., :3])).save(tmp_path / "colours.png")
+    deep = np.broadcast_to(grey[..., None].astype(np.uint16) * 257, (side, side, 3))
+    (tmp_path / "deep.png").write_bytes(imagecodecs.png_encode(np.ascontiguousarray(deep), level=6))
+    coloured, shape = packed | {"photometric": "rgb"}, (side, side, 3)
+    tifffile.imwrite(tmp_path / "deep.tif", deep, rowsperstrip=64, **coloured)
+    tiles = (np.full((256, 256, 3), n / 7) for n in range((side // 256) ** 2))
+    tifffile.imwrite(
+        tmp_path / "double-colours.tif",
+        tiles,
+        shape=(side, side, 3),
+        dtype=np.float64,
+        tile=(256, 256),
+        **coloured,
+    )
+    with h5py.File(tmp_path / "double-colours.h5", "w") as file:
+        file.create_dataset("a", shape, "f8", chunks=(64, side, 3), compression="gzip")
+    np.savez_compressed(tmp_path / "doubles.npz", a=grey.astype(np.float64))
     paths = sorted(tmp_path.glob("*.*"))
     assert all(path.stat().st_size < 4 * 2**20 for path in paths)
     read = "from padis_gui.core.files.read import read_image\nassert read_image(path).shape == (8192, 8192)"

@@ -18,9 +18,9 @@ from padis_gui.core.physics.filtered_backprojection import (
     displaced_weights,
     unseen_weights,
 )
-from padis_gui.core.physics.geometry import Geometry
+from padis_gui.core.physics.geometry import Beam, Geometry
 from padis_gui.core.physics.problem import Problem
-from padis_gui.core.physics.scanner import ParallelBeamCT
+from padis_gui.core.physics.scanner import FanBeamCT, ParallelBeamCT, Scanner
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.solvers.iterate import drain
 from padis_gui.core.solvers.registry import find_solver
@@ -256,32 +256,46 @@ def test_fields_are_counted_before_they_are_read(tmp_path: Path) -> None:
 _VIEWS = 240
 
 
-def _beside(axis: float, bins: int, views: int = _VIEWS) -> tuple[ParallelBeamCT, torch.Tensor]:
+def _beside(
+    axis: float, bins: int, beam: Beam = "parallel", source: float = 150.0
+) -> tuple[Scanner, torch.Tensor]:
+    """A full turn, and what it measures; a fan beam's detector is as far from the axis as the source, its bins as wide."""
+    fan = beam == "fan"
     geometry = Geometry(
-        beam="parallel", angles=np.arange(views) * 360.0 / views, arc=360.0, bins=bins,
+        beam=beam, angles=np.arange(_VIEWS) * 360.0 / _VIEWS, arc=360.0, bins=bins, bin_width=2.0 if fan else 1.0,
         centre=axis - (bins - 1) / 2, unit="pixels",
+        **({"source_distance": source, "detector_distance": source} if fan else {}),
     )  # fmt: skip
-    A = ParallelBeamCT((1, 64, 64), geometry, pixel_size=1.0)
+    A = (FanBeamCT if fan else ParallelBeamCT)((1, 64, 64), geometry, pixel_size=1.0)
     return A, A(phantom(64)[None])
 
 
-def _error(A: ParallelBeamCT, y: torch.Tensor) -> float:
+def _error(A: Scanner, y: torch.Tensor) -> float:
     x, truth = A.pinv(y)[0], phantom(64)
     rows, columns = np.mgrid[-31.5:31.6, -31.5:31.6]
     inside = torch.from_numpy(np.hypot(rows, columns) < 30)
     return float((x - truth)[inside].norm() / truth[inside].norm())
 
 
+@pytest.mark.parametrize("beam", ["parallel", "fan"])
 @pytest.mark.parametrize(("axis", "bins"), [(8.0, 56), (12.5, 60), (47.0, 56), (4.0, 52)])
-def test_half_acquisition_gives_what_a_whole_detector_does(axis: float, bins: int) -> None:
-    whole = _error(*_beside(47.5, 96))
-    assert _error(*_beside(axis, bins)) < 1.1 * whole + 0.01
-    assert displaced_weights(_beside(47.5, 96)[0].geometry) is None
+def test_half_acquisition_gives_what_a_whole_detector_does(axis: float, bins: int, beam: Beam) -> None:
+    whole = _error(*_beside(47.5, 96, beam))
+    assert _error(*_beside(axis, bins, beam)) < 1.1 * whole + 0.01
+    assert displaced_weights(_beside(47.5, 96, beam)[0].geometry) is None
 
 
+@pytest.mark.parametrize("source", [60.0, 120.0, 2000.0])
+def test_half_acquisition_by_a_fan_beam_holds_for_every_distance(source: float) -> None:
+    whole = _error(*_beside(47.5, 96, "fan", source))
+    for axis, bins in ((8.0, 56), (20.0, 68), (47.0, 56)):
+        assert _error(*_beside(axis, bins, "fan", source)) < 1.1 * whole + 0.01
+
+
+@pytest.mark.parametrize("beam", ["parallel", "fan"])
 @pytest.mark.parametrize(("axis", "bins"), [(8.0, 56), (12.5, 60), (47.0, 56)])
-def test_both_readings_of_a_ray_add_up_to_one(axis: float, bins: int) -> None:
-    A, _ = _beside(axis, bins)
+def test_both_readings_of_a_ray_add_up_to_one(axis: float, bins: int, beam: Beam) -> None:
+    A, _ = _beside(axis, bins, beam)
     weights = displaced_weights(A.geometry)
     assert weights is not None
     positions = A.geometry.positions().numpy()
@@ -417,11 +431,13 @@ def test_an_axis_beyond_the_detector_is_said_with_what_no_ray_sees(tmp_path: Pat
     assert image.window[1] == pytest.approx(0.04 * 319 / 256, rel=0.6)  # of the densest disc, in pixels
 
 
-@pytest.mark.parametrize("axis", [8.0, -2.5])
+@pytest.mark.parametrize(("axis", "beam"), [(8.0, "parallel"), (-2.5, "parallel"), (8.0, "fan")])
 @pytest.mark.parametrize("solver", ["least-squares", "sirt", "tv", "red", "dds", "fast"])
-def test_iterative_methods_finish_where_the_detector_is_beside_the_axis(solver: str, axis: float) -> None:
+def test_iterative_methods_finish_where_the_detector_is_beside_the_axis(
+    solver: str, axis: float, beam: Beam
+) -> None:
     """They need no weights: no pixel grows, and the measurement is explained."""
-    A, y = _beside(axis, 56)
+    A, y = _beside(axis, 56, beam)
     chosen = find_solver(solver)
     problem = Problem(operator=A, measurement=y, noise=0.0, truth=phantom(64)[None])
     settings = chosen.settings_type(**{"steps": 12} if "steps" in chosen.settings_type.model_fields else {})

@@ -122,6 +122,9 @@ class _Tiffs(_Recipes):
         tifffile.imwrite(self.path, pixels, imagej=True, metadata=info)
 
 
+_RUNS_OF_QUEUE = 20  # a thousand runs may take their time, reading them may not
+
+
 class _Queues(_Recipes):
     """Of three runs."""
 
@@ -132,9 +135,11 @@ class _Queues(_Recipes):
         self.sound = [json.loads(queue_as_json(runs))]
 
     def read(self) -> bool:
-        for queued in read_queue(self.path):
+        for number, queued in enumerate(read_queue(self.path)):
             assert queued.name.isprintable()
             inputs_of(queued.recipe)
+            if number >= _RUNS_OF_QUEUE:
+                continue
             try:
                 self.run(queued.recipe)
             except PadisError as error:  # the queue goes on

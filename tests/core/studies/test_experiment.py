@@ -25,15 +25,9 @@ from padis_gui.core.runs.presets import Preset
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.solvers.iterate import drain
 from padis_gui.core.studies import results as results_file
-from padis_gui.core.studies.experiment import (
-    Grid,
-    GridPoint,
-    GridResult,
-    as_csv,
-    as_markdown,
-    run_grid,
-    summarise,
-)
+from padis_gui.core.studies.experiment import GridResult, run_grid
+from padis_gui.core.studies.grid import Grid, GridPoint
+from padis_gui.core.studies.table import as_csv, as_markdown, summarise
 
 FEW = Preset("few", "Few views", "", "ct-parallel", {"views": 6, "bins": 96}, "dds", {"cg_steps": 2})
 MORE = Preset("more", "More views", "", "ct-parallel", {"views": 12, "bins": 96}, "dds", {})

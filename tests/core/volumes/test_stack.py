@@ -228,6 +228,22 @@ def test_below_its_level_the_prior_of_single_slices_is_asked(
     asking.remove()
 
 
+def test_fresh_noise_is_added_before_the_prior_across_slices_alone(prior, tmp_path: Path) -> None:
+    across = load_prior(across_file(tmp_path), CPU, "float32")
+    partition = RandomTiling((32, 32), 16, prior.conventions.frame).draw(torch.Generator())
+    x = torch.rand(3, 32, 32)
+    plain, noisy = (
+        stacked(prior, across, StackSettings(across_above=0.2, fresh_noise=fresh), 2.5)
+        for fresh in (0.0, 0.5)
+    )
+    for sigma, fresh in ((0.4, 0.5), (0.1, 0.0)):
+        one, other = (torch.Generator().manual_seed(1) for _ in range(2))
+        added = fresh * sigma * torch.randn(x.shape, generator=one) if fresh else 0.0
+        assert torch.equal(
+            plain.denoise(x + added, sigma, partition, one), noisy.denoise(x, sigma, partition, other)
+        )
+
+
 def test_what_does_not_go_together_is_said(stack: Path, prior, prior_path: Path, tmp_path: Path) -> None:
     path = across_file(tmp_path)
     across = load_prior(path, CPU, "float32")

@@ -1,13 +1,15 @@
 """Stored arrays: which of several in a file is meant, which axis counts its pages, and which the colours."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.files.formats.large import LARGE, ROWS, Block, in_planes
 from padis_gui.core.files.formats.pages import (
     SMALLEST,
     WHOLE,
@@ -37,6 +39,11 @@ class Layout:
     def count(self) -> int:
         """How many images there are."""
         return 1 if self.pages is None else self.shape[self.pages]
+
+    @property
+    def rows(self) -> int:
+        """The axis of the rows."""
+        return next(axis for axis in range(len(self.shape)) if axis not in (self.pages, self.colours))
 
     @property
     def sides(self) -> tuple[int, ...]:
@@ -127,12 +134,42 @@ class ArrayPages(Pages):
 
     def _read(self, page: int, part: Part) -> Page:
         whole = self.count == 1 and is_wide(np.dtype(getattr(self._array, "dtype", np.float32)))
-        index = self._layout.index(page, WHOLE if whole else part)
-        values = np.asarray(self._array[index[::-1] if self._reversed else index])
+        stored: np.dtype[Any] | None = getattr(self._array, "dtype", None)
+        if not whole and part == WHOLE and stored is not None and self._size(stored) > LARGE:
+            values = in_planes(self._blocks(page), self._layout.sides)
+            return self._page(values[..., 0] if self._layout.colours is None else values, stored=stored)
+        values = self._taken(page, WHOLE if whole else part)
+        return self._page(values, part=part if whole else WHOLE, alone=whole)
+
+    def _page(self, values: NDArray[Any], **more: Any) -> Page:
         return page_of(
-            self._layout.arranged(values.T if self._reversed else values), self.name, part=part if whole else WHOLE,
-            alone=whole, unit=self._unit, spacing=self._spacing, slice_spacing=self._slice_spacing,
-        )  # fmt: skip
+            values,
+            self.name,
+            unit=self._unit,
+            spacing=self._spacing,
+            slice_spacing=self._slice_spacing,
+            **more,
+        )
+
+    def _taken(self, page: int, part: Part) -> NDArray[Any]:
+        """A part of a page as (rows, columns) or (rows, columns, colours)."""
+        index = self._layout.index(page, part)
+        values = np.asarray(self._array[index[::-1] if self._reversed else index])
+        return self._layout.arranged(values.T if self._reversed else values)
+
+    def _size(self, stored: np.dtype[Any]) -> int:
+        """Bytes of a page as it is stored."""
+        return prod(self._layout.shape) // self.count * stored.itemsize
+
+    def _blocks(self, page: int) -> Iterator[Block]:
+        """The rows of a page, as many at a time as lie in a chunk of the file."""
+        chunks: tuple[int, ...] | None = getattr(self._array, "chunks", None)
+        along = self._layout.rows
+        rows = chunks[::-1][along] if chunks and self._reversed else chunks[along] if chunks else 1
+        together = max(ROWS, rows)
+        for first in range(0, self._layout.sides[0], together):
+            values = self._taken(page, (slice(first, first + together), slice(None)))
+            yield Block(first, 0, 0, values if values.ndim == 3 else values[..., None])
 
 
 def _spacings(layout: Layout, pitches: tuple[float, ...]) -> tuple[tuple[float, float] | None, float | None]:

@@ -24,7 +24,7 @@ _LONGEST_CHAIN = 8  # of links
 _MOST_LINKED = 1000  # files
 _MOST_VISITED = 100_000
 _MOST_SOURCES = 10_000  # of a virtual data set
-_LARGEST_CHUNK = 2**31
+_LARGEST_CHUNK = 2**29
 
 
 class Hdf5File(Closing):
@@ -183,7 +183,7 @@ class Hdf5File(Closing):
             size *= side
         if size > _LARGEST_CHUNK:
             raise InputError(
-                f"Chunks of at most 2 GiB were wanted, but those of {dataset} in {self.name} take {size / 2**30:.0f}; "
+                f"Chunks of at most 512 MiB were wanted, but those of {dataset} in {self.name} take {size >> 20}; "
                 "save it with a page a chunk."
             )
 

@@ -1,7 +1,7 @@
 """NPY, read through a memory map, and NPZ, whose pages are unpacked one after the other."""
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -10,7 +10,8 @@ import numpy as np
 
 from padis_gui.core.files.formats.arrays import ArrayPages, Layout, choose_array, find_layout
 from padis_gui.core.files.formats.format import MOST_LISTED, DatasetInfo, Format, describe_array, not_numbers
-from padis_gui.core.files.formats.pages import Page, Pages, Part, display_name, page_of, shown
+from padis_gui.core.files.formats.large import LARGE, ROWS, Block, in_planes
+from padis_gui.core.files.formats.pages import Page, Pages, Part, display_name, is_wide, page_of, shown
 from padis_gui.core.settings.errors import InputError
 
 _ENDING = ".npy"
@@ -100,11 +101,29 @@ class _Member(Pages):
         shape = self._layout.shape[(self._layout.pages is not None) :]
         size = int(np.prod(shape)) * self._dtype.itemsize
         self._file.seek(self._start + page * size)
+        if (
+            size > LARGE
+            and not is_wide(self._dtype)
+            and self._layout.colours in (None, len(self._layout.shape) - 1)
+        ):
+            values = in_planes(self._blocks(shape), self._layout.sides)
+            values = values[..., 0] if self._layout.colours is None else values
+            return page_of(values, self.name, part=part, stored=self._dtype)
         data = self._file.read(size)
         if len(data) < size:
             raise ValueError("it ends before its last number")
         values = np.frombuffer(data, self._dtype).reshape(shape)
         return page_of(self._layout.arranged(values), self.name, part=part, alone=self.count == 1)
+
+    def _blocks(self, shape: tuple[int, ...]) -> Iterator[Block]:
+        """The rows of a page (rows, columns) or (rows, columns, colours), from where the file stands."""
+        each = int(np.prod(shape[1:])) * self._dtype.itemsize
+        for first in range(0, shape[0], ROWS):
+            rows = min(ROWS, shape[0] - first)
+            data = self._file.read(rows * each)
+            if len(data) < rows * each:
+                raise ValueError("it ends before its last number")
+            yield Block(first, 0, 0, np.frombuffer(data, self._dtype).reshape(rows, shape[1], -1))
 
     def _loaded(self) -> ArrayPages:
         """Pages that do not lie in one piece: the array is loaded, once."""

@@ -175,11 +175,13 @@ def page_of(
     notes: tuple[str, ...] = (),
     part: Part = WHOLE,
     alone: bool = False,
+    stored: np.dtype[Any] | None = None,
 ) -> Page:
     """A page, or a ``part`` of it, from an array of (rows, columns) or (rows, columns, 1, 3 or 4) without its opacity.
 
     Integers beyond the 24 bits of float32 are said. Where the page is ``alone`` in its file and its numbers have no unit,
-    the lowest is taken off all of them if none is rounded then. Raises :class:`InputError` for other shapes and for
+    the lowest is taken off all of them if none is rounded then. ``stored`` is the file's type where ``values`` have another
+    one already. Raises :class:`InputError` for other shapes and for
     what is no number.
     """
     if values.dtype.kind not in "biuf":
@@ -198,7 +200,7 @@ def page_of(
         notes += said
     pixels = np.ascontiguousarray(planes[:, part[0], part[1]], dtype=np.float32)
     return Page(
-        pixels=pixels, stored=values.dtype, unit=unit, window=window, spacing=spacing,
+        pixels=pixels, stored=stored or values.dtype, unit=unit, window=window, spacing=spacing,
         slice_spacing=slice_spacing, notes=notes,
     )  # fmt: skip
 

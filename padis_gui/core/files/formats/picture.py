@@ -1,18 +1,33 @@
 """PNG, JPEG, BMP and what else Pillow reads: one page."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.codestream import END, JPEG_LS, jpeg_frame
+from padis_gui.core.files.formats.large import LARGE, Room
 from padis_gui.core.files.formats.pages import Page, Pages, Part, check_sides, page_of
 from padis_gui.core.settings.errors import InputError
 
 KIND = "picture"
 _PNG = b"\x89PNG\r\n\x1a\n"
-_DEEP_COLOURS = (2, 4, 6)  # PNG's colour types RGB, grey with opacity and RGB with opacity
+_HEADERS = 2**16  # bytes before the pixels, where a PNG says what it makes transparent
+_DEEP_COLOURS = {
+    2: 3,
+    4: 2,
+    6: 4,
+}  # samples of PNG's colour types RGB, grey with opacity and RGB with opacity
+
+
+class _Deep(NamedTuple):
+    """A picture with more bits than Pillow keeps; ``sides`` are (rows, columns)."""
+
+    codec: Literal["png", "jpeg"]
+    bits: int
+    sides: tuple[int, int]
+    samples: int
 
 
 def open_picture(path: Path, readable: str) -> Pages:
@@ -23,18 +38,19 @@ def open_picture(path: Path, readable: str) -> Pages:
     return _Picture(path, readable)
 
 
-def _deep(path: Path) -> tuple[str, int, tuple[int, int]] | None:
-    """Codec, bits and (rows, columns) of a picture with more bits than Pillow keeps; None for all others."""
+def _deep(path: Path) -> _Deep | None:
+    """What such a picture is; None for all others."""
     with path.open("rb") as file:
         start = file.read(26)
         if start[:8] == _PNG and len(start) == 26:
             columns, rows = int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
-            return ("png", 16, (rows, columns)) if start[24] == 16 and start[25] in _DEEP_COLOURS else None
+            samples = _DEEP_COLOURS.get(start[25])
+            return _Deep("png", 16, (rows, columns), samples) if start[24] == 16 and samples else None
         file.seek(0)
         coded = jpeg_frame(file)
     if coded is None or coded.bits <= 8 or coded.marker == JPEG_LS:
         return None
-    return "jpeg", coded.bits, coded.sides
+    return _Deep("jpeg", coded.bits, coded.sides, coded.samples)
 
 
 class _Picture(Pages):
@@ -48,7 +64,7 @@ class _Picture(Pages):
         from PIL import Image as Pillow
 
         if (deep := _deep(self._path)) is not None:
-            return deep[2]
+            return deep.sides
         with Pillow.open(self._path) as picture:
             columns, rows = picture.size
             turned = picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
@@ -56,23 +72,33 @@ class _Picture(Pages):
 
     def _read(self, page: int, part: Part) -> Page:
         if (deep := _deep(self._path)) is not None:
-            codec, bits, sides = deep
-            check_sides(self.name, sides)
-            return page_of(self._unpacked(codec)[part], self.name, window=(0.0, float(2**bits - 1)))
+            check_sides(self.name, deep.sides)
+            values = self._unpacked(deep)
+            return page_of(
+                values[part], self.name, window=(0.0, float(2**deep.bits - 1)), stored=np.dtype(np.uint16)
+            )
         values = self._by_pillow()
         deeper = values.dtype.kind in "iu" and values.dtype.itemsize > 1
         white = 65535.0 if deeper else 1.0 if values.dtype == np.bool_ else 255.0
         return page_of(values[part], self.name, window=(0.0, white))
 
-    def _unpacked(self, codec: str) -> NDArray[Any]:
+    def _unpacked(self, deep: _Deep) -> NDArray[Any]:
         """All bits of a picture: grey, or RGB without its opacity."""
         import imagecodecs
 
         data = self._path.read_bytes()
-        if codec == "jpeg" and END not in data[-64:]:  # the decoder would make up the rest
+        if deep.codec == "jpeg" and END not in data[-64:]:  # the decoder would make up the rest
             raise ValueError("it ends before its last pixel")
-        values = np.asarray(imagecodecs.png_decode(data) if codec == "png" else imagecodecs.jpeg_decode(data))
-        return values[..., 0] if values.ndim == 3 and values.shape[2] == 2 else values
+        decode = imagecodecs.png_decode if deep.codec == "png" else imagecodecs.jpeg_decode
+        size = 2 * deep.sides[0] * deep.sides[1] * deep.samples
+        if (
+            deep.samples < 3 or size <= LARGE or b"tRNS" in data[:_HEADERS]
+        ):  # opacity that is yet to be unpacked
+            values = np.asarray(decode(data))
+            return values[..., 0] if values.ndim == 3 and values.shape[2] == 2 else values
+        room = Room((*deep.sides, deep.samples), np.uint16)
+        decode(data, out=room.values)
+        return room.planes()
 
     def _by_pillow(self) -> NDArray[Any]:
         from PIL import Image as Pillow

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.format import DatasetInfo, Format, describe_array
+from padis_gui.core.files.formats.large import by_parts, is_large
 from padis_gui.core.files.formats.pages import (
     WHOLE,
     Page,
@@ -199,12 +200,14 @@ class _Tiff(Pages):
         return page_of(
             self._says.calibrated(values), self.name, part=WHOLE if wanted is part else part, alone=alone,
             unit=self._says.unit, window=(0.0, float(2**bits - 1)) if packed else self._says.window,
-            spacing=spacing, slice_spacing=self._says.slice_spacing, notes=self._notes,
+            spacing=spacing, slice_spacing=self._says.slice_spacing, notes=self._notes, stored=source.keyframe.dtype,
         )  # fmt: skip
 
     def _of_page(self, source: Any, part: Part) -> NDArray[Any]:
         check_readable(source, self.name)
         check_whole(source, self.name)
+        if is_large(source):
+            return by_parts(source, self.name)[part]
         if part != WHOLE and source.parent is self._file and _in_one_piece(source):
             return self._mapped(source.dataoffsets[0], source.dtype, source, part)
         return colours_of(source.asarray(), source, self._sample, self.name)[part]

@@ -1,0 +1,111 @@
+"""Studies that are built in: each asks one question of the field, as a grid of runs on the images that are given.
+
+The questions are those that the paper leaves open and that its readers ask (arXiv 2406.02462, section 5 and appendix): how
+much depends on the schedule of noise levels, what positions and patch sizes are worth, what a random tiling costs against
+an average over several, and how methods stand views that are missing and noise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from padis_gui.core.prior.checkpoint import read_record
+from padis_gui.core.prior.tiling import TilingSettings
+from padis_gui.core.runs.presets import PRESETS
+from padis_gui.core.settings.declarations import Registry
+from padis_gui.core.studies.grid import Grid, varied
+
+Budget = Literal["trial", "full"]
+Values = Mapping[str, tuple[str, ...]]
+TRIAL_IMAGES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A question, and the grid that answers it; ``trial`` has the values of a small budget, ``full`` all of them.
+
+    ``problems`` are presets; ``more_solvers`` and ``seeds`` are of the full budget: a trial has one seed, on the first
+    images. A setting without values has those that the priors were trained with.
+    """
+
+    name: str
+    question: str
+    problems: tuple[str, ...]
+    solvers: tuple[str, ...]
+    more_solvers: tuple[str, ...] = ()
+    trial: Values = field(default_factory=dict)
+    full: Values = field(default_factory=dict)
+    tilings: tuple[str, ...] = ("random",)
+    positions: tuple[bool, ...] = (True,)
+    seeds: tuple[int, ...] = (1, 2, 3)
+
+    def grid(
+        self, images: tuple[tuple[Path, int], ...], priors: tuple[Path, ...], budget: Budget, *, seed: int = 1
+    ) -> Grid:
+        """The runs on these images; raises :class:`SettingError` for values that no method has."""
+        presets = tuple(PRESETS.find(name) for name in self.problems)
+        solvers = (*self.solvers, *self.more_solvers) if budget == "full" else self.solvers
+        asked = self.full if budget == "full" else self.trial
+        axes = tuple(
+            varied(name, values or _trained(priors), presets, solvers) for name, values in asked.items()
+        )
+        if any(
+            axis.part == "problem" for axis in axes
+        ):  # what is tuned to one problem is not for its variations
+            presets = tuple(replace(preset, settings={}, others={}) for preset in presets)
+        return Grid(
+            images=images if budget == "full" else images[:TRIAL_IMAGES], problems=presets, priors=priors,
+            solvers=solvers, tilings=tuple(TilingSettings(strategy=name) for name in self.tilings),
+            positions=self.positions,
+            seeds=tuple(seed + n for n in range(len(self.seeds))) if budget == "full" else (seed,),
+            varied=axes,
+        )  # fmt: skip
+
+
+def _trained(priors: tuple[Path, ...]) -> tuple[str, ...]:
+    """The patch sizes that priors were trained with, ascending."""
+    return tuple(
+        str(size)
+        for size in sorted({p for path in priors for p in read_record(path).conventions.patch_sizes})
+    )
+
+
+STUDIES = Registry(
+    "study",
+    (
+        Study(
+            name="schedule", question="How much depends on the highest and the lowest noise level?",
+            problems=("ct-20", "ct-8"), solvers=("fast",), more_solvers=("diffpir", "dds"),
+            trial={"sigma_max": ("0.1", "0.3", "1"), "sigma_min": ("0.015",)},
+            full={"sigma_max": ("0.1", "0.2", "0.3", "0.5", "1", "3"), "sigma_min": ("0.005", "0.015", "0.05")},
+        ),
+        Study(
+            name="positions", question="What is it worth to tell the prior where a patch lies?",
+            problems=("ct-20", "ct-8"), solvers=("fast",), more_solvers=("diffpir", "dds"), positions=(True, False),
+        ),
+        Study(
+            name="patch-size", question="Which patch size is best, and does that depend on positions and problem?",
+            problems=("ct-20", "ct-8"), solvers=("fast",), positions=(True, False),
+            trial={"patch": ()}, full={"patch": ()},
+        ),
+        Study(
+            name="tilings", question="Random, averaged or blended tilings: what of the difference survives to the end?",
+            problems=("ct-20",), solvers=("fast",), more_solvers=("diffpir", "dds"),
+            tilings=("random", "low-discrepancy", "average", "window", "fixed"),
+            trial={"steps": ("10",)}, full={"steps": ("5", "10", "20", "50")},
+        ),
+        Study(
+            name="measurement", question="How does each method stand missing views and noise?",
+            problems=("ct-20",), solvers=("fast", "tv", "baseline"), more_solvers=("diffpir", "sirt"),
+            trial={"views": ("8", "20"), "noise": ("0", "0.01")},
+            full={"views": ("8", "20", "60", "180"), "noise": ("0", "0.005", "0.01", "0.02", "0.05")},
+        ),
+        Study(
+            name="solvers", question="Which solver is best, and what does it cost?",
+            problems=("ct-20", "ct-8"),
+            solvers=("fast", "quality", "tv", "sirt", "baseline"),
+            more_solvers=("diffpir", "dds", "langevin-cg", "daps", "pnp-admm", "red"),
+        ),
+    ),
+)  # fmt: skip
