@@ -146,6 +146,18 @@ def test_it_is_exported_as_a_stack_restored_and_repeated_bit_for_bit(ready, driv
     drive(go())
 
 
+def test_all_slices_are_written_as_nifti(ready, drive, tmp_path):
+    async def go():
+        result = await ran(ready)
+        assert await ready.export(tmp_path / "out.nii", ExportSettings(what="nifti")), ready.said
+        assert await ready.data.open(tmp_path / "out.nii")
+        assert ready.data.image.pages == SLICES
+        assert ready.data.image.slice_spacing == pytest.approx(2.5)
+        return result
+
+    drive(go())
+
+
 @pytest.mark.parametrize("what", ["iterates", "curves", "report", "animation"])
 def test_other_exports_are_of_the_slice_at_the_crosshair(ready, drive, tmp_path, what):
     settings = ExportSettings(what=what)
