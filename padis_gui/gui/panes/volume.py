@@ -28,10 +28,8 @@ class VolumePanes(QObject):
         super().__init__(panes)
         self._session, self._panes = session, panes
         self._grid: VoxelGrid | None = None
-        self._kept: dict[bool, list[str]] = {
-            True: list(_BEFORE_RUN)
-        }  # sources of panes, of volumes or slices
-        self._tool = "move"
+        # the sources of the panes that were there the last time, for volumes (True) and slices
+        self._kept: dict[bool, list[str]] = {True: list(_BEFORE_RUN)}
         panes.act.crosshair.setEnabled(False)
         panes.links.placed.connect(self._mark)
         panes.links.stepped.connect(self._step)
@@ -53,8 +51,7 @@ class VolumePanes(QObject):
         if (grid is None) != (self._grid is None):
             self._grid = grid
             self._enter() if grid is not None else self._leave()
-        if grid != self._grid or self._panes.links.grid != grid:
-            self._grid = self._panes.links.grid = grid
+        self._grid = self._panes.links.grid = grid
         self._mark_all()
         sources = tuple(pane.source for pane in self._panes.panes)
         if self.on and self._session.shown.anything and sources == _BEFORE_RUN:
@@ -81,7 +78,6 @@ class VolumePanes(QObject):
         self._exchange(volume=True)
         act = self._panes.act
         act.crosshair.setEnabled(True)
-        self._tool = self._panes.tools.tool
         act.crosshair.trigger()
 
     def _leave(self) -> None:
