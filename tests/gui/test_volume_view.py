@@ -13,6 +13,7 @@ from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.runs.control import RunState
 from padis_gui.viewmodels.pictures.planes import Place, Plane
 from padis_gui.viewmodels.runs.columns import COLUMNS
+from padis_gui.viewmodels.runs.samples import run_key
 from padis_gui.viewmodels.session import volume as module
 from tests.core.volumes.test_stack import across_file
 from tests.gui.truth import Screen, rest
@@ -325,6 +326,12 @@ def test_a_run_on_a_volume_is_a_run_in_the_window(window, drive, tmp_path, prior
             window.panes.panes[0].show_source(source)
             await rest(window)
             assert window.panes.panes[0].canvas.pixels is not None
+        key, result = run_key(session.runs.records[0].id), session.runs.records[0].result
+        for at in (1, 3):  # the list's runs are sources: of a volume the plane at the crosshair
+            window.panes.panes[0].show_source(key)
+            session.volume.move(Place(at, 5, 5))
+            await rest(window)
+            assert np.array_equal(window.panes.panes[0].canvas.pixels, result.pixels[at])
         click(window.data.of_slice)
         await rest(window)
         assert screen.wrongs(quiet=True) == []

@@ -651,8 +651,10 @@ def test_a_published_snapshot_asks_for_the_size_of_its_training_images(ready, dr
 )
 def test_iterates_are_pictured_at_the_chosen_cadence(ready, drive, monkeypatch, cadence, wanted):
     made = []
-    frame_of = run_module.frame_of
-    monkeypatch.setattr(run_module, "frame_of", lambda i, *rest: made.append(i.step) or frame_of(i, *rest))
+    frame_of = run_module.frame_of_iterate
+    monkeypatch.setattr(
+        run_module, "frame_of_iterate", lambda i, *rest: made.append(i.step) or frame_of(i, *rest)
+    )
 
     async def go():
         for name, value in cadence.items():

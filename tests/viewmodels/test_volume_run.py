@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from padis_gui.core.exports.about import read_export
+from padis_gui.core.exports.about import About, read_export
 from padis_gui.core.exports.registry import ExportSettings
+from padis_gui.core.exports.tiff import save_result
 from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.estimate import volume_mb
 from padis_gui.viewmodels.pictures.frames import History
@@ -146,6 +147,37 @@ def test_it_is_exported_as_a_stack_restored_and_repeated_bit_for_bit(ready, driv
     drive(go())
 
 
+def test_all_slices_are_written_as_nifti(ready, drive, tmp_path):
+    async def go():
+        result = await ran(ready)
+        assert await ready.export(tmp_path / "out.nii", ExportSettings(what="nifti")), ready.said
+        assert await ready.data.open(tmp_path / "out.nii")
+        assert ready.data.image.pages == SLICES
+        assert ready.data.image.slice_spacing == pytest.approx(2.5)
+        return result
+
+    drive(go())
+
+
+def test_slices_that_are_not_next_to_each_other_are_not_opened_and_it_is_said(ready, drive, tmp_path):
+    """Such a volume is made on the command line; the window shows its result, and does not take others for its slices."""
+
+    async def go():
+        result = await ran(ready)
+        stack = result.recipe.stack.model_copy(update={"pages": (0, 1, 3)})
+        image = replace(result.image, pixels=result.image.pixels[[0, 1, 3]], slices=stack.pages)
+        recipe = result.recipe.model_copy(update={"stack": stack})
+        uneven = replace(result, recipe=recipe, image=image, sha256="")
+        save_result(tmp_path / "uneven.tif", uneven, About.of(uneven, "stack.tif"))
+        assert await ready.restore(tmp_path / "uneven.tif")
+        assert "not next to each other" in ready.said[-1][1]
+        assert not ready.volume.on
+        assert not ready.screen.of_open
+        assert ready.screen.subject.grid.shape == (3, SIDE, SIDE)
+
+    drive(go())
+
+
 @pytest.mark.parametrize("what", ["iterates", "curves", "report", "animation"])
 def test_other_exports_are_of_the_slice_at_the_crosshair(ready, drive, tmp_path, what):
     settings = ExportSettings(what=what)
@@ -249,7 +281,7 @@ def test_memory_is_stated_before_and_fewer_slices_are_proposed_where_it_does_not
         assert planner.fitting_slices == 3
         wanted = volume_mb(SLICES, SIDE, SIDE)
         monkeypatch.setattr(
-            "padis_gui.viewmodels.session.volume.free_memory_mb", lambda _device: 0.9 * wanted
+            "padis_gui.viewmodels.session.loading.free_memory_mb", lambda _device: 0.9 * wanted
         )
         remedies = []
         ready.remedy_wanted.connect(remedies.append)

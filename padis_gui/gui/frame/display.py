@@ -98,6 +98,7 @@ class RunDisplay(QObject):
         session.run.changed.connect(self._show_run)
         session.screen.changed.connect(self._show_screen)
         session.screen.progressed.connect(self._show_empty_texts)
+        session.screen.moved.connect(self._show_planes)
         panes.picture_set.wanted.connect(lambda _key: session.screen.take_offer())
         curves.step_chosen.connect(session.shown.go_to)
         panes.hovered.connect(self._point)
@@ -188,6 +189,15 @@ class RunDisplay(QObject):
         self._show_step()
         self._show_curves()
         self._fit_to(panes.pixels("truth"), panes.pixels("baseline"))
+
+    def _show_planes(self) -> None:
+        """Other planes of the same volume, and of the same iterate."""
+        session = self._session
+        self._panes.set_pictures(session.screen.data_pictures())
+        painted = self._follows_run and self._seen == (session.shown.history, None)
+        self._paint(self.frame if painted else session.shown.frame())
+        self._show_empty_texts()
+        self._show_captions()
 
     def _fit_to(self, *pictures: Pixels | None) -> None:
         """Pictures of another size than those before are shown whole; what is only made anew keeps its view."""

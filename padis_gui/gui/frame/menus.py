@@ -167,7 +167,10 @@ class PaneTools(QObject):
         self.saving = Saving(session, panes, preferences)
         self.profile.save_wanted.connect(lambda text: self.saving.choose_csv("profile", text))
         self.regions.save_wanted.connect(lambda text: self.saving.choose_csv("statistics", text))
-        self.run_sources = RunSources(session.runs, panes.picture_set, lambda: panes.looked_at)
+        self.run_sources = RunSources(
+            session.runs, panes.picture_set, lambda: panes.looked_at, lambda: session.volume.place
+        )
+        session.screen.moved.connect(self.run_sources.move)
         panes.arranged.connect(self.run_sources.release)
         panes.tools.tool_changed.connect(self._bring)
         session.runs.compare.connect(self.compare_runs)

@@ -103,6 +103,7 @@ class SliceSlider(QWidget):
         session.run.changed.connect(self.refresh)
         self.turner.arrived.connect(self.refresh)  # also where a page could not be read
         session.volume.changed.connect(self.refresh)
+        session.volume.moved.connect(self.refresh)
         slices.came.connect(self._came)
         self.refresh()
 

@@ -28,15 +28,14 @@ class VolumePanes(QObject):
         super().__init__(panes)
         self._session, self._panes = session, panes
         self._grid: VoxelGrid | None = None
-        self._kept: dict[bool, list[str]] = {
-            True: list(_BEFORE_RUN)
-        }  # sources of panes, of volumes or slices
-        self._tool = "move"
+        # the sources of the panes that were there the last time, for volumes (True) and slices
+        self._kept: dict[bool, list[str]] = {True: list(_BEFORE_RUN)}
         panes.act.crosshair.setEnabled(False)
         panes.links.placed.connect(self._mark)
         panes.links.stepped.connect(self._step)
         panes.tools.located.connect(self._locate)
         session.screen.changed.connect(self._follow)
+        session.screen.moved.connect(self._mark_all)
         self._groups_shown = True
         panes.picture_set.changed.connect(lambda _keys: self._draw_groups())
         panes.arranged.connect(self._draw_groups)
@@ -52,10 +51,8 @@ class VolumePanes(QObject):
         if (grid is None) != (self._grid is None):
             self._grid = grid
             self._enter() if grid is not None else self._leave()
-        if grid != self._grid or self._panes.links.grid != grid:
-            self._grid = self._panes.links.grid = grid
-        for canvas in self._panes.links.canvases:
-            self._mark(canvas)
+        self._grid = self._panes.links.grid = grid
+        self._mark_all()
         sources = tuple(pane.source for pane in self._panes.panes)
         if self.on and self._session.shown.anything and sources == _BEFORE_RUN:
             self._panes.board.show_sources(_OF_RUN)
@@ -81,7 +78,6 @@ class VolumePanes(QObject):
         self._exchange(volume=True)
         act = self._panes.act
         act.crosshair.setEnabled(True)
-        self._tool = self._panes.tools.tool
         act.crosshair.trigger()
 
     def _leave(self) -> None:
@@ -116,6 +112,10 @@ class VolumePanes(QObject):
             return None
         found = (plane for plane in Plane if group == (plane.lattice.value, *grid.sides(plane)))
         return next(found, None)
+
+    def _mark_all(self) -> None:
+        for canvas in self._panes.links.canvases:
+            self._mark(canvas)
 
     def _mark(self, canvas: Canvas) -> None:
         plane, grid = self._plane(canvas.group), self._grid
@@ -158,6 +158,7 @@ class PlaceBar(QWidget):
         layout.addWidget(self.says, 1)
         session.screen.changed.connect(self.refresh)
         session.screen.progressed.connect(self.refresh)
+        session.screen.moved.connect(self.refresh)
         self.refresh()
 
     def _go(self, plane: Plane, value: int) -> None:

@@ -105,6 +105,7 @@ class VolumeProblem(ProblemPictures):
     """
 
     volumes: Mapping[str, Volume]
+    measured: Tensor  # what was measured, slice by slice, off the device: panes are painted in another thread
     planes: Mapping[str, Pixels] = field(default_factory=dict)
     _memo: dict[Place, "VolumeProblem"] = field(default_factory=dict, repr=False)
 
@@ -114,7 +115,7 @@ class VolumeProblem(ProblemPictures):
         if found is None:
             planes, prepared = _planes(self.volumes, place), self.prepared
             z = slice(place.slice, place.slice + 1)
-            physics, measured = find_physics(prepared.method.physics), prepared.problem.measurement[z]
+            physics, measured = find_physics(prepared.method.physics), self.measured[z]
             found = replace(
                 self, planes=planes, truth=planes.get("truth"), baseline=planes["baseline"],
                 measurement=measurement_picture(physics, measured, prepared.image), _memo={},
@@ -136,6 +137,7 @@ def volume_problem(
     first = VolumeProblem(
         prepared=prepared, truth=None, baseline=baseline.plane(Plane.AXIAL, 0), measurement=None,
         robust_range=robust_range, baseline_psnr=baseline_psnr, volumes=volumes,
+        measured=prepared.problem.measurement.detach().cpu(),
     )  # fmt: skip
     return first.at(_FIRST)
 

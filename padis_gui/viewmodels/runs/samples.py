@@ -17,7 +17,9 @@ from padis_gui.core.runs.opened import Prepared
 from padis_gui.core.runs.repeat import of_samples
 from padis_gui.viewmodels.pictures.frames import History, for_display, grey
 from padis_gui.viewmodels.pictures.pictures import LazyPicture, PictureSet
+from padis_gui.viewmodels.pictures.planes import Place, Plane, take
 from padis_gui.viewmodels.pictures.sources import Origin, PaneSource, Scale
+from padis_gui.viewmodels.pictures.volumes import grid_of
 from padis_gui.viewmodels.runs.runs import RunRecord, Runs, shape_of, thumbnail
 
 
@@ -87,11 +89,19 @@ def run_id(key: str) -> str:
 
 
 class RunSources(QObject):
-    """Keeps the sources of runs as the list has them. ``shown`` says which sources are looked at now."""
+    """Keeps the sources of runs as the list has them. ``shown`` says which sources are looked at now, ``place`` where the
+    crosshair is in volumes, of which the axial plane is seen.
+    """
 
-    def __init__(self, runs: Runs, picture_set: PictureSet, shown: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        picture_set: PictureSet,
+        shown: Callable[[], Iterable[str]],
+        place: Callable[[], Place] = lambda: Place(0, 0, 0),
+    ) -> None:
         super().__init__(picture_set)
-        self._runs, self._picture_set, self._shown = runs, picture_set, shown
+        self._runs, self._picture_set, self._shown, self._place = runs, picture_set, shown, place
         self._names: dict[str, str] = {}
         runs.changed.connect(self._follow)
         self._follow()
@@ -107,7 +117,17 @@ class RunSources(QObject):
                 self._names[key] = record.name
                 self._picture_set.register(_source(key, record))
                 if new:
-                    self._picture_set.set_pictures({key: partial(_picture, record)})
+                    self._picture_set.set_pictures({key: self._picture_of(record)})
+
+    def _picture_of(self, record: RunRecord) -> Callable[[], Pixels | None]:
+        return partial(_picture, record, self._place)
+
+    def move(self) -> None:
+        """The crosshair is elsewhere: the planes of volumes are others."""
+        volumes = {run_key(r.id): r for r in self._runs.records if r.recipe.stack is not None}
+        made = {key: self._picture_of(r) for key, r in volumes.items() if self._picture_set.is_made(key)}
+        if made:
+            self._picture_set.set_pictures(made)
 
     def release(self) -> None:
         """Let go of the pictures that nobody looks at any more."""
@@ -115,7 +135,7 @@ class RunSources(QObject):
         records = {run_key(record.id): record for record in self._runs.records}
         self._picture_set.set_pictures(
             {
-                key: partial(_picture, record)
+                key: self._picture_of(record)
                 for key, record in records.items()
                 if key not in looked_at and self._picture_set.is_made(key)
             }
@@ -129,6 +149,10 @@ def _source(key: str, record: RunRecord) -> PaneSource:
     )  # fmt: skip
 
 
-def _picture(record: RunRecord) -> Pixels | None:
+def _picture(record: RunRecord, place: Callable[[], Place]) -> Pixels | None:
     result = record.result
-    return None if result is None else for_display(result.pixels)
+    if result is None:
+        return None
+    if result.image.is_volume:
+        return take(result.pixels, Plane.AXIAL, grid_of(result.image).inside(place()).slice)
+    return for_display(result.pixels)

@@ -21,6 +21,9 @@ from padis_gui.viewmodels.pictures.volumes import VolumeFrame, VolumeProblem, gr
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.workspace import Workspace
 
+# What is written of all slices; the others show the slice at the crosshair
+_OF_VOLUMES = ("result", "nifti", "dicom")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
@@ -109,7 +112,7 @@ def _content(run: Exported, settings: ExportSettings) -> RunContent:
     result, points, ratio = run.result, run.history.points, run.seam_ratio
     shown, title = run.pictures, f"{run.name}: {stem_of(result.recipe)}"
     place = run.place
-    if result.image.is_volume and settings.what != "result":
+    if result.image.is_volume and settings.what not in _OF_VOLUMES:
         place = grid_of(result.image).inside(place)
         title += f", slice {place.slice + 1} of {result.image.channels}"
         result = replace(result, image=_slice_of(result.image, place.slice))

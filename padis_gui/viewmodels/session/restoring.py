@@ -91,9 +91,10 @@ class Restorer:
                 workspace.shown.show(record)
         opened = workspace.opened()
         self._last = None
-        if used and record is not None and opened is not None and not missing:
+        uneven = recipe.stack is not None and choices.slices is None
+        if used and record is not None and opened is not None and not missing and not uneven:
             self._last = _Restored(record, opened, workspace.method.now)
-        self._say(found, recipe, str(Path(path).name), used=used)
+        self._say(found, recipe, str(Path(path).name), used=used, uneven=uneven)
         return not missing
 
     def wanted(self, task: Task, seed: int | None) -> RunRecord | None:
@@ -120,7 +121,7 @@ class Restorer:
                 "info", f"The seed is {now} again; {seed} was that of {name} and its image.", ""
             )
 
-    def _say(self, found: _Found, recipe: Recipe, name: str, *, used: bool) -> None:
+    def _say(self, found: _Found, recipe: Recipe, name: str, *, used: bool, uneven: bool) -> None:
         """What came back, what is different here, and what is missing."""
         here = recipe.model_copy(update={"device": str(self._workspace.prior.device), "versions": versions()})
         other = differences(found.export.recipe, here)
@@ -133,6 +134,10 @@ class Restorer:
         else:
             there = "; the run is in the list" if found.result is not None else ""
             sentences.append(f"Something else was chosen while {name} was read, and holds{there}.")
+        if uneven:
+            sentences.append(
+                "Its slices are not next to each other, and are not opened here; padis-gui repeat makes it again."
+            )
         sentences += [found.trouble] if found.trouble else []
         sentences += found.located.remarks
         if other:

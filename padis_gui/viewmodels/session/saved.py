@@ -80,7 +80,7 @@ def choices_from(recipe: Recipe, name: str, own_seed: int | None) -> SavedChoice
     return SavedChoices(
         data=None if recipe.data is None else recipe.data.file,
         page=0 if recipe.data is None else recipe.data.page,
-        slices=None if recipe.stack is None else (recipe.stack.pages[0], recipe.stack.pages[-1]),
+        slices=_ends(recipe),
         reading={} if recipe.data is None else changes(recipe.data.reading, ReadingSettings()),
         prior=recipe.prior.file,
         across=None if recipe.stack is None or recipe.stack.across is None else recipe.stack.across.file,
@@ -92,6 +92,14 @@ def choices_from(recipe: Recipe, name: str, own_seed: int | None) -> SavedChoice
         adapts=recipe.adaptation is not None,
         adaptation={} if recipe.adaptation is None else changes(recipe.adaptation, AdaptationSettings()),
     )  # fmt: skip
+
+
+def _ends(recipe: Recipe) -> tuple[int, int] | None:
+    """The first and the last page of a recipe's volume, where all between them are in it."""
+    if recipe.stack is None:
+        return None
+    first, last = recipe.stack.pages[0], recipe.stack.pages[-1]
+    return (first, last) if recipe.stack.pages == tuple(range(first, last + 1)) else None
 
 
 @dataclass

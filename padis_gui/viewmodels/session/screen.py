@@ -66,11 +66,12 @@ class Subject:
 
 class Screen(QObject):
     """``changed`` is emitted when something on the screen may be another, but for the live run's next iterate;
-    ``progressed`` when a preparation has gone on.
+    ``progressed`` when a preparation has gone on; ``moved`` when planes of a volume are others, and nothing else is.
     """
 
     changed = Signal()
     progressed = Signal()
+    moved = Signal()
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace)
@@ -80,10 +81,11 @@ class Screen(QObject):
         for signal in (
             workspace.preparation.changed, workspace.shown.changed, workspace.shown.result_changed,
             workspace.data.changed, workspace.data.loading, workspace.prior.changed, workspace.run.changed,
-            workspace.occupied_changed, workspace.method.changed, workspace.volume.changed, workspace.volume.came,
+            workspace.occupied_changed, workspace.method.changed, workspace.volume.changed,
         ):  # fmt: skip
             signal.connect(self._follow)
         workspace.volume.progressed.connect(self.progressed)
+        workspace.volume.moved.connect(self.moved)
         workspace.runs.edited.connect(self._follow_name)
 
     def _follow_name(self, record: RunRecord) -> None:

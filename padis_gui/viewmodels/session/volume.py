@@ -17,15 +17,13 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from padis_gui.core.images.image import Image, Pixels
 from padis_gui.core.prior.prior import PatchPrior
-from padis_gui.core.runs.estimate import volume_mb
 from padis_gui.core.runs.opened import prior_window
 from padis_gui.core.runs.presets import VOLUME_PRIOR, resource
-from padis_gui.core.settings.errors import Interrupted, PadisError
-from padis_gui.core.settings.machine import free_memory_mb
-from padis_gui.core.volumes.request import VolumeSettings, common_window
-from padis_gui.core.volumes.whole import open_volume
+from padis_gui.core.settings.errors import PadisError
+from padis_gui.core.volumes.request import common_window
 from padis_gui.viewmodels.pictures.planes import Place, Plane, VoxelGrid
-from padis_gui.viewmodels.state.background import Background, Check, Failure
+from padis_gui.viewmodels.session.loading import VolumeLoading
+from padis_gui.viewmodels.state.background import Background, Check
 from padis_gui.viewmodels.state.opened import OpenData, OpenPrior
 from padis_gui.viewmodels.state.stack import StackReader, Went
 
@@ -37,16 +35,15 @@ Window = tuple[float, float]
 
 
 class VolumeView(QObject):
-    """``changed`` comes when it is another volume, or none, and when the crosshair is elsewhere; ``came`` when a plane is
+    """``changed`` comes when it is another volume, or none; ``moved`` when the crosshair is elsewhere, when a plane is
     there, or is no longer what is looked for; ``progressed`` when the planes on their way have come further.
     """
 
     changed = Signal()
-    came = Signal()
+    moved = Signal()
     progressed = Signal()
     _read = Signal(object, object, int)
     _went = Signal(object, object, object)
-    _load_went = Signal(object, float)
 
     def __init__(self, background: Background, data: OpenData, prior: OpenPrior) -> None:
         super().__init__(background)
@@ -57,8 +54,8 @@ class VolumeView(QObject):
         self.robust_range: Window | None = None  # of the slice that was open
         self.image: Image | None = None  # all of it in memory, as a run takes it
         self._outline: Image | None = None
-        self._loading: asyncio.Future[Image | None] | None = None
-        self.loading: float | None = None  # the share of it that is read for a run, 0 to 1
+        self._loader = VolumeLoading(background)
+        self._loader.progressed.connect(self.progressed)
         self.run_grid: VoxelGrid | None = None  # of the shown run, where that is of a volume
         self._reader: StackReader | None = None
         self._grid: VoxelGrid | None = None
@@ -70,7 +67,6 @@ class VolumeView(QObject):
         self._away.timeout.connect(self._drop_old)
         self._read.connect(self._take)
         self._went.connect(self._take_progress)
-        self._load_went.connect(self._take_load)
         data.changed.connect(self._follow)
         prior.changed.connect(self._follow_prior)
 
@@ -185,7 +181,7 @@ class VolumeView(QObject):
         if (reader := self._reader) is not None:
             reader.want({})
             self._background.submit_planes(reader.close)
-        self._loaded(None)
+        self._loader.cancel()
         self.image = self._outline = None
         self._reader = self._grid = self.window = None
         self._of_window = ()
@@ -210,7 +206,7 @@ class VolumeView(QObject):
         if place != self.place:
             self.place = place
             self._look()
-            self.changed.emit()
+            self.moved.emit()
 
     def step(self, plane: Plane, by: int) -> None:
         """Go on by so many planes across one."""
@@ -259,56 +255,22 @@ class VolumeView(QObject):
             self._outline = self._outline.with_window(self.window)
         return self._outline
 
+    @property
+    def loading(self) -> float | None:
+        """The share of it that is read for a run, 0 to 1; None while it is not being read."""
+        return self._loader.share
+
     def load(self) -> Coroutine[Any, Any, bool]:
         """Read all of the volume for a run; False where that cannot be, which is said, or something else is wanted.
 
         It is being read from the call on.
         """
         reader, prior, path = self._reader, self._prior.loaded, self._data.path
-        if reader is not None and prior is not None and self.image is None and self._lacks(reader, prior):
+        if self.image is not None or reader is None or prior is None or path is None:
             return self._load(None, reader, prior)
-        idle = self.image is None and self._loading is None
-        if idle and reader is not None and prior is not None and path is not None:
-            self._begin_loading(reader, prior, path)
-            return self._load(self._loading, reader, prior)
-        return self._load(None, reader, prior)
-
-    def _lacks(self, reader: StackReader, prior: PatchPrior) -> bool:
-        """Whether a run would take more memory than is free, which is said, with what helps."""
-        slices, rows, columns = reader.shape[:3]
-        wanted, free = volume_mb(slices, rows, columns), free_memory_mb(prior.device)
-        if not free or wanted <= free:
-            return False
-        self._background.message.emit(
-            "error", f"Memory for a run on the whole volume was wanted, but {slices} slices of {columns} × {rows} take at "
-            f"least {wanted / 1024:.1f} GiB and {free / 1024:.1f} GiB are free; take fewer slices, crop them, or bin "
-            "their pixels.", "",
-        )  # fmt: skip
-        self._background.remedy_wanted.emit("smaller")
-        return True
-
-    def _begin_loading(self, reader: StackReader, prior: PatchPrior, path: Path) -> None:
-        wanted = VolumeSettings(pages=f"{reader.pages.start}-{reader.pages.stop - 1}")
-        self._loading = future = asyncio.get_running_loop().create_future()
-        self.loading = 0.0
-
-        def work(check: Check) -> Image:
-            def tell(done: int, total: int) -> None:
-                check()
-                if self._reader is not reader or self._loading is not future:
-                    raise Interrupted
-                self._load_went.emit(reader, done / total)
-
-            return open_volume(path, wanted, reader.example, prior, tell)
-
-        def done(found: Any) -> None:
-            if isinstance(found, Failure) and self._loading is future:
-                self._background.message.emit("error", found.sentence, found.details)
-            if not future.done():
-                self._loaded(found if isinstance(found, Image) else None, future)
-
-        self._background.plane_requests.ask("all of the volume", work, done)
+        future = self._loader.begin(reader, prior, path)
         self.changed.emit()
+        return self._load(future, reader, prior)
 
     async def _load(
         self,
@@ -330,20 +292,8 @@ class VolumeView(QObject):
 
     def cancel_loading(self) -> None:
         """Give up reading all of it."""
-        if self._loading is not None:
-            self._loaded(None)
+        if self._loader.cancel():
             self.changed.emit()
-
-    def _loaded(self, image: Image | None, future: "asyncio.Future[Image | None] | None" = None) -> None:
-        if future is None or future is self._loading:
-            future, self._loading, self.loading = self._loading, None, None
-        if future is not None and not future.done():
-            future.set_result(image)
-
-    def _take_load(self, reader: StackReader, share: float) -> None:
-        if reader is self._reader and self.loading is not None:
-            self.loading = share
-            self.progressed.emit()
 
     # Reading ----------------------------------------------------------------------------------------
 
@@ -418,7 +368,7 @@ class VolumeView(QObject):
                 self._on_way.pop(plane, None)
                 if not self.reading:
                     self._away.stop()
-                self.came.emit()
+                self.moved.emit()
 
     def _take_progress(self, reader: StackReader, plane: Plane, how: Went) -> None:
         if reader is self._reader:
@@ -431,7 +381,7 @@ class VolumeView(QObject):
         for plane in old:
             del self._seen[plane]
         if old:
-            self.came.emit()
+            self.moved.emit()
 
 
 def window_of(path: Path, image: Image, prior: PatchPrior | None) -> Window:

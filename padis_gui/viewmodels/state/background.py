@@ -272,11 +272,6 @@ class Background(QObject):
         def done(result: tuple[T | None, Exception | None] | Failure | None) -> None:
             if future.done():
                 return
-            if (
-                result is None and not self._closed
-            ):  # a run that had the thread was stopped, and this with it: once more
-                self.compute_requests.ask(kind, work, done)
-                return
             value, error = result if isinstance(result, tuple) else (None, None)
             future.set_result(value) if error is None else future.set_exception(error)
 
