@@ -399,3 +399,25 @@ def test_only_some_slices_are_the_volume(window, drive, stack):
         assert window.session.data.image.page == 4
 
     drive(go())
+
+
+def test_slices_without_a_unit_are_seen_and_solved_in_one_window(window, drive, tmp_path, prior_path):
+    """Each slice has its own lowest and highest value: a grey value means the same in all of them, before and in a run."""
+    session, screen = window.session, Screen(window)
+    pages = np.random.default_rng(4).integers(0, 300, (4, 32, 32)) * np.array([1, 3, 9, 27])[:, None, None]
+    tifffile.imwrite(tmp_path / "grey.tif", pages.astype(np.uint16), photometric="minisblack")
+
+    async def go():
+        await seen(window, tmp_path / "grey.tif", prior_path)
+        assert session.volume.window == (pages.min(), pages.max())
+        assert screen.wrongs(quiet=True) == []
+        chosen(window)
+        press(window, "run")
+        await until(lambda: session.runs.records)
+        await rest(window)
+        assert session.shown.result.window == (pages.min(), pages.max())
+        session.volume.move(Place(1, 4, 5))
+        await rest(window)
+        assert screen.wrongs(quiet=True) == []
+
+    drive(go())

@@ -120,6 +120,7 @@ GESTURES = (
     ("Ctrl and wheel over any picture", "Zoom"),
     ("Wheel anywhere else", "Scroll a panel; it never changes a field"),
     ("Drag in a pane", "Pan"),
+    ("Up, Down in a plane of a volume", "The next plane of that kind: slice, row or column"),
     ("[ and ], wheel over a pane", "Size of the brush, while the mask is painted"),
     ("Ctrl+Z, Ctrl+Shift+Z", "Take the last stroke back, make it again"),
     ("Double click in a pane", "Show the whole image"),
