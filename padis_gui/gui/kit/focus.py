@@ -272,6 +272,10 @@ class FocusKeeper(QObject):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         gone = event.type() in (QEvent.Type.Hide, QEvent.Type.EnabledChange)
+        if (
+            not isValid(self._window) or not self._window.isVisible()
+        ):  # it goes, and its pages are gone already
+            return False
         if gone and self._lost is None and watched is self._has and not _can_take(self._has):
             region = next((r for r in self._regions() if r.isAncestorOf(self._has)), None)
             if region is not None:
