@@ -108,6 +108,9 @@ class Condition:
             return f"{self.label} {'given' if self.wanted == GIVEN else 'automatic'}"
         wanted = self.wanted if isinstance(self.wanted, tuple) else (self.wanted,)
         words = {True: "on", False: "off"}
+        whole = [w for w in wanted if type(w) is int]
+        if len(whole) == len(wanted) > 2 and whole == list(range(whole[0], whole[-1] + 1)):
+            return f"{self.label} {whole[0]} to {whole[-1]}"
         return f"{self.label} " + " or ".join(words[w] if isinstance(w, bool) else str(w) for w in wanted)
 
 

@@ -121,6 +121,7 @@ def test_a_setting_says_when_it_means_something() -> None:
     assert found["pattern"].when_text == "only with Mask boxes or pixels or strokes or blobs"
     assert "Shown only with Mask boxes or pixels or strokes or blobs." in found["pattern"].tooltip
     assert found["mask"].when_text == ""
+    assert {s.name: s for s in specs(NetworkSettings)}["slices_out"].when_text == "only with Slices 2 to 9"
     photons = {spec.name: spec for spec in specs(ParallelBeamSettings)}["absorption"]
     assert not photons.applies(ParallelBeamSettings())
     assert photons.applies(ParallelBeamSettings(photons=1e4))
@@ -135,5 +136,11 @@ def test_conditions_name_settings_and_values_that_exist(kind: type[Settings]) ->
             wanted = condition.wanted if isinstance(condition.wanted, tuple) else (condition.wanted,)
             if other.kind == "choice":
                 assert set(wanted) <= set(other.choices)
+            elif other.kind == "int" and condition.wanted not in (GIVEN, NOT_GIVEN):
+                low, high = other.minimum, other.maximum
+                assert all((low is None or low <= w) and (high is None or w <= high) for w in wanted)
+                assert (
+                    other.default not in wanted
+                )  # else it is shown from the beginning, which needs no condition
             else:
                 assert condition.wanted in (GIVEN, NOT_GIVEN, True, False)
