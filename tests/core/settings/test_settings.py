@@ -139,8 +139,5 @@ def test_conditions_name_settings_and_values_that_exist(kind: type[Settings]) ->
             elif other.kind == "int" and condition.wanted not in (GIVEN, NOT_GIVEN):
                 low, high = other.minimum, other.maximum
                 assert all((low is None or low <= w) and (high is None or w <= high) for w in wanted)
-                assert (
-                    other.default not in wanted
-                )  # else it is shown from the beginning, which needs no condition
             else:
                 assert condition.wanted in (GIVEN, NOT_GIVEN, True, False)
