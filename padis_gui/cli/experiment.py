@@ -43,16 +43,48 @@ exit code is then 1.
 """
 
 
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """The images of a grid, for :func:`images_of`."""
+    parser.add_argument(
+        "data", type=Path, nargs="+", metavar="DATA", help="images; multi-page files count page by page"
+    )
+    parser.add_argument("--pages", type=int, nargs="+", metavar="N", help="pages, from 0 (default: all)")
+
+
+def add_priors(parser: argparse.ArgumentParser) -> None:
+    """The priors of a grid."""
+    parser.add_argument(
+        "--prior", type=Path, nargs="+", default=[], metavar="FILE", help="priors (default: the bundled one)"
+    )
+    add_training_image_size(parser)
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """Where results and tables go."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="RESULTS.jsonl",
+        help="results, one JSON line each; appended to",
+    )
+    parser.add_argument(
+        "--table",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="write the table as .md, .csv or .html (with plots) too",
+    )
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
     from padis_gui.core.prior.tiling import TILINGS, TilingSettings
     from padis_gui.core.solvers.registry import SOLVERS
 
     parser.description, parser.formatter_class = _HELP, argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
-        "data", type=Path, nargs="+", metavar="DATA", help="images; multi-page files count page by page"
-    )
-    parser.add_argument("--pages", type=int, nargs="+", metavar="N", help="pages, from 0 (default: all)")
+    add_images(parser)
     parser.add_argument(
         "--preset", nargs="+", default=[DEFAULT_PRESET], metavar="NAME",
         help=f"problems, of {PRESETS.listed}; --physics and its settings change them",
@@ -73,31 +105,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--tiling", nargs="+", default=[], metavar="NAME", help=f"of {TILINGS.listed}")
     add_settings(parser, TilingSettings, skip=("strategy",))
-    parser.add_argument(
-        "--prior", type=Path, nargs="+", default=[], metavar="FILE", help="priors (default: the bundled one)"
-    )
-    add_training_image_size(parser)
+    add_priors(parser)
     parser.add_argument(
         "--positions", nargs="+", choices=("on", "off"), default=["on"],
         help="whether the prior is told where a patch lies; 'on off' compares (default: on)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, nargs="+", default=[1], metavar="N", help="default: 1")
     add_device(parser)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="RESULTS.jsonl",
-        help="results, one JSON line each; appended to",
-    )
-    parser.add_argument(
-        "--table",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="write the table as .md, .csv or .html (with plots) too",
-    )
+    add_results(parser)
 
 
 def run(options: argparse.Namespace) -> int:

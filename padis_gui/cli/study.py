@@ -1,10 +1,17 @@
 """`padis-gui study NAME DATA --out RESULTS.jsonl`: answer one of the built-in questions on one's own images."""
 
 import argparse
-from pathlib import Path
 
-from padis_gui.cli.experiment import bundled_priors, check_files, finish_grid, images_of
-from padis_gui.cli.options import add_device, add_training_image_size
+from padis_gui.cli.experiment import (
+    add_images,
+    add_priors,
+    add_results,
+    bundled_priors,
+    check_files,
+    finish_grid,
+    images_of,
+)
+from padis_gui.cli.options import add_device
 from padis_gui.cli.terminal import say
 
 _HELP = """\
@@ -29,27 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", choices=STUDIES.names, metavar="NAME", help=f"of {STUDIES.listed}")
-    parser.add_argument(
-        "data", type=Path, nargs="+", metavar="DATA", help="images; multi-page files count page by page"
-    )
-    parser.add_argument("--pages", type=int, nargs="+", metavar="N", help="pages, from 0 (default: all)")
+    add_images(parser)
     parser.add_argument(
         "--budget", choices=("trial", "full"), default="trial", help="how much is run (default: trial)"
     )
-    parser.add_argument(
-        "--prior", type=Path, nargs="+", default=[], metavar="FILE", help="priors (default: the bundled one)"
-    )
-    add_training_image_size(parser)
+    add_priors(parser)
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="the first seed (default: 1)")
     add_device(parser)
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="RESULTS.jsonl",
-        help="results, one JSON line each; appended to",
-    )  # fmt: skip
-    parser.add_argument(
-        "--table", type=Path, nargs="+", default=[], metavar="FILE",
-        help="write the table as .md, .csv or .html (with plots) too",
-    )  # fmt: skip
+    add_results(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 
 _STEP_SECONDS = 0.5  # between two lines or redrawings of steps
+# Settings of slices together that any volume has
+_OF_ANY_VOLUME = ("slice_spacing", "z_smoothing")
 
 
 class Display(ABC):
@@ -184,7 +186,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="solve all slices in one run, also where nothing ties them together",
     )
-    add_settings(together, StackSettings, skip=("slice_spacing", "z_smoothing"))  # these any volume has
+    add_settings(together, StackSettings, skip=_OF_ANY_VOLUME)
     parser.add_argument(
         "--workers", default="1", metavar="N|ADDRESS",
         help="processes on this machine, or a dask scheduler such as dask://host:8786 (default: 1, this process)",
@@ -296,11 +298,10 @@ def _in_one(options: argparse.Namespace, workers: int | str) -> int | None:
         wanted = slices_of(read_record(options.prior, options.training_image_size)).get("slices", 1) > 1
     if not wanted:
         given = given_settings(options, StackSettings)
-        for of_any_volume in ("slice_spacing", "z_smoothing"):
-            given.pop(of_any_volume, None)
-        if given:
+        only_together = [name for name in given if name not in _OF_ANY_VOLUME]
+        if only_together:
             raise SettingError(
-                f"A volume in one run was wanted by --{next(iter(given)).replace('_', '-')}, but nothing ties its slices "
+                f"A volume in one run was wanted by --{only_together[0].replace('_', '-')}, but nothing ties its slices "
                 "together; give --across, or --in-one."
             )
         return None

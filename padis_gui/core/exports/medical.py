@@ -4,7 +4,7 @@ import gzip
 import json
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,13 +72,14 @@ def export_dicom(run: RunContent, path: Path, settings: FileSettings) -> str:
 
     result = run.result
     slices = _slices(result, "DICOM")
-    series = [pixels_sha256(slices), _recipe_text(result)]
-    frame = {name: str(generate_uid(entropy_srcs=[*series, name])) for name in ("study", "series", "frame")}
-    low, high = float(slices.min()), float(slices.max())
+    recipe = _recipe_text(result)
+    series = [pixels_sha256(slices), recipe]
+    uids = {name: str(generate_uid(entropy_srcs=[*series, name])) for name in ("study", "series", "frame")}
+    stored = _stored(result)
     if not result.image.is_volume:
         with failures_said("The result", path):
-            write_atomically(path, _instance(result, slices[0], 0, frame, (low, high)))
-        return f"DICOM, {_in_words(result)}"
+            write_atomically(path, _instance(result, slices[0], 0, uids, stored, recipe))
+        return f"DICOM, {_in_words(result, stored)}"
     folder = path.with_suffix("")
     with failures_said("The slices", folder):
         folder.mkdir(exist_ok=True)
@@ -88,27 +89,42 @@ def export_dicom(run: RunContent, path: Path, settings: FileSettings) -> str:
             )
         for number, pixels in enumerate(slices):
             write_atomically(
-                folder / f"{number + 1:04}.dcm", _instance(result, pixels, number, frame, (low, high))
+                folder / f"{number + 1:04}.dcm", _instance(result, pixels, number, uids, stored, recipe)
             )
-    return f"{len(slices)} DICOM files in the folder {folder.name}, {_in_words(result)}"
+    return f"{len(slices)} DICOM files in the folder {folder.name}, {_in_words(result, stored)}"
 
 
-def _in_whole_hu(result: Result) -> bool:
-    """Whether 16 bits hold all values as whole HU."""
+class _Stored(NamedTuple):
+    """How values become whole numbers of a ``kind``: (value - intercept) / slope."""
+
+    kind: np.dtype[Any]
+    slope: float
+    intercept: float
+
+
+def _stored(result: Result) -> _Stored:
+    """Whole HU where 16 bits hold all values; else a 65535th of their range, with numbers as DICOM writes them."""
     low, high = float(result.pixels.min()), float(result.pixels.max())
-    return result.image.unit == "HU" and low >= -(2**15) and high <= 2**15 - 1
+    if result.image.unit == "HU" and low >= -(2**15) and high <= 2**15 - 1:
+        return _Stored(np.dtype("<i2"), 1.0, 0.0)
+    return _Stored(np.dtype("<u2"), float(_decimal((high - low) / 65535 or 1.0)), float(_decimal(low)))
 
 
-def _in_words(result: Result) -> str:
+def _in_words(result: Result, stored: _Stored) -> str:
     what = "a derived CT image" if result.image.unit == "HU" else "a secondary capture"
-    how = "in whole HU" if _in_whole_hu(result) else "of 16 bits with slope and intercept"
+    how = "in whole HU" if stored.kind.kind == "i" else "of 16 bits with slope and intercept"
     return f"{what} {how}, with the recipe of its run"
 
 
 def _instance(
-    result: Result, pixels: NDArray[np.float32], number: int, uids: dict[str, str], ends: tuple[float, float]
+    result: Result,
+    pixels: NDArray[np.float32],
+    number: int,
+    uids: dict[str, str],
+    stored: _Stored,
+    recipe: str,
 ) -> bytes:
-    """One slice as a file; ``ends`` are the lowest and the highest value of all of them."""
+    """One slice as a file."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
@@ -142,20 +158,15 @@ def _instance(
     ds.Rows, ds.Columns = pixels.shape
     ds.BitsAllocated = ds.BitsStored = 16
     ds.HighBit = 15
-    low, high = ends
-    whole_hu = _in_whole_hu(result)
-    slope, intercept = (1.0, 0.0) if whole_hu else ((high - low) / 65535 or 1.0, low)
-    slope, intercept = float(_decimal(slope)), float(_decimal(intercept))
+    kind, slope, intercept = stored
     whole = np.rint((pixels.astype(np.float64) - intercept) / slope)
-    kind = np.dtype(np.int16 if whole_hu else np.uint16)
-    stored = whole.clip(np.iinfo(kind).min, np.iinfo(kind).max).astype(kind)
-    ds.PixelRepresentation = 1 if whole_hu else 0
+    ds.PixelRepresentation = 1 if kind.kind == "i" else 0
     ds.RescaleSlope, ds.RescaleIntercept = _decimal(slope), _decimal(intercept)
-    ds.RescaleType = "HU" if ct else "US"
+    ds.RescaleType = image.unit[:_LONG] or "US"  # unspecified
     ds.WindowCenter = _decimal((image.window[0] + image.window[1]) / 2)
     ds.WindowWidth = _decimal(max(image.window[1] - image.window[0], 1e-6))
-    ds.PixelData = stored.astype(kind.newbyteorder("<")).tobytes()
-    ds.private_block(_PRIVATE_GROUP, _CREATOR, create=True).add_new(1, "UT", _recipe_text(result))
+    ds.PixelData = whole.clip(np.iinfo(kind).min, np.iinfo(kind).max).astype(kind).tobytes()
+    ds.private_block(_PRIVATE_GROUP, _CREATOR, create=True).add_new(1, "UT", recipe)
     buffer = BytesIO()
     ds.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

@@ -181,7 +181,7 @@ def chart(
     def up(y: float) -> float:
         return _HEIGHT - _BOTTOM - (to_scale(y) - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
 
-    ticks = [10**tick if logarithmic else tick for tick in _ticks(low, high, decades=logarithmic)]
+    ticks = [10**tick if logarithmic else tick for tick in round_ticks(low, high, decades=logarithmic)]
     return Chart(
         title=title, unit=unit, points=[(across(x), up(y)) for x, y in points],
         ticks=[(up(tick), f"{tick:.3g}" if logarithmic else f"{tick:.6g}") for tick in ticks],
@@ -190,7 +190,7 @@ def chart(
     )  # fmt: skip
 
 
-def _ticks(low: float, high: float, *, decades: bool) -> list[float]:
+def round_ticks(low: float, high: float, *, decades: bool = False) -> list[float]:
     """Three to six round numbers from low to high; of exponents whole ones, where the range has some."""
     raw = (high - low) / 4
     power = 10 ** math.floor(math.log10(raw))

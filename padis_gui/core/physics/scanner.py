@@ -385,10 +385,8 @@ class Scanner(LinearOperator):
         so that memory stays small.
         """
         geometry = self.geometry
-        beside, unseen = (
-            bins_beside(geometry),
-            unseen_weights(geometry),
-        )  # what is filtered may reach beyond it
+        # what is filtered may reach beyond the detector
+        beside, unseen = bins_beside(geometry), unseen_weights(geometry)
         response = ramp_response(geometry.bins + sum(beside), filter_name).to(y)
         if "_view_weights" not in self.__dict__:
             self._view_weights = self._make_view_weights(watch)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -23,6 +23,15 @@ from padis_gui.core.settings.declarations import Settings, setting
 MOST_SLICES = 9
 SMALLEST_SPACING, LARGEST_SPACING = 0.01, 100.0  # mm
 ZTilingName = Literal["random", "fixed", "low-discrepancy", "average", "window"]
+
+
+def z_smoothing_setting() -> Any:
+    """That of any volume, however it is reconstructed."""
+    return setting(
+        0.0, ge=0, le=1, label="Smoothing along z", symbol="λ_z",
+        help="Weight of each neighbouring slice, relative to a slice's own estimate, in a last data step; 0 leaves "
+        "slices as they are, 1 weighs a neighbour as much as the slice itself: for noisy data, slices that hardly differ",
+    )  # fmt: skip
 
 
 class StackSettings(Settings):
@@ -48,11 +57,7 @@ class StackSettings(Settings):
         help="Slices, or groups of them, whose patches go through the network in one batch: more is faster on a GPU; the "
         "batch stays as large as it is, and in single precision results differ by rounding",
     )  # fmt: skip
-    z_smoothing: float = setting(
-        0.0, ge=0, le=1, label="Smoothing along z", symbol="λ_z",
-        help="Weight of each neighbouring slice, relative to a slice's own estimate, in a last data step; 0 leaves "
-        "slices as they are, 1 weighs a neighbour as much as the slice itself: for noisy data, slices that hardly differ",
-    )  # fmt: skip
+    z_smoothing: float = z_smoothing_setting()
     slice_spacing: float | None = setting(
         None, ge=SMALLEST_SPACING, le=1000, label="Slice distance", unit="mm", advanced=True,
         help="Distance of neighbouring slices that the prior across slices is told; automatic is what the file says",

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from padis_gui.core.exports.report import round_ticks
 from padis_gui.core.studies.table import CONFIDENCE, Row, Spread, table_of, with_interval
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 _WIDTH, _RIGHT, _LINE, _LETTER = 1000, 110, 24, 7  # px of a plot: in all, for the numbers, a row, a letter
-_TICKS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,8 @@ def _plot(title: str, rows: Sequence[tuple[str, Spread]]) -> Plot:
     halves = [0.0 if math.isnan(spread.half_width) else spread.half_width for _, spread in rows]
     lowest = min(spread.mean - half for (_, spread), half in zip(rows, halves, strict=True))
     highest = max(spread.mean + half for (_, spread), half in zip(rows, halves, strict=True))
-    step = _round_step((highest - lowest) / _TICKS)
-    start, end = step * math.floor(lowest / step), step * math.ceil(highest / step)
-    end = max(end, start + step)
+    room = 0.05 * (highest - lowest) or 0.5
+    start, end = lowest - room, highest + room
     left, right = 20.0 + _LETTER * max(len(label) for label, _ in rows), float(_WIDTH - _RIGHT)
 
     def at(value: float) -> float:
@@ -85,14 +84,5 @@ def _plot(title: str, rows: Sequence[tuple[str, Spread]]) -> Plot:
         )
         for n, ((label, spread), half) in enumerate(zip(rows, halves, strict=True))
     )  # fmt: skip
-    count = round((end - start) / step)
-    ticks = tuple((at(start + n * step), f"{start + n * step:g}") for n in range(count + 1))
+    ticks = tuple((at(tick), f"{tick:.6g}") for tick in round_ticks(start, end))
     return Plot(title, marks, ticks, left, right, _WIDTH, _LINE * len(rows) + 30.0)
-
-
-def _round_step(width: float) -> float:
-    """1, 2 or 5 times a power of ten that is at least as wide; 0.1 where all is the same."""
-    if width <= 0:
-        return 0.1
-    power = 10.0 ** math.floor(math.log10(width))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= width * (1 - 1e-9))

@@ -11,6 +11,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from padis_gui.core.studies.experiment import GridResult
@@ -62,11 +63,10 @@ def spread_of(values: Mapping[Case, Sequence[float]]) -> Spread | None:
     """Of the values of each image's seeds; None where there are none."""
     from scipy.stats import t as student
 
-    averaged = [statistics.fmean(found) for found in values.values() if found]
-    if not averaged:
+    if not values:
         return None
-    (alone,) = values.values() if len(values) == 1 else ([],)
-    counted = list(alone) if len(averaged) == 1 else averaged
+    averaged = [statistics.fmean(found) for found in values.values()]
+    counted = averaged if len(values) > 1 else next(iter(values.values()))
     count, mean = len(counted), statistics.fmean(averaged)
     if count < 2:
         return Spread(mean=mean, deviation=math.nan, half_width=math.nan, count=count)
@@ -85,12 +85,9 @@ def summarise(results: Iterable[GridResult]) -> list[Row]:
     rows = []
     references: dict[tuple[str, ...], list[GridResult]] = {}
     for group, members in groups.items():
-        spreads = {name: spread for name, _, _ in METRICS if (spread := spread_of(_by_image(members, name)))}
-        means = {
-            name: statistics.fmean(found)
-            for name in spreads
-            if (found := [value for each in _by_image(members, name).values() for value in each])
-        }
+        known = {name: found for name, _, _ in METRICS if (found := _by_image(members, name))}
+        spreads = {name: spread for name, found in known.items() if (spread := spread_of(found))}
+        means = {name: statistics.fmean(chain(*found.values())) for name, found in known.items()}
         reference = references.setdefault(members[0].point.task, members)
         rows.append(
             Row(

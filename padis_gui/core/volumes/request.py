@@ -14,15 +14,15 @@ from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.slicewise import slice_seed
 from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.prior.slices import z_smoothing_setting
 from padis_gui.core.runs.opened import prior_window
-from padis_gui.core.runs.recipe import Recipe
+from padis_gui.core.runs.recipe import MOST_SLICES_IN_ALL, Recipe
 from padis_gui.core.settings.declarations import Settings, setting
 from padis_gui.core.settings.errors import SettingError
 
 PARTS_SUFFIX = ".parts"
 _SAMPLED_PAGES = 9
 _MACHINE = ("device", "threads", "versions")
-_MOST_SLICES = 100_000
 
 
 class VolumeSettings(Settings):
@@ -31,11 +31,7 @@ class VolumeSettings(Settings):
     pages: str = setting(
         "", label="Pages", help="Pages from 0, such as 0-99 or 3, 7, 10-20; empty takes all of them"
     )
-    z_smoothing: float = setting(
-        0.0, ge=0, le=1, label="Smoothing along z", symbol="λ_z",
-        help="Weight of each neighbouring slice, relative to a slice's own estimate, in a last data step; 0 leaves "
-        "slices as they are, 1 weighs a neighbour as much as the slice itself: for slices that hardly differ",
-    )  # fmt: skip
+    z_smoothing: float = z_smoothing_setting()
     slice_spacing: float | None = setting(
         None, gt=0, le=1000, label="Slice spacing", unit="mm", advanced=True,
         help="Distance between slices, written into the result; automatic is what the file says",
@@ -118,9 +114,10 @@ def parse_pages(text: str, count: int, first: int = 0) -> tuple[int, ...]:
             )
         wanted |= set(range(low, high + 1))
     pages = tuple(sorted(wanted)) or tuple(range(count))
-    if len(pages) > _MOST_SLICES:
+    if len(pages) > MOST_SLICES_IN_ALL:
         raise SettingError(
-            f"At most {_MOST_SLICES} slices were wanted in one volume, but {len(pages)} were asked for; choose a range."
+            f"At most {MOST_SLICES_IN_ALL} slices were wanted in one volume, but {len(pages)} were asked for; choose a "
+            "range."
         )
     return pages
 

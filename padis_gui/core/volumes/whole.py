@@ -17,7 +17,7 @@ from padis_gui.core.exports.settings import FileSettings
 from padis_gui.core.exports.tiff import fits_imagej, save_result
 from padis_gui.core.files.read import read_volume
 from padis_gui.core.images.image import Image, ReadingSettings
-from padis_gui.core.images.metrics import as_json, psnr, residual, ssim
+from padis_gui.core.images.metrics import as_json, psnr, relative_misfit, ssim
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.control import Control
@@ -91,9 +91,7 @@ def metrics_of_slices(problem: Problem, estimate: Tensor) -> tuple[dict[str, flo
     found = []
     for z in range(len(estimate)):
         one = slice(z, z + 1)
-        metrics = {
-            "residual": residual(lambda _: measured[one], estimate[one], problem.measurement[one])  # noqa: B023
-        }
+        metrics = {"residual": relative_misfit(measured[one], problem.measurement[one])}
         if problem.truth is not None:
             metrics["psnr"] = psnr(estimate[one], problem.truth[one])
             metrics["ssim"] = ssim(estimate[one], problem.truth[one])

@@ -5,6 +5,7 @@ somebody looks at it. Of a frame that is kept for later the estimate stays, whol
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -39,52 +40,49 @@ def grid_of(image: Image) -> VoxelGrid:
     )  # fmt: skip
 
 
-class VolumeValues:
+class Volume(ABC):
+    """A volume whose planes become pictures where they are looked at."""
+
+    nbytes = 0  # memory that it takes of its own
+
+    def __init__(self) -> None:
+        self._made: dict[Plane, tuple[int, Pixels]] = {}
+
+    def plane(self, plane: Plane, at: int) -> Pixels:
+        """A plane as a picture; the same one as long as the same is asked for."""
+        made = self._made.get(plane)
+        if made is None or made[0] != at:
+            made = self._made[plane] = at, self._picture(plane, at)
+        return made[1]
+
+    @abstractmethod
+    def _picture(self, plane: Plane, at: int) -> Pixels: ...
+
+
+class VolumeValues(Volume):
     """The numbers of a volume, (slices, rows, columns) on [0, 1], in the unit of ``image`` where they are looked at."""
 
     def __init__(self, values: Tensor | Pixels, image: Image | None = None) -> None:
         """Without an ``image`` they are in their unit already."""
+        super().__init__()
         self._values = values if isinstance(values, np.ndarray) else values.detach().cpu().numpy()
         self._image = image
-        self._made: dict[Plane, tuple[int, Pixels]] = {}
+        self.nbytes = self._values.nbytes
 
-    @property
-    def nbytes(self) -> int:
-        """Memory that they take."""
-        return self._values.nbytes
-
-    def plane(self, plane: Plane, at: int) -> Pixels:
-        """A plane as a picture; the same one as long as the same is asked for."""
-        made = self._made.get(plane)
-        if made is None or made[0] != at:
-            pixels = take(self._values, plane, at)
-            if self._image is not None:
-                pixels = self._image.from_unit(torch.from_numpy(pixels))
-            made = self._made[plane] = at, pixels
-        return made[1]
+    def _picture(self, plane: Plane, at: int) -> Pixels:
+        pixels = take(self._values, plane, at)
+        return pixels if self._image is None else self._image.from_unit(torch.from_numpy(pixels))
 
 
-class VolumeDifference:
-    """One volume less another, made where it is looked at."""
+class VolumeDifference(Volume):
+    """One volume less another."""
 
     def __init__(self, one: VolumeValues, other: VolumeValues) -> None:
+        super().__init__()
         self._one, self._other = one, other
-        self._made: dict[Plane, tuple[int, Pixels]] = {}
 
-    @property
-    def nbytes(self) -> int:
-        """None of its own."""
-        return 0
-
-    def plane(self, plane: Plane, at: int) -> Pixels:
-        """A plane as a picture; the same one as long as the same is asked for."""
-        made = self._made.get(plane)
-        if made is None or made[0] != at:
-            made = self._made[plane] = at, self._one.plane(plane, at) - self._other.plane(plane, at)
-        return made[1]
-
-
-Volume = VolumeValues | VolumeDifference
+    def _picture(self, plane: Plane, at: int) -> Pixels:
+        return self._one.plane(plane, at) - self._other.plane(plane, at)
 
 
 def _planes(volumes: Mapping[str, Volume], place: Place) -> dict[str, Pixels]:
