@@ -39,13 +39,13 @@ _LONG_STEP = 10.0  # seconds
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words, no more exact than an estimate is."""
+    """About so many seconds, in words that are no more exact than an estimate is."""
     if seconds < 1:
         return "less than 1 s"
     if seconds < 100:
-        return f"{seconds:.0f} s"
+        return f"about {seconds:.0f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"about {minutes} min" if minutes < 90 else f"about {minutes // 60} h {minutes % 60:02d} min"
 
 
 def size(megabytes: float) -> str:
@@ -75,7 +75,7 @@ class PlanLine(QLabel):
             return
         ram, kept = plan.memory_mb + planner.history_mb, planner.kept_whole
         unknown = "measuring this machine…" if planner.measures else "time not known during a run"
-        parts = [unknown if plan.seconds is None else f"about {duration(plan.seconds)}"]
+        parts = [unknown if plan.seconds is None else duration(plan.seconds)]
         if plan.calls:
             parts.append(f"{plan.calls} denoiser calls")
         parts.append(f"+{size(ram)} memory" if planner.on_cpu else f"+{size(plan.memory_mb)} on the GPU")
