@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError, model_validator
 
 from padis_gui.core.exports.settings import IntegerMapping
+from padis_gui.core.files.formats.ome_zarr import finest_level, own_attributes
 from padis_gui.core.files.formats.tiff_meaning import own_text
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.images.metrics import as_json
@@ -182,13 +183,16 @@ def carries_recipe(path: Path) -> bool:
 
 
 def read_export(path: Path) -> Export:
-    """What an exported TIFF, or the JSON file beside one, says of its run. Raises :class:`InputError` for other files."""
+    """What an exported TIFF or OME-Zarr, or the JSON file beside one, says of its run. Raises :class:`InputError` for
+    others."""
     path = Path(path)
     try:
         if path.suffix.lower() == ".json":
             found = read_json(path)
             beside = path.parent / Path(str(found.get("file", ""))).name
             file = beside if beside.suffix.lower() in TIFF_SUFFIXES and beside.is_file() else None
+        elif path.is_dir():
+            found, file = own_attributes(path), path
         else:
             found, file = parse_json(_text_in(path), nan=True), path
         recipe, metrics, about = opened(found)
@@ -243,11 +247,15 @@ def read_pages(export: Export) -> tuple[list[Pixels], list[NDArray[Any]]]:
             "it back."
         )
     try:
-        with tifffile.TiffFile(export.file) as file:
-            series = file.series[0]
-            if series.nbytes > export.file.stat().st_size:  # nothing of ours is compressed
-                raise ValueError("it claims more pixels than it has")
-            axes, pixels = series.axes, series.asarray()
+        if export.file.is_dir():
+            pixels = finest_level(export.file)
+            axes = {2: "YX", 3: "ZYX" if export.about.kind == "volume" else "CYX"}.get(pixels.ndim, "")
+        else:
+            with tifffile.TiffFile(export.file) as file:
+                series = file.series[0]
+                if series.nbytes > export.file.stat().st_size:  # nothing of ours is compressed
+                    raise ValueError("it claims more pixels than it has")
+                axes, pixels = series.axes, series.asarray()
     except (OSError, ValueError, IndexError, MemoryError, tifffile.TiffFileError) as error:
         raise _unreadable(export.file) from error
     if axes not in ("YX", "CYX", "TYX", "TCYX", "ZYX", "ZCYX"):
