@@ -49,6 +49,7 @@ def freeze(work: Path, out: Path) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out, ignore_errors=True)
     shutil.move(made / "padis-gui", out)
+    strip(out)
     for line in sizes(out):
         print(line)
     return 0
@@ -64,6 +65,19 @@ def environment(venv: Path) -> Path:
     # the spec collects the package from the checkout: a copy in the environment might be an older one
     subprocess.run([str(python), "-m", "pip", "uninstall", "--quiet", "--yes", "padis-gui"], check=True)
     return python
+
+
+def strip(folder: Path) -> None:
+    """Take the symbols out of libraries, which debuggers alone read; those that auditwheel has moved stay as they are.
+
+    A library that does not load any more afterwards would be found by packaging/smoke.py.
+    """
+    tool = shutil.which("strip")
+    if tool is None or not sys.platform.startswith("linux"):
+        return
+    for path in folder.rglob("*.so*"):
+        if path.is_file() and not path.is_symlink() and not any(part.endswith(".libs") for part in path.parts):
+            subprocess.run([tool, "--strip-unneeded", str(path)], capture_output=True, check=False)
 
 
 def sizes(folder: Path) -> list[str]:

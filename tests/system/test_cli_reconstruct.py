@@ -59,6 +59,22 @@ def test_writes_the_image_and_the_report(
     assert "seed 7" in told.out
 
 
+def test_a_result_as_a_folder_of_ome_zarr_repeats_and_its_scan_is_read_again(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, scan = tmp_path / "out.ome.zarr", tmp_path / "scan.h5"
+    arguments[arguments.index("--out") + 1] = str(out)
+    assert main([*arguments, "--seed", "7", "--noise", "0.01", "--sidecar", "--data-exchange", str(scan)]) == 0
+    assert read_export(out).recipe == read_export(tmp_path / "out.ome.json").recipe
+    assert main(["repeat", str(out)]) == 0
+    assert "bit for bit" in capsys.readouterr().out
+    measured = read_image(scan).measured
+    assert measured is not None
+    assert measured.values.shape == (1, 10, 512)
+    assert main([*arguments, "--seed", "7"]) == 2  # what is there stays
+    assert "is a folder" in capsys.readouterr().err
+
+
 def test_a_run_has_the_threads_that_it_is_told(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

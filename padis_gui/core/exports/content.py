@@ -88,8 +88,11 @@ class MeasuredScan:
     geometry: Geometry
 
     @classmethod
-    def of(cls, prepared: Prepared) -> "MeasuredScan | None":
-        """What was measured of what is prepared: as it came from the scan, else as simulated; None where it is no scan."""
+    def of(cls, prepared: Prepared, simulated: Pixels | None = None) -> "MeasuredScan | None":
+        """What was measured of what is prepared: as it came from the scan, else as simulated; None where it is no scan.
+
+        ``simulated`` is a copy of what was simulated, (C, views, bins), for whoever is not to use the prior's device.
+        """
         operator, image = prepared.problem.operator, prepared.opened.image
         geometry = getattr(operator, "geometry", None)
         if not isinstance(geometry, Geometry):
@@ -101,7 +104,9 @@ class MeasuredScan:
         width = 1.0 if in_mm else geometry.bin_width
         scaled = geometry.with_lengths("mm" if in_mm else "bins", lambda length: length * pixel if in_mm else length / width)
         measured = None if image is None else image.measured
-        values = prepared.problem.measurement.detach().cpu().numpy() if measured is None else measured.values
+        if measured is not None:
+            return cls(values=measured.values, geometry=scaled)
+        values = prepared.problem.measurement.detach().cpu().numpy() if simulated is None else simulated
         return cls(values=values, geometry=scaled)
 
 

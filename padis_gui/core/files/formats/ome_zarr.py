@@ -157,7 +157,7 @@ def finest_level(folder: Path) -> NDArray[Any]:
     lead = array.shape[:-2]
     if prod(array.shape) > _MOST_VALUES:
         raise ValueError("it claims more pixels than fit into memory")
-    planes = [array[index] for index in np.ndindex(*lead)]
+    planes = [array[(*index, *WHOLE)] for index in np.ndindex(*lead)]
     return np.stack(planes).reshape(array.shape)
 
 
