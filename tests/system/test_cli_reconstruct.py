@@ -327,3 +327,21 @@ def test_what_cannot_be_adapted_is_refused_before_the_run(
     assert main([*common, *options]) == 2
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_inspect_says_what_made_a_result_and_that_a_newer_version_did(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("padis_gui.core.runs.recipe.__version__", "99.2")
+    assert main([*arguments, "--seed", "7"]) == 0
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "out.tif")]) == 0
+    said = capsys.readouterr().out
+    assert "result of phantom" in said
+    assert "dds, seed 7" in said
+    assert "padis_gui 99.2, which is newer than this one" in said
+    assert main(["repeat", str(tmp_path / "out.tif")]) == 0
+    assert "padis_gui 99.2, which is newer than this one" in capsys.readouterr().out
+    tifffile.imwrite(tmp_path / "other.tif", np.zeros((20, 20), np.float32))
+    assert main(["inspect", str(tmp_path / "other.tif")]) == 2

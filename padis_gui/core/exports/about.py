@@ -18,12 +18,13 @@ from padis_gui.core.images.image import Pixels
 from padis_gui.core.images.metrics import as_json
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.recipe import Recipe
-from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.errors import InputError, Remedy
 from padis_gui.core.settings.files import failures_said, write_atomically
-from padis_gui.core.settings.untrusted import fault_of, parse_json, read_json
+from padis_gui.core.settings.untrusted import fault_of, parse_json, read_json, said_newer
 
 Kind = Literal["result", "iterates", "draws", "picture", "laboratory", "volume"]
 _FORMAT = "padis-gui export"
+NEWER: Remedy = "newer"  # where a newer version of this program is wanted
 _HEAD = 200  # bytes in which a sidecar says what it is
 
 
@@ -182,6 +183,16 @@ def carries_recipe(path: Path) -> bool:
     return True
 
 
+def said_of_newer(path: Path) -> str:
+    """A sentence on a file whose recipe only a newer version of this program can read; "" of all others, and never
+    raises."""
+    try:
+        read_export(path)
+    except InputError as error:
+        return str(error) if error.remedy == NEWER else ""
+    return ""
+
+
 def read_export(path: Path) -> Export:
     """What an exported TIFF or OME-Zarr, or the JSON file beside one, says of its run. Raises :class:`InputError` for
     others."""
@@ -198,6 +209,12 @@ def read_export(path: Path) -> Export:
         recipe, metrics, about = opened(found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, ValidationError) and _is_ours(found):
+            stated = found["recipe"].get("versions")
+            newer = said_newer(path.name, stated.get("padis_gui") if isinstance(stated, dict) else None)
+            if newer:
+                raise InputError(
+                    f"{newer} Its recipe cannot be read here ({fault_of(error)}).", remedy=NEWER
+                ) from None
             raise InputError(
                 f"A recipe that can be used was wanted, but in that of {path.name} {fault_of(error)}; export the run again."
             ) from None
