@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,15 +40,23 @@ class Smoke:
             "XDG_CACHE_HOME": str(home / "cache"), "PADIS_GUI_HOME": str(home / "own"), "OMP_NUM_THREADS": "1",
         }  # fmt: skip
 
-    def run(self, *arguments: str, told: str = "", codes: tuple[int, ...] = (0,)) -> str:
-        """The program with these arguments, which must end with one of the ``codes``; what it said."""
-        done = subprocess.run(
-            [self.program, *arguments], cwd=self.folder, env=self.environment, input=told, capture_output=True, text=True,
-            timeout=_PATIENCE,
-        )  # fmt: skip
-        if done.returncode not in codes:
-            raise AssertionError(f"{arguments[0]} ended with {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
-        return done.stdout + done.stderr
+    def run(self, *arguments: str) -> str:
+        """The program with these arguments, which must end well; what it said.
+
+        Its standard input stays open, as the window leaves it: the end of it would be a wish to stop.
+        """
+        with subprocess.Popen(
+            [self.program, *arguments], cwd=self.folder, env=self.environment, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        ) as process:  # fmt: skip
+            limit = threading.Timer(_PATIENCE, process.kill)
+            limit.start()
+            assert process.stdout is not None
+            said = process.stdout.read()
+            limit.cancel()
+        if process.returncode:
+            raise AssertionError(f"{arguments[0]} ended with {process.returncode}: {said[-2000:]}")
+        return said
 
     def command_line(self) -> None:
         """Every verb says what it can do."""

@@ -238,14 +238,16 @@ class Recorder:
 
     def _take_picture(self, iterate: "Iterate", psnr: float) -> None:
         from padis_gui.core.exports.content import IteratePicture
+        from padis_gui.core.prior.partition import Partition
 
         wanted = {"estimate": iterate.estimate, "denoised": iterate.denoised, "state": iterate.x}
         pixels = self.prepared.image.from_unit(wanted[self._settings.picture])
         self._pictures.append(
             IteratePicture(
-                step=iterate.step, total=iterate.total, sigma=iterate.sigma, psnr=psnr, pixels=pixels
+                step=iterate.step, total=iterate.total, sigma=iterate.sigma, psnr=psnr, pixels=pixels,
+                partition=iterate.partition if isinstance(iterate.partition, Partition) else None,
             )
-        )
+        )  # fmt: skip
 
     def write(self, result: "Result", about: "About") -> bool:
         """Write what is wanted beside the result; returns whether something could not be, or lies elsewhere. It is said."""

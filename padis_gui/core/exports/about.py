@@ -2,20 +2,21 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
 from padis_gui.core.exports.settings import IntegerMapping
 from padis_gui.core.files.formats.ome_zarr import finest_level, own_attributes
 from padis_gui.core.files.formats.tiff_meaning import own_text
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.images.metrics import as_json
+from padis_gui.core.prior.partition import Partition
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError, Remedy
@@ -28,11 +29,39 @@ NEWER: Remedy = "newer"  # where a newer version of this program is wanted
 _HEAD = 200  # bytes in which a sidecar says what it is
 
 
+_MOST_TILES = 10_000  # along an axis, or grids
+_Starts = Annotated[tuple[Annotated[int, Field(ge=-(2**20), le=2**20)], ...], Field(max_length=_MOST_TILES)]
+
+
+class PageTiling(BaseModel):
+    """Where the tiles of a page's denoiser call lay: grid by grid the first rows and the first columns of its tiles of
+    ``patch`` px, counted from the image's first pixel, below 0 in the padding. A grid has a tile at each pair of them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    patch: Annotated[int, Field(ge=1, le=2**20)]
+    grids: Annotated[tuple[tuple[_Starts, _Starts], ...], Field(max_length=_MOST_TILES)]
+
+    @classmethod
+    def of(cls, partition: Partition) -> Self:
+        """That of a partition."""
+        rows, columns = (
+            [tuple(start - pad for start in starts) for starts in partition.starts(axis)]
+            for axis, pad in enumerate(partition.pad)
+        )
+        return cls(patch=partition.patch, grids=tuple(zip(rows, columns, strict=True)))
+
+    @property
+    def tiles(self) -> Iterator[tuple[int, int]]:
+        """The first (row, column) of every tile."""
+        return ((row, column) for rows, columns in self.grids for row in rows for column in columns)
+
+
 class About(BaseModel):
     """What the pages are. ``window`` are the intensities that the prior saw as 0 and 1, ``spacing`` is in mm.
 
     A result has the estimate, and of samples their deviation and the ends of an interval; iterates are estimates (or
-    what ``picture`` says) at ``steps``; draws are images of the prior from ``seeds``; the slices of a volume are those
+    what ``picture`` says) at ``steps``, made by ``tilings`` where these are known; draws are images of the prior from ``seeds``; the slices of a volume are those
     of ``pages`` of its file, ``slice_spacing`` mm apart, with the metrics of each. The estimate was that of ``step`` of
     ``total`` steps at noise level ``sigma``, with ``seam_ratio``; 0 and None are not known. ``sha256`` is that of the
     estimate's float32 values, whatever was written.
@@ -45,6 +74,7 @@ class About(BaseModel):
     labels: tuple[str, ...] = ()
     picture: str = "estimate"
     steps: tuple[int, ...] = ()
+    tilings: tuple[PageTiling | None, ...] = ()
     seeds: tuple[int, ...] = ()
     unit: str = ""
     window: tuple[float, float] | None = None

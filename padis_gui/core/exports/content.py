@@ -8,6 +8,7 @@ from typing import Self
 from padis_gui.core.exports.about import About
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.physics.geometry import Geometry
+from padis_gui.core.prior.partition import Partition
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.opened import Prepared
 from padis_gui.core.runs.recipe import Recipe
@@ -18,13 +19,15 @@ Curves = Mapping[str, Sequence[float]]  # a column each, as the report's COLUMNS
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class IteratePicture:
-    """A picture (C, rows, columns) of an iterate, in the image's unit; ``psnr`` is NaN where no truth is known."""
+    """A picture (C, rows, columns) of an iterate, in the image's unit; ``psnr`` is NaN where no truth is known, and
+    ``partition`` that of its last denoiser call, where there was one of an image."""
 
     step: int
     total: int
     sigma: float
     psnr: float = math.nan
     pixels: Pixels
+    partition: Partition | None = None
 
     def label(self, symbol: str = "σ") -> str:
         """What is written on the picture; a PSNR that is not known is left out."""

@@ -156,7 +156,8 @@ def _pictures(history: History, settings: ExportSettings, place: Place) -> list[
             psnr = math.nan if point is None else point.psnr
             found.append(
                 IteratePicture(
-                    step=frame.step, total=frame.total, sigma=frame.sigma, psnr=psnr, pixels=channels_first(picture)
+                    step=frame.step, total=frame.total, sigma=frame.sigma, psnr=psnr, pixels=channels_first(picture),
+                    partition=frame.partition,
                 )
             )  # fmt: skip
     return found
