@@ -43,7 +43,7 @@ def main() -> int:
         _describe(tree, version, architecture)
         command = ["dpkg-deb", "--root-owner-group", "-Zzstd", "-z9", "--build", str(tree), str(target)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    installed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    installed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     print(f"{target}: {target.stat().st_size / 2**20:.0f} MiB, {installed / 2**20:.0f} MiB installed")
     return 0
 
