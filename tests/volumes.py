@@ -48,7 +48,9 @@ def colour_file(folder: Path, window: tuple[float, float] = (0.0, 255.0)) -> Pat
     conventions = tiny_conventions().model_copy(update={"window": window, "unit": ""})
     path = folder / "colours.safetensors"
     state = tiny_network(5, settings).state_dict()
-    save_prior(path, PriorRecord(name="colours", network=settings, conventions=conventions), state, half=False)
+    save_prior(
+        path, PriorRecord(name="colours", network=settings, conventions=conventions), state, half=False
+    )
     return path
 
 

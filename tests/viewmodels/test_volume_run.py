@@ -125,7 +125,9 @@ def test_a_run_stays_that_of_the_open_volume_under_a_prior_that_does_not_fit(rea
         )
         if seen["difference"] is not None:
             truth = tifffile.imread(ready.data.path)[ready.volume.place.slice]
-            np.testing.assert_allclose(seen["difference"], seen["estimate"] - truth.clip(-1000, 1000), atol=0.1)
+            np.testing.assert_allclose(
+                seen["difference"], seen["estimate"] - truth.clip(-1000, 1000), atol=0.1
+            )
         ready.start()
         await until(lambda: any("3 colours" in text for _, text, _ in ready.said))
         await idle(ready)
