@@ -1,4 +1,4 @@
-"""A package for Debian and Ubuntu of the frozen program: `python packaging/deb.py dist/padis-gui` writes dist/padis-gui_….deb.
+"""A package of the frozen program for Debian and Ubuntu: `python packaging/deb.py dist/padis-gui` writes it beside that.
 
 The folder of `packaging/freeze.py` goes to /usr/lib/padis-gui, with a link in /usr/bin; the entry in the menu of programs,
 the icon, the kinds of files, the page of the manual and completion are those of `padis-gui desktop --install`. It needs
@@ -28,12 +28,16 @@ def main() -> int:
     """Pack; prints the name and the size of the package."""
     parser = argparse.ArgumentParser(description="Make a Debian package of the frozen program.")
     parser.add_argument("folder", type=Path, help="what packaging/freeze.py made")
-    parser.add_argument("--out", type=Path, default=None, metavar="FOLDER", help="where the package goes (default: beside it)")
+    parser.add_argument(
+        "--out", type=Path, default=None, metavar="FOLDER", help="where the package goes (default: beside it)"
+    )
     options = parser.parse_args()
     folder = options.folder.resolve()
     program = folder / "padis-gui"
     if not program.is_file() or shutil.which("dpkg-deb") is None:
-        sys.exit("A folder that packaging/freeze.py made, and the program dpkg-deb, were wanted; one of them is not here.")
+        sys.exit(
+            "A folder that packaging/freeze.py made, and the program dpkg-deb, were wanted; one of them is not here."
+        )
     version = _said([str(program), "--version"]).split()[-1]
     architecture = _said(["dpkg", "--print-architecture"])
     target = (options.out or folder.parent).resolve() / f"padis-gui_{version}_{architecture}.deb"
@@ -43,7 +47,9 @@ def main() -> int:
         _describe(tree, version, architecture)
         command = ["dpkg-deb", "--root-owner-group", "-Zzstd", "-z9", "--build", str(tree), str(target)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    installed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    installed = sum(
+        path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()
+    )
     print(f"{target}: {target.stat().st_size / 2**20:.0f} MiB, {installed / 2**20:.0f} MiB installed")
     return 0
 
@@ -77,8 +83,8 @@ def _fill(tree: Path, folder: Path) -> None:
     _pack(ROOT / "CHANGELOG.md", said / "changelog.gz")
     notice = (ROOT / "resources" / "NOTICE").read_text(encoding="utf-8")
     licence = (
-        "padis_gui is free software under the GNU General Public License, version 3 or later; on Debian systems its text is\n"
-        "in /usr/share/common-licenses/GPL-3. It carries Python and libraries under licences of their own, whose texts lie\n"
+        "padis_gui is free software under the GNU General Public License, version 3 or later; on Debian systems its text\n"
+        "is in /usr/share/common-licenses/GPL-3. It carries Python and libraries under licences of their own, which lie\n"
         "with them in /usr/lib/padis-gui/_internal.\n\n"
     )
     (said / "copyright").write_text(licence + notice, encoding="utf-8")

@@ -27,7 +27,11 @@ def main() -> int:
         "--out", type=Path, default=ROOT / "dist" / "padis-gui", metavar="FOLDER", help="where it goes"
     )
     parser.add_argument(
-        "--work", type=Path, default=None, metavar="FOLDER", help="where the environment and its work are kept"
+        "--work",
+        type=Path,
+        default=None,
+        metavar="FOLDER",
+        help="where the environment and its work are kept",
     )
     options = parser.parse_args()
     if options.work is not None:
@@ -76,7 +80,11 @@ def strip(folder: Path) -> None:
     if tool is None or not sys.platform.startswith("linux"):
         return
     for path in folder.rglob("*.so*"):
-        if path.is_file() and not path.is_symlink() and not any(part.endswith(".libs") for part in path.parts):
+        if (
+            path.is_file()
+            and not path.is_symlink()
+            and not any(part.endswith(".libs") for part in path.parts)
+        ):
             subprocess.run([tool, "--strip-unneeded", str(path)], capture_output=True, check=False)
 
 

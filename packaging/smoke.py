@@ -34,7 +34,9 @@ class Smoke:
         self.program, self.folder, self.picture = program, folder, picture
         home = folder / "home"
         home.mkdir()
-        kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "QT_QPA_PLATFORM")}
+        kept = {
+            k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "QT_QPA_PLATFORM")
+        }
         self.environment = kept | {
             "HOME": str(home), "XDG_DATA_HOME": str(home / "data"), "XDG_CONFIG_HOME": str(home / "config"),
             "XDG_CACHE_HOME": str(home / "cache"), "PADIS_GUI_HOME": str(home / "own"), "OMP_NUM_THREADS": "1",
@@ -80,14 +82,18 @@ class Smoke:
         assert "bit for bit" in self.run("repeat", "a.tif")
         # what was written is read again, each by its own library
         for name in ("a.h5", "a.ome.zarr", "a.nii.gz", "a.dcm"):
-            self.run("reconstruct", name, "--solver", "fast", "--steps", "2", "--seed", "1", "--out", f"{name}.tif")
+            self.run(
+                "reconstruct", name, "--solver", "fast", "--steps", "2", "--seed", "1", "--out", f"{name}.tif"
+            )
         self.run("volume", slices, "--pages", "0-1", "--preset", "ct-20", "--steps", "2", "--seed", "1", "--workers", "1",
                  "--out", "volume.tif", "--nifti", "volume.nii")  # fmt: skip
 
     def train(self) -> None:
         """20 steps, with events, as the window starts it; the prior that comes of it is one."""
-        said = self.run("train", str(_IMAGES / "ct_slices.tif"), "--out", "training", "--steps", "20", "--patch-sizes", "32",
-                        "--patch-probabilities", "1", "--width", "32", "--warmup", "2", "--device", "cpu", "--events")  # fmt: skip
+        small = (
+            "--steps 20 --patch-sizes 32 --patch-probabilities 1 --width 32 --warmup 2 --device cpu".split()
+        )
+        said = self.run("train", str(_IMAGES / "ct_slices.tif"), "--out", "training", *small, "--events")
         events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
         assert events, said[-500:]
         assert "20 training steps" in self.run("inspect", str(self.folder / "training" / "prior.safetensors"))
@@ -96,7 +102,11 @@ class Smoke:
         """A person's keys: the demo, a run, its export, and the end."""
         with _screen(self.environment) as screen:
             process = subprocess.Popen(
-                [self.program, str(_IMAGES / "ct_slices.tif")], cwd=self.folder, env=screen, stderr=subprocess.PIPE, text=True
+                [self.program, str(_IMAGES / "ct_slices.tif")],
+                cwd=self.folder,
+                env=screen,
+                stderr=subprocess.PIPE,
+                text=True,
             )
             try:
                 self._use(process, screen)
@@ -108,14 +118,19 @@ class Smoke:
     def _use(self, process: "subprocess.Popen[str]", screen: dict[str, str]) -> None:
         def windows(name: str) -> list[str]:
             found = subprocess.run(
-                ["xdotool", "search", "--onlyvisible", "--name", name], env=screen, capture_output=True, text=True
+                ["xdotool", "search", "--onlyvisible", "--name", name],
+                env=screen,
+                capture_output=True,
+                text=True,
             )
             return found.stdout.split()
 
         def there(name: str) -> Callable[[], bool]:
             def look() -> bool:
                 if process.poll() is not None:
-                    raise AssertionError(f"the window ended with {process.returncode}: {process.stderr.read()[-2000:]}")
+                    raise AssertionError(
+                        f"the window ended with {process.returncode}: {process.stderr.read()[-2000:]}"
+                    )
                 return bool(windows(name))
 
             return look
@@ -189,9 +204,15 @@ def main() -> int:
     """Try one thing after the other, and say how each went."""
     parser = argparse.ArgumentParser(description="Try a program as it is installed.")
     parser.add_argument("program", help="a path, or a name on PATH")
-    parser.add_argument("--keep", type=Path, default=None, metavar="FOLDER", help="a new folder for what it writes")
-    parser.add_argument("--picture", type=Path, default=None, metavar="PNG", help="take a picture of the window")
-    parser.add_argument("--only", nargs="+", default=[], metavar="STEP", help="command_line, reconstruct, train, window")
+    parser.add_argument(
+        "--keep", type=Path, default=None, metavar="FOLDER", help="a new folder for what it writes"
+    )
+    parser.add_argument(
+        "--picture", type=Path, default=None, metavar="PNG", help="take a picture of the window"
+    )
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="STEP", help="command_line, reconstruct, train, window"
+    )
     options = parser.parse_args()
     program = shutil.which(options.program)
     if program is None:

@@ -28,6 +28,7 @@ from padis_gui.core.settings.errors import PadisError
 
 __all__ = [
     "Control", "OpenedImage", "OpenedPrior", "PadisError", "Problem", "Result", "Step", "Steps", "blur", "ct", "demo",
-    "denoise", "fan", "inpaint", "nothing", "open", "physics_from", "prior", "prior_fit", "problem", "reconstruct", "repeat", "save",
+    "denoise", "fan", "inpaint", "nothing", "open", "physics_from", "prior", "prior_fit", "problem", "reconstruct",
+    "repeat", "save",
     "scan", "steps", "superresolution",
 ]  # fmt: skip

@@ -36,8 +36,8 @@ class PatchDenoiser(nn.Module):
     """A patch prior as a denoiser of whole images: ``forward(x, sigma)`` of x (batch, C, rows, columns) on [0, 1].
 
     ``sigma`` is a number or a tensor of one for each image. Partitions and padding are drawn by a ``tiling``, from a
-    generator of its own with the given seed: the same calls in the same order give the same bits. It is differentiable in x,
-    and stays on the prior's device; x comes back to where it was.
+    generator of its own with the given seed: the same calls in the same order give the same bits. It is differentiable
+    in x, and stays on the prior's device; x comes back to where it was.
     """
 
     def __init__(self, prior: PatchPrior, tiling: TilingSettings, seed: int) -> None:
@@ -65,7 +65,9 @@ class PatchDenoiser(nn.Module):
                 f"One noise level of at least 0, or one for each of {len(x)} images, was wanted, but "
                 f"{shown(str(levels.tolist())[:60])} came; correct sigma."
             )
-        found = [self._one(image, level) for image, level in zip(x, levels.expand(len(x)).tolist(), strict=True)]
+        found = [
+            self._one(image, level) for image, level in zip(x, levels.expand(len(x)).tolist(), strict=True)
+        ]
         return torch.stack(found).to(x)
 
     def _one(self, image: Tensor, sigma: float) -> Tensor:
@@ -137,15 +139,15 @@ class ForeignOperator(LinearOperator):
             )
         if not torch.allclose(both, 2 * a - 3 * b, rtol=0, atol=_LINEAR * float(both.abs().max() + 1e-12)):
             raise SettingError(
-                f"A linear physics was wanted, but {name} is not: A(2x - 3z) is not 2 A(x) - 3 A(z); only linear ones can be "
-                "reconstructed here."
+                f"A linear physics was wanted, but {name} is not: A(2x - 3z) is not 2 A(x) - 3 A(z); only linear ones can "
+                "be reconstructed here."
             )
         y = torch.rand(a.shape, generator=rng).to(a)
         self._transposed = not self._is_adjoint(one, a, y)
         if self._transposed and not self._is_adjoint(one, a, y):
             raise SettingError(
-                f"An exact adjoint was wanted, but that of {name} is none and torch cannot differentiate its A; correct its "
-                "A_adjoint."
+                f"An exact adjoint was wanted, but that of {name} is none and torch cannot differentiate its A; correct "
+                "its A_adjoint."
             )
         return tuple(a.shape)
 
@@ -211,7 +213,7 @@ def physics_from(physics: Any, image_shape: tuple[int, int, int], device: Any = 
     sides = tuple(int(side) for side in image_shape)
     if len(sides) != 3 or min(sides) < 1:
         raise SettingError(
-            f"The shape (C, rows, columns) of an image was wanted, but {shown(str(image_shape)[:60])} was given; give three "
-            "whole numbers."
+            f"The shape (C, rows, columns) of an image was wanted, but {shown(str(image_shape)[:60])} was given; give "
+            "three whole numbers."
         )
     return ForeignOperator(physics, (sides[0], sides[1], sides[2]), torch.device(device))

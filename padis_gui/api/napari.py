@@ -52,7 +52,13 @@ def _layers(path: Path) -> list[Layer]:
 
 
 def _image(
-    pages: Sequence[Pixels], about: About, name: str, metadata: dict[str, Any], *, stack: bool, windowed: bool = True
+    pages: Sequence[Pixels],
+    about: About,
+    name: str,
+    metadata: dict[str, Any],
+    *,
+    stack: bool,
+    windowed: bool = True,
 ) -> Layer:
     """A layer of pages (C, rows, columns); ``windowed`` where their values are those of the image."""
     data = np.stack(pages)

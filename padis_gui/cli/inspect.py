@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
     parser.description = (
-        "Say what each file is, one line a file: of a prior its kind, name, parameters, patch sizes, image size, window and "
-        "training steps; of an exported result what made it. The header and the tensors' shapes are read, not their numbers, "
-        "and nothing in a file is executed. Other files are refused with one sentence on standard error, and the exit code "
-        "is then 2."
+        "Say what each file is, one line a file: of a prior its kind, name, parameters, patch sizes, image size, window "
+        "and training steps; of an exported result what made it. The header and the tensors' shapes are read, not their "
+        "numbers, and nothing in a file is executed. Other files are refused with one sentence on standard error, and the "
+        "exit code is then 2."
     )
     parser.add_argument(
         "files", nargs="+", type=Path, metavar="FILE",
@@ -62,7 +62,8 @@ def export_verdict(path: Path) -> list[str]:
     """What an exported file says of itself, and a line where a newer version of the program wrote it; raises
     :class:`InputError` for other files."""
     from padis_gui.core.exports.about import read_export
-    from padis_gui.core.settings.untrusted import plain, said_newer
+    from padis_gui.core.runs.differences import said_newer
+    from padis_gui.core.settings.untrusted import plain
 
     export = read_export(path)
     recipe, about = export.recipe, export.about
@@ -70,9 +71,8 @@ def export_verdict(path: Path) -> list[str]:
     made = plain(recipe.versions.get("padis_gui", "an unknown version"), 40)
     known = {name: value for name, value in export.metrics.items() if value is not None}
     numbers = "".join(f", {name} {known[name]:.4g}" for name in ("psnr", "ssim", "residual") if name in known)
-    line = (
-        f"{about.kind} of {data}, {recipe.physics}, {recipe.solver}, seed {recipe.seed}{numbers}, made by padis_gui {made}"
-    )
+    how = f"{recipe.physics}, {recipe.solver}, seed {recipe.seed}"
+    line = f"{about.kind} of {data}, {how}{numbers}, made by padis_gui {made}"
     newer = said_newer(path.name, recipe.versions.get("padis_gui"))
     return [line, newer] if newer else [line]
 

@@ -114,7 +114,11 @@ def add_volume_exports(parser: argparse.ArgumentParser) -> None:
         "--nifti", type=Path, default=None, metavar="OUT.nii.gz", help="the volume as NIfTI, in float32"
     )
     group.add_argument(
-        "--dicom", type=Path, default=None, metavar="OUT.dcm", help="its slices as DICOM files in a folder OUT"
+        "--dicom",
+        type=Path,
+        default=None,
+        metavar="OUT.dcm",
+        help="its slices as DICOM files in a folder OUT",
     )
     group.add_argument(
         "--ome-zarr", type=Path, default=None, metavar="OUT.ome.zarr",

@@ -392,7 +392,9 @@ def test_a_result_is_saved_by_its_name_for_other_programs(
 def test_what_was_measured_is_saved_and_opened_as_a_scan(
     tmp_path: Path, tiny: pg.OpenedPrior, phantom: pg.OpenedImage, fan: bool
 ) -> None:
-    result = pg.reconstruct(pg.ct(phantom, fan=fan, views=20, noise=0.02), tiny, solver="dds", steps=2, seed=1)
+    result = pg.reconstruct(
+        pg.ct(phantom, fan=fan, views=20, noise=0.02), tiny, solver="dds", steps=2, seed=1
+    )
     again = pg.open(result.save(tmp_path / "scan.h5"))
     assert np.array_equal(again.measurement, result.measured.values)
     # as it is opened it is a scan like any other, and saved once more it is the same

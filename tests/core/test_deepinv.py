@@ -31,7 +31,9 @@ def images(count: int = 2, channels: int = 1) -> Tensor:
 # -- the denoiser -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tiling", ["random", "fixed", "window", "average", "overlap", "inside", "whole", "auto"])
+@pytest.mark.parametrize(
+    "tiling", ["random", "fixed", "window", "average", "overlap", "inside", "whole", "auto"]
+)
 def test_it_is_the_prior_itself_tiling_for_tiling(prior: pg.OpenedPrior, tiling: str) -> None:
     denoiser, x = prior.as_deepinv(tiling=tiling, seed=3), images(1)
     core, rng = prior.prior, streams(3)[1]
@@ -81,17 +83,17 @@ def test_other_shapes_are_a_sentence(prior: pg.OpenedPrior) -> None:
 class Blurred:
     """y = x averaged over 3 x 3 pixels, every second of them."""
 
-    def A(self, x: Tensor, **_: Any) -> Tensor:  # noqa: N802
+    def A(self, x: Tensor, **_: Any) -> Tensor:
         return torch.nn.functional.avg_pool2d(x, 3, stride=2)
 
 
 class WrongAdjoint(Blurred):
-    def A_adjoint(self, y: Tensor, **_: Any) -> Tensor:  # noqa: N802
+    def A_adjoint(self, y: Tensor, **_: Any) -> Tensor:
         return torch.nn.functional.interpolate(y, (SIDE, SIDE))
 
 
 class Square:
-    def A(self, x: Tensor, **_: Any) -> Tensor:  # noqa: N802
+    def A(self, x: Tensor, **_: Any) -> Tensor:
         return x**2
 
 
@@ -99,7 +101,10 @@ class Square:
 def test_the_adjoint_is_exact_and_the_norm_the_largest_singular_value(physics: Any) -> None:
     A = pg.physics_from(physics, (1, SIDE, SIDE))
     generator = torch.Generator().manual_seed(5)
-    x, y = torch.rand(A.image_shape, generator=generator), torch.rand(A.measurement_shape, generator=generator)
+    x, y = (
+        torch.rand(A.image_shape, generator=generator),
+        torch.rand(A.measurement_shape, generator=generator),
+    )
     assert float((A(x) * y).sum()) == pytest.approx(float((x * A.T(y)).sum()), rel=1e-5)
     small = pg.physics_from(physics if type(physics) is Blurred else Blurred(), (1, 9, 9))
     columns = torch.eye(81).reshape(81, 1, 9, 9)
@@ -121,7 +126,11 @@ def test_any_solver_takes_it(prior: pg.OpenedPrior, solver: str) -> None:
     A = pg.physics_from(Blurred(), (1, SIDE, SIDE))
     truth = phantom(SIDE)[None]
     measured = A(truth)
-    steps = list(A.steps(measured[None], prior, solver, seed=1, truth=truth, **({"steps": 4} if solver != "tv" else {})))
+    steps = list(
+        A.steps(
+            measured[None], prior, solver, seed=1, truth=truth, **({"steps": 4} if solver != "tv" else {})
+        )
+    )
     again = A.reconstruct(measured, prior, solver, seed=1, **({"steps": 4} if solver != "tv" else {}))
     assert torch.equal(steps[-1].estimate, again)
     first, last = (float((A(step.estimate) - measured).norm()) for step in (steps[0], steps[-1]))
@@ -135,7 +144,9 @@ def test_any_solver_takes_it(prior: pg.OpenedPrior, solver: str) -> None:
 
 @pytest.fixture
 def dinv() -> Any:
-    return pytest.importorskip("deepinv", reason="deepinv is not installed; packaging/interfaces.py installs it")
+    return pytest.importorskip(
+        "deepinv", reason="deepinv is not installed; packaging/interfaces.py installs it"
+    )
 
 
 def _physics_of(dinv: Any) -> dict[str, Any]:
@@ -143,7 +154,9 @@ def _physics_of(dinv: Any) -> dict[str, Any]:
     return {
         "tomography": dinv.physics.Tomography(angles=20, img_width=SIDE),
         "inpainting": dinv.physics.Inpainting(img_size=shape, mask=0.5, rng=rng),
-        "blur": dinv.physics.Blur(filter=dinv.physics.blur.gaussian_blur(sigma=(1.5, 1.5)), padding="circular"),
+        "blur": dinv.physics.Blur(
+            filter=dinv.physics.blur.gaussian_blur(sigma=(1.5, 1.5)), padding="circular"
+        ),
         "downsampling": dinv.physics.Downsampling(img_size=shape, factor=2),
         "denoising": dinv.physics.Denoising(),
     }
@@ -154,7 +167,10 @@ def test_physics_of_deepinv_are_operators(dinv: Any, name: str) -> None:
     physics = _physics_of(dinv)[name]
     A = pg.physics_from(physics, (1, SIDE, SIDE))
     generator = torch.Generator().manual_seed(5)
-    x, y = torch.rand(A.image_shape, generator=generator), torch.rand(A.measurement_shape, generator=generator)
+    x, y = (
+        torch.rand(A.image_shape, generator=generator),
+        torch.rand(A.measurement_shape, generator=generator),
+    )
     assert torch.allclose(A(x), physics.A(x[None])[0])
     gap = abs(float((A(x) * y).sum()) - float((x * A.T(y)).sum()))
     assert gap <= 1e-4 * float(A(x).norm() * y.norm())

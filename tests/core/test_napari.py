@@ -36,9 +36,12 @@ def run(channels: int = 1, *, samples: bool = False, volume: bool = False) -> Ru
         interval=(pixels - 1, pixels + 1) if samples else None,
     )  # fmt: skip
     pictures = [
-        IteratePicture(step=n, total=3, sigma=1 / n, pixels=pixels / n, partition=tiling.draw(draws)) for n in (1, 2, 3)
+        IteratePicture(step=n, total=3, sigma=1 / n, pixels=pixels / n, partition=tiling.draw(draws))
+        for n in (1, 2, 3)
     ]
-    return RunContent(name="r", title="r", result=result, about=About.of(result, "r", spacing=(0.7, 0.8)), pictures=pictures)
+    return RunContent(
+        name="r", title="r", result=result, about=About.of(result, "r", spacing=(0.7, 0.8)), pictures=pictures
+    )
 
 
 def layers_of(path: Path) -> list[Any]:
@@ -114,7 +117,7 @@ def test_the_manifest_is_one() -> None:
     manifest = npe2.PluginManifest.from_file(Path(padis_gui.__file__).with_name("napari.yaml"))
     manifest.validate_imports()
     assert [reader.command for reader in manifest.contributions.readers] == ["padis-gui.reader"]
-    assert "padis-gui" in {found.name for found in npe2.PluginManifest.discover()}
+    assert "padis-gui" in {found.manifest.name for found in npe2.PluginManifest.discover() if found.manifest}
 
 
 def test_napari_opens_what_was_exported(tmp_path: Path) -> None:

@@ -64,7 +64,9 @@ def test_a_result_as_a_folder_of_ome_zarr_repeats_and_its_scan_is_read_again(
 ) -> None:
     out, scan = tmp_path / "out.ome.zarr", tmp_path / "scan.h5"
     arguments[arguments.index("--out") + 1] = str(out)
-    assert main([*arguments, "--seed", "7", "--noise", "0.01", "--sidecar", "--data-exchange", str(scan)]) == 0
+    assert (
+        main([*arguments, "--seed", "7", "--noise", "0.01", "--sidecar", "--data-exchange", str(scan)]) == 0
+    )
     assert read_export(out).recipe == read_export(tmp_path / "out.ome.json").recipe
     assert main(["repeat", str(out)]) == 0
     assert "bit for bit" in capsys.readouterr().out

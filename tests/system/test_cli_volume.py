@@ -199,7 +199,9 @@ def test_a_page_that_cannot_be_read_is_named_and_the_others_kept(
 
 
 @pytest.mark.parametrize("more", [[], ["--in-one"]])
-def test_a_volume_is_written_for_other_programs_too(arguments: list[str], tmp_path: Path, more: list[str]) -> None:
+def test_a_volume_is_written_for_other_programs_too(
+    arguments: list[str], tmp_path: Path, more: list[str]
+) -> None:
     wanted = ["--nifti", str(tmp_path / "v.nii.gz"), "--dicom", str(tmp_path / "v.dcm"), "--ome-zarr",
               str(tmp_path / "v.ome.zarr")]  # fmt: skip
     assert main([*arguments, *more, *wanted]) == 0
@@ -213,12 +215,16 @@ def test_a_volume_is_written_for_other_programs_too(arguments: list[str], tmp_pa
     assert read_export(tmp_path / "v.ome.zarr").recipe == read_export(tmp_path / "volume.tif").recipe
 
 
-def test_a_finished_volume_is_written_for_other_programs_afterwards(arguments: list[str], tmp_path: Path) -> None:
+def test_a_finished_volume_is_written_for_other_programs_afterwards(
+    arguments: list[str], tmp_path: Path
+) -> None:
     assert main(arguments) == 0
     before = (tmp_path / "volume.tif").read_bytes()
     assert main([*arguments, "--nifti", str(tmp_path / "v.nii")]) == 0
     assert (tmp_path / "volume.tif").read_bytes() == before
-    assert np.array_equal(read_image(tmp_path / "v.nii", 2).pixels[0], tifffile.imread(tmp_path / "volume.tif")[2])
+    assert np.array_equal(
+        read_image(tmp_path / "v.nii", 2).pixels[0], tifffile.imread(tmp_path / "volume.tif")[2]
+    )
 
 
 # Slices together ------------------------------------------------------------------------------------------------

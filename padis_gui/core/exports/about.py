@@ -17,11 +17,12 @@ from padis_gui.core.files.formats.tiff_meaning import own_text
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.images.metrics import as_json
 from padis_gui.core.prior.partition import Partition
+from padis_gui.core.runs.differences import said_newer
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError, Remedy
 from padis_gui.core.settings.files import failures_said, write_atomically
-from padis_gui.core.settings.untrusted import fault_of, parse_json, read_json, said_newer
+from padis_gui.core.settings.untrusted import fault_of, parse_json, read_json
 
 Kind = Literal["result", "iterates", "draws", "picture", "laboratory", "volume"]
 _FORMAT = "padis-gui export"
@@ -61,10 +62,10 @@ class About(BaseModel):
     """What the pages are. ``window`` are the intensities that the prior saw as 0 and 1, ``spacing`` is in mm.
 
     A result has the estimate, and of samples their deviation and the ends of an interval; iterates are estimates (or
-    what ``picture`` says) at ``steps``, made by ``tilings`` where these are known; draws are images of the prior from ``seeds``; the slices of a volume are those
-    of ``pages`` of its file, ``slice_spacing`` mm apart, with the metrics of each. The estimate was that of ``step`` of
-    ``total`` steps at noise level ``sigma``, with ``seam_ratio``; 0 and None are not known. ``sha256`` is that of the
-    estimate's float32 values, whatever was written.
+    what ``picture`` says) at ``steps``, made by ``tilings`` where these are known; draws are images of the prior from
+    ``seeds``; the slices of a volume are those of ``pages`` of its file, ``slice_spacing`` mm apart, with the metrics of
+    each. The estimate was that of ``step`` of ``total`` steps at noise level ``sigma``, with ``seam_ratio``; 0 and None are
+    not known. ``sha256`` is that of the estimate's float32 values, whatever was written.
     """
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")

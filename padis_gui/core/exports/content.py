@@ -74,8 +74,8 @@ class Stack:
         if self.is_volume or len(self.planes) == 1:
             return self.planes
         raise InputError(
-            f"A grey image or a volume was wanted for {kind}, but this result has {len(self.planes)} channels; export it as "
-            "TIFF."
+            f"A grey image or a volume was wanted for {kind}, but this result has {len(self.planes)} channels; export it "
+            "as TIFF."
         )
 
 
@@ -92,7 +92,7 @@ class MeasuredScan:
 
     @classmethod
     def of(cls, prepared: Prepared, simulated: Pixels | None = None) -> "MeasuredScan | None":
-        """What was measured of what is prepared: as it came from the scan, else as simulated; None where it is no scan.
+        """What was measured of what is prepared: as it came from the scan, else as simulated; None of no scan.
 
         ``simulated`` is a copy of what was simulated, (C, views, bins), for whoever is not to use the prior's device.
         """
@@ -105,7 +105,9 @@ class MeasuredScan:
             image.unit == "1/mm" if image.is_scan else getattr(prepared.method.problem, "lengths", "") == "mm"
         )
         width = 1.0 if in_mm else geometry.bin_width
-        scaled = geometry.with_lengths("mm" if in_mm else "bins", lambda length: length * pixel if in_mm else length / width)
+        scaled = geometry.with_lengths(
+            "mm" if in_mm else "bins", lambda length: length * pixel if in_mm else length / width
+        )
         measured = None if image is None else image.measured
         if measured is not None:
             return cls(values=measured.values, geometry=scaled)

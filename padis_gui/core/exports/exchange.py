@@ -61,7 +61,9 @@ def write_exchange(path: Path, scan: MeasuredScan, recipe: Recipe) -> str:
         file[f"{_OWN}/version"] = __version__
         for name, text in (("recipe", _recipe(recipe)), (OWN_GEOMETRY, as_json(_stated(scan.geometry)))):
             file[name if "/" in name else f"{_OWN}/{name}"] = np.bytes_(text.encode())
-    return f"Data Exchange of {views} views and {rows} row{'s' * (rows != 1)}, with its geometry and the recipe"
+    return (
+        f"Data Exchange of {views} views and {rows} row{'s' * (rows != 1)}, with its geometry and the recipe"
+    )
 
 
 def _recipe(recipe: Recipe) -> str:

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.exports.about import About, PageTiling, check_sidecar, envelope, sidecar_path, write_sidecar
+from padis_gui.core.exports.about import (
+    About,
+    PageTiling,
+    check_sidecar,
+    envelope,
+    sidecar_path,
+    write_sidecar,
+)
 from padis_gui.core.exports.content import RunContent
 from padis_gui.core.exports.settings import FileSettings, IntegerMapping, integer_mapping
 from padis_gui.core.files.formats.tiff_meaning import NAMESPACE

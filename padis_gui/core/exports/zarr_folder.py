@@ -55,7 +55,9 @@ def write_ome_zarr(path: Path, stack: Stack) -> str:
             for array, values in zip(arrays, _levels(plane, len(sides)), strict=True):
                 array[(at, ...) if lead else ...] = values
         # at the end, so that whoever looks into an unfinished folder finds no image
-        (folder / ".zattrs").write_text(json.dumps(_attributes(stack, path.name, len(sides)), indent=1), "utf-8")
+        (folder / ".zattrs").write_text(
+            json.dumps(_attributes(stack, path.name, len(sides)), indent=1), "utf-8"
+        )
     levels = f" in {len(sides)} resolutions" if len(sides) > 1 else ""
     return f"OME-Zarr in float32{levels}, with the recipe of its run"
 

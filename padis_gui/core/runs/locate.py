@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 from padis_gui.core.files.formats.folder import data_sha256
+from padis_gui.core.runs.differences import said_newer
 from padis_gui.core.runs.presets import bundled_files
 from padis_gui.core.runs.recipe import Recipe
-from padis_gui.core.settings.untrusted import plain, said_newer
+from padis_gui.core.settings.untrusted import plain
 
 What = Literal["data", "prior", "file"]
 _NAMES: dict[What, str] = {"data": "The image", "prior": "The prior", "file": "The file"}

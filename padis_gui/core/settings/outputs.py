@@ -82,7 +82,10 @@ _LONGEST_STEM = 100  # bytes
 def elsewhere(path: Path) -> Iterator[Path]:
     """New names for a result that cannot be written to ``path``: beside it, else where this user may write."""
     suffix = ".ome.zarr" if is_ome_zarr(path) else path.suffix
-    stem = path.name.removesuffix(suffix).encode(errors="replace")[:_LONGEST_STEM].decode(errors="ignore") or "result"
+    stem = (
+        path.name.removesuffix(suffix).encode(errors="replace")[:_LONGEST_STEM].decode(errors="ignore")
+        or "result"
+    )
     for folder in (path.parent, Path.cwd(), Path.home(), Path(tempfile.gettempdir())):
         names = (f"{stem}-kept{number}{suffix}" for number in ("", *(f"-{n}" for n in range(2, 100))))
         free = (folder / name for name in names if not os.path.lexists(folder / name))

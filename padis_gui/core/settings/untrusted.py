@@ -7,12 +7,9 @@ read takes no more memory than a few times its own size.
 import errno
 import json
 import os
-import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
-
-from padis_gui import __version__
 
 if TYPE_CHECKING:  # the command line's help is there before it
     from pydantic import ValidationError
@@ -122,28 +119,6 @@ def _whole(text: str) -> int:
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number")
-
-
-_VERSION = re.compile(r"(\d{1,6}(?:\.\d{1,6}){0,3})")
-
-
-def said_newer(name: str, stated: object) -> str:
-    """A sentence where a file was made by a newer version of this program than this one, as it says itself; "" otherwise.
-
-    Nothing is asked of anybody. What is no version counts for none.
-    """
-    found = _VERSION.match(stated) if isinstance(stated, str) else None
-    if found is None or _numbers(found[1]) <= _numbers(__version__):
-        return ""
-    return (
-        f"{name} was made by padis_gui {plain(str(stated), 40)}, which is newer than this one ({__version__}): what that has "
-        "and this has not may be missing; install the newer one to be sure."
-    )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    numbers = tuple(int(part) for part in re.findall(r"\d{1,6}", version)[:4])
-    return numbers + (0,) * (4 - len(numbers))
 
 
 def plain(text: str, longest: int = _LONGEST_NAME) -> str:

@@ -123,7 +123,9 @@ class Exporting(QObject):
             self._session.spawn(self._send(viewer, program, run))
             return
         self._session.message.emit("warning", not_found(viewer), "")
-        choose_to_open(self._window, f"Choose {viewer.name}", ANY_FILE, partial(self._choose_viewer, viewer, run))
+        choose_to_open(
+            self._window, f"Choose {viewer.name}", ANY_FILE, partial(self._choose_viewer, viewer, run)
+        )
 
     def _choose_viewer(self, viewer: Viewer, run: Exported, path: Path) -> None:
         if found(viewer, str(path)) != str(path):

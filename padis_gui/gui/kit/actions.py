@@ -49,8 +49,8 @@ _OF_WINDOW = (
     ),
     ActionRecord(
         "send_napari", "Send to na&pari", "",
-        "Open the result, and the iterates that are kept with their tilings, in napari; it is looked for on PATH, or chosen "
-        "once",
+        "Open the result, and the iterates that are kept with their tilings, in napari; it is looked for on PATH, or "
+        "chosen once",
     ),
     ActionRecord(
         "send_imagej", "Send to Image&J", "",
@@ -192,7 +192,9 @@ class Actions:
         self.step.setEnabled(ready and (steerable or not busy))
         for action in self.queueing:
             action.setEnabled(ready)
-        exportable = session.shown.result is not None and (not state.active or session.shown.record is not None)
+        exportable = session.shown.result is not None and (
+            not state.active or session.shown.record is not None
+        )
         for action in (self.export, self.send_napari, self.send_imagej):
             action.setEnabled(exportable)
         self.pause.setText("&Resume" if state is RunState.PAUSED else "&Pause")

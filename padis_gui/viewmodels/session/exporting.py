@@ -138,7 +138,9 @@ def _measured(shown: ProblemPictures | None) -> MeasuredScan | None:
         return None
     if isinstance(shown, VolumeProblem):
         return MeasuredScan.of(shown.prepared, shown.measured.numpy())
-    return MeasuredScan.of(shown.prepared, None if shown.measurement is None else channels_first(shown.measurement))
+    return MeasuredScan.of(
+        shown.prepared, None if shown.measurement is None else channels_first(shown.measurement)
+    )
 
 
 def _slice_of(volume: Image, at: int) -> Image:

@@ -1,4 +1,4 @@
-"""Handing what is shown to another program on this machine: as TIFF in a folder of the user's cache, which it is told to open."""
+"""Handing what is shown to another program on this machine: as TIFF in the user's cache, which it is told to open."""
 
 import os
 import shutil
@@ -28,7 +28,17 @@ class Viewer:
 
 NAPARI = Viewer("napari", ("napari",), of_iterates=True)
 IMAGEJ = Viewer(
-    "ImageJ", ("ImageJ", "imagej", "fiji", "Fiji", "fiji-linux-x64", "ImageJ-linux64", "fiji-windows-x64", "ImageJ-win64")
+    "ImageJ",
+    (
+        "ImageJ",
+        "imagej",
+        "fiji",
+        "Fiji",
+        "fiji-linux-x64",
+        "ImageJ-linux64",
+        "fiji-windows-x64",
+        "ImageJ-win64",
+    ),
 )
 
 
@@ -73,7 +83,9 @@ def write_for(viewer: Viewer, run: Exported, folder: Path) -> list[Path]:
     return written
 
 
-def start(viewer: Viewer, program: str, files: Iterable[Path], begin: Callable[[QProcess], bool] | None = None) -> str:
+def start(
+    viewer: Viewer, program: str, files: Iterable[Path], begin: Callable[[QProcess], bool] | None = None
+) -> str:
     """Start the program on the files, as a process of its own that outlives this one; returns a sentence.
 
     Raises :class:`InputError` where the system does not start it.

@@ -59,9 +59,15 @@ def test_ome_zarr_is_what_its_specification_says(tmp_path: Path) -> None:
     assert {axis["unit"] for axis in scales["axes"]} == {"millimeter"}
     arrays = [group[one["path"]] for one in scales["datasets"]]
     assert [array.shape for array in arrays] == [(3, 300, 514), (3, 150, 257), (3, 75, 128)]
-    for coarse, fine, said, before in zip(arrays[1:], arrays, scales["datasets"][1:], scales["datasets"], strict=False):
+    for coarse, fine, said, before in zip(
+        arrays[1:], arrays, scales["datasets"][1:], scales["datasets"], strict=False
+    ):
         rows, columns = coarse.shape[1:]
-        means = fine[:, : 2 * rows, : 2 * columns].reshape(3, rows, 2, columns, 2).mean(axis=(2, 4), dtype=np.float64)
+        means = (
+            fine[:, : 2 * rows, : 2 * columns]
+            .reshape(3, rows, 2, columns, 2)
+            .mean(axis=(2, 4), dtype=np.float64)
+        )
         assert np.allclose(coarse[:], means, rtol=1e-6)
         scale, place = (one[one["type"]] for one in said["coordinateTransformations"])
         finer, where = (one[one["type"]] for one in before["coordinateTransformations"])
@@ -83,7 +89,7 @@ def test_a_folder_that_holds_something_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.zarr"
     path.mkdir()
     (path / "mine").write_text("x")
-    with pytest.raises(InputError, match="is a folder|there already"):
+    with pytest.raises(InputError, match=r"is a folder|there already"):
         write_export(run_of(values(1)), path, ExportSettings(what="ome-zarr"))
     assert [file.name for file in path.iterdir()] == ["mine"]
     with pytest.raises(InputError):
@@ -132,7 +138,9 @@ def line_integrals(rows: int, geometry: Geometry) -> np.ndarray:
 
 @pytest.mark.parametrize("name", GEOMETRIES)
 @pytest.mark.parametrize("rows", [1, 3])
-def test_a_scan_is_read_back_to_the_same_measurement_and_geometry(tmp_path: Path, name: str, rows: int) -> None:
+def test_a_scan_is_read_back_to_the_same_measurement_and_geometry(
+    tmp_path: Path, name: str, rows: int
+) -> None:
     geometry = GEOMETRIES[name]
     path, scan = tmp_path / "scan.h5", MeasuredScan(values=line_integrals(rows, geometry), geometry=geometry)
     write_exchange(path, scan, recipe())
@@ -169,7 +177,9 @@ def test_other_programs_take_it_for_counts(tmp_path: Path) -> None:
 
 def test_a_geometry_that_was_changed_badly_is_a_sentence(tmp_path: Path) -> None:
     geometry = GEOMETRIES["fan"]
-    write_exchange(tmp_path / "scan.h5", MeasuredScan(values=line_integrals(1, geometry), geometry=geometry), recipe())
+    write_exchange(
+        tmp_path / "scan.h5", MeasuredScan(values=line_integrals(1, geometry), geometry=geometry), recipe()
+    )
     with h5py.File(tmp_path / "scan.h5", "r+") as file:
         text = file["process/padis_gui/geometry"][()].replace(b'"fan"', b'"cone"')
         del file["process/padis_gui/geometry"]

@@ -129,7 +129,9 @@ def test_comparing_says_how_far_apart(made: Recipe) -> None:
     [("99.0", True), ("0.2.1.dev3", True), ("0.2", False), ("0.2.0", False), ("0.1.9", False), ("", False),
      ("newest", False), ("9" * 4000, True)],
 )  # fmt: skip
-def test_a_newer_version_of_the_program_is_said_where_its_recipe_is_opened(made: Recipe, stated: str, newer: bool) -> None:
+def test_a_newer_version_of_the_program_is_said_where_its_recipe_is_opened(
+    made: Recipe, stated: str, newer: bool
+) -> None:
     found = locate(made.model_copy(update={"versions": {"padis_gui": stated}}))
     assert [("newer than this one" in remark) for remark in found.remarks] == [True] * newer
 
