@@ -1,4 +1,4 @@
-"""Which dependencies the program runs with: `python packaging/matrix.py` tries the oldest and the newest on every Python here.
+"""Which dependencies the program runs with: `python packaging/matrix.py` tries the oldest and the newest of them.
 
 A combination is an environment of its own in --work (a temporary folder unless it is given): the direct dependencies at the
 minimums of pyproject.toml ("lowest"), or whatever is newest, the rest as uv resolves it; then a short set of tests. The
@@ -59,7 +59,8 @@ def main() -> int:
 def _resolved(uv: str, python: str, kind: str, platform: str) -> tuple[str, str]:
     """What a system would install, in words, and "ok" where there is such a set."""
     command = [uv, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--python-version", python, "--resolution",
-               RESOLUTIONS[kind], "--python-platform", platform, "--only-binary", ":all:", str(ROOT / "pyproject.toml")]  # fmt: skip
+               RESOLUTIONS[kind], "--python-platform", platform, "--only-binary", ":all:",
+               str(ROOT / "pyproject.toml")]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         return f"no set of wheels: {' '.join(done.stderr.split())[-300:]}", "failed"

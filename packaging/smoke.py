@@ -90,21 +90,23 @@ class Smoke:
 
     def train(self) -> None:
         """20 steps, with events, as the window starts it; the prior that comes of it is one."""
-        small = [
+        small = {
+            "--patch-sizes": "32",
+            "--patch-probabilities": "1",
+            "--width": "32",
+            "--warmup": "2",
+            "--device": "cpu",
+        }
+        said = self.run(
+            "train",
+            str(_IMAGES / "ct_slices.tif"),
+            "--out",
+            "training",
             "--steps",
             "20",
-            "--patch-sizes",
-            "32",
-            "--patch-probabilities",
-            "1",
-            "--width",
-            "32",
-            "--warmup",
-            "2",
-            "--device",
-            "cpu",
-        ]
-        said = self.run("train", str(_IMAGES / "ct_slices.tif"), "--out", "training", *small, "--events")
+            "--events",
+            *(word for pair in small.items() for word in pair),
+        )
         events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
         assert events, said[-500:]
         assert "20 training steps" in self.run("inspect", str(self.folder / "training" / "prior.safetensors"))
