@@ -13,7 +13,6 @@ import numpy as np
 from padis_gui.core.exports.about import About, Export, carries_recipe, read_export, read_pages
 from padis_gui.core.exports.tiff import SAMPLE_LABELS
 from padis_gui.core.images.image import Pixels
-from padis_gui.core.images.metrics import as_json
 
 Layer = tuple[Any, dict[str, Any], str]  # data, settings of the layer, and its kind
 _MOST_RECTANGLES = 4000  # that napari lays out in some seconds
@@ -104,6 +103,6 @@ def _metadata(export: Export) -> dict[str, Any]:
     """Metrics, recipe, and what the file says of its pages."""
     about = export.about.model_dump(mode="json", exclude_defaults=True, exclude={"tilings"})
     return {
-        "metrics": as_json(dict(export.metrics)), "recipe": export.recipe.model_dump(mode="json"), "about": about,
+        "metrics": dict(export.metrics), "recipe": export.recipe.model_dump(mode="json"), "about": about,
         "labels": list(export.about.labels),
     }  # fmt: skip

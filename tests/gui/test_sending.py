@@ -60,7 +60,8 @@ def test_the_result_and_its_iterates_are_sent(ready, drive, monkeypatch, tmp_pat
 
     async def go():
         ready.act.send_napari.trigger()
-        await until(lambda: "to napari" in ready.messages.text.text())
+        await until(lambda: ready.messages.text.text())
+        assert "to napari" in ready.messages.text.text()
 
     drive(go())
     told = tmp_path / "bin" / "told"
