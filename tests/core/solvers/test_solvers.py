@@ -38,6 +38,11 @@ TINY: dict[str, dict[str, Any]] = {
     "predictor-corrector": {"steps": 4, "cg_steps": 3, "sigma_max": 1.0},
     "ve-ddnm": {"steps": 4, "cg_steps": 3},
     "padis-dps": {"steps": 3, "inner": 2, "sigma_max": 1.0, "zeta": 0.5},
+    "padis-dps-preconditioned": {"steps": 3, "inner": 2, "cg_steps": 3},
+    "langevin-proximal": {"steps": 3, "inner": 2, "cg_steps": 3},
+    "pigdm": {"steps": 4, "cg_steps": 3},
+    "red-diff": {"steps": 4},
+    "resample": {"steps": 4, "every": 2, "cg_steps": 3},
     "daps": {"steps": 3, "samples": 2, "cg_steps": 3, "sigma_max": 1.0},
     "baseline": {},
     "least-squares": {"steps": 4},
@@ -215,10 +220,10 @@ def test_solver_ignores_the_callers_grad_mode(solver: Solver, ct_problem: Proble
 
 
 def steered(
-    solver: Solver, problem: Problem, prior: PatchPrior, after: int, settings: Settings
+    solver: Solver, problem: Problem, prior: PatchPrior, after: int, settings: Settings, **changes: Any
 ) -> list[Iterate]:
     """A run to which new settings are sent once ``after`` iterates have come."""
-    iterates, found = run(solver, problem, prior), []
+    iterates, found = run(solver, problem, prior, **changes), []
     sent = None
     try:
         while True:
@@ -231,13 +236,23 @@ def steered(
 LIVE = {
     "langevin-cg": [("epsilon", 0.3), ("prior_weight", 50.0), ("temperature", 0.1)],
     "langevin": [("epsilon", 0.3), ("zeta", 0.1)],
-    "predictor-corrector": [("snr", 0.01), ("prior_weight", 50.0)],
-    "ve-ddnm": [("eta", 0.1)],
+    "predictor-corrector": [("snr", 0.01), ("prior_weight", 50.0), ("zeta", 0.1)],
+    "ve-ddnm": [("eta", 0.1), ("epsilon", 0.3)],
     "fast": [("zeta", 0.2), ("prior_weight", 50.0)],
     "quality": [("zeta", 0.2), ("prior_weight", 50.0)],
     "diffpir": [("zeta", 0.2), ("prior_weight", 50.0), ("temperature", 0.1)],
     "dds": [("eta", 0.1)],
-    "padis-dps": [("zeta", 0.1), ("epsilon", 0.3)],
+    "padis-dps": [("zeta", 0.1), ("physical_zeta", 0.01), ("epsilon", 0.3)],
+    "padis-dps-preconditioned": [
+        ("zeta", 0.1),
+        ("epsilon", 0.3),
+        ("prior_weight", 50.0),
+        ("temperature", 0.1),
+    ],
+    "langevin-proximal": [("epsilon", 0.3), ("prior_weight", 50.0), ("temperature", 0.1)],
+    "pigdm": [("eta", 0.1), ("prior_weight", 50.0), ("temperature", 0.1)],
+    "red-diff": [("rate", 1e-3), ("prior_weight", 50.0)],
+    "resample": [("gamma", 0.1), ("eta", 0.5), ("prior_weight", 50.0)],
     "daps": [("spread", 0.1)],
     "baseline": [],
     "least-squares": [],
@@ -245,6 +260,22 @@ LIVE = {
     "tv": [("weight", 1e-3), ("discrepancy", 0.01)],
     "pnp-admm": [("prior_weight", 50.0)],
     "red": [("prior_weight", 50.0)],
+}
+
+
+# What a live setting needs beside it, where it means nothing with the defaults.
+LIVE_WITH: dict[tuple[str, str], dict[str, Any]] = {
+    ("padis-dps", "physical_zeta"): {"scale": "physical"},
+    ("predictor-corrector", "zeta"): {"data_step": "gradient"},
+    ("resample", "gamma"): {"every": 1},
+    ("resample", "prior_weight"): {"every": 1},
+    ("ve-ddnm", "epsilon"): {
+        "sampler": "langevin",
+        "steps": 2,
+        "inner": 2,
+        "sigma_max": 1.0,
+        "sigma_min": 0.5,
+    },
 }
 
 
@@ -260,9 +291,9 @@ def test_live_settings_take_effect_from_the_next_step(
     name: str, field: str, value: float, ct_problem: Problem, prior: PatchPrior
 ) -> None:
     noisy = replace(ct_problem, noise=2.0)  # without noise the prior's weight would not be seen
-    solver = find_solver(name)
-    plain = list(run(solver, noisy, prior))
-    changed = steered(solver, noisy, prior, 2, settings_of(solver, **{field: value}))
+    solver, beside = find_solver(name), LIVE_WITH.get((name, field), {})
+    plain = list(run(solver, noisy, prior, **beside))
+    changed = steered(solver, noisy, prior, 2, settings_of(solver, **beside, **{field: value}), **beside)
     assert same(plain[:2], changed[:2])
     assert not torch.equal(plain[2].x, changed[2].x)
     assert len(plain) == len(changed)
@@ -439,7 +470,7 @@ def test_registry_defaults_are_valid_and_documented() -> None:
         assert len(levels) == 0 if solver.name in CLASSICAL else len(levels) > 1
         assert solver.source
         assert solver.lower
-        assert "arXiv" in solver.source or not solver.diffusion
+        assert "arXiv" in solver.source or not solver.diffusion, solver.name
     assert len({s.name for s in SOLVERS}) == len(SOLVERS)
 
 
