@@ -115,13 +115,13 @@ class ScanSettings(PhysicsSettings):
     )  # fmt: skip
     gain: float = setting(
         0.0, ge=0, le=1, label="Detector gain", symbol="σ_g", advanced=True, before=0.0,
-        help="Spread of a gain that each detector bin keeps in all views and no flat removes, which makes rings: an offset of "
-        "its line integrals, relative to the root mean square of the sinogram (0.01 = 1 %)",
+        help="Spread of a gain that each detector bin keeps in all views, which makes rings: an offset of its line "
+        "integrals, relative to the root mean square of the sinogram (0.01 = 1 %)",
     )  # fmt: skip
     noise_correlation: float = setting(
         0.0, ge=0, le=100, label="Noise correlation", symbol="ℓ", unit="bins", advanced=True, before=0.0,
-        help="Noise of neighbouring bins of a view is alike, as behind a scintillator: the standard deviation of the Gaussian "
-        "that it is smoothed by, at the same strength; 0 is independent noise",
+        help="How far the noise of neighbouring bins is alike, as behind a scintillator: the standard deviation of the "
+        "Gaussian that it is smoothed by, at the same strength; 0 is independent noise",
     )  # fmt: skip
 
     def noisy(self, clean: Tensor, rng: torch.Generator, watch: Watch = SILENT) -> tuple[Tensor, float]:
