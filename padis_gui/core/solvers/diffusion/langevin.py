@@ -23,15 +23,15 @@ from padis_gui.core.solvers.iterate import AnnealedSettings, Setup, Step, Steps
 
 class LangevinSettings(AnnealedSettings):
     epsilon: float = setting(
-        1.0, gt=0, le=2, label="Langevin step", symbol="ε", live=True, help="α = εσ² of each Langevin step"
+        0.5, gt=0, le=2, label="Langevin step", symbol="ε", live=True, help="α = εσ² of each Langevin step"
     )
-    sigma_max: float = shared.highest_noise(3.0)
+    sigma_max: float = shared.highest_noise(1.0)
     sigma_min: float = shared.lowest_noise(0.005)
     zeta: float = setting(
-        10.0, ge=0, le=1000, label="Step size", symbol="ζ", live=True,
+        16.0, ge=0, le=1000, label="Step size", symbol="ζ", live=True,
         help="Length of the step towards the data, on the scale where ‖A‖ = 1: all pixels together",
     )  # fmt: skip
-    fade: float = shared.fade(0.0)
+    fade: float = shared.fade(0.2)
     exact_noise: bool = shared.exact_noise(True)
 
 

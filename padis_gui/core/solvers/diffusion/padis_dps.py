@@ -29,14 +29,15 @@ from padis_gui.core.solvers.iterate import AnnealedSettings, Cost, Setup, Step, 
 class PaDISDPSSettings(AnnealedSettings):
     """Settings of :func:`padis_dps`."""
 
-    sigma_min: float = shared.lowest_noise(0.002)
+    sigma_max: float = shared.highest_noise(1.0)
+    sigma_min: float = shared.lowest_noise(0.005)
     inner: int = shared.inner_steps(10)
     zeta: float = setting(
-        4.0, ge=0, le=100, label="Step size", symbol="ζ", live=True, when={"scale": "unit norm"},
+        8.0, ge=0, le=100, label="Step size", symbol="ζ", live=True, when={"scale": "unit norm"},
         help="Step towards the data through the network, where ‖A‖ = 1; it collapses just past its best value",
     )  # fmt: skip
     physical_zeta: float = setting(
-        0.03, ge=0, le=100, label="Step size", symbol="ζ", live=True, when={"scale": "physical"},
+        0.7, ge=0, le=100, label="Step size", symbol="ζ", live=True, when={"scale": "physical"},
         help="Step towards the data through the network, on the operator's own scale; it is ‖A‖ times as small as where "
         "‖A‖ = 1, and a plain one ‖A‖² times",
     )  # fmt: skip
@@ -45,9 +46,9 @@ class PaDISDPSSettings(AnnealedSettings):
         help="Normalised is ζ∇‖r‖, as published; plain ζ∇‖r‖²/2, which is longer while the data are far and shorter when "
         "they are near",
     )  # fmt: skip
-    fade: float = shared.fade(0.0)
+    fade: float = shared.fade(0.2)
     epsilon: float = setting(
-        1.0,
+        0.5,
         gt=0,
         le=2,
         label="Langevin step",

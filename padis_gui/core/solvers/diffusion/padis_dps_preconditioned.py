@@ -29,7 +29,7 @@ class PreconditionedDPSSettings(AnnealedSettings):
         1.0, ge=0, le=2, label="Step size", symbol="ζ", live=True,
         help="Share of the correction that explains the data which each step makes through the network",
     )  # fmt: skip
-    epsilon: float = shared.langevin_length(1.0)
+    epsilon: float = shared.langevin_length(0.7)
     temperature: float = shared.temperature(0.5)
     cg_steps: int = shared.cg_steps(8)
     prior_weight: float = shared.prior_weight(1.0)
