@@ -40,7 +40,9 @@ class LaboratoryPanel(QWidget):
         self._session, self._laboratory, self._seen = session, laboratory, False
         content = QWidget()
         self._layout = column(content, spacing=4, margins=(6, 4, 8, 8))
-        for section, share in ((self._overlay(), 0), (self._seams(), 1), (self._maps(show_source), 0)):
+        for section, share in (
+            (self._overlay(), 0), (self._seams(), 1), (self._spectrum(), 0), (self._maps(show_source), 0)
+        ):  # fmt: skip
             self._layout.addWidget(section, share)
         self.save = SaveButtons(session, "Seam maps", panes, self._export)
         self._layout.addWidget(self.save)
@@ -75,8 +77,7 @@ class LaboratoryPanel(QWidget):
         )
         self.ratios.set_level(1.0)
         for plot in (self.ratios, self.spread):
-            plot.setMinimumHeight(_PLOT_HEIGHTS[0])
-            plot.setMaximumHeight(_PLOT_HEIGHTS[1])
+            _sized(plot)
             plot.clicked.connect(lambda step: self._session.shown.go_to(round(step)))
         self.measure = push_button(
             "Measure now", "Denoise the shown step's noisy image through two random offsets: two denoiser calls",
@@ -100,6 +101,19 @@ class LaboratoryPanel(QWidget):
         ):  # curves take the room there is
             section.body.addWidget(widget, share)
         section.body.addLayout(measuring)
+        return section
+
+    def _spectrum(self) -> Section:
+        section = Section("Error by frequency")
+        self.spectrum = Plot(
+            "Power of the error", logarithmic=True, whole=False,
+            tip="Radially averaged power spectrum of x̂₀ minus the truth at the shown step, of images in [0, 1]; left is "
+            "coarse, right is fine. White noise of variance v would be level at v",
+        )  # fmt: skip
+        self.spectrum.set_x_range(0, 0.5)
+        self.spectrum.set_labels(bottom="cycles a pixel")
+        _sized(self.spectrum)
+        section.body.addWidget(self.spectrum, 1)
         return section
 
     def _maps(self, show_source: Callable[[str], None]) -> Section:
@@ -141,6 +155,10 @@ class LaboratoryPanel(QWidget):
         values = laboratory.values()
         for key, label in self.values.items():
             label.setText(f"{values[key]:.3g}" if key in values else "–")
+        found = laboratory.spectrum
+        self.spectrum.set_lines(
+            [] if found is None else [Line("x̂₀ − truth", CURVE["residual"], found.frequency, found.power)]
+        )
         self.measure.setEnabled(laboratory.measurable and not laboratory.measuring)
         self.measure.setText("Measuring…" if laboratory.measuring else "Measure now")
         self.save.tiff.setEnabled(bool(laboratory.maps))
@@ -153,6 +171,11 @@ class LaboratoryPanel(QWidget):
         self._seen = seen
         self._laboratory.watch(seen)
         self.refresh()
+
+
+def _sized(plot: Plot) -> None:
+    plot.setMinimumHeight(_PLOT_HEIGHTS[0])
+    plot.setMaximumHeight(_PLOT_HEIGHTS[1])
 
 
 def overlay_menu(laboratory: Laboratory, parent: QWidget) -> QMenu:
