@@ -19,7 +19,7 @@ from padis_gui.viewmodels.laboratory.seam_maps import SOURCES
 from padis_gui.viewmodels.session.session import Session
 
 _TRAILS = (0, 3, 10, 20)
-_PLOT_HEIGHTS = 150, 400  # px
+_PLOT_HEIGHTS, _SPECTRUM_HEIGHT = (150, 400), 180  # px
 _VALUES = {
     "seam_ratio": ("Seam ratio x̂₀", "Steps of the estimate across tile borders over those elsewhere; 1 is no seam"),
     "seam_denoised": ("D", "Seam ratio of the denoised image, before the data step"),
@@ -77,7 +77,8 @@ class LaboratoryPanel(QWidget):
         )
         self.ratios.set_level(1.0)
         for plot in (self.ratios, self.spread):
-            _sized(plot)
+            plot.setMinimumHeight(_PLOT_HEIGHTS[0])
+            plot.setMaximumHeight(_PLOT_HEIGHTS[1])
             plot.clicked.connect(lambda step: self._session.shown.go_to(round(step)))
         self.measure = push_button(
             "Measure now", "Denoise the shown step's noisy image through two random offsets: two denoiser calls",
@@ -112,8 +113,8 @@ class LaboratoryPanel(QWidget):
         )  # fmt: skip
         self.spectrum.set_x_range(0, 0.5)
         self.spectrum.set_labels(bottom="cycles a pixel")
-        _sized(self.spectrum)
-        section.body.addWidget(self.spectrum, 1)
+        self.spectrum.setFixedHeight(_SPECTRUM_HEIGHT)
+        section.body.addWidget(self.spectrum)
         return section
 
     def _maps(self, show_source: Callable[[str], None]) -> Section:
@@ -171,11 +172,6 @@ class LaboratoryPanel(QWidget):
         self._seen = seen
         self._laboratory.watch(seen)
         self.refresh()
-
-
-def _sized(plot: Plot) -> None:
-    plot.setMinimumHeight(_PLOT_HEIGHTS[0])
-    plot.setMaximumHeight(_PLOT_HEIGHTS[1])
 
 
 def overlay_menu(laboratory: Laboratory, parent: QWidget) -> QMenu:
