@@ -1,5 +1,6 @@
 """Every registered solver: reproducible, honest about its iterates, steerable, and it ends when it diverges."""
 
+import math
 from contextlib import suppress
 from dataclasses import replace
 from itertools import accumulate, islice
@@ -389,6 +390,51 @@ def test_dps_gradient_is_that_of_the_distance(ct_problem: Problem, prior: PatchP
     with torch.no_grad():
         numeric = float(distance(x + step * direction) - distance(x - step * direction)) / (2 * step)
     assert float(gradient.norm()) == pytest.approx(numeric, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["padis-dps", "langevin", "ve-ddnm"])
+def test_exact_noise_is_scaled_so_that_the_level_stays(
+    name: str, ct_problem: Problem, prior: PatchPrior
+) -> None:
+    """The same draw, times sqrt(1 - epsilon/4): what it leaves in the state has the variance sigma^2 again."""
+    solver = find_solver(name)
+    one = {"steps": 2, "inner": 1, "sigma_max": 0.5, "sigma_min": 0.4, "epsilon": 0.8}
+    one |= {"ve-ddnm": {"sampler": "langevin"}}.get(name, {"zeta": 0.0})
+    exact, usual = (next(run(solver, ct_problem, prior, exact_noise=on, **one)) for on in (True, False))
+    moved = exact.x - usual.x
+    wanted = (math.sqrt(0.8 - 0.8**2 / 4) - math.sqrt(0.8)) * 0.5
+    assert float(moved.std()) == pytest.approx(-wanted, rel=0.05)
+    kept, fresh = 1 - 0.8 / 2, math.sqrt(0.8 - 0.8**2 / 4)
+    assert kept**2 + fresh**2 == pytest.approx(1)
+
+
+def test_a_zeta_that_is_given_on_the_physical_scale_is_that_of_the_physical_scale() -> None:
+    """Recipes and commands of before, which knew one zeta for both, mean what they meant."""
+    settings: Any = find_solver("padis-dps").settings_type
+    assert settings(scale="physical", zeta=0.5).zeta_at(1.0) == 0.5
+    assert settings(scale="physical", zeta=0.5, physical_zeta=0.7).zeta_at(1.0) == 0.7
+    assert settings(scale="physical").zeta_at(1.0) == settings().physical_zeta
+    assert settings(zeta=0.5).zeta_at(1.0) == 0.5
+
+
+def test_the_physical_scale_gives_the_same_run_with_its_own_zeta(
+    ct_problem: Problem, prior: PatchPrior
+) -> None:
+    """||A|| times as small for a normalised step, ||A||^2 times for a plain one."""
+    solver, norm = find_solver("padis-dps"), ct_problem.operator.norm
+    for step, power in (("normalised", 1), ("plain", 2)):
+        unit = drain(run(solver, ct_problem, prior, step=step, zeta=0.5))
+        own = drain(
+            run(solver, ct_problem, prior, step=step, scale="physical", physical_zeta=0.5 / norm**power)
+        )
+        torch.testing.assert_close(own.x, unit.x, rtol=1e-3, atol=1e-3)
+
+
+def test_a_fading_step_is_whole_above_its_level_and_shrinks_with_the_noise_below() -> None:
+    settings: Any = find_solver("padis-dps").settings_type(zeta=8.0, fade=0.2)
+    assert [settings.zeta_at(sigma) for sigma in (1.0, 0.2, 0.1, 0.01)] == pytest.approx([8, 8, 4, 0.4])
+    never: Any = find_solver("padis-dps").settings_type(zeta=8.0, fade=0.0)
+    assert never.zeta_at(1e-3) == 8.0
 
 
 # -- divergence -------------------------------------------------------------------------------------------

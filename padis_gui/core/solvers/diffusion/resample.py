@@ -9,10 +9,12 @@ product of two Gaussians, around x_hat with variance g^2 and around the uncondit
 with gamma = 40 in its published code, whose g this is in the variance-exploding scale. The unconditional steps are
 DDIM's.
 
-Deviations: the paper works in the latent space of an autoencoder, of which there is none here; x_hat is solved for by
-some steps of conjugate gradients, as a proximal step with rho = lambda s_y^2/s^2 and s_y floored, so that it stops at the
-noise (the paper's optimiser stops at a threshold); neither the gradient steps of DPS between the data steps nor the few
-further unconditional steps before each, which the published code has besides; the last step is one with data.
+Deviations: the paper works in the latent space of an autoencoder, of which there is none here; x_hat is solved for by some
+steps of conjugate gradients, as a proximal step with rho = lambda s_y^2/s^2 and s_y floored, so that it stops at the noise
+(the paper's optimiser stops at a threshold); neither the gradient steps of DPS between the data steps nor the few further
+unconditional steps before each, which the published code has besides; the last step is one with data. The published code
+has a data step at every tenth step, where it costs hundreds of gradient steps; here it costs little, and one at every step
+is the default (20 views, one slice: 34.7 dB, at every fifth 31.9).
 """
 
 from padis_gui.core.settings.declarations import setting
