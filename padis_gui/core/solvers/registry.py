@@ -150,11 +150,11 @@ SOLVERS = Registry("solver", (
     ),
     Solver(
         "red-diff", "RED-diff", REDDiffSettings, red_diff, "arXiv 2305.04391, algorithm 1",
-        "Adam on the data and on regularisation by denoising, down the noise levels: 300 denoiser calls.", "step size γ",
+        "Adam on the data and on regularisation by denoising, down the noise levels: 100 denoiser calls.", "step size γ",
     ),
     Solver(
         "resample", "ReSample", ReSampleSettings, resample, "arXiv 2307.08123, algorithm 1, in pixel space",
-        "Unconditional steps, and every so often a data step and a resampling: 100 denoiser calls.", "resampling γ",
+        "Unconditional steps, each followed by a hard data step and a resampling: 100 denoiser calls.", "resampling γ",
     ),
     Solver(
         "daps", "DAPS", DAPSSettings, daps, "arXiv 2407.01521, algorithm 1",

@@ -8,9 +8,8 @@ a denoiser call a step, and none of them differentiated; the weight s is the pap
 scale lambda s (eps_hat - eps) is lambda (mu - D(mu + s eps, s)), the gradient of regularisation by denoising (arXiv
 1611.02862) with noise put on first, and the noise levels fall once from the highest to the lowest.
 
-Deviations: the norm is a sum with ||A|| = 1 (the paper's code has means over pixels and over measurements), so that
-lambda is another number here; the last step of Adam is shortened with the noise levels, as one of fixed length can't
-settle.
+Deviations: the norm is a sum with ||A|| = 1 (the paper's code has means over pixels and over measurements), so that lambda
+is another number here; the step of Adam may fade with the noise level (by default it does not).
 """
 
 import torch
@@ -23,15 +22,15 @@ from padis_gui.core.solvers.iterate import Cost, Setup, SolverSettings, Step, St
 class REDDiffSettings(SolverSettings):
     """Settings of :func:`red_diff`."""
 
-    steps: int = shared.steps(300)
-    sigma_max: float = shared.highest_noise(3.0)
+    steps: int = shared.steps(100)
+    sigma_max: float = shared.highest_noise(1.0)
     sigma_min: float = shared.lowest_noise(0.01)
     rate: float = setting(
         0.03, gt=0, le=1, label="Step size", symbol="γ", live=True,
         help="Learning rate of Adam: about how far a pixel moves in a step",
     )  # fmt: skip
     fade: float = shared.fade(0.0)
-    prior_weight: float = shared.prior_weight(0.01)
+    prior_weight: float = shared.prior_weight(0.03)
 
     @property
     def cost(self) -> Cost:
