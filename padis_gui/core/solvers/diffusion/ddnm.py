@@ -4,9 +4,9 @@ The range-space part of each denoised image is replaced by the data's: x_hat = D
 pseudo-inverse A^+ is conjugate gradients on the normal equations by default, or filtered back projection.
 
 PaDIS (arXiv 2406.02462, appendix, "VE-DDNM") walks by annealed Langevin dynamics with the score (x_hat - x)/s^2, several
-steps at each level, and with A^+ by FBP: the sampler "langevin". The sampler "renoise" is DDIM's, one step a level. With few
-views FBP is no pseudo-inverse (A^+ A has eigenvalues far from 0 and 1), and many Langevin steps with it diverge, which is
-said; with conjugate gradients they do not.
+steps at each level, and with A^+ by FBP: the sampler "langevin". The sampler "renoise" is DDIM's, one step a level. With
+few views FBP is no pseudo-inverse (A^+ A has eigenvalues far from 0 and 1), and many Langevin steps with it diverge, which
+is said; with conjugate gradients they do not.
 """
 
 from typing import Literal
