@@ -43,8 +43,8 @@ class PaDISDPSSettings(AnnealedSettings):
     )  # fmt: skip
     step: Literal["normalised", "plain"] = setting(
         "normalised", label="Length of the step", before="normalised",
-        help="Normalised is ζ∇‖r‖, as published; plain ζ∇‖r‖²/2, which is longer while the data are far and shorter when "
-        "they are near",
+        help="Normalised is ζ∇‖r‖, as published; plain is ζ∇‖r‖²/2, longer while the data are far and shorter when "
+        "they are near, and collapses where ζ‖A‖² comes to 2",
     )  # fmt: skip
     fade: float = shared.fade(0.2)
     epsilon: float = setting(
