@@ -11,14 +11,16 @@ from torch import Tensor
 
 from padis_gui.core.files.read import read_named_picture
 from padis_gui.core.images.image import Image
-from padis_gui.core.images.metrics import psnr, residual, ssim
+from padis_gui.core.images.metrics import psnr, relative_misfit, residual, ssim
 from padis_gui.core.physics.operator import POWERS, POWERS_MATRIX_FREE, LinearOperator
 from padis_gui.core.physics.problem import Problem, as_measured, simulate
 from padis_gui.core.physics.projector import BYTES_AN_ENTRY
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.physics.slicewise import Slicewise, simulate_slices
+from padis_gui.core.prior.partition import Partition
 from padis_gui.core.prior.prior import Conventions, PatchPrior
+from padis_gui.core.prior.seams import seam_ratio
 from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.prior.stack import stacked
 from padis_gui.core.runs.method import Method
@@ -319,6 +321,19 @@ def build_problem(
     if isinstance(operator, Slicewise):
         return simulate_slices(operator, truth, settings, seed, prepared.slices, rest)
     return simulate(operator, truth, settings, streams(seed)[0], rest)
+
+
+def measure_further(
+    problem: Problem, estimate: Tensor, partition: Partition | None = None
+) -> dict[str, float]:
+    """What else is said of an image: the seam ratio where it was tiled, and the NRMSE, ||estimate - x|| / ||x||, where the
+    truth x is known."""
+    found = {}
+    if partition is not None:
+        found["seam_ratio"] = seam_ratio(estimate, partition, problem.truth)
+    if problem.truth is not None:
+        found["nrmse"] = relative_misfit(estimate, problem.truth)
+    return found
 
 
 def measure(problem: Problem, estimate: Tensor) -> dict[str, float]:

@@ -16,7 +16,7 @@ from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.control import Control
 from padis_gui.core.runs.engine import Result, Run, finish
-from padis_gui.core.runs.opened import Opened, Prepared, measure
+from padis_gui.core.runs.opened import Opened, Prepared, measure, measure_further
 from padis_gui.core.runs.recipe import DataReference, Recipe, array_sha256, draft_recipe
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.solvers.iterate import Iterate
@@ -129,6 +129,20 @@ def as_here(recipe: Recipe, opened: Opened) -> Recipe:
     )  # fmt: skip
 
 
+MOST_SAMPLES = 200
+
+
+def sample_seeds(base: int, count: int) -> list[int]:
+    """Different seeds for the samples of one measurement, always the same ones for the same base."""
+    rng = torch.Generator().manual_seed(base)
+    found: list[int] = []
+    while len(found) < count:
+        seed = int(torch.randint(0, 10**9, (), generator=rng))
+        if seed not in found and seed != base:
+            found.append(seed)
+    return found
+
+
 def of_samples(samples: Sequence[Result], prepared: Prepared | None) -> tuple[Result, Calibration | None]:
     """The mean, deviation and interval of samples that differ in the solver's seed only.
 
@@ -142,7 +156,7 @@ def of_samples(samples: Sequence[Result], prepared: Prepared | None) -> tuple[Re
     if prepared is not None and prepared.problem.operator.image_shape == found.mean.shape:
         problem, (low, high) = prepared.problem, first.window
         mean = torch.from_numpy((found.mean - low) / (high - low)).to(problem.device)
-        metrics |= measure(problem, mean)
+        metrics |= measure(problem, mean) | measure_further(problem, mean)
         if problem.truth is not None:
             calibration = calibrate(found, prepared.image.from_unit(problem.truth))
     metrics |= {name: value for name, value in first.metrics.items() if name.endswith("_baseline")}
