@@ -8,6 +8,7 @@ which they are declared; those are also the names on the command line. Whatever 
 Pictures come and go as arrays (C, rows, columns) in the image's own unit.
 """
 
+from padis_gui.api.deepinv import physics_from
 from padis_gui.api.opening import OpenedImage, OpenedPrior, demo, open, prior
 from padis_gui.api.problems import (
     Problem,
@@ -27,6 +28,7 @@ from padis_gui.core.settings.errors import PadisError
 
 __all__ = [
     "Control", "OpenedImage", "OpenedPrior", "PadisError", "Problem", "Result", "Step", "Steps", "blur", "ct", "demo",
-    "denoise", "fan", "inpaint", "nothing", "open", "prior", "prior_fit", "problem", "reconstruct", "repeat", "save",
+    "denoise", "fan", "inpaint", "nothing", "open", "physics_from", "prior", "prior_fit", "problem", "reconstruct",
+    "repeat", "save",
     "scan", "steps", "superresolution",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from operator import index
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,16 @@ from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import Image, OfImage, Pixels, ReadingSettings
 from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.prior import PatchPrior
+from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.cards import bundled_priors, own_priors
 from padis_gui.core.runs.presets import DEMO_IMAGE, DEMO_PHOTO, resource
+from padis_gui.core.runs.recipe import check_seed
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import CheckpointError, InputError, SettingError
 from padis_gui.core.settings.machine import pick_device, precision_on
+
+if TYPE_CHECKING:
+    from padis_gui.api.deepinv import PatchDenoiser
 
 AnyPath = str | os.PathLike[str]
 
@@ -159,6 +164,21 @@ class OpenedPrior:
     def patch_sizes(self) -> tuple[int, ...]:
         """Sides of the patches that it was trained on, in px."""
         return self.prior.conventions.patch_sizes
+
+    def as_deepinv(
+        self, *, tiling: str | TilingSettings = "random", patch: int | None = None, seed: int = 0
+    ) -> "PatchDenoiser":
+        """The prior as a denoiser of deepinv: a module with ``forward(x, sigma)``, x (batch, C, rows, columns) on [0, 1].
+
+        Each call draws a partition by the ``tiling``, from the ``seed`` on; "window" has no seams, at up to four times the
+        cost, and "fixed" is the same map at every call.
+        """
+        from padis_gui.api.deepinv import PatchDenoiser
+
+        chosen = tiling if isinstance(tiling, TilingSettings) else make(TilingSettings, {"strategy": tiling})
+        if patch is not None:
+            chosen = make(TilingSettings, chosen.model_dump() | {"patch": patch})
+        return PatchDenoiser(self.prior, chosen, check_seed(seed))
 
     def __repr__(self) -> str:
         return f"<prior {self.path.stem} on {self.prior.device}, {self.prior.precision}>"

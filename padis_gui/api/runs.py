@@ -16,7 +16,7 @@ from padis_gui.api.notebook import as_html, display_module
 from padis_gui.api.opening import AnyPath, OpenedImage, OpenedPrior, checked_path, open, prior
 from padis_gui.api.problems import Problem
 from padis_gui.core.exports.about import About, check_sidecar, read_export, sidecar_path
-from padis_gui.core.exports.content import RunContent
+from padis_gui.core.exports.content import MeasuredScan, RunContent
 from padis_gui.core.exports.registry import EXPORTS, ExportSettings, write_export
 from padis_gui.core.exports.tiff import save_result
 from padis_gui.core.images.image import Image, Pixels
@@ -30,7 +30,7 @@ from padis_gui.core.runs.engine import Result as EngineResult
 from padis_gui.core.runs.inputs import check_run_outputs, inputs_of
 from padis_gui.core.runs.locate import locate
 from padis_gui.core.runs.method import Method
-from padis_gui.core.runs.opened import Opened, fit_of_prior, prepare
+from padis_gui.core.runs.opened import Opened, Prepared, fit_of_prior, prepare
 from padis_gui.core.runs.presets import bundled_prior
 from padis_gui.core.runs.recipe import Recipe, draft_recipe, find_preset, new_seed
 from padis_gui.core.runs.repeat import Repeater
@@ -43,7 +43,10 @@ from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.solvers.prior_fit import PriorFit
 from padis_gui.core.solvers.registry import find_solver
 
-_MEDICAL: tuple[Literal["nifti", "dicom"], ...] = "nifti", "dicom"
+# what a name's ending makes of a result, other than a TIFF
+_BY_NAME: tuple[Literal["nifti", "dicom", "ome-zarr", "data-exchange"], ...] = (
+    "nifti", "dicom", "ome-zarr", "data-exchange",
+)  # fmt: skip
 
 
 def _suffixes_of(kind: str) -> tuple[str, ...]:
@@ -52,23 +55,30 @@ def _suffixes_of(kind: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Result(EngineResult):
-    """An estimate and all that belongs to it; it can be saved, with the recipe that repeats it."""
+    """An estimate and all that belongs to it; it can be saved, with the recipe that repeats it.
+
+    ``measured`` is what a scan has, (C, views, bins) with its geometry; None of other problems.
+    """
+
+    measured: MeasuredScan | None = field(default=None, repr=False)
 
     def save(self, path: AnyPath, **export: Any) -> Path:
         """Write a TIFF that carries the recipe, float32 in the image's unit unless told otherwise. Atomic.
 
-        A name that ends in .nii, .nii.gz or .dcm makes NIfTI or DICOM of it, which have no settings; a volume becomes a
-        folder of DICOM files, which is what is returned then. ``export`` are the fields of
+        A name that ends in .nii, .nii.gz or .dcm makes NIfTI or DICOM of it, one in .ome.zarr a folder of OME-Zarr, which
+        have no settings; a volume becomes a folder of DICOM files, which is what is returned then. One that ends in .h5 has
+        what the scan measured, as simulated or corrected, in the layout Data Exchange. ``export`` are the fields of
         :class:`~padis_gui.core.exports.registry.ExportSettings` for a result: ``tiff`` ("ImageJ", "OME"), ``values``,
         ``map_low``, ``map_high``, ``sidecar``. Raises :class:`~padis_gui.core.settings.errors.PadisError` where it cannot
         be written, and rather than write over a file that the run used.
         """
         target = checked_path(path, "The name of a TIFF")
-        other = next((kind for kind in _MEDICAL if target.name.lower().endswith(_suffixes_of(kind))), None)
+        other = next((kind for kind in _BY_NAME if target.name.lower().endswith(_suffixes_of(kind))), None)
         if other is not None and not export:
             content = RunContent(
-                name=target.stem, title=target.stem, result=self, about=About.of(self, target.stem)
-            )
+                name=target.stem, title=target.stem, result=self, about=About.of(self, target.stem),
+                measured=self.measured,
+            )  # fmt: skip
             write_export(content, target, ExportSettings(what=other))
             return target.with_suffix("") if other == "dicom" and self.image.is_volume else target
         settings = make(ExportSettings, export)
@@ -226,11 +236,12 @@ class Steps:
             raise InputError(
                 f"The result of a run was wanted, but the run {state}; iterate to its end, or call finish() after a step."
             )
-        return _result(outcome.result)
+        return _result(outcome.result, self._run.prepared)
 
 
-def _result(found: EngineResult) -> Result:
-    return Result(**{one.name: getattr(found, one.name) for one in fields(EngineResult)})
+def _result(found: EngineResult, prepared: Prepared | None) -> Result:
+    values = {one.name: getattr(found, one.name) for one in fields(EngineResult)}
+    return Result(**values, measured=None if prepared is None else MeasuredScan.of(prepared))
 
 
 def _tiling(tiling: str | TilingSettings, before: TilingSettings | None = None) -> TilingSettings:
@@ -366,7 +377,8 @@ def repeat(path: AnyPath, *, data: Any = None, device: str | None = None) -> Res
     missing = [one for one in found.missing if one.what != "data" or near is None]
     if missing:
         raise InputError(" ".join(one.sentence for one in missing))
-    return _result(Repeater(place, near).run(found.recipe))
+    repeater = Repeater(place, near)
+    return _result(repeater.run(found.recipe), repeater.prepared)
 
 
 def _device(wanted: str | None, recorded: str) -> torch.device:

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--command", default=None, metavar="COMMAND",
-        help="what opens the window (default: this Python with this copy of the program); a packager gives padis-gui",
+        help="what opens the window (default: this copy of the program); a packager gives padis-gui",
     )  # fmt: skip
 
 
@@ -75,7 +75,9 @@ def data_home() -> Path:
 
 
 def _install(home: Path, command: str | None) -> list[Path]:
-    start = command or f"{_quoted(sys.executable)} -m padis_gui"
+    # a frozen program is its own interpreter, and takes no module
+    here = "" if getattr(sys, "frozen", False) else " -m padis_gui"
+    start = command or f"{_quoted(sys.executable)}{here}"
     written = []
     for entry in _ENTRIES:
         path = home / entry.place

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from padis_gui.cli.convert import says_assumed
 from padis_gui.cli.options import add_training_image_size
 from padis_gui.cli.terminal import say
-from padis_gui.core.settings.errors import CheckpointError
+from padis_gui.core.settings.errors import CheckpointError, InputError
+from padis_gui.core.settings.outputs import is_ome_zarr
 
 if TYPE_CHECKING:
     from padis_gui.core.prior.checkpoint import PriorRecord
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
     parser.description = (
-        "Say what each file is: kind, name, parameters, patch sizes, image size, window and training steps, "
-        "one line a file. The header and the tensors' shapes are read, not their numbers, and nothing in a file is "
-        "executed. Files that are no "
-        "prior are refused with one sentence on standard error, and the exit code is then 2."
+        "Say what each file is, one line a file: of a prior its kind, name, parameters, patch sizes, image size, window "
+        "and training steps; of an exported result what made it. The header and the tensors' shapes are read, not their "
+        "numbers, and nothing in a file is executed. Other files are refused with one sentence on standard error, and the "
+        "exit code is then 2."
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a prior (.safetensors or .pkl)")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE",
+        help="a prior (.safetensors or .pkl), or an exported result (TIFF, OME-Zarr, or the JSON beside one)",
+    )  # fmt: skip
     parser.add_argument(
         "--card", action="store_true",
         help="of bundled priors also: for whom they are and for whom not, what they were trained on, what was measured",
@@ -36,14 +40,41 @@ def run(options: argparse.Namespace) -> int:
     refused = False
     for path in options.files:
         try:
+            if _may_be_export(path):
+                for line in export_verdict(path):
+                    say(f"{path}: {line}")
+                continue
             say(f"{path}: {verdict(path, options.training_image_size)}")
             if options.card and (card := card_of(path)) is not None:
                 for heading, text in card.lines:
                     say(f"  {heading}: {text}")
-        except CheckpointError as error:
+        except (CheckpointError, InputError) as error:
             refused = True
             say(f"{path}: refused: {error}", error=True)
     return 2 if refused else 0
+
+
+def _may_be_export(path: Path) -> bool:
+    return path.suffix.lower() in (".tif", ".tiff", ".json") or is_ome_zarr(path)
+
+
+def export_verdict(path: Path) -> list[str]:
+    """What an exported file says of itself, and a line where a newer version of the program wrote it; raises
+    :class:`InputError` for other files."""
+    from padis_gui.core.exports.about import read_export
+    from padis_gui.core.runs.differences import said_newer
+    from padis_gui.core.settings.untrusted import plain
+
+    export = read_export(path)
+    recipe, about = export.recipe, export.about
+    data = "generated" if recipe.data is None else plain(Path(recipe.data.file).name) or "an array"
+    made = plain(recipe.versions.get("padis_gui", "an unknown version"), 40)
+    known = {name: value for name, value in export.metrics.items() if value is not None}
+    numbers = "".join(f", {name} {known[name]:.4g}" for name in ("psnr", "ssim", "residual") if name in known)
+    how = f"{recipe.physics}, {recipe.solver}, seed {recipe.seed}"
+    line = f"{about.kind} of {data}, {how}{numbers}, made by padis_gui {made}"
+    newer = said_newer(path.name, recipe.versions.get("padis_gui"))
+    return [line, newer] if newer else [line]
 
 
 def _slices(record: "PriorRecord") -> str:

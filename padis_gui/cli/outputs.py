@@ -14,7 +14,7 @@ from padis_gui.cli.terminal import say
 from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError
-from padis_gui.core.settings.outputs import check_is_tiff, elsewhere
+from padis_gui.core.settings.outputs import check_is_tiff, elsewhere, is_ome_zarr
 
 if TYPE_CHECKING:
     from padis_gui.core.exports.about import About
@@ -97,6 +97,71 @@ def add_exports(parser: argparse.ArgumentParser) -> None:
         "--dicom", type=Path, default=None, metavar="OUT.dcm",
         help="the result as DICOM too: a derived CT image in whole HU, else a secondary capture of 16 bits",
     )  # fmt: skip
+    group.add_argument(
+        "--ome-zarr", type=Path, default=None, metavar="OUT.ome.zarr",
+        help="the result as a folder of OME-Zarr too, in float32 and several resolutions",
+    )  # fmt: skip
+    group.add_argument(
+        "--data-exchange", type=Path, default=None, metavar="SCAN.h5",
+        help="what the scan measured, simulated or corrected, with its geometry, as HDF5 in the layout Data Exchange",
+    )  # fmt: skip
+
+
+def add_volume_exports(parser: argparse.ArgumentParser) -> None:
+    """The options of what a volume is written as beside its TIFF."""
+    group = parser.add_argument_group("what is written beside the TIFF, from it and as it is")
+    group.add_argument(
+        "--nifti", type=Path, default=None, metavar="OUT.nii.gz", help="the volume as NIfTI, in float32"
+    )
+    group.add_argument(
+        "--dicom",
+        type=Path,
+        default=None,
+        metavar="OUT.dcm",
+        help="its slices as DICOM files in a folder OUT",
+    )
+    group.add_argument(
+        "--ome-zarr", type=Path, default=None, metavar="OUT.ome.zarr",
+        help="the volume as a folder of OME-Zarr, in float32 and several resolutions",
+    )  # fmt: skip
+
+
+def volume_exports(options: argparse.Namespace) -> dict[str, Path]:
+    """What a volume is written as beside its TIFF, by the names of the exports."""
+    wanted = {"nifti": options.nifti, "dicom": options.dicom, "ome-zarr": options.ome_zarr}
+    return {kind: path for kind, path in wanted.items() if path is not None}
+
+
+def write_volume_exports(options: argparse.Namespace, out: Path) -> bool:
+    """Write them from the finished TIFF; returns whether something could not be, or lies elsewhere. It is said."""
+    from padis_gui.core.exports.converted import convert
+
+    missing = False
+    for kind, path in volume_exports(options).items():
+        try:
+            said, written = kept(path, partial(convert, out, kind))
+            if not options.events:
+                say(f"{written}: {said}")
+        except InputError as error:  # it must not cost the others
+            say(f"padis-gui: {error}", error=True)
+            written = None
+        missing |= written != path
+    return missing
+
+
+def save_out(to: Path, result: "Result", settings: ExportSettings) -> "About":
+    """Write a result into the kind of file that its name asks for; returns what it says of itself."""
+    from padis_gui.core.exports.about import About
+    from padis_gui.core.exports.content import RunContent
+    from padis_gui.core.exports.registry import write_export
+    from padis_gui.core.exports.tiff import save_result
+
+    about = About.of(result, to.name.removesuffix(".ome.zarr") if is_ome_zarr(to) else to.stem)
+    if not is_ome_zarr(to):
+        return save_result(to, result, about, settings)
+    content = RunContent(name=about.name, title=about.name, result=result, about=about)
+    write_export(content, to, settings.model_copy(update={"what": "ome-zarr"}))
+    return about
 
 
 def chosen_export(options: argparse.Namespace) -> ExportSettings:
@@ -122,7 +187,10 @@ def chosen_export(options: argparse.Namespace) -> ExportSettings:
 
 def exported_files(options: argparse.Namespace) -> list[Path | None]:
     """What is written beside the result."""
-    return [options.iterates, options.movie, options.html, options.curves, options.nifti, options.dicom]
+    return [
+        options.iterates, options.movie, options.html, options.curves, options.nifti, options.dicom, options.ome_zarr,
+        options.data_exchange,
+    ]  # fmt: skip
 
 
 def _export(
@@ -174,14 +242,16 @@ class Recorder:
 
     def _take_picture(self, iterate: "Iterate", psnr: float) -> None:
         from padis_gui.core.exports.content import IteratePicture
+        from padis_gui.core.prior.partition import Partition
 
         wanted = {"estimate": iterate.estimate, "denoised": iterate.denoised, "state": iterate.x}
         pixels = self.prepared.image.from_unit(wanted[self._settings.picture])
         self._pictures.append(
             IteratePicture(
-                step=iterate.step, total=iterate.total, sigma=iterate.sigma, psnr=psnr, pixels=pixels
+                step=iterate.step, total=iterate.total, sigma=iterate.sigma, psnr=psnr, pixels=pixels,
+                partition=iterate.partition if isinstance(iterate.partition, Partition) else None,
             )
-        )
+        )  # fmt: skip
 
     def write(self, result: "Result", about: "About") -> bool:
         """Write what is wanted beside the result; returns whether something could not be, or lies elsewhere. It is said."""
@@ -195,6 +265,7 @@ class Recorder:
         for name, path in (
             ("curves", options.curves), ("iterates", options.iterates), ("animation", options.movie),
             ("report", options.html), ("nifti", options.nifti), ("dicom", options.dicom),
+            ("ome-zarr", options.ome_zarr), ("data-exchange", options.data_exchange),
         ):  # fmt: skip
             if path is None:
                 continue
@@ -207,7 +278,7 @@ class Recorder:
         return missing
 
     def _content(self, result: "Result", about: "About") -> "RunContent":
-        from padis_gui.core.exports.content import RunContent
+        from padis_gui.core.exports.content import MeasuredScan, RunContent
         from padis_gui.core.physics.registry import find_physics
         from padis_gui.core.settings.machine import describe_device
 
@@ -218,5 +289,5 @@ class Recorder:
             name=title, title=title, result=result, about=about, pictures=self._pictures, curves=self.columns,
             truth=None if truth is None else prepared.image.from_unit(truth),
             baseline=None if imageless else prepared.image.from_unit(prepared.baseline),
-            device=describe_device(prepared.problem.device),
+            measured=MeasuredScan.of(prepared), device=describe_device(prepared.problem.device),
         )  # fmt: skip

@@ -24,12 +24,13 @@ from padis_gui.cli.outputs import (
     chosen_export,
     exported_files,
     kept,
+    save_out,
     write_json,
 )
 from padis_gui.cli.terminal import say
 from padis_gui.core.runs.presets import DEFAULT_PRESET
 from padis_gui.core.settings.errors import PadisError, SettingError
-from padis_gui.core.settings.outputs import check_is_tiff
+from padis_gui.core.settings.outputs import check_is_result
 
 if TYPE_CHECKING:
     from padis_gui.core.images.metrics import Calibration
@@ -71,8 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the ends of an interval; where the truth is known it is said how well the deviation foretells the error",
     )  # fmt: skip
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="OUT.tif", help="the float32 TIFF to write"
-    )
+        "--out", type=Path, required=True, metavar="OUT.tif",
+        help="the float32 TIFF to write, or a folder of OME-Zarr where the name ends in .ome.zarr",
+    )  # fmt: skip
     parser.add_argument(
         "--report", type=Path, default=None, metavar="REPORT.json", help="all metrics and the recipe as JSON"
     )
@@ -82,8 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Reconstruct one image, or samples of one; writes the TIFF and the report."""
     from padis_gui.cli.progress import preparing, progress_bar
-    from padis_gui.core.exports.about import About, check_sidecar, sidecar_path
-    from padis_gui.core.exports.tiff import save_result
+    from padis_gui.core.exports.about import check_sidecar, sidecar_path
     from padis_gui.core.files.read import read_image
     from padis_gui.core.images.image import ReadingSettings
     from padis_gui.core.images.metrics import as_json
@@ -107,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
     sidecar = sidecar_path(options.out) if export.sidecar else None
     outputs = [options.out, options.report, sidecar, options.keep_prior, *exported_files(options)]
     check_run_outputs(given_inputs(options), outputs)
-    check_is_tiff(options.out)
+    check_is_result(options.out)
     if options.keep_prior is not None:
         check_is_prior(options.keep_prior)
     if sidecar is not None:
@@ -154,7 +155,7 @@ def run(options: argparse.Namespace) -> int:
     metrics = dict(result.metrics)
     if options.samples is None and last is not None:
         metrics |= measure_further(prepared.problem, last.estimate, last.partition)
-    about, out = kept(options.out, lambda to: save_result(to, result, About.of(result, to.stem), export))
+    about, out = kept(options.out, lambda to: save_out(to, result, export))
     missing = recorder.write(result, about)
     if options.keep_prior is not None:
         _, written = kept(options.keep_prior, lambda to: keep_prior(to, result))

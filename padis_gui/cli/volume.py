@@ -22,7 +22,7 @@ from padis_gui.cli.options import (
     given_settings,
     open_prior,
 )
-from padis_gui.cli.outputs import kept, write_json
+from padis_gui.cli.outputs import add_volume_exports, kept, volume_exports, write_json, write_volume_exports
 from padis_gui.cli.progress import Lines, Pacer, progress_bar
 from padis_gui.cli.terminal import say
 from padis_gui.core.images.image import ReadingSettings
@@ -213,6 +213,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", type=Path, default=None, metavar="REPORT.json", help="metrics by slice and recipe as JSON"
     )
+    add_volume_exports(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -252,7 +253,8 @@ def run(options: argparse.Namespace) -> int:
         _, written = kept(options.report, lambda to: write_json(to, report))
     if not options.events:
         say(_summary(last))
-    return 0 if written == options.report else 2
+    missing = write_volume_exports(options, last.out)
+    return 0 if written == options.report and not missing else 2
 
 
 def _events(
@@ -323,7 +325,8 @@ def _resumed(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
             "Either a file and --out, or --resume was wanted, but both were given; leave one out."
         )
     request = Parts(options.resume).request()
-    check_run_outputs(inputs_of(request.template), [request.out, options.report])
+    outputs = [request.out, options.report, *volume_exports(options).values()]
+    check_run_outputs(inputs_of(request.template), outputs)
 
     def with_threads(threads: int) -> "VolumeRequest":
         template = request.template.model_copy(update={"threads": threads})
@@ -338,7 +341,7 @@ def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
 
     if options.input is None:
         raise InputError("A file of slices was wanted, but none was named; give it before the options.")
-    check_run_outputs(given_inputs(options), [options.out, options.report])
+    check_run_outputs(given_inputs(options), [options.out, options.report, *volume_exports(options).values()])
     check_is_tiff(options.out)
 
     def resolved(threads: int) -> "VolumeRequest":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from padis_gui.cli.options import chosen_method, given_inputs, given_settings, open_prior
-from padis_gui.cli.outputs import kept, write_json
+from padis_gui.cli.outputs import kept, volume_exports, write_json, write_volume_exports
 from padis_gui.cli.progress import Control as Signals
 from padis_gui.cli.progress import Lines, Pacer, progress_bar
 from padis_gui.cli.terminal import say
@@ -39,7 +39,8 @@ def reconstruct_in_one(options: argparse.Namespace) -> int:
     if options.input is None:
         raise InputError("A file of slices was wanted, but none was named; give it before the options.")
     across = _across_file(options)
-    check_run_outputs([*given_inputs(options), across], [options.out, options.report])
+    outputs = [options.out, options.report, *volume_exports(options).values()]
+    check_run_outputs([*given_inputs(options), across], outputs)
     check_is_tiff(options.out)
     with Signals(words=options.events) as signals, _Shown(events=options.events) as shown:
         world = World()
@@ -65,7 +66,8 @@ def reconstruct_in_one(options: argparse.Namespace) -> int:
             report = _report(volume, out)
             _, written = kept(options.report, lambda to: write_json(to, report))
         shown.done(volume, out)
-    return 0 if (out, written) == (options.out, options.report) else 2
+    missing = write_volume_exports(options, out)
+    return 0 if (out, written) == (options.out, options.report) and not missing else 2
 
 
 def _across_file(options: argparse.Namespace) -> Path | None:

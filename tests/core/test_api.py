@@ -378,14 +378,31 @@ def test_a_live_picture_follows_the_steps_in_a_notebook(
     assert np.array_equal(result.pixels, pg.reconstruct(problem, prior, solver="dds", steps=3, seed=1).pixels)
 
 
-@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz", "x.dcm"])
-def test_a_result_is_saved_by_its_name_for_medical_programs(
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz", "x.dcm", "x.ome.zarr"])
+def test_a_result_is_saved_by_its_name_for_other_programs(
     tmp_path: Path, tiny: pg.OpenedPrior, phantom: pg.OpenedImage, name: str
 ) -> None:
     result = pg.reconstruct(pg.ct(phantom, views=6), tiny, solver="dds", steps=2, seed=1)
     path = result.save(tmp_path / name)
     assert path == tmp_path / name
     assert np.abs(pg.open(path).pixels - result.pixels).max() <= (0.5 if name == "x.dcm" else 0)
+
+
+@pytest.mark.parametrize("fan", [False, True])
+def test_what_was_measured_is_saved_and_opened_as_a_scan(
+    tmp_path: Path, tiny: pg.OpenedPrior, phantom: pg.OpenedImage, fan: bool
+) -> None:
+    result = pg.reconstruct(
+        pg.ct(phantom, fan=fan, views=20, noise=0.02), tiny, solver="dds", steps=2, seed=1
+    )
+    again = pg.open(result.save(tmp_path / "scan.h5"))
+    assert np.array_equal(again.measurement, result.measured.values)
+    # as it is opened it is a scan like any other, and saved once more it is the same
+    opened = pg.reconstruct(pg.scan(again), tiny, solver="dds", steps=2, seed=1)
+    twice = pg.open(opened.save(tmp_path / "twice.h5"))
+    assert np.array_equal(twice.measurement, again.measurement)
+    with pytest.raises(pg.PadisError, match="sinogram of a scan"):
+        pg.reconstruct(pg.blur(phantom), tiny, solver="dds", steps=2, seed=1).save(tmp_path / "no.h5")
 
 
 # -- what is refused --------------------------------------------------------------------------------------

@@ -117,6 +117,24 @@ def test_samples_that_cannot_be_are_refused_before_the_run(
     assert words in capsys.readouterr().err
 
 
+def test_a_result_as_a_folder_of_ome_zarr_repeats_and_its_scan_is_read_again(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, scan = tmp_path / "out.ome.zarr", tmp_path / "scan.h5"
+    arguments[arguments.index("--out") + 1] = str(out)
+    assert (
+        main([*arguments, "--seed", "7", "--noise", "0.01", "--sidecar", "--data-exchange", str(scan)]) == 0
+    )
+    assert read_export(out).recipe == read_export(tmp_path / "out.ome.json").recipe
+    assert main(["repeat", str(out)]) == 0
+    assert "bit for bit" in capsys.readouterr().out
+    measured = read_image(scan).measured
+    assert measured is not None
+    assert measured.values.shape == (1, 10, 512)
+    assert main([*arguments, "--seed", "7"]) == 2  # what is there stays
+    assert "is a folder" in capsys.readouterr().err
+
+
 def test_a_run_has_the_threads_that_it_is_told(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -369,3 +387,21 @@ def test_what_cannot_be_adapted_is_refused_before_the_run(
     assert main([*common, *options]) == 2
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_inspect_says_what_made_a_result_and_that_a_newer_version_did(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("padis_gui.core.runs.recipe.__version__", "99.2")
+    assert main([*arguments, "--seed", "7"]) == 0
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "out.tif")]) == 0
+    said = capsys.readouterr().out
+    assert "result of phantom" in said
+    assert "dds, seed 7" in said
+    assert "padis_gui 99.2, which is newer than this one" in said
+    assert main(["repeat", str(tmp_path / "out.tif")]) == 0
+    assert "padis_gui 99.2, which is newer than this one" in capsys.readouterr().out
+    tifffile.imwrite(tmp_path / "other.tif", np.zeros((20, 20), np.float32))
+    assert main(["inspect", str(tmp_path / "other.tif")]) == 2

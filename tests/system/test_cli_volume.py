@@ -15,6 +15,7 @@ import tifffile
 
 from padis_gui.cli.main import main
 from padis_gui.core.exports.about import read_export
+from padis_gui.core.files.read import read_image
 from padis_gui.core.volumes.parts import Parts
 from tests.volumes import across_file, write_stack
 from tests.waiting import wait_for
@@ -195,6 +196,35 @@ def test_a_page_that_cannot_be_read_is_named_and_the_others_kept(
     assert main([*arguments, "--pages", "0-2"]) == 2
     assert "1 failed, the first because: page 2" in capfd.readouterr().err
     assert main([*arguments, "--pages", "0-1"]) == 0
+
+
+@pytest.mark.parametrize("more", [[], ["--in-one"]])
+def test_a_volume_is_written_for_other_programs_too(
+    arguments: list[str], tmp_path: Path, more: list[str]
+) -> None:
+    wanted = ["--nifti", str(tmp_path / "v.nii.gz"), "--dicom", str(tmp_path / "v.dcm"), "--ome-zarr",
+              str(tmp_path / "v.ome.zarr")]  # fmt: skip
+    assert main([*arguments, *more, *wanted]) == 0
+    pixels = tifffile.imread(tmp_path / "volume.tif")
+    for name, near in (("v.nii.gz", 0.0), ("v", 0.5), ("v.ome.zarr", 0.0)):
+        for page, values in enumerate(pixels):
+            found = read_image(tmp_path / name, page)
+            assert np.abs(found.pixels[0] - values).max() <= near
+            assert found.slice_spacing == pytest.approx(2.5)
+            assert found.spacing == pytest.approx((0.5, 0.5))
+    assert read_export(tmp_path / "v.ome.zarr").recipe == read_export(tmp_path / "volume.tif").recipe
+
+
+def test_a_finished_volume_is_written_for_other_programs_afterwards(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    assert main(arguments) == 0
+    before = (tmp_path / "volume.tif").read_bytes()
+    assert main([*arguments, "--nifti", str(tmp_path / "v.nii")]) == 0
+    assert (tmp_path / "volume.tif").read_bytes() == before
+    assert np.array_equal(
+        read_image(tmp_path / "v.nii", 2).pixels[0], tifffile.imread(tmp_path / "volume.tif")[2]
+    )
 
 
 # Slices together ------------------------------------------------------------------------------------------------

@@ -2,38 +2,70 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
 from padis_gui.core.exports.settings import IntegerMapping
+from padis_gui.core.files.formats.ome_zarr import finest_level, own_attributes
 from padis_gui.core.files.formats.tiff_meaning import own_text
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.images.metrics import as_json
+from padis_gui.core.prior.partition import Partition
+from padis_gui.core.runs.differences import said_newer
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.recipe import Recipe
-from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.errors import InputError, Remedy
 from padis_gui.core.settings.files import failures_said, write_atomically
 from padis_gui.core.settings.untrusted import fault_of, parse_json, read_json
 
 Kind = Literal["result", "iterates", "draws", "picture", "laboratory", "volume"]
 _FORMAT = "padis-gui export"
+NEWER: Remedy = "newer"  # where a newer version of this program is wanted
 _HEAD = 200  # bytes in which a sidecar says what it is
+
+
+_MOST_TILES = 10_000  # along an axis, or grids
+_Starts = Annotated[tuple[Annotated[int, Field(ge=-(2**20), le=2**20)], ...], Field(max_length=_MOST_TILES)]
+
+
+class PageTiling(BaseModel):
+    """Where the tiles of a page's denoiser call lay: grid by grid the first rows and the first columns of its tiles of
+    ``patch`` px, counted from the image's first pixel, below 0 in the padding. A grid has a tile at each pair of them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    patch: Annotated[int, Field(ge=1, le=2**20)]
+    grids: Annotated[tuple[tuple[_Starts, _Starts], ...], Field(max_length=_MOST_TILES)]
+
+    @classmethod
+    def of(cls, partition: Partition) -> Self:
+        """That of a partition."""
+        rows, columns = (
+            [tuple(start - pad for start in starts) for starts in partition.starts(axis)]
+            for axis, pad in enumerate(partition.pad)
+        )
+        return cls(patch=partition.patch, grids=tuple(zip(rows, columns, strict=True)))
+
+    @property
+    def tiles(self) -> Iterator[tuple[int, int]]:
+        """The first (row, column) of every tile."""
+        return ((row, column) for rows, columns in self.grids for row in rows for column in columns)
 
 
 class About(BaseModel):
     """What the pages are. ``window`` are the intensities that the prior saw as 0 and 1, ``spacing`` is in mm.
 
     A result has the estimate, and of samples their deviation and the ends of an interval; iterates are estimates (or
-    what ``picture`` says) at ``steps``; draws are images of the prior from ``seeds``; the slices of a volume are those
-    of ``pages`` of its file, ``slice_spacing`` mm apart, with the metrics of each. The estimate was that of ``step`` of
-    ``total`` steps at noise level ``sigma``, with ``seam_ratio``; 0 and None are not known. ``sha256`` is that of the
-    estimate's float32 values, whatever was written.
+    what ``picture`` says) at ``steps``, made by ``tilings`` where these are known; draws are images of the prior from
+    ``seeds``; the slices of a volume are those of ``pages`` of its file, ``slice_spacing`` mm apart, with the metrics of
+    each. The estimate was that of ``step`` of ``total`` steps at noise level ``sigma``, with ``seam_ratio``; 0 and None are
+    not known. ``sha256`` is that of the estimate's float32 values, whatever was written.
     """
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
@@ -43,6 +75,7 @@ class About(BaseModel):
     labels: tuple[str, ...] = ()
     picture: str = "estimate"
     steps: tuple[int, ...] = ()
+    tilings: tuple[PageTiling | None, ...] = ()
     seeds: tuple[int, ...] = ()
     unit: str = ""
     window: tuple[float, float] | None = None
@@ -181,19 +214,38 @@ def carries_recipe(path: Path) -> bool:
     return True
 
 
+def said_of_newer(path: Path) -> str:
+    """A sentence on a file whose recipe only a newer version of this program can read; "" of all others, and never
+    raises."""
+    try:
+        read_export(path)
+    except InputError as error:
+        return str(error) if error.remedy == NEWER else ""
+    return ""
+
+
 def read_export(path: Path) -> Export:
-    """What an exported TIFF, or the JSON file beside one, says of its run. Raises :class:`InputError` for other files."""
+    """What an exported TIFF or OME-Zarr, or the JSON file beside one, says of its run. Raises :class:`InputError` for
+    others."""
     path = Path(path)
     try:
         if path.suffix.lower() == ".json":
             found = read_json(path)
             beside = path.parent / Path(str(found.get("file", ""))).name
             file = beside if beside.suffix.lower() in TIFF_SUFFIXES and beside.is_file() else None
+        elif path.is_dir():
+            found, file = own_attributes(path), path
         else:
             found, file = parse_json(_text_in(path), nan=True), path
         recipe, metrics, about = opened(found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, ValidationError) and _is_ours(found):
+            stated = found["recipe"].get("versions")
+            newer = said_newer(path.name, stated.get("padis_gui") if isinstance(stated, dict) else None)
+            if newer:
+                raise InputError(
+                    f"{newer} Its recipe cannot be read here ({fault_of(error)}).", remedy=NEWER
+                ) from None
             raise InputError(
                 f"A recipe that can be used was wanted, but in that of {path.name} {fault_of(error)}; export the run again."
             ) from None
@@ -243,11 +295,15 @@ def read_pages(export: Export) -> tuple[list[Pixels], list[NDArray[Any]]]:
             "it back."
         )
     try:
-        with tifffile.TiffFile(export.file) as file:
-            series = file.series[0]
-            if series.nbytes > export.file.stat().st_size:  # nothing of ours is compressed
-                raise ValueError("it claims more pixels than it has")
-            axes, pixels = series.axes, series.asarray()
+        if export.file.is_dir():
+            pixels = finest_level(export.file)
+            axes = {2: "YX", 3: "ZYX" if export.about.kind == "volume" else "CYX"}.get(pixels.ndim, "")
+        else:
+            with tifffile.TiffFile(export.file) as file:
+                series = file.series[0]
+                if series.nbytes > export.file.stat().st_size:  # nothing of ours is compressed
+                    raise ValueError("it claims more pixels than it has")
+                axes, pixels = series.axes, series.asarray()
     except (OSError, ValueError, IndexError, MemoryError, tifffile.TiffFileError) as error:
         raise _unreadable(export.file) from error
     if axes not in ("YX", "CYX", "TYX", "TCYX", "ZYX", "ZCYX"):

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from padis_gui.core.exports.about import check_sidecar, envelope, sidecar_path, write_sidecar
 from padis_gui.core.exports.animation import export_animation, note_of_animation
 from padis_gui.core.exports.content import RunContent
+from padis_gui.core.exports.exchange import export_exchange
 from padis_gui.core.exports.medical import export_dicom, export_nifti
 from padis_gui.core.exports.report import export_curves, export_report
 from padis_gui.core.exports.settings import FileSettings
 from padis_gui.core.exports.tiff import export_iterates, export_result
+from padis_gui.core.exports.zarr_folder import export_ome_zarr
 from padis_gui.core.runs.inputs import check_run_outputs, inputs_of
 from padis_gui.core.settings.declarations import Registry, Settings, setting
 
@@ -69,6 +71,16 @@ EXPORTS = Registry("export", (
         name="dicom", help="the image, or a folder of a volume's slices, as DICOM", write=export_dicom,
         types=(FileType("DICOM", (".dcm",)),),
         note=lambda settings, kept: "Derived images with new UIDs: whole HU, else 16 bits with slope and intercept.",
+    ),
+    ExportKind(
+        name="ome-zarr", help="the image or volume as a folder of OME-Zarr", write=export_ome_zarr,
+        types=(FileType("OME-Zarr", (".ome.zarr",)),),
+        note=lambda settings, kept: "Exactly the result, in float32 and several resolutions, with spacing and recipe.",
+    ),
+    ExportKind(
+        name="data-exchange", help="what the scan measured, as HDF5 in the layout Data Exchange", write=export_exchange,
+        types=(FileType("Data Exchange", (".h5",)),), appendix="_scan",
+        note=lambda settings, kept: "The sinogram as simulated, or as corrected, with its geometry.",
     ),
     ExportKind(
         name="iterates", help="every kept iterate as a page of a TIFF", write=export_iterates, types=(TIFF,),

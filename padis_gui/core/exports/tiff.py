@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.exports.about import About, check_sidecar, envelope, sidecar_path, write_sidecar
+from padis_gui.core.exports.about import (
+    About,
+    PageTiling,
+    check_sidecar,
+    envelope,
+    sidecar_path,
+    write_sidecar,
+)
 from padis_gui.core.exports.content import RunContent
 from padis_gui.core.exports.settings import FileSettings, IntegerMapping, integer_mapping
 from padis_gui.core.files.formats.tiff_meaning import NAMESPACE
@@ -258,7 +265,10 @@ def export_iterates(run: RunContent, path: Path, settings: FileSettings) -> str:
     """
     result, iterates = run.result, run.iterates
     steps = tuple(iterate.step for iterate in iterates)
-    found = {"kind": "iterates", "picture": settings.picture, "steps": steps}
+    tilings = tuple(None if one.partition is None else PageTiling.of(one.partition) for one in iterates)
+    found: dict[str, Any] = {"kind": "iterates", "picture": settings.picture, "steps": steps}
+    if any(tilings):
+        found["tilings"] = tilings
     about = write_tiff(
         path, [iterate.pixels for iterate in iterates], result.recipe, result.metrics, spacing=result.spacing,
         labels=tuple(iterate.label() for iterate in iterates), about=run.about.model_copy(update=found),

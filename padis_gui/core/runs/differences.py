@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui import __version__
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.recipe import DataReference, PriorReference, Recipe, StackReference
 from padis_gui.core.settings.declarations import Settings, SettingSpec, specs
+from padis_gui.core.settings.untrusted import plain
 from padis_gui.core.solvers.adaptation import AdaptationSettings
 from padis_gui.core.solvers.registry import find_solver
 
@@ -324,3 +326,25 @@ def _same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:
     """Also zeros of different sign are different bits; the order of bytes in a file is none of the values."""
     first, second = (np.ascontiguousarray(page, page.dtype.newbyteorder("=")) for page in (one, other))
     return first.dtype == second.dtype and first.tobytes() == second.tobytes()
+
+
+_VERSION = re.compile(r"(\d{1,6}(?:\.\d{1,6}){0,3})")
+
+
+def said_newer(name: str, stated: object) -> str:
+    """A sentence where a file was made by a newer version of this program than this one, as it says itself; "" otherwise.
+
+    Nothing is asked of anybody. What is no version counts for none.
+    """
+    found = _VERSION.match(stated) if isinstance(stated, str) else None
+    if found is None or _numbers(found[1]) <= _numbers(__version__):
+        return ""
+    return (
+        f"{name} was made by padis_gui {plain(str(stated), 40)}, which is newer than this one ({__version__}): what that "
+        "has and this has not may be missing; install the newer one to be sure."
+    )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    numbers = tuple(int(part) for part in re.findall(r"\d{1,6}", version)[:4])
+    return numbers + (0,) * (4 - len(numbers))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from padis_gui.core.files.formats.folder import data_sha256
+from padis_gui.core.runs.differences import said_newer
 from padis_gui.core.runs.presets import bundled_files
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.untrusted import plain
@@ -42,7 +43,8 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A recipe with the paths that its files have here; ``remarks`` say which are elsewhere, or others."""
+    """A recipe with the paths that its files have here; ``remarks`` say which are elsewhere, or others, and that a
+    newer version of the program made it."""
 
     recipe: Recipe
     remarks: tuple[str, ...]
@@ -120,6 +122,7 @@ def locate(
 
     ``data`` and ``prior`` are taken instead, whatever they hold; a remark says so where it is something else.
     """
+    newer = said_newer("The recipe", recipe.versions.get("padis_gui"))
     search = _Search(near, linked=recipe.data is not None and recipe.data.reading.follows_links)
     changes: dict[str, object] = {}
     if recipe.data is not None:
@@ -138,4 +141,5 @@ def locate(
         name: str(moved[value][0]) if isinstance(value, str) and value in moved else value
         for name, value in recipe.problem.items()
     }
-    return Located(recipe.model_copy(update=changes), tuple(search.remarks), tuple(search.missing))
+    remarks = (*search.remarks, *([newer] if newer else ()))
+    return Located(recipe.model_copy(update=changes), remarks, tuple(search.missing))

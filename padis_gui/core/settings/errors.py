@@ -10,8 +10,8 @@ from padis_gui.core.settings.untrusted import plain
 
 _LONGEST = 1200  # characters of a message
 # What would help, where the program can do it: read less of the image, replace what is no finite number, write to another
-# place, follow the links of a file
-Remedy = Literal["", "smaller", "replace", "elsewhere", "links"]
+# place, follow the links of a file, install a newer version of the program
+Remedy = Literal["", "smaller", "replace", "elsewhere", "links", "newer"]
 
 
 class PadisError(Exception):

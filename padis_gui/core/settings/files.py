@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -97,6 +98,50 @@ def writing_atomically(path: Path) -> Iterator[BinaryIO]:
     _flush_folder(path.parent)
 
 
+@contextlib.contextmanager
+def writing_folder(path: Path) -> Iterator[Path]:
+    """A new folder to write files into, which takes the name ``path`` when the block ends without an error.
+
+    Raises :class:`OSError` where something else than an empty folder is there already. Only a killed process leaves its
+    temporary folder behind: :func:`remove_leftovers`.
+    """
+    path = Path(path)
+    if os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir())):
+        raise OSError(errno.EEXIST, "it is there already")
+    temporary = temporary_name(path)
+    temporary.mkdir()
+    try:
+        with _folder_locked(temporary):
+            yield temporary
+            if path.is_dir():
+                path.rmdir()
+            os.rename(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _flush_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _folder_locked(folder: Path) -> Iterator[bool]:
+    """Whether the folder is locked for as long as the block lasts, also by a kill, as :func:`_lock` does it."""
+    if sys.platform == "win32":
+        yield True
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(handle)
+
+
 def temporary_name(path: Path) -> Path:
     """A new name beside ``path`` for what is being written: that of the file with 10 bytes more."""
     return path.parent / f".{path.name}.{secrets.token_hex(4)}"
@@ -170,7 +215,12 @@ def remove_all_leftovers(folder: Path) -> None:
 def _remove(found: Iterable[Path]) -> None:
     for leftover in found:
         with contextlib.suppress(OSError):
-            if not _TEMPORARY.fullmatch(leftover.name) or leftover.is_symlink() or not leftover.is_file():
+            if not _TEMPORARY.fullmatch(leftover.name) or leftover.is_symlink():
+                continue
+            if leftover.is_dir():
+                _remove_folder(leftover)
+                continue
+            if not leftover.is_file():
                 continue
             with leftover.open("r+b") as file:
                 if not _lock(file):
@@ -179,6 +229,15 @@ def _remove(found: Iterable[Path]) -> None:
                     leftover.unlink()
             if sys.platform == "win32":
                 leftover.unlink()
+
+
+def _remove_folder(leftover: Path) -> None:
+    """Remove what a killed :func:`writing_folder` left; Windows cannot say who writes into a folder, and keeps it."""
+    if sys.platform == "win32":
+        return
+    with _folder_locked(leftover) as locked:
+        if locked:
+            shutil.rmtree(leftover)
 
 
 # a file that is changed twice within a tick of its file system's clock looks the same afterwards

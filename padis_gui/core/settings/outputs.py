@@ -51,6 +51,19 @@ def check_is_tiff(path: Path) -> None:
         raise InputError(f"The result is a TIFF, but {_shown(path)} does not end in .tif; rename it.")
 
 
+def is_ome_zarr(path: Path) -> bool:
+    """Whether a name is that of a folder of OME-Zarr."""
+    return path.name.lower().endswith(".ome.zarr")
+
+
+def check_is_result(path: Path) -> None:
+    """Raises :class:`InputError` for a result that is neither a TIFF nor OME-Zarr by its name."""
+    if not is_ome_zarr(path) and path.suffix.lower() not in (".tif", ".tiff"):
+        raise InputError(
+            f"The result is a TIFF or an OME-Zarr, but {_shown(path)} ends in neither .tif nor .ome.zarr; rename it."
+        )
+
+
 def check_names(*paths: Path | None) -> None:
     """Recipes are text: raises :class:`InputError` for a path that no text can hold, as some systems allow."""
     for path in filter(None, paths):
@@ -68,9 +81,13 @@ _LONGEST_STEM = 100  # bytes
 
 def elsewhere(path: Path) -> Iterator[Path]:
     """New names for a result that cannot be written to ``path``: beside it, else where this user may write."""
-    stem = path.stem.encode(errors="replace")[:_LONGEST_STEM].decode(errors="ignore") or "result"
+    suffix = ".ome.zarr" if is_ome_zarr(path) else path.suffix
+    stem = (
+        path.name.removesuffix(suffix).encode(errors="replace")[:_LONGEST_STEM].decode(errors="ignore")
+        or "result"
+    )
     for folder in (path.parent, Path.cwd(), Path.home(), Path(tempfile.gettempdir())):
-        names = (f"{stem}-kept{number}{path.suffix}" for number in ("", *(f"-{n}" for n in range(2, 100))))
+        names = (f"{stem}-kept{number}{suffix}" for number in ("", *(f"-{n}" for n in range(2, 100))))
         free = (folder / name for name in names if not os.path.lexists(folder / name))
         if os.path.isdir(folder) and (found := next(free, None)) is not None:
             yield found

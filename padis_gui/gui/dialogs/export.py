@@ -1,6 +1,7 @@
 """Exporting from the window: what, in which form, and where to; the session's I/O thread writes it."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt
@@ -10,11 +11,12 @@ from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.settings.declarations import make, specs
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.gui.dialogs.export_names import ExportNames
-from padis_gui.gui.kit.files import choose_to_write
+from padis_gui.gui.kit.files import ANY_FILE, choose_to_open, choose_to_write
 from padis_gui.gui.kit.forms import SettingsForm
 from padis_gui.gui.kit.widgets import button_row, column, muted, push_button
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.exporting import Exported, proposed_name, run_of, shown_run
+from padis_gui.viewmodels.session.sending import Viewer, found, not_found, outbox, start, write_for
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
 
@@ -110,6 +112,36 @@ class Exporting(QObject):
         """Export runs of the list: one into a file, several into a folder under names by a pattern."""
         if records:
             self._ask([run_of(self._session, record) for record in records], records)
+
+    def send_shown(self, viewer: Viewer) -> None:
+        """Open what is shown in another program; where that is not found, say so and let it be chosen."""
+        run = shown_run(self._session)
+        if run is None:
+            return
+        program = found(viewer, self._preferences.window(f"program {viewer.name}"))
+        if program:
+            self._session.spawn(self._send(viewer, program, run))
+            return
+        self._session.message.emit("warning", not_found(viewer), "")
+        choose_to_open(
+            self._window, f"Choose {viewer.name}", ANY_FILE, partial(self._choose_viewer, viewer, run)
+        )
+
+    def _choose_viewer(self, viewer: Viewer, run: Exported, path: Path) -> None:
+        if found(viewer, str(path)) != str(path):
+            self._session.message.emit(
+                "error", f"A program was wanted, but {path.name} is none that can be run; choose another.", ""
+            )
+            return
+        self._preferences.keep_window(**{f"program {viewer.name}": str(path)})
+        self._session.spawn(self._send(viewer, str(path), run))
+
+    async def _send(self, viewer: Viewer, program: str, run: Exported) -> None:
+        try:
+            files = await self._session.io(write_for, viewer, run, outbox())
+            self._session.message.emit("info", start(viewer, program, files), "")
+        except PadisError as error:
+            self._session.message.emit("error", str(error), "")
 
     def _ask(self, runs: list[Exported], records: tuple[RunRecord, ...]) -> None:
         kept = [len(run.history.steps) for run in runs]

@@ -24,7 +24,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QIcon, QPixmap
 from PySide6.QtWidgets import QDialog, QInputDialog, QLabel, QListView, QMainWindow, QTreeWidgetItem
 
-from padis_gui.core.exports.about import TIFF_SUFFIXES, carries_recipe
+from padis_gui.core.exports.about import TIFF_SUFFIXES, carries_recipe, said_of_newer
 from padis_gui.core.files.formats.format import DatasetInfo
 from padis_gui.core.files.formats.ome_zarr import folder_of
 from padis_gui.core.images.image import ReadingSettings
@@ -317,6 +317,8 @@ class Opening(QObject):
     async def _export_or_image(self, path: Path) -> None:
         """An exported TIFF may be wanted as an image or for its run; the JSON beside one only for that."""
         if not await self._session.io(carries_recipe, path):
+            if newer := await self._session.io(said_of_newer, path):
+                self._session.message.emit("warning", newer, "")
             self.open_image(path)
         elif path.suffix.lower() == ".json":
             self.restore(path)

@@ -33,6 +33,7 @@ from padis_gui.gui.runs.samples import SamplesPanel, ask_for_samples
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.runs.samples import RunSources, run_key
 from padis_gui.viewmodels.session.planner import Planner
+from padis_gui.viewmodels.session.sending import IMAGEJ, NAPARI
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import FileKind, Options, Preferences
 from padis_gui.viewmodels.volumes.volumes import Volumes
@@ -110,7 +111,7 @@ class Menus:
             menu.menuAction().setToolTip("Files that were opened before")
             self.file.addMenu(menu)
         self.file.addSeparator()
-        self.file.addActions([act.export, act.restore, act.restore_session])
+        self.file.addActions([act.export, act.send_napari, act.send_imagej, act.restore, act.restore_session])
         self.file.addSeparator()
         self.file.addActions([act.preferences, act.quit])
 
@@ -227,6 +228,8 @@ class RunTools(QObject):
         self.exporting = Exporting(window, session, preferences)
         self.list.export_wanted.connect(self.exporting.choose_runs)
         act.export.triggered.connect(lambda _checked=False: self.exporting.choose_shown())
+        act.send_napari.triggered.connect(lambda _checked=False: self.exporting.send_shown(NAPARI))
+        act.send_imagej.triggered.connect(lambda _checked=False: self.exporting.send_shown(IMAGEJ))
         act.enqueue.triggered.connect(lambda _checked=False: self._enqueue())
         act.show_running.triggered.connect(lambda _checked=False: session.show_running())
         self.queue.hold.triggered.connect(lambda _checked=False: self.show_queue())  # also from the menu

@@ -48,6 +48,15 @@ _OF_WINDOW = (
         "Write the result, the iterates, an animation, the curves or a report, with the recipe and the seed", "export",
     ),
     ActionRecord(
+        "send_napari", "Send to na&pari", "",
+        "Open the result, and the iterates that are kept with their tilings, in napari; it is looked for on PATH, or "
+        "chosen once",
+    ),
+    ActionRecord(
+        "send_imagej", "Send to Image&J", "",
+        "Open the result in ImageJ or Fiji; it is looked for on PATH, or chosen once",
+    ),
+    ActionRecord(
         "restore", "&Restore run…", "Ctrl+Shift+S", "Bring back the run that made an exported TIFF, ready to be repeated"
     ),
     ActionRecord(
@@ -112,6 +121,8 @@ class Actions:
     open_demo: QAction
     open_prior: QAction
     export: QAction
+    send_napari: QAction
+    send_imagej: QAction
     restore: QAction
     restore_session: QAction
     preferences: QAction
@@ -181,9 +192,11 @@ class Actions:
         self.step.setEnabled(ready and (steerable or not busy))
         for action in self.queueing:
             action.setEnabled(ready)
-        self.export.setEnabled(
-            session.shown.result is not None and (not state.active or session.shown.record is not None)
+        exportable = session.shown.result is not None and (
+            not state.active or session.shown.record is not None
         )
+        for action in (self.export, self.send_napari, self.send_imagej):
+            action.setEnabled(exportable)
         self.pause.setText("&Resume" if state is RunState.PAUSED else "&Pause")
 
     def offer_run(self, busy: str) -> None:

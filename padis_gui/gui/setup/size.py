@@ -162,7 +162,7 @@ class SizeOffers(QWidget):
     def against(self, remedy: str) -> list[tuple[str, str, Callable[[], object]]]:
         """Buttons for a message whose error this remedy mends: text, tip, what it does."""
         sizing, tried = self._sizing, self._session.data.tried
-        if remedy == "elsewhere":  # whoever writes offers it
+        if remedy in ("elsewhere", "newer"):  # whoever writes offers the one, and nobody here the other
             return []
         if remedy == "replace":
             tip = "Open it with the median of the finite numbers around in the place of each of the others"

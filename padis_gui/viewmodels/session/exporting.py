@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from padis_gui.core.exports.about import About
-from padis_gui.core.exports.content import IteratePicture, RunContent
+from padis_gui.core.exports.content import IteratePicture, MeasuredScan, RunContent
 from padis_gui.core.exports.names import check_free
 from padis_gui.core.exports.registry import ExportSettings, write_export
 from padis_gui.core.exports.report import COLUMNS
@@ -22,7 +22,7 @@ from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.workspace import Workspace
 
 # What is written of all slices; the others show the slice at the crosshair
-_OF_VOLUMES = ("result", "nifti", "dicom")
+_OF_VOLUMES = ("result", "nifti", "dicom", "ome-zarr", "data-exchange")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +128,19 @@ def _content(run: Exported, settings: ExportSettings) -> RunContent:
         name=run.name, title=title, result=result, about=about, pictures=_pictures(run.history, settings, place),
         curves={name: [getattr(point, name) for point in points] for name in COLUMNS},
         truth=None if shown is None or shown.truth is None else channels_first(shown.truth),
-        baseline=None if shown is None else channels_first(shown.baseline), device=run.device,
+        baseline=None if shown is None else channels_first(shown.baseline), measured=_measured(shown), device=run.device,
     )  # fmt: skip
+
+
+def _measured(shown: ProblemPictures | None) -> MeasuredScan | None:
+    """What a scan measured, by the copy of it that is off the device."""
+    if shown is None:
+        return None
+    if isinstance(shown, VolumeProblem):
+        return MeasuredScan.of(shown.prepared, shown.measured.numpy())
+    return MeasuredScan.of(
+        shown.prepared, None if shown.measurement is None else channels_first(shown.measurement)
+    )
 
 
 def _slice_of(volume: Image, at: int) -> Image:
@@ -147,7 +158,8 @@ def _pictures(history: History, settings: ExportSettings, place: Place) -> list[
             psnr = math.nan if point is None else point.psnr
             found.append(
                 IteratePicture(
-                    step=frame.step, total=frame.total, sigma=frame.sigma, psnr=psnr, pixels=channels_first(picture)
+                    step=frame.step, total=frame.total, sigma=frame.sigma, psnr=psnr, pixels=channels_first(picture),
+                    partition=frame.partition,
                 )
             )  # fmt: skip
     return found

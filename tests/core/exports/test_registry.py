@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from padis_gui.core.exports.about import About, read_export, read_result
-from padis_gui.core.exports.content import IteratePicture, RunContent
+from padis_gui.core.exports.content import IteratePicture, MeasuredScan, RunContent
 from padis_gui.core.exports.registry import EXPORTS, ExportKind, ExportSettings, write_export
 from padis_gui.core.exports.report import COLUMNS
 from padis_gui.core.exports.settings import FileSettings
 from padis_gui.core.images.image import Image
+from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.runs.engine import Result
 from padis_gui.core.settings.declarations import specs
 from padis_gui.core.settings.errors import InputError
@@ -20,6 +21,16 @@ from tests.core.exports.test_write import METRICS, awkward, recipe
 
 ALL = pytest.mark.parametrize("kind", EXPORTS, ids=EXPORTS.names)
 STEPS = (1, 2, 3)
+
+
+def scan() -> MeasuredScan:
+    """What a small fan measured."""
+    values = np.random.default_rng(4).random((1, 9, 24)).astype(np.float32)
+    geometry = Geometry(
+        beam="fan", angles=np.arange(9) * 40.0, bins=24, bin_width=1.5, centre=0.25, source_distance=200.0,
+        detector_distance=100.0, unit="mm",
+    )  # fmt: skip
+    return MeasuredScan(values=values, geometry=geometry)
 
 
 def content() -> RunContent:
@@ -31,7 +42,7 @@ def content() -> RunContent:
     return RunContent(
         name="Run 1", title="Run 1", result=result, about=About(name="Run 1", unit="HU", sha256="ab" * 32),
         pictures=pictures, curves={name: [float(n) for n in STEPS] for name in COLUMNS}, truth=pixels,
-        baseline=pixels + 1,
+        baseline=pixels + 1, measured=scan(),
     )  # fmt: skip
 
 
@@ -39,12 +50,13 @@ def content() -> RunContent:
 def test_it_is_written_and_said_and_its_sidecar_repeats_the_run(kind: ExportKind, tmp_path: Path) -> None:
     settings = ExportSettings(what=kind.name, sidecar=True)
     path = tmp_path / f"a{settings.file_type.suffixes[0]}"
+    beside = "a.ome.json" if path.name.endswith(".ome.zarr") else "a.json"
     said = write_export(content(), path, settings)
     assert said.startswith(f"Exported {path.name}: ")
     assert said.endswith(".")
-    assert path.stat().st_size > 50
-    assert sorted(found.name for found in tmp_path.iterdir()) == sorted({path.name, "a.json"})
-    found = read_export(tmp_path / "a.json")
+    assert sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path])) > 50
+    assert sorted(found.name for found in tmp_path.iterdir()) == sorted({path.name, beside})
+    found = read_export(tmp_path / beside)
     assert found.recipe == recipe()
     assert found.metrics == METRICS
     assert found.file == (path if path.suffix == ".tif" else None)

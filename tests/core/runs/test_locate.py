@@ -1,11 +1,14 @@
 """Files of a recipe are found by what they hold, wherever they are; nothing else is taken for them."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from padis_gui.core.exports.about import carries_recipe, said_of_newer
+from padis_gui.core.exports.tiff import write_tiff
 from padis_gui.core.runs.differences import compared, differences
 from padis_gui.core.runs.locate import locate
 from padis_gui.core.runs.presets import resource
@@ -119,3 +122,29 @@ def test_comparing_says_how_far_apart(made: Recipe) -> None:
     positive = negative.copy()
     positive[0, 5, 5] = 0.0
     assert not compared("it", [negative], [positive])[0]  # other bits
+
+
+@pytest.mark.parametrize(
+    ("stated", "newer"),
+    [("99.0", True), ("0.2.1.dev3", True), ("0.2", False), ("0.2.0", False), ("0.1.9", False), ("", False),
+     ("newest", False), ("9" * 4000, True)],
+)  # fmt: skip
+def test_a_newer_version_of_the_program_is_said_where_its_recipe_is_opened(
+    made: Recipe, stated: str, newer: bool
+) -> None:
+    found = locate(made.model_copy(update={"versions": {"padis_gui": stated}}))
+    assert [("newer than this one" in remark) for remark in found.remarks] == [True] * newer
+
+
+def test_a_recipe_that_only_a_newer_version_reads_says_so(made: Recipe, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    write_tiff(path, awkward(), made.model_copy(update={"versions": {"padis_gui": "99.1"}}), {})
+    assert said_of_newer(path) == ""  # this version reads it
+    sidecar = tmp_path / "b.json"
+    envelope = {"format": "padis-gui export", "metrics": {}, "about": {}}
+    recipe = made.model_dump(mode="json") | {"gravity": 1, "versions": {"padis_gui": "99.1"}}
+    sidecar.write_text(json.dumps(envelope | {"recipe": recipe}))
+    assert "made by padis_gui 99.1, which is newer" in said_of_newer(sidecar)
+    sidecar.write_text(json.dumps(envelope | {"recipe": recipe | {"versions": {"padis_gui": "0.1"}}}))
+    assert said_of_newer(sidecar) == ""
+    assert not carries_recipe(sidecar)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.arrays import ArrayPages, find_layout
 from padis_gui.core.files.formats.format import MOST_LISTED, DatasetInfo, Format, describe_array
@@ -36,12 +37,15 @@ if TYPE_CHECKING:
     from padis_gui.core.files.formats.zarr_array import StoredArray
 
 _MOST_IMAGES, _MOST_LEVELS, _MOST_CHANNELS = 1000, 30, 1000
+_MOST_VALUES = 2**33  # of a level that is read at once
 _SPACE, _TIME, _CHANNEL = "space", "time", "channel"
 _USUAL = {"z": _SPACE, "y": _SPACE, "x": _SPACE, "t": _TIME, "c": _CHANNEL}
 # a note of the layout that bioformats2raw writes: images in folders that are called by their numbers
 _NUMBERED = "bioformats2raw.layout"
 _VERSION_3, _GROUP_2, _ARRAY_2, _ATTRIBUTES_2 = "zarr.json", ".zgroup", ".zarray", ".zattrs"
 _METADATA = (_VERSION_3, _GROUP_2, _ARRAY_2)
+OWN_ATTRIBUTE = "padis-gui"  # of an image that this program wrote: what it says of its run
+_LONGEST_UNIT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,8 @@ class _Image:
     axes: tuple[_Axis, ...]
     levels: tuple[tuple[str, tuple[float, ...] | None], ...]
     channels: tuple[str, ...]
+    unit: str = ""
+    window: tuple[float, float] | None = None
 
     def axis(self, kind: str) -> int | None:
         """Where the first axis of a kind stands."""
@@ -134,6 +140,38 @@ def folder_of(path: Path) -> Path:
     """The folder where a path is that of a Zarr folder's metadata, such as ``zarr.json``; others as they are."""
     is_metadata = path.name in (*_METADATA, _ATTRIBUTES_2)
     return path.parent if is_metadata and is_zarr(path.parent) else path
+
+
+def own_attributes(folder: Path) -> Mapping[str, Any]:
+    """What this program says of a run in an image that it wrote; nothing of other folders. Raises :class:`InputError` and
+    :class:`ValueError` for folders that cannot be read."""
+    node = _ZarrFolder(folder, display_name(folder)).node()
+    return {} if node is None else _mapping(node.attributes.get(OWN_ATTRIBUTE))
+
+
+def finest_level(folder: Path) -> NDArray[Any]:
+    """All numbers of the finest level of the first image of a folder, which this program wrote."""
+    found = _ZarrFolder(folder, display_name(folder))
+    images = _images(found)
+    array = found.array(_image(found, *images[0]).levels[0][0] if images else "")
+    lead = array.shape[:-2]
+    if prod(array.shape) > _MOST_VALUES:
+        raise ValueError("it claims more pixels than fit into memory")
+    planes = [array[(*index, *WHOLE)] for index in np.ndindex(*lead)]
+    return np.stack(planes).reshape(array.shape)
+
+
+def _own_meaning(attributes: Mapping[str, Any]) -> tuple[str, tuple[float, float] | None]:
+    """Unit and window of an image that this program wrote."""
+    about = _mapping(_mapping(attributes.get(OWN_ATTRIBUTE)).get("about"))
+    window, unit = about.get("window"), about.get("unit")
+    ends = (
+        (float(window[0]), float(window[1]))
+        if isinstance(window, list) and len(window) == 2 and all(type(n) in (int, float) for n in window)
+        else None
+    )
+    good = ends is not None and -np.inf < ends[0] < ends[1] < np.inf
+    return unit[:_LONGEST_UNIT] if isinstance(unit, str) else "", ends if good else None
 
 
 def zarr_files(folder: Path, most: int) -> list[Path]:
@@ -260,7 +298,8 @@ def _image(folder: _ZarrFolder, path: str, title: str) -> _Image:
     omero = says.get("omero")
     channels = _mappings(omero.get("channels")) if isinstance(omero, dict) else []
     named = tuple(_text(channel.get("label"))[:60] for channel in channels[:_MOST_CHANNELS])
-    return _Image(path, title or _text(first.get("name"))[:60], axes, tuple(levels), named)
+    unit, window = _own_meaning({} if node is None else node.attributes)
+    return _Image(path, title or _text(first.get("name"))[:60], axes, tuple(levels), named, unit, window)
 
 
 def _ome(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -339,6 +378,7 @@ class _OmeZarr(Pages):
             if channel in image.channels[:channels] and channel
             else self._number(channel, channels, "channels", dataset)
         )
+        self._unit, self._window = image.unit, image.window
         self._check_sides(image, number)
         self._lead = tuple(n for axis, n in enumerate(self._array.shape[:-2]) if axis != self._channel_axis)
         self.count = prod(self._lead)
@@ -384,8 +424,8 @@ class _OmeZarr(Pages):
             )
         pitches = self._pitches
         return page_of(
-            values, self.name, part=part if alone else WHOLE, alone=alone, notes=notes,
-            spacing=None if pitches is None else (pitches[-2], pitches[-1]),
+            values, self.name, unit=self._unit, window=self._window, part=part if alone else WHOLE, alone=alone,
+            notes=notes, spacing=None if pitches is None else (pitches[-2], pitches[-1]),
             slice_spacing=pitches[-3] if pitches is not None and self._slices else None,
         )  # fmt: skip
 

@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from padis_gui.core.files.formats.hdf5 import Hdf5File, read_attribute
 from padis_gui.core.files.formats.pages import MILLIMETRES
+from padis_gui.core.files.scans.geometry_file import MOST_BYTES, ScanGeometry
 from padis_gui.core.files.scans.scan import MOST_BINS, Readings, ScanFile, check_sizes, checked_angles
 from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.untrusted import fault_of, parse_json
 
 _MOST_FIELDS = 10_000
 _LARGEST_RADIANS = 4 * np.pi
@@ -73,7 +76,29 @@ def row_of(stack: Any, row: int, rows_axis: int) -> NDArray[Any]:
 _DATA, _WHITE, _EXCHANGE_DARK, _THETA = (
     f"exchange/{n}" for n in ("data", "data_white", "data_dark", "theta")
 )
+# Of what this program exported: the geometry in the words of its own files, and what the readings are then
+OWN_GEOMETRY = "process/padis_gui/geometry"
+TRANSMISSION = "transmission"
 _INSTRUMENTS = ("measurement/instrument", "measurement/instrumentation")
+
+
+def _own_geometry(source: Hdf5File, views: int, bins: int) -> Geometry | None:
+    """The geometry of a scan that this program exported; None of others. Raises :class:`InputError` for one that cannot be
+    used."""
+    item = source.item(OWN_GEOMETRY)
+    kind = getattr(getattr(item, "dtype", None), "kind", "")
+    if item is None or kind != "S" or item.shape != () or item.dtype.itemsize > MOST_BYTES:
+        return None
+    try:
+        stated = ScanGeometry.model_validate(parse_json(bytes(item[()])))
+    except ValueError as error:
+        wrong = fault_of(error) if isinstance(error, ValidationError) else str(error)[:100]
+        raise InputError(
+            f"A geometry that can be used was wanted, but in that of {source.name} {wrong}; export the scan again."
+        ) from None
+    found = stated.geometry(views, bins)
+    checked_angles(source.name, found.angles, views)
+    return found
 
 
 def open_exchange(source: Hdf5File, dataset: str) -> ScanFile | None:
@@ -105,6 +130,18 @@ def open_exchange(source: Hdf5File, dataset: str) -> ScanFile | None:
     rows_axis = 0 if axes[:2] == ["y", "theta"] else 1
     views, bins = int(data.shape[1 - rows_axis]), int(data.shape[2])
     check_sizes(name, views, bins)
+    own = _own_geometry(source, views, bins) if attribute(data, "units") == TRANSMISSION else None
+    if own is not None:
+
+        def integrals(row: int) -> Readings:
+            with np.errstate(divide="ignore", invalid="ignore"):  # what is no number then is said as such
+                return Readings(-np.log(row_of(data, row, rows_axis).astype(np.float64)))
+
+        return ScanFile(
+            name, "Data Exchange file", own, integrals, rows=int(data.shape[rows_axis]),
+            notes=("It was exported by this program: the geometry and the line integrals are as they were.",),
+            close=source.close,
+        )  # fmt: skip
     for field, what in ((white, "flat"), (dark, "dark")):
         _check_field(name, what, field, (int(data.shape[rows_axis]), bins), rows_axis)
         if (
