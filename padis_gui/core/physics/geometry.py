@@ -6,6 +6,11 @@ detector's bins count from left to right. A view at angle theta has both turned 
 bins' axis is (cos theta, sin theta), the rays' direction (-sin theta, cos theta). What turns is the scanner around
 the image; a sample that turns clockwise before a fixed scanner is one whose scanner turns counter-clockwise.
 
+A cone beam is a fan beam with a detector of several rows, and a volume in the place of the image. z points upwards,
+towards whoever looks at a slice; slices count from above, as the rows of a picture do, and so do the detector's rows. The
+source goes round in the plane of the volume's middle. Seen from the source at angle 0, bins count to the right and rows
+downwards.
+
 The drawing has source and detector at each view, in pixels from the axis of rotation, from the numbers that the system
 matrix is made of: what is drawn is what is computed.
 """
@@ -22,7 +27,7 @@ from torch import Tensor
 
 from padis_gui.core.settings.errors import SettingError
 
-Beam = Literal["parallel", "fan"]
+Beam = Literal["parallel", "fan", "cone"]
 Turn = Literal["counter-clockwise", "clockwise"]
 # What lengths are in: mm, widths of a bin of the unbinned detector, or pixels of an image
 Unit = Literal["mm", "bins", "pixels"]
@@ -41,6 +46,11 @@ class Geometry:
     ``bin_width`` and the distances from the axis of rotation to source and detector (a parallel beam has none) are
     in ``unit``. The axis is seen ``centre`` bins from the detector's middle, towards the last bin; None where that
     is not known, which counts as 0.
+
+    A cone beam has ``rows`` of bins, ``row_height`` from one to the next; the source's plane is seen on the axis
+    ``centre_row`` rows from the detector's middle, towards the last row. ``tilt`` turns the detector in its own plane, about
+    where that point is seen, in degrees counter-clockwise as seen from the source. Where ``axis_offset`` is not 0 the ray
+    that meets the detector at a right angle passes the axis so far to its left, as seen from the source.
     """
 
     beam: Beam
@@ -53,6 +63,11 @@ class Geometry:
     centre: float | None = None
     source_distance: float = math.inf
     detector_distance: float = 0.0
+    rows: int = 1
+    row_height: float = 1.0
+    centre_row: float | None = None
+    tilt: float = 0.0
+    axis_offset: float = 0.0
     unit: Unit
 
     @property
@@ -89,6 +104,11 @@ class Geometry:
         """Distance of each bin's middle from where the axis is seen, (bins,) in float64."""
         return (torch.arange(self.bins, dtype=torch.float64) - self.axis) * self.bin_width
 
+    @property
+    def axis_row(self) -> float:
+        """Where the source's plane is seen on the axis of rotation, in rows: 0 is the middle of the first."""
+        return (self.rows - 1) / 2 + (self.centre_row or 0.0)
+
     def within(self, reach: float) -> tuple[int, int]:
         """The first bin that lies at least partly within ``reach`` of where the axis is seen, and the end of these."""
         first = math.ceil(max(self.axis - reach / self.bin_width - 0.5, 0))
@@ -107,6 +127,15 @@ class Geometry:
             bins=self.bins * rays,
             bin_width=self.bin_width / rays,
             centre=(self.centre or 0.0) * rays,
+        )
+
+    def finer_rows(self, rays: int) -> "Geometry":
+        """Each row cut into as many."""
+        return replace(
+            self,
+            rows=self.rows * rays,
+            row_height=self.row_height / rays,
+            centre_row=(self.centre_row or 0.0) * rays,
         )
 
     def binned(self, by: int) -> "Geometry":
@@ -135,6 +164,8 @@ class Geometry:
             bin_width=convert(self.bin_width),
             source_distance=convert(self.source_distance),
             detector_distance=convert(self.detector_distance),
+            row_height=convert(self.row_height),
+            axis_offset=convert(self.axis_offset),
             unit=unit,
         )
 
@@ -144,6 +175,8 @@ class Geometry:
     def vectors(self) -> NDArray[np.float64]:
         """ASTRA's line for each view, (views, 6): source (in a parallel beam the rays' direction), middle of the
         detector, step from bin to bin; x and y of each from the axis, y upwards."""
+        if self.beam == "cone":
+            return self.vectors_of_cone[:, [0, 1, 3, 4, 6, 7]]
         angles = self.radians
         cos, sin = torch.cos(angles), torch.sin(angles)
         aside = float(self.positions().mean())
@@ -154,6 +187,28 @@ class Geometry:
             lines = [source * sin, -source * cos, aside * cos - behind * sin, aside * sin + behind * cos]
         found: NDArray[np.float64] = torch.stack(
             [*lines, self.bin_width * cos, self.bin_width * sin], dim=1
+        ).numpy()
+        return found
+
+    @property
+    def vectors_of_cone(self) -> NDArray[np.float64]:
+        """ASTRA's line for each view of a cone beam ("cone_vec"), (views, 12): source, middle of the detector, step from bin
+        to bin, step from row to row; x, y and z of each from the axis in the source's plane."""
+        cos, sin = torch.cos(self.radians), torch.sin(self.radians)
+        nought = torch.zeros_like(cos)
+        right, ahead = torch.stack([cos, sin, nought], 1), torch.stack([-sin, cos, nought], 1)
+        up = torch.stack([nought, nought, nought + 1], 1)
+        turned, upright = math.sin(math.radians(self.tilt)), math.cos(math.radians(self.tilt))
+        bins, rows = upright * right + turned * up, turned * right - upright * up
+        seen_at = self.detector_distance * ahead + self.axis_offset * (self.magnification - 1) * right
+        middle = (
+            seen_at
+            - (self.centre or 0.0) * self.bin_width * bins
+            - (self.centre_row or 0.0) * self.row_height * rows
+        )
+        source = -self.source_distance * ahead - self.axis_offset * right
+        found: NDArray[np.float64] = torch.cat(
+            [source, middle, self.bin_width * bins, self.row_height * rows], 1
         ).numpy()
         return found
 
@@ -281,7 +336,7 @@ def make_sketch(geometry: Geometry, shape: Shape, pixel_size: float | None) -> S
     first, middle, step = np.split(geometry.vectors, 3, axis=1)
     half = step * geometry.bins / 2
     ends = middle - half, middle + half
-    if geometry.beam == "fan":
+    if geometry.beam != "parallel":
         sources = first, first
     else:
         away = _ASIDE * image_radius(shape) * first

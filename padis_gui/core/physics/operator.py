@@ -122,6 +122,8 @@ class LinearOperator(ABC):
     together: tuple[int, ...] = ()
     # Whether the channels of an image are slices that it measures one by one: each is then a problem of its own
     apart: bool = False
+    # From one channel to the next, in pixels, where they are slices of a volume that it measures as a whole
+    slice_step: float | None = None
 
     def __init__(
         self,
@@ -299,7 +301,7 @@ class Wrapper(LinearOperator):
 
     def __init__(self, of: LinearOperator) -> None:
         super().__init__(of.image_shape, device=of.device, dtype=of.dtype)
-        self._of, self.together, self.apart = of, of.together, of.apart
+        self._of, self.together, self.apart, self.slice_step = of, of.together, of.apart, of.slice_step
 
     @property
     def measurement_shape(self) -> tuple[int, ...]:
