@@ -487,7 +487,7 @@ class ParallelBeamCT(Scanner):
         return across, 1.0
 
 
-class FanBeamSettings(SliceSettings, DivergingSettings):
+class FanBeamSettings(DivergingSettings, SliceSettings):
     """The geometry of a fan-beam scan. [C] has 40 and 40 for an image 40 wide, and an arc of 180 degrees."""
 
     beam: ClassVar[Beam] = "fan"
