@@ -70,7 +70,7 @@ class ConeBeamSettings(DivergingSettings):
         help="Where the detector sees the plane that the source goes round in, from its middle towards the last row, which "
         "is the lowest",
     )  # fmt: skip
-    tilt: float = setting(
+    detector_tilt: float = setting(
         0.0, ge=-45, le=45, label="Detector tilt", symbol="η", unit="°", advanced=True,
         help="By how much the detector is turned in its own plane, counter-clockwise as seen from the source",
     )  # fmt: skip
@@ -104,7 +104,7 @@ class ConeBeamSettings(DivergingSettings):
         slices, rows, columns = (1, *shape)[-3:]
         found = super().geometry((rows, columns))
         found = replace(
-            found, centre_row=self.centre_row, tilt=self.tilt, axis_offset=self._in_pixels(self.axis_offset) or 0.0,
+            found, centre_row=self.centre_row, tilt=self.detector_tilt, axis_offset=self._in_pixels(self.axis_offset) or 0.0,
             row_height=self._in_pixels(self.row_height) or found.bin_width,
         )  # fmt: skip
         half = self._half_height(found, (slices, rows, columns))
@@ -130,7 +130,7 @@ class ConeBeamSettings(DivergingSettings):
                 f"At most {MAX_BINS} detector rows were wanted, but it takes {geometry.rows} to see the whole volume; take "
                 "higher rows, or state how many there are."
             )
-        if abs(self.centre_row) - geometry.rows / 2 >= half / geometry.row_height and not self.tilt:
+        if abs(self.centre_row) - geometry.rows / 2 >= half / geometry.row_height and not self.detector_tilt:
             raise SettingError(
                 f"A detector that sees the volume was wanted, but its {geometry.rows} rows lie above or below it; bring the "
                 "centre row nearer to 0, or take more or higher rows."

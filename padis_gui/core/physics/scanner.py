@@ -269,7 +269,7 @@ def settings_of(geometry: Geometry, pixel: float) -> dict[str, Any]:
             "detector_rows": geometry.rows,
             "row_height": geometry.row_height,
             "centre_row": geometry.centre_row or 0.0,
-            "tilt": geometry.tilt,
+            "detector_tilt": geometry.tilt,
             "axis_offset": geometry.axis_offset,
         }
     return found

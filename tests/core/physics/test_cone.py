@@ -28,12 +28,12 @@ SCANS: dict[str, dict[str, Any]] = {
     "angles": {"angles": tuple(x + 5 * math.sin(x) for x in range(0, 360, 6))},
     "centre": {"centre": 5.3},
     "centre row": {"centre_row": -6.4},
-    "tilt": {"tilt": 7.0},
+    "tilt": {"detector_tilt": 7.0},
     "axis offset": {"axis_offset": 6.0},
     "voxel height": {"voxel_height": 1.6},
     "mm": {"lengths": "mm", "pixel_size": 0.5, "source_distance": 100.0, "detector_distance": 45.0, "bin_width": 0.75,
            "row_height": 0.8, "axis_offset": -2.0},
-    "all": {"start": -71.0, "turn": "clockwise", "centre": -4.2, "centre_row": 3.7, "tilt": -6.0, "axis_offset": -5.0,
+    "all": {"start": -71.0, "turn": "clockwise", "centre": -4.2, "centre_row": 3.7, "detector_tilt": -6.0, "axis_offset": -5.0,
             "voxel_height": 0.8},
 }  # fmt: skip
 every_scan = pytest.mark.parametrize("options", SCANS.values(), ids=SCANS.keys())
@@ -57,7 +57,7 @@ def rays(of: ConeBeamSettings) -> tuple[Array, Array]:
     rows, bins = of.detector_rows or 0, of.bins or 0
     right = (np.arange(bins) - (bins - 1) / 2 - of.centre) * width
     down = (np.arange(rows) - (rows - 1) / 2 - of.centre_row) * height
-    cos, sin = math.cos(math.radians(of.tilt)), math.sin(math.radians(of.tilt))
+    cos, sin = math.cos(math.radians(of.detector_tilt)), math.sin(math.radians(of.detector_tilt))
     # the detector in its plane, as the source sees it, turned counter-clockwise
     x = right[None] * cos + down[:, None] * sin
     z = right[None] * sin - down[:, None] * cos
