@@ -250,6 +250,13 @@ class ConeBeamCT(LinearOperator):
         with torch.no_grad():
             return self._projector.adjoint(y, watch)
 
+    def channel_seeing(self, channel: int) -> int:
+        """The detector row that sees the middle of a slice, or the nearest one there is."""
+        geometry = self.geometry
+        height = ((self._volume[0] - 1) / 2 - channel) * (self.slice_step or 1.0)
+        row = round(geometry.axis_row - height * geometry.magnification / geometry.row_height)
+        return min(max(row, 0), geometry.rows - 1)
+
     def pinv(self, y: Tensor, watch: Watch = SILENT) -> Tensor:
         """FDK with this operator's filter."""
         return self.fdk(y, self.fbp_filter, watch)

@@ -296,12 +296,13 @@ class ViewSketch:
 @dataclass(frozen=True, slots=True)
 class Sketch:
     """A scan of an image of ``shape`` (rows, columns), lengths in pixels; ``pixel_size`` is in mm, None where it is
-    not known."""
+    not known. ``height`` is that of the volume in a cone beam, whose views are seen from above."""
 
     geometry: Geometry
     shape: Shape
     pixel_size: float | None
     views: tuple[ViewSketch, ...]
+    height: float = 0.0
 
     @property
     def arc(self) -> float:
@@ -325,14 +326,31 @@ class Sketch:
         return self.field_of_view >= self.circle * (1 - 1e-6)
 
     @property
+    def upright(self) -> tuple[float, float]:
+        """Of a cone beam, the heights at which the detector's middle column begins and ends, over the source's plane."""
+        line = self.geometry.vectors_of_cone[0]
+        half = 0.5 * self.geometry.rows * float(line[11])
+        return float(line[5]) - half, float(line[5]) + half
+
+    def across_view(self, view: int) -> float:
+        """How far the image reaches from the axis along the middle ray of a view, to both sides."""
+        cos, sin = abs(math.cos(self.views[view].angle)), abs(math.sin(self.views[view].angle))
+        return 0.5 * (self.shape[0] * cos + self.shape[1] * sin)
+
+    @property
     def reach(self) -> float:
         """The largest distance from the axis of anything drawn."""
         points = [p for view in self.views for p in (*view.detector, *view.sources)]
         return max([self.circle, *(math.hypot(*p) for p in points)])
 
 
-def make_sketch(geometry: Geometry, shape: Shape, pixel_size: float | None) -> Sketch:
-    """The sketch of a scan of images of ``shape`` (rows, columns), its lengths in pixels of ``pixel_size`` mm, if known."""
+def make_sketch(
+    geometry: Geometry, shape: Shape, pixel_size: float | None, height: float = 0.0
+) -> Sketch:
+    """The sketch of a scan of images of ``shape`` (rows, columns), its lengths in pixels of ``pixel_size`` mm, if known.
+
+    ``height`` is that of a volume in a cone beam.
+    """
     first, middle, step = np.split(geometry.vectors, 3, axis=1)
     half = step * geometry.bins / 2
     ends = middle - half, middle + half
@@ -344,7 +362,7 @@ def make_sketch(geometry: Geometry, shape: Shape, pixel_size: float | None) -> S
         ends = ends[0] + away, ends[1] + away
     rows = zip(geometry.radians.tolist(), *(a.tolist() for a in (*ends, *sources)), strict=True)
     views = (ViewSketch(angle, (_point(a), _point(b)), (_point(c), _point(d))) for angle, a, b, c, d in rows)
-    return Sketch(geometry, shape, pixel_size, tuple(views))
+    return Sketch(geometry, shape, pixel_size, tuple(views), height)
 
 
 def _point(values: list[float]) -> Point:

@@ -202,6 +202,10 @@ class LinearOperator(ABC):
                 "and a measurement that belong together."
             )
 
+    def channel_seeing(self, channel: int) -> int:
+        """Which channel of a measurement is to be shown beside one of the image: its own, unless a subclass says otherwise."""
+        return channel
+
     def observed(self, y: Tensor) -> Tensor:
         """The entries of a measurement that are taken: all, unless a subclass leaves some out, which are then 0."""
         return y
