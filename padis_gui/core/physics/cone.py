@@ -76,8 +76,8 @@ class ConeBeamSettings(DivergingSettings):
     )  # fmt: skip
     axis_offset: float = setting(
         0.0, ge=-1e6, le=1e6, label="Axis offset", advanced=True,
-        help="How far the axis of rotation lies beside the ray that meets the detector at a right angle, towards the last bin; "
-        "where the detector sees the axis is the centre of rotation all the same",
+        help="How far the axis of rotation lies beside the ray that meets the detector at a right angle, towards the last "
+        "bin; where the detector sees the axis is the centre of rotation all the same",
     )  # fmt: skip
     voxel_height: float | None = setting(
         None, ge=1e-6, le=1e6, label="Voxel height", advanced=True,
@@ -90,7 +90,9 @@ class ConeBeamSettings(DivergingSettings):
         if self.voxel_height is not None or not image.is_volume or pixel is None or slices is None:
             return self
         height = min(max(slices / pixel[1], 1e-3), 1e3)
-        return self.model_copy(update={"voxel_height": height * (self.pixel_size if self.lengths == "mm" else 1)})
+        return self.model_copy(
+            update={"voxel_height": height * (self.pixel_size if self.lengths == "mm" else 1)}
+        )
 
     def height_of_voxels(self) -> float:
         """From one slice to the next, in pixels."""
@@ -104,8 +106,8 @@ class ConeBeamSettings(DivergingSettings):
         slices, rows, columns = (1, *shape)[-3:]
         found = super().geometry((rows, columns))
         found = replace(
-            found, centre_row=self.centre_row, tilt=self.detector_tilt, axis_offset=self._in_pixels(self.axis_offset) or 0.0,
-            row_height=self._in_pixels(self.row_height) or found.bin_width,
+            found, centre_row=self.centre_row, tilt=self.detector_tilt, 
+            axis_offset=self._in_pixels(self.axis_offset) or 0.0, row_height=self._in_pixels(self.row_height) or found.bin_width,
         )  # fmt: skip
         half = self._half_height(found, (slices, rows, columns))
         if self.detector_rows is None:
@@ -132,12 +134,12 @@ class ConeBeamSettings(DivergingSettings):
             )
         if abs(self.centre_row) - geometry.rows / 2 >= half / geometry.row_height and not self.detector_tilt:
             raise SettingError(
-                f"A detector that sees the volume was wanted, but its {geometry.rows} rows lie above or below it; bring the "
-                "centre row nearer to 0, or take more or higher rows."
+                f"A detector that sees the volume was wanted, but its {geometry.rows} rows lie above or below it; bring "
+                "the centre row nearer to 0, or take more or higher rows."
             )
         if abs(geometry.axis_offset) >= geometry.source_distance:
             raise SettingError(
-                "An axis near the middle ray was wanted, but its offset is larger than the source's distance; mind its unit."
+                "An axis near the middle ray was wanted, but its offset is larger than the source's distance; mind the unit."
             )
         readings = geometry.views * geometry.rows * geometry.bins
         if readings > _MOST_READINGS:
@@ -282,7 +284,9 @@ class ConeBeamCT(LinearOperator):
         for view, angle in enumerate(self.angles.tolist()):
             watch.tell(view / geometry.views)
             readings = _upright(y[:, view], geometry) * (cosines * weights[view])
-            self._back_project(found, filtered(completed(readings, beside, unseen), response), angle, beside[0], watch)
+            self._back_project(
+                found, filtered(completed(readings, beside, unseen), response), angle, beside[0], watch
+            )
         return found / (geometry.bin_width / geometry.magnification * self.pixel_size)
 
     @cached_property
@@ -304,7 +308,7 @@ class ConeBeamCT(LinearOperator):
 
     @cached_property
     def _cosines(self) -> Tensor:
-        """Of the angles between the rays and the middle one, and how dense the rays lie, (detector rows, bins) in float64."""
+        """Of the angles between the rays and the middle one, and how dense the rays lie, (detector rows, bins), float64."""
         geometry, far = self.geometry, self.geometry.to_detector
         rows = torch.arange(geometry.rows, dtype=torch.float64) - geometry.axis_row
         heights = (rows * geometry.row_height)[:, None]
@@ -320,10 +324,16 @@ class ConeBeamCT(LinearOperator):
         nearer = geometry.source_distance / (geometry.source_distance + up * cos - right * sin)
         grow = nearer * geometry.magnification
         offset = geometry.axis_offset
-        bins = ((right * cos + up * sin + offset) * grow - offset * geometry.magnification) / geometry.bin_width
+        bins = (
+            (right * cos + up * sin + offset) * grow - offset * geometry.magnification
+        ) / geometry.bin_width
         bins = (2 * (bins + geometry.axis + before) + 1) / readings.shape[1] - 1
         heights = ((slices - 1) / 2 - torch.arange(slices, dtype=torch.float64)) * (self.slice_step or 1.0)
-        across, grow, share = bins.to(found), (grow / geometry.row_height).to(found), nearer.square().to(found)
+        across, grow, share = (
+            bins.to(found),
+            (grow / geometry.row_height).to(found),
+            nearer.square().to(found),
+        )
         start = (2 * geometry.axis_row + 1) / geometry.rows - 1
         together = max(1, _VOXELS_AT_ONCE // (rows * columns))
         for first in range(0, slices, together):
@@ -345,7 +355,9 @@ def _upright(view: Tensor, geometry: Geometry) -> Tensor:
         return view
     turned, upright = math.sin(math.radians(geometry.tilt)), math.cos(math.radians(geometry.tilt))
     right = ((torch.arange(geometry.bins, dtype=torch.float64) - geometry.axis) * geometry.bin_width)[None]
-    down = ((torch.arange(geometry.rows, dtype=torch.float64) - geometry.axis_row) * geometry.row_height)[:, None]
+    down = ((torch.arange(geometry.rows, dtype=torch.float64) - geometry.axis_row) * geometry.row_height)[
+        :, None
+    ]
     bins = geometry.axis + (right * upright - down * turned) / geometry.bin_width
     rows = geometry.axis_row + (right * turned + down * upright) / geometry.row_height
     grid = torch.stack([(2 * bins + 1) / geometry.bins - 1, (2 * rows + 1) / geometry.rows - 1], -1)
@@ -361,8 +373,8 @@ def _check_memory(geometry: Geometry, shape: Volume, dtype: torch.dtype, device:
     needed, free = numbers * dtype.itemsize, 2**20 * free_memory_mb(device)
     if needed > _USABLE * free:
         raise SettingError(
-            f"A scan that fits into memory was wanted, but {geometry.views} views of {geometry.rows} x {geometry.bins} and a "
-            f"volume of {' x '.join(map(str, shape))} need about {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are "
+            f"A scan that fits into memory was wanted, but {geometry.views} views of {geometry.rows} x {geometry.bins} and "
+            f"a volume of {' x '.join(map(str, shape))} need about {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are "
             "free; take fewer views, a smaller volume, or wider bins.",
             remedy="smaller",
         )

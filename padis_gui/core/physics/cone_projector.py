@@ -1,11 +1,11 @@
 """Line integrals of a volume along the rays of a cone beam, and their exact transpose, matrix-free on any device of torch.
 
-Joseph's method (IEEE Trans. Med. Imaging 1 (1982) 192) in three dimensions: a ray crosses the planes of voxels that it meets
+Joseph's method (IEEE Trans. Med. Imaging 1 (1982) 192) in three dimensions: a ray crosses planes of voxels, those it meets
 most steeply, those of the columns or those of the rows; at each it takes the bilinear interpolation between the four voxels
 around it, which fades to 0 beyond the outermost ones, times the length between two planes. Slices are never the planes, so
 that a ray may rise by much less than 45 degrees, as those of scanners do. Sampling a plane and adding into it are one
-operation of torch and its derivative, with the same weights: the transpose is exact up to rounding. Positions are computed in
-double precision up to the rays of a view, in the precision of the volume from there on.
+operation of torch and its derivative, with the same weights: the transpose is exact up to rounding. The rays of a view are
+computed in double precision, where they meet the planes in that of the volume.
 """
 
 import math
@@ -47,8 +47,8 @@ class _Rays:
 class ConeProjector:
     """Products with the matrix of a cone beam: volumes (slices, rows, columns) to projections (detector rows, views, bins).
 
-    Lengths of the ``geometry`` are in pixels; slices lie ``voxel_height`` pixels apart. ``scale`` is the length of a pixel in
-    the unit of the line integrals.
+    Lengths of the ``geometry`` are in pixels; slices lie ``voxel_height`` pixels apart. ``scale`` is the length of a pixel
+    in the unit of the line integrals.
     """
 
     def __init__(self, geometry: Geometry, shape: Volume, voxel_height: float, scale: float) -> None:
@@ -132,8 +132,8 @@ class ConeProjector:
             ]
 
     def _parts(self, rays: _Rays, like: Tensor, watch: Watch) -> Iterator[tuple[slice, Tensor]]:
-        """Some planes after the other, and where the rays meet them, (planes, detector rows, bins, 2), as torch counts: -1 and
-        1 are the edges of a plane, along it first, then along z."""
+        """Some planes after the other, and where the rays meet them, (planes, detector rows, bins, 2), as torch counts: -1
+        and 1 are the edges of a plane, along it first, then along z."""
         slices, rows, columns = self.shape
         (sx, sy, sz), (dx, dy, dz) = rays.source, rays.direction
         if rays.across_columns:
@@ -157,7 +157,7 @@ class ConeProjector:
             yield part, grid
 
     def _lengths(self, rays: _Rays, like: Tensor) -> Tensor:
-        """Of each ray from a plane to the next, in the unit of the line integrals, (detector rows, bins) or broadcasting."""
+        """Of each ray from a plane to the next, in the unit of the integrals, (detector rows, bins) or broadcasting."""
         dx, dy, dz = rays.direction
         main = dx if rays.across_columns else dy
         return self.scale * torch.sqrt(dx.square() + dy.square() + dz.square()) / main.abs()

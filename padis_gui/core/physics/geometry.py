@@ -48,9 +48,9 @@ class Geometry:
     is not known, which counts as 0.
 
     A cone beam has ``rows`` of bins, ``row_height`` from one to the next; the source's plane is seen on the axis
-    ``centre_row`` rows from the detector's middle, towards the last row. ``tilt`` turns the detector in its own plane, about
-    where that point is seen, in degrees counter-clockwise as seen from the source. Where ``axis_offset`` is not 0 the ray
-    that meets the detector at a right angle passes the axis so far to its left, as seen from the source.
+    ``centre_row`` rows from the detector's middle, towards the last row. ``tilt`` turns the detector in its plane, about where
+    that point is seen, in degrees counter-clockwise as seen from the source. Where ``axis_offset`` is not 0 the ray that
+    meets the detector at a right angle passes the axis so far to its left, as seen from the source.
     """
 
     beam: Beam
@@ -192,8 +192,8 @@ class Geometry:
 
     @property
     def vectors_of_cone(self) -> NDArray[np.float64]:
-        """ASTRA's line for each view of a cone beam ("cone_vec"), (views, 12): source, middle of the detector, step from bin
-        to bin, step from row to row; x, y and z of each from the axis in the source's plane."""
+        """ASTRA's line for each view of a cone beam ("cone_vec"), (views, 12): source, middle of the detector, step from
+        bin to bin, step from row to row; x, y and z of each from the axis in the source's plane."""
         cos, sin = torch.cos(self.radians), torch.sin(self.radians)
         nought = torch.zeros_like(cos)
         right, ahead = torch.stack([cos, sin, nought], 1), torch.stack([-sin, cos, nought], 1)
@@ -344,9 +344,7 @@ class Sketch:
         return max([self.circle, *(math.hypot(*p) for p in points)])
 
 
-def make_sketch(
-    geometry: Geometry, shape: Shape, pixel_size: float | None, height: float = 0.0
-) -> Sketch:
+def make_sketch(geometry: Geometry, shape: Shape, pixel_size: float | None, height: float = 0.0) -> Sketch:
     """The sketch of a scan of images of ``shape`` (rows, columns), its lengths in pixels of ``pixel_size`` mm, if known.
 
     ``height`` is that of a volume in a cone beam.

@@ -203,7 +203,7 @@ class LinearOperator(ABC):
             )
 
     def channel_seeing(self, channel: int) -> int:
-        """Which channel of a measurement is to be shown beside one of the image: its own, unless a subclass says otherwise."""
+        """Which channel of a measurement is shown beside one of the image: its own, unless a subclass says otherwise."""
         return channel
 
     def observed(self, y: Tensor) -> Tensor:

@@ -73,7 +73,11 @@ class GeometrySketch(QWidget):
     def _scale(self) -> float:
         reach, tall = self.sketch.reach if self.sketch is not None else 1.0, self._tall
         room = self.height() - (_MARGIN if tall else 0)
-        return max(1.0, min(self.width() - 2 * _MARGIN, (room - 2 * _MARGIN) / (1 + tall / (2 * reach)))) / 2 / reach
+        return (
+            max(1.0, min(self.width() - 2 * _MARGIN, (room - 2 * _MARGIN) / (1 + tall / (2 * reach))))
+            / 2
+            / reach
+        )
 
     @property
     def _beside_height(self) -> float:

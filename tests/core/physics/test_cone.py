@@ -1,4 +1,4 @@
-"""Cone beams: where rays go, checked against exact line integrals through ellipsoids; what FDK and the projector make of it.
+"""Cone beams: where rays go, checked against exact line integrals through ellipsoids; what FDK makes of these.
 
 The places of source and detector are written down here once more, by turning a scanner that stands at angle 0.
 """
@@ -33,8 +33,8 @@ SCANS: dict[str, dict[str, Any]] = {
     "voxel height": {"voxel_height": 1.6},
     "mm": {"lengths": "mm", "pixel_size": 0.5, "source_distance": 100.0, "detector_distance": 45.0, "bin_width": 0.75,
            "row_height": 0.8, "axis_offset": -2.0},
-    "all": {"start": -71.0, "turn": "clockwise", "centre": -4.2, "centre_row": 3.7, "detector_tilt": -6.0, "axis_offset": -5.0,
-            "voxel_height": 0.8},
+    "all": {"start": -71.0, "turn": "clockwise", "centre": -4.2, "centre_row": 3.7, "detector_tilt": -6.0,
+            "axis_offset": -5.0, "voxel_height": 0.8},
 }  # fmt: skip
 every_scan = pytest.mark.parametrize("options", SCANS.values(), ids=SCANS.keys())
 
@@ -73,11 +73,18 @@ def rays(of: ConeBeamSettings) -> tuple[Array, Array]:
 def _turned(points: Array, by: float) -> Array:
     cos, sin = math.cos(by), math.sin(by)
     return np.stack(
-        [points[..., 0] * cos - points[..., 1] * sin, points[..., 0] * sin + points[..., 1] * cos, points[..., 2]], -1
+        [
+            points[..., 0] * cos - points[..., 1] * sin,
+            points[..., 0] * sin + points[..., 1] * cos,
+            points[..., 2],
+        ],
+        -1,
     )
 
 
-Ellipsoid = tuple[tuple[float, float, float], tuple[float, float, float], float]  # middle, half axes, intensity
+Ellipsoid = tuple[
+    tuple[float, float, float], tuple[float, float, float], float
+]  # middle, half axes, intensity
 
 
 def integrals(of: ConeBeamSettings, ellipsoids: list[Ellipsoid]) -> Tensor:
@@ -92,7 +99,9 @@ def integrals(of: ConeBeamSettings, ellipsoids: list[Ellipsoid]) -> Tensor:
     return torch.from_numpy(total.transpose(1, 0, 2) * of.pixel_size)
 
 
-def voxels(of: ConeBeamSettings, shape: tuple[int, int, int], ellipsoids: list[Ellipsoid], fine: int = 5) -> Tensor:
+def voxels(
+    of: ConeBeamSettings, shape: tuple[int, int, int], ellipsoids: list[Ellipsoid], fine: int = 5
+) -> Tensor:
     """The mean of an object in each voxel."""
     found = np.zeros(shape)
     inner = (np.arange(fine) + 0.5) / fine - 0.5
@@ -108,7 +117,9 @@ def voxels(of: ConeBeamSettings, shape: tuple[int, int, int], ellipsoids: list[E
     return torch.from_numpy(found)
 
 
-def operator(of: ConeBeamSettings, shape: tuple[int, int, int], dtype: torch.dtype = torch.float64) -> ConeBeamCT:
+def operator(
+    of: ConeBeamSettings, shape: tuple[int, int, int], dtype: torch.dtype = torch.float64
+) -> ConeBeamCT:
     return ConeBeamCT.of(shape, of, CPU, dtype=dtype)
 
 
@@ -165,7 +176,13 @@ def test_the_central_slice_is_that_of_the_fan_beam(options: dict[str, Any]) -> N
     y, x = np.mgrid[-24:24, -20:20] + 0.5
     picture = np.exp(-((x - 4) ** 2 + (y + 3) ** 2) / 90) + 0.5 * np.exp(-((x + 7) ** 2 + (y - 6) ** 2) / 40)
     image = torch.from_numpy(picture)[None]
-    given = {"views": 50, "bins": 72, "bin_width": 1.4, "source_distance": SOURCE, "detector_distance": BEHIND} | options
+    given = {
+        "views": 50,
+        "bins": 72,
+        "bin_width": 1.4,
+        "source_distance": SOURCE,
+        "detector_distance": BEHIND,
+    } | options
     fan = FanBeamCT.of((1, 48, 40), FanBeamSettings(**given), CPU, dtype=torch.float64)
     cone = operator(ConeBeamSettings(**given, detector_rows=1, row_height=1.4), (1, 48, 40))
     assert cone.measurement_shape == fan.measurement_shape
@@ -208,7 +225,9 @@ BALLS: list[Ellipsoid] = [
     ((-3.1, -13.2, -7.9), (3.0, 3.0, 3.0), 1.0),
 ]
 SHORT: dict[str, dict[str, Any]] = {
-    f"short {name}": options | {"arc": 230.0, "views": 116} for name, options in SCANS.items() if name != "angles"
+    f"short {name}": options | {"arc": 230.0, "views": 116}
+    for name, options in SCANS.items()
+    if name != "angles"
 }
 
 
@@ -296,8 +315,15 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_made(monkeypatch:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="wants CUDA")
 def test_a_gpu_gives_the_same_up_to_rounding() -> None:
     of = settings(**SCANS["all"])
-    here, there = operator(of, (44, 48, 52)), ConeBeamCT.of((44, 48, 52), of, torch.device("cuda"), dtype=torch.float64)
+    here, there = (
+        operator(of, (44, 48, 52)),
+        ConeBeamCT.of((44, 48, 52), of, torch.device("cuda"), dtype=torch.float64),
+    )
     x = voxels(of, (44, 48, 52), BODY, 1)
     y = here(x)
-    for one, other in ((y, there(x.cuda())), (here.T(y), there.T(y.cuda())), (here.pinv(y), there.pinv(y.cuda()))):
+    for one, other in (
+        (y, there(x.cuda())),
+        (here.T(y), there.T(y.cuda())),
+        (here.pinv(y), there.pinv(y.cuda())),
+    ):
         torch.testing.assert_close(one, other.cpu(), rtol=1e-8, atol=1e-8)
