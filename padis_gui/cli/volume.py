@@ -154,8 +154,8 @@ in each slice, so that the result is consistent along z. Slices are kept in OUT.
 command goes on after Ctrl-C, a kill or a power failure. At the end they become one float32 TIFF.
 
 With a prior across slices (--across, or --prior where that is one itself), in a cone beam, or with --in-one, the slices are
-one run: all of them are in memory and solved together, each denoiser call sees each slice with its neighbours. Such a run is
-not taken up again after a kill.
+one run: all of them are in memory and solved together, each denoiser call sees each slice with its neighbours. Such a run
+is not taken up again after a kill.
 
 --workers N shares the slices out to N processes, --workers dask://HOST:PORT to those of a dask scheduler; a worker that
 dies costs the slice in its hands. The data, the prior and OUT.tif must then lie where every worker finds them.

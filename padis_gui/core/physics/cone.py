@@ -106,8 +106,9 @@ class ConeBeamSettings(DivergingSettings):
         slices, rows, columns = (1, *shape)[-3:]
         found = super().geometry((rows, columns))
         found = replace(
-            found, centre_row=self.centre_row, tilt=self.detector_tilt, 
-            axis_offset=self._in_pixels(self.axis_offset) or 0.0, row_height=self._in_pixels(self.row_height) or found.bin_width,
+            found, centre_row=self.centre_row, tilt=self.detector_tilt,
+            axis_offset=self._in_pixels(self.axis_offset) or 0.0,
+            row_height=self._in_pixels(self.row_height) or found.bin_width,
         )  # fmt: skip
         half = self._half_height(found, (slices, rows, columns))
         if self.detector_rows is None:
@@ -139,7 +140,7 @@ class ConeBeamSettings(DivergingSettings):
             )
         if abs(geometry.axis_offset) >= geometry.source_distance:
             raise SettingError(
-                "An axis near the middle ray was wanted, but its offset is larger than the source's distance; mind the unit."
+                "An axis near the middle ray was wanted, but its offset exceeds the source's distance; mind the unit."
             )
         readings = geometry.views * geometry.rows * geometry.bins
         if readings > _MOST_READINGS:
@@ -373,8 +374,8 @@ def _check_memory(geometry: Geometry, shape: Volume, dtype: torch.dtype, device:
     needed, free = numbers * dtype.itemsize, 2**20 * free_memory_mb(device)
     if needed > _USABLE * free:
         raise SettingError(
-            f"A scan that fits into memory was wanted, but {geometry.views} views of {geometry.rows} x {geometry.bins} and "
-            f"a volume of {' x '.join(map(str, shape))} need about {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are "
-            "free; take fewer views, a smaller volume, or wider bins.",
+            f"A scan that fits into memory was wanted, but {geometry.views} views of {geometry.rows} x {geometry.bins} "
+            f"and a volume of {' x '.join(map(str, shape))} need about {needed / 2**30:.1f} GiB, and "
+            f"{free / 2**30:.1f} GiB are free; take fewer views, a smaller volume, or wider bins.",
             remedy="smaller",
         )

@@ -48,9 +48,9 @@ class Geometry:
     is not known, which counts as 0.
 
     A cone beam has ``rows`` of bins, ``row_height`` from one to the next; the source's plane is seen on the axis
-    ``centre_row`` rows from the detector's middle, towards the last row. ``tilt`` turns the detector in its plane, about where
-    that point is seen, in degrees counter-clockwise as seen from the source. Where ``axis_offset`` is not 0 the ray that
-    meets the detector at a right angle passes the axis so far to its left, as seen from the source.
+    ``centre_row`` rows from the detector's middle, towards the last row. ``tilt`` turns the detector in its plane, about
+    where that point is seen, in degrees counter-clockwise as seen from the source. Where ``axis_offset`` is not 0 the ray
+    that meets the detector at a right angle passes the axis so far to its left, as seen from the source.
     """
 
     beam: Beam

@@ -86,7 +86,7 @@ def reconstruct_whole(
 
 
 def metrics_of_slices(problem: Problem, estimate: Tensor) -> tuple[dict[str, float | None], ...]:
-    """The metrics of each slice of an estimate (Z, rows, columns) by itself; no residual where they are measured together."""
+    """The metrics of each slice of an estimate (Z, rows, columns); no residual where they are measured together."""
     measured = problem.operator(estimate) if problem.operator.apart else None
     found = []
     for z in range(len(estimate)):
