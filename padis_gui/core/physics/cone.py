@@ -67,12 +67,13 @@ class ConeBeamSettings(DivergingSettings):
     )  # fmt: skip
     centre_row: float = setting(
         0.0, ge=-MAX_BINS, le=MAX_BINS, label="Centre row", unit="rows", advanced=True,
-        help="Where the detector sees the plane that the source goes round in, from its middle towards the last row, which "
-        "is the lowest",
+        help="Where the detector sees the plane that the source goes round in, from its middle towards the last row; rows "
+        "count as slices do",
     )  # fmt: skip
     detector_tilt: float = setting(
         0.0, ge=-45, le=45, label="Detector tilt", symbol="η", unit="°", advanced=True,
-        help="By how much the detector is turned in its own plane, counter-clockwise as seen from the source",
+        help="By how much the detector is turned in its own plane, counter-clockwise as seen from the source "
+        "with the first row above",
     )  # fmt: skip
     axis_offset: float = setting(
         0.0, ge=-1e6, le=1e6, label="Axis offset", advanced=True,
@@ -135,8 +136,8 @@ class ConeBeamSettings(DivergingSettings):
             )
         if abs(self.centre_row) - geometry.rows / 2 >= half / geometry.row_height and not self.detector_tilt:
             raise SettingError(
-                f"A detector that sees the volume was wanted, but its {geometry.rows} rows lie above or below it; bring "
-                "the centre row nearer to 0, or take more or higher rows."
+                f"A detector that sees the volume was wanted, but its {geometry.rows} rows lie beside it; bring the "
+                "centre row nearer to 0, or take more or higher rows."
             )
         if abs(geometry.axis_offset) >= geometry.source_distance:
             raise SettingError(
@@ -160,9 +161,8 @@ class ConeBeamSettings(DivergingSettings):
         return max(16, math.ceil(bins - 1e-6))
 
     def entries_in_product(self, image_shape: tuple[int, int, int]) -> int:
-        """Four voxels at each plane that a ray crosses."""
-        geometry = self.geometry(image_shape)
-        return 4 * ConeProjector(geometry, image_shape, 1.0, 1.0).samples
+        """By the time that they take: the four voxels at a plane that a ray crosses are as long as 1.3 of a fan beam's."""
+        return int(1.3 * ConeProjector(self.geometry(image_shape), image_shape, 1.0, 1.0).samples)
 
     def entries(self, shape: Shape) -> int:
         return 0

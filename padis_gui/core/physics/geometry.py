@@ -6,10 +6,10 @@ detector's bins count from left to right. A view at angle theta has both turned 
 bins' axis is (cos theta, sin theta), the rays' direction (-sin theta, cos theta). What turns is the scanner around
 the image; a sample that turns clockwise before a fixed scanner is one whose scanner turns counter-clockwise.
 
-A cone beam is a fan beam with a detector of several rows, and a volume in the place of the image. z points upwards,
-towards whoever looks at a slice; slices count from above, as the rows of a picture do, and so do the detector's rows. The
-source goes round in the plane of the volume's middle. Seen from the source at angle 0, bins count to the right and rows
-downwards.
+A cone beam is a fan beam with a detector of several rows, and a volume in the place of the image. z points towards whoever
+looks at a slice, and slices count away from them, so that x, the rows and the slices of a volume are right-handed; the
+detector's rows count as the slices do. The source goes round in the plane of the volume's middle. Seen from the source at
+angle 0 with z upwards, bins count to the right and rows downwards.
 
 The drawing has source and detector at each view, in pixels from the axis of rotation, from the numbers that the system
 matrix is made of: what is drawn is what is computed.

@@ -194,6 +194,12 @@ def _measures(image: Image | None, prior: PatchPrior) -> bool:
     return image is not None and (image.measured is None or prior_window(image, prior)[0] != 0)
 
 
+def expected_product_seconds(opened: Opened, method: Method) -> float:
+    """About how long a product with the operator takes on one core, before it is made."""
+    image = None if method.imageless else opened.image
+    return _product_seconds(method.problem, prepared_shape(image, opened.prior, method.problem))
+
+
 def _product_seconds(problem: PhysicsSettings, image_shape: tuple[int, int, int]) -> float:
     """About how long a product takes."""
     each = _PRODUCT_SECONDS if problem.stored_entries(image_shape[1:]) else _FREE_SECONDS

@@ -141,7 +141,7 @@ PRESETS = Registry("preset", (
     ),
     Preset(
         "ct-cone", "CT, cone beam", "Cone beam of a volume, 40 views over a full turn",
-        "ct-cone", {"views": 40}, "fast", {"sigma_max": 0.3},
+        "ct-cone", {"views": 40}, "fast", {},
     ),
     Preset(
         "deblur", "Deblurring", "A uniform blur of 9 × 9 pixels with noise of 0.01",

@@ -52,13 +52,16 @@ class GeometrySketch(QWidget):
         return QPointF(self.width() / 2 + scale * point[0], below / 2 - scale * point[1])
 
     def place_beside(self, point: Point) -> QPointF:
-        """Where a point of a cone beam seen from the side lies: along its middle ray from the axis, and upwards."""
+        """Where a point of a cone beam seen from the side lies: along its middle ray from the axis, and z.
+
+        The first slice is the lowest line, as in the planes of a volume.
+        """
         scale, sketch = self._scale, self.sketch
         assert sketch is not None, "what is drawn"
-        top = max(sketch.upright[0], sketch.height / 2)
+        last = max(-sketch.upright[1], sketch.height / 2)
         above = self.height() - self._beside_height
         middle = 0.5 * (sketch.geometry.detector_distance - sketch.geometry.source_distance)
-        return QPointF(self.width() / 2 + scale * (point[0] - middle), above + scale * (top - point[1]))
+        return QPointF(self.width() / 2 + scale * (point[0] - middle), above + scale * (last + point[1]))
 
     @property
     def _tall(self) -> float:
@@ -171,7 +174,7 @@ class GeometrySketch(QWidget):
         """The view in full from the side, at the same scale: the source to the left, its rays to the detector's rows."""
         geometry, (top, bottom) = sketch.geometry, sketch.upright
         behind = geometry.detector_distance
-        source, high, low = (
+        source, low, high = (
             self.place_beside(p) for p in ((-geometry.source_distance, 0.0), (behind, top), (behind, bottom))
         )
         wide = sketch.across_view(min(self.view, len(sketch.views) - 1))
@@ -181,7 +184,7 @@ class GeometrySketch(QWidget):
         painter.setBrush(faint)
         painter.drawRect(
             QRectF(
-                self.place_beside((-wide, sketch.height / 2)), self.place_beside((wide, -sketch.height / 2))
+                self.place_beside((-wide, -sketch.height / 2)), self.place_beside((wide, sketch.height / 2))
             )
         )
         painter.setPen(QPen(muted, 1, Qt.PenStyle.DashLine))
@@ -206,8 +209,8 @@ class GeometrySketch(QWidget):
         painter.setBrush(QColor(GEOMETRY["source"]))
         painter.drawEllipse(source, 3.5, 3.5)
         painter.setPen(text)
-        painter.drawText(high + QPointF(6, 10), "1")
-        painter.drawText(low + QPointF(6, 0), str(geometry.rows))
+        painter.drawText(low + QPointF(6, 0), "1")
+        painter.drawText(high + QPointF(6, 10), str(geometry.rows))
 
     def _paint_turn(self, painter: QPainter, sketch: Sketch, text: QColor) -> None:
         """An arrow the way the views go, from the first one on, about the axis."""

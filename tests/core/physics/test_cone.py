@@ -294,7 +294,7 @@ def test_voxels_are_as_high_as_the_volume_says() -> None:
     ("options", "said"),
     [
         ({"source_distance": 20.0}, r"farther from the axis of rotation than the image's corners"),
-        ({"centre_row": 120.0, "detector_rows": 20}, r"its 20 rows lie above or below it"),
+        ({"centre_row": 120.0, "detector_rows": 20}, r"its 20 rows lie beside it"),
         ({"detector_rows": None, "row_height": 1e-4}, r"At most 16384 detector rows"),
         ({"axis_offset": 500.0}, r"An axis near the middle ray"),
         ({"centre": -300.0}, r"lie beside it"),
