@@ -42,6 +42,18 @@ def across_file(folder: Path, out: str = "middle", slices: int = 3, *, grown: bo
     return path
 
 
+def colour_file(folder: Path, window: tuple[float, float] = (0.0, 255.0)) -> Path:
+    """A prior of colour pictures: random, with a window of its own."""
+    settings = make(NetworkSettings, TINY_NETWORK.model_dump() | {"image_channels": 3})
+    conventions = tiny_conventions().model_copy(update={"window": window, "unit": ""})
+    path = folder / "colours.safetensors"
+    state = tiny_network(5, settings).state_dict()
+    save_prior(
+        path, PriorRecord(name="colours", network=settings, conventions=conventions), state, half=False
+    )
+    return path
+
+
 def volume_request(
     stack: Path, prior: Any, prior_path: Path, out: Path, *, solver: str = "dds", noise: float = 0.02, seed: int = 3,
     solver_settings: dict[str, Any] | None = None, **settings: Any,

@@ -648,10 +648,12 @@ class Screen:
         if planner.plan is None or opened is None:
             return
         try:
+            opened.prior_for(method)
             shape = prepared_shape(opened.image, opened.prior, method.problem)
             wanted = estimate(
                 solver=method.solver, settings=method.settings, tiling=method.tiling, prior=opened.prior,
                 image_shape=shape, stored_entries=method.problem.stored_entries(shape[1:]), pace=None,
+                volume=opened.is_volume,
             )  # fmt: skip
         except PadisError:
             yield "these choices contradict each other, but there is a plan of them"

@@ -391,6 +391,8 @@ class Walk:
 
     def set_seed(self, rng: random.Random) -> str | None:
         value = rng.choice([-1, 3, 7])
+        if value == self.window.solver.seed.value():  # which says nothing: whose it is stays
+            return None
         self.window.solver.seed.setValue(value)
         self._typed = value
         self.wanted.restored = None

@@ -19,7 +19,7 @@ from padis_gui.viewmodels.session.planner import Planner
 from padis_gui.viewmodels.session.store import Store
 from tests.core.volumes.test_stack import across_file
 from tests.qt import LONG, idle, open_both, until
-from tests.volumes import write_stack
+from tests.volumes import colour_file, write_stack
 
 SLICES, SIDE = 4, 32
 
@@ -94,6 +94,42 @@ def test_a_step_a_pause_a_change_of_place_a_finish_and_a_cancel(ready, drive):
         ready.start()
         await until(lambda: ready.run.points())
         ready.cancel()
+        await idle(ready)
+        assert len(ready.runs.records) == 1
+
+    drive(go())
+
+
+def test_a_run_stays_that_of_the_open_volume_under_a_prior_that_does_not_fit(ready, drive, tmp_path):
+    """Another prior reads the volume anew, in its window: that is no other volume, and no difference to it is made up."""
+    result = drive(ran(ready))
+    planner = Planner(ready, 0)
+
+    async def go():
+        await ready.prior.open(colour_file(tmp_path))
+        await idle(ready)
+        await until(lambda: not ready.volume.reading)
+        assert ready.screen.of_open
+        assert ready.preparation.prepared is None
+        assert ready.screen.data_pictures()["baseline"] is None
+        planner.refresh()
+        assert planner.plan is None
+        ready.shown.show(ready.runs.records[0])
+        ready.volume.step(Plane.AXIAL, 1)
+        await until(lambda: not ready.volume.reading)
+        frame = ready.screen.frame()
+        assert ready.screen.of_open
+        seen = ready.screen.run_pictures_of(frame)
+        np.testing.assert_allclose(
+            seen["estimate"], take(result.pixels, Plane.AXIAL, ready.volume.place.slice), rtol=1e-6
+        )
+        if seen["difference"] is not None:
+            truth = tifffile.imread(ready.data.path)[ready.volume.place.slice]
+            np.testing.assert_allclose(
+                seen["difference"], seen["estimate"] - truth.clip(-1000, 1000), atol=0.1
+            )
+        ready.start()
+        await until(lambda: any("3 colours" in text for _, text, _ in ready.said))
         await idle(ready)
         assert len(ready.runs.records) == 1
 

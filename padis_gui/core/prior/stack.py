@@ -119,6 +119,10 @@ def stacked(
     """
     spacing = settings.slice_spacing or spacing
     above = ACROSS_ABOVE if settings.across_above is None else settings.across_above
+    if prior.channels != 1:
+        raise SettingError(
+            f"A grey prior was wanted for a volume, but this one is of {prior.channels} colours; choose another prior."
+        )
     if across is not None:
         check_pair(prior, across)
     known = {field.name: getattr(prior, field.name) for field in fields(PatchPrior)}

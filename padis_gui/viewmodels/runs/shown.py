@@ -148,8 +148,10 @@ class Shown(QObject):
 
     def is_of(self, image: Image | None, path: Path | None) -> bool:
         """Whether the shown run is of this image, as it was opened from that file."""
-        if self.record is None and self.made_of is not None:
-            return self.made_of.opened.image is image
+        made = None if self.made_of is None else self.made_of.opened.image
+        volume = made is not None and made.is_volume  # which is read anew for each run
+        if self.record is None and self.made_of is not None and not volume:
+            return made is image
         recipe = self.recipe
         return recipe is not None and recipe.is_of_data(image, path)
 

@@ -224,6 +224,7 @@ class Planner(QObject):
         return fitting if 1 <= fitting < len(pages) else None
 
     def _estimate(self, opened: Opened, method: Method) -> Estimate:
+        opened.prior_for(method)  # says what does not go together
         pace = self._pace(opened, method)
         found = estimate(
             solver=method.solver, settings=method.settings, tiling=method.tiling, prior=opened.prior,

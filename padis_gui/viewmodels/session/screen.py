@@ -247,9 +247,11 @@ class Screen(QObject):
     def _volume_frame(self, frame: VolumeFrame) -> VolumeFrame:
         """An iterate of a volume at the crosshair, with its difference to the truth where that is seen."""
         frame = frame.at(self.place)
-        if frame.difference is not None or not self.of_open or self._workspace.volume.grid != frame.grid:
+        volume, recipe = self._workspace.volume, self._workspace.shown.recipe
+        if frame.difference is not None or not self.of_open or volume.grid != frame.grid:
             return frame
-        volume = self._workspace.volume
+        if recipe is None or recipe.data is None or recipe.data.window != volume.window:
+            return frame  # clipped otherwise
         truth = {
             p.key("difference"): volume.picture(p) for p in Plane if volume.at(p) == self.place.across(p)
         }

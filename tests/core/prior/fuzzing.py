@@ -213,6 +213,7 @@ def attempt(path: Path, read: Callable[[Path], object]) -> bool:
 def main(kind: str, first: int, count: int, folder: Path) -> None:
     """Read ``count`` mutated checkpoints."""
     maker = KINDS[kind]()
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"file{maker.ending}"
     path.write_bytes(maker.sound)
     assert attempt(path, _whole) or kind == "zip"

@@ -31,7 +31,7 @@ from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.solvers.registry import find_solver
 from padis_gui.core.volumes.request import slice_recipe
-from tests.volumes import across_file, write_stack
+from tests.volumes import across_file, colour_file, write_stack
 
 CPU = torch.device("cpu")
 SLICES = 5
@@ -243,6 +243,9 @@ def test_what_does_not_go_together_is_said(stack: Path, prior, prior_path: Path,
     other = replace(across, conventions=across.conventions.model_copy(update={"window": (0.0, 1.0)}))
     with pytest.raises(SettingError, match="window"):
         stacked(prior, other, StackSettings(), 1.0)
+    path = colour_file(tmp_path)
+    with pytest.raises(SettingError, match="3 colours"):
+        make_recipe(opened(stack, load_prior(path, CPU, "float32"), path), method(), 1)
     partition = RandomTiling((32, 32), 16, across.conventions.frame).draw(torch.Generator())
     with pytest.raises(SettingError, match="single slices"):
         across.denoise(torch.rand(1, 32, 32), 0.5, partition, torch.Generator())
