@@ -146,6 +146,14 @@ class Geometry:
             self, bins=bins, bin_width=self.bin_width * by, centre=round(column - (bins - 1) / 2, 4)
         )
 
+    def binned_rows(self, by: int) -> "Geometry":
+        """Each ``by`` neighbouring rows made one, as :meth:`binned` does bins."""
+        row = (self.axis_row - dropped_bins(self.rows, by) - (by - 1) / 2) / by
+        rows = self.rows // by
+        return replace(
+            self, rows=rows, row_height=self.row_height * by, centre_row=round(row - (rows - 1) / 2, 4)
+        )
+
     def cropped(self, first: int, last: int) -> "Geometry":
         """Without so many bins at the beginning and at the end of the detector; the axis stays where it is."""
         return replace(
