@@ -189,3 +189,14 @@ def test_smoothing_along_z_is_one_data_step_of_the_whole_volume(volume: Opened) 
     assert float(slope.norm()) < 1e-4 * float(at_own.norm())
     assert not isinstance(A, Slicewise)
     assert math.isfinite(float(found.sum()))
+
+
+def test_the_interface_takes_a_file_of_slices(volume: Opened, prior_path: Path) -> None:
+    import padis_gui as pg
+
+    problem = pg.cone(volume.data_path, views=6, bins=40, detector_rows=16)
+    found = pg.reconstruct(problem, prior_path, "sirt", seed=1, steps=3)
+    assert found.pixels.shape == (SLICES, SIZE, SIZE)
+    assert found.recipe.stack is not None
+    with pytest.raises(pg.PadisError, match="The file of a volume was wanted"):
+        pg.cone(np.zeros((4, 8, 8)))
