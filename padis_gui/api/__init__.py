@@ -28,6 +28,6 @@ from padis_gui.core.settings.errors import PadisError
 
 __all__ = [
     "Control", "OpenedImage", "OpenedPrior", "PadisError", "Problem", "Result", "Step", "Steps", "blur", "cone", "ct",
-    "demo", "denoise", "fan", "inpaint", "nothing", "open", "prior", "prior_fit", "problem", "reconstruct", "repeat", "save",
-    "scan", "steps", "superresolution",
+    "demo", "denoise", "fan", "inpaint", "nothing", "open", "prior", "prior_fit", "problem", "reconstruct", "repeat",
+    "save", "scan", "steps", "superresolution",
 ]  # fmt: skip
