@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(find_spec("itk") is None, reason="wants itk-rtk"
 SHAPE = (44, 48, 52)
 SAME = {
     name: SCANS[name]
-    for name in ("plain", "start", "clockwise", "centre", "centre row", "axis offset", "angles")
+    for name in ("plain", "start", "clockwise", "centre", "centre row", "axis offset", "angles", "tilt")
 }
 
 
@@ -38,7 +38,7 @@ class RTK:
         for angle in found.radians.tolist():
             self.geometry.AddProjection(
                 found.source_distance, found.to_detector, math.degrees(angle), aside,
-                (found.centre_row or 0.0) * found.row_height, 0.0, 0.0, -found.axis_offset, 0.0,
+                (found.centre_row or 0.0) * found.row_height, 0.0, found.tilt, -found.axis_offset, 0.0,
             )  # fmt: skip
         self.spacing = (found.bin_width, found.row_height, 1.0)
 
