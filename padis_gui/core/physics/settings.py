@@ -1,10 +1,12 @@
 """What every measurement's settings share: whether colours are kept, and how its noise is made."""
 
 import math
+from typing import Self
 
 import torch
 from torch import Tensor
 
+from padis_gui.core.images.image import Image
 from padis_gui.core.settings.declarations import GIVEN, Settings, setting
 from padis_gui.core.settings.watch import SILENT, Watch
 
@@ -78,6 +80,14 @@ class PhysicsSettings(Settings):
     def stored_entries(self, shape: tuple[int, int]) -> int:
         """How many of them a run keeps in memory."""
         return self.entries(shape)
+
+    def entries_in_product(self, image_shape: tuple[int, int, int]) -> int:
+        """About how many entries of the matrix a product with an image (C, rows, columns) takes."""
+        return self.entries(image_shape[1:])
+
+    def for_image(self, image: Image) -> Self:
+        """The settings with what is automatic and follows from the image itself."""
+        return self
 
     @property
     def seconds_a_pixel(self) -> float:
