@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Step,
         Steps,
         blur,
+        cone,
         ct,
         demo,
         denoise,
@@ -65,7 +66,7 @@ if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os
 
 __all__ = [
     "Control", "OpenedImage", "OpenedPrior", "PadisError", "Problem", "Result", "Step", "Steps", "__version__", "blur",
-    "ct", "demo", "denoise", "fan", "inpaint", "nothing", "open", "physics_from", "prior", "prior_fit", "problem",
+    "cone", "ct", "demo", "denoise", "fan", "inpaint", "nothing", "open", "physics_from", "prior", "prior_fit", "problem",
     "reconstruct", "repeat", "save", "scan", "steps", "superresolution",
 ]  # fmt: skip
 

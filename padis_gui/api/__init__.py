@@ -13,6 +13,7 @@ from padis_gui.api.opening import OpenedImage, OpenedPrior, demo, open, prior
 from padis_gui.api.problems import (
     Problem,
     blur,
+    cone,
     ct,
     denoise,
     fan,
@@ -27,8 +28,7 @@ from padis_gui.core.runs.control import Control
 from padis_gui.core.settings.errors import PadisError
 
 __all__ = [
-    "Control", "OpenedImage", "OpenedPrior", "PadisError", "Problem", "Result", "Step", "Steps", "blur", "ct", "demo",
-    "denoise", "fan", "inpaint", "nothing", "open", "physics_from", "prior", "prior_fit", "problem", "reconstruct",
-    "repeat", "save",
-    "scan", "steps", "superresolution",
+    "Control", "OpenedImage", "OpenedPrior", "PadisError", "Problem", "Result", "Step", "Steps", "blur", "cone", "ct",
+    "demo", "denoise", "fan", "inpaint", "nothing", "open", "physics_from", "prior", "prior_fit", "problem",
+    "reconstruct", "repeat", "save", "scan", "steps", "superresolution",
 ]  # fmt: skip

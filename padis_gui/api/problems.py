@@ -7,6 +7,7 @@ from typing import Any
 
 from padis_gui.api.opening import OpenedImage, checked_path, open
 from padis_gui.core.files.arrays import array_of, scan_of_array
+from padis_gui.core.files.read import read_cone_volume, read_image, read_volume
 from padis_gui.core.images.image import ReadingSettings, write_mask
 from padis_gui.core.physics.problem import scan_settings
 from padis_gui.core.physics.registry import find_physics
@@ -65,6 +66,27 @@ def ct(image: Any, *, fan: bool = False, **settings: Any) -> Problem:
 def fan(image: Any, **settings: Any) -> Problem:
     """Fan-beam CT simulated of ``image``; as :func:`ct`."""
     return ct(image, fan=True, **settings)
+
+
+def cone(volume: Any, **settings: Any) -> Problem:
+    """Cone-beam CT of a volume: ``views``, ``bins``, ``detector_rows``, ``source_distance`` …; all slices are one problem.
+
+    ``volume`` is a file or a folder of slices, of which a scan is simulated, a cone-beam scan, which is taken with its own
+    geometry, or what :func:`open` gave, one slice. ``settings`` are those of reading and of the physics, as for
+    :func:`scan`.
+    """
+    if isinstance(volume, OpenedImage):
+        return problem(volume, "ct-cone", **settings)
+    path = checked_path(volume, "The file of a volume")
+    of_reading = {name: settings.pop(name) for name in list(settings) if name in ReadingSettings.model_fields}
+    reading = make(ReadingSettings, of_reading)
+    first = read_image(path, 0, reading)
+    if first.is_scan:
+        image = read_cone_volume(path, reading)
+        assert image.measured is not None, "of a scan"
+        return Problem(OpenedImage(image, path), "ct-cone", scan_settings(image.measured, given=settings))
+    image = read_volume(path, range(first.pages), reading)
+    return problem(OpenedImage(image, path), "ct-cone", **settings)
 
 
 def blur(image: Any, **settings: Any) -> Problem:

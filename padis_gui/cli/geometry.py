@@ -26,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--page", type=int, default=0, metavar="N", help="detector row, from 0")
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of geometry files")
     parser.add_argument(
-        "--example", choices=("parallel", "fan"), default=None, help="print a geometry file to begin with"
+        "--example",
+        choices=("parallel", "fan", "cone"),
+        default=None,
+        help="print a geometry file to begin with",
     )
     parser.add_argument(
         "--import",
@@ -70,7 +73,8 @@ def _imported(path: Path) -> list[str]:
     )
     if stated.slices == "central row":
         say(
-            "The beam is a cone: its central slice is reconstructed as that of a fan beam, and no other.",
+            "The beam is a cone: its central slice is reconstructed as that of a fan beam; all of it by padis-gui volume "
+            "--physics ct-cone.",
             error=True,
         )
     return as_json(stated).splitlines()

@@ -135,9 +135,10 @@ def _given_for(options: argparse.Namespace, physics: "Physics") -> dict[str, Any
     for name in given:
         if name not in physics.settings_type.model_fields:
             owners = [p.name for p in PHYSICS if name in p.settings_type.model_fields]
+            listed = " and ".join(filter(None, (", ".join(owners[:-1]), owners[-1])))
             raise SettingError(
                 f"A setting of {physics.name} was wanted, but --{name.replace('_', '-')} belongs to "
-                f"{' and '.join(owners)}; leave it out or choose --physics {owners[0]}."
+                f"{listed}; leave it out or choose --physics {owners[0]}."
             )
     return given
 

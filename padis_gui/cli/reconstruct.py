@@ -1,9 +1,10 @@
 """`padis-gui reconstruct INPUT --out OUT.tif`: the engine of the window, from the shell."""
 
 import argparse
+import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from padis_gui.cli.options import (
     add_adaptation,
@@ -32,6 +33,8 @@ from padis_gui.core.settings.errors import PadisError, SettingError
 from padis_gui.core.settings.outputs import check_is_result
 
 if TYPE_CHECKING:
+    from padis_gui.core.images.metrics import Calibration
+    from padis_gui.core.runs.recipe import Recipe
     from padis_gui.core.solvers.adaptation import Adapted
 
 
@@ -64,17 +67,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "does; about the time of a run with fast and one with tv",
     )  # fmt: skip
     parser.add_argument(
+        "--samples", type=int, default=None, metavar="N",
+        help="draw N samples, which differ in the solver's seed only, as in the window: OUT.tif has mean, deviation and "
+        "the ends of an interval; where the truth is known it is said how well the deviation foretells the error",
+    )  # fmt: skip
+    parser.add_argument(
         "--out", type=Path, required=True, metavar="OUT.tif",
         help="the float32 TIFF to write, or a folder of OME-Zarr where the name ends in .ome.zarr",
     )  # fmt: skip
     parser.add_argument(
-        "--report", type=Path, default=None, metavar="REPORT.json", help="metrics and recipe as JSON"
+        "--report", type=Path, default=None, metavar="REPORT.json", help="all metrics and the recipe as JSON"
     )
     add_exports(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Reconstruct one image; writes the TIFF and the report."""
+    """Reconstruct one image, or samples of one; writes the TIFF and the report."""
     from padis_gui.cli.progress import preparing, progress_bar
     from padis_gui.core.exports.about import check_sidecar, sidecar_path
     from padis_gui.core.files.read import read_image
@@ -83,11 +91,12 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.images.size import size_in_words
     from padis_gui.core.physics.registry import find_physics
     from padis_gui.core.runs.adapted import check_is_prior, keep_prior
-    from padis_gui.core.runs.engine import Run, finish
+    from padis_gui.core.runs.engine import Result, Run, finish
     from padis_gui.core.runs.inputs import check_run_outputs
-    from padis_gui.core.runs.opened import Opened, fit_of_prior
+    from padis_gui.core.runs.opened import Opened, fit_of_prior, measure_further
     from padis_gui.core.runs.presets import bundled_prior
     from padis_gui.core.runs.recipe import draft_recipe, find_preset, new_seed
+    from padis_gui.core.runs.repeat import of_samples
     from padis_gui.core.settings.declarations import make
     from padis_gui.core.settings.machine import describe_device, peak_memory_mb, pick_device
     from padis_gui.core.settings.watch import Watch
@@ -118,27 +127,40 @@ def run(options: argparse.Namespace) -> int:
     prior_path = options.prior or bundled_prior(method.physics, kind, scanned=image.is_scan)
     prior = open_prior(options, prior_path)
     opened = Opened(image=image, data_path=options.input, prior=prior, prior_path=prior_path)
+    recipes = _recipes(options, draft_recipe(opened, method, seed))
+    results: list[Result] = []
+    last, done = None, 0
     with progress_bar(find_solver(method.solver).label) as bar:
 
         def adapting(step: AdaptationStep) -> None:
             bar(step.step, step.total, f"adapting, rays kept aside {step.aside:.3g}")
 
-        recipe = draft_recipe(opened, method, seed)
-        run = Run(recipe, opened, on_progress=preparing(bar), on_adapting=adapting)
-        recorder = Recorder(run, export, options)
-
         def watch(iterate: Iterate) -> None:
-            bar(iterate.step, iterate.total, f"σ {iterate.sigma:.3g}  residual {iterate.residual:.2e}")
+            nonlocal last
+            last = iterate
+            which = f"sample {done + 1} of {len(recipes)}  " if len(recipes) > 1 else ""
+            note = f"{which}σ {iterate.sigma:.3g}  residual {iterate.residual:.2e}"
+            bar(done * iterate.total + iterate.step, len(recipes) * iterate.total, note)
             recorder.record(iterate)
 
-        result = finish(run, watch)
+        prepared = None
+        for recipe in recipes:
+            done = len(results)
+            run = Run(recipe, opened, prepared=prepared, on_progress=preparing(bar), on_adapting=adapting)
+            recorder = Recorder(run, export, options)
+            results.append(finish(run, watch))
+            prepared = run.prepared
+    assert prepared is not None, "there is a result"
+    result, calibration = (results[0], None) if options.samples is None else of_samples(results, prepared)
+    metrics = dict(result.metrics)
+    if options.samples is None and last is not None:
+        metrics |= measure_further(prepared.problem, last.estimate, last.partition)
     about, out = kept(options.out, lambda to: save_out(to, result, export))
     missing = recorder.write(result, about)
     if options.keep_prior is not None:
         _, written = kept(options.keep_prior, lambda to: keep_prior(to, result))
         missing |= written != options.keep_prior
-    metrics = result.metrics
-    report = {
+    report: dict[str, Any] = {
         **as_json(metrics),
         "seconds": result.seconds,
         "evaluations": result.evaluations,
@@ -150,13 +172,14 @@ def run(options: argparse.Namespace) -> int:
     }
     fit = None
     if options.check_prior:
-        assert run.prepared is not None, "there is a result"
         try:
             with progress_bar("The prior") as bar:
-                fit = fit_of_prior(run.prepared, Watch(progress=preparing(bar)))
+                fit = fit_of_prior(prepared, Watch(progress=preparing(bar)))
             report["prior_fit"] = asdict(fit)
         except PadisError as error:  # the result is there all the same
             say(f"The prior could not be checked: {error}", error=True)
+    if calibration is not None:
+        report["calibration"] = asdict(calibration)
     if result.adapted is not None:
         report["adaptation"] = {"best": result.adapted.best, "curve": result.adapted.curve}
     if options.report is not None:
@@ -171,6 +194,8 @@ def run(options: argparse.Namespace) -> int:
     say(
         f"{out}: {_verdict(metrics, find_physics(method.physics).baseline)}, {result.seconds:.1f} s, seed {seed}"
     )
+    if options.samples is not None:
+        say(_samples(options.samples, calibration))
     if result.adapted is not None:
         say(_adaptation(result.adapted))
     if fit is not None:
@@ -188,11 +213,58 @@ def _adaptation(adapted: "Adapted") -> str:
     )
 
 
+def _recipes(options: argparse.Namespace, recipe: "Recipe") -> "list[Recipe]":
+    """The recipe, or that of each sample of its measurement; raises :class:`SettingError` for what samples can't have."""
+    from padis_gui.core.runs.repeat import MOST_SAMPLES, sample_seeds
+    from padis_gui.core.solvers.registry import find_solver
+
+    count = options.samples
+    if count is None:
+        return [recipe]
+    if not 2 <= count <= MOST_SAMPLES:
+        raise SettingError(f"2 to {MOST_SAMPLES} samples were wanted, but {count} came; change --samples.")
+    solver = find_solver(recipe.solver)
+    if not solver.diffusion:
+        raise SettingError(
+            f"A diffusion solver was wanted for samples, but {solver.name} gives the same image each time; choose another "
+            "--solver, or leave --samples out."
+        )
+    of_one = {"--iterates": options.iterates, "--animation": options.movie, "--curves": options.curves}
+    of_one["--keep-prior"] = options.keep_prior
+    if given := [name for name, path in of_one.items() if path is not None]:
+        raise SettingError(
+            f"Samples have a mean and a deviation, but {', '.join(given)} is of one run; leave it or --samples out."
+        )
+    return [
+        recipe.model_copy(update={"seed": each, "measurement_seed": recipe.seed})
+        for each in sample_seeds(recipe.seed, count)
+    ]
+
+
+def _samples(count: int, found: "Calibration | None") -> str:
+    """What samples say of themselves."""
+    from padis_gui.core.images.metrics import LEVEL
+
+    if found is None:
+        return f"{count} samples; there is no truth to compare their deviation with"
+    correlation = f"{found.correlation:.2f}" if math.isfinite(found.correlation) else "not known"
+    return (
+        f"{count} samples: rank correlation of deviation and error {correlation}; the {LEVEL:.0%} interval holds "
+        f"{found.coverage:.0%} of the truth, of as many ideal samples {found.expected_coverage:.0%}"
+    )
+
+
 def _verdict(metrics: dict[str, float], baseline: str) -> str:
     """How good it is: against the truth where there is one, else against the measurement."""
     if "psnr" not in metrics:
         return f"residual {metrics['residual']:.4f} ({baseline} {metrics['residual_baseline']:.4f}), no truth"
+    further = {"nrmse": "NRMSE {:.4f}", "residual": "residual {:.4f}", "seam_ratio": "seam ratio {:.2f}"}
+    words = [
+        text.format(metrics[name])
+        for name, text in further.items()
+        if math.isfinite(metrics.get(name, math.nan))
+    ]
     return (
         f"PSNR {metrics['psnr']:.2f} dB, SSIM {metrics['ssim']:.3f} "
-        f"({baseline} {metrics['psnr_baseline']:.2f} dB, {metrics['ssim_baseline']:.3f})"
+        f"({baseline} {metrics['psnr_baseline']:.2f} dB, {metrics['ssim_baseline']:.3f}), {', '.join(words)}"
     )

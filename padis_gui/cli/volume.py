@@ -153,9 +153,9 @@ Reconstruct every slice of a stack, or those in --pages, with one recipe and one
 in each slice, so that the result is consistent along z. Slices are kept in OUT.tif.parts as they are finished; the same
 command goes on after Ctrl-C, a kill or a power failure. At the end they become one float32 TIFF.
 
-With a prior across slices (--across, or --prior where that is one itself), or with --in-one, the slices are one run: all
-of them are in memory and solved together, each denoiser call sees each slice with its neighbours. Such a run is not taken
-up again after a kill.
+With a prior across slices (--across, or --prior where that is one itself), in a cone beam, or with --in-one, the slices are
+one run: all of them are in memory and solved together, each denoiser call sees each slice with its neighbours. Such a run
+is not taken up again after a kill.
 
 --workers N shares the slices out to N processes, --workers dask://HOST:PORT to those of a dask scheduler; a worker that
 dies costs the slice in its hands. The data, the prior and OUT.tif must then lie where every worker finds them.
@@ -293,7 +293,7 @@ def _in_one(options: argparse.Namespace, workers: int | str) -> int | None:
     """The volume in one run, where that is wanted; None where it is made slice by slice."""
     from padis_gui.cli.volume_in_one import reconstruct_in_one
 
-    wanted = options.across is not None or options.in_one
+    wanted = options.across is not None or options.in_one or _measures_volumes(options)
     if not wanted and options.prior is not None:
         from padis_gui.core.prior.checkpoint import read_record, slices_of
 
@@ -313,6 +313,15 @@ def _in_one(options: argparse.Namespace, workers: int | str) -> int | None:
             "slices."
         )
     return reconstruct_in_one(options)
+
+
+def _measures_volumes(options: argparse.Namespace) -> bool:
+    """Whether the physics that is chosen measures all slices at once."""
+    from padis_gui.core.physics.registry import find_physics
+    from padis_gui.core.runs.recipe import find_preset
+
+    physics = options.physics or find_preset(options.preset or DEFAULT_PRESET).physics
+    return find_physics(physics).of_volumes
 
 
 def _resumed(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":

@@ -14,7 +14,7 @@ from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.runs.presets import DEFAULT_PRESET
 from padis_gui.core.settings.declarations import make
-from padis_gui.core.settings.errors import InputError, Interrupted
+from padis_gui.core.settings.errors import InputError, Interrupted, SettingError
 from padis_gui.core.settings.outputs import check_is_tiff
 from padis_gui.core.volumes.request import VolumeSettings
 
@@ -83,7 +83,8 @@ def _across_file(options: argparse.Namespace) -> Path | None:
 def _opened(
     options: argparse.Namespace, across: Path | None, check: Any, shown: "_Shown"
 ) -> "tuple[Opened, Method]":
-    from padis_gui.core.files.read import read_image
+    from padis_gui.core.files.read import read_cone_volume, read_image
+    from padis_gui.core.physics.registry import find_physics
     from padis_gui.core.runs.opened import Opened
     from padis_gui.core.runs.presets import bundled_prior
     from padis_gui.core.runs.recipe import find_preset
@@ -96,14 +97,23 @@ def _opened(
         shown.reading(done, total)
 
     preset = find_preset(options.preset or DEFAULT_PRESET)
+    together = find_physics(options.physics or preset.physics).of_volumes
     reading = make(ReadingSettings, given_settings(options, ReadingSettings))
     settings = make(
         VolumeSettings, given_settings(options, VolumeSettings) | {"pages": " ".join(options.pages)}
     )
-    first = read_image(options.input, 0, reading)
-    page = parse_pages(settings.pages, first.pages)[0]
-    if page:
-        first = read_image(options.input, page, reading)
+    first, image = read_image(options.input, 0, reading), None
+    if together and first.is_scan:
+        if settings.pages:
+            raise SettingError(
+                "All slices of a cone-beam scan were wanted, as they are measured together, but --pages was given; "
+                "leave it out."
+            )
+        first = image = read_cone_volume(options.input, reading, tell)
+    else:
+        page = parse_pages(settings.pages, first.pages)[0]
+        if page:
+            first = read_image(options.input, page, reading)
     method = replace(
         chosen_method(options, preset, first),
         stack=make(StackSettings, given_settings(options, StackSettings)),
@@ -114,7 +124,7 @@ def _opened(
         method.physics, "cpu" if across is not None else kind, scanned=first.is_scan
     )
     prior = open_prior(options, prior_path)
-    image = open_volume(options.input, settings, first, prior, tell)
+    image = open_volume(options.input, settings, first, prior, tell) if image is None else image
     opened = Opened(
         image=image, data_path=options.input, prior=prior, prior_path=prior_path,
         across=None if across is None else open_prior(options, across), across_path=across,

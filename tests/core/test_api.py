@@ -124,6 +124,7 @@ def test_every_solver_and_physics_can_be_named(tiny: pg.OpenedPrior, phantom: pg
     made = [
         pg.ct(phantom),
         pg.fan(phantom),
+        pg.cone(phantom),
         pg.blur(phantom),
         pg.superresolution(phantom),
         pg.inpaint(phantom),

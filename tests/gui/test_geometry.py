@@ -85,6 +85,30 @@ def test_source_and_detector_are_painted_where_the_scan_has_them(panel, drive):
     assert like(picture.pixelColor(sketch.place(middle).toPoint()), BORDER)
 
 
+def test_a_cone_beam_is_drawn_from_above_and_from_the_side_at_one_scale(panel, drive):
+    """Nothing of the one lies on the other, and the numbers are those of the settings."""
+    drive(chosen(panel, "ct-cone"))
+    change(panel, drive, bins=40, detector_rows=30, bin_width=2.0, row_height=3.0, source_distance=300.0)
+    change(panel, drive, detector_distance=150.0, centre_row=4.0)
+    assert "40 × 30 bins of 2 × 3 px" in panel.facts.text()
+    assert "magnification 1.5" in panel.facts.text()
+    sketch = panel.sketch
+    view = sketch.sketch.views[0]
+    source, above = sketch.place_beside((-300.0, 0.0)), sketch.place(view.sources[0])
+    first, last = (sketch.place_beside((150.0, z)) for z in sketch.sketch.upright)
+    one, other = (sketch.place(p) for p in view.detector)
+    scale = (other.x() - one.x()) / 80
+    assert first.y() - last.y() == pytest.approx(90 * scale)
+    assert first.x() - source.x() == pytest.approx(450 * scale)
+    # the source's plane is seen 4 rows towards the last one, which is drawn above
+    assert (first.y() + last.y()) / 2 - source.y() == pytest.approx(12 * scale)
+    assert above.y() < last.y() - 10
+    assert first.y() < sketch.height()
+    picture = sketch.grab().toImage()
+    assert like(picture.pixelColor(source.toPoint()), GEOMETRY["source"])
+    assert like(picture.pixelColor(((first + last) / 2).toPoint()), BORDER)
+
+
 def test_the_wheel_goes_through_the_views(panel):
     """With Ctrl; alone it changes nothing."""
     assert panel.number.value() == 1

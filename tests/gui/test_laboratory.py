@@ -195,6 +195,22 @@ def test_a_click_on_a_seam_curve_goes_to_its_step(ready, drive):
     drive(go())
 
 
+def test_the_error_by_frequency_is_drawn_of_the_shown_step(ready, drive):
+    panel = ready.laboratory.panel
+
+    async def go():
+        await ran(ready)
+        await bring(panel)
+        await until(lambda: panel.spectrum.names == ["x̂₀ − truth"] and panel.spectrum.is_drawn)
+        last = panel.spectrum.points("x̂₀ − truth")[1]
+        ready.session.shown.go_to(1)
+        await until(lambda: len(panel.spectrum.points("x̂₀ − truth")[1]) == len(last)
+                    and not np.allclose(panel.spectrum.points("x̂₀ − truth")[1], last))  # fmt: skip
+        assert panel.spectrum.points("x̂₀ − truth")[0].max() <= 0.5
+
+    drive(go())
+
+
 def test_a_panel_behind_another_makes_nothing(ready, drive):
     lab = ready.laboratory
 

@@ -149,6 +149,7 @@ class Screen:
         # by id: a baseline or measurement, for as long as it is in memory, and what it was made of
         self._proved: dict[int, tuple[weakref.ref[Any], Data]] = {}
         self._measured: tuple[tuple[Any, ...], Any] | None = None
+        self._run_at: int | None = None  # px from the window's lower edge
         self.hand_levels_unit: str | None = None  # the unit in which somebody has set levels by hand
 
     # What is open, and what is shown ----------------------------------------------------------------
@@ -236,6 +237,7 @@ class Screen:
             found += [
                 *self._measurement(), *self._run_pictures(), *self._captions(), *self._unit_and_levels(),
                 *self._method(), *self._plan(), *self._canvases(), *self._quality(),
+                *self._buttons(),
             ]  # fmt: skip
         return found
 
@@ -252,6 +254,17 @@ class Screen:
         page = re.search(r"page (\d+)", title)
         if page and (self.session.volume.on or int(page[1]) != data.image.page + 1):
             yield f"page {data.image.page} (from 0) is open, but the title says {page[0]}"
+
+    def _buttons(self) -> Iterator[str]:
+        """Run stays where it is, whatever is said around it: who presses it again presses no other button."""
+        button, window = self.window.reconstruct.transport.buttons["run"], self.window
+        if not button.isVisible():
+            return
+        at = window.height() - button.mapTo(window, button.rect().bottomLeft()).y()
+        if self._run_at is None:
+            self._run_at = at
+        elif at != self._run_at:
+            yield f"Run was {self._run_at} px above the lower edge of the window, and is {at} px above it"
 
     def _truth(self, *, quiet: bool) -> Iterator[str]:
         """Of what is open or, where the run that is seen is of something else, of that."""

@@ -33,13 +33,13 @@ def test_help_is_right_for_every_physics(parser: argparse.ArgumentParser, physic
 
 def test_help_differs_where_physics_do(parser: argparse.ArgumentParser) -> None:
     helps = {action.dest: action.help for action in parser._actions}
-    assert "ct-fan: " in helps["arc"]
+    assert "ct-fan, ct-cone: " in helps["arc"]
     assert "denoising: " in helps["noise"]
     assert "ct-parallel" not in helps["bins"]  # the same for both
 
 
 def test_a_setting_of_other_physics_names_them(parser: argparse.ArgumentParser) -> None:
     options = parser.parse_args(["--views", "7"])
-    with pytest.raises(SettingError, match="--views belongs to ct-parallel and ct-fan"):
+    with pytest.raises(SettingError, match="--views belongs to ct-parallel, ct-fan and ct-cone;"):
         chosen_problem(options, find_preset("deblur"))
     assert chosen_problem(options, find_preset("ct-8"))[1].views == 7

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,9 @@ import torch
 from padis_gui.cli import outputs as exports
 from padis_gui.cli.main import main
 from padis_gui.core.exports import animation
-from padis_gui.core.exports.about import read_export, read_recipe
+from padis_gui.core.exports.about import read_export, read_pages, read_recipe
 from padis_gui.core.files.read import read_image
+from padis_gui.core.runs.repeat import sample_seeds
 from padis_gui.core.settings import machine
 
 TINY = ["--views", "10", "--solver", "dds", "--steps", "3", "--set", "cg-steps=3", "--precision", "float32"]
@@ -57,6 +59,62 @@ def test_writes_the_image_and_the_report(
     told = capsys.readouterr()
     assert "PSNR" in told.out
     assert "seed 7" in told.out
+
+
+def test_the_report_has_every_metric_and_the_sentence_says_them(
+    arguments: list[str], tmp_path: Path, phantom_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--seed", "7"]) == 0
+    found, said = json.loads((tmp_path / "report.json").read_text(encoding="utf-8")), capsys.readouterr().out
+    for name in ("psnr", "ssim", "nrmse", "residual", "seam_ratio"):
+        assert math.isfinite(found[name]), name
+    for words in ("PSNR", "SSIM", "NRMSE", "residual", "seam ratio"):
+        assert words in said
+    truth, made = read_image(phantom_path).pixels[0], tifffile.imread(tmp_path / "out.tif")
+    truth = np.clip((truth + 1000) / 2000, 0, 1)
+    expected = np.linalg.norm((made + 1000) / 2000 - truth) / np.linalg.norm(truth)
+    assert found["nrmse"] == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_samples_are_those_of_the_window_and_their_calibration_is_said(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Mean, deviation and interval of runs whose seeds the window draws of the same seed; they repeat, too."""
+    out = tmp_path / "out.tif"
+    assert main([*arguments, "--seed", "7", "--samples", "3", "--noise", "0.01"]) == 0
+    found, said = json.loads((tmp_path / "report.json").read_text(encoding="utf-8")), capsys.readouterr().out
+    recipe = found["recipe"]
+    assert recipe["sample_seeds"] == sample_seeds(7, 3)
+    assert recipe["measurement_seed"] == 7
+    assert found["samples"] == 3
+    calibration = found["calibration"]
+    assert calibration["expected_coverage"] == pytest.approx(
+        0.5
+    )  # (N - 1) / (N + 1), as the interval is all of three
+    assert 0 <= calibration["coverage"] <= 1
+    assert len(calibration["predicted"]) == len(calibration["observed"])
+    assert "3 samples: rank correlation of deviation and error" in said
+    mean, deviation, low, high = read_pages(read_export(out))[0]
+    assert np.all(low <= mean)
+    assert np.all(mean <= high)
+    assert deviation.max() > 0
+    assert main(["repeat", str(out)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--samples", "1"], "2 to 200 samples were wanted, but 1 came"),
+        (["--samples", "3", "--solver", "pnp-admm"], "pnp-admm gives the same image each time"),
+        (["--samples", "3", "--curves", "CURVES"], "--curves is of one run"),
+    ],
+)
+def test_samples_that_cannot_be_are_refused_before_the_run(
+    more: list[str], words: str, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = [str(tmp_path / "curves.csv") if each == "CURVES" else each for each in more]
+    assert main([*arguments, *more]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_a_result_as_a_folder_of_ome_zarr_repeats_and_its_scan_is_read_again(

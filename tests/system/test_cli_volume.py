@@ -283,6 +283,34 @@ def test_a_prior_across_slices_is_asked_for_and_its_volume_repeats(
     assert read_export(again).about.pages == (0, 1, 2, 3)
 
 
+def test_a_cone_beam_is_one_run_of_all_slices_that_repeats(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody has to ask for it; what it measured is of no slice alone, and slices are as high as the stack says."""
+    cone = [
+        *arguments,
+        "--physics",
+        "ct-cone",
+        "--views",
+        "6",
+        "--detector-rows",
+        "24",
+        "--z-smoothing",
+        "0.1",
+    ]
+    assert main([*cone, "--report", str(tmp_path / "report.json")]) == 0
+    out = tmp_path / "volume.tif"
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert all("residual" not in found and "psnr" in found for found in report["slices"])
+    assert report["metrics"]["residual"] < 0.6
+    assert read_export(out).recipe.stack is not None
+    capsys.readouterr()
+    assert main(["repeat", str(out), "--out", str(tmp_path / "again.tif")]) == 0
+    assert "bit for bit" in capsys.readouterr().out
+    assert main([*cone, "--workers", "2"]) == 2
+    assert "One process was wanted" in capsys.readouterr().err
+
+
 def test_a_prior_across_slices_may_be_the_only_one(arguments: list[str], tmp_path: Path) -> None:
     across = across_file(tmp_path, "all")
     alone = [str(across) if text.endswith("tiny.safetensors") else text for text in arguments]

@@ -9,6 +9,7 @@ import tifffile
 import torch
 from PIL import Image
 
+from padis_gui.core.images.metrics import radial_spectrum
 from padis_gui.core.prior.checkpoint import PriorRecord, save_prior
 from padis_gui.core.prior.network import PatchUNet
 from padis_gui.core.prior.seams import as_called, seam_coverage, seam_map
@@ -175,6 +176,24 @@ def test_maps_are_made_in_the_io_thread_of_the_shown_frame_and_only_when_wanted(
 
     drive(go())
     assert all(name.startswith("io") for name in threads)
+
+
+def test_the_spectrum_is_that_of_the_shown_steps_error(ready, drive):
+    async def go():
+        lab = Laboratory(ready)
+        lab.watch(True)
+        await ran(ready)
+        ready.shown.go_to(2)
+        await until(lambda: lab.spectrum is not None)
+        prepared, frame = ready.screen.prepared, ready.screen.frame()
+        low, high = prepared.image.window
+        error = (frame.estimate[None] - prepared.image.from_unit(prepared.problem.truth)) / (high - low)
+        np.testing.assert_allclose(lab.spectrum.power, radial_spectrum(error).power, rtol=1e-4)
+        ready.shown.go_to(3)
+        assert lab.spectrum is None  # until it is made anew
+        await until(lambda: lab.spectrum is not None)
+
+    drive(go())
 
 
 def test_points_have_seam_ratios_of_estimate_and_denoised(ready, drive):
@@ -667,6 +686,7 @@ def test_without_truth_and_measurement_everything_still_works(ready, drive):
         await until(lambda: inspector.result is not None and inspector.result.step == 2)
         assert inspector.inputs == ("step", "estimate")
         await until(lambda: lab.values().get("seam_ratio"))
+        assert lab.spectrum is None
         ab.what_if("no-positions")
         await compared(ab)
         assert all(r is not None and "psnr" not in r.metrics for r in ab.results)

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from padis_gui.core.runs.repeat import sample_seeds
 from padis_gui.viewmodels.runs.queue import ItemState
-from padis_gui.viewmodels.runs.samples import gather, sample_seeds
+from padis_gui.viewmodels.runs.samples import gather
 from tests.qt import idle, open_both, until
 
 

@@ -77,6 +77,28 @@ def test_every_iterate_is_kept_whole_and_seen_in_three_planes(ready, drive):
     assert ready.screen.frame().state is None  # of earlier steps the estimate is kept
 
 
+def test_a_cone_beam_is_seen_by_the_row_at_the_slice(ready, drive):
+    """Its planes are those of any volume; beside a slice stands what the detector row at its height measured."""
+    ready.method.set_physics("ct-cone")
+    for name, value in (("views", 9), ("bins", 40), ("detector_rows", 20)):
+        ready.method.set_problem(name, value)
+    result = drive(ran(ready))
+    assert result.recipe.physics == "ct-cone"
+    assert result.pixels.shape == (SLICES, SIDE, SIDE)
+    seen = []
+    for z in range(SLICES):
+        ready.volume.move(Place(z, 5, 9))
+        frame = ready.screen.frame()
+        pictures, data = ready.screen.run_pictures_of(frame), ready.screen.data_pictures()
+        np.testing.assert_allclose(pictures["estimate"], result.pixels[z], rtol=1e-6)
+        assert pictures["measured"].shape == data["measurement"].shape == (9, 40)
+        problem = ready.preparation.prepared.problem
+        row = problem.operator.channel_seeing(z)
+        np.testing.assert_array_equal(data["measurement"], problem.measurement[row].numpy())
+        seen.append(row)
+    assert sorted(set(seen)) == seen
+
+
 def test_a_step_a_pause_a_change_of_place_a_finish_and_a_cancel(ready, drive):
     async def go():
         ready.method.set_solver_setting("steps", LONG)

@@ -24,13 +24,13 @@ from padis_gui.core.files.scans.htc import open_htc, open_htc_in_hdf5
 from padis_gui.core.files.scans.imported import read_beside
 from padis_gui.core.files.scans.nikon import nikon_scan
 from padis_gui.core.files.scans.phoenix import phoenix_scan
-from padis_gui.core.files.scans.read import read_row
+from padis_gui.core.files.scans.read import read_cone, read_row
 from padis_gui.core.files.scans.scan import ScanFile
 from padis_gui.core.files.scans.skyscan import skyscan_scan
 from padis_gui.core.files.scans.zeiss import open_zeiss
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.settings import PhysicsSettings
-from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.machine import free_memory_mb
 
 # The layouts of scans in HDF5: each takes the open file and the data set wanted, and gives None for others
@@ -115,6 +115,31 @@ def read_volume(
         first, pixels=np.concatenate([one.pixels for one in slices]), slices=tuple(pages), window=window,
         measured=measured, slice_spacing=spacing,
     )  # fmt: skip
+
+
+def read_cone_volume(
+    path: str | os.PathLike[str],
+    reading: ReadingSettings | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Image:
+    """A cone-beam scan as a volume, of which all of the detector is the measurement; see :func:`read_cone`.
+
+    Raises :class:`InputError` where the file is no such scan.
+    """
+    found, reading = recognise(path, reading), reading or ReadingSettings()
+    scan = open_scan(found, reading.dataset)
+    if scan is None:
+        raise InputError(
+            f"A cone-beam scan was wanted, but {found.name} holds images; give its geometry in a JSON file beside it "
+            "(padis-gui geometry --example cone)."
+        )
+    with scan:
+        if reading.doubled_views == "merge":
+            raise SettingError(
+                "Every view of a cone-beam scan is taken, but doubled ones were to be merged; keep them, or take fewer."
+            )
+        image = read_cone(scan, reading, tell)
+    return replace(image, window=reading.scaling(image.window))
 
 
 def open_scan(found: Recognised, dataset: str = "") -> ScanFile | None:

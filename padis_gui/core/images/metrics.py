@@ -51,6 +51,33 @@ def relative_misfit(measured: Tensor, y: Tensor) -> float:
     return float((measured - y).norm() / y.norm().clamp(min=1e-12))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Spectrum:
+    """Power by spatial frequency: ``frequency`` in cycles a pixel, up to 1/2; ``power`` is the mean of |X|^2 / pixels over
+    the ring of frequencies around it and over channels, so that white noise of variance v has v everywhere."""
+
+    frequency: NDArray[np.float64]
+    power: NDArray[np.float64]
+
+
+def radial_spectrum(x: NDArray[np.float32], rings: int = 48) -> Spectrum:
+    """The radially averaged power spectrum of an image (C, rows, columns): of an error it is the noise-power spectrum.
+
+    The frequencies from 0 to 1/2, without 0 itself, which is the mean, are in ``rings`` equally wide rings, those that no
+    frequency of the image falls into left out; what lies beyond 1/2, in the corners, is in none.
+    """
+    _, rows, columns = x.shape
+    power = np.abs(np.fft.fft2(x.astype(np.float64))) ** 2 / (rows * columns)
+    radius = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.fftfreq(columns)[None, :])
+    ring = np.minimum((radius * 2 * rings).astype(int), rings - 1)[(radius > 0) & (radius <= 0.5)]
+    inside = power.mean(axis=0)[(radius > 0) & (radius <= 0.5)]
+    count = np.bincount(ring, minlength=rings)
+    total = np.bincount(ring, weights=inside, minlength=rings)
+    known = count > 0
+    middles = (np.arange(rings) + 0.5) / (2 * rings)
+    return Spectrum(frequency=middles[known], power=total[known] / count[known])
+
+
 LEVEL = 0.9
 BINS = 12
 

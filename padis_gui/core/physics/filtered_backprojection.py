@@ -174,7 +174,7 @@ def _rising(outward: Tensor, sides: _Sides, geometry: Geometry) -> Tensor:
     They lie as far to both sides of the axis, of a fan beam by their angle.
     """
     along, end = outward, torch.tensor(sides.overlap, dtype=outward.dtype)
-    if geometry.beam == "fan":
+    if geometry.beam != "parallel":
         along, end = (torch.atan(at / geometry.to_detector) for at in (along, end))
     along = along / end
     return torch.sin(0.25 * math.pi * (1 + along.clamp(-1, 1))).square()

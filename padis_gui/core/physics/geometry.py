@@ -6,6 +6,11 @@ detector's bins count from left to right. A view at angle theta has both turned 
 bins' axis is (cos theta, sin theta), the rays' direction (-sin theta, cos theta). What turns is the scanner around
 the image; a sample that turns clockwise before a fixed scanner is one whose scanner turns counter-clockwise.
 
+A cone beam is a fan beam with a detector of several rows, and a volume in the place of the image. z points towards whoever
+looks at a slice, and slices count away from them, so that x, the rows and the slices of a volume are right-handed; the
+detector's rows count as the slices do. The source goes round in the plane of the volume's middle. Seen from the source at
+angle 0 with z upwards, bins count to the right and rows downwards.
+
 The drawing has source and detector at each view, in pixels from the axis of rotation, from the numbers that the system
 matrix is made of: what is drawn is what is computed.
 """
@@ -22,7 +27,7 @@ from torch import Tensor
 
 from padis_gui.core.settings.errors import SettingError
 
-Beam = Literal["parallel", "fan"]
+Beam = Literal["parallel", "fan", "cone"]
 Turn = Literal["counter-clockwise", "clockwise"]
 # What lengths are in: mm, widths of a bin of the unbinned detector, or pixels of an image
 Unit = Literal["mm", "bins", "pixels"]
@@ -41,6 +46,11 @@ class Geometry:
     ``bin_width`` and the distances from the axis of rotation to source and detector (a parallel beam has none) are
     in ``unit``. The axis is seen ``centre`` bins from the detector's middle, towards the last bin; None where that
     is not known, which counts as 0.
+
+    A cone beam has ``rows`` of bins, ``row_height`` from one to the next; the source's plane is seen on the axis
+    ``centre_row`` rows from the detector's middle, towards the last row. ``tilt`` turns the detector in its plane, about
+    where that point is seen, in degrees counter-clockwise as seen from the source. Where ``axis_offset`` is not 0 the ray
+    that meets the detector at a right angle passes the axis so far to its left, as seen from the source.
     """
 
     beam: Beam
@@ -53,6 +63,11 @@ class Geometry:
     centre: float | None = None
     source_distance: float = math.inf
     detector_distance: float = 0.0
+    rows: int = 1
+    row_height: float = 1.0
+    centre_row: float | None = None
+    tilt: float = 0.0
+    axis_offset: float = 0.0
     unit: Unit
 
     @property
@@ -89,6 +104,11 @@ class Geometry:
         """Distance of each bin's middle from where the axis is seen, (bins,) in float64."""
         return (torch.arange(self.bins, dtype=torch.float64) - self.axis) * self.bin_width
 
+    @property
+    def axis_row(self) -> float:
+        """Where the source's plane is seen on the axis of rotation, in rows: 0 is the middle of the first."""
+        return (self.rows - 1) / 2 + (self.centre_row or 0.0)
+
     def within(self, reach: float) -> tuple[int, int]:
         """The first bin that lies at least partly within ``reach`` of where the axis is seen, and the end of these."""
         first = math.ceil(max(self.axis - reach / self.bin_width - 0.5, 0))
@@ -109,12 +129,29 @@ class Geometry:
             centre=(self.centre or 0.0) * rays,
         )
 
+    def finer_rows(self, rays: int) -> "Geometry":
+        """Each row cut into as many."""
+        return replace(
+            self,
+            rows=self.rows * rays,
+            row_height=self.row_height / rays,
+            centre_row=(self.centre_row or 0.0) * rays,
+        )
+
     def binned(self, by: int) -> "Geometry":
         """Each ``by`` neighbouring bins made one; what is left over is dropped at both ends alike."""
         column = (self.axis - dropped_bins(self.bins, by) - (by - 1) / 2) / by
         bins = self.bins // by
         return replace(
             self, bins=bins, bin_width=self.bin_width * by, centre=round(column - (bins - 1) / 2, 4)
+        )
+
+    def binned_rows(self, by: int) -> "Geometry":
+        """Each ``by`` neighbouring rows made one, as :meth:`binned` does bins."""
+        row = (self.axis_row - dropped_bins(self.rows, by) - (by - 1) / 2) / by
+        rows = self.rows // by
+        return replace(
+            self, rows=rows, row_height=self.row_height * by, centre_row=round(row - (rows - 1) / 2, 4)
         )
 
     def cropped(self, first: int, last: int) -> "Geometry":
@@ -135,6 +172,8 @@ class Geometry:
             bin_width=convert(self.bin_width),
             source_distance=convert(self.source_distance),
             detector_distance=convert(self.detector_distance),
+            row_height=convert(self.row_height),
+            axis_offset=convert(self.axis_offset),
             unit=unit,
         )
 
@@ -144,6 +183,8 @@ class Geometry:
     def vectors(self) -> NDArray[np.float64]:
         """ASTRA's line for each view, (views, 6): source (in a parallel beam the rays' direction), middle of the
         detector, step from bin to bin; x and y of each from the axis, y upwards."""
+        if self.beam == "cone":
+            return self.vectors_of_cone[:, [0, 1, 3, 4, 6, 7]]
         angles = self.radians
         cos, sin = torch.cos(angles), torch.sin(angles)
         aside = float(self.positions().mean())
@@ -154,6 +195,28 @@ class Geometry:
             lines = [source * sin, -source * cos, aside * cos - behind * sin, aside * sin + behind * cos]
         found: NDArray[np.float64] = torch.stack(
             [*lines, self.bin_width * cos, self.bin_width * sin], dim=1
+        ).numpy()
+        return found
+
+    @property
+    def vectors_of_cone(self) -> NDArray[np.float64]:
+        """ASTRA's line for each view of a cone beam ("cone_vec"), (views, 12): source, middle of the detector, step from
+        bin to bin, step from row to row; x, y and z of each from the axis in the source's plane."""
+        cos, sin = torch.cos(self.radians), torch.sin(self.radians)
+        nought = torch.zeros_like(cos)
+        right, ahead = torch.stack([cos, sin, nought], 1), torch.stack([-sin, cos, nought], 1)
+        up = torch.stack([nought, nought, nought + 1], 1)
+        turned, upright = math.sin(math.radians(self.tilt)), math.cos(math.radians(self.tilt))
+        bins, rows = upright * right + turned * up, turned * right - upright * up
+        seen_at = self.detector_distance * ahead + self.axis_offset * (self.magnification - 1) * right
+        middle = (
+            seen_at
+            - (self.centre or 0.0) * self.bin_width * bins
+            - (self.centre_row or 0.0) * self.row_height * rows
+        )
+        source = -self.source_distance * ahead - self.axis_offset * right
+        found: NDArray[np.float64] = torch.cat(
+            [source, middle, self.bin_width * bins, self.row_height * rows], 1
         ).numpy()
         return found
 
@@ -241,12 +304,13 @@ class ViewSketch:
 @dataclass(frozen=True, slots=True)
 class Sketch:
     """A scan of an image of ``shape`` (rows, columns), lengths in pixels; ``pixel_size`` is in mm, None where it is
-    not known."""
+    not known. ``height`` is that of the volume in a cone beam, whose views are seen from above."""
 
     geometry: Geometry
     shape: Shape
     pixel_size: float | None
     views: tuple[ViewSketch, ...]
+    height: float = 0.0
 
     @property
     def arc(self) -> float:
@@ -270,18 +334,33 @@ class Sketch:
         return self.field_of_view >= self.circle * (1 - 1e-6)
 
     @property
+    def upright(self) -> tuple[float, float]:
+        """Of a cone beam, the heights at which the detector's middle column begins and ends, over the source's plane."""
+        line = self.geometry.vectors_of_cone[0]
+        half = 0.5 * self.geometry.rows * float(line[11])
+        return float(line[5]) - half, float(line[5]) + half
+
+    def across_view(self, view: int) -> float:
+        """How far the image reaches from the axis along the middle ray of a view, to both sides."""
+        cos, sin = abs(math.cos(self.views[view].angle)), abs(math.sin(self.views[view].angle))
+        return 0.5 * (self.shape[0] * cos + self.shape[1] * sin)
+
+    @property
     def reach(self) -> float:
         """The largest distance from the axis of anything drawn."""
         points = [p for view in self.views for p in (*view.detector, *view.sources)]
         return max([self.circle, *(math.hypot(*p) for p in points)])
 
 
-def make_sketch(geometry: Geometry, shape: Shape, pixel_size: float | None) -> Sketch:
-    """The sketch of a scan of images of ``shape`` (rows, columns), its lengths in pixels of ``pixel_size`` mm, if known."""
+def make_sketch(geometry: Geometry, shape: Shape, pixel_size: float | None, height: float = 0.0) -> Sketch:
+    """The sketch of a scan of images of ``shape`` (rows, columns), its lengths in pixels of ``pixel_size`` mm, if known.
+
+    ``height`` is that of a volume in a cone beam.
+    """
     first, middle, step = np.split(geometry.vectors, 3, axis=1)
     half = step * geometry.bins / 2
     ends = middle - half, middle + half
-    if geometry.beam == "fan":
+    if geometry.beam != "parallel":
         sources = first, first
     else:
         away = _ASIDE * image_radius(shape) * first
@@ -289,7 +368,7 @@ def make_sketch(geometry: Geometry, shape: Shape, pixel_size: float | None) -> S
         ends = ends[0] + away, ends[1] + away
     rows = zip(geometry.radians.tolist(), *(a.tolist() for a in (*ends, *sources)), strict=True)
     views = (ViewSketch(angle, (_point(a), _point(b)), (_point(c), _point(d))) for angle, a, b, c, d in rows)
-    return Sketch(geometry, shape, pixel_size, tuple(views))
+    return Sketch(geometry, shape, pixel_size, tuple(views), height)
 
 
 def _point(values: list[float]) -> Point:

@@ -122,6 +122,8 @@ class LinearOperator(ABC):
     together: tuple[int, ...] = ()
     # Whether the channels of an image are slices that it measures one by one: each is then a problem of its own
     apart: bool = False
+    # From one channel to the next, in pixels, where they are slices of a volume that it measures as a whole
+    slice_step: float | None = None
 
     def __init__(
         self,
@@ -199,6 +201,10 @@ class LinearOperator(ABC):
                 f"The operator takes the shape {self.image_shape}, but {tuple(x.shape)} came; use an image "
                 "and a measurement that belong together."
             )
+
+    def channel_seeing(self, channel: int) -> int:
+        """Which channel of a measurement is shown beside one of the image: its own, unless a subclass says otherwise."""
+        return channel
 
     def observed(self, y: Tensor) -> Tensor:
         """The entries of a measurement that are taken: all, unless a subclass leaves some out, which are then 0."""
@@ -299,7 +305,7 @@ class Wrapper(LinearOperator):
 
     def __init__(self, of: LinearOperator) -> None:
         super().__init__(of.image_shape, device=of.device, dtype=of.dtype)
-        self._of, self.together, self.apart = of, of.together, of.apart
+        self._of, self.together, self.apart, self.slice_step = of, of.together, of.apart, of.slice_step
 
     @property
     def measurement_shape(self) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ import torch
 
 from padis_gui.core.images.image import Image
 from padis_gui.core.physics.blur import Blur, BlurSettings
+from padis_gui.core.physics.cone import ConeBeamCT, ConeBeamSettings
 from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.pixelwise import (
     Denoising,
@@ -25,7 +26,8 @@ from padis_gui.core.settings.watch import SILENT, Watch
 @dataclass(frozen=True, slots=True)
 class Physics:
     """``operator`` computes it; ``measurement`` and ``baseline`` name what the viewers show. ``pictorial``
-    measurements have the image's own intensities; ``imageless`` ones need no image."""
+    measurements have the image's own intensities; ``imageless`` ones need no image. Of a volume, those ``of_volumes``
+    measure all slices at once; others measure one after the other."""
 
     name: str
     label: str
@@ -37,6 +39,7 @@ class Physics:
     summary: str
     pictorial: bool = False
     imageless: bool = False
+    of_volumes: bool = False
 
     def make(
         self,
@@ -61,6 +64,11 @@ PHYSICS = Registry("physics", (
     Physics(
         "ct-fan", "CT, fan beam", FanBeamSettings, FanBeamCT, "Sinogram", "FBP",
         "arXiv 2406.02462, section 4", "Line integrals along rays from a point to a flat detector.",
+    ),
+    Physics(
+        "ct-cone", "CT, cone beam", ConeBeamSettings, ConeBeamCT, "Sinogram", "FDK",
+        "Feldkamp et al. 1984, doi 10.1364/JOSAA.1.000612",
+        "Line integrals of a volume along rays from a point to a flat detector.", of_volumes=True,
     ),
     Physics(
         "deblur", "Deblurring", BlurSettings, Blur, "Blurred", "Wiener",

@@ -1,5 +1,7 @@
 """CT: what scans of every geometry share (settings, products with the system matrix, FBP), parallel beams, fan beams.
 
+Cone beams have a file of their own, :mod:`padis_gui.core.physics.cone`.
+
 The conventions of angles, bins and lengths are those of :mod:`padis_gui.core.physics.geometry`. The kernels are ASTRA's:
 "linear" for parallel beams, the line integral by linear interpolation between pixels, and "line_fanflat" for fan beams
 with a flat detector, the length of a ray inside each pixel.
@@ -114,11 +116,6 @@ class ScannerSettings(ScanSettings):
         "pixels", label="Lengths in", advanced=True,
         help="Unit of the bin width and of distances: pixels of the image, or mm, of which a pixel has the length above",
     )  # fmt: skip
-    system_matrix: Literal["auto", "stored", "matrix-free"] = setting(
-        "auto", label="System matrix", advanced=True, before="auto",
-        help="Stored, products are fast, and the matrix and its transpose take memory; matrix-free, each product computes "
-        "the entries anew, which is slower and takes none; automatic stores up to 4 GiB",
-    )  # fmt: skip
     fbp_filter: FilterName = setting(
         "hann", label="FBP filter", advanced=True,
         help="Window on the ramp filter of the FBP baseline: ram-lak is sharp, hann is smooth",
@@ -145,17 +142,6 @@ class ScannerSettings(ScanSettings):
         found.check_sees(shape)
         return found
 
-    def entries(self, shape: Shape) -> int:
-        """About how many entries the system matrix has at most."""
-        return expected_entries(self.geometry(shape), shape)
-
-    def stored_entries(self, shape: Shape) -> int:
-        """How many of them are kept in memory: all, or none where products are matrix-free."""
-        entries = self.entries(shape)
-        if self.system_matrix == "auto":
-            return entries if entries * BYTES_AN_ENTRY <= _STORED_AT_MOST else 0
-        return entries if self.system_matrix == "stored" else 0
-
     @property
     def seconds_a_pixel(self) -> float:
         """Each view is projected back."""
@@ -171,7 +157,7 @@ class ScannerSettings(ScanSettings):
         Bins are then as many as 1 px wide ones on the axis, or 512.
         """
         aside, width = abs(self.centre), self._in_pixels(self.bin_width)
-        bins = self.bins or _enough_bins(2 * reach / (width or geometry.magnification) + 2 * aside)
+        bins = self.bins or self._wanted_bins(2 * reach / (width or geometry.magnification) + 2 * aside)
         if width is not None:
             return bins, width
         if self.beam == "parallel":
@@ -182,6 +168,10 @@ class ScannerSettings(ScanSettings):
                 "aside; bring it nearer to 0, or state the bin width."
             )
         return bins, reach / (bins / 2 - aside)
+
+    def _wanted_bins(self, bins: float) -> int:
+        """How many bins are taken where so many see the whole image."""
+        return _enough_bins(bins)
 
     def _in_pixels(self, length: float | None) -> float | None:
         """A length of these settings in pixels; automatic stays so."""
@@ -205,6 +195,51 @@ class ScannerSettings(ScanSettings):
         return spacing[1] if spacing is not None and square else None
 
 
+class DivergingSettings(ScannerSettings):
+    """What scans have whose rays come from a point."""
+
+    arc: float = setting(
+        360.0, gt=0, le=360, label="Arc", symbol="Θ", unit="°", advanced=True,
+        help="Range of angles: 360 is a complete scan, 180 and the fan's opening a short scan, less is a "
+        "limited-angle scan",
+        when={"angles": NOT_GIVEN},
+    )  # fmt: skip
+    source_distance: float | None = setting(
+        None, ge=1e-6, le=1e9, label="Source distance", advanced=True,
+        help="From the source to the axis of rotation; automatic is the image's longer side",
+    )  # fmt: skip
+    detector_distance: float | None = setting(
+        None, ge=0, le=1e9, label="Detector distance", advanced=True,
+        help="From the axis of rotation to the detector; automatic is the image's longer side",
+    )  # fmt: skip
+
+    def _distances(self, shape: Shape) -> tuple[float, float]:
+        longer = float(max(shape))
+        source, behind = (self._in_pixels(d) for d in (self.source_distance, self.detector_distance))
+        return longer if source is None else source, longer if behind is None else behind
+
+
+class SliceSettings(ScannerSettings):
+    """What scans have whose rays stay in a slice: their system matrix is small enough to be stored."""
+
+    system_matrix: Literal["auto", "stored", "matrix-free"] = setting(
+        "auto", label="System matrix", advanced=True, before="auto",
+        help="Stored, products are fast, and the matrix and its transpose take memory; matrix-free, each product computes "
+        "the entries anew, which is slower and takes none; automatic stores up to 4 GiB",
+    )  # fmt: skip
+
+    def entries(self, shape: Shape) -> int:
+        """About how many entries the system matrix has at most."""
+        return expected_entries(self.geometry(shape), shape)
+
+    def stored_entries(self, shape: Shape) -> int:
+        """How many of them are kept in memory: all, or none where products are matrix-free."""
+        entries = self.entries(shape)
+        if self.system_matrix == "auto":
+            return entries if entries * BYTES_AN_ENTRY <= _STORED_AT_MOST else 0
+        return entries if self.system_matrix == "stored" else 0
+
+
 def settings_of(geometry: Geometry, pixel: float) -> dict[str, Any]:
     """A scan as plain values of the settings of its beam, for an image whose pixels are ``pixel`` wide.
 
@@ -224,10 +259,18 @@ def settings_of(geometry: Geometry, pixel: float) -> dict[str, Any]:
         "pixel_size": pixel if in_mm else 1.0,
         "lengths": "mm" if in_mm else "pixels",
     }
-    if geometry.beam == "fan":
+    if geometry.beam != "parallel":
         found |= {
             "source_distance": geometry.source_distance,
             "detector_distance": geometry.detector_distance,
+        }
+    if geometry.beam == "cone":
+        found |= {
+            "detector_rows": geometry.rows,
+            "row_height": geometry.row_height,
+            "centre_row": geometry.centre_row or 0.0,
+            "detector_tilt": geometry.tilt,
+            "axis_offset": geometry.axis_offset,
         }
     return found
 
@@ -425,7 +468,7 @@ class Scanner(LinearOperator):
         """
 
 
-class ParallelBeamSettings(ScannerSettings):
+class ParallelBeamSettings(SliceSettings):
     """The geometry of a parallel-beam scan; angles in [0, π) by default, as in [P]."""
 
     beam: ClassVar[Beam] = "parallel"
@@ -444,30 +487,10 @@ class ParallelBeamCT(Scanner):
         return across, 1.0
 
 
-class FanBeamSettings(ScannerSettings):
+class FanBeamSettings(DivergingSettings, SliceSettings):
     """The geometry of a fan-beam scan. [C] has 40 and 40 for an image 40 wide, and an arc of 180 degrees."""
 
     beam: ClassVar[Beam] = "fan"
-
-    arc: float = setting(
-        360.0, gt=0, le=360, label="Arc", symbol="Θ", unit="°", advanced=True,
-        help="Range of angles: 360 is a complete scan, 180 and the fan's opening a short scan, less is a "
-        "limited-angle scan",
-        when={"angles": NOT_GIVEN},
-    )  # fmt: skip
-    source_distance: float | None = setting(
-        None, ge=1e-6, le=1e9, label="Source distance", advanced=True,
-        help="From the source to the axis of rotation; automatic is the image's longer side",
-    )  # fmt: skip
-    detector_distance: float | None = setting(
-        None, ge=0, le=1e9, label="Detector distance", advanced=True,
-        help="From the axis of rotation to the detector; automatic is the image's longer side",
-    )  # fmt: skip
-
-    def _distances(self, shape: Shape) -> tuple[float, float]:
-        longer = float(max(shape))
-        source, behind = (self._in_pixels(d) for d in (self.source_distance, self.detector_distance))
-        return longer if source is None else source, longer if behind is None else behind
 
 
 class FanBeamCT(Scanner):

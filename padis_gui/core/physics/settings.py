@@ -1,8 +1,12 @@
 """What every measurement's settings share: whether colours are kept, and how its noise is made."""
 
+import math
+from typing import Self
+
 import torch
 from torch import Tensor
 
+from padis_gui.core.images.image import Image
 from padis_gui.core.settings.declarations import GIVEN, Settings, setting
 from padis_gui.core.settings.watch import SILENT, Watch
 
@@ -10,9 +14,27 @@ from padis_gui.core.settings.watch import SILENT, Watch
 _COUNTED_AT_ONCE = 2**21
 
 
+def _white(like: Tensor, rng: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=rng).to(like.device, like.dtype)
+
+
 def _gaussian(clean: Tensor, deviation: float, rng: torch.Generator) -> Tensor:
-    drawn = torch.randn(clean.shape, generator=rng).to(clean.device, clean.dtype)
-    return clean + deviation * drawn
+    return clean + deviation * _white(clean, rng)
+
+
+def _alike_along_detector(white: Tensor, length: float) -> Tensor:
+    """Noise (C, views, bins) under a Gaussian of ``length`` bins along the detector, as strong as it was; as it is for 0.
+
+    Bins d apart have the correlation exp(-d^2 / (4 length^2)) for lengths from 1 on, the first and the last one as if they
+    were neighbours.
+    """
+    if length == 0:
+        return white
+    bins = white.shape[-1]
+    response = torch.exp(-2 * (math.pi * length * torch.fft.fftfreq(bins, dtype=torch.float64)) ** 2)
+    response = (response / response.square().mean().sqrt()).to(white.device)
+    smoothed: Tensor = torch.fft.ifft(torch.fft.fft(white.double()) * response).real
+    return smoothed.to(white.dtype)
 
 
 def _counted(expected: Tensor, rng: torch.Generator, watch: Watch) -> Tensor:
@@ -59,6 +81,14 @@ class PhysicsSettings(Settings):
         """How many of them a run keeps in memory."""
         return self.entries(shape)
 
+    def entries_in_product(self, image_shape: tuple[int, int, int]) -> int:
+        """About how many entries of the matrix a product with an image (C, rows, columns) takes."""
+        return self.entries(image_shape[1:])
+
+    def for_image(self, image: Image) -> Self:
+        """The settings with what is automatic and follows from the image itself."""
+        return self
+
     @property
     def seconds_a_pixel(self) -> float:
         """About how long the baseline takes for each pixel of the image, on one core."""
@@ -93,32 +123,49 @@ class ScanSettings(PhysicsSettings):
         "pixels, whose intensity 1 is +1000 HU at 70 keV",
         when={"photons": GIVEN},
     )  # fmt: skip
+    gain: float = setting(
+        0.0, ge=0, le=1, label="Detector gain", symbol="σ_g", advanced=True, before=0.0,
+        help="Spread of a gain that each detector bin keeps in all views, which makes rings: an offset of its line "
+        "integrals, relative to the root mean square of the sinogram (0.01 = 1 %)",
+    )  # fmt: skip
+    noise_correlation: float = setting(
+        0.0, ge=0, le=100, label="Noise correlation", symbol="ℓ", unit="bins", advanced=True, before=0.0,
+        help="How far the noise of neighbouring bins is alike, as behind a scintillator: the standard deviation of the "
+        "Gaussian that it is smoothed by, at the same strength; 0 is independent noise",
+    )  # fmt: skip
 
     def noisy(self, clean: Tensor, rng: torch.Generator, watch: Watch = SILENT) -> tuple[Tensor, float]:
-        """Gaussian noise relative to the root mean square, then photon counting.
+        """Gaussian noise relative to the root mean square, a gain that each bin keeps, then photon counting.
 
-        Counts are Poisson with mean I0 exp(-p); the measurement is -ln(max(count, 1) / I0), back in the
-        sinogram's unit, and its deviation the root mean square of 1 / sqrt(count) over all bins.
+        A gain g is an offset -ln g of a bin's line integrals. Counts are Poisson with mean I0 exp(-p); the measurement is
+        -ln(max(count, 1) / I0), back in the sinogram's unit, and its deviation the root mean square of
+        1 / sqrt(count) over all bins. Gaussian and counting noise are correlated along the detector where that is set.
         """
+        scale_of = float(clean.square().mean().sqrt())
+        white = _alike_along_detector(_white(clean, rng), self.noise_correlation)
+        measured = clean + self.noise * scale_of * white
+        if self.gain:
+            measured = measured + self.gain * scale_of * _white(clean[..., :1, :], rng)
         deviation = self.noise_in(clean)
-        measured = _gaussian(clean, deviation, rng)
         if self.photons is None:
             return measured, deviation
         scale = self.absorption / self.length_of_a_pixel
         expected = self.photons * torch.exp(-scale * measured.double().cpu())
         counts = _counted(expected, rng, watch).clamp(min=1)
-        counted = -torch.log(counts / self.photons) / scale
+        counted = (-torch.log(counts / self.photons) / scale).to(clean.device, clean.dtype)
+        if self.noise_correlation:
+            counted = measured + _alike_along_detector(counted - measured, self.noise_correlation)
         photon_deviation = float((1 / counts).mean().sqrt()) / scale
-        return counted.to(clean.device, clean.dtype), float((deviation**2 + photon_deviation**2) ** 0.5)
+        return counted, float((deviation**2 + photon_deviation**2) ** 0.5)
 
     def noise_in(self, measurement: Tensor) -> float:
-        """The Gaussian part, relative to the root mean square."""
-        return self.noise * float(measurement.square().mean().sqrt())
+        """The Gaussian part and that of the gain, relative to the root mean square."""
+        return math.hypot(self.noise, self.gain) * float(measurement.square().mean().sqrt())
 
     @property
     def is_noisy(self) -> bool:
-        """With Gaussian noise or photons counted."""
-        return self.noise > 0 or self.photons is not None
+        """With Gaussian noise, a gain, or photons counted."""
+        return self.noise > 0 or self.gain > 0 or self.photons is not None
 
     @property
     def length_of_a_pixel(self) -> float:

@@ -11,14 +11,16 @@ from torch import Tensor
 
 from padis_gui.core.files.read import read_named_picture
 from padis_gui.core.images.image import Image
-from padis_gui.core.images.metrics import psnr, residual, ssim
+from padis_gui.core.images.metrics import psnr, relative_misfit, residual, ssim
 from padis_gui.core.physics.operator import POWERS, POWERS_MATRIX_FREE, LinearOperator
 from padis_gui.core.physics.problem import Problem, as_measured, simulate
 from padis_gui.core.physics.projector import BYTES_AN_ENTRY
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.settings import PhysicsSettings
 from padis_gui.core.physics.slicewise import Slicewise, simulate_slices
+from padis_gui.core.prior.partition import Partition
 from padis_gui.core.prior.prior import Conventions, PatchPrior
+from padis_gui.core.prior.seams import seam_ratio
 from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.prior.stack import stacked
 from padis_gui.core.runs.method import Method
@@ -180,11 +182,12 @@ def preparing_share(opened: Opened, method: Method, *, norm: bool) -> float:
     scan, and with ``norm`` that of the operator."""
     image = None if method.imageless else opened.image
     measured, baseline = _seconds(image, opened.prior, method.problem)
-    problem, shape = method.problem, prepared_shape(image, opened.prior, method.problem)[1:]
+    problem, whole = method.problem, prepared_shape(image, opened.prior, method.problem)
+    shape = whole[1:]
     rest = 0.0 if _measures(image, opened.prior) else problem.stored_entries(shape) * _ENTRY_SECONDS
     if norm:
         powers = POWERS if problem.stored_entries(shape) else POWERS_MATRIX_FREE
-        rest += 2 * powers * _product_seconds(problem, shape)
+        rest += 2 * powers * _product_seconds(problem, whole)
     return (measured + baseline) / (measured + baseline + rest)
 
 
@@ -193,19 +196,25 @@ def _measures(image: Image | None, prior: PatchPrior) -> bool:
     return image is not None and (image.measured is None or prior_window(image, prior)[0] != 0)
 
 
-def _product_seconds(problem: PhysicsSettings, shape: tuple[int, int]) -> float:
+def expected_product_seconds(opened: Opened, method: Method) -> float:
+    """About how long a product with the operator takes on one core, before it is made."""
+    image = None if method.imageless else opened.image
+    return _product_seconds(method.problem, prepared_shape(image, opened.prior, method.problem))
+
+
+def _product_seconds(problem: PhysicsSettings, image_shape: tuple[int, int, int]) -> float:
     """About how long a product takes."""
-    each = _PRODUCT_SECONDS if problem.stored_entries(shape) else _FREE_SECONDS
-    return problem.entries(shape) * each
+    each = _PRODUCT_SECONDS if problem.stored_entries(image_shape[1:]) else _FREE_SECONDS
+    return problem.entries_in_product(image_shape) * each
 
 
 def _seconds(image: Image | None, prior: PatchPrior, problem: PhysicsSettings) -> tuple[float, float]:
     """About how long measuring and the baseline take."""
-    channels, *shape = prepared_shape(image, prior, problem)
-    pixels, measured = channels * math.prod(shape), 0.0
+    shape = prepared_shape(image, prior, problem)
+    pixels, measured = math.prod(shape), 0.0
     if _measures(image, prior):
-        stored = problem.stored_entries((shape[0], shape[1]))
-        measured = stored * _ENTRY_SECONDS + _product_seconds(problem, (shape[0], shape[1]))
+        stored = problem.stored_entries(shape[1:])
+        measured = stored * _ENTRY_SECONDS + _product_seconds(problem, shape)
     return measured + _PIXEL_SECONDS * pixels, problem.seconds_a_pixel * pixels
 
 
@@ -305,8 +314,10 @@ def build_problem(
     watch.check()
     if made is None or made.image_shape != shape:
         one = (1, *prepared.shape) if prepared.is_volume else shape
+        one = shape if record.of_volumes else one
+        settings = settings.for_image(prepared)
         made = record.make(one, settings, prior.device, read_named_picture(settings), watch.part(0, 0.05))
-        if prepared.is_volume:
+        if prepared.is_volume and not record.of_volumes:
             made = Slicewise(made, prepared.channels)
     operator, rest = made, watch.part(0.05, 1)
     if record.imageless:
@@ -319,6 +330,19 @@ def build_problem(
     if isinstance(operator, Slicewise):
         return simulate_slices(operator, truth, settings, seed, prepared.slices, rest)
     return simulate(operator, truth, settings, streams(seed)[0], rest)
+
+
+def measure_further(
+    problem: Problem, estimate: Tensor, partition: Partition | None = None
+) -> dict[str, float]:
+    """What else is said of an image: the seam ratio where it was tiled, and the NRMSE, ||estimate - x|| / ||x||, where the
+    truth x is known."""
+    found = {}
+    if partition is not None:
+        found["seam_ratio"] = seam_ratio(estimate, partition, problem.truth)
+    if problem.truth is not None:
+        found["nrmse"] = relative_misfit(estimate, problem.truth)
+    return found
 
 
 def measure(problem: Problem, estimate: Tensor) -> dict[str, float]:

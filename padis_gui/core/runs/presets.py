@@ -140,6 +140,10 @@ PRESETS = Registry("preset", (
         others={"quality": {"sigma_max": 2.0}},
     ),
     Preset(
+        "ct-cone", "CT, cone beam", "Cone beam of a volume, 40 views over a full turn",
+        "ct-cone", {"views": 40}, "fast", {},
+    ),
+    Preset(
         "deblur", "Deblurring", "A uniform blur of 9 × 9 pixels with noise of 0.01",
         "deblur", {"noise": 0.01}, "fast", {"sigma_max": 0.3, "relaxation": 1.0},
         PHOTO_PRIOR, DEMO_PHOTO,

@@ -9,14 +9,15 @@ import numpy as np
 import torch
 
 from padis_gui.core.files.formats.folder import data_sha256
-from padis_gui.core.files.read import read_image, read_volume
+from padis_gui.core.files.read import read_cone_volume, read_image, read_volume
 from padis_gui.core.images.image import Image
 from padis_gui.core.images.metrics import Calibration, calibrate, summarise
+from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.control import Control
 from padis_gui.core.runs.engine import Result, Run, finish
-from padis_gui.core.runs.opened import Opened, Prepared, measure
+from padis_gui.core.runs.opened import Opened, Prepared, measure, measure_further
 from padis_gui.core.runs.recipe import DataReference, Recipe, array_sha256, draft_recipe
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.solvers.iterate import Iterate
@@ -50,13 +51,23 @@ def unchanged(file: str, sha256: str, *, linked: bool = False) -> Path:
 
 
 def image_of(
-    data: DataReference, path: Path, opened: Image | None = None, pages: tuple[int, ...] = ()
+    data: DataReference,
+    path: Path,
+    opened: Image | None = None,
+    pages: tuple[int, ...] = (),
+    *,
+    together: bool = False,
 ) -> Image:
     """The recipe's image, with the window that it had; ``opened`` where that is the same page, or the same volume of
-    ``pages``, else read."""
+    ``pages``, else read. A scan may be one whose slices were measured ``together``."""
     image = opened
     if image is None or (image.page, image.reading, image.slices) != (data.page, data.reading, pages):
-        image = read_volume(path, pages, data.reading) if pages else read_image(path, data.page, data.reading)
+        if pages and together and read_image(path, 0, data.reading).is_scan:
+            image = read_cone_volume(path, data.reading)
+        else:
+            image = (
+                read_volume(path, pages, data.reading) if pages else read_image(path, data.page, data.reading)
+            )
     if (image.window, image.unit) == (data.window, data.unit):
         return image
     return replace(image, window=data.window, unit=data.unit)
@@ -93,7 +104,14 @@ def open_recipe(recipe: Recipe, device: torch.device, near: Opened | None = None
         data_path = unchanged(recipe.data.file, recipe.data.sha256, linked=recipe.data.reading.follows_links)
         is_open = near is not None and near.data_path is not None and near.data_path.resolve() == data_path
         pages = () if recipe.stack is None else recipe.stack.pages
-        image = image_of(recipe.data, data_path, near.image if is_open and near is not None else None, pages)
+        together = find_physics(recipe.physics).of_volumes
+        image = image_of(
+            recipe.data,
+            data_path,
+            near.image if is_open and near is not None else None,
+            pages,
+            together=together,
+        )
     for file, sha256 in recipe.files.items():
         unchanged(file, sha256)
     prior_path = unchanged(recipe.prior.file, recipe.prior.sha256)
@@ -129,6 +147,20 @@ def as_here(recipe: Recipe, opened: Opened) -> Recipe:
     )  # fmt: skip
 
 
+MOST_SAMPLES = 200
+
+
+def sample_seeds(base: int, count: int) -> list[int]:
+    """Different seeds for the samples of one measurement, always the same ones for the same base."""
+    rng = torch.Generator().manual_seed(base)
+    found: list[int] = []
+    while len(found) < count:
+        seed = int(torch.randint(0, 10**9, (), generator=rng))
+        if seed not in found and seed != base:
+            found.append(seed)
+    return found
+
+
 def of_samples(samples: Sequence[Result], prepared: Prepared | None) -> tuple[Result, Calibration | None]:
     """The mean, deviation and interval of samples that differ in the solver's seed only.
 
@@ -142,7 +174,7 @@ def of_samples(samples: Sequence[Result], prepared: Prepared | None) -> tuple[Re
     if prepared is not None and prepared.problem.operator.image_shape == found.mean.shape:
         problem, (low, high) = prepared.problem, first.window
         mean = torch.from_numpy((found.mean - low) / (high - low)).to(problem.device)
-        metrics |= measure(problem, mean)
+        metrics |= measure(problem, mean) | measure_further(problem, mean)
         if problem.truth is not None:
             calibration = calibrate(found, prepared.image.from_unit(problem.truth))
     metrics |= {name: value for name, value in first.metrics.items() if name.endswith("_baseline")}

@@ -11,6 +11,9 @@ further observations, with an error of τ / √λ_z. (With the measurement y in 
 twice: without neighbours the step would fit it once more.) The sum of squares is one square around the weighted mean v
 of the estimates, so that the step is the prox at v of a measurement A x̂ with weight ρ (1 + n λ_z), n neighbours. What
 the data know stays; where they are silent or noisy the slices agree.
+
+Where slices are measured together, as in a cone beam, the step is one for all of them; the first and the last slice then
+have their one neighbour twice, so that n is 2 everywhere.
 """
 
 import torch
@@ -18,6 +21,7 @@ from torch import Tensor
 
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.physics.slicewise import Slicewise
+from padis_gui.core.prior.slices import reflected
 from padis_gui.core.solvers.iterate import unit_norm
 
 # τ, the error of an estimate: reconstructions from 20 views come to 34 dB
@@ -42,7 +46,10 @@ def smoothed(problem: Problem, own: Tensor, neighbours: list[Tensor], z_smoothin
 def smoothed_volume(problem: Problem, estimate: Tensor, z_smoothing: float) -> Tensor:
     """The estimate (Z, rows, columns) of a volume, each slice drawn towards those beside it as they were."""
     operator = problem.operator
-    assert isinstance(operator, Slicewise), "as of every volume"
+    if not isinstance(operator, Slicewise):
+        order = range(len(estimate))
+        beside = [estimate[[reflected(z + by, len(estimate)) for z in order]] for by in (-1, 1)]
+        return smoothed(problem, estimate, beside, z_smoothing)
     found = []
     for z in range(len(estimate)):
         one = Problem(operator=operator.one, measurement=problem.measurement[z : z + 1], noise=problem.noise)

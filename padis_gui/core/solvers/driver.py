@@ -62,7 +62,8 @@ def drive(
     residual is twenty times the best one; the consumer keeps the last good iterate that it got.
     """
     name = settings.denoiser if isinstance(settings, PlugAndPlaySettings) else "prior"
-    denoiser = _Counted(make_denoiser(name, prior, tiling, apart=problem.operator.apart))
+    apart = problem.operator.apart or problem.operator.slice_step is not None
+    denoiser = _Counted(make_denoiser(name, prior, tiling, apart=apart))
     A, y, noise = problem.operator, problem.measurement, problem.noise
     if settings.unit_norm:
         A, y, noise = unit_norm(problem)

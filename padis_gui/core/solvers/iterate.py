@@ -171,6 +171,26 @@ class Setup(ClassicalSetup):
             (gradient,) = torch.autograd.grad(distance(denoised), leaf)
         return denoised.detach(), gradient, partition
 
+    def denoise_and_correct(
+        self, x: Tensor, sigma: float, rho: float, cg_steps: int
+    ) -> tuple[Tensor, Tensor, Tensor, Partition | None]:
+        """D(x, sigma); c = argmin ||A (D + c) - y||^2 + rho ||c||^2; J^T c with J = dD/dx; and the partition.
+
+        c corrects the denoised image, J^T c the noisy one; nothing keeps the graph.
+        """
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_(True)
+            through_network, partition = self.denoiser(leaf, sigma, self.rng)
+            denoised = through_network.detach()
+            correction = self.A.prox(self.y, denoised, rho, cg_steps) - denoised
+            (pulled,) = torch.autograd.grad(through_network, leaf, correction)
+        return denoised, correction, pulled, partition
+
+    def baseline_with_noise(self) -> Tensor:
+        """The baseline picture, clipped to [0, 1], under noise of the first level, which hides its streaks."""
+        start = self.A.pinv(self.y).clamp(0, 1)
+        return start + float(self.levels[0]) * self.normal(start)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:

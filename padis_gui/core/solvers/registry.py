@@ -28,11 +28,19 @@ from padis_gui.core.solvers.diffusion.langevin import (
     langevin,
     langevin_cg,
 )
+from padis_gui.core.solvers.diffusion.langevin_proximal import LangevinProximalSettings, langevin_proximal
 from padis_gui.core.solvers.diffusion.padis_dps import PaDISDPSSettings, padis_dps
+from padis_gui.core.solvers.diffusion.padis_dps_preconditioned import (
+    PreconditionedDPSSettings,
+    padis_dps_preconditioned,
+)
+from padis_gui.core.solvers.diffusion.pigdm import PiGDMSettings, pigdm
 from padis_gui.core.solvers.diffusion.predictor_corrector import (
     PredictorCorrectorSettings,
     predictor_corrector,
 )
+from padis_gui.core.solvers.diffusion.red_diff import REDDiffSettings, red_diff
+from padis_gui.core.solvers.diffusion.resample import ReSampleSettings, resample
 from padis_gui.core.solvers.driver import drive
 from padis_gui.core.solvers.iterate import Cost, Iterates, MethodSettings, Setup, SolverSettings, Steps
 
@@ -113,8 +121,20 @@ SOLVERS = Registry("solver", (
         "step size ζ",
     ),
     Solver(
+        "padis-dps-preconditioned", "PaDIS–DPS, preconditioned", PreconditionedDPSSettings, padis_dps_preconditioned,
+        "arXiv 2406.02462, algorithm 1; ΠGDM (Song et al., ICLR 2023), equation 7; start and temperature as DiffPIR, "
+        "arXiv 2305.08995",
+        "The paper's solver with a data step that is solved for, taken through the network: 100 calls with their gradient.",
+        "step size ζ",
+    ),
+    Solver(
         "langevin", "Langevin", LangevinSettings, langevin, "arXiv 2406.02462",
         "Langevin steps with a plain gradient step on the data. 400 calls.", "step size ζ",
+    ),
+    Solver(
+        "langevin-proximal", "Langevin, proximal", LangevinProximalSettings, langevin_proximal,
+        "Langevin of arXiv 2406.02462 with the data step of arXiv 2111.08005, section 3.2",
+        "Langevin steps with a data step that is solved for at the noisy image: 100 denoiser calls.", "step size ε",
     ),
     Solver(
         "predictor-corrector", "Predictor–corrector", PredictorCorrectorSettings, predictor_corrector,
@@ -123,6 +143,18 @@ SOLVERS = Registry("solver", (
     Solver(
         "ve-ddnm", "VE-DDNM", DDNMSettings, ddnm, "arXiv 2212.00490; arXiv 2406.02462",
         "Replaces what the data determine, keeps the null space of the prior's image.", "number of CG steps",
+    ),
+    Solver(
+        "pigdm", "ΠGDM", PiGDMSettings, pigdm, "Song et al., ICLR 2023, algorithm 1; arXiv 2305.04391, section 4",
+        "Pseudoinverse guidance through the network: 100 calls with their gradient.", "stochasticity η",
+    ),
+    Solver(
+        "red-diff", "RED-diff", REDDiffSettings, red_diff, "arXiv 2305.04391, algorithm 1",
+        "Adam on the data and on regularisation by denoising, down the noise levels: 100 denoiser calls.", "step size γ",
+    ),
+    Solver(
+        "resample", "ReSample", ReSampleSettings, resample, "arXiv 2307.08123, algorithm 1, in pixel space",
+        "Unconditional steps, each followed by a hard data step and a resampling: 100 denoiser calls.", "resampling γ",
     ),
     Solver(
         "daps", "DAPS", DAPSSettings, daps, "arXiv 2407.01521, algorithm 1",

@@ -10,11 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from padis_gui.core.files.read import read_image
-from padis_gui.core.images.metrics import as_json, relative_misfit
+from padis_gui.core.images.metrics import as_json
 from padis_gui.core.prior.prior import PatchPrior
-from padis_gui.core.prior.seams import seam_ratio
 from padis_gui.core.runs.engine import Run, finish
-from padis_gui.core.runs.opened import Opened, Prepared
+from padis_gui.core.runs.opened import Opened, Prepared, measure_further
 from padis_gui.core.runs.recipe import Recipe, make_recipe
 from padis_gui.core.settings.errors import InputError, PadisError
 from padis_gui.core.solvers.iterate import Iterate
@@ -136,8 +135,6 @@ class _GridRunner:
         assert run.prepared is not None
         self._prepared = run.prepared
         metrics = {"seconds": result.seconds, "evaluations": float(result.evaluations)}
-        if last is not None and last.partition is not None:
-            metrics["seam_ratio"] = seam_ratio(last.estimate, last.partition, run.prepared.problem.truth)
-        if last is not None and (truth := run.prepared.problem.truth) is not None:
-            metrics["nrmse"] = relative_misfit(last.estimate, truth)
+        if last is not None:
+            metrics |= measure_further(run.prepared.problem, last.estimate, last.partition)
         return metrics | result.metrics, result.recipe

@@ -2,7 +2,7 @@
 
 The questions are those that the paper leaves open and that its readers ask (arXiv 2406.02462, section 5 and appendix): how
 much depends on the schedule of noise levels, what positions and patch sizes are worth, what a random tiling costs against
-an average over several, and how methods stand views that are missing and noise.
+an average over several, and how methods stand missing views, noise and detectors.
 """
 
 from collections.abc import Mapping
@@ -99,7 +99,18 @@ STUDIES = Registry(
             name="measurement", question="How does each method stand missing views and noise?",
             problems=("ct-20",), solvers=("fast", "tv", "baseline"), more_solvers=("diffpir", "sirt"),
             trial={"views": ("8", "20"), "noise": ("0", "0.01")},
-            full={"views": ("8", "20", "60", "180"), "noise": ("0", "0.005", "0.01", "0.02", "0.05")},
+            full={
+                "views": ("8", "20", "60", "180"), "noise": ("0", "0.005", "0.01", "0.02", "0.05"), "gain": ("0", "0.01"),
+            },
+        ),
+        Study(
+            name="detector", question="What do a detector's rings and correlated noise cost each method?",
+            problems=("ct-20",), solvers=("fast", "tv", "baseline"), more_solvers=("diffpir", "sirt"),
+            trial={"noise": ("0.01",), "gain": ("0", "0.01"), "noise_correlation": ("0", "2")},
+            full={
+                "views": ("20", "60"), "noise": ("0.01",), "gain": ("0", "0.005", "0.01", "0.02"),
+                "noise_correlation": ("0", "1", "2", "4"),
+            },
         ),
         Study(
             name="solvers", question="Which solver is best, and what does it cost?",

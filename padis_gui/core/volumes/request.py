@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.image import Image, ReadingSettings
+from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.slicewise import slice_seed
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.slices import z_smoothing_setting
@@ -74,6 +75,12 @@ def make_request(
     if recipe.data is None:
         raise SettingError(
             "The slices of a volume were wanted, but a generated sample has none; choose another physics."
+        )
+    physics = find_physics(recipe.physics)
+    if physics.of_volumes:
+        raise SettingError(
+            f"Slices one after the other were wanted, but {physics.label} measures all of them at once; reconstruct the "
+            "volume in one run."
         )
     pages = parse_pages(settings.pages, image.pages)
     window = common_window(Path(recipe.data.file), image, prior)

@@ -19,7 +19,7 @@ from padis_gui.viewmodels.laboratory.seam_maps import SOURCES
 from padis_gui.viewmodels.session.session import Session
 
 _TRAILS = (0, 3, 10, 20)
-_PLOT_HEIGHTS = 150, 400  # px
+_PLOT_HEIGHTS, _SPECTRUM_HEIGHT = (150, 400), 180  # px
 _VALUES = {
     "seam_ratio": ("Seam ratio x̂₀", "Steps of the estimate across tile borders over those elsewhere; 1 is no seam"),
     "seam_denoised": ("D", "Seam ratio of the denoised image, before the data step"),
@@ -40,7 +40,9 @@ class LaboratoryPanel(QWidget):
         self._session, self._laboratory, self._seen = session, laboratory, False
         content = QWidget()
         self._layout = column(content, spacing=4, margins=(6, 4, 8, 8))
-        for section, share in ((self._overlay(), 0), (self._seams(), 1), (self._maps(show_source), 0)):
+        for section, share in (
+            (self._overlay(), 0), (self._seams(), 1), (self._spectrum(), 0), (self._maps(show_source), 0)
+        ):  # fmt: skip
             self._layout.addWidget(section, share)
         self.save = SaveButtons(session, "Seam maps", panes, self._export)
         self._layout.addWidget(self.save)
@@ -102,6 +104,19 @@ class LaboratoryPanel(QWidget):
         section.body.addLayout(measuring)
         return section
 
+    def _spectrum(self) -> Section:
+        section = Section("Error by frequency")
+        self.spectrum = Plot(
+            "Power of the error", logarithmic=True, whole=False,
+            tip="Radially averaged power spectrum of x̂₀ minus the truth at the shown step, of images in [0, 1]; left is "
+            "coarse, right is fine. White noise of variance v would be level at v",
+        )  # fmt: skip
+        self.spectrum.set_x_range(0, 0.5)
+        self.spectrum.set_labels(bottom="cycles a pixel")
+        self.spectrum.setFixedHeight(_SPECTRUM_HEIGHT)
+        section.body.addWidget(self.spectrum)
+        return section
+
     def _maps(self, show_source: Callable[[str], None]) -> Section:
         section = Section("Maps")
         buttons = Flow()
@@ -141,6 +156,10 @@ class LaboratoryPanel(QWidget):
         values = laboratory.values()
         for key, label in self.values.items():
             label.setText(f"{values[key]:.3g}" if key in values else "–")
+        found = laboratory.spectrum
+        self.spectrum.set_lines(
+            [] if found is None else [Line("x̂₀ − truth", CURVE["residual"], found.frequency, found.power)]
+        )
         self.measure.setEnabled(laboratory.measurable and not laboratory.measuring)
         self.measure.setText("Measuring…" if laboratory.measuring else "Measure now")
         self.save.tiff.setEnabled(bool(laboratory.maps))

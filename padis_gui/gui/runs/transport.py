@@ -206,7 +206,10 @@ class Transport(QWidget):
     """Buttons for the run's actions, and where the run stands."""
 
     def __init__(self, act: Actions, plan: QWidget, running: QWidget) -> None:
-        """``plan`` says what a run will take, above the buttons; ``running`` what runs, below them."""
+        """``plan`` says what a run will take, ``running`` what runs.
+
+        Both come and go above the buttons, so that these never move away under the mouse.
+        """
         super().__init__()
         layout = column(self, spacing=6, margins=(8, 6, 8, 8))
         buttons = grid()
@@ -222,9 +225,9 @@ class Transport(QWidget):
             self.buttons[action.objectName()] = button
         self.bar = progress_bar("Progress of the run", "Steps of the run so far")
         self.state, self.time = QLabel("Ready"), QLabel()
+        layout.addWidget(running)
         layout.addWidget(plan)
         layout.addLayout(buttons)
-        layout.addWidget(running)
         layout.addWidget(self.bar)
         for label in (self.state, self.time):
             layout.addWidget(label)

@@ -6,7 +6,9 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPalette, QPen, QPolygonF, QWheelEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
-from padis_gui.core.physics.geometry import Point, Sketch, make_sketch
+from padis_gui.core.images.image import Image
+from padis_gui.core.physics.cone import ConeBeamSettings
+from padis_gui.core.physics.geometry import Point, Shape, Sketch, make_sketch
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.scanner import ScannerSettings
 from padis_gui.core.settings.errors import PadisError
@@ -46,12 +48,44 @@ class GeometrySketch(QWidget):
     def place(self, point: Point) -> QPointF:
         """Where a point of the scan, in pixels from the axis with y upwards, lies in the widget."""
         scale = self._scale
-        return QPointF(self.width() / 2 + scale * point[0], self.height() / 2 - scale * point[1])
+        below = self.height() - self._beside_height
+        return QPointF(self.width() / 2 + scale * point[0], below / 2 - scale * point[1])
+
+    def place_beside(self, point: Point) -> QPointF:
+        """Where a point of a cone beam seen from the side lies: along its middle ray from the axis, and z.
+
+        The first slice is the lowest line, as in the planes of a volume.
+        """
+        scale, sketch = self._scale, self.sketch
+        assert sketch is not None, "what is drawn"
+        last = max(-sketch.upright[1], sketch.height / 2)
+        above = self.height() - self._beside_height
+        middle = 0.5 * (sketch.geometry.detector_distance - sketch.geometry.source_distance)
+        return QPointF(self.width() / 2 + scale * (point[0] - middle), above + scale * (last + point[1]))
+
+    @property
+    def _tall(self) -> float:
+        """How high a cone beam is that is seen from the side, in pixels of the image; 0 of other beams."""
+        sketch = self.sketch
+        if sketch is None or sketch.geometry.beam != "cone":
+            return 0.0
+        top, bottom = sketch.upright
+        return max(top, sketch.height / 2) - min(bottom, -sketch.height / 2)
 
     @property
     def _scale(self) -> float:
-        reach = self.sketch.reach if self.sketch is not None else 1.0
-        return max(1.0, min(self.width(), self.height()) / 2 - _MARGIN) / reach
+        reach, tall = self.sketch.reach if self.sketch is not None else 1.0, self._tall
+        room = self.height() - (_MARGIN if tall else 0)
+        return (
+            max(1.0, min(self.width() - 2 * _MARGIN, (room - 2 * _MARGIN) / (1 + tall / (2 * reach))))
+            / 2
+            / reach
+        )
+
+    @property
+    def _beside_height(self) -> float:
+        """The strip below for the cone beam seen from the side, in pixels of the screen."""
+        return self._scale * self._tall + _MARGIN if self._tall else 0.0
 
     def paintEvent(self, event: QPaintEvent) -> None:
         sketch = self.sketch
@@ -64,6 +98,8 @@ class GeometrySketch(QWidget):
             self._paint_object(painter, sketch, text, muted)
             self._paint_all_views(painter, sketch)
             self._paint_view(painter, sketch)
+            if sketch.geometry.beam == "cone":
+                self._paint_beside(painter, sketch, text, muted)
             self._paint_turn(painter, sketch, text)
             self._paint_scale(painter, sketch, text)
 
@@ -126,13 +162,55 @@ class GeometrySketch(QWidget):
         painter.drawLine(ends[0], ends[1])
         painter.setPen(_thick(GEOMETRY["source"]))
         painter.setBrush(QColor(GEOMETRY["source"]))
-        if sketch.geometry.beam == "fan":
+        if sketch.geometry.beam != "parallel":
             painter.drawEllipse(sources[0], 3.5, 3.5)
         else:
             painter.drawLine(sources[0], sources[1])
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
         painter.drawText(_beside(ends[0], ends[1], 9), "1")
         painter.drawText(_beside(ends[1], ends[0], 9), str(sketch.geometry.bins))
+
+    def _paint_beside(self, painter: QPainter, sketch: Sketch, text: QColor, muted: QColor) -> None:
+        """The view in full from the side, at the same scale: the source to the left, its rays to the detector's rows."""
+        geometry, (top, bottom) = sketch.geometry, sketch.upright
+        behind = geometry.detector_distance
+        source, low, high = (
+            self.place_beside(p) for p in ((-geometry.source_distance, 0.0), (behind, top), (behind, bottom))
+        )
+        wide = sketch.across_view(min(self.view, len(sketch.views) - 1))
+        faint = QColor(text)
+        faint.setAlpha(28)
+        painter.setPen(QPen(muted, 1))
+        painter.setBrush(faint)
+        painter.drawRect(
+            QRectF(
+                self.place_beside((-wide, -sketch.height / 2)), self.place_beside((wide, sketch.height / 2))
+            )
+        )
+        painter.setPen(QPen(muted, 1, Qt.PenStyle.DashLine))
+        painter.drawLine(
+            self.place_beside((0.0, sketch.height / 2 + 4 / self._scale)),
+            self.place_beside((0.0, -sketch.height / 2 - 4 / self._scale)),
+        )
+        rays = QColor(GEOMETRY["source"])
+        rays.setAlpha(38)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(rays)
+        painter.drawPolygon(QPolygonF([source, high, low]))
+        rays.setAlpha(150)
+        painter.setPen(QPen(rays, 1))
+        for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+            end = high + (low - high) * share
+            painter.drawLine(source, end)
+            _arrow(painter, source, end, 0.93)
+        painter.setPen(_thick(BORDER))
+        painter.drawLine(high, low)
+        painter.setPen(_thick(GEOMETRY["source"]))
+        painter.setBrush(QColor(GEOMETRY["source"]))
+        painter.drawEllipse(source, 3.5, 3.5)
+        painter.setPen(text)
+        painter.drawText(low + QPointF(6, 0), "1")
+        painter.drawText(high + QPointF(6, 10), str(geometry.rows))
 
     def _paint_turn(self, painter: QPainter, sketch: Sketch, text: QColor) -> None:
         """An arrow the way the views go, from the first one on, about the axis."""
@@ -157,7 +235,7 @@ class GeometrySketch(QWidget):
         wanted = self.width() / 5 / one
         power = 10 ** math.floor(math.log10(wanted))
         length = max(f * power for f in (1, 2, 5) if f * power <= wanted)
-        left, bottom = 8.0, self.height() - 8.0
+        left, bottom = 8.0, self.height() - self._beside_height - 8.0
         painter.setPen(QPen(text, 1.4))
         painter.drawLine(QPointF(left, bottom), QPointF(left + length * one, bottom))
         painter.drawText(QPointF(left, bottom - 5), f"{length:g} {unit}")
@@ -206,12 +284,31 @@ def facts(sketch: Sketch) -> str:
     ]
     seen = f"field of view {2 * sketch.field_of_view:.4g} px{also(2 * sketch.field_of_view)}"
     lines.append(seen if sketch.sees_everything else f"{seen}: the image's corners are cut off")
-    if geometry.beam == "fan":
+    if geometry.beam == "cone":
+        lines[1] = (
+            f"{geometry.bins} × {geometry.rows} bins of {geometry.bin_width:.4g} × {geometry.row_height:.4g} px"
+            f"{also(geometry.bin_width, geometry.row_height)}"
+        )
+        lines[2] += f", {sketch.height:.4g} px{also(sketch.height)} high"
+    if geometry.beam != "parallel":
         distance = geometry.source_distance
         lines.append(
             f"source at {distance:.4g} px{also(distance)}, magnification {geometry.magnification:.3g}"
         )
     return "\n".join(lines)
+
+
+def sketch_of(
+    problem: ScannerSettings, shape: Shape, spacing: tuple[float, float] | None, volume: Image | None
+) -> Sketch:
+    """Of a scan of images of ``shape`` (rows, columns), or of a volume; raises :class:`PadisError` where it cannot be."""
+    if not isinstance(problem, ConeBeamSettings):
+        return make_sketch(problem.geometry(shape), shape, problem.known_pixel(spacing))
+    slices = 1
+    if volume is not None:
+        problem, slices = problem.for_image(volume), volume.channels
+    height = slices * problem.height_of_voxels()
+    return make_sketch(problem.geometry((slices, *shape)), shape, problem.known_pixel(spacing), height)
 
 
 class GeometryPanel(QWidget):
@@ -245,6 +342,7 @@ class GeometryPanel(QWidget):
         self._drawn: tuple[object, ...] = ()
         session.method.changed.connect(self._settled.throttle)
         session.data.changed.connect(self._show_picture)
+        session.volume.changed.connect(self._settled.throttle)
         self._show_picture()
         self.refresh()
 
@@ -270,14 +368,16 @@ class GeometryPanel(QWidget):
         session = self._session
         image = session.data.image
         shape, spacing = (_NO_SHAPE, None) if image is None else (image.shape, image.spacing)
-        scan = (session.method.physics, session.method.problem, shape, spacing, self.sketch.picture)
+        volume = session.volume.subject if session.volume.on else None
+        slices = 1 if volume is None else volume.channels
+        scan = (session.method.physics, session.method.problem, shape, spacing, slices, self.sketch.picture)
         if scan == self._drawn:
             return  # it was another setting that changed
         self._drawn = scan
         sketch, trouble = None, ""
         if isinstance(problem := session.method.problem, ScannerSettings):
             try:
-                sketch = make_sketch(problem.geometry(shape), shape, problem.known_pixel(spacing))
+                sketch = sketch_of(problem, shape, spacing, volume)
             except PadisError as error:
                 trouble = str(error)
         label = find_physics(session.method.physics).label

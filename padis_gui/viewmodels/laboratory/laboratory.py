@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.images.image import Pixels
+from padis_gui.core.images.metrics import Spectrum
 from padis_gui.core.prior.partition import Box, Partition
 from padis_gui.core.settings.declarations import Settings, make, setting
 from padis_gui.viewmodels.laboratory.export import PictureStack
@@ -112,6 +113,7 @@ class Laboratory(QObject):
         self._ratios: tuple[IteratePictures, tuple[float, float]] | None = (
             None  # seam ratios of x̂₀ and D of a frame
         )
+        self._spectrum: tuple[IteratePictures, Spectrum | None] | None = None  # of the error of a frame
         self._on_request: dict[int, Disagreement] = {}  # of the shown run, by step
         self._heat: tuple[Coverage, NDArray[np.float32]] | None = None
         self._history = session.shown.history
@@ -198,6 +200,7 @@ class Laboratory(QObject):
             history=session.shown.history, frame=frame, points=session.shown.history.points, before=self.coverage,
             maps=self._wanted | ({COVERAGE} if self.settings.heat else set()),
             truth=None if prepared is None else prepared.problem.truth,
+            image=None if prepared is None else prepared.image,
         )  # fmt: skip
         session.io_requests.ask("maps", lambda check: make_maps(request), self._take_maps)
 
@@ -210,6 +213,7 @@ class Laboratory(QObject):
         if made.coverage is not None and made.coverage.history is self._session.shown.history:
             self.coverage = made.coverage
         self.maps, self._ratios = dict(made.maps), (made.frame, made.ratios)
+        self._spectrum = made.frame, made.spectrum
         if (found := self.disagreement) is not None:
             self.maps[DISAGREEMENT] = found.pixels
         self.maps_changed.emit()
@@ -303,6 +307,12 @@ class Laboratory(QObject):
         rms = math.nan if found is None else found.rms
         values = {"seam_ratio": ratios[0], "seam_denoised": ratios[1], "disagreement": rms}
         return {name: value for name, value in values.items() if not math.isnan(value)}
+
+    @property
+    def spectrum(self) -> Spectrum | None:
+        """The power of the shown estimate's error by frequency; None while it is not made, or where no truth is known."""
+        frame = self._session.screen.frame()
+        return self._spectrum[1] if self._spectrum is not None and self._spectrum[0] is frame else None
 
     def captions(self) -> dict[str, str]:
         """What to say beside each map."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from padis_gui.core.images.image import Image, Pixels
+from padis_gui.core.images.metrics import Spectrum, radial_spectrum
 from padis_gui.core.prior.prior import DenoiserCall, PatchPrior
 from padis_gui.core.prior.seams import disagreement_at, seam_coverage, seam_map, seam_ratio
 from padis_gui.viewmodels.pictures.frames import (
@@ -81,7 +82,8 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MapRequest:
-    """Which maps of a frame are wanted; ``points`` are those of its run, ``before`` the coverage known so far."""
+    """Which maps of a frame are wanted; ``points`` are those of its run, ``before`` the coverage known so far. ``image`` is
+    the prepared one, whose window ``truth`` is scaled by."""
 
     history: History
     frame: IteratePictures
@@ -89,16 +91,19 @@ class MapRequest:
     maps: frozenset[str]
     before: Coverage | None
     truth: Tensor | None
+    image: Image | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Maps:
-    """The maps of a frame by name, the coverage up to it, and the seam ratios of its x̂₀ and D."""
+    """The maps of a frame by name, the coverage up to it, the seam ratios of its x̂₀ and D, and the power of x̂₀'s error by
+    frequency where the truth is known, of an image on [0, 1]."""
 
     frame: IteratePictures
     maps: Mapping[str, Pixels]
     coverage: Coverage | None
     ratios: tuple[float, float]
+    spectrum: Spectrum | None = None
 
 
 def measure_disagreement(
@@ -122,7 +127,17 @@ def make_maps(request: MapRequest) -> Maps:
     if coverage is not None:
         made[COVERAGE] = coverage.count.astype(np.float32)
     ratios = _ratio(frame.estimate, request), _ratio(frame.denoised, request)
-    return Maps(frame=frame, maps=made, coverage=coverage, ratios=ratios)
+    return Maps(frame=frame, maps=made, coverage=coverage, ratios=ratios, spectrum=_spectrum(request))
+
+
+def _spectrum(request: MapRequest) -> Spectrum | None:
+    """That of the error of the request's frame."""
+    truth, image = request.truth, request.image
+    estimate = channels_first(request.frame.estimate)
+    if truth is None or image is None or tuple(truth.shape) != estimate.shape:
+        return None
+    low, high = image.window
+    return radial_spectrum((estimate - image.from_unit(truth)) / np.float32(high - low))
 
 
 def _ratio(pixels: Pixels | None, request: MapRequest) -> float:

@@ -190,9 +190,14 @@ def pictures_of_problem(prepared: Prepared) -> ProblemPictures:
 
 
 def measurement_picture(physics: Physics, measured: Tensor, image: Image) -> Pixels | None:
-    """A measurement as the viewer shows it: in the image's unit where it is a picture; None where it is empty."""
+    """A measurement as the viewer shows it: in the image's unit where it is a picture; None where it is empty.
+
+    Of a cone beam's detector rows it is the middle one.
+    """
     if measured.ndim != 3 or not measured.numel():
         return None
+    if physics.of_volumes:
+        measured = measured[len(measured) // 2][None]
     return for_display(image.from_unit(measured) if physics.pictorial else measured.cpu().numpy())
 
 

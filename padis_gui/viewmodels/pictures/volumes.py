@@ -6,7 +6,7 @@ somebody looks at it. Of a frame that is kept for later the estimate stays, whol
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -112,8 +112,8 @@ class VolumeProblem(ProblemPictures):
         found = self._memo.get(place)
         if found is None:
             planes, prepared = _planes(self.volumes, place), self.prepared
-            z = slice(place.slice, place.slice + 1)
-            physics, measured = find_physics(prepared.method.physics), self.measured[z]
+            channel = prepared.problem.operator.channel_seeing(place.slice)
+            physics, measured = find_physics(prepared.method.physics), self.measured[channel : channel + 1]
             found = replace(
                 self, planes=planes, truth=planes.get("truth"), baseline=planes["baseline"],
                 measurement=measurement_picture(physics, measured, prepared.image), _memo={},
@@ -152,6 +152,7 @@ class VolumeFrame(IteratePictures):
     image: Image
     planes: Mapping[str, Pixels] = field(default_factory=dict)
     pictorial: str = ""  # the physics that measured
+    channel_seeing: Callable[[int], int] = lambda z: z  # which sinogram is shown beside a slice
     _memo: dict[Place, "VolumeFrame"] = field(default_factory=dict, repr=False)
     _memo_truth: dict[tuple[int, ...], "VolumeFrame"] = field(default_factory=dict, repr=False)
     _held: tuple[Pixels, ...] = field(default=(), repr=False)  # so that their ids are nobody else's
@@ -183,7 +184,8 @@ class VolumeFrame(IteratePictures):
         if found is None:
             planes, measured = _planes(self.volumes, place), None
             if self.sinograms is not None:
-                one = self.sinograms[place.slice : place.slice + 1]
+                channel = self.channel_seeing(place.slice)
+                one = self.sinograms[channel : channel + 1]
                 measured = measurement_picture(find_physics(self.pictorial), one, self.image)
             found = replace(
                 self, planes=planes, estimate=planes["estimate"], state=planes.get("state"),
@@ -233,6 +235,7 @@ def volume_frame(iterate: Iterate, pictures: VolumeProblem) -> VolumeFrame:
         step=iterate.step, total=iterate.total, sigma=iterate.sigma, estimate=estimate.plane(Plane.AXIAL, 0),
         partition=iterate.partition, grid=grid_of(image), volumes=volumes, image=image, sinograms=measured,
         pictorial=pictures.prepared.method.physics,
+        channel_seeing=pictures.prepared.problem.operator.channel_seeing,
     )  # fmt: skip
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-import torch
 from PySide6.QtCore import QObject
 
 from padis_gui.core.images.image import Pixels
@@ -21,17 +20,6 @@ from padis_gui.viewmodels.pictures.planes import Place, Plane, take
 from padis_gui.viewmodels.pictures.sources import Origin, PaneSource, Scale
 from padis_gui.viewmodels.pictures.volumes import grid_of
 from padis_gui.viewmodels.runs.runs import RunRecord, Runs, shape_of, thumbnail
-
-
-def sample_seeds(base: int, count: int) -> list[int]:
-    """Different seeds for the samples of one measurement, always the same ones for the same base."""
-    rng = torch.Generator().manual_seed(base)
-    found: list[int] = []
-    while len(found) < count:
-        seed = int(torch.randint(0, 10**9, (), generator=rng))
-        if seed not in found and seed != base:
-            found.append(seed)
-    return found
 
 
 def gather(group: str, members: Sequence[RunRecord], prepared: Prepared | None) -> RunRecord:

@@ -6,19 +6,21 @@ Its pace is measured once for each prior and patch size, corrected by every run,
 import hashlib
 import logging
 import math
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.prior.checkpoint import PriorRecord
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import strategy_and_patch
 from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.estimate import Estimate, Pace, estimate, product_seconds, tile_pace
 from padis_gui.core.runs.method import Method
-from padis_gui.core.runs.opened import Opened, Prepared, prepared_shape
+from padis_gui.core.runs.opened import Opened, Prepared, expected_product_seconds, prepared_shape
 from padis_gui.core.settings.errors import Interrupted, PadisError
 from padis_gui.core.settings.files import remove_leftovers, write_atomically
 from padis_gui.core.settings.machine import describe_device, free_memory_mb
@@ -256,6 +258,9 @@ class Planner(QObject):
             or products[0] is not preparation.prepared
             or preparation.made(opened, method) is None
         ):
+            if find_physics(method.physics).of_volumes:  # which is long, and prepared when a run wants it
+                with suppress(PadisError):
+                    return replace(pace, product_seconds=expected_product_seconds(opened, method))
             return pace
         return replace(pace, product_seconds=products[1])
 

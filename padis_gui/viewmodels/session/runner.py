@@ -14,20 +14,18 @@ from padis_gui.core.runs.differences import compared, differences
 from padis_gui.core.runs.opened import Prepared
 from padis_gui.core.runs.queue import QueuedRun, queue_as_json, read_queue
 from padis_gui.core.runs.recipe import Recipe, new_seed, sealed
-from padis_gui.core.runs.repeat import as_here, open_recipe
+from padis_gui.core.runs.repeat import MOST_SAMPLES, as_here, open_recipe, sample_seeds
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.core.solvers.registry import find_solver
 from padis_gui.viewmodels.runs.queue import ItemState, Queue, QueueItem
 from padis_gui.viewmodels.runs.run import Ended, Task
 from padis_gui.viewmodels.runs.runs import RunRecord, record_of
-from padis_gui.viewmodels.runs.samples import gather, new_group, sample_seeds
+from padis_gui.viewmodels.runs.samples import gather, new_group
 from padis_gui.viewmodels.session.saved import SavedItem
 from padis_gui.viewmodels.session.workspace import Workspace
 
 log = logging.getLogger(__name__)
-
-MOST_SAMPLES = 200
 
 
 class Runner(QObject):

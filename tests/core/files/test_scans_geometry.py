@@ -236,7 +236,7 @@ NONSENSE = {
     "nested without end": ("[" * 100_000 + FORMAT, "JSON"),
     "a list": ([FORMAT], "cannot be used"),
     "no beam": ({"format": FORMAT, "arc": 180}, "beam is missing"),
-    "a cone": (PARALLEL | {"beam": "cone"}, "beam is 'cone'"),
+    "a helix": (PARALLEL | {"beam": "helix"}, "beam is 'helix'"),
     "a word": (PARALLEL | {"arc": "wide"}, "arc is 'wide'"),
     "negative": (PARALLEL | {"bin_width": -1}, "bin_width is -1"),
     "unknown": (PARALLEL | {"binwidth": 1}, "no field binwidth"),

@@ -622,6 +622,10 @@ def clean_and(settings: ScannerSettings) -> Tensor:
         {"photons": 3e3},
         {"photons": 1e4, "noise": 0.02},
         {"photons": 500.0},
+        {"noise": 0.03, "noise_correlation": 2.0},
+        {"photons": 3e3, "noise_correlation": 1.5},
+        {"gain": 0.02, "noise": 0.03},
+        {"gain": 0.02, "noise": 0.01, "photons": 1e4, "noise_correlation": 1.0},
     ],
 )
 @pytest.mark.parametrize("pixel_size", [40 / 256, 1.0])
@@ -652,6 +656,63 @@ def test_noise_is_fixed_by_the_generator() -> None:
     first, second, other = (settings.noisy(clean, torch.Generator().manual_seed(s))[0] for s in (3, 3, 4))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
+
+
+def test_a_gain_stays_through_all_views() -> None:
+    """The rings' offsets are the same in every view, as large as is said, and whatever else is drawn stays as it was."""
+    clean = torch.rand(1, 40, 4000)
+    ringed, stated = ParallelBeamSettings(gain=0.02).noisy(clean, torch.Generator().manual_seed(0))
+    offsets = ringed - clean
+    torch.testing.assert_close(offsets, offsets[:, :1].expand_as(offsets), rtol=1e-5, atol=1e-6)
+    wanted = 0.02 * float(clean.square().mean().sqrt())
+    assert stated == pytest.approx(wanted)
+    assert float(offsets[0, 0].std()) == pytest.approx(wanted, rel=0.05)
+    noisy, _ = ParallelBeamSettings(noise=0.01).noisy(clean, torch.Generator().manual_seed(0))
+    both, _ = ParallelBeamSettings(noise=0.01, gain=0.02).noisy(clean, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(both - noisy, offsets, rtol=1e-3, atol=1e-6)
+
+
+def test_a_gain_is_a_factor_of_the_photons() -> None:
+    """With so many photons that counting adds nothing, the counts are g times those without a gain."""
+    clean, photons = torch.rand(1, 20, 300), 1e12
+    plain = ParallelBeamSettings(photons=photons)
+    ringed = ParallelBeamSettings(photons=photons, gain=0.05)
+    (without, _), (having, _) = (s.noisy(clean, torch.Generator().manual_seed(0)) for s in (plain, ringed))
+    ratio = torch.exp((plain.absorption / plain.length_of_a_pixel) * (without - having).double())
+    torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio), rtol=1e-3, atol=1e-3)
+    assert float(ratio.std()) > 0.005
+
+
+@pytest.mark.parametrize("length", [1.0, 2.0, 5.0])
+def test_noise_is_correlated_along_the_detector_as_it_is_said(length: float) -> None:
+    """exp(-d^2 / (4 length^2)) between bins d apart, nothing between views, and as strong as independent noise."""
+    clean = torch.ones(1, 400, 500)
+    settings = ParallelBeamSettings(noise=1.0, noise_correlation=length)
+    noise = (settings.noisy(clean, torch.Generator().manual_seed(0))[0] - clean)[0].double()
+    assert float(noise.square().mean()) == pytest.approx(1.0, abs=0.03)
+    for apart in range(1, 8):
+        found = float((noise * noise.roll(apart, dims=1)).mean())
+        assert found == pytest.approx(math.exp(-(apart**2) / (4 * length**2)), abs=0.03)
+    assert abs(float((noise[1:] * noise[:-1]).mean())) < 0.03
+
+
+@pytest.mark.parametrize("values", [{}, {"noise": 0.03}, {"noise": 0.02, "photons": 1e4}])
+def test_without_a_gain_and_a_correlation_the_noise_is_what_it_was(values: dict[str, float]) -> None:
+    """Bit for bit, as recipes of before need it."""
+    settings, clean = ParallelBeamSettings(**values), torch.rand(1, 30, 50)
+    rng = torch.Generator().manual_seed(5)
+    deviation = settings.noise * float(clean.square().mean().sqrt())
+    measured, stated = clean + deviation * torch.randn(clean.shape, generator=rng), deviation
+    if settings.photons is not None:
+        scale = settings.absorption / settings.length_of_a_pixel
+        counts = torch.poisson(settings.photons * torch.exp(-scale * measured.double()), generator=rng).clamp(
+            min=1
+        )
+        measured = (-torch.log(counts / settings.photons) / scale).float()
+        stated = float((deviation**2 + (float((1 / counts).mean().sqrt()) / scale) ** 2) ** 0.5)
+    found = settings.noisy(clean, torch.Generator().manual_seed(5))
+    assert torch.equal(found[0], measured)
+    assert found[1] == stated
 
 
 def test_what_is_absorbed_does_not_depend_on_the_unit_of_length() -> None:

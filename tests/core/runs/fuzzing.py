@@ -155,7 +155,8 @@ class _Geometries(_Descriptions):
         for example in EXAMPLES.values():
             found = json.loads(as_json(example))
             found |= {"axes": "rows, views, bins", "centre_column": 11.5}
-            found |= {"flat": 1e4, "count": 4} if "flat" in found else {}
+            found |= {"flat": 1e4} if "flat" in found else {}
+            found |= {name: value for name, value in (("count", 4), ("centre_row", 0.0)) if name in found}
             self.sound.append(found)
         tigre = {"DSD": 553.7, "DSO": 410.7, "nDetector": [1, 24], "dDetector": [1.0, 0.2]}
         self.sound.append(tigre | {"angles": [0.0, 0.5, 1.0, 1.5]})

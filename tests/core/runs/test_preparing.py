@@ -141,7 +141,7 @@ def test_progress_goes_from_nothing_to_all(
     stages = {stage for _, stage in asked.told}
     assert find_physics(physics).baseline in stages
     assert all(stages)
-    if physics.startswith("ct-"):
+    if physics.startswith("ct-") and not find_physics(physics).of_volumes:
         assert {"system matrix", "its transpose"} <= stages
 
 

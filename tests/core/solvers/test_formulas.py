@@ -80,6 +80,13 @@ class ByHand:
         torch.linalg.vector_norm(torch.from_numpy(y) - torch.from_numpy(A) @ D).backward()
         return D.detach().numpy(), leaf.grad.numpy()
 
+    def denoise_and_pull(self, x: Array, sigma: float, pull: Callable[[Array], Array]) -> tuple[Array, Array]:
+        """D(x), and J^T pull(D) with its Jacobian J."""
+        leaf = torch.from_numpy(x).requires_grad_(True)
+        D = self._denoise(leaf, sigma)
+        (D @ torch.from_numpy(pull(D.detach().numpy()))).backward()
+        return D.detach().numpy(), leaf.grad.numpy()
+
     def _denoise(self, x: Tensor, sigma: float) -> Tensor:
         R = N + 2 * PAD
         z = sigma * torch.randn(1, R, R, generator=self._rng).double()[0]
@@ -164,6 +171,120 @@ def predictor_corrector(h: ByHand, A: Array, y: Array, noise: float) -> list[Arr
     return found
 
 
+def padis_dps_plain_exact(h: ByHand, A: Array, y: Array, noise: float) -> list[Array]:
+    """From the baseline, down the gradient of half the square, with noise that stays what it was, and fading."""
+    x, found = h.baseline, []
+    for sigma, following in itertools.pairwise(LEVELS):
+        D, through = h.denoise_and_pull(x, sigma, lambda D: A.T @ (y - A @ D))
+        x = x + 0.7 * min(1, sigma / 0.6) * through + 0.25 * (D - x)
+        if following > 0:
+            x = x + np.sqrt(0.5 - 0.25 / 4) * sigma * h.noise()
+        found += [x]
+    return found
+
+
+def padis_dps_preconditioned(h: ByHand, A: Array, y: Array, noise: float) -> list[Array]:
+    x, found = h.baseline + LEVELS[0] * h.noise(), []
+    for sigma, following in itertools.pairwise(LEVELS):
+        rho = 2.0 * noise**2 / sigma**2
+        system = A @ A.T + rho * np.eye(len(y))
+        D, through = h.denoise_and_pull(x, sigma, lambda D, M=system: A.T @ np.linalg.solve(M, y - A @ D))
+        x = x + 0.25 * (D - x) + 0.7 * through
+        if following > 0:
+            x = x + 0.8 * np.sqrt(0.5 - 0.25 / 4) * sigma * h.noise()
+        found += [x]
+    return found
+
+
+def pigdm(h: ByHand, A: Array, y: Array, noise: float) -> list[Array]:
+    x, found = h.baseline + LEVELS[0] * h.noise(), []
+    for sigma, following in itertools.pairwise(LEVELS):
+        r2 = sigma**2 * 0.5**2 / (sigma**2 + 0.5**2)
+        system = A @ A.T + noise**2 / r2 * np.eye(len(y))
+        D, g = h.denoise_and_pull(x, sigma, lambda D, M=system: A.T @ np.linalg.solve(M, y - A @ D))
+        c1 = 0.6 * following * np.sqrt(1 - following**2 / sigma**2)
+        c2 = np.sqrt(following**2 - c1**2)
+        x = D + c1 * h.noise() + c2 * (x - D) / sigma + g
+        found += [x]
+    return found
+
+
+def langevin_proximal(h: ByHand, A: Array, y: Array, noise: float) -> list[Array]:
+    x, found = h.baseline + LEVELS[0] * h.noise(), []
+    for sigma, following in itertools.pairwise(LEVELS):
+        x = prox(A, y + sigma * A @ h.noise(), x, 2.0 * noise**2 / sigma**2)
+        x = x + 0.25 * (h.denoise(x, sigma) - x)
+        if following > 0:
+            x = x + 0.8 * np.sqrt(0.5 - 0.25 / 4) * sigma * h.noise()
+        found += [x]
+    return found
+
+
+def red_diff(h: ByHand, A: Array, y: Array, noise: float) -> list[Array]:
+    """With torch's own Adam."""
+    mu = torch.from_numpy(h.baseline).requires_grad_(True)
+    adam, found = torch.optim.Adam([mu], lr=0.1, betas=(0.9, 0.99)), []
+    for sigma, _ in itertools.pairwise(LEVELS):
+        eps = h.noise()
+        x = mu.detach().numpy() + sigma * eps
+        eps_hat = (x - h.denoise(x, sigma)) / sigma
+        adam.zero_grad()
+        misfit = (torch.from_numpy(y) - torch.from_numpy(A) @ mu).square().sum() / 2
+        (misfit + 0.3 * sigma * (torch.from_numpy(eps_hat - eps) @ mu)).backward()
+        adam.step()
+        found += [mu.detach().numpy().copy()]
+    return found
+
+
+def resample(h: ByHand, A: Array, y: Array, noise: float) -> list[Array]:
+    x, found = LEVELS[0] * h.noise(), []
+    for sigma, following in itertools.pairwise(LEVELS):
+        D = h.denoise(x, sigma)
+        x = D + following * (np.sqrt(1 - 0.6**2) * (x - D) / sigma + 0.6 * h.noise())
+        explained, eps = prox(A, y, D, noise**2 / sigma**2), h.noise()
+        if following > 0:
+            g2, s2 = 5.0 * following**2 * (1 - following**2 / sigma**2), following**2
+            x = (g2 * explained + s2 * x) / (g2 + s2) + np.sqrt(g2 * s2 / (g2 + s2)) * eps
+        else:
+            x = explained
+        found += [x]
+    return found
+
+
+def predictor_corrector_gradient(h: ByHand, A: Array, y: Array, noise: float) -> list[Array]:
+    """PaDIS' own: a gradient step after each half."""
+
+    def data_step(x: Array, sigma: float) -> Array:
+        r = y - A @ x
+        return x + 0.7 * min(1, sigma / 0.5) / np.linalg.norm(r) * A.T @ r
+
+    x, found = LEVELS[0] * h.noise(), []
+    for sigma, following in itertools.pairwise(LEVELS):
+        step = sigma**2 - following**2
+        x = x + step * (h.denoise(x, sigma) - x) / sigma**2
+        if following > 0:
+            x = data_step(x + np.sqrt(step) * h.noise(), following)
+            score, z = (h.denoise(x, following) - x) / following**2, h.noise()
+            epsilon = 2 * (0.16 * np.linalg.norm(z) / np.linalg.norm(score)) ** 2
+            x = data_step(x + epsilon * score + np.sqrt(2 * epsilon) * z, following)
+        found += [x]
+    return found
+
+
+def ve_ddnm_langevin(h: ByHand, A: Array, y: Array, noise: float) -> list[Array]:
+    """PaDIS' own: the score points to the data-consistent image."""
+    x, found = LEVELS[0] * h.noise(), []
+    for sigma, following in itertools.pairwise(LEVELS):
+        D = h.denoise(x, sigma)
+        estimate = D + conjugate_gradients(A, y - A @ D, np.zeros(N * N), 5)
+        alpha = 0.5 * sigma**2
+        x = x + alpha / 2 * (estimate - x) / sigma**2
+        if following > 0:
+            x = x + np.sqrt(alpha) * h.noise()
+        found += [x]
+    return found
+
+
 def ve_ddnm(h: ByHand, A: Array, y: Array, noise: float) -> list[Array]:
     x, found = LEVELS[0] * h.noise(), []
     for sigma, following in itertools.pairwise(LEVELS):
@@ -205,9 +326,47 @@ def admm(h: ByHand, A: Array, y: Array, noise: float) -> list[Array]:
     return found
 
 
+_WEIGHED: dict[str, Any] = {"prior_weight": 2.0, "cg_steps": 200}
+_STEPPED: dict[str, Any] = {"inner": 1, "epsilon": 0.5, "temperature": 0.8}
 REFERENCES: dict[str, tuple[Callable[..., list[Array]], dict[str, Any]]] = {
-    "padis-dps": (padis_dps, {"inner": 1, "zeta": 0.7, "epsilon": 1.0}),
-    "langevin": (langevin, {"inner": 1, "zeta": 0.7, "epsilon": 0.5}),
+    "padis-dps": (
+        padis_dps,
+        {
+            "inner": 1,
+            "zeta": 0.7,
+            "step": "normalised",
+            "fade": 0.0,
+            "epsilon": 1.0,
+            "exact_noise": False,
+            "start": "noise",
+        },
+    ),
+    "padis-dps plain, exact": (
+        padis_dps_plain_exact,
+        {
+            "inner": 1,
+            "zeta": 0.7,
+            "step": "plain",
+            "fade": 0.6,
+            "epsilon": 0.5,
+            "exact_noise": True,
+            "start": "baseline",
+        },
+    ),
+    "padis-dps-preconditioned": (padis_dps_preconditioned, _STEPPED | _WEIGHED | {"zeta": 0.7}),
+    "pigdm": (pigdm, {"eta": 0.6, "temperature": 1.0, "cg_steps": 200}),
+    "langevin-proximal": (langevin_proximal, _STEPPED | _WEIGHED),
+    "red-diff": (red_diff, {"rate": 0.1, "fade": 0.0, "prior_weight": 0.3}),
+    "resample": (resample, {"every": 1, "gamma": 5.0, "eta": 0.6, "cg_steps": 200}),
+    "predictor-corrector as in PaDIS": (
+        predictor_corrector_gradient,
+        {"snr": 0.16, "data_step": "gradient", "zeta": 0.7, "fade": 0.5},
+    ),
+    "ve-ddnm as in PaDIS": (
+        ve_ddnm_langevin,
+        {"sampler": "langevin", "inner": 1, "epsilon": 0.5, "exact_noise": False, "cg_steps": 5},
+    ),
+    "langevin": (langevin, {"inner": 1, "zeta": 0.7, "fade": 0.0, "epsilon": 0.5, "exact_noise": False}),
     "predictor-corrector": (predictor_corrector, {"snr": 0.16, "cg_steps": 200}),
     "ve-ddnm": (ve_ddnm, {"eta": 0.85, "cg_steps": 5}),
     "dds": (dds, {"eta": 0.6, "cg_steps": 5}),
@@ -225,6 +384,7 @@ def test_solver_follows_its_formula(
     system: tuple[Array, Array, float],
 ) -> None:
     reference, changes = REFERENCES[name]
+    name = name.split()[0]
     expected = reference(ByHand(network, problem.operator.pinv(problem.measurement)), *system)
     solver = find_solver(name)
     settings = solver.settings_type(steps=2, sigma_max=LEVELS[0], sigma_min=LEVELS[1], **changes)

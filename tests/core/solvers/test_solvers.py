@@ -1,5 +1,6 @@
 """Every registered solver: reproducible, honest about its iterates, steerable, and it ends when it diverges."""
 
+import math
 from contextlib import suppress
 from dataclasses import replace
 from itertools import accumulate, islice
@@ -38,6 +39,12 @@ TINY: dict[str, dict[str, Any]] = {
     "predictor-corrector": {"steps": 4, "cg_steps": 3, "sigma_max": 1.0},
     "ve-ddnm": {"steps": 4, "cg_steps": 3},
     "padis-dps": {"steps": 3, "inner": 2, "sigma_max": 1.0, "zeta": 0.5},
+    # an untrained network makes nothing of a jump from 0.5 to 0.01
+    "padis-dps-preconditioned": {"steps": 3, "inner": 2, "cg_steps": 3, "sigma_min": 0.1},
+    "langevin-proximal": {"steps": 3, "inner": 2, "cg_steps": 3, "sigma_min": 0.1},
+    "pigdm": {"steps": 4, "cg_steps": 3},
+    "red-diff": {"steps": 4},
+    "resample": {"steps": 4, "every": 2, "cg_steps": 3},
     "daps": {"steps": 3, "samples": 2, "cg_steps": 3, "sigma_max": 1.0},
     "baseline": {},
     "least-squares": {"steps": 4},
@@ -215,10 +222,10 @@ def test_solver_ignores_the_callers_grad_mode(solver: Solver, ct_problem: Proble
 
 
 def steered(
-    solver: Solver, problem: Problem, prior: PatchPrior, after: int, settings: Settings
+    solver: Solver, problem: Problem, prior: PatchPrior, after: int, settings: Settings, **changes: Any
 ) -> list[Iterate]:
     """A run to which new settings are sent once ``after`` iterates have come."""
-    iterates, found = run(solver, problem, prior), []
+    iterates, found = run(solver, problem, prior, **changes), []
     sent = None
     try:
         while True:
@@ -231,13 +238,23 @@ def steered(
 LIVE = {
     "langevin-cg": [("epsilon", 0.3), ("prior_weight", 50.0), ("temperature", 0.1)],
     "langevin": [("epsilon", 0.3), ("zeta", 0.1)],
-    "predictor-corrector": [("snr", 0.01), ("prior_weight", 50.0)],
-    "ve-ddnm": [("eta", 0.1)],
+    "predictor-corrector": [("snr", 0.01), ("prior_weight", 50.0), ("zeta", 0.1)],
+    "ve-ddnm": [("eta", 0.1), ("epsilon", 0.3)],
     "fast": [("zeta", 0.2), ("prior_weight", 50.0)],
     "quality": [("zeta", 0.2), ("prior_weight", 50.0)],
     "diffpir": [("zeta", 0.2), ("prior_weight", 50.0), ("temperature", 0.1)],
     "dds": [("eta", 0.1)],
-    "padis-dps": [("zeta", 0.1), ("epsilon", 0.3)],
+    "padis-dps": [("zeta", 0.1), ("physical_zeta", 0.01), ("epsilon", 0.3)],
+    "padis-dps-preconditioned": [
+        ("zeta", 0.1),
+        ("epsilon", 0.3),
+        ("prior_weight", 50.0),
+        ("temperature", 0.1),
+    ],
+    "langevin-proximal": [("epsilon", 0.3), ("prior_weight", 50.0), ("temperature", 0.1)],
+    "pigdm": [("eta", 0.1), ("prior_weight", 50.0), ("temperature", 0.1)],
+    "red-diff": [("rate", 1e-3), ("prior_weight", 50.0)],
+    "resample": [("gamma", 0.1), ("eta", 0.5), ("prior_weight", 50.0)],
     "daps": [("spread", 0.1)],
     "baseline": [],
     "least-squares": [],
@@ -245,6 +262,22 @@ LIVE = {
     "tv": [("weight", 1e-3), ("discrepancy", 0.01)],
     "pnp-admm": [("prior_weight", 50.0)],
     "red": [("prior_weight", 50.0)],
+}
+
+
+# What a live setting needs beside it, where it means nothing with the defaults.
+LIVE_WITH: dict[tuple[str, str], dict[str, Any]] = {
+    ("padis-dps", "physical_zeta"): {"scale": "physical"},
+    ("predictor-corrector", "zeta"): {"data_step": "gradient"},
+    ("resample", "gamma"): {"every": 1},
+    ("resample", "prior_weight"): {"every": 1},
+    ("ve-ddnm", "epsilon"): {
+        "sampler": "langevin",
+        "steps": 2,
+        "inner": 2,
+        "sigma_max": 1.0,
+        "sigma_min": 0.5,
+    },
 }
 
 
@@ -260,9 +293,9 @@ def test_live_settings_take_effect_from_the_next_step(
     name: str, field: str, value: float, ct_problem: Problem, prior: PatchPrior
 ) -> None:
     noisy = replace(ct_problem, noise=2.0)  # without noise the prior's weight would not be seen
-    solver = find_solver(name)
-    plain = list(run(solver, noisy, prior))
-    changed = steered(solver, noisy, prior, 2, settings_of(solver, **{field: value}))
+    solver, beside = find_solver(name), LIVE_WITH.get((name, field), {})
+    plain = list(run(solver, noisy, prior, **beside))
+    changed = steered(solver, noisy, prior, 2, settings_of(solver, **beside, **{field: value}), **beside)
     assert same(plain[:2], changed[:2])
     assert not torch.equal(plain[2].x, changed[2].x)
     assert len(plain) == len(changed)
@@ -360,6 +393,51 @@ def test_dps_gradient_is_that_of_the_distance(ct_problem: Problem, prior: PatchP
     assert float(gradient.norm()) == pytest.approx(numeric, rel=0.05)
 
 
+@pytest.mark.parametrize("name", ["padis-dps", "langevin", "ve-ddnm"])
+def test_exact_noise_is_scaled_so_that_the_level_stays(
+    name: str, ct_problem: Problem, prior: PatchPrior
+) -> None:
+    """The same draw, times sqrt(1 - epsilon/4): what it leaves in the state has the variance sigma^2 again."""
+    solver = find_solver(name)
+    one = {"steps": 2, "inner": 1, "sigma_max": 0.5, "sigma_min": 0.4, "epsilon": 0.8}
+    one |= {"ve-ddnm": {"sampler": "langevin"}}.get(name, {"zeta": 0.0})
+    exact, usual = (next(run(solver, ct_problem, prior, exact_noise=on, **one)) for on in (True, False))
+    moved = exact.x - usual.x
+    wanted = (math.sqrt(0.8 - 0.8**2 / 4) - math.sqrt(0.8)) * 0.5
+    assert float(moved.std()) == pytest.approx(-wanted, rel=0.05)
+    kept, fresh = 1 - 0.8 / 2, math.sqrt(0.8 - 0.8**2 / 4)
+    assert kept**2 + fresh**2 == pytest.approx(1)
+
+
+def test_a_zeta_that_is_given_on_the_physical_scale_is_that_of_the_physical_scale() -> None:
+    """Recipes and commands of before, which knew one zeta for both, mean what they meant."""
+    settings: Any = find_solver("padis-dps").settings_type
+    assert settings(scale="physical", zeta=0.5).zeta_at(1.0) == 0.5
+    assert settings(scale="physical", zeta=0.5, physical_zeta=0.7).zeta_at(1.0) == 0.7
+    assert settings(scale="physical").zeta_at(1.0) == settings().physical_zeta
+    assert settings(zeta=0.5).zeta_at(1.0) == 0.5
+
+
+def test_the_physical_scale_gives_the_same_run_with_its_own_zeta(
+    ct_problem: Problem, prior: PatchPrior
+) -> None:
+    """||A|| times as small for a normalised step, ||A||^2 times for a plain one."""
+    solver, norm = find_solver("padis-dps"), ct_problem.operator.norm
+    for step, power in (("normalised", 1), ("plain", 2)):
+        unit = drain(run(solver, ct_problem, prior, step=step, zeta=0.5))
+        own = drain(
+            run(solver, ct_problem, prior, step=step, scale="physical", physical_zeta=0.5 / norm**power)
+        )
+        torch.testing.assert_close(own.x, unit.x, rtol=1e-3, atol=1e-3)
+
+
+def test_a_fading_step_is_whole_above_its_level_and_shrinks_with_the_noise_below() -> None:
+    settings: Any = find_solver("padis-dps").settings_type(zeta=8.0, fade=0.2)
+    assert [settings.zeta_at(sigma) for sigma in (1.0, 0.2, 0.1, 0.01)] == pytest.approx([8, 8, 4, 0.4])
+    never: Any = find_solver("padis-dps").settings_type(zeta=8.0, fade=0.0)
+    assert never.zeta_at(1e-3) == 8.0
+
+
 # -- divergence -------------------------------------------------------------------------------------------
 
 
@@ -439,7 +517,7 @@ def test_registry_defaults_are_valid_and_documented() -> None:
         assert len(levels) == 0 if solver.name in CLASSICAL else len(levels) > 1
         assert solver.source
         assert solver.lower
-        assert "arXiv" in solver.source or not solver.diffusion
+        assert "arXiv" in solver.source or not solver.diffusion, solver.name
     assert len({s.name for s in SOLVERS}) == len(SOLVERS)
 
 

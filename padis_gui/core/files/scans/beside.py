@@ -1,5 +1,6 @@
 """Readings in any format of arrays and pictures, with their geometry in a JSON file beside them."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from padis_gui.core.files.formats.open import open_pages
 from padis_gui.core.files.formats.pages import WHOLE, Pages, Part
 from padis_gui.core.files.scans.cone import central_rows, cone_note
 from padis_gui.core.files.scans.geometry_file import ScanGeometry
-from padis_gui.core.files.scans.scan import Readings, ScanFile, check_sizes, checked_angles
+from padis_gui.core.files.scans.scan import ConeRows, Readings, ScanFile, check_sizes, checked_angles
 from padis_gui.core.settings.errors import InputError
 
 
@@ -33,13 +34,34 @@ def open_beside(found: Recognised, dataset: str, stated: ScanGeometry) -> ScanFi
                 f"at column {stated.centre_column:g}; correct centre_column."
             )
         rows = readings.sides["rows"]
-        if stated.slices == "central row":
-            notes = (cone_note(rows),) if rows > 1 else ()
-            return ScanFile(found.name, "scan", geometry, readings.central, notes=notes, close=pages.close)
+        if stated.slices == "central row" or stated.beam == "cone":
+            central = _central(found.name, rows, stated.centre_row)
+            notes = (cone_note(rows, central),) if rows > 1 else ()
+            cone = ConeRows(
+                readings=readings.row, rows=rows, row_height=stated.length(stated.row_height),
+                centre_row=0.0 if stated.centre_row is None else stated.centre_row - (rows - 1) / 2, tilt=stated.tilt,
+                axis_offset=stated.length(stated.axis_offset) or 0.0,
+            )  # fmt: skip
+            return ScanFile(
+                found.name, "scan", geometry, lambda _row: readings.central(central), notes=notes, close=pages.close,
+                cone=cone if rows > 1 else None,
+            )  # fmt: skip
         return ScanFile(found.name, "scan", geometry, readings.row, rows=rows, close=pages.close)
     except BaseException:
         pages.close()
         raise
+
+
+def _central(name: str, rows: int, stated: float | None) -> tuple[int, int]:
+    """The rows beside the one that the geometry states as central, or beside the middle; :class:`InputError` off it."""
+    if stated is None:
+        return central_rows(rows)
+    if not 0 <= stated <= rows - 1:
+        raise InputError(
+            f"A central row on the detector's {rows} rows was wanted, but the geometry of {name} has it at row "
+            f"{stated:g}; correct centre_row."
+        )
+    return math.floor(stated), math.ceil(stated)
 
 
 class _Beside:
@@ -68,9 +90,9 @@ class _Beside:
         fields = (self._field(each, row) for each in (self._stated.flat, self._stated.dark))
         return Readings(readings, *map(self._ordered, fields))
 
-    def central(self, _row: int) -> Readings:
-        """The readings of the central row; of an even number of rows the mean of the two beside the middle."""
-        low, high = (self.row(row) for row in central_rows(self.sides["rows"]))
+    def central(self, rows: tuple[int, int]) -> Readings:
+        """The mean of the readings of two rows beside the middle, which may be twice the same."""
+        low, high = (self.row(row) for row in rows)
         values = (low.values + high.values) / 2
         if low.flat is None or high.flat is None:
             return Readings(values)

@@ -1,11 +1,13 @@
-"""Cone beams, of which the central slice is read: its rays lie in a plane, as those of a fan beam do."""
+"""Cone beams: their central slice, whose rays lie in a plane as those of a fan beam do, and all rows of their detector."""
 
 import numpy as np
 
 from padis_gui.core.files.formats.pages import Pages
-from padis_gui.core.files.scans.scan import Readings, ScanFile, Values, check_sizes
+from padis_gui.core.files.scans.scan import ConeRows, Readings, ScanFile, Values, check_sizes
 from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.settings.errors import InputError
+
+_READ_AT_ONCE = 2**26  # readings: 256 MiB
 
 
 def central_rows(rows: int) -> tuple[int, int]:
@@ -18,8 +20,8 @@ def cone_note(rows: int, central: tuple[int, int] | None = None) -> str:
     low, high = central_rows(rows) if central is None else central
     which = f"row {low + 1}" if low == high else f"rows {low + 1} and {high + 1}"
     return (
-        f"The beam is a cone: its central slice (detector {which} of {rows}) is reconstructed as that of a fan beam, "
-        "and no other slice is offered."
+        f"The beam is a cone: its central slice (detector {which} of {rows}) is reconstructed as that of a fan beam; all "
+        "of it is a volume in a cone beam (padis-gui volume --physics ct-cone)."
     )
 
 
@@ -42,6 +44,37 @@ def rows_of_views(pages: Pages, rows: tuple[int, int], bins: int) -> Values:
     return found
 
 
+class RowsOfViews:
+    """The rows of projections one by one, of which some are read at a time: a page is opened once for all of them."""
+
+    def __init__(self, pages: Pages, bins: int) -> None:
+        self._pages, self._bins = pages, bins
+        self._first, self._block = 0, np.empty((0, 0, 0), np.float32)
+
+    def __call__(self, row: int) -> Values:
+        """(views, bins), float32."""
+        if not self._first <= row < self._first + self._block.shape[1]:
+            self._read(row)
+        found: Values = np.ascontiguousarray(self._block[:, row - self._first])
+        return found
+
+    def _read(self, first: int) -> None:
+        pages, bins = self._pages, self._bins
+        check_sizes(pages.name, pages.count, bins)
+        together = max(1, _READ_AT_ONCE // (pages.count * bins))
+        part = (slice(first, first + together), slice(None))
+        views = []
+        for view in range(pages.count):
+            pixels = pages.read(view, part, finite=False).pixels
+            if pixels.shape[0] != 1 or pixels.shape[2] != bins:
+                raise InputError(
+                    f"Grey projections of {bins} columns were wanted, but one of {pages.name} has {pixels.shape[0]} "
+                    f"channels and {pixels.shape[2]} columns; take those of one scan."
+                )
+            views.append(pixels[0].astype(np.float32))
+        self._first, self._block = first, np.stack(views)
+
+
 def open_cone(
     pages: Pages,
     kind: str,
@@ -50,11 +83,13 @@ def open_cone(
     *,
     reverse: bool = False,
     central: tuple[int, int] | None = None,
+    row_height: float | None = None,
     notes: tuple[str, ...] = (),
 ) -> ScanFile:
     """The central slice of projections, (rows, bins) a page, with air at ``white``; ``central`` rows, or the middle.
 
-    ``reverse`` is for bins that count from right to left.
+    ``reverse`` is for bins that count from right to left. Rows are as high as bins are wide where nothing else is said; the
+    first one is that above.
     """
     sides = pages.sides(0)
     rows = 1 if sides is None else sides[0]
@@ -63,11 +98,17 @@ def open_cone(
     def readings(_row: int) -> Readings:
         return Readings(_ordered(rows_of_views(pages, central, geometry.bins), reverse), white)
 
+    rows_of = RowsOfViews(pages, geometry.bins)
+    cone = ConeRows(
+        readings=lambda row: Readings(_ordered(rows_of(row), reverse), white), rows=rows, row_height=row_height,
+        centre_row=sum(central) / 2 - (rows - 1) / 2,
+    )  # fmt: skip
     check_sizes(pages.name, pages.count, geometry.bins)
     said = (*notes, cone_note(rows, central)) if rows > 1 else notes
     return ScanFile(
-        pages.name, kind, checked_distances(pages.name, geometry), readings, notes=said, close=pages.close
-    )
+        pages.name, kind, checked_distances(pages.name, geometry), readings, notes=said, close=pages.close,
+        cone=cone if rows > 1 else None,
+    )  # fmt: skip
 
 
 def every_row(

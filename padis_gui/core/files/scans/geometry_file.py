@@ -32,14 +32,18 @@ class ScanGeometry(BaseModel):
     On the displayed image x points to the right and y upwards, and the axis of rotation is its middle. At angle 0 the
     rays run upwards (of a fan beam: the source is below the image, the detector above it), and the bins count from left
     to right. A view at angle theta has both turned counter-clockwise by theta. What turns is the scanner around the
-    image: a sample that turns clockwise before a fixed scanner is one whose scanner turns counter-clockwise.
+    image: a sample that turns clockwise before a fixed scanner is one whose scanner turns counter-clockwise. A cone beam is
+    a fan beam with a detector of several rows, which count as the slices of the volume do: seen from the source at angle
+    0 the bins count to the right and the rows downwards.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, title="Scan geometry")
 
     format: Literal["padis-gui scan geometry"] = Field(description="What tells this file from other JSON.")
     version: Literal[1] = 1
-    beam: Beam = Field(description="Parallel rays, or a fan from a point to a flat detector.")
+    beam: Beam = Field(
+        description="Parallel rays, a fan from a point to a flat detector, or a cone to one of rows."
+    )
     kind: Literal["line integrals", "transmission counts"] = Field(
         "line integrals",
         description="What the readings are: the negative logarithm taken already, or counts (or any intensities) "
@@ -96,15 +100,37 @@ class ScanGeometry(BaseModel):
         None, gt=0, description="From one detector bin to the next. Left out or in 'bins', it is 1 bin."
     )
     source_distance: float | None = Field(
-        None, gt=0, description="Of a fan beam: from the source to the axis of rotation."
+        None, gt=0, description="Of a fan or cone beam: from the source to the axis of rotation."
     )
     detector_distance: float | None = Field(
-        None, ge=0, description="Of a fan beam: from the axis of rotation to the detector."
+        None, ge=0, description="Of a fan or cone beam: from the axis of rotation to the detector."
     )
     centre_column: float | None = Field(
         None,
         description="The detector column, from 0, at which the axis of rotation is seen; a detector of n bins has its "
         "middle at (n - 1) / 2. Left out, it is found from the scan.",
+    )
+    row_height: float | None = Field(
+        None,
+        gt=0,
+        description="Of a cone beam: from one detector row to the next. Left out, it is the bin width.",
+    )
+    centre_row: float | None = Field(
+        None,
+        description="Of a cone beam: the detector row, from 0, at which the plane that the source goes round in is seen. "
+        "Left out, it is the middle of the detector.",
+    )
+    tilt: float = Field(
+        0.0,
+        ge=-45,
+        le=45,
+        description="Of a cone beam: by how many degrees the detector is turned in its own plane, counter-clockwise as "
+        "seen from the source with the first row above.",
+    )
+    axis_offset: float = Field(
+        0.0,
+        description="Of a cone beam: how far the axis of rotation lies beside the ray that meets the detector at a right "
+        "angle, to the right as seen from the source.",
     )
 
     @model_validator(mode="after")
@@ -113,10 +139,16 @@ class ScanGeometry(BaseModel):
             raise ValueError("either angles or an arc is wanted")
         if self.angles is not None and not self.angles:
             raise ValueError("at least one angle is wanted")
-        if self.beam == "fan" and (self.source_distance is None or self.detector_distance is None):
-            raise ValueError("a fan beam wants source_distance and detector_distance")
-        if self.beam == "fan" and self.bin_width is None and self.length_unit != "bins":
-            raise ValueError("a fan beam wants a bin_width, or distances in bins")
+        if self.beam != "parallel" and (self.source_distance is None or self.detector_distance is None):
+            raise ValueError(f"a {self.beam} beam wants source_distance and detector_distance")
+        if self.beam != "parallel" and self.bin_width is None and self.length_unit != "bins":
+            raise ValueError(f"a {self.beam} beam wants a bin_width, or distances in bins")
+        if self.beam != "cone" and (
+            self.row_height or self.centre_row is not None or self.tilt or self.axis_offset
+        ):
+            raise ValueError("row_height, centre_row, tilt and axis_offset are those of a cone beam")
+        if self.source_distance is not None and abs(self.axis_offset) >= self.source_distance:
+            raise ValueError("an axis_offset below the source_distance is wanted")
         if self.kind == "transmission counts" and self.flat is None:
             raise ValueError("transmission counts want a flat")
         if self.kind == "line integrals" and (self.flat is not None or self.dark != 0.0):
@@ -134,14 +166,14 @@ class ScanGeometry(BaseModel):
         return found if self.angle_unit == "degrees" else np.rad2deg(found).astype(np.float64)
 
     def geometry(self, views: int, bins: int) -> Geometry:
-        """The geometry for a file of so many views and bins."""
+        """The geometry for a file of so many views and bins; of a cone beam that of its central slice, a fan's."""
         unit = _MILLIMETRES.get(self.length_unit)
         # without a bin width in mm everything is in bins
         in_mm = unit is not None and self.bin_width is not None
         scale = unit if in_mm and unit is not None else 1 / (self.bin_width or 1.0)
-        is_fan = self.beam == "fan"
+        is_fan = self.beam != "parallel"
         return Geometry(
-            beam=self.beam,
+            beam="fan" if is_fan else "parallel",
             angles=self.degrees(views),
             turn=self.turn,
             start=float(np.rad2deg(self.start)) if self.angle_unit == "radians" else self.start,
@@ -151,6 +183,17 @@ class ScanGeometry(BaseModel):
             detector_distance=self.detector_distance * scale if is_fan and self.detector_distance else 0.0,
             centre=self._centre(bins),
             unit="mm" if in_mm else "bins",
+        )
+
+    def length(self, stated: float | None) -> float | None:
+        """A length in the unit of the :meth:`geometry`."""
+        if stated is None:
+            return None
+        unit = _MILLIMETRES.get(self.length_unit)
+        return (
+            stated * unit
+            if unit is not None and self.bin_width is not None
+            else stated / (self.bin_width or 1.0)
         )
 
     def _centre(self, bins: int) -> float | None:
@@ -202,5 +245,9 @@ EXAMPLES: dict[Beam, ScanGeometry] = {
     "fan": ScanGeometry(
         format=FORMAT, beam="fan", angles=(0.0, 0.5, 1.0, 1.5), turn="clockwise", start=90.0, bin_width=0.2,
         source_distance=410.66, detector_distance=143.08,
+    ),
+    "cone": ScanGeometry(
+        format=FORMAT, beam="cone", axes="views, rows, bins", arc=360.0, count=720, bin_width=0.2, row_height=0.2,
+        source_distance=410.66, detector_distance=143.08, centre_column=279.5, centre_row=255.5,
     ),
 }  # fmt: skip

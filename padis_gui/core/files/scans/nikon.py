@@ -68,7 +68,10 @@ def nikon_scan(listing: Listing, pages: Pages) -> ScanFile:
         detector_distance=detector - source,
         unit="mm",
     )
-    return open_cone(pages, "Nikon scan", geometry, white, reverse=True, notes=notes)
+    height = listing.number("DetectorPixelSizeY", _SECTION, or_else=0.0) * MILLIMETRES[unit]
+    return open_cone(
+        pages, "Nikon scan", geometry, white, reverse=True, row_height=height if height > 0 else None, notes=notes,
+    )  # fmt: skip
 
 
 def _aside(listing: Listing, magnification: float) -> float:

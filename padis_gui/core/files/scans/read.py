@@ -4,6 +4,8 @@ The reading takes some of its views and makes neighbouring bins one. Noise, axis
 prior is to see as 0 and 1 are told from the whole scan itself.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +24,7 @@ from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.physics.scanner import MAX_BINS, settings_of
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, SettingError
+from padis_gui.core.settings.machine import free_memory_mb
 
 Indices = NDArray[np.intp]
 MOST_VIEWS_TAKEN = 2000
@@ -131,7 +134,7 @@ def _deviation(second_differences: NDArray[np.float32]) -> float:
     return _TO_DEVIATION * float(np.median(np.abs(second_differences))) / 6**0.5
 
 
-PHYSICS: dict[Beam, str] = {"parallel": "ct-parallel", "fan": "ct-fan"}
+PHYSICS: dict[Beam, str] = {"parallel": "ct-parallel", "fan": "ct-fan", "cone": "ct-cone"}
 
 
 def back_projected(values: Values, geometry: Geometry, pixel: float, size: int, name: str) -> Values:
@@ -256,6 +259,94 @@ def read_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
             ),
             reading=reading,
         )
+
+
+def read_cone(
+    scan: ScanFile, reading: ReadingSettings, tell: Callable[[int, int], None] = lambda done, total: None
+) -> Image:
+    """All detector rows of a cone-beam scan as one measurement, its FDK as the volume (Z, rows, columns) of pixels.
+
+    Voxels are cubes; the slices are as many as the detector sees at the axis of rotation. Axis, noise and scaling are told
+    from the central slice. ``tell`` is called with the rows read and the rows in all, and may raise. Raises
+    :class:`~padis_gui.core.settings.errors.PadisError` in one sentence, where the scan is of another beam, too.
+    """
+    cone = scan.as_cone()
+    if cone is None:
+        raise InputError(
+            f"A cone-beam scan was wanted, with several detector rows, but {scan.name} is of another beam or has one row; "
+            "leave out the physics, which the file states."
+        )
+    middle = read_row(scan, 0, reading)
+    told = middle.measured
+    assert told is not None, "of a scan"
+    with in_one_sentence(scan.name, scan.kind):
+        by, taken = (
+            reading.binning,
+            chosen_views(scan.name, cone.geometry.angles, cone.geometry.beam, reading),
+        )
+        central = read_corrected(scan, 0, reading).values
+        whole = cone.geometry.cropped(*reading.crop_bins) if reading.crop_bins else cone.geometry
+        whole = replace(whole, centre=_axis(central, whole)[0])
+        rows = whole.rows // by
+        if not rows:
+            raise SettingError(
+                f"At least one detector row was wanted, but binning by {by} leaves none of the {whole.rows} of "
+                f"{scan.name}; lower the binning."
+            )
+        whole, size, pixel = _grid(scan.name, whole, reading)
+        geometry = whole.of_views(taken).binned(by).binned_rows(by)
+        slices = max(1, int(geometry.rows * geometry.row_height / geometry.magnification / pixel + 1e-6))
+        _check_memory(scan.name, (rows, len(taken), geometry.bins), (slices, size, size))
+        values = np.zeros((rows, len(taken), geometry.bins), np.float32)
+        first = dropped_bins(whole.rows, by)
+        for row in range(rows * by):
+            tell(row, rows * by)
+            one = binned(scan.name, read_corrected(cone, first + row, reading).values, by)
+            values[row // by] += one[taken] / np.float32(by)
+        in_mm = geometry.unit == "mm"
+        problem = settings_of(geometry, pixel) | {"noise": told.problem["noise"]}
+        problem["voxel_height"] = pixel if in_mm else 1.0
+        return replace(
+            middle,
+            pixels=_fdk(values, problem, (slices, size, size), scan.name),
+            slice_spacing=pixel if in_mm else None,
+            pages=slices,
+            slices=tuple(range(slices)),
+            measured=replace(
+                told, values=values, physics=PHYSICS["cone"], problem=problem,
+                notes=(
+                    *(note for note in told.notes if not note.startswith("The beam is a cone")),
+                    f"All {cone.rows} detector rows are taken: {slices} slices of {pixel:.4g} {'mm' if in_mm else 'bins'}.",
+                ),
+                proposals=(),
+            ),
+        )  # fmt: skip
+
+
+def _check_memory(name: str, measured: tuple[int, int, int], volume: tuple[int, int, int]) -> None:
+    """Raise :class:`InputError` where projections and volume would not fit into half of the free memory."""
+    needed = 4 * (2 * math.prod(measured) + 2 * math.prod(volume))
+    if needed > 2**19 * free_memory_mb(torch.device("cpu")):
+        raise InputError(
+            f"A scan that fits into half of the free memory was wanted, but {' x '.join(map(str, measured))} readings of "
+            f"{name} and a volume of {' x '.join(map(str, volume))} take {needed / 2**30:.1f} GiB; take fewer views, a "
+            "smaller image size, or bin the detector."
+        )
+
+
+def _fdk(values: Values, problem: dict[str, Any], shape: tuple[int, int, int], name: str) -> Values:
+    """As :func:`back_projected`, of projections (detector rows, views, bins) a volume."""
+    record = find_physics(PHYSICS["cone"])
+    try:
+        operator = record.make(shape, make(record.settings_type, problem), torch.device("cpu"))
+    except SettingError as error:
+        reason = str(error).partition(";")[0]
+        raise InputError(
+            f"A geometry that can be reconstructed was wanted, but with that of {name} it is not so: {reason}; correct "
+            "the geometry, and mind its units."
+        ) from None
+    found: Values = operator.pinv(torch.from_numpy(values)).numpy()
+    return found
 
 
 def _grid(name: str, whole: Geometry, reading: ReadingSettings) -> tuple[Geometry, int, float]:

@@ -4,7 +4,7 @@ Counts become line integrals by flat and dark fields, the logarithm, and the air
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,12 +41,29 @@ class Readings:
     dark: NDArray[Any] | float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ConeRows:
+    """All detector rows of a cone beam, of which a scan's geometry has the central slice; see :class:`Geometry`.
+
+    ``readings`` gives one of the ``rows``, which count as slices do. Without a ``row_height`` rows are as high as bins
+    are wide.
+    """
+
+    readings: Callable[[int], Readings]
+    rows: int
+    row_height: float | None = None
+    centre_row: float = 0.0
+    tilt: float = 0.0
+    axis_offset: float = 0.0
+
+
 class ScanFile(Closing):
     """An open scan; close it, or use it as a context manager.
 
     ``kind`` names the layout. Lengths of the ``geometry`` are in mm where the file says them, else in bins; its centre
     is None where the file does not say it. ``readings`` gives one of the ``rows`` of the detector, each of which makes
-    a slice. ``notes`` are sentences for the user on how the file is taken.
+    a slice. ``notes`` are sentences for the user on how the file is taken. Where it is the central slice of a ``cone``,
+    that has the other rows.
     """
 
     def __init__(
@@ -59,9 +76,11 @@ class ScanFile(Closing):
         rows: int = 1,
         notes: tuple[str, ...] = (),
         close: Callable[[], None] | None = None,
+        cone: ConeRows | None = None,
     ) -> None:
         self.name, self.kind, self.geometry, self.rows = name, kind, geometry, rows
         self._readings, self._notes, self._close = readings, notes, close
+        self._cone = cone
 
     def read(self, row: int, *, replaces: bool = False, log_floor: float | None = None) -> Sinogram:
         """The line integrals of a detector row, from 0; the other rows are not loaded where the format allows.
@@ -86,6 +105,17 @@ class ScanFile(Closing):
         return Sinogram(
             values, (*self._notes, *integrals.notes, *notes, *noticed(values, self.geometry.angles))
         )
+
+    def as_cone(self) -> "ScanFile | None":
+        """All rows of a cone beam, with its geometry; None of other scans. The file stays this one's to close."""
+        cone = self._cone
+        if cone is None:
+            return None
+        geometry = replace(
+            self.geometry, beam="cone", rows=cone.rows, row_height=cone.row_height or self.geometry.bin_width,
+            centre_row=cone.centre_row, tilt=cone.tilt, axis_offset=cone.axis_offset,
+        )  # fmt: skip
+        return ScanFile(self.name, self.kind, geometry, cone.readings, rows=cone.rows)
 
     def merged(self, row: int) -> "ScanFile":
         """A row's scan with one view an angle: the mean of those that have the same, and no frame that repeats another.

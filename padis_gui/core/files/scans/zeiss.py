@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 from padis_gui.core.files.formats.format import Recognised
 from padis_gui.core.files.formats.zeiss import ZeissPages
 from padis_gui.core.files.scans.cone import central_rows, checked_distances, cone_note
-from padis_gui.core.files.scans.scan import Readings, ScanFile, Values, check_sizes, checked_angles, positive
+from padis_gui.core.files.scans.scan import (
+    ConeRows,
+    Readings,
+    ScanFile,
+    Values,
+    check_sizes,
+    checked_angles,
+    positive,
+)
 from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.settings.errors import InputError
 
@@ -86,11 +94,13 @@ def _scan(pages: ZeissPages) -> ScanFile | None:
         detector_distance=detector,
         unit="mm",
     )
+    cone = ConeRows(readings=lambda row: _readings(pages, (row, row), references, *moved), rows=rows)
     if rows > 1:
         notes = (*notes, cone_note(rows))
     return ScanFile(
         name, "Zeiss scan", checked_distances(name, geometry),
         lambda _row: _readings(pages, central_rows(rows), references, *moved), notes=notes, close=pages.close,
+        cone=cone if rows > 1 else None,
     )  # fmt: skip
 
 

@@ -10,7 +10,8 @@ How much is smoothed follows from the data: without a weight the problem is
 the discrepancy principle as a constraint, which for clean data is the smoothest image that explains them exactly
 (Sidky, Jorgensen and Pan, arXiv 1111.5632, derive it for CT). With a weight w it is min ||A x - y||^2 / 2 + w TV(x). Both
 differ in one proximal step only. Colour channels share their edges: the gradient's norm is taken over them all. Slices of
-a volume do not: each has a problem of its own.
+a volume do not: each has a problem of its own. Where they are measured together, as in a cone beam, the gradient has a
+third component, along z, divided by the distance of the slices: total variation in three dimensions.
 
 Measured (20 views, 11 validation slices without noise): 29.1 dB, 0.829, where the best of three fixed weights gave
 26.0 dB, 0.737.
@@ -44,36 +45,49 @@ class TVSettings(MethodSettings):
     )
 
 
-_GRADIENT_NORM = math.sqrt(8.0)  # of D, the differences between neighbours (Chambolle 2004)
 # The primal step over the dual one: measured best of 0.03, 0.1 and 0.3 over CT, deblurring, super-resolution,
 # inpainting and denoising of images in [0, 1].
 _BALANCE = 0.03
 
 
-def differences(x: Tensor) -> Tensor:
-    """D x / ||D||: differences down and to the right, (2, C, rows, columns), 0 at the far edges."""
-    found = x.new_zeros(2, *x.shape)
+def gradient_norm(slice_step: float | None) -> float:
+    """||D||, bounded by the differences between neighbours (Chambolle 2004)."""
+    return math.sqrt(8.0 if slice_step is None else 8.0 + 4.0 / slice_step**2)
+
+
+def differences(x: Tensor, slice_step: float | None = None) -> Tensor:
+    """D x / ||D||: differences down and to the right, (2, C, rows, columns), 0 at the far edges.
+
+    Of slices that lie ``slice_step`` pixels apart those along z besides, (3, C, rows, columns).
+    """
+    found = x.new_zeros(2 if slice_step is None else 3, *x.shape)
     torch.sub(x[:, 1:], x[:, :-1], out=found[0, :, :-1])
     torch.sub(x[:, :, 1:], x[:, :, :-1], out=found[1, :, :, :-1])
-    return found.div_(_GRADIENT_NORM)
+    if slice_step is not None:
+        torch.sub(x[1:], x[:-1], out=found[2, :-1])
+        found[2] /= slice_step
+    return found.div_(gradient_norm(slice_step))
 
 
-def differences_transposed(p: Tensor) -> Tensor:
+def differences_transposed(p: Tensor, slice_step: float | None = None) -> Tensor:
     """D^T p / ||D||, the exact adjoint of :func:`differences`."""
     x = torch.zeros_like(p[0])
     x[:, 1:] += p[0, :, :-1]
     x[:, :-1] -= p[0, :, :-1]
     x[:, :, 1:] += p[1, :, :, :-1]
     x[:, :, :-1] -= p[1, :, :, :-1]
-    return x.div_(_GRADIENT_NORM)
+    if slice_step is not None:
+        x[1:] += p[2, :-1] / slice_step
+        x[:-1] -= p[2, :-1] / slice_step
+    return x.div_(gradient_norm(slice_step))
 
 
-def _into_ball(p: Tensor, *, apart: bool) -> Tensor:
-    """The dual of TV: the length of each pixel's vector is at most ||D||, over directions and, unless they are slices
+def _into_ball(p: Tensor, radius: float, *, apart: bool) -> Tensor:
+    """The dual of TV: the length of each pixel's vector is at most ``radius``, over directions and, unless they are slices
     ``apart``, channels."""
     # vector_norm is ninety times slower along these axes
     length = p.square().sum((0,) if apart else (0, 1), keepdim=True).sqrt_()
-    return p * (_GRADIENT_NORM / length.clamp(min=_GRADIENT_NORM))
+    return p * (radius / length.clamp(min=radius))
 
 
 def _data_dual(setup: ClassicalSetup, q: Tensor, step: float, weight: float | None, bound: float) -> Tensor:
@@ -91,15 +105,17 @@ def _data_dual(setup: ClassicalSetup, q: Tensor, step: float, weight: float | No
 def tv(setup: ClassicalSetup, settings: TVSettings) -> Steps[TVSettings]:
     """One iterate for each primal-dual iteration, from the baseline picture."""
     A, y = setup.A, setup.y
+    step, norm = A.slice_step, gradient_norm(A.slice_step)
+    apart = A.apart or step is not None
     expected = setup.noise_norm() / (len(y) ** 0.5 if A.apart else 1)  # of one slice
     primal, dual = _BALANCE / math.sqrt(2), 1 / (_BALANCE * math.sqrt(2))
     x = A.pinv(y).clamp(0, 1)
-    ahead, p, q = x, torch.zeros_like(differences(x)), torch.zeros_like(y)
+    ahead, p, q = x, torch.zeros_like(differences(x, step)), torch.zeros_like(y)
     for _ in range(settings.steps):
-        p = _into_ball(p + dual * differences(ahead), apart=A.apart)
+        p = _into_ball(p + dual * differences(ahead, step), norm, apart=apart)
         bound = settings.discrepancy * expected
         q = _data_dual(setup, q + dual * A(ahead), dual, settings.weight, bound)
-        following = x - primal * (A.T(q) + differences_transposed(p))
+        following = x - primal * (A.T(q) + differences_transposed(p, step))
         if settings.clip:
             following = following.clamp(0, 1)
         ahead, x = 2 * following - x, following

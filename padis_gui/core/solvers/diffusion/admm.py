@@ -58,8 +58,7 @@ class FastSettings(QualitySettings):
 def admm(setup: Setup, settings: QualitySettings) -> Steps[QualitySettings]:
     """One denoiser call, dual step and data step a level; without noise left, the last x is the estimate."""
     A, y = setup.A, setup.y
-    start = A.pinv(y).clamp(0, 1)
-    x = start + float(setup.levels[0]) * setup.normal(start)
+    x = setup.baseline_with_noise()
     for sigma, following in setup.descent:
         denoised, partition = setup.denoise(x, sigma)
         dual = settings.zeta * (following / sigma) ** 2 * (x - denoised)

@@ -5,7 +5,13 @@ length keeps the signal-to-noise ratio r: epsilon = 2 (r ||z||/||score||)^2.
 
 The state is noisy, so each data step pulls it to a measurement that is as noisy, y + sigma A z (arXiv 2111.08005,
 section 3.2): pulled to y itself, it would lose the noise that the denoiser is told of.
+
+PaDIS (arXiv 2406.02462, appendix) has a gradient step in its place, x <- x + zeta/||r|| A^T r with r = y - A x, after each
+half: the data step "gradient". Its published code has zeta min(40, 200 s) after the corrector: "fading from" 0.2. The
+estimate is the denoised image then.
 """
+
+from typing import Literal
 
 from torch import Tensor
 
@@ -22,6 +28,16 @@ class PredictorCorrectorSettings(SolverSettings):
         0.16, gt=0, le=1, label="Step size", symbol="r", live=True,
         help="Signal-to-noise ratio of the corrector, which sets its step",
     )  # fmt: skip
+    data_step: Literal["proximal", "gradient"] = setting(
+        "proximal", label="Data step", before="proximal",
+        help="Proximal solves for the data by conjugate gradients; gradient is a step of length ζ down the gradient, as "
+        "PaDIS has it",
+    )  # fmt: skip
+    zeta: float = setting(
+        10.0, ge=0, le=1000, label="Gradient step", symbol="ζ", live=True, before=10.0, when={"data_step": "gradient"},
+        help="Length of the step towards the data, on the scale where ‖A‖ = 1: all pixels together",
+    )  # fmt: skip
+    fade: float = shared.fade(0.2, before=0.2, when={"data_step": "gradient"})
     cg_steps: int = shared.cg_steps(12)
     prior_weight: float = shared.prior_weight(1.0)
     noise_floor: float = shared.noise_floor(2e-4)
@@ -35,12 +51,17 @@ class PredictorCorrectorSettings(SolverSettings):
 def predictor_corrector(
     setup: Setup, settings: PredictorCorrectorSettings
 ) -> Steps[PredictorCorrectorSettings]:
-    """Two denoiser calls a level; the estimate is the data step at the last denoised image."""
+    """Two denoiser calls a level; the estimate is the proximal data step at the last denoised image, or that image."""
     A, y = setup.A, setup.y
     x = setup.pure_noise()
 
     def data_step(v: Tensor, noisy: float, sigma: float) -> Tensor:
-        """The prox of the data, itself ``noisy``, at an image whose error is ``sigma``."""
+        """The prox of the data, themselves ``noisy``, at an image whose error is ``sigma``; or a gradient step."""
+        if settings.data_step == "gradient":
+            r = y - A(v)
+            return v + shared.faded(settings.zeta, sigma, settings.fade) / setup.lengths(r).clamp(
+                min=1e-12
+            ) * A.T(r)
         measured = y + A(noisy * setup.normal(v)) if noisy else y
         return A.prox(measured, v, setup.rho(settings, sigma), settings.cg_steps)
 
@@ -55,5 +76,6 @@ def predictor_corrector(
             ratio = setup.lengths(z) / setup.lengths(score).clamp(min=1e-12)
             length = 2 * (settings.snr * ratio) ** 2
             x = data_step(x + length * score + (2 * length) ** 0.5 * z, following, following)
-        estimate = data_step(denoised, 0.0, following or sigma)
+        exact = settings.data_step == "proximal"
+        estimate = data_step(denoised, 0.0, following or sigma) if exact else denoised
         settings = yield Step(x, denoised, estimate, sigma, partition)
