@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,18 +83,14 @@ def write_for(viewer: Viewer, run: Exported, folder: Path) -> list[Path]:
     return written
 
 
-def start(
-    viewer: Viewer, program: str, files: Iterable[Path], begin: Callable[[QProcess], bool] | None = None
-) -> str:
+def start(viewer: Viewer, program: str, files: Iterable[Path]) -> str:
     """Start the program on the files, as a process of its own that outlives this one; returns a sentence.
 
     Raises :class:`InputError` where the system does not start it.
     """
-    process = QProcess()
-    process.setProgram(program)
     names = [str(file) for file in files]
-    process.setArguments(names)
-    if not (begin or (lambda made: made.startDetached()[0]))(process):
+    started, _process = QProcess.startDetached(program, names)
+    if not started:
         raise InputError(
             f"{viewer.name} was to be started, but the system does not run {program}; choose another program."
         )
