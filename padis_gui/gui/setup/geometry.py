@@ -209,8 +209,9 @@ class GeometrySketch(QWidget):
         painter.setBrush(QColor(GEOMETRY["source"]))
         painter.drawEllipse(source, 3.5, 3.5)
         painter.setPen(text)
-        painter.drawText(low + QPointF(6, 0), "1")
-        painter.drawText(high + QPointF(6, 10), str(geometry.rows))
+        apart = max(0.0, painter.fontMetrics().height() - (high.y() - low.y()) - 10) / 2  # of a low detector
+        painter.drawText(low + QPointF(6, -apart), "1")
+        painter.drawText(high + QPointF(6, 10 + apart), str(geometry.rows))
 
     def _paint_turn(self, painter: QPainter, sketch: Sketch, text: QColor) -> None:
         """An arrow the way the views go, from the first one on, about the axis."""
