@@ -457,6 +457,12 @@ class Screen:
             if not _near(seen["baseline"], for_display(image.from_unit(wanted.baseline[part])), 5 * width):
                 yield f"the baseline is not that of {data}, {method.physics} {method.problem}"
                 return
+            if find_physics(
+                method.physics
+            ).of_volumes:  # the detector row that sees the slice, or the middle one
+                rows = len(problem.measurement)
+                row = problem.operator.channel_seeing(self.place.slice) if opened.is_volume else rows // 2
+                part = slice(row, row + 1)
             values = problem.measurement[part]
             if seen["measurement"] is not None and values.ndim == 3:
                 pictorial = find_physics(method.physics).pictorial
