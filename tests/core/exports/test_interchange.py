@@ -188,6 +188,14 @@ def test_a_geometry_that_was_changed_badly_is_a_sentence(tmp_path: Path) -> None
         read_image(tmp_path / "scan.h5")
 
 
+def test_a_cone_beam_is_no_scan_of_slices(tmp_path: Path) -> None:
+    geometry = replace(GEOMETRIES["fan"], beam="cone")
+    scan = MeasuredScan(values=line_integrals(2, geometry), geometry=geometry)
+    with pytest.raises(InputError, match="measured together"):
+        write_exchange(tmp_path / "scan.h5", scan, recipe())
+    assert not (tmp_path / "scan.h5").exists()
+
+
 def test_a_run_without_a_scan_says_so(tmp_path: Path) -> None:
     run: RunContent = run_of(values(1))
     with pytest.raises(InputError, match="sinogram of a scan"):

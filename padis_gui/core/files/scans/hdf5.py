@@ -91,6 +91,8 @@ def _own_geometry(source: Hdf5File, views: int, bins: int) -> Geometry | None:
         return None
     try:
         stated = ScanGeometry.model_validate(parse_json(bytes(item[()])))
+        if stated.beam == "cone":
+            raise ValueError("the beam is a cone, of which no scan is exported")
     except ValueError as error:
         wrong = fault_of(error) if isinstance(error, ValidationError) else str(error)[:100]
         raise InputError(
