@@ -13,6 +13,7 @@ from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.opened import Prepared
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError
+from padis_gui.core.settings.files import planes_sha256
 
 Curves = Mapping[str, Sequence[float]]  # a column each, as the report's COLUMNS has them
 
@@ -68,6 +69,11 @@ class Stack:
         """(slices or channels, rows, columns)."""
         rows, columns = self.planes[0].shape
         return len(self.planes), rows, columns
+
+    @property
+    def sha256(self) -> str:
+        """As :func:`~padis_gui.core.settings.files.pixels_sha256` of all of them, read one by one."""
+        return planes_sha256(self.shape, self.planes)
 
     def grey(self, kind: str) -> Sequence[Pixels]:
         """Its slices, or the one of a grey image; raises :class:`InputError` for colours, which ``kind`` cannot hold."""

@@ -1,7 +1,6 @@
 """Results as medical imaging has them: NIfTI, and DICOM as a derived image or a series of them."""
 
 import gzip
-import hashlib
 import json
 from io import BytesIO
 from pathlib import Path
@@ -88,7 +87,7 @@ def write_dicom(path: Path, stack: Stack) -> str:
 
     slices = stack.grey("DICOM")
     recipe = _recipe_text(stack)
-    series = [_sha256(stack), recipe]
+    series = [stack.sha256, recipe]
     uids = {name: str(generate_uid(entropy_srcs=[*series, name])) for name in ("study", "series", "frame")}
     stored = _stored(stack)
     if not stack.is_volume:
@@ -107,14 +106,6 @@ def write_dicom(path: Path, stack: Stack) -> str:
                 folder / f"{number + 1:04}.dcm", _instance(stack, pixels, number, uids, stored, recipe)
             )
     return f"{len(slices)} DICOM files in the folder {folder.name}, {_in_words(stack, stored)}"
-
-
-def _sha256(stack: Stack) -> str:
-    """That of all values, as :func:`~padis_gui.core.settings.files.pixels_sha256` has it, slice by slice."""
-    found = hashlib.sha256(repr(stack.shape).encode())
-    for plane in stack.planes:
-        found.update(np.ascontiguousarray(plane, dtype="<f4").tobytes())
-    return found.hexdigest()
 
 
 class _Stored(NamedTuple):

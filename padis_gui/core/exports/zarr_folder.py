@@ -16,7 +16,7 @@ from padis_gui.core.exports.about import envelope, known_metrics
 from padis_gui.core.exports.content import RunContent, Stack
 from padis_gui.core.exports.settings import FileSettings
 from padis_gui.core.files.formats.ome_zarr import OWN_ATTRIBUTE
-from padis_gui.core.settings.files import failures_said, pixels_sha256, writing_folder
+from padis_gui.core.settings.files import failures_said, writing_folder
 
 _SMALLEST = 128  # px, of the longer side of the last level
 _CHUNK = 512  # px, of a side
@@ -113,7 +113,7 @@ def _attributes(stack: Stack, name: str, levels: int) -> dict[str, Any]:
     ]  # fmt: skip
     about = stack.about
     if not about.sha256 and about.kind == "result":
-        about = about.model_copy(update={"sha256": pixels_sha256(np.stack(list(stack.planes)))})
+        about = about.model_copy(update={"sha256": stack.sha256})
     return {
         "multiscales": [{
             "version": _VERSION, "name": stack.name or name, "axes": axes, "datasets": datasets, "type": "mean",

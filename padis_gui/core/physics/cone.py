@@ -47,6 +47,7 @@ class ConeBeamSettings(DivergingSettings):
     """The geometry of a cone-beam scan: that of a fan beam, and what lies along the axis of rotation."""
 
     beam: ClassVar[Beam] = "cone"
+    automatic_distances: ClassVar[tuple[int, int]] = (4, 2)
 
     source_distance: float | None = setting(
         None, ge=1e-6, le=1e9, label="Source distance", advanced=True,
@@ -150,11 +151,6 @@ class ConeBeamSettings(DivergingSettings):
                 f"{geometry.rows} x {geometry.bins} are {readings / 1e9:.1f} billion; take fewer views, rows or bins.",
                 remedy="smaller",
             )
-
-    def _distances(self, shape: Shape) -> tuple[float, float]:
-        longer = float(max(shape))
-        source, behind = (self._in_pixels(d) for d in (self.source_distance, self.detector_distance))
-        return 4 * longer if source is None else source, 2 * longer if behind is None else behind
 
     def _wanted_bins(self, bins: float) -> int:
         """As many as it takes: a volume has no 512 bins to spare."""

@@ -198,6 +198,9 @@ class ScannerSettings(ScanSettings):
 class DivergingSettings(ScannerSettings):
     """What scans have whose rays come from a point."""
 
+    # of source and detector, in longer sides of the image
+    automatic_distances: ClassVar[tuple[int, int]] = (1, 1)
+
     arc: float = setting(
         360.0, gt=0, le=360, label="Arc", symbol="Θ", unit="°", advanced=True,
         help="Range of angles: 360 is a complete scan, 180 and the fan's opening a short scan, less is a "
@@ -215,8 +218,12 @@ class DivergingSettings(ScannerSettings):
 
     def _distances(self, shape: Shape) -> tuple[float, float]:
         longer = float(max(shape))
-        source, behind = (self._in_pixels(d) for d in (self.source_distance, self.detector_distance))
-        return longer if source is None else source, longer if behind is None else behind
+        stated = (self._in_pixels(d) for d in (self.source_distance, self.detector_distance))
+        source, behind = (
+            sides * longer if length is None else length
+            for length, sides in zip(stated, self.automatic_distances, strict=True)
+        )
+        return source, behind
 
 
 class SliceSettings(ScannerSettings):

@@ -125,19 +125,12 @@ def writing_folder(path: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _folder_locked(folder: Path) -> Iterator[bool]:
     """Whether the folder is locked for as long as the block lasts, also by a kill, as :func:`_lock` does it."""
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # which opens no folder
         yield True
         return
-    import fcntl
-
     handle = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
+        yield _lock(handle)
     finally:
         os.close(handle)
 
@@ -159,8 +152,9 @@ def _begin(path: Path) -> tuple[Path, BinaryIO]:
         file.close()
 
 
-def _lock(file: BinaryIO) -> bool:
-    """Lock a file until it is closed, also by a kill; False where another has it, or the system has no such locks.
+def _lock(file: BinaryIO | int) -> bool:
+    """Lock a file, or a folder by its descriptor, until it is closed, also by a kill; False where another has it, or the
+    system has no such locks.
 
     Windows needs none: it removes no file that is open.
     """
@@ -270,8 +264,15 @@ def _remembered(path: Path, stamp: tuple[int, ...]) -> str:
 
 def pixels_sha256(pixels: NDArray[np.float32]) -> str:
     """A hash of the values and the shape, the same on every machine."""
-    values = np.ascontiguousarray(pixels, dtype="<f4")
-    return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()
+    return planes_sha256(pixels.shape, [pixels])
+
+
+def planes_sha256(shape: tuple[int, ...], planes: Iterable[NDArray[np.float32]]) -> str:
+    """That of an array of ``shape`` whose parts come one after the other, so that it need not be in memory."""
+    found = hashlib.sha256(repr(shape).encode())
+    for plane in planes:
+        found.update(np.ascontiguousarray(plane, dtype="<f4").tobytes())
+    return found.hexdigest()
 
 
 class Closing(ABC):

@@ -154,7 +154,7 @@ SOLVERS = Registry("solver", (
     ),
     Solver(
         "resample", "ReSample", ReSampleSettings, resample, "arXiv 2307.08123, algorithm 1, in pixel space",
-        "Unconditional steps, each followed by a hard data step and a resampling: 100 denoiser calls.", "resampling γ",
+        "Unconditional steps, some followed by a hard data step and a resampling: 100 denoiser calls.", "resampling γ",
     ),
     Solver(
         "daps", "DAPS", DAPSSettings, daps, "arXiv 2407.01521, algorithm 1",
