@@ -43,8 +43,8 @@ def write_exchange(path: Path, scan: MeasuredScan, recipe: Recipe) -> str:
 
     if scan.geometry.beam == "cone":
         raise InputError(
-            "A scan whose rows are slices by themselves was wanted for Data Exchange, but those of a cone beam are measured "
-            "together; export the result instead."
+            "A scan whose rows are slices by themselves was wanted for Data Exchange, but those of a cone beam are measured"
+            " together; export the result instead."
         )
     rows, views, bins = scan.values.shape
     with failures_said("The scan", path), writing_atomically(path) as opened, h5py.File(opened, "w") as file:
