@@ -31,7 +31,7 @@ def rays_a_step(width: float, magnification: float) -> int:
     return max(1, math.ceil(width / magnification - 0.5))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Rays:
     """Some neighbouring bins of a view whose rays cross the same planes, columns or rows of a volume.
 

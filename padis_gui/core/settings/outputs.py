@@ -60,7 +60,7 @@ def check_is_result(path: Path) -> None:
     """Raises :class:`InputError` for a result that is neither a TIFF nor OME-Zarr by its name."""
     if not is_ome_zarr(path) and path.suffix.lower() not in (".tif", ".tiff"):
         raise InputError(
-            f"The result is a TIFF or an OME-Zarr, but {_shown(path)} ends in neither .tif nor .ome.zarr; rename it."
+            f"The result is a TIFF or an OME-Zarr, but {_shown(path)} does not end in .tif or .ome.zarr; rename it."
         )
 
 

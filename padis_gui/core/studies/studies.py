@@ -104,7 +104,7 @@ STUDIES = Registry(
             },
         ),
         Study(
-            name="detector", question="What do a detector's rings and correlated noise cost each method?",
+            name="detector", question="What do rings and correlated noise of a detector cost each method?",
             problems=("ct-20",), solvers=("fast", "tv", "baseline"), more_solvers=("diffpir", "sirt"),
             trial={"noise": ("0.01",), "gain": ("0", "0.01"), "noise_correlation": ("0", "2")},
             full={

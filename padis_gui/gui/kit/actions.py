@@ -48,7 +48,7 @@ _OF_WINDOW = (
         "Write the result, the iterates, an animation, the curves or a report, with the recipe and the seed", "export",
     ),
     ActionRecord(
-        "send_napari", "Send to na&pari", "",
+        "send_napari", "Send to n&apari", "",
         "Open the result, and the iterates that are kept with their tilings, in napari; it is looked for on PATH, or "
         "chosen once",
     ),

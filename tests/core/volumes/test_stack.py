@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from padis_gui.core.exports.about import About, read_export, read_pages
-from padis_gui.core.exports.content import IteratePicture, RunContent
+from padis_gui.core.exports.content import IteratePicture, MeasuredScan, RunContent
 from padis_gui.core.exports.registry import EXPORTS, ExportSettings, write_export
 from padis_gui.core.files.read import read_image, read_volume
 from padis_gui.core.physics.scanner import FanBeamSettings, ParallelBeamSettings
@@ -337,12 +337,15 @@ def test_every_export_of_a_volume_is_written_and_the_stack_is_read_again(
 ) -> None:
     """Pages to look at show its middle slice."""
     of = opened(stack, prior, prior_path)
-    result = run(of, method("fast"))
+    made = Run(make_recipe(of, method("fast"), 3), of)
+    result = finish(made)
+    assert made.prepared is not None
     about = About.of(result, "volume")
     pictures = tuple(IteratePicture(step=n, total=2, sigma=0.1, pixels=result.pixels) for n in (1, 2))
     content = RunContent(
         name="it", title="A volume", result=result, about=about, pictures=pictures, truth=result.pixels,
         curves={"step": [1.0, 2.0], "sigma": [0.2, 0.1], "residual": [0.2, 0.1]},
+        measured=MeasuredScan.of(made.prepared),
     )  # fmt: skip
     for kind in EXPORTS:
         suffix = kind.types[0].suffixes[0]

@@ -37,7 +37,7 @@ class PaDISDPSSettings(AnnealedSettings):
         help="Step towards the data through the network, where ‖A‖ = 1; it collapses just past its best value",
     )  # fmt: skip
     physical_zeta: float = setting(
-        0.7, ge=0, le=100, label="Step size", symbol="ζ", live=True, when={"scale": "physical"},
+        0.7, ge=0, le=100, label="Physical step size", symbol="ζ", live=True, when={"scale": "physical"},
         help="Step towards the data through the network, on the operator's own scale; it is ‖A‖ times as small as where "
         "‖A‖ = 1, and a plain one ‖A‖² times",
     )  # fmt: skip
