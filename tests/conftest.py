@@ -18,10 +18,11 @@ _HOME = tempfile.TemporaryDirectory(prefix="padis-gui-tests-")
 os.environ["PADIS_GUI_HOME"] = _HOME.name
 
 THREADS = 1
-# how long an example takes says more of the machine than of the program
-hypothesis.settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+# How long an example takes says more of the machine than of the program. What is drawn is the same in every run, so that
+# a change is judged by what it changed; `pytest --hypothesis-profile search` draws anew, and more.
+_ANY_MACHINE = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("any machine", derandomize=True, database=None, **_ANY_MACHINE)
+hypothesis.settings.register_profile("search", derandomize=False, max_examples=1000, **_ANY_MACHINE)
 hypothesis.settings.load_profile("any machine")
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 

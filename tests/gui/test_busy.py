@@ -352,7 +352,8 @@ def test_a_run_that_ends_while_closing_is_asked_for_is_not_spoken_of_any_more(re
         assert ready.question.answers[0].hasFocus()
         ready.session.run.finish()
         await until(lambda: "has ended" in ready.question.text.text())
-        await until(ready.question.answers[0].isVisible)  # Qt shows what is added to a layout in its next turn
+        # Qt shows what is added to a layout in its next turn
+        await until(ready.question.answers[0].isVisible)
         assert ready.isVisible()
         click(ready.question.answers[0])
         await ready.closed.wait()

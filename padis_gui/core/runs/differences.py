@@ -1,8 +1,9 @@
 """What two recipes do not share, in words, and whether two results are the same."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ class Difference:
     name: str
     first: str
     second: str
+    of: str = ""  # what a setting belongs to: two things may have one of the same label
 
     def __str__(self) -> str:
         return f"the {self.name} (was {self.first}, is {self.second})"
@@ -57,7 +59,7 @@ def differing(one: Recipe, other: Recipe) -> tuple[Difference, ...]:
     Files that only lie elsewhere are the same files. A setting that a recipe does not name has its default; of two
     methods with different settings only those that are not the defaults are named.
     """
-    return (
+    found = (
         *_method(one, other),
         *_data(one.data, other.data),
         *_prior(one.prior, other.prior),
@@ -80,6 +82,11 @@ def differing(one: Recipe, other: Recipe) -> tuple[Difference, ...]:
             )
         ),
     )
+    said = Counter(each.name for each in found)
+    return tuple(
+        replace(each, name=f"{each.name} of the {each.of}") if said[each.name] > 1 and each.of else each
+        for each in found
+    )
 
 
 def _pairs(*named: tuple[str, str, str]) -> Iterator[Difference]:
@@ -91,15 +98,21 @@ def _method(one: Recipe, other: Recipe) -> Iterator[Difference]:
     solvers = find_solver(one.solver), find_solver(other.solver)
     yield from _pairs(("measurement", physics[0].label, physics[1].label))
     types = physics[0].settings_type, physics[1].settings_type
-    yield from _settings(types, (one.problem, other.problem), (one.files, other.files))
+    yield from _settings("measurement", types, (one.problem, other.problem), (one.files, other.files))
     yield from _pairs(("further files", _further_files(one), _further_files(other)))
-    yield from _settings((TilingSettings, TilingSettings), (_plain(one.tiling), _plain(other.tiling)))
+    yield from _settings(
+        "tiling", (TilingSettings, TilingSettings), (_plain(one.tiling), _plain(other.tiling))
+    )
     yield from _pairs(("method", solvers[0].label, solvers[1].label))
-    yield from _settings((solvers[0].settings_type, solvers[1].settings_type), (one.settings, other.settings))
+    yield from _settings(
+        "method", (solvers[0].settings_type, solvers[1].settings_type), (one.settings, other.settings)
+    )
     first, second = one.adaptation, other.adaptation
     yield from _pairs(("adaptation of the prior", _said(first is not None), _said(second is not None)))
     if first is not None and second is not None:
-        yield from _settings((AdaptationSettings, AdaptationSettings), (_plain(first), _plain(second)))
+        yield from _settings(
+            "adaptation", (AdaptationSettings, AdaptationSettings), (_plain(first), _plain(second))
+        )
     yield from _stack(one.stack, other.stack)
 
 
@@ -116,7 +129,9 @@ def _stack(one: StackReference | None, other: StackReference | None) -> Iterator
     yield from _pairs(("slices in one run", pages(one), pages(other)))
     yield from _file("prior across slices", across(one), across(other))
     if one is not None and other is not None:
-        yield from _settings((StackSettings, StackSettings), (_plain(one.settings), _plain(other.settings)))
+        yield from _settings(
+            "slices", (StackSettings, StackSettings), (_plain(one.settings), _plain(other.settings))
+        )
 
 
 def _data(one: DataReference | None, other: DataReference | None) -> Iterator[Difference]:
@@ -130,7 +145,9 @@ def _data(one: DataReference | None, other: DataReference | None) -> Iterator[Di
         ("window", _window(one), _window(other)),
         ("unit", one.unit or _NONE, other.unit or _NONE),
     )
-    yield from _settings((ReadingSettings, ReadingSettings), (_plain(one.reading), _plain(other.reading)))
+    yield from _settings(
+        "scan", (ReadingSettings, ReadingSettings), (_plain(one.reading), _plain(other.reading))
+    )
 
 
 def _window(data: DataReference) -> str:
@@ -188,6 +205,7 @@ def _done(recipe: Recipe) -> str:
 
 
 def _settings(
+    of: str,
     types: tuple[type[Settings], type[Settings]],
     values: tuple[Mapping[str, Any], Mapping[str, Any]],
     files: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
@@ -208,14 +226,14 @@ def _settings(
                 ]
                 yield from _file(_label(name, declared[1] | declared[0]), named[0], named[1])
             elif a != b:
-                yield _between(_label(name, declared[1]), a, b, spec)
+                yield replace(_between(_label(name, declared[1]), a, b, spec), of=of)
         else:
             at = 0 if name in found[0] else 1
             value = found[at][name]
             if same or value != defaults[at].get(name):
                 said = [_NONE, _NONE]
                 said[at] = _value(value, declared[at].get(name))
-                yield Difference(_label(name, declared[at]), said[0], said[1])
+                yield Difference(_label(name, declared[at]), said[0], said[1], of)
 
 
 def _between(name: str, a: Any, b: Any, spec: SettingSpec | None) -> Difference:

@@ -113,6 +113,20 @@ def test_every_changed_field_is_named_and_no_other(one: Recipe, other: Recipe) -
                 assert any(label in name for name in names), setting
 
 
+def test_two_settings_of_one_label_are_told_apart_by_what_they_belong_to():
+    one = recipe(
+        physics="ct-parallel",
+        problem={"start": 0.0},
+        solver="padis-dps",
+        settings={"start": "backprojection"},
+    )
+    other = one.model_copy(update={"problem": {"start": 3.0}, "settings": {"start": "noise"}})
+    assert {each.name for each in differing(one, other)} == {
+        "start of the measurement",
+        "start of the method",
+    }
+
+
 @given(recipes())
 def test_a_recipe_differs_in_nothing_from_itself(made: Recipe) -> None:
     again = Recipe.model_validate_json(made.model_dump_json())
