@@ -114,13 +114,11 @@ def test_every_changed_field_is_named_and_no_other(one: Recipe, other: Recipe) -
 
 
 def test_two_settings_of_one_label_are_told_apart_by_what_they_belong_to():
-    one = recipe(
-        physics="ct-parallel",
-        problem={"start": 0.0},
-        solver="padis-dps",
-        settings={"start": "backprojection"},
+    angles, starts = ({"start": 0.0}, {"start": 3.0}), ({"start": "noise"}, {"start": "baseline"})
+    one, other = (
+        recipe(physics="ct-parallel", problem=problem, solver="padis-dps", settings=settings)
+        for problem, settings in zip(angles, starts, strict=True)
     )
-    other = one.model_copy(update={"problem": {"start": 3.0}, "settings": {"start": "noise"}})
     assert {each.name for each in differing(one, other)} == {
         "start of the measurement",
         "start of the method",
