@@ -127,7 +127,7 @@ def _tilings() -> str:
 def _settings() -> str:
     from padis_gui.core.exports.registry import ExportSettings
     from padis_gui.core.images.image import ReadingSettings
-    from padis_gui.core.prior.network import NetworkSettings
+    from padis_gui.core.prior.network_settings import NetworkSettings
     from padis_gui.core.prior.slices import StackSettings
     from padis_gui.core.solvers.adaptation import AdaptationSettings
     from padis_gui.core.training.looks import SightSettings

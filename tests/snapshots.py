@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from padis_gui.core.prior.edm_network import EdmNetworkSettings, EdmUNet
+from padis_gui.core.prior.edm_network import EdmUNet
+from padis_gui.core.prior.network_settings import EdmNetworkSettings
 
 SOURCE = "class Patch_EDMPrecond: pass\n"
 _BUFFERS = ("resample_filter", "freqs")

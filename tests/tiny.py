@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from padis_gui.core.prior.checkpoint import PriorRecord
-from padis_gui.core.prior.network import NetworkSettings, PatchUNet
+from padis_gui.core.prior.network import PatchUNet
+from padis_gui.core.prior.network_settings import NetworkSettings
 from padis_gui.core.prior.partition import tiles_and_pad
 from padis_gui.core.prior.prior import Conventions
 

@@ -7,7 +7,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from padis_gui.core.prior.network import NetworkSettings
+from padis_gui.core.prior.network_settings import NetworkSettings
 from padis_gui.core.training.dataset import TrainingData
 from padis_gui.core.training.settings import TrainingSettings
 from padis_gui.core.training.train import STATE_FILE, Training, train

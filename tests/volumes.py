@@ -9,7 +9,8 @@ import numpy as np
 import tifffile
 
 from padis_gui.core.prior.checkpoint import PriorRecord, save_prior
-from padis_gui.core.prior.network import NetworkSettings, across_slices
+from padis_gui.core.prior.network import across_slices
+from padis_gui.core.prior.network_settings import NetworkSettings
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.volumes.request import VolumeRequest, VolumeSettings, make_request
 from padis_gui.core.volumes.slices import SliceTask, finish

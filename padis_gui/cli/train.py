@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from padis_gui.cli.options import add_events, add_settings, chosen_window, given_settings
 from padis_gui.cli.progress import Lines, Pacer
 from padis_gui.cli.terminal import printable, say
-from padis_gui.core.prior.network import NetworkSettings
+from padis_gui.core.prior.network_settings import NetworkSettings
 from padis_gui.core.settings.declarations import S, make
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.files import failures_said, writing_atomically

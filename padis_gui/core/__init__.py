@@ -1,1 +1,34 @@
 """The mathematics of patch-diffusion reconstruction, without Qt."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch as torch
+    from torch import Tensor as Tensor
+else:
+
+    class _Torch:
+        """torch, imported when something of it is first used.
+
+        That takes longer than all else of a program that reads a header or refuses an option. What declares settings
+        and records takes it from here; annotations that name more than ``Tensor`` are not evaluated there
+        (`from __future__ import annotations`).
+        """
+
+        def __getattr__(self, name: str) -> Any:
+            import torch
+
+            self.__dict__ = torch.__dict__  # whatever torch has, from now on without a detour
+            return getattr(torch, name)
+
+        @contextlib.contextmanager
+        def no_grad(self) -> Iterator[None]:
+            """torch's own, which as a decorator waits for the first call."""
+            import torch
+
+            with torch.no_grad():
+                yield
+
+    torch, Tensor = _Torch(), Any  # nothing is asked whether it is a Tensor, only annotated so

@@ -1,4 +1,4 @@
 """What the window knows and can do, on QtCore alone."""
 
 # torch comes before any Qt import: on Windows the other order clashes (pytorch #166628)
-import padis_gui.core.settings.machine  # noqa: F401
+import torch  # noqa: F401

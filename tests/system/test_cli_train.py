@@ -21,7 +21,7 @@ from PIL import Image as Pillow
 
 from padis_gui.cli.main import main
 from padis_gui.core.prior.checkpoint import load_prior, read_record
-from padis_gui.core.prior.network import NetworkSettings
+from padis_gui.core.prior.network_settings import NetworkSettings
 from padis_gui.core.training.log import read_log
 from padis_gui.core.training.plan import REQUEST_FILE, load_request
 from padis_gui.core.training.settings import TrainingSettings, look_interval

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from padis_gui.core import torch
 from padis_gui.core.files.formats.pages import SMALLEST, check_finite, check_sides, page_of, shown
 from padis_gui.core.files.scans.read import read_row
 from padis_gui.core.files.scans.scan import Readings, ScanFile, check_sizes, checked_angles, positive

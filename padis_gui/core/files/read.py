@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from padis_gui.core import torch
 from padis_gui.core.files.formats.format import Recognised
 from padis_gui.core.files.formats.hdf5 import HDF5, Hdf5File
 from padis_gui.core.files.formats.matlab import MATLAB

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import field_validator
 from pydantic_core import PydanticCustomError
-from torch import Tensor
 
+from padis_gui.core import Tensor, torch
 from padis_gui.core.images.corrections import OF_SCANS, CorrectionSettings, Proposal
 from padis_gui.core.settings.declarations import WANTED, Settings, setting
 from padis_gui.core.settings.errors import InputError, SettingError

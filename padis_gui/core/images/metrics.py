@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
+from padis_gui.core import Tensor
 from padis_gui.core.settings.errors import SettingError
 
 

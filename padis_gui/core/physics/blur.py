@@ -6,15 +6,15 @@ The measurement is as large as the image; what the kernel reaches outside is the
 ("circular": the operator is diagonal in the Fourier basis) or zero.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from functools import cached_property
 from itertools import count
 from typing import Any, Literal, Self
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.images.image import Image
 from padis_gui.core.physics.operator import LinearOperator, conjugate_gradients
 from padis_gui.core.physics.settings import PictureSettings
@@ -156,7 +156,7 @@ class Blur(LinearOperator):
         boundary: Boundary = "circular",
         noise: float = 0.0,
         device: torch.device | None = None,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
         watch: Watch = SILENT,
     ) -> None:
         size = image_shape[1:]
@@ -175,10 +175,10 @@ class Blur(LinearOperator):
         watch.tell(0.2)
         response: Tensor = torch.fft.rfft2(centred)
         watch.tell(0.6)
-        complex_type = torch.complex128 if dtype == torch.float64 else torch.complex64
+        complex_type = torch.complex128 if self.dtype == torch.float64 else torch.complex64
         self._response = response.to(self.device, complex_type)
         watch.tell(0.8)
-        self._power = response.abs().square().to(self.device, dtype)
+        self._power = response.abs().square().to(self.device, self.dtype)
 
     @classmethod
     def of(

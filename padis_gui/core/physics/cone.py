@@ -4,6 +4,8 @@ Slices cannot be told apart by what is measured: a ray goes through many of them
 whoever solves for them solves for all slices together.
 """
 
+from __future__ import annotations
+
 import copy
 import math
 from collections.abc import Callable
@@ -11,9 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.images.image import Image
 from padis_gui.core.physics.cone_projector import ConeProjector, Volume
 from padis_gui.core.physics.filtered_backprojection import (
@@ -186,7 +186,7 @@ class ConeBeamCT(LinearOperator):
         pixel_size: float = DEFAULT_PIXEL_SIZE,
         fbp_filter: FilterName = "hann",
         device: torch.device | None = None,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(image_shape, device=device, dtype=dtype)
         self.geometry, self.slice_step = geometry, voxel_height
@@ -205,10 +205,10 @@ class ConeBeamCT(LinearOperator):
         picture: Image | None = None,
         watch: Watch = SILENT,
         *,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
     ) -> Self:
         geometry = settings.geometry(image_shape)
-        _check_memory(geometry, image_shape, dtype, device)
+        _check_memory(geometry, image_shape, dtype or torch.float32, device)
         return cls(
             image_shape, geometry, voxel_height=settings.height_of_voxels(), pixel_size=settings.pixel_size,
             fbp_filter=settings.fbp_filter, device=device, dtype=dtype,

@@ -13,9 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.settings.watch import SILENT, Watch
 

@@ -3,9 +3,7 @@
 import math
 from typing import Literal, NamedTuple
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.physics.geometry import Geometry
 
 FilterName = Literal["ram-lak", "hann"]

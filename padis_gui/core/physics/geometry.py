@@ -21,10 +21,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from padis_gui.core import Tensor, torch
 from padis_gui.core.settings.errors import SettingError
 
 Beam = Literal["parallel", "fan", "cone"]

@@ -3,16 +3,16 @@
 Conjugate gradients are the one linear solver that data steps share, for M x = b and for least squares.
 """
 
+from __future__ import annotations
+
 import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Self, cast
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.images.image import Image
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.watch import SILENT, Watch
@@ -97,17 +97,21 @@ def _dot(a: Tensor, b: Tensor) -> float:
     return float(torch.sum(a * b))
 
 
-class _Apply(torch.autograd.Function):
-    """y = A x; the gradient of a linear map is its adjoint."""
+@cache
+def _apply() -> Any:  # made for the first product, as its base is torch's
+    class Apply(torch.autograd.Function):
+        """y = A x; the gradient of a linear map is its adjoint."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, operator: "LinearOperator") -> Tensor:
-        ctx.operator = operator
-        return operator._forward(x.detach())
+        @staticmethod
+        def forward(ctx: Any, x: Tensor, operator: LinearOperator) -> Tensor:
+            ctx.operator = operator
+            return operator._forward(x.detach())
 
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return cast(Tensor, ctx.operator.T(gradient)), None
+        @staticmethod
+        def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+            return cast(Tensor, ctx.operator.T(gradient)), None
+
+    return Apply
 
 
 class LinearOperator(ABC):
@@ -130,11 +134,11 @@ class LinearOperator(ABC):
         image_shape: tuple[int, ...],
         *,
         device: torch.device | None = None,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
     ) -> None:
         self.image_shape = image_shape
         self.device = device or torch.device("cpu")
-        self.dtype = dtype
+        self.dtype = dtype or torch.float32
 
     @classmethod
     def of(
@@ -184,7 +188,7 @@ class LinearOperator(ABC):
         return damped_least_squares(self._forward, self._adjoint, y, x, 0.0, iterations)
 
     @property
-    def T(self) -> "LinearOperator":
+    def T(self) -> LinearOperator:
         """The exact adjoint; ``A.T.T is A``."""
         return Adjoint(self)
 
@@ -192,7 +196,7 @@ class LinearOperator(ABC):
         """Apply the operator; differentiable. Raises :class:`SettingError` for a wrong shape."""
         self._check_shape(x)
         if torch.is_grad_enabled() and x.requires_grad:
-            return cast(Tensor, _Apply.apply(x, self))  # type: ignore[no-untyped-call]
+            return cast(Tensor, _apply().apply(x, self))
         return self._forward(x)
 
     def _check_shape(self, x: Tensor) -> None:

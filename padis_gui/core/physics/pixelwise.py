@@ -4,15 +4,16 @@ Denoising measures the image itself, with noise. Inpainting: y = m x, where the 
 missing ones. Nothing is no measurement at all: what is left of a reconstruction is a sample of the prior (generation).
 """
 
+from __future__ import annotations
+
 import math
 from itertools import count
 from typing import Any, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from padis_gui.core import Tensor, torch
 from padis_gui.core.images.image import Image
 from padis_gui.core.physics.operator import LinearOperator, conjugate_gradients
 from padis_gui.core.physics.settings import PhysicsSettings, PictureSettings
@@ -259,11 +260,11 @@ class Inpainting(LinearOperator):
         known: Tensor,
         *,
         device: torch.device | None = None,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(image_shape, device=device, dtype=dtype)
         self.known = known
-        self._mask = known.to(self.device, dtype)
+        self._mask = known.to(self.device, self.dtype)
         self._nearest: Tensor | None = None
 
     @classmethod

@@ -1,12 +1,12 @@
 """A problem: an operator, what it measured, how noisy that is, and the truth where it is known."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.images.image import Image, Measured
 from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.registry import find_physics

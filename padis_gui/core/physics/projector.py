@@ -7,6 +7,8 @@ kernels is not), and autograd for nothing. Where the matrix is too large to be s
 its place.
 """
 
+from __future__ import annotations
+
 import itertools
 import math
 import warnings
@@ -17,10 +19,9 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from padis_gui.core import Tensor, torch
 from padis_gui.core.physics.geometry import Beam, Geometry, Shape
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.machine import free_memory_mb

@@ -1,9 +1,10 @@
 """The registry of physics: one record a kind of measurement, one file each."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
-import torch
-
+from padis_gui.core import torch
 from padis_gui.core.images.image import Image
 from padis_gui.core.physics.blur import Blur, BlurSettings
 from padis_gui.core.physics.cone import ConeBeamCT, ConeBeamSettings

@@ -7,6 +7,8 @@ The conventions of angles, bins and lengths are those of :mod:`padis_gui.core.ph
 with a flat detector, the length of a ray inside each pixel.
 """
 
+from __future__ import annotations
+
 import copy
 import math
 from abc import abstractmethod
@@ -17,10 +19,9 @@ from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import torch
 from pydantic import ConfigDict, ValidationInfo, field_validator
-from torch import Tensor
 
+from padis_gui.core import Tensor, torch
 from padis_gui.core.images.image import Image
 from padis_gui.core.physics.filtered_backprojection import (
     FilterName,
@@ -312,7 +313,7 @@ class Scanner(LinearOperator):
         fbp_filter: FilterName = "hann",
         stored: bool = True,
         device: torch.device | None = None,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(image_shape, device=device, dtype=dtype)
         self.stored = stored
@@ -331,7 +332,7 @@ class Scanner(LinearOperator):
         picture: Image | None = None,
         watch: Watch = SILENT,
         *,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
     ) -> Self:
         return cls(
             image_shape, settings.geometry(image_shape[1:]),

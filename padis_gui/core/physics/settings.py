@@ -1,11 +1,11 @@
 """What every measurement's settings share: whether colours are kept, and how its noise is made."""
 
+from __future__ import annotations
+
 import math
 from typing import Self
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.images.image import Image
 from padis_gui.core.settings.declarations import GIVEN, Settings, setting
 from padis_gui.core.settings.watch import SILENT, Watch

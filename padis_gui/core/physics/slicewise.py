@@ -10,9 +10,8 @@ from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from padis_gui.core import Tensor, torch
 from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.problem import Problem, simulate
 from padis_gui.core.physics.settings import PhysicsSettings

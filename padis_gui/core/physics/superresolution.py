@@ -9,14 +9,13 @@ With the eigenvectors of R R^T and C C^T the data step is a division in a small 
 (for "average" A A^T is diagonal, I / factor^2 where all blocks are whole).
 """
 
+from __future__ import annotations
+
 import math
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Self
 
-import torch
-from torch import Tensor
-from torch.nn.functional import interpolate
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.images.image import Image
 from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.settings import PictureSettings
@@ -62,7 +61,9 @@ def reduction_matrix(length: int, factor: int, reduction: Reduction) -> Tensor:
 def _resized(basis: Tensor, length: int) -> Tensor:
     """Bicubic resizing of the columns of an identity to ``length`` rows, as a matrix."""
     columns = basis.shape[1]
-    resized = interpolate(basis[None, None], size=(length, columns), mode="bicubic", antialias=True)
+    resized = torch.nn.functional.interpolate(
+        basis[None, None], size=(length, columns), mode="bicubic", antialias=True
+    )
     return resized[0, 0]
 
 
@@ -85,7 +86,7 @@ class SuperResolution(LinearOperator):
         reduction: Reduction = "bicubic",
         *,
         device: torch.device | None = None,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
         watch: Watch = SILENT,
     ) -> None:
         super().__init__(image_shape, device=device, dtype=dtype)
@@ -104,8 +105,8 @@ class SuperResolution(LinearOperator):
             same = number and length == image_shape[1]
             matrices.append(matrices[0] if same else reduction_matrix(length, factor, reduction))
         self._exact = tuple(matrices)
-        self._rows: Tensor = matrices[0].to(self.device, dtype)
-        self._columns: Tensor = matrices[1].to(self.device, dtype)
+        self._rows: Tensor = matrices[0].to(self.device, self.dtype)
+        self._columns: Tensor = matrices[1].to(self.device, self.dtype)
 
     @classmethod
     def of(
@@ -172,6 +173,6 @@ class SuperResolution(LinearOperator):
     def pinv(self, y: Tensor, watch: Watch = SILENT) -> Tensor:
         """Bicubic upsampling, the picture that super-resolution is compared with."""
         size = [n * self.factor for n in y.shape[1:]]
-        larger = interpolate(y[None], size=size, mode="bicubic", antialias=True)[0]
+        larger = torch.nn.functional.interpolate(y[None], size=size, mode="bicubic", antialias=True)[0]
         _, rows, columns = self.image_shape
         return larger[:, :rows, :columns].contiguous()

@@ -4,6 +4,8 @@ A checkpoint is data: reading one parses a header and copies numbers; nothing in
 of a file says which kind it is, its name does not matter. Published snapshots are read by :mod:`edm_snapshot`.
 """
 
+from __future__ import annotations
+
 import hashlib
 import math
 import struct
@@ -12,15 +14,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import safetensors
-import safetensors.torch
-import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Tag, ValidationError
-from torch import Tensor, nn
 
-from padis_gui.core.prior.edm_network import EdmNetworkSettings, EdmUNet
+from padis_gui.core import Tensor, torch
 from padis_gui.core.prior.edm_snapshot import Snapshot, published_conventions, read_snapshot, unreadable
 from padis_gui.core.prior.inert_pickle import UnreadablePickle
-from padis_gui.core.prior.network import NetworkSettings, PatchUNet
+from padis_gui.core.prior.network_settings import EdmNetworkSettings, NetworkSettings
 from padis_gui.core.prior.prior import Conventions, PatchPrior
 from padis_gui.core.settings.errors import CheckpointError
 from padis_gui.core.settings.files import write_atomically
@@ -78,6 +77,8 @@ def save_prior(
     Tensors named in ``keep`` stay in single precision. A digest of the tensors is written with them, which
     :func:`read_prior` verifies. Raises :class:`OSError` where the file cannot be written.
     """
+    from safetensors.torch import save
+
     tensors = {
         name: tensor.detach()
         .to("cpu", torch.float16 if half and name not in keep else torch.float32)
@@ -90,7 +91,7 @@ def save_prior(
         "record": record.model_dump_json(),
         _DIGEST: _tensors_sha256(tensors),
     }
-    write_atomically(path, safetensors.torch.save(tensors, metadata))
+    write_atomically(path, save(tensors, metadata))
 
 
 def read_record(path: Path, training_image_size: int | None = None) -> PriorRecord:
@@ -201,7 +202,11 @@ def _read_metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
-def _build(record: PriorRecord) -> nn.Module:
+def _build(record: PriorRecord) -> torch.nn.Module:
+    # modules are torch's, and what a checkpoint says of itself is read without it
+    from padis_gui.core.prior.edm_network import EdmUNet
+    from padis_gui.core.prior.network import PatchUNet
+
     if isinstance(record.network, EdmNetworkSettings):
         return EdmUNet(record.network)
     return PatchUNet(record.network)
@@ -321,7 +326,7 @@ def summarise_prior(path: Path, training_image_size: int | None = None) -> tuple
         return record, sum(tensor.count for tensor in snapshot.tensors.values())
     record = _native_record(path)
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
+        with safetensors.safe_open(path, framework="numpy") as file:
             shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as error:
         raise _damaged(path, error) from None

@@ -11,72 +11,13 @@ from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name it goes by
-from pydantic import model_validator
 from torch import Tensor, nn
 
-from padis_gui.core.settings.declarations import Settings, setting
+from padis_gui.core.prior.network_settings import EdmNetworkSettings
 
 _EPSILON = 1e-6  # of every group norm
 _FOURIER_SCALE = 16.0
 _SKIP_SCALE = math.sqrt(0.5)
-
-
-class EdmNetworkSettings(Settings):
-    """The shape of a published network; stored in the native checkpoints that were converted from one."""
-
-    kind: Literal["edm"] = setting("edm", label="Kind", help="Tells it from our own network in a checkpoint")
-    img_resolution: int = setting(
-        304, ge=8, le=65536, label="Padded size", symbol="R", unit="px",
-        help="Side of the zero-padded training images; parameter names are made of it",
-    )  # fmt: skip
-    image_channels: int = setting(
-        1, ge=1, le=4, label="Image channels", help="1 for grey or CT, 3 for colour", symbol="C"
-    )
-    position_channels: Literal[2] = setting(2, label="Position channels", help="Column and row coordinates")
-    model_channels: int = setting(128, ge=4, le=1024, label="Width", help="Channels at the finest level")
-    channel_mult: tuple[int, ...] = setting(
-        (1, 2, 2, 2), label="Channel multipliers", help="Width of each level relative to the finest"
-    )
-    channel_mult_emb: int = setting(4, ge=1, le=8, label="Embedding", help="Its width relative to the finest")
-    channel_mult_noise: int = setting(
-        1, ge=1, le=8, label="Noise features", help="Features of the noise level relative to the finest width"
-    )
-    num_blocks: int = setting(4, ge=1, le=16, label="Blocks a level", help="Residual blocks in each level")
-    attn_resolutions: tuple[int, ...] = setting(
-        (16,), label="Attention", help="Nominal sizes (padded size halved by each level) that have attention"
-    )
-    embedding_type: Literal["positional", "fourier"] = setting(
-        "positional", label="Noise embedding", help="positional: DDPM++; fourier: NCSN++"
-    )
-    encoder_type: Literal["standard", "residual"] = setting(
-        "standard", label="Encoder", help="residual: the input also enters at every coarser level (NCSN++)"
-    )
-    resample_filter: tuple[int, ...] = setting(
-        (1, 1), label="Resampling filter", help="1,1: averaging (DDPM++); 1,3,3,1: smoother (NCSN++)"
-    )
-    augment_dim: int = setting(
-        0, ge=0, le=64, label="Augmentation labels", help="Labels in training; zero at inference"
-    )
-
-    @model_validator(mode="after")
-    def _bounded(self) -> "EdmNetworkSettings":
-        if not 1 <= len(self.channel_mult) <= 6 or not all(1 <= m <= 16 for m in self.channel_mult):
-            raise ValueError("1 to 6 channel multipliers of 1 to 16 are wanted")
-        if self.img_resolution < self.downsampling:
-            raise ValueError("a padded size of at least one pixel at the coarsest level is wanted")
-        taps = self.resample_filter
-        if len(taps) not in (2, 4, 6) or not all(1 <= tap <= 1000 for tap in taps) or taps != taps[::-1]:
-            raise ValueError("a symmetric resampling filter of 2, 4 or 6 positive numbers is wanted")
-        if len(self.attn_resolutions) > 16:
-            raise ValueError("at most 16 attention sizes are wanted")
-        if self.model_channels % 4:
-            raise ValueError("a width that is a multiple of 4 is wanted")
-        return self
-
-    @property
-    def downsampling(self) -> int:
-        """Patch sides must be divisible by this."""
-        return int(2 ** (len(self.channel_mult) - 1))
 
 
 def _norm(channels: int) -> nn.GroupNorm:

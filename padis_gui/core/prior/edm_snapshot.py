@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor
 
-from padis_gui.core.prior.edm_network import EdmNetworkSettings
+from padis_gui.core import Tensor
 from padis_gui.core.prior.inert_pickle import (
     Budget,
     Buildable,
@@ -34,6 +33,7 @@ from padis_gui.core.prior.legacy_torch import (
     rebuild_parameter,
     rebuild_tensor,
 )
+from padis_gui.core.prior.network_settings import EdmNetworkSettings
 from padis_gui.core.prior.prior import Conventions
 from padis_gui.core.settings.errors import CheckpointError, TrainingSizeError
 from padis_gui.core.settings.untrusted import check_amount

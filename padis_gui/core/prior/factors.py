@@ -5,33 +5,37 @@ weight W, seen as the matrix (out, in x height x width), becomes W + U V with U 
 U begins at zero, so that the network begins as the prior itself.
 """
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import cast
+from functools import cache
+from typing import Any, cast
 
-import torch
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.settings.errors import SettingError
 
 
-class _LowRank(nn.Module):
-    """W -> W + U V, laid out in memory as W is."""
+@cache
+def _low_rank() -> Any:  # made for the first prior, as its base is torch's
+    class LowRank(torch.nn.Module):
+        """W -> W + U V, laid out in memory as W is."""
 
-    def __init__(self, weight: Tensor, rank: int, rng: torch.Generator) -> None:
-        super().__init__()
-        out, entering = weight.shape[0], weight[0].numel()
-        rank = min(rank, out, entering)
-        down = torch.randn(rank, entering, generator=rng) / entering**0.5
-        self.up = nn.Parameter(weight.new_zeros(out, rank))
-        self.down = nn.Parameter(down.to(weight.device, weight.dtype))
+        def __init__(self, weight: Tensor, rank: int, rng: torch.Generator) -> None:
+            super().__init__()
+            out, entering = weight.shape[0], weight[0].numel()
+            rank = min(rank, out, entering)
+            down = torch.randn(rank, entering, generator=rng) / entering**0.5
+            self.up = torch.nn.Parameter(weight.new_zeros(out, rank))
+            self.down = torch.nn.Parameter(down.to(weight.device, weight.dtype))
 
-    def forward(self, weight: Tensor) -> Tensor:
-        with torch.autocast(weight.device.type, enabled=False):
-            return weight + (self.up @ self.down).view(weight.shape)
+        def forward(self, weight: Tensor) -> Tensor:
+            with torch.autocast(weight.device.type, enabled=False):
+                return weight + (self.up @ self.down).view(weight.shape)
+
+    return LowRank
 
 
 class Factors:
@@ -44,19 +48,19 @@ class Factors:
     def __init__(self, prior: PatchPrior, rank: int, rng: torch.Generator) -> None:
         self._origin = prior.network
         network = copy.deepcopy(prior.network).requires_grad_(False)
-        convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+        convolutions = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
         if not convolutions:
             raise SettingError(
                 "A prior with convolutions was wanted to adapt, but this one has none; run without adapting it."
             )
         for convolution in convolutions:
-            parametrize.register_parametrization(
-                convolution, "weight", _LowRank(convolution.weight, rank, rng), unsafe=True
+            torch.nn.utils.parametrize.register_parametrization(
+                convolution, "weight", _low_rank()(convolution.weight, rank, rng), unsafe=True
             )
         self.prior = replace(prior, network=network)
-        self._factors = [module for module in network.modules() if isinstance(module, _LowRank)]
+        self._factors = [module for module in network.modules() if isinstance(module, _low_rank())]
 
-    def __iter__(self) -> Iterator[nn.Parameter]:
+    def __iter__(self) -> Iterator[torch.nn.Parameter]:
         return (parameter for factors in self._factors for parameter in factors.parameters())
 
     def state(self) -> tuple[Tensor, ...]:
@@ -75,6 +79,6 @@ class Factors:
         network = copy.deepcopy(self._origin)
         adapted = dict(self.prior.network.named_modules())
         for name, module in network.named_modules():
-            if isinstance(module, nn.Conv2d):
-                module.weight.copy_(cast(nn.Conv2d, adapted[name]).weight)
+            if isinstance(module, torch.nn.Conv2d):
+                module.weight.copy_(cast(torch.nn.Conv2d, adapted[name]).weight)
         return replace(self.prior, network=network.requires_grad_(False).eval())

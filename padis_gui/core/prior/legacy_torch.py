@@ -5,13 +5,13 @@ The stream (torch.save with ``_use_new_zipfile_serialization=False``) is five pi
 elements and the raw little-endian numbers. In a snapshot the object is always one storage.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.prior.inert_pickle import Budget, Interpreter, Known, UnreadablePickle
 
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -19,15 +19,15 @@ _PROTOCOL = 1001
 _MOST_DIMENSIONS = 8
 
 _DTYPES = {
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "FloatStorage": torch.float32,
-    "DoubleStorage": torch.float64,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "FloatStorage": "float32",
+    "DoubleStorage": "float64",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
 }
 # Only named in the stream: neither called nor made.
 _STORAGE_TYPES = {("torch", name): Known(f"torch.{name}") for name in _DTYPES}
@@ -75,7 +75,7 @@ def read_storage(data: memoryview, budget: Budget) -> StorageRecord:
     def persistent(identity: Any) -> StorageRecord:
         match identity:
             case ("storage", Known() as kind, str() as key, str(), int() as count, None) if count >= 0:
-                dtype = _DTYPES[kind.name.removeprefix("torch.")]
+                dtype = getattr(torch, _DTYPES[kind.name.removeprefix("torch.")])
                 declared.append((StorageRecord(dtype, count, memoryview(b"")), key))
                 return declared[-1][0]
         raise UnreadablePickle("has a storage that is described in an unknown way")

@@ -12,17 +12,14 @@ axis). Fourier and learned features are smooth over two pixels, so there they ar
 import math
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Literal, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name it goes by
-from pydantic import field_validator, model_validator
 from torch import Tensor, nn
 
-from padis_gui.core.prior.slices import MOST_SLICES
-from padis_gui.core.settings.declarations import Settings, setting
+from padis_gui.core.prior.network_settings import CHANNELS_PER_HEAD, EncodingName, NetworkSettings
 
-EncodingName = Literal["none", "coordinates", "fourier", "learned"]
 COORDINATES = 2  # along the columns, then along the rows
 _OCTAVES = 5
 _TABLE_SIDE, _TABLE_FEATURES = 16, 16
@@ -97,104 +94,8 @@ ENCODINGS: dict[EncodingName, type[NoPositions | Coordinates | FourierFeatures |
 
 
 _EMBEDDING_FEATURES = 64
-_CHANNELS_PER_HEAD = 32
 # Of a distance of slices only the slow waves: data have a dozen distances, and what lies between them must be like them
 _SPACING_WAVES = 8
-
-
-class NetworkSettings(Settings):
-    """The shape of the network; stored in every checkpoint."""
-
-    image_channels: int = setting(
-        1, ge=1, le=4, label="Image channels", help="1 for grey or CT, 3 for colour", symbol="C"
-    )
-    position_encoding: EncodingName = setting(
-        "coordinates",
-        label="Position encoding",
-        help="How the network is told where a patch lies: by the coordinates of its pixels, by Fourier features of "
-        "them, by features of places that it learns, or not at all",
-    )
-    width: int = setting(
-        64, ge=32, le=512, label="Width", help="Channels at the finest level (a multiple of 32)"
-    )
-    multipliers: tuple[float, ...] = setting(
-        (1.0, 2.0, 3.0), label="Channel multipliers", help="Width of each level relative to the finest"
-    )
-    blocks: int = setting(
-        2, ge=1, le=8, label="Blocks a level", help="Residual blocks in each encoder and decoder level"
-    )
-    embedding: int = setting(
-        256, ge=32, le=2048, label="Embedding", help="Width of the noise-level embedding"
-    )
-    attention: bool = setting(
-        True, label="Attention", help="Self-attention among the pixels of the coarsest level"
-    )
-
-    slices: int = setting(
-        1, ge=1, le=MOST_SLICES, label="Slices", symbol="D",
-        help="Neighbouring slices of a volume that the network sees at once, as channels; 1 is a prior of single images",
-    )  # fmt: skip
-    slices_out: Literal["middle", "all"] = setting(
-        "middle", label="Slices out", when={"slices": tuple(range(2, MOST_SLICES + 1))},
-        help="What comes out of the network: the middle slice, denoised with its neighbours as context, or all of them",
-    )  # fmt: skip
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_the_first_version(cls, values: Any) -> Any:
-        """Checkpoints of the first version counted position channels, 2 or 0, instead of naming the encoding."""
-        if isinstance(values, dict) and "position_channels" in values:
-            count = values["position_channels"]
-            if type(count) is not int or count not in (0, 2) or "position_encoding" in values:
-                raise ValueError("2 position channels or none are wanted")
-            values = {k: v for k, v in values.items() if k != "position_channels"}
-            values["position_encoding"] = "coordinates" if count else "none"
-        return values
-
-    @field_validator("multipliers")
-    @classmethod
-    def _bounded(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if not 1 <= len(value) <= 5 or not all(0.25 <= m <= 16 for m in value):
-            raise ValueError("1 to 5 channel multipliers of 0.25 to 16 are wanted")
-        return value
-
-    @model_validator(mode="after")
-    def _slices_have_a_middle(self) -> "NetworkSettings":
-        if self.slices > 1 and self.image_channels != 1:
-            raise ValueError("grey images are wanted for a prior across slices")
-        if self.slices_out == "middle" and self.slices % 2 == 0:
-            raise ValueError("an odd number of slices is wanted where the middle one comes out")
-        return self
-
-    @property
-    def channels_in(self) -> int:
-        """Channels of the images that go in: colours, or neighbouring slices."""
-        return self.image_channels * self.slices
-
-    @property
-    def channels_out(self) -> int:
-        """Channels of the images that come out."""
-        return self.image_channels if self.slices_out == "middle" else self.channels_in
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Channels of each level, rounded to whole attention heads."""
-        return tuple(
-            max(1, round(self.width * m / _CHANNELS_PER_HEAD)) * _CHANNELS_PER_HEAD for m in self.multipliers
-        )
-
-    @property
-    def parameter_bound(self) -> int:
-        """More parameters than the network can have, without building it."""
-        blocks, emb = self.blocks, self.embedding
-        levels = sum(60 * (blocks + 1) * w * w + 4 * (blocks + 1) * w * emb for w in self.channels)
-        spacing = emb * (emb + 128) if self.slices > 1 else 0
-        return levels + emb * (emb + 128) + spacing + 1000 * max(self.channels)
-
-    @property
-    def downsampling(self) -> int:
-        """Patch sides must be divisible by this: 2 from space-to-depth, 2 from each further level."""
-        return int(2 ** len(self.multipliers))
 
 
 def _zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Module:
@@ -232,7 +133,7 @@ class _Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
-        heads = channels // _CHANNELS_PER_HEAD
+        heads = channels // CHANNELS_PER_HEAD
         tokens = self.qkv(self.norm(x)).flatten(2).transpose(1, 2)
         q, k, v = tokens.reshape(batch, height * width, 3, heads, -1).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(q, k, v)

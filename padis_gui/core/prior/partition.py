@@ -7,14 +7,14 @@ K = floor((N-P)/s) + 2 and M = (K-1) s + P - N. What lies outside the tiles is p
 to be zero. Coordinates are (row, column) on the *padded* image unless they say "image".
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal, cast
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.settings.errors import SettingError
 
 LARGEST_PATCH = 4096
@@ -36,50 +36,58 @@ class Box:
         return padded[:, self.row : self.row + self.size, self.column : self.column + self.size]
 
 
-class _Cut(torch.autograd.Function):
-    """Tiles of a padded image. Written out, as the gradient of each single slice would be an image of its own."""
+@cache
+def _cutting() -> Any:  # made for the first tiles, as its base is torch's
+    class Cut(torch.autograd.Function):
+        """Tiles of a padded image. Written out, as the gradient of each single slice would be an image of its own."""
 
-    @staticmethod
-    def forward(ctx: Any, padded: Tensor, boxes: Sequence[Box]) -> Tensor:
-        ctx.boxes, ctx.padded_shape = boxes, padded.shape
-        return torch.stack([box.of(padded) for box in boxes])
+        @staticmethod
+        def forward(ctx: Any, padded: Tensor, boxes: Sequence[Box]) -> Tensor:
+            ctx.boxes, ctx.padded_shape = boxes, padded.shape
+            return torch.stack([box.of(padded) for box in boxes])
 
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        image = gradient.new_zeros(ctx.padded_shape)
-        for box, patch in zip(ctx.boxes, gradient, strict=True):
-            box.of(image).add_(patch)
-        return image, None
+        @staticmethod
+        def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+            image = gradient.new_zeros(ctx.padded_shape)
+            for box, patch in zip(ctx.boxes, gradient, strict=True):
+                box.of(image).add_(patch)
+            return image, None
+
+    return Cut
 
 
-class _Lay(torch.autograd.Function):
-    """Tiles onto a padded image, in place and in their order: added by weight, or on top of what is there."""
+@cache
+def _laying() -> Any:
+    class Lay(torch.autograd.Function):
+        """Tiles onto a padded image, in place and in their order: added by weight, or on top of what is there."""
 
-    @staticmethod
-    def forward(
-        ctx: Any, image: Tensor, patches: Tensor, boxes: Sequence[Box], weights: Sequence[Tensor]
-    ) -> Tensor:
-        ctx.boxes, ctx.weights = boxes, weights
-        ctx.mark_dirty(image)
-        if weights:
-            for box, patch, weight in zip(boxes, patches, weights, strict=True):
-                box.of(image).addcmul_(patch, weight)
-        else:
-            for box, patch in zip(boxes, patches, strict=True):
-                box.of(image).copy_(patch)
-        return image
+        @staticmethod
+        def forward(
+            ctx: Any, image: Tensor, patches: Tensor, boxes: Sequence[Box], weights: Sequence[Tensor]
+        ) -> Tensor:
+            ctx.boxes, ctx.weights = boxes, weights
+            ctx.mark_dirty(image)
+            if weights:
+                for box, patch, weight in zip(boxes, patches, weights, strict=True):
+                    box.of(image).addcmul_(patch, weight)
+            else:
+                for box, patch in zip(boxes, patches, strict=True):
+                    box.of(image).copy_(patch)
+            return image
 
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        if ctx.weights:
-            pairs = zip(ctx.boxes, ctx.weights, strict=True)
-            return gradient, torch.stack([box.of(gradient) * weight for box, weight in pairs]), None, None
-        below = gradient.clone()  # what a tile covers has no influence any more
-        patches = []
-        for box in reversed(ctx.boxes):
-            patches.append(box.of(below).clone())
-            box.of(below).zero_()
-        return below, torch.stack(patches[::-1]), None, None
+        @staticmethod
+        def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+            if ctx.weights:
+                pairs = zip(ctx.boxes, ctx.weights, strict=True)
+                return gradient, torch.stack([box.of(gradient) * weight for box, weight in pairs]), None, None
+            below = gradient.clone()  # what a tile covers has no influence any more
+            patches = []
+            for box in reversed(ctx.boxes):
+                patches.append(box.of(below).clone())
+                box.of(below).zero_()
+            return below, torch.stack(patches[::-1]), None, None
+
+    return Lay
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +202,7 @@ class Partition:
 
     def cut(self, padded: Tensor, part: slice = _ALL) -> Tensor:
         """The tiles ``boxes[part]`` of a padded image, (tiles, C, P, P); differentiable."""
-        return cast(Tensor, _Cut.apply(padded, self.boxes[part]))  # type: ignore[no-untyped-call]
+        return cast(Tensor, _cutting().apply(padded, self.boxes[part]))
 
     def positions(self, device: torch.device | str = "cpu", part: slice = _ALL) -> Tensor:
         """Position channels of the tiles ``boxes[part]``, (tiles, 2, P, P): along columns first, then along rows."""
@@ -226,7 +234,7 @@ class Partition:
         Laid in their order, part by part, all tiles together are what :meth:`assemble` makes. Differentiable.
         """
         boxes = self.boxes[part]
-        laid = _Lay.apply(padded, patches, boxes, self._weights(boxes, patches))  # type: ignore[no-untyped-call]
+        laid = _laying().apply(padded, patches, boxes, self._weights(boxes, patches))
         return cast(Tensor, laid)
 
     def interior(self, padded: Tensor) -> Tensor:

@@ -5,16 +5,17 @@ EDM preconditioning (arXiv 2206.00364, table 1) around the network, applied tile
 a time, so that beside the image itself and its padded copy the memory depends on the patch batch only.
 """
 
+from __future__ import annotations
+
 import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
-import torch
 from pydantic import model_validator
-from torch import Tensor, nn
 
+from padis_gui.core import Tensor, torch
 from padis_gui.core.prior.partition import LARGEST_PATCH, Frame, Partition
 from padis_gui.core.prior.slices import LARGEST_SPACING, SMALLEST_SPACING
 from padis_gui.core.settings.declarations import Settings, branch, setting
@@ -47,7 +48,7 @@ class Conventions(Settings):
     )  # fmt: skip
 
     @model_validator(mode="after")
-    def _usable(self) -> "Conventions":
+    def _usable(self) -> Conventions:
         if not self.patch_sizes or not all(1 <= p <= LARGEST_PATCH for p in self.patch_sizes):
             raise ValueError(f"patch sizes of 1 to {LARGEST_PATCH} are wanted")
         if not self.window[0] < self.window[1]:
@@ -78,7 +79,7 @@ def precondition(sigma: Tensor, sigma_data: float) -> tuple[Tensor, Tensor, Tens
 
 
 def network_output(
-    network: nn.Module,
+    network: torch.nn.Module,
     noisy: Tensor,
     sigma: Tensor,
     positions: Tensor,
@@ -96,7 +97,7 @@ def network_output(
 
 
 def denoise_patches(
-    network: nn.Module,
+    network: torch.nn.Module,
     noisy: Tensor,
     sigma: Tensor,
     positions: Tensor,
@@ -136,7 +137,7 @@ class DenoiserCall:
     partition: Partition
     generator: Tensor
 
-    def cpu(self) -> "DenoiserCall":
+    def cpu(self) -> DenoiserCall:
         """The same call, off the device."""
         return replace(self, x=self.x.cpu())
 
@@ -171,7 +172,7 @@ class PatchPrior:
     them and denoises volumes only, see :class:`~padis_gui.core.prior.stack.StackPrior`.
     """
 
-    network: nn.Module
+    network: torch.nn.Module
     conventions: Conventions
     channels: int
     downsampling: int
@@ -193,11 +194,11 @@ class PatchPrior:
 
     def interrupted_by(
         self, check: Callable[[], None], counted: Callable[[int], None] | None = None
-    ) -> "PatchPrior":
+    ) -> PatchPrior:
         """The same prior, asking ``check`` before every patch batch; ``counted`` is told of each."""
         return replace(self, interrupt=check, counted=counted)
 
-    def observed_by(self, observe: Callable[[DenoiserCall], None]) -> "PatchPrior":
+    def observed_by(self, observe: Callable[[DenoiserCall], None]) -> PatchPrior:
         """The same prior, telling ``observe`` of every call."""
         return replace(self, observe=observe)
 

@@ -11,13 +11,13 @@ D = c_skip x + c_out F([c_in x, positions], c_noise). A tile may lie anywhere on
 shifted by hand; its D is that tile of the whole denoised image, up to the round-off of another patch batch.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.prior.partition import Box, Partition
 from padis_gui.core.prior.prior import DenoiserCall, PatchPrior, network_output, precondition, surround
 from padis_gui.core.prior.tiling import RandomTiling, Tiling
@@ -262,7 +262,7 @@ class InspectedTile:
         """What knowing its position changed: D minus D without."""
         return self.denoised - self.blind
 
-    def moved_from(self, other: "InspectedTile") -> Tensor:
+    def moved_from(self, other: InspectedTile) -> Tensor:
         """D minus the D of a tile elsewhere, on the pixels that both cover; NaN on the others."""
         found = torch.full_like(self.denoised, torch.nan)
         down, right = self.box.row - other.box.row, self.box.column - other.box.column

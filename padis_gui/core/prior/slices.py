@@ -8,15 +8,15 @@ cut into groups of D slices, and where they begin is drawn anew at every denoise
 (c b | a b c ...), so that every group has slices at its distance; what comes out for those beyond an end is dropped.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.prior.partition import tiles_and_pad
 from padis_gui.core.settings.declarations import Settings, setting
 

@@ -8,13 +8,13 @@ padding, those that it would meet by itself: such a run makes of each slice what
 the noise of neighbours is independent, as it was in training.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.prior.partition import Partition
 from padis_gui.core.prior.prior import DenoiserCall, PatchPrior, denoise_patches, surround
 from padis_gui.core.prior.slices import Groups, StackSettings, ZTiling, log_spacing, neighbours

@@ -4,13 +4,14 @@ PaDIS (arXiv 2406.02462) draws a random offset at every call, so that seams aver
 others are for comparison and for the last noise levels, where nothing averages any more.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-import torch
-
+from padis_gui.core import torch
 from padis_gui.core.prior.partition import LARGEST_PATCH, Blend, Frame, Partition, tiles_and_pad
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.settings.declarations import Registry, Settings, branch, setting

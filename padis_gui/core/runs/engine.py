@@ -16,6 +16,8 @@ it is to stop. A run is active until its :class:`Outcome` has been taken: nobody
 older one's end.
 """
 
+from __future__ import annotations
+
 import logging
 import math
 import traceback
@@ -25,8 +27,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from padis_gui.core import torch
 from padis_gui.core.images.image import Image, OfImage, Pixels
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.prior import DenoiserCall, PatchPrior

@@ -4,14 +4,15 @@ Time = tiles that go through the network x the measured time of one + products w
 time of one. What is measured once on a machine and a prior is a :class:`Pace`. Memory follows from shapes.
 """
 
+from __future__ import annotations
+
 import math
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
+from padis_gui.core import torch
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.physics.projector import BYTES_AN_ENTRY
 from padis_gui.core.prior.partition import Partition, tiles_and_pad

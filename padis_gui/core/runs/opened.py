@@ -1,14 +1,15 @@
 """What a run works on, in memory: image and prior as they were opened, and the problem made of them."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from padis_gui.core import Tensor, torch
 from padis_gui.core.files.read import read_named_picture
 from padis_gui.core.images.image import Image
 from padis_gui.core.images.metrics import psnr, relative_misfit, residual, ssim
@@ -53,7 +54,7 @@ class Opened:
     across: PatchPrior | None = None
     across_path: Path | None = None
 
-    def same_as(self, other: "Opened") -> bool:
+    def same_as(self, other: Opened) -> bool:
         """Whether both are the very same image and prior."""
         return self.image is other.image and self.prior is other.prior
 

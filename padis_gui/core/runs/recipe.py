@@ -10,7 +10,6 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -22,6 +21,7 @@ from pydantic import (
 )
 
 from padis_gui import __version__
+from padis_gui.core import torch
 from padis_gui.core.files.formats.folder import data_sha256
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import find_physics

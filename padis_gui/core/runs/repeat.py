@@ -1,13 +1,15 @@
 """From a recipe to its result: the files that it names, read again and checked, and the run itself."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from padis_gui.core import torch
 from padis_gui.core.files.formats.folder import data_sha256
 from padis_gui.core.files.read import read_cone_volume, read_image, read_volume
 from padis_gui.core.images.image import Image

@@ -5,15 +5,17 @@ The form in the window, the options of the command line, the JSON of a recipe, t
 read that one declaration through :func:`specs`.
 """
 
+from __future__ import annotations
+
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, Self, TypeVar
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from padis_gui.core import torch
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.untrusted import plain
 

@@ -1,5 +1,7 @@
 """Where the computing happens: device, threads, precision, memory."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import math
@@ -13,8 +15,8 @@ from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 
 import psutil
-import torch
 
+from padis_gui.core import torch
 from padis_gui.core.settings.errors import SettingError
 
 log = logging.getLogger(__name__)

@@ -1,14 +1,16 @@
 """How long work is followed and stopped: it asks whether it may go on, and says how far it has come."""
 
+from __future__ import annotations
+
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from padis_gui.core import torch
 
 
 def _go_on() -> None:
@@ -36,7 +38,7 @@ class Watch:
         self.check()
         self.progress(min(max(done, 0.0), 1.0), stage)
 
-    def part(self, start: float, end: float, stage: str = "") -> "Watch":
+    def part(self, start: float, end: float, stage: str = "") -> Watch:
         """For a part of the work that takes from ``start`` to ``end`` of it, and is called ``stage`` where it gives
         itself no name."""
 
@@ -63,19 +65,25 @@ def unasked() -> Iterator[None]:
         _others.work = before
 
 
-class _Asking(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self, check: Callable[[], None]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._check = check
+@cache
+def _asking() -> Any:  # made for the first who is asked, as its base is torch's
+    from torch.utils._python_dispatch import TorchDispatchMode
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # torch would import its compiler, for seconds, to keep it away from here
+    class Asking(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __init__(self, check: Callable[[], None]) -> None:
+            super().__init__()  # type: ignore[no-untyped-call]
+            self._check = check
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if not getattr(_others, "work", False):
-            self._check()
-        return func(*args, **(kwargs or {}))
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            return False  # torch would import its compiler, for seconds, to keep it away from here
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if not getattr(_others, "work", False):
+                self._check()
+            return func(*args, **(kwargs or {}))
+
+    return Asking
 
 
 def asked_between_operations(check: Callable[[], None], device: torch.device) -> AbstractContextManager[Any]:
@@ -86,7 +94,7 @@ def asked_between_operations(check: Callable[[], None], device: torch.device) ->
     results are the same bits; it costs some 6 µs an operation, a hundredth of a denoiser call. On a GPU it does nothing:
     there an operation only waits in the queue, and a patch batch is over soon.
     """
-    return _Asking(check) if device.type == "cpu" else contextlib.nullcontext()
+    return _asking()(check) if device.type == "cpu" else contextlib.nullcontext()
 
 
 @dataclass(slots=True)

@@ -20,15 +20,15 @@ Deviations: the papers adapt within the solver and end it there; here the solver
 rays, so that any solver can be adapted for, and nothing that it uses was used to decide.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from time import perf_counter
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.images.metrics import relative_misfit
 from padis_gui.core.physics.operator import LinearOperator, Wrapper
 from padis_gui.core.physics.problem import Problem

@@ -16,9 +16,7 @@ Where slices are measured together, as in a cone beam, the step is one for all o
 have their one neighbour twice, so that n is 2 everywhere.
 """
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.physics.slicewise import Slicewise
 from padis_gui.core.prior.slices import reflected

@@ -1,14 +1,14 @@
 """What all solvers have in common, done once: the scale where ||A|| = 1, counting, timing and measuring their steps,
 live settings, and the end of a run that diverges."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from time import perf_counter
 from typing import TypeVar
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.images.metrics import relative_misfit
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.partition import Partition

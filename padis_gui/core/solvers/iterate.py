@@ -5,15 +5,15 @@ an iteration and gets the settings of the next one back, ``settings = yield Step
 all of them need is done once, in :mod:`padis_gui.core.solvers.driver`.
 """
 
+from __future__ import annotations
+
 import itertools
 import math
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.physics.operator import LinearOperator, Scaled
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.partition import Partition
@@ -60,7 +60,7 @@ def _check(steps: int, sigma_max: float, sigma_min: float) -> None:
 
 # D(x, sigma) of an image (C, rows, columns) and the partition that it went through, None where there is none; what it
 # draws comes from the generator.
-Denoiser = Callable[[Tensor, float, torch.Generator], tuple[Tensor, Partition | None]]
+Denoiser: TypeAlias = "Callable[[Tensor, float, torch.Generator], tuple[Tensor, Partition | None]]"
 
 
 class Proximal(Protocol):

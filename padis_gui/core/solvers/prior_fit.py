@@ -11,12 +11,12 @@ Kept-aside measurements are how self-supervised methods validate (Batson and Roy
 adaptation see :mod:`padis_gui.core.solvers.adaptation`. How well it tells is measured in docs/priors.md.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import TilingSettings, tiling_for

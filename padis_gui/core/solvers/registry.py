@@ -1,13 +1,13 @@
 """The registry of solvers: one record a method."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.physics.problem import Problem
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import Tiling

@@ -1,5 +1,7 @@
 """Training images of any size as the squares that a prior learns from: read once, padded, cropped with their positions."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -7,10 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
-import torch.nn.functional as F  # noqa: N812 - the name it goes by
-from torch import Tensor
 
+from padis_gui.core import Tensor, torch
 from padis_gui.core.files.formats.pages import SMALLEST, Page
 from padis_gui.core.images.image import Image
 from padis_gui.core.prior.partition import Frame
@@ -66,7 +66,7 @@ def _middle(x: Tensor, size: int) -> Tensor:
 
 def _padded(x: Tensor, size: int) -> Tensor:
     rows, columns = size - x.shape[1], size - x.shape[2]
-    return F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+    return torch.nn.functional.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
 
 
 def _random_squares(x: Tensor, size: int, count: int, shrink: float, rng: torch.Generator) -> list[Tensor]:
@@ -84,7 +84,9 @@ def _random_squares(x: Tensor, size: int, count: int, shrink: float, rng: torch.
 def _scaled(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     if tuple(x.shape[1:]) == shape:
         return x.contiguous()
-    scaled = F.interpolate(x[None], shape, mode="bicubic", antialias=True, align_corners=False)
+    scaled = torch.nn.functional.interpolate(
+        x[None], shape, mode="bicubic", antialias=True, align_corners=False
+    )
     return scaled[0].clamp(0, 1)
 
 
@@ -116,7 +118,7 @@ class TrainingData:
 
     def grouped(
         self, slices: int, steps: Sequence[int], reach: float, spacing: float | None = None
-    ) -> "TrainingData":
+    ) -> TrainingData:
         """The data in groups of so many neighbouring slices, and only the subjects who have some; see :func:`slice_groups`.
 
         Raises :class:`InputError` where there are none. With 1 slice they are left as they are.
@@ -155,7 +157,7 @@ class TrainingData:
         """The side of the images in pixels."""
         return int(self.images.shape[-1])
 
-    def split(self, share: float, seed: int = 0) -> "tuple[TrainingData, TrainingData | None]":
+    def split(self, share: float, seed: int = 0) -> tuple[TrainingData, TrainingData | None]:
         """The data without, and with only, ``share`` of the subjects, drawn from ``seed``.
 
         At least one subject stays on each side. Of a single subject the last images are kept aside, as they
@@ -179,7 +181,7 @@ class TrainingData:
         picked = torch.linspace(0, len(self.images) - 1, min(count, len(self.images))).round().long()
         return self.images[picked]
 
-    def _only(self, subjects: tuple[tuple[int, ...], ...]) -> "TrainingData":
+    def _only(self, subjects: tuple[tuple[int, ...], ...]) -> TrainingData:
         wanted = sorted(index for members in subjects for index in members)
         place = {index: n for n, index in enumerate(wanted)}
         return replace(
@@ -195,7 +197,7 @@ class TrainingData:
             groups=(),
         )
 
-    def crops(self, patch: int, count: int, frame: Frame, rng: torch.Generator) -> "Crops":
+    def crops(self, patch: int, count: int, frame: Frame, rng: torch.Generator) -> Crops:
         """``count`` uniform crops of the zero-padded images, of an image or of a group of slices each."""
         images, pad = self.images, frame.pad
         size = images.shape[-1]

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, field_validator
-from torch import Tensor
 
+from padis_gui.core import Tensor, torch
 from padis_gui.core.images.metrics import as_json, psnr, ssim
 from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.physics.problem import Problem, simulate

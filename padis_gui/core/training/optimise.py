@@ -11,6 +11,8 @@ the sums between CPUs, NCCL between GPUs. All that is sent are numbers; nothing 
 must be the same for all processes.
 """
 
+from __future__ import annotations
+
 import contextlib
 import copy
 import hashlib
@@ -22,10 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-import torch
-from torch import Tensor, nn
-
-from padis_gui.core.prior.network import PatchUNet
+from padis_gui.core import Tensor, torch
 from padis_gui.core.prior.partition import Frame
 from padis_gui.core.prior.prior import Conventions, coming_out, denoise_patches
 from padis_gui.core.prior.slices import log_spacing
@@ -142,17 +141,17 @@ class Batch:
     def __len__(self) -> int:
         return len(self.sigma)
 
-    def part(self, share: slice) -> "Batch":
+    def part(self, share: slice) -> Batch:
         return self._each(lambda tensor: tensor[share])
 
-    def to(self, device: torch.device) -> "Batch":
+    def to(self, device: torch.device) -> Batch:
         return self._each(lambda tensor: tensor.to(device))
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         clean, positions, sigma, noise = map(change, (self.clean, self.positions, self.sigma, self.noise))
         return Batch(clean, positions, sigma, noise, None if self.spacing is None else change(self.spacing))
 
-    def losses(self, network: nn.Module, sigma_data: float, precision: Precision) -> Tensor:
+    def losses(self, network: torch.nn.Module, sigma_data: float, precision: Precision) -> Tensor:
         """The weighted squared error of each patch, averaged over its pixels, (n,); of the slices that come out."""
         noisy = self.clean + self.sigma.view(-1, 1, 1, 1) * self.noise
         denoised = denoise_patches(
@@ -222,9 +221,9 @@ class Optimiser:
         self._state, self._settings, self._world = state, settings, world
         self._sigma_data, self._precision = sigma_data, precision
         self.device = next(state.network.parameters()).device
-        self._network: nn.Module = state.network
+        self._network: torch.nn.Module = state.network
         if settings.compile:  # for each patch size by itself, which makes the faster code
-            self._network = cast(nn.Module, torch.compile(state.network, dynamic=False))
+            self._network = cast(torch.nn.Module, torch.compile(state.network, dynamic=False))
 
     def step(self, batch: Batch, rate: float) -> float:
         """One step of AdamW on the batch; its mean loss, NaN where that or the gradient is not finite."""
@@ -328,7 +327,7 @@ class Validation:
     @torch.no_grad()
     def measure(
         self,
-        network: PatchUNet,
+        network: torch.nn.Module,
         averages: Mapping[float, Mapping[str, Tensor]],
         precision: Precision,
         world: World,

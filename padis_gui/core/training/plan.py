@@ -3,17 +3,18 @@
 One description serves the command line, the window and the resumption; the prior's file keeps a record of it.
 """
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
-from torch import Tensor
 
+from padis_gui.core import Tensor, torch
 from padis_gui.core.prior.checkpoint import PriorRecord, read_prior, read_record
-from padis_gui.core.prior.network import NetworkSettings, PatchUNet, across_slices
+from padis_gui.core.prior.network_settings import NetworkSettings
 from padis_gui.core.prior.prior import Conventions
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, SettingError
@@ -56,7 +57,7 @@ class Plan:
             begin_with(state, self.weights)
         return state
 
-    def grouped(self, data: TrainingData, spacing: float | None) -> tuple["Plan", TrainingData]:
+    def grouped(self, data: TrainingData, spacing: float | None) -> tuple[Plan, TrainingData]:
         """The data in the groups of slices that the network sees, and the plan whose conventions know their distances.
 
         Of single images both are as they were. Raises :class:`InputError` where there are no such groups.
@@ -157,6 +158,8 @@ def _with_slices(
     network: NetworkSettings, weights: dict[str, Tensor], wanted: NetworkSettings, name: str
 ) -> tuple[NetworkSettings, dict[str, Tensor]]:
     """The network with the slices that are wanted, and its weights; see :func:`across_slices`."""
+    from padis_gui.core.prior.network import PatchUNet, across_slices  # modules of torch's
+
     if network.slices > 1 or network.image_channels > 1:
         has = f"{network.slices} slices" if network.slices > 1 else "colours"
         raise SettingError(
@@ -319,7 +322,7 @@ class TrainingRequest(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     start_from: Path | None = None
 
-    def settled(self) -> "TrainingRequest":
+    def settled(self) -> TrainingRequest:
         """The request with the data read, and as many slices, as the prior that it starts from calls for.
 
         Raises :class:`CheckpointError` where that is none.

@@ -3,6 +3,8 @@
 The command line and the window both drain it.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import math
@@ -14,9 +16,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
-import torch
-
-from padis_gui.core.prior.network import NetworkSettings
+from padis_gui.core import torch
+from padis_gui.core.prior.network_settings import NetworkSettings
 from padis_gui.core.settings.errors import Interrupted, PadisError
 from padis_gui.core.settings.files import reason, remove_all_leftovers
 from padis_gui.core.settings.machine import Precision, describe_device, pick_device, precision_on
@@ -203,7 +204,7 @@ class _Warnings(logging.Handler):
         return heard
 
 
-def _steps(training: Training, looks: "_Looks | None") -> Iterator[TrainEvent]:
+def _steps(training: Training, looks: _Looks | None) -> Iterator[TrainEvent]:
     pace, noted_at, step = Pace(), -math.inf, training.step
     stopped, seconds = "", 0.0
     while True:
@@ -232,7 +233,7 @@ def _steps(training: Training, looks: "_Looks | None") -> Iterator[TrainEvent]:
 
 
 def _stepped(
-    made: TrainStep, settings: TrainingSettings, pace: Pace, looks: "_Looks | None", *, noted: bool
+    made: TrainStep, settings: TrainingSettings, pace: Pace, looks: _Looks | None, *, noted: bool
 ) -> Stepped:
     a_step = pace.seconds_a_step
     left = (made.total - made.step) * a_step

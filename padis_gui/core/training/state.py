@@ -5,24 +5,27 @@ counters, so that a resumed run makes the same steps to the bit. ``prior.safeten
 is written first: a kill between the two leaves a state that makes it again.
 """
 
+from __future__ import annotations
+
 import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
-import safetensors.torch
-import torch
-from torch import Tensor
 
+from padis_gui.core import Tensor, torch
 from padis_gui.core.prior.checkpoint import PriorRecord, save_prior
-from padis_gui.core.prior.network import NetworkSettings, PatchUNet
+from padis_gui.core.prior.network_settings import NetworkSettings
 from padis_gui.core.prior.prior import Conventions
 from padis_gui.core.settings.errors import CheckpointError
 from padis_gui.core.settings.files import remove_leftovers, write_atomically
 from padis_gui.core.settings.untrusted import parse_json
 from padis_gui.core.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from padis_gui.core.prior.network import PatchUNet
 
 STATE_FILE, PRIOR_FILE = "state.safetensors", "prior.safetensors"
 # Noise levels between which the running losses are kept apart: below the first, between neighbours, above the last
@@ -74,6 +77,8 @@ class State:
 
 def new_state(settings: TrainingSettings, network_settings: NetworkSettings, device: torch.device) -> State:
     """The start of a training: random weights that follow from the seed."""
+    from padis_gui.core.prior.network import PatchUNet  # its modules are torch's
+
     with torch.random.fork_rng(devices=[]):  # torch initialises layers from the global generator only
         torch.manual_seed(settings.seed)
         network = PatchUNet(network_settings)
@@ -253,7 +258,9 @@ def save_state(
         "best": None if best is None else {"loss": best.loss, "step": best.step, "decay": best.decay},
     }
     cpu = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    write_atomically(folder / STATE_FILE, safetensors.torch.save(cpu, {"training": json.dumps(meta)}))
+    from safetensors.torch import save
+
+    write_atomically(folder / STATE_FILE, save(cpu, {"training": json.dumps(meta)}))
 
 
 def remove_temporary_files(folder: Path) -> None:

@@ -4,6 +4,8 @@ The method is that of PaDIS (arXiv 2406.02462, section 3.2): :mod:`optimise` dra
 and makes it, :mod:`state` keeps what it leads to.
 """
 
+from __future__ import annotations
+
 import contextlib
 import copy
 import logging
@@ -15,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import torch
-
-from padis_gui.core.prior.network import NetworkSettings
+from padis_gui.core import torch
+from padis_gui.core.prior.network_settings import NetworkSettings
 from padis_gui.core.prior.prior import Conventions, PatchPrior
 from padis_gui.core.settings.errors import CheckpointError, DivergenceError, InputError, SettingError
 from padis_gui.core.settings.files import Closing, reason
@@ -88,7 +89,7 @@ def train(
     notes: dict[str, Any] | None = None,
     world: World | None = None,
     slice_spacing: float | None = None,
-) -> "Training":
+) -> Training:
     """Train a patch prior; ``folder`` receives ``state.safetensors`` (to resume) and ``prior.safetensors``.
 
     Resumes from ``folder`` where it holds a state; only the number of steps, the decay, further EMA lengths and what

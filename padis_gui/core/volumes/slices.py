@@ -11,10 +11,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-import torch
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 
+from padis_gui.core import Tensor, torch
 from padis_gui.core.images.image import Pixels
 from padis_gui.core.images.metrics import as_json
 from padis_gui.core.physics.operator import LinearOperator

@@ -9,9 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.exports.about import About
 from padis_gui.core.exports.settings import FileSettings
 from padis_gui.core.exports.tiff import fits_imagej, save_result

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from padis_gui.core.prior.checkpoint import PriorRecord, read_record
-from padis_gui.core.prior.network import NetworkSettings
+from padis_gui.core.prior.network_settings import NetworkSettings
 from padis_gui.core.settings.declarations import S, make
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.machine import fastest_precision

@@ -12,7 +12,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from padis_gui.core.prior import checkpoint
+from padis_gui.core.prior import network
 from padis_gui.core.prior.checkpoint import FORMAT, load_prior, read_record, save_prior
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.settings.errors import CheckpointError
@@ -269,14 +269,14 @@ def test_hostile_records(tmp_path: Path, changes: dict[str, Any], monkeypatch: p
     record = tiny_record().model_dump(mode="json")
     for key, value in changes.items():
         record[key] = record[key] | value if isinstance(value, dict) else value
-    built = checkpoint.PatchUNet
+    built = network.PatchUNet
 
     def only_on_paper(settings: Any) -> Any:
-        network = built(settings)
-        assert next(network.parameters()).is_meta, "memory was spent on a hostile record"
-        return network
+        made = built(settings)
+        assert next(made.parameters()).is_meta, "memory was spent on a hostile record"
+        return made
 
-    monkeypatch.setattr(checkpoint, "PatchUNet", only_on_paper)
+    monkeypatch.setattr(network, "PatchUNet", only_on_paper)
     refused(write(tmp_path / "hostile.safetensors", tiny_state(), **metadata(record)))
 
 

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from pydantic import ValidationError
 
-from padis_gui.core.prior.edm_network import EdmNetworkSettings, EdmUNet
+from padis_gui.core.prior.edm_network import EdmUNet
+from padis_gui.core.prior.network_settings import EdmNetworkSettings
 from padis_gui.core.prior.prior import denoise_patches
 from tests.snapshots import ARGUMENTS, NCSN, random_network, settings_of
 

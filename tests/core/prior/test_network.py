@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from padis_gui.core.prior.network import COORDINATES, NetworkSettings, PatchUNet
+from padis_gui.core.prior.network import COORDINATES, PatchUNet
+from padis_gui.core.prior.network_settings import NetworkSettings
 from tests.tiny import tiny_network
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from padis_gui.core.prior.network import NetworkSettings, PatchUNet
+from padis_gui.core.prior.network import PatchUNet
+from padis_gui.core.prior.network_settings import NetworkSettings
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,8 @@ import torch.nn.functional as F  # noqa: N812 - the name it goes by
 from torch import Tensor
 
 from padis_gui.core.prior.checkpoint import FORMAT, PriorRecord, load_prior, read_record, save_prior
-from padis_gui.core.prior.network import (
-    ENCODINGS,
-    EncodingName,
-    FourierFeatures,
-    LearnedTable,
-    NetworkSettings,
-    PatchUNet,
-)
+from padis_gui.core.prior.network import ENCODINGS, FourierFeatures, LearnedTable, PatchUNet
+from padis_gui.core.prior.network_settings import EncodingName, NetworkSettings
 from padis_gui.core.prior.partition import Frame
 from tests.tiny import TINY_NETWORK, phantom, tiny_conventions, tiny_network, tiny_record, tiny_state
 

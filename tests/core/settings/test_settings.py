@@ -7,7 +7,7 @@ import pytest
 from padis_gui.core.physics.pixelwise import InpaintingSettings
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.physics.scanner import ParallelBeamSettings
-from padis_gui.core.prior.network import NetworkSettings
+from padis_gui.core.prior.network_settings import NetworkSettings
 from padis_gui.core.prior.prior import Conventions
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.settings.declarations import GIVEN, NOT_GIVEN, Settings, make, specs

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from padis_gui.core.prior.checkpoint import load_prior, read_record
-from padis_gui.core.prior.network import NetworkSettings
+from padis_gui.core.prior.network_settings import NetworkSettings
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.training.dataset import TrainingData, load_training_data

@@ -9,8 +9,8 @@ import pytest
 import safetensors.torch
 
 from padis_gui.core.prior.checkpoint import PriorRecord, load_prior, read_record, save_prior
-from padis_gui.core.prior.edm_network import EdmNetworkSettings, EdmUNet
-from padis_gui.core.prior.network import NetworkSettings
+from padis_gui.core.prior.edm_network import EdmUNet
+from padis_gui.core.prior.network_settings import EdmNetworkSettings, NetworkSettings
 from padis_gui.core.prior.prior import Conventions
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.files import file_sha256

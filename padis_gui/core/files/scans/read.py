@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from padis_gui.core import torch
 from padis_gui.core.files.formats.pages import in_one_sentence
 from padis_gui.core.files.scans.centre import find_axis
 from padis_gui.core.files.scans.corrections import proposals, read_corrected

@@ -12,9 +12,7 @@ Teboulle, doi 10.1137/080716542; O'Donoghue and Candes, arXiv 1204.3982): conjug
 from collections.abc import Iterator
 from itertools import islice
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import ClassicalSetup, MethodSettings, Step, Steps

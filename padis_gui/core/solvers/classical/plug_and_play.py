@@ -16,11 +16,11 @@ which is its proximal gradient method with a step of 1 (Reehorst and Schniter, a
 the weight at which RED's gradient x - D(x, s) is the score of Tweedie's formula; s falls geometrically.
 """
 
+from __future__ import annotations
+
 from typing import Literal
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.prior.partition import Partition
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import Tiling

@@ -7,9 +7,7 @@ no such sums within reach; for them R = 1 and C = 0.9 at ||A|| = 1, which is Lan
 the same lambda with a margin for a norm that power iteration finds too small.
 """
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.physics.operator import LinearOperator
 from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared

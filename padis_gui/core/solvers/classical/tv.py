@@ -19,9 +19,7 @@ Measured (20 views, 11 validation slices without noise): 29.1 dB, 0.829, where t
 
 import math
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.settings.declarations import NOT_GIVEN, setting
 from padis_gui.core.solvers.iterate import ClassicalSetup, MethodSettings, Step, Steps
 

@@ -20,12 +20,12 @@ Measured (20 views, bundled prior, one validation slice, four samples): a sample
 deviation's rank correlation with the error is 0.65, its size half of the error's, which the samples share in part.
 """
 
+from __future__ import annotations
+
 import itertools
 import math
 
-import torch
-from torch import Tensor
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import Cost, Setup, SolverSettings, Step, Steps, geometric

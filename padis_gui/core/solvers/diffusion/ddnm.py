@@ -11,8 +11,7 @@ is said; with conjugate gradients they do not.
 
 from typing import Literal
 
-import torch
-
+from padis_gui.core import torch
 from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.diffusion.langevin import langevin_step

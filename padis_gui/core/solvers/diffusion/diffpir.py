@@ -10,8 +10,7 @@ the posterior's mean (20 views, 50 steps, four validation slices: 31.1 dB at 1, 
 and the lowest level matter on clean data (20 views, two slices: 36.15 dB with 1e-3 and 0.005, 36.68 with 2e-4 and 0.003).
 """
 
-import torch
-
+from padis_gui.core import torch
 from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import Setup, SolverSettings, Step, Steps

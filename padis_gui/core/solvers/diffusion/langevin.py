@@ -14,8 +14,7 @@ equal cost (20 views, two validation slices, 200 calls: 200 x 1 36.7 dB, 50 x 4 
 
 import math
 
-from torch import Tensor
-
+from padis_gui.core import Tensor
 from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import AnnealedSettings, Setup, Step, Steps

@@ -18,8 +18,8 @@ noise.
 from typing import Any, Literal
 
 from pydantic import model_validator
-from torch import Tensor
 
+from padis_gui.core import Tensor
 from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.diffusion.langevin import langevin_step

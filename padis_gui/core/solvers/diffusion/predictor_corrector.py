@@ -13,8 +13,7 @@ estimate is the denoised image then.
 
 from typing import Literal
 
-from torch import Tensor
-
+from padis_gui.core import Tensor
 from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import Cost, Setup, SolverSettings, Step, Steps

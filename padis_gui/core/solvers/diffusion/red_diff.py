@@ -12,8 +12,7 @@ Deviations: the norm is a sum with ||A|| = 1 (the paper's code has means over pi
 is another number here; the step of Adam may fade with the noise level (by default it does not).
 """
 
-import torch
-
+from padis_gui.core import torch
 from padis_gui.core.settings.declarations import setting
 from padis_gui.core.solvers import shared_settings as shared
 from padis_gui.core.solvers.iterate import Cost, Setup, SolverSettings, Step, Steps
