@@ -1,11 +1,16 @@
 """`padis-gui` opens the window; `padis-gui <verb>` is the command line, which imports no Qt."""
 
+import atexit
+import gc
 import os
 import sys
 
 
 def main() -> int:
     """Entry point of the program."""
+    # what was imported stays until the end: it is no garbage that would have to be looked for once more
+    atexit.register(gc.freeze)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would read what every package says
     arguments = sys.argv[1:]
     if arguments and not _is_file_or_window_option(arguments[0]):
         from padis_gui.cli.main import main as command_line

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print what was asked for."""
-    from padis_gui.core.files.scans.geometry_file import EXAMPLES, as_json, schema
+    from padis_gui.core.files.scans.geometry_file import as_json, examples, schema
 
     wanted = (options.scan, options.imported, options.example)
     if sum(each is not None for each in wanted) + options.schema != 1:
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     elif options.imported is not None:
         say("\n".join(_imported(options.imported)))
     elif options.example is not None:
-        say(as_json(EXAMPLES[options.example]), end="")
+        say(as_json(examples()[options.example]), end="")
     else:
         say("\n".join(_described(options)))
     return 0

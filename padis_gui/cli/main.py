@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from padis_gui import __version__
 from padis_gui.cli.terminal import PlainFormatter, printable, say
+from padis_gui.core import uncollected
 from padis_gui.core.settings.errors import DivergenceError, PadisError
 from padis_gui.core.settings.untrusted import MOST_THREADS
 
@@ -110,7 +111,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run one verb; returns the exit code (0 done, 1 the run failed, 2 bad input, 130 interrupted)."""
     chosen = next((a for a in arguments if a in VERBS), None)
     try:
-        parser = parser_of_all(chosen)
+        with uncollected():
+            parser = parser_of_all(chosen)
     except PadisError as error:  # the benchmarks of an installed copy
         say(f"padis-gui: {_one_line(error)}", error=True)
         return 2

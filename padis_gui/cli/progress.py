@@ -15,21 +15,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Any, Protocol, Self
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from padis_gui.cli.terminal import printable
 from padis_gui.core.settings.errors import Interrupted
-from padis_gui.core.training.optimise import World
+
+if TYPE_CHECKING:
+    from padis_gui.core.training.optimise import World
 
 
 @contextmanager
@@ -39,11 +31,16 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
     It appears with the first call: what is refused before has only its sentence. Where that is no terminal, only its
     last state is written.
     """
+    # what is refused needs no bar, and has not to wait for what draws it
+    from rich import progress as rich
+    from rich.console import Console
+
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}", markup=False), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn(),
+        rich.TextColumn("{task.fields[note]}", markup=False), rich.TimeElapsedColumn(),
+        rich.TextColumn("left"), rich.TimeRemainingColumn(),
     )  # fmt: skip
-    bar = Progress(*columns, console=Console(stderr=True), transient=False)
+    bar = rich.Progress(*columns, console=Console(stderr=True), transient=False)
     task = bar.add_task(title, total=None, note="")
 
     def update(done: int, total: int, note: str) -> None:
@@ -143,7 +140,7 @@ class Control:
         if self.stop:
             raise Interrupted
 
-    def wait_while_paused(self, world: World, step: int, shown: _Noting) -> None:
+    def wait_while_paused(self, world: "World", step: int, shown: _Noting) -> None:
         """Return at once, or when the pause is over; all processes of ``world`` wait together."""
         told = False
         while world.any(self._paused) and not world.any(self.stop):

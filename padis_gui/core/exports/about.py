@@ -38,7 +38,7 @@ class PageTiling(BaseModel):
     """Where the tiles of a page's denoiser call lay: grid by grid the first rows and the first columns of its tiles of
     ``patch`` px, counted from the image's first pixel, below 0 in the padding. A grid has a tile at each pair of them."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     patch: Annotated[int, Field(ge=1, le=2**20)]
     grids: Annotated[tuple[tuple[_Starts, _Starts], ...], Field(max_length=_MOST_TILES)]
@@ -68,7 +68,7 @@ class About(BaseModel):
     not known. ``sha256`` is that of the estimate's float32 values, whatever was written.
     """
 
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null", defer_build=True)
 
     kind: Kind = "result"
     name: str = ""

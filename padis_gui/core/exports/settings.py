@@ -68,7 +68,7 @@ class IntegerMapping(BaseModel):
     """value = low + stored x step; of int16 stored and value are the same. ``clipped`` values lay
     outside by more than the rounding."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     type: Literal["int16", "uint16", "uint8"]
     low: float

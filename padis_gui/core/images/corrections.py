@@ -94,10 +94,8 @@ class CorrectionSettings(Settings):
     @property
     def uncorrected(self) -> dict[str, Any]:
         """The changes with which nothing is mended; the crop, which says what there is, stays."""
-        return {name: getattr(_OFF, name) for name in CorrectionSettings.model_fields if name != "crop_bins"}
-
-
-_OFF = CorrectionSettings()
+        off = CorrectionSettings()
+        return {name: getattr(off, name) for name in CorrectionSettings.model_fields if name != "crop_bins"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ NetworkDescription = Annotated[
 class PriorRecord(BaseModel):
     """What a checkpoint says of itself, beside its tensors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: Annotated[str, AfterValidator(plain)]
     network: NetworkDescription

@@ -169,7 +169,7 @@ def _set(arguments: tuple[Any, ...]) -> set[str]:
 class _Arguments(BaseModel):
     """What a published preconditioned network was constructed with; unknown names are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
 
     img_resolution: int
     img_channels: int = Field(ge=3, le=6)

@@ -19,7 +19,7 @@ class PriorCard(BaseModel):
     One across ``slices`` is for volumes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     summary: str
     suits: str

@@ -66,19 +66,19 @@ class DataReference(BaseModel):
     ``file`` is empty where it was an array in memory; ``sha256`` is then that of its values.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
     file: str
     page: Annotated[int, Field(ge=0)] = 0
     sha256: str = ""
     window: Window = (0.0, 1.0)
     unit: str = ""
-    reading: ReadingSettings = ReadingSettings()
+    reading: ReadingSettings = Field(default_factory=ReadingSettings)
 
 
 class PriorReference(BaseModel):
     """Which prior a run used."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
     file: str
     sha256: str = ""
     image_size: int | None = None
@@ -88,18 +88,18 @@ class PriorReference(BaseModel):
 class StackReference(BaseModel):
     """Which pages of a file were a volume, how they were denoised together, and the prior across slices, if there was."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     pages: Annotated[
         tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=MOST_SLICES_IN_ALL)
     ]
-    settings: StackSettings = StackSettings()
+    settings: StackSettings = Field(default_factory=StackSettings)
     across: PriorReference | None = None
 
 
 class Change(BaseModel):
     """Live settings of the solver, or another tiling, that came after a step."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
     step: Annotated[int, Field(ge=0)]
     settings: dict[str, Any] | None = None
     tiling: TilingSettings | None = None
@@ -122,7 +122,7 @@ class Recipe(BaseModel):
     volume in one; the noise of its slices then follows from the seed and each slice's page.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     format: Literal["padis-gui recipe"] = "padis-gui recipe"
     version: int = 1

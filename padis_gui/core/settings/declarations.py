@@ -30,7 +30,8 @@ def branch(rng: torch.Generator) -> torch.Generator:
 class Settings(BaseModel):
     """Base of all settings: immutable, complete, finite numbers only, no unknown names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # most classes are declared in a process that makes settings of a few: their schemas are built when these are made
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     @classmethod
     def conditions_of(cls, name: str) -> Mapping[str, Any]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
@@ -285,6 +283,9 @@ R = TypeVar("R")
 
 def in_fresh_process(work: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
     """What ``work`` returns in a new process, whose memory is then its own."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
         return pool.submit(work, *arguments, **options).result()

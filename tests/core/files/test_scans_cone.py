@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from padis_gui.core.files.read import read_cone_volume, read_image
-from padis_gui.core.files.scans.geometry_file import EXAMPLES, FORMAT, ScanGeometry, as_json
+from padis_gui.core.files.scans.geometry_file import FORMAT, ScanGeometry, as_json, examples
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.cone import ConeBeamSettings
 from padis_gui.core.physics.problem import scan_settings
@@ -166,7 +166,7 @@ def test_a_run_on_a_scan_repeats(
 
 
 def test_the_example_is_a_geometry() -> None:
-    again = ScanGeometry.model_validate_json(as_json(EXAMPLES["cone"]))
+    again = ScanGeometry.model_validate_json(as_json(examples()["cone"]))
     assert (again.beam, again.centre_row) == ("cone", 255.5)
 
 

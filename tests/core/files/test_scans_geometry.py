@@ -11,10 +11,10 @@ import tifffile
 from padis_gui.core.files.formats.open import recognise
 from padis_gui.core.files.read import find_geometry, open_scan, read_image
 from padis_gui.core.files.scans.geometry_file import (
-    EXAMPLES,
     FORMAT,
     ScanGeometry,
     as_json,
+    examples,
     read_geometry,
     schema,
 )
@@ -299,7 +299,7 @@ def test_examples_and_schema_agree(tmp_path: Path) -> None:
     fields = schema()["properties"]
     assert set(fields) == set(ScanGeometry.model_fields)
     assert all("description" in field or name == "version" for name, field in fields.items())
-    for example in EXAMPLES.values():
+    for example in examples().values():
         path = tmp_path / "a.json"
         path.write_text(as_json(example), encoding="utf-8")
         assert read_geometry(path) == example

@@ -18,7 +18,7 @@ import torch
 
 from padis_gui.core.exports.about import About, carries_recipe, envelope, read_export, read_pages
 from padis_gui.core.files.read import read_image
-from padis_gui.core.files.scans.geometry_file import EXAMPLES, as_json
+from padis_gui.core.files.scans.geometry_file import as_json, examples
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.prior.checkpoint import load_prior, save_prior
 from padis_gui.core.runs.control import Control
@@ -152,7 +152,7 @@ class _Geometries(_Descriptions):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        for example in EXAMPLES.values():
+        for example in examples().values():
             found = json.loads(as_json(example))
             found |= {"axes": "rows, views, bins", "centre_column": 11.5}
             found |= {"flat": 1e4} if "flat" in found else {}

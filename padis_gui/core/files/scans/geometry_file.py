@@ -37,7 +37,9 @@ class ScanGeometry(BaseModel):
     0 the bins count to the right and the rows downwards.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, title="Scan geometry")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, title="Scan geometry", defer_build=True
+    )
 
     format: Literal["padis-gui scan geometry"] = Field(description="What tells this file from other JSON.")
     version: Literal[1] = 1
@@ -237,17 +239,19 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | ScanGeometry.model_json_schema()
 
 
-EXAMPLES: dict[Beam, ScanGeometry] = {
-    "parallel": ScanGeometry(
-        format=FORMAT, beam="parallel", kind="transmission counts", flat="flat.tif", dark=104.0,
-        axes="views, rows, bins", arc=180.0, count=900, bin_width=1.3, length_unit="um", centre_column=1023.5,
-    ),
-    "fan": ScanGeometry(
-        format=FORMAT, beam="fan", angles=(0.0, 0.5, 1.0, 1.5), turn="clockwise", start=90.0, bin_width=0.2,
-        source_distance=410.66, detector_distance=143.08,
-    ),
-    "cone": ScanGeometry(
-        format=FORMAT, beam="cone", axes="views, rows, bins", arc=360.0, count=720, bin_width=0.2, row_height=0.2,
-        source_distance=410.66, detector_distance=143.08, centre_column=279.5, centre_row=255.5,
-    ),
-}  # fmt: skip
+def examples() -> dict[Beam, ScanGeometry]:
+    """A geometry file to begin with, of each beam."""
+    return {
+        "parallel": ScanGeometry(
+            format=FORMAT, beam="parallel", kind="transmission counts", flat="flat.tif", dark=104.0,
+            axes="views, rows, bins", arc=180.0, count=900, bin_width=1.3, length_unit="um", centre_column=1023.5,
+        ),
+        "fan": ScanGeometry(
+            format=FORMAT, beam="fan", angles=(0.0, 0.5, 1.0, 1.5), turn="clockwise", start=90.0, bin_width=0.2,
+            source_distance=410.66, detector_distance=143.08,
+        ),
+        "cone": ScanGeometry(
+            format=FORMAT, beam="cone", axes="views, rows, bins", arc=360.0, count=720, bin_width=0.2, row_height=0.2,
+            source_distance=410.66, detector_distance=143.08, centre_column=279.5, centre_row=255.5,
+        ),
+    }  # fmt: skip
