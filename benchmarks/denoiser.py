@@ -9,11 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from benchmarks.operator import check_range
-from benchmarks.timing import interleaved
+from benchmarks.timing import in_fresh_process, interleaved
+from padis_gui.core import Tensor, torch
 from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.partition import Partition
 from padis_gui.core.prior.prior import PatchPrior
@@ -24,7 +22,6 @@ from padis_gui.core.settings.machine import (
     Precision,
     describe_device,
     fastest_precision,
-    in_fresh_process,
     pick_device,
     use_all_threads,
 )

@@ -11,10 +11,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from benchmarks.timing import interleaved, speedup
+from padis_gui.core import Tensor, torch
 from padis_gui.core.physics.scanner import ParallelBeamCT, ParallelBeamSettings
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import SettingError

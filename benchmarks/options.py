@@ -63,6 +63,18 @@ Set QT_QPA_PLATFORM=offscreen where there is no screen.
 """
 
 
+_STARTUP_HELP = """\
+Time what the program costs before it computes, each in a fresh process:
+
+  commands   user and system time of commands that only read or refuse (goal: 0.3 s), and whether they import torch
+  reconstruct, beside its step
+             all of a reconstruction of one step but that step (goal: 1.7 s), and its parts
+  window     from the start of the process to the first picture, on the clock (goal: 2 s)
+
+The least of the rounds counts. Set QT_QPA_PLATFORM=offscreen where there is no screen.
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the subjects and their options."""
     subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
@@ -80,6 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_precision(
         subject("precision", "number formats: their time, and their cost in PSNR", _PRECISION_HELP)
     )
+    _add_startup(subject("startup", "what the program costs before it computes", _STARTUP_HELP))
     _add_display(subject("display", "what the live display costs", _DISPLAY_HELP))
 
 
@@ -192,6 +205,11 @@ def keep(path: Path, figures: dict[str, Any]) -> int:
     """Write figures as JSON; where that fails beside it or elsewhere, which is said; returns the exit code."""
     _, written = kept(path, lambda to: write_json(to, figures))
     return 0 if written == path else 1
+
+
+def _add_startup(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds (default: 5)")
+    parser.add_argument("--no-window", action="store_true", help="leave the window out")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -3,6 +3,8 @@
 Time is that of one whole-image denoiser call; PSNR that of whole reconstructions from the same seed.
 """
 
+from __future__ import annotations
+
 import copy
 import logging
 import statistics
@@ -10,13 +12,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
-import torch
-from torch import Tensor, nn
-
 from benchmarks.denoiser import denoiser_call
 from benchmarks.operator import check_range
 from benchmarks.solvers import BenchRequest
 from benchmarks.timing import interleaved, speedup
+from padis_gui.core import Tensor, torch
 from padis_gui.core.files.read import read_image
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.prior.checkpoint import load_prior
@@ -35,17 +35,17 @@ log = logging.getLogger(__name__)
 GOAL_COST = 0.02
 
 
-def _contiguous(network: nn.Module) -> nn.Module:
+def _contiguous(network: torch.nn.Module) -> torch.nn.Module:
     """The same network with channels first, in its weights and between its layers."""
     network = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, torch.nn.Conv2d):
             layer.register_forward_pre_hook(lambda _, arguments: (arguments[0].contiguous(),))
     return network
 
 
-def _compiled(network: nn.Module) -> nn.Module:
-    return cast(nn.Module, torch.compile(network))
+def _compiled(network: torch.nn.Module) -> torch.nn.Module:
+    return cast(torch.nn.Module, torch.compile(network))
 
 
 @dataclass(frozen=True, slots=True)

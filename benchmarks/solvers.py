@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import Stopwatch, TimedOperator, timed_network
+from benchmarks.timing import Stopwatch, TimedOperator, in_fresh_process, timed_network
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.metrics import psnr
 from padis_gui.core.physics.registry import find_physics
@@ -33,7 +33,6 @@ from padis_gui.core.settings.machine import (
     Precision,
     describe_device,
     fastest_precision,
-    in_fresh_process,
     pick_device,
     use_all_threads,
 )

@@ -2,26 +2,26 @@
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 
-from benchmarks import (
-    BenchRequest,
+from benchmarks.denoiser import (
+    GOAL_MEMORY,
+    GOAL_TIME,
     DenoiserRequest,
-    OperatorRequest,
-    PrecisionRequest,
     bench_denoiser,
-    bench_operator,
-    bench_precision,
-    bench_solvers,
+    memory_growth,
+    time_deviation,
 )
-from benchmarks.denoiser import GOAL_MEMORY, GOAL_TIME, memory_growth, time_deviation
-from benchmarks.operator import GOAL_SPEEDUP
+from benchmarks.operator import GOAL_SPEEDUP, OperatorRequest, bench_operator, check_range
 from benchmarks.options import keep
-from benchmarks.precision import GOAL_COST
+from benchmarks.precision import GOAL_COST, PrecisionRequest, bench_precision
+from benchmarks.solvers import BenchRequest, bench_solvers
+from benchmarks.startup import bench_startup
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.presets import DEFAULT_PRIOR, resource
@@ -163,6 +163,31 @@ def denoiser(options: argparse.Namespace) -> int:
             "calls": [timing.as_dict() for timing in timings],
         }
         return keep(options.json, report)
+    return 0
+
+
+def startup(options: argparse.Namespace) -> int:
+    """`padis-gui bench startup`."""
+    check_range("The number of rounds", options.rounds, 1, 1000)
+    with _progress() as started:
+        found = bench_startup(options.rounds, not options.no_window, started)
+    print(
+        f"seconds of user and system, the least of {options.rounds} rounds; Python {sys.version.split()[0]}"
+    )
+    cells = [
+        (
+            start.name,
+            _number(start.seconds, ".2f") + (" on the clock" if start.wall else ""),
+            "yes" if start.torch else "no",
+            ""
+            if start.goal is None
+            else f"{start.goal:g} {'met' if start.seconds <= start.goal else 'missed'}",
+        )
+        for start in found
+    ]
+    print(table(("start", "seconds", "torch", "goal"), cells))
+    if options.json is not None:
+        return keep(options.json, {"rounds": options.rounds, "starts": [start.as_dict() for start in found]})
     return 0
 
 

@@ -1,13 +1,16 @@
 """Clocks: what is booked on the network and the operator, and variants that are compared fairly."""
 
+from __future__ import annotations
+
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 
-import torch
-from torch import Tensor, nn
-
+from padis_gui.core import Tensor, torch
 from padis_gui.core.physics.operator import LinearOperator, Wrapper
 from padis_gui.core.settings.watch import SILENT, Watch
 
@@ -94,7 +97,7 @@ class TimedOperator(Wrapper):
 
 
 @contextmanager
-def timed_network(network: nn.Module, watch: Stopwatch) -> Iterator[None]:
+def timed_network(network: torch.nn.Module, watch: Stopwatch) -> Iterator[None]:
     """Book the network's forward and backward passes on ``watch`` while the context lasts.
 
     A forward pass that is made again inside the backward pass may be broken off when it has made enough; its
@@ -138,3 +141,14 @@ def interleaved(
 def speedup(baseline: Sequence[float], seconds: Sequence[float]) -> float:
     """How many times as fast as the baseline: the median over the rounds of :func:`interleaved`."""
     return statistics.median(slow / fast for slow, fast in zip(baseline, seconds, strict=True))
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_fresh_process(work: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
+    """What ``work`` returns in a new process, whose memory is then its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+        return pool.submit(work, *arguments, **options).result()

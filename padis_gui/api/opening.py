@@ -17,8 +17,7 @@ from padis_gui.core.images.image import Image, OfImage, Pixels, ReadingSettings
 from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import TilingSettings
-from padis_gui.core.runs.cards import bundled_priors, own_priors
-from padis_gui.core.runs.presets import DEMO_IMAGE, DEMO_PHOTO, resource
+from padis_gui.core.runs.presets import DEMO_IMAGE, DEMO_PHOTO, bundled_priors, own_priors, resource
 from padis_gui.core.runs.recipe import check_seed
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import CheckpointError, InputError, SettingError

@@ -117,12 +117,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the grid, and print and write its table."""
+    from padis_gui.core.solvers.registry import find_solver
     from padis_gui.core.studies.grid import Grid
 
     check_files(options)
     problems = tuple(_problem(options, name) for name in options.preset)
-    priors = tuple(options.prior) or bundled_priors(problems, options.device)
     solvers = tuple(options.solver) or tuple(dict.fromkeys(p.solver for p in problems))
+    for solver in solvers:
+        find_solver(solver)
+    priors = tuple(options.prior) or bundled_priors(problems, options.device)
     kept_settings, several = _apart(options.overrides)
     grid = Grid(
         images=images_of(options), problems=problems, priors=priors, solvers=tuple(options.solver),

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a verdict for every file; 2 if any was refused."""
-    from padis_gui.core.runs.cards import card_of
+    from padis_gui.core.runs.presets import card_of
 
     refused = False
     for path in options.files:

@@ -284,9 +284,11 @@ def chosen_tiling(options: argparse.Namespace) -> "TilingSettings":
 
 def open_prior(options: argparse.Namespace, path: Path) -> "PatchPrior":
     """The prior in ``path`` on the device asked for; torch gets every core."""
-    from padis_gui.core.prior.checkpoint import load_prior
+    from padis_gui.core.prior.checkpoint import is_snapshot, load_prior, read_record
     from padis_gui.core.settings.machine import pick_device, precision_on, use_all_threads
 
+    if not is_snapshot(path):
+        read_record(path)  # refuses what is no prior before torch is asked for anything
     device = pick_device(options.device)
     use_all_threads()
     precision = precision_on(device, options.precision)

@@ -21,6 +21,8 @@ from padis_gui.cli.terminal import printable
 from padis_gui.core.settings.errors import Interrupted
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from padis_gui.core.training.optimise import World
 
 
@@ -31,8 +33,24 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
     It appears with the first call: what is refused before has only its sentence. Where that is no terminal, only its
     last state is written.
     """
-    # what is refused needs no bar, and has not to wait for what draws it
-    from rich import progress as rich
+    began, bar = time.monotonic(), None
+
+    def update(done: int, total: int, note: str) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = _bar(title, began)
+            bar.start()
+        bar.update(bar.task_ids[0], completed=done, total=total, note=printable(note))
+
+    try:
+        yield update
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+def _bar(title: str, began: float) -> "Progress":
+    from rich import progress as rich  # what is refused needs no bar, and has not to wait for what draws it
     from rich.console import Console
 
     columns = (
@@ -41,17 +59,9 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
         rich.TextColumn("left"), rich.TimeRemainingColumn(),
     )  # fmt: skip
     bar = rich.Progress(*columns, console=Console(stderr=True), transient=False)
-    task = bar.add_task(title, total=None, note="")
-
-    def update(done: int, total: int, note: str) -> None:
-        bar.start()
-        bar.update(task, completed=done, total=total, note=printable(note))
-
-    try:
-        yield update
-    finally:
-        if bar.live.is_started:
-            bar.stop()
+    bar.add_task(title, total=None, note="")
+    bar.tasks[0].start_time = began
+    return bar
 
 
 def preparing(update: Callable[[int, int, str], None]) -> Callable[[float, str], None]:

@@ -123,8 +123,9 @@ def run(options: argparse.Namespace) -> int:
             "--keep-prior out."
         )
     seed = new_seed() if options.seed is None else options.seed
-    kind = pick_device(options.device).type
-    prior_path = options.prior or bundled_prior(method.physics, kind, scanned=image.is_scan)
+    prior_path = options.prior or bundled_prior(
+        method.physics, pick_device(options.device).type, scanned=image.is_scan
+    )
     prior = open_prior(options, prior_path)
     opened = Opened(image=image, data_path=options.input, prior=prior, prior_path=prior_path)
     recipes = _recipes(options, draft_recipe(opened, method, seed))

@@ -11,9 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from padis_gui.cli.options import add_events, add_settings, chosen_window, given_settings
 from padis_gui.cli.progress import Lines, Pacer
 from padis_gui.cli.terminal import printable, say
@@ -145,6 +142,9 @@ class _Bar:
     """A bar on standard error, silent where that is no terminal; sentences on standard output."""
 
     def __init__(self, folder: Path) -> None:
+        from rich.console import Console  # what is refused needs no bar
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
         self._folder = folder
         self._console = Console(stderr=True)
         self._shared = sys.stdout.isatty()

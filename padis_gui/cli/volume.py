@@ -270,10 +270,8 @@ def _events(
     from padis_gui.core.volumes.cluster import cluster, on_cluster, threads_each, threads_of
     from padis_gui.core.volumes.run import in_this_process, reconstruct_volume
 
-    world = World()
-
     def check() -> None:
-        control.wait_while_paused(world, shown.done, shown)
+        control.wait_while_paused(World(), shown.done, shown)
         control.check()
 
     if workers == 1:

@@ -29,8 +29,7 @@ from padis_gui.core.exports.about import read_recipe
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.physics.settings import PictureSettings
 from padis_gui.core.prior.tiling import TILINGS
-from padis_gui.core.runs.cards import bundled_priors
-from padis_gui.core.runs.presets import PRESETS, is_bundled, priors_alike, resource
+from padis_gui.core.runs.presets import PRESETS, bundled_priors, is_bundled, priors_alike, resource
 from padis_gui.core.runs.recipe import find_preset
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.viewmodels.pictures.profiles import Line, Region

@@ -9,21 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import (
-    SHORT_RUNS,
-    BenchRequest,
-    OperatorRequest,
-    PrecisionRequest,
-    Stopwatch,
-    TimedOperator,
-    bench_operator,
-    bench_precision,
-    bench_solvers,
-    interleaved,
-    speedup,
-    timed_network,
-)
-from benchmarks.precision import VARIANTS, find_variant
+from benchmarks.operator import OperatorRequest, bench_operator
+from benchmarks.precision import VARIANTS, PrecisionRequest, bench_precision, find_variant
+from benchmarks.solvers import SHORT_RUNS, BenchRequest, bench_solvers
+from benchmarks.timing import Stopwatch, TimedOperator, interleaved, speedup, timed_network
 from padis_gui.cli.main import main
 from padis_gui.core.physics.pixelwise import Denoising, NothingSettings
 from padis_gui.core.physics.scanner import ParallelBeamSettings

@@ -140,7 +140,7 @@ def test_bundled_slices_are_the_published_ones_unchanged(shared):
 
 def test_bundled_priors_are_small_and_readable():
     from padis_gui.core.prior.checkpoint import read_record
-    from padis_gui.core.runs.cards import cards
+    from padis_gui.core.runs.presets import cards
 
     priors = sorted((ROOT / "resources" / "priors").glob("*.safetensors"))
     assert [path.stem for path in priors] == sorted(cards())
@@ -169,8 +169,7 @@ def test_what_was_really_scanned_gets_the_prior_for_anything_scanned():
 
 def test_the_prior_across_slices_is_offered_for_volumes_only():
     from padis_gui.core.prior.checkpoint import read_record, slices_of
-    from padis_gui.core.runs.cards import bundled_across, bundled_priors
-    from padis_gui.core.runs.presets import VOLUME_PRIOR, resource
+    from padis_gui.core.runs.presets import VOLUME_PRIOR, bundled_across, bundled_priors, resource
 
     assert set(bundled_across()) == {resource(VOLUME_PRIOR)}
     for path, card in (bundled_across() | bundled_priors()).items():

@@ -3,8 +3,12 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from padis_gui.cli.main import VERBS
+from padis_gui.core.runs.presets import resource
 
 _ORDER = """
 import sys
@@ -103,6 +107,64 @@ def test_the_core_imports_no_qt():
         "assert not [m for m in sys.modules if m.startswith(('PySide6', 'pyqtgraph', 'qasync'))]"
     )
     assert done.returncode == 0, done.stderr
+
+
+# what takes long to import, and of which a verb imports no more than it needs
+_HEAVY = (
+    "torch", "scipy", "skimage", "astra", "h5py", "hdf5plugin", "pydicom", "nibabel", "tifffile", "zarr", "PIL", "rich",
+    "jinja2", "distributed", "tensorboardX", "PySide6",
+)  # fmt: skip
+_TOLD = """
+import sys
+from padis_gui.__main__ import main
+code = main()
+print(code, *sorted({heavy} & set(sys.modules)), file=sys.__stderr__)
+"""
+# arguments, exit code, and which of these are needed for them; {name} is a file of the fixture below
+_LIGHT = [
+    ("--help", 0, ""),
+    ("nonsense", 2, ""),
+    *((f"{verb} --help", 0, "") for verb in VERBS),
+    ("inspect {prior}", 0, ""),
+    ("inspect {result}", 0, "tifffile"),
+    ("inspect {photo} {scan}", 2, ""),
+    ("geometry --schema", 0, ""),
+    ("geometry --example cone", 0, ""),
+    ("geometry {folder}/missing.h5", 2, ""),
+    ("geometry {photo}", 2, "PIL"),
+    ("reconstruct", 2, ""),
+    ("reconstruct {photo} --nonsense", 2, ""),
+    ("reconstruct {folder}/missing.tif --out {folder}/out.tif", 2, ""),
+    ("reconstruct {damaged} --out {folder}/out.tif", 2, "PIL"),
+    ("reconstruct {photo} --out {folder}/out.tif --views many", 2, "PIL"),
+    ("reconstruct {photo} --out {folder}/out.tif --set nonsense=1", 2, "PIL"),
+    ("reconstruct {photo} --out {folder}/out.tif --prior {photo}", 2, "PIL"),
+    ("reconstruct {photo} --out {folder}/out.tif --prior {folder}/none.pkl", 2, "PIL"),
+    ("generate --out {folder}/out.tif --rows many", 2, ""),
+    ("repeat {folder}/missing.tif", 2, "tifffile"),
+    ("train {folder} --out {folder}/training --batch many", 2, ""),
+    ("volume {result} --out {folder}/out.tif --steps many", 2, "tifffile"),
+    ("experiment {photo} --out {folder}/out.jsonl --solver nonsense", 2, ""),
+    ("convert {photo} {folder}/out.", 2, ""),
+    ("queue {folder}/missing.json", 2, ""),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "needed"), _LIGHT, ids=[each[0] for each in _LIGHT])
+def test_what_only_reads_or_refuses_imports_nothing_that_it_does_not_need(arguments, code, needed, tmp_path):
+    """Above all not torch, which takes longer than all the rest."""
+    files = {
+        "folder": tmp_path, "damaged": tmp_path / "damaged.png", "scan": tmp_path / "scan.h5",
+        "prior": resource("priors/ct-small.safetensors"), "photo": resource("images/photo.png"),
+        "result": Path(__file__).parents[1] / "before" / "run-integers.tif",
+    }  # fmt: skip
+    files["damaged"].write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    files["scan"].write_bytes(b"\x89HDF\r\n\x1a\n and no more")
+    given = ["padis-gui", *(word.format(**files) for word in arguments.split())]
+    done = _python(f"import sys\nsys.argv = {given!r}{_TOLD.format(heavy=set(_HEAVY))}")
+    found = done.stderr.splitlines()[-1].split()
+    assert found[0] == str(code), done.stderr
+    assert set(found[1:]) <= set(needed.split()), done.stderr
 
 
 def _started(environment, before=""):

@@ -7,10 +7,10 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, ParamSpec, TypeVar
+from typing import Literal
 
 import psutil
 
@@ -275,17 +275,3 @@ def torch_threads(count: int | None) -> Iterator[None]:
     finally:
         if count != before:
             torch.set_num_threads(before)
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def in_fresh_process(work: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
-    """What ``work`` returns in a new process, whose memory is then its own."""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
-        return pool.submit(work, *arguments, **options).result()

@@ -11,8 +11,7 @@ from PySide6.QtWidgets import QToolButton, QVBoxLayout, QWidget
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.prior.tiling import TILINGS, TilingSettings
-from padis_gui.core.runs.cards import PriorCard, bundled_priors, own_priors
-from padis_gui.core.runs.presets import PRESETS
+from padis_gui.core.runs.presets import PRESETS, PriorCard, bundled_priors, own_priors
 from padis_gui.core.settings.declarations import Settings, specs
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.gui.dialogs.opening import Opening

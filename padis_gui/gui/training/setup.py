@@ -13,7 +13,7 @@ from PySide6.QtWidgets import (
 
 from padis_gui.core.files.formats.recognise import readable
 from padis_gui.core.prior.network_settings import NetworkSettings
-from padis_gui.core.runs.cards import bundled_priors
+from padis_gui.core.runs.presets import bundled_priors
 from padis_gui.core.training.looks import SightSettings
 from padis_gui.core.training.settings import SIZES, DataSettings, TrainingSettings
 from padis_gui.gui.kit.files import IMAGES, PRIORS, choose_folder, choose_several_to_open, choose_to_open

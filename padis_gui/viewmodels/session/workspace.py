@@ -17,7 +17,6 @@ from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.prior.checkpoint import PriorRecord, read_record
 from padis_gui.core.prior.slices import StackSettings
-from padis_gui.core.runs.cards import bundled_priors
 from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.inputs import inputs_of
 from padis_gui.core.runs.method import Method
@@ -26,6 +25,7 @@ from padis_gui.core.runs.presets import (
     DEFAULT_PRIOR,
     DEMO_IMAGE,
     GENERAL_PRIOR,
+    bundled_priors,
     fitting_prior,
     is_bundled,
     priors_alike,

@@ -8,7 +8,7 @@ import pytest
 from padis_gui.api.opening import prior as open_prior
 from padis_gui.cli.main import main
 from padis_gui.core.prior.checkpoint import read_record
-from padis_gui.core.runs.cards import bundled_across, bundled_priors, card_of, cards, own_priors
+from padis_gui.core.runs.presets import bundled_across, bundled_priors, card_of, cards, own_priors
 from padis_gui.core.settings.errors import CheckpointError
 from padis_gui.core.settings.files import HOME_VARIABLE
 

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.files.formats.codestream import END, JPEG_LS, LOSSLESS, Coded, jpeg_2000_frame, jpeg_frame
 from padis_gui.core.files.formats.pages import display_name, quietly, shown
+from padis_gui.core.files.formats.picture import END, JPEG_LS, LOSSLESS, Coded, jpeg_2000_frame, jpeg_frame
 from padis_gui.core.settings.errors import InputError
 
 _PREAMBLE = 128
