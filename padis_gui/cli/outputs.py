@@ -166,8 +166,6 @@ def save_out(to: Path, result: "Result", settings: ExportSettings) -> "About":
 
 def chosen_export(options: argparse.Namespace) -> ExportSettings:
     """The settings of the export, as given; raises :class:`InputError` for what could not be written at the end."""
-    from padis_gui.core.exports.animation import check_encoder
-
     given = given_settings(options, ExportSettings)
     given = {name: value for name, value in given.items() if name not in _BY_HAND}
     animation = "GIF"
@@ -181,7 +179,10 @@ def chosen_export(options: argparse.Namespace) -> ExportSettings:
         check_is_tiff(options.iterates)
     form = {"tiff": "OME" if options.ome else "ImageJ", "sidecar": options.beside, "animation": animation}
     settings = make(ExportSettings, given | form)
-    check_encoder(settings)
+    if animation == "MP4":
+        from padis_gui.core.exports.animation import check_encoder
+
+        check_encoder(settings)
     return settings
 
 

@@ -83,37 +83,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Reconstruct one image, or samples of one; writes the TIFF and the report."""
-    from padis_gui.cli.progress import preparing, progress_bar
-    from padis_gui.core.exports.about import check_sidecar, sidecar_path
     from padis_gui.core.files.read import read_image
     from padis_gui.core.images.image import ReadingSettings
-    from padis_gui.core.images.metrics import as_json
-    from padis_gui.core.images.size import size_in_words
-    from padis_gui.core.physics.registry import find_physics
-    from padis_gui.core.runs.adapted import check_is_prior, keep_prior
-    from padis_gui.core.runs.engine import Result, Run, finish
     from padis_gui.core.runs.inputs import check_run_outputs
-    from padis_gui.core.runs.opened import Opened, fit_of_prior, measure_further
-    from padis_gui.core.runs.presets import bundled_prior
-    from padis_gui.core.runs.recipe import draft_recipe, find_preset, new_seed
-    from padis_gui.core.runs.repeat import of_samples
+    from padis_gui.core.runs.presets import PRESETS, bundled_prior
     from padis_gui.core.settings.declarations import make
     from padis_gui.core.settings.machine import describe_device, peak_memory_mb, pick_device
-    from padis_gui.core.settings.watch import Watch
-    from padis_gui.core.solvers.adaptation import AdaptationStep
-    from padis_gui.core.solvers.iterate import Iterate
-    from padis_gui.core.solvers.registry import find_solver
 
     export = chosen_export(options)
-    sidecar = sidecar_path(options.out) if export.sidecar else None
+    sidecar = None
+    if export.sidecar:
+        from padis_gui.core.exports.about import check_sidecar, sidecar_path
+
+        sidecar = sidecar_path(options.out)
     outputs = [options.out, options.report, sidecar, options.keep_prior, *exported_files(options)]
     check_run_outputs(given_inputs(options), outputs)
     check_is_result(options.out)
     if options.keep_prior is not None:
+        from padis_gui.core.runs.adapted import check_is_prior
+
         check_is_prior(options.keep_prior)
     if sidecar is not None:
         check_sidecar(sidecar)
-    preset = find_preset(options.preset or DEFAULT_PRESET)
+    preset = PRESETS.find(options.preset or DEFAULT_PRESET)
     reading = make(ReadingSettings, given_settings(options, ReadingSettings))
     image = read_image(options.input, options.page, reading)
     method = chosen_method(options, preset, image)
@@ -122,6 +114,21 @@ def run(options: argparse.Namespace) -> int:
             "A prior to keep was wanted, but this run adapts none; add --adapt and a solver that asks the prior, or leave "
             "--keep-prior out."
         )
+    # what computes comes after what refuses
+    from padis_gui.cli.progress import preparing, progress_bar
+    from padis_gui.core.images.metrics import as_json
+    from padis_gui.core.images.size import size_in_words
+    from padis_gui.core.physics.registry import find_physics
+    from padis_gui.core.runs.adapted import keep_prior
+    from padis_gui.core.runs.engine import Result, Run, finish
+    from padis_gui.core.runs.opened import Opened, fit_of_prior, measure_further
+    from padis_gui.core.runs.recipe import draft_recipe, new_seed
+    from padis_gui.core.runs.repeat import of_samples
+    from padis_gui.core.settings.watch import Watch
+    from padis_gui.core.solvers.adaptation import AdaptationStep
+    from padis_gui.core.solvers.iterate import Iterate
+    from padis_gui.core.solvers.registry import find_solver
+
     seed = new_seed() if options.seed is None else options.seed
     prior_path = options.prior or bundled_prior(
         method.physics, pick_device(options.device).type, scanned=image.is_scan

@@ -2,20 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from padis_gui.core.exports.about import check_sidecar, envelope, sidecar_path, write_sidecar
-from padis_gui.core.exports.animation import export_animation, note_of_animation
-from padis_gui.core.exports.content import RunContent
-from padis_gui.core.exports.exchange import export_exchange
-from padis_gui.core.exports.medical import export_dicom, export_nifti
-from padis_gui.core.exports.report import export_curves, export_report
 from padis_gui.core.exports.settings import FileSettings
-from padis_gui.core.exports.tiff import export_iterates, export_result
-from padis_gui.core.exports.zarr_folder import export_ome_zarr
-from padis_gui.core.runs.inputs import check_run_outputs, inputs_of
 from padis_gui.core.settings.declarations import Registry, Settings, setting
+
+if TYPE_CHECKING:
+    from padis_gui.core.exports.content import RunContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +27,7 @@ _IN_TIFF = ("tiff", "values", "map_low", "map_high")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportKind:
-    """``write`` writes it and says in words what was written; it raises
-    :class:`~padis_gui.core.settings.errors.InputError` where the run has nothing of that kind.
+    """``writer`` names what writes it: a module beside this one, and a function there.
 
     ``help`` stands in the list of choices. ``settings`` are those of :class:`FileSettings` that count for it. Of
     several ``types`` the setting ``animation`` names the one. ``appendix`` tells its file's name from the result's.
@@ -42,61 +36,76 @@ class ExportKind:
 
     name: str
     help: str
-    write: Callable[[RunContent, Path, FileSettings], str]
+    writer: str
     types: tuple[FileType, ...]
     note: Callable[[FileSettings, str], str]
     settings: tuple[str, ...] = ()
     appendix: str = ""
+
+    @property
+    def write(self) -> "Callable[[RunContent, Path, FileSettings], str]":
+        """Writes it and says in words what was written; raises :class:`~padis_gui.core.settings.errors.InputError` where
+        the run has nothing of that kind. It comes with all that a run is made of, which to declare it takes nothing of."""
+        module, name = self.writer.split(".")
+        found: Callable[[RunContent, Path, FileSettings], str]
+        found = getattr(import_module(f"padis_gui.core.exports.{module}"), name)
+        return found
 
     def file_type(self, settings: FileSettings) -> FileType:
         """The kind of file that is written with these settings."""
         return next((each for each in self.types if each.name == settings.animation), self.types[0])
 
 
+def _note_of_animation(settings: FileSettings, kept: str) -> str:
+    from padis_gui.core.exports.animation import note_of_animation
+
+    return note_of_animation(settings, kept)
+
+
 EXPORTS = Registry("export", (
     ExportKind(
-        name="result", help="the image, and what is known of its samples, as TIFF", write=export_result, types=(TIFF,),
-        settings=_IN_TIFF,
+        name="result", help="the image, and what is known of its samples, as TIFF", writer="tiff.export_result",
+        types=(TIFF,), settings=_IN_TIFF,
         note=lambda settings, kept: (
             "Exactly the result, neither clipped nor rescaled." if settings.values == "float32"
             else "The mapping, and what it clips, are stated in the file."
         ),
     ),
     ExportKind(
-        name="nifti", help="the image or volume as NIfTI", write=export_nifti,
+        name="nifti", help="the image or volume as NIfTI", writer="medical.export_nifti",
         types=(FileType("NIfTI", (".nii", ".nii.gz")),),
         note=lambda settings, kept: "Exactly the result, in float32, with spacing and recipe.",
     ),
     ExportKind(
-        name="dicom", help="the image, or a folder of a volume's slices, as DICOM", write=export_dicom,
+        name="dicom", help="the image, or a folder of a volume's slices, as DICOM", writer="medical.export_dicom",
         types=(FileType("DICOM", (".dcm",)),),
         note=lambda settings, kept: "Derived images with new UIDs: whole HU, else 16 bits with slope and intercept.",
     ),
     ExportKind(
-        name="ome-zarr", help="the image or volume as a folder of OME-Zarr", write=export_ome_zarr,
+        name="ome-zarr", help="the image or volume as a folder of OME-Zarr", writer="zarr_folder.export_ome_zarr",
         types=(FileType("OME-Zarr", (".ome.zarr",)),),
         note=lambda settings, kept: "Exactly the result, in float32 and several resolutions, with spacing and recipe.",
     ),
     ExportKind(
-        name="data-exchange", help="what the scan measured, as HDF5 in the layout Data Exchange", write=export_exchange,
-        types=(FileType("Data Exchange", (".h5",)),), appendix="_scan",
+        name="data-exchange", help="what the scan measured, as HDF5 in the layout Data Exchange",
+        writer="exchange.export_exchange", types=(FileType("Data Exchange", (".h5",)),), appendix="_scan",
         note=lambda settings, kept: "The sinogram as simulated, or as corrected, with its geometry.",
     ),
     ExportKind(
-        name="iterates", help="every kept iterate as a page of a TIFF", write=export_iterates, types=(TIFF,),
+        name="iterates", help="every kept iterate as a page of a TIFF", writer="tiff.export_iterates", types=(TIFF,),
         settings=("picture", *_IN_TIFF), note=lambda settings, kept: kept, appendix="_iterates",
     ),
     ExportKind(
-        name="animation", help="the iterates to look at", write=export_animation,
+        name="animation", help="the iterates to look at", writer="animation.export_animation",
         types=(FileType("GIF", (".gif",)), FileType("MP4", (".mp4",))), settings=("picture", "animation", "frame_ms"),
-        note=note_of_animation, appendix="_animation",
+        note=_note_of_animation, appendix="_animation",
     ),
     ExportKind(
-        name="curves", help="their numbers as CSV", write=export_curves, types=(FileType("CSV", (".csv",)),),
+        name="curves", help="their numbers as CSV", writer="report.export_curves", types=(FileType("CSV", (".csv",)),),
         note=lambda settings, kept: "A line for each step, with its units in the heads.", appendix="_curves",
     ),
     ExportKind(
-        name="report", help="one HTML page with everything", write=export_report,
+        name="report", help="one HTML page with everything", writer="report.export_report",
         types=(FileType("HTML", (".html",)),),
         note=lambda settings, kept: (
             "One page for any browser, with pictures, curves, settings and the recipe; print it for a PDF."
@@ -136,12 +145,15 @@ class ExportSettings(FileSettings, _Choice):  # in this order the choice comes f
         return self.kind.file_type(self)
 
 
-def write_export(run: RunContent, path: Path, settings: ExportSettings) -> str:
+def write_export(run: "RunContent", path: Path, settings: ExportSettings) -> str:
     """Write what the settings say, with the recipe as JSON beside it where they want that; returns a sentence about it.
 
     Raises :class:`~padis_gui.core.settings.errors.PadisError` where it cannot be written, or there is nothing of that
     kind.
     """
+    from padis_gui.core.exports.about import check_sidecar, envelope, sidecar_path, write_sidecar
+    from padis_gui.core.runs.inputs import check_run_outputs, inputs_of
+
     sidecar = sidecar_path(path) if settings.sidecar else None
     check_run_outputs(inputs_of(run.result.recipe), [path, sidecar])
     if sidecar is not None:

@@ -10,9 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-import psutil
+from typing import Any, Literal
 
 from padis_gui.core import torch
 from padis_gui.core.settings.errors import SettingError
@@ -93,10 +91,16 @@ def threads_of_runs() -> int:
     return min(int(asked[:9]), cores) if asked.isdecimal() and int(asked[:9]) else cores
 
 
+def _psutil() -> Any:
+    import psutil  # as long an import as all else here, for what only some ask
+
+    return psutil
+
+
 def usable_cores() -> int:
     """How many cores this process may use: its affinity, and no more than its container's share of time."""
-    process = psutil.Process()
-    cores = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else psutil.cpu_count() or 1
+    process = _psutil().Process()
+    cores = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else _psutil().cpu_count() or 1
     for folder in _cgroups("cpu"):
         if (folder / "cpu.max").is_file():
             quota, period = _numbers(folder / "cpu.max", 2)
@@ -125,7 +129,7 @@ def told_of_memory(error: Exception) -> Exception:
 def total_memory_mb() -> float:
     """Memory that this process could have if it were alone: the machine's, or its container's limit."""
     limits = [limit for limit, _ in _container_memory()]
-    return float(min([psutil.virtual_memory().total, *limits])) / _MIB
+    return float(min([_psutil().virtual_memory().total, *limits])) / _MIB
 
 
 def free_memory_mb(device: torch.device) -> float:
@@ -134,21 +138,21 @@ def free_memory_mb(device: torch.device) -> float:
         idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return (torch.cuda.mem_get_info(device)[0] + idle) / _MIB
     left = [limit - used for limit, used in _container_memory()]
-    return max(0.0, float(min([psutil.virtual_memory().available, *left]))) / _MIB
+    return max(0.0, float(min([_psutil().virtual_memory().available, *left]))) / _MIB
 
 
 def memory_in_use_mb(device: torch.device) -> float:
     """Memory in use now: what torch holds on the GPU, or what this process holds resident."""
     if device.type == "cuda":
         return torch.cuda.memory_reserved(device) / _MIB
-    return float(psutil.Process().memory_info().rss / _MIB)
+    return float(_psutil().Process().memory_info().rss / _MIB)
 
 
 def peak_memory_mb(device: torch.device) -> float:
     """Peak memory of this process so far: allocated on the GPU, or resident on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / _MIB
-    resident = psutil.Process().memory_info()
+    resident = _psutil().Process().memory_info()
     if hasattr(resident, "peak_wset"):  # Windows: the only system where psutil knows the peak
         return float(resident.peak_wset / _MIB)
     with contextlib.suppress(OSError):  # Linux, where this one can be reset, unlike that of getrusage
