@@ -17,6 +17,7 @@ def main() -> int:
         from padis_gui.cli.terminal import speaking
 
         return speaking(lambda: command_line(arguments))
+    gc.disable()  # what a start makes is no garbage; the window has a collector of its own, which takes over
     from padis_gui.gui.frame.platform import why_no_window
 
     if reason := why_no_window():

@@ -33,6 +33,26 @@ def test_no_module_of_the_core_brings_qt() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_only_networks_bring_torch() -> None:
+    """All else declares settings and records, too, and is imported to read a header or to refuse an option."""
+    names = {m.name for m in pkgutil.walk_packages(padis_gui.core.__path__, "padis_gui.core.")}
+    networks = {"padis_gui.core.prior.network", "padis_gui.core.prior.edm_network"}
+    assert networks < names
+    code = (
+        "import importlib, sys\n"
+        f"for name in {sorted(names - networks)!r}:\n"
+        "    importlib.import_module(name)\n"
+        "    assert 'torch' not in sys.modules, name\n"
+        "from padis_gui.core import torch\n"
+        "assert torch.no_grad()(lambda: torch.is_grad_enabled())() is False\n"
+        "assert torch is not sys.modules['torch'] and torch.Tensor is sys.modules['torch'].Tensor\n"
+        "sys.modules['torch'].patched = 1\n"
+        "assert torch.patched == 1\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_devices() -> None:
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device("auto").type in ("cpu", "cuda")
