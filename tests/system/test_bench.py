@@ -12,6 +12,7 @@ from torch import nn
 from benchmarks.operator import OperatorRequest, bench_operator
 from benchmarks.precision import VARIANTS, PrecisionRequest, bench_precision, find_variant
 from benchmarks.solvers import SHORT_RUNS, BenchRequest, bench_solvers
+from benchmarks.startup import COMMANDS
 from benchmarks.timing import Stopwatch, TimedOperator, interleaved, speedup, timed_network
 from padis_gui.cli.main import main
 from padis_gui.core.physics.pixelwise import Denoising, NothingSettings
@@ -243,6 +244,25 @@ def test_denoiser_table_and_json(prior_path, tmp_path, capsys):
     for row in (tiled, whole):
         assert row["seconds_per_megapixel"] == pytest.approx(row["seconds"] / row["size"] ** 2 * 1e6)
         assert row["peak_memory_mb"] > row["added_memory_mb"] >= 0
+
+
+def test_startup_table_and_json(tmp_path, capsys):
+    report = tmp_path / "startup.json"
+    assert main(["bench", "startup", "--rounds", "1", "--no-window", "--json", str(report)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = {start["name"]: start for start in json.loads(report.read_text(encoding="utf-8"))["starts"]}
+    assert len(lines) == 2 + len(found)
+    floor = found["Python, NumPy, pydantic"]
+    assert not floor["torch"]
+    assert floor["goal"] is None
+    for name, _ in COMMANDS:
+        assert found[name]["torch"] == (name == "geometry of a scan")
+        assert found[name]["seconds"] > 0
+    parts = [start["seconds"] for name, start in found.items() if name.startswith("  ")]
+    assert len(parts) == 6
+    assert min(parts) > 0
+    assert found["reconstruct, beside its step"]["goal"] == 1.7
+    assert main(["bench", "startup", "--rounds", "0"]) == 2
 
 
 # -- precision --------------------------------------------------------------------------------------------
