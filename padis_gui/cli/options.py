@@ -267,7 +267,7 @@ def chosen_method(options: argparse.Namespace, preset: "Preset", image: "Image")
         )
     else:
         problem = preset.problem_settings(physics.name, given)
-    solver, settings = chosen_solver(options, preset.tuned_for(physics.name, scan=scan is not None))
+    solver, settings = chosen_solver(options, preset.tuned_for(None if scan else problem, physics.name))
     return Method(
         physics=physics.name, problem=problem, tiling=chosen_tiling(options), solver=solver.name, settings=settings,
         adaptation=chosen_adaptation(options),

@@ -58,8 +58,8 @@ DEMO_PHOTO = "images/photo.png"
 class Preset:
     """A whole problem and solver under one name; what is not named keeps its default.
 
-    What it sets in a solver is tuned to its own problem and holds for no other: neither for another physics, nor for a
-    scan, which brings its own geometry. Of those only the solver's name is taken, see :meth:`tuned_for`.
+    What it sets in a solver is tuned to its own problem. Of another one, with fewer views perhaps, only the solver's name
+    is taken, and what the preset nearest to that problem sets in it, see :meth:`tuned_for`.
 
     ``others`` are the settings that other solvers want for this problem; ``prior`` and ``demo`` are the bundled prior
     and image that belong to it.
@@ -80,13 +80,17 @@ class Preset:
         """What this solver's settings are here, where they differ from its defaults."""
         return self.settings if solver == self.solver else self.others.get(solver, {})
 
-    def suits(self, physics: str, *, scan: bool) -> bool:
-        """Whether what it sets in solvers is for this problem."""
-        return physics == self.physics and not scan
+    def tuned_for(self, problem: "PhysicsSettings | None", physics: str) -> "Preset":
+        """The same, with what is set in solvers for a ``problem`` of a ``physics``: that of the preset nearest to it.
 
-    def tuned_for(self, physics: str, *, scan: bool = False) -> "Preset":
-        """The same, without what it sets in solvers where that is not for this problem."""
-        return self if self.suits(physics, scan=scan) else replace(self, settings={}, others={})
+        None is set for a scan, whose ``problem`` is None here: what is tuned on simulations was measured not to hold on
+        scans. Nor is anything where no preset is of that physics.
+        """
+        nearest = None if problem is None else nearest_preset(physics, problem)
+        if nearest is None:
+            return replace(self, settings={}, others={})
+        others = {nearest.solver: nearest.settings} | nearest.others
+        return replace(self, settings=others.pop(self.solver, {}), others=others)
 
     def problem_settings(
         self, physics: str = "", changes: Mapping[str, Any] | None = None
@@ -174,6 +178,19 @@ PRESETS = Registry("preset", (
     ),
 ))  # fmt: skip
 DEFAULT_PRESET = "ct-20"
+# How much of the image is measured: what suits little suits more, and not the other way round
+_MEASURES = ("arc", "views")
+
+
+def nearest_preset(physics: str, problem: "PhysicsSettings") -> Preset | None:
+    """The preset of that physics which measures most of those that measure no more than the problem; else the least."""
+    left = [preset for preset in PRESETS if preset.physics == physics]
+    for name in _MEASURES if left else ():
+        amounts = [getattr(preset.problem_settings(), name, 0) for preset in left]
+        enough = [amount for amount in amounts if amount <= getattr(problem, name, 0)]
+        wanted = max(enough) if enough else min(amounts)
+        left = [preset for preset, amount in zip(left, amounts, strict=True) if amount == wanted]
+    return left[0] if left else None
 
 
 def fitting_prior(prior: str, device: str) -> Path:
