@@ -120,8 +120,11 @@ class ChosenMethod(QObject):
             nearest = nearest_preset(self.physics, self.problem)
             if self.settings != before and nearest is not None:
                 label = find_solver(self.solver).label
-                text = f"{label} has the settings of the preset {nearest.label} now, as none was changed by hand."
-                self._background.message.emit("info", text, "")
+                self._background.message.emit(
+                    "info",
+                    f"{label} has the settings of the preset {nearest.label} now; what is changed by hand stays.",
+                    "",
+                )
 
         self._set(change)
 
