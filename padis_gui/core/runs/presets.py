@@ -131,12 +131,14 @@ PRESETS = Registry("preset", (
         "ct-parallel", {"views": 8}, "fast", {"steps": 26, "sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.1},
         others={
             "quality": {"sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.05},
+            "pigdm": {"sigma_max": 2.0},
             "diffpir": {"sigma_max": 10.0, "sigma_min": 0.005, "noise_floor": 1e-3},
         },
     ),
     Preset(
         "ct-limited", "CT, limited angle", "Parallel beam, 60 views over 120°",
         "ct-parallel", {"views": 60, "arc": 120.0}, "fast", {"steps": 28, "sigma_max": 2.0, "zeta": 1.15},
+        others={"quality": {"sigma_max": 2.0, "zeta": 1.05}, "pigdm": {"sigma_max": 2.0}},
     ),
     Preset(
         "ct-fan", "CT, fan beam", "Fan beam, 20 views over a full turn",
