@@ -270,9 +270,7 @@ def steps(
         )
     source = problem.source
     scanned = source is not None and source.image.is_scan
-    chosen = find_preset(preset or DEFAULT_PRESET).tuned_for(
-        None if scanned else problem.settings, problem.physics
-    )
+    chosen = find_preset(preset or DEFAULT_PRESET).tuned_for(problem.physics, problem.settings, scan=scanned)
     name = solver or chosen.solver
     values = chosen.settings_for(name) | settings
     method = Method(

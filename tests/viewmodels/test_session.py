@@ -17,7 +17,7 @@ from padis_gui.core.settings.watch import asked_between_operations
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.viewmodels.runs.run import Progress
 from tests.qt import ended, open_both, until
-from tests.scan_files import fan, write_htc
+from tests.scan_files import fan, parallel, write_exchange, write_htc
 
 
 def test_every_preset_can_be_applied_and_runs_its_own_solver(session):
@@ -103,14 +103,18 @@ def test_settings_that_nobody_changed_are_those_of_the_preset_nearest_to_the_pro
     for name in PRESETS.names:
         method.apply_preset(name)
         assert method.solvers == tuned(name), name
-    method.apply_preset("ct-fan")
-    assert drive(session.data.open(write_htc(tmp_path / "scan.mat", fan())))
-    assert (method.physics, method.solvers) == ("ct-fan", tuned())
-    method.set_problem("noise", 0.02)
-    assert method.solvers == tuned()
-    method.set_solver_setting("zeta", PRESETS[0].settings["zeta"])  # by hand, though a preset has it too
+    method.apply_preset("ct-20")
+    for write, scan, measured, nearest in (
+        (write_htc, "fan.mat", fan(), "ct-fan"),  # what holds on scans as well
+        (write_exchange, "parallel.h5", parallel(views=12), None),
+    ):
+        assert drive(session.data.open(write(tmp_path / scan, measured)))
+        assert method.solvers == tuned(nearest)
+        method.set_problem("noise", 0.02)
+        assert method.solvers == tuned(nearest)
+    method.set_solver_setting("zeta", 0.7)
     by_hand = {"fast": method.settings}
-    assert drive(session.data.set_reading({"take_views": 30}))
+    assert drive(session.data.set_reading({"take_views": 6}))
     assert method.solvers == tuned() | by_hand
 
 

@@ -62,7 +62,7 @@ class Preset:
     is taken, and what the preset nearest to that problem sets in it, see :meth:`tuned_for`.
 
     ``others`` are the settings that other solvers want for this problem; ``prior`` and ``demo`` are the bundled prior
-    and image that belong to it.
+    and image that belong to it. ``holds_on_scans`` where real scans were measured to gain from the settings, too.
     """
 
     name: str
@@ -75,19 +75,20 @@ class Preset:
     prior: str = DEFAULT_PRIOR
     demo: str = DEMO_IMAGE
     others: dict[str, dict[str, object]] = field(default_factory=dict)
+    holds_on_scans: bool = False
 
     def settings_for(self, solver: str) -> dict[str, object]:
         """What this solver's settings are here, where they differ from its defaults."""
         return self.settings if solver == self.solver else self.others.get(solver, {})
 
-    def tuned_for(self, problem: "PhysicsSettings | None", physics: str) -> "Preset":
+    def tuned_for(self, physics: str, problem: "PhysicsSettings", *, scan: bool = False) -> "Preset":
         """The same, with what is set in solvers for a ``problem`` of a ``physics``: that of the preset nearest to it.
 
-        None is set for a scan, whose ``problem`` is None here: what is tuned on simulations was measured not to hold on
-        scans. Nor is anything where no preset is of that physics.
+        Nothing is set where no preset is of that physics, nor for a ``scan`` where what is tuned on simulations was measured
+        not to hold on scans.
         """
-        nearest = None if problem is None else nearest_preset(physics, problem)
-        if nearest is None:
+        nearest = nearest_preset(physics, problem)
+        if nearest is None or (scan and not nearest.holds_on_scans):
             return replace(self, settings={}, others={})
         others = {nearest.solver: nearest.settings} | nearest.others
         return replace(self, settings=others.pop(self.solver, {}), others=others)
@@ -143,7 +144,7 @@ PRESETS = Registry("preset", (
     Preset(
         "ct-fan", "CT, fan beam", "Fan beam, 20 views over a full turn",
         "ct-fan", {"views": 20}, "fast", {"steps": 28, "sigma_max": 2.0, "zeta": 1.15},
-        others={"quality": {"sigma_max": 2.0}},
+        others={"quality": {"sigma_max": 2.0}}, holds_on_scans=True,
     ),
     Preset(
         "ct-cone", "CT, cone beam", "Cone beam of a volume, 40 views over a full turn",

@@ -124,7 +124,7 @@ class Grid:
                 self._chosen("problem", physics.settings_type), self.solvers or (preset.solver,)
             ):
                 measured = make(physics.settings_type, preset.problem | problem)
-                tuned = preset.tuned_for(measured, physics.name) if problem else preset
+                tuned = preset.tuned_for(physics.name, measured) if problem else preset
                 for settings in self._chosen("solver", find_solver(name).settings_type, name):
                     values = dict(tuned.settings_for(name)) | dict(self.overrides.get(name, {})) | settings
                     method = Method.of(

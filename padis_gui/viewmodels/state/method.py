@@ -348,7 +348,7 @@ class ChosenMethod(QObject):
 
         What was set by hand stays: settings that are neither a solver's defaults nor any preset's.
         """
-        tuned = find_preset(DEFAULT_PRESET).tuned_for(None if scan else self.problem, self.physics)
+        tuned = find_preset(DEFAULT_PRESET).tuned_for(self.physics, self.problem, scan=scan)
         for solver, settings in self._solvers.items():
             if settings in (type(settings)(), *(preset.solver_settings(solver) for preset in PRESETS)):
                 self._solvers[solver] = tuned.solver_settings(solver)
