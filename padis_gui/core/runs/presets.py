@@ -84,8 +84,8 @@ class Preset:
     def tuned_for(self, physics: str, problem: "PhysicsSettings", *, scan: bool = False) -> "Preset":
         """The same, with what is set in solvers for a ``problem`` of a ``physics``: that of the preset nearest to it.
 
-        Nothing is set where no preset is of that physics, nor for a ``scan`` where what is tuned on simulations was measured
-        not to hold on scans.
+        Nothing is set where no preset is of that physics, nor for a ``scan`` where what is tuned on simulations was
+        measured not to hold on scans.
         """
         nearest = nearest_preset(physics, problem)
         if nearest is None or (scan and not nearest.holds_on_scans):
