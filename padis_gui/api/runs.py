@@ -31,7 +31,7 @@ from padis_gui.core.runs.inputs import check_run_outputs, inputs_of
 from padis_gui.core.runs.locate import locate
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared, fit_of_prior, prepare
-from padis_gui.core.runs.presets import bundled_prior
+from padis_gui.core.runs.presets import DEFAULT_PRESET, bundled_prior
 from padis_gui.core.runs.recipe import Recipe, draft_recipe, find_preset, new_seed
 from padis_gui.core.runs.repeat import Repeater
 from padis_gui.core.settings.declarations import Settings, make, specs
@@ -268,11 +268,11 @@ def steps(
         raise InputError(
             f"A problem was wanted, but a {type(problem).__name__} was given; state one with pg.ct, pg.scan, pg.blur …"
         )
-    chosen, source = None if preset is None else find_preset(preset), problem.source
-    if chosen is not None:
-        chosen = chosen.tuned_for(problem.physics, scan=source is not None and source.image.is_scan)
-    name = solver or (chosen.solver if chosen else "fast")
-    values = (chosen.settings_for(name) if chosen else {}) | settings
+    source = problem.source
+    scanned = source is not None and source.image.is_scan
+    chosen = find_preset(preset or DEFAULT_PRESET).tuned_for(problem.physics, problem.settings, scan=scanned)
+    name = solver or chosen.solver
+    values = chosen.settings_for(name) | settings
     method = Method(
         physics=problem.physics, problem=problem.settings,
         tiling=_tiling(tiling).model_copy(update={} if patch is None else {"patch": patch}),

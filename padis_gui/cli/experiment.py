@@ -271,7 +271,7 @@ def _problem(options: argparse.Namespace, name: str) -> "Preset":
     given = [f"{key}={value}" for key, value in given_problem(options).items()]
     own = preset.name if physics == preset.physics else physics
     return replace(
-        preset.tuned_for(physics),
+        preset.tuned_for(physics, settings),
         name=" ".join([own, *given]),
         physics=physics,
         problem=settings.model_dump(mode="json"),

@@ -95,8 +95,9 @@ def add_preset(parser: argparse.ArgumentParser) -> None:
         "--preset",
         default=None,
         metavar="NAME",
-        help=f"one of {PRESETS.listed} (default: {DEFAULT_PRESET}; of a scan only the solver is taken)",
-    )
+        help=f"one of {PRESETS.listed} (default: {DEFAULT_PRESET}); a solver's settings are those of "
+        "the one nearest to the problem",
+    )  # fmt: skip
 
 
 def add_problem(parser: argparse.ArgumentParser) -> None:
@@ -267,7 +268,7 @@ def chosen_method(options: argparse.Namespace, preset: "Preset", image: "Image")
         )
     else:
         problem = preset.problem_settings(physics.name, given)
-    solver, settings = chosen_solver(options, preset.tuned_for(physics.name, scan=scan is not None))
+    solver, settings = chosen_solver(options, preset.tuned_for(physics.name, problem, scan=scan is not None))
     return Method(
         physics=physics.name, problem=problem, tiling=chosen_tiling(options), solver=solver.name, settings=settings,
         adaptation=chosen_adaptation(options),

@@ -258,8 +258,18 @@ def drop(window, path):
         assert event.isAccepted()
 
 
-@pytest.mark.parametrize("tiff", ["ImageJ", "OME"])
-def test_a_dropped_export_is_restored_or_opened(ready, drive, tmp_path, tiff):
+def choose(window, path):
+    """As the user does in the dialog of Open image."""
+    window.act.open_image.trigger()
+    dialog = window.findChild(QFileDialog)
+    dialog.fileSelected.emit(str(path))
+    dialog.close()
+
+
+@pytest.mark.parametrize(("tiff", "bring"), [("ImageJ", drop), ("OME", drop), ("ImageJ", choose)])
+def test_an_export_that_is_dropped_or_opened_is_restored_or_taken_as_an_image(
+    ready, drive, tmp_path, tiff, bring
+):
     path = tmp_path / "a.tif"
 
     async def go():
@@ -268,7 +278,7 @@ def test_a_dropped_export_is_restored_or_opened(ready, drive, tmp_path, tiff):
         result = session.shown.result
         session.method.set_seed(99)
         session.method.set_solver("dds")
-        drop(ready, path)
+        bring(ready, path)
         await until(ready.question.isVisible)
         assert "knows how it was made" in ready.question.text.text()
         assert session.method.solver == "dds"  # nothing happens before the answer
@@ -280,7 +290,7 @@ def test_a_dropped_export_is_restored_or_opened(ready, drive, tmp_path, tiff):
         ready.act.run.trigger()
         await until(lambda: len(session.runs.records) == 3)
         await until(lambda: "bit for bit" in ready.messages.text.text())
-        drop(ready, path)
+        bring(ready, path)
         await until(ready.question.isVisible)
         ready.question.answers[1].click()
         await until(lambda: session.data.path == path)

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QScrollArea,
     QStyleOptionViewItem,
     QToolBar,
+    QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
 )
@@ -132,6 +133,30 @@ def test_nothing_is_cut_on_a_small_screen(ready, drive):
         drive(settled())
         look(name)
     drive(delivered(ready))
+
+
+@pytest.mark.parametrize("name", ["reconstruct", "training"])
+def test_run_stays_in_its_place_whatever_its_buttons_and_the_lines_around_them_want(ready, drive, name):
+    """Also where they want more room than the column has: what scrolls above gives it, not the buttons."""
+    page(ready, "train" if name == "training" else name)
+    bench = getattr(ready, name)
+    left, transport = bench.left, bench.transport
+    drive(settled())
+    buttons = [each for each in transport.findChildren(QToolButton) if each.isVisible()]
+    lines = [each for each in transport.findChildren(QLabel) if each.wordWrap() and each.isVisible()]
+
+    def above_the_edge():
+        return [left.height() - each.mapTo(left, each.rect().bottomLeft()).y() for each in buttons]
+
+    before = above_the_edge()
+    buttons[0].defaultAction().setText("a name of more words than a button was made for")
+    for line in lines:
+        line.setText("words that wrap " * 9)
+    drive(settled())
+    assert transport.minimumSizeHint().width() > transport.width()
+    assert above_the_edge() == before
+    assert all(each.height() >= each.sizeHint().height() for each in buttons)
+    assert all(line.height() >= line.heightForWidth(line.width()) for line in lines)
 
 
 def test_what_is_cut_is_found(ready):

@@ -218,6 +218,10 @@ class Screen:
     def reason(self, key: str) -> str:
         return str(self.window.panes.picture_set.empty_text(key))
 
+    def is_stale(self, key: str) -> bool:
+        """Whether a picture is marked as one of other settings than are chosen now."""
+        return bool(self.window.panes.picture_set.stale_text(key))
+
     def said(self) -> str:
         """All that the window says of what its panes show."""
         window, picture_set = self.window, self.window.panes.picture_set
@@ -523,7 +527,14 @@ class Screen:
         for key in ("baseline", "measurement"):
             other = self.pixels(key)
             beside = seen["estimate"] if key == "baseline" else seen["measured"]
-            if other is not None and beside is not None and other.shape[:2] != beside.shape[:2]:
+            # of one small picture that was enlarged, and is sharpened now, the estimate is another size, and marked
+            marked = key == "baseline" and self._measures_otherwise and self.is_stale("estimate")
+            if (
+                other is not None
+                and beside is not None
+                and other.shape[:2] != beside.shape[:2]
+                and not marked
+            ):
                 yield f"the shown run's pictures are {beside.shape}, the {key} beside them {other.shape}"
 
     def _volume_of_run(self, frame: VolumeFrame) -> Iterator[str]:

@@ -11,12 +11,13 @@ import torch
 
 from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.presets import PRESETS
+from padis_gui.core.runs.recipe import find_preset
 from padis_gui.core.settings.errors import Interrupted
 from padis_gui.core.settings.watch import asked_between_operations
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.viewmodels.runs.run import Progress
 from tests.qt import ended, open_both, until
-from tests.scan_files import fan, write_htc
+from tests.scan_files import fan, parallel, write_exchange, write_htc
 
 
 def test_every_preset_can_be_applied_and_runs_its_own_solver(session):
@@ -65,35 +66,56 @@ def test_settings_of_a_solver_come_back_with_it(session):
     assert session.method.settings.eta == 0.5
 
 
-def test_what_a_preset_sets_in_solvers_stays_with_its_problem(session, drive, tmp_path):
-    """Steps fit for 8 exact views are no good for a blurred photograph or a real scan."""
-    defaults = {solver.name: solver.settings_type() for solver in SOLVERS}
+def test_settings_that_nobody_changed_are_those_of_the_preset_nearest_to_the_problem(
+    session, drive, tmp_path
+):
+    """Steps fit for 20 exact views are no good for 8 of them, for a limited angle, a blurred photograph or a real scan."""
+    method = session.method
 
-    def changed():
-        return {name for name in defaults if session.method.settings_of(name) != defaults[name]}
+    def tuned(preset=None):
+        return {
+            solver.name: solver.settings_type()
+            if preset is None
+            else find_preset(preset).solver_settings(solver.name)
+            for solver in SOLVERS
+        }
 
-    session.method.apply_preset("ct-8")
-    assert changed() == {"fast", "quality", "diffpir"}
-    session.method.set_problem("views", 9)  # nearly the same problem
-    assert changed() == {"fast", "quality", "diffpir"}
-    session.method.apply_preset("sr2")
-    assert changed() == set()
-    session.method.apply_preset("ct-8")
-    session.method.set_solver_setting("steps", 33)  # by hand
-    session.method.set_physics("deblur")
-    assert changed() == {"fast"}
-    session.method.apply_preset("ct-8")
-    session.method.set_physics("ct-fan")
-    assert changed() == set()
-    session.method.apply_preset("ct-fan")
-    assert changed() == {"fast", "quality"}
-    assert drive(session.data.open(write_htc(tmp_path / "scan.mat", fan())))
-    assert (session.method.physics, changed()) == ("ct-fan", set())
-    session.method.set_solver_setting(
-        "zeta", PRESETS[0].settings["zeta"]
-    )  # by hand, though a preset has it too
-    assert drive(session.data.set_reading({"take_views": 30}))
-    assert changed() == {"fast"}
+    method.apply_preset("ct-20")
+    assert method.solvers == tuned("ct-20")
+    for views, arc, nearest in (
+        (19, 180, "ct-8"), (3, 180, "ct-8"), (20, 180, "ct-20"), (59, 360, "ct-20"), (60, 180, "ct-60"),
+        (60, 120, "ct-limited"), (90, 179, "ct-limited"), (20, 90, "ct-limited"), (60, 180, "ct-60"),
+    ):  # fmt: skip
+        method.set_problem("views", views)
+        method.set_problem("arc", arc)
+        assert method.solvers == tuned(nearest), (views, arc)
+    assert {level for level, _, _ in session.said} == {"info"}
+    assert "CT, limited angle" in " ".join(text for _, text, _ in session.said)
+    method.set_problem("noise", 0.01)  # as well measured as it was
+    assert method.solvers == tuned("ct-60")
+    method.apply_preset("ct-8")
+    method.set_solver_setting("steps", 33)  # by hand
+    by_hand = {"fast": method.settings}
+    method.set_problem("views", 60)
+    assert method.solvers == tuned("ct-60") | by_hand
+    method.set_physics("deblur")
+    assert method.solvers == tuned("deblur") | by_hand
+    for name in PRESETS.names:
+        method.apply_preset(name)
+        assert method.solvers == tuned(name), name
+    method.apply_preset("ct-20")
+    for write, scan, measured, nearest in (
+        (write_htc, "fan.mat", fan(), "ct-fan"),  # what holds on scans as well
+        (write_exchange, "parallel.h5", parallel(views=12), None),
+    ):
+        assert drive(session.data.open(write(tmp_path / scan, measured)))
+        assert method.solvers == tuned(nearest)
+        method.set_problem("noise", 0.02)
+        assert method.solvers == tuned(nearest)
+    method.set_solver_setting("zeta", 0.7)
+    by_hand = {"fast": method.settings}
+    assert drive(session.data.set_reading({"take_views": 6}))
+    assert method.solvers == tuned() | by_hand
 
 
 @pytest.mark.parametrize(

@@ -64,11 +64,11 @@ DEMO_PHOTO = "images/photo.png"
 class Preset:
     """A whole problem and solver under one name; what is not named keeps its default.
 
-    What it sets in a solver is tuned to its own problem and holds for no other: neither for another physics, nor for a
-    scan, which brings its own geometry. Of those only the solver's name is taken, see :meth:`tuned_for`.
+    What it sets in a solver is tuned to its own problem. Of another one, with fewer views perhaps, only the solver's name
+    is taken, and what the preset nearest to that problem sets in it, see :meth:`tuned_for`.
 
     ``others`` are the settings that other solvers want for this problem; ``prior`` and ``demo`` are the bundled prior
-    and image that belong to it.
+    and image that belong to it. ``holds_on_scans`` where real scans were measured to gain from the settings, too.
     """
 
     name: str
@@ -81,18 +81,23 @@ class Preset:
     prior: str = DEFAULT_PRIOR
     demo: str = DEMO_IMAGE
     others: dict[str, dict[str, object]] = field(default_factory=dict)
+    holds_on_scans: bool = False
 
     def settings_for(self, solver: str) -> dict[str, object]:
         """What this solver's settings are here, where they differ from its defaults."""
         return self.settings if solver == self.solver else self.others.get(solver, {})
 
-    def suits(self, physics: str, *, scan: bool) -> bool:
-        """Whether what it sets in solvers is for this problem."""
-        return physics == self.physics and not scan
+    def tuned_for(self, physics: str, problem: "PhysicsSettings", *, scan: bool = False) -> "Preset":
+        """The same, with what is set in solvers for a ``problem`` of a ``physics``: that of the preset nearest to it.
 
-    def tuned_for(self, physics: str, *, scan: bool = False) -> "Preset":
-        """The same, without what it sets in solvers where that is not for this problem."""
-        return self if self.suits(physics, scan=scan) else replace(self, settings={}, others={})
+        Nothing is set where no preset is of that physics, nor for a ``scan`` where what is tuned on simulations was
+        measured not to hold on scans.
+        """
+        nearest = nearest_preset(physics, problem)
+        if nearest is None or (scan and not nearest.holds_on_scans):
+            return replace(self, settings={}, others={})
+        others = {nearest.solver: nearest.settings} | nearest.others
+        return replace(self, settings=others.pop(self.solver, {}), others=others)
 
     def problem_settings(
         self, physics: str = "", changes: Mapping[str, Any] | None = None
@@ -133,17 +138,19 @@ PRESETS = Registry("preset", (
         "ct-parallel", {"views": 8}, "fast", {"steps": 26, "sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.1},
         others={
             "quality": {"sigma_max": 2.0, "sigma_min": 0.03, "zeta": 1.05},
+            "pigdm": {"sigma_max": 2.0},
             "diffpir": {"sigma_max": 10.0, "sigma_min": 0.005, "noise_floor": 1e-3},
         },
     ),
     Preset(
         "ct-limited", "CT, limited angle", "Parallel beam, 60 views over 120°",
         "ct-parallel", {"views": 60, "arc": 120.0}, "fast", {"steps": 28, "sigma_max": 2.0, "zeta": 1.15},
+        others={"quality": {"sigma_max": 2.0, "zeta": 1.05}, "pigdm": {"sigma_max": 2.0}},
     ),
     Preset(
         "ct-fan", "CT, fan beam", "Fan beam, 20 views over a full turn",
         "ct-fan", {"views": 20}, "fast", {"steps": 28, "sigma_max": 2.0, "zeta": 1.15},
-        others={"quality": {"sigma_max": 2.0}},
+        others={"quality": {"sigma_max": 2.0}}, holds_on_scans=True,
     ),
     Preset(
         "ct-cone", "CT, cone beam", "Cone beam of a volume, 40 views over a full turn",
@@ -180,6 +187,19 @@ PRESETS = Registry("preset", (
     ),
 ))  # fmt: skip
 DEFAULT_PRESET = "ct-20"
+# How much of the image is measured: what suits little suits more, and not the other way round
+_MEASURES = ("arc", "views")
+
+
+def nearest_preset(physics: str, problem: "PhysicsSettings") -> Preset | None:
+    """The preset of that physics which measures most of those that measure no more than the problem; else the least."""
+    left = [preset for preset in PRESETS if preset.physics == physics]
+    for name in _MEASURES if left else ():
+        amounts = [getattr(preset.problem_settings(), name, 0) for preset in left]
+        enough = [amount for amount in amounts if amount <= getattr(problem, name, 0)]
+        wanted = max(enough) if enough else min(amounts)
+        left = [preset for preset, amount in zip(left, amounts, strict=True) if amount == wanted]
+    return left[0] if left else None
 
 
 def fitting_prior(prior: str, device: str) -> Path:

@@ -123,10 +123,12 @@ class Grid:
             for problem, name in product(
                 self._chosen("problem", physics.settings_type), self.solvers or (preset.solver,)
             ):
+                measured = make(physics.settings_type, preset.problem | problem)
+                tuned = preset.tuned_for(physics.name, measured) if problem else preset
                 for settings in self._chosen("solver", find_solver(name).settings_type, name):
-                    values = dict(preset.settings_for(name)) | dict(self.overrides.get(name, {})) | settings
+                    values = dict(tuned.settings_for(name)) | dict(self.overrides.get(name, {})) | settings
                     method = Method.of(
-                        physics=physics.name, problem=preset.problem | problem, solver=name, settings=values
+                        physics=physics.name, problem=measured.model_dump(), solver=name, settings=values
                     )
                     find_solver(name).levels(method.settings)
                     variants = product(

@@ -6,7 +6,7 @@ an average over several, and how methods stand missing views, noise and detector
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -50,10 +50,6 @@ class Study:
         axes = tuple(
             varied(name, values or _trained(priors), presets, solvers) for name, values in asked.items()
         )
-        if any(
-            axis.part == "problem" for axis in axes
-        ):  # what is tuned to one problem is not for its variations
-            presets = tuple(replace(preset, settings={}, others={}) for preset in presets)
         return Grid(
             images=images if budget == "full" else images[:TRIAL_IMAGES], problems=presets, priors=priors,
             solvers=solvers, tilings=tuple(TilingSettings(strategy=name) for name in self.tilings),

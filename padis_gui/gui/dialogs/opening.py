@@ -231,7 +231,7 @@ class Opening(QObject):
 
     def choose_image(self) -> None:
         start = self._preferences.folder_of("image")
-        choose_to_open(self._window, "Open image", IMAGES, self.open_image, start)
+        choose_to_open(self._window, "Open image", IMAGES, self.take, start)
 
     def choose_folder(self) -> None:
         """Ask for a folder of images."""
@@ -305,7 +305,7 @@ class Opening(QObject):
             event.acceptProposedAction()
 
     def take(self, path: Path) -> None:
-        """Open a file that came from outside: a prior where its name says so, else an image; of an export, ask what is
+        """Open a file that was chosen or dropped: a prior where its name says so, else an image; of an export, ask what is
         wanted."""
         if path.suffix.lower() in PRIOR_SUFFIXES:
             self.open_prior(path)

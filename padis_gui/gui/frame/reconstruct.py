@@ -22,7 +22,7 @@ from padis_gui.gui.frame.docks import Docks
 from padis_gui.gui.frame.menus import PaneTools
 from padis_gui.gui.kit.actions import Actions
 from padis_gui.gui.kit.focus import order_tabs
-from padis_gui.gui.kit.widgets import Section, column, row, scrolled
+from padis_gui.gui.kit.widgets import Section, below, column, row, scrolled
 from padis_gui.gui.panes.crop import CropTool
 from padis_gui.gui.panes.layers import is_known
 from padis_gui.gui.panes.mask_painter import MaskPainter
@@ -124,8 +124,7 @@ class ReconstructPage(QMainWindow):
         self.left.setMinimumWidth(310)
         stacked = column(self.left)
         stacked.addWidget(scrolled(setup), 1)
-        stacked.addWidget(self.adapt)
-        stacked.addWidget(self.transport)
+        below(stacked, self.adapt, self.transport)
 
     def make_docks(self, *more: tuple[str, QWidget, Qt.DockWidgetArea]) -> None:
         """The docks, with those of others between curves and geometry."""

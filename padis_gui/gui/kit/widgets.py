@@ -345,6 +345,17 @@ def scrolled(content: QWidget) -> QScrollArea:
     return area
 
 
+def below(stacked: QVBoxLayout, *parts: QWidget) -> None:
+    """Parts under what scrolls in a column whose width is given: they wrap their words at that width, whatever they want.
+
+    Qt asks a part how tall it is at the width that it wants at least, and were that more than the column has, lines that
+    wrap would get their height from the buttons around them.
+    """
+    for part in parts:
+        part.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        stacked.addWidget(part)
+
+
 def throttled(owner: QObject, milliseconds: int, do: Callable[[], object]) -> QSignalThrottler:
     """Its ``throttle`` asks for ``do``, which is called at most once in so many milliseconds, and after the last."""
     made = QSignalThrottler(QSignalThrottler.EmissionPolicy.Trailing, owner)

@@ -41,7 +41,7 @@ class LaboratoryPanel(QWidget):
         content = QWidget()
         self._layout = column(content, spacing=4, margins=(6, 4, 8, 8))
         for section, share in (
-            (self._overlay(), 0), (self._seams(), 1), (self._spectrum(), 0), (self._maps(show_source), 0)
+            (self._overlay(), 0), (self._maps(show_source), 0), (self._seams(), 1), (self._spectrum(), 0)
         ):  # fmt: skip
             self._layout.addWidget(section, share)
         self.save = SaveButtons(session, "Seam maps", panes, self._export)

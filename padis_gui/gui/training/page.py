@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QSplitter, QTabWidget, QToolB
 
 from padis_gui.gui.kit.actions import panel_action
 from padis_gui.gui.kit.theme import icon
-from padis_gui.gui.kit.widgets import clock, column, grid, progress_bar, scrolled, steering_button
+from padis_gui.gui.kit.widgets import below, clock, column, grid, progress_bar, scrolled, steering_button
 from padis_gui.gui.training.images import TrainingImages
 from padis_gui.gui.training.progress import TrainingProgress
 from padis_gui.gui.training.runs import TrainingRuns
@@ -183,7 +183,7 @@ class TrainingPage(QWidget):
         left.setMinimumWidth(_LEFT)
         stacked = column(left)
         stacked.addWidget(scrolled(self.setup), 1)
-        stacked.addWidget(self.transport)
+        below(stacked, self.transport)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setChildrenCollapsible(False)
         self.splitter.addWidget(left)

@@ -14,7 +14,7 @@ from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.method import Method
-from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS, Preset
+from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS, Preset, nearest_preset
 from padis_gui.core.runs.recipe import check_seed, find_preset
 from padis_gui.core.settings.declarations import Settings, make
 from padis_gui.core.settings.errors import PadisError, SettingError
@@ -113,8 +113,18 @@ class ChosenMethod(QObject):
         """Change one setting of the measurement."""
 
         def change() -> None:
+            before = self.settings
             self._problems[self.physics] = changed(self.problem, name, value)
+            self._follow_problem(scan=self.physics == self._scan)
             self.preset = None
+            nearest = nearest_preset(self.physics, self.problem)
+            if self.settings != before and nearest is not None:
+                label = find_solver(self.solver).label
+                self._background.message.emit(
+                    "info",
+                    f"{label} has the settings of the preset {nearest.label} now; what is changed by hand stays.",
+                    "",
+                )
 
         self._set(change)
 
@@ -216,10 +226,11 @@ class ChosenMethod(QObject):
 
     def _take_preset(self, preset: Preset) -> None:
         self._problems[preset.physics] = preset.problem_settings()
-        self._drop_tuning(lambda tuning: False)
         for solver in (preset.solver, *preset.others):
             self._solvers[solver] = preset.solver_settings(solver)
-        self.physics, self.solver, self.preset = preset.physics, preset.solver, preset.name
+        self.physics, self.solver = preset.physics, preset.solver
+        self._follow_problem()
+        self.preset = preset.name
 
     def choose(
         self,
@@ -327,16 +338,20 @@ class ChosenMethod(QObject):
             self._prior.resolve_patch(tiling.patch)
 
     def _choose_physics(self, name: str, *, scan: bool) -> None:
-        if name != self.physics or self.preset is not None:
-            self._drop_tuning(lambda tuning: tuning.suits(name, scan=scan))
+        again = name == self.physics and self.preset is None
         self.physics, self.preset = name, None
+        if not again:
+            self._follow_problem(scan=scan)
 
-    def _drop_tuning(self, stays: Callable[[Preset], bool]) -> None:
-        """What presets set in solvers was for their own problems; what was set by hand stays."""
+    def _follow_problem(self, *, scan: bool = False) -> None:
+        """What presets set in solvers was for their own problems, and becomes what is set for this one.
+
+        What was set by hand stays: settings that are neither a solver's defaults nor any preset's.
+        """
+        tuned = find_preset(DEFAULT_PRESET).tuned_for(self.physics, self.problem, scan=scan)
         for solver, settings in self._solvers.items():
-            tunings = [preset for preset in PRESETS if settings == preset.solver_settings(solver)]
-            if tunings and not any(stays(preset) for preset in tunings):
-                self._solvers[solver] = type(settings)()
+            if settings in (type(settings)(), *(preset.solver_settings(solver) for preset in PRESETS)):
+                self._solvers[solver] = tuned.solver_settings(solver)
 
     def _set(self, change: Callable[[], None], *, by_user: bool = True) -> None:
         before = self.now
