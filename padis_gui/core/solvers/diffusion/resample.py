@@ -13,8 +13,8 @@ Deviations: the paper works in the latent space of an autoencoder, of which ther
 steps of conjugate gradients, as a proximal step with rho = lambda s_y^2/s^2 and s_y floored, so that it stops at the noise
 (the paper's optimiser stops at a threshold); neither the gradient steps of DPS between the data steps nor the few further
 unconditional steps before each, which the published code has besides; the last step is one with data. The published code
-has a data step at every tenth step, where it costs hundreds of gradient steps; here it costs little, and each step has one by
-default (20 views, one slice: 34.7 dB, with one at every fifth step 31.9).
+has a data step at every tenth step, where it costs hundreds of gradient steps; here it costs little, and each step has one
+by default (20 views, one slice: 34.7 dB, with one at every fifth step 31.9).
 """
 
 from padis_gui.core.settings.declarations import setting
