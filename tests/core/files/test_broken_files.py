@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 
 from padis_gui.core.files.formats.folder import data_sha256, folder_of_series
 from padis_gui.core.files.formats.open import count_pages, list_datasets, open_pages
-from padis_gui.core.files.read import read_image
+from padis_gui.core.files.read import image_of_row, read_and_keep, read_image
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import InputError
 from tests.core.files.fuzzing import ENDINGS, FORMATS
@@ -95,6 +95,22 @@ def test_cut_anywhere(tmp_path: Path, kind: str) -> None:
             else:
                 np.testing.assert_array_equal(found, expected)
         assert refusals > 6
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "OME-Zarr"])
+def test_what_was_read_no_longer_lies_in_its_file(tmp_path: Path, kind: str) -> None:
+    """Another program may write over a file in its place, or cut it: what is open stays as it was read."""
+    for number, whole in enumerate(FORMATS[kind](tmp_path)):
+        path = written(tmp_path / f"{number}{ENDINGS.get(kind, '')}", whole)
+        image, scan = read_and_keep(path, 0, SMALL)
+        before = image.pixels.copy()
+        with path.open("r+b") as file:
+            file.write(bytes(len(whole)))
+        np.testing.assert_array_equal(image.pixels, before)
+        if scan is not None:
+            again = image_of_row(scan, 0, SMALL)
+            np.testing.assert_array_equal(again.pixels, before)
+            assert (again.window, again.measured.notes) == (image.window, image.measured.notes)
 
 
 SIGNATURES = [

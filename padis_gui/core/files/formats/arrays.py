@@ -111,17 +111,9 @@ class ArrayPages(Pages):
     """
 
     def __init__(
-        self,
-        path: Path,
-        kind: str,
-        array: Array,
-        layout: Layout,
-        *,
-        reversed_axes: bool = False,
-        unit: str = "",
-        pitches: tuple[float, ...] = (),
-        close: Callable[[], None] | None = None,
-    ) -> None:
+        self, path: Path, kind: str, array: Array, layout: Layout, *, reversed_axes: bool = False, unit: str = "",
+        pitches: tuple[float, ...] = (), close: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(path, kind, close)
         self.count = layout.count
         self._array, self._layout, self._reversed = array, layout, reversed_axes
@@ -142,19 +134,16 @@ class ArrayPages(Pages):
         return self._page(values, part=part if whole else WHOLE, alone=whole)
 
     def _page(self, values: NDArray[Any], **more: Any) -> Page:
-        return page_of(
-            values,
-            self.name,
-            unit=self._unit,
-            spacing=self._spacing,
-            slice_spacing=self._slice_spacing,
-            **more,
-        )
+        more |= {"unit": self._unit, "spacing": self._spacing, "slice_spacing": self._slice_spacing}
+        return page_of(values, self.name, **more)
 
     def _taken(self, page: int, part: Part) -> NDArray[Any]:
         """A part of a page as (rows, columns) or (rows, columns, colours)."""
         index = self._layout.index(page, part)
-        values = np.asarray(self._array[index[::-1] if self._reversed else index])
+        taken = self._array[index[::-1] if self._reversed else index]
+        # as float32 it would go on lying in the file, which other programs may change or cut
+        lasts = not isinstance(taken, np.memmap) or taken.dtype != np.float32
+        values = np.asarray(taken) if lasts else np.array(taken)
         return self._layout.arranged(values.T if self._reversed else values)
 
     def _size(self, stored: np.dtype[Any]) -> int:

@@ -5,6 +5,7 @@ Counts become line integrals by flat and dark fields, the logarithm, and the air
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,12 @@ class ScanFile(Closing):
             centre_row=cone.centre_row, tilt=cone.tilt, axis_offset=cone.axis_offset,
         )  # fmt: skip
         return ScanFile(self.name, self.kind, geometry, cone.readings, rows=cone.rows)
+
+    def keeping(self) -> "ScanFile":
+        """The same scan, which keeps the rows that it has read, also once this file is closed."""
+        return ScanFile(
+            self.name, self.kind, self.geometry, cache(self._readings), rows=self.rows, notes=self._notes
+        )
 
     def merged(self, row: int) -> "ScanFile":
         """A row's scan with one view an angle: the mean of those that have the same, and no frame that repeats another.
