@@ -371,7 +371,7 @@ def check_parts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every page is the same, whatever counts as large; so is a region of it."""
     count = count_pages(path)
     whole = [read_image(path, page) for page in range(count)]
-    for module in ("large", "picture", "arrays", "numpy_file"):
+    for module in ("large", "picture", "arrays", "numpy_file", "tiff"):
         monkeypatch.setattr(f"padis_gui.core.files.formats.{module}.LARGE", 0)
     for page, one in enumerate(whole):
         parts = read_image(path, page)
@@ -379,6 +379,46 @@ def check_parts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (parts.window, parts.unit, parts.notes) == (one.window, one.unit, one.notes)
         cut = ReadingSettings(crop=(3, 5, 40, 31))
         np.testing.assert_array_equal(read_image(path, page, cut).pixels, one.pixels[:, 5:36, 3:43])
+
+
+_MAP = np.repeat(np.arange(256, dtype=np.uint16)[::-1][None] * 257, 3, axis=0)
+_STACK = {"imagej": True, "metadata": {"axes": "ZYX", "cf": 0, "c0": 3.0, "c1": 0.5, "unit": "mm"}}
+TIFF_KINDS: dict[str, tuple[str, int, dict]] = {  # type, samples beside each other, options
+    "palette": ("u1", 0, {"photometric": "palette", "colormap": _MAP}),
+    "inks": ("u1", 4, {"photometric": "separated"}),
+    "deep inks with opacity": ("u2", 5, {"photometric": "separated", "extrasamples": ["unassalpha"]}),
+    "grey with opacity": ("u2", 2, {"photometric": "minisblack", "extrasamples": ["unassalpha"]}),
+    "six pictures in one": ("f8", 6, {"photometric": "minisblack"}),
+    "white is low": ("u2", 0, {"photometric": "miniswhite"}),
+    "long integers": ("i8", 0, {"photometric": "minisblack"}),
+    "long colours": ("u4", 3, {"photometric": "rgb"}),
+    "JPEG": ("u1", 3, {"photometric": "ycbcr", "compression": "jpeg"}),
+    "calibrated": ("u2", 0, _STACK),
+    "calibrated colours": ("u1", 3, {"imagej": True, "metadata": {"axes": "YXS", "cf": 0, "c0": 3.0, "c1": 0.5}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TIFF_KINDS)
+@pytest.mark.parametrize(
+    "layout", [{}, {"rowsperstrip": 7}, {"tile": (16, 32)}, {"planarconfig": "separate"}]
+)
+@pytest.mark.parametrize("turned", [1, 2, 3, 6, 8])
+def test_tiffs_of_any_kind_that_are_read_in_parts_are_those_that_are_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, layout: dict, turned: int
+) -> None:
+    type_, samples, options = TIFF_KINDS[kind]
+    if options.get("imagej") and layout:
+        pytest.skip("ImageJ's files lie as they are")
+    if "planarconfig" in layout and (not samples or kind == "JPEG"):
+        pytest.skip("there is nothing to lie apart")
+    values = np.random.default_rng(0).random((150, 90, samples) if samples else (2, 150, 90)) * 250
+    planes = np.moveaxis(values, 2, 0) if "planarconfig" in layout else values
+    packed = {} if options.get("imagej") else {"metadata": None, "compression": "deflate"}
+    if samples and "imagej" not in options:
+        layout = {"planarconfig": "contig"} | layout
+    tag = [(274, 3, 1, turned, True)]
+    tifffile.imwrite(tmp_path / "a.tif", planes.astype(type_), extratags=tag, **packed | layout | options)
+    check_parts(tmp_path / "a.tif", monkeypatch)
 
 
 @pytest.mark.parametrize("shape", [(150, 90), (150, 90, 3), (4, 150, 90), (4, 150, 90, 4), (4, 3, 150, 90)])

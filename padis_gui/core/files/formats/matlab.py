@@ -20,6 +20,7 @@ from padis_gui.core.files.formats.arrays import Array, ArrayPages, choose_array,
 from padis_gui.core.files.formats.format import MOST_LISTED, DatasetInfo, Format, describe_array, not_numbers
 from padis_gui.core.files.formats.hdf5 import list_hdf5, open_hdf5
 from padis_gui.core.files.formats.pages import SMALLEST, Pages, display_name
+from padis_gui.core.settings.errors import InputError
 
 _HEADER = 128
 _ORDERS = {b"IM": "<", b"MI": ">"}
@@ -32,6 +33,7 @@ _OTHERS = {1: "cells", 2: "a structure", 3: "an object", 4: "text", 5: "a sparse
 )
 _COMPLEX, _LOGICAL = 0x800, 0x200
 _ENOUGH = 4096  # bytes that hold a variable's description
+_MOST_UNPACKED = 2**29 + 2**16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +50,8 @@ class Numbers:
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """The numbers there."""
-        return np.asarray(self.stored[index]).astype(self.dtype)
+        # what is float32 already would go on lying in the file
+        return np.asarray(self.stored[index]).astype(self.dtype, copy=self.dtype == np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,11 @@ def _unpacked(part: memoryview, order: str, most: int | None = None) -> memoryvi
     kind, size = (int(n) for n in np.frombuffer(tag, order + "u4"))
     if kind != _MATRIX:
         raise ValueError("a compressed variable is none")
+    if most is None and size > _MOST_UNPACKED:
+        raise InputError(
+            f"A compressed variable of at most {_MOST_UNPACKED >> 20} MiB was wanted, but one of {size >> 20} would be "
+            "unpacked whole; save the file with -v7.3, of which a page is read at a time."
+        )
     wanted = size if most is None else min(size, most)
     return memoryview(unpacker.decompress(unpacker.unconsumed_tail, wanted) if wanted else b"")
 
