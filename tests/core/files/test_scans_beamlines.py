@@ -25,7 +25,7 @@ from padis_gui.core.settings.errors import InputError
 from padis_gui.core.solvers.iterate import drain
 from padis_gui.core.solvers.registry import find_solver
 from tests.gaussian import GaussianPrior, any_tiling
-from tests.scan_files import parallel, write_exchange, write_nxtomo
+from tests.scan_files import fan, parallel, write_exchange, write_htc, write_nxtomo
 from tests.tiny import phantom
 
 _FILTERS = {
@@ -211,10 +211,26 @@ def test_views_without_a_beam_are_said(blank: list[int]) -> None:
 
 
 @pytest.mark.parametrize("angle", [0.0, 12.5])
-def test_angles_that_never_change_are_refused(tmp_path: Path, angle: float) -> None:
-    write_exchange(tmp_path / "a.h5", parallel(views=20), theta=np.full(20, angle))
-    with pytest.raises(InputError, match=r"all 20 of a\.h5 are"):
-        read_image(tmp_path / "a.h5")
+@pytest.mark.parametrize("layout", ["exchange", "nxtomo", "nxtomo, not the flats", "htc", "beside"])
+def test_angles_that_never_change_are_refused(tmp_path: Path, angle: float, layout: str) -> None:
+    truth, still = parallel(views=20), np.full(20, angle)
+    match layout:
+        case "exchange":
+            path = write_exchange(tmp_path / "a.h5", truth, theta=still)
+        case "nxtomo" | "nxtomo, not the flats":
+            apart = 90.0 if "not" in layout else 0.0
+            angles = np.concatenate([still[:4] + apart, still, still[:2]])
+            path = write_nxtomo(tmp_path / "a.nxs", truth, **{"sample/rotation_angle": angles})
+        case "htc":
+            path = write_htc(tmp_path / "a.mat", fan(views=20), angles=still)
+        case _:
+            path = tmp_path / "a.npy"
+            np.save(path, truth.sinogram.astype(np.float32)[None])
+            path.with_suffix(".json").write_text(
+                f'{{"format": "padis-gui scan geometry", "version": 1, "beam": "parallel", "angles": {still.tolist()}}}'
+            )
+    with pytest.raises(InputError, match=rf"all 2[06] of {path.name} are {angle:g}"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("images", [3, 5, 20])

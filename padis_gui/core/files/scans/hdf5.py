@@ -285,6 +285,7 @@ def open_nxtomo(source: Hdf5File, dataset: str) -> ScanFile | None:
         if not (key == wanted).any():
             raise InputError(f"Frames that are {what} were wanted, but {name} has none; add them.")
     angles, notes = angles_in_degrees(angles_of, int(frames), name)
+    angles = checked_angles(name, angles[key == _IS_PROJECTION], int((key == _IS_PROJECTION).sum()))
     if not (key == _IS_DARK).any():
         notes = (*notes, "There are no dark fields: the dark is taken to be 0.")
     if len(found) > 1:
@@ -294,8 +295,8 @@ def open_nxtomo(source: Hdf5File, dataset: str) -> ScanFile | None:
         )
     width = length_in_mm(source.data_set("x_pixel_size", detector))
     geometry = Geometry(
-        beam="parallel", angles=angles[key == _IS_PROJECTION],
-        bins=int(bins), bin_width=width or 1.0, unit="mm" if width else "bins", centre=_axis(source, detector, int(bins)),
+        beam="parallel", angles=angles, bins=int(bins), bin_width=width or 1.0, unit="mm" if width else "bins",
+        centre=_axis(source, detector, int(bins)),
     )  # fmt: skip
 
     def readings(row: int) -> Readings:
