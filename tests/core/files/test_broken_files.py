@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import imagecodecs
+import nibabel
 import numpy as np
 import pytest
 import scipy.io
@@ -478,9 +479,33 @@ def test_small_files_of_the_largest_pictures_take_no_more_than_a_gigabyte_beside
     with h5py.File(tmp_path / "double-colours.h5", "w") as file:
         file.create_dataset("a", shape, "f8", chunks=(64, side, 3), compression="gzip")
     np.savez_compressed(tmp_path / "doubles.npz", a=grey.astype(np.float64))
+    tifffile.imwrite(tmp_path / "one-strip.tif", deep, rowsperstrip=side, **coloured)
+    tifffile.imwrite(tmp_path / "turned.tif", colours[..., :3], extratags=[(274, 3, 1, 6, True)], **coloured)
+    inks = np.broadcast_to(deep[..., :1], (side, side, 4))
+    tifffile.imwrite(tmp_path / "deep-inks.tif", inks, photometric="separated", **packed)
+    long = grey.astype(np.int64)
+    tifffile.imwrite(tmp_path / "refused.tif", long, rowsperstrip=side, photometric="minisblack", **packed)
+    scaled = nibabel.Nifti1Image(grey.astype(np.int16)[..., None], np.eye(4))
+    scaled.header.set_slope_inter(0.5, 3)
+    nibabel.save(scaled, tmp_path / "scaled.nii.gz")
+    scipy.io.savemat(tmp_path / "long.mat", {"a": long}, do_compression=True)
     paths = sorted(tmp_path.glob("*.*"))
     assert all(path.stat().st_size < 4 * 2**20 for path in paths)
-    read = "from padis_gui.core.files.read import read_image\nassert read_image(path).shape == (8192, 8192)"
-    lazy = "padis_gui.core.files.read", "tifffile", "imagecodecs", "PIL.ImageOps", "PIL.PngImagePlugin"
+    read = """
+from padis_gui.core.files.read import read_image
+from padis_gui.core.settings.errors import InputError
+try:
+    assert read_image(path).shape == (8192, 8192)
+    assert path.stem != "refused"
+except InputError as error:
+    assert path.stem == "refused" and "at most 960 MiB" in str(error), (path, error)"""
+    lazy = (
+        "padis_gui.core.files.read",
+        "tifffile",
+        "imagecodecs",
+        "PIL.ImageOps",
+        "PIL.PngImagePlugin",
+        "nibabel",
+    )
     found = read_in_bounds(tmp_path, paths, read, *lazy)
     assert found["MB"] < 1024, found

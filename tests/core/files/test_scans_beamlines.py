@@ -256,14 +256,35 @@ def test_flats_of_a_beam_that_fades_are_all_taken() -> None:
     assert not [note for note in found.notes if "left out" in note]
 
 
-def test_fields_are_counted_before_they_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "a.h5"
-    write_exchange(path, parallel(views=20), leave_out=("data_white",))
+@pytest.mark.parametrize("images", [2**24 // 96 + 1, 10**6])
+@pytest.mark.parametrize(
+    "what", ["exchange/data_white", "exchange/data_dark", "flats of NXtomo", "darks of NXtomo"]
+)
+def test_fields_are_counted_before_they_are_read(tmp_path: Path, what: str, images: int) -> None:
+    if "NXtomo" in what:
+        path, images = tmp_path / "a.nxs", min(images, 250_000)
+        key = np.repeat([0, 1, 2], [20, *((images, 1) if "flats" in what else (1, images))])
+        write_nxtomo(
+            path, parallel(views=20), leave_out=("instrument/detector/data",),
+            **{"instrument/detector/image_key": key, "sample/rotation_angle": np.arange(len(key)) % 180.0},
+        )  # fmt: skip
+        where, shape = "entry/instrument/detector/data", (len(key), 3, 96)
+    else:
+        path = write_exchange(tmp_path / "a.h5", parallel(views=20), leave_out=(what.split("/")[1],))
+        where, shape = what, (images, 3, 96)
     with h5py.File(path, "a") as file:
-        file.create_dataset(
-            "exchange/data_white", (10**6, 3, 96), "u2", chunks=(1, 3, 96), compression="gzip"
-        )
-    with pytest.raises(InputError, match="declares 1000000"):
+        file.create_dataset(where, shape, "u2", chunks=(1, 3, 96), compression="gzip")
+    with pytest.raises(InputError, match=rf"declares {images}|at most 2\^25 readings"):
+        read_image(path)
+
+
+def test_what_a_row_declares_is_counted_before_it_is_read(tmp_path: Path) -> None:
+    path = write_exchange(tmp_path / "a.h5", parallel(views=20), leave_out=("data", "theta"))
+    with h5py.File(path, "a") as file:
+        shape = (8192, 3, 4097)
+        file.create_dataset("exchange/data", shape, "u2", chunks=(1, 3, 4097), compression="gzip")
+        file["exchange/theta"] = np.linspace(0, 180, 8192)
+    with pytest.raises(InputError, match=r"at most 2\^25 readings a row"):
         read_image(path)
 
 

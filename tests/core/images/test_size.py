@@ -154,6 +154,14 @@ def test_pixels_that_are_no_numbers_are_refused_or_replaced_and_counted(tmp_path
     assert np.array_equal(whole.image.pixels, image.pixels)
 
 
+def test_many_pixels_are_not_replaced_beside_each_other() -> None:
+    pixels = np.zeros((1, 4096, 4097), np.float32)
+    assert replaced("a", pixels) == (pixels, ())
+    pixels[0, 5, 5] = np.nan
+    with pytest.raises(InputError, match="at most 16777216 pixels"):
+        replaced("a", pixels)
+
+
 def test_nothing_to_replace_says_nothing_and_nothing_to_replace_by_is_refused() -> None:
     values = RNG.random((3, 20, 20), dtype=np.float32)
     assert replaced("a", values) == (values, ())

@@ -128,16 +128,19 @@ class ArrayPages(Pages):
         stored: np.dtype[Any] = np.dtype(getattr(self._array, "dtype", np.float32))
         whole = self.count == 1 and is_wide(stored)
         size = prod(self._layout.shape) // self.count * stored.itemsize
-        if size <= LARGE or part != WHOLE:
+        becomes, chunks = 4 * size // stored.itemsize, getattr(self._array, "chunks", None)
+        as_it_lies = is_wide(stored) and not chunks
+        if as_it_lies and size > LARGE:
+            check_memory(self.name, size + becomes)
+        if size <= LARGE or part != WHOLE or as_it_lies:
             values = self._taken(page, WHOLE if whole else part)
             return self._page(values, part=part if whole else WHOLE, alone=whole)
         # integers that float32 may not hold are looked at before they become that
-        kept, becomes = (stored if is_wide(stored) else np.dtype(np.float32)), 4 * size // stored.itemsize
+        kept = stored if is_wide(stored) else np.dtype(np.float32)
         at_once = self._rows_at_once * size // self._layout.sides[0]
-        if getattr(self._array, "chunks", None):  # HDF5 has the chunk once more
-            at_once *= 2
         planes = becomes // 4 * kept.itemsize
-        check_memory(self.name, planes + max(at_once, becomes * is_wide(stored)))
+        # HDF5 has a chunk once more
+        check_memory(self.name, planes + max(2 * at_once if chunks else at_once, becomes * is_wide(stored)))
         values = in_planes(self._blocks(page), self._layout.sides, dtype=kept)
         values = values[..., 0] if self._layout.colours is None else values
         return self._page(values, stored=stored, alone=whole)

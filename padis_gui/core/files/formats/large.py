@@ -107,7 +107,9 @@ def blocks_of(page: Any, becomes: int, offset: int | None = None) -> Iterator[Bl
 def memory_of(page: Any, becomes: int) -> int:
     """Bytes that :func:`blocks_of` takes at most, with what comes of the blocks."""
     part = 0 if _is_plain(page) else prod(page.keyframe.chunks) * page.keyframe.dtype.itemsize
-    return max(2 * part, becomes) if _in_room(part, becomes) else becomes + part
+    if _in_room(part, becomes):
+        return max(2 * part, becomes)
+    return becomes + part * (1 if page.keyframe.predictor == 1 else 2)  # it is undone in a copy
 
 
 def _in_room(part: int, becomes: int) -> bool:

@@ -236,7 +236,8 @@ def _within_float32(planes: NDArray[Any], name: str, *, alone: bool) -> tuple[in
 
 def check_finite(name: str, pixels: NDArray[np.float32], stored: np.dtype[Any]) -> None:
     """Raise :class:`InputError` where pixels, which are ``stored`` as that type, are NaN or infinite."""
-    bad = int(pixels.size - np.count_nonzero(np.isfinite(pixels))) if stored.kind == "f" else 0
+    counts = (plane.size - np.count_nonzero(np.isfinite(plane)) for plane in pixels)  # one after the other
+    bad = int(sum(counts)) if stored.kind == "f" else 0
     if bad:
         raise InputError(
             f"An image of finite numbers was wanted, but {name} has {bad} NaN or infinite pixels; "
