@@ -232,6 +232,30 @@ def test_an_image_of_any_range_has_its_greys(tmp_path: Path, scale: float, offse
                 assert np.abs(back - pixels).max() <= 1e-5 * scale
 
 
+@pytest.mark.parametrize(("offset", "scale"), [(0.0, 1e-60), (0.0, 1e-320), (1.0, 1e-12), (-1e6, 1e-4)])
+def test_what_differs_in_double_precision_alone_is_not_black_without_a_word(
+    tmp_path: Path, offset: float, scale: float
+) -> None:
+    np.save(tmp_path / "a.npy", offset + scale * np.random.default_rng(0).random((20, 30)))
+    [note] = read_image(tmp_path / "a.npy").notes
+    assert "differ by less than float32 can hold" in note
+    np.save(tmp_path / "a.npy", np.full((20, 30), offset))
+    assert read_image(tmp_path / "a.npy").notes == ()
+
+
+@pytest.mark.parametrize(
+    "scaling", [(1e300, 1e301), (-1.7e308, 1.7e308), (0.0, 1e-320), (0.5, 0.5 + 1e-12), (1.0, 0.0)]
+)
+def test_a_scaling_that_single_precision_cannot_have_is_refused(
+    tmp_path: Path, scaling: tuple[float, float]
+) -> None:
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).random((20, 30)))
+    with pytest.raises(SettingError):
+        read_image(
+            tmp_path / "a.npy", 0, make(ReadingSettings, {"scale_low": scaling[0], "scale_high": scaling[1]})
+        )
+
+
 @pytest.mark.parametrize("value", [0.0, 1e-38, 1e-5, 0.5, 1.0, -7.0, 1e9, 1e15, -1e15])
 def test_an_image_of_one_value_has_a_window_with_an_extent(tmp_path: Path, value: float) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.full((20, 30), value, np.float32))

@@ -206,6 +206,16 @@ def page_of(
             pixels[at] = planes[at] - planes.dtype.type(lowest)
     else:
         pixels = np.ascontiguousarray(planes, dtype=np.float32)
+    if (
+        planes.dtype.kind == "f"
+        and planes.dtype.itemsize > 4
+        and planes.size
+        and np.ptp(pixels) == 0 < np.ptp(planes)
+    ):
+        notes += (
+            f"The numbers of {name} differ by less than float32 can hold, and are all alike here; take off what they have "
+            "in common, and multiply them by a power of ten.",
+        )
     return Page(
         pixels=pixels, stored=stored or values.dtype, unit=unit, window=window, spacing=spacing,
         slice_spacing=slice_spacing, notes=notes,
