@@ -8,6 +8,7 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from padis_gui.core.files.scans import hdf5 as scans_in_hdf5
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.gui.dialogs.opening import DatasetChooser, SliceChooser
 from padis_gui.viewmodels.session.sizing import side_by_side
@@ -376,9 +377,13 @@ def faulty_scan(path, level=0.5):
     return write_exchange(path, truth, rows=1, data=values[:, :1])
 
 
-def test_the_corrections_of_a_scan_are_proposed_compared_and_used(window, drive, tmp_path, stack):
-    """What is on the screen is what is open, also in this section."""
+def test_the_corrections_of_a_scan_are_proposed_compared_and_used(
+    window, drive, tmp_path, stack, monkeypatch
+):
+    """What is on the screen is what is open, also in this section; to compare, nothing is read again."""
     session, section = window.session, window.reconstruct.corrections
+    row_of, rows = scans_in_hdf5.row_of, []
+    monkeypatch.setattr(scans_in_hdf5, "row_of", lambda *a: rows.append(a[0].name) or row_of(*a))
     path = faulty_scan(tmp_path / "a.h5")
     clean = write_exchange(tmp_path / "clean.h5", parallel(views=60), rows=1)
 
@@ -392,6 +397,8 @@ def test_the_corrections_of_a_scan_are_proposed_compared_and_used(window, drive,
         assert (proposal.name, proposal.value) == ("zingers", True)
         assert section.brief.text() == "proposed"
         await until(lambda: section.corrections.comparison is not None)
+        read = list(rows)
+        assert len(read) == len(set(read)) > 0
         comparison = section.corrections.comparison
         assert comparison.proposed
         assert 0 < comparison.sinogram_changes < 1
@@ -409,6 +416,7 @@ def test_the_corrections_of_a_scan_are_proposed_compared_and_used(window, drive,
         mended = session.data.image.measured.values
         assert section.corrections.comparison is not comparison  # that was of another reading
         await until(lambda: section.corrections.comparison is not None)
+        assert rows == 2 * read
         assert not section.corrections.comparison.proposed
         assert section.corrections.comparison.sinogram_changes == comparison.sinogram_changes
         section.form.editors["zingers"].click()

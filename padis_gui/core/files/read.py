@@ -48,14 +48,30 @@ def read_image(path: str | os.PathLike[str], page: int = 0, reading: ReadingSett
     Raises :class:`~padis_gui.core.settings.errors.InputError` for anything that is neither a finite image of 16 to 8192
     pixels a side nor a scan, and :class:`~padis_gui.core.settings.errors.SettingError` for a scaling without extent.
     """
+    return read_and_keep(path, page, reading)[0]
+
+
+def read_and_keep(
+    path: str | os.PathLike[str], page: int = 0, reading: ReadingSettings | None = None
+) -> tuple[Image, ScanFile | None]:
+    """What :func:`read_image` gives, and the scan with the rows that were read for it; None for what is none.
+
+    Of these, :func:`image_of_row` makes the image with other corrections without the file being read again.
+    """
     found, reading = recognise(path, reading), reading or ReadingSettings()
     scan = None if reading.role == "image" else open_scan(found, reading.dataset)
     if scan is None:
         with found.open_pages(reading.dataset) as pages:
-            return read_page(pages, page, reading)
+            return read_page(pages, page, reading), None
     with scan:
-        merges = reading.doubled_views == "merge" and 0 <= page < scan.rows
-        image = read_row(scan.merged(page) if merges else scan, page, reading)
+        kept = scan.keeping()
+        return image_of_row(kept, page, reading), kept
+
+
+def image_of_row(scan: ScanFile, row: int, reading: ReadingSettings) -> Image:
+    """A detector row of a scan as :func:`read_image` gives it."""
+    merges = reading.doubled_views == "merge" and 0 <= row < scan.rows
+    image = read_row(scan.merged(row) if merges else scan, row, reading)
     return replace(image, window=reading.scaling(image.window))
 
 

@@ -26,6 +26,9 @@ Doubled = Literal["keep", "merge"]
 LinkedFiles = Literal["refuse", "own-folder"]
 
 
+_LARGEST = 1e15  # of a number that single precision can compute with
+
+
 class _Taken(Settings):
     """What is taken of a file, but for the corrections of a scan."""
 
@@ -104,12 +107,12 @@ class _Taken(Settings):
         when=OF_SCANS,
     )  # fmt: skip
     scale_low: float | None = setting(
-        None, label="Black", advanced=True,
+        None, ge=-_LARGEST, le=_LARGEST, label="Black", advanced=True,
         help="The intensity that the prior sees as 0, in the file's own unit; automatic is what the file's kind says, "
         "and for a scan what is proposed from its FBP",
     )  # fmt: skip
     scale_high: float | None = setting(
-        None, label="White", advanced=True,
+        None, ge=-_LARGEST, le=_LARGEST, label="White", advanced=True,
         help="The intensity that the prior sees as 1, in the file's own unit; automatic as for black",
     )  # fmt: skip
 
@@ -142,11 +145,11 @@ class ReadingSettings(CorrectionSettings, _Taken):  # in this order, what is tak
     def scaling(self, proposed: tuple[float, float]) -> tuple[float, float]:
         """The intensities of black and white: the proposed ones where the settings leave them open.
 
-        Raises :class:`SettingError` where white is not above black.
+        Raises :class:`SettingError` where white is not above black in single precision.
         """
         low = proposed[0] if self.scale_low is None else self.scale_low
         high = proposed[1] if self.scale_high is None else self.scale_high
-        if not low < high:
+        if not np.float32(low) < np.float32(high):
             raise SettingError(
                 f"White above black was wanted, but black is {low:g} and white {high:g}; raise white or lower black."
             )

@@ -15,6 +15,7 @@ Spacing = tuple[float, float]
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels
 
 SMALLEST, LARGEST = 16, 8192  # px a side of what is reconstructed
+_MOST_REPLACED = 2**24  # pixels, each of which takes some 50 bytes on the way
 _AROUND = 2  # pixels to each side among which the median is taken
 _AT_ONCE = 2**18
 
@@ -124,10 +125,15 @@ def replaced(name: str, pixels: Pixels) -> tuple[Pixels, tuple[str, ...]]:
     Each becomes the median of the finite pixels among the 5 × 5 around it; where there are none, the value of the
     nearest finite one. Raises :class:`InputError` where no pixel of a channel is finite.
     """
-    finite = np.isfinite(pixels)
-    bad = int(pixels.size - np.count_nonzero(finite))
+    bad = sum(plane.size - int(np.count_nonzero(np.isfinite(plane))) for plane in pixels)
     if not bad:
         return pixels, ()
+    if pixels[0].size > _MOST_REPLACED:
+        raise InputError(
+            f"A picture of at most {_MOST_REPLACED} pixels was wanted where some are to be replaced, but {name} has "
+            f"{pixels[0].size}; replace them in the file, or cut it into parts."
+        )
+    finite = np.isfinite(pixels)
     if not finite.any(axis=(1, 2)).all():
         raise InputError(
             f"Some finite pixels were wanted to replace the others by, but {name} has none; open another image."

@@ -32,6 +32,7 @@ VERSION = 1
 _MAX_HEADER = 4 * 2**20
 _SMALL_NETWORK = 50_000_000
 _MAX_PARAMETERS = 500_000_000
+_LARGEST_FILE = 8 * _MAX_PARAMETERS  # bytes
 _DIGEST = "tensors_sha256"
 
 
@@ -187,6 +188,11 @@ def _read_metadata(path: Path) -> dict[str, str]:
                 raise CheckpointError(
                     f"A padis-gui prior (.safetensors) was wanted, but {path.name} is another kind of file "
                     "or cut short; open one that padis-gui train wrote."
+                )
+            if path.stat().st_size > _LARGEST_FILE:
+                raise CheckpointError(
+                    f"A prior of at most {_LARGEST_FILE / 1e9:.0f} GB was wanted, but {path.name} has "
+                    f"{path.stat().st_size / 1e9:.0f}; open one that padis-gui train wrote."
                 )
             header = parse_json(file.read(size))
     except OSError as error:

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from padis_gui.core.files.read import read_image
+from padis_gui.core.files.read import image_of_row
+from padis_gui.core.files.scans.scan import ScanFile
 from padis_gui.core.images.corrections import Proposal
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.images.size import SMALLEST, Box, region_in_file, smaller
@@ -230,16 +231,16 @@ class Corrections(QObject):
         self._session.spawn(self._session.data.set_reading(changes))
 
     def _follow(self) -> None:
-        image, path = self.image, self._session.data.path
+        image, scan = self.image, self._session.data.scan
         if image is self._of:
             return
         self._of, self.comparison, self.comparing = image, None, False
         self._session.io_requests.forget("corrections")
-        if image is not None and path is not None and (_is_corrected(image) or self._previewed(image)):
+        if image is not None and scan is not None and (_is_corrected(image) or self._previewed(image)):
             self.comparing = True
             self._session.io_requests.ask(
                 "corrections",
-                lambda check: self._compare(image, path, check),
+                lambda check: self._compare(image, scan, check),
                 lambda it: self._take(image, it),
             )
         self.changed.emit()
@@ -250,12 +251,12 @@ class Corrections(QObject):
         proposals = () if image.measured is None else image.measured.proposals
         return {each.name: each.value for each in proposals if each.name != "crop_bins"}
 
-    def _compare(self, image: Image, path: Path, check: Check) -> Comparison:
+    def _compare(self, image: Image, scan: ScanFile, check: Check) -> Comparison:
         """The open image beside the same without corrections; or, while none is on, with those that are proposed."""
         proposed = not _is_corrected(image)
         changes = self._previewed(image) if proposed else image.reading.uncorrected
         check()
-        other = read_image(path, image.page, image.reading.model_copy(update=changes))
+        other = image_of_row(scan, image.page, image.reading.model_copy(update=changes))
         check()
         before, after = (image, other) if proposed else (other, image)
         one, two = (

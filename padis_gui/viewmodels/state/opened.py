@@ -11,7 +11,8 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.files.formats.open import list_datasets
-from padis_gui.core.files.read import read_image
+from padis_gui.core.files.read import read_and_keep
+from padis_gui.core.files.scans.scan import ScanFile
 from padis_gui.core.images.image import Image, ReadingSettings
 from padis_gui.core.prior.checkpoint import PriorRecord, load_prior, read_record
 from padis_gui.core.prior.prior import PatchPrior
@@ -173,7 +174,8 @@ class Tried:
 
 
 class OpenData(_Open):
-    """``tried`` is what is being opened, or could not be opened last; None after something was.
+    """``scan`` has the rows of which ``image`` was made, where it is of a scan; ``tried`` is what is being opened, or could
+    not be opened last; None after something was.
 
     ``opened`` is emitted first when something else is open, with the image that was open before it or None;
     ``changed`` follows. ``refused`` says that a file could not be read as was asked: what was tried in a field is not
@@ -190,6 +192,7 @@ class OpenData(_Open):
     def __init__(self, background: Background) -> None:
         super().__init__(background)
         self.image: Image | None = None
+        self.scan: ScanFile | None = None
         self.tried: Tried | None = None
 
     def is_at(self, path: Path, page: int, reading: ReadingSettings) -> bool:
@@ -211,19 +214,20 @@ class OpenData(_Open):
         return self._open(wish, path, page, reading)
 
     async def _open(self, wish: int, path: Path, page: int, reading: ReadingSettings | None) -> bool:
-        def read() -> Image | None:
-            return read_image(path, page, reading) if self._is_latest(wish) else None
+        def read() -> tuple[Image, ScanFile | None] | None:
+            return read_and_keep(path, page, reading) if self._is_latest(wish) else None
 
-        image = await self._background.read(read)
+        found = await self._background.read(read)
         if not self._is_latest(wish):
             return False
         self.opening = None
         self.loading.emit()
-        if image is None:
+        if found is None:
             if reading is None or not reading.dataset:
                 await self.offer_datasets(Path(path))
             return False
-        before, self.image, self.path, self.tried = self.image, image, Path(path), None
+        before, self.path, self.tried = self.image, Path(path), None
+        self.image, self.scan = found
         self.opened.emit(before)
         self.changed.emit()
         return True

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import imagecodecs
+import nibabel
 import numpy as np
 import pytest
 import scipy.io
@@ -17,7 +18,7 @@ from PIL import Image as Pillow
 
 from padis_gui.core.files.formats.folder import data_sha256, folder_of_series
 from padis_gui.core.files.formats.open import count_pages, list_datasets, open_pages
-from padis_gui.core.files.read import read_image
+from padis_gui.core.files.read import image_of_row, read_and_keep, read_image
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import InputError
 from tests.core.files.fuzzing import ENDINGS, FORMATS
@@ -95,6 +96,22 @@ def test_cut_anywhere(tmp_path: Path, kind: str) -> None:
             else:
                 np.testing.assert_array_equal(found, expected)
         assert refusals > 6
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "OME-Zarr"])
+def test_what_was_read_no_longer_lies_in_its_file(tmp_path: Path, kind: str) -> None:
+    """Another program may write over a file in its place, or cut it: what is open stays as it was read."""
+    for number, whole in enumerate(FORMATS[kind](tmp_path)):
+        path = written(tmp_path / f"{number}{ENDINGS.get(kind, '')}", whole)
+        image, scan = read_and_keep(path, 0, SMALL)
+        before = image.pixels.copy()
+        with path.open("r+b") as file:
+            file.write(bytes(len(whole)))
+        np.testing.assert_array_equal(image.pixels, before)
+        if scan is not None:
+            again = image_of_row(scan, 0, SMALL)
+            np.testing.assert_array_equal(again.pixels, before)
+            assert (again.window, again.measured.notes) == (image.window, image.measured.notes)
 
 
 SIGNATURES = [
@@ -355,7 +372,7 @@ def check_parts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every page is the same, whatever counts as large; so is a region of it."""
     count = count_pages(path)
     whole = [read_image(path, page) for page in range(count)]
-    for module in ("large", "picture", "arrays", "numpy_file"):
+    for module in ("large", "picture", "arrays", "numpy_file", "tiff"):
         monkeypatch.setattr(f"padis_gui.core.files.formats.{module}.LARGE", 0)
     for page, one in enumerate(whole):
         parts = read_image(path, page)
@@ -363,6 +380,46 @@ def check_parts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (parts.window, parts.unit, parts.notes) == (one.window, one.unit, one.notes)
         cut = ReadingSettings(crop=(3, 5, 40, 31))
         np.testing.assert_array_equal(read_image(path, page, cut).pixels, one.pixels[:, 5:36, 3:43])
+
+
+_MAP = np.repeat(np.arange(256, dtype=np.uint16)[::-1][None] * 257, 3, axis=0)
+_STACK = {"imagej": True, "metadata": {"axes": "ZYX", "cf": 0, "c0": 3.0, "c1": 0.5, "unit": "mm"}}
+TIFF_KINDS: dict[str, tuple[str, int, dict]] = {  # type, samples beside each other, options
+    "palette": ("u1", 0, {"photometric": "palette", "colormap": _MAP}),
+    "inks": ("u1", 4, {"photometric": "separated"}),
+    "deep inks with opacity": ("u2", 5, {"photometric": "separated", "extrasamples": ["unassalpha"]}),
+    "grey with opacity": ("u2", 2, {"photometric": "minisblack", "extrasamples": ["unassalpha"]}),
+    "six pictures in one": ("f8", 6, {"photometric": "minisblack"}),
+    "white is low": ("u2", 0, {"photometric": "miniswhite"}),
+    "long integers": ("i8", 0, {"photometric": "minisblack"}),
+    "long colours": ("u4", 3, {"photometric": "rgb"}),
+    "JPEG": ("u1", 3, {"photometric": "ycbcr", "compression": "jpeg"}),
+    "calibrated": ("u2", 0, _STACK),
+    "calibrated colours": ("u1", 3, {"imagej": True, "metadata": {"axes": "YXS", "cf": 0, "c0": 3.0, "c1": 0.5}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TIFF_KINDS)
+@pytest.mark.parametrize(
+    "layout", [{}, {"rowsperstrip": 7}, {"tile": (16, 32)}, {"planarconfig": "separate"}]
+)
+@pytest.mark.parametrize("turned", [1, 2, 3, 6, 8])
+def test_tiffs_of_any_kind_that_are_read_in_parts_are_those_that_are_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, layout: dict, turned: int
+) -> None:
+    type_, samples, options = TIFF_KINDS[kind]
+    if options.get("imagej") and layout:
+        pytest.skip("ImageJ's files lie as they are")
+    if "planarconfig" in layout and (not samples or kind == "JPEG"):
+        pytest.skip("there is nothing to lie apart")
+    values = np.random.default_rng(0).random((150, 90, samples) if samples else (2, 150, 90)) * 250
+    planes = np.moveaxis(values, 2, 0) if "planarconfig" in layout else values
+    packed = {} if options.get("imagej") else {"metadata": None, "compression": "deflate"}
+    if samples and "imagej" not in options:
+        layout = {"planarconfig": "contig"} | layout
+    tag = [(274, 3, 1, turned, True)]
+    tifffile.imwrite(tmp_path / "a.tif", planes.astype(type_), extratags=tag, **packed | layout | options)
+    check_parts(tmp_path / "a.tif", monkeypatch)
 
 
 @pytest.mark.parametrize("shape", [(150, 90), (150, 90, 3), (4, 150, 90), (4, 150, 90, 4), (4, 3, 150, 90)])
@@ -422,9 +479,33 @@ def test_small_files_of_the_largest_pictures_take_no_more_than_a_gigabyte_beside
     with h5py.File(tmp_path / "double-colours.h5", "w") as file:
         file.create_dataset("a", shape, "f8", chunks=(64, side, 3), compression="gzip")
     np.savez_compressed(tmp_path / "doubles.npz", a=grey.astype(np.float64))
+    tifffile.imwrite(tmp_path / "one-strip.tif", deep, rowsperstrip=side, **coloured)
+    tifffile.imwrite(tmp_path / "turned.tif", colours[..., :3], extratags=[(274, 3, 1, 6, True)], **coloured)
+    inks = np.broadcast_to(deep[..., :1], (side, side, 4))
+    tifffile.imwrite(tmp_path / "deep-inks.tif", inks, photometric="separated", **packed)
+    long = grey.astype(np.int64)
+    tifffile.imwrite(tmp_path / "refused.tif", long, rowsperstrip=side, photometric="minisblack", **packed)
+    scaled = nibabel.Nifti1Image(grey.astype(np.int16)[..., None], np.eye(4))
+    scaled.header.set_slope_inter(0.5, 3)
+    nibabel.save(scaled, tmp_path / "scaled.nii.gz")
+    scipy.io.savemat(tmp_path / "long.mat", {"a": long}, do_compression=True)
     paths = sorted(tmp_path.glob("*.*"))
     assert all(path.stat().st_size < 4 * 2**20 for path in paths)
-    read = "from padis_gui.core.files.read import read_image\nassert read_image(path).shape == (8192, 8192)"
-    lazy = "padis_gui.core.files.read", "tifffile", "imagecodecs", "PIL.ImageOps", "PIL.PngImagePlugin"
+    read = """
+from padis_gui.core.files.read import read_image
+from padis_gui.core.settings.errors import InputError
+try:
+    assert read_image(path).shape == (8192, 8192)
+    assert path.stem != "refused"
+except InputError as error:
+    assert path.stem == "refused" and "at most 960 MiB" in str(error), (path, error)"""
+    lazy = (
+        "padis_gui.core.files.read",
+        "tifffile",
+        "imagecodecs",
+        "PIL.ImageOps",
+        "PIL.PngImagePlugin",
+        "nibabel",
+    )
     found = read_in_bounds(tmp_path, paths, read, *lazy)
     assert found["MB"] < 1024, found

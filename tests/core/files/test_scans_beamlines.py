@@ -25,7 +25,7 @@ from padis_gui.core.settings.errors import InputError
 from padis_gui.core.solvers.iterate import drain
 from padis_gui.core.solvers.registry import find_solver
 from tests.gaussian import GaussianPrior, any_tiling
-from tests.scan_files import parallel, write_exchange, write_nxtomo
+from tests.scan_files import fan, parallel, write_exchange, write_htc, write_nxtomo
 from tests.tiny import phantom
 
 _FILTERS = {
@@ -211,10 +211,26 @@ def test_views_without_a_beam_are_said(blank: list[int]) -> None:
 
 
 @pytest.mark.parametrize("angle", [0.0, 12.5])
-def test_angles_that_never_change_are_refused(tmp_path: Path, angle: float) -> None:
-    write_exchange(tmp_path / "a.h5", parallel(views=20), theta=np.full(20, angle))
-    with pytest.raises(InputError, match=r"all 20 of a\.h5 are"):
-        read_image(tmp_path / "a.h5")
+@pytest.mark.parametrize("layout", ["exchange", "nxtomo", "nxtomo, not the flats", "htc", "beside"])
+def test_angles_that_never_change_are_refused(tmp_path: Path, angle: float, layout: str) -> None:
+    truth, still = parallel(views=20), np.full(20, angle)
+    match layout:
+        case "exchange":
+            path = write_exchange(tmp_path / "a.h5", truth, theta=still)
+        case "nxtomo" | "nxtomo, not the flats":
+            apart = 90.0 if "not" in layout else 0.0
+            angles = np.concatenate([still[:4] + apart, still, still[:2]])
+            path = write_nxtomo(tmp_path / "a.nxs", truth, **{"sample/rotation_angle": angles})
+        case "htc":
+            path = write_htc(tmp_path / "a.mat", fan(views=20), angles=still)
+        case _:
+            path = tmp_path / "a.npy"
+            np.save(path, truth.sinogram.astype(np.float32)[None])
+            path.with_suffix(".json").write_text(
+                f'{{"format": "padis-gui scan geometry", "version": 1, "beam": "parallel", "angles": {still.tolist()}}}'
+            )
+    with pytest.raises(InputError, match=rf"all 2[06] of {path.name} are {angle:g}"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("images", [3, 5, 20])
@@ -240,14 +256,35 @@ def test_flats_of_a_beam_that_fades_are_all_taken() -> None:
     assert not [note for note in found.notes if "left out" in note]
 
 
-def test_fields_are_counted_before_they_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "a.h5"
-    write_exchange(path, parallel(views=20), leave_out=("data_white",))
+@pytest.mark.parametrize("images", [2**24 // 96 + 1, 10**6])
+@pytest.mark.parametrize(
+    "what", ["exchange/data_white", "exchange/data_dark", "flats of NXtomo", "darks of NXtomo"]
+)
+def test_fields_are_counted_before_they_are_read(tmp_path: Path, what: str, images: int) -> None:
+    if "NXtomo" in what:
+        path, images = tmp_path / "a.nxs", min(images, 250_000)
+        key = np.repeat([0, 1, 2], [20, *((images, 1) if "flats" in what else (1, images))])
+        write_nxtomo(
+            path, parallel(views=20), leave_out=("instrument/detector/data",),
+            **{"instrument/detector/image_key": key, "sample/rotation_angle": np.arange(len(key)) % 180.0},
+        )  # fmt: skip
+        where, shape = "entry/instrument/detector/data", (len(key), 3, 96)
+    else:
+        path = write_exchange(tmp_path / "a.h5", parallel(views=20), leave_out=(what.split("/")[1],))
+        where, shape = what, (images, 3, 96)
     with h5py.File(path, "a") as file:
-        file.create_dataset(
-            "exchange/data_white", (10**6, 3, 96), "u2", chunks=(1, 3, 96), compression="gzip"
-        )
-    with pytest.raises(InputError, match="declares 1000000"):
+        file.create_dataset(where, shape, "u2", chunks=(1, 3, 96), compression="gzip")
+    with pytest.raises(InputError, match=rf"declares {images}|at most 2\^25 readings"):
+        read_image(path)
+
+
+def test_what_a_row_declares_is_counted_before_it_is_read(tmp_path: Path) -> None:
+    path = write_exchange(tmp_path / "a.h5", parallel(views=20), leave_out=("data", "theta"))
+    with h5py.File(path, "a") as file:
+        shape = (8192, 3, 4097)
+        file.create_dataset("exchange/data", shape, "u2", chunks=(1, 3, 4097), compression="gzip")
+        file["exchange/theta"] = np.linspace(0, 180, 8192)
+    with pytest.raises(InputError, match=r"at most 2\^25 readings a row"):
         read_image(path)
 
 

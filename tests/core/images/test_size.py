@@ -154,6 +154,14 @@ def test_pixels_that_are_no_numbers_are_refused_or_replaced_and_counted(tmp_path
     assert np.array_equal(whole.image.pixels, image.pixels)
 
 
+def test_many_pixels_are_not_replaced_beside_each_other() -> None:
+    pixels = np.zeros((1, 4096, 4097), np.float32)
+    assert replaced("a", pixels) == (pixels, ())
+    pixels[0, 5, 5] = np.nan
+    with pytest.raises(InputError, match="at most 16777216 pixels"):
+        replaced("a", pixels)
+
+
 def test_nothing_to_replace_says_nothing_and_nothing_to_replace_by_is_refused() -> None:
     values = RNG.random((3, 20, 20), dtype=np.float32)
     assert replaced("a", values) == (values, ())
@@ -222,6 +230,30 @@ def test_an_image_of_any_range_has_its_greys(tmp_path: Path, scale: float, offse
             if scale > 1e-33:
                 assert float(x.max() - x.min()) > 0.5
                 assert np.abs(back - pixels).max() <= 1e-5 * scale
+
+
+@pytest.mark.parametrize(("offset", "scale"), [(0.0, 1e-60), (0.0, 1e-320), (1.0, 1e-12), (-1e6, 1e-4)])
+def test_what_differs_in_double_precision_alone_is_not_black_without_a_word(
+    tmp_path: Path, offset: float, scale: float
+) -> None:
+    np.save(tmp_path / "a.npy", offset + scale * np.random.default_rng(0).random((20, 30)))
+    [note] = read_image(tmp_path / "a.npy").notes
+    assert "differ by less than float32 can hold" in note
+    np.save(tmp_path / "a.npy", np.full((20, 30), offset))
+    assert read_image(tmp_path / "a.npy").notes == ()
+
+
+@pytest.mark.parametrize(
+    "scaling", [(1e300, 1e301), (-1.7e308, 1.7e308), (0.0, 1e-320), (0.5, 0.5 + 1e-12), (1.0, 0.0)]
+)
+def test_a_scaling_that_single_precision_cannot_have_is_refused(
+    tmp_path: Path, scaling: tuple[float, float]
+) -> None:
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).random((20, 30)))
+    with pytest.raises(SettingError):
+        read_image(
+            tmp_path / "a.npy", 0, make(ReadingSettings, {"scale_low": scaling[0], "scale_high": scaling[1]})
+        )
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-38, 1e-5, 0.5, 1.0, -7.0, 1e9, 1e15, -1e15])

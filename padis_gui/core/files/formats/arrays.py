@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.files.formats.large import LARGE, ROWS, Block, in_planes
+from padis_gui.core.files.formats.large import LARGE, ROWS, Block, check_memory, in_planes
 from padis_gui.core.files.formats.pages import (
     SMALLEST,
     WHOLE,
@@ -111,17 +111,9 @@ class ArrayPages(Pages):
     """
 
     def __init__(
-        self,
-        path: Path,
-        kind: str,
-        array: Array,
-        layout: Layout,
-        *,
-        reversed_axes: bool = False,
-        unit: str = "",
-        pitches: tuple[float, ...] = (),
-        close: Callable[[], None] | None = None,
-    ) -> None:
+        self, path: Path, kind: str, array: Array, layout: Layout, *, reversed_axes: bool = False, unit: str = "",
+        pitches: tuple[float, ...] = (), close: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(path, kind, close)
         self.count = layout.count
         self._array, self._layout, self._reversed = array, layout, reversed_axes
@@ -133,42 +125,51 @@ class ArrayPages(Pages):
         return rows, columns
 
     def _read(self, page: int, part: Part) -> Page:
-        whole = self.count == 1 and is_wide(np.dtype(getattr(self._array, "dtype", np.float32)))
-        stored: np.dtype[Any] | None = getattr(self._array, "dtype", None)
-        if not whole and part == WHOLE and stored is not None and self._size(stored) > LARGE:
-            values = in_planes(self._blocks(page), self._layout.sides)
-            return self._page(values[..., 0] if self._layout.colours is None else values, stored=stored)
-        values = self._taken(page, WHOLE if whole else part)
-        return self._page(values, part=part if whole else WHOLE, alone=whole)
+        stored: np.dtype[Any] = np.dtype(getattr(self._array, "dtype", np.float32))
+        whole = self.count == 1 and is_wide(stored)
+        size = prod(self._layout.shape) // self.count * stored.itemsize
+        becomes, chunks = 4 * size // stored.itemsize, getattr(self._array, "chunks", None)
+        as_it_lies = is_wide(stored) and not chunks
+        if as_it_lies and size > LARGE:
+            check_memory(self.name, size + becomes)
+        if size <= LARGE or part != WHOLE or as_it_lies:
+            values = self._taken(page, WHOLE if whole else part)
+            return self._page(values, part=part if whole else WHOLE, alone=whole)
+        # integers that float32 may not hold are looked at before they become that
+        kept = stored if is_wide(stored) else np.dtype(np.float32)
+        at_once = self._rows_at_once * size // self._layout.sides[0]
+        planes = becomes // 4 * kept.itemsize
+        # HDF5 has a chunk once more
+        check_memory(self.name, planes + max(2 * at_once if chunks else at_once, becomes * is_wide(stored)))
+        values = in_planes(self._blocks(page), self._layout.sides, dtype=kept)
+        values = values[..., 0] if self._layout.colours is None else values
+        return self._page(values, stored=stored, alone=whole)
 
     def _page(self, values: NDArray[Any], **more: Any) -> Page:
-        return page_of(
-            values,
-            self.name,
-            unit=self._unit,
-            spacing=self._spacing,
-            slice_spacing=self._slice_spacing,
-            **more,
-        )
+        more |= {"unit": self._unit, "spacing": self._spacing, "slice_spacing": self._slice_spacing}
+        return page_of(values, self.name, **more)
 
     def _taken(self, page: int, part: Part) -> NDArray[Any]:
         """A part of a page as (rows, columns) or (rows, columns, colours)."""
         index = self._layout.index(page, part)
-        values = np.asarray(self._array[index[::-1] if self._reversed else index])
+        taken = self._array[index[::-1] if self._reversed else index]
+        # as float32 it would go on lying in the file, which other programs may change or cut
+        lasts = not isinstance(taken, np.memmap) or taken.dtype != np.float32
+        values = np.asarray(taken) if lasts else np.array(taken)
         return self._layout.arranged(values.T if self._reversed else values)
 
-    def _size(self, stored: np.dtype[Any]) -> int:
-        """Bytes of a page as it is stored."""
-        return prod(self._layout.shape) // self.count * stored.itemsize
-
-    def _blocks(self, page: int) -> Iterator[Block]:
-        """The rows of a page, as many at a time as lie in a chunk of the file."""
+    @property
+    def _rows_at_once(self) -> int:
+        """As many as lie in a chunk of the file."""
         chunks: tuple[int, ...] | None = getattr(self._array, "chunks", None)
         along = self._layout.rows
         rows = chunks[::-1][along] if chunks and self._reversed else chunks[along] if chunks else 1
-        together = max(ROWS, rows)
-        for first in range(0, self._layout.sides[0], together):
-            values = self._taken(page, (slice(first, first + together), slice(None)))
+        return min(max(ROWS, rows), self._layout.sides[0])
+
+    def _blocks(self, page: int) -> Iterator[Block]:
+        """The rows of a page, some at a time."""
+        for first in range(0, self._layout.sides[0], self._rows_at_once):
+            values = self._taken(page, (slice(first, first + self._rows_at_once), slice(None)))
             yield Block(first, 0, 0, values if values.ndim == 3 else values[..., None])
 
 

@@ -17,6 +17,7 @@ from padis_gui.core.files.formats.dicom_pixels import (
     read_stored,
 )
 from padis_gui.core.files.formats.format import Format
+from padis_gui.core.files.formats.large import LARGE, ROWS, check_memory
 from padis_gui.core.files.formats.pages import (
     Page,
     Pages,
@@ -24,6 +25,7 @@ from padis_gui.core.files.formats.pages import (
     check_sides,
     display_name,
     in_one_sentence,
+    is_wide,
     page_of,
     shown,
 )
@@ -149,11 +151,19 @@ class DicomPages(Pages):
         with in_one_sentence(name, DICOM.kind):
             header = self._header_of(path)
             check_sides(name, (int(header.Rows), int(header.Columns)))
+            _check_colours(header, name)
             values, notes = read_stored(path, frame, header)
             unit, window = "", None
             if values.ndim != 3:
-                values, turned = _upright(values, header, frame)
-                values = _in_unit(values, header, frame)
+                turned = _upright(values[:1], header, frame)[1]
+                if 8 * values.size <= LARGE or is_wide(values.dtype):
+                    values = _in_unit(_upright(values, header, frame)[0], header, frame)
+                else:  # in double precision, some rows at a time
+                    found = np.empty(values.shape, np.float32)
+                    for first in range(0, len(values), ROWS):
+                        some = _upright(values[first : first + ROWS], header, frame)[0]
+                        found[first : first + ROWS] = _in_unit(some, header, frame)
+                    values = found
                 unit, window, said = _meaning(values, header, frame)
                 notes += turned + said
             return page_of(
@@ -167,6 +177,15 @@ class DicomPages(Pages):
             with opened(path) as file:
                 self._header = path, read_elements(file)
         return self._header[1]
+
+
+def _check_colours(header: Any, name: str) -> None:
+    """Raise :class:`InputError` where unpacking the colours of a frame would take too much memory."""
+    kind, samples = str(header.get("PhotometricInterpretation", "")), int(header.get("SamplesPerPixel") or 1)
+    deep = 2 if int(header.get("BitsAllocated") or 8) > 8 or kind == "PALETTE COLOR" else 1
+    if samples > 1 or kind == "PALETTE COLOR":
+        pixels = int(header.Rows) * int(header.Columns)
+        check_memory(name, pixels * (30 if kind.startswith("YBR") else 12 + 3 * deep))
 
 
 def _unit_of(header: Any, frame: int) -> str:

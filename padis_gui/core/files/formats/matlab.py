@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from padis_gui.core.files.formats.arrays import Array, ArrayPages, choose_array, find_layout
 from padis_gui.core.files.formats.format import MOST_LISTED, DatasetInfo, Format, describe_array, not_numbers
 from padis_gui.core.files.formats.hdf5 import list_hdf5, open_hdf5
+from padis_gui.core.files.formats.large import check_memory
 from padis_gui.core.files.formats.pages import SMALLEST, Pages, display_name
+from padis_gui.core.settings.errors import InputError
 
 _HEADER = 128
 _ORDERS = {b"IM": "<", b"MI": ">"}
@@ -32,6 +34,7 @@ _OTHERS = {1: "cells", 2: "a structure", 3: "an object", 4: "text", 5: "a sparse
 )
 _COMPLEX, _LOGICAL = 0x800, 0x200
 _ENOUGH = 4096  # bytes that hold a variable's description
+_MOST_UNPACKED, _PIECE = 2**29 + 2**16, 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +51,8 @@ class Numbers:
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """The numbers there."""
-        return np.asarray(self.stored[index]).astype(self.dtype)
+        # what is float32 already would go on lying in the file
+        return np.asarray(self.stored[index]).astype(self.dtype, copy=self.dtype == np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +143,22 @@ def _unpacked(part: memoryview, order: str, most: int | None = None) -> memoryvi
     kind, size = (int(n) for n in np.frombuffer(tag, order + "u4"))
     if kind != _MATRIX:
         raise ValueError("a compressed variable is none")
+    if most is None and size > _MOST_UNPACKED:
+        raise InputError(
+            f"A compressed variable of at most {_MOST_UNPACKED >> 20} MiB was wanted, but one of {size >> 20} would be "
+            "unpacked whole; save the file with -v7.3, of which a page is read at a time."
+        )
     wanted = size if most is None else min(size, most)
-    return memoryview(unpacker.decompress(unpacker.unconsumed_tail, wanted) if wanted else b"")
+    rest, found, at = memoryview(unpacker.unconsumed_tail), bytearray(wanted), 0
+    for first in range(0, len(rest), _PIECE):  # what is joined of pieces would be there twice
+        left = bytes(rest[first : first + _PIECE])
+        while at < wanted:
+            piece = unpacker.decompress(left, min(_PIECE, wanted - at))
+            found[at : at + len(piece)] = piece
+            at, left = at + len(piece), unpacker.unconsumed_tail
+            if not piece:
+                break
+    return memoryview(found)[:at].toreadonly()
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +306,7 @@ def _level_4(path: Path, dataset: str) -> tuple[Array, tuple[int, ...]]:
 
     shapes = {name: shape for name, shape, kind in whosmat(path) if kind == "double"}
     name = choose_array(shapes, dataset, display_name(path))
+    check_memory(display_name(path), 2 * 8 * prod(shapes[name]))
     array = loadmat(path, variable_names=[name])[name]
     return array, array.shape
 

@@ -4,6 +4,7 @@ import gzip
 import io
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.format import DatasetInfo, Format, describe_array
+from padis_gui.core.files.formats.large import LARGE, ROWS
 from padis_gui.core.files.formats.pages import (
     MILLIMETRES,
     SMALLEST,
@@ -210,7 +212,7 @@ class _Nifti(Pages):
             index[depth] = slice_ if upwards else self._depth - 1 - slice_
         later = np.unravel_index(volume, self._shape[3:], order="F") if self._shape[3:] else ()
         index[3:] = [int(n) for n in later]
-        values = _in_colours(np.asarray(self._array[tuple(index)]))
+        values = self._values(index, max(rows, columns))
         if values.ndim not in (2, 3):
             raise wrong_shape(self.name, self._shape)
         if rows > columns:
@@ -223,6 +225,18 @@ class _Nifti(Pages):
             spacing=None if across is None or along is None else (across, along),
             slice_spacing=self._pitch(plane.pages), notes=self._notes,
         )  # fmt: skip
+
+    def _values(self, index: list[Any], along: int) -> NDArray[Any]:
+        """What is there; of a large page in double precision some at a time along an axis of the file."""
+        array = self._array
+        scaled = (array.slope, array.inter) != (1, 0)
+        if 8 * prod(self._sides(self._plane)) <= LARGE or array.dtype.names or not scaled:
+            return _in_colours(np.asarray(array[tuple(index)]))
+        parts = []
+        for first in range(0, self._shape[along], ROWS):
+            index[along] = slice(first, first + ROWS)
+            parts.append(np.asarray(array[tuple(index)]).astype(np.float32))
+        return np.concatenate(parts, axis=-1)
 
 
 def _in_colours(values: NDArray[Any]) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from math import prod
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from padis_gui.core.files.formats.arrays import ArrayPages, Layout, choose_array, find_layout
 from padis_gui.core.files.formats.format import MOST_LISTED, DatasetInfo, Format, describe_array, not_numbers
-from padis_gui.core.files.formats.large import LARGE, ROWS, Block, in_planes
+from padis_gui.core.files.formats.large import LARGE, ROWS, Block, check_memory, in_planes
 from padis_gui.core.files.formats.pages import Page, Pages, Part, display_name, is_wide, page_of, shown
 from padis_gui.core.settings.errors import InputError
 
@@ -101,14 +102,14 @@ class _Member(Pages):
         shape = self._layout.shape[(self._layout.pages is not None) :]
         size = int(np.prod(shape)) * self._dtype.itemsize
         self._file.seek(self._start + page * size)
-        if (
-            size > LARGE
-            and not is_wide(self._dtype)
-            and self._layout.colours in (None, len(self._layout.shape) - 1)
-        ):
-            values = in_planes(self._blocks(shape), self._layout.sides)
+        if size > LARGE and self._layout.colours in (None, len(self._layout.shape) - 1):
+            wide, pixels = is_wide(self._dtype), size // self._dtype.itemsize
+            check_memory(self.name, 4 * pixels + wide * size)
+            values = in_planes(
+                self._blocks(shape), self._layout.sides, dtype=self._dtype if wide else np.float32
+            )
             values = values[..., 0] if self._layout.colours is None else values
-            return page_of(values, self.name, part=part, stored=self._dtype)
+            return page_of(values, self.name, part=part, stored=self._dtype, alone=self.count == 1)
         data = self._file.read(size)
         if len(data) < size:
             raise ValueError("it ends before its last number")
@@ -128,6 +129,8 @@ class _Member(Pages):
     def _loaded(self) -> ArrayPages:
         """Pages that do not lie in one piece: the array is loaded, once."""
         if self._whole is None:
+            size = prod(self._layout.shape) * self._dtype.itemsize
+            check_memory(self.name, size + max(size, 4 * size // self._dtype.itemsize) // self.count)
             with self._archive.open(self._member) as file:
                 array = np.lib.format.read_array(file, allow_pickle=False)
             self._whole = ArrayPages(self._path, NPZ.kind, array, self._layout)

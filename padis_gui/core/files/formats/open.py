@@ -93,19 +93,10 @@ def read_page(pages: Pages, page: int, reading: ReadingSettings, *, smallest: in
     with in_one_sentence(pages.name, pages.kind):
         pixels, spacing = taken(pages.name, whole, found.spacing, reading)
     return Image(
-        pixels=pixels,
-        unit=unit,
-        window=reading.scaling(window),
-        spacing=spacing,
-        name=pages.name,
-        page=page,
-        pages=pages.count,
-        measured=Measured(values=pixels) if reading.role == "measurement" else None,
-        reading=reading,
-        slice_spacing=found.slice_spacing,
-        notes=found.notes + mended,
-        stored_shape=(whole.shape[1], whole.shape[2]),
-    )
+        pixels=pixels, unit=unit, window=reading.scaling(window), spacing=spacing, name=pages.name, page=page,
+        pages=pages.count, measured=Measured(values=pixels) if reading.role == "measurement" else None, reading=reading,
+        slice_spacing=found.slice_spacing, notes=found.notes + mended, stored_shape=(whole.shape[1], whole.shape[2]),
+    )  # fmt: skip
 
 
 def _lowest(page: Page) -> float:

@@ -195,10 +195,27 @@ def page_of(
     else:
         raise wrong_shape(name, values.shape)
     check_sides(name, planes.shape[1:])
+    lowest = 0
     if is_wide(planes.dtype) and planes.size:
-        planes, said = _within_float32(planes, name, alone=alone and not unit)
+        lowest, said = _within_float32(planes, name, alone=alone and not unit)
         notes += said
-    pixels = np.ascontiguousarray(planes[:, part[0], part[1]], dtype=np.float32)
+    planes = planes[:, part[0], part[1]]
+    if lowest:
+        pixels = np.empty(planes.shape, np.float32)
+        for at in np.ndindex(planes.shape[:2]):  # a row at a time
+            pixels[at] = planes[at] - planes.dtype.type(lowest)
+    else:
+        pixels = np.ascontiguousarray(planes, dtype=np.float32)
+    if (
+        planes.dtype.kind == "f"
+        and planes.dtype.itemsize > 4
+        and planes.size
+        and np.ptp(pixels) == 0 < np.ptp(planes)
+    ):
+        notes += (
+            f"The numbers of {name} differ by less than float32 can hold, and are all alike here; take off what they have "
+            "in common, and multiply them by a power of ten.",
+        )
     return Page(
         pixels=pixels, stored=stored or values.dtype, unit=unit, window=window, spacing=spacing,
         slice_spacing=slice_spacing, notes=notes,
@@ -210,18 +227,18 @@ def is_wide(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "iu" and dtype.itemsize > 2
 
 
-def _within_float32(planes: NDArray[Any], name: str, *, alone: bool) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """Integers with a sentence where float32 would round them; less the lowest of them where that helps."""
+def _within_float32(planes: NDArray[Any], name: str, *, alone: bool) -> tuple[int, tuple[str, ...]]:
+    """What to take off integers, and a sentence where float32 would round them: the lowest of them where that helps."""
     low, high = int(planes.min()), int(planes.max())
     most = max(abs(low), abs(high))
     if most <= _FLOAT32:
-        return planes, ()
+        return 0, ()
     if alone and high - low <= _FLOAT32:
-        return planes - planes.dtype.type(low), (
+        return low, (
             f"The integers of {name} go beyond the 24 bits of float32; {low} is taken off all of them, so that none is "
             "rounded.",
         )
-    return planes, (
+    return 0, (
         f"The integers of {name} go beyond the 24 bits of float32; they are rounded to multiples of "
         f"{2 ** (most.bit_length() - 24)}.",
     )
@@ -229,7 +246,8 @@ def _within_float32(planes: NDArray[Any], name: str, *, alone: bool) -> tuple[ND
 
 def check_finite(name: str, pixels: NDArray[np.float32], stored: np.dtype[Any]) -> None:
     """Raise :class:`InputError` where pixels, which are ``stored`` as that type, are NaN or infinite."""
-    bad = int(pixels.size - np.count_nonzero(np.isfinite(pixels))) if stored.kind == "f" else 0
+    counts = (plane.size - np.count_nonzero(np.isfinite(plane)) for plane in pixels)  # one after the other
+    bad = int(sum(counts)) if stored.kind == "f" else 0
     if bad:
         raise InputError(
             f"An image of finite numbers was wanted, but {name} has {bad} NaN or infinite pixels; "

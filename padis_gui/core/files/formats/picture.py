@@ -2,6 +2,7 @@
 are unpacked, here and in DICOM: size, bits and sign."""
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
@@ -14,7 +15,6 @@ from padis_gui.core.settings.errors import InputError
 
 KIND = "picture"
 _PNG = b"\x89PNG\r\n\x1a\n"
-_HEADERS = 2**16  # bytes before the pixels, where a PNG says what it makes transparent
 _DEEP_COLOURS = {
     2: 3,
     4: 2,
@@ -109,6 +109,14 @@ def _deep(path: Path) -> _Deep | None:
     return _Deep("jpeg", coded.bits, coded.sides, coded.samples)
 
 
+def _is_transparent(png: bytes) -> bool:
+    """Whether a chunk before the pixels makes a colour transparent: the decoder adds opacity then."""
+    at = len(_PNG)
+    while at + 8 <= len(png) and png[at + 4 : at + 8] not in (b"tRNS", b"IDAT"):
+        at += 12 + int.from_bytes(png[at : at + 4], "big")
+    return png[at + 4 : at + 8] == b"tRNS"
+
+
 class _Picture(Pages):
     def __init__(self, path: Path, readable: str) -> None:
         super().__init__(path, KIND)
@@ -146,13 +154,11 @@ class _Picture(Pages):
         if deep.codec == "jpeg" and END not in data[-64:]:  # the decoder would make up the rest
             raise ValueError("it ends before its last pixel")
         decode = imagecodecs.png_decode if deep.codec == "png" else imagecodecs.jpeg_decode
-        size = 2 * deep.sides[0] * deep.sides[1] * deep.samples
-        if (
-            deep.samples < 3 or size <= LARGE or b"tRNS" in data[:_HEADERS]
-        ):  # opacity that is yet to be unpacked
+        samples = 4 if deep.samples == 3 and deep.codec == "png" and _is_transparent(data) else deep.samples
+        if samples < 3 or 2 * prod(deep.sides) * samples <= LARGE:
             values = np.asarray(decode(data))
             return values[..., 0] if values.ndim == 3 and values.shape[2] == 2 else values
-        room = Room((*deep.sides, deep.samples), np.uint16)
+        room = Room((*deep.sides, samples), np.uint16)
         decode(data, out=room.values)
         return room.planes()
 

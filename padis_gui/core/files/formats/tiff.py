@@ -1,6 +1,6 @@
 """TIFF of every common kind: plain pages, and the series of ImageJ, OME and others with their slices and channels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.format import DatasetInfo, Format, describe_array
-from padis_gui.core.files.formats.large import by_parts, is_large
+from padis_gui.core.files.formats.large import LARGE, Block, blocks_of, check_memory, in_planes, memory_of
 from padis_gui.core.files.formats.pages import (
     WHOLE,
     Page,
@@ -22,9 +22,13 @@ from padis_gui.core.files.formats.pages import (
     shown,
 )
 from padis_gui.core.files.formats.tiff_colours import (
+    as_stored,
     check_readable,
     check_whole,
     colours_of,
+    colours_of_block,
+    is_coloured,
+    is_mixed,
     is_on_its_side,
     stands_upright,
     upright,
@@ -35,7 +39,7 @@ from padis_gui.core.settings.errors import InputError
 # files whose slices or channels lie otherwise than page by page
 _IN_SERIES = ("ome", "imagej", "lsm", "stk", "shaped")
 _FEW = 64
-_MOST_AT_ONCE = 2**32
+_MOST_AT_ONCE = 2**29
 
 
 def open_tiff(path: Path, dataset: str) -> Pages:
@@ -181,39 +185,36 @@ class _Tiff(Pages):
     def _read(self, page: int, part: Part) -> Page:
         planes = self._planes
         source = self._file.pages[self._kept[page]] if planes is None else planes.series.keyframe
-        as_stored = stands_upright(source)
         alone = self.count == 1 and source.keyframe.dtype is not None and is_wide(source.keyframe.dtype)
-        wanted = part if as_stored and not alone else WHOLE
-        if planes is None:
-            values = self._of_page(source, wanted)
+        wanted = part if stands_upright(source) and not alone else WHOLE
+        stored = (
+            [(source, None)] if planes is None else [self._stored(planes, int(n)) for n in planes.order[page]]
+        )
+        large = self._large(stored, source)
+        if large is not None:
+            values = large[wanted]
         else:
-            stored = [self._plane(planes, int(n), wanted) for n in planes.order[page]]
-            values = stored[0] if len(stored) == 1 else np.stack(stored, axis=-1)
-        values = values if as_stored else upright(values, source)
+            found = [self._of_page(one, offset, wanted) for one, offset in stored]
+            values = found[0] if len(found) == 1 else np.stack(found, axis=-1)
+            values = upright(values, source)
         spacing = self._says.spacing
         if spacing is not None and is_on_its_side(source):
             spacing = spacing[1], spacing[0]
         keyframe = self._file.pages[0] if planes is None else planes.series.keyframe
-        bits = keyframe.bitspersample
+        bits, type_ = keyframe.bitspersample, source.keyframe.dtype
         # 12 bits in 16 are white at 4095, as 4 bits in 8 are at 15
-        packed = values.dtype.kind == "u" and 1 < bits < 8 * values.itemsize and values.ndim != 3
+        packed = type_.kind == "u" and 1 < bits < 8 * type_.itemsize and values.ndim != 3
         return page_of(
             self._says.calibrated(values), self.name, part=WHOLE if wanted is part else part, alone=alone,
             unit=self._says.unit, window=(0.0, float(2**bits - 1)) if packed else self._says.window,
-            spacing=spacing, slice_spacing=self._says.slice_spacing, notes=self._notes, stored=source.keyframe.dtype,
+            spacing=spacing, slice_spacing=self._says.slice_spacing, notes=self._notes, stored=type_,
         )  # fmt: skip
 
-    def _of_page(self, source: Any, part: Part) -> NDArray[Any]:
-        check_readable(source, self.name)
-        check_whole(source, self.name)
-        if is_large(source):
-            return by_parts(source, self.name)[part]
-        if part != WHOLE and source.parent is self._file and _in_one_piece(source):
-            return self._mapped(source.dataoffsets[0], source.dtype, source, part)
-        return colours_of(source.asarray(), source, self._sample, self.name)[part]
+    def _stored(self, planes: _Planes, number: int) -> tuple[Any, int | None]:
+        """The page of the file that a plane of the series is, and where the plane begins where it is none of its own.
 
-    def _plane(self, planes: _Planes, number: int, part: Part) -> NDArray[Any]:
-        """One stored plane; the series is loaded whole only where its planes do not lie in the file as they are."""
+        An array for the page: the series is loaded whole where its planes do not lie in the file as they are.
+        """
         series = planes.series
         keyframe = series.keyframe
         check_readable(keyframe, self.name)
@@ -224,27 +225,83 @@ class _Tiff(Pages):
                     f"A page inside {self.name} was wanted, but it lies in another file that is not there; put the files "
                     "of the set into one folder."
                 )
-            return self._of_page(source, part)
+            return source, None
         if series.dataoffset is None or planes.whole:
             if self._whole is None:
                 size = prod(int(n) for n in series.shape) * series.dtype.itemsize
                 if size > _MOST_AT_ONCE:
                     raise InputError(
                         f"Pages that can be read alone were wanted, but those of {self.name} make one block of "
-                        f"{size / 2**30:.0f} GiB; save it a page at a time."
+                        f"{size / 2**30:.2g} GiB; save it a page at a time."
                     )
                 self._whole = series.asarray().reshape(planes.stored, *series.shape[-planes.plane :])
-            return colours_of(np.asarray(self._whole[number]), keyframe, self._sample, self.name)[part]
-        size = prod(keyframe.shape) * series.dtype.itemsize
-        return self._mapped(series.dataoffset + number * size, series.dtype, keyframe, part)
+            return np.asarray(self._whole[number]), None
+        return keyframe, series.dataoffset + number * prod(keyframe.shape) * series.dtype.itemsize
 
-    def _mapped(self, offset: int, dtype: np.dtype[Any], page: Any, part: Part) -> NDArray[Any]:
-        """A part of what lies in the file as it is; of a grey page the rest is not read."""
-        stored = np.dtype(self._file.byteorder + dtype.char)
-        values = np.memmap(self._path, stored, "r", offset, page.keyframe.shape)
+    def _of_page(self, source: Any, offset: int | None, part: Part) -> NDArray[Any]:
+        """A part of a page as it is stored, grey or in colours."""
+        if isinstance(source, np.ndarray) and self._planes is not None:
+            return colours_of(source, self._planes.series.keyframe, self._sample, self.name)[part]
+        if offset is None:
+            if part == WHOLE or source.parent is not self._file or not _in_one_piece(source):
+                return colours_of(source.asarray(), source, self._sample, self.name)[part]
+            offset = source.dataoffsets[0]
+        # of a grey page that lies in the file as it is, the rest is not read
+        keyframe = source.keyframe
+        values = np.memmap(
+            self._path, np.dtype(self._file.byteorder + keyframe.dtype.char), "r", offset, keyframe.shape
+        )
         if values.ndim == 2:
-            return colours_of(np.array(values[part]), page, self._sample, self.name)
-        return colours_of(np.array(values), page, self._sample, self.name)[part]
+            return colours_of(np.array(values[part]), source, self._sample, self.name)
+        return colours_of(np.array(values), source, self._sample, self.name)[part]
+
+    def _large(self, stored: Sequence[tuple[Any, int | None]], turned: Any) -> NDArray[Any] | None:
+        """A large page by its parts, upright; None for what is read at once, if that takes no more memory than is meant.
+
+        ``stored`` is that page, or are the pages that are its colours; ``turned`` is the page that says how they stand.
+        """
+        source = stored[0][0]
+        if isinstance(source, np.ndarray):
+            return None
+        for one, offset in stored:
+            check_readable(one, self.name)
+            if offset is None:
+                check_whole(one, self.name)
+        page = source.keyframe
+        pixels, kind = page.imagelength * page.imagewidth, page.dtype
+        colours = 3 if is_coloured(page) else len(stored)
+        if page.imagedepth > 1:  # no page shows that
+            check_memory(self.name, page.nbytes)
+            return None
+        if max(page.nbytes * len(stored), 4 * pixels * colours) <= LARGE:
+            return None
+        becomes = pixels * colours * (kind.itemsize if is_wide(kind) else 4)
+        if is_mixed(page):
+            mixed = 3 * pixels * kind.itemsize
+            check_memory(self.name, mixed + max(page.nbytes, becomes))
+            return None
+        check_memory(
+            self.name, max(memory_of(source, becomes), becomes + 4 * pixels * colours * is_wide(kind))
+        )
+
+        def blocks() -> Iterator[Block]:
+            for channel, (one, offset) in enumerate(stored):
+                for block in blocks_of(one, becomes, offset):
+                    found = colours_of_block(block, one, self._sample, self.name)
+                    if found is not None:
+                        yield found._replace(
+                            sample=found.sample + channel, values=self._says.calibrated(found.values)
+                        )
+
+        rows, columns = page.imagelength, page.imagewidth
+        sides = (columns, rows) if is_on_its_side(turned) else (rows, columns)
+        planes = in_planes(
+            blocks(),
+            sides,
+            lying=lambda plane: as_stored(plane, turned),
+            dtype=kind if is_wide(kind) else np.float32,
+        )
+        return planes if colours > 1 else planes[..., 0]
 
 
 def _in_one_piece(page: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padis_gui.core.files.formats.large import ROWS, Block
 from padis_gui.core.files.formats.pages import LARGEST, check_sides
 from padis_gui.core.settings.errors import InputError
 
@@ -92,9 +93,49 @@ def check_whole(page: Any, name: str) -> None:
 def colours_of(values: NDArray[Any], page: Any, sample: int, name: str) -> NDArray[Any]:
     """Grey (rows, columns) or RGB (rows, columns, 3) from a stored page; ``sample`` chooses among others than colours."""
     page = page.keyframe
-    kind = getattr(page.photometric, "name", "")
     if values.ndim == 3 and page.axes.startswith("S"):
         values = np.moveaxis(values, 0, 2)  # planar
+    return _shown(values, page, sample, name)
+
+
+def colours_of_block(block: Block, page: Any, sample: int, name: str) -> Block | None:
+    """The same from a part of a page; ``sample`` of what is given is the colour that it begins with. None for opacity."""
+    page, values = page.keyframe, block.values
+    if page.planarconfig != 2 or page.samplesperpixel == 1:
+        found = _shown(values[..., 0] if values.shape[2] == 1 else values, page, sample, name)
+        return block._replace(values=np.atleast_3d(found))
+    kind = getattr(page.photometric, "name", "")
+    if kind in ("RGB", "YCBCR") and page.samplesperpixel >= 3:
+        return block if block.sample < 3 else None
+    _check_sample(sample, page.samplesperpixel, name)
+    if block.sample != (0 if kind == "PALETTE" else sample):
+        return None
+    return block._replace(sample=0, values=np.atleast_3d(_shown(values[..., 0], page, 0, name)))
+
+
+def is_mixed(page: Any) -> bool:
+    """Whether a colour is made of several numbers that are stored apart."""
+    page = page.keyframe
+    return getattr(page.photometric, "name", "") == "SEPARATED" and page.planarconfig == 2
+
+
+def is_coloured(page: Any) -> bool:
+    """Whether a page becomes RGB."""
+    page = page.keyframe
+    kind = getattr(page.photometric, "name", "")
+    return kind in ("PALETTE", "SEPARATED") or (kind in ("RGB", "YCBCR") and page.samplesperpixel >= 3)
+
+
+def _check_sample(sample: int, samples: int, name: str) -> None:
+    if sample >= samples:
+        raise InputError(
+            f"Channel {sample} was wanted, but {name} has the channels 0 to {samples - 1}; choose one of those."
+        )
+
+
+def _shown(values: NDArray[Any], page: Any, sample: int, name: str) -> NDArray[Any]:
+    """What samples (rows, columns), or beside each other (rows, columns, samples), show."""
+    kind = getattr(page.photometric, "name", "")
     if kind == "PALETTE":
         return _from_palette(values if values.ndim == 2 else values[..., 0], page.colormap, name)
     if values.ndim == 3:
@@ -102,11 +143,7 @@ def colours_of(values: NDArray[Any], page: Any, sample: int, name: str) -> NDArr
             return values[..., :3]
         if kind == "SEPARATED":
             return _from_inks(values, page.bitspersample, name)
-        if sample >= values.shape[2]:
-            raise InputError(
-                f"Channel {sample} was wanted, but {name} has the channels 0 to {values.shape[2] - 1}; choose one of "
-                "those."
-            )
+        _check_sample(sample, values.shape[2], name)
         values = values[..., sample]
     if kind == "MINISWHITE" and values.dtype.kind == "u":
         white = (1 << min(page.bitspersample, 8 * values.itemsize)) - 1
@@ -132,16 +169,13 @@ def _from_palette(values: NDArray[Any], colormap: Any, name: str) -> NDArray[Any
     return _by_rows(values, np.dtype(np.uint8), lambda some: colours[some.astype(np.intp)])
 
 
-_ROWS = 64
-
-
 def _by_rows(
     values: NDArray[Any], kind: np.dtype, convert: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> NDArray[Any]:
     """Colours (rows, columns, 3) of a few rows at a time: what is made on the way is larger than both."""
     found = np.empty((*values.shape[:2], 3), kind)
-    for first in range(0, len(values), _ROWS):
-        found[first : first + _ROWS] = convert(values[first : first + _ROWS])
+    for first in range(0, len(values), ROWS):
+        found[first : first + ROWS] = convert(values[first : first + ROWS])
     return found
 
 
@@ -190,5 +224,15 @@ def upright(values: NDArray[Any], page: Any) -> NDArray[Any]:
     orientation = _orientation(page)
     if orientation >= 5:
         values = values.swapaxes(0, 1)
+    return _flipped(values, orientation)
+
+
+def as_stored(values: NDArray[Any], page: Any) -> NDArray[Any]:
+    """What :func:`upright` undoes: a view of a page that stands upright as it is stored."""
+    values = _flipped(values, _orientation(page))
+    return values.swapaxes(0, 1) if is_on_its_side(page) else values
+
+
+def _flipped(values: NDArray[Any], orientation: int) -> NDArray[Any]:
     rows, columns = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
     return values[:: -1 if rows else 1, :: -1 if columns else 1]

@@ -44,7 +44,10 @@ class Meaning:
         if self.line in (None, (0.0, 1.0)) or stored.dtype.kind not in "iu":
             return stored
         offset, slope = self.line
-        return np.asarray(offset + slope * stored.astype(np.float64), dtype=np.float32)
+        found = np.empty(stored.shape, np.float32)
+        for values, row in zip(found, stored, strict=True):  # in double precision, a row at a time
+            values[...] = offset + slope * row.astype(np.float64)
+        return found
 
 
 def meaning_of(file: Any, series: int = 0) -> Meaning:

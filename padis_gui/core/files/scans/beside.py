@@ -9,10 +9,17 @@ from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.format import Recognised
 from padis_gui.core.files.formats.open import open_pages
-from padis_gui.core.files.formats.pages import WHOLE, Pages, Part
+from padis_gui.core.files.formats.pages import WHOLE, Pages, Part, shown
 from padis_gui.core.files.scans.cone import central_rows, cone_note
 from padis_gui.core.files.scans.geometry_file import ScanGeometry
-from padis_gui.core.files.scans.scan import ConeRows, Readings, ScanFile, check_sizes, checked_angles
+from padis_gui.core.files.scans.scan import (
+    ConeRows,
+    Readings,
+    ScanFile,
+    check_fields,
+    check_sizes,
+    checked_angles,
+)
 from padis_gui.core.settings.errors import InputError
 
 
@@ -137,6 +144,7 @@ class _Beside:
             if self._axes[0] == "rows":
                 field: NDArray[Any] = pages.read(row if pages.count == self.sides["rows"] else 0).pixels[0]
                 return field
+            check_fields(self._name, f"flat or dark ({shown(stated)})", pages.count, self.sides["bins"])
             found = np.empty((pages.count, self.sides["bins"]), np.float32)
             for n in range(pages.count):
                 image = pages.read(n).pixels[0]

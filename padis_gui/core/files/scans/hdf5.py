@@ -16,12 +16,18 @@ from pydantic import ValidationError
 from padis_gui.core.files.formats.hdf5 import Hdf5File, read_attribute
 from padis_gui.core.files.formats.pages import MILLIMETRES
 from padis_gui.core.files.scans.geometry_file import MOST_BYTES, ScanGeometry
-from padis_gui.core.files.scans.scan import MOST_BINS, Readings, ScanFile, check_sizes, checked_angles
+from padis_gui.core.files.scans.scan import (
+    MOST_BINS,
+    Readings,
+    ScanFile,
+    check_fields,
+    check_sizes,
+    checked_angles,
+)
 from padis_gui.core.physics.geometry import Geometry
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.untrusted import fault_of, parse_json
 
-_MOST_FIELDS = 10_000
 _LARGEST_RADIANS = 4 * np.pi
 
 
@@ -217,11 +223,8 @@ def _check_field(name: str, what: str, field: Any | None, wanted: tuple[int, int
     """Raise :class:`InputError` where flats or darks are not of the detector's rows and bins."""
     if field is None:
         return
-    if field.ndim == 3 and field.shape[1 - rows_axis] > _MOST_FIELDS:
-        raise InputError(
-            f"At most {_MOST_FIELDS} {what} fields were wanted, but {name} declares {field.shape[1 - rows_axis]}; keep "
-            "some of them."
-        )
+    if field.ndim == 3:
+        check_fields(name, what, int(field.shape[1 - rows_axis]), int(field.shape[-1]))
     if field.size == 1 or field.shape == wanted[1:]:
         return
     sides = tuple(field.shape) if field.ndim < 3 else (field.shape[rows_axis], field.shape[-1])
@@ -284,7 +287,10 @@ def open_nxtomo(source: Hdf5File, dataset: str) -> ScanFile | None:
     ):
         if not (key == wanted).any():
             raise InputError(f"Frames that are {what} were wanted, but {name} has none; add them.")
+    for field, what in ((_IS_FLAT, "flat"), (_IS_DARK, "dark")):
+        check_fields(name, what, int((key == field).sum()), int(bins))
     angles, notes = angles_in_degrees(angles_of, int(frames), name)
+    angles = checked_angles(name, angles[key == _IS_PROJECTION], int((key == _IS_PROJECTION).sum()))
     if not (key == _IS_DARK).any():
         notes = (*notes, "There are no dark fields: the dark is taken to be 0.")
     if len(found) > 1:
@@ -294,8 +300,8 @@ def open_nxtomo(source: Hdf5File, dataset: str) -> ScanFile | None:
         )
     width = length_in_mm(source.data_set("x_pixel_size", detector))
     geometry = Geometry(
-        beam="parallel", angles=angles[key == _IS_PROJECTION],
-        bins=int(bins), bin_width=width or 1.0, unit="mm" if width else "bins", centre=_axis(source, detector, int(bins)),
+        beam="parallel", angles=angles, bins=int(bins), bin_width=width or 1.0, unit="mm" if width else "bins",
+        centre=_axis(source, detector, int(bins)),
     )  # fmt: skip
 
     def readings(row: int) -> Readings:

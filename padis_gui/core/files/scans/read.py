@@ -276,7 +276,8 @@ def read_cone(
             f"A cone-beam scan was wanted, with several detector rows, but {scan.name} is of another beam or has one row; "
             "leave out the physics, which the file states."
         )
-    middle = read_row(scan, 0, reading)
+    central_slice = scan.keeping()
+    middle = read_row(central_slice, 0, reading)
     told = middle.measured
     assert told is not None, "of a scan"
     with in_one_sentence(scan.name, scan.kind):
@@ -284,7 +285,7 @@ def read_cone(
             reading.binning,
             chosen_views(scan.name, cone.geometry.angles, cone.geometry.beam, reading),
         )
-        central = read_corrected(scan, 0, reading).values
+        central = read_corrected(central_slice, 0, reading).values
         whole = cone.geometry.cropped(*reading.crop_bins) if reading.crop_bins else cone.geometry
         whole = replace(whole, centre=_axis(central, whole)[0])
         rows = whole.rows // by

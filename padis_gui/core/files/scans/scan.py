@@ -5,6 +5,7 @@ Counts become line integrals by flat and dark fields, the logarithm, and the air
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from padis_gui.core.settings.files import Closing
 Values = NDArray[np.float32]
 
 FEWEST_BINS, MOST_BINS, MOST_VIEWS = 16, 65_536, 100_000
-_MOST_READINGS = 2**28  # 1 GiB in float32
+_MOST_READINGS, _MOST_FIELD_READINGS = 2**25, 2**24  # each takes some 30 bytes on its way, of fields some 40
+_MOST_FIELDS = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,6 +119,12 @@ class ScanFile(Closing):
         )  # fmt: skip
         return ScanFile(self.name, self.kind, geometry, cone.readings, rows=cone.rows)
 
+    def keeping(self) -> "ScanFile":
+        """The same scan, which keeps the rows that it has read, also once this file is closed."""
+        return ScanFile(
+            self.name, self.kind, self.geometry, cache(self._readings), rows=self.rows, notes=self._notes
+        )
+
     def merged(self, row: int) -> "ScanFile":
         """A row's scan with one view an angle: the mean of those that have the same, and no frame that repeats another.
 
@@ -152,8 +160,17 @@ def check_sizes(name: str, views: int, bins: int) -> None:
     """Raise :class:`InputError` unless a sinogram can have this size; ask before loading anything."""
     if not (1 <= views <= MOST_VIEWS and FEWEST_BINS <= bins <= MOST_BINS and views * bins <= _MOST_READINGS):
         raise InputError(
-            f"A scan of 1 to {MOST_VIEWS} views of {FEWEST_BINS} to {MOST_BINS} bins (at most 2^28 readings a row) was "
+            f"A scan of 1 to {MOST_VIEWS} views of {FEWEST_BINS} to {MOST_BINS} bins (at most 2^25 readings a row) was "
             f"wanted, but {name} has {views} views of {bins} bins; check the order of its axes, or reduce it."
+        )
+
+
+def check_fields(name: str, what: str, images: int, bins: int) -> None:
+    """Raise :class:`InputError` unless a row can have so many flat or dark fields; ask before loading anything."""
+    most = min(_MOST_FIELDS, _MOST_FIELD_READINGS // max(bins, 1))
+    if images > most:
+        raise InputError(
+            f"At most {most} {what} fields of {bins} bins were wanted, but {name} declares {images}; keep some of them."
         )
 
 
