@@ -56,6 +56,22 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
+
+def _given() -> dict[str, str]:
+    """The environment before anything of this program changed it, and its frozen form's libraries (PyInstaller's
+    LD_LIBRARY_PATH) taken out."""
+    given = dict(os.environ)
+    if getattr(sys, "frozen", False):
+        given.pop("LD_LIBRARY_PATH", None)
+        if "LD_LIBRARY_PATH_ORIG" in given:
+            given["LD_LIBRARY_PATH"] = given.pop("LD_LIBRARY_PATH_ORIG")
+    return given
+
+
+GIVEN_ENVIRONMENT = (
+    _given()
+)  # for programs of others that are started: a Qt or threads of ours are none of theirs
+
 # OpenMP's threads spin while they wait for the next piece of work, for milliseconds unless told otherwise: beside any other
 # load they keep the very cores busy that the work waits for. GNU's OpenMP reads this when torch is imported. Instead of
 # 300 000 turns so many cost nothing that can be measured on an idle machine, and make a run on two busy cores five times as

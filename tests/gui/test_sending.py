@@ -7,6 +7,7 @@ import time
 import pytest
 from PySide6.QtWidgets import QFileDialog
 
+from padis_gui import GIVEN_ENVIRONMENT
 from padis_gui.core.exports.about import read_export
 from padis_gui.core.settings.errors import InputError
 from padis_gui.viewmodels.session import sending
@@ -22,8 +23,9 @@ def program(folder, name):
     folder.mkdir(exist_ok=True)
     path = folder / name
     path.write_text(
-        f"#!{sys.executable}\nimport sys, pathlib\n"
+        f"#!{sys.executable}\nimport os, sys, pathlib\n"
         f"target = pathlib.Path({str(folder / 'told')!r})\n"
+        "target.with_suffix('.environment').write_text('\\n'.join(os.environ))\n"
         "target.with_suffix('.new').write_text('\\n'.join(sys.argv[1:]))\ntarget.with_suffix('.new').rename(target)\n"
     )
     path.chmod(0o755)
@@ -66,7 +68,7 @@ def test_the_result_and_its_iterates_are_sent(ready, drive, monkeypatch, tmp_pat
 
     drive(go())
     told = tmp_path / "bin" / "told"
-    wait_for(told.exists, "the program was started")
+    wait_for(told.exists)
     files = told.read_text().splitlines()
     assert [read_export(file).about.kind for file in map(type(tmp_path), files)] == ["result", "iterates"]
     assert all(type(tmp_path)(file).is_relative_to(outbox()) for file in files)
@@ -95,6 +97,20 @@ def test_one_that_is_not_found_is_said_and_chosen_once(ready, drive, nothing_on_
         await until(lambda: "-2.tif to ImageJ" in ready.messages.text.text())
 
     drive(go())
+
+
+@posix
+def test_a_program_gets_the_environment_that_this_one_was_given(monkeypatch, tmp_path):
+    """What this program sets for its own Qt and threads would be wrong for another's: napari refuses to start so."""
+    for name in ("QT_API", "PADIS_GUI_OWN"):
+        monkeypatch.setenv(name, "pyside6")
+        assert name not in GIVEN_ENVIRONMENT
+    start(NAPARI, str(program(tmp_path / "bin", "napari")), [tmp_path / "a.tif"])
+    told = tmp_path / "bin" / "told"
+    wait_for(told.exists)
+    names = set(told.with_suffix(".environment").read_text().splitlines())
+    assert "PATH" in names
+    assert not names & {"QT_API", "PADIS_GUI_OWN"}
 
 
 def test_a_system_that_refuses_is_a_sentence(tmp_path):

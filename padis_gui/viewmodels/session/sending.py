@@ -5,9 +5,11 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-from PySide6.QtCore import QProcess, QStandardPaths
+from PySide6.QtCore import QProcess, QProcessEnvironment, QStandardPaths
 
+from padis_gui import GIVEN_ENVIRONMENT
 from padis_gui.core.exports.registry import ExportSettings
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.files import HOME_VARIABLE, failures_said
@@ -84,13 +86,19 @@ def write_for(viewer: Viewer, run: Exported, folder: Path) -> list[Path]:
 
 
 def start(viewer: Viewer, program: str, files: Iterable[Path]) -> str:
-    """Start the program on the files, as a process of its own that outlives this one; returns a sentence.
+    """Start the program on the files, as a process of its own that outlives this one, in the environment that this one was
+    given; returns a sentence.
 
     Raises :class:`InputError` where the system does not start it.
     """
     names = [str(file) for file in files]
-    started, _process = QProcess.startDetached(program, names)
-    if not started:
+    environment, process = QProcessEnvironment(), QProcess()
+    for name, value in GIVEN_ENVIRONMENT.items():
+        environment.insert(name, value)
+    process.setProcessEnvironment(environment)
+    process.setProgram(program)
+    process.setArguments(names)
+    if not cast(bool, process.startDetached()):  # where its stubs say a tuple
         raise InputError(
             f"{viewer.name} was to be started, but the system does not run {program}; choose another program."
         )
