@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 from torch import Tensor
 
 from padis_gui.core.images.image import Image
@@ -19,7 +20,8 @@ from padis_gui.core.physics.scanner import ParallelBeamCT, ParallelBeamSettings
 from padis_gui.core.physics.superresolution import SuperResolution
 from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.runs.opened import build_problem
-from padis_gui.core.settings.errors import SettingError
+from padis_gui.core.settings.errors import Interrupted, SettingError
+from padis_gui.core.settings.watch import asked_between_operations
 from padis_gui.core.solvers.classical.plug_and_play import make_denoiser
 from padis_gui.core.solvers.classical.sirt import has_signed_entries
 from padis_gui.core.solvers.classical.tv import differences, differences_transposed
@@ -331,6 +333,43 @@ def test_classical_denoisers_denoise_at_the_level_they_are_told(name: Any, colou
         assert float((found - clean).square().mean().sqrt()) < 0.6 * sigma
         gentle, _ = denoiser(noisy, sigma / 10, rng())  # told of less noise, it takes less away
         assert float((gentle - noisy).norm()) < 0.3 * float((found - noisy).norm())
+
+
+@pytest.mark.parametrize("shape", [(1, 70, 50), (1, 200, 31), (3, 150, 20), (2, 12, 130), (1, 64, 64)])
+@pytest.mark.parametrize("name", ["tv", "nlm"])
+def test_a_classical_denoiser_may_be_stopped_on_the_way_and_has_the_bits_of_its_library(
+    name: Any, shape: Any
+) -> None:
+    image = torch.rand(shape, generator=rng())
+    asked = 0
+
+    def check() -> None:
+        nonlocal asked
+        asked += 1
+
+    denoiser = make_denoiser(name, GAUSSIAN, any_tiling(48, 48))  # type: ignore[arg-type]
+    with asked_between_operations(check, torch.device("cpu")):
+        found, _ = denoiser(image, 0.1, rng())
+    assert asked >= (10 if name == "tv" else -(-shape[1] // 64))  # iterations, or strips of rows
+    if name == "tv":
+        whole = denoise_tv_chambolle(image.numpy(), weight=0.8 * 0.1, eps=2e-5, channel_axis=0)
+    elif shape[0] == 1:
+        whole = denoise_nl_means(image[0].numpy(), patch_size=5, patch_distance=6, h=0.7 * 0.1, sigma=0.1)
+    else:
+        whole = denoise_nl_means(
+            image.numpy(), patch_size=5, patch_distance=6, h=0.7 * 0.1, sigma=0.1, channel_axis=0
+        )
+    assert torch.equal(found, torch.from_numpy(whole).reshape(shape))
+
+    def stop() -> None:
+        check()
+        if asked == 3:
+            raise Interrupted("stopped")
+
+    asked = 0
+    if name == "tv" or shape[1] > 3 * 64:
+        with asked_between_operations(stop, torch.device("cpu")), pytest.raises(Interrupted):
+            denoiser(image, 0.1, rng())
 
 
 @pytest.mark.parametrize("name", ["pnp-admm", "red"])

@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+
 from padis_gui.core import Tensor, torch
 from padis_gui.core.prior.partition import Partition
 from padis_gui.core.prior.prior import PatchPrior
@@ -64,26 +66,49 @@ _TV_WEIGHT = 0.8
 _NLM_DECAY = 0.7
 # A tenth of scikit-image's: worth 0.5 dB at 20 views, as plug-and-play calls it on images with little noise.
 _TV_TOLERANCE = 2e-5
+_NLM_PATCH, _NLM_DISTANCE = 5, 6
+_NLM_ROWS = 64
+
+
+def _ask() -> None:
+    """An operation of torch, before each of which a run is asked whether it may go on: the denoisers below have none."""
+    torch.empty(0)
+
+
+class _Tolerance(float):
+    """What scikit-image multiplies in each of its iterations: so each can be stopped, and computes what it did."""
+
+    def __mul__(self, other: float) -> float:
+        _ask()
+        return float(self) * other
 
 
 def _total_variation(x: Tensor, sigma: float) -> Tensor:
     from skimage.restoration import denoise_tv_chambolle
 
     found = denoise_tv_chambolle(
-        x.cpu().numpy(), weight=_TV_WEIGHT * sigma, eps=_TV_TOLERANCE, channel_axis=0
+        x.cpu().numpy(), weight=_TV_WEIGHT * sigma, eps=_Tolerance(_TV_TOLERANCE), channel_axis=0
     )  # type: ignore[no-untyped-call]
     return torch.from_numpy(found).to(x.device, x.dtype)
 
 
 def _non_local_means(x: Tensor, sigma: float) -> Tensor:
+    """A few rows after the other, each with as many around it as it looks at: the same bits as all of them at once."""
     from skimage.restoration import denoise_nl_means
 
     grey = x.shape[0] == 1  # scikit-image goes wrong where there is an axis of one channel
-    found = denoise_nl_means(
-        (x[0] if grey else x).cpu().numpy(),
-        patch_size=5, patch_distance=6, h=_NLM_DECAY * sigma, sigma=sigma, channel_axis=None if grey else 0,
-    )  # fmt: skip
-    return torch.from_numpy(found).to(x.device, x.dtype).reshape(x.shape)
+    image = np.moveaxis(x.cpu().numpy(), 0, -1)
+    found, reach = np.empty_like(image), _NLM_DISTANCE + _NLM_PATCH // 2
+    for first in range(0, len(image), _NLM_ROWS):
+        _ask()
+        start = max(0, first - reach)
+        seen = image[start : first + _NLM_ROWS + reach]
+        denoised = denoise_nl_means(
+            seen[..., 0] if grey else seen, patch_size=_NLM_PATCH, patch_distance=_NLM_DISTANCE,
+            h=_NLM_DECAY * sigma, sigma=sigma, channel_axis=None if grey else -1,
+        ).reshape(seen.shape)  # fmt: skip
+        found[first : first + _NLM_ROWS] = denoised[first - start :][:_NLM_ROWS]
+    return torch.from_numpy(np.moveaxis(found, -1, 0)).to(x.device, x.dtype).contiguous()
 
 
 def make_denoiser(name: DenoiserName, prior: PatchPrior, tiling: Tiling, *, apart: bool = False) -> Denoiser:
