@@ -92,11 +92,9 @@ def add_preset(parser: argparse.ArgumentParser) -> None:
     from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS
 
     parser.add_argument(
-        "--preset",
-        default=None,
-        metavar="NAME",
-        help=f"one of {PRESETS.listed} (default: {DEFAULT_PRESET}); a solver's settings are those of "
-        "the one nearest to the problem",
+        "--preset", default=None, metavar="NAME",
+        help=f"one of {PRESETS.listed} (default: {DEFAULT_PRESET}); a solver's settings are those of the one nearest to "
+        "the problem",
     )  # fmt: skip
 
 
@@ -140,7 +138,7 @@ def _given_for(options: argparse.Namespace, physics: "Physics") -> dict[str, Any
             raise SettingError(
                 f"A setting of {physics.name} was wanted, but --{name.replace('_', '-')} belongs to "
                 f"{listed}; leave it out or choose --physics {owners[0]}."
-            )
+            )  # fmt: skip
     return given
 
 

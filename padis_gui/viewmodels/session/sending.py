@@ -29,19 +29,8 @@ class Viewer:
 
 
 NAPARI = Viewer("napari", ("napari",), of_iterates=True)
-IMAGEJ = Viewer(
-    "ImageJ",
-    (
-        "ImageJ",
-        "imagej",
-        "fiji",
-        "Fiji",
-        "fiji-linux-x64",
-        "ImageJ-linux64",
-        "fiji-windows-x64",
-        "ImageJ-win64",
-    ),
-)
+_IMAGEJ = "ImageJ imagej fiji Fiji fiji-linux-x64 ImageJ-linux64 fiji-windows-x64 ImageJ-win64"
+IMAGEJ = Viewer("ImageJ", tuple(_IMAGEJ.split()))
 
 
 def found(viewer: Viewer, chosen: str = "") -> str:
