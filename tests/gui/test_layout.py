@@ -586,6 +586,7 @@ def test_no_two_entries_of_a_menu_have_one_letter(ready):
                 text.replace("&&", "")[text.replace("&&", "").index("&") + 1].lower() for text in texts
             ]
             assert len(set(letters)) == len(letters), (menu.title(), sorted(zip(letters, texts, strict=True)))
+    assert all("&" in toggle.text() for toggle in ready.docks.toggles)  # panels are reached by two letters
 
 
 @pytest.mark.parametrize("name", ["profile", "rectangle", "ellipse", "crop"])

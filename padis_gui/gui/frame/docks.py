@@ -82,7 +82,7 @@ class Docks(QObject):
         widget.setMinimumSize(room.narrowest, lowest)
         # Qt's own, in the menu of a right click on a title, shows and hides only
         dock.toggleViewAction().setToolTip(f"Show or hide the panel {title}")
-        toggle = QAction(title, dock, checkable=True)
+        toggle = QAction(_lettered(title, {each.text() for each in self.toggles}), dock, checkable=True)
         toggle.setToolTip(f"Bring the panel {title} to the front, with the keyboard in it; or hide it")
         toggle.triggered.connect(lambda _checked=False: self._bring_or_hide(dock))
         dock.visibilityChanged.connect(toggle.setChecked)
@@ -179,3 +179,10 @@ class Docks(QObject):
             return True
         self.reset()
         return False
+
+
+def _lettered(title: str, others: set[str]) -> str:
+    """A title for a menu, with the first of its letters that chooses none of the others."""
+    taken = {text[text.index("&") + 1].lower() for text in others if "&" in text}
+    at = next((n for n, letter in enumerate(title) if letter.isalpha() and letter.lower() not in taken), None)
+    return title if at is None else f"{title[:at]}&{title[at:]}"
