@@ -70,13 +70,21 @@ def test_a_fan_beam_scan(tmp_path: Path, prior_path: Path, capsys: pytest.Captur
     assert 0.005 < float(tifffile.imread(out).max()) < 0.05  # in 1/mm
 
 
-def test_what_a_preset_sets_in_its_solver_is_not_for_a_scan(tmp_path: Path, prior_path: Path) -> None:
-    """Simulated data are exact, and bear other steps than measured ones."""
-    path = write_htc(tmp_path / "scan.mat", fan())
-    fast = ("--preset", "ct-fan", "--solver", "fast", "--image-size", "48", "--take-views", "30")
-    code, out = reconstruct(path, prior_path, *fast)
-    assert code == 0
-    assert read_recipe(out)[0].settings == FastSettings(steps=3, cg_steps=3).model_dump(mode="json")
+def test_of_what_presets_set_a_scan_has_what_holds_on_scans(tmp_path: Path, prior_path: Path) -> None:
+    """Simulated data are exact, and bear other steps than measured ones: those of a fan beam were measured to hold."""
+    smaller = ("--solver", "fast", "--image-size", "48", "--take-views", "30")
+    plain = FastSettings(steps=3, cg_steps=3)
+    for path, preset, wanted in (
+        (
+            write_htc(tmp_path / "scan.mat", fan()),
+            "ct-20",
+            plain.model_copy(update={"sigma_max": 2.0, "zeta": 1.15}),
+        ),
+        (write_exchange(tmp_path / "scan.h5", parallel()), "ct-8", plain),
+    ):
+        code, out = reconstruct(path, prior_path, "--preset", preset, *smaller, out=f"{preset}.tif")
+        assert code == 0
+        assert read_recipe(out)[0].settings == wanted.model_dump(mode="json")
 
 
 def test_a_detector_row_of_a_stack(tmp_path: Path, prior_path: Path) -> None:
