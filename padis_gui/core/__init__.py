@@ -46,4 +46,11 @@ else:
             with torch.no_grad():
                 yield
 
-    torch, Tensor = _Torch(), Any  # nothing is asked whether it is a Tensor, only annotated so
+    torch = _Torch()
+
+    class _Tensors(type):
+        def __instancecheck__(cls, value: Any) -> bool:
+            return isinstance(value, torch.Tensor)
+
+    class Tensor(metaclass=_Tensors):
+        """What torch's tensors are instances of, for annotations that are evaluated before torch is there."""

@@ -231,14 +231,14 @@ def test_the_factor_that_fits():
 def test_an_opening_that_finds_no_memory_offers_less_of_the_file(ready, drive, monkeypatch, tmp_path):
     tifffile.imwrite(tmp_path / "large.tif", RNG.random((80, 60), dtype=np.float32))
     session, messages = ready.session, ready.messages
-    reads = opened.read_image
+    reads = opened.read_and_keep
 
     def short(path, page, reading):
         if reading is None or reading.pixel_binning == 1:
             raise MemoryError
         return reads(path, page, reading)
 
-    monkeypatch.setattr(opened, "read_image", short)
+    monkeypatch.setattr(opened, "read_and_keep", short)
 
     async def go():
         assert not await session.data.open(tmp_path / "large.tif")

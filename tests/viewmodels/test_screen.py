@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from padis_gui.core.files.read import read_image
+from padis_gui.core.files.read import read_and_keep, read_image
 from padis_gui.core.runs.control import RunState
 from padis_gui.core.runs.opened import misfit
 from padis_gui.core.runs.presets import PRESETS, resource
@@ -53,9 +53,9 @@ def test_of_pages_flipped_through_only_the_last_is_read(session, drive, many, pr
 
     def counted(path, page, reading=None):
         read.append(page)
-        return read_image(path, page, reading)
+        return read_and_keep(path, page, reading)
 
-    monkeypatch.setattr("padis_gui.viewmodels.state.opened.read_image", counted)
+    monkeypatch.setattr("padis_gui.viewmodels.state.opened.read_and_keep", counted)
 
     async def go():
         await open_both(session, many / "pages.tif", prior_path)

@@ -304,6 +304,7 @@ def test_a_volume_that_does_not_fit_is_refused_in_a_sentence(ready, drive, monke
     monkeypatch.setattr("padis_gui.core.files.read.free_memory_mb", lambda _device: 0.001)
 
     async def go():
+        ready.said.clear()
         ready.start()
         await until(lambda: ready.said)
         assert "fits into half of the free memory" in ready.said[-1][1]

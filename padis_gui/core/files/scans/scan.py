@@ -120,10 +120,18 @@ class ScanFile(Closing):
         return ScanFile(self.name, self.kind, geometry, cone.readings, rows=cone.rows)
 
     def keeping(self) -> "ScanFile":
-        """The same scan, which keeps the rows that it has read, also once this file is closed."""
-        return ScanFile(
-            self.name, self.kind, self.geometry, cache(self._readings), rows=self.rows, notes=self._notes
-        )
+        """The same scan, which keeps the rows that it has read, also once this file is closed or written over."""
+
+        def copied(row: int) -> Readings:
+            found = self._readings(row)
+            flat, dark = found.flat, found.dark
+            return Readings(
+                np.array(found.values),
+                flat.copy() if isinstance(flat, np.ndarray) else flat,
+                dark.copy() if isinstance(dark, np.ndarray) else dark,
+            )
+
+        return ScanFile(self.name, self.kind, self.geometry, cache(copied), rows=self.rows, notes=self._notes)
 
     def merged(self, row: int) -> "ScanFile":
         """A row's scan with one view an angle: the mean of those that have the same, and no frame that repeats another.
@@ -195,8 +203,9 @@ def mended(name: str, values: NDArray[Any], *, replaces: bool) -> tuple[Values, 
 
 
 def checked_angles(name: str, angles: NDArray[Any], views: int) -> NDArray[np.float64]:
-    """Angles (views,) in float64; raises :class:`InputError` where there are not as many as views, or not finite."""
-    flat = np.asarray(angles, dtype=np.float64).ravel()
+    """Angles (views,) in float64, none of a file's own memory; raises :class:`InputError` where there are not as many as
+    views, or not finite."""
+    flat = np.array(angles, dtype=np.float64).ravel()
     if len(flat) != views:
         raise InputError(
             f"An angle for each of the {views} views was wanted, but {name} has {len(flat)}: frames were "
