@@ -68,9 +68,8 @@ def _given() -> dict[str, str]:
     return given
 
 
-GIVEN_ENVIRONMENT = (
-    _given()
-)  # for programs of others that are started: a Qt or threads of ours are none of theirs
+# For programs of others that are started: what is set for our Qt and our threads is none of theirs.
+GIVEN_ENVIRONMENT = _given()
 
 # OpenMP's threads spin while they wait for the next piece of work, for milliseconds unless told otherwise: beside any other
 # load they keep the very cores busy that the work waits for. GNU's OpenMP reads this when torch is imported. Instead of

@@ -1,5 +1,7 @@
 """Waiting for what happens when it happens: in another process, or while Qt's events pass."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,3 +18,10 @@ def wait_for(
         assert time.monotonic() < end, "waited in vain"
         meanwhile()
         time.sleep(0.002)  # sleep: between two looks, so that what is waited for gets the processor
+
+
+def run_afresh(code: str) -> str:
+    """What Python prints that runs this in an interpreter of its own, and ends without an error."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -138,7 +138,7 @@ def _given_for(options: argparse.Namespace, physics: "Physics") -> dict[str, Any
             raise SettingError(
                 f"A setting of {physics.name} was wanted, but --{name.replace('_', '-')} belongs to "
                 f"{listed}; leave it out or choose --physics {owners[0]}."
-            )  # fmt: skip
+            )
     return given
 
 

@@ -5,7 +5,6 @@ import inspect
 import io
 import os
 import re
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.declarations import specs
 from padis_gui.core.settings.files import pixels_sha256
 from padis_gui.core.solvers.registry import SOLVERS
+from tests.waiting import run_afresh
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -58,8 +58,7 @@ def test_the_package_alone_imports_nothing_heavy() -> None:
         "pg.open\n"
         "assert 'torch' in sys.modules and 'PySide6' not in sys.modules and 'rich' not in sys.modules\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_afresh(code)
 
 
 def test_the_package_is_typed_and_names_what_it_has() -> None:

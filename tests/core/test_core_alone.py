@@ -1,8 +1,6 @@
 """The core is importable by itself: no Qt, no terminal toys."""
 
 import pkgutil
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -17,6 +15,7 @@ from padis_gui.core.settings.machine import (
     pick_device,
     use_all_threads,
 )
+from tests.waiting import run_afresh
 
 
 def test_no_module_of_the_core_brings_qt() -> None:
@@ -29,8 +28,7 @@ def test_no_module_of_the_core_brings_qt() -> None:
         "('PySide6', 'shiboken6', 'pyqtgraph', 'qasync', 'rich', 'matplotlib')]\n"
         "assert not bad, bad\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_afresh(code)
 
 
 def test_only_networks_bring_torch() -> None:
@@ -49,8 +47,7 @@ def test_only_networks_bring_torch() -> None:
         "sys.modules['torch'].patched = 1\n"
         "assert torch.patched == 1\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_afresh(code)
 
 
 def test_devices() -> None:

@@ -20,6 +20,7 @@ from padis_gui.core.exports.about import read_export, read_pages, read_recipe
 from padis_gui.core.files.read import read_image
 from padis_gui.core.runs.repeat import sample_seeds
 from padis_gui.core.settings import machine
+from tests.waiting import run_afresh
 
 TINY = ["--views", "10", "--solver", "dds", "--steps", "3", "--set", "cg-steps=3", "--precision", "float32"]
 
@@ -251,8 +252,7 @@ def test_the_command_line_imports_no_qt(arguments: list[str]) -> None:
         "qt = [m for m in sys.modules if m.split('.')[0] in ('PySide6', 'shiboken6', 'pyqtgraph', 'qasync')]\n"
         "sys.exit(f'imported {qt}' if qt else code)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_afresh(code)
 
 
 def test_version() -> None:

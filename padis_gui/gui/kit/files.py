@@ -8,12 +8,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QProcess, Qt, QUrl
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QImage, QImageWriter
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from padis_gui.core.files.formats.recognise import SUFFIXES
 from padis_gui.gui.kit.widgets import Flow, push_button
+from padis_gui.viewmodels.session.sending import start_apart
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
 
@@ -91,9 +92,9 @@ def png_of(image: QImage) -> bytes:
 def show_in_folder(path: Path) -> bool:
     """Show a file in the system's file manager, selected where that can be asked for; False where none is found."""
     if sys.platform == "win32":
-        return QProcess.startDetached("explorer", ["/select,", str(path)])[0]
+        return start_apart("explorer", ["/select,", str(path)])
     if sys.platform == "darwin":
-        return QProcess.startDetached("open", ["-R", str(path)])[0]
+        return start_apart("open", ["-R", str(path)])
     return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path if path.is_dir() else path.parent)))
 
 

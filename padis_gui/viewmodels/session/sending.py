@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -75,23 +75,27 @@ def write_for(viewer: Viewer, run: Exported, folder: Path) -> list[Path]:
 
 
 def start(viewer: Viewer, program: str, files: Iterable[Path]) -> str:
-    """Start the program on the files, as a process of its own that outlives this one, in the environment that this one was
-    given; returns a sentence.
+    """Start the program on the files, as a process of its own that outlives this one; returns a sentence.
 
     Raises :class:`InputError` where the system does not start it.
     """
     names = [str(file) for file in files]
+    if not start_apart(program, names):
+        raise InputError(
+            f"{viewer.name} was to be started, but the system does not run {program}; choose another program."
+        )
+    return f"Sent {' and '.join(Path(name).name for name in names)} to {viewer.name}."
+
+
+def start_apart(program: str, arguments: Sequence[str]) -> bool:
+    """Start another's program, which outlives this one, in the environment that this one was given; whether it was."""
     environment, process = QProcessEnvironment(), QProcess()
     for name, value in GIVEN_ENVIRONMENT.items():
         environment.insert(name, value)
     process.setProcessEnvironment(environment)
     process.setProgram(program)
-    process.setArguments(names)
-    if not cast(bool, process.startDetached()):  # where its stubs say a tuple
-        raise InputError(
-            f"{viewer.name} was to be started, but the system does not run {program}; choose another program."
-        )
-    return f"Sent {' and '.join(Path(name).name for name in names)} to {viewer.name}."
+    process.setArguments(list(arguments))
+    return cast(bool, process.startDetached())  # where its stubs say a tuple
 
 
 def _tidy(folder: Path) -> None:

@@ -117,8 +117,10 @@ class ChosenMethod(QObject):
             self._problems[self.physics] = changed(self.problem, name, value)
             self._follow_problem(scan=self.physics == self._scan)
             self.preset = None
-            nearest = nearest_preset(self.physics, self.problem)
-            if self.settings != before and nearest is not None:
+            if (
+                self.settings != before
+                and (nearest := nearest_preset(self.physics, self.problem)) is not None
+            ):
                 label = find_solver(self.solver).label
                 self._background.message.emit(
                     "info",

@@ -2,8 +2,6 @@
 
 import itertools
 import math
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from padis_gui.core.settings.declarations import as_before, make
 from padis_gui.core.settings.errors import Interrupted, SettingError
 from padis_gui.core.settings.watch import Watch
 from tests.tiny import phantom
+from tests.waiting import run_afresh
 
 CPU = torch.device("cpu")
 BEAMS = ("parallel", "fan")
@@ -575,9 +574,7 @@ def test_a_scan_is_reconstructed_where_there_is_no_astra() -> None:
         "    print(float(A.pinv(A(torch.ones(1, 32, 32))).mean()))\n"
     )
     # a module that is None is found by nobody
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    stored, free = map(float, done.stdout.split())
+    stored, free = map(float, run_afresh(code).split())
     assert stored == pytest.approx(free, rel=1e-5)
 
 
