@@ -500,7 +500,7 @@ def test_frames_do_not_queue_up(ready, drive):
         await until(lambda: step(ready) >= 20)
         first = run.take_frame()
         assert first is not None
-        assert first.step >= 20
+        assert first.step >= 19  # the point of a step is there before its picture
         await ended(ready)
 
     drive(go())
