@@ -3,6 +3,9 @@
 import argparse
 import shlex
 import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +25,10 @@ from padis_gui.cli.options import (
 from padis_gui.cli.outputs import kept, write_text
 from padis_gui.cli.terminal import say
 from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS
-from padis_gui.core.settings.errors import InputError, SettingError
+from padis_gui.core.settings.errors import InputError, Interrupted, SettingError
 
 if TYPE_CHECKING:
+    from padis_gui.cli.progress import Control
     from padis_gui.core.prior.tiling import TilingSettings
     from padis_gui.core.runs.presets import Preset
     from padis_gui.core.studies.experiment import GridResult
@@ -43,11 +47,12 @@ exit code is then 1.
 """
 
 
-def add_images(parser: argparse.ArgumentParser) -> None:
-    """The images of a grid, for :func:`images_of`."""
+def add_images(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """The images of a grid."""
     parser.add_argument(
-        "data", type=Path, nargs="+", metavar="DATA", help="images; multi-page files count page by page"
-    )
+        "data", type=Path, nargs="+" if required else "*", metavar="DATA",
+        help="images; multi-page files count page by page",
+    )  # fmt: skip
     parser.add_argument("--pages", type=int, nargs="+", metavar="N", help="pages, from 0 (default: all)")
 
 
@@ -59,12 +64,13 @@ def add_priors(parser: argparse.ArgumentParser) -> None:
     add_training_image_size(parser)
 
 
-def add_results(parser: argparse.ArgumentParser) -> None:
-    """Where results and tables go."""
+def add_results(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Where results, tables and pictures go."""
     parser.add_argument(
         "--out",
         type=Path,
-        required=True,
+        required=required,
+        default=None,
         metavar="RESULTS.jsonl",
         help="results, one JSON line each; appended to",
     )
@@ -76,6 +82,10 @@ def add_results(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write the table as .md, .csv or .html (with plots) too",
     )
+    parser.add_argument(
+        "--pictures", type=Path, default=None, metavar="FOLDER",
+        help="keep the result of each run as a TIFF in this folder, which restores the run in the window",
+    )  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,22 +123,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, nargs="+", default=[1], metavar="N", help="default: 1")
     add_device(parser)
     add_results(parser)
+    parser.set_defaults(events=False)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the grid, and print and write its table."""
     from padis_gui.core.solvers.registry import find_solver
     from padis_gui.core.studies.grid import Grid
+    from padis_gui.core.studies.request import common_prior, images_in
 
     check_files(options)
     problems = tuple(_problem(options, name) for name in options.preset)
     solvers = tuple(options.solver) or tuple(dict.fromkeys(p.solver for p in problems))
     for solver in solvers:
         find_solver(solver)
-    priors = tuple(options.prior) or bundled_priors(problems, options.device)
+    priors = tuple(options.prior) or common_prior((problem.physics for problem in problems), options.device)
     kept_settings, several = _apart(options.overrides)
     grid = Grid(
-        images=images_of(options), problems=problems, priors=priors, solvers=tuple(options.solver),
+        images=images_in(tuple(options.data), tuple(options.pages or ())), problems=problems, priors=priors,
+        solvers=tuple(options.solver),
         overrides=_by_solver(kept_settings, solvers), tilings=_tilings(options),
         positions=tuple(p == "on" for p in options.positions), seeds=tuple(options.seed),
         varied=_varied([*several, *options.vary], problems, solvers),
@@ -136,51 +149,118 @@ def run(options: argparse.Namespace) -> int:
     return finish_grid(options, grid, "Experiment")
 
 
+class Followed(ABC):
+    """Shows results as they come, and stops where that is asked for."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.failed = total, 0, 0
+
+    def show(self, result: "GridResult") -> None:
+        """One more."""
+        self.done += 1
+        self.failed += bool(result.error)
+        psnr = result.metrics.get("psnr")
+        self._show(f"{result.point.name}  {result.error if psnr is None else f'{psnr:.2f} dB'}")
+
+    @abstractmethod
+    def _show(self, note: str) -> None: ...
+
+    @abstractmethod
+    def check(self) -> None:
+        """Wait while it is paused; raises :class:`Interrupted` once it is to stop."""
+
+
+class _OnBar(Followed):
+    def __init__(self, total: int, bar: "Callable[[int, int, str], None]") -> None:
+        super().__init__(total)
+        self._bar = bar
+        bar(0, total, "")
+
+    def _show(self, note: str) -> None:
+        self._bar(self.done, self.total, note)
+
+    def check(self) -> None:
+        """Whoever wants it to stop presses Ctrl-C."""
+
+
+class _AsLines(Followed):
+    def __init__(self, total: int, control: "Control") -> None:
+        from padis_gui.cli.progress import Lines
+        from padis_gui.core.training.optimise import World
+
+        super().__init__(total)
+        self._control, self._world, self._lines = control, World(), Lines()
+        self._show("")
+
+    def _show(self, note: str) -> None:
+        if not self._lines.tell("case", done=self.done, total=self.total, failed=self.failed, note=note):
+            self._control.stop = True
+
+    def note(self, name: str, step: int) -> None:
+        self._lines.tell(name, done=step)
+
+    def check(self) -> None:
+        self._control.wait_while_paused(self._world, self.done, self)
+        self._control.check()
+
+
+@contextmanager
+def _followed(title: str, total: int, *, events: bool) -> Iterator[Followed]:
+    """On a bar, or with ``events`` in lines of JSON, of which the last says that all is done."""
+    from padis_gui.cli.progress import Control, progress_bar
+
+    if not events:
+        with progress_bar(title) as bar:
+            yield _OnBar(total, bar)
+        return
+    with Control(words=True) as control:
+        shown = _AsLines(total, control)
+        try:
+            yield shown
+        except Interrupted:
+            shown.note("stopped", shown.done)
+            raise
+        shown.note("done", shown.done)
+
+
 def finish_grid(options: argparse.Namespace, grid: "Grid", title: str, question: str = "") -> int:
-    """Run a grid, and print and write its table; returns the exit code."""
-    from padis_gui.cli.progress import progress_bar
+    """Run a grid, and print and write its table; returns the exit code. Raises :class:`Interrupted` where it is told to
+    stop."""
     from padis_gui.core.studies.experiment import run_grid
     from padis_gui.core.studies.grid import check_size
-    from padis_gui.core.studies.page import as_html
-    from padis_gui.core.studies.table import as_csv, as_markdown, summarise
+    from padis_gui.core.studies.page import as_text
+    from padis_gui.core.studies.table import as_markdown, summarise
 
     check_size(grid)
     points = list(grid.points())
     priors = dict.fromkeys(point.prior for point in points)
     opened = {path: open_prior(options, path) for path in priors}
     results: list[GridResult] = []
-    unwritten = None
-    with progress_bar(title) as bar:
-        bar(0, len(points), "")
+    unwritten, missing = None, False
+    with _followed(title, len(points), events=options.events) as shown:
+        found = run_grid(
+            points, opened.__getitem__, options.out, pictures=options.pictures, check=shown.check
+        )
         try:
-            for result in run_grid(points, opened.__getitem__, options.out):
+            for result in found:
                 results.append(result)
-                psnr = result.metrics.get("psnr")
-                quality = result.error if psnr is None else f"{psnr:.2f} dB"
-                named = [*result.point.group[:3], *(f"{key}={value}" for key, value in result.point.varied)]
-                bar(len(results), len(points), f"{' '.join(filter(None, named))}  {quality}")
+                shown.show(result)
         except InputError as refused:
             if not results:
                 raise
             unwritten = refused
-    rows = summarise(results)
-    say(as_markdown(rows), end="")
-    missing = False
-    for path in options.table:
-        match path.suffix.lower():
-            case ".csv":
-                text = as_csv(rows)
-            case ".html":
-                text = as_html(rows, title=title, question=question, again=_again(options))
-            case _:
-                text = as_markdown(rows)
-        _, written = kept(path, partial(write_text, text=text))
-        missing |= written != path
+        rows = summarise(results)
+        for path in options.table:
+            text = as_text(rows, path.suffix, title=title, question=question, again=_again(options))
+            _, written = kept(path, partial(write_text, text=text))
+            missing |= written != path
+    if not options.events:
+        say(as_markdown(rows), end="")
     errors = dict.fromkeys(
         f"{result.point.method.solver}: {result.error}" for result in results if result.error
     )
     for error in errors:
-        say(f"failed: {error}")
+        say(f"failed: {error}", error=options.events)
     if unwritten is not None:
         raise unwritten
     return 1 if errors else 2 if missing else 0
@@ -213,21 +293,6 @@ def _varied(
     )
 
 
-def bundled_priors(problems: "tuple[Preset, ...]", device: str) -> tuple[Path, ...]:
-    """The one bundled prior of these problems; raises :class:`SettingError` where they have several."""
-    from padis_gui.core.runs.presets import bundled_prior
-    from padis_gui.core.settings.machine import pick_device
-
-    kind = pick_device(device).type
-    priors = tuple(dict.fromkeys(bundled_prior(problem.physics, kind) for problem in problems))
-    if len(priors) > 1:
-        raise SettingError(
-            "Problems of one bundled prior were wanted, but CT and pictures came together; run them apart, or "
-            "choose the priors with --prior."
-        )
-    return priors
-
-
 def check_files(options: argparse.Namespace) -> None:
     """Raise :class:`InputError` for outputs of other kinds, or that would replace an input."""
     from padis_gui.core.runs.inputs import check_run_outputs
@@ -238,26 +303,11 @@ def check_files(options: argparse.Namespace) -> None:
             raise InputError(
                 f"A file that ends in {' or '.join(endings)} was wanted, but {path.name} was given; rename it."
             )
+    if options.pictures is not None and options.pictures.exists() and not options.pictures.is_dir():
+        raise InputError(
+            f"A folder for the pictures was wanted, but {options.pictures} is a file; choose another name."
+        )
     check_run_outputs(given_inputs(options), [options.out, *options.table])
-
-
-def images_of(options: argparse.Namespace) -> tuple[tuple[Path, int], ...]:
-    """Every (file, page) of the grid; all are read once, so that a bad one is found before the first run."""
-    from padis_gui.core.files.formats.open import count_pages
-    from padis_gui.core.files.read import read_image
-
-    found = [
-        (path, page)
-        for path in options.data
-        for page in (range(count_pages(path)) if options.pages is None else options.pages)
-    ]
-    for path, page in found:
-        if read_image(path, page).measured is not None:
-            raise InputError(
-                f"Images were wanted, of which methods are compared to the truth, but {path.name} is a measurement; use "
-                "padis-gui reconstruct."
-            )
-    return tuple(found)
 
 
 def _problem(options: argparse.Namespace, name: str) -> "Preset":

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from padis_gui.core.exports.about import About
+from padis_gui.core.exports.tiff import save_result
 from padis_gui.core.files.read import read_image
 from padis_gui.core.images.metrics import as_json
 from padis_gui.core.prior.prior import PatchPrior
-from padis_gui.core.runs.engine import Run, finish
+from padis_gui.core.runs.engine import Result, Run, finish
 from padis_gui.core.runs.opened import Opened, Prepared, measure_further
 from padis_gui.core.runs.recipe import Recipe, make_recipe
-from padis_gui.core.settings.errors import InputError, PadisError
+from padis_gui.core.settings.errors import InputError, Interrupted, PadisError
+from padis_gui.core.settings.files import failures_said
 from padis_gui.core.solvers.iterate import Iterate
 from padis_gui.core.studies.grid import GridPoint
 from padis_gui.core.studies.results import Results
@@ -42,7 +45,12 @@ class GridResult:
 
 
 def run_grid(
-    points: Iterable[GridPoint], open_prior: Callable[[Path], PatchPrior], record: Path | None = None
+    points: Iterable[GridPoint],
+    open_prior: Callable[[Path], PatchPrior],
+    record: Path | None = None,
+    *,
+    pictures: Path | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[GridResult]:
     """One result a point, in order but for those that another process is at, which come last; a point that fails says so
     in its result, and the next one follows.
@@ -50,9 +58,10 @@ def run_grid(
     ``record`` is a file of JSON lines: a point that succeeded there, or that another process finishes meanwhile, is not
     run here, and new results are appended. Where it cannot be written the grid goes on, and it is tried again with the
     next result. Raises :class:`InputError` where it cannot be read or begun, and at the end where results had to be
-    written to another file.
+    written to another file. In the folder ``pictures`` each run that succeeds leaves its result, as :func:`picture_of`
+    names it. ``check`` is called after each step and may raise :class:`Interrupted`: what is in hand then is lost.
     """
-    runner = _GridRunner(open_prior)
+    runner = _GridRunner(open_prior, pictures, check)
     if record is None:
         yield from map(runner.finish, points)
         return
@@ -97,15 +106,24 @@ def _finish_once(
         return result
 
 
+def picture_of(point: GridPoint, pictures: Path) -> Path:
+    """The TIFF of a point's result in a folder of such; it restores its run."""
+    return pictures / f"{point.key}.tif"
+
+
 class _GridRunner:
     """Runs points; keeps open what the next one is likely to need."""
 
-    def __init__(self, open_prior: Callable[[Path], PatchPrior]) -> None:
+    def __init__(
+        self, open_prior: Callable[[Path], PatchPrior], pictures: Path | None, check: Callable[[], None]
+    ) -> None:
+        self._pictures, self._check = pictures, check
         self._prior = lru_cache(open_prior)
         self._image = lru_cache(maxsize=1)(read_image)
         self._prepared: Prepared | None = None
 
     def finish(self, point: GridPoint) -> GridResult:
+        self._check()
         recipe = None
         try:
             opened = Opened(
@@ -113,8 +131,12 @@ class _GridRunner:
                 prior_path=point.prior,
             )  # fmt: skip
             recipe = make_recipe(opened, point.method, point.seed)
-            metrics, recipe = self._metrics(recipe, opened)
+            result, metrics = self._run(recipe, opened)
+            recipe = result.recipe
+            self._keep(result, point)
             return GridResult(point=point, metrics=metrics, recipe=recipe)
+        except Interrupted:
+            raise
         except PadisError as error:
             return GridResult(point=point, metrics={}, error=str(error), recipe=recipe)
         except Exception as error:  # one broken point must not cost the others
@@ -123,13 +145,14 @@ class _GridRunner:
                 point=point, metrics={}, error=f"{type(error).__name__}: {error}", recipe=recipe
             )
 
-    def _metrics(self, recipe: Recipe, opened: Opened) -> tuple[dict[str, float], Recipe]:
+    def _run(self, recipe: Recipe, opened: Opened) -> tuple[Result, dict[str, float]]:
         """The operator is built once for all methods that are compared on a problem."""
         run, last = Run(recipe, opened, prepared=self._prepared), None
 
         def watch(iterate: Iterate) -> None:
             nonlocal last
             last = iterate
+            self._check()
 
         result = finish(run, watch)
         assert run.prepared is not None
@@ -137,4 +160,16 @@ class _GridRunner:
         metrics = {"seconds": result.seconds, "evaluations": float(result.evaluations)}
         if last is not None:
             metrics |= measure_further(run.prepared.problem, last.estimate, last.partition)
-        return metrics | result.metrics, result.recipe
+        return result, metrics | result.metrics
+
+    def _keep(self, result: Result, point: GridPoint) -> None:
+        """Leave the picture where pictures are kept; what it came to counts without it."""
+        if self._pictures is None:
+            return
+        path = picture_of(point, self._pictures)
+        try:
+            with failures_said("A picture", path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_result(path, result, About.of(result, point.name))
+        except InputError as error:
+            log.warning("%s", error)

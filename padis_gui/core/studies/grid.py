@@ -20,6 +20,7 @@ from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.solvers.registry import find_solver
 
 Part = Literal["problem", "solver", "tiling"]
+ImagePage = tuple[Path, int]  # a file, and one of its pages
 _MOST_CASES = 1_000_000
 
 
@@ -75,6 +76,12 @@ class GridPoint:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
+    def name(self) -> str:
+        """What it is, in a line: the problem, the method, and what is varied."""
+        words = [*self.group[:3], *(f"{key}={value}" for key, value in self.varied)]
+        return " ".join(filter(None, words))
+
+    @property
     def group(self) -> Group:
         """The row of the table that it belongs to."""
         method = self.method
@@ -97,7 +104,7 @@ class Grid:
     values, in every solver and problem that has it.
     """
 
-    images: tuple[tuple[Path, int], ...]
+    images: tuple[ImagePage, ...]
     problems: tuple[Preset, ...]
     priors: tuple[Path, ...]
     solvers: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from padis_gui.core.exports.report import round_ticks
-from padis_gui.core.studies.table import CONFIDENCE, Row, Spread, table_of, with_interval
+from padis_gui.core.studies.table import CONFIDENCE, Row, Spread, as_csv, as_markdown, table_of, with_interval
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 _WIDTH, _RIGHT, _LINE, _LETTER = 1000, 110, 24, 7  # px of a plot: in all, for the numbers, a row, a letter
@@ -38,6 +38,17 @@ class Plot:
     right: float
     width: int
     height: float
+
+
+def as_text(rows: Sequence[Row], kind: str, *, title: str, question: str = "", again: str = "") -> str:
+    """The table as a file of the ending ``kind``: ``.csv``, ``.html``, or else Markdown."""
+    match kind.lower():
+        case ".csv":
+            return as_csv(rows)
+        case ".html":
+            return as_html(rows, title=title, question=question, again=again)
+        case _:
+            return as_markdown(rows)
 
 
 def as_html(rows: Sequence[Row], *, title: str, question: str = "", again: str = "") -> str:

@@ -29,10 +29,11 @@ class Results:
     """What is known of the cases of an experiment, by their keys, and what is not written yet.
 
     ``metrics`` are those of the cases that succeeded, NaN where one was not finite; ``errors`` are of those that failed
-    after this was made. Raises :class:`InputError` where the file cannot be read, or cannot be written at all.
+    after this was made. Raises :class:`InputError` where the file cannot be read, or cannot be written at all. Whoever
+    only looks ``writes`` nothing, and knows the earlier errors, too.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
         self.path = path
         self.metrics: dict[str, Metrics] = {}
         self.errors: dict[str, str] = {}
@@ -42,6 +43,8 @@ class Results:
         self.read()
         if self._foreign and not self.metrics and not self.errors:
             raise self._unreadable()
+        if not writes:
+            return
         self.errors.clear()  # what failed before is tried again
         self._append("")  # what cannot be written is said before anything is computed
 
@@ -68,6 +71,10 @@ class Results:
                 self.metrics[key] = metrics
         if damaged:
             log.warning("%d lines of %s cannot be read; their cases are run again.", damaged, self.path.name)
+
+    def error_of(self, key: str) -> str:
+        """Why a case failed; empty for one that has succeeded since."""
+        return "" if key in self.metrics else self.errors.get(key, "")
 
     def _unreadable(self) -> InputError:
         return InputError(

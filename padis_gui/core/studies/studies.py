@@ -8,13 +8,11 @@ an average over several, and how methods stand missing views, noise and detector
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from padis_gui.core.prior.checkpoint import read_record
-from padis_gui.core.prior.tiling import TilingSettings
-from padis_gui.core.runs.presets import PRESETS
+from padis_gui.core.runs.recipe import check_seed
 from padis_gui.core.settings.declarations import Registry
-from padis_gui.core.studies.grid import Grid, varied
+from padis_gui.core.studies.request import StudyRequest
 
 Budget = Literal["trial", "full"]
 Values = Mapping[str, tuple[str, ...]]
@@ -40,31 +38,18 @@ class Study:
     positions: tuple[bool, ...] = (True,)
     seeds: tuple[int, ...] = (1, 2, 3)
 
-    def grid(
-        self, images: tuple[tuple[Path, int], ...], priors: tuple[Path, ...], budget: Budget, *, seed: int = 1
-    ) -> Grid:
-        """The runs on these images; raises :class:`SettingError` for values that no method has."""
-        presets = tuple(PRESETS.find(name) for name in self.problems)
-        solvers = (*self.solvers, *self.more_solvers) if budget == "full" else self.solvers
-        asked = self.full if budget == "full" else self.trial
-        axes = tuple(
-            varied(name, values or _trained(priors), presets, solvers) for name, values in asked.items()
-        )
-        return Grid(
-            images=images if budget == "full" else images[:TRIAL_IMAGES], problems=presets, priors=priors,
-            solvers=solvers, tilings=tuple(TilingSettings(strategy=name) for name in self.tilings),
-            positions=self.positions,
-            seeds=tuple(seed + n for n in range(len(self.seeds))) if budget == "full" else (seed,),
-            varied=axes,
+    def request(
+        self, images: tuple[Path, ...], budget: Budget, *, seed: int = 1, **more: Any
+    ) -> StudyRequest:
+        """The study of these files; ``more`` are further fields of the request, such as ``priors``."""
+        full = budget == "full"
+        return StudyRequest(
+            title=self.name, question=self.question, images=images, most_images=0 if full else TRIAL_IMAGES,
+            problems=self.problems, solvers=(*self.solvers, *self.more_solvers) if full else self.solvers,
+            tilings=self.tilings, positions=self.positions,
+            seeds=tuple(check_seed(seed + n) for n in range(len(self.seeds))) if full else (check_seed(seed),),
+            varied=dict(self.full if full else self.trial), **more,
         )  # fmt: skip
-
-
-def _trained(priors: tuple[Path, ...]) -> tuple[str, ...]:
-    """The patch sizes that priors were trained with, ascending."""
-    return tuple(
-        str(size)
-        for size in sorted({p for path in priors for p in read_record(path).conventions.patch_sizes})
-    )
 
 
 STUDIES = Registry(

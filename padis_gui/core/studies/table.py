@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 
 from padis_gui.core.studies.experiment import GridResult
-from padis_gui.core.studies.grid import Group
+from padis_gui.core.studies.grid import Group, ImagePage
 
 CONFIDENCE = 0.95
 GROUP = ("problem", "solver", "tiling", "prior", "positions")
@@ -56,10 +56,7 @@ class Row:
     difference: Spread | None = None
 
 
-Case = tuple[Path, int]  # file and page
-
-
-def spread_of(values: Mapping[Case, Sequence[float]]) -> Spread | None:
+def spread_of(values: Mapping[ImagePage, Sequence[float]]) -> Spread | None:
     """Of the values of each image's seeds; None where there are none."""
     from scipy.stats import t as student
 
@@ -98,8 +95,8 @@ def summarise(results: Iterable[GridResult]) -> list[Row]:
     return rows
 
 
-def _by_image(members: Iterable[GridResult], metric: str) -> dict[Case, list[float]]:
-    found: dict[Case, list[float]] = {}
+def _by_image(members: Iterable[GridResult], metric: str) -> dict[ImagePage, list[float]]:
+    found: dict[ImagePage, list[float]] = {}
     for member in members:
         value = member.metrics.get(metric, math.nan)
         if math.isfinite(value):
@@ -111,7 +108,7 @@ def _difference(members: Sequence[GridResult], reference: Sequence[GridResult]) 
     theirs = {
         (r.point.data, r.point.page, r.point.seed): r.metrics.get(_COMPARED, math.nan) for r in reference
     }
-    found: dict[Case, list[float]] = {}
+    found: dict[ImagePage, list[float]] = {}
     for member in members:
         point = member.point
         value = member.metrics.get(_COMPARED, math.nan) - theirs.get(
