@@ -8,7 +8,7 @@ import os
 import stat
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from padis_gui.core.settings.errors import InputError
@@ -91,6 +91,16 @@ def elsewhere(path: Path) -> Iterator[Path]:
         free = (folder / name for name in names if not os.path.lexists(folder / name))
         if os.path.isdir(folder) and (found := next(free, None)) is not None:
             yield found
+
+
+def free_folder(root: Path, name: str, taken: Callable[[Path], bool]) -> Path:
+    """A folder of that name in ``root`` that is not ``taken``, nor a file: ``name``, or ``name-2``, ``name-3`` …"""
+    stem = "".join(c if c.isalnum() or c in "-_. " else "-" for c in name).strip(" .-") or "untitled"
+    folder, number = Path(root) / stem, 1
+    while taken(folder) or (folder.exists() and not folder.is_dir()):
+        number += 1
+        folder = Path(root) / f"{stem}-{number}"
+    return folder
 
 
 def _why_not_writable(path: Path) -> str:

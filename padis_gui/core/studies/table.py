@@ -179,6 +179,57 @@ def table_of(rows: Sequence[Row]) -> Table:
     return Table((*heads, *counts, *more), len(heads), tuple(cells))
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Means along one setting, ascending, with the half widths of their intervals (NaN for one value)."""
+
+    name: str
+    x: tuple[float, ...]
+    means: tuple[float, ...]
+    half_widths: tuple[float, ...]
+
+
+def axes_of(rows: Sequence[Row]) -> list[str]:
+    """The settings that are varied and whose values are all numbers."""
+    values: dict[str, set[float | None]] = {}
+    for name, value in (pair for row in rows for pair in row.group.varied):
+        values.setdefault(name, set()).add(_as_number(value))
+    return [name for name, found in values.items() if len(found) > 1 and None not in found]
+
+
+def series_of(rows: Sequence[Row], axis: str | None, metric: str = _COMPARED) -> list[Series]:
+    """One series for each combination of what else differs, along a setting of :func:`axes_of`; rows that do not have it
+    are left out. Without one each row stands for itself, at its place in the table from 1."""
+    several = [i for i in range(5) if len({row.group[i] for row in rows}) > 1]
+    points: dict[str, list[tuple[float, Spread]]] = {}
+    for place, row in enumerate(rows, 1):
+        spread = row.spreads.get(metric)
+        at = float(place) if axis is None else _as_number(dict(row.group.varied).get(axis, ""))
+        if spread is None or at is None:
+            continue
+        words = [Path(row.group.prior).name if GROUP[i] == "prior" else str(row.group[i]) for i in several]
+        others = [f"{name} {value}" for name, value in row.group.varied if name != axis]
+        name = " · ".join(filter(None, [*words, *others])) or row.group.solver
+        points.setdefault(name, []).append((at, spread))
+    return [
+        Series(
+            name,
+            tuple(x for x, _ in found),
+            tuple(s.mean for _, s in found),
+            tuple(s.half_width for _, s in found),
+        )
+        for name, found in ((name, sorted(found, key=lambda p: p[0])) for name, found in points.items())
+    ]
+
+
+def _as_number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
 def as_markdown(rows: Sequence[Row]) -> str:
     """A table to read, see :func:`table_of`."""
     table = table_of(rows)

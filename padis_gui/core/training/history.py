@@ -333,23 +333,9 @@ def trainings_in(folders: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def free_folder(root: Path, name: str) -> Path:
-    """A folder of that name in ``root`` in which no training lies: ``name``, or ``name-2``, ``name-3`` …"""
-    stem = "".join(c if c.isalnum() or c in "-_. " else "-" for c in name).strip(" .-") or "prior"
-    folder, number = Path(root) / stem, 1
-    while _occupied(folder):
-        number += 1
-        folder = Path(root) / f"{stem}-{number}"
-    return folder
-
-
 def holds_a_training(folder: Path) -> bool:
     """Whether a training has begun in a folder, or has left something there."""
     return any((Path(folder) / name).exists() for name in _FILES)
-
-
-def _occupied(folder: Path) -> bool:
-    return holds_a_training(folder) or (folder.exists() and not folder.is_dir())
 
 
 def _changed(folder: Path) -> float:

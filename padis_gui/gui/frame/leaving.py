@@ -8,6 +8,7 @@ from padis_gui.gui.frame.messages import ChoiceBar
 from padis_gui.viewmodels.laboratory.ab import ABRun
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.studies.studies import Studies
 from padis_gui.viewmodels.training.trainer import Trainer
 from padis_gui.viewmodels.volumes.volumes import Volumes
 
@@ -26,12 +27,14 @@ class Leaving(QObject):
         ab: ABRun,
         volumes: Volumes,
         trainer: Trainer,
+        studies: Studies,
         question: ChoiceBar,
         go: Callable[..., None],
         export: Callable[[tuple[RunRecord, ...]], object],
     ) -> None:
         super().__init__(question)
         self._session, self._ab, self._volumes, self._trainer = session, ab, volumes, trainer
+        self._studies = studies
         self._question, self._go, self._export = question, go, export
         self._may_lose = False
         for signal in (
@@ -39,6 +42,7 @@ class Leaving(QObject):
             session.queue.changed,
             volumes.changed,
             trainer.state_changed,
+            studies.state_changed,
         ):
             signal.connect(self._follow)
 
@@ -104,6 +108,8 @@ class Leaving(QObject):
             found.append("a volume")
         if self._trainer.active:
             found.append("a training")
+        if self._studies.active:
+            found.append("a study")
         return found
 
     def _ask(self) -> None:
@@ -143,6 +149,8 @@ class Leaving(QObject):
             kept.append("finished slices of the volume are kept, and its Start goes on with the rest")
         if self._trainer.active:
             kept.append("the training saves, stops, and can be resumed")
+        if self._studies.active:
+            kept.append("finished runs of the study are kept, and it can be resumed")
         text = "; ".join(kept)
         return text[:1].upper() + text[1:]
 

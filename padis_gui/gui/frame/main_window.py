@@ -38,11 +38,13 @@ from padis_gui.gui.kit.theme import set_scheme
 from padis_gui.gui.kit.widgets import ElidedLabel, column
 from padis_gui.gui.laboratory.ab import ABPage
 from padis_gui.gui.runs.transport import DeviceButton
+from padis_gui.gui.studies.page import StudiesPage, StudyNote
 from padis_gui.gui.training.page import TrainingNote, TrainingPage
 from padis_gui.viewmodels.pictures.pictures import RUN_KEYS
 from padis_gui.viewmodels.runs.columns import slices_text
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.preferences import Preferences
+from padis_gui.viewmodels.studies.studies import Studies
 from padis_gui.viewmodels.training.trainer import Trainer
 
 _LONGEST_LEVELS = 14  # letters
@@ -104,11 +106,15 @@ class MainWindow(QMainWindow):
     """
 
     def __init__(
-        self, session: Session, preferences: Preferences | None = None, trainer: Trainer | None = None
+        self,
+        session: Session,
+        preferences: Preferences | None = None,
+        trainer: Trainer | None = None,
+        studies: Studies | None = None,
     ) -> None:
         super().__init__()
         self.session = session
-        self.trainer = trainer or Trainer(session)
+        self.trainer, self.studies = trainer or Trainer(session), studies or Studies(session)
         self.preferences = preferences or Preferences(parent=self)
         self.closed = asyncio.Event()
         self._closing = False
@@ -215,11 +221,16 @@ class MainWindow(QMainWindow):
         train = self.pages.add("Train", self.training, "Train a prior on your own images")
         self.training_note = TrainingNote(self.trainer, train)
         self.trainer.prior_opened.connect(work.trigger)
+        self.study_page = StudiesPage(self.studies)
+        study = self.pages.add("Studies", self.study_page, "A question to many images, with error bars")
+        self.study_note = StudyNote(self.studies, study)
+        self.studies.run_opened.connect(work.trigger)
         self.leaving = Leaving(
             self.session,
             self.laboratory.ab,
             self.run_tools.volumes,
             self.trainer,
+            self.studies,
             self.question,
             self._close_now,
             self.run_tools.exporting.choose_runs,
@@ -280,7 +291,7 @@ class MainWindow(QMainWindow):
         self.device = DeviceButton(self.session, self._use_device)
         self.statusBar().addWidget(self.cursor_text, 1)
         unsaved = UnsavedNote(self.session, self.run_tools.exporting.choose_runs)
-        for note in (unsaved, *self.run_tools.notes, self.training_note):
+        for note in (unsaved, *self.run_tools.notes, self.training_note, self.study_note):
             self.statusBar().addPermanentWidget(note)
         self.statusBar().addPermanentWidget(self.device)
 
@@ -375,7 +386,7 @@ class MainWindow(QMainWindow):
 
     def _regions(self) -> list[QWidget]:
         page = self.pages.currentWidget()
-        return page.regions if isinstance(page, ReconstructPage | ABPage | TrainingPage) else []
+        return page.regions if isinstance(page, ReconstructPage | ABPage | TrainingPage | StudiesPage) else []
 
     def _use_device(self, name: str) -> None:
         self.preferences.set_device(name)
@@ -429,5 +440,6 @@ class MainWindow(QMainWindow):
                 return
         await self.run_tools.volumes.close()
         await self.trainer.close()
+        await self.studies.close()
         await self.session.close()
         self.closed.set()

@@ -34,7 +34,8 @@ _AXIS_WIDTH = 50  # px, the same in every plot, so that those above each other a
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line. NaN breaks it; ``dots`` mark each point, for values that are measured now and then."""
+    """One line. NaN breaks it; ``dots`` mark each point, for values that are measured now and then. It is ``named`` in
+    the legend, unless it belongs to another one."""
 
     name: str
     colour: str
@@ -42,6 +43,7 @@ class Line:
     y: ArrayLike
     dots: bool = False
     dashed: bool = False
+    named: bool = True
 
     @classmethod
     def through_known(cls, name: str, colour: str, x: ArrayLike, y: ArrayLike) -> "Line":
@@ -346,10 +348,9 @@ class Plot(QWidget):
             view.box.setYRange(low - room, high + room, padding=0)
 
     def _say_legend(self) -> None:
-        marks = [
-            f'<span style="color:{line.colour}">{"┄" if line.dashed else "━"}</span>' for line in self._lines
-        ]
-        names = [escape(line.name).replace(" ", "&nbsp;") for line in self._lines]
+        named = [line for line in self._lines if line.named]
+        marks = [f'<span style="color:{line.colour}">{"┄" if line.dashed else "━"}</span>' for line in named]
+        names = [escape(line.name).replace(" ", "&nbsp;") for line in named]
         entries = [f"{mark}&nbsp;{name}" for mark, name in zip(marks, names, strict=True)]
         if self._legend == "none" or not self._anything:
             entries = []

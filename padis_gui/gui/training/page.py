@@ -6,13 +6,12 @@ A line in the status bar says how the training under way is, wherever in the win
 import math
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QShowEvent
-from PySide6.QtWidgets import QLabel, QSizePolicy, QSplitter, QTabWidget, QToolButton, QWidget
+from PySide6.QtWidgets import QSplitter, QTabWidget, QToolButton, QWidget
 
-from padis_gui.gui.kit.actions import panel_action
-from padis_gui.gui.kit.theme import icon
-from padis_gui.gui.kit.widgets import below, clock, column, grid, progress_bar, scrolled, steering_button
+from padis_gui.gui.kit.process import ProcessTransport
+from padis_gui.gui.kit.widgets import below, clock, column, scrolled
 from padis_gui.gui.training.images import TrainingImages
 from padis_gui.gui.training.progress import TrainingProgress
 from padis_gui.gui.training.runs import TrainingRuns
@@ -21,60 +20,18 @@ from padis_gui.viewmodels.state.process import ProcessState
 from padis_gui.viewmodels.training.trainer import Trainer
 
 
-class TrainingTransport(QWidget):
+class TrainingTransport(ProcessTransport):
     """Buttons for the training's actions, and where it stands."""
 
     def __init__(self, trainer: Trainer, page: QWidget) -> None:
-        super().__init__()
-        self._trainer = trainer
-        self.start = panel_action(
-            self, "training_start", "Start training", "Train on these images with these settings", "Ctrl+R",
-            self._start, page,
+        super().__init__(
+            "training", page,
+            start=("Start training", "Train on these images with these settings", self._start),
+            pause=("Hold after the step in hand; again to go on", self._pause),
+            stop=("Save and stop; the training can be resumed later", trainer.stop),
+            bar=("Progress of the training", "Steps done, of all"),
         )  # fmt: skip
-        self.pause = panel_action(
-            self,
-            "training_pause",
-            "Pause",
-            "Hold after the step in hand; again to go on",
-            "",
-            self._pause,
-            page,
-        )
-        self.stop = panel_action(
-            self,
-            "training_stop",
-            "Stop",
-            "Save and stop; the training can be resumed later",
-            "",
-            trainer.stop,
-            page,
-        )
-        for action, picture in (
-            (self.start, "run"), (self.pause, "pause"), (self.stop, "cancel"),
-        ):  # fmt: skip
-            action.setIcon(icon(picture))
-        layout = column(self, spacing=6, margins=(8, 6, 8, 8))
-        buttons = grid()
-        self.buttons: dict[str, QToolButton] = {}
-        for place, (name, action) in zip(
-            ((0, 0, 1, 2), (1, 0, 1, 1), (1, 1, 1, 1)),
-            (("start", self.start), ("pause", self.pause), ("stop", self.stop)),
-            strict=True,
-        ):
-            button = steering_button(f"training_{name}", action, main=name == "start")
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            button.setIconSize(QSize(16, 16))
-            self.buttons[name] = button
-            buttons.addWidget(button, *place)
-        self.bar = progress_bar("Progress of the training", "Steps done, of all")
-        self.state, self.time = QLabel("Ready"), QLabel(" ")
-        for label in (self.state, self.time):  # long texts are cut; the column doesn't widen for them
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        layout.addLayout(buttons)
-        layout.addWidget(self.bar)
-        layout.addWidget(self.state)
-        layout.addWidget(self.time)
+        self._trainer = trainer
         for signal in (
             trainer.state_changed,
             trainer.progressed,
@@ -96,27 +53,17 @@ class TrainingTransport(QWidget):
         trainer, standing = self._trainer, self._trainer.standing()
         state = standing.state
         obstacle = trainer.plan.obstacle()
-        self.start.setEnabled(not state.active and not obstacle)
-        self.start.setToolTip(
-            "One training at a time: stop this one first" if state.active else obstacle
-            or "Train on these images with these settings (Ctrl+R)"
+        self.allow(
+            state, "One training at a time: stop this one first" if state.active else obstacle,
+            "Train on these images with these settings (Ctrl+R)",
         )  # fmt: skip
-        self.pause.setEnabled(state in (ProcessState.RUNNING, ProcessState.PAUSED))
-        paused = state is ProcessState.PAUSED
-        self.pause.setText("Resume" if paused else "Pause")
-        self.pause.setIcon(icon("run" if paused else "pause"))
-        self.stop.setEnabled(state.active and state is not ProcessState.STOPPING)
         if trainer.running is None:
             self.bar.setFormat("")
             self.state.setText(
                 "Choose images first" if obstacle and not trainer.plan.data.sources else "Ready"
             )
             return
-        # no range while it is starting: the bar shows that something happens
-        known = standing.total > 0
-        self.bar.setRange(0, standing.total if known else int(not state.active))
-        self.bar.setValue(standing.step)
-        self.bar.setFormat(f"step {standing.step:,} of {standing.total:,}" if known else "")
+        self.show_progress(standing.step, standing.total, state, "step")
         self.state.setText(f"{trainer.running.name}: {state.value.lower()}")
         parts = []
         if math.isfinite(standing.eta):

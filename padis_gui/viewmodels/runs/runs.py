@@ -28,12 +28,13 @@ RESULTS_BUDGET = 16 * 2**20  # of results that are on disk too: one of 2048 x 20
 _UNDOABLE = 20  # deletions that can be taken back
 
 
-def thumbnail(image: Image) -> NDArray[np.uint8]:
-    """A small picture of an image in its window: (rows, columns) or (rows, columns, 3), 0 to 255."""
+def thumbnail(image: Image, side: int = THUMBNAIL_SIDE) -> NDArray[np.uint8]:
+    """A small picture of an image in its window, at most ``side`` px long: (rows, columns) or (rows, columns, 3), 0 to
+    255."""
     if image.is_volume:  # its middle slice
         middle = image.channels // 2
         image = replace(image, pixels=image.pixels[middle : middle + 1], slices=())
-    scale = min(1.0, THUMBNAIL_SIDE / max(image.shape))
+    scale = min(1.0, side / max(image.shape))
     # a picture of 12 million pixels takes no longer than a small one
     every = max(1, int(1 / scale) // _PIXELS_A_SIDE)
     seen = image.pixels[: 3 if image.channels >= 3 else 1, ::every, ::every]

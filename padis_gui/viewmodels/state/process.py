@@ -1,4 +1,4 @@
-"""Long work as a process of its own: ``padis-gui train|volume … --events``, read and steered through its pipes.
+"""Long work as a process of its own: ``padis-gui train|volume|study … --events``, read and steered through its pipes.
 
 The window and the work can't take each other down. The words ``pause``, ``resume`` and ``stop`` go in, one JSON event
 a line comes out. Work whose window has died reads the end of its input, saves and stops.
@@ -22,7 +22,7 @@ _NICENESS = 5  # the window and a reconstruction come first where cores are few
 _KEPT_LINES = 40
 _LONGEST_LINE = 64 * 2**20
 _NEWS_MS = 150  # fast work has more news than eyes
-_ALIVE = ("step", "slice", "volume", "resumed")  # events that show that it is under way
+_ALIVE = ("step", "slice", "volume", "case", "resumed")  # events that show that it is under way
 
 
 class ProcessState(Enum):

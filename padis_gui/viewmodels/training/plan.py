@@ -15,7 +15,8 @@ from padis_gui.core.prior.network_settings import NetworkSettings
 from padis_gui.core.settings.declarations import S, make
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.machine import fastest_precision
-from padis_gui.core.training.history import TrainingHistory, free_folder, holds_a_training
+from padis_gui.core.settings.outputs import free_folder
+from padis_gui.core.training.history import TrainingHistory, holds_a_training
 from padis_gui.core.training.looks import SightSettings
 from padis_gui.core.training.plan import TrainingRequest, settings_for_prior
 from padis_gui.core.training.run import seconds_a_step
@@ -255,7 +256,7 @@ class TrainingPlan(QObject):
 
     def propose_folder(self) -> None:
         """A folder of the prior's name in which no training lies yet."""
-        self._proposed = free_folder(self.root, self.name)
+        self._proposed = free_folder(self.root, self.name, holds_a_training)
 
     def set_folder(self, folder: Path | None) -> None:
         """Write into this folder; None follows the name again."""
