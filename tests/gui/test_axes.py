@@ -32,6 +32,6 @@ def test_small_numbers_are_powers_of_ten(styled):
 
 @pytest.mark.parametrize("last", [1, 3, 12, 700, 40_000])
 def test_steps_and_pages_are_whole_numbers(styled, last):
-    spacings = [spacing for spacing, _ in WholeAxis("bottom").tickSpacing(0, last, 300)]
+    spacings = [spacing for spacing, _ in WholeAxis("bottom", whole=True).tickSpacing(0, last, 300)]
     assert spacings
     assert all(spacing >= 1 and spacing == int(spacing) for spacing in spacings)

@@ -4,6 +4,7 @@ stopped goes on where it was. A result carries the recipe that repeats it.
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,8 @@ from padis_gui.core.studies.grid import GridPoint
 from padis_gui.core.studies.results import Results
 
 log = logging.getLogger(__name__)
+
+_LONGEST_NAME = 100  # letters of a picture's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +110,10 @@ def _finish_once(
 
 
 def picture_of(point: GridPoint, pictures: Path) -> Path:
-    """The TIFF of a point's result in a folder of such; it restores its run."""
-    return pictures / f"{point.key}.tif"
+    """The TIFF of a point's result in a folder of such; it restores its run. The name says which one it is."""
+    words = f"{point.data.stem} {point.page + 1} {point.name} seed {point.seed}"
+    plain = re.sub(r"[^A-Za-z0-9.=+-]+", "-", words).strip("-.")
+    return pictures / f"{plain[:_LONGEST_NAME]}-{point.key[:8]}.tif"
 
 
 class _GridRunner:

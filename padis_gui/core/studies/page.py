@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from padis_gui.core.exports.report import round_ticks
-from padis_gui.core.studies.table import CONFIDENCE, Row, Spread, as_csv, as_markdown, table_of, with_interval
+from padis_gui.core.studies.table import (
+    CONFIDENCE,
+    Row,
+    Spread,
+    as_csv,
+    as_markdown,
+    names_of,
+    table_of,
+    with_interval,
+)
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 _WIDTH, _RIGHT, _LINE, _LETTER = 1000, 110, 24, 7  # px of a plot: in all, for the numbers, a row, a letter
@@ -67,13 +76,11 @@ def as_html(rows: Sequence[Row], *, title: str, question: str = "", again: str =
 
 def _plots(rows: Sequence[Row]) -> list[Plot]:
     found: dict[str, list[tuple[str, Spread]]] = {}
-    several = [i for i in range(1, 5) if len({row.group[i] for row in rows}) > 1]
-    for row in rows:
-        if (spread := row.spreads.get("psnr")) is not None:
-            words = [Path(row.group.prior).name if i == 3 else str(row.group[i]) for i in several]
-            varied = [f"{name} {value}" for name, value in row.group.varied]
-            label = " · ".join(filter(None, [*words, *varied])) or row.group.solver
-            found.setdefault(row.group.problem, []).append((label, spread))
+    for problem in dict.fromkeys(row.group.problem for row in rows):
+        here = [row for row in rows if row.group.problem == problem]
+        for label, row in zip(names_of(here), here, strict=True):
+            if (spread := row.spreads.get("psnr")) is not None:
+                found.setdefault(problem, []).append((label, spread))
     return [_plot(title, marks) for title, marks in found.items()]
 
 

@@ -197,29 +197,53 @@ def axes_of(rows: Sequence[Row]) -> list[str]:
     return [name for name, found in values.items() if len(found) > 1 and None not in found]
 
 
-def series_of(rows: Sequence[Row], axis: str | None, metric: str = _COMPARED) -> list[Series]:
-    """One series for each combination of what else differs, along a setting of :func:`axes_of`; rows that do not have it
-    are left out. Without one each row stands for itself, at its place in the table from 1."""
+def names_of(rows: Sequence[Row], without: str | None = None) -> list[str]:
+    """What tells each row from the others, in words; ``without`` a setting."""
     several = [i for i in range(5) if len({row.group[i] for row in rows}) > 1]
+    values: dict[str, set[str]] = {}
+    for name, value in (pair for row in rows for pair in row.group.varied):
+        values.setdefault(name, set()).add(value)
+    found = []
+    for row in rows:
+        words = [Path(row.group.prior).stem if GROUP[i] == "prior" else str(row.group[i]) for i in several]
+        words = [
+            f"positions {word}" if GROUP[i] == "positions" else word
+            for i, word in zip(several, words, strict=True)
+        ]
+        words += [
+            f"{name} {value}" for name, value in row.group.varied if name != without and len(values[name]) > 1
+        ]
+        found.append(" · ".join(filter(None, words)) or row.group.solver)
+    return found
+
+
+def series_of(rows: Sequence[Row], axis: str | None, metric: str) -> list[Series]:
+    """One series for each combination of what else differs, along a setting of :func:`axes_of`; rows that do not have it
+    are left out. Without one each row stands for itself, at its place in the table from 1.
+
+    ``metric`` is one of the metrics, or "difference": that in PSNR to the first row of the same problem, which is 0 there.
+    """
     points: dict[str, list[tuple[float, Spread]]] = {}
-    for place, row in enumerate(rows, 1):
+    for place, (name, row) in enumerate(zip(names_of(rows, axis), rows, strict=True), 1):
         spread = row.spreads.get(metric)
+        if metric == "difference" and _COMPARED in row.spreads:
+            spread = row.difference or Spread(
+                mean=0.0, deviation=math.nan, half_width=math.nan, count=row.count
+            )
         at = float(place) if axis is None else _as_number(dict(row.group.varied).get(axis, ""))
-        if spread is None or at is None:
-            continue
-        words = [Path(row.group.prior).name if GROUP[i] == "prior" else str(row.group[i]) for i in several]
-        others = [f"{name} {value}" for name, value in row.group.varied if name != axis]
-        name = " · ".join(filter(None, [*words, *others])) or row.group.solver
-        points.setdefault(name, []).append((at, spread))
-    return [
-        Series(
-            name,
-            tuple(x for x, _ in found),
-            tuple(s.mean for _, s in found),
-            tuple(s.half_width for _, s in found),
-        )
-        for name, found in ((name, sorted(found, key=lambda p: p[0])) for name, found in points.items())
-    ]
+        if spread is not None and at is not None:
+            points.setdefault(name, []).append((at, spread))
+    series = []
+    for name, found in points.items():
+        ordered = sorted(found, key=lambda point: point[0])
+        spreads = [spread for _, spread in ordered]
+        series.append(
+            Series(
+                name, tuple(at for at, _ in ordered), tuple(spread.mean for spread in spreads),
+                tuple(spread.half_width for spread in spreads),
+            )
+        )  # fmt: skip
+    return series
 
 
 def _as_number(text: str) -> float | None:

@@ -32,13 +32,17 @@ class DecadeAxis(pg.AxisItem):  # type: ignore[misc]
 
 
 class WholeAxis(pg.AxisItem):  # type: ignore[misc]
-    """Ticks at whole numbers only: steps and pages have nothing between them."""
+    """Ticks at whole numbers only, while it is ``whole``: steps and pages have nothing between them."""
+
+    def __init__(self, side: str, *, whole: bool) -> None:
+        super().__init__(side)
+        self.whole = whole
 
     def tickSpacing(self, low: float, high: float, size: float) -> list[tuple[float, float]]:
-        whole = [
-            (spacing, offset) for spacing, offset in super().tickSpacing(low, high, size) if spacing >= 1
-        ]
-        return whole or [(1.0, 0.0)]
+        found: list[tuple[float, float]] = super().tickSpacing(low, high, size)
+        if not self.whole:
+            return found
+        return [(spacing, offset) for spacing, offset in found if spacing >= 1] or [(1.0, 0.0)]
 
 
 class PlotView(pg.PlotWidget):  # type: ignore[misc]
@@ -47,8 +51,7 @@ class PlotView(pg.PlotWidget):  # type: ignore[misc]
     def __init__(self, name: str, *, logarithmic: bool = False, whole: bool = False) -> None:
         """``whole``: steps, pages and pixels on the horizontal axis have nothing between them."""
         axes: dict[str, pg.AxisItem] = {"left": DecadeAxis("left")} if logarithmic else {}
-        if whole:
-            axes["bottom"] = WholeAxis("bottom")
+        self._horizontal = axes["bottom"] = WholeAxis("bottom", whole=whole)
         super().__init__(axisItems=axes, enableMenu=False)
         self.setAccessibleName(name)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # keys do nothing here
@@ -64,6 +67,13 @@ class PlotView(pg.PlotWidget):  # type: ignore[misc]
     def box(self) -> pg.ViewBox:
         """What is between the axes."""
         return self.getPlotItem().vb
+
+    def show_whole_numbers(self, whole: bool) -> None:
+        """Whether ticks of the horizontal axis stand at whole numbers only."""
+        if whole != self._horizontal.whole:
+            self._horizontal.whole = whole
+            self._horizontal.picture = None  # drawn anew
+            self._horizontal.update()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Zoom a plot that can be zoomed where it has the keyboard, or with Ctrl; else scroll what it lies in."""

@@ -125,6 +125,7 @@ class StudiesPage(QWidget):
         column(self).addWidget(self.splitter)
         studies.brought.connect(self._bring)
         studies.session.prior.changed.connect(self.setup.methods.refresh)
+        studies.session.data.changed.connect(self.setup.images.refresh)
         studies.state_changed.connect(lambda: self.setup.note.setVisible(studies.active))
 
     @property

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from padis_gui.core.studies.grid import ImagePage
-from padis_gui.core.studies.table import METRICS, Series, axes_of, series_of, table_of
+from padis_gui.core.studies.table import Series, axes_of, series_of, table_of
 from padis_gui.gui.kit.files import choose_folder, show_in_folder
 from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.lists import SelectOnFocus, cell, plain_table, plain_tree, say_when_empty
@@ -29,7 +29,10 @@ from padis_gui.viewmodels.studies.studies import Studies
 
 _SHEET = QSize(150, 150)
 _COLOURS = SERIES[1:]
-_PLOTTED = ("psnr", "ssim", "nrmse")
+_PLOTTED = {
+    "difference": "PSNR against the first [dB]", "psnr": "PSNR [dB]", "ssim": "SSIM", "nrmse": "NRMSE",
+}  # fmt: skip
+_LETTERS = 22  # that a choice above a picture shows
 _NOTHING = "Start a study, or choose one of the list: its results appear here as they come"
 
 
@@ -110,14 +113,15 @@ class StudyPlot(QWidget):
     def __init__(self, studies: Studies) -> None:
         super().__init__()
         self._studies = studies
-        self._heads = {name: head for name, head, _ in METRICS}
         self.axis, self.measure = ChoiceBox(), ChoiceBox()
         self.axis.setToolTip("What the horizontal axis shows")
         self.axis.setAccessibleName("Horizontal axis")
         self.measure.setToolTip("What the vertical axis shows")
         self.measure.setAccessibleName("Vertical axis")
-        for name in _PLOTTED:
-            self.measure.offer(self._heads[name] + (" [dB]" if name == "psnr" else ""), name)
+        for name, label in _PLOTTED.items():
+            self.measure.offer(label, name)
+        for box in (self.axis, self.measure):
+            box.setMinimumContentsLength(_LETTERS)
         self.axis.activated.connect(self.refresh)
         self.measure.activated.connect(self.refresh)
         self.plot = Plot("", whole=False, tip="Means over images; dashed are 95 % confidence intervals")
@@ -149,6 +153,7 @@ class StudyPlot(QWidget):
         found = series_of(rows, axis, metric)
         lines = [line for at, each in enumerate(found) for line in _lines(each, _COLOURS[at % len(_COLOURS)])]
         self.plot.set_labels(bottom=axis or "row of the table", left="")
+        self.plot.view.show_whole_numbers(axis is None)
         self.plot.set_title(self.measure.currentText())
         self.plot.set_lines(lines)
         places = [x for each in found for x in each.x]
@@ -181,6 +186,7 @@ class ContactSheet(QWidget):
         self.page = ChoiceBox()
         self.page.setAccessibleName("Image")
         self.page.setToolTip("The image whose runs are shown")
+        self.page.setMinimumContentsLength(_LETTERS)
         self.page.activated.connect(lambda at: studies.show_page(self.page.itemData(at)))
         self.list = QListWidget()
         self.list.setAccessibleName("Pictures of the study")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QLabel, QLineEdit, QListWidget, QListWidgetItem, QWidget
 
 from padis_gui.core.files.formats.recognise import readable
@@ -67,7 +67,9 @@ class TickList(QListWidget):
 
 
 class QuestionSection(Section):
-    """What is asked, and how much of it."""
+    """What is asked, and how much of it; ``own_wanted`` when it is to be one's own."""
+
+    own_wanted = Signal()
 
     def __init__(self, plan: StudyPlan) -> None:
         super().__init__("Question")
@@ -77,7 +79,7 @@ class QuestionSection(Section):
             self.study.offer(study.name, study.name, study.question)
         self.study.offer("your own", "", "Choose problems, methods and values below")
         self.study.explain_choices()
-        self.study.activated.connect(lambda at: plan.choose_study(self.study.itemData(at) or None))
+        self.study.activated.connect(self._study_chosen)
         self.budget.offer("trial", "trial", "Five images, one seed, a few values")
         self.budget.offer("full", "full", "All images, three seeds, all values")
         self.budget.activated.connect(lambda at: plan.set_budget(self.budget.itemData(at)))
@@ -89,6 +91,11 @@ class QuestionSection(Section):
         self.body.addWidget(self.question)
         plan.changed.connect(self.refresh)
         self.refresh()
+
+    def _study_chosen(self, index: int) -> None:
+        self._plan.choose_study(self.study.itemData(index) or None)
+        if self._plan.study is None:
+            self.own_wanted.emit()
 
     def refresh(self) -> None:
         """Show what is chosen."""
@@ -113,6 +120,12 @@ class ImagesSection(Section):
                 self, "Images of the study", IMAGES, lambda paths: plan.choose_images(tuple(paths))
             ),
         )  # fmt: skip
+        self.open = push_button(
+            "The &open one", "Every page of the image that is open for reconstruction", plan.choose_open_image
+        )
+        buttons = row()
+        buttons.addWidget(self.files, 1)
+        buttons.addWidget(self.open, 1)
         self.most = WholeBox(0, 1_000_000)
         self.most.setSpecialValueText("all")
         self.most.valueChanged.connect(lambda value: plan.set("most_images", value))
@@ -120,7 +133,7 @@ class ImagesSection(Section):
         labelled(rows, "First images", self.most, "How many of them count, from the first; 0 for all")
         self.body.addWidget(self.name)
         self.body.addWidget(self.details)
-        self.body.addWidget(self.files)
+        self.body.addLayout(buttons)
         self.body.addLayout(rows)
         plan.changed.connect(self.refresh)
         self.refresh()
@@ -128,6 +141,7 @@ class ImagesSection(Section):
     def refresh(self) -> None:
         """Show what is chosen."""
         plan, files = self._plan, self._plan.request.images
+        self.open.setEnabled(plan.open_image is not None)
         with QSignalBlocker(self.most):
             self.most.setValue(plan.request.most_images)
         if not files:
@@ -198,6 +212,10 @@ class MethodsSection(Section):
         with QSignalBlocker(self.seeds):
             self.seeds.setValue(len(request.seeds))
         self._list_priors(request.priors)
+        counts = ((request.problems, "problem"), (request.solvers, "solver"), (request.tilings, "tiling"))
+        self.brief.setText(
+            ", ".join(f"{len(names)} {what}{'s' * (len(names) > 1)}" for names, what in counts if names)
+        )
 
     def _varied_typed(self) -> None:
         self.varied.setModified(False)
@@ -277,6 +295,8 @@ class StudySetup(QWidget):
         self.methods, self.place = MethodsSection(plan), StudyPlaceSection(plan)
         self.note = remark("The study under way keeps its settings: these are for the next one.")
         self.note.hide()
+        self.methods.fold(plan.study is not None)
+        self.question.own_wanted.connect(lambda: self.methods.fold(False))
         sections = column(self, spacing=2, margins=(6, 2, 8, 4))
         sections.addWidget(self.note)
         for section in (self.question, self.images, self.methods, self.place):

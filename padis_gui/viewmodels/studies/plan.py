@@ -76,6 +76,12 @@ class StudyPlan(QObject):
         return f"{images}, {runs} run{'s' * (runs != 1)}"
 
     @property
+    def open_image(self) -> Path | None:
+        """The file that is open for reconstruction, where methods can be compared with it."""
+        data = self._session.data
+        return data.path if data.image is not None and data.image.measured is None else None
+
+    @property
     def open_prior(self) -> Path | None:
         """The prior that is open for reconstruction."""
         return self._session.prior.path
@@ -91,6 +97,11 @@ class StudyPlan(QObject):
         """Compare on these files; they are read in the background."""
         if files:
             self._session.spawn(self.read_images(files))
+
+    def choose_open_image(self) -> None:
+        """Compare on every page of the open file."""
+        if self.open_image is not None:
+            self.choose_images((self.open_image,))
 
     async def read_images(self, files: tuple[Path, ...]) -> bool:
         """Read every page of these files once; the latest choice wins."""

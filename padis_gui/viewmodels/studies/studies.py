@@ -23,6 +23,7 @@ from padis_gui.core.studies.grid import ImagePage
 from padis_gui.core.studies.page import as_text
 from padis_gui.core.studies.request import TABLES, load_study, save_study, studies_in
 from padis_gui.core.studies.standing import Standing, StudyReader
+from padis_gui.core.studies.table import names_of
 from padis_gui.viewmodels.runs.runs import thumbnail
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.state.process import ChildProcess, ProcessFailure, ProcessState
@@ -245,13 +246,14 @@ class Studies(QObject):
         self._pictures, self._before = {}, self._pictures
         found = [SheetPicture("Truth", self._picture(page[0], page[1]))]
         several = len({result.point.seed for result in results}) > 1
+        names = dict(zip((row.group for row in standing.rows), names_of(standing.rows), strict=True))
         for result in results:
             path = standing.picture(result)
             psnr = result.metrics.get("psnr", math.nan)
             value = "failed" if result.error else f"{psnr:.2f} dB" if math.isfinite(psnr) else ""
             seed = f", seed {result.point.seed}" if several else ""
             pixels = None if path is None else self._picture(path, None)
-            found.append(SheetPicture(f"{result.point.name}{seed}\n{value}", pixels, result))
+            found.append(SheetPicture(f"{names[result.point.group]}{seed}\n{value}", pixels, result))
         return found
 
     def _picture(self, path: Path, page: int | None) -> NDArray[np.uint8] | None:
