@@ -25,7 +25,8 @@ from benchmarks.startup import bench_startup
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.presets import DEFAULT_PRIOR, resource
-from padis_gui.core.runs.recipe import find_preset
+from padis_gui.core.runs.presets import find_preset
+
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import SettingError
 

@@ -31,8 +31,8 @@ from padis_gui.core.runs.inputs import check_run_outputs, inputs_of
 from padis_gui.core.runs.locate import locate
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared, fit_of_prior, prepare
-from padis_gui.core.runs.presets import DEFAULT_PRESET, bundled_prior
-from padis_gui.core.runs.recipe import Recipe, draft_recipe, find_preset, new_seed
+from padis_gui.core.runs.presets import DEFAULT_PRESET, bundled_prior, find_preset
+from padis_gui.core.runs.recipe import Recipe, draft_recipe, new_seed
 from padis_gui.core.runs.repeat import Repeater
 from padis_gui.core.settings.declarations import Settings, make, specs
 from padis_gui.core.settings.errors import InputError, PadisError, SettingError

@@ -314,7 +314,7 @@ def _problem(options: argparse.Namespace, name: str) -> "Preset":
     """The preset with the settings that were given, and a name that says so."""
     from dataclasses import replace
 
-    from padis_gui.core.runs.recipe import find_preset
+    from padis_gui.core.runs.presets import find_preset
 
     preset = find_preset(name)
     physics, settings = chosen_problem(options, preset)

@@ -52,8 +52,8 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.runs.inputs import check_run_outputs
     from padis_gui.core.runs.method import Method
     from padis_gui.core.runs.opened import Opened, prepare_image
-    from padis_gui.core.runs.presets import fitting_prior
-    from padis_gui.core.runs.recipe import check_seed, find_preset, make_recipe, new_seed
+    from padis_gui.core.runs.presets import find_preset, fitting_prior
+    from padis_gui.core.runs.recipe import check_seed, make_recipe, new_seed
     from padis_gui.core.settings.declarations import make
     from padis_gui.core.settings.machine import pick_device
     from padis_gui.core.solvers.iterate import Iterate

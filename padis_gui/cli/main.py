@@ -36,6 +36,7 @@ VERBS = {
     "runs": ("padis_gui.cli.runs", "compare trainings: steps, time, loss, validation, PSNR"),
     "experiment": ("padis_gui.cli.experiment", "compare methods on many images, and make the table"),
     "study": ("padis_gui.cli.study", "answer a built-in question on images of your own, with error bars"),
+    "tune": ("padis_gui.cli.tune", "search the settings of a solver on images of your own"),
     "queue": ("padis_gui.cli.queue", "run a queue that was saved in the window"),
     "bench": (
         "padis_gui.cli.bench",
@@ -50,7 +51,7 @@ VERBS = {
 
 # The verbs that compute with as many threads as they are told; a volume shares them among its workers, and what is repeated
 # or comes from a queue has those of its recipe.
-_THREADED = ("reconstruct", "generate", "train", "experiment", "study", "bench")
+_THREADED = ("reconstruct", "generate", "train", "experiment", "study", "tune", "bench")
 
 
 def _threads(text: str) -> int:

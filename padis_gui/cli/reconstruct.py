@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.files.read import read_image
     from padis_gui.core.images.image import ReadingSettings
     from padis_gui.core.runs.inputs import check_run_outputs
-    from padis_gui.core.runs.presets import PRESETS, bundled_prior
+    from padis_gui.core.runs.presets import bundled_prior, find_preset
     from padis_gui.core.settings.declarations import make
     from padis_gui.core.settings.machine import describe_device, peak_memory_mb, pick_device
 
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
         check_is_prior(options.keep_prior)
     if sidecar is not None:
         check_sidecar(sidecar)
-    preset = PRESETS.find(options.preset or DEFAULT_PRESET)
+    preset = find_preset(options.preset or DEFAULT_PRESET)
     reading = make(ReadingSettings, given_settings(options, ReadingSettings))
     image = read_image(options.input, options.page, reading)
     method = chosen_method(options, preset, image)

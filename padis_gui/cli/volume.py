@@ -316,7 +316,7 @@ def _in_one(options: argparse.Namespace, workers: int | str) -> int | None:
 def _measures_volumes(options: argparse.Namespace) -> bool:
     """Whether the physics that is chosen measures all slices at once."""
     from padis_gui.core.physics.registry import find_physics
-    from padis_gui.core.runs.recipe import find_preset
+    from padis_gui.core.runs.presets import find_preset
 
     physics = options.physics or find_preset(options.preset or DEFAULT_PRESET).physics
     return find_physics(physics).of_volumes
@@ -354,8 +354,8 @@ def _wanted(options: argparse.Namespace) -> "Callable[[int], VolumeRequest]":
     def resolved(threads: int) -> "VolumeRequest":
         from padis_gui.core.files.read import read_image
         from padis_gui.core.runs.opened import Opened
-        from padis_gui.core.runs.presets import bundled_prior
-        from padis_gui.core.runs.recipe import find_preset, make_recipe, new_seed
+        from padis_gui.core.runs.presets import bundled_prior, find_preset
+        from padis_gui.core.runs.recipe import make_recipe, new_seed
         from padis_gui.core.settings.machine import pick_device
         from padis_gui.core.volumes.request import make_request, parse_pages
         from padis_gui.core.volumes.run import earlier_seed

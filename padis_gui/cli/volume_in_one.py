@@ -86,8 +86,7 @@ def _opened(
     from padis_gui.core.files.read import read_cone_volume, read_image
     from padis_gui.core.physics.registry import find_physics
     from padis_gui.core.runs.opened import Opened
-    from padis_gui.core.runs.presets import bundled_prior
-    from padis_gui.core.runs.recipe import find_preset
+    from padis_gui.core.runs.presets import bundled_prior, find_preset
     from padis_gui.core.settings.machine import pick_device
     from padis_gui.core.volumes.request import parse_pages
     from padis_gui.core.volumes.whole import open_volume

@@ -34,11 +34,16 @@ def window(drive, tmp_path):
     """A shown main window on an empty session; small problems need no more than one torch thread."""
     from padis_gui.gui.frame.main_window import MainWindow
     from padis_gui.viewmodels.session.session import Session
+    from padis_gui.viewmodels.studies.studies import Studies
     from padis_gui.viewmodels.training.trainer import Trainer
 
     async def make():
         session = Session("cpu")
-        made = MainWindow(session, trainer=Trainer(session, tmp_path / "trainings"))
+        made = MainWindow(
+            session,
+            trainer=Trainer(session, tmp_path / "trainings"),
+            studies=Studies(session, tmp_path / "studies"),
+        )
         made.resize(1280, 720)
         made.show()
         return made

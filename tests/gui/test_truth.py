@@ -9,8 +9,7 @@ from PySide6.QtWidgets import QAbstractButton, QLabel
 
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.runs.control import RunState
-from padis_gui.core.runs.presets import priors_alike, resource
-from padis_gui.core.runs.recipe import find_preset
+from padis_gui.core.runs.presets import find_preset, priors_alike, resource
 from tests.gui.truth import NOTHING_SAID, Screen, rest, turns
 from tests.gui.truth_files import make_files
 from tests.gui.truth_walk import Step, Walk, steps_of, walk_once, watching

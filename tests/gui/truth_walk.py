@@ -29,8 +29,14 @@ from padis_gui.core.exports.about import read_recipe
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.physics.settings import PictureSettings
 from padis_gui.core.prior.tiling import TILINGS
-from padis_gui.core.runs.presets import PRESETS, bundled_priors, is_bundled, priors_alike, resource
-from padis_gui.core.runs.recipe import find_preset
+from padis_gui.core.runs.presets import (
+    PRESETS,
+    bundled_priors,
+    find_preset,
+    is_bundled,
+    priors_alike,
+    resource,
+)
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.viewmodels.pictures.profiles import Line, Region
 from tests.gui.truth import Screen, is_held, rest
@@ -681,6 +687,7 @@ def walk_once(
     """One walk in a window of its own, which tells ``say`` how far it is; ``on`` as for :meth:`Walk.go`."""
     from padis_gui.gui.frame.main_window import MainWindow
     from padis_gui.viewmodels.session.session import Session
+    from padis_gui.viewmodels.studies.studies import Studies
     from padis_gui.viewmodels.training.trainer import Trainer
     from tests.qt import qt_loop
 
@@ -688,7 +695,11 @@ def walk_once(
 
     async def go() -> Walk:
         session = Session("cpu")
-        window = MainWindow(session, trainer=Trainer(session, folder / "trainings"))
+        window = MainWindow(
+            session,
+            trainer=Trainer(session, folder / "trainings"),
+            studies=Studies(session, folder / "studies"),
+        )
         window.resize(1280, 720)
         window.show()
         walk = Walk(window, files, folder)

@@ -41,7 +41,8 @@ async def leave(window: Any) -> None:
     """Close a main window, whatever is under way in it, and wait until its threads have ended."""
     window.laboratory.ab.cancel()
     window.trainer.stop()
-    await until(lambda: not window.trainer.active)
+    window.studies.stop()
+    await until(lambda: not (window.trainer.active or window.studies.active))
     for _ in range(2):  # it asks where something is under way; who closes it again means it
         window.close()
     await window.closed.wait()

@@ -17,8 +17,8 @@ from padis_gui.cli.main import main
 from padis_gui.core.exports.about import read_export, read_pages
 from padis_gui.core.prior.checkpoint import load_prior
 from padis_gui.core.prior.tiling import TilingSettings
+from padis_gui.core.runs.presets import find_preset
 from padis_gui.core.runs.queue import read_queue
-from padis_gui.core.runs.recipe import find_preset
 from padis_gui.core.solvers.registry import find_solver
 from padis_gui.core.studies.experiment import run_grid
 from padis_gui.core.studies.grid import Grid

@@ -6,7 +6,7 @@ import pytest
 
 from padis_gui.cli.options import add_problem, chosen_problem
 from padis_gui.core.physics.registry import PHYSICS, Physics
-from padis_gui.core.runs.recipe import find_preset
+from padis_gui.core.runs.presets import find_preset
 from padis_gui.core.settings.declarations import specs
 from padis_gui.core.settings.errors import SettingError
 

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from padis_gui.core.runs.control import RunState
-from padis_gui.core.runs.presets import PRESETS
-from padis_gui.core.runs.recipe import find_preset
+from padis_gui.core.runs.presets import PRESETS, find_preset
 from padis_gui.core.settings.errors import Interrupted
 from padis_gui.core.settings.watch import asked_between_operations
 from padis_gui.core.solvers.registry import SOLVERS

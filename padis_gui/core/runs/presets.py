@@ -1,6 +1,8 @@
 """What the program ships: priors with cards that say for whom each is and what it was trained on, example images, and
 presets that name them; and the user's own priors."""
 
+import logging
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -8,16 +10,20 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from padis_gui.core.settings.declarations import Registry, Settings, make
-from padis_gui.core.settings.errors import InputError
-from padis_gui.core.settings.files import user_files
+from padis_gui.core.settings.errors import InputError, SettingError
+from padis_gui.core.settings.files import failures_said, user_files, write_atomically
+from padis_gui.core.settings.untrusted import plain, read_json
 
 if TYPE_CHECKING:
     from padis_gui.core.physics.settings import PhysicsSettings
+
+
+log = logging.getLogger(__name__)
 
 
 @cache
@@ -68,7 +74,8 @@ class Preset:
     is taken, and what the preset nearest to that problem sets in it, see :meth:`tuned_for`.
 
     ``others`` are the settings that other solvers want for this problem; ``prior`` and ``demo`` are the bundled prior
-    and image that belong to it. ``holds_on_scans`` where real scans were measured to gain from the settings, too.
+    and image that belong to it. ``holds_on_scans`` where real scans were measured to gain from the settings, too. One of
+    the user's ``own`` is what they saved, whatever the problem is then.
     """
 
     name: str
@@ -82,6 +89,7 @@ class Preset:
     demo: str = DEMO_IMAGE
     others: dict[str, dict[str, object]] = field(default_factory=dict)
     holds_on_scans: bool = False
+    own: bool = False
 
     def settings_for(self, solver: str) -> dict[str, object]:
         """What this solver's settings are here, where they differ from its defaults."""
@@ -93,6 +101,8 @@ class Preset:
         Nothing is set where no preset is of that physics, nor for a ``scan`` where what is tuned on simulations was
         measured not to hold on scans.
         """
+        if self.own:
+            return self
         nearest = nearest_preset(physics, problem)
         if nearest is None or (scan and not nearest.holds_on_scans):
             return replace(self, settings={}, others={})
@@ -187,6 +197,98 @@ PRESETS = Registry("preset", (
     ),
 ))  # fmt: skip
 DEFAULT_PRESET = "ct-20"
+_PRESETS_FOLDER = "presets"
+_PRESET_NAME, _LONGEST_SUMMARY = "[a-z0-9][a-z0-9-]{0,59}", 300
+
+
+class OwnPreset(BaseModel):
+    """A preset of the user's as it lies in a file: JSON, which may be anybody's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["padis-gui preset"] = "padis-gui preset"
+    version: Literal[1] = 1
+    name: Annotated[str, Field(pattern=f"^{_PRESET_NAME}$")]
+    summary: Annotated[str, Field(max_length=_LONGEST_SUMMARY)] = ""
+    physics: Annotated[str, Field(max_length=100)]
+    problem: Annotated[dict[str, Any], Field(max_length=100)] = Field(default_factory=dict)
+    solver: Annotated[str, Field(max_length=100)]
+    settings: Annotated[dict[str, Any], Field(max_length=100)] = Field(default_factory=dict)
+
+    def preset(self) -> Preset:
+        """The same to be used; raises :class:`SettingError` for names and values that this program does not have."""
+        from padis_gui.core.physics.registry import find_physics
+
+        pictorial = find_physics(self.physics).pictorial
+        made = Preset(
+            self.name, self.name, plain(self.summary), self.physics, dict(self.problem), self.solver,
+            dict(self.settings), PHOTO_PRIOR if pictorial else DEFAULT_PRIOR, DEMO_PHOTO if pictorial else DEMO_IMAGE,
+            own=True,
+        )  # fmt: skip
+        made.problem_settings()
+        made.solver_settings()
+        return made
+
+
+def presets_folder() -> Path:
+    """Where the user's own presets lie."""
+    return user_files() / _PRESETS_FOLDER
+
+
+def own_presets() -> tuple[Preset, ...]:
+    """The user's own presets, by name; a file that cannot be read is passed over, with a warning."""
+    found = []
+    try:
+        paths = sorted(path for path in presets_folder().iterdir() if path.suffix == ".json")
+    except OSError:
+        return ()
+    for path in paths:
+        try:
+            preset = OwnPreset.model_validate(read_json(path)).preset()
+        except (OSError, ValueError, SettingError) as error:
+            log.warning("The preset %s cannot be read: %s", path.name, plain(str(error)))
+            continue
+        if preset.name not in PRESETS.names:
+            found.append(preset)
+    return tuple(found)
+
+
+def check_preset_name(name: str) -> None:
+    """Raise :class:`SettingError` for a name that no preset of the user's can have."""
+    fault = "" if re.fullmatch(_PRESET_NAME, name) else f"{plain(name, 80)!r} was given"
+    if name in PRESETS.names:
+        fault = f"{name} is one that comes with the program"
+    if fault:
+        raise SettingError(
+            f"A name of small letters, digits and hyphens was wanted, but {fault}; choose another, such as my-scanner."
+        )
+
+
+def save_preset(
+    name: str, summary: str, physics: str, problem: Settings, solver: str, settings: Settings
+) -> Path:
+    """Keep these choices as a preset of the user's; one of that name is replaced.
+
+    Raises :class:`SettingError` for a name that none can have, and :class:`InputError` where it cannot be written.
+    """
+    check_preset_name(name)
+    kept = OwnPreset(
+        name=name, summary=summary[:_LONGEST_SUMMARY], physics=physics, problem=problem.model_dump(mode="json"),
+        solver=solver, settings=settings.model_dump(mode="json"),
+    )  # fmt: skip
+    path = presets_folder() / f"{name}.json"
+    with failures_said("The preset", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, kept.model_dump_json(indent=1).encode())
+    return path
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of that name, of the program or the user's own; raises :class:`SettingError` for others."""
+    own = () if name in PRESETS.names else own_presets()
+    return Registry("preset", (*PRESETS, *own)).find(name)
+
+
 # How much of the image is measured: what suits little suits more, and not the other way round
 _MEASURES = ("arc", "views")
 

@@ -31,7 +31,6 @@ from padis_gui.core.prior.stack import StackPrior
 from padis_gui.core.prior.tiling import TilingSettings, strategy_and_patch
 from padis_gui.core.runs.method import Method
 from padis_gui.core.runs.opened import Opened, Prepared, prepared_shape, prior_window
-from padis_gui.core.runs.presets import PRESETS
 from padis_gui.core.settings.declarations import MAX_SEED, Settings, as_before, make, specs
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.files import pixels_sha256
@@ -212,9 +211,6 @@ class Recipe(BaseModel):
         same = (self.physics, self.problem_settings) == (method.physics, method.problem)
         drawn = method.problem.is_noisy and prepared.image.measured is None
         return same and (not drawn or prepared.seed == self.measured_with)
-
-
-find_preset = PRESETS.find
 
 
 def new_seed() -> int:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from padis_gui.core.exports.about import About
 from padis_gui.core.exports.tiff import save_result
@@ -64,49 +66,72 @@ def run_grid(
     written to another file. In the folder ``pictures`` each run that succeeds leaves its result, as :func:`picture_of`
     names it. ``check`` is called after each step and may raise :class:`Interrupted`: what is in hand then is lost.
     """
-    runner = _GridRunner(open_prior, pictures, check)
-    if record is None:
-        yield from map(runner.finish, points)
-        return
-    results = Results(record)
-    try:
+    with PointRunner(open_prior, record, pictures=pictures, check=check) as runner:
         others = []
         for point in points:
-            result = _finish_once(point, runner, results, wait=False)
+            result = runner.finish(point, wait=False)
             if result is None:
                 others.append(point)
             else:
                 yield result
         for point in others:
-            result = _finish_once(point, runner, results, wait=True)
-            assert result is not None, "it was waited for"
-            yield result
-    except BaseException:  # interrupted: what is known is not lost
-        if results.unwritten:
-            log.warning("%s", results.write_elsewhere())
-        raise
-    if results.unwritten:
-        raise InputError(results.write_elsewhere())
+            yield runner.required(point)
 
 
-def _finish_once(
-    point: GridPoint, runner: "_GridRunner", results: Results, *, wait: bool
-) -> GridResult | None:
-    """What a point came to, whoever finished it; None where another process is at it and is not waited for."""
-    key = point.key
-    if key in results.metrics:
-        return GridResult(point=point, metrics=results.metrics[key])
-    with results.claim(key, wait=wait) as mine:
-        if not mine:
-            return None
-        results.read()
-        if key in results.metrics or key in results.errors:
-            return GridResult(
-                point=point, metrics=results.metrics.get(key, {}), error=results.errors.get(key, "")
-            )
-        result = runner.finish(point)
-        results.add(result.as_line())
+class PointRunner:
+    """Runs points one by one, each once for all processes that write into the same ``record``; to be used in a ``with``.
+
+    The arguments are those of :func:`run_grid`, and so is what it raises.
+    """
+
+    def __init__(
+        self,
+        open_prior: Callable[[Path], PatchPrior],
+        record: Path | None = None,
+        *,
+        pictures: Path | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._runner = _GridRunner(open_prior, pictures, check)
+        self._results = None if record is None else Results(record)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._results is None or not self._results.unwritten:
+            return
+        said = self._results.write_elsewhere()  # also where it was interrupted: what is known is not lost
+        if error is None:
+            raise InputError(said)
+        log.warning("%s", said)
+
+    def required(self, point: GridPoint) -> GridResult:
+        """What a point came to, whoever finishes it."""
+        result = self.finish(point, wait=True)
+        assert result is not None, "it was waited for"
         return result
+
+    def finish(self, point: GridPoint, *, wait: bool) -> GridResult | None:
+        """The same; None where another process is at it and is not waited for."""
+        results, key = self._results, point.key
+        if results is None:
+            return self._runner.finish(point)
+        if key in results.metrics:
+            return GridResult(point=point, metrics=results.metrics[key])
+        with results.claim(key, wait=wait) as mine:
+            if not mine:
+                return None
+            results.read()
+            if key in results.metrics or key in results.errors:
+                return GridResult(
+                    point=point, metrics=results.metrics.get(key, {}), error=results.error_of(key)
+                )
+            result = self._runner.finish(point)
+            results.add(result.as_line())
+            return result
 
 
 def picture_of(point: GridPoint, pictures: Path) -> Path:

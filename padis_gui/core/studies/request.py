@@ -10,7 +10,7 @@ from padis_gui.core.files.formats.open import count_pages
 from padis_gui.core.files.read import read_image
 from padis_gui.core.prior.checkpoint import read_record
 from padis_gui.core.prior.tiling import TilingSettings
-from padis_gui.core.runs.presets import PRESETS, bundled_prior
+from padis_gui.core.runs.presets import bundled_prior, find_preset
 from padis_gui.core.runs.recipe import Seed
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, SettingError
@@ -31,8 +31,8 @@ class StudyRequest(BaseModel):
 
     ``images`` are files, of which ``pages`` count, from 0 (all where there are none), and of those the first
     ``most_images`` (0: all). ``problems`` are presets; ``varied`` are settings with the values that they take, as
-    :func:`~padis_gui.core.studies.grid.varied` reads them, those that the priors were trained with where a setting has
-    none. Without ``priors`` it is the bundled one of the problems.
+    :func:`~padis_gui.core.studies.grid.varied` reads them; ``patch`` without any has those that the priors were trained
+    with. Without ``priors`` it is the bundled one of the problems.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,14 +57,14 @@ class StudyRequest(BaseModel):
     def grid(self, images: tuple[ImagePage, ...]) -> Grid:
         """The runs on these images; raises :class:`SettingError` for names or values that no method has, and for more
         runs than anybody can wait for."""
-        presets = tuple(PRESETS.find(name) for name in self.problems)
+        presets = tuple(find_preset(name) for name in self.problems)
         priors = self.priors or common_prior((preset.physics for preset in presets), self.device)
         grid = Grid(
             images=images[: self.most_images or None], problems=presets, priors=priors, solvers=self.solvers,
             tilings=tuple(make(TilingSettings, {"strategy": name}) for name in self.tilings),
             positions=self.positions, seeds=self.seeds,
             varied=tuple(
-                varied(name, values or _trained(priors), presets, self.solvers)
+                varied(name, values or _trained(name, priors), presets, self.solvers)
                 for name, values in self.varied.items()
             ),
         )  # fmt: skip
@@ -84,8 +84,10 @@ def common_prior(physics: Iterable[str], device: str) -> tuple[Path, ...]:
     return priors
 
 
-def _trained(priors: tuple[Path, ...]) -> tuple[str, ...]:
-    """The patch sizes that priors were trained with, ascending."""
+def _trained(name: str, priors: tuple[Path, ...]) -> tuple[str, ...]:
+    """The patch sizes that priors were trained with, ascending; of another setting nothing is known."""
+    if name.rpartition(".")[2] != "patch":
+        return ()
     sizes = {size for path in priors for size in read_record(path).conventions.patch_sizes}
     return tuple(str(size) for size in sorted(sizes))
 

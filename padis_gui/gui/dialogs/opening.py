@@ -28,8 +28,7 @@ from padis_gui.core.exports.about import TIFF_SUFFIXES, carries_recipe, said_of_
 from padis_gui.core.files.formats.format import DatasetInfo
 from padis_gui.core.files.formats.ome_zarr import folder_of
 from padis_gui.core.images.image import ReadingSettings
-from padis_gui.core.runs.presets import DEFAULT_PRESET, is_bundled, resource
-from padis_gui.core.runs.recipe import find_preset
+from padis_gui.core.runs.presets import DEFAULT_PRESET, find_preset, is_bundled, resource
 from padis_gui.core.settings.errors import PadisError
 from padis_gui.gui.kit.files import EXPORTS, IMAGES, PRIOR_SUFFIXES, PRIORS, choose_folder, choose_to_open
 from padis_gui.gui.kit.lists import plain_tree

@@ -30,6 +30,7 @@ from padis_gui.gui.runs.curves import Curves
 from padis_gui.gui.runs.queue import QueueNote, QueuePanel
 from padis_gui.gui.runs.run_list import RunList
 from padis_gui.gui.runs.samples import SamplesPanel, ask_for_samples
+from padis_gui.gui.setup.problem import ask_for_preset
 from padis_gui.viewmodels.runs.runs import RunRecord
 from padis_gui.viewmodels.runs.samples import RunSources, run_key
 from padis_gui.viewmodels.session.planner import Planner
@@ -238,6 +239,7 @@ class RunTools(QObject):
         act.volume.triggered.connect(
             lambda _checked=False: show_volume_dialog(window, session, self.volumes, preferences)
         )
+        act.save_preset.triggered.connect(lambda _checked=False: ask_for_preset(window, session))
         act.samples.triggered.connect(lambda _checked=False: self._ask_for_samples())
         session.shown.changed.connect(self._follow_shown)
         session.runs.compare.connect(self._compare)
@@ -249,7 +251,7 @@ class RunTools(QObject):
     def add_to(self, menus: Menus, act: Actions) -> None:
         """Put the actions into the menus."""
         menus.run.addSeparator()
-        menus.run.addActions([act.show_running, *act.queueing, self.queue.hold, act.volume])
+        menus.run.addActions([act.show_running, *act.queueing, self.queue.hold, act.volume, act.save_preset])
         menus.run.addMenu(self.list.menu())
 
     def show_list(self) -> None:

@@ -84,6 +84,9 @@ _OF_WINDOW = (
         "Run these settings after what runs and waits; a held queue collects them until it is started",
     ),
     ActionRecord(
+        "save_preset", "Sa&ve as preset…", "", "Keep problem, solver and settings under a name, among the presets"
+    ),
+    ActionRecord(
         "samples", "Draw sa&mples…", "",
         "Several runs of these settings with different seeds: their mean, their deviation, and what it is worth",
     ),
@@ -134,6 +137,7 @@ class Actions:
     cancel: QAction
     show_running: QAction
     enqueue: QAction
+    save_preset: QAction
     samples: QAction
     volume: QAction
     fit: QAction

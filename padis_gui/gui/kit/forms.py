@@ -155,7 +155,12 @@ class _Explained(QStyledItemDelegate):
 
 
 class ChoiceBox(LeavesWheel, QComboBox):
-    """As narrow as its column: a choice that is longer is cut with an ellipsis, and whole in the list."""
+    """As narrow as its column: a choice that is longer is cut with an ellipsis, and whole in the list.
+
+    ``unfolding`` comes before the list is shown: what is offered may be brought up to date.
+    """
+
+    unfolding = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -173,6 +178,7 @@ class ChoiceBox(LeavesWheel, QComboBox):
 
     def showPopup(self) -> None:
         """The list is wide enough for its longest choice, however narrow the field is."""
+        self.unfolding.emit()
         self.view().setMinimumWidth(self.view().sizeHintForColumn(0) + 2 * self.view().frameWidth())
         super().showPopup()
 

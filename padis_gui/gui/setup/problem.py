@@ -6,12 +6,12 @@ from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QInputDialog, QToolButton, QVBoxLayout, QWidget
 
 from padis_gui.core.physics.registry import PHYSICS
 from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.prior.tiling import TILINGS, TilingSettings
-from padis_gui.core.runs.presets import PRESETS, PriorCard, bundled_priors, own_priors
+from padis_gui.core.runs.presets import PRESETS, PriorCard, bundled_priors, own_presets, own_priors
 from padis_gui.core.settings.declarations import Settings, specs
 from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.gui.dialogs.opening import Opening
@@ -80,11 +80,11 @@ class ProblemSection(Section):
         super().__init__("Problem")
         self._session, layout = session, self.body
         self.preset, self.physics = ChoiceBox(), ChoiceBox()
-        for record in PRESETS:
-            self.preset.offer(record.label, record.name, record.summary)
+        self._list_presets()
         for physics in PHYSICS:
             self.physics.offer(physics.label, physics.name, physics.summary)
         self.preset.setPlaceholderText("Own choice")
+        self.preset.unfolding.connect(self._list_presets)
         self.preset.activated.connect(
             lambda index: session.spawn(session.choose_preset(self.preset.itemData(index)))
         )
@@ -111,9 +111,26 @@ class ProblemSection(Section):
         """The form of the chosen physics."""
         return self.forms.by_name[self._session.method.physics]
 
+    def _list_presets(self) -> None:
+        """Those that come with the program, then the user's own, which may be others since."""
+        own = own_presets()
+        listed = [self.preset.itemData(at) for at in range(self.preset.count())]
+        if listed == [*PRESETS.names, *([None] if own else ()), *(preset.name for preset in own)]:
+            return
+        self.preset.clear()
+        for record in PRESETS:
+            self.preset.offer(record.label, record.name, record.summary)
+        if own:
+            self.preset.insertSeparator(self.preset.count())
+        for record in own:
+            self.preset.offer(record.label, record.name, record.summary)
+        show_value(self.preset, self._session.method.preset)
+
     def refresh(self) -> None:
         """Show the session's choices."""
         session, task = self._session, self._session.running
+        if session.method.preset is not None and self.preset.findData(session.method.preset) < 0:
+            self._list_presets()  # one that was saved just now
         other = task is not None and task.method.physics != session.method.physics
         show_value(self.preset, session.method.preset)
         show_value(self.physics, session.method.physics)
@@ -125,6 +142,20 @@ class ProblemSection(Section):
         self._physics_label.show_mark(next_if(other))
         for name, button in self.tools.items():
             button.setVisible(name == session.method.physics)
+
+
+def ask_for_preset(parent: QWidget, session: Session) -> None:
+    """Ask for a name, and keep problem, solver and settings under it."""
+    dialog = QInputDialog(parent)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.setWindowTitle("Save as preset")
+    dialog.setLabelText(
+        "A name of small letters, digits and hyphens for problem, solver and settings as they are.\n"
+        "A preset of yours that has this name is replaced."
+    )
+    dialog.setTextValue("my-preset")
+    dialog.textValueSelected.connect(lambda name: session.spawn(session.save_preset(name.strip())))
+    dialog.open()
 
 
 class PriorSection(Section):

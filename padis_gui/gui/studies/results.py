@@ -124,7 +124,9 @@ class StudyPlot(QWidget):
             box.setMinimumContentsLength(_LETTERS)
         self.axis.activated.connect(self.refresh)
         self.measure.activated.connect(self.refresh)
-        self.plot = Plot("", whole=False, tip="Means over images; dashed are 95 % confidence intervals")
+        self.plot = Plot(
+            "Results of the study", whole=False, tip="Means over images; dashed are 95 % confidence intervals"
+        )
         self.plot.set_empty_text(_NOTHING)
         line = row(spacing=6)
         line.addWidget(self.measure)

@@ -14,7 +14,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from padis_gui.core.images.image import Image, ReadingSettings
-from padis_gui.core.physics.registry import PHYSICS
+from padis_gui.core.physics.registry import PHYSICS, find_physics
 from padis_gui.core.prior.checkpoint import PriorRecord, read_record
 from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.runs.control import RunState
@@ -26,17 +26,19 @@ from padis_gui.core.runs.presets import (
     DEMO_IMAGE,
     GENERAL_PRIOR,
     bundled_priors,
+    find_preset,
     fitting_prior,
     is_bundled,
     priors_alike,
     resource,
+    save_preset,
 )
-from padis_gui.core.runs.recipe import draft_recipe, find_preset
+from padis_gui.core.runs.recipe import draft_recipe
 from padis_gui.core.settings.declarations import specs, with_live
 from padis_gui.core.settings.errors import InputError, PadisError
 from padis_gui.core.settings.outputs import check_names
 from padis_gui.core.solvers.adaptation import AdaptationSettings
-from padis_gui.core.solvers.registry import SOLVERS
+from padis_gui.core.solvers.registry import SOLVERS, find_solver
 from padis_gui.viewmodels.pictures.frames import History, ProblemPictures
 from padis_gui.viewmodels.runs.run import Ended, LiveRun, Task
 from padis_gui.viewmodels.runs.runs import RunRecord, Runs
@@ -152,6 +154,20 @@ class Workspace(Background):
         if is_bundled(self.data.wanted) and self.data.wanted != demo:
             opening.append(self.data.open(demo))
         await asyncio.gather(*opening)
+
+    async def save_preset(self, name: str) -> bool:
+        """Keep problem, solver and its settings as a preset of the user's, which is the chosen one then."""
+        method = self.method.now
+        summary = f"{find_solver(method.solver).label} for {find_physics(method.physics).label}"
+        path = await self.read(
+            save_preset, name, summary, method.physics, method.problem, method.solver, method.settings
+        )
+        if path is None:
+            return False
+        if self.method.now == method:
+            self.method.name_preset(name)
+        self.message.emit("info", f"These settings are the preset {name} now; its file is {path}", "")
+        return True
 
     async def open_demo(self) -> None:
         """The bundled slice and prior."""

@@ -14,8 +14,8 @@ from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.slices import StackSettings
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.method import Method
-from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS, Preset, nearest_preset
-from padis_gui.core.runs.recipe import check_seed, find_preset
+from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS, Preset, find_preset, nearest_preset
+from padis_gui.core.runs.recipe import check_seed
 from padis_gui.core.settings.declarations import Settings, make
 from padis_gui.core.settings.errors import PadisError, SettingError
 from padis_gui.core.solvers.adaptation import AdaptationSettings
@@ -225,6 +225,11 @@ class ChosenMethod(QObject):
                 )
 
         self._set(change)
+
+    def name_preset(self, name: str) -> None:
+        """The choices as they stand are what this preset says."""
+        self.preset = name
+        self.changed.emit()
 
     def _take_preset(self, preset: Preset) -> None:
         self._problems[preset.physics] = preset.problem_settings()

@@ -41,7 +41,7 @@ from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.engine import solve
 from padis_gui.core.runs.opened import build_problem
-from padis_gui.core.runs.recipe import find_preset
+from padis_gui.core.runs.presets import find_preset
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import InputError, SettingError
 from padis_gui.core.settings.files import file_sha256

@@ -17,8 +17,8 @@ from padis_gui.core.prior.prior import PatchPrior
 from padis_gui.core.prior.tiling import TilingSettings
 from padis_gui.core.runs.engine import solve
 from padis_gui.core.runs.opened import build_problem, measure, prepare_image
-from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS
-from padis_gui.core.runs.recipe import MAX_SEED, Recipe, check_seed, find_preset, new_seed
+from padis_gui.core.runs.presets import DEFAULT_PRESET, PRESETS, find_preset
+from padis_gui.core.runs.recipe import MAX_SEED, Recipe, check_seed, new_seed
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import SettingError
 from padis_gui.core.settings.files import file_sha256
