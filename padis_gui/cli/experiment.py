@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from padis_gui.core.runs.presets import Preset
     from padis_gui.core.studies.experiment import GridResult
     from padis_gui.core.studies.grid import Grid, Varied
+    from padis_gui.core.studies.request import StudyTraining
+    from padis_gui.core.studies.trained import TrainingStep
 
 _HELP = """\
 Run every combination of the images, problems, solvers, tilings, priors and seeds given, and of the values of any
@@ -149,11 +151,18 @@ def run(options: argparse.Namespace) -> int:
     return finish_grid(options, grid, "Experiment")
 
 
+_TRAINING_SECONDS = 1.0  # between two lines about a training
+
+
 class Followed(ABC):
     """Shows results as they come, and stops where that is asked for."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done, self.failed = total, 0, 0
+
+    def train(self, at: "TrainingStep") -> None:
+        """A training that comes before the runs."""
+        self._show(f"training {at.name}, step {at.step} of {at.total}")
 
     def show(self, result: "GridResult") -> None:
         """One more."""
@@ -205,8 +214,8 @@ class _AsLines(Followed):
 
 
 @contextmanager
-def _followed(title: str, total: int, *, events: bool) -> Iterator[Followed]:
-    """On a bar, or with ``events`` in lines of JSON, of which the last says that all is done."""
+def _followed(title: str, total: int, *, events: bool, last: bool = True) -> Iterator[Followed]:
+    """On a bar, or with ``events`` in lines of JSON; after the ``last`` part they say that all is done."""
     from padis_gui.cli.progress import Control, progress_bar
 
     if not events:
@@ -220,7 +229,25 @@ def _followed(title: str, total: int, *, events: bool) -> Iterator[Followed]:
         except Interrupted:
             shown.note("stopped", shown.done)
             raise
-        shown.note("done", shown.done)
+        if last:
+            shown.note("done", shown.done)
+
+
+def train_all(trainings: "tuple[StudyTraining, ...]", folder: Path, *, events: bool) -> None:
+    """Train the priors of a study; raises :class:`Interrupted` where it is told to stop."""
+    from padis_gui.cli.progress import Pacer
+    from padis_gui.core.studies.trained import train_priors
+
+    if not trainings:
+        return
+    pace = Pacer(_TRAINING_SECONDS)
+    with _followed("Training", len(trainings), events=events, last=False) as shown:
+        for at in train_priors(trainings, folder, shown.check):
+            if at.step == at.total:
+                shown.done += 1
+            if pace(always=at.step == at.total):
+                shown.train(at)
+        shown.done = 0
 
 
 def finish_grid(options: argparse.Namespace, grid: "Grid", title: str, question: str = "") -> int:

@@ -75,7 +75,7 @@ async def planned(window, stack, prior_path, varied="views=4,6; steps=1,2"):
 
 
 async def ended(window):
-    await until(lambda: not window.studies.active, timeout=60)
+    await until(lambda: not window.studies.active)
     await until(lambda: not window.studies._reading)
 
 
@@ -85,7 +85,7 @@ def test_a_question_of_ones_own_from_the_images_to_a_run(window, page, stack, pr
         assert page.transport.start.isEnabled()
         assert page.transport.state.text() == "3 images, 24 runs"
         click(page.transport.buttons["start"])
-        await until(lambda: window.studies.state is ProcessState.RUNNING, timeout=60)
+        await until(lambda: window.studies.state is ProcessState.RUNNING)
         assert window.study_note.isVisible()
         await ended(window)
         assert window.studies.state is ProcessState.DONE
@@ -126,7 +126,7 @@ def test_a_study_that_was_stopped_goes_on_to_the_same_numbers(window, page, stac
         await planned(window, stack, prior_path, varied="views=4,5,6,7,8,9,10; steps=1,2,3")
         folder = window.studies.plan.folder
         click(page.transport.buttons["start"])
-        await until(lambda: window.studies.done >= 2, timeout=60)
+        await until(lambda: window.studies.done >= 2)
         click(page.transport.buttons["stop"])
         await ended(window)
         assert window.studies.state is ProcessState.STOPPED
@@ -138,7 +138,7 @@ def test_a_study_that_was_stopped_goes_on_to_the_same_numbers(window, page, stac
         assert tree.topLevelItemCount() == 1
         tree.topLevelItem(0).setSelected(True)
         click(page.list.resume)
-        await until(lambda: window.studies.active, timeout=60)
+        await until(lambda: window.studies.active)
         await ended(window)
         after = window.studies.standing
         assert window.studies.state is ProcessState.DONE
@@ -166,6 +166,11 @@ def test_every_built_in_question_is_planned_by_its_name(study, window, page, sta
         assert page.setup.methods.problems.ticked == study.problems or set(
             page.setup.methods.problems.ticked
         ) == set(study.problems)
+        if study.trains:
+            assert "learn from" in plan.obstacle()
+            assert page.setup.question.learn.isVisible()
+            plan.learn_from((stack,))
+            assert "4 trainings" in page.setup.question.learned.text()
         assert plan.obstacle() == ""
         assert set(page.setup.methods.solvers.ticked) == set(study.solvers)
         assert plan.wanted().priors == (prior_path,)
@@ -205,7 +210,7 @@ def test_closing_asks_while_a_study_is_under_way(window, page, stack, prior_path
     async def go():
         await planned(window, stack, prior_path, varied="views=4,5,6,7,8,9,10; steps=1,2,3")
         click(page.transport.buttons["start"])
-        await until(lambda: window.studies.done >= 1, timeout=60)
+        await until(lambda: window.studies.done >= 1)
         window.close()
         await until(window.question.isVisible)
         assert "a study" in window.question.text.text()

@@ -8,7 +8,13 @@ import pytest
 import tifffile
 
 from padis_gui.cli.main import main
+from padis_gui.core.settings.declarations import make
 from padis_gui.core.studies.studies import STUDIES
+from padis_gui.core.training.looks import SightSettings
+from padis_gui.core.training.plan import TrainingRequest, save_request
+from padis_gui.core.training.settings import DataSettings
+from tests.tiny import TINY_NETWORK
+from tests.toy_training import settings
 
 
 @pytest.fixture
@@ -18,12 +24,23 @@ def stack(tmp_path: Path) -> Path:
     return tmp_path / "stack.tif"
 
 
+def toy(stack: Path) -> TrainingRequest:
+    """A training of seconds."""
+    return TrainingRequest(
+        data=(stack,), network=TINY_NETWORK, data_settings=make(DataSettings, {"image_size": 32, "validation": 0}),
+        training=settings(), sight=make(SightSettings, {"look_every": 0}), device="cpu", precision="float32",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("name", STUDIES.names)
 def test_a_study_is_answered_with_a_table_a_page_and_error_bars(
     name: str, stack: Path, prior_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["study", name, str(stack), "--prior", str(prior_path), "--device", "cpu", "--precision", "float32",
              "--out", str(tmp_path / "r.jsonl"), "--table", str(tmp_path / "t.csv"), str(tmp_path / "t.html")]  # fmt: skip
+    if STUDIES.find(name).trains:
+        save_request(toy(stack), tmp_path / "like")
+        asked += ["--train-on", str(stack), "--train-steps", "2", "--train-like", str(tmp_path / "like")]
     assert main(asked) == 0
     said = capsys.readouterr().out
     assert said.startswith(STUDIES.find(name).question)

@@ -18,6 +18,7 @@ from padis_gui.core.settings.files import failures_said, write_atomically
 from padis_gui.core.settings.machine import pick_device
 from padis_gui.core.settings.untrusted import fault_of, read_json
 from padis_gui.core.studies.grid import Grid, ImagePage, check_size, varied
+from padis_gui.core.training.plan import TrainingRequest
 
 REQUEST_FILE, RESULTS_FILE, PICTURES = "study.json", "results.jsonl", "pictures"
 TABLES = ("study.html", "study.md", "study.csv")
@@ -26,13 +27,23 @@ Word = Annotated[str, Field(max_length=200)]
 Words = Annotated[tuple[Word, ...], Field(max_length=_MOST)]
 
 
+class StudyTraining(BaseModel):
+    """A prior that the study trains before its runs: a name, and what its training is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,59}$")]
+    training: TrainingRequest
+
+
 class StudyRequest(BaseModel):
     """Images, and every combination of what is tried on them; round-trips through JSON.
 
     ``images`` are files, of which ``pages`` count, from 0 (all where there are none), and of those the first
     ``most_images`` (0: all). ``problems`` are presets; ``varied`` are settings with the values that they take, as
     :func:`~padis_gui.core.studies.grid.varied` reads them; ``patch`` without any has those that the priors were trained
-    with. Without ``priors`` it is the bundled one of the problems.
+    with. The priors of its ``trainings`` are compared beside ``priors``; without either it is the bundled one of the
+    problems.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,14 +62,17 @@ class StudyRequest(BaseModel):
     seeds: Annotated[tuple[Seed, ...], Field(max_length=_MOST)] = (1,)
     varied: Annotated[dict[Word, Words], Field(max_length=20)] = Field(default_factory=dict)
     priors: Annotated[tuple[Path, ...], Field(max_length=_MOST)] = ()
+    trainings: Annotated[tuple[StudyTraining, ...], Field(max_length=_MOST)] = ()
     device: Word = "auto"
     keeps_pictures: bool = True
 
-    def grid(self, images: tuple[ImagePage, ...]) -> Grid:
-        """The runs on these images; raises :class:`SettingError` for names or values that no method has, and for more
-        runs than anybody can wait for."""
+    def grid(self, images: tuple[ImagePage, ...], trained: tuple[Path, ...] = ()) -> Grid:
+        """The runs on these images, with the priors that were ``trained`` for it.
+
+        Raises :class:`SettingError` for names or values that no method has, and for more runs than anybody can wait for.
+        """
         presets = tuple(find_preset(name) for name in self.problems)
-        priors = self.priors or common_prior((preset.physics for preset in presets), self.device)
+        priors = (*trained, *self.priors) or common_prior((preset.physics for preset in presets), self.device)
         grid = Grid(
             images=images[: self.most_images or None], problems=presets, priors=priors, solvers=self.solvers,
             tilings=tuple(make(TilingSettings, {"strategy": name}) for name in self.tilings),

@@ -5,9 +5,11 @@ from functools import cached_property
 from pathlib import Path
 
 from padis_gui.core.studies.experiment import GridResult, picture_of
+from padis_gui.core.studies.grid import GridPoint
 from padis_gui.core.studies.request import PICTURES, RESULTS_FILE, StudyRequest, load_study, pages_of
 from padis_gui.core.studies.results import Results
 from padis_gui.core.studies.table import Row, summarise
+from padis_gui.core.studies.trained import prior_of
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,21 @@ class StudyReader:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self.request = load_study(self.folder)
-        grid = self.request.grid(pages_of(self.request.images, self.request.pages))
-        self._points = {point.key: point for point in grid.points()}
+        self._images = pages_of(self.request.images, self.request.pages)
+        self._priors = tuple(prior_of(training, self.folder) for training in self.request.trainings)
+        self._trained = False
+        self._points = self._list()
         self._known = Results(self.folder / RESULTS_FILE, writes=False)
+
+    def _list(self) -> dict[str, GridPoint]:
+        self._trained = all(path.is_file() for path in self._priors)
+        return {p.key: p for p in self.request.grid(self._images, self._priors).points()}
 
     def read(self) -> Standing:
         """The results that are there now."""
         known = self._known
+        if not self._trained:  # a run is known by what its prior holds
+            self._points = self._list()
         known.read()
         results = tuple(
             GridResult(point=point, metrics=known.metrics.get(key, {}), error=known.error_of(key))

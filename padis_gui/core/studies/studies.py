@@ -1,8 +1,9 @@
 """Studies that are built in: each asks one question of the field, as a grid of runs on the images that are given.
 
-The questions are those that the paper leaves open and that its readers ask (arXiv 2406.02462, section 5 and appendix): how
-much depends on the schedule of noise levels, what positions and patch sizes are worth, what a random tiling costs against
-an average over several, and how methods stand missing views, noise and detectors.
+The questions are those that the paper leaves open and that its readers ask (arXiv 2406.02462, section 5 and appendix):
+whether patches beat whole images where data are few, how much depends on the schedule of noise levels, what positions and
+patch sizes are worth, what a random tiling costs against an average over several, and how methods stand missing views,
+noise and detectors.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from typing import Any, Literal
 from padis_gui.core.runs.recipe import check_seed
 from padis_gui.core.settings.declarations import Registry
 from padis_gui.core.studies.request import StudyRequest
+from padis_gui.core.studies.trained import patches_or_whole
+from padis_gui.core.training.plan import TrainingRequest
 
 Budget = Literal["trial", "full"]
 Values = Mapping[str, tuple[str, ...]]
@@ -24,7 +27,8 @@ class Study:
     """A question, and the grid that answers it; ``trial`` has the values of a small budget, ``full`` all of them.
 
     ``problems`` are presets; ``more_solvers`` and ``seeds`` are of the full budget: a trial has one seed, on the first
-    images. A setting without values has those that the priors were trained with.
+    images. A setting without values has those that the priors were trained with. One that ``trains`` makes the priors that
+    it compares: on patches and on whole images, by the share of the subjects.
     """
 
     name: str
@@ -37,12 +41,30 @@ class Study:
     tilings: tuple[str, ...] = ("random",)
     positions: tuple[bool, ...] = (True,)
     seeds: tuple[int, ...] = (1, 2, 3)
+    trains: bool = False
 
     def request(
-        self, images: tuple[Path, ...], budget: Budget, *, seed: int = 1, **more: Any
+        self,
+        images: tuple[Path, ...],
+        budget: Budget,
+        *,
+        seed: int = 1,
+        train_on: tuple[Path, ...] = (),
+        steps: int | None = None,
+        base: TrainingRequest | None = None,
+        **more: Any,
     ) -> StudyRequest:
-        """The study of these files; ``more`` are further fields of the request, such as ``priors``."""
+        """The study of these files; ``more`` are further fields of the request, such as ``priors``.
+
+        ``train_on``, ``steps`` and ``base`` are for one that trains; see
+        :func:`~padis_gui.core.studies.trained.patches_or_whole`.
+        """
         full = budget == "full"
+        if self.trains and train_on:
+            shares, count = ((0.1, 0.3, 1.0), 20_000) if full else ((0.1, 1.0), 1000)
+            more["trainings"] = patches_or_whole(
+                train_on, shares, count if steps is None else steps, base=base
+            )
         return StudyRequest(
             title=self.name, question=self.question, images=images, most_images=0 if full else TRIAL_IMAGES,
             problems=self.problems, solvers=(*self.solvers, *self.more_solvers) if full else self.solvers,
@@ -55,6 +77,10 @@ class Study:
 STUDIES = Registry(
     "study",
     (
+        Study(
+            name="claim", question="Does a prior of patches beat one of whole images where data are few?",
+            problems=("ct-20",), solvers=("fast",), more_solvers=("dds", "padis-dps"), trains=True,
+        ),
         Study(
             name="schedule", question="How much depends on the highest and the lowest noise level?",
             problems=("ct-20", "ct-8"), solvers=("fast",), more_solvers=("diffpir", "dds"),

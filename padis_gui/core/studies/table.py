@@ -16,6 +16,7 @@ from pathlib import Path
 
 from padis_gui.core.studies.experiment import GridResult
 from padis_gui.core.studies.grid import Group, ImagePage
+from padis_gui.core.training.state import PRIOR_FILE
 
 CONFIDENCE = 0.95
 GROUP = ("problem", "solver", "tiling", "prior", "positions")
@@ -146,7 +147,7 @@ def table_of(rows: Sequence[Row]) -> Table:
     shown = [i for i, name in enumerate(GROUP) if i < 3 or len({row.group[i] for row in rows}) > 1]
     settings = list(dict.fromkeys(name for row in rows for name, _ in row.group.varied))
     paths = {row.group.prior for row in rows}
-    names = {path: Path(path).name for path in paths}
+    names = {path: prior_name(path) for path in paths}
     if len(set(names.values())) < len(paths):
         names = {path: path for path in paths}
     failures = any(row.failed for row in rows)
@@ -197,6 +198,12 @@ def axes_of(rows: Sequence[Row]) -> list[str]:
     return [name for name, found in values.items() if len(found) > 1 and None not in found]
 
 
+def prior_name(path: str) -> str:
+    """What a prior is called: its file, or the folder of the training that left it."""
+    found = Path(path)
+    return found.parent.name if found.name == PRIOR_FILE else found.stem
+
+
 def names_of(rows: Sequence[Row], without: str | None = None) -> list[str]:
     """What tells each row from the others, in words; ``without`` a setting."""
     several = [i for i in range(5) if len({row.group[i] for row in rows}) > 1]
@@ -205,7 +212,7 @@ def names_of(rows: Sequence[Row], without: str | None = None) -> list[str]:
         values.setdefault(name, set()).add(value)
     found = []
     for row in rows:
-        words = [Path(row.group.prior).stem if GROUP[i] == "prior" else str(row.group[i]) for i in several]
+        words = [prior_name(row.group.prior) if GROUP[i] == "prior" else str(row.group[i]) for i in several]
         words = [
             f"positions {word}" if GROUP[i] == "positions" else word
             for i, word in zip(several, words, strict=True)

@@ -176,6 +176,18 @@ class TrainingData:
         kept = tuple(s for n, s in enumerate(self.subjects) if n not in aside)
         return self._only(kept), self._only(tuple(self.subjects[n] for n in sorted(aside)))
 
+    def share(self, share: float, seed: int = 0) -> TrainingData:
+        """The data of a ``share`` of the subjects, drawn from ``seed``, one at least; smaller shares are part of larger
+        ones. Of a single subject it is the first images."""
+        if share >= 1:
+            return self
+        if len(self.subjects) == 1:
+            members = self.subjects[0]
+            return self._only((members[: max(1, round(share * len(members)))],))
+        order = torch.randperm(len(self.subjects), generator=torch.Generator().manual_seed(seed)).tolist()
+        drawn = order[: max(1, round(share * len(order)))]
+        return self._only(tuple(self.subjects[n] for n in sorted(drawn)))
+
     def preview(self, count: int = 16) -> Tensor:
         """At most ``count`` of the images, evenly from the first to the last, as the network will see them."""
         picked = torch.linspace(0, len(self.images) - 1, min(count, len(self.images))).round().long()

@@ -142,6 +142,7 @@ def run_training(
     if aside is not None and data.groups and not aside.runs:
         log.warning("Too few slices were kept aside to be neighbours; nothing is measured on them.")
         kept, aside = data.split(0.0)
+    kept = kept.share(request.data_settings.subject_share, request.training.seed)
     training = train(
         kept, folder, request.training, request.network.model_copy(update={"image_channels": data.channels}),
         name=_name(request, folder), device=world.device, precision=precision, validation=aside,

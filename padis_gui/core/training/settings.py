@@ -277,6 +277,15 @@ class DataSettings(Settings):
         label="Validation",
         help="Share of the subjects that is kept aside to measure on; 0 trains on all",
     )
+    subject_share: float = setting(
+        1.0,
+        gt=0,
+        le=1,
+        label="Share of subjects",
+        advanced=True,
+        help="Share of the other subjects that is learned from, drawn with the seed; those of a smaller share are among "
+        "those of a larger one",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "DataSettings":

@@ -61,7 +61,8 @@ class StudyTransport(ProcessTransport):
             return
         self.show_progress(studies.done, studies.total, state, "run")
         failed = f", {studies.failed} failed" if studies.failed else ""
-        self.state.setText(f"{studies.running.name}: {state_text(state)}{failed}")
+        training = studies.note if studies.note.startswith("training ") else ""
+        self.state.setText(f"{studies.running.name}: {training or state_text(state)}{failed}")
         self.state.setToolTip(studies.note)
         left = studies.seconds_left
         planned = f"Next: {plan.size()}" if not state.active and not obstacle else " "

@@ -122,7 +122,8 @@ class StudyPlot(QWidget):
             self.measure.offer(label, name)
         for box in (self.axis, self.measure):
             box.setMinimumContentsLength(_LETTERS)
-        self.axis.activated.connect(self.refresh)
+        self._chosen: str | None = None  # by the user
+        self.axis.activated.connect(self._choose)
         self.measure.activated.connect(self.refresh)
         self.plot = Plot(
             "Results of the study", whole=False, tip="Means over images; dashed are 95 % confidence intervals"
@@ -139,18 +140,21 @@ class StudyPlot(QWidget):
         studies.progressed.connect(self.refresh)
         self.refresh()
 
+    def _choose(self, index: int) -> None:
+        self._chosen = self.axis.itemData(index)
+        self.refresh()
+
     def refresh(self) -> None:
         """Draw what there is."""
         standing = self._studies.standing
         rows = standing.rows if standing is not None else []
         axes = axes_of(rows)
         if [self.axis.itemData(at) for at in range(self.axis.count())] != [*axes, None]:
-            chosen = self.axis.currentData() if self.axis.count() else None
             self.axis.clear()
             for name in axes:
                 self.axis.offer(name, name)
             self.axis.offer("rows of the table", None)
-            self.axis.setCurrentIndex(axes.index(chosen) if chosen in axes else 0)
+            self.axis.setCurrentIndex(axes.index(self._chosen) if self._chosen in axes else 0)
         axis, metric = self.axis.currentData(), self.measure.currentData()
         found = series_of(rows, axis, metric)
         lines = [line for at, each in enumerate(found) for line in _lines(each, _COLOURS[at % len(_COLOURS)])]

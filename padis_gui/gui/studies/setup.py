@@ -87,8 +87,17 @@ class QuestionSection(Section):
         rows = form()
         labelled(rows, "Study", self.study, "A question that is built in, or your own")
         labelled(rows, "Budget", self.budget, "How much of it is run")
+        self.learn = push_button(
+            "Learn from…", "The images that the priors of this study learn from: files, of any number of pages",
+            lambda: choose_several_to_open(
+                self, "Images to learn from", IMAGES, lambda paths: plan.learn_from(tuple(paths))
+            ),
+        )  # fmt: skip
+        self.learned = remark()
         self.body.addLayout(rows)
         self.body.addWidget(self.question)
+        self.body.addWidget(self.learn)
+        self.body.addWidget(self.learned)
         plan.changed.connect(self.refresh)
         self.refresh()
 
@@ -104,6 +113,15 @@ class QuestionSection(Section):
         show_value(self.budget, plan.budget)
         self.budget.setEnabled(plan.study is not None)
         self.question.setText(plan.request.question or "Your own question: what is ticked and typed below.")
+        for widget in (self.learn, self.learned):
+            widget.setVisible(plan.trains)
+        names = ", ".join(path.name for path in plan.train_on[:3])
+        trainings = plan.request.trainings
+        steps = trainings[0].training.training.steps if trainings else 0
+        self.learned.setText(
+            f"{len(trainings)} trainings of {steps:,} steps each on {names}" if trainings
+            else "Its priors are trained first, on patches and on whole images."
+        )  # fmt: skip
         self.brief.setText(plan.study or plan.name)
 
 

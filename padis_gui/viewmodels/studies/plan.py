@@ -13,6 +13,7 @@ from padis_gui.core.settings.untrusted import fault_of
 from padis_gui.core.studies.grid import Grid, ImagePage
 from padis_gui.core.studies.request import StudyRequest, holds_a_study, images_in
 from padis_gui.core.studies.studies import STUDIES, Budget
+from padis_gui.core.studies.trained import prior_of
 from padis_gui.viewmodels.session.session import Session
 
 DEFAULT_ROOT = Path.home() / "padis_gui" / "studies"
@@ -32,6 +33,7 @@ class StudyPlan(QObject):
         self.study: str | None = "tilings"  # None: one's own
         self.budget: Budget = "trial"
         self.images: tuple[ImagePage, ...] = ()  # of the files that were chosen, once they have been read
+        self.train_on: tuple[Path, ...] = ()  # what the priors of a study that trains learn from
         self.reading = False
         self._asked = 0
         self._seed = 1
@@ -43,7 +45,8 @@ class StudyPlan(QObject):
 
     def grid(self) -> Grid:
         """The runs; raises :class:`PadisError` for choices that do not go together."""
-        return self.wanted().grid(self.images)
+        wanted = self.wanted()
+        return wanted.grid(self.images, tuple(prior_of(each, self.folder) for each in wanted.trainings))
 
     def wanted(self) -> StudyRequest:
         """The plan as the study's process reads it."""
@@ -53,6 +56,8 @@ class StudyPlan(QObject):
         """What stands against a start, in one sentence; empty where nothing does."""
         if not self.request.images:
             return "Choose images first."
+        if self.trains and not self.train_on:
+            return "Choose what the priors learn from first."
         if self.reading:
             return "The images are being read."
         if not self.images:
@@ -69,11 +74,12 @@ class StudyPlan(QObject):
         if self.obstacle():
             return ""
         grid = self.grid()
+        trained = f", {len(self.request.trainings)} trainings" if self.request.trainings else ""
         images = f"{len(grid.images)} image{'s' * (len(grid.images) != 1)}"
         if grid.most > _COUNTED:
-            return f"{images}, {grid.most:,} runs at most"
+            return f"{images}{trained}, {grid.most:,} runs at most"
         runs = sum(1 for _ in grid.points())
-        return f"{images}, {runs} run{'s' * (runs != 1)}"
+        return f"{images}{trained}, {runs} run{'s' * (runs != 1)}"
 
     @property
     def open_image(self) -> Path | None:
@@ -85,6 +91,11 @@ class StudyPlan(QObject):
     def open_prior(self) -> Path | None:
         """The prior that is open for reconstruction."""
         return self._session.prior.path
+
+    @property
+    def trains(self) -> bool:
+        """Whether the question is one whose priors are trained by the study."""
+        return self.study is not None and STUDIES.find(self.study).trains
 
     @property
     def varied_text(self) -> str:
@@ -115,6 +126,13 @@ class StudyPlan(QObject):
         self.reading, self.images = False, found or ()
         self.changed.emit()
         return bool(found)
+
+    def learn_from(self, sources: tuple[Path, ...]) -> None:
+        """Train the priors of the study on these files and folders."""
+        self.train_on = sources
+        if self.study is not None:
+            self._fill(self.study)
+        self.changed.emit()
 
     def choose_study(self, name: str | None) -> None:
         """Ask this question; None keeps what is chosen as one's own."""
@@ -186,4 +204,6 @@ class StudyPlan(QObject):
 
     def _fill(self, name: str) -> None:
         kept = {key: getattr(self.request, key) for key in ("priors", "keeps_pictures", "pages")}
-        self.request = STUDIES.find(name).request(self.request.images, self.budget, seed=self._seed, **kept)
+        self.request = STUDIES.find(name).request(
+            self.request.images, self.budget, seed=self._seed, train_on=self.train_on, **kept
+        )
