@@ -14,7 +14,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QPalette
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QDialog, QDockWidget, QLabel, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QDockWidget, QInputDialog, QLabel, QWidget
 
 from padis_gui.core.settings.machine import DeviceChoice
 from padis_gui.gui.dialogs.help import ReportDialog
@@ -252,6 +252,50 @@ def test_the_bundled_demo_is_not_a_recent_file(opened, drive):
     drive(window.session.open_demo())
     assert window.preferences.recent("image") == ()
     assert window.preferences.recent("prior") == ()
+
+
+def test_settings_are_kept_as_a_preset_and_chosen_again(opened, drive, tmp_path, monkeypatch):
+    monkeypatch.setattr("padis_gui.core.runs.presets.user_files", lambda: tmp_path)
+    window = opened(Preferences())
+    session, box = window.session, window.problem.preset
+
+    async def saved(name):
+        window.act.save_preset.trigger()
+        asked = shown_dialog(window, QInputDialog)
+        asked.setTextValue(name)
+        asked.accept()
+        await until(lambda: any(name in text for _, text in said))
+
+    said = []
+    session.message.connect(lambda level, text, _details: said.append((level, text)))
+
+    async def go():
+        session.method.set_solver("dds")
+        session.method.set_solver_setting("cg_steps", 7)
+        session.method.set_problem("views", 11)
+        assert session.method.preset is None
+        wanted = session.method.now
+        await saved("No Name")
+        assert said[-1][0] == "error"
+        await saved("eleven")
+        assert said[-1][0] == "info"
+        assert box.currentText() == "eleven"
+        session.method.apply_preset("ct-8")
+        assert session.method.now.solver == "fast"
+        box.unfolding.emit()
+        at = box.findData("eleven")
+        box.setCurrentIndex(at)
+        box.activated.emit(at)
+        await until(lambda: session.method.preset == "eleven")
+        now = session.method.now
+        assert (now.physics, now.problem, now.solver, now.settings) == (
+            wanted.physics, wanted.problem, wanted.solver, wanted.settings
+        )  # fmt: skip
+        session.method.set_problem("views", 12)
+        assert session.method.preset is None
+        assert session.method.now.settings == wanted.settings  # nothing that was saved is given up for another problem
+
+    drive(go())
 
 
 def test_bundled_priors_and_recent_ones_are_chosen_from_a_list(opened, drive, prior_path, tmp_path):
