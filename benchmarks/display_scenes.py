@@ -25,10 +25,13 @@ _WORK_MS = 6.0  # the timer's own rhythm is no block
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """How long the UI thread kept its events waiting, in milliseconds; ``mean`` of all times above 6 ms."""
+    """How long the UI thread kept its events waiting, in milliseconds; ``mean`` of all times above 6 ms, ``busiest`` the
+    most that it worked itself meanwhile: the rest it waited for a core, or for another thread of Python.
+    """
 
     longest: float
     mean: float
+    busiest: float
 
 
 class Watch:
@@ -36,20 +39,21 @@ class Watch:
 
     def __init__(self) -> None:
         self._found: list[float] = []
-        self._then = 0.0
+        self._then = self._worked = self._busiest = 0.0
         self._timer = QTimer(interval=_TICK_MS)
         self._timer.timeout.connect(self._tick)
 
     def _tick(self) -> None:
-        now = time.perf_counter()
+        now, worked = time.perf_counter(), time.thread_time()
         block = 1000 * (now - self._then)
         if block > _WORK_MS:
             self._found.append(block)
-        self._then = now
+        self._busiest = max(self._busiest, 1000 * (worked - self._worked))
+        self._then, self._worked = now, worked
 
     def start(self) -> None:
         """Watch from now on; what was seen before counts on."""
-        self._then = time.perf_counter()
+        self._then, self._worked = time.perf_counter(), time.thread_time()
         self._timer.start()
 
     def stop(self) -> None:
@@ -59,7 +63,7 @@ class Watch:
     @property
     def blocks(self) -> Blocks:
         """What was seen so far."""
-        return Blocks(max(self._found, default=0.0), statistics.fmean(self._found or [0.0]))
+        return Blocks(max(self._found, default=0.0), statistics.fmean(self._found or [0.0]), self._busiest)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -24,9 +24,7 @@ from benchmarks.solvers import BenchRequest, bench_solvers
 from benchmarks.startup import bench_startup
 from padis_gui.core.physics.registry import find_physics
 from padis_gui.core.prior.tiling import TilingSettings
-from padis_gui.core.runs.presets import DEFAULT_PRIOR, resource
-from padis_gui.core.runs.presets import find_preset
-
+from padis_gui.core.runs.presets import DEFAULT_PRIOR, find_preset, resource
 from padis_gui.core.settings.declarations import make
 from padis_gui.core.settings.errors import SettingError
 

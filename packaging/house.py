@@ -15,8 +15,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "padis_gui"
 LIMITS = {
-    "files": 309,
-    "lines": 70_200,  # 44 400 when the house was built; more only for what the program newly does
+    "files": 310,
+    "lines": 70_900,  # 44 400 when the house was built; more only for what the program newly does
     "names seen in padis_gui/core": 12,
     "names seen in padis_gui/viewmodels": 8,
     "names seen in padis_gui/gui": 9,

@@ -187,6 +187,26 @@ def test_the_centre_of_a_scan_is_moved_beside_it(window, drive, tmp_path, prior_
     drive(go())
 
 
+def test_the_line_above_the_pictures_names_the_prior_that_knows_such_images(window, drive, tmp_path):
+    """The section that offers it may lie below what a small screen shows of the left column."""
+    session, section = window.session, window.reconstruct.prior
+    picture = tmp_path / "picture.tif"
+    tifffile.imwrite(picture, np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) // 16)
+
+    async def go() -> None:
+        await session.open_demo()
+        await session.data.open(picture)
+        await settled()
+        assert section.better.text() == "Use photos-small"
+        assert window.verdict.text() == f"⚠ Use photos-small: {session.unfit}"
+        click(section.better)
+        await until(lambda: session.prior.path.stem == "photos-small")
+        await settled()
+        assert window.verdict.text() == "Ready: press Run"
+
+    drive(go())
+
+
 def test_a_scan_under_a_bundled_prior_offers_the_one_for_anything_scanned(
     window, drive, tmp_path, prior_path
 ):

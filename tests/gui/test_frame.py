@@ -293,7 +293,9 @@ def test_settings_are_kept_as_a_preset_and_chosen_again(opened, drive, tmp_path,
         )  # fmt: skip
         session.method.set_problem("views", 12)
         assert session.method.preset is None
-        assert session.method.now.settings == wanted.settings  # nothing that was saved is given up for another problem
+        assert (
+            session.method.now.settings == wanted.settings
+        )  # nothing that was saved is given up for another problem
 
     drive(go())
 

@@ -644,6 +644,42 @@ def test_nothing_to_see_is_nothing_to_save(panes):
     menu.deleteLater()
 
 
+def test_what_is_said_in_twelve_panes_is_said_in_a_few_at_a_time(panes, monkeypatch):
+    """Events pass between them; and in the end all panes say it."""
+    while panes.add_pane() is not None:
+        pass
+    settle()
+    refreshed = []
+    for pane in panes.panes:
+        monkeypatch.setattr(
+            pane, "refresh", lambda pane=pane, do=pane.refresh: (refreshed.append(pane), do())
+        )
+    panes.picture_set.set_empty_texts(dict.fromkeys((pane.source for pane in panes.panes), "later"))
+    assert len(refreshed) < MOST / 2
+    wait_for(lambda: len(refreshed) == MOST)
+    assert {pane.canvas.empty.text() for pane in panes.panes} == {"later"}
+    refreshed.clear()
+    panes.picture_set.set_empty_texts(dict.fromkeys((pane.source for pane in panes.panes), "later"))
+    panes.register_source(SEAMS)  # which none of them shows
+    settle()
+    assert refreshed == []
+
+
+def test_a_source_that_comes_leaves_the_others_in_their_rows(panes):
+    """Each pane's choice would look for its own again: a list is not made anew for one more."""
+    resets, came = [], []
+    panes.model.modelAboutToBeReset.connect(lambda: resets.append(True))
+    panes.model.rowsInserted.connect(lambda _parent, first, last: came.extend(range(first, last + 1)))
+    before = [panes.model.item(row).text() for row in range(panes.model.rowCount())]
+    panes.register_source(SEAMS)
+    after = [panes.model.item(row).text() for row in range(panes.model.rowCount())]
+    assert [text for row, text in enumerate(after) if row not in came] == before
+    assert [after[row] for row in came] == [Origin.LABORATORY.value, SEAMS.label]
+    assert resets == []
+    panes.unregister_source(SEAMS.key)
+    assert [panes.model.item(row).text() for row in range(panes.model.rowCount())] == before
+
+
 def test_the_view_is_copied_as_it_is_seen(panes):
     panes.picture_set.propose_levels({"image": (0.0, 1.0)})
     panes.set_pictures({"truth": flat(1)})

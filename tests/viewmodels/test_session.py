@@ -1,8 +1,11 @@
 """The session: choices are checked and kept, files are opened whole or not at all, runs are described."""
 
 import itertools
+import os
+import sys
 import threading
 import time
+from functools import partial
 
 import h5py
 import numpy as np
@@ -54,6 +57,23 @@ def test_what_is_opened_between_the_operations_of_a_run_is_opened_also_where_tha
     assert drive(go())
     assert session.prior.path == prior_path
     assert session.said == []
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere threads have no priority that anyone may lower"
+)
+def test_threads_behind_the_window_give_way_to_it(session):
+    urgency = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    found = {}
+    for name, submit in (
+        ("compute", session.submit),
+        ("io", session.submit_io),
+        ("planes", session.submit_planes),
+    ):
+        work = partial(lambda name: found.update({name: os.getpriority(os.PRIO_PROCESS, 0)}), name)
+        submit(work).result(60)
+    assert set(found) == {"compute", "io", "planes"}
+    assert all(other > urgency for other in found.values()) or urgency == 19
 
 
 def test_settings_of_a_solver_come_back_with_it(session):

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,23 @@ def _cpu_flags() -> str:
 def use_all_threads() -> None:
     """Give torch the threads that runs have; call it in the thread that computes."""
     torch.set_num_threads(threads_of_runs())
+
+
+_LESS = (
+    2  # steps of niceness: 2/3 of a claim to a core. More, and a run beside other programs takes much longer
+)
+
+
+def give_way() -> None:
+    """Let threads that are shown something, the window's, go before this one and those that it will start.
+
+    What computes takes every core; a window that shares them as an equal answers late. Costs nothing where nobody else
+    wants the core. Only Linux knows priorities of single threads that anyone may lower.
+    """
+    if sys.platform == "linux":
+        mine = threading.get_native_id()
+        with contextlib.suppress(OSError):  # a sandbox may forbid it: the window is slower then
+            os.setpriority(os.PRIO_PROCESS, mine, min(os.getpriority(os.PRIO_PROCESS, mine) + _LESS, 19))
 
 
 def threads_of_runs() -> int:

@@ -165,7 +165,8 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         if offer != self.offer.text() or self.offer.isHidden() == bool(offer):
             self.offer.setText(offer)
             self.offer.setVisible(bool(offer))
-        self._place_offer()
+        if offer:
+            self._place_offer()
 
     def _place_offer(self) -> None:
         """The button stands below the text."""

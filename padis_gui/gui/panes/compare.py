@@ -140,6 +140,7 @@ class CompareView(QWidget):
         picture_set.changed.connect(self._follow)
         picture_set.captioned.connect(self._follow)
         picture_set.restyled.connect(self.refresh)
+        picture_set.told.connect(self.refresh)
         picture_set.listed.connect(self.refresh)
         self._set_rate(USUAL)
 

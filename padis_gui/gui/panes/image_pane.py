@@ -45,16 +45,13 @@ class SourceModel(QStandardItemModel):
     def __init__(self, picture_set: PictureSet, parent: QObject) -> None:
         super().__init__(parent)
         self._picture_set = picture_set
-        self._keys: list[str] = []
+        self._rows: list[str] = []  # keys, and names of headings
         picture_set.listed.connect(self._follow)
         self._follow()
 
     def _follow(self) -> None:
         sources = list(self._picture_set.sources)
-        keys = [source.key for source in sources]
-        if keys != self._keys:
-            self._keys = keys
-            self._make(sources)
+        self._make(sources)
         labels = {source.key: source for source in sources}
         for at in range(self.rowCount()):
             item = self.item(at)
@@ -66,21 +63,32 @@ class SourceModel(QStandardItemModel):
         self.settled.emit()
 
     def _make(self, sources: list[PaneSource]) -> None:
-        self.clear()
-        heading = None
+        """A row for each, below one for its heading. Rows that stay are kept: every pane follows those that come and go."""
+        wanted: dict[str, PaneSource | None] = {}
         for source in sources:
-            if source.origin is not heading:
-                heading = source.origin
-                item = QStandardItem(heading.value)
-                item.setFlags(Qt.ItemFlag.NoItemFlags)
-                font = item.font()
-                font.setBold(True)
-                item.setFont(font)
-                self.appendRow(item)
-            item = QStandardItem(source.label)
-            item.setData(source.key, _KEY)
-            item.setToolTip(source.help)
-            self.appendRow(item)
+            wanted |= {source.origin.value: None, source.key: source}
+        for at, (name, found) in enumerate(wanted.items()):
+            if name not in self._rows[at : at + 1]:
+                self.insertRow(at, _heading(name) if found is None else _entry(found))
+                self._rows.insert(at, name)
+        self.setRowCount(len(wanted))
+        del self._rows[len(wanted) :]
+
+
+def _heading(text: str) -> QStandardItem:
+    item = QStandardItem(text)
+    item.setFlags(Qt.ItemFlag.NoItemFlags)
+    font = item.font()
+    font.setBold(True)
+    item.setFont(font)
+    return item
+
+
+def _entry(source: PaneSource) -> QStandardItem:
+    item = QStandardItem(source.label)
+    item.setData(source.key, _KEY)
+    item.setToolTip(source.help)
+    return item
 
 
 class SourceChoice(ChoiceBox):
@@ -177,6 +185,7 @@ class ImagePane(QFrame):
         self._picture_set = picture_set
         self._waiting = True
         self._active = self._closable = False
+        self._described: PaneSource | None = None  # what is shown, as it was described then
         self.group: Group | None = None
         self.own: Appearance | None = None  # levels and colours where they are not those in common
         self.choice = SourceChoice(model, source, "Pane source")
@@ -233,6 +242,11 @@ class ImagePane(QFrame):
         return self._picture_set.sources[self.source]
 
     @property
+    def is_otherwise(self) -> bool:
+        """Whether its source is another one than it shows, or is described otherwise."""
+        return self.record != self._described
+
+    @property
     def look(self) -> Appearance:
         """The levels and colours it is shown with."""
         return self.own or self._picture_set.look(self.record)
@@ -254,7 +268,8 @@ class ImagePane(QFrame):
             self._waiting = True
             return
         self._waiting = False
-        source, pixels = self.record, self._picture_set.pixels(self.source)
+        self._described = source = self.record
+        pixels = self._picture_set.pixels(self.source)
         look = self.look
         legend = source.scale is not Scale.IMAGE or self.own is not None
         aspect = self._picture_set.aspect(source)

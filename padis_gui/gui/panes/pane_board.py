@@ -59,7 +59,7 @@ class PaneBoard(QWidget):
 
     active_changed = Signal()
     arranged = Signal()
-    regrouped = Signal()
+    regrouped = Signal(object)
     picked = Signal(str, int, int)
     menu_wanted = Signal(object, QPoint)
 
@@ -176,7 +176,7 @@ class PaneBoard(QWidget):
         if pane not in self.panes:
             return
         self._links.place(pane.canvas, pane.group)
-        self.regrouped.emit()
+        self.regrouped.emit(pane)
 
     def set_linked_view(self, pane: ImagePane, linked: bool) -> None:
         """Pan and zoom a pane with the others, or by itself."""

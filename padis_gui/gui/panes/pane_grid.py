@@ -67,13 +67,14 @@ class PaneGrid(QWidget):
         picture_set.changed.connect(self._refresh)
         picture_set.captioned.connect(self._refresh_captions)
         picture_set.restyled.connect(self.refresh_all)
-        picture_set.listed.connect(self.refresh_all)
+        picture_set.told.connect(lambda: self._follow(self.panes))
+        picture_set.listed.connect(lambda: self._follow(pane for pane in self.panes if pane.is_otherwise))
         self.links.pointed.connect(self.hovered)
         board.connect_actions(act)
         board.active_changed.connect(self.active_changed)
         board.arranged.connect(self.arranged)
         board.picked.connect(self.picked)
-        board.regrouped.connect(self._redraw_overlays)
+        board.regrouped.connect(self._draw_overlay)
         board.menu_wanted.connect(self.menu_wanted)
         self.compare.left.connect(lambda: self.compare_with(None))
         self.compare.shown_changed.connect(self._redraw_overlays)
@@ -190,9 +191,13 @@ class PaneGrid(QWidget):
         pane.canvas.set_overlay(self._shown_overlay if pane.record.tiled else None)
 
     def _refresh(self, keys: tuple[str, ...]) -> None:
-        """Panes that show these follow: a few at once, and others after those are painted, so that events pass."""
-        self._mark(pane for pane in self.panes if pane.source in keys)
-        if not self._next.isActive():
+        """Panes that show these follow."""
+        self._follow(pane for pane in self.panes if pane.source in keys)
+
+    def _follow(self, panes: Iterable[ImagePane]) -> None:
+        """A few at once, and others after those are painted, so that events pass."""
+        self._mark(panes)
+        if self._stale and not self._next.isActive():
             self._refresh_some()
 
     def _mark(self, panes: Iterable[ImagePane]) -> None:
@@ -205,10 +210,10 @@ class PaneGrid(QWidget):
 
     def _refresh_some(self) -> None:
         self._stale = [pane for pane in self._stale if pane in self.panes]  # others were closed meanwhile
-        for pane in self._stale[:_AT_ONCE]:
+        now, self._stale = self._stale[:_AT_ONCE], self._stale[_AT_ONCE:]
+        for pane in now:
             pane.refresh()
             self._draw_overlay(pane)
-        del self._stale[:_AT_ONCE]
         if self._stale:
             self._next.start()
 

@@ -13,6 +13,7 @@ from PySide6.QtCore import (
     QSize,
     QSortFilterProxyModel,
     Qt,
+    QTimer,
     Signal,
 )
 from PySide6.QtGui import QGuiApplication, QResizeEvent
@@ -265,6 +266,9 @@ class RunList(ListPanel):
         self._lay_out(self.view, self._on_bar, _NO_RUNS, self.filter)
         self.differs = _WhatDiffers()
         self._count = 0  # runs there were
+        # apart from all else that follows the end of a run: the view lays out its rows for it
+        self._revealing = QTimer(self, singleShot=True, interval=0)
+        self._revealing.timeout.connect(self._reveal)
         layout = self.layout()
         assert layout is not None, "it has just been laid out"
         layout.addWidget(self.differs)
@@ -390,6 +394,10 @@ class RunList(ListPanel):
         records = self._session.runs.records
         came, self._count = len(records) > self._count, len(records)
         if came:
+            self._revealing.start()
+
+    def _reveal(self) -> None:
+        if records := self._session.runs.records:
             index = self._proxy.mapFromSource(self.table.index_of(records[-1].id))
             if index.isValid():
                 self.view.scrollTo(index)

@@ -40,7 +40,7 @@ class SizeRow(QWidget):
         self.menu = QMenu("Previe&w", self)
         self.menu.setToolTipsVisible(True)
         self.reduced = {by: self._reduced(by) for by in _PARTS}
-        region = self.menu.addAction("A &region…")
+        region = self.menu.addAction("Run on a &region…")
         region.setToolTip("Drag a box on a pane and press Preview in the strip above the panes")
         region.triggered.connect(crop.trigger)
         crop.changed.connect(lambda: region.setEnabled(crop.isEnabled()))
@@ -84,7 +84,8 @@ class SizeRow(QWidget):
         self.preview.setEnabled(self._session.opened() is not None)
         for by, action in self.reduced.items():
             size = self.sizing.size_by(by)
-            action.setText(f"&{_PARTS[by]} of the size" + ("" if size is None else f", {size} px"))
+            part = f"Run at {_PARTS[by].lower()} of the size"
+            action.setText(part + ("" if size is None else f", {size} px"))
             action.setEnabled(size is not None)
 
 

@@ -68,13 +68,15 @@ class Appearance:
 
 class PictureSet(QObject):
     """``changed`` carries the keys whose pictures are new, ``captioned`` those whose captions are, ``restyled`` comes
-    for levels, colours and empty texts, ``listed`` when sources came, went, or are called otherwise. ``wanted`` carries
-    the key of a source whose picture somebody asks for, where that was offered."""
+    for levels and colours, ``told`` for what is said in the place of a picture or over it, ``listed`` when sources
+    came, went, or are called otherwise. ``wanted`` carries the key of a source whose picture somebody asks for, where
+    that was offered."""
 
     changed = Signal(object)
     captioned = Signal(object)
     wanted = Signal(str)
     restyled = Signal()
+    told = Signal()
     listed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -218,7 +220,7 @@ class PictureSet(QObject):
         """
         if dict(texts) != self._stale:
             self._stale = dict(texts)
-            self.restyled.emit()
+            self.told.emit()
 
     def stale_text(self, key: str) -> str:
         """Why a source's picture does not belong to the present choices; empty where it does, or there is none."""
@@ -237,7 +239,7 @@ class PictureSet(QObject):
         """What to say for a source while it has no picture, and by which words that is offered, if it can be made."""
         if (texts, offers or {}) != (self._empty_texts, self._offers):
             self._empty_texts, self._offers = dict(texts), dict(offers or {})
-            self.restyled.emit()
+            self.told.emit()
 
     def offer(self, key: str) -> str:
         """By which words the picture of an empty source is offered; "" where it is not."""

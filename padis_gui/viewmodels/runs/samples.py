@@ -99,13 +99,12 @@ class RunSources(QObject):
         for key in [key for key in self._names if key not in records]:
             del self._names[key]
             self._picture_set.unregister(key)
-        for key, record in records.items():
-            if self._names.get(key) != record.name:
-                new = key not in self._names
-                self._names[key] = record.name
-                self._picture_set.register(_source(key, record))
-                if new:
-                    self._picture_set.set_pictures({key: self._picture_of(record)})
+        others = {key: record for key, record in records.items() if self._names.get(key) != record.name}
+        if others:
+            new = {key: self._picture_of(record) for key, record in others.items() if key not in self._names}
+            self._names |= {key: record.name for key, record in others.items()}
+            self._picture_set.offer_all(_source(key, record) for key, record in others.items())
+            self._picture_set.set_pictures(new)
 
     def _picture_of(self, record: RunRecord) -> Callable[[], Pixels | None]:
         return partial(_picture, record, self._place)

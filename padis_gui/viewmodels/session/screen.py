@@ -479,8 +479,16 @@ class Screen(QObject):
         if workspace.stale:
             return "⚠ Stale: the settings have changed since this result; press Run"
         if result is None:
-            return f"⚠ {workspace.unfit}" if workspace.unfit else "Ready: press Run"
+            return self._before_run()
         return f"{quality(result)}   {result.seconds:.1f} s   seed {result.recipe.seed}"
+
+    def _before_run(self) -> str:
+        """What to do first: take the prior that knows such images, where the open one does not."""
+        workspace = self._workspace
+        if not workspace.unfit:
+            return "Ready: press Run"
+        better = workspace.better_priors()
+        return f"⚠ {f'Use {better[0].stem}: ' if better else ''}{workspace.unfit}"
 
     def under_way(self) -> str:
         """What the program is at, whichever page is seen: a file that opens, a run, a comparison; empty for nothing."""

@@ -25,7 +25,7 @@ from PySide6.QtCore import QObject, Signal
 from padis_gui.core.runs.inputs import check_run_outputs
 from padis_gui.core.settings.errors import Interrupted, PadisError, TrainingSizeError
 from padis_gui.core.settings.files import failures_said, write_atomically
-from padis_gui.core.settings.machine import told_of_memory, use_all_threads
+from padis_gui.core.settings.machine import give_way, told_of_memory, use_all_threads
 from padis_gui.core.settings.watch import unasked
 
 log = logging.getLogger(__name__)
@@ -147,6 +147,11 @@ class Requests(QObject):
 T = TypeVar("T")
 
 
+def _begin_to_compute() -> None:
+    give_way()  # first: torch's own threads take after this one
+    use_all_threads()
+
+
 class Background(QObject):
     """Does work off the UI thread; what goes wrong there becomes a message.
 
@@ -166,15 +171,15 @@ class Background(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._io = ThreadPoolExecutor(1, thread_name_prefix="io")
-        self._compute = ThreadPoolExecutor(1, thread_name_prefix="compute", initializer=use_all_threads)
+        self._io = ThreadPoolExecutor(1, thread_name_prefix="io", initializer=give_way)
+        self._compute = ThreadPoolExecutor(1, thread_name_prefix="compute", initializer=_begin_to_compute)
         self._closed = False
         self.occupied_by = ""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._asked: dict[str, asyncio.Future[Any]] = {}  # the latest of each kind, see :meth:`beside`
         self.compute_requests = Requests(self._compute, self)
         self.io_requests = Requests(self._io, self, clock=time.thread_time)
-        self._planes = ThreadPoolExecutor(1, thread_name_prefix="planes")
+        self._planes = ThreadPoolExecutor(1, thread_name_prefix="planes", initializer=give_way)
         self.plane_requests = Requests(self._planes, self, clock=time.thread_time)
 
     def submit(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
