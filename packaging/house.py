@@ -15,8 +15,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "padis_gui"
 LIMITS = {
-    "files": 298,
-    "lines": 67_400,  # 44 400 when the house was built; more only for what the program newly does
+    "files": 300,
+    "lines": 67_720,  # 44 400 when the house was built; more only for what the program newly does
     "names seen in padis_gui/core": 12,
     "names seen in padis_gui/viewmodels": 8,
     "names seen in padis_gui/gui": 9,

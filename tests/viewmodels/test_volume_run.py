@@ -322,7 +322,9 @@ def test_memory_is_stated_before_and_fewer_slices_are_proposed_where_it_does_not
 
     async def go():
         planner.refresh()
-        await until(lambda: planner.plan.seconds is not None)  # the patch batch is part of the memory once it is timed
+        await until(
+            lambda: planner.plan.seconds is not None
+        )  # the patch batch is part of the memory once it is timed
         whole = planner.plan.memory_mb
         assert planner.kept_whole > 3
         ready.volume.take_slices(1, 2)

@@ -97,7 +97,7 @@ def _layout(shape: tuple[int, ...], pages_last: bool) -> Layout | None:
 
 
 class Array(Protocol):
-    """What slices like an array without being loaded: a memory map, a data set in a file."""
+    """What slices like an array without being loaded: numbers in a file, a data set in one."""
 
     def __getitem__(self, index: tuple[int | slice, ...], /) -> Any:
         """The values there."""
@@ -152,10 +152,7 @@ class ArrayPages(Pages):
     def _taken(self, page: int, part: Part) -> NDArray[Any]:
         """A part of a page as (rows, columns) or (rows, columns, colours)."""
         index = self._layout.index(page, part)
-        taken = self._array[index[::-1] if self._reversed else index]
-        # as float32 it would go on lying in the file, which other programs may change or cut
-        lasts = not isinstance(taken, np.memmap) or taken.dtype != np.float32
-        values = np.asarray(taken) if lasts else np.array(taken)
+        values = np.asarray(self._array[index[::-1] if self._reversed else index])
         return self._layout.arranged(values.T if self._reversed else values)
 
     @property
