@@ -17,8 +17,9 @@ import tifffile
 from PIL import Image as Pillow
 
 from padis_gui.core.files.formats.folder import data_sha256, folder_of_series
-from padis_gui.core.files.formats.open import count_pages, list_datasets, open_pages
-from padis_gui.core.files.read import image_of_row, read_and_keep, read_image
+from padis_gui.core.files.formats.open import count_pages, list_datasets, open_pages, recognise
+from padis_gui.core.files.read import image_of_row, open_scan, read_and_keep, read_image
+from padis_gui.core.files.scans.read import read_row
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import InputError
 from tests.core.files.fuzzing import ENDINGS, FORMATS
@@ -581,7 +582,7 @@ assert read_image(path).is_scan"""
 @pytest.mark.parametrize("stored", ["npy", "fortran.npy", "tif", "mat", "h5", "nii"])
 def test_a_file_that_another_program_cuts_is_a_sentence(tmp_path: Path, stored: str) -> None:
     """Also between two pages of one that is open: touching a memory map of it would end the process (SIGBUS)."""
-    values = np.random.default_rng(0).random((40, 256, 256)).astype(np.float32)
+    values = np.random.default_rng(0).random((40, 128, 128)).astype(np.float32)
     path = tmp_path / f"a.{stored}"
     match path.suffix:
         case ".npy":
@@ -616,3 +617,43 @@ with open_pages({str(path)!r}) as pages:
     for line in done.splitlines():
         check_sentence(line)
         assert path.name in line
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_scan_that_another_program_cuts_is_refused(tmp_path: Path, linked: bool) -> None:
+    """HDF5 itself reads 0 for what is gone, also in the other files of a scan."""
+    counts = np.full((400, 8, 64), 400, np.uint16)
+    scan, frames = tmp_path / "scan.h5", tmp_path / ("frames.h5" if linked else "scan.h5")
+    with h5py.File(scan, "w") as file:
+        if linked:
+            file["exchange/data"] = h5py.ExternalLink("frames.h5", "data")
+            with h5py.File(frames, "w") as other:
+                other["data"] = counts
+        else:
+            file["exchange/data"] = counts
+        file["exchange/data_white"] = np.full((1, 8, 64), 900, np.uint16)
+        file["exchange/data_dark"] = np.full((1, 8, 64), 5, np.uint16)
+        file["exchange/theta"] = np.arange(400) * 0.45
+    opened = open_scan(recognise(scan, ReadingSettings(linked_files="own-folder" if linked else "refuse")))
+    assert opened is not None
+    with opened:
+        whole = opened.read(0).values
+        os.truncate(frames, frames.stat().st_size // 2)
+        with pytest.raises(InputError, match="another program has cut it"):
+            read_row(opened, 0, SMALL)
+    assert np.ptp(whole) == 0
+
+
+def test_pictures_for_which_another_program_would_be_started_are_none(tmp_path: Path) -> None:
+    """Pillow hands EPS to Ghostscript, which runs what is in it."""
+    for kind in ("eps", "pdf"):
+        Pillow.new("L", (32, 32), 7).save(tmp_path / f"a.{kind}")
+        assert "none that can be read" in sentence_of(tmp_path / f"a.{kind}")
+
+
+def test_a_folder_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(12):
+        Pillow.new("L", (32, 32), number).save(tmp_path / f"{number}.png")
+    assert count_pages(tmp_path) == 12
+    monkeypatch.setattr("padis_gui.core.files.formats.folder._MOST_FILES", 11)
+    assert "at most 11 files" in sentence_of(tmp_path)

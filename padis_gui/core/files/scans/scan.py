@@ -5,7 +5,7 @@ Counts become line integrals by flat and dark fields, the logarithm, and the air
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,20 @@ class ScanFile(Closing):
         self.name, self.kind, self.geometry, self.rows = name, kind, geometry, rows
         self._readings, self._notes, self._close = readings, notes, close
         self._cone = cone
+
+    def checked(self, check: Callable[[], None]) -> "ScanFile":
+        """This scan, of which whatever is read counts once ``check`` has not raised."""
+
+        def sound(readings: Callable[[int], Readings], row: int) -> Readings:
+            found = readings(row)
+            values = found.values[...]
+            check()
+            return replace(found, values=values)
+
+        self._readings = partial(sound, self._readings)
+        if self._cone is not None:
+            self._cone = replace(self._cone, readings=partial(sound, self._cone.readings))
+        return self
 
     def read(self, row: int, *, replaces: bool = False, log_floor: float | None = None) -> Sinogram:
         """The line integrals of a detector row, from 0; the other rows are not loaded where the format allows.
