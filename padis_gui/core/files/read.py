@@ -220,7 +220,7 @@ def _in_hdf5(recognised: Recognised, dataset: str) -> ScanFile | None:
     finally:
         if scan is None:
             file.close()
-    return scan
+    return scan and scan.checked(file.check_uncut)
 
 
 def read_named_picture(settings: PhysicsSettings) -> Image | None:

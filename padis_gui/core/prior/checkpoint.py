@@ -13,7 +13,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import safetensors
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 
 from padis_gui.core import Tensor, torch
@@ -24,6 +23,7 @@ from padis_gui.core.prior.prior import Conventions, PatchPrior
 from padis_gui.core.settings.errors import CheckpointError
 from padis_gui.core.settings.files import write_atomically
 from padis_gui.core.settings.machine import Precision
+from padis_gui.core.settings.tensors import TensorFile
 from padis_gui.core.settings.untrusted import fault_of, parse_json, plain
 
 FORMAT = "padis-gui prior"
@@ -253,12 +253,11 @@ def read_prior(path: Path, training_image_size: int | None = None) -> tuple[Prio
             state = snapshot.state()
         else:
             record = _native_record(path)
-            with safetensors.safe_open(path, framework="pt") as file:
-                mapped = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                shapes = {key: tensor.shape for key, tensor in mapped.items() if tensor.is_floating_point()}
-                _check_fit(path, record, shapes, len(mapped))
-                # only what fits takes memory, and nothing rests on the file any more
-                state = {key: tensor.clone() for key, tensor in mapped.items()}
+            with TensorFile(path) as file:
+                shapes = {key: one.shape for key, one in file.tensors.items() if one.is_floating}
+                _check_fit(path, record, shapes, len(file.tensors))
+                # only what fits takes memory
+                state = {key: file.read(key) for key in file.tensors}
             digest = _read_metadata(path).get(_DIGEST)  # files of older versions carry none
             if digest is not None and digest != _tensors_sha256(state):
                 raise CheckpointError(
@@ -270,7 +269,6 @@ def read_prior(path: Path, training_image_size: int | None = None) -> tuple[Prio
     except UnreadablePickle as error:
         raise CheckpointError(f"{path.name} {error}; get a fresh copy.") from None
     except (
-        safetensors.SafetensorError,
         OSError,
         ValueError,
         RuntimeError,
@@ -332,9 +330,9 @@ def summarise_prior(path: Path, training_image_size: int | None = None) -> tuple
         return record, sum(tensor.count for tensor in snapshot.tensors.values())
     record = _native_record(path)
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as error:
+        with TensorFile(path) as file:
+            shapes = [one.shape for one in file.tensors.values()]
+    except (OSError, ValueError, MemoryError) as error:
         raise _damaged(path, error) from None
     return record, sum(math.prod(shape) for shape in shapes)
 

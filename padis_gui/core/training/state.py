@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import safetensors
-
 from padis_gui.core import Tensor, torch
 from padis_gui.core.prior.checkpoint import PriorRecord, save_prior
 from padis_gui.core.prior.network_settings import NetworkSettings
 from padis_gui.core.prior.prior import Conventions
 from padis_gui.core.settings.errors import CheckpointError
 from padis_gui.core.settings.files import remove_leftovers, write_atomically
+from padis_gui.core.settings.tensors import TensorFile
 from padis_gui.core.settings.untrusted import parse_json
 from padis_gui.core.training.settings import TrainingSettings
 
@@ -30,10 +29,7 @@ if TYPE_CHECKING:
 STATE_FILE, PRIOR_FILE = "state.safetensors", "prior.safetensors"
 # Noise levels between which the running losses are kept apart: below the first, between neighbours, above the last
 NOISE_BINS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-_DAMAGE = (
-    safetensors.SafetensorError, OSError, LookupError, ValueError, ArithmeticError, RuntimeError, TypeError,
-    AttributeError,
-)  # fmt: skip
+_DAMAGE = (OSError, LookupError, ValueError, ArithmeticError, RuntimeError, TypeError, AttributeError)
 
 
 @dataclass(eq=False)
@@ -194,9 +190,9 @@ def find_state(folder: Path) -> Stored | None:
     if not path.exists():
         return None
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            meta = parse_json((file.metadata() or {})["training"], nan=True)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        with TensorFile(path) as file:
+            meta = parse_json(file.metadata["training"], nan=True)
+            tensors = {key: file.read(key) for key in file.tensors}
         conventions = meta.get("conventions")
         return Stored(
             # an older version's state lacks today's newest settings; the defaults stand for them

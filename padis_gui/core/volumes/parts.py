@@ -16,6 +16,7 @@ from padis_gui.core.images.image import Pixels
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError
 from padis_gui.core.settings.files import pixels_sha256, reason, remove_all_leftovers, write_atomically
+from padis_gui.core.settings.tensors import TensorFile
 from padis_gui.core.settings.untrusted import parse_json, read_json
 from padis_gui.core.volumes.request import PARTS_SUFFIX, VolumeRequest, changed_fields, fingerprint
 
@@ -117,13 +118,11 @@ class Parts:
         return found[1]
 
     def _read(self, page: int, *, smooth: bool) -> tuple[SliceRecord, Pixels] | None:
-        from safetensors import SafetensorError, safe_open
-
         try:
-            with safe_open(self.path(page, smooth=smooth), framework="numpy") as file:
-                record = SliceRecord.model_validate(parse_json((file.metadata() or {})["record"]))
-                pixels: Pixels = file.get_tensor("estimate")
-        except (OSError, SafetensorError, KeyError, ValueError, ValidationError):
+            with TensorFile(self.path(page, smooth=smooth)) as file:
+                record = SliceRecord.model_validate(parse_json(file.metadata["record"]))
+                pixels: Pixels = file.read("estimate").numpy()
+        except (OSError, KeyError, ValueError, ValidationError):
             return None
         whole = record.page == page and pixels.ndim == 3 and pixels_sha256(pixels) == record.sha256
         return (record, pixels) if whole else None

@@ -17,15 +17,16 @@ import tifffile
 from PIL import Image as Pillow
 
 from padis_gui.core.files.formats.folder import data_sha256, folder_of_series
-from padis_gui.core.files.formats.open import count_pages, list_datasets, open_pages
-from padis_gui.core.files.read import image_of_row, read_and_keep, read_image
+from padis_gui.core.files.formats.open import count_pages, list_datasets, open_pages, recognise
+from padis_gui.core.files.read import image_of_row, open_scan, read_and_keep, read_image
+from padis_gui.core.files.scans.read import read_row
 from padis_gui.core.images.image import ReadingSettings
 from padis_gui.core.settings.errors import InputError
 from tests.core.files.fuzzing import ENDINGS, FORMATS
 from tests.core.files.test_formats import PAGES, mat73, nifti, npz, series_of
 from tests.core.files.test_read import dicom
 from tests.fuzzing import check_sentence, read_in_bounds
-from tests.waiting import TIMEOUT
+from tests.waiting import TIMEOUT, run_afresh
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes, links and names are others there")
 PATIENCE = int(TIMEOUT)  # seconds
@@ -509,3 +510,150 @@ except InputError as error:
     )
     found = read_in_bounds(tmp_path, paths, read, *lazy)
     assert found["MB"] < 1024, found
+
+
+def test_the_largest_pictures_of_other_formats_take_no_more_than_a_gigabyte_besides(tmp_path: Path) -> None:
+    """By parts where the decoder allows; else they are refused before anything is unpacked."""
+    side = 8192
+    grey = np.zeros((side, side), np.uint8)
+    grey[::7] = 200
+    palette, colours = Pillow.fromarray(grey).convert("P"), Pillow.fromarray(grey).convert("RGB")
+    turned = Pillow.Exif()
+    turned[274] = 6
+    colours.save(tmp_path / "colours.jpg", exif=turned)
+    colours.convert("CMYK").save(tmp_path / "inks.jpg")
+    palette.save(tmp_path / "palette.gif")
+    palette.save(tmp_path / "palette.png")
+    colours.convert("RGBA").save(tmp_path / "clear.png", compress_level=1, exif=turned)
+    colours.save(tmp_path / "colours.tga", compression="tga_rle")
+    deep = np.broadcast_to(grey[..., None].astype(np.uint16) * 16, (side, side, 3))
+    (tmp_path / "deep.jpg").write_bytes(
+        imagecodecs.jpeg8_encode(np.ascontiguousarray(deep), bitspersample=12)
+    )
+    Pillow.fromarray(grey).save(tmp_path / "grey.jp2")
+    colours.save(tmp_path / "colours.bmp")
+    colours.save(tmp_path / "refused-1.webp", lossless=True, method=0)
+    colours.save(tmp_path / "refused-2.jp2")
+    head = b"%d %d 255\n" % (side, side)
+    (tmp_path / "refused-3.pgm").write_bytes(b"P2 " + head + b"1 " * 2**21)
+    (tmp_path / "refused-4.ppm").write_bytes(b"P6 " + head.replace(b"255", b"65535") + bytes(2**21))
+    del grey, deep, palette, colours
+    read = """
+from padis_gui.core.files.read import read_image
+from padis_gui.core.settings.errors import InputError
+refused = path.stem.startswith("refused")
+try:
+    assert read_image(path).shape == (8192, 8192)
+    assert not refused, path
+except InputError as error:
+    assert refused and str(error).endswith("."), (path, error)"""
+    lazy = ("padis_gui.core.files.read", "imagecodecs", "PIL.ImageOps", "PIL.PngImagePlugin")
+    found = read_in_bounds(tmp_path, sorted(tmp_path.glob("*.*")), read, *lazy)
+    assert found["MB"] < 960, found
+
+
+def test_the_largest_scan_takes_no_more_than_a_gigabyte_besides(tmp_path: Path) -> None:
+    """2^25 readings, of many views or of wide ones, over a full turn and over half of one."""
+    for name, views, bins, turn in (
+        ("a", 100_000, 335, 360),
+        ("b", 2048, 16_384, 360),
+        ("c", 8192, 4096, 180),
+    ):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            data = file.create_dataset(
+                "exchange/data", (views, 1, bins), "u2", chunks=(1024, 1, bins), compression="gzip"
+            )
+            where = np.linspace(-1, 1, bins)
+            for first in range(0, views, 1024):
+                angles = np.arange(first, min(first + 1024, views)) / views * np.deg2rad(turn)
+                bead = np.abs(where - 0.4 * np.cos(angles)[:, None]) < 0.1
+                data[first : first + 1024, 0] = 40_000 * np.exp(-2.0 * (np.abs(where) < 0.7) - 0.5 * bead)
+            file["exchange/data_white"] = np.full((2, 1, bins), 40_000, np.uint16)
+            file["exchange/data_dark"] = np.full((2, 1, bins), 5, np.uint16)
+            file["exchange/theta"] = np.arange(views) / views * turn
+    read = """
+from padis_gui.core.files.read import read_image
+assert read_image(path).is_scan"""
+    lazy = ("padis_gui.core.files.read", "h5py", "scipy.ndimage", "scipy.optimize", "torch")
+    found = read_in_bounds(tmp_path, sorted(tmp_path.glob("*.h5")), read, *lazy)
+    assert found["MB"] < 960, found
+
+
+@pytest.mark.parametrize("stored", ["npy", "fortran.npy", "tif", "mat", "h5", "nii"])
+def test_a_file_that_another_program_cuts_is_a_sentence(tmp_path: Path, stored: str) -> None:
+    """Also between two pages of one that is open: touching a memory map of it would end the process (SIGBUS)."""
+    values = np.random.default_rng(0).random((40, 128, 128)).astype(np.float32)
+    path = tmp_path / f"a.{stored}"
+    match path.suffix:
+        case ".npy":
+            np.save(path, np.asfortranarray(values) if "fortran" in stored else values)
+        case ".tif":
+            tifffile.imwrite(path, values, metadata=None, rowsperstrip=8)
+        case ".mat":
+            scipy.io.savemat(path, {"images": np.moveaxis(values, 0, -1)})
+        case ".h5":
+            with h5py.File(path, "w") as file:
+                file["images"] = values
+        case _:
+            nibabel.save(nibabel.Nifti1Image(values.T, np.eye(4)), path)
+    code = f"""
+import os
+from padis_gui.core.files.formats.open import open_pages
+from padis_gui.core.settings.errors import PadisError
+part = slice(8, 24), slice(16, 32)
+with open_pages({str(path)!r}) as pages:
+    first = pages.read(0)
+    assert (pages.read(0, part).pixels == first.pixels[:, *part]).all()
+    os.truncate({str(path)!r}, {path.stat().st_size // 8})
+    assert first.pixels.sum() > 0  # it does not rest on the file
+    for wanted in (part, (slice(None), slice(None))):
+        try:
+            pages.read(39, wanted)
+        except PadisError as error:
+            print(error)
+"""
+    done = run_afresh(code)
+    assert len(done.splitlines()) == 2, done
+    for line in done.splitlines():
+        check_sentence(line)
+        assert path.name in line
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_scan_that_another_program_cuts_is_refused(tmp_path: Path, linked: bool) -> None:
+    """HDF5 itself reads 0 for what is gone, also in the other files of a scan."""
+    counts = np.full((400, 8, 64), 400, np.uint16)
+    scan, frames = tmp_path / "scan.h5", tmp_path / ("frames.h5" if linked else "scan.h5")
+    with h5py.File(scan, "w") as file:
+        if linked:
+            file["exchange/data"] = h5py.ExternalLink("frames.h5", "data")
+            with h5py.File(frames, "w") as other:
+                other["data"] = counts
+        else:
+            file["exchange/data"] = counts
+        file["exchange/data_white"] = np.full((1, 8, 64), 900, np.uint16)
+        file["exchange/data_dark"] = np.full((1, 8, 64), 5, np.uint16)
+        file["exchange/theta"] = np.arange(400) * 0.45
+    opened = open_scan(recognise(scan, ReadingSettings(linked_files="own-folder" if linked else "refuse")))
+    assert opened is not None
+    with opened:
+        whole = opened.read(0).values
+        os.truncate(frames, frames.stat().st_size // 2)
+        with pytest.raises(InputError, match="another program has cut it"):
+            read_row(opened, 0, SMALL)
+    assert np.ptp(whole) == 0
+
+
+def test_pictures_for_which_another_program_would_be_started_are_none(tmp_path: Path) -> None:
+    """Pillow hands EPS to Ghostscript, which runs what is in it."""
+    for kind in ("eps", "pdf"):
+        Pillow.new("L", (32, 32), 7).save(tmp_path / f"a.{kind}")
+        assert "none that can be read" in sentence_of(tmp_path / f"a.{kind}")
+
+
+def test_a_folder_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(12):
+        Pillow.new("L", (32, 32), number).save(tmp_path / f"{number}.png")
+    assert count_pages(tmp_path) == 12
+    monkeypatch.setattr("padis_gui.core.files.formats.folder._MOST_FILES", 11)
+    assert "at most 11 files" in sentence_of(tmp_path)

@@ -97,7 +97,7 @@ def _layout(shape: tuple[int, ...], pages_last: bool) -> Layout | None:
 
 
 class Array(Protocol):
-    """What slices like an array without being loaded: a memory map, a data set in a file."""
+    """What slices like an array without being loaded: numbers in a file, a data set in one."""
 
     def __getitem__(self, index: tuple[int | slice, ...], /) -> Any:
         """The values there."""
@@ -108,16 +108,17 @@ class ArrayPages(Pages):
 
     ``reversed_axes`` says that the axes of ``array`` stand in the reverse order of the layout's: MATLAB
     writes HDF5 so. ``unit`` is that of the numbers, ``pitches`` the distance along each axis of the layout in mm.
+    ``check`` raises where what was read cannot be trusted.
     """
 
     def __init__(
         self, path: Path, kind: str, array: Array, layout: Layout, *, reversed_axes: bool = False, unit: str = "",
-        pitches: tuple[float, ...] = (), close: Callable[[], None] | None = None,
+        pitches: tuple[float, ...] = (), close: Callable[[], None] | None = None, check: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         super().__init__(path, kind, close)
         self.count = layout.count
         self._array, self._layout, self._reversed = array, layout, reversed_axes
-        self._unit = unit
+        self._unit, self._check = unit, check
         self._spacing, self._slice_spacing = _spacings(layout, pitches)
 
     def sides(self, page: int) -> tuple[int, int] | None:
@@ -152,10 +153,8 @@ class ArrayPages(Pages):
     def _taken(self, page: int, part: Part) -> NDArray[Any]:
         """A part of a page as (rows, columns) or (rows, columns, colours)."""
         index = self._layout.index(page, part)
-        taken = self._array[index[::-1] if self._reversed else index]
-        # as float32 it would go on lying in the file, which other programs may change or cut
-        lasts = not isinstance(taken, np.memmap) or taken.dtype != np.float32
-        values = np.asarray(taken) if lasts else np.array(taken)
+        values = np.asarray(self._array[index[::-1] if self._reversed else index])
+        self._check()
         return self._layout.arranged(values.T if self._reversed else values)
 
     @property

@@ -9,8 +9,10 @@ import os
 import re
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 from padis_gui.core.files.formats.dicom import DICOM
@@ -24,7 +26,7 @@ from padis_gui.core.settings.errors import InputError, PadisError
 from padis_gui.core.settings.files import file_sha256
 
 Files = tuple[tuple[Path, int, int], ...]  # path, size and time of the last change
-_MOST_FILES, _MOST_CHUNKS = 100_000, 1_000_000
+_MOST_FILES, _MOST_CHUNKS = 60_000, 1_000_000
 # Endings of files that list others as their pages
 LISTING = tuple(suffix for f in FORMATS if f.files_beside is not None for suffix in f.suffixes)
 
@@ -80,7 +82,7 @@ def images_in(folder: Path) -> list[Path]:
     """
     name = display_name(folder)
     try:
-        direct = [path for path in folder.iterdir() if _counts(path)]
+        direct = [path for path in _few(folder.iterdir(), name) if _counts(path)]
         found = direct or list(_below(folder, name))
     except OSError as error:
         raise InputError(
@@ -101,12 +103,23 @@ def _below(folder: Path, name: str) -> list[Path]:
         folders[:] = [one for one in folders if not one.startswith(".") and not is_zarr(Path(place, one))]
         seen += len(files) + len(folders)
         if seen > _MOST_FILES:
-            raise InputError(
-                f"A folder of images was wanted, but {name} has more than {_MOST_FILES} files below it; open one of the "
-                "folders in it."
-            )
+            raise _too_many(name)
         found += [path for path in (Path(place, file) for file in files) if _counts(path)]
     return found
+
+
+def _few(paths: Iterable[Path], name: str) -> list[Path]:
+    found = list(islice(paths, _MOST_FILES + 1))
+    if len(found) > _MOST_FILES:
+        raise _too_many(name)
+    return found
+
+
+def _too_many(name: str) -> InputError:
+    return InputError(
+        f"A folder of at most {_MOST_FILES} files was wanted, but {name} has more, the folders in it included; open one of "
+        "the folders in it, or divide it."
+    )
 
 
 def _counts(path: Path) -> bool:

@@ -38,11 +38,17 @@ class Hdf5File(Closing):
         self._folder = os.path.realpath(path.parent)
         self._others: dict[str, Any] = {}
         self.file = _open(path)
+        self._sizes = {self.file: _size(self.file)}
 
     def close(self) -> None:
         """Let go of it, and of those that it links to."""
         for file in (self.file, *self._others.values()):
             file.close()
+
+    def check_uncut(self) -> None:
+        """Raise :class:`ValueError` where a file has been cut since it was opened: HDF5 reads 0 for what is gone."""
+        if any(_size(file) < size for file, size in self._sizes.items()):
+            raise ValueError("another program has cut it")
 
     @property
     def others(self) -> list[Path]:
@@ -156,6 +162,7 @@ class Hdf5File(Closing):
             try:
                 check_ordinary(Path(path))
                 self._others[path] = _open(Path(path))
+                self._sizes[self._others[path]] = _size(self._others[path])
             except OSError:
                 raise InputError(
                     f"The file {shown(name)} to which {self.name} links was wanted beside it, but it is not there or is no "
@@ -211,6 +218,11 @@ def _open(path: Path) -> Any:
     import hdf5plugin  # noqa: F401 - registers its filters with HDF5
 
     return h5py.File(path, "r", locking=False)
+
+
+def _size(file: Any) -> int:
+    """In bytes, of the file that is open; another may have its name by now."""
+    return os.fstat(file.id.get_vfd_handle()).st_size
 
 
 def linked_files(path: Path) -> list[Path]:
@@ -291,8 +303,9 @@ def open_hdf5(path: Path, dataset: str, *, linked: bool = False) -> Pages:
         layout = find_layout(shape, display_name(path), pages_last=matlab)
         unit, pitches = _scale(data)
         return ArrayPages(
-            path, HDF5.kind, data, layout, reversed_axes=matlab, unit=unit, pitches=pitches, close=file.close
-        )
+            path, HDF5.kind, data, layout, reversed_axes=matlab, unit=unit, pitches=pitches, close=file.close,
+            check=file.check_uncut,
+        )  # fmt: skip
     except BaseException:
         file.close()
         raise

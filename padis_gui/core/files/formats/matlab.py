@@ -21,6 +21,7 @@ from padis_gui.core.files.formats.format import MOST_LISTED, DatasetInfo, Format
 from padis_gui.core.files.formats.hdf5 import list_hdf5, open_hdf5
 from padis_gui.core.files.formats.large import check_memory
 from padis_gui.core.files.formats.pages import SMALLEST, Pages, display_name
+from padis_gui.core.files.formats.stored import Stored, StoredArray
 from padis_gui.core.settings.errors import InputError
 
 _HEADER = 128
@@ -36,12 +37,14 @@ _COMPLEX, _LOGICAL = 0x800, 0x200
 _ENOUGH = 4096  # bytes that hold a variable's description
 _MOST_UNPACKED, _PIECE = 2**29 + 2**16, 2**20
 
+Part = memoryview | Stored  # of a file: unpacked, or as it lies there
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Numbers:
     """A numeric array as it is stored, which slices into the type that it has in MATLAB."""
 
-    stored: NDArray[Any]
+    stored: NDArray[Any] | StoredArray
     dtype: np.dtype[Any]
 
     @property
@@ -51,8 +54,7 @@ class Numbers:
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """The numbers there."""
-        # what is float32 already would go on lying in the file
-        return np.asarray(self.stored[index]).astype(self.dtype, copy=self.dtype == np.float32)
+        return np.asarray(self.stored[index]).astype(self.dtype, copy=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Variable:
     shape: tuple[int, ...] | None
     is_structure: bool
     kind: str
-    _part: memoryview
+    _part: Part
     _order: str
     _compressed: bool
 
@@ -77,7 +79,7 @@ class Variable:
 
     def numbers(self) -> dict[str, Numbers]:
         """The variable's array under its name, or a structure's under `name.field`."""
-        data = _unpacked(self._part, self._order) if self._compressed else self._part
+        data: Part = _unpacked(self._part, self._order) if self._compressed else self._part
         found: dict[str, Numbers] = {}
         _collect(data, self._order, self.name, found)
         return found
@@ -90,13 +92,15 @@ def is_level_5(start: bytes) -> bool:
 
 def read_variables(path: Path) -> list[Variable]:
     """The variables of a file. Raises :class:`ValueError` or :class:`zlib.error` where it is damaged."""
-    data = np.memmap(path, np.uint8, "r").data
-    order = _ORDERS[bytes(data[126:_HEADER])]
+    data = Stored.of(path)
+    order = _ORDERS[_bytes(data[126:_HEADER])]
     found = []
     for kind, part in _elements(data[_HEADER:], order):
         if kind not in (_MATRIX, _COMPRESSED):
             break  # nothing else can follow
-        start = _unpacked(part, order, _ENOUGH) if kind == _COMPRESSED else part[:_ENOUGH]
+        start: Part = (
+            _unpacked(part, order, _ENOUGH) if kind == _COMPRESSED else memoryview(_bytes(part[:_ENOUGH]))
+        )
         described = _describe(start, order)
         shape = described.shape if described.dtype is not None else None
         is_structure = described.class_ == _STRUCTURE
@@ -121,11 +125,15 @@ def read_structures(path: Path, name: str = "") -> dict[str, dict[str, Numbers]]
     return {v.name: {n.removeprefix(v.name): found for n, found in v.numbers().items()} for v in structures}
 
 
-def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
+def _bytes(part: Part) -> bytes:
+    return bytes(part.read() if isinstance(part, Stored) else part)
+
+
+def _elements(data: Part, order: str) -> Iterator[tuple[int, Part]]:
     """The elements one after the other: what they are, and what is in them; a cut one is given as far as it goes."""
     at = 0
     while at + 8 <= len(data):
-        kind, size = (int(n) for n in np.frombuffer(data[at : at + 8], order + "u4"))
+        kind, size = (int(n) for n in np.frombuffer(_bytes(data[at : at + 8]), order + "u4"))
         if kind >> 16:  # up to four bytes stand in the tag itself
             yield kind & 0xFFFF, data[at + 4 : at + 4 + (kind >> 16)]
             at += 8
@@ -134,10 +142,10 @@ def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
             at += 8 + (size if kind == _COMPRESSED else -(-size // 8) * 8)
 
 
-def _unpacked(part: memoryview, order: str, most: int | None = None) -> memoryview:
+def _unpacked(part: Part, order: str, most: int | None = None) -> memoryview:
     """The matrix in a compressed element, or the first ``most`` bytes of it."""
     unpacker = zlib.decompressobj()
-    tag = unpacker.decompress(part, 8)
+    tag = unpacker.decompress(part.read() if isinstance(part, Stored) else part, 8)
     if len(tag) < 8:
         raise ValueError("it ends before its last number")
     kind, size = (int(n) for n in np.frombuffer(tag, order + "u4"))
@@ -167,10 +175,10 @@ class _Description:
     class_: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any] | None
-    rest: Iterator[tuple[int, memoryview]]
+    rest: Iterator[tuple[int, Part]]
 
 
-def _describe(matrix: memoryview, order: str) -> _Description:
+def _describe(matrix: Part, order: str) -> _Description:
     """Flags, size and name of a matrix; ``rest`` has the elements behind them, ``dtype`` is None but for real numbers."""
     rest = _elements(matrix, order)
     try:
@@ -179,16 +187,16 @@ def _describe(matrix: memoryview, order: str) -> _Description:
         raise ValueError("a variable without a description") from None
     if len(flags) < 4:
         raise ValueError("a variable without a class")
-    flag = int(np.frombuffer(flags[:4], order + "u4")[0])
+    flag = int(np.frombuffer(_bytes(flags[:4]), order + "u4")[0])
     class_ = flag & 0xFF
     dtype = None
     if class_ in _NUMERIC and not flag & _COMPLEX:
         dtype = np.dtype(bool if flag & _LOGICAL else _NUMERIC[class_])
-    shape = tuple(int(n) for n in np.frombuffer(sizes, order + "i4"))
-    return _Description(bytes(name).decode("latin-1"), class_, shape, dtype, rest)
+    shape = tuple(int(n) for n in np.frombuffer(_bytes(sizes), order + "i4"))
+    return _Description(_bytes(name).decode("latin-1"), class_, shape, dtype, rest)
 
 
-def _collect(matrix: memoryview, order: str, name: str, found: dict[str, Numbers]) -> None:
+def _collect(matrix: Part, order: str, name: str, found: dict[str, Numbers]) -> None:
     if not len(matrix):  # a field that was never set
         return
     described = _describe(matrix, order)
@@ -196,25 +204,27 @@ def _collect(matrix: memoryview, order: str, name: str, found: dict[str, Numbers
         kind, data = next(described.rest, (0, memoryview(b"")))
         found[name] = Numbers(_array(kind, data, described.shape, order), described.dtype)
     elif described.class_ == _STRUCTURE and prod(described.shape) == 1:
-        (_, length), (_, names) = (
+        (_, length), (_, listed) = (
             next(described.rest, (0, memoryview(b""))),
             next(described.rest, (0, memoryview(b""))),
         )
-        width = int(np.frombuffer(length[:4], order + "i4")[0])
+        width, names = int(np.frombuffer(_bytes(length[:4]), order + "i4")[0]), _bytes(listed)
         if width < 1:
             raise ValueError("a structure without fields")
-        fields = [bytes(names[at : at + width]) for at in range(0, len(names), width)]
+        fields = [names[at : at + width] for at in range(0, len(names), width)]
         for field, (kind, part) in zip(fields, described.rest, strict=False):
             if kind == _MATRIX:
                 _collect(part, order, f"{name}.{field.split(bytes(1))[0].decode('latin-1')}", found)
 
 
-def _array(kind: int, data: memoryview, shape: tuple[int, ...], order: str) -> NDArray[Any]:
+def _array(kind: int, data: Part, shape: tuple[int, ...], order: str) -> NDArray[Any] | StoredArray:
     if kind not in _STORED:
         raise ValueError(f"numbers of the unknown kind {kind}")
     stored = np.dtype(order + _STORED[kind])
     if min(shape, default=0) < 0 or len(data) != prod(shape) * stored.itemsize:
         raise ValueError("it ends before its last number")
+    if isinstance(data, Stored):
+        return data.array(stored, shape, fortran=True)
     return np.frombuffer(data, stored).reshape(shape, order="F")
 
 

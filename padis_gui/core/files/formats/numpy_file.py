@@ -1,4 +1,4 @@
-"""NPY, read through a memory map, and NPZ, whose pages are unpacked one after the other."""
+"""NPY, of which what is asked for is read, and NPZ, whose pages are unpacked one after the other."""
 
 import zipfile
 from collections.abc import Callable, Iterator
@@ -13,6 +13,7 @@ from padis_gui.core.files.formats.arrays import ArrayPages, Layout, choose_array
 from padis_gui.core.files.formats.format import MOST_LISTED, DatasetInfo, Format, describe_array, not_numbers
 from padis_gui.core.files.formats.large import LARGE, ROWS, Block, check_memory, in_planes
 from padis_gui.core.files.formats.pages import Page, Pages, Part, display_name, is_wide, page_of, shown
+from padis_gui.core.files.formats.stored import Stored
 from padis_gui.core.settings.errors import InputError
 
 _ENDING = ".npy"
@@ -21,8 +22,13 @@ _ENCRYPTED = 1  # of a member's flags
 
 def open_npy(path: Path, dataset: str) -> Pages:
     """An array in a file of its own, without pickled objects; what is not asked for stays on the disk."""
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return ArrayPages(path, NPY.kind, array, find_layout(array.shape, display_name(path)))
+    with path.open("rb") as file:
+        shape, fortran, dtype = _header(file)
+        start = file.tell()
+    if dtype.hasobject:
+        raise ValueError("it holds objects, and not numbers")
+    array = Stored.of(path)[start:].array(dtype, shape, fortran=fortran)
+    return ArrayPages(path, NPY.kind, array, find_layout(shape, display_name(path)))
 
 
 def open_npz(path: Path, dataset: str) -> Pages:

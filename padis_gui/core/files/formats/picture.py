@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.files.formats.large import LARGE, Room
+from padis_gui.core.files.formats.large import LARGE, ROWS, Room, check_memory
 from padis_gui.core.files.formats.pages import Page, Pages, Part, check_sides, page_of
 from padis_gui.core.settings.errors import InputError
 
@@ -27,6 +27,15 @@ _BARE = (0x01, *range(0xD0, 0xD9))
 _CODESTREAM = b"\xff\x4f\xff\x51"  # SOC and SIZ, the first markers of JPEG 2000 (ITU-T T.800, A.4 and A.5)
 _SIZ = 40  # bytes from SIZ's marker up to its first component
 END = b"\xff\xd9"
+# What Pillow unpacks by itself: others start programs (EPS), or only tell what a file is
+_SORTS = (
+    "AVIF", "BLP", "BMP", "DCX", "DDS", "DIB", "FITS", "FTEX", "GBR", "GIF", "ICNS", "ICO", "IM", "JPEG", "JPEG2000", "MSP",
+    "PCD", "PCX", "PIXAR", "PNG", "PPM", "PSD", "QOI", "SGI", "SPIDER", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
+)  # fmt: skip
+_CONVERTED = ("P", "LA", "PA", "CMYK", "YCbCr", "HSV", "RGBA")
+# Bytes that a decoder takes for each pixel, and for each of its samples, as measured
+_COPIES = {"WEBP": (20, 0), "JPEG2000": (4, 8)}
+_MOST_SLOWLY = 3 * 2**22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +138,7 @@ class _Picture(Pages):
 
         if (deep := _deep(self._path)) is not None:
             return deep.sides
-        with Pillow.open(self._path) as picture:
+        with Pillow.open(self._path, formats=_SORTS) as picture:
             columns, rows = picture.size
             turned = picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
         return (columns, rows) if turned else (rows, columns)
@@ -141,10 +150,32 @@ class _Picture(Pages):
             return page_of(
                 values[part], self.name, window=(0.0, float(2**deep.bits - 1)), stored=np.dtype(np.uint16)
             )
-        values = self._by_pillow()
-        deeper = values.dtype.kind in "iu" and values.dtype.itemsize > 1
-        white = 65535.0 if deeper else 1.0 if values.dtype == np.bool_ else 255.0
-        return page_of(values[part], self.name, window=(0.0, white))
+        found = self._by_pillow()
+        stored = found.values.dtype if isinstance(found, Room) else found.dtype
+        values = found.planes() if isinstance(found, Room) else found
+        deeper = stored.kind in "iu" and stored.itemsize > 1
+        white = 65535.0 if deeper else 1.0 if stored == np.bool_ else 255.0
+        return page_of(values[part], self.name, window=(0.0, white), stored=stored)
+
+    def _check_cost(self, picture: Any) -> None:
+        """Raise :class:`InputError` where unpacking an opened picture would take too much memory, or too long."""
+        from PIL import Image as Pillow
+
+        columns, rows = picture.size
+        pixels, samples = rows * columns, len(picture.getbands())
+        if picture.format in _COPIES:
+            by_pixel, by_sample = _COPIES[picture.format]
+            check_memory(self.name, pixels * (by_pixel + by_sample * samples))
+        if any(tile[0] == "fits_gzip" for tile in picture.tile):  # how much comes of it is not looked at
+            raise InputError(
+                f"FITS without compression was wanted, but {self.name} is compressed; save it without."
+            )
+        # some of Pillow's decoders are written in Python
+        if pixels * samples > _MOST_SLOWLY and any(tile[0] in Pillow.DECODERS for tile in picture.tile):
+            raise InputError(
+                f"At most {_MOST_SLOWLY} values were wanted in a picture that is unpacked one value after the other, but "
+                f"{self.name} ({picture.format}) has {pixels * samples}; save it as PNG or TIFF."
+            )
 
     def _unpacked(self, deep: _Deep) -> NDArray[Any]:
         """All bits of a picture: grey, or RGB without its opacity."""
@@ -162,21 +193,32 @@ class _Picture(Pages):
         decode(data, out=room.values)
         return room.planes()
 
-    def _by_pillow(self) -> NDArray[Any]:
+    def _by_pillow(self) -> NDArray[Any] | Room:
+        """What Pillow reads, grey or RGB; large colours in a room, as its own copy must go before they are converted."""
         from PIL import Image as Pillow
         from PIL import ImageOps, UnidentifiedImageError
 
         try:
-            with Pillow.open(self._path) as picture:
+            with Pillow.open(self._path, formats=_SORTS) as picture:
                 check_sides(self.name, picture.size[::-1])
+                self._check_cost(picture)
                 ImageOps.exif_transpose(picture, in_place=True)  # cameras store how they were held
                 if picture.mode == "LAB":
                     raise InputError(
                         f"Grey or RGB was wanted, but {self.name} is in CIE L*a*b*; save it as grey or RGB."
                     )
-                if picture.mode in ("P", "LA", "PA", "CMYK", "YCbCr", "HSV", "RGBA"):
-                    return np.asarray(picture.convert("RGB" if picture.mode != "LA" else "L"))
-                return np.asarray(picture)
+                if picture.mode not in _CONVERTED and picture.mode != "RGB":
+                    return np.asarray(picture)
+                wanted = "L" if picture.mode == "LA" else "RGB"
+                columns, rows = picture.size
+                if wanted == "L" or 3 * rows * columns <= LARGE:
+                    return np.asarray(picture.convert(wanted))
+                room = Room((rows, columns, 3), np.uint8)
+                for first in range(0, rows, ROWS):
+                    last = min(first + ROWS, rows)
+                    strip = picture.crop((0, first, columns, last))
+                    room.values[first:last] = np.asarray(strip.convert(wanted))
+                return room
         except UnidentifiedImageError:
             raise InputError(
                 f"An image ({self._readable}) was wanted, but {self.name} is none that can be read; open an image file."

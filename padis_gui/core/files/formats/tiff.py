@@ -21,6 +21,7 @@ from padis_gui.core.files.formats.pages import (
     quietly,
     shown,
 )
+from padis_gui.core.files.formats.stored import Stored
 from padis_gui.core.files.formats.tiff_colours import (
     as_stored,
     check_readable,
@@ -248,12 +249,12 @@ class _Tiff(Pages):
             offset = source.dataoffsets[0]
         # of a grey page that lies in the file as it is, the rest is not read
         keyframe = source.keyframe
-        values = np.memmap(
-            self._path, np.dtype(self._file.byteorder + keyframe.dtype.char), "r", offset, keyframe.shape
+        values = Stored.of(self._path)[offset:].array(
+            np.dtype(self._file.byteorder + keyframe.dtype.char), keyframe.shape
         )
-        if values.ndim == 2:
-            return colours_of(np.array(values[part]), source, self._sample, self.name)
-        return colours_of(np.array(values), source, self._sample, self.name)[part]
+        if len(values.shape) == 2:
+            return colours_of(values[part], source, self._sample, self.name)
+        return colours_of(values[()], source, self._sample, self.name)[part]
 
     def _large(self, stored: Sequence[tuple[Any, int | None]], turned: Any) -> NDArray[Any] | None:
         """A large page by its parts, upright; None for what is read at once, if that takes no more memory than is meant.

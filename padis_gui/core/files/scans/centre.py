@@ -22,13 +22,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from padis_gui.core.files.scans.scan import Values
+from padis_gui.core.files.scans.scan import ENOUGH_READINGS, Values
 from padis_gui.core.physics.geometry import Geometry
 
 _REACH = 0.3  # of the detector, to both sides of its middle
 _FARTHEST = 0.47  # of one that stands beside the axis: some rays must still be measured twice
 _COARSE_BINS = 160
 _COARSE_VIEWS, _FINE_VIEWS = 90, 360
+_FEWEST_VIEWS, _ENOUGH_VIEWS, _MOST_AT_ONCE = 32, 512, 2**20
 _HALF_TURN, _FULL_TURN, _LEAST_ARC = 175.0, 350.0, 60.0
 _CLEAR = 0.9  # the best value of a measure must lie below so much of its median
 _AIR = 0.05
@@ -59,6 +60,8 @@ def find_axis(values: Values, geometry: Geometry) -> Axis | None:
     arc = _arc(np.rad2deg(angles))
     if len(angles) < 3 or not np.ptp(values):
         return None
+    every = max(1, min(values.size // (2 * ENOUGH_READINGS), len(angles) // _ENOUGH_VIEWS))
+    angles, values = angles[::every], values[::every]
     if arc >= _FULL_TURN:
         return _of_a_full_turn(values, angles, geometry)
     if geometry.beam != "parallel":
@@ -144,7 +147,8 @@ def _twice_measured(
     margin = min(8, views)
     sheet = spline_filter(np.concatenate([values[-margin:], values, values[:margin]]).astype(np.float64), 3)
     known = np.concatenate([inside[-margin:] - turn, inside, inside[:margin] + turn])
-    some = np.unique(np.linspace(0, views - 1, min(views, _COARSE_VIEWS)).round().astype(int))
+    count = min(views, _COARSE_VIEWS, max(_FEWEST_VIEWS, _MOST_AT_ONCE // (2 * bins)))
+    some = np.unique(np.linspace(0, views - 1, count).round().astype(int))
     nothing = _AIR * float(np.mean(np.square(values, dtype=np.float64)))
     to_detector = np.inf
     if geometry.beam == "fan":
@@ -234,7 +238,8 @@ def _outside_the_wedge(values: Values) -> Measure:
     """The mean amplitude outside the double wedge of half a turn completed by its mirror image."""
     from scipy.ndimage import shift
 
-    count = min(len(values), _FINE_VIEWS)
+    # fewer of a wide detector, each of which is in memory several times
+    count = min(len(values), _FINE_VIEWS, max(_FEWEST_VIEWS, _MOST_AT_ONCE // values.shape[1]))
     # evenly up to half a turn, where the mirror image goes on
     half = values[np.arange(count) * len(values) // count].astype(np.float64)
     mirrored = half[:, ::-1]

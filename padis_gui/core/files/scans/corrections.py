@@ -12,12 +12,13 @@ finite float32 values (views, bins) and gives values of the same shape; what is 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.files.scans.scan import (
+    ENOUGH_READINGS,
     FEWEST_BINS,
     ScanFile,
     Sinogram,
@@ -324,9 +325,11 @@ def corrected(values: Values, settings: CorrectionSettings) -> tuple[Values, tup
 
 def proposals(values: Values, settings: CorrectionSettings) -> tuple[Proposal, ...]:
     """What values (views, bins), which are corrected as the settings say, still ask for, each looked for behind those
-    before it.
+    before it. Of a large scan the views in its middle are looked at, and that is said.
     """
-    found = []
+    views, found = len(values), []
+    looked_at = min(views, max(_LEAST_VIEWS * _PARTS, ENOUGH_READINGS // values.shape[1]))
+    values = values[(views - looked_at) // 2 :][:looked_at]
     if not settings.crop_bins:
         first, last = blind_ends(values)
         if first or last:
@@ -360,6 +363,8 @@ def proposals(values: Values, settings: CorrectionSettings) -> tuple[Proposal, .
                     f"{_counted(stripes.bins, 'bin')} off in all views, {stripes.strength:.2%} of the scan",
                 )
             )  # fmt: skip
+    if looked_at < views:
+        found = [replace(one, found=f"{one.found}, by {looked_at} of {views} views") for one in found]
     return tuple(found)
 
 

@@ -16,7 +16,7 @@ from padis_gui.core import torch
 from padis_gui.core.files.formats.pages import in_one_sentence
 from padis_gui.core.files.scans.centre import find_axis
 from padis_gui.core.files.scans.corrections import proposals, read_corrected
-from padis_gui.core.files.scans.scan import FEWEST_BINS, ScanFile, Values
+from padis_gui.core.files.scans.scan import ENOUGH_READINGS, FEWEST_BINS, ScanFile, Values
 from padis_gui.core.images.image import Image, Measured, ReadingSettings
 from padis_gui.core.images.size import LARGEST, SMALLEST
 from padis_gui.core.physics.geometry import Beam, Geometry, dropped_bins
@@ -65,20 +65,29 @@ def spread_evenly(angles: NDArray[np.float64], wanted: int, beam: Beam) -> Indic
     period = _closed(along, beam)
     if period is None:
         targets = np.linspace(0, along[-1], wanted) if wanted > 1 else np.zeros(1)
-        distance = np.abs(along - targets[:, None])
     else:
         targets = np.arange(wanted) * (period / wanted)
         if beam == "parallel" and period == 360 and wanted % 2 == 0:
             targets[wanted // 2 :] += period / wanted / 2
-        apart = np.mod(along - targets[:, None], period)
-        if beam == "parallel" and period == 180:
-            distance = np.abs(along - targets[:, None])
-        else:
-            distance = np.minimum(apart, period - apart)
-    nearest = distance.argmin(axis=1)
+    nearest = _nearest(along, targets, None if beam == "parallel" and period == 180 else period)
     if len(np.unique(nearest)) < wanted:  # uneven angles: evenly by their order instead
         nearest = np.linspace(0, len(angles) - 1, wanted).round().astype(np.intp)
     return np.sort(order[nearest])
+
+
+def _nearest(along: NDArray[np.float64], targets: NDArray[np.float64], period: float | None) -> Indices:
+    """For each target the first of the sorted angles ``along`` that is nearest to it, over a ``period`` if any."""
+    angles, firsts = np.unique(along, return_index=True)
+    # the nearest is one of the two beside it, or of the two at the ends, which the period joins
+    beside = np.searchsorted(angles, targets)[:, None] + np.arange(-2, 2)
+    ends = np.broadcast_to([0, len(angles) - 1], (len(targets), 2))
+    some = np.sort(np.concatenate([beside.clip(0, len(angles) - 1), ends], axis=1), axis=1)
+    distance = np.abs(angles[some] - targets[:, None])
+    if period is not None:
+        apart = np.mod(angles[some] - targets[:, None], period)
+        distance = np.minimum(apart, period - apart)
+    found: Indices = firsts[some[np.arange(len(targets)), distance.argmin(axis=1)]]
+    return found
 
 
 def _closed(along: NDArray[np.float64], beam: Beam) -> float | None:
@@ -121,9 +130,13 @@ def relative_noise(values: Values) -> float:
     Second differences of neighbouring readings leave noise and little of the object; their median ignores its edges
     (Donoho and Johnstone, Biometrika 81 (1994) 425, with differences for wavelets). Of both directions the smaller
     one counts, as the object only adds to it. Rounded to two digits.
+
+    Of a large scan the differences of the views in its middle are taken.
     """
     strength = float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
-    found = [_deviation(np.diff(values, 2, axis=axis)) for axis in (0, 1) if values.shape[axis] > 2]
+    enough = max(3, ENOUGH_READINGS // values.shape[1])
+    some = values[max(0, len(values) - enough) // 2 :][:enough]
+    found = [_deviation(np.diff(some, 2, axis=axis)) for axis in (0, 1) if some.shape[axis] > 2]
     if strength == 0 or not found:
         return 0.0
     noise = min(min(found) / strength, _LARGEST)

@@ -5,7 +5,7 @@ Counts become line integrals by flat and dark fields, the logarithm, and the air
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from padis_gui.core.settings.files import Closing
 Values = NDArray[np.float32]
 
 FEWEST_BINS, MOST_BINS, MOST_VIEWS = 16, 65_536, 100_000
-_MOST_READINGS, _MOST_FIELD_READINGS = 2**25, 2**24  # each takes some 30 bytes on its way, of fields some 40
+_MOST_READINGS, _MOST_FIELD_READINGS = 2**25, 2**24  # each takes some 25 bytes on its way, of fields some 40
+# So many readings tell the noise, where the axis is and what to correct: of more, some views are looked at
+ENOUGH_READINGS = 2**22
 _MOST_FIELDS = 10_000
 
 
@@ -83,6 +85,20 @@ class ScanFile(Closing):
         self.name, self.kind, self.geometry, self.rows = name, kind, geometry, rows
         self._readings, self._notes, self._close = readings, notes, close
         self._cone = cone
+
+    def checked(self, check: Callable[[], None]) -> "ScanFile":
+        """This scan, of which whatever is read counts once ``check`` has not raised."""
+
+        def sound(readings: Callable[[int], Readings], row: int) -> Readings:
+            found = readings(row)
+            values = found.values[...]
+            check()
+            return replace(found, values=values)
+
+        self._readings = partial(sound, self._readings)
+        if self._cone is not None:
+            self._cone = replace(self._cone, readings=partial(sound, self._cone.readings))
+        return self
 
     def read(self, row: int, *, replaces: bool = False, log_floor: float | None = None) -> Sinogram:
         """The line integrals of a detector row, from 0; the other rows are not loaded where the format allows.
@@ -241,6 +257,7 @@ _DARKEST = 1e-5
 _BORDER = 0.03
 # Air may be so far off, and vary so much along a border, relative to what the object absorbs
 _DRIFT, _FLAT = 0.2, 0.05
+_VIEWS_AT_ONCE = 64
 
 
 def line_integrals(
@@ -274,7 +291,9 @@ def line_integrals(
         )
     notes = [*said, *odd_darks, *odd_flats]
     light = np.where(dead, 1.0, light)
-    through = (counts.astype(np.float64) - black) / light
+    through = counts.astype(np.float64)  # of a large scan 256 MiB: what follows is done in its place
+    through -= black
+    through /= light
     if dead.any():
         through = filled_bins(through, dead)
         notes.append(
@@ -297,8 +316,9 @@ def line_integrals(
             f"{len(blank)} of {len(counts)} views {are} blank ({listed}), which spoils the result; leave what is blank "
             "out of the file."
         )
-    values = -np.log(np.maximum(through, darkest if log_floor is None else log_floor))
-    values, drift = without_drift(values)
+    np.maximum(through, darkest if log_floor is None else log_floor, out=through)
+    np.negative(np.log(through, out=through), out=through)
+    values, drift = without_drift(through)
     if drift:
         notes.append(
             f"The beam's drift of up to {drift:.1%} was taken out by the air at the detector's borders."
@@ -416,8 +436,11 @@ def without_drift(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], flo
     drift = float(np.abs(level).max())
     if not is_air or drift <= 3 * 1.2533 * spread / np.sqrt(margin):  # a median's own deviation
         return values, 0.0
-    along = np.linspace(0, 1, bins)
-    return values - (level[:, :1] * (1 - along) + level[:, 1:] * along), drift
+    along, found = np.linspace(0, 1, bins), np.empty_like(values)
+    for first in range(0, len(values), _VIEWS_AT_ONCE):
+        some = slice(first, first + _VIEWS_AT_ONCE)
+        found[some] = values[some] - (level[some, :1] * (1 - along) + level[some, 1:] * along)
+    return found, drift
 
 
 # -- views that are not as they are said to be ------------------------------------------------------------
