@@ -15,7 +15,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "padis_gui"
 LIMITS = {
-    "files": 310,
+    "files": 311,
     "lines": 70_900,  # 44 400 when the house was built; more only for what the program newly does
     "names seen in padis_gui/core": 12,
     "names seen in padis_gui/viewmodels": 8,
