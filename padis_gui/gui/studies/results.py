@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, QUrl
-from PySide6.QtGui import QDesktopServices, QIcon, QPixmap
+from PySide6.QtGui import QDesktopServices, QIcon, QPixmap, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -64,10 +64,15 @@ class StudyTable(QWidget):
         layout.addWidget(self.table, 1)
         layout.addWidget(self.remark)
         studies.progressed.connect(self.refresh)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
         self.refresh()
 
     def refresh(self) -> None:
-        """Show what there is."""
+        """Show what there is, where it is seen."""
+        if not self.isVisible():
+            return
         standing = self._studies.standing
         for button in (self.report, self.folder):
             button.setEnabled(standing is not None)
@@ -138,6 +143,9 @@ class StudyPlot(QWidget):
         layout.addLayout(line)
         layout.addWidget(self.plot, 1)
         studies.progressed.connect(self.refresh)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
         self.refresh()
 
     def _choose(self, index: int) -> None:
@@ -145,7 +153,9 @@ class StudyPlot(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Draw what there is."""
+        """Draw what there is, where it is seen."""
+        if not self.isVisible():
+            return
         standing = self._studies.standing
         rows = standing.rows if standing is not None else []
         axes = axes_of(rows)

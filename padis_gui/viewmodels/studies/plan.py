@@ -35,6 +35,7 @@ class StudyPlan(QObject):
         self.images: tuple[ImagePage, ...] = ()  # of the files that were chosen, once they have been read
         self.train_on: tuple[Path, ...] = ()  # what the priors of a study that trains learn from
         self.reading = False
+        self._said: tuple[object, tuple[str, str]] | None = None
         self._asked = 0
         self._seed = 1
         self.request = STUDIES.find("tilings").request((), "trial")
@@ -54,6 +55,21 @@ class StudyPlan(QObject):
 
     def obstacle(self) -> str:
         """What stands against a start, in one sentence; empty where nothing does."""
+        return self._known()[0]
+
+    def size(self) -> str:
+        """How many images, trainings and runs it is, in words; empty where that is not known."""
+        return self._known()[1]
+
+    def _known(self) -> tuple[str, str]:
+        """Obstacle and size, made out once for the choices as they stand: they are asked for while a study goes on."""
+        key = (self.wanted(), self.images, self.reading, self.study)
+        if self._said is None or self._said[0] != key:
+            obstacle = self._find_obstacle()
+            self._said = key, (obstacle, "" if obstacle else self._count())
+        return self._said[1]
+
+    def _find_obstacle(self) -> str:
         if not self.request.images:
             return "Choose images first."
         if self.trains and not self.train_on:
@@ -69,10 +85,7 @@ class StudyPlan(QObject):
         except PadisError as error:
             return str(error)
 
-    def size(self) -> str:
-        """How many images and runs it is, in words; empty where that is not known."""
-        if self.obstacle():
-            return ""
+    def _count(self) -> str:
         grid = self.grid()
         trained = f", {len(self.request.trainings)} trainings" if self.request.trainings else ""
         images = f"{len(grid.images)} image{'s' * (len(grid.images) != 1)}"
