@@ -31,6 +31,7 @@ from padis_gui.viewmodels.pictures.planes import Place
 from padis_gui.viewmodels.session.session import Session
 from padis_gui.viewmodels.session.volume import volume_prior
 from padis_gui.viewmodels.state.preferences import Preferences
+from padis_gui.viewmodels.studies.studies import Studies
 from padis_gui.viewmodels.training.trainer import Trainer
 
 FOLDER = Path(__file__).resolve().parents[1] / "resources" / "screenshots"
@@ -112,6 +113,22 @@ async def laboratory(window: MainWindow) -> QWidget:
     lab.model.measure()
     await asyncio.sleep(2.0)
     window.panes.point_at(*CURSOR)
+    return window
+
+
+async def studies(window: MainWindow) -> QWidget:
+    """A study that has ended: what each tiling gains over the first, with intervals."""
+    await demo(window)
+    page, model = window.study_page, window.studies
+    window.findChild(QAction, "page_studies").trigger()
+    image = model.plan.open_image
+    assert image is not None, "the demo is open"
+    await model.plan.read_images((image,))
+    await model.start()
+    await until(lambda: model.standing is not None and model.standing.finished and not model.active)
+    await asyncio.sleep(0.7)
+    window.messages.hide()
+    page.tabs.setCurrentWidget(page.plot)
     return window
 
 
@@ -285,6 +302,7 @@ SCENES = (
     Scene("tile-inspector", tile_inspector),
     Scene("a-b", side_by_side),
     Scene("training", training),
+    Scene("studies", studies),
     Scene("geometry", geometry),
     Scene("mask", mask),
     Scene("pages", pages),
@@ -307,13 +325,18 @@ async def take(scene: Scene, scheme: str, size: str, folder: Path) -> None:
     preferences = Preferences()
     preferences.set_option("scheme", scheme)
     session = Session()
-    window = MainWindow(session, preferences, Trainer(session, Path(os.environ[HOME_VARIABLE]) / "trainings"))
+    home = Path(os.environ[HOME_VARIABLE])
+    window = MainWindow(
+        session, preferences, Trainer(session, home / "trainings"), Studies(session, home / "studies")
+    )
     window.resize(*(int(side) for side in size.split("x")))
     window.show()
     await asyncio.sleep(0.1)
     shown = await scene.prepare(window)
     await asyncio.sleep(0.5)
     save(shown, folder / f"{scene.name}-{scheme.lower()}-{size}.png")
+    window.studies.stop()
+    await until(lambda: not window.studies.active)
     if window.trainer.active:
         window.trainer.stop()
         await until(lambda: not window.trainer.active)
