@@ -79,7 +79,7 @@ async def ended(window):
     await until(lambda: not window.studies._reading)
 
 
-def test_a_question_of_ones_own_from_the_images_to_a_run(window, page, stack, prior_path, drive):
+def test_a_question_of_ones_own_from_the_images_to_a_run(window, page, stack, prior_path, drive, tmp_path):
     async def go():
         await planned(window, stack, prior_path)
         assert page.transport.start.isEnabled()
@@ -101,6 +101,8 @@ def test_a_question_of_ones_own_from_the_images_to_a_run(window, page, stack, pr
         ]  # fmt: skip
         x, _ = page.plot.plot.points(page.plot.plot.names[0])
         assert list(x) == [4.0, 6.0]
+        page.plot.write_png(tmp_path / "plot.png")
+        await until((tmp_path / "plot.png").exists)
         page.tabs.setCurrentWidget(page.sheet)
         sheet = page.sheet.list
         assert [sheet.item(at).text().split("\n")[0] for at in range(3)] == [

@@ -2,6 +2,7 @@
 
 import math
 import time
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, QUrl
@@ -18,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from padis_gui.core.studies.grid import ImagePage
 from padis_gui.core.studies.table import Series, axes_of, series_of, table_of
-from padis_gui.gui.kit.files import choose_folder, show_in_folder
+from padis_gui.gui.kit.files import PNGS, choose_folder, choose_to_write, png_of, show_in_folder
 from padis_gui.gui.kit.forms import ChoiceBox
 from padis_gui.gui.kit.lists import SelectOnFocus, cell, plain_table, plain_tree, say_when_empty
 from padis_gui.gui.kit.picture_wall import pixmap_of
@@ -134,11 +135,16 @@ class StudyPlot(QWidget):
             "Results of the study", whole=False, tip="Means over images; dashed are 95 % confidence intervals"
         )
         self.plot.set_empty_text(_NOTHING)
+        self.save = push_button(
+            "Save plot…", "Write the plot as it is seen, as PNG",
+            lambda: choose_to_write(self, "Save the plot", PNGS, "study.png", self.write_png),
+        )  # fmt: skip
         line = row(spacing=6)
         line.addWidget(self.measure)
         line.addWidget(QLabel("along"))
         line.addWidget(self.axis)
         line.addStretch(1)
+        line.addWidget(self.save)
         layout = column(self, spacing=4, margins=(8, 6, 8, 8))
         layout.addLayout(line)
         layout.addWidget(self.plot, 1)
@@ -147,6 +153,12 @@ class StudyPlot(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self.refresh()
+
+    def write_png(self, path: Path) -> None:
+        """Write the plot as it is seen now."""
+        session = self._studies.session
+        make_data = partial(png_of, self.plot.grab().toImage())
+        session.spawn(session.write_file(path, make_data, "The plot of the study"))
 
     def _choose(self, index: int) -> None:
         self._chosen = self.axis.itemData(index)
