@@ -132,6 +132,21 @@ ONCE_WRONG: dict[str, tuple[str, ...]] = {  # file::test of the case itself, the
         f"{_FILES}scans_refused.py::test_a_header_that_promises_more_than_memory",
         f"{_FILES}formats.py::test_an_hdf5_chunk_larger_than_memory",
     ),
+    "a file that another program cuts": (
+        f"{_FILES}broken_files.py::test_a_file_that_another_program_cuts_is_a_sentence",
+        f"{_FILES}broken_files.py::test_a_scan_that_another_program_cuts_is_refused",
+        f"{_SETTINGS}tensors.py::test_a_file_cut_while_it_is_open_is_an_error",
+    ),
+    "more than a gigabyte, or ten seconds, at the size limit": (
+        f"{_FILES}broken_files.py::test_small_files_of_the_largest_pictures_take_no_more_than_a_gigabyte_besides",
+        f"{_FILES}broken_files.py::test_the_largest_pictures_of_other_formats_take_no_more_than_a_gigabyte_besides",
+        f"{_FILES}broken_files.py::test_the_largest_scan_takes_no_more_than_a_gigabyte_besides",
+        f"{_FILES}broken_files.py::test_a_jpeg_that_goes_over_its_pixels_a_thousand_times_is_refused",
+    ),
+    "half a character in a recipe": (
+        f"{_SETTINGS}untrusted.py::test_half_a_character_is_refused_before_anything_is_computed",
+        f"{_SETTINGS}outputs.py::test_an_input_whose_name_holds_a_zero_is_none_of_the_outputs",
+    ),
 }  # fmt: skip
 
 

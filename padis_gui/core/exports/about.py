@@ -22,7 +22,7 @@ from padis_gui.core.runs.engine import Result
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError, Remedy
 from padis_gui.core.settings.files import failures_said, write_atomically
-from padis_gui.core.settings.untrusted import fault_of, parse_json, read_json
+from padis_gui.core.settings.untrusted import check_text, fault_of, parse_json, read_json
 
 Kind = Literal["result", "iterates", "draws", "picture", "laboratory", "volume"]
 _FORMAT = "padis-gui export"
@@ -132,6 +132,7 @@ def opened(found: Any) -> tuple[Recipe, dict[str, float | None], About]:
 
     Files of earlier versions say nothing of their pages; what they hold is known from those.
     """
+    check_text(found)
     recipe = Recipe.model_validate(found["recipe"])
     metrics = {str(name): None if v is None else float(v) for name, v in dict(found["metrics"]).items()}
     if "about" in found:

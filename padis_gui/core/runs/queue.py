@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from padis_gui.core.runs.recipe import Recipe
 from padis_gui.core.settings.errors import InputError
-from padis_gui.core.settings.untrusted import fault_of, plain, read_json
+from padis_gui.core.settings.untrusted import check_text, fault_of, plain, read_json
 
 _MACHINE = ("device", "precision", "threads", "versions")
 
@@ -40,7 +40,9 @@ def read_queue(path: Path) -> tuple[QueuedRun, ...]:
     """The runs in a file; raises :class:`InputError` where it holds none."""
     wanted = "A queue saved by padis-gui was wanted"
     try:
-        runs = QueueFile.model_validate(read_json(path)).runs
+        found = read_json(path)
+        check_text(found)
+        runs = QueueFile.model_validate(found).runs
     except OSError as error:
         raise InputError(
             f"{wanted}, but {path} cannot be read ({error.strerror}); choose another file."

@@ -145,7 +145,10 @@ def _in_words(error: OSError | ValueError, path: Path) -> str:
 
 def _keys(path: Path) -> list[object]:
     """What a file is known by: where it is when all links are followed, and its place in the file system."""
-    keys: list[object] = [os.path.realpath(path)]
+    try:
+        keys: list[object] = [os.path.realpath(path)]
+    except ValueError:  # a zero in it, from a recipe: no file has such a name
+        return [str(path)]
     try:
         found = os.stat(path)
     except (OSError, ValueError):

@@ -97,6 +97,16 @@ def check_amount(found: Any) -> None:
     raise ValueError("it is nested too deeply")
 
 
+def check_text(found: Any) -> None:
+    """Raise :class:`ValueError` where a text in what JSON described has half a character, which JSON can say (a surrogate)
+    and no file that is written of it can hold.
+    """
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half a character") from None
+
+
 def fault_of(error: "ValidationError") -> str:
     """The first thing that a model found wrong, in words."""
     first = error.errors(include_url=False)[0]

@@ -1,5 +1,6 @@
 """A corpus of files that are no image: one clear sentence each, and never a crash, a hang or a wrong picture."""
 
+import io
 import os
 import signal
 import struct
@@ -11,10 +12,13 @@ import h5py
 import imagecodecs
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import scipy.io
 import tifffile
 from PIL import Image as Pillow
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit
 
 from padis_gui.core.files.formats.folder import data_sha256, folder_of_series
 from padis_gui.core.files.formats.open import count_pages, list_datasets, open_pages, recognise
@@ -657,3 +661,30 @@ def test_a_folder_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: pyte
     assert count_pages(tmp_path) == 12
     monkeypatch.setattr("padis_gui.core.files.formats.folder._MOST_FILES", 11)
     assert "at most 11 files" in sentence_of(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "12 bits", "dcm"])
+def test_a_jpeg_that_goes_over_its_pixels_a_thousand_times_is_refused(tmp_path: Path, kind: str) -> None:
+    """Each time takes a hundred bytes of the file and a tenth of a second."""
+    side = 2048
+    buffer = io.BytesIO()
+    Pillow.new("L", (side, side), 100).save(buffer, "jpeg", progressive=True)
+    whole = buffer.getvalue()
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    if kind == "12 bits":  # nothing is unpacked before it is counted
+        whole = imagecodecs.jpeg8_encode(np.full((side, side), 900, np.uint16), bitspersample=12)
+    bomb = whole[:-2] + 1100 * last + whole[-2:]
+    if kind == "dcm":
+        path = dicom(tmp_path / "a.dcm", np.zeros((side, side), np.uint8))
+        dataset = pydicom.dcmread(path)
+        dataset.PixelData = encapsulate([bomb])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+        dataset.save_as(path)
+    else:
+        path = tmp_path / "a.jpg"
+        path.write_bytes(bomb)
+    assert "scans was wanted" in sentence_of(path)
+    if kind == "jpg":
+        path.write_bytes(whole)
+        assert read_image(path).shape == (side, side)

@@ -173,3 +173,10 @@ def test_another_place_has_a_new_name(tmp_path: Path, monkeypatch: pytest.Monkey
     gone = next(elsewhere(tmp_path / "gone" / ("é" * 200 + ".tif")))
     assert gone.parent == tmp_path
     write_atomically(gone, b"")
+
+
+def test_an_input_whose_name_holds_a_zero_is_none_of_the_outputs(tmp_path: Path) -> None:
+    """A recipe of a stranger may name one; that there is no such file is said where it is opened."""
+    check_outputs([Path("a\0b"), tmp_path / "\0"], [tmp_path / "out.tif"])
+    with pytest.raises(InputError, match="no name that can be"):
+        check_outputs([], [tmp_path / "a\0.tif"])

@@ -158,6 +158,36 @@ def test_names_in_a_queue_are_plain(tmp_path: Path) -> None:
     assert read_queue(tmp_path / "q.json")[0].name == "?]0;title??[2Ja?b"
 
 
+@pytest.mark.parametrize("half", ["\\ud800", "a\\udcff", "\\udc00\\ud800"])
+@pytest.mark.parametrize("place", ["unit", "name", "metrics"])
+def test_half_a_character_is_refused_before_anything_is_computed(
+    tmp_path: Path, half: str, place: str
+) -> None:
+    """JSON can say it, and no file can hold it: the result of such a recipe could not be written."""
+    found = recipe().model_dump(mode="json")
+    if place == "unit":
+        found["data"]["unit"] = "HALF"
+    runs = [{"name": "HALF" if place == "name" else "a", "recipe": found}]
+    queue = {"format": "padis-gui queue", "version": 1, "runs": runs}
+    about = {
+        "format": "padis-gui export",
+        "recipe": found,
+        "metrics": {"HALF" if place == "metrics" else "psnr": 1.0},
+    }
+    if place != "metrics":
+        (tmp_path / "q.json").write_text(json.dumps(queue).replace("HALF", half))
+        with pytest.raises(InputError, match="queue"):
+            read_queue(tmp_path / "q.json")
+    if place != "name":
+        for text, sound in ((json.dumps(about), True), (json.dumps(about).replace("HALF", half), False)):
+            (tmp_path / "a.json").write_text(text)
+            if sound:
+                read_export(tmp_path / "a.json")
+            else:
+                with pytest.raises(InputError, match="recipe"):
+                    read_export(tmp_path / "a.json")
+
+
 def _native(record: str) -> bytes:
     metadata = {"format": "padis-gui prior", "version": "1", "record": record}
     header = json.dumps({"__metadata__": metadata}).encode()

@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padis_gui.core.files.formats.pages import display_name, quietly, shown
-from padis_gui.core.files.formats.picture import END, JPEG_LS, LOSSLESS, Coded, jpeg_2000_frame, jpeg_frame
+from padis_gui.core.files.formats.picture import (
+    END,
+    JPEG_LS,
+    LOSSLESS,
+    Coded,
+    check_scans,
+    jpeg_2000_frame,
+    jpeg_frame,
+)
 from padis_gui.core.settings.errors import InputError
 
 _PREAMBLE = 128
@@ -185,6 +193,8 @@ def _unpacked(
     _check_coded(coded, header, name)
     if END not in data[-64:]:  # some decoders would make up the rest
         raise ValueError("it ends before its last pixel")
+    if coded.marker:
+        check_scans(name, data, coded.sides[0] * coded.sides[1])
     if coded.bits <= 8 and coded.marker not in (0, LOSSLESS, JPEG_LS):
         return None
     return _signed(_decoded(data, coded, header), coded, header, name)

@@ -36,6 +36,8 @@ _CONVERTED = ("P", "LA", "PA", "CMYK", "YCbCr", "HSV", "RGBA")
 # Bytes that a decoder takes for each pixel, and for each of its samples, as measured
 _COPIES = {"WEBP": (20, 0), "JPEG2000": (4, 8)}
 _MOST_SLOWLY = 3 * 2**22
+_MOST_LOOKED_AT = 2**28
+_FEW_SCANS, _MOST_SCANNED = 16, 2**32  # pixels, as often as they are gone over: some seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,19 @@ def jpeg_frame(file: BinaryIO) -> Coded | None:
             return None
         file.seek(length - 2, 1)
     return None
+
+
+def check_scans(name: str, data: bytes, pixels: int) -> None:
+    """Raise :class:`InputError` where a JPEG goes over its ``pixels`` so often that it would take minutes.
+
+    A scan over all of them that changes nothing takes a hundred bytes, and there may be any number.
+    """
+    scans = data.count(b"\xff\xda")  # SOS; within a scan another byte follows 0xff
+    if scans > _FEW_SCANS and scans * pixels > _MOST_SCANNED:
+        raise InputError(
+            f"A JPEG of at most {max(_FEW_SCANS, _MOST_SCANNED // pixels)} scans was wanted at this size, but {name} has "
+            f"{scans}; save it anew."
+        )
 
 
 def jpeg_2000_frame(data: bytes) -> Coded | None:
@@ -170,6 +185,9 @@ class _Picture(Pages):
             raise InputError(
                 f"FITS without compression was wanted, but {self.name} is compressed; save it without."
             )
+        if picture.info.get("progressive"):
+            with self._path.open("rb") as file:
+                check_scans(self.name, file.read(_MOST_LOOKED_AT), pixels)
         # some of Pillow's decoders are written in Python
         if pixels * samples > _MOST_SLOWLY and any(tile[0] in Pillow.DECODERS for tile in picture.tile):
             raise InputError(
@@ -184,6 +202,8 @@ class _Picture(Pages):
         data = self._path.read_bytes()
         if deep.codec == "jpeg" and END not in data[-64:]:  # the decoder would make up the rest
             raise ValueError("it ends before its last pixel")
+        if deep.codec == "jpeg":
+            check_scans(self.name, data, prod(deep.sides))
         decode = imagecodecs.png_decode if deep.codec == "png" else imagecodecs.jpeg_decode
         samples = 4 if deep.samples == 3 and deep.codec == "png" and _is_transparent(data) else deep.samples
         if samples < 3 or 2 * prod(deep.sides) * samples <= LARGE:
