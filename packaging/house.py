@@ -16,7 +16,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "padis_gui"
 LIMITS = {
     "files": 300,
-    "lines": 67_720,  # 44 400 when the house was built; more only for what the program newly does
+    "lines": 67_800,  # 44 400 when the house was built; more only for what the program newly does
     "names seen in padis_gui/core": 12,
     "names seen in padis_gui/viewmodels": 8,
     "names seen in padis_gui/gui": 9,
