@@ -318,6 +318,9 @@ def test_tables_hold_every_row(grid: Grid) -> None:
     assert "positions" in as_markdown(blind).splitlines()[0]
     twins = (Path("one/prior.safetensors"), Path("two/prior.safetensors"))
     told_apart = as_markdown(summarise(made_up(replace(grid, priors=twins))))
+    assert all(f"| {path.parent.name} |" in told_apart for path in twins)  # by the folder of their training
+    twins = (Path("one/mine.safetensors"), Path("two/mine.safetensors"))
+    told_apart = as_markdown(summarise(made_up(replace(grid, priors=twins))))
     assert all(str(path) in told_apart for path in twins)
     assert summarise([]) == []
 
