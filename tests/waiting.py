@@ -4,7 +4,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Any
+
+from padis_gui.core.settings.errors import Interrupted
 
 TIMEOUT = 600.0  # only what fails waits so long, so that a busy machine fails nothing
 
@@ -18,6 +21,17 @@ def wait_for(
         assert time.monotonic() < end, "waited in vain"
         meanwhile()
         time.sleep(0.002)  # sleep: between two looks, so that what is waited for gets the processor
+
+
+def interrupted_at(call: int) -> Callable[[], None]:
+    """A check that lets all pass but that ``call``, from 1, which it interrupts."""
+    calls = count(1)
+
+    def check() -> None:
+        if next(calls) == call:
+            raise Interrupted
+
+    return check
 
 
 def run_afresh(code: str) -> str:

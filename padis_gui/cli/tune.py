@@ -59,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save-preset", default="", metavar="NAME", help="keep what was found as a preset of this name"
     )
+    parser.set_defaults(table=[], pictures=None)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,7 +68,6 @@ def run(options: argparse.Namespace) -> int:
     from padis_gui.core.runs.presets import check_preset_name, save_preset
     from padis_gui.core.studies.tune import Trial, tune
 
-    options.table, options.pictures = [], None
     check_files(options)
     tuning = _tuning(options)
     if options.save_preset:  # a name that none can have is said before the search
@@ -110,7 +110,7 @@ def _tuning(options: argparse.Namespace) -> "Tuning":
     solver = find_solver(options.solver or preset.solver).name
     before = preset.solver_settings(solver)
     texts = {str(name): str(value) for name, value in overrides(options.search).items()}
-    spans, choices = searched(texts, solver, before) if texts else (usual_spans(solver, before), {})
+    spans, choices = searched(texts, solver, before) if texts else (usual_spans(before), {})
     if len(options.prior) > 1:
         raise SettingError("One prior to tune for was wanted, but several were given; name one.")
     (prior,) = tuple(options.prior) or common_prior((preset.physics,), options.device)

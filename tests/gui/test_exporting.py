@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image as Pillow
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QFileDialog
+from PySide6.QtWidgets import QFileDialog
 
 from padis_gui.core.exports import tiff
 from padis_gui.core.exports.about import read_export, read_pages
@@ -22,7 +21,7 @@ from padis_gui.gui.kit import files
 from padis_gui.gui.kit.forms import show_value
 from tests.gui.controls import nameless, unexplained
 from tests.gui.test_run_list import runs
-from tests.gui.user import click, dialog
+from tests.gui.user import click, dialog, drop
 from tests.qt import delivered, open_both, settled, until
 
 
@@ -243,19 +242,6 @@ def test_the_dialog_explains_itself_and_says_what_is_wrong(ready, drive):
 
 
 # -- the way back ---------------------------------------------------------------------------------------------
-
-
-def drop(window, path):
-    """Drop a file on the window."""
-    mime = QMimeData()
-    mime.setUrls([QUrl.fromLocalFile(str(path))])
-    for event_type in (QDragEnterEvent, QDropEvent):
-        place = QPoint(5, 5) if event_type is QDragEnterEvent else QPointF(5, 5)
-        event = event_type(
-            place, Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-        )
-        QApplication.sendEvent(window, event)
-        assert event.isAccepted()
 
 
 def choose(window, path):

@@ -3,16 +3,14 @@
 import numpy as np
 import pytest
 import tifffile
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QAction, QDropEvent
-from PySide6.QtTest import QTest
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractButton
 
 from padis_gui.core.studies.request import TABLES
 from padis_gui.core.studies.studies import STUDIES
 from padis_gui.gui.studies.setup import TickList
 from padis_gui.viewmodels.state.process import ProcessState
-from tests.gui.user import click
+from tests.gui.user import click, drop, turn_to
 from tests.qt import until
 
 
@@ -29,24 +27,6 @@ def page(window):
     window.studies.stop()
 
 
-async def show(window):
-    window.activateWindow()
-    await until(window.isActiveWindow)
-    QTest.keySequence(window, window.findChild(QAction, "page_studies").shortcut())
-    await until(window.study_page.isVisible)
-
-
-def drop(page, *paths):
-    data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
-    page.dropEvent(
-        QDropEvent(
-            QPointF(QPoint(5, 5)), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton,
-            Qt.KeyboardModifier.NoModifier,
-        )
-    )  # fmt: skip
-
-
 def tick(view: TickList, *names):
     """Click the boxes until these are ticked."""
     for index in range(view.count()):
@@ -58,7 +38,7 @@ def tick(view: TickList, *names):
 
 async def planned(window, stack, prior_path, varied="views=4,6; steps=1,2"):
     """Choose a question of one's own, by the widgets."""
-    await show(window)
+    await turn_to(window, "studies")
     setup, plan = window.study_page.setup, window.studies.plan
     drop(window.study_page, stack)
     await until(lambda: plan.images != ())
@@ -155,7 +135,7 @@ def test_a_study_that_was_stopped_goes_on_to_the_same_numbers(window, page, stac
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
 def test_every_built_in_question_is_planned_by_its_name(study, window, page, stack, prior_path, drive):
     async def go():
-        await show(window)
+        await turn_to(window, "studies")
         plan, box = window.studies.plan, page.setup.question.study
         drop(page, stack)
         await until(lambda: plan.images != ())
@@ -188,7 +168,7 @@ def test_what_does_not_go_together_is_said_where_it_would_be_started(window, pag
 
     async def go():
         plan, transport = window.studies.plan, page.transport
-        await show(window)
+        await turn_to(window, "studies")
         assert not transport.start.isEnabled()
         assert transport.state.text() == "Choose images first"
         await planned(window, stack, prior_path, varied="views=4; nothing=1")

@@ -4,8 +4,8 @@ import json
 import sys
 
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QAction, QDropEvent
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -13,7 +13,7 @@ from PySide6.QtWidgets import (
 
 from padis_gui.viewmodels.state.process import ProcessState
 from padis_gui.viewmodels.training import plan as training_pace
-from tests.gui.user import click
+from tests.gui.user import click, drop, turn_to
 from tests.qt import open_both, until
 from tests.training_images import FAKE, write_images, write_looks
 
@@ -34,27 +34,9 @@ def images(tmp_path):
     return write_images(tmp_path / "images")
 
 
-async def show(window):
-    window.activateWindow()
-    await until(window.isActiveWindow)
-    QTest.keySequence(window, window.findChild(QAction, "page_train").shortcut())
-    await until(window.training.isVisible)
-
-
-def drop(page, *paths):
-    data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
-    page.dropEvent(
-        QDropEvent(
-            QPointF(QPoint(5, 5)), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton,
-            Qt.KeyboardModifier.NoModifier,
-        )
-    )  # fmt: skip
-
-
 async def started(window, images, **fake):
     """Choose the images, tell the fake how to behave, and click Start."""
-    await show(window)
+    await turn_to(window, "train")
     plan = window.trainer.plan
     plan.choose_data((images,))
     await until(lambda: plan.data.preview is not None)
@@ -74,7 +56,7 @@ def test_keys_change_the_page_and_runs_are_steered_on_theirs_only(window, drive,
     async def go():
         await open_both(window.session, phantom_path, prior_path)
         assert window.act.run.isEnabled()
-        await show(window)
+        await turn_to(window, "train")
         assert not window.act.run.isEnabled()
         assert not window.picture_bar.isVisible()
         QTest.keyClick(window, Qt.Key.Key_1, Qt.KeyboardModifier.ControlModifier)
@@ -87,7 +69,7 @@ def test_keys_change_the_page_and_runs_are_steered_on_theirs_only(window, drive,
 
 def test_dropped_images_are_shown_as_the_network_will_see_them(window, page, drive, images):
     async def go():
-        await show(window)
+        await turn_to(window, "train")
         assert "folder" in page.images.stack.currentWidget().findChild(QAbstractButton).text()
         assert not page.transport.start.isEnabled()
         drop(page, images)
@@ -107,7 +89,7 @@ def test_forms_show_the_plan_and_change_it(window, page, drive):
     plan, method = window.trainer.plan, page.setup.method
 
     async def go():
-        await show(window)
+        await turn_to(window, "train")
         method.amount.setValue(7)
         assert (plan.minutes, plan.budget) == (7, "minutes")
         method.unit.setCurrentIndex(1)
@@ -272,7 +254,7 @@ def test_a_failed_start_is_one_sentence_and_can_be_tried_again(window, page, dri
 
 
 def test_it_fits_into_1280_by_720(window, page, drive):
-    drive(show(window))
+    drive(turn_to(window, "train"))
     assert window.minimumSizeHint().width() <= 1280
     assert window.minimumSizeHint().height() <= 720
     assert window.findChild(QAction, "page_train").isChecked()

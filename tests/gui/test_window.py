@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent
+from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QInputDialog
 
@@ -22,6 +21,7 @@ from padis_gui.gui.runs.curves import THIS_RUN
 from padis_gui.viewmodels.pictures.pictures import value_text
 from padis_gui.viewmodels.runs import run as run_module
 from padis_gui.viewmodels.runs.run import Progress
+from tests.gui.user import drop
 from tests.gui.user import press as click
 from tests.qt import LONG, ended, open_both, painted, settled, until
 from tests.snapshots import dump, random_snapshot
@@ -413,20 +413,11 @@ def test_dropping_files_opens_them(ready, drive, tmp_path, prior_path):
     path = tmp_path / "dropped.npy"
     np.save(path, np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64))
 
-    async def drop(target):
-        data = QMimeData()
-        data.setUrls([QUrl.fromLocalFile(str(target))])
-        event = QDropEvent(
-            QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton,
-            Qt.KeyboardModifier.NoModifier,
-        )  # fmt: skip
-        ready.dropEvent(event)
-
     async def go():
         before = ready.session.prior.loaded
-        await drop(path)
+        drop(ready, path)
         await until(lambda: ready.session.data.image.name == "dropped.npy")
-        await drop(prior_path)
+        drop(ready, prior_path)
         await until(lambda: ready.session.prior.loaded is not before)
 
     drive(go())

@@ -1,10 +1,12 @@
 """What a user of the window does and sees, for tests of its panels."""
 
+from pathlib import Path
 from typing import Any, TypeVar
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 
 from tests.qt import until
 
@@ -29,6 +31,28 @@ def press(owner: QWidget, name: str) -> None:
 def dialog(window: QWidget, kind: type[W]) -> W | None:
     """The dialog of that kind that is open, if one is."""
     return next((each for each in window.findChildren(kind) if each.isVisible()), None)
+
+
+def drop(target: QWidget, *paths: Path) -> None:
+    """Drag files over a widget and let go of them; both are accepted."""
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    for event_type in (QDragEnterEvent, QDropEvent):
+        place = QPoint(5, 5) if event_type is QDragEnterEvent else QPointF(5, 5)
+        event = event_type(
+            place, Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        )
+        QApplication.sendEvent(target, event)
+        assert event.isAccepted()
+
+
+async def turn_to(window: Any, name: str) -> None:
+    """Bring a page of the window by its keys."""
+    window.activateWindow()
+    await until(window.isActiveWindow)
+    action = window.findChild(QAction, f"page_{name}")
+    QTest.keySequence(window, action.shortcut())
+    await until(action.isChecked)
 
 
 def pane(window: Any, source: str) -> Any:

@@ -51,19 +51,22 @@ class StudyReader:
         self.request = load_study(self.folder)
         self._images = pages_of(self.request.images, self.request.pages)
         self._priors = tuple(prior_of(training, self.folder) for training in self.request.trainings)
-        self._trained = False
-        self._points = self._list()
+        self._points: dict[str, GridPoint] = {}
+        self._trained: list[Path] | None = None
+        self._list()
         self._known = Results(self.folder / RESULTS_FILE, writes=False)
 
-    def _list(self) -> dict[str, GridPoint]:
-        self._trained = all(path.is_file() for path in self._priors)
-        return {p.key: p for p in self.request.grid(self._images, self._priors).points()}
+    def _list(self) -> None:
+        """The runs, anew when another prior has been trained: a run is known by what its prior holds."""
+        trained = [path for path in self._priors if path.is_file()]
+        if trained != self._trained:
+            self._trained = trained
+            self._points = {p.key: p for p in self.request.grid(self._images, self._priors).points()}
 
     def read(self) -> Standing:
         """The results that are there now."""
         known = self._known
-        if not self._trained:  # a run is known by what its prior holds
-            self._points = self._list()
+        self._list()
         known.read()
         results = tuple(
             GridResult(point=point, metrics=known.metrics.get(key, {}), error=known.error_of(key))

@@ -156,11 +156,15 @@ def split(images: tuple[ImagePage, ...], share: float) -> tuple[tuple[ImagePage,
     return images[: len(images) - count], images[len(images) - count :]
 
 
-def usual_spans(solver: str, before: Settings) -> dict[str, Span]:
+def _specs(kind: type[Settings]) -> dict[str, SettingSpec]:
+    return {spec.name: spec for spec in specs(kind)}
+
+
+def usual_spans(before: Settings) -> dict[str, Span]:
     """Round the settings as they are, those numbers of a solver that are worth a search: neither what its time depends on
     nor what is only for experts."""
     found = {}
-    for spec in specs(find_solver(solver).settings_type):
+    for spec in specs(type(before)):
         value = getattr(before, spec.name)
         if spec.kind != "float" or spec.advanced or not value or not spec.applies(before):
             continue
@@ -176,7 +180,7 @@ def searched(
     texts: Mapping[str, str], solver: str, before: Settings
 ) -> tuple[dict[str, Span], dict[str, tuple[Any, ...]]]:
     """Ranges as they are typed, ``0.1..3`` for a number and ``a,b`` for one of several; raises :class:`SettingError`."""
-    known: dict[str, SettingSpec] = {spec.name: spec for spec in specs(type(before))}
+    known = _specs(type(before))
     spans: dict[str, Span] = {}
     choices: dict[str, tuple[Any, ...]] = {}
     for name, text in texts.items():
@@ -260,7 +264,7 @@ def _study(tuning: Tuning) -> tuple["optuna.Study", dict[str, Any]]:
             "The library optuna was wanted, but it is not installed; install padis-gui[tune]."
         ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    known = {spec.name: spec for spec in specs(type(tuning.before))}
+    known = _specs(type(tuning.before))
     types: dict[str, Any] = {}
     for name, span in tuning.spans.items():
         if known[name].kind == "int":
@@ -319,7 +323,7 @@ def _whole(kind: type[Settings], name: str, value: Any) -> Any:
     """A number with as many digits as mean something, within its range."""
     if not isinstance(value, float):
         return value
-    spec = next(spec for spec in specs(kind) if spec.name == name)
+    spec = _specs(kind)[name]
     rounded = float(f"{value:.{_DIGITS}g}")
     low, high = (
         (-math.inf if spec.minimum is None else spec.minimum),
@@ -330,5 +334,4 @@ def _whole(kind: type[Settings], name: str, value: Any) -> Any:
 
 def _end(kind: type[Settings], name: str, value: float) -> Any:
     """An end of a range as the setting takes it."""
-    spec = next(spec for spec in specs(kind) if spec.name == name)
-    return round(value) if spec.kind == "int" else value
+    return round(value) if _specs(kind)[name].kind == "int" else value

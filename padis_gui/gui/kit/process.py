@@ -1,16 +1,19 @@
-"""The buttons that steer a process of its own, and where it stands."""
+"""Work that is done in a process of its own: its page, the buttons that steer it, and a note of where it stands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QLabel, QSizePolicy, QToolButton, QWidget
+from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QLabel, QSizePolicy, QSplitter, QTabWidget, QToolButton, QWidget
 
 from padis_gui.gui.kit.actions import panel_action
 from padis_gui.gui.kit.theme import icon
-from padis_gui.gui.kit.widgets import column, grid, progress_bar, steering_button
+from padis_gui.gui.kit.widgets import below, column, grid, progress_bar, scrolled, steering_button
 from padis_gui.viewmodels.state.process import ProcessState
 
 Do = Callable[[], object]
+_LEFT = 330  # px
 
 
 class ProcessTransport(QWidget):
@@ -72,3 +75,73 @@ class ProcessTransport(QWidget):
         self.bar.setRange(0, total if total else int(not state.active))
         self.bar.setValue(done)
         self.bar.setFormat(f"{what} {done:,} of {total:,}" if total else "")
+
+
+class ProcessNote(QToolButton):
+    """Says in the status bar how far the work is, and nothing without any; a click brings its page."""
+
+    def __init__(self, what: str, page: QAction) -> None:
+        """``what`` is under way; ``page`` brings its page."""
+        super().__init__()
+        self.setAutoRaise(True)
+        self.setAccessibleName(f"{what.capitalize()} under way")
+        self.setToolTip(f"Show the {what} ({page.shortcut().toString()})")
+        self.clicked.connect(page.trigger)
+
+    def say(self, text: str) -> None:
+        """Show this; "" while there is nothing under way."""
+        self.setVisible(bool(text))
+        if text:
+            self.setText(text)
+
+
+class ProcessPage(QWidget):
+    """The choices on the left in the order of the work, above the buttons; on the right tabs of what comes of it."""
+
+    left: QWidget
+    tabs: QTabWidget
+    splitter: QSplitter
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAcceptDrops(True)
+
+    def _lay_out(
+        self, setup: QWidget, transport: ProcessTransport, tabs: Sequence[tuple[QWidget, str, str]]
+    ) -> None:
+        """``tabs`` are a widget, its title and its tip each."""
+        self.tabs = QTabWidget(documentMode=True)
+        for place, (widget, title, tip) in enumerate(tabs):
+            self.tabs.addTab(widget, title)
+            self.tabs.setTabToolTip(place, tip)
+        self.left = QWidget()
+        self.left.setMinimumWidth(_LEFT)
+        stacked = column(self.left)
+        stacked.addWidget(scrolled(setup), 1)
+        below(stacked, transport)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.addWidget(self.left)
+        self.splitter.addWidget(self.tabs)
+        self.splitter.setStretchFactor(1, 1)
+        self.splitter.setSizes([_LEFT, 3 * _LEFT])
+        column(self).addWidget(self.splitter)
+
+    @property
+    def regions(self) -> list[QWidget]:
+        """The parts of the page, as F6 goes through them."""
+        return [self.left, self.tabs]
+
+    def take(self, paths: tuple[Path, ...]) -> None:
+        """Files and folders were dropped on the page."""
+        raise NotImplementedError
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        paths = tuple(Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile())
+        if paths:
+            self.take(paths)
+            event.acceptProposedAction()

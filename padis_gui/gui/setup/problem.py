@@ -80,6 +80,7 @@ class ProblemSection(Section):
         super().__init__("Problem")
         self._session, layout = session, self.body
         self.preset, self.physics = ChoiceBox(), ChoiceBox()
+        self._chosen = session.method.preset
         self._list_presets()
         for physics in PHYSICS:
             self.physics.offer(physics.label, physics.name, physics.summary)
@@ -129,8 +130,10 @@ class ProblemSection(Section):
     def refresh(self) -> None:
         """Show the session's choices."""
         session, task = self._session, self._session.running
-        if session.method.preset is not None and self.preset.findData(session.method.preset) < 0:
-            self._list_presets()  # one that was saved just now
+        if session.method.preset != self._chosen:
+            self._chosen = session.method.preset
+            if self.preset.findData(self._chosen) < 0:
+                self._list_presets()  # one that was saved just now
         other = task is not None and task.method.physics != session.method.physics
         show_value(self.preset, session.method.preset)
         show_value(self.physics, session.method.physics)

@@ -3,18 +3,16 @@
 import math
 from pathlib import Path
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QShowEvent
-from PySide6.QtWidgets import QSplitter, QTabWidget, QToolButton, QWidget
+from PySide6.QtGui import QAction, QShowEvent
+from PySide6.QtWidgets import QWidget
 
-from padis_gui.gui.kit.process import ProcessTransport
-from padis_gui.gui.kit.widgets import below, clock, column, scrolled
+from padis_gui.gui.kit.process import ProcessNote, ProcessPage, ProcessTransport
+from padis_gui.gui.kit.widgets import clock
 from padis_gui.gui.studies.results import ContactSheet, StudyList, StudyPlot, StudyTable
 from padis_gui.gui.studies.setup import StudySetup
 from padis_gui.viewmodels.state.process import ProcessState
 from padis_gui.viewmodels.studies.studies import Studies
 
-_LEFT = 330
 _WORDS = {
     ProcessState.RUNNING: "running", ProcessState.STOPPING: "stopping",
 }  # fmt: skip
@@ -37,7 +35,7 @@ class StudyTransport(ProcessTransport):
             bar=("Progress of the study", "Runs done, of all"),
         )  # fmt: skip
         self._studies = studies
-        for signal in (studies.state_changed, studies.progressed, studies.plan.changed):
+        for signal in (studies.state_changed, studies.process.news, studies.plan.changed):
             signal.connect(self.refresh)
         self.refresh()
 
@@ -69,70 +67,46 @@ class StudyTransport(ProcessTransport):
         self.time.setText(f"{clock(left)} left" if math.isfinite(left) else planned)
 
 
-class StudyNote(QToolButton):
-    """Says how far the study is; a click brings its page."""
+class StudyNote(ProcessNote):
+    """How far the study is."""
 
     def __init__(self, studies: Studies, page: QAction) -> None:
-        super().__init__()
+        super().__init__("study", page)
         self._studies = studies
-        self.setAutoRaise(True)
-        self.setAccessibleName("Study under way")
-        self.setToolTip(f"Show the study ({page.shortcut().toString()})")
-        self.clicked.connect(page.trigger)
         studies.state_changed.connect(self.refresh)
-        studies.progressed.connect(self.refresh)
+        studies.process.news.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
         """Show where the study stands; nothing without one."""
         studies = self._studies
-        self.setVisible(studies.active)
-        if studies.active and studies.running is not None:
-            share = f", {studies.done} of {studies.total} runs" if studies.total else ""
-            self.setText(f"Study {studies.running.name}{share}")
+        if not studies.active or studies.running is None:
+            self.say("")
+            return
+        share = f", {studies.done} of {studies.total} runs" if studies.total else ""
+        self.say(f"Study {studies.running.name}{share}")
 
 
-class StudiesPage(QWidget):
-    """The choices on the left in the order of the work; on the right table, plot, pictures and all studies."""
+class StudiesPage(ProcessPage):
+    """On the right table, plot, pictures and all studies."""
 
     def __init__(self, studies: Studies) -> None:
         super().__init__()
         self._studies = studies
-        self.setAcceptDrops(True)
         self.setup = StudySetup(studies.plan)
         self.transport = StudyTransport(studies, self)
         self.table, self.plot = StudyTable(studies), StudyPlot(studies)
         self.sheet, self.list = ContactSheet(studies), StudyList(studies)
-        self.tabs = QTabWidget(documentMode=True)
-        for widget, title, tip in (
+        self._lay_out(self.setup, self.transport, (
             (self.table, "Table", "Means, their confidence, and paired differences"),
             (self.plot, "Plot", "The same, drawn"),
             (self.sheet, "Pictures", "What each run made of an image"),
             (self.list, "Studies", "All studies, to look at and to go on with"),
-        ):
-            self.tabs.addTab(widget, title)
-            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
-        self.left = left = QWidget()
-        left.setMinimumWidth(_LEFT)
-        stacked = column(left)
-        stacked.addWidget(scrolled(self.setup), 1)
-        below(stacked, self.transport)
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self.splitter.setChildrenCollapsible(False)
-        self.splitter.addWidget(left)
-        self.splitter.addWidget(self.tabs)
-        self.splitter.setStretchFactor(1, 1)
-        self.splitter.setSizes([_LEFT, 3 * _LEFT])
-        column(self).addWidget(self.splitter)
+        ))  # fmt: skip
         studies.brought.connect(self._bring)
         studies.session.prior.changed.connect(self.setup.methods.refresh)
         studies.session.data.changed.connect(self.setup.images.refresh)
         studies.state_changed.connect(lambda: self.setup.note.setVisible(studies.active))
-
-    @property
-    def regions(self) -> list[QWidget]:
-        """The parts of the page, as F6 goes through them."""
-        return [self.left, self.tabs]
 
     def _bring(self) -> None:
         """A study is shown: from the list to its table."""
@@ -143,12 +117,6 @@ class StudiesPage(QWidget):
         super().showEvent(event)
         self._studies.session.spawn(self._studies.refresh_list())
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
-            event.acceptProposedAction()
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        paths = tuple(Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile())
-        if paths:
-            self._studies.plan.choose_images(paths)
-            event.acceptProposedAction()
+    def take(self, paths: tuple[Path, ...]) -> None:
+        """Compare on them."""
+        self._studies.plan.choose_images(paths)

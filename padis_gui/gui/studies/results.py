@@ -3,6 +3,7 @@
 import math
 import time
 from functools import partial
+from html import escape
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, QUrl
@@ -84,7 +85,7 @@ class StudyTable(QWidget):
             return
         failed = f", {standing.failed} failed" if standing.failed else ""
         self.title.setText(
-            f"<b>{_plain(standing.request.title)}</b>: {len(standing.results)} of {standing.total} runs{failed}"
+            f"<b>{escape(standing.request.title)}</b>: {len(standing.results)} of {standing.total} runs{failed}"
         )
         found = table_of(rows)
         if not rows:
@@ -318,9 +319,7 @@ class StudyList(QWidget):
             self.tree.clear()
             for study in self._studies.earlier:
                 when = time.strftime("%Y-%m-%d %H:%M", time.localtime(study.changed))
-                item = QTreeWidgetItem(
-                    self.tree, [_plain(study.title), when, _plain(study.question), str(study.folder)]
-                )
+                item = QTreeWidgetItem(self.tree, [study.title, when, study.question, str(study.folder)])
                 item.setData(0, Qt.ItemDataRole.UserRole, study.folder)
                 item.setSelected(study.folder == selected)
         self.empty.setText(
@@ -354,8 +353,3 @@ def _name(page: ImagePage, pages: list[ImagePage]) -> str:
     path, number = page
     several = sum(other == path for other, _ in pages) > 1 or number > 0
     return f"{path.name}, page {number + 1}" if several else path.name
-
-
-def _plain(text: str) -> str:
-    """A text of a file, without what a label would take for markup."""
-    return text.replace("<", "‹").replace(">", "›").replace("&", "＆")

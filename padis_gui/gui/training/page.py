@@ -6,12 +6,11 @@ A line in the status bar says how the training under way is, wherever in the win
 import math
 from pathlib import Path
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QShowEvent
-from PySide6.QtWidgets import QSplitter, QTabWidget, QToolButton, QWidget
+from PySide6.QtGui import QAction, QShowEvent
+from PySide6.QtWidgets import QWidget
 
-from padis_gui.gui.kit.process import ProcessTransport
-from padis_gui.gui.kit.widgets import below, clock, column, scrolled
+from padis_gui.gui.kit.process import ProcessNote, ProcessPage, ProcessTransport
+from padis_gui.gui.kit.widgets import clock
 from padis_gui.gui.training.images import TrainingImages
 from padis_gui.gui.training.progress import TrainingProgress
 from padis_gui.gui.training.runs import TrainingRuns
@@ -78,17 +77,12 @@ class TrainingTransport(ProcessTransport):
         self.time.setToolTip("Time left with the looks to come, patches a second, largest memory so far")
 
 
-class TrainingNote(QToolButton):
-    """Says how far the training is; a click brings its page."""
+class TrainingNote(ProcessNote):
+    """How far the training is."""
 
     def __init__(self, trainer: Trainer, page: QAction) -> None:
-        """``page`` brings the Training page."""
-        super().__init__()
+        super().__init__("training", page)
         self._trainer = trainer
-        self.setAutoRaise(True)
-        self.setAccessibleName("Training under way")
-        self.setToolTip(f"Show the training ({page.shortcut().toString()})")
-        self.clicked.connect(page.trigger)
         trainer.state_changed.connect(self.refresh)
         trainer.progressed.connect(self.refresh)
         self.refresh()
@@ -96,58 +90,34 @@ class TrainingNote(QToolButton):
     def refresh(self) -> None:
         """Show where the training stands; nothing without one."""
         trainer, standing = self._trainer, self._trainer.standing()
-        self.setVisible(trainer.active)
         if not trainer.active or trainer.running is None:
+            self.say("")
             return
         share = f", {100 * standing.step // standing.total} %" if standing.total else ""
         left = f", {clock(standing.eta)} left" if math.isfinite(standing.eta) else ""
-        self.setText(f"{standing.state.value} {trainer.running.name}{share}{left}")
+        self.say(f"{standing.state.value} {trainer.running.name}{share}{left}")
 
 
-_LEFT = 330
-
-
-class TrainingPage(QWidget):
-    """The choices on the left in the order of the work; on the right the images, the progress, all trainings."""
+class TrainingPage(ProcessPage):
+    """On the right the images, the progress, all trainings."""
 
     def __init__(self, trainer: Trainer) -> None:
         super().__init__()
         self._trainer = trainer
-        self.setAcceptDrops(True)
         self.setup = TrainingSetup(trainer.plan, self._open_prior)
         self.transport = TrainingTransport(trainer, self)
         self.images = TrainingImages(trainer.plan.data, self.setup.data.folder)
         self.progress, self.runs = TrainingProgress(trainer), TrainingRuns(trainer)
-        self.tabs = QTabWidget(documentMode=True)
-        for widget, title, tip in (
+        self._lay_out(self.setup, self.transport, (
             (self.images, "Images", "What the network will see"),
             (self.progress, "Progress", "Curves and looks of one training"),
             (self.runs, "Trainings", "All trainings, to compare, resume and use"),
-        ):
-            self.tabs.addTab(widget, title)
-            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
-        self.left = left = QWidget()
-        left.setMinimumWidth(_LEFT)
-        stacked = column(left)
-        stacked.addWidget(scrolled(self.setup), 1)
-        below(stacked, self.transport)
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self.splitter.setChildrenCollapsible(False)
-        self.splitter.addWidget(left)
-        self.splitter.addWidget(self.tabs)
-        self.splitter.setStretchFactor(1, 1)
-        self.splitter.setSizes([_LEFT, 3 * _LEFT])
-        column(self).addWidget(self.splitter)
+        ))  # fmt: skip
         trainer.plan.data.progressed.connect(self._show_images)
         trainer.brought.connect(lambda: self.tabs.setCurrentWidget(self.progress))
         trainer.session.prior.changed.connect(self.setup.method.refresh)
         trainer.state_changed.connect(lambda: self.setup.note.setVisible(trainer.active))
         self._was_loading = False
-
-    @property
-    def regions(self) -> list[QWidget]:
-        """The parts of the page, as F6 goes through them."""
-        return [self.left, self.tabs]
 
     def _open_prior(self) -> Path | None:
         return self._trainer.session.prior.path
@@ -163,12 +133,6 @@ class TrainingPage(QWidget):
         super().showEvent(event)
         self._trainer.session.spawn(self._trainer.refresh_trainings())
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
-            event.acceptProposedAction()
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        paths = tuple(Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile())
-        if paths:
-            self._trainer.plan.choose_data(paths)
-            event.acceptProposedAction()
+    def take(self, paths: tuple[Path, ...]) -> None:
+        """Learn from them."""
+        self._trainer.plan.choose_data(paths)

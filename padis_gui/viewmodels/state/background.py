@@ -147,6 +147,13 @@ class Requests(QObject):
 T = TypeVar("T")
 
 
+async def ended(thread: ThreadPoolExecutor) -> None:
+    """Until a thread has done what it is at; what waits there is dropped."""
+    thread.shutdown(wait=False, cancel_futures=True)
+    with ThreadPoolExecutor(1) as waits:  # the loop's own would leave ten threads of Qt behind
+        await asyncio.get_running_loop().run_in_executor(waits, thread.shutdown)
+
+
 def _begin_to_compute() -> None:
     give_way()  # first: torch's own threads take after this one
     use_all_threads()

@@ -1,6 +1,5 @@
 """The Studies page's state: what is planned, the study under way, what the shown one has come to, and earlier ones."""
 
-import asyncio
 import math
 import time
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from padis_gui.core.studies.standing import Standing, StudyReader
 from padis_gui.core.studies.table import names_of
 from padis_gui.viewmodels.runs.runs import thumbnail
 from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.state.background import ended
 from padis_gui.viewmodels.state.process import ChildProcess, ProcessFailure, ProcessState
 from padis_gui.viewmodels.studies.plan import DEFAULT_ROOT, StudyPlan
 
@@ -188,7 +188,6 @@ class Studies(QObject):
 
     def _ask(self) -> None:
         """Read again what there is, once at a time."""
-        self.progressed.emit()
         if self._reader is None or self._closed:
             return
         self._again = True
@@ -301,9 +300,7 @@ class Studies(QObject):
         self._closed = True
         self.process.stop()
         await self.process.wait()
-        self._io.shutdown(wait=False, cancel_futures=True)
-        with ThreadPoolExecutor(1) as waits:  # the loop's own would leave ten threads of Qt behind
-            await asyncio.get_running_loop().run_in_executor(waits, self._io.shutdown)
+        await ended(self._io)
 
 
 def _result_image(path: Path) -> Image:

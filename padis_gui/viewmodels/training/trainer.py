@@ -1,6 +1,5 @@
 """The Training page's state: what is planned, the training under way, what it has shown, and earlier trainings."""
 
-import asyncio
 import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from padis_gui.core.training.history import FolderReader, TrainingFolder, Traini
 from padis_gui.core.training.plan import save_request
 from padis_gui.core.training.state import PRIOR_FILE
 from padis_gui.viewmodels.session.session import Session
+from padis_gui.viewmodels.state.background import ended
 from padis_gui.viewmodels.state.process import ChildProcess, ProcessFailure, ProcessState
 from padis_gui.viewmodels.training.images import LookChoice
 from padis_gui.viewmodels.training.plan import DEFAULT_ROOT, PaceKey, TrainingPlan
@@ -252,6 +252,4 @@ class Trainer(QObject):
         self.plan.close()
         self.process.stop()
         await self.process.wait()
-        self._io.shutdown(wait=False, cancel_futures=True)
-        with ThreadPoolExecutor(1) as waits:  # the loop's own would leave ten threads of Qt behind
-            await asyncio.get_running_loop().run_in_executor(waits, self._io.shutdown)
+        await ended(self._io)

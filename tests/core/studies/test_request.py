@@ -29,6 +29,7 @@ from padis_gui.core.studies.request import (
 from padis_gui.core.studies.standing import StudyReader
 from padis_gui.core.studies.studies import STUDIES
 from padis_gui.core.studies.table import Row, Spread, axes_of, names_of, series_of
+from tests.waiting import interrupted_at
 
 
 @pytest.fixture
@@ -97,16 +98,9 @@ def test_names_and_values_that_nothing_has_are_refused(change, request_of) -> No
 def test_it_is_followed_while_it_is_run_and_every_picture_restores_its_run(
     request_of, tmp_path: Path
 ) -> None:
-    folder, left = tmp_path / "there", 25
-
-    def check() -> None:
-        nonlocal left
-        left -= 1
-        if not left:
-            raise Interrupted
-
+    folder = tmp_path / "there"
     with pytest.raises(Interrupted):
-        run(request_of, folder, check)
+        run(request_of, folder, interrupted_at(25))
     reader = StudyReader(folder)
     before = reader.read()
     assert 0 < len(before.results) < before.total

@@ -19,6 +19,7 @@ from padis_gui.core.training.plan import TrainingRequest
 from padis_gui.core.training.settings import DataSettings
 from tests.tiny import TINY_NETWORK
 from tests.toy_training import equal, settings
+from tests.waiting import interrupted_at
 
 SUBJECTS = 9
 
@@ -72,16 +73,8 @@ def test_a_training_that_was_stopped_goes_on_and_one_that_is_done_is_left_alone(
     straight, folder = tmp_path / "straight", tmp_path / "stopped"
     steps = [(at.name, at.step) for at in train_priors(trainings, straight)]
     assert steps[-1] == ("whole-50", 6)
-    left = 9
-
-    def check() -> None:
-        nonlocal left
-        left -= 1
-        if not left:
-            raise Interrupted
-
     with pytest.raises(Interrupted):
-        list(train_priors(trainings, folder, check))
+        list(train_priors(trainings, folder, interrupted_at(9)))
     list(train_priors(trainings, folder))
     for training in trainings:
         path = prior_of(training, folder)

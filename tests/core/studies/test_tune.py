@@ -16,6 +16,7 @@ from padis_gui.core.solvers.registry import SOLVERS
 from padis_gui.core.studies import tune as tuning_module
 from padis_gui.core.studies.request import images_in
 from padis_gui.core.studies.tune import Span, Trial, Tuned, Tuning, searched, split, tune, usual_spans
+from tests.waiting import interrupted_at
 
 pytest.importorskip("optuna")
 
@@ -54,16 +55,9 @@ def seen(found: list[Trial | Tuned]) -> list[tuple]:
 def test_it_begins_with_what_is_there_finds_no_worse_and_goes_on_to_the_same_numbers(
     tuning, tmp_path: Path
 ) -> None:
-    record, left = tmp_path / "trials.jsonl", 100
-
-    def check() -> None:
-        nonlocal left
-        left -= 1
-        if not left:
-            raise Interrupted
-
+    record = tmp_path / "trials.jsonl"
     with pytest.raises(Interrupted):
-        run(tuning, record, check)
+        run(tuning, record, interrupted_at(100))
     before = record.read_bytes()
     assert before
     found = run(tuning, record)
@@ -91,7 +85,7 @@ def test_it_begins_with_what_is_there_finds_no_worse_and_goes_on_to_the_same_num
 @pytest.mark.parametrize("solver", SOLVERS.names)
 def test_of_every_solver_something_is_known_to_search_or_it_says_so(solver, tuning) -> None:
     before = tuning.preset.solver_settings(solver)
-    spans = usual_spans(solver, before)
+    spans = usual_spans(before)
     for name, span in spans.items():
         assert span.low <= getattr(before, name) <= span.high
     if not spans:
